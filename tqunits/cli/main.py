@@ -1,0 +1,191 @@
+"""The command line: global options, the table of verbs, and the one place where errors become exit statuses.
+
+`tqunits --help` answers from the table alone; a verb's own module is imported only when that verb runs. That keeps
+the cold start near the interpreter's own, and keeps D-Bus, jinja2 and YAML out of the router's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from tqunits import __version__
+from tqunits.cli.context import Context
+from tqunits.cli.output import Output, standard_output
+from tqunits.errors import ConfigurationError, ExitStatus, NotPermitted, TqunitsError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb: module `tqunits.cli.MODULE` has `configure(parser)` and `run(arguments, context) -> ExitStatus`."""
+
+    name: str
+    module: str
+    help: str
+
+
+VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
+    (
+        "Configuration",
+        (
+            Verb("init", "init", "write a commented worker.yaml to start from"),
+            Verb("check", "check", "check every YAML file and say what is wrong, and where"),
+            Verb("docs", "docs", "explain the settings of worker.yaml and tqunits.yaml"),
+            Verb("render", "render", "print the unit files that install would write"),
+            Verb("diff", "diff", "show what install would change (0 same, 2 differs)"),
+            Verb("security", "security", "show the exposure of each worker's sandbox"),
+        ),
+    ),
+    (
+        "Installation",
+        (
+            Verb("install", "install", "write, enable and (--now) start the units of all workers"),
+            Verb("apply", "apply", "make the host equal to the configuration: install, restart, remove"),
+            Verb("uninstall", "uninstall", "stop and remove the units of workers"),
+        ),
+    ),
+    (
+        "Operation",
+        (
+            Verb("ls", "ls", "list the workers: state, route, CPU, memory"),
+            Verb("show", "show", "show one worker: every setting and where it comes from, the last exits"),
+            Verb("start", "start", "start workers and wait until they are healthy"),
+            Verb("stop", "stop", "stop workers"),
+            Verb("restart", "restart", "restart workers and wait until they are healthy"),
+            Verb("enable", "enable", "start workers at boot"),
+            Verb("disable", "disable", "do not start workers at boot"),
+            Verb("logs", "logs", "show the journal of workers"),
+            Verb("doctor", "doctor", "check what this host offers and what is wrong on it"),
+        ),
+    ),
+    (
+        "Other",
+        (
+            Verb("proxy", "proxy", "run the router"),
+            Verb("completion", "completion", "print a completion script for your shell"),
+            Verb("version", "version", "print the version"),
+        ),
+    ),
+)
+
+_EPILOG = """\
+Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running, 4 no such worker, 5 not permitted,
+6 timeout or unhealthy. Try 'tqunits VERB --help'."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors that go the way of all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see '{self.prog} --help'")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; gives the exit status. Never raises."""
+    output = standard_output()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tqunits ls | head` ends quietly, as systemctl does
+    try:
+        return _dispatch(sys.argv[1:] if arguments is None else list(arguments), output)
+    except ConfigurationError as error:
+        output.diagnostics(error.diagnostics)
+        return _fail(output, error)
+    except TqunitsError as error:
+        return _fail(output, error)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except PermissionError as error:
+        return _fail(output, NotPermitted(_os_error(error), hint="run it with sudo, or with --user"))
+    except OSError as error:
+        return _fail(output, TqunitsError(_os_error(error)))
+    finally:
+        sys.stdout.flush()
+
+
+def usage() -> str:
+    """The text of `tqunits --help`."""
+    lines = ["usage: tqunits [-C DIR] [--user] VERB ...", ""]
+    lines += ["Run many web workers as hardened systemd units behind one router.", ""]
+    for title, verbs in VERBS:
+        lines.append(f"{title}:")
+        lines += [f"  {verb.name:<12}{verb.help}" for verb in verbs]
+        lines.append("")
+    lines += [
+        "Options:",
+        "  -C DIR      use DIR/config/tqunits.yaml and DIR/workers instead of the host's own",
+        "  --user      your own service manager (systemctl --user) instead of the system's",
+        "  -h, --help  this text; --version prints the version",
+        "",
+        _EPILOG,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _dispatch(arguments: list[str], output: Output) -> int:
+    parser = _Parser(prog="tqunits", add_help=False)
+    parser.add_argument("-C", dest="root", metavar="DIR")
+    parser.add_argument("--user", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    parser.add_argument("verb", nargs="?")
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    options = parser.parse_args(arguments)
+    if options.help:
+        output.raw(usage())
+        return ExitStatus.OK
+    if options.version:
+        output.line(f"tqunits {__version__}")
+        return ExitStatus.OK
+    if options.verb is None:
+        output.raw(usage())
+        return ExitStatus.USAGE
+    context = Context(root=_root(options.root), user_mode=options.user, output=output)
+    return _run(options.verb, options.rest, context)
+
+
+def _run(name: str, arguments: list[str], context: Context) -> int:
+    verb = next((v for _, verbs in VERBS for v in verbs if v.name == name), None)
+    if verb is None:
+        raise UsageError(f"no verb {name!r}", hint=_nearest(name))
+    module = import_module(f"tqunits.cli.{verb.module}")
+    parser = _Parser(prog=f"tqunits {name}", description=module.__doc__, formatter_class=_formatter())
+    module.configure(parser)
+    return int(module.run(parser.parse_args(arguments), context))
+
+
+def _formatter() -> type[argparse.HelpFormatter]:
+    """A module's docstring is its help text: keep its lines as they stand."""
+    return argparse.RawDescriptionHelpFormatter
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
+
+    near = get_close_matches(name, [v.name for _, verbs in VERBS for v in verbs], n=1)
+    return f"did you mean {near[0]!r}?" if near else "see 'tqunits --help'"
+
+
+def _root(text: str | None) -> Path | None:
+    if text is None:
+        return None
+    root = Path(text)
+    if not root.is_dir():
+        raise UsageError(f"-C {text}: no such folder", hint="give a folder with config/tqunits.yaml and workers/")
+    return root.resolve()
+
+
+def _fail(output: Output, error: TqunitsError) -> int:
+    place = f"{error.mark}: " if error.mark else ""
+    output.message(f"tqunits: {place}{error.message}", style="red")
+    if error.hint:
+        output.message(f"    hint: {error.hint}")
+    return error.exit_status
+
+
+def _os_error(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)

@@ -1,0 +1,125 @@
+"""How the command line speaks: data on stdout, messages on stderr, colour on a terminal only.
+
+Nothing a worker, a YAML or the journal says reaches a terminal raw: control characters are shown as escapes, so that
+no text can move the cursor or recolour the operator's screen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from tqunits.errors import Diagnostic, Severity
+
+_SGR = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
+_SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table: its text, and the style it takes on a terminal (a key of _SGR, or "")."""
+
+    text: str
+    style: str = ""
+
+
+class Output:
+    """The two streams of one invocation."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._colour = {id(s): _is_colourful(s) for s in (stdout, stderr)}
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is watching stderr: then progress is worth writing."""
+        return self._stderr.isatty()
+
+    def line(self, text: str = "") -> None:
+        """One line of data."""
+        self._stdout.write(f"{text}\n")
+
+    def raw(self, text: str) -> None:
+        """Data that is its own format (a unit file, a diff, documentation)."""
+        self._stdout.write(text)
+
+    def json(self, schema: str, version: int, **members: object) -> None:
+        """One JSON document; `schema` and `version` lead it, so that a reader can refuse what it does not know."""
+        document = {"schema": f"tqunits.{schema}", "version": version, **members}
+        self._stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell | str]]) -> None:
+        """Columns aligned with two spaces between, as systemctl prints them."""
+        body = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
+        header = [Cell(column, "bold") for column in columns]
+        widths = [max(len(printable(row[i].text)) for row in [header, *body]) for i in range(len(columns))]
+        for row in [header, *body]:
+            padded = (self._paint(self._stdout, _pad(c.text, w), c.style) for c, w in zip(row, widths, strict=True))
+            self._stdout.write("  ".join(padded).rstrip() + "\n")
+
+    def message(self, text: str, *, style: str = "") -> None:
+        """One line for the person, not for the pipe."""
+        self._stderr.write(self._paint(self._stderr, printable(text), style) + "\n")
+
+    def diagnostics(self, findings: Iterable[Diagnostic]) -> None:
+        """Findings as compilers print them: place, message, the line with a caret, a hint."""
+        for finding in findings:
+            self._stderr.write(self._diagnostic(finding))
+
+    def styled(self, text: str, style: str) -> str:
+        """`text` in a style, for a line of data."""
+        return self._paint(self._stdout, printable(text), style)
+
+    def _diagnostic(self, finding: Diagnostic) -> str:
+        place = f"{finding.mark}: " if finding.mark else ""
+        severity = self._paint(self._stderr, f"{finding.severity}:", _SEVERITY_STYLE[finding.severity])
+        lines = [f"{printable(place)}{severity} {printable(finding.message)}"]
+        if finding.mark and finding.source is not None:
+            lead = finding.source[: finding.mark.column - 1]
+            lines += [f"    {printable(finding.source)}", f"    {' ' * len(printable(lead))}^"]
+        if finding.hint:
+            lines.append(f"    hint: {printable(finding.hint)}")
+        return "\n".join(lines) + "\n"
+
+    def _paint(self, stream: TextIO, text: str, style: str) -> str:
+        return f"\x1b[{_SGR[style]}m{text}\x1b[0m" if style and self._colour[id(stream)] else text
+
+
+def diagnostic_json(finding: Diagnostic) -> Mapping[str, object]:
+    """A finding as `--json` gives it."""
+    mark = finding.mark
+    return {
+        "severity": finding.severity.value,
+        "file": mark.file if mark else None,
+        "line": mark.line if mark else None,
+        "column": mark.column if mark else None,
+        "message": finding.message,
+        "hint": finding.hint,
+    }
+
+
+def printable(text: str) -> str:
+    """`text` with every character that a terminal would obey made visible."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _pad(text: str, width: int) -> str:
+    text = printable(text)
+    return text + " " * (width - len(text))
+
+
+def _is_colourful(stream: TextIO) -> bool:
+    """A terminal, and nobody asked for plain text (https://no-color.org, TERM=dumb)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def standard_output() -> Output:
+    """The process's own streams."""
+    return Output(sys.stdout, sys.stderr)

@@ -1,0 +1,105 @@
+"""What can go wrong, said once: each error knows its message, its place and its exit status.
+
+The core raises; only `cli/main.py` prints and exits. A message says what is wrong, a hint says what to do instead,
+a mark says where. Exit statuses are part of the interface (`man tqunits`, EXIT STATUS): scripts rely on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class ExitStatus(IntEnum):
+    """The exit statuses of every verb."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2  # also "differs": what diff(1) users expect from `tqunits diff`
+    NOT_RUNNING = 3  # as systemctl status
+    NO_SUCH_WORKER = 4  # as systemctl status
+    NOT_PERMITTED = 5
+    TIMEOUT = 6  # also "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A place in a file; line and column count from 1, as editors do."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Severity(StrEnum):
+    """How bad a finding is: an ERROR stops everything, a WARNING and a NOTE stop nothing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding about one place. `source` is the text of the marked line, without its line end."""
+
+    severity: Severity
+    message: str
+    mark: Mark | None = None
+    hint: str | None = None
+    source: str | None = None
+
+
+class TqunitsError(Exception):
+    """The root of the tree: a failure whose message a user can act on."""
+
+    exit_status = ExitStatus.FAILED
+
+    def __init__(self, message: str, *, hint: str | None = None, mark: Mark | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.mark = mark
+
+
+class UsageError(TqunitsError):
+    """The command line itself is wrong."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class ConfigurationError(TqunitsError):
+    """The YAML is wrong: carries every finding of every file, so that one run shows them all."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        errors = sum(1 for d in diagnostics if d.severity is Severity.ERROR)
+        super().__init__(f"{errors} error{'s' if errors != 1 else ''} in the configuration; nothing was changed")
+        self.diagnostics = tuple(diagnostics)
+
+
+class NotRunning(TqunitsError):
+    """The worker is known, but is not running."""
+
+    exit_status = ExitStatus.NOT_RUNNING
+
+
+class NoSuchWorker(TqunitsError):
+    """No worker of that name is configured or installed."""
+
+    exit_status = ExitStatus.NO_SUCH_WORKER
+
+
+class NotPermitted(TqunitsError):
+    """The kernel, D-Bus or polkit said no."""
+
+    exit_status = ExitStatus.NOT_PERMITTED
+
+
+class TimedOut(TqunitsError):
+    """It did not happen in time, or the worker did not get healthy in time."""
+
+    exit_status = ExitStatus.TIMEOUT

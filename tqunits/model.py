@@ -1,0 +1,388 @@
+"""The words of the product as frozen values: what a worker, the server and the host are.
+
+Units: sizes are bytes, time spans are microseconds (systemd's usec), CPU quotas are microseconds of CPU per second
+of wall time (systemd's CPUQuotaPerSecUSec). INFINITY is systemd's own value for "no limit" in all three. Values
+come from `config/parse.py`, already valid: nothing below the parser checks them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from tqunits.errors import Mark
+
+INFINITY = 2**64 - 1
+"""UINT64_MAX: systemd's "infinity" for sizes and spans, on D-Bus too."""
+
+
+class Mode(StrEnum):
+    """What the host is for: development builds and reloads eagerly, production does neither by itself."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class WorkerType(StrEnum):
+    """The runtime of a worker: presets for its build, its command and its sandbox."""
+
+    GO = "go"
+    PYTHON = "python"
+    NODE = "node"
+    BUN = "bun"
+    PHP = "php"
+    STATIC = "static"
+    EXEC = "exec"
+
+
+class Enabled(StrEnum):
+    """When a worker runs: always, never, or in one mode only."""
+
+    TRUE = "true"
+    FALSE = "false"
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Listen(StrEnum):
+    """How a worker takes its connections: a port, a Unix socket, or an inherited descriptor."""
+
+    TCP = "tcp"
+    UNIX = "unix"
+    FD = "fd"
+
+
+class ServiceType(StrEnum):
+    """systemd's Type= for a worker: `exec` with the readiness gate, or `notify` for one that says READY=1 itself."""
+
+    EXEC = "exec"
+    NOTIFY = "notify"
+
+
+class RestartPolicy(StrEnum):
+    """systemd's Restart=, as far as it makes sense for a worker."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NO = "no"
+
+
+class Retry(StrEnum):
+    """Which requests the router may send again when a worker's connection dies before its answer."""
+
+    NEVER = "never"
+    UNSENT = "unsent"
+    IDEMPOTENT = "idempotent"
+
+
+class Profile(StrEnum):
+    """The named sandboxes, strictest first."""
+
+    STRICT = "strict"
+    STANDARD = "standard"
+    JIT = "jit"
+    LEGACY = "legacy"
+
+
+class Relaxation(StrEnum):
+    """One hole in a sandbox, by name: shown by `tqunits show` and in the exposure score."""
+
+    WRITABLE_CODE = "writable-code"  # the worker may write its own folder
+    HOST_USERS = "host-users"  # no PrivateUsers=
+    WRITE_EXECUTE = "write-execute"  # no MemoryDenyWriteExecute=
+    DEVICES = "devices"  # no PrivateDevices=
+    NETLINK = "netlink"  # AF_NETLINK
+    PROC = "proc"  # ProcSubset=all
+    RESOURCES = "resources"  # @resources system calls
+    HOME = "home"  # ProtectHome=read-only
+    OUTBOUND = "outbound"  # reach other hosts than this one
+
+
+class OriginKind(StrEnum):
+    """Who decided a setting."""
+
+    DEFAULT = "default"  # the SETTINGS table
+    PRESET = "preset"  # the worker's type
+    SERVER = "server"  # `defaults:` of tqunits.yaml
+    WORKER = "worker"  # its own worker.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an effective setting comes from; `mark` for SERVER and WORKER."""
+
+    kind: OriginKind
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A part of the machine's physical memory, in hundredths of a percent: 80% is 8000."""
+
+    permyriad: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What the language runtime is told; sizes in bytes, `None` and 0 leave it alone."""
+
+    go_mem_limit: int | None
+    go_max_procs: int | None
+    node_max_old_space: int | None
+    max_requests: int
+    max_age: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The cgroup's and the process's limits; `None` leaves systemd's default."""
+
+    memory_max: int | Share
+    memory_high: int | Share | None
+    cpu_quota: int
+    cpu_weight: int
+    tasks_max: int
+    limit_nofile: int
+    limit_nproc: int
+    io_weight: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a worker is asked whether it is well."""
+
+    path: str
+    interval: int
+    timeout: int
+    failure_threshold: int
+    success_threshold: int
+    start_period: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Restart policy: at most `max_restarts` starts within `period`, `delay` apart."""
+
+    policy: RestartPolicy
+    delay: int
+    max_restarts: int
+    period: int
+    backoff_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """How many instances run."""
+
+    min_workers: int
+    max_workers: int
+    target_inflight: int
+    scale_down_delay: int
+    idle_stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Time spans of a worker's life and of its requests; 0 is no limit."""
+
+    start: int
+    stop: int
+    drain: int
+    request: int
+    read: int
+    write: int
+    idle: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyRules:
+    """What the router does for this worker."""
+
+    max_body: int
+    max_inflight: int
+    queue_timeout: int
+    retry: Retry
+    buffer_requests: bool
+    allow_encoded_slash: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What triggers a rebuild; `enabled` None means: in development mode."""
+
+    enabled: bool | None
+    paths: tuple[str, ...]
+    ignore: tuple[str, ...]
+    debounce: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A profile and the holes in it."""
+
+    profile: Profile
+    relaxations: tuple[Relaxation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depends:
+    """Units that start before this worker, and units it can not run without."""
+
+    after: tuple[str, ...]
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Static:
+    """Files the router serves itself."""
+
+    directory: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One worker.yaml, valid and complete: every default is filled in."""
+
+    name: str
+    folder: PurePosixPath  # absolute
+    source: PurePosixPath  # its worker.yaml, absolute
+    source_hash: str  # sha256 of every file that decided it, hex
+
+    routes: tuple[str, ...]  # each begins with "/", none but "/" ends with it
+    hosts: tuple[str, ...]  # empty: any host
+    strip_prefix: bool
+    type: WorkerType
+    service_type: ServiceType
+    enabled: Enabled
+    build: tuple[str, ...]  # empty: nothing to build
+    command: tuple[str, ...]  # empty only for `static`
+    user: str
+    group: str
+    environment: tuple[tuple[str, str], ...]
+    environment_file: tuple[str, ...]  # absolute
+    credentials: tuple[tuple[str, str], ...]  # name, absolute path
+    listen: Listen
+    port: int | None  # pinned; None: assigned
+    runtime: Runtime
+    limits: Limits
+    health: Health
+    restart: Restart
+    scaling: Scaling
+    timeouts: Timeouts
+    proxy: ProxyRules
+    watch: Watch
+    sandbox: Sandbox
+    depends: Depends
+    static: Static
+    unit: tuple[tuple[str, str, str], ...]  # pass-through: section, directive, value
+    origins: Mapping[str, Origin] = field(compare=False, repr=False)  # dotted key -> who decided it
+
+    def runs_in(self, mode: Mode) -> bool:
+        """Whether this worker is meant to run on a host of that mode."""
+        return self.enabled is Enabled.TRUE or self.enabled.value == mode.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersSettings:
+    """Where the workers live and which ports they get, both ends included."""
+
+    directory: PurePosixPath
+    port_range: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerProxy:
+    """The router's own settings."""
+
+    processes: int
+    trusted_proxies: tuple[str, ...]
+    access_log: str
+    max_connections: int
+    max_connections_per_client: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTimeouts:
+    """The router's patience with clients, in microseconds."""
+
+    head: int
+    idle: int
+    drain: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Certificate and key, both or none."""
+
+    certificate: str | None
+    key: str | None
+    redirect: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerSettings:
+    """The control plane's settings."""
+
+    max_parallel_rolls: int
+    keep_releases: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """tqunits.yaml with its drop-ins, valid and complete."""
+
+    source: PurePosixPath  # tqunits.yaml, whether or not it exists
+    mode: Mode
+    listen: tuple[str, ...]  # HOST:PORT, [HOST]:PORT or /absolute/path.sock
+    workers: WorkersSettings
+    proxy: ServerProxy
+    timeouts: ServerTimeouts
+    tls: Tls
+    manager: ManagerSettings
+    origins: Mapping[str, Origin] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """The whole desired state, in one value: the server and its workers by name."""
+
+    server: Server
+    workers: tuple[Worker, ...]  # sorted by name
+
+    def running(self) -> tuple[Worker, ...]:
+        """The workers that are meant to run in this server's mode and have a process of their own."""
+        return tuple(w for w in self.workers if w.runs_in(self.server.mode) and w.type is not WorkerType.STATIC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where things go on this host: the system's folders, or a user's own with `--user`. All absolute."""
+
+    units: PurePosixPath  # /etc/systemd/system
+    sysusers: PurePosixPath | None  # /etc/sysusers.d; None with --user
+    configuration: PurePosixPath  # /etc/tqunits
+    state: PurePosixPath  # /var/lib/tqunits
+    runtime: PurePosixPath  # /run/tqunits
+
+
+SYSTEM_LAYOUT = Layout(
+    units=PurePosixPath("/etc/systemd/system"),
+    sysusers=PurePosixPath("/etc/sysusers.d"),
+    configuration=PurePosixPath("/etc/tqunits"),
+    state=PurePosixPath("/var/lib/tqunits"),
+    runtime=PurePosixPath("/run/tqunits"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The host that units are rendered for."""
+
+    systemd: int  # major version: 252 on Debian 12, 257 on Debian 13
+    layout: Layout
+    user_mode: bool  # rendered for `systemctl --user`
+    program: tuple[str, ...]  # argv that runs tqunits, absolute: ("/usr/bin/tqunits",)
+    gate: tuple[str, ...]  # argv that runs the readiness gate, absolute
