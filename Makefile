@@ -1,0 +1,59 @@
+# Everything a clone needs to be tested and shown, on Debian 12 or 13. The packages and the virtual environment are
+# installed once: the stamps below go with .venv, and what they depend on is what decides their content.
+
+# The distribution's own Python: the environment is used inside a machine that has the same /usr and nothing else.
+PYTHON := /usr/bin/python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := $(VENV)/.packages
+INSTALLED := $(VENV)/.installed
+MACHINE := cd tests && $(PYTHON) -m machine.demo
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo shell down test lint venv clean root
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
+
+demo: root $(INSTALLED) ## boot a throw-away systemd and show the sample workers in it (ARGS=--stay leaves it up)
+	@$(MACHINE) $(ARGS)
+
+shell: root ## a shell in the machine that `make demo ARGS=--stay` has left up
+	@$(MACHINE) --shell
+
+down: root ## end that machine
+	@$(MACHINE) --down
+
+test: root $(INSTALLED) ## run all the tests (ARGS="-k router" runs some)
+	@$(BIN)/pytest -n "$$(nproc)" --dist loadscope $(ARGS)
+
+lint: $(INSTALLED) ## ruff, mypy, pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+venv: $(INSTALLED) ## the virtual environment in .venv
+
+clean: ## remove what was made, .venv included
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache
+	find tqunits tests workers unit-templates -name __pycache__ -prune -exec rm -rf {} +
+
+root:
+	@test "$$(id -u)" = 0 || { echo "This boots a systemd of its own (namespaces, cgroups, mounts) and needs root: sudo make" >&2; exit 1; }
+
+$(PACKAGES): .ci/packages
+	@sh .ci/packages
+	@mkdir -p $(VENV)
+	@touch $@
+
+# The .pth line is relative to the folder it is in: the environment finds the checkout wherever both are mounted.
+$(INSTALLED): pyproject.toml $(PACKAGES)
+	@echo "Installing the Python packages into $(VENV)"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*p["dependencies"], *p["optional-dependencies"]["test"], sep="\n")' > $(VENV)/requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(VENV)/requirements.txt
+	@for folder in $(VENV)/lib/python3*/site-packages; do echo ../../../.. > "$$folder/tqunits-checkout.pth"; done
+	@touch $@

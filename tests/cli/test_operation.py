@@ -1,0 +1,208 @@
+"""ls, start, stop, restart, enable and disable on a booted systemd."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from machine import Machine
+from operation import Host
+
+GATE_FAILS = "ExecStartPost=/bin/sh -c 'exit 1'"
+CRASH = "Type=notify\nExecStart=\nExecStart=/bin/sh -c 'echo the disk is on fire; exit 7'"
+NOT_THERE = "ExecStart=\nExecStart=/nowhere/program"
+
+
+@pytest.fixture
+def host(machine: Machine) -> Iterator[Host]:
+    made = Host(machine)
+    yield made
+    made.clean()
+
+
+def test_start_waits_until_all_run(host: Host) -> None:
+    host.install(alpha="ExecStartPost=/bin/sleep 0.3", beta="")
+    host.machine.tqunits("start", "alpha", "tq-worker@beta.service")
+    assert (host.state("alpha"), host.state("beta")) == ("active", "active")
+
+
+def test_all_jobs_run_side_by_side(host: Host) -> None:
+    host.install(**{f"side{i}": "ExecStartPost=/bin/sleep 1" for i in range(5)})
+    host.machine.tqunits("start", "side*", "--timeout", "4s")
+
+
+def test_no_block_does_not_wait(host: Host) -> None:
+    host.install(alpha="ExecStartPost=/bin/sleep 20")
+    host.machine.tqunits("start", "--no-block", "alpha", timeout=10)
+    assert host.state("alpha") == "activating"
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "words"),
+    [
+        pytest.param(CRASH, 1, ["exited with status 7", "the disk is on fire"], id="exit-status"),
+        pytest.param(NOT_THERE, 1, ["can not be executed", "203"], id="no-program"),
+        pytest.param(GATE_FAILS, 6, ["health check"], id="unhealthy"),
+        pytest.param("TimeoutStartSec=1\nExecStartPost=/bin/sleep 20", 6, ["in time"], id="start-timeout"),
+        pytest.param("User=nobody-at-all", 1, ["user does not exist"], id="no-user"),
+        pytest.param("ExecStart=", 1, ["bad unit file setting"], id="bad-unit"),
+        pytest.param("Type=notify\nExecStart=\nExecStart=/bin/true", 1, ["READY=1"], id="protocol"),
+        pytest.param("Type=notify\nExecStart=\nExecStart=/bin/sh -c 'kill -ABRT $$$$'", 1, ["SIGABRT"], id="signal"),
+    ],
+)
+def test_a_failed_start_says_why(host: Host, service: str, status: int, words: list[str]) -> None:
+    host.install(alpha=service, beta="")
+    done = host.machine.tqunits("start", "alpha", "beta", check=False)
+    assert done.returncode == status, done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert done.stdout == ""
+    assert host.state("beta") == "active"
+
+
+def test_only_the_lines_of_the_failed_start_are_shown(host: Host) -> None:
+    host.install(alpha=CRASH.replace("the disk is on fire", "$$INVOCATION_ID"))
+    first, second = (host.machine.tqunits("start", "alpha", check=False).stderr for _ in range(2))
+    own = [line.strip() for line in first.splitlines() if len(line.strip()) == 32]
+    assert len(own) == 1
+    assert own[0] not in second
+
+
+def test_own_patience_ends_with_6(host: Host) -> None:
+    host.install(alpha="ExecStartPost=/bin/sleep 20")
+    done = host.machine.tqunits("start", "alpha", "--timeout", "200ms", check=False)
+    assert done.returncode == 6
+    assert "not done yet" in done.stderr
+
+
+def test_stop_during_a_start_cancels_it(host: Host) -> None:
+    host.install(alpha="ExecStartPost=/bin/sleep 20")
+    with host.machine.start(["/usr/local/bin/tqunits", "start", "alpha"]) as starting:
+        host.machine.wait_until(lambda: host.state("alpha") == "activating")
+        host.machine.tqunits("stop", "alpha")
+        _, complaint = starting.communicate(timeout=20)
+    assert starting.returncode == 1
+    assert "canceled" in complaint
+
+
+def test_stopping_what_does_not_run_is_fine(host: Host) -> None:
+    host.install(alpha="")
+    host.machine.tqunits("stop", "alpha")
+    host.machine.tqunits("start", "alpha")
+    host.machine.tqunits("stop", "alpha")
+    assert host.state("alpha") == "inactive"
+
+
+def test_restart_replaces_the_process(host: Host) -> None:
+    host.install(alpha="")
+    host.machine.tqunits("start", "alpha")
+    before = host.machine.show("tq-worker@alpha.service", "MainPID")
+    host.machine.tqunits("restart", "alpha")
+    assert host.machine.show("tq-worker@alpha.service", "MainPID") not in {before, "0"}
+
+
+def test_start_gives_a_spent_worker_a_new_chance(host: Host) -> None:
+    host.install(
+        alpha="Restart=always\nRestartSec=0\nExecStart=\nExecStart=/bin/sh -c 'test -e /run/well && exec sleep 99'"
+    )
+    host.machine.tqunits("start", "alpha", check=False)
+    host.machine.wait_until(lambda: host.state("alpha") == "failed")
+    host.machine.write("/run/well", "")
+    host.machine.tqunits("start", "alpha")
+    assert host.state("alpha") == "active"
+
+
+def test_start_all_leaves_disabled_workers_alone(host: Host) -> None:
+    host.write("alpha")
+    host.write("beta", enabled=False)
+    host.machine.systemctl("daemon-reload")
+    host.machine.tqunits("start", "--all")
+    assert (host.state("alpha"), host.state("beta")) == ("active", "inactive")
+
+
+def test_enable_now_survives_and_disable_now_stops(host: Host) -> None:
+    host.install(alpha="")
+    host.machine.tqunits("enable", "--now", "alpha")
+    assert host.machine.systemctl("is-enabled", "tq-worker@alpha.service") == "enabled\n"
+    assert "tq-worker@alpha.service" in host.machine.show("tq.target", "Wants")
+    host.machine.tqunits("disable", "--now", "alpha")
+    assert host.machine.systemctl("is-enabled", "tq-worker@alpha.service", check=False) == "disabled\n"
+    assert host.state("alpha") == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        pytest.param(["start", "alhpa"], 4, "did you mean 'alpha'?", id="mistyped"),
+        pytest.param(["stop", "x*"], 4, "no installed worker", id="empty-pattern"),
+        pytest.param(["start"], 2, "say which workers", id="nothing"),
+        pytest.param(["start", "--all", "alpha"], 2, "say which workers", id="both"),
+        pytest.param(["start", "alpha", "--timeout", "soon"], 2, "not a time span", id="bad-span"),
+    ],
+)
+def test_a_wrong_command_line_is_told_apart(host: Host, arguments: list[str], status: int, words: str) -> None:
+    host.install(alpha="")
+    done = host.machine.tqunits(*arguments, check=False)
+    assert done.returncode == status
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "enable", "disable"])
+def test_an_unprivileged_caller_is_refused(host: Host, verb: str) -> None:
+    host.install(alpha="")
+    if verb in {"stop", "disable"}:
+        host.machine.tqunits("enable", "--now", "alpha")
+    done = host.machine.tqunits(verb, "alpha", user="nobody", check=False)
+    assert done.returncode == 5, done.stderr
+    assert "not permitted" in done.stderr
+
+
+def test_ls_shows_what_runs_and_why_the_rest_does_not(host: Host) -> None:
+    host.install(alpha="", broken=CRASH, idle="", off="")
+    host.machine.tqunits("enable", "alpha", "idle", "broken")
+    host.machine.tqunits("start", "alpha", "broken", check=False)
+    done = host.machine.tqunits("ls", user="nobody")
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert " ".join(lines["NAME"].split()) == "NAME ROUTE STATE PID UPTIME RESTARTS CPU MEM/MAX PORT USER"
+    assert lines["alpha"].split()[1:3] == ["/alpha", "running"]
+    assert lines["alpha"].split()[-2:] == ["9001", "nobody"]
+    assert "/64M" in lines["alpha"]
+    assert "failed (exit-code)" in lines["broken"]
+    assert lines["idle"].split()[2] == "stopped"
+    assert lines["off"].split()[2] == "disabled"
+    assert "\x1b" not in done.stdout
+
+
+def test_ls_as_json_is_whole_and_versioned(host: Host) -> None:
+    host.install(alpha="")
+    host.machine.tqunits("start", "alpha")
+    document = json.loads(host.machine.tqunits("ls", "--json", "alpha").stdout)
+    (worker,) = document["workers"]
+    assert (document["schema"], document["version"]) == ("tqunits.ls", 1)
+    assert worker["pid"] == int(host.machine.show("tq-worker@alpha.service", "MainPID"))
+    assert worker["memory_max"] == 64 << 20
+    assert worker["memory"] > 0
+    assert worker["cpu_ns"] > 0
+    assert worker["routes"] == ["/alpha"]
+
+
+def test_ls_of_a_stopped_worker_by_name_exits_3(host: Host) -> None:
+    host.install(alpha="", beta="")
+    host.machine.tqunits("start", "alpha")
+    assert host.machine.tqunits("ls", "alpha", "beta", check=False).returncode == 3
+    assert host.machine.tqunits("ls", "alpha").returncode == 0
+
+
+def test_ls_without_workers_says_so(host: Host) -> None:
+    done = host.machine.tqunits("ls")
+    assert done.stdout == ""
+    assert "no workers are installed" in done.stderr
+
+
+def test_logs_become_journalctl(host: Host) -> None:
+    host.install(alpha="ExecStart=\nExecStart=/bin/sh -c 'echo hello from alpha; exec sleep 99'")
+    host.machine.tqunits("start", "alpha")
+    host.machine.wait_for_log("tq-worker@alpha.service", "hello from alpha")
+    assert "hello from alpha" in host.machine.tqunits("logs", "alpha", "-n", "5").stdout
+    entries = host.machine.tqunits("logs", "alpha", "--json", "-p", "info").stdout.splitlines()
+    assert "hello from alpha" in {json.loads(entry)["MESSAGE"] for entry in entries}

@@ -1,0 +1,467 @@
+"""Every kind of mistake: the place, what is wrong, and what to write instead, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tqunits.errors import Diagnostic, Severity
+
+from .parsing import api, errors, server, shown, text, valid, worker_text, workers
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A file, and the one error that it must give."""
+
+    yaml: str
+    line: int
+    column: int
+    message: str
+    hint: str | None
+
+
+IN_WORKER: dict[str, Mistake] = {
+    "unknown-key": Mistake(
+        "path: /a\ntype: go\nlimits: {memory_mx: 256M}", 3, 10, "unknown key 'memory_mx'", "did you mean 'memory_max'?"
+    ),
+    "unknown-key-of-a-group": Mistake(
+        "path: /a\ntype: go\nmemory_max: 1G", 3, 1, "unknown key 'memory_max'", "did you mean 'limits.memory_max'?"
+    ),
+    "unknown-key-far-off": Mistake(
+        "path: /a\ntype: go\nfrobnicate: 1", 3, 1, "unknown key 'frobnicate'", "'tqunits docs' lists all settings"
+    ),
+    "key-twice": Mistake("path: /a\ntype: go\npath: /b", 3, 1, "'path' is written twice", "first on line 1"),
+    "path-missing": Mistake("type: go", 1, 1, "path is missing", "write the route, such as path: /api"),
+    "path-empty": Mistake("path:\ntype: go", 1, 6, "path: is empty", "write at least one"),
+    "path-relative": Mistake("path: api\ntype: go", 1, 7, "path: 'api' does not begin with /", "write /api"),
+    "path-dots": Mistake("path: /a/../b\ntype: go", 1, 7, "path: '/a/../b' has empty or dot segments", "write /a/b"),
+    "path-query": Mistake(
+        "path: '/a?b'\ntype: go",
+        1,
+        7,
+        "path: '/a?b' has characters in it that no route has",
+        "letters, digits and ._~!$&'()+,;=:@- between slashes; no query, no #, no spaces",
+    ),
+    "path-wildcard": Mistake(
+        "path: /a/*\ntype: go",
+        1,
+        7,
+        "path: '/a/*' has characters in it that no route has",
+        "no wildcards: a prefix takes everything below it",
+    ),
+    "path-space": Mistake(
+        "path: /a b\ntype: go",
+        1,
+        7,
+        "path: '/a b' has characters in it that no route has",
+        "letters, digits and ._~!$&'()+,;=:@- between slashes; no query, no #, no spaces",
+    ),
+    "path-in-list-twice": Mistake("path: [/a, /b, /a/]\ntype: go", 1, 16, "path: '/a' is in the list twice", None),
+    "host-wildcard": Mistake(
+        "path: /a\ntype: go\nhost: '*.example.org'",
+        3,
+        7,
+        "host: '*.example.org' is a wildcard",
+        "list each name: host: [a.example.org, b.example.org]",
+    ),
+    "host-upper-case": Mistake(
+        "path: /a\ntype: go\nhost: [a.org, WWW.Example.org]",
+        3,
+        15,
+        "host: 'WWW.Example.org' is no host name",
+        "write www.example.org",
+    ),
+    "host-with-port": Mistake(
+        "path: /a\ntype: go\nhost: example.org:80",
+        3,
+        7,
+        "host: 'example.org:80' has a port or scheme in it",
+        "write example.org",
+    ),
+    "type-misspelled": Mistake(
+        "path: /a\ntype: pyhton",
+        2,
+        7,
+        "type: 'pyhton' is not one of go, python, node, bun, php, static, exec",
+        "did you mean 'python'?",
+    ),
+    "command-missing": Mistake(
+        "path: /a\ntype: exec",
+        1,
+        1,
+        "command is missing",
+        "write the command, or a type that presets one: go, python, node, bun, php",
+    ),
+    "command-open-quote": Mistake(
+        "path: /a\ncommand: bin/api 'x",
+        2,
+        10,
+        "command: 'bin/api 'x' has a quote that is not closed",
+        'write it as a list: ["program", "word"]',
+    ),
+    "command-control-character": Mistake(
+        'path: /a\ncommand: ["bin/api", "a\\nb"]',
+        2,
+        22,
+        "command: 'a\nb' has the control character 0x0a in it",
+        "remove it",
+    ),
+    "user-root": Mistake(
+        "path: /a\ntype: go\nuser: root",
+        3,
+        7,
+        "user: a worker never runs as root",
+        "leave it out: the worker gets a user of its own",
+    ),
+    "user-number": Mistake(
+        "path: /a\ntype: go\nuser: 1000", 3, 7, "user: '1000' is a number", "write the name of the user"
+    ),
+    "group-docker": Mistake(
+        "path: /a\ntype: go\ngroup: docker",
+        3,
+        8,
+        "group: the group docker is as good as root",
+        "leave it out: the worker gets a group of its own",
+    ),
+    "variable-reserved": Mistake(
+        "path: /a\ntype: go\nenvironment:\n  WORKER_PORT: 80",
+        4,
+        3,
+        "environment: WORKER_PORT is set by tqunits or systemd",
+        "set 'port' instead",
+    ),
+    "variable-name": Mistake(
+        "path: /a\ntype: go\nenvironment: {2x: a}",
+        3,
+        15,
+        "environment: '2x' is no name of a variable",
+        "letters, digits and _, no digit first",
+    ),
+    "variable-newline": Mistake(
+        'path: /a\ntype: go\nenvironment: {A: "x\\ny"}',
+        3,
+        18,
+        "environment: 'x\ny' has the control character 0x0a in it",
+        "remove it",
+    ),
+    "variable-list": Mistake(
+        "path: /a\ntype: go\nenvironment: {A: [x]}", 3, 18, "environment: takes one value, not a list", None
+    ),
+    "environment-list": Mistake(
+        "path: /a\ntype: go\nenvironment: [A=b]",
+        3,
+        14,
+        "environment: takes a mapping of names to values",
+        "write {name: value}, or one 'name: value' per line below it",
+    ),
+    "path-climbs": Mistake(
+        "path: /a\ntype: go\nenvironment_file: ../secret",
+        3,
+        19,
+        "environment_file: '../secret' climbs with ..",
+        "write the absolute path",
+    ),
+    "credential-name": Mistake(
+        "path: /a\ntype: go\ncredentials: {a/b: /c}",
+        3,
+        15,
+        "credentials: 'a/b' is no name of a credential",
+        "letters, digits, - _ and .",
+    ),
+    "port-privileged": Mistake(
+        "path: /a\ntype: go\nport: 80",
+        3,
+        7,
+        "port: port 80 needs privilege, which no worker has",
+        "take one from 1024 to 65535",
+    ),
+    "port-out-of-range": Mistake(
+        "path: /a\ntype: go\nport: 70000",
+        3,
+        7,
+        "port: 70000 is not within 1 and 65535",
+        "write a number from 1 to 65535",
+    ),
+    "number-octal": Mistake(
+        "path: /a\ntype: go\nlimits:\n  tasks_max: 010",
+        4,
+        14,
+        "limits.tasks_max: '010' is not a whole decimal number",
+        "write 10, or 8 if you meant it octal",
+    ),
+    "number-sexagesimal": Mistake(
+        "path: /a\ntype: go\nlimits:\n  cpu_weight: 12:30",
+        4,
+        15,
+        "limits.cpu_weight: '12:30' is not a whole decimal number",
+        "write digits only, such as 10",
+    ),
+    "number-hexadecimal": Mistake(
+        "path: /a\ntype: go\nlimits:\n  limit_nofile: 0x400",
+        4,
+        17,
+        "limits.limit_nofile: '0x400' is not a whole decimal number",
+        "write 1024",
+    ),
+    "number-out-of-range": Mistake(
+        "path: /a\ntype: go\nlimits:\n  cpu_weight: 0",
+        4,
+        15,
+        "limits.cpu_weight: 0 is not within 1 and 10000",
+        "write a number from 1 to 10000",
+    ),
+    "size-decimal-unit": Mistake(
+        "path: /a\ntype: go\nlimits: {memory_max: 512MB}",
+        3,
+        22,
+        "limits.memory_max: '512MB' is not a size",
+        "write 512M",
+    ),
+    "size-tiny": Mistake(
+        "path: /a\ntype: go\nlimits: {memory_max: 512}",
+        3,
+        22,
+        "limits.memory_max: 512 bytes are too few to run in",
+        "did you mean '512M'?",
+    ),
+    "memory-percentage": Mistake(
+        "path: /a\ntype: go\nlimits: {memory_max: 120%}",
+        3,
+        22,
+        "limits.memory_max: '120%' is no share of the memory",
+        "write 1% to 100%",
+    ),
+    "memory-high-above-max": Mistake(
+        "path: /a\ntype: go\nlimits: {memory_max: 1G, memory_high: 2G}",
+        3,
+        39,
+        "limits.memory_high: 2G is more than memory_max",
+        "write less than 1G",
+    ),
+    "quota-without-percent": Mistake(
+        "path: /a\ntype: go\nlimits: {cpu_quota: 2}",
+        3,
+        21,
+        "limits.cpu_quota: '2' is not a CPU quota",
+        "write 200% for 2 CPUs' time, or 2%",
+    ),
+    "span-unit": Mistake(
+        "path: /a\ntype: go\ntimeouts: {stop: 5 fortnights}",
+        3,
+        18,
+        "timeouts.stop: '5 fortnights' is not a time span",
+        "write a number with ms, s, min, h or d, such as 1min 30s",
+    ),
+    "span-zero": Mistake(
+        "path: /a\ntype: go\ntimeouts: {stop: 0}", 3, 18, "timeouts.stop: '0' is no time at all", "write more than 0"
+    ),
+    "span-clock": Mistake(
+        "path: /a\ntype: go\ntimeouts: {stop: 1:30}",
+        3,
+        18,
+        "timeouts.stop: '1:30' is not a time span",
+        "write it with units, such as 1min 30s",
+    ),
+    "boolean": Mistake(
+        "path: /a\ntype: go\nstrip_prefix: maybe", 3, 15, "strip_prefix: 'maybe' is neither true nor false", None
+    ),
+    "health-path": Mistake(
+        "path: /a\ntype: go\nhealth: {path: health}",
+        3,
+        16,
+        "health.path: 'health' is no request path",
+        "begin with /, no spaces, no #: /health",
+    ),
+    "health-timeout-above-interval": Mistake(
+        "path: /a\ntype: go\nhealth: {timeout: 20s}",
+        3,
+        19,
+        "health.timeout: 20s is more than interval",
+        "write at most 10s, or raise interval",
+    ),
+    "scaling": Mistake(
+        "path: /a\ntype: go\nscaling: {min_workers: 3, max_workers: 2}",
+        3,
+        24,
+        "scaling.min_workers: 3 is more than max_workers",
+        "write at most 2, or raise max_workers",
+    ),
+    "group-is-no-mapping": Mistake(
+        "path: /a\ntype: go\nlimits: 5",
+        3,
+        9,
+        "limits: holds settings, one 'key: value' per line",
+        "such as {memory_max: 512M}",
+    ),
+    "value-is-a-mapping": Mistake(
+        "path: {a: b}\ntype: go", 1, 7, "path: takes a list, not a mapping", "write [one, two]"
+    ),
+    "value-is-a-list": Mistake("path: /a\ntype: [go]", 2, 7, "type: takes one value, not a list", None),
+    "depends-suffix": Mistake(
+        "path: /a\ntype: go\ndepends: {after: [postgresql]}",
+        3,
+        19,
+        "depends.after: 'postgresql' has no unit's suffix",
+        "did you mean 'postgresql.service'?",
+    ),
+    "depends-on-poweroff": Mistake(
+        "path: /a\ntype: go\ndepends: {requires: poweroff.target}",
+        3,
+        21,
+        "depends.requires: starting poweroff.target would end the host's work",
+        "remove it",
+    ),
+    "depends-on-itself": Mistake(
+        "path: /a\ntype: go\ndepends: {requires: tq-worker@api.service}",
+        3,
+        21,
+        "depends.requires: a worker can not depend on itself",
+        "remove it",
+    ),
+    "sandbox": Mistake(
+        "path: /a\ntype: go\nsandbox: none",
+        3,
+        10,
+        "sandbox: 'none' is neither a profile nor a relaxation",
+        "see 'tqunits docs sandbox'",
+    ),
+    "sandbox-two-profiles": Mistake(
+        "path: /a\ntype: go\nsandbox: [strict, legacy]",
+        3,
+        10,
+        "sandbox: strict and legacy are both profiles",
+        "write one, and relaxations",
+    ),
+    "unit-privilege": Mistake(
+        "path: /a\ntype: go\nunit: {Service: {User: root}}",
+        3,
+        18,
+        "unit: 'User' is not passed through",
+        "use the setting 'user'",
+    ),
+    "unit-exec": Mistake(
+        "path: /a\ntype: go\nunit:\n  Service:\n    ExecStartPre: +/bin/sh",
+        5,
+        5,
+        "unit: 'ExecStartPre' is not passed through",
+        "use the setting 'build'",
+    ),
+    "unit-section": Mistake(
+        "path: /a\ntype: go\nunit: {Install: {WantedBy: x}}",
+        3,
+        8,
+        "unit: 'Install' is no section to pass through",
+        "only Unit and Service can be passed through",
+    ),
+    "unit-wrong-section": Mistake(
+        "path: /a\ntype: go\nunit: {Unit: {Nice: 5}}",
+        3,
+        15,
+        "unit: 'Nice' is not passed through",
+        "it belongs under Service:",
+    ),
+    "unit-capability": Mistake(
+        "path: /a\ntype: go\nunit: {Service: {CapabilityBoundingSet: CAP_NET_ADMIN}}",
+        3,
+        18,
+        "unit: 'CapabilityBoundingSet' is not passed through",
+        "what is harmless is listed by 'tqunits docs unit'; for the rest there is systemctl edit",
+    ),
+    "merge-key": Mistake(
+        "base: &b {path: /a}\n<<: *b",
+        2,
+        1,
+        "merge keys (<<) are not read",
+        "repeat the keys, or put them in defaults: of tqunits.yaml",
+    ),
+    "tag": Mistake(
+        "path: !!python/object:os.system /a",
+        1,
+        7,
+        "the tag tag:yaml.org,2002:python/object:os.system has no meaning here",
+        "write the value without it",
+    ),
+    "second-document": Mistake(
+        "path: /a\ntype: go\n---\npath: /b", 3, 1, "a second document begins here", "one file holds one document"
+    ),
+    "tab": Mistake("path: /a\nlimits:\n\tmemory_max: 1G", 3, 1, "a tab can not indent YAML", "use spaces"),
+    "colon-in-text": Mistake(
+        "path: /a\ncommand: bin/api --x: y",
+        2,
+        21,
+        "not valid YAML: mapping values are not allowed in this context",
+        "put a text that has ': ' in it in quotes",
+    ),
+    "bracket-open": Mistake(
+        "path: [/a\ntype: go",
+        2,
+        5,
+        "not valid YAML: did not find expected ',' or ']'",
+        "a bracket is not closed, or a comma is missing",
+    ),
+    "no-mapping": Mistake("- path: /a", 1, 1, "the file holds settings, one 'key: value' per line", None),
+}
+
+IN_SERVER: dict[str, Mistake] = {
+    "mode": Mistake(
+        "mode: dev", 1, 7, "mode: 'dev' is not one of development, production", "did you mean 'development'?"
+    ),
+    "listen-without-port": Mistake(
+        "listen: [8080]", 1, 10, "listen: '8080' is no address with a port", "write 0.0.0.0:8080"
+    ),
+    "listen-name": Mistake(
+        "listen: ['localhost:8080']", 1, 10, "listen: 'localhost' is no address", "write 127.0.0.1:8080"
+    ),
+    "listen-port-out-of-range": Mistake(
+        "listen: ['0.0.0.0:70000']", 1, 10, "listen: 70000 is not within 1 and 65535", "write a number from 1 to 65535"
+    ),
+    "range-reversed": Mistake(
+        "workers: {port_range: 9999-9000}",
+        1,
+        23,
+        "workers.port_range: '9999-9000' ends before it begins",
+        "write 9000-9999",
+    ),
+    "range-privileged": Mistake(
+        "workers: {port_range: 80-90}",
+        1,
+        23,
+        "workers.port_range: port 80 needs privilege, which no worker has",
+        "take one from 1024 to 65535",
+    ),
+    "tls-half": Mistake("tls:\n  certificate: /c.pem", 2, 16, "tls.key is missing", "write both, or none"),
+    "network": Mistake(
+        "proxy: {trusted_proxies: [10.0.0.1/8]}",
+        1,
+        27,
+        "proxy.trusted_proxies: '10.0.0.1/8' is no network",
+        "such as 10.0.0.0/8 or 2001:db8::/32",
+    ),
+    "default-of-path": Mistake(
+        "defaults:\n  path: /x",
+        2,
+        3,
+        "'path' is no default: it differs from worker to worker",
+        "write it in each worker.yaml",
+    ),
+    "default-unknown": Mistake(
+        "defaults: {limits: {memory: 1G}}", 1, 21, "unknown key 'memory'", "did you mean 'memory_max'?"
+    ),
+    "unknown-key": Mistake("worker: {directory: /x}", 1, 1, "unknown key 'worker'", "did you mean 'workers'?"),
+}
+
+
+@pytest.mark.parametrize("mistake", IN_WORKER.values(), ids=IN_WORKER)
+def test_a_mistake_in_worker_yaml_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
+    result = api(mistake.yaml)
+    place = f"api.yaml:{mistake.line}:{mistake.column}"
+    assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
+    assert result.configuration is None
+
+
+@pytest.mark.parametrize("mistake", IN_SERVER.values(), ids=IN_SERVER)
+def test_a_mistake_in_tqunits_yaml_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
+    place = f"tqunits.yaml:{mistake.line}:{mistake.column}"
+    assert errors(server(mistake.yaml).diagnostics) == [(place, mistake.message, mistake.hint)]

@@ -1,0 +1,64 @@
+"""Fixtures of the whole suite: the booted machine.
+
+`machine` is one throw-away systemd per pytest process, booted when the first test asks for it and shared by all; what a
+test starts in it, that test removes. `fresh_machine` boots one for the test alone: for reboots, power cuts and damage.
+A test that asks for either carries the mark `machine`; without root it fails, for a skipped test proves nothing.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+
+import pytest
+from machine import Machine, MachineError
+
+MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
+MACHINES = pytest.StashKey[list[Machine]]()
+
+
+@pytest.fixture(scope="session")
+def machine(pytestconfig: pytest.Config) -> Iterator[Machine]:
+    """The machine that this process' tests share."""
+    with _boot() as booted:
+        machines = pytestconfig.stash.setdefault(MACHINES, [])
+        machines.append(booted)
+        yield booted
+        machines.remove(booted)
+
+
+@pytest.fixture
+def fresh_machine(pytestconfig: pytest.Config) -> Iterator[Callable[[], Machine]]:
+    """A function that boots a machine of the test's own."""
+    machines = pytestconfig.stash.setdefault(MACHINES, [])
+    with ExitStack() as stack:
+
+        def boot() -> Machine:
+            booted = stack.enter_context(_boot())
+            machines.append(booted)
+            stack.callback(machines.remove, booted)
+            return booted
+
+        yield boot
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and MACHINE_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.machine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and item.get_closest_marker("machine"):
+        for booted in item.config.stash.get(MACHINES, []):
+            report.sections.append(("journal of the machine", booted.journal_tail()))
+    return report
+
+
+def _boot() -> Machine:
+    try:
+        return Machine.boot()
+    except MachineError as error:
+        pytest.fail(str(error), pytrace=False)

@@ -1,0 +1,139 @@
+"""Pumps: bodies in any pieces come out whole, framed anew; what is no body is refused wherever the pieces break."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.http.grammar import Malformed
+from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
+
+PIECES = st.lists(st.integers(1, 40), max_size=30)
+
+
+def split(data: bytes, sizes: list[int]) -> list[bytes]:
+    pieces = []
+    for size in sizes:
+        pieces.append(data[:size])
+        data = data[size:]
+    return [piece for piece in [*pieces, data] if piece]
+
+
+def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
+    """(what goes out, what came behind the body)."""
+    out, surplus = b"", b""
+    for piece in pieces:
+        if pump.done:
+            surplus += piece
+        else:
+            out += pump.feed(piece)
+    return out, pump.surplus + surplus
+
+
+def unchunk(data: bytes) -> tuple[bytes, bytes]:
+    """A second reader of chunks, as naive as can be: (payload, trailer section)."""
+    payload = b""
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        assert re.fullmatch(rb"[0-9a-f]+", size)
+        if size == b"0":
+            return payload, data
+        payload, data = payload + data[: int(size, 16)], data[int(size, 16) :]
+        assert data.startswith(b"\r\n")
+        data = data[2:]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), PIECES, st.sampled_from([b"", b"GET / HTTP/1.1\r\n"]))
+def test_chunks_come_out_whole_however_they_are_split(chunks: list[bytes], sizes: list[int], behind: bytes) -> None:
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    pump = ChunkedPump(rechunk=True)
+    out, surplus = run(pump, split(body + behind, sizes))
+    assert pump.done
+    assert (unchunk(out), surplus) == ((b"".join(chunks), b"\r\n"), behind)
+    plain, _ = run(ChunkedPump(rechunk=False), split(body, sizes))
+    assert plain == b"".join(chunks)
+
+
+@given(st.binary(max_size=100), PIECES)
+def test_no_bytes_make_the_pump_fail(data: bytes, sizes: list[int]) -> None:
+    try:
+        run(ChunkedPump(rechunk=True), split(data, sizes))
+    except Malformed:
+        pass
+
+
+@given(st.integers(1, 100), st.binary(max_size=200), PIECES)
+def test_a_length_takes_exactly_that_much(length: int, data: bytes, sizes: list[int]) -> None:
+    pump = LengthPump(length)
+    assert run(pump, split(data, sizes)) == (data[:length], data[length:])
+    assert pump.done == (len(data) >= length)
+
+
+BAD = {
+    "no digits": b"\r\n",
+    "plus": b"+5\r\nhello\r\n",
+    "0x": b"0x5\r\nhello\r\n",
+    "underscore": b"1_0\r\n",
+    "space before the size": b" 5\r\nhello\r\n",
+    "space after the size": b"5 \r\nhello\r\n",
+    "space before the extension": b"5 ;a\r\nhello\r\n",
+    "17 digits": b"0" * 16 + b"5\r\nhello\r\n",
+    "bare LF after the size": b"5\nhello\r\n",
+    "bare CR in the line": b"5\rx\nhello\r\n",
+    "LF in an extension": b"5;a\nb\r\nhello\r\n",
+    "NUL in an extension": b"5;a\0\r\nhello\r\n",
+    "bare LF after the data": b"5\r\nhello\n",
+    "two bytes that are no CRLF": b"5\r\nhelloXX0\r\n\r\n",
+    "too much data": b"5\r\nhello!\r\n",
+    "endless extension": b"5;" + b"a" * 2000 + b"\r\n",
+    "many extensions": b"1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n" * 200,
+    "folded trailer": b"0\r\nA: b\r\n c\r\n\r\n",
+    "trailer without a colon": b"0\r\nGET / HTTP/1.1\r\n\r\n",
+    "bare LF in the trailers": b"0\r\nA: b\nC: d\r\n\r\n",
+    "endless trailers": b"0\r\n" + b"A: b\r\n" * 2000,
+    "too many trailers": b"0\r\n" + b"A: b\r\n" * 101 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("size", [1, 7, 100_000], ids=["byte by byte", "in sevens", "whole"])
+def test_a_broken_chunk_is_refused(data: bytes, size: int) -> None:
+    with pytest.raises(Malformed):
+        run(ChunkedPump(rechunk=True), [data[i : i + size] for i in range(0, len(data), size)])
+
+
+@pytest.mark.parametrize("size", [1, 100_000], ids=["byte by byte", "whole"])
+def test_trailers_are_filtered_and_extensions_dropped(size: int) -> None:
+    data = b"5;a=b\r\nhello\r\n0;c\r\nX-Sum: 1\r\nContent-Length: 9\r\nAuthorization: x\r\nHost: b\r\n\r\nnext"
+    out, surplus = run(ChunkedPump(rechunk=True), [data[i : i + size] for i in range(0, len(data), size)])
+    assert unchunk(out) == (b"hello", b"X-Sum: 1\r\n\r\n")
+    assert surplus == b"next"
+
+
+def test_trailers_that_nobody_reads_are_dropped() -> None:
+    out, _ = run(ChunkedPump(rechunk=True, trailers=False), [b"0\r\nX-Sum: 1\r\n\r\n"])
+    assert out == b"0\r\n\r\n"
+
+
+def test_the_limit_counts_payload() -> None:
+    assert run(ChunkedPump(rechunk=False, limit=5), [b"5\r\nhello\r\n0\r\n\r\n"])[0] == b"hello"
+    with pytest.raises(Malformed) as refused:
+        run(ChunkedPump(rechunk=False, limit=5), [b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"])
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    "pump", [LengthPump(5), ChunkedPump(rechunk=True), ChunkedPump(rechunk=False)], ids=["length", "chunks", "plain"]
+)
+def test_an_early_end_is_no_end(pump: Pump) -> None:
+    pump.feed(b"3\r\n")
+    assert pump.end() is None
+
+
+def test_a_body_until_close_ends_with_the_connection() -> None:
+    assert ClosePump(rechunk=True).end() == b"0\r\n\r\n"
+    assert ClosePump(rechunk=False).end() == b""
+    assert ClosePump(rechunk=True).feed(b"hello") == b"5\r\nhello\r\n"

@@ -1,0 +1,103 @@
+"""Request targets and Host: what is routed is what is forwarded."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.http.grammar import Malformed
+from tqunits.http.head import parse_request
+from tqunits.http.target import Target, canonical_path, host_name, read_target
+
+
+def target(line: str, host: str = "Host: a.example:8080\r\n") -> Target:
+    return read_target(parse_request(f"{line}\r\n{host}\r\n".encode("latin-1")))
+
+
+GOOD = {
+    "path": ("GET /a/b HTTP/1.1", b"/a/b", b"", b"a.example:8080"),
+    "query": ("GET /a?b=/../c?d HTTP/1.1", b"/a", b"?b=/../c?d", b"a.example:8080"),
+    "empty query": ("GET /a? HTTP/1.1", b"/a", b"?", b"a.example:8080"),
+    "unreserved decoded": ("GET /%61%2d%7e%2e/ HTTP/1.1", b"/a-~./", b"", b"a.example:8080"),
+    "other escapes in upper case": ("GET /%c3%a9%20 HTTP/1.1", b"/%C3%A9%20", b"", b"a.example:8080"),
+    "decoded once": ("GET /%2561 HTTP/1.1", b"/%2561", b"", b"a.example:8080"),
+    "dots that are no segment": (
+        "GET /.well-known/a..b/... HTTP/1.1",
+        b"/.well-known/a..b/...",
+        b"",
+        b"a.example:8080",
+    ),
+    "empty segments": ("GET //a//b HTTP/1.1", b"//a//b", b"", b"a.example:8080"),
+    "absolute": ("GET http://b.example/x?y HTTP/1.1", b"/x", b"?y", b"b.example"),
+    "absolute without a path": ("GET HTTP://b.example:81 HTTP/1.1", b"/", b"", b"b.example:81"),
+    "absolute, query only": ("GET http://b.example?y HTTP/1.1", b"/", b"?y", b"b.example"),
+    "asterisk": ("OPTIONS * HTTP/1.1", b"*", b"", b"a.example:8080"),
+    "absolute OPTIONS": ("OPTIONS http://b.example HTTP/1.1", b"*", b"", b"b.example"),
+}
+
+BAD = {
+    "dot segment": (400, "GET /a/./b HTTP/1.1"),
+    "dot-dot segment": (400, "GET /a/../b HTTP/1.1"),
+    "dot-dot at the end": (400, "GET /a/.. HTTP/1.1"),
+    "encoded dot-dot": (400, "GET /a/%2e%2E/b HTTP/1.1"),
+    "half-encoded dot-dot": (400, "GET /a/.%2e/b HTTP/1.1"),
+    "dot-dot with a parameter": (400, "GET /a/..;x/b HTTP/1.1"),
+    "encoded slash": (400, "GET /a%2fb HTTP/1.1"),
+    "encoded backslash": (400, "GET /a%5Cb HTTP/1.1"),
+    "backslash": (400, "GET /a\\b HTTP/1.1"),
+    "encoded NUL": (400, "GET /a%00 HTTP/1.1"),
+    "broken escape": (400, "GET /a%2 HTTP/1.1"),
+    "escape that is no hex": (400, "GET /a%zz HTTP/1.1"),
+    "fragment": (400, "GET /a#b HTTP/1.1"),
+    "fragment in the query": (400, "GET /a?b#c HTTP/1.1"),
+    "relative": (400, "GET a/b HTTP/1.1"),
+    "asterisk for GET": (400, "GET * HTTP/1.1"),
+    "other scheme": (400, "GET ftp://a/ HTTP/1.1"),
+    "user in the URI": (400, "GET http://u@b.example/ HTTP/1.1"),
+    "no host in the URI": (400, "GET http:///x HTTP/1.1"),
+    "dot segment in the URI": (400, "GET http://b.example/../x HTTP/1.1"),
+    "authority for GET": (400, "GET b.example:80 HTTP/1.1"),
+    "CONNECT": (501, "CONNECT b.example:80 HTTP/1.1"),
+    "CONNECT to a path": (501, "CONNECT / HTTP/1.1"),
+    "TRACE": (405, "TRACE / HTTP/1.1"),
+}
+
+
+@pytest.mark.parametrize(("line", "path", "query", "host"), GOOD.values(), ids=GOOD.keys())
+def test_a_target_has_one_reading(line: str, path: bytes, query: bytes, host: bytes) -> None:
+    found = target(line)
+    assert (found.path, found.query, found.host) == (path, query, host)
+
+
+@pytest.mark.parametrize(("status", "line"), BAD.values(), ids=BAD.keys())
+def test_a_target_of_two_readings_is_refused(status: int, line: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        target(line)
+    assert refused.value.status == status
+
+
+def test_only_http_1_0_may_leave_out_host() -> None:
+    assert target("GET / HTTP/1.0", "").host == b""
+    with pytest.raises(Malformed, match="no Host"):
+        target("GET / HTTP/1.1", "")
+    with pytest.raises(Malformed, match="no Host"):
+        target("GET http://b.example/ HTTP/1.1", "")
+
+
+NAMES = {"port": (b"A.Example:80", b"a.example"), "root": (b"a.example.", b"a.example"), "v6": (b"[::1]:80", b"[::1]")}
+
+
+@pytest.mark.parametrize(("authority", "name"), NAMES.values(), ids=NAMES.keys())
+def test_hosts_are_routed_by_name(authority: bytes, name: bytes) -> None:
+    assert host_name(authority) == name
+
+
+@given(st.lists(st.sampled_from([b"/", b".", b"%2e", b"%41", b"%25", b"a", b";", b"%c3", b"%2f", b"\\"])))
+def test_a_canonical_path_is_canonical(pieces: list[bytes]) -> None:
+    try:
+        path = canonical_path(b"/" + b"".join(pieces))
+    except Malformed:
+        return
+    assert canonical_path(path) == path
+    assert not {b".", b".."}.intersection(path.split(b"/"))

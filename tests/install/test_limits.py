@@ -1,0 +1,53 @@
+"""The limits asked for are enforced by the kernel, against a worker that tries them (promises P4 and P7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Site
+
+
+def test_a_worker_beyond_memory_max_is_killed_and_comes_back(site: Site) -> None:
+    site.worker("greedy", "limits: {memory_max: 64M}\nrestart: {delay: 100ms}\n")
+    site.worker("other")
+    site.install()
+    other = site.machine.show("tq-worker@other.service", "MainPID")
+    pid = site.machine.show("tq-worker@greedy.service", "MainPID")
+    assert site.get("/greedy/allocate?of=16")[0] == 200
+    assert site.get("/greedy/allocate?of=256")[0] in {502, 504}
+    site.machine.wait_until(lambda: site.get("/greedy/health") == (200, "ok"))
+    assert site.machine.show("tq-worker@greedy.service", "MainPID") != pid
+    assert site.machine.show("tq-worker@greedy.service", "NRestarts") == "1"
+    assert site.machine.show("tq-worker@other.service", "MainPID") == other
+
+
+def test_a_worker_beyond_tasks_max_fails_alone(site: Site) -> None:
+    site.worker("forker", "limits: {tasks_max: 20}\n")
+    site.worker("other")
+    site.install()
+    status, said = site.get("/forker/fork?of=100")
+    assert (status, "Resource temporarily unavailable" in said) == (403, True)
+    assert site.get("/forker/health") == (200, "ok")
+    assert site.get("/other/fork?of=100") == (200, "all")
+
+
+@pytest.mark.parametrize("percent", [20, 50, 100], ids=lambda p: f"{p}%")
+def test_cpu_quota_holds_within_ten_percent(site: Site, percent: int) -> None:
+    site.worker("busy", f"limits: {{cpu_quota: {percent}%}}\n")
+    site.install()
+    status, share = site.get("/busy/spin?of=2")
+    assert status == 200
+    assert share <= percent / 100 * 1.10
+    assert throttled(site, "busy") > 0
+
+
+def throttled(site: Site, worker: str) -> int:
+    """How often the kernel has stopped the worker for its quota."""
+    group = site.machine.show(f"tq-worker@{worker}.service", "ControlGroup")
+    for mount in ("", "cpu", "cpu,cpuacct"):
+        path = f"/sys/fs/cgroup/{mount}{group}/cpu.stat"
+        if site.machine.exists(path):
+            fields = dict(line.split() for line in site.machine.read(path).splitlines())
+            if "nr_throttled" in fields:
+                return int(fields["nr_throttled"])
+    raise AssertionError(f"no cpu.stat of {worker}")

@@ -1,0 +1,87 @@
+"""A start means ready; what never gets ready says why; a stop ends in time."""
+
+from __future__ import annotations
+
+import time
+
+from .conftest import PROBE, Site
+
+SLOW = "import time\ntime.sleep(1)\n" + PROBE
+STUBBORN = PROBE.replace(
+    "signal.signal(signal.SIGTERM, lambda", "signal.signal(signal.SIGTERM, signal.SIG_IGN) or (lambda"
+)
+SICK = PROBE.replace('sick = (STATE / "sick").exists()', "sick = True")
+SHORT = "timeouts: {start: 3s}\nrestart: {policy: no}\n"
+
+
+def test_start_returns_when_the_worker_is_healthy(site: Site) -> None:
+    site.worker("alpha", program=SLOW)
+    site.run("install")
+    site.machine.systemctl("start", "tq-worker@alpha", "tq-proxy@1")
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+def test_a_worker_that_never_gets_healthy_fails_in_time_and_says_why(site: Site) -> None:
+    site.worker("alpha", SHORT, program=SICK)
+    site.run("install")
+    started = time.monotonic()
+    said = site.run("start", "alpha", status=6)
+    assert time.monotonic() - started < 5
+    journal = site.machine.journal("tq-worker@alpha.service")
+    for text in (said, journal):
+        assert "/health" in text
+        assert "503" in text
+        assert "attempts" in text
+    assert site.machine.show("tq-worker@alpha.service", "ActiveState") == "failed"
+
+
+def test_a_worker_that_dies_at_once_fails_at_once(site: Site) -> None:
+    site.worker("alpha", "restart: {policy: no}\n", program="raise SystemExit('no such table')\n")
+    started = time.monotonic()
+    said = site.install(status=1)
+    assert time.monotonic() - started < 10  # not the 60 s of timeouts.start
+    assert "no such table" in said
+
+
+def test_one_sick_worker_does_not_stop_the_others(site: Site) -> None:
+    site.worker("alpha", SHORT, program=SICK)
+    site.worker("beta")
+    site.install(status=6)
+    assert site.get("/beta/health") == (200, "ok")
+
+
+def test_another_program_on_the_port_does_not_look_ready(site: Site) -> None:
+    site.server("workers: {port_range: 9300-9300}\n")
+    site.worker("alpha", SHORT, program="import time\ntime.sleep(60)\n")
+    site.machine.write("/srv/impostor.py", PROBE)
+    impostor = ["systemd-run", "--unit=impostor", "-E", "WORKER_PORT=9300", "-E", "STATE_DIRECTORY=/tmp"]
+    site.run("install")
+    site.machine.run([*impostor, "-p", "User=nobody", "python3", "/srv/impostor.py"])
+    try:
+        site.machine.wait_until(["curl", "-sf", "http://127.0.0.1:9300/health"])
+        site.run("start", "alpha", status=6)
+    finally:
+        site.machine.systemctl("stop", "impostor")
+
+
+def test_a_worker_that_ignores_sigterm_is_killed_in_time(site: Site) -> None:
+    site.worker("alpha", "timeouts: {stop: 1s}\n", program=STUBBORN)
+    site.install()
+    started = time.monotonic()
+    site.run("stop", "alpha")
+    assert time.monotonic() - started < 5
+    assert "SIGKILL" in site.machine.journal("tq-worker@alpha.service")
+
+
+def test_a_crash_loop_ends_within_its_budget(site: Site) -> None:
+    site.worker("alpha", "restart: {policy: always, delay: 50ms, max_restarts: 3, period: 1min}\n")
+    site.worker("beta")
+    site.install()
+    pid = site.machine.show("tq-worker@beta.service", "MainPID")
+    unit = "tq-worker@alpha.service"
+    while site.machine.show(unit, "Result") != "start-limit-hit":
+        site.machine.run(["systemctl", "kill", "--signal=KILL", unit], check=False)
+    assert site.machine.show(unit, "ActiveState") == "failed"
+    assert site.machine.show("tq-worker@beta.service", "MainPID") == pid
+    site.run("start", "alpha")  # an operator's start is a new beginning
+    assert site.get("/alpha/health") == (200, "ok")

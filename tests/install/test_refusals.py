@@ -1,0 +1,75 @@
+"""A broken worker.yaml changes nothing on the host, and says where and what (promise P3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import ROOT, Site
+
+GOOD = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"
+
+# id: (worker.yaml, line:column of the finding, a part of what is said)
+MISTAKES = {
+    "not-yaml": ("path: [/alpha\n", "2:1", "error"),
+    "tab": ("path: /alpha\nlimits:\n\tmemory_max: 1M\n", "3:1", "error"),
+    "not-a-mapping": ("- path: /alpha\n", "1:1", "mapping"),
+    "path-missing": ("type: python\n", "1:1", "path"),
+    "path-relative": ("path: alpha\n", "1:7", "/"),
+    "unknown-key": (GOOD + "comand: [x]\n", "4:1", "did you mean 'command'"),
+    "unknown-key-below": (GOOD + "limits: {memory_mx: 1M}\n", "4:10", "did you mean 'memory_max'"),
+    "duplicate-key": (GOOD + "path: /beta\n", "4:1", "path"),
+    "bad-size": (GOOD + "limits: {memory_max: lots}\n", "4:22", "lots"),
+    "bad-span": (GOOD + "timeouts: {stop: soon}\n", "4:18", "soon"),
+    "octal": (GOOD + "limits: {tasks_max: 010}\n", "4:21", "010"),
+    "sexagesimal": (GOOD + "timeouts: {stop: 12:30}\n", "4:18", "12:30"),
+    "not-a-boolean": (GOOD + "strip_prefix: perhaps\n", "4:15", "perhaps"),
+    "unknown-type": ("path: /alpha\ntype: pyton\n", "2:7", "did you mean 'python'"),
+    "root": (GOOD + "user: root\n", "4:7", "root"),
+    "port-too-high": (GOOD + "port: 70000\n", "4:7", "70000"),
+    "newline-in-value": (GOOD + 'environment: {A: "x\\nExecStart=/bin/sh"}\n', "4:18", "line"),
+    "pass-through-refused": (GOOD + "unit: {Service: {ExecStartPre: /bin/sh}}\n", "4:18", "ExecStartPre"),
+    "relaxation-unknown": (GOOD + "sandbox: lax\n", "4:10", "lax"),
+}
+
+
+def test_no_mistake_changes_anything(site: Site) -> None:
+    site.yaml("alpha", GOOD)
+    site.worker("alpha")
+    site.install()
+    before, pid = site.files(), site.machine.show("tq-worker@alpha.service", "MainPID")
+    for yaml, _, _ in MISTAKES.values():
+        site.yaml("alpha", yaml)
+        site.install(status=1)
+    assert site.files() == before
+    assert site.machine.show("tq-worker@alpha.service", "MainPID") == pid
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+@pytest.mark.parametrize(("yaml", "place", "what"), MISTAKES.values(), ids=MISTAKES)
+def test_it_is_said_where_and_what(site: Site, yaml: str, place: str, what: str) -> None:
+    site.yaml("alpha", yaml)
+    said = site.install(status=1)
+    assert f"{ROOT}/workers/alpha/config/worker.yaml:{place}: error: " in said
+    assert what in said
+
+
+def test_two_workers_on_one_route_name_both(site: Site) -> None:
+    site.worker("alpha")
+    site.yaml("beta", GOOD)
+    said = site.install(status=1)
+    assert "beta/config/worker.yaml:1:7" in said
+    assert "alpha" in said
+
+
+def test_all_mistakes_of_all_files_are_said_at_once(site: Site) -> None:
+    site.server("mode: fast\n")
+    site.yaml("alpha", "path: alpha\nuser: root\n")
+    site.yaml("beta", "type: python\n")
+    said = site.install(status=1)
+    for place in (
+        "tqunits.yaml:1:7",
+        "alpha/config/worker.yaml:1:7",
+        "alpha/config/worker.yaml:2:7",
+        "beta/config/worker.yaml:1:1",
+    ):
+        assert place in said

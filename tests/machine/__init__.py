@@ -1,0 +1,6 @@
+"""A throw-away machine: a real systemd as PID 1 over an overlay of this host's own root. See booted.py for the API."""
+
+from .booted import Machine, MachineError, terminate
+from .limits import KernelLimits, kernel_file, kernel_limits
+
+__all__ = ["KernelLimits", "Machine", "MachineError", "kernel_file", "kernel_limits", "terminate"]

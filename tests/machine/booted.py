@@ -1,0 +1,350 @@
+"""A machine seen from outside: what tests and the demo call. `Machine.boot()` to start one, `with` to end it.
+
+Programs run in the machine by nsenter(1), in a cgroup of the machine's that is no unit's, with a clean environment.
+Their process group is ours to kill: one that exceeds its time leaves nothing behind in the machine.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from . import cgroups, kernel
+
+Made = TypeVar("Made")
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BOOT_SECONDS = 120.0  # it takes 2; an emulated processor under load takes far longer, and a hang must still end
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for
+TAIL_LINES = 60  # of the journal, for the report of a failed test
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "SYSTEMD_PAGER": "",
+    "SYSTEMD_COLORS": "0",
+}
+
+
+class MachineError(Exception):
+    """The machine did not do as told; the text holds what it said."""
+
+
+class Machine:
+    """A booted systemd. All paths are the machine's; `root` is the machine's tree as the host sees it."""
+
+    def __init__(self, keeper: subprocess.Popen[bytes]) -> None:
+        self.keeper = keeper
+        self.pid = 0
+        self._entries: list[str] = []
+        self._reports = b""
+        self._is_detached = False
+
+    @classmethod
+    def boot(cls, checkout: Path = CHECKOUT) -> Self:
+        """Boot a machine over this host's tree; root only. Raises MachineError with the console's text."""
+        if os.geteuid() != 0:
+            raise MachineError("a machine of our own needs root (namespaces, cgroups, mounts): run this as root")
+        machine = cls(_start_keeper(checkout))
+        try:
+            machine._boot()
+        except BaseException:
+            machine.stop()
+            raise
+        return machine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def root(self) -> Path:
+        """The machine's root folder, to look into from the host. Absolute links in it lead to the host's files."""
+        return Path(f"/proc/{self.pid}/root")
+
+    # Running programs
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 - subprocess.run's name for it
+        timeout: float = 60.0,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        merge: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end. `check` raises MachineError with its output; `merge` puts stderr into stdout."""
+        stderr = subprocess.STDOUT if merge else subprocess.PIPE
+        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+        with self.start(argv, user=user, env=env, stdin=stdin, stderr=stderr) as process:
+            try:
+                out, err = process.communicate(input, timeout)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+                out, err = process.communicate()
+                raise MachineError(_describe(argv, f"not done within {timeout:g} s", out, err)) from None
+        if check and process.returncode != 0:
+            raise MachineError(_describe(argv, f"exit status {process.returncode}", out, err))
+        return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
+        """Start a program and return at once. `with` waits for its end; `terminate` ends it and its children."""
+        return subprocess.Popen(
+            self.command(argv, user=user),
+            env={**ENVIRONMENT, **(env or {})},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def command(self, argv: Sequence[str], *, user: str | None = None) -> list[str]:
+        """The host's command line that runs `argv` in the machine."""
+        into = ["nsenter", "-t", str(self.pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w"]
+        become = self._become(user) if user is not None else []
+        return cgroups.joining(self._entries, [*into, *become, *argv])
+
+    def _become(self, user: str) -> list[str]:
+        uid, gid = self.user(user)
+        return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "env", "HOME=/", f"USER={user}"]
+
+    def user(self, name: str) -> tuple[int, int]:
+        """The numbers of a user and of its group, from the machine's own table."""
+        for line in self.read("/etc/passwd").splitlines():
+            fields = line.split(":")
+            if fields[0] == name:
+                return int(fields[2]), int(fields[3])
+        raise MachineError(f"no user {name} in the machine")
+
+    def tqunits(
+        self,
+        *args: str,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002
+        timeout: float = 60.0,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the checkout's tqunits in the machine."""
+        return self.run(
+            ["/usr/local/bin/tqunits", *args], check=check, input=input, timeout=timeout, user=user, env=env
+        )
+
+    def systemctl(self, *args: str, check: bool = True) -> str:
+        """Run systemctl and return what it prints."""
+        return self.run(["systemctl", *args], check=check).stdout
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit, as systemctl prints it."""
+        return self.systemctl("show", "--value", f"--property={name}", "--", unit).removesuffix("\n")
+
+    # Files
+
+    def write(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
+        """Write a file and make the folders above it."""
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode() if isinstance(text, str) else text)
+        target.chmod(mode)
+
+    def read(self, path: str) -> str:
+        return self._path(path).read_text(encoding="utf-8", errors="replace")
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(self._path(path))
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a whole folder; nothing there is as good."""
+        self.run(["rm", "-rf", "--", path])
+
+    def _path(self, path: str) -> Path:
+        return self.root / path.removeprefix("/")
+
+    # Waiting
+
+    def wait_until(self, condition: Sequence[str] | Callable[[], bool], *, timeout: float = 30.0) -> None:
+        """Wait until a program in the machine exits 0, or until a function says yes. Too late: MachineError."""
+        is_true = condition if callable(condition) else functools.partial(self._succeeds, condition)
+        deadline = time.monotonic() + timeout
+        nothing = threading.Event()
+        while not is_true():
+            if time.monotonic() > deadline:
+                raise MachineError(f"not within {timeout:g} s: {condition}\n{self.journal_tail()}")
+            nothing.wait(POLL_SECONDS)
+
+    def _succeeds(self, argv: Sequence[str]) -> bool:
+        return self.run(argv, check=False).returncode == 0
+
+    def wait_for_log(self, unit: str, text: str, *, timeout: float = 30.0, since_start: bool = True) -> str:
+        """Wait for a line of the unit's journal that contains `text`; returns the line."""
+        argv = ["journalctl", "--follow", "--output=cat", f"--unit={unit}", "-n", "all" if since_start else "0"]
+        process = self.start(argv, stderr=subprocess.DEVNULL)
+        watchdog = threading.Timer(timeout, _kill_group, (process,))
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if text in line:
+                    return line.removesuffix("\n")
+        finally:
+            watchdog.cancel()
+            terminate(process)
+        raise MachineError(f"{unit} did not log {text!r} within {timeout:g} s\n{self.journal_tail(unit)}")
+
+    # The journal
+
+    def journal(self, unit: str | None = None, *args: str) -> str:
+        """The messages of a unit, or of all, in this boot, oldest first, without time and host."""
+        only = [f"--unit={unit}"] if unit else []
+        return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
+
+    def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
+        """The end of the journal, for a person."""
+        only = [f"--unit={unit}"] if unit else []
+        argv = ["journalctl", "--boot", "--no-pager", "--no-hostname", "-o", "short-precise", f"--lines={lines}", *only]
+        return self.run(argv, check=False).stdout
+
+    # The network
+
+    def connect(self, port: int, host: str = "127.0.0.1", *, timeout: float = 10.0) -> socket.socket:
+        """A TCP connection from inside the machine's network, usable in this process."""
+        return self.in_network(lambda: socket.create_connection((host, port), timeout))
+
+    def in_network(self, make: Callable[[], Made]) -> Made:
+        """Call `make` in a thread that is in the machine's network; a socket made there stays there."""
+
+        def enter_and_make() -> Made:
+            kernel.enter_network(self.pid)
+            return make()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(enter_and_make).result()
+
+    # Power
+
+    def reboot(self) -> None:
+        """An orderly reboot: units are stopped, /run and /tmp are new, the disk stays."""
+        self.run(["systemctl", "reboot"], check=False)
+        self._await_exit()
+        self._boot()
+
+    def cut_power(self) -> None:
+        """Every process is gone between two instructions; then it boots again over the same disk."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._await_exit()
+        self._boot()
+
+    def detach(self) -> None:
+        """The machine goes on without this process, until it is powered off or its keeper gets a SIGTERM."""
+        self._tell("detach")
+        self._is_detached = True
+
+    def stop(self) -> None:
+        """End the machine at once, and all that it was; one that is detached stays."""
+        if self._is_detached:
+            return
+        assert self.keeper.stdin is not None
+        self.keeper.stdin.close()
+        try:
+            self.keeper.wait(STOP_SECONDS)
+        finally:
+            self.keeper.kill()
+            self.keeper.wait()
+
+    def _boot(self) -> None:
+        self._tell("boot")
+        match self._report(BOOT_SECONDS):
+            case {"booted": int(pid), "entries": list(entries)}:
+                self.pid, self._entries = pid, [str(entry) for entry in entries]
+            case {"console": str(console), **rest}:
+                raise MachineError(f"the machine did not boot: {rest}\n{console}")
+            case report:
+                raise MachineError(f"the machine did not boot: {report}")
+
+    def _await_exit(self) -> None:
+        report = self._report(BOOT_SECONDS)
+        if "exited" not in report:
+            raise MachineError(f"the machine did not end: {report}")
+
+    def _tell(self, command: str) -> None:
+        assert self.keeper.stdin is not None
+        self.keeper.stdin.write(command.encode() + b"\n")
+        self.keeper.stdin.flush()
+
+    def _report(self, timeout: float) -> dict[str, object]:
+        """The keeper's next line."""
+        assert self.keeper.stdout is not None
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._reports:
+            ready, _, _ = select.select([self.keeper.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            data = os.read(self.keeper.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                raise MachineError("the machine's keeper has ended" if ready else f"no machine within {timeout:g} s")
+            self._reports += data
+        line, _, self._reports = self._reports.partition(b"\n")
+        return dict(json.loads(line))
+
+
+def terminate(process: subprocess.Popen[str]) -> None:
+    """End a program of `Machine.start` and its children at once."""
+    _kill_group(process)
+    process.communicate()
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """The process group is the same inside and outside; killing nsenter alone would leave the program running."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _describe(argv: Sequence[str], what: str, out: str | None, err: str | None) -> str:
+    return "\n".join([f"{' '.join(argv)}: {what}", (out or "").rstrip(), (err or "").rstrip()]).rstrip()
+
+
+def _start_keeper(checkout: Path) -> subprocess.Popen[bytes]:
+    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, "-m", "machine.keeper", str(checkout)]
+    return subprocess.Popen(
+        [*_scope(), *argv],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _scope() -> list[str]:
+    """On a host with systemd and version 2: a scope of our own, in which systemd leaves the cgroups to us."""
+    if Path("/run/systemd/system").is_dir() and Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        return ["systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"]
+    return []

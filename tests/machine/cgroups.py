@@ -1,0 +1,199 @@
+"""The cgroups of a machine: a child of the caller's own cgroup in each hierarchy that systemd works with.
+
+Facts (cgroups(7), cgroup_namespaces(7), "Control Group v2" of the kernel's documentation):
+* /proc/self/cgroup has a line per hierarchy, `ID:CONTROLLERS:PATH`; version 2 is the line `0::PATH`. Paths are relative
+  to the root of the reader's cgroup namespace, and so is a hierarchy that the reader mounts. So this module mounts each
+  itself, in the keeper's private mount namespace, and does not care where (and whether) the host has them.
+* Version 2: a cgroup other than the real root has either processes or controllers for its children, never both.
+* A cgroup is removed by rmdir(2), leaves first, when no process is in it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .kernel import mount
+
+NAME = "tqunits-machine-"  # followed by the process id of the keeper
+WANTED = frozenset({"memory", "cpu", "cpuacct", "pids", "blkio", "devices"})  # what systemd 252 uses of version 1
+NEEDED = frozenset({"memory", "cpu", "pids"})
+SYSTEMD = "name=systemd"
+UNIFIED = ""
+ENTERED = "entered"  # where processes of the host that enter the machine are put; systemd leaves it alone
+JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
+OTHERS = "tqunits-others"  # version 2 without a systemd on the host: where the host's own processes move aside to
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted hierarchy. `options` are its controllers as mount(8) takes them; version 2 is the empty string."""
+
+    options: str
+    mounted: Path
+    parent: Path
+
+
+def mount_all(stage: Path) -> tuple[Hierarchy, ...]:
+    """Mount the hierarchies of this host below `stage` and say where in each the caller is."""
+    own = _own_paths(Path("/proc/self/cgroup").read_text(encoding="ascii"))
+    return tuple(_mount(stage, options, path) for options, path in own.items())
+
+
+def is_unified(hierarchies: tuple[Hierarchy, ...]) -> bool:
+    """Whether the controllers are in version 2, the only one that Debian 13 knows by default."""
+    return all(h.options == UNIFIED for h in hierarchies)
+
+
+def make(hierarchies: tuple[Hierarchy, ...], name: str) -> tuple[Path, ...]:
+    """The machine's cgroups, one per hierarchy, empty and with what is below them removed."""
+    unified = is_unified(hierarchies)
+    made = []
+    with _locked(hierarchies):
+        for hierarchy in hierarchies:
+            folder = (_with_controllers(hierarchy) if unified else hierarchy.parent) / name
+            remove_tree(folder)
+            folder.mkdir()
+            made.append(folder)
+    return tuple(made)
+
+
+def entries(hierarchies: tuple[Hierarchy, ...], folders: tuple[Path, ...]) -> tuple[str, ...]:
+    """The `cgroup.procs` files to enter a machine by: a leaf in the hierarchies that systemd knows processes by."""
+    leaves = [f / ENTERED for h, f in zip(hierarchies, folders, strict=True) if h.options in (SYSTEMD, UNIFIED)]
+    for leaf in leaves:
+        leaf.mkdir(exist_ok=True)
+    return tuple(str(leaf / "cgroup.procs") for leaf in leaves)
+
+
+def joining(entries: Sequence[str], argv: Sequence[str]) -> list[str]:
+    """The command line that moves itself into cgroups by their `cgroup.procs` files and then becomes `argv`."""
+    return ["sh", "-c", JOIN, "sh", *entries, "--", *argv]
+
+
+def sweep(hierarchies: tuple[Hierarchy, ...]) -> None:
+    """Remove what the machines of keepers that were killed with SIGKILL have left."""
+    for hierarchy in hierarchies:
+        for folder in hierarchy.parent.glob(f"{NAME}*"):
+            if not _is_keeper(folder.name.removeprefix(NAME)):
+                remove_tree(folder)
+
+
+def release(hierarchies: tuple[Hierarchy, ...], folders: tuple[Path, ...]) -> None:
+    """Remove a machine's cgroups, whose processes must have ended, and undo what `make` did to the parent."""
+    with _locked(hierarchies):
+        for hierarchy, folder in zip(hierarchies, folders, strict=True):
+            remove_tree(folder)
+            others = folder.parent / OTHERS
+            if hierarchy.options == UNIFIED and others.exists() and not any(folder.parent.glob(f"{NAME}*")):
+                _move_back(others)
+
+
+def remove_tree(folder: Path) -> None:
+    """rmdir, leaves first. A cgroup that is in use stays; so does one of the kernel's that just emptied: see sweep."""
+    for path, _, _ in os.walk(folder, topdown=False):
+        try:
+            os.rmdir(path)
+        except OSError:
+            continue
+
+
+@contextmanager
+def _locked(hierarchies: tuple[Hierarchy, ...]) -> Iterator[None]:
+    """One keeper at a time makes or releases cgroups; the lock is on the host's version 2 root, which all share."""
+    descriptor = os.open(hierarchies[-1].mounted, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _own_paths(text: str) -> dict[str, str]:
+    """Hierarchy options -> the caller's path, in the order of mounting: version 1, systemd's, version 2."""
+    found: dict[str, str] = {}
+    unified = None
+    for line in text.splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            unified = path
+        elif controllers == SYSTEMD or WANTED & set(controllers.split(",")):
+            found[controllers] = path
+    if set(found) - {SYSTEMD}:
+        found.setdefault(SYSTEMD, "/")
+    else:
+        found.clear()
+    if unified is not None:
+        found[UNIFIED] = unified
+    return found
+
+
+def _mount(stage: Path, options: str, path: str) -> Hierarchy:
+    target = stage / folder_name(options)
+    target.mkdir(parents=True)
+    mount_at(target, options)
+    own = target / path.lstrip("/")
+    return Hierarchy(options, target, own if own.is_dir() else target)
+
+
+def mount_at(target: Path, options: str) -> None:
+    """Mount the hierarchy of `options` on the folder `target`, seen from the caller's cgroup namespace."""
+    if options == UNIFIED:
+        mount("cgroup2", str(target), "cgroup2")
+    else:
+        mount("cgroup", str(target), "cgroup", data=f"none,{options}" if options == SYSTEMD else options)
+
+
+def folder_name(options: str) -> str:
+    """The name that systemd expects below /sys/fs/cgroup."""
+    return {UNIFIED: "unified", SYSTEMD: "systemd"}.get(options, options)
+
+
+def _with_controllers(hierarchy: Hierarchy) -> Path:
+    """Version 2: the cgroup to make children in, with the controllers handed down to them."""
+    for parent in hierarchy.parent, hierarchy.mounted:
+        has = set((parent / "cgroup.controllers").read_text(encoding="ascii").split())
+        if has >= NEEDED:
+            _hand_down(parent, sorted(has & (WANTED | {"io"})))
+            return parent
+    raise OSError(f"no cgroup here has the controllers {', '.join(sorted(NEEDED))}")
+
+
+def _hand_down(parent: Path, controllers: list[str]) -> None:
+    if (parent / "cgroup.type").exists():  # not the real root: its processes have to go first
+        (parent / OTHERS).mkdir(exist_ok=True)
+        _move_processes(parent, parent / OTHERS)
+    wanted = " ".join(f"+{name}" for name in controllers)
+    (parent / "cgroup.subtree_control").write_text(wanted, encoding="ascii")
+
+
+def _move_back(others: Path) -> None:
+    """Undo `_hand_down`, when the last machine is gone."""
+    parent = others.parent
+    active = (parent / "cgroup.subtree_control").read_text(encoding="ascii").split()
+    (parent / "cgroup.subtree_control").write_text(" ".join(f"-{name}" for name in active), encoding="ascii")
+    _move_processes(others, parent)
+    remove_tree(others)
+
+
+def _move_processes(source: Path, target: Path) -> None:
+    """Until none is left: one may fork while we read. Threads of the kernel are only in the real root."""
+    while pids := _processes(source):
+        for pid in pids:
+            try:
+                (target / "cgroup.procs").write_text(pid, encoding="ascii")
+            except ProcessLookupError:
+                continue
+
+
+def _processes(folder: Path) -> list[str]:
+    return (folder / "cgroup.procs").read_text(encoding="ascii").split()
+
+
+def _is_keeper(pid: str) -> bool:
+    try:
+        return b"machine.keeper" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

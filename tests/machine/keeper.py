@@ -1,0 +1,184 @@
+"""The keeper of one machine: a process that outlives neither its machine nor, unless told so, its launcher.
+
+It holds the machine's disk (a tmpfs in a mount namespace of its own, so a machine may be booted again over what it has
+written), its console and its cgroups. Started as `unshare --mount python3 -m machine.keeper CHECKOUT`.
+
+Commands on standard input, a word per line:  boot, detach, stop.  The end of the input is `stop`, unless detached.
+Reports on standard output, a JSON object per line:  {"booted": PID, "entries": [...]}  {"exited": STATUS}
+{"failed": WHY, "console": TEXT}.
+If the launcher is killed the input ends, and the machine with it. If the keeper is killed the kernel kills the machine
+(PR_SET_PDEATHSIG); the empty cgroups that then stay are removed by the next keeper.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from . import cgroups, kernel
+
+CONSOLE_BYTES = 64 * 1024  # enough for all that systemd says in a failed boot
+STAGES = ("/mnt", "/media", "/srv", "/run")  # folders that every Debian has; the checkout may be below one of them
+NAMESPACES = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--cgroup", "--kill-child=SIGKILL")
+
+
+class Keeper:
+    def __init__(self, checkout: Path) -> None:
+        self._checkout = checkout
+        self._stage = _make_stage(checkout)
+        self._hierarchies = cgroups.mount_all(self._stage / "cgroup")
+        cgroups.sweep(self._hierarchies)
+        self._folders = cgroups.make(self._hierarchies, f"{cgroups.NAME}{os.getpid()}")
+        self._identity = uuid.uuid4().hex
+        self._events = selectors.DefaultSelector()
+        self._commands = b""
+        self._console = b""
+        self._init: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+        self._detached = False
+        self._terminal, self._far_end = os.openpty()
+        os.set_blocking(self._terminal, False)
+        self._events.register(self._terminal, selectors.EVENT_READ, self._read_console)
+        self._events.register(0, selectors.EVENT_READ, self._read_commands)
+
+    def serve(self) -> None:
+        """Until told to stop, or until the launcher is gone, or the detached machine has powered itself off."""
+        try:
+            while True:
+                for key, _ in self._events.select():
+                    key.data()
+        finally:
+            self._kill()
+            cgroups.release(self._hierarchies, self._folders)
+
+    def _read_commands(self) -> None:
+        data = os.read(0, 4096)
+        if not data:
+            self._events.unregister(0)
+            if not self._detached:
+                sys.exit(0)
+        *lines, self._commands = (self._commands + data).split(b"\n")
+        for line in lines:
+            match line:
+                case b"boot":
+                    self._boot()
+                case b"detach":
+                    self._detached = True
+                    _let_go_of_the_terminal()
+                case _:
+                    sys.exit(0)
+
+    def _read_console(self) -> None:
+        try:
+            self._console = (self._console + os.read(self._terminal, 65536))[-CONSOLE_BYTES:]
+        except BlockingIOError:
+            return
+
+    def _boot(self) -> None:
+        for folder in self._folders:
+            for child in folder.iterdir():
+                if child.is_dir():
+                    cgroups.remove_tree(child)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._init = self._start(notify)
+        self._exit = os.pidfd_open(self._init.pid)
+        self._notify = notify
+        self._events.register(notify, selectors.EVENT_READ, self._read_notification)
+        self._events.register(self._exit, selectors.EVENT_READ, self._reap)
+
+    def _start(self, notify: socket.socket) -> subprocess.Popen[bytes]:
+        plan = {
+            "stage": str(self._stage),
+            "checkout": str(self._checkout),
+            "notify": notify.fileno(),
+            "identity": self._identity,
+            "hierarchies": [h.options for h in self._hierarchies],
+            "console": os.ttyname(self._far_end),
+        }
+        inside = ["unshare", *NAMESPACES, sys.executable, "-m", "machine.root", json.dumps(plan)]
+        tied = ["setpriv", "--pdeathsig", "KILL", *inside]
+        return subprocess.Popen(
+            cgroups.joining([f"{folder}/cgroup.procs" for folder in self._folders], tied),
+            stdin=subprocess.DEVNULL,
+            stdout=self._far_end,
+            stderr=self._far_end,
+            pass_fds=(notify.fileno(),),
+        )
+
+    def _read_notification(self) -> None:
+        for line in self._notify.recv(4096).decode().splitlines():
+            if line.startswith("MAINPID="):
+                self._pid = int(line.removeprefix("MAINPID="))
+            elif line == "READY=1":
+                entries = cgroups.entries(self._hierarchies, self._folders)
+                _report({"booted": self._pid, "entries": [f"/proc/{os.getpid()}/root{path}" for path in entries]})
+
+    def _reap(self) -> None:
+        """The machine has ended. By SIGHUP: a reboot; by SIGINT: off (reboot(2), "Behavior inside PID namespaces")."""
+        status = self._forget()
+        _report({"exited": status, "console": self._console.decode(errors="replace")})
+        if self._detached:
+            sys.exit(0)
+
+    def _kill(self) -> None:
+        if self._init is not None:
+            if self._pid:
+                os.kill(self._pid, signal.SIGKILL)
+            else:
+                self._init.kill()
+            self._forget()
+
+    def _forget(self) -> int:
+        assert self._init is not None
+        self._events.unregister(self._exit)
+        self._events.unregister(self._notify)
+        os.close(self._exit)
+        self._notify.close()
+        status = self._init.wait()
+        self._init, self._pid = None, 0
+        return status
+
+
+def _make_stage(checkout: Path) -> Path:
+    """The disk: memory of our own mount namespace, so that nothing of it outlives the keeper."""
+    stage = next(Path(path) for path in STAGES if Path(path).is_dir() and not checkout.is_relative_to(path))
+    kernel.mount("tmpfs", str(stage), "tmpfs", kernel.MS_NOSUID, "mode=755")
+    return stage
+
+
+def _let_go_of_the_terminal() -> None:
+    """Whoever reads what the launcher prints waits for all writers to be gone."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in 1, 2:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def _report(message: dict[str, object]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # a detached keeper has nobody to tell
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _on_signal(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, _on_signal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        Keeper(Path(sys.argv[1])).serve()
+    except OSError as error:
+        _report({"failed": str(error)})
+        raise
+
+
+if __name__ == "__main__":
+    main()

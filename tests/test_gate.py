@@ -1,0 +1,353 @@
+"""The readiness gate against real servers: each test runs it as systemd does, as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tqunits import gate
+
+GATE = Path(gate.__file__)
+NOBODY = 65534
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def run_gate(*arguments: str, user: int | None = None) -> tuple[int, str]:
+    """Exit status and stderr of one run; without $JOURNAL_STREAM, so without priority prefixes."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", GATE, *arguments, stderr=asyncio.subprocess.PIPE, user=user, env={}
+    )
+    _, stderr = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, stderr.decode()
+
+
+def saying(answer: bytes) -> Answer:
+    """A server that reads a request and says one thing."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    return handle
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that accepts and never answers."""
+    await reader.read()
+    writer.close()
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[str]:
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield str(server.sockets[0].getsockname()[1])
+
+
+@asynccontextmanager
+async def a_process(*argv: str, user: int | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is gone afterwards."""
+    process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, user=user)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+def test_a_healthy_worker_passes_at_once() -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(saying(OK)) as port:
+            return await run_gate("--port", port, "--path", "/health", "--pid", str(os.getpid()))
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.READY
+    assert text.startswith("tqunits-gate: http://127.0.0.1:")
+    assert text.endswith(" s, 1 attempt\n")
+    assert "/health healthy after " in text
+
+
+def test_the_request_is_the_one_of_the_contract() -> None:
+    seen: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(OK)
+        writer.close()
+
+    async def scenario() -> str:
+        async with serving(handle) as port:
+            code, text = await run_gate("--url", f"http://127.0.0.1:{port}/well?deep=1")
+            assert code == gate.READY, text
+            return port
+
+    port = asyncio.run(scenario())
+    assert seen == [
+        f"GET /well?deep=1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        "User-Agent: tqunits-gate\r\nAccept: */*\r\n\r\n".encode()
+    ]
+
+
+def test_a_worker_that_binds_late_passes_when_it_does() -> None:
+    async def scenario() -> tuple[int, str]:
+        port = free_port()
+        waiting = asyncio.create_task(run_gate("--port", port, "--budget", "20"))
+        await asyncio.wait([waiting], timeout=0.3)
+        assert not waiting.done()
+        server = await asyncio.start_server(saying(OK), "127.0.0.1", int(port))
+        async with server:
+            return await waiting
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.READY
+    assert "refused " in text
+
+
+def test_a_worker_that_warms_up_passes_with_its_first_200() -> None:
+    answers = iter([b"HTTP/1.1 503 Service Unavailable\r\n\r\n"] * 3 + [OK])
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await saying(next(answers))(reader, writer)
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port)
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.READY
+    assert text.endswith("4 attempts (status 503 3)\n")
+
+
+def test_an_answer_in_pieces_is_one_answer() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for byte in OK:
+            writer.write(bytes([byte]))
+            await writer.drain()
+        writer.close()
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port, "--budget", "5")
+
+    assert asyncio.run(scenario())[0] == gate.READY
+
+
+@pytest.mark.parametrize(
+    ("answer", "last"),
+    [
+        pytest.param(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "503 Service Unavailable", id="unavailable"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", "204 No Content", id="200-exactly"),
+        pytest.param(b"HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n", "301 Moved", id="redirect"),
+        pytest.param(b"HTTP/1.1 500\r\n\r\n", "500", id="no-reason"),
+        pytest.param(b"HTTP/1.1 200OK\r\n\r\n", "not HTTP: HTTP/1.1 200OK", id="not-a-code"),
+        pytest.param(b"HTTP/2 200 OK\r\n\r\n", "not HTTP: HTTP/2 200 OK", id="other-version"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2p1\r\n", "not HTTP: SSH-2.0-OpenSSH_9.2p1", id="other-protocol"),
+        pytest.param(b"\x1b[2J\x00\xff\r\n", "not HTTP: \\x1b[2J\\x00\\xff", id="control-characters-escaped"),
+        pytest.param(b"HTTP/1.1 500 \x1b]0;owned\x07\r\n", "500 \\x1b]0;owned\\x07", id="hostile-reason-escaped"),
+        pytest.param(b"A" * 100_000, f"not HTTP: {'A' * 120}...", id="endless-line-cut"),
+        pytest.param(b"", "closed without an answer", id="nothing"),
+    ],
+)
+def test_what_is_not_200_fails_within_the_budget(answer: bytes, last: str) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(saying(answer)) as port:
+            return await run_gate("--port", port, "--budget", "0.3")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.UNHEALTHY
+    assert text.endswith(f"; last answer: {last}\n")
+    assert "not healthy after 0." in text
+    assert text.count("\n") == 1
+
+
+def test_a_worker_that_never_listens_fails_when_the_budget_is_spent() -> None:
+    begin = time.monotonic()
+    code, text = asyncio.run(run_gate("--port", free_port(), "--budget", "0.5"))
+    assert code == gate.UNHEALTHY
+    assert 0.4 < time.monotonic() - begin < 5
+    assert "(refused " in text
+    assert text.endswith("; last answer: connection refused\n")
+
+
+def test_a_hanging_worker_is_asked_again_after_the_probe_timeout() -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(silent) as port:
+            return await run_gate("--port", port, "--budget", "0.7", "--probe-timeout", "0.2")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.UNHEALTHY
+    assert "(timed out " in text
+    assert text.endswith("; last answer: none in time\n")
+
+
+@pytest.mark.parametrize("moment", ["between-probes", "inside-a-probe", "before"])
+def test_the_end_of_the_process_ends_the_wait(moment: str) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(silent) as port, a_process("sleep", "60") as worker:
+            asked = port if moment == "inside-a-probe" else free_port()
+            if moment == "before":
+                worker.kill()
+                await worker.wait()
+            waiting = asyncio.create_task(run_gate("--port", asked, "--budget", "60", "--pid", str(worker.pid)))
+            await asyncio.wait([waiting], timeout=0.3)
+            if moment != "before":
+                assert not waiting.done()
+                worker.kill()
+            return await asyncio.wait_for(waiting, 5)
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.EXITED
+    assert "the worker's process exited after " in text
+
+
+def test_an_unset_pid_means_that_the_process_is_gone() -> None:
+    assert asyncio.run(run_gate("--port", free_port(), "--pid"))[0] == gate.EXITED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: one of the two must run as another user")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+@pytest.mark.parametrize("closes", [True, False], ids=["closes", "keeps-alive"])
+def test_another_users_program_on_the_port_is_not_the_worker(host: str, *, closes: bool) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with a_process(sys.executable, "-c", IMPOSTOR, host, str(closes), user=NOBODY) as impostor:
+            assert impostor.stdout is not None
+            port = (await impostor.stdout.readline()).decode().strip()
+            own = await run_gate("--port", port, user=NOBODY)
+            assert own[0] == gate.READY, own[1]
+            return await run_gate("--port", port, "--budget", "0.3")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.UNHEALTHY
+    assert text.endswith("; last answer: 200 OK, but from a process of another user (uid 65534)\n")
+
+
+IMPOSTOR = """
+import socket, sys
+host, closes = sys.argv[1], sys.argv[2] == "True"
+server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+if ":" in host:
+    server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+server.bind((host, 0))
+server.listen()
+print(server.getsockname()[1], flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+    if not closes:
+        connection.recv(1)
+    connection.close()
+"""
+
+
+def test_a_worker_on_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "http.sock"
+
+    async def scenario() -> tuple[int, str]:
+        async with await asyncio.start_unix_server(saying(OK), path):
+            return await run_gate("--socket", str(path), "--path", "/health")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.READY
+    assert text.startswith(f"tqunits-gate: unix:{path}:/health healthy after ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: one of the two must run as another user")
+def test_another_users_unix_socket_is_not_the_workers() -> None:
+    async def scenario() -> tuple[int, str]:
+        async with a_process(sys.executable, "-c", UNIX_IMPOSTOR, user=NOBODY) as impostor:
+            assert impostor.stdout is not None
+            path = (await impostor.stdout.readline()).decode().strip()
+            return await run_gate("--socket", path, "--budget", "0.3")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.UNHEALTHY
+    assert "from a process of another user (uid 65534)" in text
+
+
+UNIX_IMPOSTOR = """
+import socket, tempfile
+with tempfile.TemporaryDirectory() as folder:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(folder + "/s")
+    server.listen()
+    print(folder + "/s", flush=True)
+    while True:
+        connection, _ = server.accept()
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+        connection.close()
+"""
+
+
+def test_a_missing_unix_socket_is_refused(tmp_path: Path) -> None:
+    code, text = asyncio.run(run_gate("--socket", str(tmp_path / "none"), "--budget", "0.2"))
+    assert code == gate.UNHEALTHY
+    assert text.endswith("; last answer: no such file or directory\n")
+
+
+def test_under_the_journal_the_line_has_its_priority() -> None:
+    async def scenario() -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            GATE,
+            *("--port", free_port(), "--budget", "0.1"),
+            stderr=asyncio.subprocess.PIPE,
+            env={"JOURNAL_STREAM": "8:1"},
+        )
+        return (await process.communicate())[1].decode()
+
+    assert asyncio.run(scenario()).startswith("<3>tqunits-gate: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        pytest.param([], "give one of --port, --url and --socket", id="nothing"),
+        pytest.param(["--port", "1", "--socket", "/s"], "give one of", id="both"),
+        pytest.param(["--port", "0"], "--port 0: not valid", id="port-zero"),
+        pytest.param(["--port", "65536"], "--port 65536: not valid", id="port-high"),
+        pytest.param(["--url", "https://127.0.0.1:1/"], "--url https://", id="scheme"),
+        pytest.param(["--url", "http://localhost:1/"], "--url http://localhost", id="names-are-not-resolved"),
+        pytest.param(["--port", "1", "--path", "health"], "--path health: not a path", id="relative"),
+        pytest.param(["--port", "1", "--path", "/a\r\nX: y"], "--path /a\\x0d\\x0aX: y", id="injection"),
+        pytest.param(["--port", "1", "--path", "/a b"], "--path /a b: write a space as %20", id="space"),
+        pytest.param(["--port", "1", "--budget", "-1"], "--budget -1: not valid", id="negative"),
+        pytest.param(["--port", "1", "--budget", "nan"], "--budget nan: not valid", id="nan"),
+        pytest.param(["--bogus"], "--bogus: no such option", id="unknown"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_wrong(arguments: list[str], complaint: str) -> None:
+    with pytest.raises(gate.UsageProblem) as caught:
+        gate.parse(arguments)
+    assert str(caught.value).startswith(complaint)
+
+
+def test_the_command_line_of_the_units() -> None:
+    options = gate.parse(
+        ["--url", "http://127.0.0.1:9000/health", "--probe-timeout=5", "--budget", "infinity", "--pid", "17"]
+    )
+    assert (options.host, options.port, options.path) == ("127.0.0.1", 9000, "/health")
+    assert (options.probe_timeout, options.budget, options.pid) == (5.0, 1_000_000.0, 17)

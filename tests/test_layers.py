@@ -1,0 +1,94 @@
+"""The house's walls: imports only point down, siblings do not import each other, each library has one door.
+
+The table is house.md's; a package that is missing from it fails the test, so nobody moves in unseen.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tqunits"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+LAYER = {
+    "errors": 0,
+    "model": 0,
+    "config": 1,
+    "units": 1,
+    "http": 1,
+    "routing": 1,
+    "system": 2,
+    "proxy": 3,
+    "cli": 4,
+    "__main__": 5,
+    "gate": 0,  # runs alone, in the worker's sandbox: it imports nothing of ours
+}
+
+DOORS = {
+    "pystemd": {"system/bus.py"},
+    "jinja2": {"units/render.py"},
+    "yaml": {"config/marks.py"},
+    "uvloop": {"system/loop.py"},
+    "subprocess": {"system/process.py"},
+}
+
+IMPURE = {"asyncio", "logging", "os", "socket", "subprocess", "time", "pathlib.Path", "random", "threading", "io"}
+PURE_LAYERS = {0, 1}
+
+
+def room(path: Path) -> str:
+    """The first part of a module's path below the package: a package of ours, or a top-level module."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every imported name of a file, dotted, also those inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(name: str) -> str | None:
+    """The room of an imported name of ours; None for the package itself and for others."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "tqunits" and len(parts) > 1 and parts[1] in LAYER else None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    if path == PACKAGE / "__init__.py":
+        return
+    here = room(path)
+    for name in imports(path):
+        there = own(name)
+        if there is not None and there != here:
+            assert LAYER[there] < LAYER[here], f"{here} (layer {LAYER[here]}) imports {name} (layer {LAYER[there]})"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_each_library_has_one_importer(path: Path) -> None:
+    here = str(path.relative_to(PACKAGE))
+    for name in imports(path):
+        library = name.split(".")[0]
+        assert library not in DOORS or here in DOORS[library], f"{here} imports {library}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if LAYER.get(room(p)) in PURE_LAYERS], ids=lambda p: p.name)
+def test_the_core_is_pure(path: Path) -> None:
+    if path == PACKAGE / "gate.py":
+        return
+    found = {name for name in imports(path) if name in IMPURE or name.split(".")[0] in IMPURE}
+    assert not found, f"{path} does input or output, or asks a clock: {sorted(found)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_file_outgrows_a_reader(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600

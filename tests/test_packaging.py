@@ -1,0 +1,86 @@
+"""What a user installs: the wheel holds every template, and runs from an environment away from the checkout."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy: setuptools leaves its own folders beside the sources."""
+    source, out = tmp_path_factory.mktemp("source") / "tree", tmp_path_factory.mktemp("wheel")
+    _copy_sources(source)
+    argv = ["-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(source)]
+    _python(*argv, cwd=source)
+    return next(out.glob("tqunits-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's files, as pip puts them in place."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_the_wheel_holds_every_module_and_every_template(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "tqunits").rglob("*.py")}
+    assert modules | {f"tqunits/unit_templates/{name}" for name in TEMPLATES} <= held
+
+
+def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"tqunits"}
+
+
+def test_the_wheel_names_the_command_and_what_it_needs(unpacked: Path) -> None:
+    information = next(unpacked.glob("*.dist-info"))
+    assert "tqunits = tqunits.cli.main:main" in (information / "entry_points.txt").read_text(encoding="utf-8")
+    metadata = (information / "METADATA").read_text(encoding="utf-8")
+    assert {"pystemd", "jinja2", "pyyaml", "uvloop"} <= set(_requirements(metadata))
+
+
+def test_the_installed_command_runs_away_from_the_checkout(unpacked: Path, tmp_path: Path) -> None:
+    assert _installed(unpacked, tmp_path, "--version").startswith("tqunits ")
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_an_installed_template_is_the_checkouts(unpacked: Path, name: str) -> None:
+    installed = unpacked / "tqunits/unit_templates" / name
+    assert installed.read_bytes() == (ROOT / "unit-templates" / name).read_bytes()
+
+
+def _copy_sources(target: Path) -> None:
+    target.mkdir()
+    for name in "pyproject.toml", "README.md", "LICENSE", "tqunits", "unit-templates":
+        subprocess.run(["cp", "-R", str(ROOT / name), str(target)], check=True)
+
+
+def _installed(folder: Path, cwd: Path, *arguments: str) -> str:
+    """The command as its console script starts it: our package from the wheel, what it needs from the environment."""
+    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import tqunits; "
+    script += "assert tqunits.__file__.startswith(sys.path[0]), tqunits.__file__; from tqunits.cli.main import main; "
+    return _python("-I", "-c", script + "sys.exit(main())", str(folder), *arguments, cwd=cwd)
+
+
+def _python(*arguments: str, cwd: Path) -> str:
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _requirements(metadata: str) -> list[str]:
+    lines = [line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if line.startswith("Requires-Dist")]
+    return [line.partition(">")[0].strip().lower() for line in lines]

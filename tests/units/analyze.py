@@ -1,0 +1,131 @@
+"""systemd's own programs over rendered files: verify, security, and the parser itself. None needs a booted systemd."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqunits.system.process import Completed, run
+from tqunits.units.render import RenderedFile
+
+ANALYZE = ["systemd-analyze", "--man=no", "--generators=no"]
+PATHS = re.compile(r"^Exec[A-Za-z]*=\"?(/[^\s\"]+)", re.MULTILINE)
+
+
+def write_tree(root: Path, files: Iterable[RenderedFile]) -> None:
+    for file in files:
+        path = root / file.path.relative_to("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.content)
+
+
+def add_programs(root: Path, files: Iterable[RenderedFile]) -> None:
+    """An empty executable wherever the units expect a program: verify looks whether it is there."""
+    for file in files:
+        for program in PATHS.findall(file.content):
+            path = root / program.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(0o755)
+
+
+def verify(files: tuple[RenderedFile, ...], root: Path) -> Completed:
+    """`systemd-analyze verify` of all units, in a root of their own, where it meets no unit of this host."""
+    write_tree(root, files)
+    add_programs(root, files)
+    units = root.glob("etc/systemd/system/tq[-.]*") if (root / "etc/systemd").exists() else root.rglob("user/tq[-.]*")
+    names = {_instance(unit.name) for unit in units}
+    return run([*ANALYZE, "--recursive-errors=no", f"--root={root}", "verify", *sorted(names)])
+
+
+def verify_user(files: tuple[RenderedFile, ...], root: Path) -> Completed:
+    """The same for a user's own manager, which takes no --root: the units are found by their folder's path."""
+    write_tree(root, files)
+    folder = next(p.parent for p in root.rglob("tq.target"))
+    names = {_instance(unit.name) for unit in folder.glob("tq[-.]*")}
+    environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:", "XDG_RUNTIME_DIR": str(root)}
+    return run([*ANALYZE, "--user", "--recursive-errors=no", "verify", *sorted(names)], environment=environment)
+
+
+def exposures(files: tuple[RenderedFile, ...], root: Path, units: Iterable[str]) -> Mapping[str, float]:
+    """Unit -> exposure, as `systemd-analyze security` sees template and drop-in together."""
+    write_tree(root, files)
+    add_programs(root, files)
+    done = run([*ANALYZE, f"--root={root}", "--no-pager", "security", "--offline=yes", *units])
+    assert done.returncode == 0, done.stderr
+    return {unit: float(score) for unit, score in re.findall(r"level for (\S+): ([0-9.]+)", done.stdout)}
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that everybody can enter: pytest's own are for its user alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def load(units: Mapping[str, str]) -> Mapping[str, list[tuple[str, str]]]:
+    """What systemd itself makes of these services: its dump of each, as (field, value) lines.
+
+    `systemd --test` loads a transaction, prints every unit in it and ends. It refuses to run as root.
+    """
+    with scratch() as folder:
+        targets = ("basic", "sysinit", "shutdown", "default", "paths", "sockets", "timers")
+        wants = "".join(f"Wants={unit}\n" for unit in units)
+        files = {f"{name}.target": "[Unit]\nDefaultDependencies=no\n" for name in targets}
+        files |= {"all.target": f"[Unit]\nDefaultDependencies=no\n{wants}"} | dict(units)
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        runtime = folder / "runtime"
+        runtime.mkdir()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(runtime),
+            "XDG_RUNTIME_DIR": str(runtime),
+            "SYSTEMD_UNIT_PATH": str(folder),
+            "SYSTEMD_LOG_TARGET": "console",
+        }
+        user = None
+        if os.geteuid() == 0:
+            user = "nobody"
+            shutil.chown(runtime, user, pwd.getpwnam(user).pw_gid)
+        argv = ["/lib/systemd/systemd", "--test", "--user", "--unit=all.target"]
+        done = run(argv, environment=environment, user=user, working_directory=folder)
+        assert done.returncode == 0, done.stderr
+        return _dumps(done.stdout, units)
+
+
+def command_lines(dump: list[tuple[str, str]]) -> list[list[str]]:
+    return [_split(value) for field, value in dump if field == "Command Line"]
+
+
+def values(dump: list[tuple[str, str]], field: str) -> list[str]:
+    return [value for name, value in dump if name == field]
+
+
+def _dumps(text: str, units: Iterable[str]) -> Mapping[str, list[tuple[str, str]]]:
+    wanted = {unit: list[tuple[str, str]]() for unit in units}
+    current: list[tuple[str, str]] = []
+    for line in text.split("\n"):
+        if line.startswith("\t-> Unit ") or line.startswith("-> Unit "):
+            current = wanted.get(line.strip().removeprefix("-> Unit ").removesuffix(":"), [])
+        elif line.startswith("\t"):
+            field, _, value = line.strip("\t").partition(": ")
+            current.append((field, value))
+    return wanted
+
+
+def _split(line: str) -> list[str]:
+    """Undo quote_command_line() of systemd: words, in double quotes with backslashes where needed."""
+    words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
+    return [re.sub(r"\\(.)", r"\1", quoted) if not plain else plain for quoted, plain in words]
+
+
+def _instance(unit: str) -> str:
+    name = unit.removesuffix(".d")
+    return name.replace("@.", "@1.")

@@ -1,0 +1,269 @@
+"""Configurations worth rendering, built as values: what the parser would give, without the parser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tqunits.model import (
+    INFINITY,
+    SYSTEM_LAYOUT,
+    Configuration,
+    Depends,
+    Enabled,
+    Health,
+    Layout,
+    Limits,
+    Listen,
+    ManagerSettings,
+    Mode,
+    Profile,
+    ProxyRules,
+    Relaxation,
+    Restart,
+    RestartPolicy,
+    Retry,
+    Runtime,
+    Sandbox,
+    Scaling,
+    Server,
+    ServerProxy,
+    ServerTimeouts,
+    ServiceType,
+    Share,
+    Static,
+    Target,
+    Timeouts,
+    Tls,
+    Watch,
+    Worker,
+    WorkersSettings,
+    WorkerType,
+)
+from tqunits.units.ports import assign_ports
+from tqunits.units.render import RenderedFile, render
+
+TEMPLATES = {p.name: p.read_text() for p in (Path(__file__).parents[2] / "unit-templates").glob("*.j2")}
+
+SECOND = 1_000_000
+MIB = 1 << 20
+
+HOME = PurePosixPath("/home/ada")
+USER_LAYOUT = Layout(
+    units=HOME / ".config/systemd/user",
+    sysusers=None,
+    configuration=HOME / ".config/tqunits",
+    state=HOME / ".local/state/tqunits",
+    runtime=PurePosixPath("/run/user/1000/tqunits"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration on one host."""
+
+    configuration: Configuration
+    target: Target
+
+    def ports(self) -> Mapping[str, int]:
+        return assign_ports(self.configuration, {})
+
+    def files(self) -> tuple[RenderedFile, ...]:
+        return render(self.configuration, self.target, self.ports(), TEMPLATES)
+
+    def drop_in(self, name: str) -> str:
+        return next(f.content for f in self.files() if f.unit == f"tq-worker@{name}.service")
+
+
+def target(*, systemd: int = 252, user_mode: bool = False) -> Target:
+    return Target(
+        systemd=systemd,
+        layout=USER_LAYOUT if user_mode else SYSTEM_LAYOUT,
+        user_mode=user_mode,
+        program=("/usr/bin/tqunits",),
+        gate=("/usr/bin/python3", "-I", "-S", "/usr/lib/python3/dist-packages/tqunits/gate.py"),
+    )
+
+
+def server(**changes: Any) -> Server:
+    return replace(
+        Server(
+            source=PurePosixPath("/etc/tqunits/tqunits.yaml"),
+            mode=Mode.PRODUCTION,
+            listen=("0.0.0.0:8080", "[::]:8080"),
+            workers=WorkersSettings(directory=PurePosixPath("/srv/tqunits/workers"), port_range=(9000, 9999)),
+            proxy=ServerProxy(
+                processes=1,
+                trusted_proxies=(),
+                access_log="journal",
+                max_connections=20000,
+                max_connections_per_client=0,
+            ),
+            timeouts=ServerTimeouts(head=10 * SECOND, idle=120 * SECOND, drain=30 * SECOND),
+            tls=Tls(certificate=None, key=None, redirect=False),
+            manager=ManagerSettings(max_parallel_rolls=2, keep_releases=5),
+            origins={},
+        ),
+        **changes,
+    )
+
+
+def worker(name: str, **changes: Any) -> Worker:
+    folder = PurePosixPath("/srv/tqunits/workers") / name
+    plain = Worker(
+        name=name,
+        folder=folder,
+        source=changes.get("folder", folder) / "config/worker.yaml",
+        source_hash="0" * 64,
+        routes=(f"/{name}",),
+        hosts=(),
+        strip_prefix=True,
+        type=WorkerType.EXEC,
+        service_type=ServiceType.EXEC,
+        enabled=Enabled.TRUE,
+        build=(),
+        command=("bin/serve",),
+        user=f"worker-{name}",
+        group=f"worker-{name}",
+        environment=(),
+        environment_file=(),
+        credentials=(),
+        listen=Listen.TCP,
+        port=None,
+        runtime=Runtime(go_mem_limit=None, go_max_procs=None, node_max_old_space=None, max_requests=0, max_age=0),
+        limits=limits(),
+        health=Health(
+            path="/health",
+            interval=10 * SECOND,
+            timeout=5 * SECOND,
+            failure_threshold=3,
+            success_threshold=2,
+            start_period=60 * SECOND,
+        ),
+        restart=Restart(
+            policy=RestartPolicy.ALWAYS, delay=SECOND, max_restarts=5, period=300 * SECOND, backoff_max=30 * SECOND
+        ),
+        scaling=Scaling(min_workers=1, max_workers=1, target_inflight=32, scale_down_delay=60 * SECOND, idle_stop=0),
+        timeouts=Timeouts(
+            start=60 * SECOND,
+            stop=30 * SECOND,
+            drain=30 * SECOND,
+            request=0,
+            read=30 * SECOND,
+            write=30 * SECOND,
+            idle=120 * SECOND,
+        ),
+        proxy=ProxyRules(
+            max_body=0,
+            max_inflight=1000,
+            queue_timeout=30 * SECOND,
+            retry=Retry.IDEMPOTENT,
+            buffer_requests=False,
+            allow_encoded_slash=False,
+        ),
+        watch=Watch(enabled=None, paths=("src",), ignore=(), debounce=50_000),
+        sandbox=Sandbox(profile=Profile.STANDARD, relaxations=()),
+        depends=Depends(after=(), requires=()),
+        static=Static(directory="public", prefix="/"),
+        unit=(),
+        origins={},
+    )
+    return replace(plain, **changes)
+
+
+def limits(**changes: Any) -> Limits:
+    plain = Limits(
+        memory_max=512 * MIB,
+        memory_high=None,
+        cpu_quota=SECOND,
+        cpu_weight=100,
+        tasks_max=512,
+        limit_nofile=1024,
+        limit_nproc=512,
+        io_weight=None,
+    )
+    return replace(plain, **changes)
+
+
+def sandbox(profile: Profile, *relaxations: Relaxation) -> Sandbox:
+    return Sandbox(profile=profile, relaxations=relaxations)
+
+
+def configuration(*workers: Worker, **changes: Any) -> Configuration:
+    return Configuration(server=server(**changes), workers=tuple(sorted(workers, key=lambda w: w.name)))
+
+
+def case(*workers: Worker, systemd: int = 252, user_mode: bool = False) -> Case:
+    return Case(configuration(*workers), target(systemd=systemd, user_mode=user_mode))
+
+
+def samples() -> tuple[Worker, ...]:
+    """The kinds of sample worker, one that is switched off, and one without a process."""
+    go = Runtime(go_mem_limit=96 * MIB, go_max_procs=1, node_max_old_space=None, max_requests=0, max_age=0)
+    node = Runtime(go_mem_limit=None, go_max_procs=None, node_max_old_space=96 * MIB, max_requests=0, max_age=0)
+    return (
+        worker("api", type=WorkerType.GO, command=("bin/api",), runtime=go),
+        worker("index", type=WorkerType.PYTHON, routes=("/",), command=("python3", "src/main.py")),
+        worker(
+            "admin",
+            type=WorkerType.NODE,
+            command=("node", "src/main.js"),
+            runtime=node,
+            sandbox=sandbox(Profile.JIT),
+        ),
+        worker("blog", type=WorkerType.PHP, routes=("/blog", "/journal"), command=("php", "-S", "127.0.0.1:${PORT}")),
+        worker("off", enabled=Enabled.FALSE),
+        worker("files", type=WorkerType.STATIC, command=()),
+    )
+
+
+def profiles() -> tuple[Worker, ...]:
+    return tuple(worker(profile.value, sandbox=sandbox(profile)) for profile in Profile)
+
+
+def relaxations() -> tuple[Worker, ...]:
+    """One worker with each hole, in the strictest profile, where each makes a difference."""
+    return tuple(worker(hole.value, sandbox=sandbox(Profile.STRICT, hole)) for hole in Relaxation)
+
+
+def options() -> tuple[Worker, ...]:
+    """Everything that a worker may ask for besides."""
+    return (
+        worker("unix", listen=Listen.UNIX, group="web"),
+        worker("descriptor", listen=Listen.FD),
+        worker("notify", service_type=ServiceType.NOTIFY, port=9500),
+        worker("secrets", credentials=(("key", "/etc/tqunits/secrets/a key"),), environment_file=("/etc/api.env",)),
+        worker("home", folder=PurePosixPath("/home/ada/site"), hosts=("example.org", "www.example.org")),
+        worker(
+            "scratch",
+            folder=PurePosixPath("/tmp/site"),
+            sandbox=sandbox(Profile.STANDARD, Relaxation.WRITABLE_CODE),
+        ),
+        worker(
+            "words",
+            command=("bin/serve", "--title", 'a "b" $HOME 100%', "${WORKER_NAME}:${WORKER_PORT}", ""),
+            environment=(("GREETING", 'a "b" $HOME 100%'), ("EMPTY", "")),
+        ),
+        worker(
+            "tuned",
+            limits=limits(
+                memory_max=Share(permyriad=2550), memory_high=Share(permyriad=2000), cpu_quota=INFINITY, io_weight=50
+            ),
+            depends=Depends(after=("redis.service",), requires=("postgresql.service",)),
+            unit=(("Service", "Nice", "5"), ("Service", "IOSchedulingClass", "idle"), ("Unit", "Wants", "a.service")),
+            timeouts=replace(worker("x").timeouts, start=0, stop=1_500_000),
+        ),
+    )
+
+
+CASES: Mapping[str, Case] = {
+    "samples-252": case(*samples()),
+    "samples-257": case(*samples(), systemd=257),
+    "profiles": case(*profiles()),
+    "relaxations": case(*relaxations()),
+    "options": case(*options()),
+    "user": case(*samples(), *profiles(), user_mode=True),
+    "empty": case(),
+}

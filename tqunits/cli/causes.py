@@ -1,0 +1,104 @@
+"""Why a unit failed, in plain words: systemd's result names and exit codes as sentences without a subject.
+
+systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses that systemd itself gives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tqunits.system.bus import Failure, JobResult
+from tqunits.system.journal import Exit
+
+GATE_UNHEALTHY = 1
+GATE_EXITED = 3
+"""Exit statuses of the readiness gate (gate.py)."""
+
+_CODES = {os.CLD_EXITED: "exited", os.CLD_KILLED: "killed", os.CLD_DUMPED: "dumped"}
+
+_RESULTS = {
+    "success": "ended by itself, without an error",
+    "timeout": "did not start or stop in time",
+    "oom-kill": "used more memory than memory_max allows, and was killed",
+    "start-limit-hit": "failed too often in a short time, and is not started again by itself",
+    "protocol": "ended, or did not say READY=1, while systemd waited for it to (type: notify)",
+    "watchdog": "stopped answering systemd's watchdog",
+    "resources": "could not be started: the host ran out of something, or a file that it needs is missing",
+    "exec-condition": "was not started: its condition said no",
+}
+
+_JOBS = {
+    "canceled": "was canceled by another request",
+    "dependency": "was not started: something that it requires failed",
+    "skipped": "was not started: a condition of its unit does not hold",
+    "assert": "was not started: it is not installed completely ('tqunits install' repairs it)",
+    "timeout": "waited too long for other jobs",
+    "unsupported": "can not be started on this host",
+    "invalid": "can not do that",
+    "collected": "was removed from memory meanwhile",
+    "once": "runs once in each boot, and has run",
+}
+
+_STATUSES = {
+    200: "its working directory can not be entered",
+    203: "its program can not be executed: missing, not executable, or hidden by the sandbox",
+    209: "its output can not be set up",
+    216: "its group does not exist",
+    217: "its user does not exist",
+    218: "its capabilities can not be set",
+    226: "its sandbox can not be set up: a path in it does not exist",
+    228: "its system call filter can not be set",
+    238: "its state folder can not be made",
+    239: "its cache folder can not be made",
+    243: "its credentials can not be read",
+}
+
+
+def of_job(result: JobResult) -> str:
+    """Why a job did not end as "done"."""
+    if result.failure is not None and result.result == "failed":
+        return of_failure(result.failure)
+    return result.message or _JOBS.get(result.result, f"ended as {result.result!r}")
+
+
+def of_failure(failure: Failure) -> str:
+    """Why a unit failed."""
+    if failure.gate_status == GATE_UNHEALTHY and failure.result == "exit-code":
+        return "did not answer its health check in time"
+    return of_result(failure.result, _CODES.get(failure.main_code, ""), failure.main_status)
+
+
+def of_exit(exit_: Exit) -> str:
+    """How one run in the journal ended."""
+    return of_result(exit_.result, exit_.code, int(exit_.status) if exit_.status.isdigit() else 0)
+
+
+def of_result(result: str, code: str, status: int) -> str:
+    """A unit's Result with what its main process did (`code`: exited, killed, dumped or "")."""
+    if result in {"exit-code", "signal", "core-dump"} and code:
+        return _of_process(code, status)
+    return _RESULTS.get(result, f"failed with result {result!r}")
+
+
+def is_slow(result: JobResult) -> bool:
+    """Whether it is a matter of time or of health: exit status 6, not 1."""
+    if result.failure is not None:
+        gate_says_so = result.failure.result == "exit-code" and result.failure.gate_status == GATE_UNHEALTHY
+        return gate_says_so or result.failure.result == "timeout"
+    return result.result in {"timeout", "waiting"}
+
+
+def _of_process(code: str, status: int) -> str:
+    if code == "exited":
+        known = _STATUSES.get(status)
+        return f"{known} (status {status})" if known else f"exited with status {status}"
+    name = _signal(status)
+    return f"crashed with {name} (core dumped)" if code == "dumped" else f"was killed by {name}"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

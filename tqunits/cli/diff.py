@@ -1,0 +1,24 @@
+"""Show what install would change in files, as a unified diff.
+
+Exit status 0 when nothing differs, 2 when something does. With --prune (as 'tqunits apply' does it) the files of
+workers that are no longer configured are shown as removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tqunits.cli import install
+from tqunits.cli.context import Context
+from tqunits.errors import ExitStatus
+from tqunits.units.plan import Options
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits diff`."""
+    parser.add_argument("--prune", action="store_true", help="also show what apply would remove")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Print the diff."""
+    return install.dry_run(context, Options(prune=arguments.prune, replace=True))

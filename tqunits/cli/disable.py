@@ -1,0 +1,32 @@
+"""Do not start workers at boot; with --now also stop them.
+
+As 'systemctl disable tq-worker@NAME.service'. Note that the next 'tqunits install' enables it again, unless its
+worker.yaml says `enabled: false`.
+
+Exit status: 0 ok, 4 no such worker, 5 not permitted; with --now as 'tqunits stop'.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tqunits.cli.context import Context
+from tqunits.cli.lifecycle import configure_waiting, perform
+from tqunits.cli.selection import add_names, installed, select
+from tqunits.errors import ExitStatus
+from tqunits.system.bus import Bus
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits disable`."""
+    add_names(parser, all_means="every worker")
+    parser.add_argument("--now", action="store_true", help="also stop them")
+    configure_waiting(parser)
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Disable."""
+    units = [worker.unit for worker in select(arguments, installed(context.layout))]
+    with Bus(user_mode=context.user_mode) as bus:
+        bus.disable(units)
+        return perform("StopUnit", units, bus, arguments, context) if arguments.now else ExitStatus.OK

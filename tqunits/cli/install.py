@@ -1,0 +1,137 @@
+"""Write, enable and (--now) start the units of all workers.
+
+Every worker.yaml is checked first: one error anywhere, and nothing is changed. Then tq-worker@NAME.service and the
+units of the router are rendered below /etc/systemd/system, their users are created, systemd reads them, and they are
+enabled. With --now they are also started, and restarted where their files have changed; the command returns when every
+worker is healthy. A change of limits alone is applied to the running worker, without a restart.
+
+A second run changes nothing. Files that tqunits has not written are never overwritten without --replace, and drop-ins
+of your own are never touched. Workers that are no longer configured stay until 'tqunits apply' or --prune.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from tqunits.cli import installation
+from tqunits.cli.context import Context
+from tqunits.cli.jobs import add_timeout, report, timeout_of
+from tqunits.errors import ExitStatus
+from tqunits.model import Worker
+from tqunits.system import build, execute, files
+from tqunits.system.bus import Bus, JobResult
+from tqunits.system.sources import load_or_raise
+from tqunits.units.plan import Options, Plan, ReloadDaemon, make_plan
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits install`."""
+    parser.add_argument("--now", action="store_true", help="start the workers, restart those that have changed")
+    parser.add_argument("--prune", action="store_true", help="remove workers that are no longer configured")
+    configure_common(parser)
+
+
+def configure_common(parser: argparse.ArgumentParser) -> None:
+    """Arguments that install and apply share."""
+    parser.add_argument("--replace", action="store_true", help="overwrite files that tqunits has not written")
+    parser.add_argument("--dry-run", action="store_true", help="print the changes as a diff, and change nothing")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    add_timeout(parser)
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Install."""
+    options = Options(now=arguments.now, prune=arguments.prune, replace=arguments.replace)
+    return perform(arguments, context, options)
+
+
+def perform(arguments: argparse.Namespace, context: Context, options: Options) -> ExitStatus:
+    """The whole of install and of apply, which differ in their options alone."""
+    if arguments.dry_run:
+        return dry_run(context, options)
+    context.require_root("installing units")
+    configuration, _ = load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
+    say = (lambda _: None) if arguments.quiet else context.output.message
+    with files.lock(Path(context.layout.state) / "install.lock"), Bus(user_mode=context.user_mode) as bus:
+        skipped = _build(configuration.running(), context, say)
+        prepared = installation.prepare(context, bus, skipped=skipped)
+        plan = make_plan(prepared.desired, prepared.observed, options)
+        installation.refuse_foreign(plan)
+        files.remove_leftovers(Path(context.layout.units))
+        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
+        differing = _settle_limits(prepared, plan, bus, say)
+        return _conclude(context, prepared, plan, results, differing)
+
+
+def dry_run(context: Context, options: Options) -> ExitStatus:
+    """Print what would change: exit status 0 when nothing, 2 when something."""
+    prepared = installation.prepare(context, bus=None)
+    plan = make_plan(prepared.desired, prepared.observed, options)
+    difference = installation.unified_diff(plan)
+    context.output.raw(difference)
+    return ExitStatus.USAGE if difference else ExitStatus.OK
+
+
+def _build(workers: tuple[Worker, ...], context: Context, say: execute.Say) -> tuple[build.Lacking, ...]:
+    """Build what is missing; gives the workers that this host can not run. One's failure is not another's."""
+    outcomes = [_build_one(worker, context, say) for worker in workers]
+    skipped = tuple(outcome for outcome in outcomes if outcome is not None)
+    for lack in skipped:
+        context.output.message(f"skipped {lack.worker}: {lack.reason}", style="yellow")
+        if lack.hint:
+            context.output.message(f"    hint: {lack.hint}")
+    return skipped
+
+
+def _build_one(worker: Worker, context: Context, say: execute.Say) -> build.Lacking | None:
+    lack = build.lacking(worker)
+    if lack is not None or not build.command_missing(worker):
+        return lack
+    say(f"build {worker.name}: {shlex.join(worker.build)}")
+    return build.build(worker, user_mode=context.user_mode)
+
+
+def _settle_limits(
+    prepared: installation.Prepared, plan: Plan, bus: Bus, say: execute.Say
+) -> tuple[execute.Difference, ...]:
+    """Make the running workers' limits those of the files, and read them back from systemd."""
+    differing = execute.differences(prepared.workers, bus)
+    if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
+        say("daemon-reload")  # an earlier run was cut off between its files and its reload
+        bus.reload_daemon()
+        differing = execute.differences(prepared.workers, bus)
+    execute.apply_process_limits(prepared.workers, bus)
+    return differing
+
+
+def _conclude(
+    context: Context,
+    prepared: installation.Prepared,
+    plan: Plan,
+    results: tuple[JobResult, ...],
+    differing: tuple[execute.Difference, ...],
+) -> ExitStatus:
+    """Say what the operator should know, and find the exit status that does not lie."""
+    tell = context.output.message
+    for unit in plan.masked:
+        tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")
+    for worker in plan.orphans:
+        tell(f"{worker} is installed but no longer configured; 'tqunits apply' removes it", style="yellow")
+    for unit in plan.pending:
+        tell(f"{unit} still runs as it was; it takes the change with 'tqunits restart' or --now", style="yellow")
+    for difference in differing:
+        _tell_difference(context, difference)
+    status = report(results, context)
+    if any(difference.drop_in is None for difference in differing) or prepared.skipped:
+        return status or ExitStatus.FAILED
+    return status
+
+
+def _tell_difference(context: Context, difference: execute.Difference) -> None:
+    text = f"{difference.unit}: {difference.directive} is {difference.actual}, asked was {difference.asked}"
+    if difference.drop_in:
+        context.output.message(f"{text}; your drop-in {difference.drop_in} decides", style="yellow")
+    else:
+        context.output.message(text, style="red")

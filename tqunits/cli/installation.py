@@ -1,0 +1,121 @@
+"""What install, apply, uninstall and diff share: from the configuration to a plan, and from a plan to the host."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from tqunits.cli.context import Context
+from tqunits.errors import Diagnostic, TqunitsError
+from tqunits.model import Configuration, Target, Worker, WorkerType
+from tqunits.system import build, files, observe, target
+from tqunits.system.bus import Bus
+from tqunits.system.sources import load_or_raise
+from tqunits.units import name
+from tqunits.units.plan import ROUTES, Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
+from tqunits.units.ports import assign_ports
+from tqunits.units.render import RenderedFile, render
+from tqunits.units.snapshot import routes_snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Everything that is known before the first change."""
+
+    configuration: Configuration
+    target: Target
+    desired: Desired
+    observed: Observed
+    skipped: tuple[build.Lacking, ...]
+    findings: tuple[Diagnostic, ...]
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that this host will have units for."""
+        return tuple(w for w in self.configuration.workers if _has_unit(w) and w.name not in self.desired.left_alone)
+
+
+def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, ...] = ()) -> Prepared:
+    """Read the configuration, look at the host, render. Raises ConfigurationError; changes nothing."""
+    configuration, findings = load_or_raise(context.root, context.layout)
+    host = target.current(context.layout, user_mode=context.user_mode)
+    left_alone = frozenset(lack.worker for lack in skipped)
+    present = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in left_alone))
+    before = observe.observe_files(context.layout)
+    ports = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
+    rendered = render(present, host, ports, files.read_templates(context.layout))
+    routes = RenderedFile(
+        path=context.layout.state / ROUTES, content=routes_snapshot(present, host, ports), mode=0o644, unit=None
+    )
+    users = () if context.user_mode else tuple(w.user for w in present.workers if _has_unit(w))
+    observed = observe.observe(context.layout, bus, (file.path for file in rendered), users)
+    return Prepared(
+        configuration=configuration,
+        target=host,
+        desired=_desired(configuration, present, rendered, routes, observed),
+        observed=observed,
+        skipped=skipped,
+        findings=findings,
+    )
+
+
+def unified_diff(plan: Plan) -> str:
+    """What the plan changes in files, as `diff -u` shows it."""
+    return "".join(line for step in plan.steps for line in _file_diff(step))
+
+
+def refuse_foreign(plan: Plan) -> None:
+    """Raise TqunitsError when files that are not ours are in the way."""
+    if plan.foreign:
+        paths = ", ".join(str(path) for path in plan.foreign)
+        raise TqunitsError(
+            f"not written by tqunits, so not overwritten: {paths}",
+            hint="move them away, or overwrite them with --replace",
+        )
+
+
+def _desired(
+    configuration: Configuration,
+    present: Configuration,
+    rendered: tuple[RenderedFile, ...],
+    routes: RenderedFile,
+    observed: Observed,
+) -> Desired:
+    running = {name.service(worker.name) for worker in present.running()}
+    proxies = [name.proxy(number) for number in range(1, configuration.server.proxy.processes + 1)]
+    known = {*observed.units, *observed.file_states}
+    surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
+    idle = {name.service(worker.name) for worker in present.workers} - running
+    return Desired(
+        units=rendered,
+        routes=routes,
+        workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
+        left_alone=frozenset(w.name for w in configuration.workers) - {w.name for w in present.workers},
+        enabled=(*sorted(running), name.PROXY_SOCKET, *proxies, name.TARGET),
+        disabled=tuple(sorted(surplus | idle)),
+    )
+
+
+def _has_unit(worker: Worker) -> bool:
+    return worker.type is not WorkerType.STATIC
+
+
+def _file_diff(step: Step) -> Iterator[str]:
+    match step:
+        case WriteFile(file=file, before=before):
+            return _lines(file.path, before, file.content)
+        case RemoveFile(path=path, before=before):
+            return _lines(path, before, None)
+        case _:
+            return iter(())
+
+
+def _lines(path: PurePosixPath, before: str | None, after: str | None) -> Iterator[str]:
+    old, new = ("/dev/null" if text is None else str(path) for text in (before, after))
+    return difflib.unified_diff(_split(before), _split(after), old, new)
+
+
+def _split(text: str | None) -> list[str]:
+    return (text or "").splitlines(keepends=True)

@@ -1,0 +1,142 @@
+"""Run the router: HTTP/1.1 in front of workers, by path prefix.
+
+Under systemd it takes its sockets from tq-proxy.socket and its routes from --routes FILE. Alone it is
+
+    tqunits proxy --listen 127.0.0.1:8080 --route /api=127.0.0.1:9000 --route /=unix:/run/x.sock
+
+A route is [HOST]/PREFIX=ENDPOINT. The longest prefix on a segment border wins: /api takes /api/x, never /apix. The
+worker sees the path without the prefix (and X-Forwarded-Prefix); --keep-prefix leaves it. The same route given again
+adds an endpoint. An endpoint is ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH.
+
+SIGHUP reads FILE again (a bad one is refused, the routes of before stay); SIGTERM finishes what runs and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tqunits.cli.context import Context
+from tqunits.errors import ExitStatus, TqunitsError, UsageError
+from tqunits.proxy.listen import listen_on, name_of
+from tqunits.proxy.service import Setup, serve
+from tqunits.routing.endpoint import Address, parse_address
+from tqunits.routing.snapshot import (
+    DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_TIMEOUTS,
+    DEFAULT_WORKER_TIMEOUTS,
+    MAX_SNAPSHOT,
+    RoutedWorker,
+    Snapshot,
+    check_host,
+    check_prefix,
+    parse_snapshot,
+)
+from tqunits.system.notify import Notifier, inherited_sockets
+
+_EXAMPLE: Final = "write --route /api=127.0.0.1:9000 or --route /=unix:/run/x.sock"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits proxy`."""
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="HOST:PORT, [V6]:PORT or unix:/PATH; repeatable",
+    )
+    parser.add_argument(
+        "--route", metavar="ROUTE", action="append", default=[], help="[HOST]/PREFIX=ENDPOINT; repeatable"
+    )
+    parser.add_argument("--keep-prefix", action="store_true", help="give the worker the whole path (with --route)")
+    parser.add_argument("--routes", metavar="FILE", type=Path, help="the routes as install writes them; SIGHUP rereads")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Serve until SIGTERM."""
+    load = _source(arguments.routes, tuple(arguments.route), strip=not arguments.keep_prefix)
+    notifier = Notifier(os.environ)
+    sockets = [sock for _, sock in inherited_sockets(os.environ)]
+    if not sockets and not arguments.listen:
+        raise UsageError(
+            "nothing to listen on", hint="give --listen 127.0.0.1:8080, or start it by tq-proxy.socket (LISTEN_FDS)"
+        )
+    load()  # a bad route is said before a port is taken
+    sockets += [sock for text in arguments.listen for sock in listen_on(text)]
+    serve(
+        Setup(
+            sockets=sockets,
+            listening_on=[name_of(sock) for sock in sockets],
+            load=load,
+            notifier=notifier,
+            journal="JOURNAL_STREAM" in os.environ and not sys.stderr.isatty(),
+        )
+    )
+    return ExitStatus.OK
+
+
+def _source(file: Path | None, routes: tuple[str, ...], *, strip: bool) -> Callable[[], Snapshot]:
+    """What gives the snapshot, now and at each reload."""
+    if file is not None and routes:
+        raise UsageError("--route and --routes exclude each other", hint="put all routes into the file")
+    if file is not None:
+        return partial(_read, file)
+    if not routes:
+        raise UsageError("no routes", hint=_EXAMPLE)
+    snapshot = snapshot_of(routes, strip=strip)
+    return lambda: snapshot
+
+
+def snapshot_of(routes: Sequence[str], *, strip: bool) -> Snapshot:
+    """A snapshot of `--route` options. Raises UsageError that says what to write instead."""
+    workers: dict[tuple[str, str], RoutedWorker] = {}
+    for text in routes:
+        host, prefix, address = _parse_route(text)
+        known = workers.get((host, prefix))
+        if known is not None:
+            workers[host, prefix] = replace(known, endpoints=(*known.endpoints, address))
+            continue
+        workers[host, prefix] = RoutedWorker(
+            name=host + prefix,
+            hosts=(host,) if host else (),
+            routes=(prefix,),
+            strip_prefix=strip,
+            endpoints=(address,),
+            timeouts=DEFAULT_WORKER_TIMEOUTS,
+            max_body=0,
+        )
+    return Snapshot(timeouts=DEFAULT_TIMEOUTS, max_connections=DEFAULT_MAX_CONNECTIONS, workers=tuple(workers.values()))
+
+
+def _parse_route(text: str) -> tuple[str, str, Address]:
+    left, equals, endpoint = text.partition("=")
+    if not equals:
+        raise UsageError(f"--route {text}: no '='", hint=_EXAMPLE)
+    host, slash, path = left.partition("/")
+    if not slash:
+        raise UsageError(f"--route {text}: the route does not begin with '/'", hint=f"write --route /{left}={endpoint}")
+    prefix = "/" + path.rstrip("/")
+    where = f"--route {text}"
+    try:
+        return check_host(host.lower(), where) if host else "", check_prefix(prefix, where), parse_address(endpoint)
+    except TqunitsError as error:
+        message = error.message if error.message.startswith(where) else f"{where}: {error.message}"
+        raise UsageError(message, hint=error.hint) from None
+
+
+def _read(file: Path) -> Snapshot:
+    with file.open("rb") as stream:
+        text = stream.read(MAX_SNAPSHOT + 1)
+    if len(text) > MAX_SNAPSHOT:
+        raise TqunitsError(f"{file}: longer than {MAX_SNAPSHOT} bytes")
+    try:
+        return parse_snapshot(text)
+    except TqunitsError as error:
+        raise TqunitsError(f"{file}: {error.message}", hint=error.hint) from None

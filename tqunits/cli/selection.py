@@ -1,0 +1,91 @@
+"""Which workers a command line means: names, units and patterns against the installed drop-ins.
+
+The drop-ins are all that is read, no YAML: what is operated is what is installed, and `ls` stays fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tqunits.errors import NoSuchWorker, UsageError
+from tqunits.model import Layout
+from tqunits.system.files import read_text_if_exists
+from tqunits.units import name
+from tqunits.units.unitfile import Ledger, ledger
+
+_WILDCARDS = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A worker whose drop-in lies on this host."""
+
+    name: str
+    unit: str
+    drop_in: Path
+    text: str
+    ledger: Ledger
+
+
+def add_names(parser: argparse.ArgumentParser, *, all_means: str) -> None:
+    """Declare NAME... and --all."""
+    parser.add_argument("names", metavar="NAME", nargs="*", help="worker, its unit, or a pattern such as 'api-*'")
+    parser.add_argument("--all", action="store_true", help=all_means)
+
+
+def installed(layout: Layout) -> tuple[Installed, ...]:
+    """All installed workers, by name."""
+    paths = Path(layout.units).glob(f"tq-worker@*.service.d/{name.DROP_IN}")
+    found = (_read(path) for path in paths)
+    return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.name))
+
+
+def select(arguments: argparse.Namespace, workers: Sequence[Installed]) -> tuple[Installed, ...]:
+    """The workers that NAME... or --all mean.
+
+    Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that means none.
+    """
+    if bool(arguments.names) == bool(arguments.all):
+        raise UsageError("say which workers, or --all", hint="'tqunits ls' lists them")
+    return tuple(workers) if arguments.all else named(arguments.names, workers)
+
+
+def named(names: Iterable[str], workers: Sequence[Installed]) -> tuple[Installed, ...]:
+    """The workers of these names and patterns, each once, by name. Raises NoSuchWorker."""
+    wanted = {worker.name for text in names for worker in _matching(text, workers)}
+    return tuple(worker for worker in workers if worker.name in wanted)
+
+
+def nearest(wanted: str, names: Collection[str]) -> str:
+    """A hint for a name that is none of these."""
+    from difflib import get_close_matches  # 8 ms: only when somebody mistyped
+
+    near = get_close_matches(wanted, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "'tqunits ls' lists them" if names else "there is none yet; see 'tqunits install --help'"
+
+
+def _matching(text: str, workers: Sequence[Installed]) -> list[Installed]:
+    wanted = text.removeprefix("tq-worker@").removesuffix(".service")
+    if _WILDCARDS & set(wanted):
+        found = [worker for worker in workers if fnmatchcase(worker.name, wanted)]
+    else:
+        found = [worker for worker in workers if worker.name == wanted]
+    if not found:
+        raise NoSuchWorker(f"no installed worker is called {wanted!r}", hint=nearest(wanted, [w.name for w in workers]))
+    return found
+
+
+def _read(path: Path) -> Installed | None:
+    unit = path.parent.name.removesuffix(".d")
+    worker = name.worker_of(unit)
+    text = read_text_if_exists(path) if worker else None
+    found = ledger(text) if text else None
+    if not (worker and text and found):
+        return None
+    return Installed(name=worker, unit=unit, drop_in=path, text=text, ledger=found)

@@ -1,0 +1,177 @@
+"""Show one worker: every setting and where it comes from, the last exits.
+
+ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of the administrator's,
+which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead.
+
+The last exits are read from the journal, which needs root or membership in the group systemd-journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqunits.cli import causes, effective
+from tqunits.cli import format as human
+from tqunits.cli.context import Context
+from tqunits.cli.output import Cell, Output
+from tqunits.cli.selection import Installed, installed, nearest
+from tqunits.errors import ExitStatus, NoSuchWorker
+from tqunits.model import Worker
+from tqunits.system import journal
+from tqunits.system.bus import Bus
+from tqunits.system.marshal import rows
+from tqunits.system.sources import load
+from tqunits.system.status import State, Status, statuses
+from tqunits.units import name
+
+EXITS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """All that is shown of one worker."""
+
+    name: str
+    worker: Worker | None  # None: not configured, or not validly
+    installed: Installed | None
+    status: Status | None  # None: not installed
+    settings: tuple[effective.Row, ...]
+    drop_ins: tuple[str, ...]
+    exits: tuple[journal.Exit, ...]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits show`."""
+    parser.add_argument("name", metavar="NAME", help="worker, or its unit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Show it."""
+    facts = _facts(name.worker_of(arguments.name) or arguments.name, context)
+    if arguments.json:
+        context.output.json("show", 1, **_json(facts))
+    else:
+        _print(facts, context.output)
+    return ExitStatus.OK
+
+
+def _facts(wanted: str, context: Context) -> _Facts:
+    loaded = load(context.root, context.layout)
+    configured = {worker.name: worker for worker in loaded.configuration.workers} if loaded.configuration else {}
+    present = {worker.name: worker for worker in installed(context.layout)}
+    if wanted not in present and wanted not in loaded.workers:
+        raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, {*present, *loaded.workers}))
+    if loaded.configuration is None:
+        context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
+    worker, here = configured.get(wanted), present.get(wanted)
+    if here is None:
+        rows_of = effective.settings(worker, ()) if worker else ()
+        return _Facts(name=wanted, worker=worker, installed=None, status=None, settings=rows_of, drop_ins=(), exits=())
+    return _installed_facts(here, worker, context)
+
+
+def _installed_facts(here: Installed, worker: Worker | None, context: Context) -> _Facts:
+    with Bus(user_mode=context.user_mode) as bus:
+        status = statuses(bus, [here.unit])[here.unit]
+        paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
+    overrides = effective.overrides(paths)
+    shown = (
+        effective.settings(worker, overrides) if worker else effective.directives(here.drop_in, here.text, overrides)
+    )
+    return _Facts(
+        name=here.name,
+        worker=worker,
+        installed=here,
+        status=status,
+        settings=shown,
+        drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
+        exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
+    )
+
+
+def _print(facts: _Facts, output: Output) -> None:
+    for label, text in _summary(facts):
+        output.line(f"{label + ':':<12}{output.styled(text, '')}")
+    output.line()
+    output.table(("KEY", "VALUE", "ORIGIN"), [(row.key, row.value, _origin(row)) for row in facts.settings])
+    if facts.exits:
+        output.line()
+        output.line(output.styled("Last exits:", "bold"))
+        for exit_ in facts.exits:
+            output.line(f"  {human.moment(exit_.time_us)}  {output.styled(causes.of_exit(exit_), _exit_style(exit_))}")
+
+
+def _summary(facts: _Facts) -> list[tuple[str, str]]:
+    lines = [("worker", facts.name), ("unit", name.service(facts.name))]
+    status = facts.status
+    if status is None:
+        return [*lines, ("state", "not installed")]
+    state = status.state.value
+    if status.state is State.RUNNING:
+        state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
+    elif status.state in {State.FAILED, State.RESTARTING}:
+        state += f" ({status.result}), {status.restarts} restarts"
+    lines.append(("state", state))
+    if status.memory is not None:
+        lines.append(("memory", f"{human.size(status.memory)} of {human.size(status.memory_max)}"))
+    if status.cpu_ns is not None:
+        lines.append(("cpu", human.cpu(status.cpu_ns)))
+    if facts.installed:
+        ledger = facts.installed.ledger
+        lines += [("source", ledger.source), ("listens on", ledger.socket or f"127.0.0.1:{ledger.port}")]
+    return [*lines, *(("drop-in", path) for path in facts.drop_ins)]
+
+
+def _origin(row: effective.Row) -> Cell:
+    return Cell(row.origin, "dim" if row.origin == "default" else "yellow" if row.origin.startswith("drop-in") else "")
+
+
+def _exit_style(exit_: journal.Exit) -> str:
+    return "" if exit_.result == "success" else "red"
+
+
+def _json(facts: _Facts) -> Mapping[str, object]:
+    status = facts.status
+    return {
+        "name": facts.name,
+        "unit": name.service(facts.name),
+        "configured": facts.worker is not None,
+        "installed": facts.installed is not None,
+        "state": status.state.value if status else None,
+        "result": status.result if status else None,
+        "pid": status.pid if status else None,
+        "uptime_us": status.uptime_us if status else None,
+        "restarts": status.restarts if status else None,
+        "cpu_ns": status.cpu_ns if status else None,
+        "memory": status.memory if status else None,
+        "memory_max": status.memory_max if status else None,
+        "settings": [_setting_json(row) for row in facts.settings],
+        "drop_ins": list(facts.drop_ins),
+        "exits": [_exit_json(exit_) for exit_ in facts.exits],
+    }
+
+
+def _setting_json(row: effective.Row) -> Mapping[str, object]:
+    place = row.place
+    return {
+        "key": row.key,
+        "value": row.value,
+        "origin": row.origin,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+    }
+
+
+def _exit_json(exit_: journal.Exit) -> Mapping[str, object]:
+    return {
+        "time_us": exit_.time_us,
+        "result": exit_.result,
+        "code": exit_.code,
+        "status": exit_.status,
+        "cause": causes.of_exit(exit_),
+        "invocation": exit_.invocation,
+    }

@@ -1,0 +1,30 @@
+"""Stop workers and wait until they have ended.
+
+Each gets SIGTERM and `timeouts.stop` to finish what it has begun, then SIGKILL. Its requests are answered with 503
+meanwhile. It starts again at the next boot, unless 'tqunits disable' says otherwise. To stop what does not run is fine.
+
+Exit status: 0 none runs any more, 1 one could not be stopped, 6 not in time, 4 no such worker, 5 not permitted.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tqunits.cli.context import Context
+from tqunits.cli.lifecycle import configure_waiting, perform
+from tqunits.cli.selection import add_names, installed, select
+from tqunits.errors import ExitStatus
+from tqunits.system.bus import Bus
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits stop`."""
+    add_names(parser, all_means="every worker")
+    configure_waiting(parser)
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Stop."""
+    units = [worker.unit for worker in select(arguments, installed(context.layout))]
+    with Bus(user_mode=context.user_mode) as bus:
+        return perform("StopUnit", units, bus, arguments, context)

@@ -1,0 +1,85 @@
+"""Stop and remove the units of workers.
+
+With names, these workers are taken out of the routes, stopped, disabled, and their unit files removed; their folders
+and YAML are yours and stay, so the next 'tqunits install' brings them back. With --all everything that tqunits has
+written is removed: every unit, the router's socket, the users' sysusers.d file.
+
+Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
+stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqunits.cli.context import Context
+from tqunits.cli.jobs import add_timeout, report, timeout_of
+from tqunits.cli.selection import Installed, add_names, installed, select
+from tqunits.errors import ExitStatus
+from tqunits.model import Layout
+from tqunits.system import execute, files, users
+from tqunits.system.bus import Bus
+from tqunits.system.observe import observe
+from tqunits.units import name, unitfile
+from tqunits.units.plan import ROUTES, Observed, Plan, Reload, Step, WriteFile, removal
+from tqunits.units.render import RenderedFile
+from tqunits.units.snapshot import without
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits uninstall`."""
+    add_names(parser, all_means="remove everything that tqunits has installed")
+    parser.add_argument("--purge", action="store_true", help="remove the workers' data, caches and users as well")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    add_timeout(parser)
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Uninstall."""
+    chosen = select(arguments, installed(context.layout))
+    context.require_root("removing units")
+    say = (lambda _: None) if arguments.quiet else context.output.message
+    lock = Path(context.layout.state) / "install.lock"
+    with files.lock(lock), Bus(user_mode=context.user_mode) as bus:
+        observed = observe(context.layout, bus, wanted=(), users=())
+        workers = [worker.name for worker in chosen]
+        steps = removal(observed, None if arguments.all else workers)
+        if not arguments.all:
+            steps = (*_unroute(context.layout, observed, workers), *steps)
+        plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
+        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
+        status = report(results, context)
+        if arguments.purge and status is ExitStatus.OK:
+            _purge(context.layout, chosen, say)
+    if arguments.all and arguments.purge:
+        files.remove_tree(Path(context.layout.state))
+    return status
+
+
+def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tuple[Step, ...]:
+    """First of all the router stops sending requests to who goes."""
+    path = layout.state / ROUTES
+    before = observed.files.get(path)
+    after = without(before.content, workers) if before else None
+    if before is None or after is None or after == before.content:
+        return ()
+    proxies = tuple(u for u, unit in observed.units.items() if name.is_proxy(u) and unit.state == "active")
+    file = RenderedFile(path=path, content=after, mode=0o644, unit=None)
+    write = WriteFile(file=file, before=before.content)
+    return (write, Reload(proxies)) if proxies else (write,)
+
+
+def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> None:
+    """Remove what the workers have stored, and the users that were made for them (and no others)."""
+    cache = Path("/var/cache/tqunits") if layout.sysusers else Path.home() / ".cache/tqunits"
+    for worker in workers:
+        for folder in (Path(layout.state) / "workers" / worker.name, cache / "workers" / worker.name):
+            if folder.exists():
+                say(f"remove {folder}")
+                files.remove_tree(folder)
+        user = unitfile.last_value(worker.text, "Service", "User")
+        if user and users.is_ours(user):
+            say(f"remove user {user}")
+            users.remove(user)

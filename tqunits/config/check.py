@@ -1,0 +1,230 @@
+"""Rules that need more than one setting: within a worker, and across workers.
+
+Two workers clash only where both would run: one for development and one for production may share a route or a port.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tqunits.config.findings import Problem, note, warning
+from tqunits.config.layers import NOT_YET, Values
+from tqunits.config.marks import ListNode, Node, ScalarNode
+from tqunits.config.server_settings import ServerSettings as S
+from tqunits.config.setting import Setting
+from tqunits.config.values import print_permyriad, print_size, print_span
+from tqunits.config.worker_settings import WorkerSettings as W
+from tqunits.model import Enabled, Listen, Mode, Server, Share, Worker, WorkerType
+
+T = TypeVar("T")
+
+PLACEHOLDERS = frozenset(
+    ("PORT", "WORKER_PORT", "WORKER_SOCKET", "WORKER_NAME", "WORKER_ROUTE", "WORKER_PATH", "WORKER_MODE", "WORKER_TYPE")
+)
+"""The variables of the worker contract: what a command may name as ${NAME}."""
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A worker on its way: what it would be, what was written, and the top of its file."""
+
+    worker: Worker
+    values: Values
+    top: Node
+    wrong: frozenset[str]  # the settings that count as their defaults, for what was written is wrong
+
+    def place(self, setting: Setting[object]) -> Node:
+        """Where the setting stands, else the top of worker.yaml."""
+        return self.values.node(setting) or self.top
+
+
+def within_worker(draft: Draft) -> Iterator[Problem]:
+    """What is wrong, or odd, with one worker."""
+    for rule in _WORKER_RULES:
+        yield from rule(draft)
+
+
+def within_server(values: Values, top: Node) -> Iterator[Problem]:
+    """What is wrong with the server."""
+    certificate, key = values[S.certificate], values[S.key]
+    if (certificate is None) != (key is None):
+        setting, missing = (S.key, "certificate") if certificate is None else (S.certificate, "key")
+        yield Problem(values.node(setting) or top, f"tls.{missing} is missing", "write both, or none")
+
+
+def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
+    """What is wrong, or odd, with workers together."""
+    yield from _routes(drafts)
+    yield from _pinned_ports(drafts, server)
+    yield from _enough_ports(drafts, server)
+    yield from _shared_users(drafts)
+
+
+def _program(draft: Draft) -> Iterator[Problem]:
+    worker = draft.worker
+    is_known = not draft.wrong & {W.type.key, W.command.key}
+    if worker.type is not WorkerType.STATIC and not worker.command and is_known:
+        hint = "write the command, or a type that presets one: go, python, node, bun, php"
+        yield Problem(draft.place(W.command), "command is missing", hint)
+    for name in (name for word in worker.command for name in _VARIABLE.findall(word)):
+        if name not in PLACEHOLDERS:
+            message = f"command: ${{{name}}} is not put in: the program gets it as it is written"
+            yield warning(draft.place(W.command), message, f"known: {', '.join(sorted(PLACEHOLDERS))}")
+
+
+def _listening(draft: Draft) -> Iterator[Problem]:
+    worker = draft.worker
+    if worker.port is not None and worker.listen is not Listen.TCP:
+        yield warning(draft.place(W.port), f"port has no meaning with listen: {worker.listen}", "remove it")
+    if worker.listen is Listen.FD:
+        yield note(draft.place(W.listen), "'listen: fd' is not in effect yet", "use tcp or unix so far")
+
+
+def _type(draft: Draft) -> Iterator[Problem]:
+    if draft.worker.type is WorkerType.STATIC:
+        yield note(draft.place(W.type), "'type: static' is not in effect yet", NOT_YET)
+
+
+def _memory(draft: Draft) -> Iterator[Problem]:
+    limits, runtime = draft.worker.limits, draft.worker.runtime
+    if limits.memory_high is not None and _more(limits.memory_high, limits.memory_max):
+        message = f"limits.memory_high: {_printed(limits.memory_high)} is more than memory_max"
+        yield Problem(draft.place(W.memory_high), message, f"write less than {_printed(limits.memory_max)}")
+    if runtime.go_mem_limit is not None and _more(runtime.go_mem_limit, limits.memory_max):
+        message = f"runtime.go_mem_limit: {_printed(runtime.go_mem_limit)} is more than limits.memory_max"
+        hint = f"Go keeps its memory below it, so write less than {_printed(limits.memory_max)}"
+        yield warning(draft.place(W.go_mem_limit), message, hint)
+
+
+def _scaling(draft: Draft) -> Iterator[Problem]:
+    scaling = draft.worker.scaling
+    if scaling.min_workers > scaling.max_workers:
+        message = f"scaling.min_workers: {scaling.min_workers} is more than max_workers"
+        yield Problem(draft.place(W.min_workers), message, f"write at most {scaling.max_workers}, or raise max_workers")
+
+
+def _health(draft: Draft) -> Iterator[Problem]:
+    health, start = draft.worker.health, draft.worker.timeouts.start
+    written = draft.values.written(W.health_timeout) or draft.values.written(W.health_interval)
+    if health.timeout > health.interval and written:
+        message = f"health.timeout: {print_span(health.timeout)} is more than interval"
+        hint = f"write at most {print_span(health.interval)}, or raise interval"
+        yield Problem(draft.values.node(W.health_timeout) or draft.place(W.health_interval), message, hint)
+    if health.timeout > start:
+        message = f"timeouts.start: {print_span(start)} is less than health.timeout, so one slow check fails the start"
+        node = draft.values.node(W.timeout_start) or draft.place(W.health_timeout)
+        yield warning(node, message, f"write more than {print_span(health.timeout)}")
+
+
+def _slashes(draft: Draft) -> Iterator[Problem]:
+    node = draft.values.node(W.path)
+    for item in node.items if isinstance(node, ListNode) else (node,):
+        if isinstance(item, ScalarNode) and item.text.endswith("/") and item.text != "/":
+            yield note(item, f"path: '{item.text}' is taken as '{item.text.rstrip('/')}'", "leave the last slash out")
+
+
+def _depends(draft: Draft) -> Iterator[Problem]:
+    own = f"tq-worker@{draft.worker.name}.service"
+    for setting in (W.depends_after, W.depends_requires):
+        if own in draft.values[setting]:
+            yield Problem(draft.place(setting), f"{setting.key}: a worker can not depend on itself", "remove it")
+
+
+_WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+    _program,
+    _listening,
+    _type,
+    _memory,
+    _scaling,
+    _health,
+    _slashes,
+    _depends,
+)
+
+
+def _routes(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    taken: dict[tuple[str, str], list[Draft]] = {}
+    for draft in drafts:
+        for host in draft.worker.hosts or ("",):
+            for at, route in enumerate(draft.worker.routes):
+                first = _first_clash(draft, taken.setdefault((host, route), []))
+                if first is not None:
+                    where = f"{host}{route}" if host else route
+                    message = f"path: {where} is the route of worker '{first.worker.name}' too"
+                    yield Problem(_item(draft.place(W.path), at), message, f"it is in {first.place(W.path).mark}")
+
+
+def _pinned_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
+    router = {int(port) for _, _, port in (a.rpartition(":") for a in server.listen) if port.isdecimal()}
+    taken: dict[int, list[Draft]] = {}
+    for draft in drafts:
+        port = draft.worker.port
+        if port is None or draft.worker.listen is not Listen.TCP:
+            continue
+        if port in router:
+            yield Problem(draft.place(W.port), f"port: the router listens on {port}", "take another, or none")
+        first = _first_clash(draft, taken.setdefault(port, []))
+        if first is not None:
+            message = f"port: {port} is the port of worker '{first.worker.name}' too"
+            yield Problem(draft.place(W.port), message, f"it is in {first.place(W.port).mark}")
+
+
+def _enough_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
+    first, last = server.workers.port_range
+    pinned = {draft.worker.port for draft in drafts if draft.worker.port is not None}
+    free = sum(1 for port in range(first, last + 1) if port not in pinned)
+    needing = [draft for draft in drafts if _needs_port(draft.worker)]
+    if len(needing) > free:
+        message = f"no port is left for worker '{needing[free].worker.name}'"
+        hint = f"widen workers.port_range: {first}-{last} has {free} ports for {len(needing)} workers"
+        yield Problem(needing[free].top, message, hint)
+
+
+def _shared_users(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    taken: dict[str, Draft] = {}
+    for draft in drafts:
+        first = taken.setdefault(draft.worker.user, draft)
+        if first is not draft:
+            message = f"user: {draft.worker.user} is the user of worker '{first.worker.name}' too"
+            node = draft.values.node(W.user) or first.values.node(W.user) or draft.top
+            yield warning(node, message, "they can read and kill each other: leave user out, or accept that")
+
+
+def _first_clash(draft: Draft, others: list[Draft]) -> Draft | None:
+    """The first of the others that runs where this one runs; this one joins them."""
+    first = next((o for o in others if o is not draft and _modes(o.worker) & _modes(draft.worker)), None)
+    others.append(draft)
+    return first
+
+
+def _modes(worker: Worker) -> frozenset[Mode]:
+    return frozenset(mode for mode in Mode if worker.runs_in(mode))
+
+
+def _needs_port(worker: Worker) -> bool:
+    is_off = worker.enabled is Enabled.FALSE or worker.type is WorkerType.STATIC
+    return worker.listen is Listen.TCP and worker.port is None and not is_off
+
+
+def _item(node: Node, at: int) -> Node:
+    return node.items[at] if isinstance(node, ListNode) else node
+
+
+def _more(value: int | Share, bound: int | Share) -> bool:
+    """Whether it is more, as far as a size and a share can be compared without the machine."""
+    match value, bound:
+        case Share(), Share():
+            return value.permyriad > bound.permyriad
+        case int(), int():
+            return value > bound
+        case _:
+            return False
+
+
+def _printed(value: int | Share) -> str:
+    return print_size(value) if isinstance(value, int) else print_permyriad(value.permyriad)

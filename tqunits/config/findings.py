@@ -1,0 +1,109 @@
+"""What is wrong, and at which node: problems are values until a whole run has been read, then all are shown at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tqunits.config.marks import Node
+from tqunits.errors import Diagnostic, Severity
+
+MAX_PER_FILE = 100
+"""Nobody reads more mistakes than that of one file, and a hostile one could make 20,000."""
+
+SHOWN = 60
+"""A value is quoted up to this many characters: the source line shows the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about one node."""
+
+    node: Node
+    message: str
+    hint: str | None = None
+    severity: Severity = Severity.ERROR
+
+    def about(self, key: str) -> Problem:
+        """The same, led by the setting it is about."""
+        return Problem(self.node, f"{key}: {self.message}", self.hint, self.severity)
+
+    def diagnostic(self) -> Diagnostic:
+        """The same, on its own: mark and source line are copied out of the document."""
+        node = self.node
+        return Diagnostic(
+            severity=self.severity, message=self.message, mark=node.mark, hint=self.hint, source=node.source
+        )
+
+
+class Invalid(Exception):
+    """A node that can not be read as what its setting wants; may know several reasons."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        super().__init__()
+        self.problems = tuple(problems)
+
+
+class Reject(ValueError):
+    """A text that can not be read as what it should be; the caller knows where it stands."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def invalid(node: Node, message: str, hint: str | None = None) -> Invalid:
+    """The usual Invalid: one reason."""
+    return Invalid((Problem(node, message, hint),))
+
+
+def note(node: Node, message: str, hint: str | None = None) -> Problem:
+    """A NOTE."""
+    return Problem(node, message, hint, Severity.NOTE)
+
+
+def warning(node: Node, message: str, hint: str | None = None) -> Problem:
+    """A WARNING."""
+    return Problem(node, message, hint, Severity.WARNING)
+
+
+def shown(text: str) -> str:
+    """`text` in quotes for a message, shortened."""
+    return f"'{text}'" if len(text) <= SHOWN else f"'{text[:SHOWN]}…'"
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str | None:
+    """A hint with the nearest known word, if any is near."""
+    if len(text) > SHOWN:
+        return None  # get_close_matches is quadratic in the length
+    from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
+
+    near = get_close_matches(text, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else None
+
+
+def diagnostics(problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+    """All of them by place, each once, at most MAX_PER_FILE of a file."""
+    unique = sorted({p.diagnostic(): None for p in problems}, key=_place)
+    return tuple(_bounded(unique))
+
+
+def has_errors(findings: Iterable[Diagnostic]) -> bool:
+    """Whether anything in them stops everything."""
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def _place(finding: Diagnostic) -> tuple[str, int, int]:
+    mark = finding.mark
+    return (mark.file, mark.line, mark.column) if mark else ("", 0, 0)
+
+
+def _bounded(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """Errors are never dropped for the sake of notes: the cap counts each severity of a file by itself."""
+    count: dict[tuple[str, Severity], int] = {}
+    for finding in findings:
+        key = (finding.mark.file if finding.mark else "", finding.severity)
+        count[key] = count.get(key, 0) + 1
+        if count[key] <= MAX_PER_FILE:
+            yield finding

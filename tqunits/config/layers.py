@@ -1,0 +1,124 @@
+"""Who decides a setting: the table's default < the type's preset < `defaults:` of tqunits.yaml < worker.yaml.
+
+A layer maps dotted keys to values with their origin. `Values` is the pile of them, read by rows of the SETTINGS table,
+so that each value has its row's type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar, cast
+
+from tqunits.config import marks
+from tqunits.config.findings import Invalid, Problem, note
+from tqunits.config.marks import Node
+from tqunits.config.presets import PRESETS
+from tqunits.config.setting import Setting
+from tqunits.config.settings import SERVER, WORKER
+from tqunits.config.tree import Entry
+from tqunits.model import Origin, OriginKind, WorkerType
+
+T = TypeVar("T")
+
+NOT_YET = "it is read and checked, and does nothing so far"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One setting in effect; `node` where somebody wrote it."""
+
+    value: object
+    origin: Origin
+    node: Node | None = None
+
+
+Layer = Mapping[str, Value]
+
+
+class Values:
+    """The settings in effect for one worker, or for the server."""
+
+    def __init__(self, *layers: Layer) -> None:
+        self._values: dict[str, Value] = {}
+        for layer in layers:
+            self._values.update(layer)
+
+    def __getitem__(self, setting: Setting[T]) -> T:
+        return cast("T", self._values[setting.key].value)  # every layer is made by the setting's own parser
+
+    def node(self, setting: Setting[object]) -> Node | None:
+        """The value's node, when it was written in a file."""
+        return self._values[setting.key].node
+
+    def written(self, setting: Setting[object]) -> bool:
+        """Whether somebody wrote it, in worker.yaml or in `defaults:`."""
+        return self.node(setting) is not None
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """Who decided each setting."""
+        return {key: value.origin for key, value in self._values.items()}
+
+
+def evaluate(
+    entries: Mapping[str, Entry], settings: Mapping[str, Setting[object]], kind: OriginKind
+) -> tuple[dict[str, Value], list[Problem]]:
+    """A layer of what was written. What is wrong is left out of it."""
+    layer: dict[str, Value] = {}
+    problems: list[Problem] = []
+    for key, entry in entries.items():
+        setting = settings[key]
+        try:
+            layer[key] = Value(setting.parse(entry.node), Origin(kind=kind, mark=entry.name.mark), entry.node)
+        except Invalid as error:
+            problems += (problem.about(key) for problem in error.problems)
+        if not setting.in_effect:
+            problems.append(note(entry.name, f"'{key}' is not in effect yet", NOT_YET))
+    return layer, problems
+
+
+@lru_cache(maxsize=1)
+def server_defaults() -> Layer:
+    """The table's own layer for tqunits.yaml."""
+    return {key: _literal(row, row.default or "null", OriginKind.DEFAULT) for key, row in SERVER.items()}
+
+
+def worker_defaults(worker_type: WorkerType, name: str) -> Layer:
+    """The table's layer for the worker.yaml of a valid name, with the presets of the type on it."""
+    named = {key: _literal(WORKER[key], text, kind, name) for key, text, kind in _named(worker_type)}
+    return {**_unnamed(worker_type), **named}
+
+
+@lru_cache(maxsize=len(WorkerType))
+def _unnamed(worker_type: WorkerType) -> Layer:
+    """What is the same for all workers of a type. A setting that must be written starts as an empty list."""
+    layer = {
+        key: _literal(row, row.default, OriginKind.DEFAULT) if row.default else Value((), _DEFAULT)
+        for key, row in WORKER.items()
+    }
+    for key, text in PRESETS[worker_type].items():
+        layer[key] = _literal(WORKER[key], text, OriginKind.PRESET)
+    return layer
+
+
+@lru_cache(maxsize=len(WorkerType))
+def _named(worker_type: WorkerType) -> tuple[tuple[str, str, OriginKind], ...]:
+    """What has the worker's name in it."""
+    preset = PRESETS[worker_type]
+    own = [(key, row.default, OriginKind.DEFAULT) for key, row in WORKER.items() if row.default and key not in preset]
+    texts = [*own, *((key, text, OriginKind.PRESET) for key, text in preset.items())]
+    return tuple((key, text, kind) for key, text, kind in texts if "{name}" in text)
+
+
+def _literal(setting: Setting[object], text: str, kind: OriginKind, name: str = "name") -> Value:
+    """A value of the table, read as if it stood in a file."""
+    root = marks.read(text.replace("{name}", name).encode(), "settings.py").root
+    if root is None:
+        raise ValueError(f"{setting.key}: the default {text!r} is not YAML")
+    return Value(setting.parse(root), _DEFAULT if kind is OriginKind.DEFAULT else _PRESET)
+
+
+_DEFAULT = Origin(kind=OriginKind.DEFAULT)
+_PRESET = Origin(kind=OriginKind.PRESET)

@@ -1,0 +1,303 @@
+"""YAML as nodes that know their line and column: the only importer of PyYAML.
+
+Scalars stay the text that the author wrote. YAML 1.1's own guesses (`no` is false, 010 is 8, 12:30 is 750) are never
+made: what a text means is decided by the setting it stands at (fields.py).
+
+The nodes are built here from the parser's events, not by PyYAML's compose(): that recurses in C without a limit, and
+200,000 opening brackets end the process with a segmentation fault (measured: PyYAML 6.0.3, libyaml 0.2.5). The event
+parser is a state machine and works piece by piece, so the depth limit below ends such a text after its first bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import yaml  # noqa: TID251 - this is the door
+
+from tqunits.errors import Mark
+
+MAX_DEPTH = 16
+"""unit.Service.X is 3 deep, in `defaults:` 4; deeper is a mistake or an attack on the stack."""
+
+MAX_NODES = 20_000
+"""A worker.yaml with every key has about 150 nodes. Aliases count with all that they stand for (a billion laughs)."""
+
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Control characters, and what YAML takes for a line end but editors do not (NEL, LS, PS), as marks count."""
+
+_LINE_END = re.compile("\r\n|\r|\n")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HINTS = (
+    ("mapping values are not allowed", "put a text that has ': ' in it in quotes"),
+    ("could not find expected ':'", "each line of a mapping is 'key: value'"),
+    ("did not find expected key", "the keys of one mapping stand in one column"),
+    ("expected <block end>", "the keys of one mapping stand in one column"),
+    ("unexpected end of stream", "a quote or a bracket is not closed"),
+    ("found unexpected end", "a quote or a bracket is not closed"),
+    ("did not find expected ',' or", "a bracket is not closed, or a comma is missing"),
+    ("expected ',' or", "a bracket is not closed, or a comma is missing"),
+    ("cannot start any token", "put a text that begins with this character in quotes"),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """One file's name and lines, for marks and source lines."""
+
+    file: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A place in a document; on its own, the place of a syntax error. Line and column count from 1."""
+
+    document: Document
+    line: int
+    column: int
+
+    @property
+    def mark(self) -> Mark:
+        """The place for a Diagnostic."""
+        return Mark(self.document.file, self.line, self.column)
+
+    @property
+    def source(self) -> str | None:
+        """The text of the marked line; None when there is none."""
+        lines = self.document.lines
+        return lines[self.line - 1] if self.line <= len(lines) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScalarNode(Node):
+    """A text, as written. `plain`: without quotes."""
+
+    text: str
+    plain: bool
+
+    @property
+    def is_null(self) -> bool:
+        """Nothing, `~` or `null`, without quotes."""
+        return self.plain and self.text in _NULL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListNode(Node):
+    """A list."""
+
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapNode(Node):
+    """A mapping, in the author's order; no key occurs twice."""
+
+    entries: tuple[tuple[ScalarNode, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with the YAML itself."""
+
+    node: Node
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One file, read. `root` is None when it is no YAML; mistakes that leave a tree (a key twice) leave it there."""
+
+    root: Node | None
+    top: Node
+    mistakes: tuple[Mistake, ...]
+
+
+Events = Callable[[str], Iterator[yaml.Event]]
+
+
+def fast_events(text: str) -> Iterator[yaml.Event]:
+    """The events of a text by libyaml where PyYAML has it."""
+    return yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+
+
+def pure_events(text: str) -> Iterator[yaml.Event]:
+    """The events of a text without libyaml: ten times slower."""
+    return yaml.parse(text, Loader=yaml.BaseLoader)
+
+
+def read(content: bytes, file: str, *, events: Events = fast_events) -> Reading:
+    """The nodes of one file. Never raises, whatever the bytes; an empty file is an empty mapping."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        document = _document(content[: error.start].decode("utf-8-sig") + "\ufffd", file)
+        mistake = Mistake(_end(document), "not UTF-8", "save the file as UTF-8")
+        return Reading(None, Node(document, 1, 1), (mistake,))
+    document = _document(text, file)
+    top = Node(document, 1, 1)
+    forbidden = _FORBIDDEN.search(text)
+    if forbidden is not None:
+        place = _place(document, text, forbidden.start())
+        mistake = Mistake(place, f"the character {ord(forbidden.group()):#04x} has no place in YAML", "remove it")
+        return Reading(None, top, (mistake,))
+    return _compose(document, top, events(text))
+
+
+def _compose(document: Document, top: Node, events: Iterator[yaml.Event]) -> Reading:
+    composer = _Composer(document, events)
+    try:
+        root = composer.document_node()
+    except _Stop as stop:
+        return Reading(None, top, (*composer.mistakes, stop.mistake))
+    except yaml.MarkedYAMLError as error:
+        return Reading(None, top, (*composer.mistakes, _syntax(document, error)))
+    except (yaml.YAMLError, ValueError):  # the pure parser gives int() and chr() what the text says
+        return Reading(None, top, (*composer.mistakes, Mistake(top, "not valid YAML")))
+    return Reading(root, top, tuple(composer.mistakes))
+
+
+class _Stop(Exception):
+    """Ends the reading of a document."""
+
+    def __init__(self, node: Node, message: str, hint: str | None = None) -> None:
+        super().__init__()
+        self.mistake = Mistake(node, message, hint)
+
+
+class _Composer:
+    """Builds the nodes of one document from its events."""
+
+    def __init__(self, document: Document, events: Iterator[yaml.Event]) -> None:
+        self.mistakes: list[Mistake] = []
+        self._document = document
+        self._events = events
+        self._anchors: dict[str, tuple[Node, int, int]] = {}  # node, count of its nodes, height
+        self._count = 0
+        self._height = 0  # deepest level seen, to know the height of an anchored node
+
+    def document_node(self) -> Node:
+        """The root of the only document; an empty mapping when there is none."""
+        next(self._events)  # StreamStartEvent
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return MapNode(self._document, 1, 1, ())
+        root = self._node(next(self._events), 1)
+        next(self._events)  # DocumentEndEvent
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise _Stop(self._place(after), "a second document begins here", "one file holds one document")
+        return root
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        before = self._count
+        outer, self._height = self._height, depth
+        self._charge(event, 1, depth)
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise _Stop(self._place(event), f"the tag {tag} has no meaning here", "write the value without it")
+        node = self._content(event, depth)
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            self._anchors[anchor] = (node, self._count - before, self._height - depth)
+        self._height = max(outer, self._height)
+        return node
+
+    def _content(self, event: yaml.Event, depth: int) -> Node:
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._list(event, depth)
+        return self._map(event, depth)
+
+    def _alias(self, event: yaml.AliasEvent, depth: int) -> Node:
+        known = self._anchors.get(event.anchor or "")
+        if known is None:
+            raise _Stop(self._place(event), f"no complete anchor &{event.anchor} before this alias")
+        node, count, height = known
+        self._charge(event, count, depth + height)
+        self._height = max(self._height, depth + height)
+        return node
+
+    def _charge(self, event: yaml.Event, nodes: int, depth: int) -> None:
+        self._count += nodes
+        if self._count > MAX_NODES:
+            raise _Stop(self._place(event), f"more than {MAX_NODES} values (aliases count with all they stand for)")
+        if depth > MAX_DEPTH:
+            raise _Stop(self._place(event), f"nested more than {MAX_DEPTH} deep")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
+        line, column = _position(event)
+        if not event.value.isascii() and _SURROGATE.search(event.value):
+            raise _Stop(self._place(event), "half a surrogate pair is no character")
+        return ScalarNode(self._document, line, column, event.value, not event.style)
+
+    def _list(self, start: yaml.Event, depth: int) -> ListNode:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        place = self._place(start)
+        return ListNode(self._document, place.line, place.column, tuple(items))
+
+    def _map(self, start: yaml.Event, depth: int) -> MapNode:
+        entries: dict[str, tuple[ScalarNode, Node]] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._key(event, depth)
+            value = self._node(next(self._events), depth + 1)
+            if key.text in entries:
+                first = entries[key.text][0]
+                self.mistakes.append(Mistake(key, f"'{key.text}' is written twice", f"first on line {first.line}"))
+            else:
+                entries[key.text] = (key, value)
+        place = self._place(start)
+        return MapNode(self._document, place.line, place.column, tuple(entries.values()))
+
+    def _key(self, event: yaml.Event, depth: int) -> ScalarNode:
+        node = self._node(event, depth + 1)
+        if not isinstance(node, ScalarNode):
+            raise _Stop(node, "a key is one word", "put a text that begins with a bracket in quotes")
+        if node.text == "<<" and node.plain:
+            raise _Stop(
+                node, "merge keys (<<) are not read", "repeat the keys, or put them in defaults: of tqunits.yaml"
+            )
+        return node
+
+    def _place(self, event: yaml.Event) -> Node:
+        return Node(self._document, *_position(event))
+
+
+def _position(event: yaml.Event) -> tuple[int, int]:
+    mark = event.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+def _document(text: str, file: str) -> Document:
+    return Document(file, tuple(_LINE_END.split(text)))
+
+
+def _place(document: Document, text: str, index: int) -> Node:
+    before = _LINE_END.split(text[:index])
+    return Node(document, len(before), len(before[-1]) + 1)
+
+
+def _end(document: Document) -> Node:
+    """The last character there is."""
+    return Node(document, len(document.lines), max(len(document.lines[-1]), 1))
+
+
+def _syntax(document: Document, error: yaml.MarkedYAMLError) -> Mistake:
+    mark = error.problem_mark or error.context_mark
+    problem = str(error.problem or error.context or "it can not be read")
+    place = _end(document) if mark is None else _clamped(document, mark.line + 1, mark.column + 1)
+    if (place.source or "")[place.column - 1 : place.column] == "\t":
+        return Mistake(place, "a tab can not indent YAML", "use spaces")
+    hint = next((hint for part, hint in _HINTS if part in problem), None)
+    return Mistake(place, f"not valid YAML: {problem}", hint)
+
+
+def _clamped(document: Document, line: int, column: int) -> Node:
+    return Node(document, line, column) if line <= len(document.lines) else _end(document)

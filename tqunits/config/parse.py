@@ -1,0 +1,198 @@
+"""Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at once.
+
+Pure: system/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
+across files (check.py) still see every worker; a configuration comes out only when there is no error at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from tqunits.config import assemble, check, marks, words
+from tqunits.config.check import Draft
+from tqunits.config.findings import Problem, Reject, diagnostics, has_errors, warning
+from tqunits.config.layers import Layer, Value, Values, evaluate, server_defaults, worker_defaults
+from tqunits.config.marks import MapNode, Node, Reading
+from tqunits.config.setting import Setting
+from tqunits.config.settings import SERVER, WORKER
+from tqunits.config.tree import DEFAULTS, SERVER_SCHEMA, WORKER_SCHEMA, Entry, Flat, Schema, canonical, flatten, merge
+from tqunits.config.worker_settings import WorkerSettings as W
+from tqunits.errors import Diagnostic
+from tqunits.model import Configuration, OriginKind, Server, Worker, WorkerType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """One file: its path as shown in findings, and its bytes."""
+
+    path: PurePosixPath
+    content: bytes
+    writable_by_others: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerText:
+    """A worker's folder and its worker.yaml."""
+
+    name: str
+    folder: PurePosixPath
+    text: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """`defaults:` of all files: what was written, and what it means."""
+
+    entries: Mapping[str, Entry]
+    layer: Layer
+
+    @property
+    def canonical(self) -> str:
+        """The content as text: it is a part of every worker's source hash."""
+        return "\n".join(f"{key}: {canonical(entry.node)}" for key, entry in sorted(self.entries.items()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerResult:
+    """`server` is always there, with defaults for what is wrong: the workers are checked all the same."""
+
+    server: Server
+    defaults: Defaults
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersResult:
+    """`configuration` is None when there is any error, the server's included. `diagnostics` are the workers' own."""
+
+    configuration: Configuration | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def parse_server(
+    main: Text | None, drop_ins: Sequence[Text], *, source: PurePosixPath, root: PurePosixPath | None
+) -> ServerResult:
+    """tqunits.yaml and its drop-ins, of which later ones win key by key. `source`: where tqunits.yaml would be."""
+    problems: list[Problem] = []
+    entries: dict[str, Entry] = {}
+    common: dict[str, Entry] = {}
+    top: Node | None = None
+    for text in (*((main,) if main else ()), *drop_ins):
+        reading = _read(text, problems)
+        top = top or reading.top
+        own, for_all = _split(_flatten(reading, SERVER_SCHEMA, problems), problems)
+        _overlay(entries, own, SERVER)
+        _overlay(common, for_all, WORKER)
+    layer, found = evaluate(entries, SERVER, OriginKind.SERVER)
+    common_layer, found_common = evaluate(common, WORKER, OriginKind.SERVER)
+    values = Values(server_defaults(), layer)
+    problems += [*found, *found_common, *(check.within_server(values, top) if top else ())]
+    return ServerResult(
+        server=assemble.server(values, source=source, root=root),
+        defaults=Defaults(entries=common, layer=common_layer),
+        diagnostics=diagnostics(problems),
+    )
+
+
+def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersResult:
+    """All workers, in any order, and the rules across them."""
+    problems: list[Problem] = []
+    drafts = [_draft(text, server.defaults, problems) for text in sorted(texts, key=lambda text: text.name)]
+    problems += check.across_workers(drafts, server.server)
+    findings = diagnostics(problems)
+    configuration = None
+    if not has_errors((*findings, *server.diagnostics)):
+        configuration = Configuration(server=server.server, workers=tuple(draft.worker for draft in drafts))
+    return WorkersResult(configuration=configuration, diagnostics=findings)
+
+
+def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Draft:
+    reading = _read(text.text, problems)
+    name = _valid_name(text.name, reading.top, problems)
+    entries = _flatten(reading, WORKER_SCHEMA, problems).entries
+    is_readable = isinstance(reading.root, MapNode)
+    if is_readable and W.path.key not in entries:
+        problems.append(Problem(reading.top, "path is missing", f"write the route, such as path: /{text.name}"))
+    layer, found = evaluate(_on_defaults(entries, defaults), WORKER, OriginKind.WORKER)
+    wrong = frozenset(entries.keys() - layer.keys())
+    values = Values(worker_defaults(_type(layer, defaults.layer), name), defaults.layer, layer)
+    draft = Draft(_worker(text, values, defaults), values, reading.top, wrong)
+    problems += found
+    if is_readable:
+        problems += check.within_worker(draft)
+    return draft
+
+
+def _worker(text: WorkerText, values: Values, defaults: Defaults) -> Worker:
+    digest = hashlib.sha256(text.text.content + b"\0" + defaults.canonical.encode("utf-8", "surrogatepass"))
+    return assemble.worker(
+        values, name=text.name, folder=text.folder, source=text.text.path, source_hash=digest.hexdigest()
+    )
+
+
+def _read(text: Text, problems: list[Problem]) -> Reading:
+    reading = marks.read(text.content, str(text.path))
+    problems += (Problem(mistake.node, mistake.message, mistake.hint) for mistake in reading.mistakes)
+    if text.writable_by_others:
+        message = "others may write this file: who can change it decides what runs here"
+        problems.append(warning(reading.top, message, f"chmod go-w {text.path}"))
+    return reading
+
+
+def _flatten(reading: Reading, schema: Schema, problems: list[Problem]) -> Flat:
+    """The entries of a file; of one that is no YAML, none."""
+    flat = flatten(reading.root or MapNode(reading.top.document, 1, 1, ()), schema)
+    problems += flat.problems
+    return flat
+
+
+def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """The server's own entries, and those of `defaults:` (some of which TQServer spells elsewhere)."""
+    own = {key: entry for key, entry in flat.entries.items() if key.partition(".")[0] != DEFAULTS}
+    common = {
+        key.removeprefix(f"{DEFAULTS}."): entry for key, entry in flat.entries.items() if key not in own and "." in key
+    }
+    written = flat.entries.get(DEFAULTS)
+    if written is not None:
+        inner = flatten(written.node, WORKER_SCHEMA)
+        problems += inner.problems
+        common |= inner.entries
+    for key in [key for key in common if not WORKER[key].for_all]:
+        message = f"'{key}' is no default: it differs from worker to worker"
+        problems.append(Problem(common.pop(key).name, message, "write it in each worker.yaml"))
+    return own, common
+
+
+def _overlay(lower: dict[str, Entry], upper: Mapping[str, Entry], settings: Mapping[str, Setting[object]]) -> None:
+    for key, entry in upper.items():
+        below = lower.get(key)
+        is_sum = below is not None and settings[key].merges
+        lower[key] = Entry(key, entry.name, merge(below.node, entry.node)) if below and is_sum else entry
+
+
+def _on_defaults(entries: Mapping[str, Entry], defaults: Defaults) -> Mapping[str, Entry]:
+    """The worker's entries; a mapping that adds up has the defaults' names in it as well, unless those are wrong."""
+    merged = {key: entry for key, entry in defaults.entries.items() if key in entries and key in defaults.layer}
+    merged = {key: entry for key, entry in merged.items() if WORKER[key].merges}
+    if not merged:
+        return entries
+    _overlay(merged, entries, WORKER)
+    return merged
+
+
+def _type(*layers: Layer) -> WorkerType:
+    """The worker's type: the first layer that says one."""
+    value: Value | None = next((layer[W.type.key] for layer in layers if W.type.key in layer), None)
+    return value.value if value is not None and isinstance(value.value, WorkerType) else WorkerType.EXEC
+
+
+def _valid_name(name: str, top: Node, problems: list[Problem]) -> str:
+    """The name, or one that stands in for it until the folder is renamed."""
+    try:
+        return words.worker_name(name)
+    except Reject as error:
+        problems.append(Problem(top, error.message, error.hint))
+        return "name"

@@ -1,0 +1,22 @@
+"""What a worker's type presets: YAML texts by dotted key; `{name}` is the worker's name.
+
+A preset wins over the table's defaults and loses against `defaults:` of tqunits.yaml and against worker.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tqunits.model import WorkerType
+
+_JIT = {"sandbox": "jit"}
+
+PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
+    WorkerType.GO: {"build": "[go, build, -o, bin/{name}, ./src]", "command": "[bin/{name}]"},
+    WorkerType.PYTHON: {"command": "[python3, src/main.py]"},
+    WorkerType.NODE: {"command": "[node, src/main.js]", **_JIT},
+    WorkerType.BUN: {"command": "[bun, run, index.ts]", **_JIT},
+    WorkerType.PHP: {"command": '[php, -S, "127.0.0.1:${WORKER_PORT}", -t, public]'},
+    WorkerType.STATIC: {},
+    WorkerType.EXEC: {},
+}

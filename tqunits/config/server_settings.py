@@ -1,0 +1,130 @@
+"""The rows of SETTINGS for tqunits.yaml, but for `defaults:`, which holds settings of worker.yaml."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from tqunits.config import fields, values, words
+from tqunits.config.fields import choice, listing, number, optional, scalar
+from tqunits.config.setting import File, Setting
+from tqunits.model import Mode
+
+T = TypeVar("T")
+
+_SPAN = "time span"
+_NO_LIMIT_SPAN = scalar(values.span)
+_POSITIVE_SPAN = scalar(fields.positive_span)
+
+
+def _row(
+    key: str, parse: fields.Parser[T], default: str, takes: str, doc: str, *, feeds: str = "", in_effect: bool = True
+) -> Setting[T]:
+    return Setting(key, parse, default, takes, doc, file=File.SERVER, feeds=feeds, in_effect=in_effect, for_all=False)
+
+
+class ServerSettings:
+    """The settings of tqunits.yaml."""
+
+    mode = _row(
+        "mode",
+        choice(Mode),
+        "production",
+        " | ".join(Mode),
+        "What the host is for. Workers are told in WORKER_MODE.",
+        feeds="WORKER_MODE",
+    )
+    listen = _row(
+        "listen",
+        listing(words.listen_address, least=1),
+        '["0.0.0.0:8080", "[::]:8080"]',
+        "list of ADDRESS:PORT, [ADDRESS]:PORT or /path.sock",
+        "What the router listens on. Ports under 1024 work too: systemd opens them.",
+        feeds="ListenStream= of tq-proxy.socket",
+    )
+    directory = _row(
+        "workers.directory",
+        scalar(words.path),
+        "/srv/tqunits/workers",
+        "path",
+        "The folder of the workers' folders. With -C DIR the default is DIR/workers.",
+    )
+    port_range = _row(
+        "workers.port_range",
+        scalar(words.port_range),
+        "9000-9999",
+        "FIRST-LAST",
+        "Ports that are assigned to workers, both ends included.",
+    )
+    processes = _row(
+        "proxy.processes",
+        number(1, 64),
+        "1",
+        "number",
+        "Router processes; they share one listening socket.",
+        feeds="tq-proxy@N",
+    )
+    max_connections = _row(
+        "proxy.max_connections", number(1, 1_000_000), "20000", "number", "Connections of clients at once, per process."
+    )
+    max_connections_per_client = _row(
+        "proxy.max_connections_per_client",
+        number(0, 1_000_000),
+        "0",
+        "number",
+        "The same, of one address; 0: no limit.",
+        in_effect=False,
+    )
+    trusted_proxies = _row(
+        "proxy.trusted_proxies",
+        listing(words.network),
+        "[]",
+        "list of networks",
+        "Load balancers whose X-Forwarded-* fields are believed.",
+        in_effect=False,
+    )
+    access_log = _row(
+        "proxy.access_log",
+        scalar(fields.access_log),
+        "journal",
+        "journal | none",
+        "Where requests are logged.",
+        in_effect=False,
+    )
+    head = _row("timeouts.head", _POSITIVE_SPAN, "10s", _SPAN, "A client must have sent a request's head by then.")
+    idle = _row("timeouts.idle", _POSITIVE_SPAN, "120s", _SPAN, "A client's unused connection is kept so long.")
+    drain = _row(
+        "timeouts.drain",
+        _NO_LIMIT_SPAN,
+        "30s",
+        _SPAN,
+        "A router that stops finishes its requests so long.",
+        in_effect=False,
+    )
+    certificate = _row(
+        "tls.certificate",
+        optional(scalar(words.path)),
+        "null",
+        "path | null",
+        "The certificate chain, PEM.",
+        in_effect=False,
+    )
+    key = _row("tls.key", optional(scalar(words.path)), "null", "path | null", "Its private key, PEM.", in_effect=False)
+    redirect = _row(
+        "tls.redirect", scalar(values.boolean), "false", "true | false", "Send plain HTTP to HTTPS.", in_effect=False
+    )
+    max_parallel_rolls = _row(
+        "manager.max_parallel_rolls",
+        number(1, 100),
+        "2",
+        "number",
+        "Workers that are replaced at once.",
+        in_effect=False,
+    )
+    keep_releases = _row(
+        "manager.keep_releases",
+        number(1, 1000),
+        "5",
+        "number",
+        "Releases kept per worker, to go back to.",
+        in_effect=False,
+    )

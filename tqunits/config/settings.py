@@ -1,0 +1,39 @@
+"""SETTINGS: the one table of every setting of worker.yaml and tqunits.yaml.
+
+A row says how a setting is read, its default, the directive it feeds, since when it exists, and what it is for. The
+parser, the defaults, `tqunits docs`, the example files in config/ and the notes "not in effect yet" all come from
+here; a setting that is not in this table does not exist. The order is the reader's: what most people write comes first.
+"""
+
+from __future__ import annotations
+
+from tqunits.config.server_settings import ServerSettings
+from tqunits.config.setting import Setting
+from tqunits.config.worker_settings import WorkerSettings
+
+GROUPS = {
+    "runtime": "what the language's runtime is told",
+    "limits": "what the kernel enforces for this worker, whatever its program does",
+    "health": "how the worker is asked whether it is well",
+    "restart": "what systemd does when the worker ends",
+    "scaling": "how many instances run",
+    "timeouts": "time spans; 0 or infinity is no limit",
+    "proxy": "what the router does",
+    "watch": "which changed files cause a rebuild",
+    "depends": "other units of this host",
+    "static": "files that the router serves itself",
+    "workers": "where the workers are, and their ports",
+    "tls": "encryption towards the clients",
+    "manager": "the control plane",
+}
+"""Every group of settings, and what it is about."""
+
+
+def _rows(table: type) -> dict[str, Setting[object]]:
+    return {row.key: row for row in vars(table).values() if isinstance(row, Setting)}
+
+
+WORKER = _rows(WorkerSettings)
+SERVER = _rows(ServerSettings)
+SETTINGS: tuple[Setting[object], ...] = (*WORKER.values(), *SERVER.values())
+"""Every setting, in the reader's order."""

@@ -1,0 +1,154 @@
+"""A document to its entries: dotted key -> the node written there. Unknown keys, and keys written twice, end here.
+
+The shape of a document is the SETTINGS table's: `limits.memory_max` is a setting, so `limits` is a group. TQServer's
+spellings (tqserver.py) are put in their place on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tqunits.config import tqserver
+from tqunits.config.fields import is_null
+from tqunits.config.findings import MAX_PER_FILE, Problem, did_you_mean, note, shown
+from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
+from tqunits.config.setting import Setting
+from tqunits.config.settings import SERVER, WORKER
+from tqunits.config.tqserver import Spelling
+
+DEFAULTS = "defaults"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One setting as written: the node of its key and that of its value."""
+
+    key: str
+    name: ScalarNode
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What may stand in a document."""
+
+    settings: Mapping[str, Setting[object]]
+    spellings: Mapping[str, Spelling]
+    groups: frozenset[str]
+    free: frozenset[str] = frozenset()  # keys whose content is another schema's
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Setting[object]], spellings: Mapping[str, Spelling], *free: str) -> Schema:
+        """The schema of a table of settings."""
+        dotted = (*settings, *spellings)
+        groups = {key[:at] for key in dotted for at in range(len(key)) if key[at] == "."}
+        return cls(settings, spellings, frozenset(groups), frozenset(free))
+
+
+WORKER_SCHEMA = Schema.of(WORKER, tqserver.WORKER_SPELLINGS)
+SERVER_SCHEMA = Schema.of(SERVER, tqserver.SERVER_SPELLINGS, DEFAULTS)
+
+
+@dataclass(slots=True)
+class Flat:
+    """The entries of one document."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def flatten(root: Node, schema: Schema) -> Flat:
+    """The entries of a document's root."""
+    flat = Flat()
+    parts: dict[str, dict[str, Entry]] = {}
+    for entry in _walk(root, "", schema, flat.problems):
+        spelling = schema.spellings.get(entry.key)
+        if spelling is None:
+            _put(flat, entry)
+            continue
+        flat.problems.append(note(entry.name, _told(entry.key, spelling)))
+        if spelling.to is not None and spelling.to in tqserver.JOINED:
+            parts.setdefault(spelling.to, {})[entry.key] = entry
+        elif spelling.to is not None:
+            _put(flat, Entry(spelling.to, entry.name, spelling.convert(entry.node)))
+    for key, group in parts.items():
+        node = tqserver.JOINED[key]({name: part.node for name, part in group.items()})
+        _put(flat, Entry(key, next(iter(group.values())).name, node))
+    return flat
+
+
+def canonical(node: Node) -> str:
+    """The content of a node as text, whatever its layout: for hashes."""
+    match node:
+        case ScalarNode():
+            return "null" if node.is_null else repr(node.text)
+        case ListNode():
+            return f"[{', '.join(canonical(item) for item in node.items)}]"
+        case MapNode():
+            return f"{{{', '.join(sorted(f'{key.text!r}: {canonical(value)}' for key, value in node.entries))}}}"
+        case _:
+            return ""
+
+
+def merge(lower: Node, upper: Node) -> Node:
+    """Two mappings as one, name by name, at every depth; `upper` wins. Anything else: `upper`."""
+    if not (isinstance(lower, MapNode) and isinstance(upper, MapNode)):
+        return upper
+    merged = {key.text: (key, value) for key, value in lower.entries}
+    for key, value in upper.entries:
+        below = merged.get(key.text)
+        merged[key.text] = (key, merge(below[1], value) if below else value)
+    return MapNode(upper.document, upper.line, upper.column, tuple(merged.values()))
+
+
+def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> Iterator[Entry]:
+    if is_null(node):
+        return
+    if not isinstance(node, MapNode):
+        where = f"{prefix[:-1]}: holds settings" if prefix else "the file holds settings"
+        problems.append(Problem(node, f"{where}, one 'key: value' per line", _example(prefix, schema)))
+        return
+    for name, value in node.entries:
+        if len(problems) >= MAX_PER_FILE:
+            return
+        key = prefix + name.text
+        is_value = key in schema.settings or key in schema.spellings
+        if key in schema.groups and (isinstance(value, MapNode) or not is_value):  # `build: {command: x}` is TQServer's
+            yield from _walk(value, key + ".", schema, problems)
+        elif is_value or key in schema.free:
+            yield Entry(key, name, value)
+        else:
+            problems.append(Problem(name, f"unknown key {shown(name.text)}", _known(name.text, prefix, schema)))
+
+
+def _put(flat: Flat, entry: Entry) -> None:
+    first = flat.entries.get(entry.key)
+    if first is None:
+        flat.entries[entry.key] = entry
+    else:
+        message = f"'{entry.key}' is set twice in this file"
+        flat.problems.append(Problem(entry.name, message, f"also on line {first.name.line}: keep one of them"))
+
+
+def _told(key: str, spelling: Spelling) -> str:
+    if spelling.to is None:
+        return f"'{key}' is TQServer's and has no effect: {spelling.why}"
+    return f"'{key}' is TQServer's spelling of '{spelling.to}'"
+
+
+def _known(name: str, prefix: str, schema: Schema) -> str | None:
+    """A hint: the same name elsewhere, the nearest name here, or all names here."""
+    elsewhere = next((key for key in schema.settings if key.endswith("." + name)), None)
+    if elsewhere is not None:
+        return f"did you mean '{elsewhere}'?"
+    here = sorted({key.removeprefix(prefix).split(".")[0] for key in schema.settings if key.startswith(prefix)})
+    near = did_you_mean(name, [*here, *(schema.free if not prefix else ())])
+    if near or not prefix:
+        return near or "'tqunits docs' lists all settings"
+    return f"known here: {', '.join(here)}" if here else None
+
+
+def _example(prefix: str, schema: Schema) -> str | None:
+    first = next((s for key, s in schema.settings.items() if key.startswith(prefix)), None)
+    return f"such as {{{first.name}: {first.default}}}" if prefix and first else None

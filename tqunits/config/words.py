@@ -1,0 +1,245 @@
+"""Texts with a grammar: routes, host names, Unix names, paths, variables, unit names.
+
+Each function gives the text back, clean, or raises Reject.
+
+Whatever passes here may stand in a unit file, a sysusers.d file or the routes: no control character gets by. Grammars:
+routes are RFC 3986 segments (section 3.3) without percent-encoding, for the router compares them as written; host names
+RFC 1123 section 2.1; users as systemd's strict rules (systemd.io/USER_NAMES); unit names systemd.unit(5).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
+
+from tqunits.config.findings import Reject, did_you_mean, shown
+from tqunits.config.values import integer
+
+PORTS = (1024, 65535)
+"""A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
+
+
+def _set(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+RESERVED_VARIABLES = _set(
+    "PORT NOTIFY_SOCKET INVOCATION_ID JOURNAL_STREAM MAINPID MANAGERPID SYSTEMD_EXEC_PID CREDENTIALS_DIRECTORY FDSTORE "
+    "WATCHDOG_PID WATCHDOG_USEC RUNTIME_DIRECTORY STATE_DIRECTORY CACHE_DIRECTORY LOGS_DIRECTORY "
+    "CONFIGURATION_DIRECTORY MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE"
+)
+"""What systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES SET ...")."""
+
+RESERVED_PREFIXES = ("WORKER_", "LISTEN_")
+
+_VARIABLE_SETTINGS = {"PORT": "port", "WORKER_PORT": "port", "WORKER_ROUTE": "path", "WORKER_PATH": "path"}
+_PRIVILEGED_GROUPS = _set("root wheel sudo admin shadow disk kmem docker lxd libvirt systemd-journal tqunits")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ROUTE = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_UNIX_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_UNIT_TYPES = _set("service socket device mount automount swap target path timer slice scope")
+_ENDING_TARGETS = _set(
+    "poweroff.target reboot.target halt.target kexec.target soft-reboot.target shutdown.target umount.target "
+    "rescue.target emergency.target suspend.target hibernate.target final.target exit.target"
+)
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
+
+
+def line(text: str) -> str:
+    """Any text that stays on its line."""
+    control = _CONTROL.search(text)
+    if control is not None:
+        raise Reject(f"{shown(text)} has the control character {ord(control.group()):#04x} in it", "remove it")
+    return text
+
+
+def word(text: str) -> str:
+    """A line that is not empty."""
+    if not text:
+        raise Reject("'' is empty")
+    return line(text)
+
+
+def command_words(text: str) -> tuple[str, ...]:
+    """A command line as a shell would split it; no shell ever sees it."""
+    try:
+        return tuple(shlex.split(line(text)))
+    except ValueError as error:
+        raise Reject(
+            f"{shown(text)} has a quote that is not closed", 'write it as a list: ["program", "word"]'
+        ) from error
+
+
+def worker_name(text: str) -> str:
+    """The name of a worker's folder: also an instance name, and `worker-NAME` a user (at most 31 characters)."""
+    if _WORKER_NAME.fullmatch(text):
+        return text
+    if len(text) > 24:
+        raise Reject(f"{shown(text)} is too long for a worker's name", "rename the folder: at most 24 characters")
+    raise Reject(f"{shown(text)} is no worker's name", "rename the folder: a-z first, then a-z, 0-9, - and _")
+
+
+def route(text: str) -> str:
+    """A route prefix: begins with "/", has no empty or dot segments; a trailing slash goes."""
+    if not text.startswith("/"):
+        raise Reject(f"{shown(text)} does not begin with /", f"write /{text}" if _ROUTE.fullmatch(text) else None)
+    if not _ROUTE.fullmatch(text):
+        raise Reject(f"{shown(text)} has characters in it that no route has", _route_hint(text))
+    segments = text.rstrip("/").split("/")[1:]
+    if any(segment in ("", ".", "..") for segment in segments) or text.endswith("//"):
+        clean = "/" + "/".join(s for s in segments if s not in ("", ".", ".."))
+        raise Reject(f"{shown(text)} has empty or dot segments", f"write {clean}")
+    return text.rstrip("/") or "/"
+
+
+def request_path(text: str) -> str:
+    """A path to ask a worker for: as route(), with a query allowed and its end kept."""
+    if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
+        raise Reject(f"{shown(text)} is no request path", "begin with /, no spaces, no #: /health")
+    return text
+
+
+def host(text: str) -> str:
+    """A host name, lower case, without port."""
+    if "*" in text:
+        raise Reject(f"{shown(text)} is a wildcard", "list each name: host: [a.example.org, b.example.org]")
+    name, colon, _ = text.partition(":")
+    if colon:
+        raise Reject(f"{shown(text)} has a port or scheme in it", f"write {name}" if _is_host(name) else None)
+    if _is_host(text):
+        return text
+    lower = text.lower().rstrip(".")
+    raise Reject(f"{shown(text)} is no host name", f"write {lower}" if _is_host(lower) else "such as www.example.org")
+
+
+def user(text: str) -> str:
+    """The Unix user of a worker: never root."""
+    if text == "root" or re.fullmatch(r"0+", text):
+        raise Reject(f"a worker never runs as {text}", "leave it out: the worker gets a user of its own")
+    return _unix_name(text, "user")
+
+
+def group(text: str) -> str:
+    """The Unix group of a worker: none that is as good as root."""
+    if text in _PRIVILEGED_GROUPS or re.fullmatch(r"0+", text):
+        raise Reject(f"the group {text} is as good as root", "leave it out: the worker gets a group of its own")
+    return _unix_name(text, "group")
+
+
+def variable(text: str) -> str:
+    """The name of an environment variable that neither systemd nor tqunits sets."""
+    if not _VARIABLE.fullmatch(text):
+        raise Reject(f"{shown(text)} is no name of a variable", "letters, digits and _, no digit first")
+    if text in RESERVED_VARIABLES or text.startswith(RESERVED_PREFIXES):
+        setting = _VARIABLE_SETTINGS.get(text)
+        hint = f"set '{setting}' instead" if setting else "remove it: the worker gets it anyway where it applies"
+        raise Reject(f"{text} is set by tqunits or systemd", hint)
+    return text
+
+
+def credential(text: str) -> str:
+    """The name of a credential: a file name below $CREDENTIALS_DIRECTORY."""
+    if _CREDENTIAL.fullmatch(text) and text not in (".", ".."):
+        return text
+    raise Reject(f"{shown(text)} is no name of a credential", "letters, digits, - _ and .")
+
+
+def path(text: str) -> str:
+    """A file's path, absolute or below the folder, that does not climb."""
+    if text.startswith("-/"):
+        raise Reject(f"{shown(text)} begins with -", f"write {text[1:]}: a missing file is an error, not a surprise")
+    if ".." in text.split("/"):
+        raise Reject(f"{shown(text)} climbs with ..", "write the absolute path")
+    return word(text)
+
+
+def unit_name(text: str) -> str:
+    """A whole unit name, with its suffix."""
+    if not _UNIT_NAME.fullmatch(text):
+        raise Reject(f"{shown(text)} is no unit name", "such as postgresql.service")
+    stem, dot, suffix = text.rpartition(".")
+    if not dot or suffix not in _UNIT_TYPES:
+        near = did_you_mean(suffix, _UNIT_TYPES) if dot else None
+        raise Reject(f"{shown(text)} has no unit's suffix", near or f"did you mean '{text}.service'?")
+    if not stem or stem.endswith("@"):
+        raise Reject(f"{shown(text)} is no unit name", "a template needs an instance: name@instance.service")
+    if text in _ENDING_TARGETS:
+        raise Reject(f"starting {text} would end the host's work", "remove it")
+    return text
+
+
+def port(text: str) -> int:
+    """A port that a worker can listen on."""
+    value = integer(text, least=1, most=PORTS[1])
+    if value < PORTS[0]:
+        raise Reject(f"port {value} needs privilege, which no worker has", f"take one from {PORTS[0]} to {PORTS[1]}")
+    return value
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """Both ends of `9000-9999`."""
+    first, dash, last = text.replace(" ", "").partition("-")
+    if not dash:
+        raise Reject(f"{shown(text)} is no range of ports", "write both ends: 9000-9999")
+    ends = (port(first), port(last))
+    if ends[0] > ends[1]:
+        raise Reject(f"{shown(text)} ends before it begins", f"write {ends[1]}-{ends[0]}")
+    return ends
+
+
+def listen_address(text: str) -> str:
+    """What the router listens on: ADDRESS:PORT, [ADDRESS]:PORT or /path.sock."""
+    if text.startswith("/"):
+        return path(text)
+    address, colon, number = text.rpartition(":")
+    if not colon:
+        raise Reject(f"{shown(text)} is no address with a port", f"write 0.0.0.0:{text}" if text.isdecimal() else None)
+    integer(number, least=1, most=65535)
+    if not _is_address(address):
+        hint = f"write 127.0.0.1:{number}" if address == "localhost" else f"write 0.0.0.0:{number} or [::]:{number}"
+        raise Reject(f"{shown(address)} is no address", hint)
+    return text
+
+
+def network(text: str) -> str:
+    """An address or a network in CIDR form."""
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise Reject(f"{shown(text)} is no network", "such as 10.0.0.0/8 or 2001:db8::/32") from error
+
+
+def _unix_name(text: str, what: str) -> str:
+    if text.isdecimal():
+        raise Reject(f"{shown(text)} is a number", f"write the name of the {what}")
+    if not _UNIX_NAME.fullmatch(text):
+        raise Reject(f"{shown(text)} is no name of a {what}", "at most 31 of a-z, 0-9, - and _, no digit or - first")
+    return text
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= 253 and all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        if text.startswith("[") and text.endswith("]"):
+            IPv6Address(text[1:-1])
+        else:
+            IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _route_hint(text: str) -> str:
+    if "*" in text:
+        return "no wildcards: a prefix takes everything below it"
+    if "%" in text:
+        return "write the characters themselves, not percent-encoded"
+    return "letters, digits and ._~!$&'()+,;=:@- between slashes; no query, no #, no spaces"

@@ -1,0 +1,499 @@
+"""The rows of SETTINGS for worker.yaml (settings.py tells what a row is for)."""
+
+from __future__ import annotations
+
+from tqunits.config import fields, values, words
+from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
+from tqunits.config.passthrough import directives
+from tqunits.config.setting import Setting
+from tqunits.model import Listen, RestartPolicy, Retry, ServiceType, WorkerType
+
+_MANY = 2**31 - 1
+_SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
+_NO_LIMIT_SPAN = scalar(values.span)
+_POSITIVE_SPAN = scalar(fields.positive_span)
+_TRUTH = scalar(values.boolean)
+
+
+class WorkerSettings:
+    """The settings of worker.yaml."""
+
+    path = Setting(
+        "path",
+        listing(words.route, least=1),
+        None,
+        "route | list of routes",
+        "The route prefix, matched on segment borders: /api takes /api and /api/users, never /apix. The only "
+        "setting without a default.",
+        feeds="WORKER_ROUTE",
+        for_all=False,
+    )
+    host = Setting(
+        "host",
+        listing(words.host),
+        "null",
+        "name | list of names | null",
+        "Only requests for these hosts; null: for any.",
+        for_all=False,
+    )
+    strip_prefix = Setting(
+        "strip_prefix",
+        _TRUTH,
+        "true",
+        _BOOLEAN,
+        "The worker sees the path without the route; the route comes as X-Forwarded-Prefix.",
+    )
+    type = Setting(
+        "type",
+        choice(WorkerType),
+        "exec",
+        " | ".join(WorkerType),
+        "The runtime: presets for build, command and sandbox. exec presets nothing: write the command.",
+        feeds="WORKER_TYPE",
+    )
+    service_type = Setting(
+        "service_type",
+        choice(ServiceType),
+        "exec",
+        " | ".join(ServiceType),
+        "How systemd learns that the worker has started: exec asks the health check, notify waits for the "
+        "program's own READY=1 (sd_notify).",
+        feeds="Type=",
+    )
+    enabled = Setting(
+        "enabled",
+        scalar(fields.enabled),
+        "true",
+        "true | false | development | production",
+        "Whether it runs: always, never, or in that mode only.",
+        feeds="systemctl enable",
+    )
+    build = Setting(
+        "build",
+        fields.command,
+        "[]",
+        "command line",
+        "Makes the program. install runs it when the command's file is missing, in a sandbox of its own. Default:"
+        " from the type; [] builds nothing.",
+    )
+    command = Setting(
+        "command",
+        fields.command,
+        "[]",
+        "command line",
+        "The program, run in the worker's folder without a shell. A list of words, or one text that is split as a"
+        " shell would. Default: from the type. ${WORKER_PORT}, ${WORKER_SOCKET} and the other variables of the "
+        "worker contract are put in.",
+        feeds="ExecStart=",
+    )
+    user = Setting(
+        "user",
+        scalar(words.user),
+        "worker-{name}",
+        "user name",
+        "The Unix user that it runs as, made when there is none. Never root.",
+        feeds="User=",
+        for_all=False,
+    )
+    group = Setting(
+        "group",
+        scalar(words.group),
+        "worker-{name}",
+        "group name",
+        "Its Unix group. Default: named as the user.",
+        feeds="Group=",
+        for_all=False,
+    )
+    environment = Setting(
+        "environment",
+        pairs(words.variable, words.line),
+        "{}",
+        "mapping of names to values",
+        "Environment variables, besides those of the worker contract. Values are taken as written: no is 'no'. "
+        "Not for secrets: every process of the host may ask systemd for them.",
+        feeds="Environment=",
+        merges=True,
+    )
+    environment_file = Setting(
+        "environment_file",
+        listing(words.path),
+        "[]",
+        "path | list of paths",
+        "Files with NAME=value lines, read by systemd at each start; mode 0600 keeps them to root. A relative "
+        "path is in the worker's folder.",
+        feeds="EnvironmentFile=",
+    )
+    credentials = Setting(
+        "credentials",
+        pairs(words.credential, words.path),
+        "{}",
+        "mapping of names to paths",
+        "Secrets: the worker reads them as $CREDENTIALS_DIRECTORY/NAME, nobody else does.",
+        feeds="LoadCredential=",
+        merges=True,
+    )
+    listen = Setting(
+        "listen",
+        choice(Listen),
+        "tcp",
+        " | ".join(Listen),
+        "How it takes connections: tcp on 127.0.0.1:$WORKER_PORT, unix on $WORKER_SOCKET, fd by an inherited "
+        "descriptor (fd is not in effect yet).",
+        feeds="WORKER_PORT, WORKER_SOCKET",
+    )
+    port = Setting(
+        "port",
+        optional(scalar(words.port)),
+        "null",
+        "1024 to 65535 | null",
+        "A pinned port; null: one of workers.port_range is assigned, and kept for life.",
+        feeds="WORKER_PORT",
+        for_all=False,
+    )
+
+    go_mem_limit = Setting(
+        "runtime.go_mem_limit",
+        optional(scalar(fields.at_least(1, values.size, values.print_size))),
+        "null",
+        f"{_SIZE} | null",
+        "Go's soft memory limit: set it to about 90 % of limits.memory_max.",
+        feeds="GOMEMLIMIT",
+    )
+    go_max_procs = Setting(
+        "runtime.go_max_procs",
+        optional(number(1, 4096)),
+        "null",
+        "number | null",
+        "How many threads run Go code at once: about limits.cpu_quota / 100 %.",
+        feeds="GOMAXPROCS",
+    )
+    node_max_old_space = Setting(
+        "runtime.node_max_old_space",
+        optional(scalar(fields.memory_size)),
+        "null",
+        f"{_SIZE} | null",
+        "The heap of Node: set it to about 75 % of limits.memory_max.",
+        feeds="NODE_OPTIONS=--max-old-space-size",
+    )
+    max_requests = Setting(
+        "runtime.max_requests",
+        number(0, _MANY),
+        "0",
+        "number",
+        "Replace an instance after that many requests; 0: never.",
+        in_effect=False,
+    )
+    max_age = Setting(
+        "runtime.max_age", _NO_LIMIT_SPAN, "0", _SPAN, "Replace an instance at that age; 0: never.", in_effect=False
+    )
+
+    memory_max = Setting(
+        "limits.memory_max",
+        scalar(fields.memory),
+        "512M",
+        "size | percentage | infinity",
+        "The kernel kills the worker when it needs more. A percentage is of the machine's memory.",
+        feeds="MemoryMax=",
+    )
+    memory_high = Setting(
+        "limits.memory_high",
+        optional(scalar(fields.memory)),
+        "null",
+        "size | percentage | infinity | null",
+        "The kernel slows the worker down and takes memory back from it above this.",
+        feeds="MemoryHigh=",
+    )
+    cpu_quota = Setting(
+        "limits.cpu_quota",
+        scalar(values.cpu_quota),
+        "100%",
+        "percentage | infinity",
+        "CPU time: 50% is half a CPU, 200% two.",
+        feeds="CPUQuota=",
+    )
+    cpu_weight = Setting(
+        "limits.cpu_weight",
+        number(1, 10_000),
+        "100",
+        "1 to 10000",
+        "The share of CPU time when there is not enough for all.",
+        feeds="CPUWeight=",
+    )
+    tasks_max = Setting(
+        "limits.tasks_max",
+        scalar(fields.count),
+        "512",
+        "number | infinity",
+        "Processes and threads: what stops a fork bomb.",
+        feeds="TasksMax=",
+    )
+    limit_nofile = Setting(
+        "limits.limit_nofile",
+        number(16, 1_073_741_816),
+        "1024",
+        "number",
+        "Open files and connections of one process.",
+        feeds="LimitNOFILE=",
+    )
+    limit_nproc = Setting(
+        "limits.limit_nproc",
+        scalar(fields.count),
+        "512",
+        "number | infinity",
+        "Processes of the worker's user.",
+        feeds="LimitNPROC=",
+    )
+    io_weight = Setting(
+        "limits.io_weight",
+        optional(number(1, 10_000)),
+        "null",
+        "1 to 10000 | null",
+        "The share of disk bandwidth when there is not enough for all.",
+        feeds="IOWeight=",
+    )
+
+    health_path = Setting(
+        "health.path",
+        scalar(words.request_path),
+        "/health",
+        "path",
+        "GET of this path answers 200 when the worker is ready and well. It is asked of the worker itself, so "
+        "without the route.",
+    )
+    health_timeout = Setting("health.timeout", _POSITIVE_SPAN, "5s", _SPAN, "How long one health check may take.")
+    health_interval = Setting(
+        "health.interval", _POSITIVE_SPAN, "10s", _SPAN, "How often a running worker is asked.", in_effect=False
+    )
+    failure_threshold = Setting(
+        "health.failure_threshold",
+        number(1, 1000),
+        "3",
+        "number",
+        "Failed checks in a row to be unhealthy.",
+        in_effect=False,
+    )
+    success_threshold = Setting(
+        "health.success_threshold",
+        number(1, 1000),
+        "2",
+        "number",
+        "Good checks in a row to be healthy again.",
+        in_effect=False,
+    )
+    start_period = Setting(
+        "health.start_period",
+        _NO_LIMIT_SPAN,
+        "60s",
+        _SPAN,
+        "After a start, failed checks do not count.",
+        in_effect=False,
+    )
+
+    restart_policy = Setting(
+        "restart.policy",
+        choice(RestartPolicy),
+        "always",
+        " | ".join(RestartPolicy),
+        "When systemd starts it again.",
+        feeds="Restart=",
+    )
+    restart_delay = Setting(
+        "restart.delay", _NO_LIMIT_SPAN, "1s", _SPAN, "How long systemd waits before that.", feeds="RestartSec="
+    )
+    max_restarts = Setting(
+        "restart.max_restarts",
+        number(1, _MANY),
+        "5",
+        "number",
+        "At most so many starts within restart.period; then the unit is failed, and stays so until somebody starts it.",
+        feeds="StartLimitBurst=",
+    )
+    restart_period = Setting(
+        "restart.period", _POSITIVE_SPAN, "5m", _SPAN, "See restart.max_restarts.", feeds="StartLimitIntervalSec="
+    )
+    backoff_max = Setting(
+        "restart.backoff_max",
+        _NO_LIMIT_SPAN,
+        "30s",
+        _SPAN,
+        "The delay grows up to this from restart to restart; 0: it does not grow. Needs systemd 254 (Debian 13): "
+        "older ones always wait restart.delay.",
+        feeds="RestartMaxDelaySec=",
+    )
+
+    timeout_start = Setting(
+        "timeouts.start",
+        _POSITIVE_SPAN,
+        "60s",
+        _SPAN,
+        "From the start until the health check passes.",
+        feeds="TimeoutStartSec=",
+    )
+    timeout_stop = Setting(
+        "timeouts.stop", _POSITIVE_SPAN, "30s", _SPAN, "From SIGTERM until SIGKILL.", feeds="TimeoutStopSec="
+    )
+    timeout_request = Setting(
+        "timeouts.request",
+        _NO_LIMIT_SPAN,
+        "0",
+        _SPAN,
+        "A whole request and its answer; 0: no limit, so streams may be long.",
+    )
+    timeout_read = Setting(
+        "timeouts.read", _NO_LIMIT_SPAN, "30s", _SPAN, "The router waits so long for the worker's next bytes."
+    )
+    timeout_write = Setting(
+        "timeouts.write", _NO_LIMIT_SPAN, "30s", _SPAN, "The router waits so long for the worker to take bytes."
+    )
+    timeout_idle = Setting(
+        "timeouts.idle", _NO_LIMIT_SPAN, "120s", _SPAN, "The router keeps an unused connection to the worker so long."
+    )
+    timeout_drain = Setting(
+        "timeouts.drain",
+        _NO_LIMIT_SPAN,
+        "30s",
+        _SPAN,
+        "An instance that is taken out of the routes may finish its requests so long.",
+        in_effect=False,
+    )
+
+    sandbox = Setting(
+        "sandbox",
+        fields.sandbox,
+        "standard",
+        "strict | standard | jit | legacy, relaxations",
+        "What the worker's process may do to the host. Default: jit for node and bun, standard for others. Relax "
+        "by name: [standard, netlink] or {profile: standard, relax: [netlink]}. Relaxations: writable-code (its "
+        "own folder), host-users (no user namespace), write-execute (memory, for JITs), devices, netlink, proc, "
+        "resources, home (reads /home), outbound.",
+        feeds="Protect*=, SystemCallFilter=, ...",
+    )
+    depends_after = Setting(
+        "depends.after",
+        listing(words.unit_name),
+        "[]",
+        "list of units",
+        "Units that start before this worker, if they start at all.",
+        feeds="After=",
+    )
+    depends_requires = Setting(
+        "depends.requires",
+        listing(words.unit_name),
+        "[]",
+        "list of units",
+        "Units without which the worker can not run.",
+        feeds="Requires=",
+    )
+    unit = Setting(
+        "unit",
+        directives,
+        "{}",
+        "mapping of sections",
+        "systemd directives passed through, such as {Service: {Nice: 5}}. Only harmless ones: priorities, "
+        "accounting, further limits, log rates, ordering. Others: systemctl edit.",
+        feeds="the unit",
+        merges=True,
+    )
+
+    min_workers = Setting(
+        "scaling.min_workers", number(1, 1000), "1", "number", "Instances that always run.", in_effect=False
+    )
+    max_workers = Setting(
+        "scaling.max_workers", number(1, 1000), "1", "number", "Instances that run under load.", in_effect=False
+    )
+    target_inflight = Setting(
+        "scaling.target_inflight",
+        number(1, _MANY),
+        "32",
+        "number",
+        "Requests at once per instance to aim for.",
+        in_effect=False,
+    )
+    scale_down_delay = Setting(
+        "scaling.scale_down_delay",
+        _NO_LIMIT_SPAN,
+        "60s",
+        _SPAN,
+        "Quiet time before an instance is taken away.",
+        in_effect=False,
+    )
+    idle_stop = Setting(
+        "scaling.idle_stop",
+        _NO_LIMIT_SPAN,
+        "0",
+        _SPAN,
+        "Stop the worker without requests for so long; 0: never.",
+        in_effect=False,
+    )
+
+    max_body = Setting("proxy.max_body", scalar(values.size), "0", _SIZE, "The largest request body; 0: no limit.")
+    max_inflight = Setting(
+        "proxy.max_inflight",
+        number(1, _MANY),
+        "1000",
+        "number",
+        "Requests at once for this worker; more wait.",
+        in_effect=False,
+    )
+    queue_timeout = Setting(
+        "proxy.queue_timeout",
+        _NO_LIMIT_SPAN,
+        "30s",
+        _SPAN,
+        "How long a request may wait for an instance.",
+        in_effect=False,
+    )
+    retry = Setting(
+        "proxy.retry",
+        choice(Retry),
+        "idempotent",
+        " | ".join(Retry),
+        "Which requests may be sent again when the connection to the worker dies before its answer.",
+        in_effect=False,
+    )
+    buffer_requests = Setting(
+        "proxy.buffer_requests",
+        _TRUTH,
+        "false",
+        _BOOLEAN,
+        "Read a request whole before the worker sees it.",
+        in_effect=False,
+    )
+    allow_encoded_slash = Setting(
+        "proxy.allow_encoded_slash",
+        _TRUTH,
+        "false",
+        _BOOLEAN,
+        "Let %2F in paths through to the worker.",
+        in_effect=False,
+    )
+
+    watch_enabled = Setting(
+        "watch.enabled", optional(_TRUTH), "null", f"{_BOOLEAN} | null", "null: in development mode.", in_effect=False
+    )
+    watch_paths = Setting(
+        "watch.paths",
+        listing(words.path),
+        "[src, bin, public, views, config]",
+        "list of paths",
+        "Folders and files below the worker's folder.",
+        in_effect=False,
+    )
+    watch_ignore = Setting(
+        "watch.ignore",
+        listing(words.word),
+        "[]",
+        "list of patterns",
+        "Names that do not count, such as '*.tmp'.",
+        in_effect=False,
+    )
+    debounce = Setting(
+        "watch.debounce", _NO_LIMIT_SPAN, "50ms", _SPAN, "Quiet time after a change before it counts.", in_effect=False
+    )
+
+    static_directory = Setting(
+        "static.directory", scalar(words.path), "public", "path", "The folder with the files.", in_effect=False
+    )
+    static_prefix = Setting(
+        "static.prefix", scalar(words.route), "/", "route", "Where they appear below the route.", in_effect=False
+    )

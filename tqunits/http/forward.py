@@ -1,0 +1,202 @@
+"""The heads that the router writes: a request for a worker, a response for a client.
+
+RFC 9110 §7.6. Fields of the message itself go on in their order; those of the hop are dropped; what the worker may
+believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239, X-Request-ID) is always the router's own
+word. `Via` goes on requests only, as §7.6.3 demands of a gateway, and catches loops.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tqunits.http.fields import NEVER_FORWARDED, NEVER_RETURNED
+from tqunits.http.framing import Framing, Kind
+from tqunits.http.grammar import Malformed, split_list
+from tqunits.http.head import RequestHead, ResponseHead
+from tqunits.http.target import Target
+
+_NODE: Final = re.compile(rb"[0-9A-Za-z.\-_]++")
+"""What needs no quotes in Forwarded (RFC 7239 §4)."""
+
+
+class Origin:
+    """Who sent a request, as lines for the worker; one per client connection, since most of it never changes."""
+
+    __slots__ = ("_address", "_host", "_lines", "_node", "_scheme", "_via")
+
+    def __init__(self, address: bytes, scheme: bytes, via: bytes) -> None:
+        """`address`: the client's, without port; b"" for a peer on a Unix socket. `via`: this router's pseudonym."""
+        self._address = address
+        self._scheme = scheme
+        self._via = via
+        self._node = _node(address)
+        self._host: bytes | None = None
+        self._lines = b""
+
+    def lines(self, host: bytes) -> bytes:
+        """The lines for a request to that host, each with the CRLF before it."""
+        if host != self._host:
+            self._host = host
+            self._lines = self._write(host)
+        return self._lines
+
+    def _write(self, host: bytes) -> bytes:
+        address = b"\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b" % (self._address, self._address)
+        return b"\r\nVia: 1.1 %b%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: for=%b%b;proto=%b" % (
+            self._via,
+            address if self._address else b"",
+            self._scheme,
+            b"\r\nX-Forwarded-Host: %b" % host if host else b"",
+            self._node,
+            b";host=" + _quoted(host) if host else b"",
+            self._scheme,
+        )
+
+
+def check_request(head: RequestHead, via: bytes) -> None:
+    """What a valid request may still ask in vain. Raises Malformed: 417, 508."""
+    special = head.fields.special
+    if b"expect" in special and head.fields.values(b"expect") != [b"100-continue"]:
+        values = head.fields.values(b"expect")
+        if len(values) != 1 or values[0].lower() != b"100-continue":
+            raise Malformed(417, "an expectation other than 100-continue")
+    if b"via" in special and any(via in member.split() for member in _via_members(head)):
+        raise Malformed(508, "this request came through here before")
+
+
+def wants_websocket(head: RequestHead, framing: Framing) -> bool:
+    """Whether this is the one upgrade that is let through: never h2c, which would bypass every rule here."""
+    fields = head.fields
+    return (
+        b"upgrade" in fields.options_said
+        and head.method == b"GET"
+        and head.minor == 1
+        and framing.source is Kind.NONE
+        and [value.lower() for value in fields.values(b"upgrade")] == [b"websocket"]
+    )
+
+
+def request_head(
+    head: RequestHead,
+    target: Target,
+    framing: Framing,
+    *,
+    origin: Origin,
+    route: Rewrite,
+    request_id: bytes,
+    upgrade: bool,
+) -> bytes:
+    """The head that a worker gets, complete. `upgrade`: to websocket, and only if `wants_websocket`."""
+    fields = head.fields
+    kept = fields.kept
+    if target.absolute or not fields.special.isdisjoint(_RARE):
+        kept = _rewritten(head, target)
+    elif fields.host is None:
+        kept += b"\r\nHost:"
+    return b"%b %b%b HTTP/1.1%b%b%b\r\nX-Request-ID: %b%b\r\n\r\n" % (
+        head.method,
+        route.path(target.path),
+        target.query,
+        kept,
+        origin.lines(target.host),
+        route.line,
+        request_id,
+        upgrade_lines(b"websocket") if upgrade else framing.line,
+    )
+
+
+class Rewrite:
+    """What a route does to the path: strips its prefix, and tells the worker so."""
+
+    __slots__ = ("_cut", "line")
+
+    def __init__(self, prefix: bytes, *, strip: bool) -> None:
+        stripped = strip and prefix != b"/"
+        self._cut = len(prefix) if stripped else 0
+        self.line = b"\r\nX-Forwarded-Prefix: " + prefix if stripped else b""
+
+    def path(self, path: bytes) -> bytes:
+        """The path that the worker sees; "/" when nothing is left."""
+        return path[self._cut :] or b"/" if self._cut else path
+
+
+def upgrade_lines(protocol: bytes) -> bytes:
+    """The lines that make a head an upgrade, on either side (RFC 9110 §7.8)."""
+    return b"\r\nConnection: Upgrade\r\nUpgrade: " + protocol
+
+
+def accepts_websocket(head: ResponseHead) -> bool:
+    """Whether a 101 switches to what was asked for."""
+    fields = head.fields
+    return b"upgrade" in fields.options() and [v.lower() for v in fields.values(b"upgrade")] == [b"websocket"]
+
+
+def response_head(head: ResponseHead, framing: Framing | None, *, close: bool, date: bytes) -> bytes:
+    """The head that a client gets, complete. `framing` None: an interim response. `date`: now, if the worker has none.
+
+    `close`: this is the last response on the client's connection.
+    """
+    fields = head.fields
+    kept = fields.forwarded(NEVER_RETURNED, fields.options())
+    if framing is None:
+        return b"HTTP/1.1 %d %b%b\r\n\r\n" % (head.status, head.reason, kept)
+    return b"HTTP/1.1 %d %b%b%b%b%b\r\n\r\n" % (
+        head.status,
+        head.reason,
+        kept,
+        b"" if b"date" in fields.special else b"\r\nDate: " + date,
+        framing.line,
+        b"\r\nConnection: close" if close else b"",
+    )
+
+
+_RARE: Final = frozenset({b"expect", b"max-forwards", b"te"})
+
+
+def _rewritten(head: RequestHead, target: Target) -> bytes:
+    """The lines of a request in which more than the hop's own changes."""
+    fields = head.fields
+    drop, add = set(), b""
+    if target.absolute or fields.host is None:
+        drop.add(b"host")
+        add += b"\r\nHost: " + target.host
+    if b"expect" in fields.special and head.minor == 0:
+        drop.add(b"expect")  # RFC 9110 §10.1.1: from HTTP/1.0 it means nothing
+    if b"max-forwards" in fields.special and head.method == b"OPTIONS":
+        drop.add(b"max-forwards")
+        add += b"\r\nMax-Forwards: %d" % (_max_forwards(head) - 1)
+    if wants_trailers(head):
+        add += b"\r\nConnection: TE\r\nTE: trailers"
+    return fields.forwarded(NEVER_FORWARDED | drop, fields.options_said) + add
+
+
+def wants_trailers(head: RequestHead) -> bool:
+    """Whether the client reads trailers: the one member of TE that a proxy may pass on (RFC 9110 §10.1.4)."""
+    return head.minor == 1 and b"te" in head.fields.special and b"trailers" in split_list(head.fields.values(b"te"))
+
+
+def ends_here(head: RequestHead) -> bool:
+    """Whether an OPTIONS has no hop left and is answered by the router itself (RFC 9110 §7.6.2)."""
+    return head.method == b"OPTIONS" and b"max-forwards" in head.fields.special and _max_forwards(head) == 0
+
+
+def _max_forwards(head: RequestHead) -> int:
+    values = head.fields.values(b"max-forwards")
+    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > 9:
+        raise Malformed(400, "a Max-Forwards that is no number")
+    return int(values[0])
+
+
+def _via_members(head: RequestHead) -> list[bytes]:
+    return b",".join(head.fields.values(b"via")).split(b",")
+
+
+def _node(address: bytes) -> bytes:
+    if not address:
+        return b"unknown"
+    return b'"[%b]"' % address if b":" in address else address
+
+
+def _quoted(host: bytes) -> bytes:
+    return host if _NODE.fullmatch(host) else b'"%b"' % host

@@ -1,0 +1,138 @@
+"""How long a body is, decided once per message; the same object writes the field and moves the bytes.
+
+RFC 9112 §6. A proxy that drops a length field but still reads by it, or reads by one and announces the other, is how
+requests are smuggled: so `Framing` is the only source both of the framing field that goes out (`line`) and of the pump
+that takes the body through (`pump`). Where the RFC lets a proxy repair (§6.1, §6.3), this one refuses.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from tqunits.http.fields import FRAMING
+from tqunits.http.grammar import DIGITS, Malformed
+from tqunits.http.head import RequestHead, ResponseHead
+from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
+
+NO_BODY_STATUSES: Final = frozenset({204, 304})
+
+
+class Kind(Enum):
+    """How the end of a body is known."""
+
+    NONE = 1
+    LENGTH = 2
+    CHUNKED = 3
+    CLOSE = 4
+
+
+class Framing:
+    """How a body comes (`source`) and how it goes on (`sink`)."""
+
+    __slots__ = ("length", "line", "sink", "source")
+
+    def __init__(self, source: Kind, sink: Kind, length: int = 0, line: bytes = b"") -> None:
+        self.source = source
+        self.sink = sink
+        self.length = length  # of a LENGTH body
+        self.line = line  # the field line that says it to the next hop, with the CRLF before it
+
+    def pump(self, *, limit: int = 0, trailers: bool = True) -> Pump | None:
+        """What moves the body: None when there is none.
+
+        `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants them.
+        """
+        match self.source:
+            case Kind.NONE:
+                return None
+            case Kind.LENGTH:
+                return LengthPump(self.length)
+            case Kind.CHUNKED:
+                return ChunkedPump(rechunk=self.sink is Kind.CHUNKED, limit=limit, trailers=trailers)
+            case Kind.CLOSE:
+                return ClosePump(rechunk=self.sink is Kind.CHUNKED)
+
+
+_NOTHING: Final = Framing(Kind.NONE, Kind.NONE)
+_EMPTY: Final = Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: 0")
+_CHUNKED_LINE: Final = b"\r\nTransfer-Encoding: chunked"
+_CHUNKED: Final = Framing(Kind.CHUNKED, Kind.CHUNKED, 0, _CHUNKED_LINE)
+_DECHUNKED: Final = Framing(Kind.CHUNKED, Kind.CLOSE)
+_UNTIL_CLOSE: Final = Framing(Kind.CLOSE, Kind.CLOSE)
+_CLOSE_TO_CHUNKED: Final = Framing(Kind.CLOSE, Kind.CHUNKED, 0, _CHUNKED_LINE)
+
+
+def request_framing(head: RequestHead) -> Framing:
+    """The framing of a request. Raises Malformed: 400, or 501 for a coding other than chunked."""
+    special = head.fields.special
+    if FRAMING.isdisjoint(special):
+        return _NOTHING
+    if b"transfer-encoding" not in special:
+        return _by_length(_content_length(head.fields.values(b"content-length")))
+    if b"content-length" in special:
+        raise Malformed(400, "both Transfer-Encoding and Content-Length")
+    if head.minor == 0:
+        raise Malformed(400, "Transfer-Encoding in an HTTP/1.0 request")
+    _require_chunked(head.fields.values(b"transfer-encoding"))
+    return _CHUNKED
+
+
+def response_framing(head: ResponseHead, method: bytes, *, chunks: bool) -> Framing:
+    """The framing of a worker's final response to a request by `method`. Raises Malformed.
+
+    `chunks`: whether the client reads chunked bodies, which a client of HTTP/1.0 does not (RFC 9112 §6.1).
+    """
+    special = head.fields.special
+    if FRAMING.isdisjoint(special):
+        length = None
+    elif b"transfer-encoding" in special:
+        return _chunked_response(head, method, chunks=chunks)
+    else:
+        length = _content_length(head.fields.values(b"content-length"))
+    if method == b"HEAD" or head.status in NO_BODY_STATUSES:
+        return _bodiless(head.status, length)
+    if length is not None:
+        return _by_length(length)
+    return _CLOSE_TO_CHUNKED if chunks else _UNTIL_CLOSE
+
+
+def _chunked_response(head: ResponseHead, method: bytes, *, chunks: bool) -> Framing:
+    if b"content-length" in head.fields.special:
+        raise Malformed(502, "both Transfer-Encoding and Content-Length")
+    if head.minor == 0:
+        raise Malformed(502, "Transfer-Encoding in an HTTP/1.0 response")
+    _require_chunked(head.fields.values(b"transfer-encoding"))
+    if method == b"HEAD" or head.status in NO_BODY_STATUSES:
+        return _NOTHING
+    return _CHUNKED if chunks else _DECHUNKED
+
+
+def _bodiless(status: int, length: int | None) -> Framing:
+    """HEAD and 304 may tell the length that a GET would have had (RFC 9110 §8.6); 204 may not."""
+    if length is None or status == 204:
+        return _NOTHING
+    return Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: %d" % length)
+
+
+def _by_length(length: int) -> Framing:
+    if length == 0:
+        return _EMPTY
+    return Framing(Kind.LENGTH, Kind.LENGTH, length, b"\r\nContent-Length: %d" % length)
+
+
+def _content_length(values: list[bytes]) -> int:
+    if len(values) != 1:
+        raise Malformed(400, "more than one Content-Length")
+    if DIGITS.fullmatch(values[0]) is None:
+        raise Malformed(400, "a Content-Length that is not 1 to 18 digits")
+    return int(values[0])
+
+
+def _require_chunked(values: list[bytes]) -> None:
+    """Exactly `chunked`: no list, no parameter, no second line (RFC 9112 §6.1, §7)."""
+    if len(values) == 1 and values[0].lower() == b"chunked":
+        return
+    if any(b"chunked" in value.lower() for value in values) or not all(values):
+        raise Malformed(400, "a Transfer-Encoding that is not exactly 'chunked'")
+    raise Malformed(501, "a transfer coding other than chunked")

@@ -1,0 +1,140 @@
+"""The head of a message: from bytes as they come to a validated start line and its fields.
+
+A head is taken whole or not at all: `HeadBuffer` collects until the empty line, within limits, and `parse_request` and
+`parse_response` then look at exactly those bytes. What is wrong is refused, never repaired (RFC 9112 §2.2, §3, §5):
+bare CR or LF, controls, folded lines, a space before the colon. Limits have statuses of their own: request line 8 KiB
+(414), head 32 KiB and 100 fields (431).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tqunits.http.fields import Fields, RequestFields
+from tqunits.http.grammar import REQUEST_LINE, STATUS_LINE, Malformed, has_controls
+
+MAX_REQUEST_LINE: Final = 8 * 1024
+"""RFC 9112 §3 recommends that at least 8000 octets are understood."""
+
+MAX_HEAD: Final = 32 * 1024
+"""Room for the cookies of a careless site (browsers stop at about 8 KiB of them), and still little per connection."""
+
+_END: Final = b"\r\n\r\n"
+
+
+class RequestHead:
+    """The head of one request, valid by the grammar; what it means is read by framing.py, target.py and fields.py."""
+
+    __slots__ = ("fields", "method", "minor", "target")
+
+    def __init__(self, method: bytes, target: bytes, minor: int, fields: RequestFields) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor  # HTTP/1.minor; anything above 1 is 1 (RFC 9110 §6.2)
+        self.fields = fields
+
+
+class ResponseHead:
+    """The head of one response of a worker."""
+
+    __slots__ = ("fields", "minor", "reason", "status")
+
+    def __init__(self, status: int, reason: bytes, minor: int, fields: Fields) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.fields = fields
+
+
+class HeadBuffer:
+    """Collects one head. Every byte is looked at once, however small the pieces are in which it comes."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the next head has come."""
+        return not self._bytes
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Add what came: gives (head, what follows it) when the head is whole, else None.
+
+        Raises Malformed at the first byte that no head can have, and when a limit is passed.
+        """
+        if not self._bytes:
+            end = data.find(_END)
+            if 0 < end <= MAX_HEAD - 4:
+                return data[: end + 4], data[end + 4 :]
+        return self._collect(data)
+
+    def _collect(self, data: bytes) -> tuple[bytes, bytes] | None:
+        collected = self._bytes
+        known = len(collected)
+        collected += data
+        end = collected.find(_END, max(0, known - 3))
+        if end < 0:
+            _check_beginning(collected, known)
+            return None
+        if end + 4 > MAX_HEAD:
+            raise Malformed(431, "the head is longer than 32 KiB")
+        head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
+        self._bytes = bytearray()
+        return head, rest
+
+
+def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHead:
+    """Read a whole request head (with its empty line). Raises Malformed: 400, 414, 431 or 505.
+
+    `known`: the fields of the request before on the same connection. A client says nearly the same fields again with
+    each request (HPACK rests on that): when they are the same bytes, they mean the same, and are not read again.
+    """
+    line = REQUEST_LINE.match(head)
+    if line is None or line.end() > MAX_REQUEST_LINE:
+        raise _bad_request_line(head)
+    method, target, major, minor = line.groups()
+    if major != b"1":
+        raise Malformed(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    block = head[line.end() :]
+    fields = known if known is not None and known.block == block else RequestFields(block)
+    return RequestHead(method, target, 0 if minor == b"0" else 1, fields)
+
+
+def parse_response(head: bytes) -> ResponseHead:
+    """Read a whole response head (with its empty line). Raises Malformed, whose status means nothing here."""
+    line = STATUS_LINE.match(head)
+    if line is None:
+        raise Malformed(502, "no HTTP/1.1 status line")
+    minor, status, reason = line.groups()
+    if reason is not None and (b"\n" in reason or has_controls(reason)):
+        raise Malformed(502, "a control character in the reason phrase")
+    return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, Fields(head[line.end() :]))
+
+
+def skip_empty_line(data: bytes) -> bytes:
+    """What follows an empty line before a request line; once, as RFC 9112 §2.2 asks."""
+    return data[2:] if data.startswith(b"\r\n") else data
+
+
+def _check_beginning(collected: bytearray, known: int) -> None:
+    """Refuse at once what can not become a head any more; `known` bytes of it passed before."""
+    came = bytes(collected[max(0, known - 1) :])
+    if has_controls(came):
+        raise Malformed(400, "a control character in the head")
+    if came.count(b"\n") != came.count(b"\r\n") + (came.startswith(b"\n") and known > 0):
+        raise Malformed(400, "a line that ends without CR")
+    if len(collected) >= MAX_REQUEST_LINE and collected.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
+        raise Malformed(414, "the request line is longer than 8 KiB")
+    if len(collected) >= MAX_HEAD:
+        raise Malformed(431, "the head is longer than 32 KiB")
+
+
+def _bad_request_line(head: bytes) -> Malformed:
+    """The most telling refusal of a line that did not match."""
+    if has_controls(head):
+        return Malformed(400, "a control character in the head")
+    if head.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
+        return Malformed(414, "the request line is longer than 8 KiB")
+    return Malformed(400, "the request line is not METHOD SP TARGET SP HTTP/1.1")

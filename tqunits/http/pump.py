@@ -1,0 +1,176 @@
+"""What moves a body from one connection to the other: bytes of one framing in, bytes of the next hop's framing out.
+
+Each pump is fed what was received and gives what to send; it knows when the body is over (`done`), what came behind it
+(`surplus`: the next request, or a worker's garbage), and whether an end of the stream is the end of the body. A chunked
+body is taken apart and framed anew (RFC 9112 §7.1): sizes as strict as they are read, extensions dropped, trailers
+filtered. A pump never keeps payload: what it holds back is at most one chunk line or one trailer section.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tqunits.http.fields import trailer_lines
+from tqunits.http.grammar import CHUNK_LINE, CHUNK_LINE_BEGINNING, Malformed
+
+MAX_CHUNK_LINE: Final = 1024
+"""16 digits and an extension; nobody sends extensions, so this is generous."""
+
+MAX_EXTENSIONS: Final = 4 * 1024
+"""Over one whole body: extensions are bytes that count as no content, a flood that no body limit sees."""
+
+MAX_TRAILERS: Final = 8 * 1024
+"""A checksum and a status, with room."""
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Pump:
+    """One body on its way through."""
+
+    __slots__ = ("done", "surplus")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.surplus = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what was received; gives what is to be sent. Raises Malformed. Not to be called once `done`."""
+        raise AssertionError
+
+    def end(self) -> bytes | None:
+        """The stream has ended: gives what is still to be sent, or None when the body is cut short."""
+        return None
+
+
+class LengthPump(Pump):
+    """A body of a known length."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self._left = length
+
+    def feed(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left > 0:
+            return data
+        self.done = True
+        if self._left < 0:
+            data, self.surplus = data[: self._left], data[self._left :]
+        return data
+
+
+class ClosePump(Pump):
+    """A body that ends with the connection: only a worker may send one (RFC 9112 §6.3)."""
+
+    __slots__ = ("_rechunk",)
+
+    def __init__(self, *, rechunk: bool) -> None:
+        super().__init__()
+        self._rechunk = rechunk
+
+    def feed(self, data: bytes) -> bytes:
+        return _chunk(data) if self._rechunk else data
+
+    def end(self) -> bytes | None:
+        self.done = True
+        return LAST_CHUNK if self._rechunk else b""
+
+
+class ChunkedPump(Pump):
+    """A chunked body, to be chunked anew or, for HTTP/1.0, not at all."""
+
+    __slots__ = ("_extensions", "_held", "_in_trailers", "_left", "_limit", "_rechunk", "_scanned", "_trailers")
+
+    def __init__(self, *, rechunk: bool, limit: int = 0, trailers: bool = True) -> None:
+        super().__init__()
+        self._rechunk = rechunk
+        self._limit = limit + 1 if limit else 0  # one more than the payload still allowed; 0: any
+        self._trailers = trailers
+        self._left = 0  # of the current chunk: payload and its CRLF
+        self._held = bytearray()  # an unfinished chunk line or trailer section
+        self._scanned = 0
+        self._in_trailers = False
+        self._extensions = 0
+
+    def feed(self, data: bytes) -> bytes:
+        if self._held and not self._in_trailers:
+            data = bytes(self._held) + data
+            self._held.clear()
+        pieces: list[bytes] = []
+        at = 0
+        while at < len(data) and not self._in_trailers:
+            at = self._payload(data, at, pieces) if self._left else self._chunk_line(data, at)
+        payload = b"".join(pieces)
+        out = _chunk(payload) if self._rechunk and payload else payload
+        return out + self._trailer_section(data[at:]) if self._in_trailers else out
+
+    def _payload(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Take what there is of the current chunk and of the CRLF behind it."""
+        end = at + self._left
+        stop = min(end - 2, len(data))
+        if at < stop:
+            pieces.append(data[at:stop])
+        expected = b"\r\n"[max(0, 2 - self._left) :]
+        came = data[max(at, end - 2) : end]
+        if not expected.startswith(came):
+            raise Malformed(400, "a chunk that does not end with CRLF")
+        taken = min(end, len(data))
+        self._left = end - taken
+        return taken
+
+    def _chunk_line(self, data: bytes, at: int) -> int:
+        line = CHUNK_LINE.match(data, at, at + MAX_CHUNK_LINE)
+        if line is None:
+            return self._unfinished_line(data, at)
+        self._count_extension(line.end() - line.end(1) - 2)
+        size = int(line[1], 16)
+        if self._limit and size:
+            self._limit -= size
+            if self._limit <= 0:
+                raise Malformed(413, "the body is too large")
+        self._left = size + 2 if size else 0
+        self._in_trailers = not size
+        return line.end()
+
+    def _count_extension(self, size: int) -> None:
+        self._extensions += size
+        if self._extensions > MAX_EXTENSIONS:
+            raise Malformed(400, "too many chunk extensions")
+
+    def _unfinished_line(self, data: bytes, at: int) -> int:
+        rest = data[at:]
+        if len(rest) >= MAX_CHUNK_LINE or CHUNK_LINE_BEGINNING.fullmatch(rest) is None:
+            raise Malformed(400, "a chunk size that is not 1 to 16 hex digits and CRLF")
+        self._held += rest
+        return len(data)
+
+    def _trailer_section(self, data: bytes) -> bytes:
+        """Collect the trailers until their empty line; gives the end of the body as the next hop reads it."""
+        held = self._held
+        if not held and data.startswith(b"\r\n"):
+            return self._finish(b"", data[2:])
+        held += data
+        if held.startswith(b"\r\n"):
+            return self._finish(b"", bytes(held[2:]))
+        end = held.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        self._scanned = len(held)
+        if (end if end >= 0 else len(held)) > MAX_TRAILERS:
+            raise Malformed(431, "the trailers are longer than 8 KiB")
+        if end < 0:
+            return b""
+        return self._finish(trailer_lines(bytes(held[: end + 4])), bytes(held[end + 4 :]))
+
+    def _finish(self, lines: bytes, surplus: bytes) -> bytes:
+        self.done = True
+        self.surplus = surplus
+        self._held = bytearray()
+        if not self._rechunk:
+            return b""
+        return b"0\r\n%b\r\n" % (lines if self._trailers else b"")
+
+
+def _chunk(payload: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(payload), payload)

@@ -1,0 +1,114 @@
+"""Where a request wants to go: its target and its Host, read so that no second reader can see another place.
+
+RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is what is forwarded: the
+path is brought into its one canonical spelling, routed by it, and sent on in it. Spellings that servers disagree on
+(dot segments, `%2f`, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads
+differently is no rule.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tqunits.http.fields import valid_authority
+from tqunits.http.grammar import Malformed
+from tqunits.http.head import RequestHead
+
+_ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)(.*+)", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?+")
+_DOT_SEGMENT: Final = re.compile(rb"/\.\.?+(?:[/;]|\Z)")
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_REFUSED_ESCAPES: Final = frozenset(b"/\\\0")
+
+
+class Target:
+    """What a request asks for: `host` is the authority as it is forwarded, b"" when an HTTP/1.0 client gave none."""
+
+    __slots__ = ("absolute", "host", "path", "query")
+
+    def __init__(self, host: bytes, path: bytes, query: bytes, *, absolute: bool) -> None:
+        self.host = host
+        self.path = path  # canonical, begins with "/"; or "*" of OPTIONS
+        self.query = query  # with its "?", or empty
+        self.absolute = absolute  # the target named the host: it replaces Host
+
+
+def read_target(head: RequestHead) -> Target:
+    """The target of a request. Raises Malformed: 400, 405 (TRACE), 501 (CONNECT)."""
+    target = head.target
+    host = _host(head)
+    if target[0] != 0x2F or head.method in _NOT_SERVED:
+        return _other_form(head, host)
+    if b"#" in target:
+        raise Malformed(400, "a fragment in the request target")
+    path, mark, query = target.partition(b"?")
+    return Target(host, canonical_path(path), mark + query, absolute=False)
+
+
+def canonical_path(path: bytes) -> bytes:
+    """The one spelling of a path: unreserved characters decoded once, other escapes in upper case.
+
+    Raises Malformed for what two servers may read differently.
+    """
+    if b"%" in path:
+        path = _ESCAPE.sub(_escape, path)
+    if b"\\" in path:
+        raise Malformed(400, "a backslash in the path")
+    if b"/." in path and _DOT_SEGMENT.search(path):
+        raise Malformed(400, "a dot segment in the path")
+    return path
+
+
+def host_name(authority: bytes) -> bytes:
+    """The name to route by: lower case, without the port and the root's dot."""
+    name = authority.lower()
+    if name.endswith(b"]"):
+        return name
+    return name.rpartition(b":")[0].rstrip(b".") if b":" in name else name.rstrip(b".")
+
+
+_NOT_SERVED: Final = {
+    b"CONNECT": Malformed(501, "CONNECT is not served here"),
+    b"TRACE": Malformed(405, "TRACE is not served here"),
+}
+
+
+def _host(head: RequestHead) -> bytes:
+    """The one Host. Only HTTP/1.0 may do without."""
+    host = head.fields.host
+    if host is None:
+        if head.minor == 0:
+            return b""
+        raise Malformed(400, "no Host")
+    return host
+
+
+def _other_form(head: RequestHead, host: bytes) -> Target:
+    """Everything but `GET /path`: absolute-form, asterisk-form, and what is refused."""
+    refusal = _NOT_SERVED.get(head.method)
+    if refusal is not None:
+        raise Malformed(refusal.status, refusal.detail)
+    if head.target == b"*":
+        if head.method != b"OPTIONS":
+            raise Malformed(400, "the target '*' with a method other than OPTIONS")
+        return Target(host, b"*", b"", absolute=False)
+    match = _ABSOLUTE.fullmatch(head.target)
+    if match is None or b"#" in head.target:
+        raise Malformed(400, "a request target that is neither a path nor an http URI")
+    path, mark, query = match[2].partition(b"?")
+    if not path and not mark and head.method == b"OPTIONS":
+        return Target(valid_authority(match[1]), b"*", b"", absolute=True)  # RFC 9112 §3.2.4
+    return Target(valid_authority(match[1]), canonical_path(path or b"/"), mark + query, absolute=True)
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    digits = match[1]
+    if digits is None:
+        raise Malformed(400, "a broken % escape in the path")
+    byte = int(digits, 16)
+    if byte in _UNRESERVED:
+        return bytes((byte,))
+    if byte in _REFUSED_ESCAPES:
+        raise Malformed(400, "an encoded slash, backslash or NUL in the path")
+    return match[0].upper()

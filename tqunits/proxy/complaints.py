@@ -1,0 +1,51 @@
+"""What the router says on stderr, for the journal: failures that an operator must see, never one line per request.
+
+A worker that is down fails every request in the same way; the first few lines tell all of it. sd-daemon(3): a leading
+`<N>` sets the priority, which the journal takes off again.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+MAX_LINES: Final = 10
+"""Per second: enough to see several workers fail at once, far under journald's own limit (10 000 in 30 s)."""
+
+
+class Complaints:
+    """Lines to stderr, at most MAX_LINES per second; what is left out is counted and said later."""
+
+    def __init__(
+        self, stream: TextIO | None = None, *, journal: bool = False, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._journal = journal
+        self._now = now
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def warn(self, text: str) -> None:
+        """Something failed for a client."""
+        second = int(self._now())
+        if second != self._second:
+            left_out, self._second, self._lines, self._left_out = self._left_out, second, 0, 0
+            if left_out:
+                self._write(4, f"{left_out} more like these left out")
+        self._lines += 1
+        if self._lines > MAX_LINES:
+            self._left_out += 1
+        else:
+            self._write(4, text)
+
+    def say(self, text: str, *, priority: int = 6) -> None:
+        """Something about the router itself: always said."""
+        self._write(priority, text)
+
+    def _write(self, priority: int, text: str) -> None:
+        lead = f"<{priority}>" if self._journal else "tqunits proxy: "
+        self._stream.write(f"{lead}{text}\n")
+        self._stream.flush()

@@ -1,0 +1,100 @@
+"""Accepting connections: in batches, within the limit, and without spinning when descriptors run out.
+
+accept(2) fails for reasons of its own: what the client did (ECONNABORTED and the network's errors), which is for the
+next call; and what the process or the host lacks (EMFILE, ENFILE, ENOBUFS, ENOMEM), where the connection stays in the
+backlog and the socket stays readable, so that trying at once again would spin. Then accepting pauses for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from tqunits.proxy.downstream import Client
+from tqunits.proxy.router import Router
+
+BATCH: Final = 64
+"""Connections accepted per turn of the loop, so that a flood of them does not hold up those that stand."""
+
+PAUSE: Final = 0.1
+"""Seconds until accepting is tried again when there was nothing left to accept with."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Listeners:
+    """The listening sockets of the router."""
+
+    def __init__(self, sockets: Sequence[socket.socket], router: Router, loop: asyncio.AbstractEventLoop) -> None:
+        self._sockets = sockets
+        self._router = router
+        self._loop = loop
+        self._accepting = False
+        self._stopped = False
+        self._pause: asyncio.TimerHandle | None = None
+        router.on_left = self._resume
+
+    def start(self) -> None:
+        """Accept."""
+        self._resume()
+
+    def stop(self) -> None:
+        """Accept no more. The sockets stay as they are: systemd's keep their backlog for the successor."""
+        self._stopped = True
+        self._suspend()
+        if self._pause is not None:
+            self._pause.cancel()
+        for sock in self._sockets:
+            sock.close()
+
+    def _resume(self) -> None:
+        if self._accepting or self._stopped or self._pause is not None or self._full():
+            return
+        self._accepting = True
+        for sock in self._sockets:
+            self._loop.add_reader(sock, self._accept, sock)
+
+    def _suspend(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            for sock in self._sockets:
+                self._loop.remove_reader(sock)
+
+    def _full(self) -> bool:
+        return len(self._router.clients) >= self._router.snapshot.max_connections
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(BATCH):
+            if self._full():
+                self._suspend()
+                return
+            try:
+                sock, address = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._exhausted(error)
+                    return
+                continue
+            self._welcome(sock, address)
+
+    def _welcome(self, sock: socket.socket, address: object) -> None:
+        sock.setblocking(False)
+        host = b""
+        if isinstance(address, tuple):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            host = str(address[0]).partition("%")[0].removeprefix("::ffff:").encode("ascii")
+        self._router.joined(Client(sock, host, self._router))
+
+    def _exhausted(self, error: OSError) -> None:
+        self._router.complaints.warn(f"can not accept connections: {error.strerror}; waiting")
+        self._suspend()
+        self._pause = self._loop.call_later(PAUSE, self._after_pause)
+
+    def _after_pause(self) -> None:
+        self._pause = None
+        self._resume()

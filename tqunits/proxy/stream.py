@@ -1,0 +1,128 @@
+"""A non-blocking socket on the loop: what a client's and a worker's connection have in common.
+
+Raw descriptors with `add_reader`, because `loop.sock_*` costs three times as much per request and a transport hides the
+back-pressure. Sends are tried at once; only what the kernel does not take waits, and whoever produced it stops reading
+until it is gone: so what waits is never more than what one `recv` gave (RECEIVE) and a head, in each direction.
+
+Readiness is level-triggered: after an end of stream the reader must go, or the loop spins. Reader and writer must go
+before close(), or the descriptor's next owner gets their events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import Final
+
+from tqunits.proxy.timers import Timed, Wheel
+
+RECEIVE: Final = 64 * 1024
+"""The bound of what one connection holds in one direction, and as much as loopback delivers at once."""
+
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+class Stream(Timed):
+    """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
+
+    __slots__ = ("closed", "loop", "outbox", "reading", "recv", "send", "shut", "sock")
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
+        super().__init__(wheel)
+        self.sock = sock
+        self.loop = loop
+        self.recv = sock.recv
+        self.send = sock.send
+        self.outbox: bytes = b""  # what the kernel has not taken yet
+        self.reading = False
+        self.shut = False  # the sending side ends when the outbox is empty
+        self.closed = False
+
+    def write(self, data: bytes) -> bool:
+        """Send now what can be sent, the rest when it can. False: this side takes nothing any more."""
+        if self.outbox:
+            self.outbox += data
+            return True
+        try:
+            sent = self.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return False
+        if sent < len(data):
+            self.outbox = data[sent:]
+            self.loop.add_writer(self.sock, self._on_writable)
+        return True
+
+    def resume(self) -> None:
+        """Read (again)."""
+        if not self.reading and not self.closed:
+            self.reading = True
+            self.loop.add_reader(self.sock, self.on_readable)
+
+    def pause(self) -> None:
+        """Read no more: the kernel's buffer fills, and the other end waits."""
+        if self.reading:
+            self.reading = False
+            self.loop.remove_reader(self.sock)
+
+    def shut_down(self) -> None:
+        """Send no more once everything is sent; go on reading."""
+        self.shut = True
+        if not self.outbox:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """End it now; what waits is lost."""
+        if self.closed:
+            return
+        self.closed = True
+        self.forget()
+        self.pause()
+        self.loop.remove_writer(self.sock)
+        self.sock.close()
+        self.outbox = b""
+
+    def reset(self) -> None:
+        """End it so that the other end can not take it for the regular end of anything."""
+        if not self.closed:
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.close()
+
+    def on_readable(self) -> None:
+        """There is something to receive, or the end."""
+        raise AssertionError
+
+    def on_flushed(self) -> None:
+        """Everything that waited is sent."""
+        raise AssertionError
+
+    def on_broken(self) -> None:
+        """The other end is gone while something waited for it."""
+        raise AssertionError
+
+    def _on_writable(self) -> None:
+        try:
+            sent = self.send(self.outbox)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.loop.remove_writer(self.sock)
+            self.outbox = b""
+            self.on_broken()
+            return
+        self.outbox = self.outbox[sent:]
+        if not self.outbox:
+            self.loop.remove_writer(self.sock)
+            if self.shut:
+                self.shut_down()
+            self.on_flushed()
+        elif sent:
+            self.on_progress()
+
+    def on_progress(self) -> None:
+        """Some of what waited is sent: the other end is slow, not dead."""

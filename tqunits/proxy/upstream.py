@@ -1,0 +1,296 @@
+"""A connection to a worker: connecting, one exchange at a time, idle in the pool in between.
+
+The response half of the router. A worker's bytes are read as strictly as a client's (RFC 9112 §6.3): what is not a
+valid response is a 502 and the end of the connection. The connection goes back to the pool only after a response that
+was whole, delimited by itself, with nothing behind it, to a request that was sent completely (§9.2, §9.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from tqunits.http.forward import accepts_websocket, response_head
+from tqunits.http.framing import Framing, Kind, response_framing
+from tqunits.http.grammar import Malformed
+from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
+from tqunits.http.pump import Pump
+from tqunits.proxy.stream import RECEIVE, Stream
+from tqunits.proxy.timers import Wheel
+
+if TYPE_CHECKING:
+    from tqunits.proxy.downstream import Client
+    from tqunits.proxy.pool import Endpoint
+
+MAX_INTERIM: Final = 16
+"""1xx responses before the final one: a worker that sends more is not going to answer."""
+
+
+class Phase(Enum):
+    """Where the connection stands."""
+
+    CONNECTING = 1
+    HEAD = 2  # a request is on its way or sent, the response's head is awaited
+    BODY = 3
+    IDLE = 4
+    TUNNEL = 5
+
+
+class Upstream(Stream):
+    """One connection to one endpoint."""
+
+    __slots__ = ("client", "endpoint", "heads", "interim", "phase", "pump", "reusable", "reused", "said", "unheard")
+
+    def __init__(
+        self, sock: socket.socket, endpoint: Endpoint, loop: asyncio.AbstractEventLoop, wheel: Wheel, phase: Phase
+    ) -> None:
+        super().__init__(sock, loop, wheel)
+        self.endpoint = endpoint
+        self.phase = phase
+        self.client: Client | None = None
+        self.heads = HeadBuffer()
+        self.pump: Pump | None = None  # of the response's body
+        self.reused = False  # it served before: it may have died of old age
+        self.reusable = False
+        self.said = False  # a byte of the response has come
+        self.unheard = False  # it takes no more of the request, but may still answer
+        self.interim = 0
+
+    @classmethod
+    def connect(cls, endpoint: Endpoint) -> Upstream:
+        """Begin to connect. Raises OSError when the kernel refuses at once."""
+        address = endpoint.address
+        family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            if family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = sock.connect_ex(address.path or (address.host, address.port))
+            if code not in (0, errno.EINPROGRESS):
+                raise OSError(code, os.strerror(code))
+        except OSError:
+            sock.close()
+            raise
+        return cls(sock, endpoint, endpoint.loop, endpoint.wheel, Phase.HEAD if code == 0 else Phase.CONNECTING)
+
+    def begin(self, client: Client) -> None:
+        """Serve that client's request: it is told by `upstream_ready` when it may send."""
+        self.client = client
+        self.endpoint.in_flight += 1
+        self.said = False
+        self.unheard = False
+        self.interim = 0
+        if self.phase is Phase.CONNECTING:
+            self.loop.add_writer(self.sock, self._on_connected)
+            return
+        self.phase = Phase.HEAD
+        if not self.reading:
+            self.resume()
+        client.upstream_ready(self)
+
+    def abandon(self) -> None:
+        """The exchange is off: nobody wants the rest of the answer."""
+        if self.client is not None:
+            self.client = None
+            self.endpoint.in_flight -= 1
+        self.close()
+
+    def is_alive(self) -> bool:
+        """Whether an idle connection still stands: asked before a request that could not be sent twice."""
+        try:
+            self.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # its end, or bytes that nobody asked for
+
+    def on_readable(self) -> None:
+        client = self.client
+        try:
+            data = self.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = None
+        if client is None:
+            self.endpoint.lose(self)
+        elif not data:
+            self._on_end(client, regular=data is not None)
+        elif self.phase is Phase.HEAD:
+            self._on_head(client, data)
+        elif self.phase is Phase.BODY:
+            self._on_body(client, data)
+        else:
+            assert client.tunnel is not None
+            client.tunnel.from_worker(data)
+
+    def on_flushed(self) -> None:
+        client = self.client
+        if client is not None:
+            client.upstream_flushed()
+
+    def on_progress(self) -> None:
+        if self.client is not None:
+            self.client.moved()
+
+    def on_broken(self) -> None:
+        """It takes no more; it may have answered before it closed, so keep reading."""
+        self.unheard = True
+        self.resume()
+
+    def expire(self) -> None:
+        """Idle for long enough."""
+        self.endpoint.lose(self)
+
+    def _on_connected(self) -> None:
+        self.loop.remove_writer(self.sock)
+        client = self.client
+        assert client is not None
+        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.abandon()
+            client.upstream_failed(self, os.strerror(code), sent=False)
+            return
+        self.phase = Phase.HEAD
+        self.resume()
+        client.upstream_ready(self)
+
+    def _on_head(self, client: Client, data: bytes) -> None:
+        """Collect the response's head, and pass it on with what came behind it."""
+        self.said = True
+        try:
+            while True:
+                whole = self.heads.feed(data)
+                if whole is None:
+                    return
+                raw, data = whole
+                head = parse_response(raw)
+                if head.status >= 200:
+                    self._respond(client, head, data)
+                    return
+                if head.status == 101:
+                    self._switch(client, head, data)
+                    return
+                if not self._pass_interim(client, head):
+                    return
+                if not data:
+                    return
+        except Malformed as error:
+            self._garbage(client, error)
+
+    def _pass_interim(self, client: Client, head: ResponseHead) -> bool:
+        """Forward 100, 103 and the like to a client that knows them (RFC 9110 §15.2)."""
+        self.interim += 1
+        if self.interim > MAX_INTERIM:
+            raise Malformed(502, f"more than {MAX_INTERIM} interim responses")
+        client.moved()
+        return not client.modern or client.write_out(response_head(head, None, close=False, date=b""))
+
+    def _respond(self, client: Client, head: ResponseHead, data: bytes) -> None:
+        """The final response: everything that is known of it so far goes out in one send."""
+        framing = response_framing(head, client.method, chunks=client.modern)
+        options = head.fields.options()
+        self.reusable = (
+            head.minor == 1 and b"close" not in options and framing.source is not Kind.CLOSE and client.pump is None
+        )
+        close = client.will_close(framing)
+        out = response_head(head, framing, close=close, date=client.router.clock.date())
+        self.pump = pump = framing.pump(trailers=client.trailers)
+        client.responding(framing)
+        surplus = data
+        if pump is not None:
+            if data:
+                out += pump.feed(data)
+            surplus = pump.surplus
+        if not client.write_out(out):
+            return
+        if pump is None or pump.done:
+            self._complete(client, surplus)
+            return
+        self.phase = Phase.BODY
+        client.moved()
+        if client.outbox:
+            self.pause()
+
+    def _on_body(self, client: Client, data: bytes) -> None:
+        pump = self.pump
+        assert pump is not None
+        try:
+            out = pump.feed(data)
+        except Malformed as error:
+            self._garbage(client, error)
+            return
+        if out and not client.write_out(out):
+            return
+        if pump.done:
+            self._complete(client, pump.surplus)
+            return
+        client.moved()
+        if client.outbox:
+            self.pause()
+
+    def _complete(self, client: Client, surplus: bytes) -> None:
+        """The response is whole: the connection is free again, or done with."""
+        self.client = None
+        self.pump = None
+        endpoint = self.endpoint
+        endpoint.in_flight -= 1
+        if self.reusable and not surplus and not self.outbox and client.pump is None and not self.unheard:
+            self.phase = Phase.IDLE
+            self.reused = True
+            endpoint.keep(self)
+            if not self.reading:
+                self.resume()
+        else:
+            self.close()
+        client.finished()
+
+    def _switch(self, client: Client, head: ResponseHead, data: bytes) -> None:
+        """101: from here on bytes, if that was asked for (RFC 9110 §7.8)."""
+        if not client.upgrade or not accepts_websocket(head):
+            raise Malformed(502, "a 101 to a request without that upgrade")
+        self.phase = Phase.TUNNEL
+        client.switched(self, head, data)
+
+    def _on_end(self, client: Client, *, regular: bool) -> None:
+        """The worker closed. That ends a response only if the response was to end so."""
+        self.pause()
+        match self.phase:
+            case Phase.TUNNEL:
+                assert client.tunnel is not None
+                client.tunnel.worker_ended(regular=regular)
+            case Phase.BODY:
+                self._on_end_of_body(client, regular=regular)
+            case _:
+                said = self.said
+                self.abandon()
+                client.upstream_failed(self, "closed in the middle of a head" if said else "closed without an answer")
+
+    def _on_end_of_body(self, client: Client, *, regular: bool) -> None:
+        assert self.pump is not None
+        rest = self.pump.end() if regular else None
+        if rest is None:
+            self.abandon()
+            client.cut("the worker closed in the middle of a response")
+        elif client.write_out(rest):
+            self.reusable = False
+            self._complete(client, b"")
+
+    def _garbage(self, client: Client, error: Malformed) -> None:
+        """Not HTTP as we speak it: a 502 if nothing of it went out, else a cut."""
+        responding = client.started
+        self.abandon()
+        if responding:
+            client.cut(f"invalid response: {error.detail}")
+        else:
+            client.upstream_failed(self, f"invalid response: {error.detail}")
+
+
+def framing_closes(framing: Framing) -> bool:
+    """Whether only the end of the connection can tell the client that the body is over."""
+    return framing.sink is Kind.CLOSE

@@ -1,0 +1,236 @@
+"""The router's whole view of the world, as one frozen value; and the strict reader of the file it comes in.
+
+The control plane writes a snapshot (JSON, version 1) and the router believes it or refuses it as a whole: unknown keys,
+missing keys, wrong types, another version. A half-understood snapshot would route somebody's requests to somebody else.
+Time spans are microseconds, 0 is no limit, as in model.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from tqunits.errors import TqunitsError
+from tqunits.routing.endpoint import Address, parse_address
+
+VERSION: Final = 1
+MAX_SNAPSHOT: Final = 16 * 1024 * 1024
+"""Ten thousand workers with room; a file beyond it is not a snapshot."""
+MAX_PREFIX: Final = 1024
+"""A prefix is looked for border by border: this bounds the borders."""
+
+_PREFIX: Final = re.compile(r"/|(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
+_HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
+_MAX_SPAN: Final = 2**63
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTimeouts:
+    """The router's patience with clients, and how long it drains."""
+
+    head_us: int
+    idle_us: int
+    drain_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTimeouts:
+    """Its patience with one worker: the whole request, a silence, a stall, an idle connection."""
+
+    request_us: int
+    read_us: int
+    write_us: int
+    idle_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedWorker:
+    """One worker as the router sees it."""
+
+    name: str
+    hosts: tuple[str, ...]  # lower case; empty: any
+    routes: tuple[str, ...]
+    strip_prefix: bool
+    endpoints: tuple[Address, ...]
+    timeouts: WorkerTimeouts
+    max_body: int  # bytes; 0: any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything the router routes by."""
+
+    timeouts: ClientTimeouts
+    max_connections: int
+    workers: tuple[RoutedWorker, ...]
+
+    def routes(self) -> tuple[tuple[str, str, RoutedWorker], ...]:
+        """Every (host, prefix, worker), as `table.Table` takes them; host "" is any."""
+        return tuple((host, route, w) for w in self.workers for host in w.hosts or ("",) for route in w.routes)
+
+
+DEFAULT_TIMEOUTS: Final = ClientTimeouts(head_us=10_000_000, idle_us=120_000_000, drain_us=30_000_000)
+DEFAULT_WORKER_TIMEOUTS: Final = WorkerTimeouts(
+    request_us=0, read_us=30_000_000, write_us=30_000_000, idle_us=120_000_000
+)
+DEFAULT_MAX_CONNECTIONS: Final = 20_000
+
+
+def parse_snapshot(text: bytes) -> Snapshot:
+    """Read a snapshot. Raises TqunitsError that names the key; gives all of it or nothing."""
+    try:
+        document = json.loads(text, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise TqunitsError(f"routes: not JSON: {error}") from None
+    top = _Object(document, "routes")
+    if top.integer("version", 0) != VERSION:
+        raise TqunitsError(
+            f"routes: version {document['version']} is not {VERSION}", hint="install the same tqunits everywhere"
+        )
+    snapshot = Snapshot(
+        timeouts=top.object("timeouts", _client_timeouts),
+        max_connections=top.object("limits", lambda limits: limits.integer("max_connections", 1)),
+        workers=top.objects("workers", _worker),
+    )
+    top.finish()
+    _check_names(snapshot)
+    return snapshot
+
+
+def check_prefix(prefix: str, where: str) -> str:
+    """A route prefix in canonical spelling. Raises TqunitsError."""
+    if len(prefix) > MAX_PREFIX or _PREFIX.fullmatch(prefix) is None:
+        raise TqunitsError(
+            f"{where}: {prefix!r} is no route", hint="write a path such as /api, without a slash at its end"
+        )
+    return prefix
+
+
+def check_host(host: str, where: str) -> str:
+    """A host name in lower case, without a port. Raises TqunitsError."""
+    if _HOST.fullmatch(host) is None:
+        raise TqunitsError(f"{where}: {host!r} is no host", hint="write it in lower case, without a port")
+    return host
+
+
+class _Object:
+    """A JSON object that gives up its members one by one, and complains about what is missing or left."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise TqunitsError(f"{where}: not an object")
+        self._members: dict[str, object] = dict(value)
+        self._where = where
+
+    def integer(self, key: str, least: int) -> int:
+        value = self._take(key, int)
+        if isinstance(value, bool) or not least <= value < _MAX_SPAN:
+            raise TqunitsError(f"{self._where}.{key}: {value!r} is not a number from {least}")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        return self._take(key, bool)
+
+    def string(self, key: str) -> str:
+        return self._take(key, str)
+
+    def strings(self, key: str, check: Callable[[str, str], T]) -> tuple[T, ...]:
+        values: list[object] = self._take(key, list)
+        found = []
+        for index, value in enumerate(values):
+            where = f"{self._where}.{key}[{index}]"
+            if not isinstance(value, str):
+                raise TqunitsError(f"{where}: not a string")
+            found.append(check(value, where))
+        return tuple(found)
+
+    def object(self, key: str, read: Callable[[_Object], T]) -> T:
+        return _read(self._take(key, dict), f"{self._where}.{key}", read)
+
+    def objects(self, key: str, read: Callable[[_Object], T]) -> tuple[T, ...]:
+        values: list[object] = self._take(key, list)
+        return tuple(_read(value, f"{self._where}.{key}[{index}]", read) for index, value in enumerate(values))
+
+    def finish(self) -> None:
+        if self._members:
+            raise TqunitsError(f"{self._where}: unknown key {min(self._members)!r}")
+
+    def _take(self, key: str, kind: type[T]) -> T:
+        if key not in self._members:
+            raise TqunitsError(f"{self._where}: no key {key!r}")
+        value = self._members.pop(key)
+        if not isinstance(value, kind):
+            raise TqunitsError(f"{self._where}.{key}: not {_KINDS[kind]}")
+        return value
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    int: "a number",
+    bool: "true or false",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _read(value: object, where: str, read: Callable[[_Object], T]) -> T:
+    members = _Object(value, where)
+    found = read(members)
+    members.finish()
+    return found
+
+
+def _client_timeouts(members: _Object) -> ClientTimeouts:
+    return ClientTimeouts(
+        head_us=members.integer("head_us", 0),
+        idle_us=members.integer("idle_us", 0),
+        drain_us=members.integer("drain_us", 0),
+    )
+
+
+def _worker_timeouts(members: _Object) -> WorkerTimeouts:
+    return WorkerTimeouts(
+        request_us=members.integer("request_us", 0),
+        read_us=members.integer("read_us", 0),
+        write_us=members.integer("write_us", 0),
+        idle_us=members.integer("idle_us", 0),
+    )
+
+
+def _worker(members: _Object) -> RoutedWorker:
+    return RoutedWorker(
+        name=members.string("name"),
+        hosts=members.strings("hosts", check_host),
+        routes=members.strings("routes", check_prefix),
+        strip_prefix=members.boolean("strip_prefix"),
+        endpoints=members.strings("endpoints", _endpoint),
+        timeouts=members.object("timeouts", _worker_timeouts),
+        max_body=members.integer("max_body", 0),
+    )
+
+
+def _endpoint(text: str, where: str) -> Address:
+    try:
+        return parse_address(text)
+    except TqunitsError as error:
+        raise TqunitsError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _check_names(snapshot: Snapshot) -> None:
+    seen: set[str] = set()
+    for worker in snapshot.workers:
+        if worker.name in seen:
+            raise TqunitsError(f"routes: two workers are named {worker.name!r}")
+        seen.add(worker.name)
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is given twice")
+    return members

@@ -1,0 +1,78 @@
+"""A unit's cgroup as the kernel shows it: processes, memory and CPU time, on cgroup v2 and on v1.
+
+systemd answers "unset" for CPUUsageNSec on cgroup v1 where cpu and cpuacct are mounted apart, and one property costs a
+round trip over D-Bus; a file of the kernel costs a tenth of it. The path is the unit's ControlGroup property, below
+the mount of each controller (cgroups(7)); in a container it is relative to the container's own root, as the mount is.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+class Hierarchy(StrEnum):
+    """How the kernel's controllers are mounted (systemd's three modes)."""
+
+    UNIFIED = "v2"  # everything on cgroup v2
+    HYBRID = "v1, hybrid"  # controllers on v1, systemd's own tree on v2 at "unified"
+    LEGACY = "v1"
+    NONE = "none"
+
+
+def hierarchy() -> Hierarchy:
+    """The mode of this host."""
+    if (ROOT / "cgroup.controllers").exists():
+        return Hierarchy.UNIFIED
+    if (ROOT / "unified/cgroup.controllers").exists():
+        return Hierarchy.HYBRID
+    return Hierarchy.LEGACY if (ROOT / "systemd").exists() else Hierarchy.NONE
+
+
+def controllers() -> frozenset[str]:
+    """The controllers that units can be limited with."""
+    if hierarchy() is Hierarchy.UNIFIED:
+        return frozenset((ROOT / "cgroup.controllers").read_text(encoding="ascii").split())
+    return frozenset(name for name in ("cpu", "cpuacct", "memory", "pids", "io", "blkio") if (ROOT / name).is_dir())
+
+
+def pids(control_group: str) -> frozenset[int]:
+    """The processes of a unit, those of its subgroups too; empty when it does not run."""
+    if not control_group:
+        return frozenset()
+    mode = hierarchy()
+    folder = _below("" if mode is Hierarchy.UNIFIED else "systemd", control_group)
+    texts = (_read(path) for path in [folder / "cgroup.procs", *folder.rglob("*/cgroup.procs")])
+    return frozenset(int(pid) for text in texts for pid in text.split())
+
+
+def cpu_usage_ns(control_group: str) -> int | None:
+    """The CPU time a unit has used since its start, in nanoseconds; None where the kernel does not count it."""
+    for mount in ("", "unified"):  # version 2 counts it also where the controllers are on version 1
+        for line in _read(_below(mount, control_group) / "cpu.stat").splitlines():
+            if line.startswith("usage_usec "):
+                return int(line.split()[1]) * 1000
+    text = _read(_below("cpuacct", control_group) / "cpuacct.usage").strip()
+    return int(text) if text else None
+
+
+def memory_current(control_group: str) -> int | None:
+    """The memory that a unit has now, in bytes, caches included; None where the kernel does not count it."""
+    unified = _below("", control_group) / "memory.current"
+    legacy = _below("memory", control_group) / "memory.usage_in_bytes"
+    text = _read(unified) or _read(legacy)
+    return int(text) if text.strip() else None
+
+
+def _below(mount: str, control_group: str) -> Path:
+    return ROOT / mount / control_group.lstrip("/")
+
+
+def _read(path: Path) -> str:
+    """A file of the kernel's, "" where it is not there, or not there any more."""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""

@@ -1,0 +1,166 @@
+"""Perform a plan, step by step, and read back what came of it. Nothing is decided here.
+
+Every step may be the last one (a crash, a power cut): files.py writes each file whole, and the order of the steps is
+the plan's. A unit that fails to start does not stop the others: its result is reported when all is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from tqunits.errors import TqunitsError
+from tqunits.model import Share, Worker
+from tqunits.system import files, rlimits, users
+from tqunits.system.bus import Bus, JobResult
+from tqunits.units import name, unitfile
+from tqunits.units.limits import limit_properties
+from tqunits.units.plan import (
+    CreateUsers,
+    Disable,
+    Enable,
+    Plan,
+    Reload,
+    ReloadDaemon,
+    RemoveFile,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteFile,
+)
+
+Say = Callable[[str], None]
+
+_PAGE = 4096
+"""systemd rounds a share of the memory to pages (physical_memory_scale in its source)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A limit that systemd has otherwise than was asked; `drop_in` is the administrator's, if that is why."""
+
+    unit: str
+    directive: str
+    asked: int
+    actual: int
+    drop_in: Path | None
+
+
+def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say) -> tuple[JobResult, ...]:
+    """Perform every step; gives the result of every job. Raises TqunitsError when a step other than a job fails."""
+    results: list[JobResult] = []
+    for step in plan.steps:
+        say(describe(step))
+        results += _perform(step, bus, timeout_us)
+    return tuple(results)
+
+
+def describe(step: Step) -> str:
+    """A step as a line for the operator, in the words of the command that would do it."""
+    match step:
+        case WriteFile(file=file, before=before):
+            return f"{'write' if before is None else 'update'} {file.path}"
+        case RemoveFile(path=path):
+            return f"remove {path}"
+        case CreateUsers(path=path):
+            return f"create users of {path}"
+        case ReloadDaemon():
+            return "daemon-reload"
+        case Enable() | Disable() | Start() | Restart() | Stop() | Reload():
+            return f"{type(step).__name__.lower()} {' '.join(step.units)}"
+        case _:
+            assert_never(step)
+
+
+def differences(workers: Iterable[Worker], bus: Bus) -> tuple[Difference, ...]:
+    """The limits of every worker as systemd has them now, compared with what was asked (promise P4)."""
+    memory = files.physical_memory()
+    return tuple(found for worker in workers for found in _differences(worker, bus, memory))
+
+
+def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> None:
+    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups, never a process."""
+    for worker in workers:
+        limits = worker.limits
+        rlimits.apply(
+            bus.control_group(name.service(worker.name)), nofile=limits.limit_nofile, nproc=limits.limit_nproc
+        )
+
+
+def _perform(step: Step, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
+    match step:
+        case WriteFile(file=file, keep_time=keep_time):
+            files.write_atomically(Path(file.path), file.content, file.mode, keep_time=keep_time)
+        case RemoveFile(path=path):
+            files.remove(Path(path))
+        case CreateUsers(path=path):
+            users.create(Path(path))
+        case ReloadDaemon():
+            bus.reload_daemon()
+        case Enable(units):
+            bus.enable(units)
+        case Disable(units):
+            bus.disable(units)
+        case Start() | Restart() | Stop() | Reload():
+            return _run_jobs(step, bus, timeout_us)
+        case _:
+            assert_never(step)
+    return ()
+
+
+def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
+    match step:
+        case Start(units):
+            return _start(bus, units, timeout_us)
+        case Restart(units):
+            return bus.restart(units, timeout_us=timeout_us)
+        case Stop(units):
+            return bus.stop(units, timeout_us=timeout_us)
+        case Reload(units):
+            return bus.reload(units, timeout_us=timeout_us)
+        case _:
+            assert_never(step)
+
+
+def _start(bus: Bus, units: tuple[str, ...], timeout_us: int) -> tuple[JobResult, ...]:
+    """Start, also what has used up its restarts: who installs a new configuration means it to be tried."""
+    for unit in bus.list_units(units):
+        if unit.active == "failed":
+            bus.reset_failed(unit.name)
+    return bus.start(units, timeout_us=timeout_us)
+
+
+def _differences(worker: Worker, bus: Bus, memory: int) -> Iterable[Difference]:
+    unit = name.service(worker.name)
+    actual = bus.properties(unit, "Service")
+    for directive, asked in limit_properties(worker).items():
+        wanted = _bytes(asked, memory)
+        have = actual.get(directive)
+        if not isinstance(have, int):
+            raise TqunitsError(f"systemd does not tell {directive} of {unit}")
+        slack = _PAGE if isinstance(asked, Share) else 0
+        if abs(have - wanted) > slack:
+            drop_in = _administrators(bus, unit, directive)
+            yield Difference(unit=unit, directive=directive, asked=wanted, actual=have, drop_in=drop_in)
+
+
+def _bytes(value: int | Share, memory: int) -> int:
+    return memory * value.permyriad // 10000 if isinstance(value, Share) else value
+
+
+_DIRECTIVES: Mapping[str, str] = {"CPUQuotaPerSecUSec": "CPUQuota"}
+"""D-Bus properties that are spelled otherwise than the directive which sets them."""
+
+
+def _administrators(bus: Bus, unit: str, property_name: str) -> Path | None:
+    """The administrator's drop-in that sets this directive, when there is one."""
+    directive = _DIRECTIVES.get(property_name, property_name)
+    paths = bus.properties(unit, "Unit").get("DropInPaths")
+    for path in reversed(paths if isinstance(paths, tuple) else ()):
+        text = files.read_text_if_exists(Path(str(path))) or ""
+        if not unitfile.is_ours(text) and unitfile.sets(text, directive):
+            return Path(str(path))
+    return None

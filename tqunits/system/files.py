@@ -1,0 +1,192 @@
+"""Files of the host: written whole or not at all, locked, read within bounds.
+
+A rename(2) within a folder swaps a name from one complete file to another, but only what has reached the disk survives
+a power cut: so the content is flushed before the rename, and the folder after it (fsync(2): "does not necessarily
+ensure that the entry in the directory containing the file has also reached disk"). A crash in between leaves a
+temporary file, which systemd and systemd-sysusers ignore by its name, and `remove_leftovers` knows by it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import tqunits
+from tqunits.errors import TqunitsError
+from tqunits.model import Layout
+
+READ_LIMIT = 1 << 20
+"""No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an attack."""
+
+_TEMPORARY = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
+
+
+def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = False) -> None:
+    """Write a file whole: at any moment, also after a power cut, the path holds its old or its new content.
+
+    Missing folders above it are made (0755). With `keep_time` the new file keeps the old one's modification time.
+    Raises OSError.
+    """
+    make_folder(path.parent)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    temporary = f".tqunits-{secrets.token_hex(8)}.tmp"
+    time_ns = _time_of(path) if keep_time else None
+    try:
+        _write_new(temporary, content.encode("utf-8", "surrogateescape"), mode, folder, time_ns)
+        os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    finally:
+        os.close(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, and its folder when that is a drop-in folder which is empty then."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
+    if path.parent.suffix == ".d":
+        with suppress(OSError):  # not empty: somebody else's drop-ins are in it
+            path.parent.rmdir()
+            sync_folder(path.parent.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a crash in the middle of `write_atomically` left in this folder, or in one directly below it."""
+    for path in [*folder.glob(".tqunits-*.tmp"), *folder.glob("*/.tqunits-*.tmp")]:
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all in it, without following links (rmtree works by descriptors: no race to lose)."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder (0755) and those above it, so that they survive a power cut."""
+    missing = [f for f in (folder, *folder.parents) if not f.is_dir()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o755, exist_ok=True)
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock on this file, which is made where missing; the kernel lets go of it when the process dies.
+
+    Raises TqunitsError at once when another process holds it: two runs in a row would surprise more than an error.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        _lock(descriptor, path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_text_if_exists(path: Path) -> str | None:
+    """The text of a regular file, None where there is none; bytes that are not UTF-8 survive a round trip.
+
+    Raises TqunitsError when it is larger than READ_LIMIT.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not hang us
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(READ_LIMIT + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > READ_LIMIT:
+        raise TqunitsError(f"{path} is larger than {READ_LIMIT >> 20} MiB")
+    return content.decode("utf-8", "surrogateescape")
+
+
+def read_templates(layout: Layout) -> Mapping[str, str]:
+    """The unit templates by file name: the package's own, and instead of each the administrator's, if there is one.
+
+    Raises TqunitsError when the package has lost its own.
+    """
+    own = _read_folder(_template_folder())
+    if not own:
+        raise TqunitsError("the unit templates of tqunits are missing", hint="install the package again")
+    return own | _read_folder(Path(layout.configuration) / "unit-templates")
+
+
+def physical_memory() -> int:
+    """The memory in bytes that systemd takes a percentage of: the machine's, or its container's limit if lower.
+
+    As physical_memory() of systemd does it: whole pages, and the limit of the root of the cgroup namespace.
+    """
+    page = os.sysconf("SC_PAGE_SIZE")
+    machine = os.sysconf("SC_PHYS_PAGES") * page
+    limits = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # v2, v1
+    text = next((t for t in map(read_text_if_exists, map(Path, limits)) if t), "max").strip()
+    return min(machine, int(text) // page * page) if text.isdigit() else machine
+
+
+def _write_new(name: str, content: bytes, mode: int, folder: int, time_ns: int | None) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fchmod(stream.fileno(), mode)  # open(2) would take the caller's umask off it
+        if time_ns is not None:
+            os.utime(stream.fileno(), ns=(time_ns, time_ns))
+        os.fsync(stream.fileno())
+
+
+def _time_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise TqunitsError(
+            f"another tqunits is at work (process {holder}, lock {path})", hint="wait until it is done, and try again"
+        ) from None
+
+
+def _template_folder() -> Path:
+    """Inside the package where it is installed, at the top of the tree in a checkout."""
+    package = Path(tqunits.__file__).resolve().parent
+    inside = package / "unit_templates"
+    return inside if inside.is_dir() else package.parent / "unit-templates"
+
+
+def _read_folder(folder: Path) -> dict[str, str]:
+    texts = ((path.name, read_text_if_exists(path)) for path in sorted(folder.glob("*.j2")))
+    return {name: text for name, text in texts if text is not None}

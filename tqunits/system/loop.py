@@ -1,0 +1,30 @@
+"""The event loop: uvloop's, and the only importer of it.
+
+uvloop costs about 1 µs less per request than asyncio's own loop (bench of the router) and is otherwise the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+import uvloop  # noqa: TID251 - this is its door
+
+T = TypeVar("T")
+
+
+def run(main: Callable[[asyncio.AbstractEventLoop], Coroutine[object, object, T]]) -> T:
+    """Run `main(loop)` to its end on a loop of its own, and close the loop.
+
+    SIGPIPE is ignored for good: a peer that is gone is an error of send(2), not the end of the process.
+    """
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    loop = uvloop.new_event_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(main(loop))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

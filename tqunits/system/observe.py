@@ -1,0 +1,99 @@
+"""Look at the host: which of our files lie there, which units systemd has, what they are doing.
+
+Read-only, so `diff`, `ls` and `--dry-run` need no privilege. Without a service manager to ask (a chroot, an image
+being built) the files are still observed, and no unit is loaded.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from tqunits.model import Layout
+from tqunits.system.bus import Bus
+from tqunits.units.plan import ROUTES, Observed, ObservedFile, ObservedUnit
+
+UNIT_PATTERNS = ("tq-*", "tq.*")
+
+
+def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mapping[PurePosixPath, ObservedFile]:
+    """Every file that is ours or in the way of what we want to write."""
+    units = Path(layout.units)
+    found = {PurePosixPath(p) for p in units.glob("tq[-.]*") if p.is_file()}
+    found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
+    if layout.sysusers:
+        found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
+    found |= {layout.state / ROUTES, *wanted}
+    observed = ((path, _observe_file(Path(path))) for path in sorted(found))
+    return {path: file for path, file in observed if file is not None}
+
+
+def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
+    """Every loaded unit of ours."""
+    return {unit.name: _observe_unit(bus, unit.name, unit.active) for unit in bus.list_units(UNIT_PATTERNS)}
+
+
+def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], users: Iterable[str]) -> Observed:
+    """Everything that a plan is made from."""
+    return Observed(
+        files=observe_files(layout, wanted),
+        units=observe_units(bus) if bus else {},
+        file_states=unit_file_states(Path(layout.units)),
+        missing_users=frozenset(user for user in users if not _exists(user)),
+    )
+
+
+def unit_file_states(units: Path) -> Mapping[str, str]:
+    """Unit -> "enabled" or "masked", from the links that systemctl makes (systemctl(1), enable and mask).
+
+    Asking the manager (GetUnitFileState) costs milliseconds for each unit, and needs one.
+    """
+    enabled = {link.name: "enabled" for link in units.glob("*.wants/tq[-.]*")}
+    masked = {link.name: "masked" for link in units.glob("tq[-.]*") if link.is_symlink() and _is_null(link)}
+    return enabled | masked
+
+
+def listening_ports() -> frozenset[int]:
+    """TCP ports that something on this host listens on now (proc(5), /proc/net/tcp: state 0A is LISTEN)."""
+    return frozenset(port for table in ("/proc/net/tcp", "/proc/net/tcp6") for port in _listeners(Path(table)))
+
+
+def _listeners(table: Path) -> Iterable[int]:
+    try:
+        rows = table.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return
+    for row in rows:
+        fields = row.split()
+        if len(fields) > 3 and fields[3] == "0A":
+            yield int(fields[1].rpartition(":")[2], 16)
+
+
+def _is_null(link: Path) -> bool:
+    return str(link.readlink()) == "/dev/null"
+
+
+def _observe_file(path: Path) -> ObservedFile | None:
+    try:
+        content = path.read_bytes()
+        modified = path.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return None
+    return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified)
+
+
+def _observe_unit(bus: Bus, unit: str, state: str) -> ObservedUnit:
+    started = 0
+    if unit.endswith(".service"):
+        started = int(str(bus.property_of(unit, "Service", "ExecMainStartTimestamp", "t")))
+    needs_reload = bool(bus.property_of(unit, "Unit", "NeedDaemonReload", "b"))
+    return ObservedUnit(state=state, started=started, needs_reload=needs_reload)
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

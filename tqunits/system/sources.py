@@ -1,0 +1,149 @@
+"""The configuration's files: which there are, and their bytes. What they mean is config/parse.py's.
+
+Regular files only, without following a symbolic link in the last component: root reads them and shows the lines that
+are wrong, so a worker.yaml that is a link to /etc/shadow would show that. Reading never blocks (a FIFO is refused) and
+is bounded. What can not be read is a finding like any other: one run shows them all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tqunits.config.findings import has_errors
+from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, parse_workers
+from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
+from tqunits.model import Configuration, Layout
+
+MAX_BYTES = 1024 * 1024
+"""A worker.yaml with every key is 4 KiB; a file this long is something else."""
+
+MAX_WORKERS = 2000
+"""Ten times what the product is for, and more than one port range holds."""
+
+MAX_DROP_INS = 100
+"""More drop-ins than that nobody overlooks."""
+
+CONFIGURATION = "tqunits.yaml"
+DROP_INS = "tqunits.yaml.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`configuration` is None when there is any error. `workers`: name -> worker.yaml, of wrong ones too."""
+
+    configuration: Configuration | None
+    diagnostics: tuple[Diagnostic, ...]
+    workers: Mapping[str, PurePosixPath]
+
+
+def load(root: Path | None, layout: Layout) -> Loaded:
+    """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the files say or lack."""
+    findings: list[Diagnostic] = []
+    server = _server(root, layout, findings)
+    texts = [*_workers(Path(server.server.workers.directory), findings)]
+    result = parse_workers(texts, server)
+    found = (*findings, *server.diagnostics, *result.diagnostics)
+    return Loaded(
+        configuration=None if has_errors(found) else result.configuration,
+        diagnostics=found,
+        workers={text.name: text.text.path for text in texts},
+    )
+
+
+def load_or_raise(root: Path | None, layout: Layout) -> tuple[Configuration, tuple[Diagnostic, ...]]:
+    """The same, for whoever needs a valid one. Raises ConfigurationError with every finding."""
+    loaded = load(root, layout)
+    if loaded.configuration is None:
+        raise ConfigurationError(loaded.diagnostics)
+    return loaded.configuration, loaded.diagnostics
+
+
+def workers_directory(root: Path | None, layout: Layout) -> Path:
+    """The folder of the workers' folders; the default when tqunits.yaml is wrong."""
+    return Path(_server(root, layout, []).server.workers.directory)
+
+
+def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> ServerResult:
+    folder = Path(layout.configuration) if root is None else root / "config"
+    main = _read(folder / CONFIGURATION, findings)
+    drop_ins = [_read(path, findings) for path in _drop_ins(folder / DROP_INS, findings)]
+    return parse_server(
+        main,
+        [text for text in drop_ins if text is not None],
+        source=PurePosixPath(folder / CONFIGURATION),
+        root=None if root is None else PurePosixPath(root),
+    )
+
+
+def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
+    names = [name for name in _names(folder, findings) if name.endswith(".yaml") and not name.startswith(".")]
+    if len(names) > MAX_DROP_INS:
+        findings.append(_error(folder, f"more than {MAX_DROP_INS} drop-ins", "put them together"))
+    return [folder / name for name in names[:MAX_DROP_INS]]
+
+
+def _workers(directory: Path, findings: list[Diagnostic]) -> Iterator[WorkerText]:
+    names = [name for name in _names(directory, findings, required=True) if not name.startswith(".")]
+    if len(names) > MAX_WORKERS:
+        findings.append(_error(directory, f"more than {MAX_WORKERS} folders of workers", "the rest is not read"))
+    for name in names[:MAX_WORKERS]:
+        source = directory / name / "config" / "worker.yaml"
+        text = _read(source, findings)
+        if text is not None:
+            yield WorkerText(name=name, folder=PurePosixPath(directory / name), text=text)
+        elif source.with_suffix(".yml").is_file():
+            hint = f"rename it to {source}"
+            findings.append(_finding(Severity.WARNING, source.with_suffix(".yml"), "this file is not read", hint))
+
+
+def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) -> list[str]:
+    """The names in a folder, sorted; a folder that is not there is empty."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names are enough
+    except FileNotFoundError:
+        if required:
+            message = "the folder of the workers is not there"
+            findings.append(_finding(Severity.WARNING, folder, message, "make it, or set workers.directory"))
+    except OSError as error:
+        findings.append(_error(folder, f"can not be read: {error.strerror}"))
+    return []
+
+
+def _read(path: Path, findings: list[Diagnostic]) -> Text | None:
+    """One file; None when it is not there, or when it is a finding."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        is_link = error.errno == errno.ELOOP
+        reason = "is a symbolic link, which is not followed" if is_link else f"can not be read: {error.strerror}"
+        findings.append(_error(path, reason, "put the file itself there" if is_link else None))
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            findings.append(_error(path, "is no regular file"))
+            return None
+        return _text(path, file.read(MAX_BYTES + 1), status.st_mode, findings)
+
+
+def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> Text | None:
+    if len(content) > MAX_BYTES:
+        findings.append(_error(path, f"is larger than {MAX_BYTES // 1024} KiB"))
+        return None
+    by_others = bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
+    return Text(path=PurePosixPath(path), content=content, writable_by_others=by_others)
+
+
+def _error(path: Path, message: str, hint: str | None = None) -> Diagnostic:
+    return _finding(Severity.ERROR, path, message, hint)
+
+
+def _finding(severity: Severity, path: Path, message: str, hint: str | None) -> Diagnostic:
+    return Diagnostic(severity=severity, message=message, mark=Mark(str(path), 1, 1), hint=hint)

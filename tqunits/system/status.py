@@ -1,0 +1,98 @@
+"""What a worker's unit is doing now, in one value, with as few round trips over D-Bus as that takes.
+
+A hundred workers have to fit in 300 ms together with Python's own start. All states come in one call (0.3 ms); a
+running unit costs five properties (0.08 ms each) and two files of its cgroup; what is not loaded costs nothing: asking
+for one of its properties would have systemd read its files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tqunits.model import INFINITY
+from tqunits.system import cgroup
+from tqunits.system.bus import Bus, UnitStatus
+from tqunits.system.marshal import integer
+
+
+class State(StrEnum):
+    """The words for what a worker does. UNHEALTHY is kept for who watches health while it runs."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPING = "stopping"
+    RESTARTING = "restarting"  # it failed, and systemd waits to start it again
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A unit's state; what does not apply, or what the host does not count, is None."""
+
+    state: State
+    result: str = "success"  # why the last run ended
+    pid: int | None = None
+    uptime_us: int | None = None
+    restarts: int = 0
+    cpu_ns: int | None = None
+    memory: int | None = None
+    memory_max: int | None = None  # None: no limit
+
+
+def statuses(bus: Bus, units: Iterable[str]) -> dict[str, Status]:
+    """The status of each of these units, by name."""
+    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service"])}
+    return {unit: _status(bus, loaded[unit]) if unit in loaded else Status(state=State.STOPPED) for unit in units}
+
+
+def enabled_at_boot(units: Path) -> frozenset[str]:
+    """The workers' units that something wants: the links that `systemctl enable` makes. Asking systemd costs more."""
+    return frozenset(link.name for link in units.glob("*.wants/tq-worker@*.service"))
+
+
+def state_of(active: str, sub: str) -> State:
+    """ActiveState and SubState (org.freedesktop.systemd1(5)) as one of our words."""
+    match active:
+        case "active" | "reloading" | "refreshing":
+            return State.RUNNING
+        case "activating":
+            return State.RESTARTING if sub.startswith("auto-restart") else State.STARTING
+        case "deactivating":
+            return State.STOPPING
+        case "failed":
+            return State.FAILED
+        case _:
+            return State.STOPPED
+
+
+def _status(bus: Bus, unit: UnitStatus) -> Status:
+    state = state_of(unit.active, unit.sub)
+    if state is State.STOPPED:
+        return Status(state=state)
+    restarts = integer(bus.property_of(unit.name, "Service", "NRestarts", "u"))
+    if state in {State.FAILED, State.RESTARTING}:
+        result = str(bus.property_of(unit.name, "Service", "Result", "s"))
+        return Status(state=state, result=result, restarts=restarts)
+    return _running(bus, unit.name, state, restarts)
+
+
+def _running(bus: Bus, unit: str, state: State, restarts: int) -> Status:
+    group = bus.control_group(unit)
+    since = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t"))
+    limit = integer(bus.property_of(unit, "Service", "MemoryMax", "t"))
+    is_up = state is State.RUNNING and since > 0
+    return Status(
+        state=state,
+        pid=integer(bus.property_of(unit, "Service", "MainPID", "u")) or None,
+        uptime_us=max(0, time.monotonic_ns() // 1000 - since) if is_up else None,
+        restarts=restarts,
+        cpu_ns=cgroup.cpu_usage_ns(group) if group else None,
+        memory=cgroup.memory_current(group) if group else None,
+        memory_max=None if limit == INFINITY else limit,
+    )

@@ -1,0 +1,49 @@
+"""The host that units are rendered for: its systemd, and how it runs our own programs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import tqunits
+from tqunits.errors import TqunitsError
+from tqunits.model import Layout, Target
+from tqunits.system.process import run
+
+OLDEST = 252
+"""Debian 12's: the oldest systemd whose directives and behaviour we render for and test on."""
+
+_PACKAGED = Path("/usr/bin/tqunits")
+
+
+def current(layout: Layout, *, user_mode: bool) -> Target:
+    """This host. Raises TqunitsError when its systemd is missing or too old."""
+    package = Path(tqunits.__file__).resolve().parent
+    return Target(
+        systemd=systemd_version(),
+        layout=layout,
+        user_mode=user_mode,
+        program=_program(package),
+        gate=("/usr/bin/python3", "-I", "-S", str(package / "gate.py")),
+    )
+
+
+def systemd_version() -> int:
+    """The major version that `systemctl --version` tells."""
+    try:
+        words = run(["systemctl", "--version"]).stdout.split()
+    except FileNotFoundError:
+        words = []
+    if len(words) < 2 or not words[1].isdigit():
+        raise TqunitsError("there is no systemd on this host", hint="tqunits needs systemd 252 or newer")
+    version = int(words[1])
+    if version < OLDEST:
+        raise TqunitsError(f"systemd {version} is too old", hint=f"tqunits needs systemd {OLDEST} or newer")
+    return version
+
+
+def _program(package: Path) -> tuple[str, ...]:
+    """The packaged command where the distribution's own Python finds the package, else this very interpreter."""
+    if package.is_relative_to("/usr/lib/python3") and _PACKAGED.exists():
+        return (str(_PACKAGED),)
+    return (sys.executable, "-I", "-m", "tqunits")

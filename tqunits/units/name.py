@@ -1,0 +1,71 @@
+"""Names of units, as systemd.unit(5) and our own conventions have them.
+
+A worker's name is an instance: `tq-worker@NAME.service`. It keeps to letters, digits, "_" and "-", so that it never
+needs escaping, and `%i` in a unit is the name itself. (`%I` is not: systemd turns each "-" of an instance into "/".)
+"""
+
+from __future__ import annotations
+
+import re
+
+TARGET = "tq.target"
+SLICE = "tq.slice"
+WORKER_SLICE = "tq-worker.slice"
+PROXY_SOCKET = "tq-proxy.socket"
+PROXY_TEMPLATE = "tq-proxy@.service"
+WORKER_TEMPLATE = "tq-worker@.service"
+DROP_IN = "10-tqunits.conf"
+"""Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and `systemctl edit` come later."""
+
+_WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # "worker-" before it, and the user's name still has 31 characters
+_LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
+_TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
+_UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})")
+_WORKER_UNIT = re.compile(rf"tq-worker@({_WORKER_NAME.pattern})\.(service|socket)")
+
+
+def is_worker_name(text: str) -> bool:
+    """Whether a worker may be called that."""
+    return _WORKER_NAME.fullmatch(text) is not None
+
+
+def is_unit_name(text: str) -> bool:
+    """Whether it is a valid name of a unit, with its type (systemd.unit(5), DESCRIPTION)."""
+    return len(text) <= _LONGEST_UNIT_NAME and _UNIT_NAME.fullmatch(text) is not None
+
+
+def service(worker: str) -> str:
+    """The unit that runs a worker."""
+    return f"tq-worker@{worker}.service"
+
+
+def socket(worker: str) -> str:
+    """The unit that holds the socket of a worker with `listen: fd`."""
+    return f"tq-worker@{worker}.socket"
+
+
+def proxy(number: int) -> str:
+    """The unit of the router's process `number`, counting from 1."""
+    return f"tq-proxy@{number}.service"
+
+
+def worker_of(unit: str) -> str | None:
+    """The worker that a unit belongs to; None for every other unit, the template too."""
+    match = _WORKER_UNIT.fullmatch(unit)
+    return match[1] if match else None
+
+
+def template_of(unit: str) -> str:
+    """The template that a unit is an instance of; the unit itself when it is none."""
+    prefix, at, rest = unit.partition("@")
+    return f"{prefix}@.{rest.rpartition('.')[2]}" if at else unit
+
+
+def is_socket(unit: str) -> bool:
+    """Whether the unit is a socket."""
+    return unit.endswith(".socket")
+
+
+def is_proxy(unit: str) -> bool:
+    """Whether the unit is one of the router's processes."""
+    return unit != PROXY_TEMPLATE and template_of(unit) == PROXY_TEMPLATE

@@ -1,0 +1,333 @@
+"""What `install` will do, decided purely: desired x observed -> a list of steps, each a value.
+
+The order of the steps is what makes a crash at any moment harmless (promise P5), and a deploy lose nothing (P2):
+
+1. Files are written one by one, each whole; nothing points at a file that is not there yet.
+2. Users exist before a unit that names them is loaded. Units are enabled, and then one daemon-reload makes systemd
+   read all of it.
+3. With `--now`, units are started or restarted, and only when they are healthy the router learns of them.
+4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
+   is left, the next run knows that there is work to finish.
+
+A step that is already true is not in the plan. That is also the recovery: the next run plans what is still missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from tqunits.units import name, unitfile
+from tqunits.units.render import RenderedFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile:
+    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must not look newer."""
+
+    file: RenderedFile
+    before: str | None
+    keep_time: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFile:
+    """Remove a file of ours, and its folder when that is empty then."""
+
+    path: PurePosixPath
+    before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateUsers:
+    """Run systemd-sysusers on this file."""
+
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadDaemon:
+    """`systemctl daemon-reload`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """`systemctl enable UNIT ...`."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disable:
+    """`systemctl disable UNIT ...`."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """`systemctl start UNIT ...`, all at once, waiting for all."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """`systemctl restart UNIT ...`, all at once, waiting for all."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """`systemctl stop UNIT ...`, all at once, waiting for all."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """`systemctl reload UNIT ...`: the router reads its routes again."""
+
+    units: tuple[str, ...]
+
+
+Step = WriteFile | RemoveFile | CreateUsers | ReloadDaemon | Enable | Disable | Start | Restart | Stop | Reload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What the configuration asks for."""
+
+    units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
+    routes: RenderedFile
+    workers: frozenset[str]  # every configured worker, running or not
+    left_alone: frozenset[str]  # configured, but this host lacks what they need: whatever is installed of them stays
+    enabled: tuple[str, ...]  # units that start at boot, and with --now
+    disabled: tuple[str, ...]  # units that are configured not to run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedFile:
+    """A file as it lies there."""
+
+    content: str
+    modified: int  # µs since 1970
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedUnit:
+    """A unit as systemd has it; `started` (µs since 1970) is 0 when its main process never ran."""
+
+    state: str  # ActiveState
+    started: int
+    needs_reload: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is on the host."""
+
+    files: Mapping[PurePosixPath, ObservedFile]  # those we may want to write, and every file with our header
+    units: Mapping[str, ObservedUnit]  # the loaded ones, by name
+    file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
+    missing_users: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for."""
+
+    now: bool = False
+    prune: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps, and what the operator should know besides."""
+
+    steps: tuple[Step, ...]
+    foreign: tuple[PurePosixPath, ...]  # in the way and not ours: nothing may be done
+    orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
+    pending: tuple[str, ...]  # running units that need a restart to take their change
+    masked: tuple[str, ...]  # units the administrator has masked: they stay so
+
+
+def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
+    """Decide what to do. Writes nothing, asks nothing."""
+    writes = _writes(desired.units, observed)
+    foreign = () if options.replace else _foreign(writes)
+    gone = _orphans(desired, observed)
+    masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
+    running = tuple(u for u in desired.enabled if u not in masked)
+    stale = _stale(running, writes, observed)
+    steps = [
+        *writes,
+        *_users(desired, writes, observed),
+        *(enabling := _enable(running, observed)),
+        *_daemon_reload(writes, enabling, observed),
+        *(_starts(running, stale, observed) if options.now else ()),
+        *_routes(desired, observed),
+        *_departures(desired, observed, gone, options),
+    ]
+    return Plan(
+        steps=tuple(steps),
+        foreign=foreign,
+        orphans=() if options.prune else gone,
+        pending=() if options.now else stale,
+        masked=masked,
+    )
+
+
+def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, int]:
+    """Worker name -> port, as the installed drop-ins remember it."""
+    ledgers = (unitfile.ledger(file.content) for file in files.values())
+    return {ledger.worker: ledger.port for ledger in ledgers if ledger and ledger.port is not None}
+
+
+def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ...]:
+    """Steps that take these workers off the host, or (None) everything that is ours.
+
+    The routes of single workers are the caller's: they come from the configuration without them.
+    """
+    if workers is not None:
+        return tuple(_worker_removal(observed, sorted(workers)))
+    ours = sorted(path for path, file in observed.files.items() if unitfile.is_ours(file.content) or _is_state(path))
+    units = sorted({*observed.units, *(u for u, s in observed.file_states.items() if s == "enabled")})
+    return tuple(_take_down(observed, units, ours))
+
+
+def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFile, ...]:
+    found = ((file, observed.files.get(file.path)) for file in files)
+    return tuple(
+        WriteFile(
+            file=file,
+            before=before.content if before else None,
+            keep_time=before is not None and _same_but_limits(before.content, file.content),
+        )
+        for file, before in found
+        if before is None or before.content != file.content
+    )
+
+
+def _same_but_limits(before: str, after: str) -> bool:
+    old, new = unitfile.ledger(before), unitfile.ledger(after)
+    return old is not None and new is not None and old.restart_hash == new.restart_hash
+
+
+def _foreign(writes: Iterable[WriteFile]) -> tuple[PurePosixPath, ...]:
+    return tuple(w.file.path for w in writes if w.before is not None and not unitfile.is_ours(w.before))
+
+
+def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
+    ledgers = (unitfile.ledger(file.content) for file in observed.files.values())
+    return tuple(sorted({ledger.worker for ledger in ledgers if ledger} - desired.workers))
+
+
+def _stale(running: Iterable[str], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
+    """Units whose process is older than the files that made it."""
+    rewritten = {w.file.unit for w in writes if not w.keep_time}
+    return tuple(u for u in running if _runs(u, observed) and _is_stale(u, rewritten, observed))
+
+
+def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
+    sources = {unit, name.template_of(unit)}
+    if sources & rewritten:
+        return True
+    started = observed.units[unit].started
+    times = (f.modified for path, f in observed.files.items() if _unit_of(path) in sources)
+    return started > 0 and any(modified > started for modified in times)
+
+
+def _unit_of(path: PurePosixPath) -> str:
+    """The unit that a unit file or a drop-in is about."""
+    return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
+
+
+def _runs(unit: str, observed: Observed) -> bool:
+    """It has processes, or will have in a moment: a crash loop counts, it would come back on the old files."""
+    return _state(unit, observed) in {"active", "reloading", "refreshing", "activating"}
+
+
+def _is_up(unit: str, observed: Observed) -> bool:
+    return _state(unit, observed) in {"active", "reloading", "refreshing"}
+
+
+def _state(unit: str, observed: Observed) -> str:
+    return observed.units[unit].state if unit in observed.units else "inactive"
+
+
+def _users(desired: Desired, writes: Iterable[WriteFile], observed: Observed) -> Iterable[Step]:
+    sysusers = [file.path for file in desired.units if file.unit is None]
+    written = {w.file.path for w in writes}
+    return [CreateUsers(path=path) for path in sysusers if path in written or observed.missing_users]
+
+
+def _daemon_reload(writes: Iterable[WriteFile], enabling: Iterable[Step], observed: Observed) -> Iterable[Step]:
+    written = any(w.file.unit is not None for w in writes)
+    needed = written or any(enabling) or any(u.needs_reload for u in observed.units.values())
+    return [ReloadDaemon()] if needed else []
+
+
+def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
+    missing = tuple(u for u in running if observed.file_states.get(u) != "enabled")
+    return [Enable(missing)] if missing else []
+
+
+def _starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+    """Workers first, the router last: it has somewhere to send requests when it comes up."""
+    steps: list[Step] = []
+    sockets = tuple(u for u in stale if name.is_socket(u))
+    if sockets:  # systemd refuses to restart a socket while its services run
+        proxies = tuple(u for u in running if name.is_proxy(u) and _runs(u, observed))
+        steps.append(Stop(proxies))
+        stale = tuple(u for u in stale if u not in proxies)
+    restarts = tuple(u for u in stale if u not in sockets)
+    down = tuple(u for u in running if u not in stale and (not _is_up(u, observed) or (sockets and name.is_proxy(u))))
+    workers = tuple(u for u in down if name.worker_of(u))
+    rest = tuple(u for u in down if not name.worker_of(u))
+    steps += [step(units) for step, units in ((Restart, restarts), (Start, workers), (Restart, sockets)) if units]
+    return [*steps, Start(rest)] if rest else steps
+
+
+def _routes(desired: Desired, observed: Observed) -> Iterable[Step]:
+    before = observed.files.get(desired.routes.path)
+    if before is not None and before.content == desired.routes.content:
+        return []
+    running = tuple(u for u in desired.enabled if name.is_proxy(u) and _runs(u, observed))
+    write = WriteFile(file=desired.routes, before=before.content if before else None)
+    return [write, Reload(running)] if running else [write]
+
+
+def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
+    """Units that are configured not to run; and, with --prune, workers that are no longer configured."""
+    enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
+    active = tuple(u for u in desired.disabled if _runs(u, observed))
+    steps: list[Step] = [Stop(active)] if active and options.now else []
+    steps += [Disable(enabled), ReloadDaemon()] if enabled else []
+    return [*steps, *_worker_removal(observed, gone)] if options.prune and gone else steps
+
+
+def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step]:
+    units = [name.service(worker) for worker in workers]
+    ours = [p for p, f in observed.files.items() if _unit_of(p) in units and unitfile.is_ours(f.content)]
+    return _take_down(observed, units, sorted(ours))
+
+
+def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:
+    loaded = tuple(u for u in units if _state(u, observed) != "inactive")
+    enabled = tuple(u for u in units if observed.file_states.get(u) == "enabled")
+    steps: list[Step] = [Stop(loaded)] if loaded else []
+    steps += [Disable(enabled)] if enabled else []
+    steps += [RemoveFile(path=path, before=observed.files[path].content) for path in files]
+    return [*steps, ReloadDaemon()] if files else steps
+
+
+def _is_state(path: PurePosixPath) -> bool:
+    return path.name == ROUTES
+
+
+ROUTES = "routes.json"
+"""The router's snapshot, in the state folder: JSON has no comments, so its place is what makes it ours."""

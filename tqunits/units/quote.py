@@ -1,0 +1,252 @@
+r"""The only code that emits a value into a unit file: one function per kind of place.
+
+A directive's value is parsed up to three times, and each place has other rules (systemd 252, src/shared/conf-parser.c
+and src/core/load-fragment.c; proven against systemd itself by tests/units/test_quote_round_trip.py):
+
+* Every line: a newline or a carriage return ends it, a backslash at its end joins the next line to it, and blanks at
+  either end are dropped. A value with a control character has no honest spelling, and is refused everywhere.
+* Specifiers: "%" begins one in most directives; "%%" is a percent sign.
+* Words: Exec*=, Environment= and lists of paths are split at blanks, with quotes and C escapes; Exec*= alone expands
+  "$" besides, and "$$" is a dollar sign. Directives with a single path or text know no quotes at all.
+* Text that is not UTF-8, or has one of Unicode's noncharacters, makes systemd ignore the whole directive.
+
+Nothing here repairs a value: what can not be said exactly raises Unquotable.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+
+from tqunits.errors import TqunitsError
+from tqunits.model import INFINITY, Share
+from tqunits.units.name import is_unit_name
+
+_LONGEST = 64 * 1024
+"""Characters of one value. The kernel ends an argument at 128 KiB (MAX_ARG_STRLEN), systemd a line at 1 MiB."""
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
+_PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
+_PROGRAM_FORBIDDEN = frozenset("\"'\\$%")  # systemd refuses the first three (string_is_safe), and expands no "$" here
+_GLOB = frozenset("*?[")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT = 65535
+
+_SIZES = ((1024**4, "T"), (1024**3, "G"), (1024**2, "M"), (1024, "K"))
+_SPANS = ((3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1000, "ms"))
+_QUOTA_STEP = 100  # µs of CPU per second: a hundredth of a percent, the finest that CPUQuota= can say
+
+
+class Unquotable(TqunitsError, ValueError):
+    """A value that a unit file can not express."""
+
+
+def word(value: str) -> str:
+    """One argument of Exec*=."""
+    return _quoted(_checked(value, "an argument").replace("%", "%%").replace("$", "$$"))
+
+
+def program(value: str) -> str:
+    """The first word of Exec*=: an absolute path, or a name that systemd looks for in its own search path.
+
+    systemd takes "@", "-", ":", "+", "!" and "|" before it as prefixes, in quotes too: none gets through.
+    """
+    _checked(value, "a program")
+    if not value.startswith("/") and not _PROGRAM_NAME.fullmatch(value):
+        raise Unquotable(f"program {value!r}: neither an absolute path nor the plain name of a program")
+    if _PROGRAM_FORBIDDEN & set(value):
+        raise Unquotable(f"program {value!r}: systemd can not run a path with a quote, a backslash, '$' or '%'")
+    return _quoted(value)
+
+
+def command(argv: Sequence[str]) -> str:
+    """A whole Exec*= line."""
+    return " ".join([program(argv[0]), *(word(argument) for argument in argv[1:])])
+
+
+def assignment(variable: str, value: str) -> str:
+    """One variable of Environment=. There "$" has no meaning, and is not doubled."""
+    if not _VARIABLE.fullmatch(variable):
+        raise Unquotable(f"{variable!r}: not the name of an environment variable")
+    return _quoted(f"{variable}={_checked(value, variable)}".replace("%", "%%"), always=True)
+
+
+def variables(names: Iterable[str]) -> str:
+    """Names of environment variables, for UnsetEnvironment=."""
+    return " ".join(_matching(_VARIABLE, n, "the name of an environment variable") for n in names)
+
+
+def path(value: str) -> str:
+    """The one path of a directive that knows no quotes: WorkingDirectory=, SourcePath=, AssertPathExists=."""
+    return _unquoted(_absolute(value), "a path").replace("%", "%%")
+
+
+def plain_path(value: str) -> str:
+    """The path of EnvironmentFile=, which is a glob(7) pattern otherwise."""
+    if _GLOB & set(value):
+        raise Unquotable(f"path {value!r}: '*', '?' and '[' would be taken as a pattern")
+    return path(value)
+
+
+def path_word(value: str) -> str:
+    """One path in a list of paths (ReadWritePaths=, BindPaths=): in quotes, ":" is no separator either."""
+    return _quoted(_absolute(value).replace("%", "%%"), always=True)
+
+
+def credential(name: str, source: str) -> str:
+    """LoadCredential=NAME:PATH; everything behind the first ":" is the path, as it stands."""
+    return f"{_matching(_CREDENTIAL, name, 'the name of a credential')}:{path(source)}"
+
+
+def text(value: str) -> str:
+    """A line of plain text: Description=, our own X- section."""
+    return _unquoted(_checked(value, "a text"), "a text").replace("%", "%%")
+
+
+def untext(value: str) -> str:
+    """What `text` was given."""
+    return value.replace("%%", "%")
+
+
+def comment(value: str) -> str:
+    """A part of a comment line: nothing is expanded there."""
+    return _checked(value, "a comment")
+
+
+def verbatim(value: str) -> str:
+    """A pass-through value, in the directive's own syntax, specifiers included: one whole line, and no more.
+
+    Whoever writes `unit:` means systemd's syntax; which directives may appear is for the parser's allow-list.
+    """
+    return _unquoted(_checked(value, "a pass-through value"), "a pass-through value")
+
+
+def directive(value: str) -> str:
+    """The name of a directive or of a section."""
+    return _matching(_NAME, value, "the name of a directive")
+
+
+def account(value: str) -> str:
+    """The name of a user or a group (systemd.io/USER_NAMES, the strict rules)."""
+    return _matching(_ACCOUNT, value, "the name of a user or a group")
+
+
+def unit_list(units: Iterable[str]) -> str:
+    """Names of units: After=, Requires=."""
+    names = list(units)
+    for unit in names:
+        if not is_unit_name(unit):
+            raise Unquotable(f"{unit!r}: not the name of a unit")
+    return " ".join(names)
+
+
+def address(value: str) -> str:
+    """ListenStream=: HOST:PORT and [HOST]:PORT with the host as a number, or the path of a Unix socket."""
+    if value.startswith("/"):
+        return path(value)
+    host, colon, port = value.rpartition(":")
+    if not colon or not _is_host(host) or not _PORT.fullmatch(port) or int(port) > _LAST_PORT:
+        raise Unquotable(f"address {value!r}: neither IPV4:PORT, [IPV6]:PORT nor the path of a socket")
+    return value
+
+
+def size(value: int) -> str:
+    """Bytes, in the largest binary unit that says them exactly."""
+    return "infinity" if value == INFINITY else _in_units(value, _SIZES, "")
+
+
+def memory(value: int | Share) -> str:
+    """A size, or a share of the machine's memory."""
+    return percent(value.permyriad) if isinstance(value, Share) else size(value)
+
+
+def span(value: int) -> str:
+    """Microseconds, in the largest unit that says them exactly."""
+    return "infinity" if value == INFINITY else _in_units(value, _SPANS, "us")
+
+
+def percent(permyriad: int) -> str:
+    """Hundredths of a percent: 8050 is 80.5%."""
+    whole, rest = divmod(permyriad, 100)
+    return f"{whole}.{rest:02d}".rstrip("0") + "%" if rest else f"{whole}%"
+
+
+def quota(microseconds: int) -> str:
+    """CPUQuota=: microseconds of CPU per second as a percentage; empty is no quota."""
+    if microseconds == INFINITY:
+        return ""
+    if microseconds % _QUOTA_STEP:
+        raise Unquotable(f"a CPU quota of {microseconds} µs per second is finer than a hundredth of a percent")
+    return percent(microseconds // _QUOTA_STEP)
+
+
+def count(value: int) -> str:
+    """A plain number."""
+    return "infinity" if value == INFINITY else str(value)
+
+
+def boolean(*, value: bool) -> str:
+    """systemd's own spelling."""
+    return "yes" if value else "no"
+
+
+def _quoted(value: str, *, always: bool = False) -> str:
+    if not always and _PLAIN_WORD.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _checked(value: str, what: str) -> str:
+    if len(value) > _LONGEST:
+        raise Unquotable(f"{what} of {len(value)} characters: a unit file takes {_LONGEST}")
+    bad = next((c for c in value if _is_inexpressible(ord(c))), None)
+    if bad is not None:
+        raise Unquotable(f"{what} with the character {bad!r}: a unit file can not hold it")
+    return value
+
+
+def _is_inexpressible(code: int) -> bool:
+    """Control characters (C0, DEL, C1), and what systemd's unichar_is_valid() refuses: surrogates, noncharacters."""
+    control = code < 0x20 or 0x7F <= code < 0xA0
+    return control or 0xD800 <= code < 0xE000 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE
+
+
+def _unquoted(value: str, what: str) -> str:
+    if value != value.strip(" ") or value.endswith("\\"):
+        raise Unquotable(f"{what} {value!r}: a blank at either end or a backslash at its end would be lost")
+    return value
+
+
+def _absolute(value: str) -> str:
+    _checked(value, "a path")
+    if not value.startswith("/") or "\\" in value or ".." in value.split("/"):
+        raise Unquotable(f"path {value!r}: not absolute, or with '..' or a backslash in it")
+    return value
+
+
+def _is_host(host: str) -> bool:
+    """An IPv4 address, or an IPv6 address in brackets; one with a zone ("%eth0") holds on one link only: neither."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return "%" not in host and host == (f"[{host[1:-1]}]" if address.version == 6 else str(address))
+
+
+def _matching(pattern: re.Pattern[str], value: str, what: str) -> str:
+    if not pattern.fullmatch(value):
+        raise Unquotable(f"{value!r}: not {what}")
+    return value
+
+
+def _in_units(value: int, units: Sequence[tuple[int, str]], smallest: str) -> str:
+    for factor, suffix in units:
+        if value and value % factor == 0:
+            return f"{value // factor}{suffix}"
+    return f"{value}{smallest}" if value else "0"

@@ -1,0 +1,304 @@
+"""From the configuration to unit files: values from here, words and order from the templates in unit-templates/.
+
+A template computes nothing: each value it prints has been through quote.py, and an undefined name is an error
+(StrictUndefined). The templates are root's own files, as trusted as the units they become, so jinja2's sandbox would
+guard against nobody; and autoescape is for HTML. The header and the ledger are put around a template's text here: a
+template that an administrator has replaced can not lose them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import jinja2  # noqa: TID251 - this is its door
+
+from tqunits.errors import TqunitsError
+from tqunits.model import INFINITY, Configuration, Listen, Restart, ServiceType, Target, Worker, WorkerType
+from tqunits.units import environment, name, quote, sandbox, unitfile
+from tqunits.units.limits import limit_directives
+from tqunits.units.unitfile import Assignment
+
+Values = Mapping[str, object]
+
+_MODE = 0o644
+_SYSUSERS = "tqunits-workers.conf"
+_DROP_IN = f"{name.DROP_IN}.j2"
+
+_RESTART_STEPS_SINCE = 254
+"""systemd's version with RestartSteps= and RestartMaxDelaySec= (its NEWS)."""
+
+_GATE_MARGIN_US = 500_000
+"""The gate gives up this long before TimeoutStartSec=, so that the journal has its reason and not only a SIGTERM."""
+
+_SPARE_DESCRIPTORS = 512
+"""The router's own: the listening and control sockets, the journal, idle connections to workers being opened."""
+
+_PROXY_STOP_MARGIN_US = 5_000_000
+"""Beyond the drain, the router needs moments to close; a router that hangs longer than this is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedFile:
+    """One file to install."""
+
+    path: PurePosixPath  # absolute, where it goes
+    content: str
+    mode: int
+    unit: str | None  # the unit it is about; None for sysusers.d
+
+
+def render(
+    configuration: Configuration, target: Target, ports: Mapping[str, int], templates: Mapping[str, str]
+) -> tuple[RenderedFile, ...]:
+    """Every file of the configuration, sorted by path; `ports` has one for each worker that listens on TCP.
+
+    Raises TqunitsError for a value that no unit can express, and for a template that is missing or wrong.
+    """
+    rendering = _Rendering(configuration, target, ports, templates)
+    workers = [w for w in configuration.workers if w.type is not WorkerType.STATIC]
+    files = [*rendering.shared(workers)]
+    for worker in workers:
+        files += rendering.worker(worker)
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+class _Rendering:
+    """One call of `render`: what all its files share."""
+
+    def __init__(
+        self, configuration: Configuration, target: Target, ports: Mapping[str, int], templates: Mapping[str, str]
+    ) -> None:
+        self._configuration = configuration
+        self._target = target
+        self._ports = ports
+        self._templates = templates
+        self._environment = jinja2.Environment(  # noqa: S701 - unit files are not HTML
+            loader=jinja2.DictLoader(templates),
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def shared(self, workers: list[Worker]) -> Iterable[RenderedFile]:
+        """The files that are there once."""
+        values = _shared_values(self._configuration, self._target, workers)
+        for unit in (
+            name.TARGET,
+            name.SLICE,
+            name.WORKER_SLICE,
+            name.WORKER_TEMPLATE,
+            name.PROXY_SOCKET,
+            name.PROXY_TEMPLATE,
+        ):
+            yield self._unit(unit, f"{unit}.j2", values)
+        if self._target.layout.sysusers:
+            text = self._from_template(f"{_SYSUSERS}.j2", {"accounts": _accounts(workers, self._target)})
+            yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
+
+    def worker(self, worker: Worker) -> Iterable[RenderedFile]:
+        """The files of one worker."""
+        socket = environment.socket_path(worker, self._target.layout.runtime)
+        port = None if socket else self._ports[worker.name]
+        yield self._drop_in(worker, port, socket)
+        if worker.listen is Listen.FD and socket is not None:
+            values = _socket_values(worker, self._target, socket)
+            yield self._unit(name.socket(worker.name), "tq-worker@.socket.j2", values)
+
+    def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
+        values = _worker_values(worker, self._configuration, self._target, port, socket)
+        header = unitfile.header(str(worker.source), worker.source_hash)
+        body = f"{header}\n{self._text(_DROP_IN, values)}"
+        enabled = worker.runs_in(self._configuration.server.mode)
+        notes = _ledger(worker, port, socket, restart_hash=unitfile.restart_hash(body), enabled=enabled)
+        unit = name.service(worker.name)
+        path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
+        return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
+
+    def _unit(self, unit: str, template: str, values: Values) -> RenderedFile:
+        content = self._from_template(template, values)
+        return RenderedFile(path=self._target.layout.units / unit, content=content, mode=_MODE, unit=unit)
+
+    def _from_template(self, template: str, values: Values) -> str:
+        """A file whose source is the template alone."""
+        text = self._text(template, values)
+        digest = hashlib.sha256(self._templates[template].encode()).hexdigest()
+        return f"{unitfile.header(template, digest)}\n{text}"
+
+    def _text(self, template: str, values: Values) -> str:
+        try:
+            return self._environment.get_template(template).render(values)
+        except jinja2.TemplateNotFound as error:
+            raise TqunitsError(f"the unit template {error} is missing") from None
+        except jinja2.TemplateSyntaxError as error:
+            raise TqunitsError(f"the unit template {template}, line {error.lineno}: {error.message}") from None
+        except jinja2.TemplateError as error:
+            raise TqunitsError(f"the unit template {template}: {error.message}") from None
+
+
+def _shared_values(configuration: Configuration, target: Target, workers: list[Worker]) -> Values:
+    server, layout = configuration.server, target.layout
+    groups = dict.fromkeys(quote.account(w.group) for w in workers if w.listen is not Listen.TCP)
+    routes = str(layout.state / "routes.json")
+    homes = any(sandbox.hidden_home(PurePosixPath(word)) for word in target.program)
+    return {
+        "user_mode": target.user_mode,
+        "systemd": target.systemd,
+        "units": quote.path(str(layout.units)),
+        "listen": [quote.address(a) for a in server.listen],
+        "groups": " ".join(groups),
+        "command": quote.command([*target.program, "proxy", "--routes", routes]),
+        "protect_home": "read-only" if homes else "yes",
+        "descriptors": quote.count(2 * server.proxy.max_connections + _SPARE_DESCRIPTORS),
+        "stop": quote.span(server.timeouts.drain + _PROXY_STOP_MARGIN_US),
+    }
+
+
+def _worker_values(
+    worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
+) -> Values:
+    variables = environment.contract(worker, configuration.server.mode, port=port, socket=socket)
+    argv = _in_folder(worker, environment.fill_in(worker, variables))
+    leaks = environment.leaks(variables) if target.user_mode else ()
+    return {
+        "user_mode": target.user_mode,
+        "remarks": [quote.comment(line) for line in sandbox.remarks(worker.sandbox)],
+        "description": quote.text(f"Worker {worker.name} on {worker.routes[0]}"),
+        "source": quote.path(str(worker.source)),
+        "after": quote.unit_list(dict.fromkeys([*worker.depends.after, *worker.depends.requires])),
+        "requires": quote.unit_list(worker.depends.requires),
+        "folder": quote.path(str(worker.folder)),
+        "command": quote.command(argv),
+        "gate": _gate(worker, target, port, socket),
+        "user": quote.account(worker.user),
+        "group": quote.account(worker.group),
+        "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
+        "leaks": quote.variables(leaks),
+        "environment_files": [quote.plain_path(p) for p in worker.environment_file],
+        "credentials": [quote.credential(credential, source) for credential, source in worker.credentials],
+        "sockets": name.socket(worker.name) if worker.listen is Listen.FD else "",
+        "unix": worker.listen is Listen.UNIX,
+        "sandbox": sandbox.directives(worker, _absolute(target.gate), user_mode=target.user_mode),
+        "limits": limit_directives(worker.limits),
+        "pass_through": _pass_through(worker),
+        **_life(worker, target),
+    }
+
+
+def _life(worker: Worker, target: Target) -> Values:
+    """How it starts, stops and comes back."""
+    return {
+        "type": worker.service_type.value,
+        "start": _patience(worker.timeouts.start),
+        "stop": _patience(worker.timeouts.stop),
+        "restart": worker.restart.policy.value,
+        "delay": quote.span(worker.restart.delay),
+        "period": quote.span(worker.restart.period),
+        "burst": quote.count(worker.restart.max_restarts),
+        "backoff": _backoff(worker.restart) if target.systemd >= _RESTART_STEPS_SINCE else (),
+    }
+
+
+def _socket_values(worker: Worker, target: Target, socket: str) -> Values:
+    return {
+        "user_mode": target.user_mode,
+        "description": quote.text(f"Socket of worker {worker.name}"),
+        "source": quote.path(str(worker.source)),
+        "address": quote.address(socket),
+        "group": quote.account(worker.group),
+    }
+
+
+def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """A program with a slash lies in the worker's folder; a plain name is systemd's to find."""
+    first = str(worker.folder / argv[0]) if "/" in argv[0] else argv[0]
+    return (first, *argv[1:])
+
+
+def _gate(worker: Worker, target: Target, port: int | None, socket: str | None) -> str:
+    """The command line of ExecStartPost=; empty for a worker that says READY=1 itself.
+
+    systemd puts the process in for $MAINPID: this one dollar sign is meant.
+    """
+    if worker.service_type is ServiceType.NOTIFY:
+        return ""
+    address = ["--socket", socket] if socket else ["--port", str(port)]
+    probe = _seconds(worker.health.timeout)
+    budget = _seconds(_gate_budget(worker.timeouts.start))
+    options = ["--path", worker.health.path, "--probe-timeout", probe, "--budget", budget]
+    return f"{quote.command([*target.gate, *address, *options])} --pid $MAINPID"
+
+
+def _gate_budget(start: int) -> int:
+    return start if start in (0, INFINITY) else start - min(_GATE_MARGIN_US, start // 10)
+
+
+def _seconds(span: int) -> str:
+    """A span as the gate reads it; 0 is no limit."""
+    if span in (0, INFINITY):
+        return "infinity"
+    whole, rest = divmod(span, 1_000_000)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
+
+
+def _patience(span: int) -> str:
+    return quote.span(span or INFINITY)
+
+
+def _backoff(restart: Restart) -> tuple[tuple[str, str], ...]:
+    """Each restart waits about twice as long as the one before, from `delay` up to `backoff_max`."""
+    if restart.backoff_max <= restart.delay:
+        return ()
+    doublings = (restart.backoff_max // max(restart.delay, 1)).bit_length()
+    return (("RestartSteps", quote.count(doublings)), ("RestartMaxDelaySec", quote.span(restart.backoff_max)))
+
+
+def _absolute(argv: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for word in argv if word.startswith("/"))
+
+
+def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
+    sections: dict[str, list[tuple[str, str]]] = {"Unit": [], "Service": []}
+    for section, directive, value in worker.unit:
+        if section not in sections:
+            raise TqunitsError(f"worker {worker.name!r}: unit.{section}: only Unit and Service pass through")
+        sections[section].append((quote.directive(directive), quote.verbatim(value)))
+    return sections
+
+
+def _accounts(workers: Iterable[Worker], target: Target) -> list[Mapping[str, str]]:
+    """One user each; workers that share one get it once, with the first one's home."""
+    accounts: dict[str, Mapping[str, str]] = {}
+    for worker in workers:
+        user, group = quote.account(worker.user), quote.account(worker.group)
+        home = str(target.layout.state / "workers" / worker.name)
+        accounts.setdefault(
+            user,
+            {
+                "user": user,
+                "group": "" if group == user else group,
+                "description": quote.word(f"tqunits worker {worker.name}"),
+                "home": quote.path_word(home) if " " in home else quote.path(home),
+            },
+        )
+    return list(accounts.values())
+
+
+def _ledger(
+    worker: Worker, port: int | None, socket: str | None, *, restart_hash: str, enabled: bool
+) -> Iterable[Assignment]:
+    """The notes that `unitfile.ledger` reads back."""
+    rows: list[tuple[str, str]] = [
+        ("Worker", worker.name),
+        ("Source", str(worker.source)),
+        ("SourceHash", worker.source_hash),
+        ("Socket", socket) if socket else ("Port", str(port)),
+        *(("Route", route) for route in worker.routes),
+        *(("Host", host) for host in worker.hosts),
+        ("Enabled", quote.boolean(value=enabled)),
+        ("RestartHash", restart_hash),
+    ]
+    return [Assignment(unitfile.LEDGER, key, quote.text(value)) for key, value in rows]

@@ -1,0 +1,129 @@
+"""The sandboxes: which profile and which relaxation sets which directive.
+
+What no profile ever gives up (no privileges, no capabilities, a read-only system, invisible processes of others) stands
+in the template, for everybody. Here is the rest, one row per directive, so that a drop-in shows a worker's whole
+sandbox and a reader of this table every hole there can be.
+
+    strict    talks to this host only; sees of /proc nothing but processes
+    standard  may reach other hosts (Go, Python, PHP, any binary)
+    jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun)
+    legacy    no filter of system calls, memory or address families' netlink: for what runs in no other
+
+ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog and every JIT for its
+heap; so only `strict` has it. A user's own manager has no privilege to make namespaces or to attach filters to a
+cgroup: there only what seccomp and prctl(2) do is left (systemd.exec(5), "User= ... user managers").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from tqunits.model import Profile, Relaxation, Sandbox, Worker
+from tqunits.units import quote
+
+Directives = tuple[tuple[str, str], ...]
+
+_BARE = frozenset({Profile.LEGACY})
+_WRITE_EXECUTE = frozenset({Profile.JIT, Profile.LEGACY})
+_NETLINK = frozenset({Profile.JIT, Profile.LEGACY})
+
+_HOMES = ("/home", "/root", "/run/user")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces, not files of ours
+
+_EFFECTS = {
+    Relaxation.WRITABLE_CODE: "it may write its own folder",
+    Relaxation.HOST_USERS: "it sees the host's users",
+    Relaxation.WRITE_EXECUTE: "memory may be writable and executable",
+    Relaxation.DEVICES: "it sees the host's devices",
+    Relaxation.NETLINK: "it may use netlink sockets",
+    Relaxation.PROC: "it sees all of /proc",
+    Relaxation.RESOURCES: "it may set priorities and limits",
+    Relaxation.HOME: "it may read home folders",
+    Relaxation.OUTBOUND: "it may reach other hosts",
+}
+
+
+def directives(worker: Worker, needed: Iterable[str], *, user_mode: bool) -> Directives:
+    """[Service] directives and values of a worker's sandbox.
+
+    `needed` are absolute paths that must stay visible, besides its own folder, when they lie where a sandbox hides all.
+    """
+    sandbox = worker.sandbox
+    if user_mode:
+        return _filters(sandbox)
+    return (
+        *_namespaces(sandbox),
+        *_paths(worker, needed),
+        *_network(sandbox),
+        *_filters(sandbox),
+    )
+
+
+def remarks(sandbox: Sandbox) -> tuple[str, ...]:
+    """A line of comment for the profile, and one for each hole in it."""
+    holes = (f"relaxed: {r.value} ({_EFFECTS[r]})" for r in sandbox.relaxations)
+    return (f"sandbox: {sandbox.profile.value}", *holes)
+
+
+def hidden_home(path: PurePosixPath) -> bool:
+    """Whether ProtectHome= takes that path away."""
+    return any(path.is_relative_to(home) for home in _HOMES)
+
+
+def _namespaces(sandbox: Sandbox) -> Directives:
+    relaxed = sandbox.relaxations
+    proc_only = sandbox.profile is Profile.STRICT and Relaxation.PROC not in relaxed
+    return (
+        ("PrivateUsers", quote.boolean(value=Relaxation.HOST_USERS not in relaxed)),
+        ("PrivateDevices", quote.boolean(value=Relaxation.DEVICES not in relaxed)),
+        ("DevicePolicy", "auto" if Relaxation.DEVICES in relaxed else "closed"),
+        ("ProcSubset", "pid" if proc_only else "all"),
+    )
+
+
+def _paths(worker: Worker, needed: Iterable[str]) -> Directives:
+    """Home folders are hidden by an empty file system, which leaves a place to put back what the worker needs."""
+    readable_home = Relaxation.HOME in worker.sandbox.relaxations
+    writable = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
+    hidden = [p for p in dict.fromkeys([str(worker.folder), *needed]) if _is_hidden(p, readable_home=readable_home)]
+    homes = any(hidden_home(PurePosixPath(p)) for p in hidden)
+    rows = [("ProtectHome", "read-only" if readable_home else "tmpfs" if homes else "yes")]
+    for path in hidden:
+        own = path == str(worker.folder)
+        rows.append(("BindPaths" if own and writable else "BindReadOnlyPaths", quote.path_word(path)))
+    if writable and str(worker.folder) not in hidden:
+        rows.append(("ReadWritePaths", quote.path_word(str(worker.folder))))
+    return tuple(rows)
+
+
+def _is_hidden(path: str, *, readable_home: bool) -> bool:
+    places: Sequence[str] = _TEMPORARY if readable_home else (*_HOMES, *_TEMPORARY)
+    return any(PurePosixPath(path).is_relative_to(place) for place in places)
+
+
+def _network(sandbox: Sandbox) -> Directives:
+    if sandbox.profile is not Profile.STRICT or Relaxation.OUTBOUND in sandbox.relaxations:
+        return ()
+    return (("IPAddressDeny", "any"), ("IPAddressAllow", "localhost"))
+
+
+def _filters(sandbox: Sandbox) -> Directives:
+    """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's manager can do too."""
+    relaxed, profile = sandbox.relaxations, sandbox.profile
+    write_execute = profile in _WRITE_EXECUTE or Relaxation.WRITE_EXECUTE in relaxed
+    netlink = profile in _NETLINK or Relaxation.NETLINK in relaxed
+    rows = [
+        ("MemoryDenyWriteExecute", quote.boolean(value=not write_execute)),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6" + (" AF_NETLINK" if netlink else "")),
+    ]
+    if profile in _BARE:
+        return tuple(rows)
+    denied = "~@privileged" if Relaxation.RESOURCES in relaxed else "~@privileged @resources"
+    return (
+        *rows,
+        ("SystemCallArchitectures", "native"),
+        ("SystemCallFilter", "@system-service"),
+        ("SystemCallFilter", denied),
+        ("SystemCallErrorNumber", "EPERM"),
+    )

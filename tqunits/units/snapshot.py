@@ -1,0 +1,74 @@
+"""The router's snapshot: which request goes where, as JSON (version 1; routing/snapshot.py reads it).
+
+Only workers that run are in it. The text is the same for the same configuration, so that comparing texts tells whether
+the router has to read it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from tqunits.model import INFINITY, Configuration, Target, Worker
+from tqunits.units.environment import socket_path
+
+VERSION = 1
+
+
+def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> str:
+    """The JSON text; spans in microseconds, sizes in bytes, 0 is no limit."""
+    server = configuration.server
+    document = {
+        "version": VERSION,
+        "timeouts": {
+            "head_us": _span(server.timeouts.head),
+            "idle_us": _span(server.timeouts.idle),
+            "drain_us": _span(server.timeouts.drain),
+        },
+        "limits": {"max_connections": server.proxy.max_connections},
+        "workers": [_worker(worker, target, ports) for worker in configuration.running()],
+    }
+    return _text(document)
+
+
+def without(text: str, workers: Iterable[str]) -> str | None:
+    """The same snapshot without these workers; None when the text is no snapshot of ours."""
+    gone = frozenset(workers)
+    try:
+        document = json.loads(text)
+        document["workers"] = [worker for worker in document["workers"] if worker["name"] not in gone]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return _text(document)
+
+
+def _text(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping[str, object]:
+    timeouts = worker.timeouts
+    return {
+        "name": worker.name,
+        "hosts": list(worker.hosts),
+        "routes": list(worker.routes),
+        "strip_prefix": worker.strip_prefix,
+        "endpoints": [_endpoint(worker, target, ports)],
+        "timeouts": {
+            "request_us": _span(timeouts.request),
+            "read_us": _span(timeouts.read),
+            "write_us": _span(timeouts.write),
+            "idle_us": _span(timeouts.idle),
+        },
+        "max_body": _span(worker.proxy.max_body),
+    }
+
+
+def _span(value: int) -> int:
+    """The router knows one "no limit", and it is 0."""
+    return 0 if value == INFINITY else value
+
+
+def _endpoint(worker: Worker, target: Target, ports: Mapping[str, int]) -> str:
+    socket = socket_path(worker, target.layout.runtime)
+    return f"unix:{socket}" if socket else f"127.0.0.1:{ports[worker.name]}"
