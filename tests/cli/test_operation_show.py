@@ -82,7 +82,7 @@ def test_the_last_exits_come_with_their_cause_newest_first(host: Host) -> None:
     assert [exit_["status"] for exit_ in exits[:2]] == ["203", "7"]
     text = host.machine.tqunits("show", "alpha").stdout
     assert "exited with status 7" in text
-    assert "can not be executed (status 203)" in text
+    assert "hidden by the sandbox (status 203)" in text
     assert "failed (exit-code)" in text
 
 

@@ -48,11 +48,15 @@ BAD_REQUESTS = {
 
 
 def request(lines: str, version: str = "1.1") -> bytes:
-    return f"POST / HTTP/{version}\r\nHost: a\r\n{lines}{'\r\n' if lines else ''}\r\n".encode("latin-1")
+    return head_of(f"POST / HTTP/{version}", f"Host: a\r\n{lines}" if lines else "Host: a")
 
 
 def response(lines: str, status: int = 200, version: str = "1.1") -> bytes:
-    return f"HTTP/{version} {status} X\r\n{lines}{'\r\n' if lines else ''}\r\n".encode("latin-1")
+    return head_of(f"HTTP/{version} {status} X", lines)
+
+
+def head_of(start: str, lines: str) -> bytes:
+    return "\r\n".join([start, *([lines] if lines else []), "", ""]).encode("latin-1")
 
 
 @pytest.mark.parametrize(("lines", "kind", "length", "line"), REQUESTS.values(), ids=REQUESTS.keys())

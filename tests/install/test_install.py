@@ -71,12 +71,12 @@ def test_diff_and_dry_run_show_the_change_and_make_none(site: Site) -> None:
 
 
 def test_change_of_limits_is_applied_live_with_the_same_pid(site: Site) -> None:
-    limits = "limits: {{memory_max: {0}M, cpu_quota: {0}%, tasks_max: {0}, limit_nofile: {0}}}\n"
-    site.worker("alpha", limits.format(100))
+    limits = "limits: {{memory_max: {0}M, cpu_quota: {0}%, tasks_max: {0}, limit_nofile: {1}}}\n"
+    site.worker("alpha", limits.format(100, 200))
     site.install()
     pid = site.machine.show("tq-worker@alpha.service", "MainPID")
-    assert site.get("/alpha/descriptors") == (200, 100)
-    site.worker("alpha", limits.format(150))
+    assert site.get("/alpha/descriptors") == (200, 200)
+    site.worker("alpha", limits.format(150, 150))  # to raise a process limit takes more than a container may
     site.install()
     assert site.machine.show("tq-worker@alpha.service", "MainPID") == pid
     assert site.machine.show("tq-worker@alpha.service", "MemoryMax") == str(150 << 20)

@@ -60,12 +60,12 @@ def make(hierarchies: tuple[Hierarchy, ...], name: str) -> tuple[Path, ...]:
     return tuple(made)
 
 
-def entries(hierarchies: tuple[Hierarchy, ...], folders: tuple[Path, ...]) -> tuple[str, ...]:
-    """The `cgroup.procs` files to enter a machine by: a leaf in the hierarchies that systemd knows processes by."""
-    leaves = [f / ENTERED for h, f in zip(hierarchies, folders, strict=True) if h.options in (SYSTEMD, UNIFIED)]
+def entries(folders: tuple[Path, ...]) -> list[str]:
+    """The `cgroup.procs` files to enter a machine by: leaves beside those of its systemd, which leaves them alone."""
+    leaves = [folder / ENTERED for folder in folders]
     for leaf in leaves:
         leaf.mkdir(exist_ok=True)
-    return tuple(str(leaf / "cgroup.procs") for leaf in leaves)
+    return [f"{leaf}/cgroup.procs" for leaf in leaves]
 
 
 def joining(entries: Sequence[str], argv: Sequence[str]) -> list[str]:

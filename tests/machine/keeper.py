@@ -25,7 +25,7 @@ from . import cgroups, kernel
 
 CONSOLE_BYTES = 64 * 1024  # enough for all that systemd says in a failed boot
 STAGES = ("/mnt", "/media", "/srv", "/run")  # folders that every Debian has; the checkout may be below one of them
-NAMESPACES = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--cgroup", "--kill-child=SIGKILL")
+NAMESPACES = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--kill-child=SIGKILL")
 
 
 class Keeper:
@@ -98,13 +98,17 @@ class Keeper:
             "checkout": str(self._checkout),
             "notify": notify.fileno(),
             "identity": self._identity,
+            "roots": _roots(self._folders),
             "hierarchies": [h.options for h in self._hierarchies],
             "console": os.ttyname(self._far_end),
         }
+        # The machine's cgroups become the roots of its namespace; then what is not the machine's own goes to a leaf:
+        # systemd takes a process in its root that it can not see for an error, and version 2 does not allow for one.
         inside = ["unshare", *NAMESPACES, sys.executable, "-m", "machine.root", json.dumps(plan)]
-        tied = ["setpriv", "--pdeathsig", "KILL", *inside]
+        aside = ["unshare", "--cgroup", *cgroups.joining(cgroups.entries(self._folders), inside)]
+        tied = ["setpriv", "--pdeathsig", "KILL", *aside]
         return subprocess.Popen(
-            cgroups.joining([f"{folder}/cgroup.procs" for folder in self._folders], tied),
+            cgroups.joining(_roots(self._folders), tied),
             stdin=subprocess.DEVNULL,
             stdout=self._far_end,
             stderr=self._far_end,
@@ -116,7 +120,7 @@ class Keeper:
             if line.startswith("MAINPID="):
                 self._pid = int(line.removeprefix("MAINPID="))
             elif line == "READY=1":
-                entries = cgroups.entries(self._hierarchies, self._folders)
+                entries = cgroups.entries(self._folders)
                 _report({"booted": self._pid, "entries": [f"/proc/{os.getpid()}/root{path}" for path in entries]})
 
     def _reap(self) -> None:
@@ -143,6 +147,10 @@ class Keeper:
         status = self._init.wait()
         self._init, self._pid = None, 0
         return status
+
+
+def _roots(folders: tuple[Path, ...]) -> list[str]:
+    return [f"{folder}/cgroup.procs" for folder in folders]
 
 
 def _make_stage(checkout: Path) -> Path:

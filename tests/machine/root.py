@@ -47,6 +47,8 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 def main() -> None:
     plan = json.loads(sys.argv[1])
+    for entry in plan["roots"]:
+        Path(entry).write_text("0", encoding="ascii")  # "me", whatever my number is out there
     with socket.socket(fileno=plan["notify"]) as notify:
         stage, root = Path(plan["stage"]), Path(plan["stage"], "root")
         _mount_disk(stage, root, plan["checkout"])

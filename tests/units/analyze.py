@@ -15,7 +15,8 @@ from tqunits.system.process import Completed, run
 from tqunits.units.render import RenderedFile
 
 ANALYZE = ["systemd-analyze", "--man=no", "--generators=no"]
-PATHS = re.compile(r"^Exec[A-Za-z]*=\"?(/[^\s\"]+)", re.MULTILINE)
+VERIFY = [*ANALYZE, "--recursive-errors=no"]
+PROGRAMS = re.compile(r"^Exec[A-Za-z]*=\"?([^\s\"]+)", re.MULTILINE)
 
 
 def write_tree(root: Path, files: Iterable[RenderedFile]) -> None:
@@ -28,8 +29,8 @@ def write_tree(root: Path, files: Iterable[RenderedFile]) -> None:
 def add_programs(root: Path, files: Iterable[RenderedFile]) -> None:
     """An empty executable wherever the units expect a program: verify looks whether it is there."""
     for file in files:
-        for program in PATHS.findall(file.content):
-            path = root / program.lstrip("/")
+        for program in PROGRAMS.findall(file.content):
+            path = root / "usr/bin" / program if "/" not in program else root / program.lstrip("/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(0o755)
 
@@ -38,18 +39,14 @@ def verify(files: tuple[RenderedFile, ...], root: Path) -> Completed:
     """`systemd-analyze verify` of all units, in a root of their own, where it meets no unit of this host."""
     write_tree(root, files)
     add_programs(root, files)
-    units = root.glob("etc/systemd/system/tq[-.]*") if (root / "etc/systemd").exists() else root.rglob("user/tq[-.]*")
-    names = {_instance(unit.name) for unit in units}
-    return run([*ANALYZE, "--recursive-errors=no", f"--root={root}", "verify", *sorted(names)])
+    return run([*VERIFY, f"--root={root}", "verify", *_names(root / "etc/systemd/system")])
 
 
-def verify_user(files: tuple[RenderedFile, ...], root: Path) -> Completed:
-    """The same for a user's own manager, which takes no --root: the units are found by their folder's path."""
-    write_tree(root, files)
-    folder = next(p.parent for p in root.rglob("tq.target"))
-    names = {_instance(unit.name) for unit in folder.glob("tq[-.]*")}
-    environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:", "XDG_RUNTIME_DIR": str(root)}
-    return run([*ANALYZE, "--user", "--recursive-errors=no", "verify", *sorted(names)], environment=environment)
+def verify_user(files: tuple[RenderedFile, ...], folder: Path) -> Completed:
+    """The same for a user's own manager. It knows no --root: `folder` is the real place of the units."""
+    write_tree(Path("/"), files)
+    environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:", "XDG_RUNTIME_DIR": str(folder)}
+    return run([*VERIFY, "--user", "verify", *_names(folder)], environment=environment)
 
 
 def exposures(files: tuple[RenderedFile, ...], root: Path, units: Iterable[str]) -> Mapping[str, float]:
@@ -126,6 +123,6 @@ def _split(line: str) -> list[str]:
     return [re.sub(r"\\(.)", r"\1", quoted) if not plain else plain for quoted, plain in words]
 
 
-def _instance(unit: str) -> str:
-    name = unit.removesuffix(".d")
-    return name.replace("@.", "@1.")
+def _names(folder: Path) -> list[str]:
+    """Every unit in a folder; a template as its first instance."""
+    return sorted({path.name.removesuffix(".d").replace("@.", "@1.") for path in folder.glob("tq[-.]*")})

@@ -267,3 +267,18 @@ CASES: Mapping[str, Case] = {
     "user": case(*samples(), *profiles(), user_mode=True),
     "empty": case(),
 }
+
+
+def in_home(home: Path) -> Case:
+    """A user's own manager whose files really are where they are said to be, below `home`."""
+    program = home / "bin/serve"
+    layout = replace(
+        USER_LAYOUT,
+        units=PurePosixPath(home / "units"),
+        configuration=PurePosixPath(home / "configuration"),
+        state=PurePosixPath(home / "state"),
+        runtime=PurePosixPath(home / "runtime"),
+    )
+    host = replace(target(user_mode=True), layout=layout, program=(str(program),), gate=(str(program),))
+    workers = (replace(w, command=("bin/serve",), folder=PurePosixPath(home)) for w in (*samples(), *profiles()))
+    return Case(configuration(*workers), host)

@@ -68,4 +68,4 @@ def _tell(context: Context, folder: Path, files: list[str]) -> None:
     if "src/main.py" not in files:
         context.output.message(f"    put the program into {folder}")
     context.output.message(f"    tqunits check {folder.name}")
-    context.output.message(f"    sudo tqunits install --now")
+    context.output.message("    sudo tqunits install --now")

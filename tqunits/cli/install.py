@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from tqunits.cli import installation
@@ -52,16 +53,20 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
     if arguments.dry_run:
         return dry_run(context, options)
     context.require_root("installing units")
-    configuration, _ = load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
+    load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
     say = (lambda _: None) if arguments.quiet else context.output.message
-    with files.lock(Path(context.layout.state) / "install.lock"), Bus(user_mode=context.user_mode) as bus:
-        skipped = _build(configuration.running(), context, say)
-        prepared = installation.prepare(context, bus, skipped=skipped)
+    with files.lock(Path(context.layout.runtime) / "install.lock"), Bus(user_mode=context.user_mode) as bus:
+        prepared = installation.prepare(context, bus)
+        installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
+        skipped = _build(prepared.configuration.running(), context, say)
+        if skipped:
+            prepared = installation.prepare(context, bus, skipped=skipped)
         plan = make_plan(prepared.desired, prepared.observed, options)
-        installation.refuse_foreign(plan)
         files.remove_leftovers(Path(context.layout.units))
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
         differing = _settle_limits(prepared, plan, bus, say)
+        limited = execute.apply_process_limits(prepared.workers, bus)
+        plan = replace(plan, pending=tuple(sorted({*plan.pending, *limited})))
         return _conclude(context, prepared, plan, results, differing)
 
 
@@ -96,13 +101,12 @@ def _build_one(worker: Worker, context: Context, say: execute.Say) -> build.Lack
 def _settle_limits(
     prepared: installation.Prepared, plan: Plan, bus: Bus, say: execute.Say
 ) -> tuple[execute.Difference, ...]:
-    """Make the running workers' limits those of the files, and read them back from systemd."""
+    """Read the limits back from systemd, after one more reload if they are not those of the files."""
     differing = execute.differences(prepared.workers, bus)
     if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
         say("daemon-reload")  # an earlier run was cut off between its files and its reload
         bus.reload_daemon()
         differing = execute.differences(prepared.workers, bus)
-    execute.apply_process_limits(prepared.workers, bus)
     return differing
 
 
@@ -115,6 +119,8 @@ def _conclude(
 ) -> ExitStatus:
     """Say what the operator should know, and find the exit status that does not lie."""
     tell = context.output.message
+    if not plan.steps:
+        tell("nothing to do: everything is as configured")
     for unit in plan.masked:
         tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")
     for worker in plan.orphans:

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     chosen = select(arguments, installed(context.layout))
     context.require_root("removing units")
     say = (lambda _: None) if arguments.quiet else context.output.message
-    lock = Path(context.layout.state) / "install.lock"
+    lock = Path(context.layout.runtime) / "install.lock"
     with files.lock(lock), Bus(user_mode=context.user_mode) as bus:
         observed = observe(context.layout, bus, wanted=(), users=())
         workers = [worker.name for worker in chosen]
@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             _purge(context.layout, chosen, say)
     if arguments.all and arguments.purge:
         files.remove_tree(Path(context.layout.state))
+        files.remove_tree(Path(context.layout.runtime))
     return status
 
 

@@ -155,7 +155,7 @@ def _compose(document: Document, top: Node, events: Iterator[yaml.Event]) -> Rea
         return Reading(None, top, (*composer.mistakes, stop.mistake))
     except yaml.MarkedYAMLError as error:
         return Reading(None, top, (*composer.mistakes, _syntax(document, error)))
-    except (yaml.YAMLError, ValueError):  # the pure parser gives int() and chr() what the text says
+    except (yaml.YAMLError, ValueError, OverflowError):  # the pure parser gives int() and chr() what the text says
         return Reading(None, top, (*composer.mistakes, Mistake(top, "not valid YAML")))
     return Reading(root, top, tuple(composer.mistakes))
 

@@ -92,6 +92,9 @@ def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHea
     each request (HPACK rests on that): when they are the same bytes, they mean the same, and are not read again.
     """
     line = REQUEST_LINE.match(head)
+    if line is None and head.startswith(b"\r\n"):  # an empty line before it is skipped, once (RFC 9112 §2.2)
+        head = head[2:]
+        line = REQUEST_LINE.match(head)
     if line is None or line.end() > MAX_REQUEST_LINE:
         raise _bad_request_line(head)
     method, target, major, minor = line.groups()
@@ -113,11 +116,6 @@ def parse_response(head: bytes) -> ResponseHead:
     return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, Fields(head[line.end() :]))
 
 
-def skip_empty_line(data: bytes) -> bytes:
-    """What follows an empty line before a request line; once, as RFC 9112 §2.2 asks."""
-    return data[2:] if data.startswith(b"\r\n") else data
-
-
 def _check_beginning(collected: bytearray, known: int) -> None:
     """Refuse at once what can not become a head any more; `known` bytes of it passed before."""
     came = bytes(collected[max(0, known - 1) :])
@@ -125,7 +123,7 @@ def _check_beginning(collected: bytearray, known: int) -> None:
         raise Malformed(400, "a control character in the head")
     if came.count(b"\n") != came.count(b"\r\n") + (came.startswith(b"\n") and known > 0):
         raise Malformed(400, "a line that ends without CR")
-    if len(collected) >= MAX_REQUEST_LINE and collected.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
+    if len(collected) >= MAX_REQUEST_LINE + 2 and collected.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
         raise Malformed(414, "the request line is longer than 8 KiB")
     if len(collected) >= MAX_HEAD:
         raise Malformed(431, "the head is longer than 32 KiB")

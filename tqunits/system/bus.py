@@ -199,15 +199,16 @@ class Bus:
             yield from self._wait(self._watch, pending, deadline, method, on_wait)
         yield from (JobResult(unit=unit, result="waiting" if block else "queued") for unit in _units(pending))
 
-    def enable(self, units: Sequence[str]) -> bool:
-        """Start units at boot; whether anything has changed, in which case systemd has read it."""
+    def enable(self, units: Sequence[str], *, reload: bool = True) -> bool:
+        """Start units at boot; whether anything has changed, in which case (`reload`) systemd has read it."""
         arguments = (*strings(units), boolean(value=False), boolean(value=False))  # not runtime, no force
-        return self._reload_if(self._call("EnableUnitFiles", *arguments, what=f"enable {' '.join(units)}"))
+        return self._changed(self._call("EnableUnitFiles", *arguments, what=f"enable {' '.join(units)}"), reload=reload)
 
-    def disable(self, units: Sequence[str]) -> bool:
-        """Do not start units at boot; whether anything has changed, in which case systemd has read it."""
+    def disable(self, units: Sequence[str], *, reload: bool = True) -> bool:
+        """Do not start units at boot; whether anything has changed, in which case (`reload`) systemd has read it."""
         arguments = (*strings(units), boolean(value=False))
-        return self._reload_if(self._call("DisableUnitFiles", *arguments, what=f"disable {' '.join(units)}"))
+        answer = self._call("DisableUnitFiles", *arguments, what=f"disable {' '.join(units)}")
+        return self._changed(answer, reload=reload)
 
     def reload_daemon(self) -> None:
         """Have systemd read all unit files again: 50 ms, and it answers nothing else meanwhile."""
@@ -235,12 +236,12 @@ class Bus:
     def _call(self, method: str, *arguments: Argument, what: str) -> object:
         return self._calls.call(_PATH, _MANAGER, method.encode(), arguments, what=what)
 
-    def _reload_if(self, answer: object) -> bool:
+    def _changed(self, answer: object, *, reload: bool) -> bool:
         """EnableUnitFiles answers (has install section, changes), DisableUnitFiles the changes alone."""
         changes = rows(answer)
         if changes and isinstance(changes[0], bool):
             changes = rows(changes[1])
-        if changes:
+        if changes and reload:
             self.reload_daemon()
         return bool(changes)
 

@@ -81,13 +81,17 @@ def differences(workers: Iterable[Worker], bus: Bus) -> tuple[Difference, ...]:
     return tuple(found for worker in workers for found in _differences(worker, bus, memory))
 
 
-def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> None:
-    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups, never a process."""
-    for worker in workers:
-        limits = worker.limits
-        rlimits.apply(
-            bus.control_group(name.service(worker.name)), nofile=limits.limit_nofile, nproc=limits.limit_nproc
-        )
+def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]:
+    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups, never a process.
+
+    Gives the units whose processes could not get them, and take them with their next start.
+    """
+    wanted = ((name.service(worker.name), worker.limits) for worker in workers)
+    return tuple(
+        unit
+        for unit, limits in wanted
+        if not rlimits.apply(bus.control_group(unit), nofile=limits.limit_nofile, nproc=limits.limit_nproc)
+    )
 
 
 def _perform(step: Step, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
@@ -101,9 +105,9 @@ def _perform(step: Step, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
         case ReloadDaemon():
             bus.reload_daemon()
         case Enable(units):
-            bus.enable(units)
+            bus.enable(units, reload=False)  # the plan has one for all
         case Disable(units):
-            bus.disable(units)
+            bus.disable(units, reload=False)
         case Start() | Restart() | Stop() | Reload():
             return _run_jobs(step, bus, timeout_us)
         case _:

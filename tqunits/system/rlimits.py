@@ -19,34 +19,32 @@ from tqunits.system import cgroup
 _ROUNDS = 4  # a process may fork while we walk: its child has the old limit, and shows up in the next round
 
 
-def apply(control_group: str, *, nofile: int, nproc: int) -> None:
-    """Give every process of a unit these limits; INFINITY is none. Raises PermissionError."""
+def apply(control_group: str, *, nofile: int, nproc: int) -> bool:
+    """Give every process of a unit these limits; INFINITY is none. Whether all have them now.
+
+    Not all have them where a limit is to rise and we lack CAP_SYS_RESOURCE (a container, a user's own manager).
+    """
     wanted = {resource.RLIMIT_NOFILE: _limit(nofile), resource.RLIMIT_NPROC: _limit(nproc)}
     done: frozenset[int] = frozenset()
+    refused = False
     for _ in range(_ROUNDS):
         fresh = cgroup.pids(control_group) - done
         if not fresh:
-            return
-        for pid in fresh:
-            for kind, limit in wanted.items():
-                _apply(pid, kind, limit)
+            break
+        given = [_apply(pid, kind, limit) for pid in fresh for kind, limit in wanted.items()]
+        refused = refused or not all(given)
         done |= fresh
+    return not refused
 
 
-def _apply(pid: int, kind: int, limit: int) -> None:
+def _apply(pid: int, kind: int, limit: int) -> bool:
     with suppress(ProcessLookupError):  # it has ended meanwhile
-        hard = resource.prlimit(pid, kind)[1]
-        if hard == limit:
-            return
         try:
-            resource.prlimit(pid, kind, (limit, limit))
+            if resource.prlimit(pid, kind)[1] != limit:
+                resource.prlimit(pid, kind, (limit, limit))
         except PermissionError:
-            if not _is_higher(limit, hard):
-                raise
-
-
-def _is_higher(limit: int, than: int) -> bool:
-    return than != resource.RLIM_INFINITY and (limit == resource.RLIM_INFINITY or limit > than)
+            return False
+    return True
 
 
 def _limit(value: int) -> int:

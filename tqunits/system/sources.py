@@ -125,12 +125,20 @@ def _read(path: Path, findings: list[Diagnostic]) -> Text | None:
         reason = "is a symbolic link, which is not followed" if is_link else f"can not be read: {error.strerror}"
         findings.append(_error(path, reason, "put the file itself there" if is_link else None))
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            findings.append(_error(path, "is no regular file"))
-            return None
-        return _text(path, file.read(MAX_BYTES + 1), status.st_mode, findings)
+    try:
+        return _content(path, descriptor, findings)
+    finally:
+        os.close(descriptor)
+
+
+def _content(path: Path, descriptor: int, findings: list[Diagnostic]) -> Text | None:
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        findings.append(_error(path, "is no regular file"))
+        return None
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        content = file.read(MAX_BYTES + 1)
+    return _text(path, content, mode, findings)
 
 
 def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> Text | None:

@@ -5,7 +5,8 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 1. Files are written one by one, each whole; nothing points at a file that is not there yet.
 2. Users exist before a unit that names them is loaded. Units are enabled, and then one daemon-reload makes systemd
    read all of it.
-3. With `--now`, units are started or restarted, and only when they are healthy the router learns of them.
+3. With `--now`, workers are started or restarted, and only when they are healthy the router learns of them; it is
+   the last to start.
 4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
    is left, the next run knows that there is work to finish.
 
@@ -168,8 +169,9 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *_users(desired, writes, observed),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(writes, enabling, observed),
-        *(_starts(running, stale, observed) if options.now else ()),
-        *_routes(desired, observed),
+        *(_worker_starts(running, stale, observed) if options.now else ()),
+        *_routes(desired, stale, observed, options),
+        *(_router_starts(running, stale, observed) if options.now else ()),
         *_departures(desired, observed, gone, options),
     ]
     return Plan(
@@ -276,27 +278,32 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
     return [Enable(missing)] if missing else []
 
 
-def _starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
-    """Workers first, the router last: it has somewhere to send requests when it comes up."""
+def _worker_starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+    restarts = tuple(u for u in stale if name.worker_of(u))
+    starts = tuple(u for u in running if name.worker_of(u) and u not in stale and not _is_up(u, observed))
+    return [step(units) for step, units in ((Restart, restarts), (Start, starts)) if units]
+
+
+def _router_starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+    """The socket, its proxies, and the target. systemd refuses to restart a socket while its services run."""
+    router = tuple(u for u in running if not name.worker_of(u))
+    restarts = tuple(u for u in stale if u in router)
+    down = tuple(u for u in router if u not in stale and not _is_up(u, observed))
     steps: list[Step] = []
-    sockets = tuple(u for u in stale if name.is_socket(u))
-    if sockets:  # systemd refuses to restart a socket while its services run
-        proxies = tuple(u for u in running if name.is_proxy(u) and _runs(u, observed))
-        steps.append(Stop(proxies))
-        stale = tuple(u for u in stale if u not in proxies)
-    restarts = tuple(u for u in stale if u not in sockets)
-    down = tuple(u for u in running if u not in stale and (not _is_up(u, observed) or (sockets and name.is_proxy(u))))
-    workers = tuple(u for u in down if name.worker_of(u))
-    rest = tuple(u for u in down if not name.worker_of(u))
-    steps += [step(units) for step, units in ((Restart, restarts), (Start, workers), (Restart, sockets)) if units]
-    return [*steps, Start(rest)] if rest else steps
+    if any(name.is_socket(u) for u in restarts):
+        proxies = tuple(u for u in router if name.is_proxy(u))
+        steps.append(Stop(tuple(u for u in proxies if _runs(u, observed))))
+        restarts = tuple(u for u in restarts if u not in proxies)
+        down = tuple(u for u in router if u in proxies or u in down)
+    return [*steps, *(step(units) for step, units in ((Restart, restarts), (Start, down)) if units)]
 
 
-def _routes(desired: Desired, observed: Observed) -> Iterable[Step]:
+def _routes(desired: Desired, stale: tuple[str, ...], observed: Observed, options: Options) -> Iterable[Step]:
     before = observed.files.get(desired.routes.path)
     if before is not None and before.content == desired.routes.content:
         return []
-    running = tuple(u for u in desired.enabled if name.is_proxy(u) and _runs(u, observed))
+    to_restart = stale if options.now else ()
+    running = tuple(u for u in desired.enabled if name.is_proxy(u) and _runs(u, observed) and u not in to_restart)
     write = WriteFile(file=desired.routes, before=before.content if before else None)
     return [write, Reload(running)] if running else [write]
 

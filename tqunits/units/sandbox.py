@@ -7,7 +7,7 @@ sandbox and a reader of this table every hole there can be.
     strict    talks to this host only; sees of /proc nothing but processes
     standard  may reach other hosts (Go, Python, PHP, any binary)
     jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun)
-    legacy    no filter of system calls, memory or address families' netlink: for what runs in no other
+    legacy    besides, calls the kernel as it likes, also from another architecture's programs: if nothing else works
 
 ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog and every JIT for its
 heap; so only `strict` has it. A user's own manager has no privilege to make namespaces or to attach filters to a

@@ -1,0 +1,113 @@
+# bash completion for tqunits(1); written by `tqunits completion bash`, do not edit.
+
+# Offers the words that begin with what has been typed; nothing is expanded, whatever a folder may be called.
+_tqunits_offer() {
+    local word
+    for word in "$@"; do
+        [[ $word == "$typed"* ]] && COMPREPLY+=("$word")
+    done
+}
+
+_tqunits_workers() {
+    local path name
+    local -a found=()
+    if [[ -n $root ]]; then
+        for path in "$root"/workers/*/config/worker.yaml; do
+            name=${path%/config/worker.yaml}
+            found+=("${name##*/}")
+        done
+    else
+        local units=/etc/systemd/system
+        [[ -n $user ]] && units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+        for path in "$units"/tq-worker@*.service.d; do
+            name=${path##*/tq-worker@}
+            found+=("${name%.service.d}")
+        done
+    fi
+    for name in "${found[@]}"; do
+        [[ $name =~ ^[a-z][a-z0-9_-]*$ ]] && _tqunits_offer "$name"
+    done
+}
+
+_tqunits_value() {
+    case $1 in
+        worker) _tqunits_workers ;;
+        file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$typed") ;;
+        folder) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$typed") ;;
+    esac
+}
+
+_tqunits() {
+    local typed=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb='' root='' user='' i
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+            -C) root=${COMP_WORDS[++i]} ;;
+            --user) user=yes ;;
+            -*) ;;
+            *) verb=${COMP_WORDS[i]}; break ;;
+        esac
+    done
+    case $verb,$before in
+        ,-C) _tqunits_value folder; return ;;
+        init,--type) _tqunits_offer go python node bun php static exec; return ;;
+        install,--timeout) return ;;
+        apply,--timeout) return ;;
+        uninstall,--timeout) return ;;
+        start,--timeout) return ;;
+        stop,--timeout) return ;;
+        restart,--timeout) return ;;
+        enable,--timeout) return ;;
+        disable,--timeout) return ;;
+        logs,-n|logs,--lines) return ;;
+        logs,--since) return ;;
+        logs,--until) return ;;
+        logs,-p|logs,--priority) return ;;
+        proxy,--listen) return ;;
+        proxy,--route) return ;;
+        proxy,--routes) _tqunits_value file; return ;;
+    esac
+    if [[ $typed == -* ]]; then
+        case $verb in
+            '') _tqunits_offer -C --user -h --help --version ;;
+            init) _tqunits_offer -h --help --type --json ;;
+            check) _tqunits_offer -h --help --strict --json ;;
+            docs) _tqunits_offer -h --help --json --markdown ;;
+            diff) _tqunits_offer -h --help --prune ;;
+            install) _tqunits_offer -h --help --now --prune --replace --dry-run -q --quiet --timeout ;;
+            apply) _tqunits_offer -h --help --replace --dry-run -q --quiet --timeout ;;
+            uninstall) _tqunits_offer -h --help --all --purge -q --quiet --timeout ;;
+            ls) _tqunits_offer -h --help --json ;;
+            show) _tqunits_offer -h --help --json ;;
+            start) _tqunits_offer -h --help --all --no-block --timeout ;;
+            stop) _tqunits_offer -h --help --all --no-block --timeout ;;
+            restart) _tqunits_offer -h --help --all --no-block --timeout ;;
+            enable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
+            disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
+            logs) _tqunits_offer -h --help -f --follow -n --lines --since --until -p --priority --json ;;
+            doctor) _tqunits_offer -h --help --json ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --routes ;;
+            completion) _tqunits_offer -h --help ;;
+            version) _tqunits_offer -h --help --json ;;
+        esac
+        return
+    fi
+    case $verb in
+        '') _tqunits_offer init check docs diff install apply uninstall ls show start stop restart enable disable logs doctor proxy completion version ;;
+        init)  ;;
+        check) _tqunits_value worker ;;
+        docs)  ;;
+        uninstall) _tqunits_value worker ;;
+        ls) _tqunits_value worker ;;
+        show) _tqunits_value worker ;;
+        start) _tqunits_value worker ;;
+        stop) _tqunits_value worker ;;
+        restart) _tqunits_value worker ;;
+        enable) _tqunits_value worker ;;
+        disable) _tqunits_value worker ;;
+        logs) _tqunits_value worker ;;
+        completion) _tqunits_offer bash zsh fish ;;
+    esac
+}
+
+complete -F _tqunits tqunits

@@ -1,0 +1,143 @@
+# fish completion for tqunits(1); written by `tqunits completion fish`, do not edit.
+
+# Whether the verb on the command line is the given one ("" for none yet).
+function __tqunits_verb
+    set -l words (commandline -opc)
+    set -l i 2
+    while test $i -le (count $words)
+        switch $words[$i]
+            case -C
+                set i (math $i + 1)
+            case '-*'
+            case '*'
+                test "$words[$i]" = "$argv[1]"
+                return
+        end
+        set i (math $i + 1)
+    end
+    test -z "$argv[1]"
+end
+
+function __tqunits_workers
+    set -l words (commandline -opc)
+    set -l paths /etc/systemd/system/tq-worker@*.service.d
+    if contains -- --user $words
+        set -l configuration $XDG_CONFIG_HOME
+        test -n "$configuration"; or set configuration $HOME/.config
+        set paths $configuration/systemd/user/tq-worker@*.service.d
+    end
+    if set -l i (contains -i -- -C $words)
+        set -l root $words[(math $i + 1)]
+        set paths $root/workers/*/config/worker.yaml
+        string replace -rf '.*/([a-z][a-z0-9_-]*)/config/worker\.yaml$' '$1' -- $paths
+    else
+        string replace -rf '.*/tq-worker@([a-z][a-z0-9_-]*)\.service\.d$' '$1' -- $paths
+    end
+end
+
+complete -c tqunits -f
+complete -c tqunits -n '__tqunits_verb ""' -s C -d 'use another root folder' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb ""' -l user -d 'your own service manager instead of the system\'s'
+complete -c tqunits -n '__tqunits_verb ""' -s h -l help -d 'show help'
+complete -c tqunits -n '__tqunits_verb ""' -l version -d 'print the version'
+complete -c tqunits -n '__tqunits_verb ""' -a init -d 'write a commented worker.yaml to start from'
+complete -c tqunits -n '__tqunits_verb ""' -a check -d 'check every YAML file and say what is wrong, and where'
+complete -c tqunits -n '__tqunits_verb ""' -a docs -d 'explain the settings of worker.yaml and tqunits.yaml'
+complete -c tqunits -n '__tqunits_verb ""' -a diff -d 'show what install would change (0 same, 2 differs)'
+complete -c tqunits -n '__tqunits_verb ""' -a install -d 'write, enable and (--now) start the units of all workers'
+complete -c tqunits -n '__tqunits_verb ""' -a apply -d 'make the host equal to the configuration: install, restart, remove'
+complete -c tqunits -n '__tqunits_verb ""' -a uninstall -d 'stop and remove the units of workers'
+complete -c tqunits -n '__tqunits_verb ""' -a ls -d 'list the workers: state, route, CPU, memory'
+complete -c tqunits -n '__tqunits_verb ""' -a show -d 'show one worker: every setting and where it comes from, the last exits'
+complete -c tqunits -n '__tqunits_verb ""' -a start -d 'start workers and wait until they are healthy'
+complete -c tqunits -n '__tqunits_verb ""' -a stop -d 'stop workers'
+complete -c tqunits -n '__tqunits_verb ""' -a restart -d 'restart workers and wait until they are healthy'
+complete -c tqunits -n '__tqunits_verb ""' -a enable -d 'start workers at boot'
+complete -c tqunits -n '__tqunits_verb ""' -a disable -d 'do not start workers at boot'
+complete -c tqunits -n '__tqunits_verb ""' -a logs -d 'show the journal of workers'
+complete -c tqunits -n '__tqunits_verb ""' -a doctor -d 'check what this host offers and what is wrong on it'
+complete -c tqunits -n '__tqunits_verb ""' -a proxy -d 'run the router'
+complete -c tqunits -n '__tqunits_verb ""' -a completion -d 'print a completion script for your shell'
+complete -c tqunits -n '__tqunits_verb ""' -a version -d 'print the version'
+complete -c tqunits -n '__tqunits_verb init' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb init' -l type -d 'the runtime (default: exec)' -x -a 'go python node bun php static exec'
+complete -c tqunits -n '__tqunits_verb init' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb check' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb check' -l strict -d 'exit 1 on warnings too'
+complete -c tqunits -n '__tqunits_verb check' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb check' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb docs' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb docs' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb docs' -l markdown -d 'print tables in Markdown'
+complete -c tqunits -n '__tqunits_verb diff' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb diff' -l prune -d 'also show what apply would remove'
+complete -c tqunits -n '__tqunits_verb install' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb install' -l now -d 'start the workers, restart those that have changed'
+complete -c tqunits -n '__tqunits_verb install' -l prune -d 'remove workers that are no longer configured'
+complete -c tqunits -n '__tqunits_verb install' -l replace -d 'overwrite files that tqunits has not written'
+complete -c tqunits -n '__tqunits_verb install' -l dry-run -d 'print the changes as a diff, and change nothing'
+complete -c tqunits -n '__tqunits_verb install' -s q -l quiet -d 'say nothing but errors'
+complete -c tqunits -n '__tqunits_verb install' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb apply' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb apply' -l replace -d 'overwrite files that tqunits has not written'
+complete -c tqunits -n '__tqunits_verb apply' -l dry-run -d 'print the changes as a diff, and change nothing'
+complete -c tqunits -n '__tqunits_verb apply' -s q -l quiet -d 'say nothing but errors'
+complete -c tqunits -n '__tqunits_verb apply' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb uninstall' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb uninstall' -l all -d 'remove everything that tqunits has installed'
+complete -c tqunits -n '__tqunits_verb uninstall' -l purge -d 'remove the workers\' data, caches and users as well'
+complete -c tqunits -n '__tqunits_verb uninstall' -s q -l quiet -d 'say nothing but errors'
+complete -c tqunits -n '__tqunits_verb uninstall' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb uninstall' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb ls' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb ls' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb ls' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb show' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb show' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb show' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb start' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb start' -l all -d 'every worker that is enabled in its worker.yaml'
+complete -c tqunits -n '__tqunits_verb start' -l no-block -d 'return at once, without waiting for the result'
+complete -c tqunits -n '__tqunits_verb start' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb start' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb stop' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb stop' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb stop' -l no-block -d 'return at once, without waiting for the result'
+complete -c tqunits -n '__tqunits_verb stop' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb stop' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb restart' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb restart' -l all -d 'every worker that is enabled in its worker.yaml'
+complete -c tqunits -n '__tqunits_verb restart' -l no-block -d 'return at once, without waiting for the result'
+complete -c tqunits -n '__tqunits_verb restart' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb restart' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb enable' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb enable' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb enable' -l now -d 'also start them'
+complete -c tqunits -n '__tqunits_verb enable' -l no-block -d 'return at once, without waiting for the result'
+complete -c tqunits -n '__tqunits_verb enable' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb enable' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb disable' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb disable' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb disable' -l now -d 'also stop them'
+complete -c tqunits -n '__tqunits_verb disable' -l no-block -d 'return at once, without waiting for the result'
+complete -c tqunits -n '__tqunits_verb disable' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb disable' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb logs' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb logs' -s f -l follow -d 'go on with what comes'
+complete -c tqunits -n '__tqunits_verb logs' -s n -l lines -d 'only the last N lines' -x
+complete -c tqunits -n '__tqunits_verb logs' -l since -d 'from then on: \'10:00\', \'-1h\', \'yesterday\' (systemd.time(7))' -x
+complete -c tqunits -n '__tqunits_verb logs' -l until -d 'up to then' -x
+complete -c tqunits -n '__tqunits_verb logs' -s p -l priority -d 'as grave as that: err, warning, info, or err..crit' -x
+complete -c tqunits -n '__tqunits_verb logs' -l json -d 'journalctl\'s own JSON, one object a line'
+complete -c tqunits -n '__tqunits_verb logs' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb doctor' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb doctor' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb proxy' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb proxy' -l listen -d 'HOST:PORT, [V6]:PORT or unix:/PATH; repeatable' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l route -d '[HOST]/PREFIX=ENDPOINT; repeatable' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l keep-prefix -d 'give the worker the whole path (with --route)'
+complete -c tqunits -n '__tqunits_verb proxy' -l routes -d 'the routes as install writes them; SIGHUP rereads' -r -F
+complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
+complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb version' -l json -d 'print JSON'

@@ -1,0 +1,115 @@
+"""Files written for TQServer are understood, and each of its spellings is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tqunits.errors import Severity
+from tqunits.model import Scaling, Worker
+
+from .parsing import api, errors, server, shown, valid
+
+WORKER = """\
+path: /api
+type: bun
+name: api
+log_file: null
+runtime: {go_mem_limit: 128MiB, go_max_procs: 2, max_requests: 0}
+timeouts:
+  read_timeout_seconds: 20
+  write_timeout_seconds: 21
+  idle_timeout_seconds: 22
+bun: {entrypoint: server.ts, env: {NODE_ENV: production}}
+scaling: {min_workers: 1, max_workers: 5, queue_threshold: 10, scale_down_delay: 60}
+resources: {max_memory: 256M, max_cpu: 2, max_open_files: 4096}
+health_check: {path: /up, interval: 7s, timeout: 3}
+restart_policy: {policy: on-failure, max_retries: 9}
+logging: {log_file: logs/x.log, level: info}
+"""
+
+
+@pytest.fixture(scope="module")
+def translated() -> Worker:
+    return valid(WORKER)
+
+
+def test_its_spellings_become_ours(translated: Worker) -> None:
+    assert translated.command == ("bun", "run", "server.ts")
+    assert translated.environment == (("NODE_ENV", "production"),)
+    assert translated.runtime.go_mem_limit == 128 * 1024**2
+    timeouts = translated.timeouts
+    assert (timeouts.read, timeouts.write, timeouts.idle) == (20_000_000, 21_000_000, 22_000_000)
+    assert translated.scaling == Scaling(
+        min_workers=1, max_workers=5, target_inflight=10, scale_down_delay=60_000_000, idle_stop=0
+    )
+    limits = translated.limits
+    assert (limits.memory_max, limits.cpu_quota, limits.limit_nofile) == (256 * 1024**2, 2_000_000, 4096)
+    assert (translated.health.path, translated.health.interval, translated.health.timeout) == (
+        "/up",
+        7_000_000,
+        3_000_000,
+    )
+    assert (translated.restart.policy, translated.restart.max_restarts) == ("on-failure", 9)
+
+
+def test_each_is_a_note() -> None:
+    findings = api(WORKER).diagnostics
+    assert {finding.severity for finding in findings} == {Severity.NOTE}
+    notes = {(place, message) for place, message, _ in shown(findings)}
+    assert ("api.yaml:7:3", "'timeouts.read_timeout_seconds' is TQServer's spelling of 'timeouts.read'") in notes
+    assert ("api.yaml:3:1", "'name' is TQServer's and has no effect: a worker is named as its folder") in notes
+    journal = "the journal takes the worker's output and rotates it: 'tqunits logs NAME'"
+    assert ("api.yaml:4:1", f"'log_file' is TQServer's and has no effect: {journal}") in notes
+    assert ("api.yaml:15:1", f"'logging' is TQServer's and has no effect: {journal}") in notes
+
+
+def test_go_and_php_blocks_are_understood() -> None:
+    go = valid('path: /a\ntype: go\ngo: {go_max_procs: 4, go_mem_limit: "", read_timeout_seconds: 5}')
+    assert (go.runtime.go_max_procs, go.runtime.go_mem_limit, go.timeouts.read) == (4, None, 5_000_000)
+    php = valid("path: /b\ntype: php\nphp: {binary: php-fpm, settings: {a: b}, pool: {max_workers: 3, mode: dynamic}}")
+    assert php.scaling.max_workers == 3
+
+
+def test_both_spellings_at_once_are_an_error() -> None:
+    found = errors(api("path: /a\ntype: go\ntimeouts: {read: 1s, read_timeout_seconds: 2}").diagnostics)
+    assert found == [("api.yaml:3:22", "'timeouts.read' is set twice in this file", "also on line 3: keep one of them")]
+
+
+def test_an_unknown_key_in_its_blocks_is_an_error() -> None:
+    found = errors(api("path: /a\ntype: go\ngo: {go_mem: 1}").diagnostics)
+    assert [(place, message) for place, message, _ in found] == [("api.yaml:3:6", "unknown key 'go_mem'")]
+
+
+SERVER = """\
+server: {port: 8081, read_timeout_seconds: 30, idle_timeout_seconds: 100, log_file: x.log}
+workers:
+  directory: /srv/w
+  port_range_start: 10000
+  port_range_end: 19999
+  shutdown_grace_period_ms: 500
+file_watcher: {debounce_ms: 20}
+"""
+
+
+def test_its_server_file_becomes_ours() -> None:
+    result = server(SERVER)
+    assert errors(result.diagnostics) == []
+    settings = result.server
+    assert settings.listen == ("0.0.0.0:8081", "[::]:8081")
+    assert (str(settings.workers.directory), settings.workers.port_range) == ("/srv/w", (10000, 19999))
+    assert settings.timeouts.idle == 100_000_000
+    worker = valid("path: /a\ntype: go", SERVER)
+    assert (worker.timeouts.read, worker.timeouts.stop, worker.watch.debounce) == (30_000_000, 500_000, 20_000)
+
+
+@pytest.mark.parametrize(
+    ("written", "listen"),
+    [
+        ("{host: 127.0.0.1, port: 80}", ("127.0.0.1:80",)),
+        ("{host: 127.0.0.1}", ("127.0.0.1:8080",)),
+        ('{host: "", port: 80}', ("0.0.0.0:80", "[::]:80")),
+    ],
+    ids=["both", "host", "any-host"],
+)
+def test_host_and_port_become_addresses(written: str, listen: tuple[str, ...]) -> None:
+    assert server(f"server: {written}").server.listen == listen

@@ -1,0 +1,196 @@
+"""The heads that the router writes: what goes on, what does not, and what it adds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.http.answers import REASONS, answer
+from tqunits.http.fields import Fields
+from tqunits.http.forward import Origin, Rewrite, check_request, ends_here, request_head, response_head, wants_websocket
+from tqunits.http.framing import request_framing, response_framing
+from tqunits.http.grammar import Malformed
+from tqunits.http.head import RequestHead, parse_request, parse_response
+from tqunits.http.target import read_target
+
+
+def parsed(lines: str, line: str = "GET /api/x HTTP/1.1") -> RequestHead:
+    return parse_request(f"{line}\r\nHost: a.example\r\n{lines}\r\n".encode("latin-1"))
+
+
+def forwarded(head: RequestHead, *, address: bytes = b"192.0.2.7", prefix: bytes = b"/") -> list[str]:
+    framing = request_framing(head)
+    out = request_head(
+        head,
+        read_target(head),
+        framing,
+        origin=Origin(address, b"http", b"me"),
+        route=Rewrite(prefix, strip=True),
+        request_id=b"id1",
+        upgrade=wants_websocket(head, framing),
+    )
+    assert out.endswith(b"\r\n\r\n")
+    return out.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+
+
+ADDED = [
+    "Via: 1.1 me",
+    "X-Forwarded-For: 192.0.2.7",
+    "X-Real-IP: 192.0.2.7",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: a.example",
+    "Forwarded: for=192.0.2.7;host=a.example;proto=http",
+    "X-Request-ID: id1",
+]
+
+REMOVED = {
+    "connection": "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n",
+    "nominated": "Connection: close, X-Hop ,,x-other\r\nX-Hop: 1\r\nX-Other: 2\r\n",
+    "proxy's own": "Proxy-Connection: keep-alive\r\nProxy-Authorization: x\r\nProxy-Authenticate: y\r\n",
+    "httpoxy": "Proxy: http://evil\r\n",
+    "h2c": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n",
+    "TE": "TE: gzip\r\n",
+    "claims": "X-Forwarded-For: 1.2.3.4\r\nx-forwarded-proto: https\r\nX-Forwarded-Host: b\r\nX-Forwarded-Prefix: /b\r\n",
+    "more claims": "Forwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nX-Request-ID: mine\r\nX-Forwarded-Port: 1\r\n",
+    "look-alikes": "X_Forwarded_For: 1.2.3.4\r\nx-forwarded_for: 5\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", REMOVED.values(), ids=REMOVED.keys())
+def test_what_is_for_this_hop_or_a_lie_is_removed(lines: str) -> None:
+    assert forwarded(parsed("X-Keep: 1\r\n" + lines)) == [
+        "GET /api/x HTTP/1.1",
+        "Host: a.example",
+        "X-Keep: 1",
+        *ADDED,
+    ]
+
+
+def test_fields_keep_their_order_and_spelling() -> None:
+    lines = ["aCCept: x", "X-A:  1 ", "x-a: 2", "Cookie: a_b=c"]
+    assert forwarded(parsed("\r\n".join(lines) + "\r\n"))[2:6] == lines
+
+
+def test_what_says_who_asks_can_not_be_nominated() -> None:
+    lines = forwarded(parsed("Connection: cookie, authorization, host\r\nCookie: a\r\nAuthorization: b\r\n"))
+    assert lines[1:4] == ["Host: a.example", "Cookie: a", "Authorization: b"]
+
+
+def test_the_length_is_written_anew() -> None:
+    assert forwarded(parsed("Content-Length: 007\r\n", "POST / HTTP/1.1"))[-1] == "Content-Length: 7"
+    assert forwarded(parsed("Transfer-Encoding: Chunked\r\n", "POST / HTTP/1.1"))[-1] == "Transfer-Encoding: chunked"
+
+
+PREFIXES = {
+    "/api": ("GET / HTTP/1.1", "X-Forwarded-Prefix: /api"),
+    "/api?q": ("GET /?q HTTP/1.1", "X-Forwarded-Prefix: /api"),
+    "/api/x/y": ("GET /x/y HTTP/1.1", "X-Forwarded-Prefix: /api"),
+    "/%61pi/%41": ("GET /A HTTP/1.1", "X-Forwarded-Prefix: /api"),
+}
+
+
+@pytest.mark.parametrize(("target", "expected"), PREFIXES.items(), ids=PREFIXES.keys())
+def test_the_prefix_is_stripped_and_told(target: str, expected: tuple[str, str]) -> None:
+    lines = forwarded(parsed("", f"GET {target} HTTP/1.1"), prefix=b"/api")
+    assert (lines[0], lines[-2]) == expected
+
+
+def test_the_root_strips_nothing() -> None:
+    assert forwarded(parsed(""))[0] == "GET /api/x HTTP/1.1"
+    assert Rewrite(b"/api", strip=False).path(b"/api/x") == b"/api/x"
+
+
+def test_absolute_form_replaces_host() -> None:
+    lines = forwarded(parsed("", "GET http://b.example:81/x HTTP/1.1"))
+    assert lines[0] == "GET /x HTTP/1.1"
+    assert [line for line in lines if line.startswith("Host")] == ["Host: b.example:81"]
+    assert 'Forwarded: for=192.0.2.7;host="b.example:81";proto=http' in lines
+
+
+def test_addresses_are_written_as_each_field_wants_them() -> None:
+    assert 'Forwarded: for="[2001:db8::1]";host=a.example;proto=http' in forwarded(parsed(""), address=b"2001:db8::1")
+    unix = forwarded(parsed(""), address=b"")
+    assert "Forwarded: for=unknown;host=a.example;proto=http" in unix
+    assert not [line for line in unix if line.startswith(("X-Forwarded-For", "X-Real-IP"))]
+
+
+def test_trailers_are_the_only_te() -> None:
+    lines = forwarded(parsed("TE: gzip, trailers\r\nConnection: TE\r\n"))
+    assert lines[2:4] == ["Connection: TE", "TE: trailers"]
+
+
+def test_max_forwards_counts_down_for_options_only() -> None:
+    assert "Max-Forwards: 4" in forwarded(parsed("Max-Forwards: 5\r\n", "OPTIONS /x HTTP/1.1"))
+    assert "Max-Forwards: 0" in forwarded(parsed("Max-Forwards: 0\r\n"))
+    assert ends_here(parsed("Max-Forwards: 0\r\n", "OPTIONS /x HTTP/1.1"))
+    assert not ends_here(parsed("Max-Forwards: 0\r\n"))
+
+
+def test_http_1_0_expects_nothing_and_needs_no_host() -> None:
+    head = parse_request(b"POST /x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+    assert forwarded(head)[:3] == ["POST /x HTTP/1.1", "Host: ", "Via: 1.1 me"]
+
+
+def test_loops_and_unknown_expectations_are_refused() -> None:
+    with pytest.raises(Malformed) as loop:
+        check_request(parsed("Via: 1.1 other, 1.1 me (x)\r\n"), b"me")
+    with pytest.raises(Malformed) as expectation:
+        check_request(parsed("Expect: 200-ok\r\n"), b"me")
+    assert (loop.value.status, expectation.value.status) == (508, 417)
+    check_request(parsed("Via: 1.1 menace\r\nExpect: 100-Continue\r\n"), b"me")
+
+
+WEBSOCKET = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: x\r\n"
+NO_UPGRADE = {
+    "h2c": WEBSOCKET.replace("WebSocket\r", "h2c\r"),
+    "two protocols": WEBSOCKET.replace("Upgrade: WebSocket", "Upgrade: websocket, h2c"),
+    "not nominated": WEBSOCKET.replace(", Upgrade", ""),
+    "with a body": WEBSOCKET + "Content-Length: 3\r\n",
+}
+
+
+def test_a_websocket_is_the_one_upgrade() -> None:
+    lines = forwarded(parsed(WEBSOCKET))
+    assert lines[-2:] == ["Connection: Upgrade", "Upgrade: websocket"]
+    assert "Sec-WebSocket-Key: x" in lines
+
+
+@pytest.mark.parametrize("lines", NO_UPGRADE.values(), ids=NO_UPGRADE.keys())
+def test_no_other_upgrade_goes_through(lines: str) -> None:
+    assert not [line for line in forwarded(parsed(lines)) if line.startswith(("Upgrade", "Connection"))]
+
+
+def test_a_response_loses_its_hop_and_gains_a_date() -> None:
+    head = parse_response(
+        b"HTTP/1.1 200 Fine\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: x\r\nSet-Cookie: a\r\n"
+        b"Set-Cookie: b\r\nContent-Length: 03\r\n\r\n"
+    )
+    framing = response_framing(head, b"GET", chunks=True)
+    assert response_head(head, framing, close=True, date=b"now").decode() == (
+        "HTTP/1.1 200 Fine\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nDate: now\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
+    )
+    dated = parse_response(b"HTTP/1.0 200\r\nDate: then\r\nContent-Length: 3\r\n\r\n")
+    assert response_head(dated, response_framing(dated, b"GET", chunks=True), close=False, date=b"now") == (
+        b"HTTP/1.1 200 \r\nDate: then\r\nContent-Length: 3\r\n\r\n"
+    )
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"b", b"host", b"te", b"A", b"long-name"]), max_size=12),
+    st.sets(st.sampled_from([b"a", b"b", b"host", b"te", b"absent"])),
+)
+def test_leaving_out_is_the_same_for_one_and_for_many(names: list[bytes], drop: set[bytes]) -> None:
+    lines = [b"\r\n%b: %d" % (name, number) for number, name in enumerate(names)]
+    fields = Fields(b"".join(lines) + b"\r\n\r\n")
+    expected = b"".join(line for name, line in zip(names, lines, strict=True) if name.lower() not in drop)
+    assert fields.without(drop) == expected
+
+
+@pytest.mark.parametrize("status", REASONS)
+def test_an_answer_of_the_router_is_a_valid_response(status: int) -> None:
+    text = answer(status, date=b"now", close=True)
+    head = parse_response(text[: text.index(b"\r\n\r\n") + 4])
+    body = text[text.index(b"\r\n\r\n") + 4 :]
+    assert head.fields.values(b"content-length") == [b"%d" % len(body)]
+    assert answer(status, date=b"now", close=True, head_only=True) + body == text

@@ -1,0 +1,111 @@
+"""Snapshots are believed as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.errors import TqunitsError
+from tqunits.routing.endpoint import Address, parse_address
+from tqunits.routing.snapshot import parse_snapshot
+
+WORKER: dict[str, Any] = {
+    "name": "api",
+    "hosts": ["a.example"],
+    "routes": ["/api", "/"],
+    "strip_prefix": True,
+    "endpoints": ["127.0.0.1:9000", "[::1]:9001", "unix:/run/x.sock"],
+    "timeouts": {"request_us": 0, "read_us": 30000000, "write_us": 30000000, "idle_us": 120000000},
+    "max_body": 0,
+}
+
+
+def document() -> dict[str, Any]:
+    return {
+        "version": 1,
+        "timeouts": {"head_us": 10000000, "idle_us": 120000000, "drain_us": 30000000},
+        "limits": {"max_connections": 20000},
+        "workers": [json.loads(json.dumps(WORKER))],
+    }
+
+
+def test_a_snapshot_is_read_whole() -> None:
+    snapshot = parse_snapshot(json.dumps(document()).encode())
+    (worker,) = snapshot.workers
+    assert worker.endpoints == (Address("127.0.0.1", 9000), Address("::1", 9001), Address(path="/run/x.sock"))
+    assert [str(address) for address in worker.endpoints] == WORKER["endpoints"]
+    assert [(host, prefix) for host, prefix, _ in snapshot.routes()] == [("a.example", "/api"), ("a.example", "/")]
+    assert (snapshot.max_connections, snapshot.timeouts.drain_us) == (20000, 30000000)
+
+
+Change = Callable[[dict[str, Any]], object]
+
+BROKEN: dict[str, tuple[str, Change]] = {
+    "other version": ("version 2 is not 1", lambda d: d.update(version=2)),
+    "no version": ("no key 'version'", lambda d: d.pop("version")),
+    "version true": ("version", lambda d: d.update(version=True)),
+    "unknown key": ("unknown key 'more'", lambda d: d.update(more=1)),
+    "unknown key of a worker": (r"workers\[0\]: unknown key 'x'", lambda d: d["workers"][0].update(x=1)),
+    "missing key of a worker": (r"workers\[0\]: no key 'routes'", lambda d: d["workers"][0].pop("routes")),
+    "a number as a string": ("head_us: not a number", lambda d: d["timeouts"].update(head_us="1")),
+    "a negative span": ("head_us: -1", lambda d: d["timeouts"].update(head_us=-1)),
+    "no connections": ("max_connections: 0", lambda d: d["limits"].update(max_connections=0)),
+    "workers no list": ("workers: not a list", lambda d: d.update(workers={})),
+    "worker no object": (r"workers\[0\]: not an object", lambda d: d.update(workers=[1])),
+    "route no string": (r"routes\[0\]: not a string", lambda d: d["workers"][0].update(routes=[1])),
+    "route with a slash at its end": ("is no route", lambda d: d["workers"][0].update(routes=["/a/"])),
+    "route with dots": ("is no route", lambda d: d["workers"][0].update(routes=["/a/../b"])),
+    "route with an escape": ("is no route", lambda d: d["workers"][0].update(routes=["/%61"])),
+    "host with a port": ("is no host", lambda d: d["workers"][0].update(hosts=["a:80"])),
+    "host in capitals": ("is no host", lambda d: d["workers"][0].update(hosts=["A"])),
+    "endpoint that is none": (r"endpoints\[0\]: 'x' is no endpoint", lambda d: d["workers"][0].update(endpoints=["x"])),
+    "two of one name": ("two workers", lambda d: d["workers"].append(d["workers"][0])),
+}
+
+
+@pytest.mark.parametrize(("message", "change"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_snapshot_that_is_not_understood_is_refused(message: str, change: Change) -> None:
+    broken = document()
+    change(broken)
+    with pytest.raises(TqunitsError, match=message):
+        parse_snapshot(json.dumps(broken).encode())
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"1", b'{"version": 1, "version": 1}', b"[" * 100_000])
+def test_what_is_no_snapshot_is_refused(text: bytes) -> None:
+    with pytest.raises(TqunitsError, match="routes"):
+        parse_snapshot(text)
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text()
+
+
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_no_json_makes_the_reader_fail(value: object) -> None:
+    with pytest.raises(TqunitsError):
+        parse_snapshot(json.dumps(value).encode())
+
+
+HINTS = {
+    "9000": "127.0.0.1:9000",
+    "localhost:9000": "127.0.0.1:9000",
+    ":9000": "127.0.0.1:9000",
+    "::1:9000": "[::1]:9000",
+    "127.0.0.1:0": "1 to 65535",
+    "127.0.0.1:65536": "1 to 65535",
+    "127.0.0.1:x": "1 to 65535",
+    "unix:x.sock": "unix:/run/NAME.sock",
+    "unix:/" + "x" * 108: "unix",
+}
+
+
+@pytest.mark.parametrize(("text", "hint"), HINTS.items(), ids=HINTS.keys())
+def test_a_bad_endpoint_says_what_to_write(text: str, hint: str) -> None:
+    with pytest.raises(TqunitsError) as refused:
+        parse_address(text)
+    assert hint in str(refused.value.hint)
