@@ -4,6 +4,7 @@ The last part kills the launcher and the keeper, as a cancelled test run does, a
 """
 
 import os
+import re
 import select
 import signal
 import socket
@@ -61,12 +62,12 @@ def test_the_kernel_has_the_limits_that_systemd_was_given(machine: Machine, limi
 def test_a_program_is_killed_at_its_memory_limit(machine: Machine) -> None:
     limits = ["--property=MemoryMax=32M", "--property=MemorySwapMax=0"]
     program = ["/usr/bin/python3", "-c", "bytearray(256 << 20)"]
-    done = machine.run(["systemd-run", "--wait", "--collect", "--quiet", *limits, *program], check=False)
-    assert done.returncode in (128 + signal.SIGKILL, 255), done.stderr
+    done = machine.run(["systemd-run", "--wait", "--collect", *limits, *program], check=False)
+    assert re.search("result: (oom-kill|signal)", done.stderr), done.stderr  # version 1 does not tell who killed it
 
 
 def test_a_program_can_not_start_more_tasks_than_its_limit(machine: Machine) -> None:
-    fork = "import os, signal\nwhile True:\n if os.fork() == 0: signal.pause()"
+    fork = "import os, signal\nfor _ in range(50):\n if os.fork() == 0: signal.pause()"
     argv = ["systemd-run", "--wait", "--unit=forks", "--property=TasksMax=5", "/usr/bin/python3", "-c", fork]
     assert machine.run(argv, check=False).returncode != 0
     assert "BlockingIOError" in machine.journal("forks.service")

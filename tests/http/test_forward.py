@@ -51,9 +51,9 @@ REMOVED = {
     "httpoxy": "Proxy: http://evil\r\n",
     "h2c": "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n",
     "TE": "TE: gzip\r\n",
-    "claims": "X-Forwarded-For: 1.2.3.4\r\nx-forwarded-proto: https\r\nX-Forwarded-Host: b\r\nX-Forwarded-Prefix: /b\r\n",
-    "more claims": "Forwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nX-Request-ID: mine\r\nX-Forwarded-Port: 1\r\n",
-    "look-alikes": "X_Forwarded_For: 1.2.3.4\r\nx-forwarded_for: 5\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\n",
+    "claims": "X-Forwarded-For: 1.2.3.4\r\nx-forwarded-proto: https\r\nX-Forwarded-Host: b\r\n",
+    "more claims": "Forwarded: for=1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nX-Request-ID: mine\r\nX-Forwarded-Prefix: /b\r\n",
+    "look-alikes": "X_Forwarded_For: 1\r\nx-forwarded_for: 5\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\n",
 }
 
 
@@ -168,7 +168,8 @@ def test_a_response_loses_its_hop_and_gains_a_date() -> None:
     )
     framing = response_framing(head, b"GET", chunks=True)
     assert response_head(head, framing, close=True, date=b"now").decode() == (
-        "HTTP/1.1 200 Fine\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nDate: now\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 200 Fine\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"
+        "Date: now\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
     )
     dated = parse_response(b"HTTP/1.0 200\r\nDate: then\r\nContent-Length: 3\r\n\r\n")
     assert response_head(dated, response_framing(dated, b"GET", chunks=True), close=False, date=b"now") == (

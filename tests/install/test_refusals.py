@@ -12,7 +12,7 @@ GOOD = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"
 MISTAKES = {
     "not-yaml": ("path: [/alpha\n", "2:1", "error"),
     "tab": ("path: /alpha\nlimits:\n\tmemory_max: 1M\n", "3:1", "error"),
-    "not-a-mapping": ("- path: /alpha\n", "1:1", "mapping"),
+    "not-a-mapping": ("- path: /alpha\n", "1:1", "key: value"),
     "path-missing": ("type: python\n", "1:1", "path"),
     "path-relative": ("path: alpha\n", "1:7", "/"),
     "unknown-key": (GOOD + "comand: [x]\n", "4:1", "did you mean 'command'"),
@@ -26,7 +26,7 @@ MISTAKES = {
     "unknown-type": ("path: /alpha\ntype: pyton\n", "2:7", "did you mean 'python'"),
     "root": (GOOD + "user: root\n", "4:7", "root"),
     "port-too-high": (GOOD + "port: 70000\n", "4:7", "70000"),
-    "newline-in-value": (GOOD + 'environment: {A: "x\\nExecStart=/bin/sh"}\n', "4:18", "line"),
+    "newline-in-value": (GOOD + 'environment: {A: "x\\nExecStart=/bin/sh"}\n', "4:18", "control character"),
     "pass-through-refused": (GOOD + "unit: {Service: {ExecStartPre: /bin/sh}}\n", "4:18", "ExecStartPre"),
     "relaxation-unknown": (GOOD + "sandbox: lax\n", "4:10", "lax"),
 }

@@ -68,6 +68,13 @@ def entries(folders: tuple[Path, ...]) -> list[str]:
     return [f"{leaf}/cgroup.procs" for leaf in leaves]
 
 
+def renew(folders: tuple[Path, ...]) -> None:
+    """Make a machine's cgroups as new: in version 2 none may join one whose systemd handed controllers down."""
+    for folder in folders:
+        remove_tree(folder)
+        folder.mkdir(exist_ok=True)
+
+
 def joining(entries: Sequence[str], argv: Sequence[str]) -> list[str]:
     """The command line that moves itself into cgroups by their `cgroup.procs` files and then becomes `argv`."""
     return ["sh", "-c", JOIN, "sh", *entries, "--", *argv]
@@ -135,6 +142,8 @@ def _mount(stage: Path, options: str, path: str) -> Hierarchy:
     target.mkdir(parents=True)
     mount_at(target, options)
     own = target / path.lstrip("/")
+    if own.name == OTHERS:  # an earlier machine's keeper has moved us aside: machines are siblings
+        own = own.parent
     return Hierarchy(options, target, own if own.is_dir() else target)
 
 

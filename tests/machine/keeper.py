@@ -81,10 +81,7 @@ class Keeper:
             return
 
     def _boot(self) -> None:
-        for folder in self._folders:
-            for child in folder.iterdir():
-                if child.is_dir():
-                    cgroups.remove_tree(child)
+        cgroups.renew(self._folders)
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._init = self._start(notify)
         self._exit = os.pidfd_open(self._init.pid)

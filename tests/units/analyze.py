@@ -109,7 +109,7 @@ def _dumps(text: str, units: Iterable[str]) -> Mapping[str, list[tuple[str, str]
     wanted = {unit: list[tuple[str, str]]() for unit in units}
     current: list[tuple[str, str]] = []
     for line in text.split("\n"):
-        if line.startswith("\t-> Unit ") or line.startswith("-> Unit "):
+        if line.startswith(("\t-> Unit ", "-> Unit ")):
             current = wanted.get(line.strip().removeprefix("-> Unit ").removesuffix(":"), [])
         elif line.startswith("\t"):
             field, _, value = line.strip("\t").partition(": ")
@@ -119,8 +119,8 @@ def _dumps(text: str, units: Iterable[str]) -> Mapping[str, list[tuple[str, str]
 
 def _split(line: str) -> list[str]:
     """Undo quote_command_line() of systemd: words, in double quotes with backslashes where needed."""
-    words = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)
-    return [re.sub(r"\\(.)", r"\1", quoted) if not plain else plain for quoted, plain in words]
+    words = re.findall(r'"((?:[^"\\]|\\.)*)"|([^ ]+)', line)
+    return [plain if plain else re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in words]
 
 
 def _names(folder: Path) -> list[str]:

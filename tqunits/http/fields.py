@@ -123,7 +123,7 @@ class Fields:
 
     def without(self, names: Set[bytes]) -> bytes:
         """The lines of all other fields, each with the CRLF before it; linear, however many there are."""
-        if not names:
+        if not names or not self.names:
             return self.block[:-4]
         if len(names) == 1:
             (name,) = names

@@ -38,6 +38,11 @@ class Framing:
         self.length = length  # of a LENGTH body
         self.line = line  # the field line that says it to the next hop, with the CRLF before it
 
+    @property
+    def closes(self) -> bool:
+        """Whether only the end of the connection tells the next hop that the body is over."""
+        return self.sink is Kind.CLOSE
+
     def pump(self, *, limit: int = 0, trailers: bool = True) -> Pump | None:
         """What moves the body: None when there is none.
 

@@ -29,21 +29,21 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 class Attempts:
     """What has been tried for one request."""
 
-    __slots__ = ("_backend", "_failed", "_retried")
+    __slots__ = ("_backend", "_failed", "_stale")
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._failed: tuple[Endpoint, ...] = ()
-        self._retried = False
+        self._stale: Endpoint | None = None  # where an old connection died under this request
 
     def begin(self, client: Client) -> None:
         """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at once."""
         reason = "no endpoint"
         while len(self._failed) < MAX_ATTEMPTS:
-            endpoint = self._backend.pick(self._failed)
+            endpoint = self._next()
             if endpoint is None:
                 break
-            upstream = None if self._retried else self._idle(endpoint, client)
+            upstream = None if self._stale is not None else self._idle(endpoint, client)
             if upstream is None:
                 try:
                     upstream = endpoint.connect()
@@ -61,8 +61,8 @@ class Attempts:
         """A connection failed before any response: try another, or give up."""
         endpoint = upstream.endpoint
         if upstream.reused:
-            may = not self._retried and not upstream.said and (not sent or is_repeatable(client))
-            self._retried = True
+            may = self._stale is None and not upstream.said and (not sent or is_repeatable(client))
+            self._stale = endpoint
         else:
             self._failed += (endpoint,)
             may = not sent and len(self._failed) < MAX_ATTEMPTS and self._backend.pick(self._failed) is not None
@@ -70,6 +70,12 @@ class Attempts:
             self.begin(client)
         else:
             client.fail(502, f"{endpoint.address}: {reason}")
+
+    def _next(self) -> Endpoint | None:
+        """Another endpoint than the one whose connection died, if there is another."""
+        if self._stale is None:
+            return self._backend.pick(self._failed)
+        return self._backend.pick((*self._failed, self._stale)) or self._backend.pick(self._failed)
 
     def _idle(self, endpoint: Endpoint, client: Client) -> Upstream | None:
         """A pooled connection; looked at first if the request could not be sent a second time."""

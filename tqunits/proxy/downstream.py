@@ -34,7 +34,7 @@ from tqunits.proxy.stream import RECEIVE, Stream
 from tqunits.proxy.timers import NEVER, ticks_of
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
 from tqunits.proxy.upstream import Phase as UpstreamPhase
-from tqunits.proxy.upstream import Upstream, framing_closes
+from tqunits.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend
@@ -309,14 +309,18 @@ class Client(Stream):
 
     def will_close(self, framing: Framing) -> bool:
         """Whether the response that now begins is the last one here."""
-        if self.pump is not None or self.ended or self.router.draining or framing_closes(framing):
+        if self.ended or self.router.draining or framing.closes or self._is_out_of_step():
             self.persistent = False
         return not self.persistent
+
+    def _is_out_of_step(self) -> bool:
+        """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
+        return self.pump is not None or (self.upgrade and bool(self.input))
 
     def responding(self, framing: Framing) -> None:
         """The final response begins."""
         self.started = True
-        self.delimited = not framing_closes(framing)
+        self.delimited = not framing.closes
 
     def write_out(self, data: bytes) -> bool:
         """Send to the client; False when it is gone, and with it the exchange."""
@@ -398,7 +402,7 @@ class Client(Stream):
         name = self.backend.name if self.backend is not None else "-"
         self.router.complaints.warn(f"{status} worker {name}: {reason}")
         self._drop_upstream()
-        if self.pump is not None:
+        if self._is_out_of_step():
             self.persistent = False
         self.bodiless = self.pump is None
         self._answer(status)

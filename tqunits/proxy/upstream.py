@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from tqunits.http.forward import accepts_websocket, response_head
-from tqunits.http.framing import Framing, Kind, response_framing
+from tqunits.http.framing import Kind, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
 from tqunits.http.pump import Pump
@@ -201,12 +201,12 @@ class Upstream(Stream):
         close = client.will_close(framing)
         out = response_head(head, framing, close=close, date=client.router.clock.date())
         self.pump = pump = framing.pump(trailers=client.trailers)
-        client.responding(framing)
         surplus = data
         if pump is not None:
             if data:
                 out += pump.feed(data)
             surplus = pump.surplus
+        client.responding(framing)
         if not client.write_out(out):
             return
         if pump is None or pump.done:
@@ -289,8 +289,3 @@ class Upstream(Stream):
             client.cut(f"invalid response: {error.detail}")
         else:
             client.upstream_failed(self, f"invalid response: {error.detail}")
-
-
-def framing_closes(framing: Framing) -> bool:
-    """Whether only the end of the connection can tell the client that the body is over."""
-    return framing.sink is Kind.CLOSE

@@ -86,12 +86,14 @@ def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]
 
     Gives the units whose processes could not get them, and take them with their next start.
     """
-    wanted = ((name.service(worker.name), worker.limits) for worker in workers)
-    return tuple(
-        unit
-        for unit, limits in wanted
-        if not rlimits.apply(bus.control_group(unit), nofile=limits.limit_nofile, nproc=limits.limit_nproc)
-    )
+    units = (name.service(worker.name) for worker in workers)
+    return tuple(unit for unit in units if not _apply_process_limits(unit, bus))
+
+
+def _apply_process_limits(unit: str, bus: Bus) -> bool:
+    """What systemd has, not what the YAML asks: a drop-in of the administrator may have decided otherwise."""
+    nofile, nproc = (int(str(bus.property_of(unit, "Service", f"Limit{kind}", "t"))) for kind in ("NOFILE", "NPROC"))
+    return rlimits.apply(bus.control_group(unit), nofile=nofile, nproc=nproc)
 
 
 def _perform(step: Step, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:

@@ -161,7 +161,9 @@ def size(value: int) -> str:
 
 
 def memory(value: int | Share) -> str:
-    """A size, or a share of the machine's memory."""
+    """A limit of memory: a size, or a share of the machine's. systemd ignores a limit of 0, so it is refused."""
+    if value in (0, Share(permyriad=0)):
+        raise Unquotable("a memory limit of 0 would be ignored by systemd, and limit nothing")
     return percent(value.permyriad) if isinstance(value, Share) else size(value)
 
 
@@ -180,8 +182,8 @@ def quota(microseconds: int) -> str:
     """CPUQuota=: microseconds of CPU per second as a percentage; empty is no quota."""
     if microseconds == INFINITY:
         return ""
-    if microseconds % _QUOTA_STEP:
-        raise Unquotable(f"a CPU quota of {microseconds} µs per second is finer than a hundredth of a percent")
+    if microseconds <= 0 or microseconds % _QUOTA_STEP:
+        raise Unquotable(f"a CPU quota of {microseconds} µs per second is no multiple of a hundredth of a percent")
     return percent(microseconds // _QUOTA_STEP)
 
 

@@ -1,0 +1,213 @@
+"""Honest peers for the router: the real process, and workers and clients that speak raw bytes on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PATIENCE = 10.0
+"""Seconds until a test that waits for an event has failed."""
+
+Behaviour = Callable[["Connection"], Awaitable[None]]
+
+
+class Connection:
+    """One connection, as bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.seen = b""  # everything received so far
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await asyncio.wait_for(self.writer.drain(), PATIENCE)
+
+    async def until(self, end: bytes) -> bytes:
+        data = await asyncio.wait_for(self.reader.readuntil(end), PATIENCE)
+        self.seen += data
+        return data
+
+    async def head(self) -> bytes:
+        return await self.until(b"\r\n\r\n")
+
+    async def exactly(self, size: int) -> bytes:
+        data = await asyncio.wait_for(self.reader.readexactly(size), PATIENCE)
+        self.seen += data
+        return data
+
+    async def rest(self) -> bytes:
+        """Everything until the end; a reset is an error."""
+        data = await asyncio.wait_for(self.reader.read(), PATIENCE)
+        self.seen += data
+        return data
+
+    async def response(self) -> tuple[bytes, bytes]:
+        """(head, body) of a response with a Content-Length."""
+        head = await self.head()
+        return head, await self.exactly(length_of(head))
+
+    def half_close(self) -> None:
+        self.writer.write_eof()
+
+    def reset(self) -> None:
+        sock: socket.socket = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.writer.transport.abort()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Worker:
+    """A worker: each connection goes to the behaviour, and everything that came is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connections: list[Connection] = []
+        self._server: asyncio.Server | None = None
+        self._behaviour: Behaviour = answering(OK)
+
+    @property
+    def endpoint(self) -> str:
+        return f"unix:{self.path}"
+
+    @property
+    def seen(self) -> list[bytes]:
+        return [connection.seen for connection in self.connections]
+
+    async def start(self, behaviour: Behaviour) -> Self:
+        self._behaviour = behaviour
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        return self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer)
+        self.connections.append(connection)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await self._behaviour(connection)
+        with contextlib.suppress(RuntimeError):
+            connection.close()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def answering(response: bytes) -> Behaviour:
+    """Answer every request with the same bytes, on the same connection."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            head = await connection.head()
+            if b"chunked" in head:
+                while await connection.until(b"\r\n") != b"0\r\n":
+                    pass
+                while await connection.until(b"\r\n") != b"\r\n":
+                    pass
+            else:
+                await connection.exactly(length_of(head))
+            await connection.send(response)
+
+    return behave
+
+
+def once(response: bytes) -> Behaviour:
+    """Answer one request, then close."""
+
+    async def behave(connection: Connection) -> None:
+        head = await connection.head()
+        await connection.exactly(length_of(head))
+        await connection.send(response)
+
+    return behave
+
+
+def length_of(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line[15:])
+    return 0
+
+
+class Router:
+    """The real process: `tqunits proxy ARGUMENTS`, told to listen on a port of its own, awaited by READY=1."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
+        self._arguments = arguments
+        self._environment = dict(environment or {})
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.errors = folder / "stderr"
+        self.port = 0
+        self.process: asyncio.subprocess.Process
+
+    async def __aenter__(self) -> Self:
+        self._notify.bind(str(self._folder / "notify"))
+        environment = {**os.environ, **self._environment, "NOTIFY_SOCKET": str(self._folder / "notify")}
+        with self.errors.open("wb") as errors:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tqunits", "proxy", *self._arguments, env=environment, stderr=errors
+            )
+        await self.told("READY=1")
+        with contextlib.suppress(ValueError, IndexError):
+            self.port = int(self.said().split("127.0.0.1:")[1].split(";")[0].split(",")[0])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+        self._notify.close()
+
+    async def told(self, assignment: str) -> str:
+        """Wait until the process tells systemd so; gives the whole message."""
+        loop = asyncio.get_running_loop()
+        while True:
+            message = (await asyncio.wait_for(loop.sock_recv(self._notify, 4096), PATIENCE)).decode()
+            if assignment in message:
+                return message
+
+    def said(self) -> str:
+        return self.errors.read_text()
+
+    async def stop(self) -> int:
+        """SIGTERM; gives the exit status."""
+        self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+    async def connect(self) -> Connection:
+        return Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send bytes on a connection of their own; gives all that comes back until the router closes."""
+        client = await self.connect()
+        await client.send(request)
+        try:
+            return await client.rest()
+        finally:
+            client.close()
+
+
+@contextlib.asynccontextmanager
+async def routed(
+    folder: Path, behaviour: Behaviour, *options: str, prefix: str = "/"
+) -> AsyncIterator[tuple[Router, Worker]]:
+    """A router with one worker."""
+    worker = await Worker(folder / "worker.sock").start(behaviour)
+    arguments = ["--listen", "127.0.0.1:0", "--route", f"{prefix}={worker.endpoint}", *options]
+    async with Router(folder, arguments) as router:
+        yield router, worker
+    worker.stop()

@@ -1,0 +1,310 @@
+"""The router as a process: command line, systemd, time-outs, reload, drain, and a lack of descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers import OK, Connection, Router, Worker, answering, routed
+
+KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def snapshot(endpoint: str, **changes: Any) -> str:
+    worker = {
+        "name": "w",
+        "hosts": [],
+        "routes": ["/"],
+        "strip_prefix": True,
+        "endpoints": [endpoint],
+        "timeouts": {"request_us": 0, "read_us": 300000, "write_us": 300000, "idle_us": 1000000},
+        "max_body": 10,
+    }
+    document = {
+        "version": 1,
+        "timeouts": {"head_us": 300000, "idle_us": 600000, "drain_us": 1000000},
+        "limits": {"max_connections": 2},
+        "workers": [worker | changes],
+    }
+    return json.dumps(document)
+
+
+async def silent(connection: Connection) -> None:
+    await connection.rest()
+
+
+async def run(*arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tqunits", "proxy", *arguments, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), 10)
+    return process.returncode or 0, errors.decode()
+
+
+USAGE = {
+    "nothing": ([], "no routes"),
+    "no listen": (["--route", "/=127.0.0.1:1"], "nothing to listen on"),
+    "no slash": (["--route", "api=127.0.0.1:1"], "write --route /api=127.0.0.1:1"),
+    "no endpoint": (["--route", "/api"], "write --route /api=127.0.0.1:9000"),
+    "port only": (["--route", "/api=9000"], "write 127.0.0.1:9000"),
+    "dots": (["--route", "/../api=127.0.0.1:1"], "is no route"),
+    "both": (["--route", "/=127.0.0.1:1", "--routes", "x"], "exclude each other"),
+    "listen without a port": (["--route", "/=127.0.0.1:1", "--listen", "localhost"], "no port"),
+    "listen on bare v6": (["--route", "/=127.0.0.1:1", "--listen", "::1:80"], "write [::1]:80"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE.values(), ids=USAGE.keys())
+def test_a_bad_command_line_says_what_to_write(arguments: list[str], message: str) -> None:
+    status, errors = asyncio.run(run(*arguments))
+    assert (status, message in errors) == (2, True), errors
+
+
+def test_a_taken_port_is_said_clearly() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, errors = asyncio.run(run("--route", "/=127.0.0.1:1", "--listen", address))
+    assert status == 1
+    assert f"{address} is taken" in errors
+
+
+def test_the_router_imports_no_control_plane() -> None:
+    code = "import tqunits.cli.proxy, sys; print(*({'pystemd', 'jinja2', 'yaml'} & set(sys.modules)))"
+
+    async def scenario() -> bytes:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+        return (await process.communicate())[0]
+
+    assert asyncio.run(scenario()).strip() == b""
+
+
+def test_inherited_sockets_are_served(folder: Path) -> None:
+    """As systemd does it: the socket is descriptor 3, LISTEN_PID is the process itself."""
+    launcher = (
+        "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2(int(sys.argv[1]), 3);"
+        "os.execv(sys.executable, [sys.executable, '-m', 'tqunits', 'proxy', *sys.argv[2:]])"
+    )
+
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            notify.bind(str(folder / "n"))
+            environment = os.environ | {
+                "LISTEN_FDS": "1",
+                "LISTEN_FDNAMES": "tq-proxy.socket",
+                "NOTIFY_SOCKET": str(folder / "n"),
+                "WATCHDOG_USEC": "200000",
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                launcher,
+                str(listening.fileno()),
+                "--route",
+                f"/={worker.endpoint}",
+                env=environment,
+                pass_fds=[listening.fileno()],
+            )
+            loop = asyncio.get_running_loop()
+            said = b""
+            while said.count(b"WATCHDOG=1") < 2:
+                said += await asyncio.wait_for(loop.sock_recv(notify, 4096), 10) + b"\n"
+            assert said.startswith(b"READY=1\nSTATUS=routing 1 paths to 1 workers\n")
+            client = Connection(*await asyncio.open_connection(*listening.getsockname()))
+            await client.send(KEEP)
+            assert (await client.response())[1] == b"ok"
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+            notify.close()
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_it_listens_on_unix_sockets_and_replaces_stale_ones(folder: Path) -> None:
+    async def scenario() -> None:
+        path = folder / "l"
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(path))
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, ["--listen", f"unix:{path}", "--route", f"/={worker.endpoint}"]):
+            client = Connection(*await asyncio.open_unix_connection(path))
+            await client.send(KEEP)
+            assert (await client.response())[1] == b"ok"
+            assert b"\r\nForwarded: for=unknown;" in worker.seen[0]
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+TIMEOUTS = {
+    "half a head": (b"GET / HT", b"HTTP/1.1 408 "),
+    "nothing at all": (b"", b""),
+    "half a body": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", b"HTTP/1.1 408 "),
+    "a silent worker": (KEEP, b"HTTP/1.1 504 "),
+    "too large a body": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", b"HTTP/1.1 413 "),
+}
+
+
+@pytest.mark.parametrize(("request_", "answer"), TIMEOUTS.values(), ids=TIMEOUTS.keys())
+def test_nobody_is_waited_for_for_ever(folder: Path, request_: bytes, answer: bytes) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(silent)
+        (folder / "r").write_text(snapshot(worker.endpoint))
+        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
+            client = await router.connect()
+            await client.send(request_)
+            if request_ == KEEP:
+                assert (await client.response())[0].startswith(answer)
+            else:
+                said = await client.rest()
+                assert said.startswith(answer)
+                assert bool(said) == bool(answer)
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_has_a_limit_in_all_however_it_moves(folder: Path) -> None:
+    async def drip(connection: Connection) -> None:
+        await connection.head()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            await connection.send(b"x")
+            await asyncio.sleep(0.05)
+
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(drip)
+        timeouts = {"request_us": 700000, "read_us": 300000, "write_us": 300000, "idle_us": 0}
+        (folder / "r").write_text(snapshot(worker.endpoint, timeouts=timeouts))
+        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
+            body = (await router.ask(KEEP)).partition(b"\r\n\r\n")[2]
+            assert 5 < len(body) < 100
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_reload_takes_a_good_snapshot_and_refuses_a_bad_one(folder: Path) -> None:
+    async def scenario() -> None:
+        first = await Worker(folder / "1").start(answering(OK))
+        second = await Worker(folder / "2").start(answering(OK.replace(b"ok", b"OK")))
+        routes = folder / "r"
+        routes.write_text(snapshot(first.endpoint))
+        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(routes)]) as router:
+            client = await router.connect()
+            await client.send(KEEP)
+            assert (await client.response())[1] == b"ok"
+            routes.write_text(snapshot(second.endpoint, more=1))
+            router.process.send_signal(signal.SIGHUP)
+            assert "MONOTONIC_USEC=" in await router.told("RELOADING=1")
+            assert "refused" in await router.told("READY=1")
+            assert "workers[0]: unknown key 'more'" in router.said()
+            await client.send(KEEP)
+            assert (await client.response())[1] == b"ok"
+            routes.write_text(snapshot(second.endpoint))
+            router.process.send_signal(signal.SIGHUP)
+            await router.told("READY=1")
+            await client.send(KEEP)
+            assert (await client.response())[1] == b"OK"
+        first.stop()
+        second.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_first_snapshot_is_the_end(folder: Path) -> None:
+    (folder / "r").write_text('{"version": 2}')
+    status, errors = asyncio.run(run("--listen", "127.0.0.1:0", "--routes", str(folder / "r")))
+    assert (status, "version 2 is not 1" in errors) == (1, True)
+
+
+def test_a_drain_finishes_what_runs_and_closes_what_idles(folder: Path) -> None:
+    async def scenario() -> None:
+        asked, go = asyncio.Event(), asyncio.Event()
+
+        async def slow(connection: Connection) -> None:
+            await connection.head()
+            asked.set()
+            await asyncio.wait_for(go.wait(), 5)
+            await connection.send(OK)
+
+        async with routed(folder, slow) as (router, _):
+            busy, idle = await router.connect(), await router.connect()
+            await busy.send(KEEP)
+            await asyncio.wait_for(asked.wait(), 5)
+            router.process.terminate()
+            await router.told("STOPPING=1")
+            assert await idle.rest() == b""
+            with pytest.raises(ConnectionRefusedError):
+                await router.connect()
+            go.set()
+            answer = await busy.rest()
+            assert b"\r\nConnection: close\r\n" in answer
+            assert answer.endswith(b"ok")
+            assert await asyncio.wait_for(router.process.wait(), 5) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_drain_ends_in_time(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(silent)
+        timeouts = {"request_us": 0, "read_us": 0, "write_us": 0, "idle_us": 0}
+        (folder / "r").write_text(snapshot(worker.endpoint, timeouts=timeouts))
+        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
+            client = await router.connect()
+            await client.send(KEEP)
+            while not worker.connections:
+                await asyncio.sleep(0)
+            assert await router.stop() == 0
+            assert "1 connections were cut" in router.said()
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_connections_beyond_the_limit_wait_their_turn(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        (folder / "r").write_text(snapshot(worker.endpoint))
+        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
+            clients = [await router.connect() for _ in range(3)]
+            for client in clients[:2]:
+                await client.send(KEEP)
+                await client.response()
+            await clients[2].send(KEEP)
+            clients[0].close()
+            assert (await clients[2].response())[1] == b"ok"
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_without_descriptors_accepting_pauses_and_goes_on(folder: Path) -> None:
+    async def scenario() -> None:
+        async with routed(folder, answering(OK)) as (router, _):
+            pid = router.process.pid
+            first = await router.connect()
+            await first.send(KEEP)
+            await first.response()
+            limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), limits[1]))
+            second = await router.connect()
+            await second.send(KEEP)
+            while "can not accept" not in router.said():
+                await asyncio.sleep(0)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            assert (await second.response())[1] == b"ok"
+            assert router.said().count("can not accept") < 20
+
+    asyncio.run(scenario())
