@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def _show_all(machine: Machine) -> None:
 
 def _show(machine: Machine, argv: Sequence[str]) -> None:
     """The command as it would be typed, then what it prints, as it prints it."""
-    print(f"\n# {' '.join(argv)}", flush=True)
+    print(f"\n# {shlex.join(argv)}", flush=True)
     environment = {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")}
     status = subprocess.run(machine.command(argv), env=environment, stdin=subprocess.DEVNULL, check=False).returncode
     if status != 0:

@@ -62,7 +62,7 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
         if skipped:
             prepared = installation.prepare(context, bus, skipped=skipped)
         plan = make_plan(prepared.desired, prepared.observed, options)
-        files.remove_leftovers(Path(context.layout.units))
+        installation.remove_leftovers(context.layout)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
         differing = _settle_limits(prepared, plan, bus, say)
         limited = execute.apply_process_limits(prepared.workers, bus)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
 from tqunits.errors import Diagnostic, TqunitsError
-from tqunits.model import Configuration, Target, Worker, WorkerType
+from tqunits.model import Configuration, Layout, Target, Worker, WorkerType
 from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.sources import load_or_raise
@@ -74,6 +74,13 @@ def refuse_foreign(plan: Plan) -> None:
             f"not written by tqunits, so not overwritten: {paths}",
             hint="move them away, or overwrite them with --replace",
         )
+
+
+def remove_leftovers(layout: Layout) -> None:
+    """Remove the temporary files that a run which was killed has left in our folders. Under the lock only."""
+    for folder in (layout.units, layout.state, layout.sysusers):
+        if folder:
+            files.remove_leftovers(Path(folder))
 
 
 def _desired(

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tqunits.cli.context import Context
+from tqunits.cli.installation import remove_leftovers
 from tqunits.cli.jobs import add_timeout, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     say = (lambda _: None) if arguments.quiet else context.output.message
     lock = Path(context.layout.runtime) / "install.lock"
     with files.lock(lock), Bus(user_mode=context.user_mode) as bus:
+        remove_leftovers(context.layout)
         observed = observe(context.layout, bus, wanted=(), users=())
         workers = [worker.name for worker in chosen]
         steps = removal(observed, None if arguments.all else workers)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Set
 from itertools import product
 from typing import Final
 
-from tqunits.http.grammar import AUTHORITY, FIELD_LINES, Malformed, has_controls, split_list
+from tqunits.http.grammar import AUTHORITY, DIGITS, FIELD_LINES, Malformed, has_controls, split_list
 
 MAX_FIELDS: Final = 100
 """HAProxy's and Envoy's figure; browsers send 10 to 20."""
@@ -92,7 +92,7 @@ _USUAL_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 class Fields:
     """The fields of one head. `block` begins with the CRLF before the first line and ends with the empty line."""
 
-    __slots__ = ("_lowered", "block", "names", "special")
+    __slots__ = ("_length", "_lowered", "block", "names", "special")
 
     def __init__(self, block: bytes) -> None:
         """Check the block line by line. Raises Malformed: 400, or 431 for too many."""
@@ -108,6 +108,7 @@ class Fields:
         self.names = names  # lower-cased, in order
         self.special = SPECIAL.intersection(names)
         self._lowered = lowered
+        self._length = -1  # Content-Length, once it has been read
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of every line of that (lower-case) name, in order, without the space around them."""
@@ -120,6 +121,17 @@ class Fields:
             found.append(self.block[start:end].strip(b" \t"))
             at = self._lowered.find(key, end)
         return found
+
+    def content_length(self) -> int:
+        """The one Content-Length there must be. Raises Malformed for more than one, and for what is no plain number."""
+        if self._length < 0:
+            values = self.values(b"content-length")
+            if len(values) != 1:
+                raise Malformed(400, "more than one Content-Length")
+            if DIGITS.fullmatch(values[0]) is None:
+                raise Malformed(400, "a Content-Length that is not 1 to 18 digits")
+            self._length = int(values[0])
+        return self._length
 
     def without(self, names: Set[bytes]) -> bytes:
         """The lines of all other fields, each with the CRLF before it; linear, however many there are."""
@@ -179,6 +191,18 @@ class RequestFields(Fields):
         if len(values) != 1:
             raise Malformed(400, "more than one Host")
         return valid_authority(values[0])
+
+
+class ResponseFields(Fields):
+    """The fields of a response and what they say to the router, whatever the status line is."""
+
+    __slots__ = ("kept", "options_said")
+
+    def __init__(self, block: bytes) -> None:
+        """Raises Malformed."""
+        super().__init__(block)
+        self.options_said = self.options()
+        self.kept = self.forwarded(NEVER_RETURNED, self.options_said)
 
 
 def valid_authority(text: bytes) -> bytes:

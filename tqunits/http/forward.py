@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tqunits.http.fields import NEVER_FORWARDED, NEVER_RETURNED
+from tqunits.http.fields import NEVER_FORWARDED
 from tqunits.http.framing import Framing, Kind
 from tqunits.http.grammar import Malformed, split_list
 from tqunits.http.head import RequestHead, ResponseHead
@@ -129,7 +129,7 @@ def upgrade_lines(protocol: bytes) -> bytes:
 def accepts_websocket(head: ResponseHead) -> bool:
     """Whether a 101 switches to what was asked for."""
     fields = head.fields
-    return b"upgrade" in fields.options() and [v.lower() for v in fields.values(b"upgrade")] == [b"websocket"]
+    return b"upgrade" in fields.options_said and [v.lower() for v in fields.values(b"upgrade")] == [b"websocket"]
 
 
 def response_head(head: ResponseHead, framing: Framing | None, *, close: bool, date: bytes) -> bytes:
@@ -138,7 +138,7 @@ def response_head(head: ResponseHead, framing: Framing | None, *, close: bool, d
     `close`: this is the last response on the client's connection.
     """
     fields = head.fields
-    kept = fields.forwarded(NEVER_RETURNED, fields.options())
+    kept = fields.kept
     if framing is None:
         return b"HTTP/1.1 %d %b%b\r\n\r\n" % (head.status, head.reason, kept)
     return b"HTTP/1.1 %d %b%b%b%b%b\r\n\r\n" % (

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from tqunits.http.fields import FRAMING
-from tqunits.http.grammar import DIGITS, Malformed
+from tqunits.http.grammar import Malformed
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
 
@@ -74,7 +74,7 @@ def request_framing(head: RequestHead) -> Framing:
     if FRAMING.isdisjoint(special):
         return _NOTHING
     if b"transfer-encoding" not in special:
-        return _by_length(_content_length(head.fields.values(b"content-length")))
+        return _by_length(head.fields.content_length())
     if b"content-length" in special:
         raise Malformed(400, "both Transfer-Encoding and Content-Length")
     if head.minor == 0:
@@ -94,7 +94,7 @@ def response_framing(head: ResponseHead, method: bytes, *, chunks: bool) -> Fram
     elif b"transfer-encoding" in special:
         return _chunked_response(head, method, chunks=chunks)
     else:
-        length = _content_length(head.fields.values(b"content-length"))
+        length = head.fields.content_length()
     if method == b"HEAD" or head.status in NO_BODY_STATUSES:
         return _bodiless(head.status, length)
     if length is not None:
@@ -124,14 +124,6 @@ def _by_length(length: int) -> Framing:
     if length == 0:
         return _EMPTY
     return Framing(Kind.LENGTH, Kind.LENGTH, length, b"\r\nContent-Length: %d" % length)
-
-
-def _content_length(values: list[bytes]) -> int:
-    if len(values) != 1:
-        raise Malformed(400, "more than one Content-Length")
-    if DIGITS.fullmatch(values[0]) is None:
-        raise Malformed(400, "a Content-Length that is not 1 to 18 digits")
-    return int(values[0])
 
 
 def _require_chunked(values: list[bytes]) -> None:

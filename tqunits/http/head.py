@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tqunits.http.fields import Fields, RequestFields
+from tqunits.http.fields import RequestFields, ResponseFields
 from tqunits.http.grammar import REQUEST_LINE, STATUS_LINE, Malformed, has_controls
 
 MAX_REQUEST_LINE: Final = 8 * 1024
@@ -39,7 +39,7 @@ class ResponseHead:
 
     __slots__ = ("fields", "minor", "reason", "status")
 
-    def __init__(self, status: int, reason: bytes, minor: int, fields: Fields) -> None:
+    def __init__(self, status: int, reason: bytes, minor: int, fields: ResponseFields) -> None:
         self.status = status
         self.reason = reason
         self.minor = minor
@@ -105,15 +105,20 @@ def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHea
     return RequestHead(method, target, 0 if minor == b"0" else 1, fields)
 
 
-def parse_response(head: bytes) -> ResponseHead:
-    """Read a whole response head (with its empty line). Raises Malformed, whose status means nothing here."""
+def parse_response(head: bytes, known: ResponseFields | None = None) -> ResponseHead:
+    """Read a whole response head (with its empty line). Raises Malformed, whose status means nothing here.
+
+    `known`: the fields of the response before on the same connection; see `parse_request`.
+    """
     line = STATUS_LINE.match(head)
     if line is None:
         raise Malformed(502, "no HTTP/1.1 status line")
     minor, status, reason = line.groups()
     if reason is not None and (b"\n" in reason or has_controls(reason)):
         raise Malformed(502, "a control character in the reason phrase")
-    return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, Fields(head[line.end() :]))
+    block = head[line.end() :]
+    fields = known if known is not None and known.block == block else ResponseFields(block)
+    return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, fields)
 
 
 def _check_beginning(collected: bytearray, known: int) -> None:

@@ -14,6 +14,7 @@ import socket
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from tqunits.http.fields import ResponseFields
 from tqunits.http.forward import accepts_websocket, response_head
 from tqunits.http.framing import Kind, response_framing
 from tqunits.http.grammar import Malformed
@@ -43,7 +44,19 @@ class Phase(Enum):
 class Upstream(Stream):
     """One connection to one endpoint."""
 
-    __slots__ = ("client", "endpoint", "heads", "interim", "phase", "pump", "reusable", "reused", "said", "unheard")
+    __slots__ = (
+        "client",
+        "endpoint",
+        "fields",
+        "heads",
+        "interim",
+        "phase",
+        "pump",
+        "reusable",
+        "reused",
+        "said",
+        "unheard",
+    )
 
     def __init__(
         self, sock: socket.socket, endpoint: Endpoint, loop: asyncio.AbstractEventLoop, wheel: Wheel, phase: Phase
@@ -53,6 +66,7 @@ class Upstream(Stream):
         self.phase = phase
         self.client: Client | None = None
         self.heads = HeadBuffer()
+        self.fields: ResponseFields | None = None  # of the response before
         self.pump: Pump | None = None  # of the response's body
         self.reused = False  # it served before: it may have died of old age
         self.reusable = False
@@ -169,7 +183,8 @@ class Upstream(Stream):
                 if whole is None:
                     return
                 raw, data = whole
-                head = parse_response(raw)
+                head = parse_response(raw, self.fields)
+                self.fields = head.fields
                 if head.status >= 200:
                     self._respond(client, head, data)
                     return
@@ -194,7 +209,7 @@ class Upstream(Stream):
     def _respond(self, client: Client, head: ResponseHead, data: bytes) -> None:
         """The final response: everything that is known of it so far goes out in one send."""
         framing = response_framing(head, client.method, chunks=client.modern)
-        options = head.fields.options()
+        options = head.fields.options_said
         self.reusable = (
             head.minor == 1 and b"close" not in options and framing.source is not Kind.CLOSE and client.pump is None
         )

@@ -5,8 +5,7 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 1. Files are written one by one, each whole; nothing points at a file that is not there yet.
 2. Users exist before a unit that names them is loaded. Units are enabled, and then one daemon-reload makes systemd
    read all of it.
-3. With `--now`, workers are started or restarted, and only when they are healthy the router learns of them; it is
-   the last to start.
+3. With `--now`, workers are started or restarted, and only when they are healthy the router learns of them.
 4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
    is left, the next run knows that there is work to finish.
 
@@ -163,15 +162,16 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     gone = _orphans(desired, observed)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
-    stale = _stale(running, writes, observed)
+    stale = _with_proxies(_stale(running, writes, observed), running)
     steps = [
         *writes,
         *_users(desired, writes, observed),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(writes, enabling, observed),
-        *(_worker_starts(running, stale, observed) if options.now else ()),
-        *_routes(desired, stale, observed, options),
-        *(_router_starts(running, stale, observed) if options.now else ()),
+        *(first_routes := _first_routes(desired, observed)),
+        *(_starts(running, stale, observed) if options.now else ()),
+        *(() if first_routes else _new_routes(desired, stale, observed, options)),
+        *(_router_restarts(running, stale, observed) if options.now else ()),
         *_departures(desired, observed, gone, options),
     ]
     return Plan(
@@ -234,6 +234,13 @@ def _stale(running: Iterable[str], writes: Iterable[WriteFile], observed: Observ
     return tuple(u for u in running if _runs(u, observed) and _is_stale(u, rewritten, observed))
 
 
+def _with_proxies(stale: tuple[str, ...], running: tuple[str, ...]) -> tuple[str, ...]:
+    """A socket that is made anew takes every proxy with it: until then a proxy that starts would get no sockets."""
+    if not any(name.is_socket(u) for u in stale):
+        return stale
+    return tuple(u for u in running if u in stale or name.is_proxy(u))
+
+
 def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
     sources = {unit, name.template_of(unit)}
     if sources & rewritten:
@@ -278,34 +285,37 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
     return [Enable(missing)] if missing else []
 
 
-def _worker_starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+def _starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+    """Whatever is down, the target too, in one go: to start the target later would try again what has just failed."""
     restarts = tuple(u for u in stale if name.worker_of(u))
-    starts = tuple(u for u in running if name.worker_of(u) and u not in stale and not _is_up(u, observed))
-    return [step(units) for step, units in ((Restart, restarts), (Start, starts)) if units]
+    down = tuple(u for u in running if u not in stale and not _is_up(u, observed))
+    return [step(units) for step, units in ((Restart, restarts), (Start, down)) if units]
 
 
-def _router_starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
-    """The socket, its proxies, and the target. systemd refuses to restart a socket while its services run."""
-    router = tuple(u for u in running if not name.worker_of(u))
-    restarts = tuple(u for u in stale if u in router)
-    down = tuple(u for u in router if u not in stale and not _is_up(u, observed))
-    steps: list[Step] = []
-    if any(name.is_socket(u) for u in restarts):
-        proxies = tuple(u for u in router if name.is_proxy(u))
-        steps.append(Stop(tuple(u for u in proxies if _runs(u, observed))))
-        restarts = tuple(u for u in restarts if u not in proxies)
-        down = tuple(u for u in router if u in proxies or u in down)
-    return [*steps, *(step(units) for step, units in ((Restart, restarts), (Start, down)) if units)]
+def _first_routes(desired: Desired, observed: Observed) -> list[Step]:
+    """A router can not start without any; and there is none yet whom they could mislead."""
+    return [] if desired.routes.path in observed.files else [WriteFile(file=desired.routes, before=None)]
 
 
-def _routes(desired: Desired, stale: tuple[str, ...], observed: Observed, options: Options) -> Iterable[Step]:
-    before = observed.files.get(desired.routes.path)
-    if before is not None and before.content == desired.routes.content:
+def _new_routes(desired: Desired, stale: tuple[str, ...], observed: Observed, options: Options) -> Iterable[Step]:
+    """Routes that have changed, once the workers they lead to are healthy."""
+    before = observed.files[desired.routes.path].content
+    if before == desired.routes.content:
         return []
-    to_restart = stale if options.now else ()
-    running = tuple(u for u in desired.enabled if name.is_proxy(u) and _runs(u, observed) and u not in to_restart)
-    write = WriteFile(file=desired.routes, before=before.content if before else None)
+    proxies = [u for u in desired.enabled if name.is_proxy(u) and not (options.now and u in stale)]
+    running = tuple(u for u in proxies if options.now or _runs(u, observed))
+    write = WriteFile(file=desired.routes, before=before)
     return [write, Reload(running)] if running else [write]
+
+
+def _router_restarts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+    """systemd refuses to restart a socket while its services run: then they stop before it and start after it."""
+    restarts = tuple(u for u in stale if not name.worker_of(u))
+    if not any(name.is_socket(u) for u in restarts):
+        return [Restart(restarts)] if restarts else []
+    proxies = tuple(u for u in running if name.is_proxy(u))
+    others = tuple(u for u in restarts if u not in proxies)
+    return [Stop(tuple(u for u in proxies if _runs(u, observed))), Restart(others), Start(proxies)]
 
 
 def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
