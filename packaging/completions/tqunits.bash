@@ -51,6 +51,9 @@ _tqunits() {
     case $verb,$before in
         ,-C) _tqunits_value folder; return ;;
         init,--type) _tqunits_offer go python node bun php static exec; return ;;
+        render,--out) _tqunits_value folder; return ;;
+        render,--systemd) return ;;
+        security,--threshold) return ;;
         install,--timeout) return ;;
         apply,--timeout) return ;;
         uninstall,--timeout) return ;;
@@ -73,7 +76,9 @@ _tqunits() {
             init) _tqunits_offer -h --help --type --json ;;
             check) _tqunits_offer -h --help --strict --json ;;
             docs) _tqunits_offer -h --help --json --markdown ;;
+            render) _tqunits_offer -h --help --out --systemd ;;
             diff) _tqunits_offer -h --help --prune ;;
+            security) _tqunits_offer -h --help --json --threshold ;;
             install) _tqunits_offer -h --help --now --prune --replace --dry-run -q --quiet --timeout ;;
             apply) _tqunits_offer -h --help --replace --dry-run -q --quiet --timeout ;;
             uninstall) _tqunits_offer -h --help --all --purge -q --quiet --timeout ;;
@@ -93,10 +98,12 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs diff install apply uninstall ls show start stop restart enable disable logs doctor proxy completion version ;;
+        '') _tqunits_offer init check docs render diff security install apply uninstall ls show start stop restart enable disable logs doctor proxy completion version ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
+        render) _tqunits_value worker ;;
+        security) _tqunits_value worker ;;
         uninstall) _tqunits_value worker ;;
         ls) _tqunits_value worker ;;
         show) _tqunits_value worker ;;

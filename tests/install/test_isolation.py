@@ -71,4 +71,4 @@ def test_the_environment_is_the_contract_and_nothing_else(site: Site) -> None:
         "WORKER_TYPE": "python",
     }
     assert "SECRET" not in environment
-    assert site.get(f"/alpha/read?of={environment['CREDENTIALS_DIRECTORY']}/token") == (200, "")
+    assert site.get(f"/alpha/read?of={environment['CREDENTIALS_DIRECTORY']}/token") == (200, "machine\n")

@@ -41,6 +41,7 @@ class Keeper:
         self._console = b""
         self._init: subprocess.Popen[bytes] | None = None
         self._pid = 0
+        self._ready = False
         self._detached = False
         self._terminal, self._far_end = os.openpty()
         os.set_blocking(self._terminal, False)
@@ -116,7 +117,8 @@ class Keeper:
         for line in self._notify.recv(4096).decode().splitlines():
             if line.startswith("MAINPID="):
                 self._pid = int(line.removeprefix("MAINPID="))
-            elif line == "READY=1":
+            elif line == "READY=1" and not self._ready:  # systemd says it again after it has executed itself anew
+                self._ready = True
                 entries = cgroups.entries(self._folders)
                 _report({"booted": self._pid, "entries": [f"/proc/{os.getpid()}/root{path}" for path in entries]})
 
@@ -142,7 +144,7 @@ class Keeper:
         os.close(self._exit)
         self._notify.close()
         status = self._init.wait()
-        self._init, self._pid = None, 0
+        self._init, self._pid, self._ready = None, 0, False
         return status
 
 

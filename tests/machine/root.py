@@ -60,6 +60,9 @@ def main() -> None:
     socket.sethostname("machine")
     _loopback_up()
     kernel.pivot_root(str(root))
+    # What systemd mounts in a helper's namespace (a unit's credentials) has to arrive here. In a container it leaves
+    # this to the container's maker (mount_setup() in its source).
+    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SHARED)
     for number in DROPPED:
         kernel.drop_capability(number)
     _become_systemd(unified=plan["hierarchies"] == [cgroups.UNIFIED])

@@ -55,7 +55,7 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
     context.require_root("installing units")
     load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
     say = (lambda _: None) if arguments.quiet else context.output.message
-    with files.lock(Path(context.layout.runtime) / "install.lock"), Bus(user_mode=context.user_mode) as bus:
+    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
         prepared = installation.prepare(context, bus)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         skipped = _build(prepared.configuration.running(), context, say)

@@ -95,6 +95,8 @@ def _desired(
     known = {*observed.units, *observed.file_states}
     surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
     idle = {name.service(worker.name) for worker in present.workers} - running
+    sockets = {name.socket(worker.name) for worker in present.workers} & {*known, *(p.name for p in observed.files)}
+    surplus |= sockets - {file.unit for file in rendered}
     return Desired(
         units=rendered,
         routes=routes,

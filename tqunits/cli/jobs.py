@@ -62,9 +62,8 @@ def _tell(result: JobResult, context: Context) -> None:
     tell(f"{short(result.unit)}: {causes.of_job(result)}", style="red")
     if result.failure is None:
         return
-    lines = journal.last_lines(
-        result.unit, JOURNAL_LINES, user_mode=context.user_mode, invocation=result.failure.invocation
-    )
+    start = journal.Start(invocation=result.failure.invocation, time_us=result.failure.started_us)
+    lines = journal.last_lines(result.unit, JOURNAL_LINES, user_mode=context.user_mode, start=start)
     for line in lines:
         tell(f"    {line}", style="dim")
     if not lines:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tqunits.cli.context import Context
@@ -20,7 +21,7 @@ from tqunits.cli.jobs import add_timeout, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.model import Layout
-from tqunits.system import execute, files, users
+from tqunits.system import build, execute, files, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, unitfile
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     context.require_root("removing units")
     say = (lambda _: None) if arguments.quiet else context.output.message
     lock = Path(context.layout.runtime) / "install.lock"
-    with files.lock(lock), Bus(user_mode=context.user_mode) as bus:
+    with Bus(user_mode=context.user_mode) as bus, files.lock(lock):
         remove_leftovers(context.layout)
         observed = observe(context.layout, bus, wanted=(), users=())
         workers = [worker.name for worker in chosen]
@@ -56,8 +57,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)
     if arguments.all and arguments.purge:
-        files.remove_tree(Path(context.layout.state))
-        files.remove_tree(Path(context.layout.runtime))
+        _remove_all(context.layout)
     return status
 
 
@@ -76,13 +76,40 @@ def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tupl
 
 def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> None:
     """Remove what the workers have stored, and the users that were made for them (and no others)."""
-    cache = Path("/var/cache/tqunits") if layout.sysusers else Path.home() / ".cache/tqunits"
     for worker in workers:
-        for folder in (Path(layout.state) / "workers" / worker.name, cache / "workers" / worker.name):
-            if folder.exists():
+        own = [data / worker.name for data in _data(layout)]
+        for folder in (*own, *(build.remains(worker.name) if layout.sysusers else ())):
+            if folder.exists() or folder.is_symlink():
                 say(f"remove {folder}")
                 files.remove_tree(folder)
         user = unitfile.last_value(worker.text, "Service", "User")
         if user and users.is_ours(user):
             say(f"remove user {user}")
             users.remove(user)
+
+
+def _remove_all(layout: Layout) -> None:
+    for folder in _folders(layout):
+        files.remove_tree(folder)
+    if not layout.sysusers:
+        with suppress(OSError):  # not empty: the user's own configuration
+            Path(layout.configuration).rmdir()
+
+
+def _data(layout: Layout) -> tuple[Path, ...]:
+    """The folders in which systemd makes a StateDirectory= and a CacheDirectory= for each worker.
+
+    A user's own manager has states below ~/.config up to version 253, and below ~/.local/state since (its NEWS).
+    """
+    states = [layout.state] if layout.sysusers else [layout.state, layout.configuration]
+    return tuple(Path(folder) / "workers" for folder in (*states, _cache(layout)))
+
+
+def _folders(layout: Layout) -> tuple[Path, ...]:
+    """All that can be ours besides the units, which the plan removes, and the configuration, which stays."""
+    whole = (Path(layout.state), Path(layout.runtime), _cache(layout))
+    return (*whole, *(build.remains(None) if layout.sysusers else _data(layout)))
+
+
+def _cache(layout: Layout) -> Path:
+    return Path("/var/cache/tqunits") if layout.sysusers else Path.home() / ".cache/tqunits"

@@ -81,8 +81,6 @@ def _listening(draft: Draft) -> Iterator[Problem]:
     worker = draft.worker
     if worker.port is not None and worker.listen is not Listen.TCP:
         yield warning(draft.place(W.port), f"port has no meaning with listen: {worker.listen}", "remove it")
-    if worker.listen is Listen.FD:
-        yield note(draft.place(W.listen), "'listen: fd' is not in effect yet", "use tcp or unix so far")
 
 
 def _type(draft: Draft) -> Iterator[Problem]:

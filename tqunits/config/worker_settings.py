@@ -138,7 +138,7 @@ class WorkerSettings:
         "tcp",
         " | ".join(Listen),
         "How it takes connections: tcp on 127.0.0.1:$WORKER_PORT, unix on $WORKER_SOCKET, fd by an inherited "
-        "descriptor (fd is not in effect yet).",
+        "descriptor (sd_listen_fds(3)): it stays open through a restart.",
         feeds="WORKER_PORT, WORKER_SOCKET",
     )
     port = Setting(

@@ -69,6 +69,14 @@ def build(worker: Worker, *, user_mode: bool) -> Lacking | None:
     return Lacking(worker=worker.name, reason=f"its build {why}", hint=_tail(done.stderr or done.stdout))
 
 
+def remains(worker: str | None) -> tuple[Path, ...]:
+    """What systemd keeps of the builds of one worker, or (None) of all: the compilers' caches, and links to them."""
+    name = "tqunits" if worker is None else f"tqunits/builds/{worker}"
+    kept = (Path(f"/var/{kind}/private/{name}") for kind in ("lib", "cache"))
+    links = (Path(f"/var/{kind}/{name}") for kind in ("lib", "cache") if worker is not None)
+    return (*kept, *links)
+
+
 def _program_missing(worker: Worker, program: str, purpose: str) -> Lacking | None:
     if "/" in program or shutil.which(program, path=SEARCH_PATH):
         return None
@@ -89,8 +97,8 @@ def _sandboxed(worker: Worker) -> list[str]:
         "Description": f"Build of worker {worker.name}",
         "DynamicUser": "yes",
         "StateDirectory": state,
-        "CacheDirectory": "tqunits/build",
-        "Environment": f"HOME=%S/{state} GOCACHE=%C/tqunits/build/go npm_config_cache=%C/tqunits/build/npm",
+        "CacheDirectory": state,  # this worker's alone: nobody plants an object file in another one's build
+        "Environment": f"HOME=/var/lib/{state} GOCACHE=/var/cache/{state}/go npm_config_cache=/var/cache/{state}/npm",
         "ProtectSystem": "strict",
         "ProtectHome": "tmpfs" if _is_hidden(worker) else "yes",
         "PrivateTmp": "yes",

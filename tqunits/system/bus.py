@@ -71,6 +71,7 @@ class Failure:
     main_status: int
     gate_status: int | None  # exit status of the readiness gate, when that is what failed
     invocation: str  # 32 hex digits; "" when nothing was started
+    started_us: int  # when that start began, microseconds since 1970
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,6 +301,7 @@ class Bus:
             main_status=integer(self.property_of(unit, "Service", "ExecMainStatus", "i")),
             gate_status=_gate_status(self.property_of(unit, "Service", "ExecStartPost", "a(sasbttttuii)")),
             invocation=self.invocation(unit),
+            started_us=integer(self.property_of(unit, "Unit", "InactiveExitTimestamp", "t")),
         )
 
 

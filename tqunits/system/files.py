@@ -69,9 +69,15 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, without following links (rmtree works by descriptors: no race to lose)."""
+    """Remove a folder and all in it, without following links (rmtree works by descriptors: no race to lose).
+
+    A link in its place is removed itself.
+    """
     with suppress(FileNotFoundError):
-        shutil.rmtree(folder)
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
 
 
 def make_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from tqunits.system.process import run
 
 _TIMEOUT_S = 30.0  # a journal of many GiB on a slow disk; the index answers in milliseconds elsewhere
 _SYNC_TIMEOUT_S = 5.0
+_LINES_OF_A_START = 500  # a crash loop's next starts write too, before we look: enough to see past them
 
 
 class _Message(StrEnum):
@@ -26,6 +27,14 @@ class _Message(StrEnum):
     FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"
     SUCCESS = "7ad2d189f7e94e70a38c781354912448"
     OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One start of a unit: its id (32 hex digits) and its moment, in microseconds since 1970."""
+
+    invocation: str
+    time_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +48,20 @@ class Exit:
     status: str  # exit status or signal number, as digits
 
 
-def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
-    """The unit's last messages, oldest first: of one start where `invocation` is given, else of all."""
+def last_lines(unit: str, count: int, *, user_mode: bool, start: Start | None = None) -> tuple[str, ...]:
+    """The unit's last messages, oldest first: of one start where `start` is given, else of all.
+
+    The last words of a process that has died at once are the very ones that matter, and journald often looks up its
+    invocation too late: so messages without any count as well, from the moment of the start on.
+    """
     sync()
-    if invocation:
-        own = "USER_INVOCATION_ID" if user_mode else "INVOCATION_ID"
-        matches = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"{own}={invocation}"]
+    matches = [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
+    if start is None:
+        entries = list(_entries([f"--lines={count}", *matches], user_mode=user_mode))
     else:
-        matches = [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
-    entries = _entries([f"--lines={count}", *matches], user_mode=user_mode)
+        since = f"--since=@{start.time_us // 1_000_000}.{start.time_us % 1_000_000:06d}"
+        found = _entries([f"--lines={_LINES_OF_A_START}", since, *matches], user_mode=user_mode)
+        entries = [entry for entry in found if _invocation(entry) in {"", start.invocation}][-count:]
     return tuple(_text(entry.get("MESSAGE")) for entry in entries)
 
 
@@ -76,6 +90,13 @@ def _entries(arguments: Sequence[str], *, user_mode: bool) -> Iterator[Mapping[s
     options = ["--quiet", "--no-pager", "--output=json", *(["--user"] if user_mode else [])]
     done = run(["journalctl", *options, *arguments], timeout_s=_TIMEOUT_S)
     return (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+
+
+def _invocation(entry: Mapping[str, object]) -> str:
+    """Which start an entry is about: what a process says, and what the manager says of it, in that order."""
+    fields = ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID", "USER_INVOCATION_ID")
+    managers = "INVOCATION_ID" in entry or "USER_INVOCATION_ID" in entry
+    return next((_text(entry[f]) for f in (fields[1:] if managers else fields) if f in entry), "")
 
 
 def _merged(entries: Iterable[Mapping[str, object]]) -> list[Exit]:

@@ -169,7 +169,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *(enabling := _enable(running, observed)),
         *_daemon_reload(writes, enabling, observed),
         *(first_routes := _first_routes(desired, observed)),
-        *(_starts(running, stale, observed) if options.now else ()),
+        *(_starts(running, stale, writes, observed) if options.now else ()),
         *(() if first_routes else _new_routes(desired, stale, observed, options)),
         *(_router_restarts(running, stale, observed) if options.now else ()),
         *_departures(desired, observed, gone, options),
@@ -285,11 +285,23 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
     return [Enable(missing)] if missing else []
 
 
-def _starts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+def _starts(
+    running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
+) -> Iterable[Step]:
     """Whatever is down, the target too, in one go: to start the target later would try again what has just failed."""
     restarts = tuple(u for u in stale if name.worker_of(u))
-    down = tuple(u for u in running if u not in stale and not _is_up(u, observed))
-    return [step(units) for step, units in ((Restart, restarts), (Start, down)) if units]
+    anew = tuple(u for u in restarts if _has_new_socket(u, writes, observed))
+    kept = tuple(u for u in restarts if u not in anew)
+    down = tuple(u for u in running if u in anew or (u not in stale and not _is_up(u, observed)))
+    return [step(units) for step, units in ((Stop, anew), (Restart, kept), (Start, down)) if units]
+
+
+def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:
+    """Whether its socket unit is newer than its process. A restart would keep the old socket; a stop ends both."""
+    socket = name.socket(name.worker_of(unit) or "")
+    started = observed.units[unit].started
+    times = (f.modified for path, f in observed.files.items() if path.name == socket)
+    return any(w.file.unit == socket for w in writes) or any(modified > started for modified in times)
 
 
 def _first_routes(desired: Desired, observed: Observed) -> list[Step]:
@@ -323,12 +335,20 @@ def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], opt
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
     active = tuple(u for u in desired.disabled if _runs(u, observed))
     steps: list[Step] = [Stop(active)] if active and options.now else []
-    steps += [Disable(enabled), ReloadDaemon()] if enabled else []
+    steps += [Disable(enabled)] if enabled else []
+    steps += (removals := _spare_sockets(desired, observed))
+    steps += [ReloadDaemon()] if enabled or removals else []
     return [*steps, *_worker_removal(observed, gone)] if options.prune and gone else steps
 
 
+def _spare_sockets(desired: Desired, observed: Observed) -> list[Step]:
+    """Socket units of workers that are still configured, and now listen otherwise."""
+    found = [(p, f) for p, f in observed.files.items() if p.name in desired.disabled and name.is_socket(p.name)]
+    return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
+
+
 def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step]:
-    units = [name.service(worker) for worker in workers]
+    units = [unit for worker in workers for unit in (name.socket(worker), name.service(worker))]
     ours = [p for p, f in observed.files.items() if _unit_of(p) in units and unitfile.is_ours(f.content)]
     return _take_down(observed, units, sorted(ours))
 

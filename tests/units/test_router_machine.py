@@ -1,0 +1,36 @@
+"""The router's IP filter: it may open connections to this host only, and is reached from everywhere all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from machine import Machine
+
+STRANGER = "10.9.9.9"
+"""An address that is not localhost, on an interface that is: packets from it meet the filter as a client's would."""
+
+FETCH = ["curl", "-sS", "-m", "3", "--interface", STRANGER, "-o", "/dev/null", "-w", "%{http_code}"]
+
+
+@pytest.fixture
+def router(machine: Machine) -> Iterator[Machine]:
+    machine.write("/srv/filter/config/tqunits.yaml", "listen: ['0.0.0.0:8080']\n")
+    machine.run(["mkdir", "-p", "/srv/filter/workers"])
+    machine.tqunits("-C", "/srv/filter", "install", "--now")
+    machine.run(["ip", "address", "add", f"{STRANGER}/32", "dev", "lo"])
+    yield machine
+    machine.run(["ip", "address", "del", f"{STRANGER}/32", "dev", "lo"])
+    machine.tqunits("uninstall", "--all", "--purge")
+    machine.remove("/srv/filter")
+
+
+def test_the_filter_does_not_meet_clients(router: Machine) -> None:
+    assert router.run([*FETCH, f"http://{STRANGER}:8080/"]).stdout == "404"
+
+
+def test_the_filter_holds_what_the_router_opens_itself(router: Machine) -> None:
+    """The same two lines as in tq-proxy@.service: the test above would pass on a kernel that filters nothing."""
+    filtered = ["systemd-run", "--wait", "--pipe", "-q", "-p", "IPAddressDeny=any", "-p", "IPAddressAllow=localhost"]
+    done = router.run([*filtered, *FETCH, f"http://{STRANGER}:8080/"], check=False)
+    assert (done.returncode, done.stdout) == (28, "000")  # 28: timed out, the packets are dropped
