@@ -8,8 +8,12 @@ A test that asks for either carries the mark `machine`; without root it fails, f
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 from machine import Machine, MachineError
+
+hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("suite")
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 MACHINES = pytest.StashKey[list[Machine]]()

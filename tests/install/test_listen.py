@@ -95,6 +95,8 @@ def test_the_router_starts_again_when_a_unix_workers_group_is_gone(site: Site) -
     site.machine.systemctl("restart", "tq-proxy@1.service")
     assert site.get("/beta/health") == (200, "ok")
     assert "worker-alpha" not in site.users()
+    site.machine.run(["systemd-sysusers"])  # as the next boot does
+    assert "worker-alpha" not in site.users()
 
 
 @pytest.mark.parametrize("listen", ["tcp", "unix"])

@@ -34,7 +34,8 @@ class Prepared:
     @property
     def workers(self) -> tuple[Worker, ...]:
         """The workers that this host will have units for."""
-        return tuple(w for w in self.configuration.workers if _has_unit(w) and w.name not in self.desired.left_alone)
+        left_alone = {lack.worker for lack in self.skipped}
+        return tuple(w for w in self.configuration.workers if _has_unit(w) and w.name not in left_alone)
 
 
 def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, ...] = ()) -> Prepared:
@@ -101,7 +102,6 @@ def _desired(
         units=rendered,
         routes=routes,
         workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
-        left_alone=frozenset(w.name for w in configuration.workers) - {w.name for w in present.workers},
         enabled=(*sorted(running), name.PROXY_SOCKET, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )

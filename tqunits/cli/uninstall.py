@@ -11,7 +11,7 @@ stay.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tqunits.model import Layout
 from tqunits.system import build, execute, files, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
-from tqunits.units import name, unitfile
+from tqunits.units import leaving, name, unitfile
 from tqunits.units.plan import ROUTES, Observed, Plan, Reload, Step, WriteFile, removal
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import without
@@ -40,7 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Uninstall."""
-    chosen = select(arguments, installed(context.layout))
+    present = installed(context.layout)
+    chosen = select(arguments, present)
     context.require_root("removing units")
     say = (lambda _: None) if arguments.quiet else context.output.message
     lock = Path(context.layout.runtime) / "install.lock"
@@ -50,7 +51,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         workers = [worker.name for worker in chosen]
         steps = removal(observed, None if arguments.all else workers)
         if not arguments.all:
-            steps = (*_unroute(context.layout, observed, workers), *steps)
+            staying = [worker for worker in present if worker not in chosen]
+            shared = _release(context.layout, observed, _accounts(chosen) - _accounts(staying))
+            steps = (*_unroute(context.layout, observed, workers), *shared, *steps)
         plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
         status = report(results, context)
@@ -72,6 +75,27 @@ def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tupl
     file = RenderedFile(path=path, content=after, mode=0o644, unit=None)
     write = WriteFile(file=file, before=before.content)
     return (write, Reload(proxies)) if proxies else (write,)
+
+
+def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> Iterable[Step]:
+    """The router and sysusers.d forget accounts that nobody needs any more. What runs is not disturbed."""
+    router = Path(layout.units) / name.PROXY_TEMPLATE
+    for path, file in observed.files.items():
+        if Path(path) == router:
+            content = leaving.without_groups(file.content, accounts)
+        elif path.parent == layout.sysusers:
+            content = leaving.without_accounts(file.content, accounts)
+        else:
+            continue
+        if content != file.content and unitfile.is_ours(file.content):
+            after = RenderedFile(path=path, content=content, mode=0o644, unit=None)
+            yield WriteFile(file=after, before=file.content, keep_time=True)
+
+
+def _accounts(workers: Iterable[Installed]) -> set[str]:
+    """Their users and groups, as the drop-ins name them."""
+    values = (unitfile.last_value(worker.text, "Service", key) for worker in workers for key in ("User", "Group"))
+    return {value for value in values if value}
 
 
 def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> None:

@@ -42,7 +42,7 @@ class Finding:
 def host(layout: Layout, *, user_mode: bool) -> Iterator[Finding]:
     """The kernel, the init and the file system: what does not depend on any configuration."""
     yield _init()
-    yield from _cgroups()
+    yield from _cgroups(user_mode=user_mode)
     yield _folder(Path(layout.units), user_mode=user_mode)
     if not user_mode:
         yield _polkit()
@@ -106,12 +106,15 @@ def _init() -> Finding:
     return _problem("init", "systemd is not the init of this host", "units can be rendered here, but not run")
 
 
-def _cgroups() -> Iterator[Finding]:
+def _cgroups(*, user_mode: bool) -> Iterator[Finding]:
     mode = cgroup.hierarchy()
     if mode is cgroup.Hierarchy.UNIFIED:
         yield _ok("cgroups", "cgroup v2: every limit is enforced")
     elif mode is cgroup.Hierarchy.NONE:
         yield _problem("cgroups", "no cgroups are mounted: no limit is enforced")
+    elif user_mode:  # systemd.resource-control(5): delegation to users is for version 2 only
+        message = f"cgroup {mode}: your own manager may set no limits; memory_max, cpu_quota and tasks_max do nothing"
+        yield _warning("cgroups", message, "boot with systemd.unified_cgroup_hierarchy=1")
     else:
         message = (
             f"cgroup {mode}: memory_high, io_weight and the killing of a whole worker when out of memory do nothing"

@@ -102,8 +102,7 @@ class Desired:
 
     units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
     routes: RenderedFile
-    workers: frozenset[str]  # every configured worker, running or not
-    left_alone: frozenset[str]  # configured, but this host lacks what they need: whatever is installed of them stays
+    workers: frozenset[str]  # every configured worker, also those that this host can not run
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
 

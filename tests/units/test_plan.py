@@ -1,0 +1,255 @@
+"""The plan of an install: what is to be done, in which order, and what is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.model import Configuration, Worker
+from tqunits.units import name
+from tqunits.units.plan import (
+    ROUTES,
+    CreateUsers,
+    Desired,
+    Disable,
+    Enable,
+    Observed,
+    ObservedFile,
+    ObservedUnit,
+    Options,
+    Plan,
+    Reload,
+    ReloadDaemon,
+    RemoveFile,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteFile,
+    kept_ports,
+    make_plan,
+    removal,
+)
+from tqunits.units.render import RenderedFile
+from tqunits.units.snapshot import routes_snapshot
+
+from .cases import Case, configuration, limits, target, worker
+
+NOTHING = Observed(files={}, units={}, file_states={}, missing_users=frozenset())
+NOW = Options(now=True)
+HOUR = 3_600_000_000
+
+
+def desired(site: Configuration) -> Desired:
+    case = Case(site, target())
+    running = tuple(name.service(w.name) for w in site.running())
+    routes = routes_snapshot(site, case.target, case.ports())
+    state = case.target.layout.state
+    return Desired(
+        units=case.files(),
+        routes=RenderedFile(path=state / ROUTES, content=routes, mode=0o644, unit=None),
+        workers=frozenset(w.name for w in site.workers),
+        enabled=(*running, name.PROXY_SOCKET, name.proxy(1), name.TARGET),
+        disabled=tuple(name.service(w.name) for w in site.workers if w not in site.running()),
+    )
+
+
+def installed(wanted: Desired, *, modified: int = HOUR, started: int = 2 * HOUR) -> Observed:
+    """A host on which all of it is done, and runs."""
+    files = {f.path: ObservedFile(content=f.content, modified=modified) for f in (*wanted.units, wanted.routes)}
+    unit = ObservedUnit(state="active", started=started, needs_reload=False)
+    return Observed(
+        files=files,
+        units=dict.fromkeys(wanted.enabled, unit),
+        file_states=dict.fromkeys(wanted.enabled, "enabled"),
+        missing_users=frozenset(),
+    )
+
+
+def kinds(steps: Iterable[Step]) -> list[str]:
+    """The names of the steps, runs of one kind as one."""
+    names = [type(step).__name__ for step in steps]
+    return [kind for i, kind in enumerate(names) if i == 0 or names[i - 1] != kind]
+
+
+def plan(site: Configuration, observed: Observed, options: Options = NOW) -> Plan:
+    return make_plan(desired(site), observed, options)
+
+
+def test_from_nothing() -> None:
+    made = plan(configuration(worker("api")), NOTHING)
+    assert kinds(made.steps) == ["WriteFile", "CreateUsers", "Enable", "ReloadDaemon", "WriteFile", "Start"]
+    assert made.steps[-1] == Start(("tq-worker@api.service", "tq-proxy.socket", "tq-proxy@1.service", "tq.target"))
+
+
+def test_without_now_nothing_is_started() -> None:
+    made = plan(configuration(worker("api")), NOTHING, Options())
+    assert kinds(made.steps) == ["WriteFile", "CreateUsers", "Enable", "ReloadDaemon", "WriteFile"]
+
+
+@pytest.mark.parametrize("options", [Options(), NOW, Options(now=True, prune=True)], ids=str)
+def test_what_is_done_needs_no_step(options: Options) -> None:
+    site = configuration(worker("api"), worker("web"))
+    assert plan(site, installed(desired(site)), options).steps == ()
+
+
+def changed(before: Worker, after: Worker, options: Options = NOW) -> Plan:
+    return plan(configuration(after), installed(desired(configuration(before))), options)
+
+
+def test_a_change_of_limits_alone_restarts_nothing_and_keeps_the_time() -> None:
+    made = changed(worker("api"), replace(worker("api"), limits=limits(tasks_max=7)))
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
+    assert [step.keep_time for step in made.steps if isinstance(step, WriteFile)] == [True]
+
+
+def test_another_change_restarts_that_worker() -> None:
+    made = changed(worker("api"), replace(worker("api"), command=("bin/other",)))
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon", "Restart"]
+    assert made.steps[-1] == Restart(("tq-worker@api.service",))
+
+
+def test_another_change_is_told_when_nothing_may_be_restarted() -> None:
+    made = changed(worker("api"), replace(worker("api"), command=("bin/other",)), Options())
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
+    assert made.pending == ("tq-worker@api.service",)
+
+
+def test_a_process_older_than_its_files_is_restarted_by_the_next_run() -> None:
+    site = configuration(worker("api"))
+    made = plan(site, installed(desired(site), modified=2 * HOUR, started=HOUR))
+    assert Restart(("tq-worker@api.service",)) in made.steps
+
+
+def test_the_router_learns_of_a_worker_when_it_is_healthy() -> None:
+    before = installed(desired(configuration(worker("api"))))
+    made = plan(configuration(worker("api"), worker("web")), before)
+    start = made.steps.index(Start(("tq-worker@web.service",)))
+    assert kinds(made.steps[start:]) == ["Start", "WriteFile", "Reload"]
+    assert made.steps[-1] == Reload(("tq-proxy@1.service",))
+
+
+def test_a_changed_socket_takes_its_proxies_with_it() -> None:
+    before = installed(desired(configuration(worker("api"))))
+    made = plan(configuration(worker("api"), listen=("127.0.0.1:80",)), before)
+    proxies = ("tq-proxy@1.service",)
+    assert made.steps[-3:] == (Stop(proxies), Restart(("tq-proxy.socket",)), Start(proxies))
+
+
+def test_what_vanished_stays_and_is_told() -> None:
+    before = installed(desired(configuration(worker("api"), worker("web"))))
+    made = plan(configuration(worker("api")), before)
+    assert made.orphans == ("web",)
+    assert not any(isinstance(step, Stop | Disable | RemoveFile) for step in made.steps)
+
+
+def test_what_vanished_leaves_the_routes_first_and_its_files_last() -> None:
+    before = installed(desired(configuration(worker("api"), worker("web"))))
+    made = plan(configuration(worker("api")), before, Options(now=True, prune=True))
+    tail = ["WriteFile", "Reload", "Stop", "Disable", "RemoveFile", "ReloadDaemon"]
+    assert kinds(made.steps)[-6:] == tail
+    assert Stop(("tq-worker@web.service",)) in made.steps
+    assert made.orphans == ()
+
+
+def test_a_file_that_is_not_ours_is_in_the_way() -> None:
+    site = configuration(worker("api"))
+    path = PurePosixPath("/etc/systemd/system/tq.target")
+    observed = replace(NOTHING, files={path: ObservedFile(content="[Unit]\n", modified=0)})
+    assert plan(site, observed).foreign == (path,)
+    assert plan(site, observed, Options(replace=True)).foreign == ()
+
+
+def test_a_masked_unit_stays_masked() -> None:
+    site = configuration(worker("api"))
+    observed = replace(NOTHING, file_states={"tq-worker@api.service": "masked"})
+    made = plan(site, observed)
+    assert made.masked == ("tq-worker@api.service",)
+    named = [step.units for step in made.steps if isinstance(step, Enable | Start)]
+    assert all("tq-worker@api.service" not in units for units in named)
+
+
+def test_a_missing_user_is_made_though_the_file_is_there() -> None:
+    site = configuration(worker("api"))
+    observed = replace(installed(desired(site)), missing_users=frozenset({"worker-api"}))
+    assert plan(site, observed).steps == (CreateUsers(path=PurePosixPath("/etc/sysusers.d/tqunits-workers.conf")),)
+
+
+def test_a_reload_that_an_earlier_run_owes_is_made_up_for() -> None:
+    site = configuration(worker("api"))
+    observed = installed(desired(site))
+    late = replace(observed.units["tq-worker@api.service"], needs_reload=True)
+    observed = replace(observed, units={**observed.units, "tq-worker@api.service": late})
+    assert plan(site, observed).steps == (ReloadDaemon(),)
+
+
+def test_the_drop_ins_remember_the_ports() -> None:
+    site = configuration(worker("api"), worker("web"))
+    assert kept_ports(installed(desired(site)).files) == {"api": 9000, "web": 9001}
+
+
+def test_removal_of_everything_leaves_nothing_of_ours() -> None:
+    observed = installed(desired(configuration(worker("api"))))
+    theirs = PurePosixPath("/etc/systemd/system/tq-worker@api.service.d/override.conf")
+    observed = replace(observed, files={**observed.files, theirs: ObservedFile(content="[Service]\n", modified=0)})
+    steps = removal(observed, None)
+    assert kinds(steps) == ["Stop", "Disable", "RemoveFile", "ReloadDaemon"]
+    assert {s.path for s in steps if isinstance(s, RemoveFile)} == observed.files.keys() - {theirs}
+
+
+workers = st.builds(
+    lambda names, tasks: [replace(worker(n), limits=limits(tasks_max=tasks)) for n in sorted(names)],
+    st.sets(st.sampled_from(["api", "web", "blog", "shop"])),
+    st.integers(1, 3),
+)
+
+
+def performed(steps: Iterable[Step], observed: Observed) -> Observed:
+    """What a host that does these steps without fail comes to."""
+    files: dict[PurePosixPath, ObservedFile] = dict(observed.files)
+    units: dict[str, ObservedUnit] = dict(observed.units)
+    states: dict[str, str] = dict(observed.file_states)
+    clock = 10 * HOUR
+    for step in steps:
+        clock += 1
+        match step:
+            case WriteFile(file=file, keep_time=keep):
+                time = files[file.path].modified if keep else clock
+                files[file.path] = ObservedFile(content=file.content, modified=time)
+            case RemoveFile(path=path):
+                del files[path]
+            case Start(named) | Restart(named):
+                units |= dict.fromkeys(named, ObservedUnit(state="active", started=clock, needs_reload=False))
+            case Stop(named):
+                units = {unit: state for unit, state in units.items() if unit not in named}
+            case Enable(named):
+                states |= dict.fromkeys(named, "enabled")
+            case Disable(named):
+                states = {unit: state for unit, state in states.items() if unit not in named}
+            case _:
+                pass
+    return Observed(files=files, units=units, file_states=states, missing_users=frozenset())
+
+
+def contents(files: Mapping[PurePosixPath, ObservedFile]) -> dict[PurePosixPath, str]:
+    return {path: file.content for path, file in files.items()}
+
+
+@given(before=workers, after=workers, cut=st.integers(0, 40))
+def test_a_run_that_is_cut_off_anywhere_is_completed_by_the_next(
+    before: list[Worker], after: list[Worker], cut: int
+) -> None:
+    old, new = configuration(*before), configuration(*after)
+    apply = Options(now=True, prune=True)
+    host = performed(plan(old, NOTHING, apply).steps, NOTHING)
+    host = performed(plan(new, host, apply).steps[:cut], host)
+    host = performed(plan(new, host, apply).steps, host)
+    wanted = desired(new)
+    assert contents(host.files) == {f.path: f.content for f in (*wanted.units, wanted.routes)}
+    assert host.file_states.keys() == host.units.keys() == set(wanted.enabled)
+    assert plan(new, host, apply).steps == ()
