@@ -214,7 +214,7 @@ def performed(steps: Iterable[Step], observed: Observed) -> Observed:
     files: dict[PurePosixPath, ObservedFile] = dict(observed.files)
     units: dict[str, ObservedUnit] = dict(observed.units)
     states: dict[str, str] = dict(observed.file_states)
-    clock = 10 * HOUR
+    clock = max((f.modified for f in files.values()), default=0) + max((u.started for u in units.values()), default=0)
     for step in steps:
         clock += 1
         match step:
