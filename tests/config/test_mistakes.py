@@ -552,11 +552,6 @@ NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
             "it is read and checked, and does nothing so far",
         ),
     ),
-    "descriptor-not-in-effect-yet": (
-        "path: /a\ntype: go\nlisten: fd",
-        Severity.NOTE,
-        ("api.yaml:3:9", "'listen: fd' is not in effect yet", "use tcp or unix so far"),
-    ),
     "static-not-in-effect-yet": (
         "path: /a\ntype: static",
         Severity.NOTE,

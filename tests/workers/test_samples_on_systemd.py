@@ -111,7 +111,10 @@ def test_a_second_install_has_nothing_to_do(samples: Samples) -> None:
     assert samples.tqunits("diff") == ""
 
 
-def test_the_go_sample_was_built_by_a_user_of_its_own(samples: Samples) -> None:
+def test_the_go_sample_is_built_by_a_user_of_its_own(samples: Samples) -> None:
+    samples.tqunits("uninstall", "api", "--purge")
+    samples.machine.remove(BUILT)
+    assert "build api: go build" in samples.tqunits("install", "--now")
     assert samples.machine.run(["stat", "-c", "%U %a", f"{BUILT}/api"]).stdout.split() == ["root", "755"]
     caches = samples.machine.run(["find", "/var/cache/private/tqunits/builds/api", "-uid", "0"]).stdout
     assert caches == ""  # what the compiler has written is not root's
@@ -234,6 +237,6 @@ def test_the_doctor_names_a_worker_that_has_failed(samples: Samples) -> None:
 
 def test_purge_leaves_no_trace(samples: Samples) -> None:
     samples.tqunits("uninstall", "--all", "--purge")
-    before = samples.machine.run(["sh", "-c", TRACES]).stdout.splitlines()
-    assert not [line for line in before if re.search(r"tq[-.]|tqunits|worker-|builds", line)]
+    left = samples.machine.run(["sh", "-c", TRACES]).stdout.splitlines()
+    assert not [line for line in left if re.search(r"tq[-.]|tqunits|worker-|builds", line)]
     assert samples.machine.systemctl("list-units", "--all", "--plain", "--no-legend", "tq*") == ""
