@@ -203,6 +203,30 @@ def test_a_reboot_restores_the_enabled_set(site: Site) -> None:
     assert site.machine.show("tq-worker@beta.service", "ActiveState") == "inactive"
 
 
+def test_a_template_of_the_administrator_replaces_ours(site: Site) -> None:
+    site.worker("alpha")
+    path = "/etc/tqunits/unit-templates/tq.target.j2"
+    site.machine.write(path, "[Unit]\nDescription=All of it\n\n[Install]\nWantedBy=multi-user.target\n")
+    site.install()
+    assert site.machine.show("tq.target", "Description") == "All of it"
+    site.machine.write(path, "[Unit]\nDescription={{ nothing }}\n")
+    assert "tq.target.j2" in site.install(status=1)
+    assert site.machine.show("tq.target", "Description") == "All of it"
+    site.machine.remove("/etc/tqunits")
+    site.install()
+    assert site.machine.show("tq.target", "Description") == "Web workers and their router"
+
+
+def test_a_crash_of_the_router_stops_no_worker_and_heals(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    pids = [site.machine.show(f"{unit}.service", "MainPID") for unit in ("tq-worker@alpha", "tq-proxy@1")]
+    site.machine.systemctl("kill", "--signal=KILL", "tq-proxy@1")
+    assert site.get("/alpha/health") == (200, "ok")  # the socket is systemd's: the request waits in it
+    assert site.machine.show("tq-worker@alpha.service", "MainPID") == pids[0]
+    assert site.machine.show("tq-proxy@1.service", "MainPID") != pids[1]
+
+
 def ports(site: Site) -> dict[str, int]:
     workers = json.loads(site.run("ls", "--json"))["workers"]
     return {worker["name"]: worker["port"] for worker in workers}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import ROOT, Site
@@ -64,6 +66,11 @@ def main_pid(site: Site, unit: str) -> str:
     return site.machine.show(unit, "MainPID")
 
 
+def only_worker(site: Site) -> dict[str, object]:
+    (worker,) = json.loads(site.run("ls", "--json"))["workers"]
+    return dict(worker)
+
+
 def test_a_worker_on_a_unix_socket_is_for_the_router_alone(site: Site) -> None:
     site.worker("alpha", "listen: unix\n")
     site.install()
@@ -120,6 +127,20 @@ def test_a_worker_serves_the_socket_it_is_handed(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_the_blog_takes_all_three(site: Site, listen: str) -> None:
+    folder = f"{ROOT}/workers/blog"
+    site.machine.run(["cp", "-R", "/srv/tqunits/workers/blog", folder])
+    yaml = site.machine.read(f"{folder}/config/worker.yaml")
+    assert "\nlisten: tcp " in yaml
+    site.yaml("blog", yaml.replace("\nlisten: tcp ", f"\nlisten: {listen} "))
+    site.install()
+    assert site.get("/blog/health")[0] == 200
+    assert (only_worker(site)["port"] is None) == (listen != "tcp")
+    site.run("restart", "blog")
+    assert site.get("/blog/health")[0] == 200
+
+
 def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
     inherited(site)
     site.install()
@@ -144,6 +165,16 @@ def test_a_stopped_worker_is_not_started_by_a_connection(site: Site) -> None:
     assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
     site.run("start", "alpha")
     assert site.get("/alpha/")[0] == 200
+
+
+def test_a_worker_that_is_switched_off_takes_its_socket_along(site: Site) -> None:
+    inherited(site)
+    site.install()
+    inherited(site, "enabled: false\n")
+    site.install()
+    assert site.get("/alpha/")[0] == 404
+    assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
+    assert "nothing to do" in site.install()
 
 
 def test_a_handed_socket_follows_its_group(site: Site) -> None:

@@ -11,6 +11,7 @@ import pytest
 from machine import Machine
 
 from .conftest import PROBE
+from .test_listen import INHERITED
 
 USER = "tenant"
 HOME = f"/home/{USER}"
@@ -85,8 +86,10 @@ def tenant(machine: Machine) -> Iterator[Tenant]:
 def test_a_users_workers_run_and_are_routed(tenant: Tenant) -> None:
     tenant.worker("port")
     tenant.worker("socket", "listen: unix\n")
+    tenant.worker("handed", "listen: fd\n", program=INHERITED)
     tenant.tqunits("install", "--now")
     assert tenant.get("/port/health") == "ok"
+    assert tenant.get("/handed/") == int(tenant.show("tq-worker@handed", "MainPID"))
     assert tenant.get("/socket/health") == "ok"
     units = tenant.run("systemctl", "--user", "is-active", "tq-worker@port", "tq-worker@socket", "tq-proxy@1")
     assert units.split() == ["active"] * 3

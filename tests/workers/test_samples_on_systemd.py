@@ -122,7 +122,7 @@ def test_the_go_sample_is_built_by_a_user_of_its_own(samples: Samples) -> None:
 
 
 def test_a_comment_survives_a_restart(samples: Samples) -> None:
-    jar = ["-b", "/tmp/jar", "-c", "/tmp/jar", "-L"]  # noqa: S108 - the machine's, which is gone afterwards
+    jar = ["-b", "/tmp/jar", "-c", "/tmp/jar", "-L"]
     samples.curl("/blog/session", *jar, "-d", "value=Ada")
     assert "Ada says" in samples.curl("/blog/comment", *jar, "-d", "value=first+light")
     pid = main_pid(samples, "blog")
@@ -131,6 +131,7 @@ def test_a_comment_survives_a_restart(samples: Samples) -> None:
     page = samples.curl("/blog/", *jar)
     assert "<b>Ada</b>: first light" in page
     assert "Ada says" in page  # the session has survived, too
+    samples.machine.remove("/tmp/jar")
 
 
 def test_node_runs_in_the_jit_sandbox_and_go_in_the_standard_one(samples: Samples) -> None:
@@ -199,7 +200,9 @@ def test_ls_tells_what_runs(samples: Samples) -> None:
 
 def test_show_tells_where_a_setting_comes_from(samples: Samples) -> None:
     shown = samples.tqunits("show", "api")
-    assert re.search(r"^limits\.memory_max +128M +/srv/tqunits/workers/api/config/worker\.yaml:12$", shown, re.MULTILINE)
+    assert re.search(
+        r"^limits\.memory_max +128M +/srv/tqunits/workers/api/config/worker\.yaml:12$", shown, re.MULTILINE
+    )
     assert re.search(r"^build +go build -o bin/api \./src +preset go$", shown, re.MULTILINE)
     assert re.search(r"^health\.path +/health +default$", shown, re.MULTILINE)
     assert f"process {main_pid(samples, 'api')}" in shown

@@ -15,6 +15,8 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 
 PORT, SOCKET = int(os.environ.get("WORKER_PORT", "0")), os.environ.get("WORKER_SOCKET", "")
+HANDED = os.environ.get("LISTEN_PID") == str(os.getpid())  # listen: fd; the socket is open already (sd_listen_fds(3))
+HANDED_FD = 3
 IDLE_SECONDS = 150  # longer than the router's timeouts.idle (120 s): the side that sends the requests closes first
 MAX_BODY = 8192  # bytes: a form with one line of text
 STOPPING = threading.Event()
@@ -41,6 +43,10 @@ class Server(ThreadingTCPServer):
     timeout = 0  # handle_request() never waits: run() does
 
     def server_bind(self) -> None:
+        if HANDED:
+            self.socket.close()
+            self.socket = socket.socket(fileno=HANDED_FD)
+            return None
         if not SOCKET:
             return super().server_bind()
         Path(SOCKET).unlink(missing_ok=True)  # left by a crash

@@ -1,0 +1,26 @@
+"""kill -9 in the middle of the first install, at every step: the next run completes (promise P5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Site
+from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
+
+
+@pytest.mark.parametrize("calls", [CALLS["rename"], CALLS["dbus"]], ids=["rename", "dbus"])
+def test_killed_anywhere_on_the_way_from_nothing_to_running(site: Site, calls: str) -> None:
+    configure(site, "one")
+    site.install()
+    new = site.files()
+    for number in range(1, MOST):
+        site.run("uninstall", "--all", "--purge")
+        old = site.files()
+        finished = not killed_at(site, calls, number, "--now")
+        assert_each_file_is_whole(site.files(), old, new)
+        site.install()
+        assert site.files() == new
+        assert site.get("/alpha/health") == (200, "ok")
+        if finished:
+            return
+    pytest.fail(f"still killed at call {MOST}")
