@@ -11,7 +11,7 @@ from operation import Host
 
 GATE_FAILS = "ExecStartPost=/bin/sh -c 'exit 1'"
 # It lives until the journal has its words: in a container journald can not tell whose a dead process' words were.
-CRASH = "Type=notify\nExecStart=\nExecStart=/bin/sh -c 'echo the disk is on fire; journalctl --sync; exit 7'"
+CRASH = "Type=notify\nExecStart=\nExecStart=+/bin/sh -c 'echo the disk is on fire; journalctl --sync; exit 7'"
 NOT_THERE = "ExecStart=\nExecStart=/nowhere/program"
 
 

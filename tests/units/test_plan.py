@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.model import Configuration, Worker
+from tqunits.model import Configuration, Listen, Worker
 from tqunits.units import name
 from tqunits.units.plan import (
     ROUTES,
@@ -55,7 +55,10 @@ def desired(site: Configuration) -> Desired:
         routes=RenderedFile(path=state / ROUTES, content=routes, mode=0o644, unit=None),
         workers=frozenset(w.name for w in site.workers),
         enabled=(*running, name.PROXY_SOCKET, name.proxy(1), name.TARGET),
-        disabled=tuple(name.service(w.name) for w in site.workers if w not in site.running()),
+        disabled=(
+            *(name.service(w.name) for w in site.workers if w not in site.running()),
+            *(name.socket(w.name) for w in site.workers if w.listen is not Listen.FD),
+        ),
     )
 
 
@@ -102,6 +105,11 @@ def changed(before: Worker, after: Worker, options: Options = NOW) -> Plan:
     return plan(configuration(after), installed(desired(configuration(before))), options)
 
 
+def handed(worker_name: str, group: str) -> Worker:
+    """A worker whose socket systemd holds."""
+    return replace(worker(worker_name), listen=Listen.FD, group=group)
+
+
 def test_a_change_of_limits_alone_restarts_nothing_and_keeps_the_time() -> None:
     made = changed(worker("api"), replace(worker("api"), limits=limits(tasks_max=7)))
     assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
@@ -139,6 +147,19 @@ def test_a_changed_socket_takes_its_proxies_with_it() -> None:
     made = plan(configuration(worker("api"), listen=("127.0.0.1:80",)), before)
     proxies = ("tq-proxy@1.service",)
     assert made.steps[-3:] == (Stop(proxies), Restart(("tq-proxy.socket",)), Start(proxies))
+
+
+def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
+    made = changed(handed("api", "one"), handed("api", "two"))
+    unit = ("tq-worker@api.service",)
+    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [Stop(unit), Start(unit)]
+
+
+def test_a_socket_that_is_no_longer_wanted_goes() -> None:
+    made = changed(handed("api", "one"), worker("api"))
+    path = PurePosixPath("/etc/systemd/system/tq-worker@api.socket")
+    assert [step.path for step in made.steps if isinstance(step, RemoveFile)] == [path]
+    assert isinstance(made.steps[-1], ReloadDaemon)
 
 
 def test_what_vanished_stays_and_is_told() -> None:

@@ -239,7 +239,12 @@ def test_the_doctor_names_a_worker_that_has_failed(samples: Samples) -> None:
 
 
 def test_purge_leaves_no_trace(samples: Samples) -> None:
+    samples.machine.write("/run/systemd/system/tq-worker@index.service.d/test.conf", "[Service]\nRestart=no\n")
+    samples.machine.systemctl("daemon-reload")
+    samples.machine.systemctl("kill", "--signal=KILL", "tq-worker@index")  # what has failed leaves no trace either
+    samples.machine.wait_until(lambda: samples.ls()["index"]["state"] == "failed")
+    samples.machine.remove("/run/systemd/system/tq-worker@index.service.d")
     samples.tqunits("uninstall", "--all", "--purge")
     left = samples.machine.run(["sh", "-c", TRACES]).stdout.splitlines()
     assert not [line for line in left if re.search(r"tq[-.]|tqunits|worker-|builds", line)]
-    assert samples.machine.systemctl("list-units", "--all", "--plain", "--no-legend", "tq*") == ""
+    assert samples.machine.systemctl("list-units", "--all", "--plain", "--no-legend", *UNITS, "tq-proxy*", "tq.*") == ""

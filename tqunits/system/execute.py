@@ -124,7 +124,7 @@ def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, timeout_us: int) 
         case Restart(units):
             return bus.restart(units, timeout_us=timeout_us)
         case Stop(units):
-            return bus.stop(units, timeout_us=timeout_us)
+            return _stop(bus, units, timeout_us)
         case Reload(units):
             return bus.reload(units, timeout_us=timeout_us)
         case _:
@@ -133,10 +133,21 @@ def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, timeout_us: int) 
 
 def _start(bus: Bus, units: tuple[str, ...], timeout_us: int) -> tuple[JobResult, ...]:
     """Start, also what has used up its restarts: who installs a new configuration means it to be tried."""
+    _forget_failures(bus, units)
+    return bus.start(units, timeout_us=timeout_us)
+
+
+def _stop(bus: Bus, units: tuple[str, ...], timeout_us: int) -> tuple[JobResult, ...]:
+    """Stop, and leave no failure in `systemctl --failed` of what is not meant to run: its files may be gone soon."""
+    results = bus.stop(units, timeout_us=timeout_us)
+    _forget_failures(bus, units)
+    return results
+
+
+def _forget_failures(bus: Bus, units: tuple[str, ...]) -> None:
     for unit in bus.list_units(units):
         if unit.active == "failed":
             bus.reset_failed(unit.name)
-    return bus.start(units, timeout_us=timeout_us)
 
 
 def _differences(worker: Worker, bus: Bus, memory: int) -> Iterable[Difference]:
