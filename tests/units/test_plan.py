@@ -152,7 +152,8 @@ def test_a_changed_socket_takes_its_proxies_with_it() -> None:
 def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
     made = changed(handed("api", "one"), handed("api", "two"))
     unit = ("tq-worker@api.service",)
-    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [Stop(unit), Start(unit)]
+    router = Restart(("tq-proxy@1.service",))  # it has the new group
+    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [Stop(unit), Start(unit), router]
 
 
 def test_a_socket_that_is_no_longer_wanted_goes() -> None:
