@@ -11,7 +11,7 @@ from tqunits.system.status import State, state_of
 
 
 def failure(result: str, *, code: int = 0, status: int = 0, gate: int | None = None) -> JobResult:
-    why = Failure(result=result, main_code=code, main_status=status, gate_status=gate, invocation="", started_us=0)
+    why = Failure(result=result, main_code=code, main_status=status, gate_status=gate, invocation="")
     return JobResult(unit="x.service", result="failed", failure=why)
 
 

@@ -85,6 +85,31 @@ def test_change_of_limits_is_applied_live_with_the_same_pid(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+def test_limits_that_the_kernel_has_lost_are_given_again(site: Site) -> None:
+    site.worker("alpha", "limits: {tasks_max: 100}\n")
+    site.install()
+    before = site.files()
+    group = site.machine.show("tq-worker@alpha.service", "ControlGroup")
+    unified = site.machine.exists("/sys/fs/cgroup/cgroup.controllers")
+    path = f"/sys/fs/cgroup/{'' if unified else 'pids'}{group}/pids.max"
+    site.machine.run(["sh", "-c", f"echo 7 > {path}"])
+    site.install()
+    assert site.machine.read(path) == "100\n"
+    assert site.files() == before  # nothing is left that would shadow the next change
+
+
+def test_what_a_killed_run_left_in_the_way_of_the_limits_is_removed(site: Site) -> None:
+    site.worker("alpha", "limits: {tasks_max: 100}\n")
+    site.install()
+    before = site.files()
+    shadow = "/run/systemd/system.control/tq-worker@alpha.service.d/50-TasksMax.conf"
+    site.machine.write(shadow, "[Service]\nTasksMax=7\n")
+    site.machine.write("/run/tqunits/limits-in-hand", f"{shadow}\n")
+    site.install()
+    assert site.machine.show("tq-worker@alpha.service", "TasksMax") == "100"
+    assert site.files() == before
+
+
 def test_change_of_anything_else_restarts_only_that_worker(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")

@@ -6,7 +6,9 @@ systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the
 from __future__ import annotations
 
 import os
+import re
 import signal
+from collections.abc import Iterable
 
 from tqunits.system.bus import Failure, JobResult
 from tqunits.system.journal import Exit
@@ -55,6 +57,26 @@ _STATUSES = {
 }
 
 
+_UNHEALTHY = "did not answer its health check in time"
+
+_ADVICE = {
+    "timeout": "`timeouts.start` and `timeouts.stop` in its worker.yaml say how long it may take",
+    "oom-kill": "`limits.memory_max` in its worker.yaml says how much it may have; install applies a new limit",
+    "start-limit-hit": "'tqunits show NAME' tells how its last runs ended; 'tqunits start NAME' tries again",
+}
+
+_STATUS_ADVICE = {
+    200: "its user must be able to enter the worker's folder and all above it",
+    203: "see `command` in its worker.yaml; a script needs #! in its first line, and chmod +x",
+    216: "'tqunits install' creates the groups of the workers",
+    217: "'tqunits install' creates the users of the workers",
+    226: "every path in `unit` and `sandbox` of its worker.yaml must exist; one that may be missing begins with '-'",
+    243: "every file in `credentials` of its worker.yaml must exist, and hold at most 1 MiB",
+}
+
+_TAKEN = re.compile(r"address (already )?in use|EADDRINUSE", re.IGNORECASE)
+
+
 def of_job(result: JobResult) -> str:
     """Why a job did not end as "done"."""
     if result.failure is not None and result.result == "failed":
@@ -65,12 +87,14 @@ def of_job(result: JobResult) -> str:
 def of_failure(failure: Failure) -> str:
     """Why a unit failed."""
     if failure.gate_status == GATE_UNHEALTHY and failure.result == "exit-code":
-        return "did not answer its health check in time"
+        return _UNHEALTHY
     return of_result(failure.result, _CODES.get(failure.main_code, ""), failure.main_status)
 
 
 def of_exit(exit_: Exit) -> str:
     """How one run in the journal ended."""
+    if exit_.command == "ExecStartPost" and exit_.result == "exit-code":
+        return _UNHEALTHY  # the gate's other failure is the main process' own end, which comes first
     return of_result(exit_.result, exit_.code, int(exit_.status) if exit_.status.isdigit() else 0)
 
 
@@ -79,6 +103,20 @@ def of_result(result: str, code: str, status: int) -> str:
     if result in {"exit-code", "signal", "core-dump"} and code:
         return _of_process(code, status)
     return _RESULTS.get(result, f"failed with result {result!r}")
+
+
+def advice(result: JobResult, lines: Iterable[str]) -> str:
+    """What to do about a job that failed, its last words considered; "" when they say it best."""
+    failure = result.failure
+    if any(_TAKEN.search(line) for line in lines):
+        return "another program has its port: 'ss -ltnp' tells which"
+    if failure is None or result.result != "failed":
+        return ""
+    if failure.result == "exit-code" and failure.gate_status == GATE_UNHEALTHY:
+        return "it must listen on 127.0.0.1:$WORKER_PORT (or $WORKER_SOCKET) and answer `health.path` with 200"
+    if _CODES.get(failure.main_code) == "exited" and failure.result == "exit-code":
+        return _STATUS_ADVICE.get(failure.main_status, "")
+    return _ADVICE.get(failure.result, "")
 
 
 def is_slow(result: JobResult) -> bool:
@@ -94,7 +132,10 @@ def _of_process(code: str, status: int) -> str:
         known = _STATUSES.get(status)
         return f"{known} (status {status})" if known else f"exited with status {status}"
     name = _signal(status)
-    return f"crashed with {name} (core dumped)" if code == "dumped" else f"was killed by {name}"
+    if code == "dumped":
+        return f"crashed with {name} (core dumped)"
+    # With cgroup v1 systemd is not told whom the kernel has killed for want of memory.
+    return f"was killed by {name}" + (", perhaps because it needs more than memory_max" if name == "SIGKILL" else "")
 
 
 def _signal(number: int) -> str:

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Disable."""
-    units = [worker.unit for worker in select(arguments, installed(context.layout))]
+    units = [worker.unit for worker in select(arguments, installed(context.layout), context)]
     with Bus(user_mode=context.user_mode) as bus:
         bus.disable(units)
         return perform("StopUnit", units, bus, arguments, context) if arguments.now else ExitStatus.OK

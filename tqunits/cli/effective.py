@@ -31,6 +31,7 @@ class Row:
     value: str
     origin: str  # "default", "preset go", FILE:LINE, "drop-in FILE:LINE", "installed"
     place: Mark | None = None
+    in_effect: bool = True  # False: read and checked, but its machinery is still to come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,8 @@ def _row(worker: Worker, setting: Setting[object], decided: Mapping[str, Overrid
     if override:
         return _overridden(setting.key, override)
     origin = worker.origins.get(setting.key) or Origin(kind=OriginKind.DEFAULT)
-    return Row(key=setting.key, value=_shown(worker, setting), origin=_origin(worker, origin), place=origin.mark)
+    value, text = _shown(worker, setting), _origin(worker, origin)
+    return Row(key=setting.key, value=value, origin=text, place=origin.mark, in_effect=setting.in_effect)
 
 
 def _overridden(key: str, override: Override) -> Row:

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tqunits.cli import installation
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, report, timeout_of
+from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import ExitStatus
 from tqunits.model import Worker
-from tqunits.system import build, execute, files
+from tqunits.system import build, execute, files, live
 from tqunits.system.bus import Bus, JobResult
 from tqunits.system.sources import load_or_raise
+from tqunits.units import name
 from tqunits.units.plan import Options, Plan, ReloadDaemon, make_plan
 
 
@@ -63,9 +66,13 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
             prepared = installation.prepare(context, bus, skipped=skipped)
         plan = make_plan(prepared.desired, prepared.observed, options)
         installation.remove_leftovers(context.layout)
-        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
-        differing = _settle_limits(prepared, plan, bus, say)
-        limited = execute.apply_process_limits(prepared.workers, bus)
+        live.recover(context.layout, bus)
+        waiting = partial(progress, context, quiet=arguments.quiet)
+        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
+        workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
+        differing = _settle_limits(workers, plan, bus, say)
+        live.realize(workers, context.layout, bus)
+        limited = execute.apply_process_limits(workers, bus)
         plan = replace(plan, pending=tuple(sorted({*plan.pending, *limited})))
         return _conclude(context, prepared, plan, results, differing)
 
@@ -98,15 +105,13 @@ def _build_one(worker: Worker, context: Context, say: execute.Say) -> build.Lack
     return build.build(worker, user_mode=context.user_mode)
 
 
-def _settle_limits(
-    prepared: installation.Prepared, plan: Plan, bus: Bus, say: execute.Say
-) -> tuple[execute.Difference, ...]:
+def _settle_limits(workers: Sequence[Worker], plan: Plan, bus: Bus, say: execute.Say) -> tuple[execute.Difference, ...]:
     """Read the limits back from systemd, after one more reload if they are not those of the files."""
-    differing = execute.differences(prepared.workers, bus)
+    differing = execute.differences(workers, bus)
     if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
         say("daemon-reload")  # an earlier run was cut off between its files and its reload
         bus.reload_daemon()
-        differing = execute.differences(prepared.workers, bus)
+        differing = execute.differences(workers, bus)
     return differing
 
 

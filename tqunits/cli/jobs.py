@@ -6,7 +6,9 @@ The exit status is 0 when all went well, 6 when all that went wrong is a matter 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Iterable, Sequence
 
 from tqunits.cli import causes
 from tqunits.cli.context import Context
@@ -15,10 +17,11 @@ from tqunits.config.values import print_span, span
 from tqunits.errors import ExitStatus
 from tqunits.model import INFINITY
 from tqunits.system import journal
-from tqunits.system.bus import JobResult
+from tqunits.system.bus import JobResult, OnWait
 from tqunits.units import name
 
 JOURNAL_LINES = 10
+_NAMED = 5  # units that fit a line of progress
 
 _FINE = {"done", "queued"}
 
@@ -46,7 +49,29 @@ def report(results: Iterable[JobResult], context: Context) -> ExitStatus:
         _tell(result, context)
     if not failed:
         return ExitStatus.OK
+    if len(failed) > 1:  # the first of them may have left the screen
+        context.output.message(f"failed: {', '.join(short(result.unit) for result in failed)}", style="red")
     return ExitStatus.TIMEOUT if all(map(causes.is_slow, failed)) else ExitStatus.FAILED
+
+
+def progress(context: Context, *, quiet: bool = False) -> OnWait | None:
+    """Say on a terminal who is waited for, after 1, 2, 4, 8 ... seconds: enough to trust it, and few enough to read."""
+    if quiet or not context.output.interactive:
+        return None
+    begin = time.monotonic()
+    due = 1.0
+
+    def tell(units: Sequence[str]) -> None:
+        nonlocal due
+        waited = time.monotonic() - begin
+        if waited < due:
+            return
+        due = max(due * 2, waited)
+        names = ", ".join(short(unit) for unit in units[:_NAMED])
+        more = f" and {len(units) - _NAMED} more" if len(units) > _NAMED else ""
+        context.output.message(f"waiting for {names}{more} since {waited:.0f} s", style="dim")
+
+    return tell
 
 
 def short(unit: str) -> str:
@@ -60,14 +85,24 @@ def _tell(result: JobResult, context: Context) -> None:
         tell(f"{short(result.unit)}: not done yet; it goes on without being waited for", style="red")
         return
     tell(f"{short(result.unit)}: {causes.of_job(result)}", style="red")
-    if result.failure is None:
-        return
-    start = journal.Start(invocation=result.failure.invocation, time_us=result.failure.started_us)
-    lines = journal.last_lines(result.unit, JOURNAL_LINES, user_mode=context.user_mode, start=start)
+    lines = _last_lines(result, context)
     for line in lines:
         tell(f"    {line}", style="dim")
-    if not lines:
-        tell(f"    its journal has nothing that you may read; see 'tqunits logs {short(result.unit)}'", style="dim")
+    advice = causes.advice(result, lines)
+    if advice:
+        tell(f"    hint: {advice.replace('NAME', short(result.unit))}")
+
+
+def _last_lines(result: JobResult, context: Context) -> tuple[str, ...]:
+    """What the failed start has left in the journal; or where it would be, for who may not read it."""
+    if result.failure is None:
+        return ()
+    lines = journal.last_lines(
+        result.unit, JOURNAL_LINES, user_mode=context.user_mode, invocation=result.failure.invocation
+    )
+    if lines or context.user_mode or os.geteuid() == 0:
+        return lines
+    return (f"(its journal has nothing that you may read: sudo tqunits logs {short(result.unit)})",)
 
 
 def _span(text: str) -> int:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, report, short, timeout_of
+from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import ExitStatus
 from tqunits.system.bus import Bus
-
-_NAMED = 5  # units that fit a line of progress
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +24,7 @@ def perform(method: str, units: Sequence[str], bus: Bus, arguments: argparse.Nam
         units,
         timeout_us=timeout_of(arguments),
         block=not arguments.no_block,
-        on_wait=_progress(context) if context.output.interactive else None,
+        on_wait=progress(context),
     )
     return report(tuple(results), context)
 
@@ -37,21 +34,3 @@ def forget_failures(bus: Bus, units: Sequence[str]) -> None:
     for unit in bus.list_units(units):
         if unit.active == "failed":
             bus.reset_failed(unit.name)
-
-
-def _progress(context: Context) -> Callable[[Sequence[str]], None]:
-    """Say who is waited for after 1, 2, 4, 8 ... seconds: often enough to trust it, seldom enough to read."""
-    begin = time.monotonic()
-    due = 1.0
-
-    def tell(units: Sequence[str]) -> None:
-        nonlocal due
-        waited = time.monotonic() - begin
-        if waited < due:
-            return
-        due = max(due * 2, waited)
-        names = ", ".join(short(unit) for unit in units[:_NAMED])
-        more = f" and {len(units) - _NAMED} more" if len(units) > _NAMED else ""
-        context.output.message(f"waiting for {names}{more} since {waited:.0f} s", style="dim")
-
-    return tell

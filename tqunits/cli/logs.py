@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Become journalctl."""
     if arguments.names:
-        units = [worker.unit for worker in named(arguments.names, installed(context.layout))]
+        units = [worker.unit for worker in named(arguments.names, installed(context.layout), context)]
     else:
         units = list(_EVERYTHING)
     replace_process(journal.command(units, user_mode=context.user_mode, options=_options(arguments)))

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """List."""
     workers = installed(context.layout)
     if arguments.names:
-        workers = named(arguments.names, workers)
+        workers = named(arguments.names, workers, context)
     rows = _rows(workers, context)
     if arguments.json:
         context.output.json("ls", 1, workers=[_json(row) for row in rows])

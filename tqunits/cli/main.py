@@ -74,6 +74,36 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
     ),
 )
 
+_OTHER_WORDS = {
+    "status": "ls' or 'tqunits show NAME",
+    "list": "ls",
+    "ps": "ls",
+    "sl": "ls",
+    "info": "show",
+    "log": "logs",
+    "journal": "logs",
+    "up": "install --now",
+    "deploy": "install --now",
+    "reload": "install --now",
+    "down": "stop --all",
+    "remove": "uninstall",
+    "rm": "uninstall",
+    "delete": "uninstall",
+    "new": "init",
+    "create": "init",
+    "lint": "check",
+    "validate": "check",
+    "verify": "check",
+    "plan": "diff",
+    "router": "proxy",
+    "serve": "proxy",
+    "help": "--help",
+    "man": "--help",
+}
+"""What people type who know other tools: nearness of letters would make `start` of `status`."""
+
+_BEFORE_THE_VERB = {"-C": "-C DIR", "--user": "--user"}
+
 _EPILOG = """\
 Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running, 4 no such worker, 5 not permitted,
 6 timeout or unhealthy. Try 'tqunits VERB --help'."""
@@ -83,7 +113,7 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with errors that go the way of all other errors."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see '{self.prog} --help'")
+        raise UsageError(message, hint=_usage_hint(self.prog, message))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TqunitsError as error:
         return _fail(output, error)
     except KeyboardInterrupt:
+        output.message("tqunits: interrupted; what systemd was asked to do goes on, and the next run does the rest")
         return 128 + signal.SIGINT
     except PermissionError as error:
         return _fail(output, NotPermitted(_os_error(error), hint="run it with sudo, or with --user"))
@@ -163,7 +194,18 @@ def _formatter() -> type[argparse.HelpFormatter]:
     return argparse.RawDescriptionHelpFormatter
 
 
+def _usage_hint(program: str, message: str) -> str:
+    """Where the right spelling is found; most often it is a global option that came too late."""
+    late = next((option for option in _BEFORE_THE_VERB if option in message.split()), None)
+    if late and "unrecognized" in message and program != "tqunits":
+        verb = program.rpartition(" ")[2]
+        return f"write it before the verb: tqunits {_BEFORE_THE_VERB[late]} {verb} ..."
+    return f"see '{program} --help'"
+
+
 def _nearest(name: str) -> str:
+    if name in _OTHER_WORDS:
+        return f"did you mean 'tqunits {_OTHER_WORDS[name]}'?"
     from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
 
     near = get_close_matches(name, [v.name for _, verbs in VERBS for v in verbs], n=1)

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from tqunits.errors import Diagnostic, Severity
@@ -121,5 +122,11 @@ def _is_colourful(stream: TextIO) -> bool:
 
 
 def standard_output() -> Output:
-    """The process's own streams."""
+    """The process's own streams; what the caller has closed (`>&-`) leads nowhere, and is no reason to fail."""
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     return Output(sys.stdout, sys.stderr)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")

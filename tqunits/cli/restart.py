@@ -1,7 +1,7 @@
 """Restart workers and wait until they are healthy.
 
-All are restarted at once, and waited for together; a worker that does not run is started. The router holds the requests
-of a worker while it restarts. When one fails, the command prints why, with the last lines of the worker's journal.
+All are restarted at once, and waited for together; a worker that does not run is started. The router answers its
+requests with 502 until it listens again. When one fails, the command prints why, with the last lines of its journal.
 
 A worker that failed too often, so that systemd does not start it any more, is given a new chance. With --all those that
 their worker.yaml disables (enabled: false) are left alone.
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Restart."""
-    workers = select(arguments, installed(context.layout))
+    workers = select(arguments, installed(context.layout), context)
     units = [worker.unit for worker in workers if worker.ledger.enabled or not arguments.all]
     with Bus(user_mode=context.user_mode) as bus:
         forget_failures(bus, units)

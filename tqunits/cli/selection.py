@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.model import Layout
 from tqunits.system.files import read_text_if_exists
@@ -44,20 +45,33 @@ def installed(layout: Layout) -> tuple[Installed, ...]:
     return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.name))
 
 
-def select(arguments: argparse.Namespace, workers: Sequence[Installed]) -> tuple[Installed, ...]:
+def select(arguments: argparse.Namespace, workers: Sequence[Installed], context: Context) -> tuple[Installed, ...]:
     """The workers that NAME... or --all mean.
 
     Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that means none.
     """
     if bool(arguments.names) == bool(arguments.all):
         raise UsageError("say which workers, or --all", hint="'tqunits ls' lists them")
-    return tuple(workers) if arguments.all else named(arguments.names, workers)
+    return tuple(workers) if arguments.all else named(arguments.names, workers, context)
 
 
-def named(names: Iterable[str], workers: Sequence[Installed]) -> tuple[Installed, ...]:
+def named(names: Iterable[str], workers: Sequence[Installed], context: Context) -> tuple[Installed, ...]:
     """The workers of these names and patterns, each once, by name. Raises NoSuchWorker."""
-    wanted = {worker.name for text in names for worker in _matching(text, workers)}
+    wanted = {worker.name for text in names for worker in _matching(text, workers, context)}
     return tuple(worker for worker in workers if worker.name in wanted)
+
+
+def unknown(wanted: str, workers: Sequence[Installed], context: Context) -> NoSuchWorker:
+    """The error for a name that is not installed. Its folder may be there: then it waits for install."""
+    from tqunits.system.sources import workers_directory  # YAML, 30 ms: only when somebody mistyped
+
+    folder = workers_directory(context.root, context.layout) / wanted
+    if name.is_worker_name(wanted) and (folder / "config/worker.yaml").is_file():
+        return NoSuchWorker(
+            f"{wanted!r} is not installed", hint=f"it is in {folder}: 'tqunits install --now' starts it"
+        )
+    hint = nearest(wanted, [worker.name for worker in workers])
+    return NoSuchWorker(f"no installed worker is called {wanted!r}", hint=hint)
 
 
 def nearest(wanted: str, names: Collection[str]) -> str:
@@ -70,14 +84,14 @@ def nearest(wanted: str, names: Collection[str]) -> str:
     return "'tqunits ls' lists them" if names else "there is none yet; see 'tqunits install --help'"
 
 
-def _matching(text: str, workers: Sequence[Installed]) -> list[Installed]:
+def _matching(text: str, workers: Sequence[Installed], context: Context) -> list[Installed]:
     wanted = text.removeprefix("tq-worker@").removesuffix(".service")
     if _WILDCARDS & set(wanted):
         found = [worker for worker in workers if fnmatchcase(worker.name, wanted)]
     else:
         found = [worker for worker in workers if worker.name == wanted]
     if not found:
-        raise NoSuchWorker(f"no installed worker is called {wanted!r}", hint=nearest(wanted, [w.name for w in workers]))
+        raise unknown(wanted, workers, context)
     return found
 
 

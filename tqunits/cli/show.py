@@ -1,7 +1,8 @@
 """Show one worker: every setting and where it comes from, the last exits.
 
 ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of the administrator's,
-which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead.
+which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead. A setting
+that is not in effect yet is shown where you have written it, and says so.
 
 The last exits are read from the journal, which needs root or membership in the group systemd-journal.
 """
@@ -9,7 +10,7 @@ The last exits are read from the journal, which needs root or membership in the 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,12 +98,17 @@ def _print(facts: _Facts, output: Output) -> None:
     for label, text in _summary(facts):
         output.line(f"{label + ':':<12}{output.styled(text, '')}")
     output.line()
-    output.table(("KEY", "VALUE", "ORIGIN"), [(row.key, row.value, _origin(row)) for row in facts.settings])
+    output.table(("KEY", "VALUE", "ORIGIN"), [(row.key, row.value, _origin(row)) for row in _told(facts.settings)])
     if facts.exits:
         output.line()
         output.line(output.styled("Last exits:", "bold"))
         for exit_ in facts.exits:
             output.line(f"  {human.moment(exit_.time_us)}  {output.styled(causes.of_exit(exit_), _exit_style(exit_))}")
+
+
+def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
+    """Without what does nothing yet and nobody has written: a default that does not hold would be a lie."""
+    return (row for row in settings if row.in_effect or row.place)
 
 
 def _summary(facts: _Facts) -> list[tuple[str, str]]:
@@ -116,6 +122,8 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     elif status.state in {State.FAILED, State.RESTARTING}:
         state += f" ({status.result}), {status.restarts} restarts"
     lines.append(("state", state))
+    if facts.exits and status.state in {State.FAILED, State.RESTARTING}:
+        lines.append(("cause", f"{causes.of_exit(facts.exits[0])} ('tqunits logs {facts.name}')"))
     if status.memory is not None:
         lines.append(("memory", f"{human.size(status.memory)} of {human.size(status.memory_max)}"))
     if status.cpu_ns is not None:
@@ -127,6 +135,8 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
 
 
 def _origin(row: effective.Row) -> Cell:
+    if not row.in_effect:
+        return Cell(f"{row.origin} (not in effect yet)", "yellow")
     return Cell(row.origin, "dim" if row.origin == "default" else "yellow" if row.origin.startswith("drop-in") else "")
 
 
@@ -163,6 +173,7 @@ def _setting_json(row: effective.Row) -> Mapping[str, object]:
         "origin": row.origin,
         "file": place.file if place else None,
         "line": place.line if place else None,
+        "in_effect": row.in_effect,
     }
 
 

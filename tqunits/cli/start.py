@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Start."""
-    workers = select(arguments, installed(context.layout))
+    workers = select(arguments, installed(context.layout), context)
     units = [worker.unit for worker in workers if worker.ledger.enabled or not arguments.all]
     with Bus(user_mode=context.user_mode) as bus:
         forget_failures(bus, units)

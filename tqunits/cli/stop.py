@@ -1,6 +1,6 @@
 """Stop workers and wait until they have ended.
 
-Each gets SIGTERM and `timeouts.stop` to finish what it has begun, then SIGKILL. Its requests are answered with 503
+Each gets SIGTERM and `timeouts.stop` to finish what it has begun, then SIGKILL. Its requests are answered with 502
 meanwhile. It starts again at the next boot, unless 'tqunits disable' says otherwise. To stop what does not run is fine.
 
 Exit status: 0 none runs any more, 1 one could not be stopped, 6 not in time, 4 no such worker, 5 not permitted.
@@ -25,6 +25,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Stop."""
-    units = [worker.unit for worker in select(arguments, installed(context.layout))]
+    units = [worker.unit for worker in select(arguments, installed(context.layout), context)]
     with Bus(user_mode=context.user_mode) as bus:
         return perform("StopUnit", units, bus, arguments, context)

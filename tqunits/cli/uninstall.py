@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tqunits.cli.context import Context
 from tqunits.cli.installation import remove_leftovers
-from tqunits.cli.jobs import add_timeout, report, timeout_of
+from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.model import Layout
@@ -41,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Uninstall."""
     present = installed(context.layout)
-    chosen = select(arguments, present)
+    chosen = select(arguments, present, context)
     context.require_root("removing units")
     say = (lambda _: None) if arguments.quiet else context.output.message
     lock = Path(context.layout.runtime) / "install.lock"
@@ -55,7 +56,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             shared = _release(context.layout, observed, _accounts(chosen) - _accounts(staying))
             steps = (*_unroute(context.layout, observed, workers), *shared, *steps)
         plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
-        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say)
+        waiting = partial(progress, context, quiet=arguments.quiet)
+        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         status = report(results, context)
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)

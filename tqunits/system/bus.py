@@ -71,7 +71,6 @@ class Failure:
     main_status: int
     gate_status: int | None  # exit status of the readiness gate, when that is what failed
     invocation: str  # 32 hex digits; "" when nothing was started
-    started_us: int  # when that start began, microseconds since 1970
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class JobResult:
     message: str = ""
 
 
-_OnWait = Callable[[Sequence[str]], None]
+OnWait = Callable[[Sequence[str]], None]
 _Pending = dict[str, list[str]]  # a job's object path -> the units that asked for it: systemd merges equal jobs
 
 
@@ -182,7 +181,7 @@ class Bus:
         *,
         timeout_us: int,
         block: bool,
-        on_wait: _OnWait | None = None,
+        on_wait: OnWait | None = None,
     ) -> Iterator[JobResult]:
         """Queue a job for each unit, and give their results as they come.
 
@@ -257,7 +256,7 @@ class Bus:
         return None
 
     def _wait(
-        self, watch: _JobWatch, pending: _Pending, deadline: float | None, method: str, on_wait: _OnWait | None
+        self, watch: _JobWatch, pending: _Pending, deadline: float | None, method: str, on_wait: OnWait | None
     ) -> Iterator[JobResult]:
         """Results as they come, until none is pending or it is too late; what is left in `pending` is still waiting."""
         lost: frozenset[str] = frozenset()
@@ -301,7 +300,6 @@ class Bus:
             main_status=integer(self.property_of(unit, "Service", "ExecMainStatus", "i")),
             gate_status=_gate_status(self.property_of(unit, "Service", "ExecStartPost", "a(sasbttttuii)")),
             invocation=self.invocation(unit),
-            started_us=integer(self.property_of(unit, "Unit", "InactiveExitTimestamp", "t")),
         )
 
 

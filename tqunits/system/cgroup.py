@@ -7,10 +7,16 @@ the mount of each controller (cgroups(7)); in a container it is relative to the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
+from tqunits.model import INFINITY
+
 ROOT = Path("/sys/fs/cgroup")
+
+_NO_LIMIT_V1 = 2**63 - 2**16
+"""Version 1 has no word for "no memory limit": it is the largest signed number that is a multiple of the page size."""
 
 
 class Hierarchy(StrEnum):
@@ -64,6 +70,44 @@ def memory_current(control_group: str) -> int | None:
     legacy = _below("memory", control_group) / "memory.usage_in_bytes"
     text = _read(unified) or _read(legacy)
     return int(text) if text.strip() else None
+
+
+def limits(control_group: str) -> Mapping[str, int]:
+    """What the kernel holds a running unit to, by the names of systemd's properties; INFINITY is no limit.
+
+    What the kernel does not tell (a controller that is not delegated to a user's manager) is left out.
+    """
+    if not control_group:
+        return {}
+    unified = hierarchy() is Hierarchy.UNIFIED
+    found = {
+        "MemoryMax": _limit(control_group, "memory", "memory.max" if unified else "memory.limit_in_bytes"),
+        "TasksMax": _limit(control_group, "pids", "pids.max"),
+        "CPUQuotaPerSecUSec": _quota(control_group, unified=unified),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _limit(control_group: str, controller: str, file: str) -> int | None:
+    mount = "" if hierarchy() is Hierarchy.UNIFIED else controller
+    text = _read(_below(mount, control_group) / file).strip()
+    if not text:
+        return None
+    value = INFINITY if text == "max" else int(text)
+    return INFINITY if value >= _NO_LIMIT_V1 else value
+
+
+def _quota(control_group: str, *, unified: bool) -> int | None:
+    """Microseconds of CPU per second of wall time."""
+    if unified:
+        words = _read(_below("", control_group) / "cpu.max").split()
+    else:
+        folder = _below("cpu", control_group)
+        words = (_read(folder / "cpu.cfs_quota_us") + _read(folder / "cpu.cfs_period_us")).split()
+    if len(words) != 2:
+        return None
+    quota, period = words
+    return INFINITY if quota in {"max", "-1"} else int(quota) * 1_000_000 // int(period)
 
 
 def _below(mount: str, control_group: str) -> Path:

@@ -6,15 +6,16 @@ the plan's. A unit that fails to start does not stop the others: its result is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Share, Worker
 from tqunits.system import files, rlimits, users
-from tqunits.system.bus import Bus, JobResult
+from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
 from tqunits.units.limits import limit_properties
 from tqunits.units.plan import (
@@ -33,6 +34,10 @@ from tqunits.units.plan import (
 )
 
 Say = Callable[[str], None]
+Progress = Callable[[], OnWait | None]
+"""Makes, for each step that waits, what is told once a second who is waited for."""
+
+_Jobs = Callable[[str, Sequence[str]], Iterable[JobResult]]
 
 _PAGE = 4096
 """systemd rounds a share of the memory to pages (physical_memory_scale in its source)."""
@@ -49,12 +54,12 @@ class Difference:
     drop_in: Path | None
 
 
-def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say) -> tuple[JobResult, ...]:
+def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say, progress: Progress) -> tuple[JobResult, ...]:
     """Perform every step; gives the result of every job. Raises TqunitsError when a step other than a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
         say(describe(step))
-        results += _perform(step, bus, timeout_us)
+        results += _perform(step, bus, partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress()))
     return tuple(results)
 
 
@@ -96,7 +101,7 @@ def _apply_process_limits(unit: str, bus: Bus) -> bool:
     return rlimits.apply(bus.control_group(unit), nofile=nofile, nproc=nproc)
 
 
-def _perform(step: Step, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
+def _perform(step: Step, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
         case WriteFile(file=file, keep_time=keep_time):
             files.write_atomically(Path(file.path), file.content, file.mode, keep_time=keep_time)
@@ -111,35 +116,30 @@ def _perform(step: Step, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
         case Disable(units):
             bus.disable(units, reload=False)
         case Start() | Restart() | Stop() | Reload():
-            return _run_jobs(step, bus, timeout_us)
+            return _run_jobs(step, bus, jobs)
         case _:
             assert_never(step)
     return ()
 
 
-def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, timeout_us: int) -> tuple[JobResult, ...]:
+def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
         case Start(units):
-            return _start(bus, units, timeout_us)
+            _forget_failures(bus, units)  # who installs a new configuration means it to be tried
+            return tuple(jobs("StartUnit", units))
         case Restart(units):
-            return bus.restart(units, timeout_us=timeout_us)
+            return tuple(jobs("RestartUnit", units))
         case Stop(units):
-            return _stop(bus, units, timeout_us)
+            return _stop(bus, units, jobs)
         case Reload(units):
-            return bus.reload(units, timeout_us=timeout_us)
+            return tuple(jobs("ReloadUnit", units))
         case _:
             assert_never(step)
 
 
-def _start(bus: Bus, units: tuple[str, ...], timeout_us: int) -> tuple[JobResult, ...]:
-    """Start, also what has used up its restarts: who installs a new configuration means it to be tried."""
-    _forget_failures(bus, units)
-    return bus.start(units, timeout_us=timeout_us)
-
-
-def _stop(bus: Bus, units: tuple[str, ...], timeout_us: int) -> tuple[JobResult, ...]:
+def _stop(bus: Bus, units: tuple[str, ...], jobs: _Jobs) -> tuple[JobResult, ...]:
     """Stop, and leave no failure in `systemctl --failed` of what is not meant to run: its files may be gone soon."""
-    results = bus.stop(units, timeout_us=timeout_us)
+    results = tuple(jobs("StopUnit", units))
     _forget_failures(bus, units)
     return results
 

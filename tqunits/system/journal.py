@@ -17,7 +17,21 @@ from tqunits.system.process import run
 
 _TIMEOUT_S = 30.0  # a journal of many GiB on a slow disk; the index answers in milliseconds elsewhere
 _SYNC_TIMEOUT_S = 5.0
-_LINES_OF_A_START = 500  # a crash loop's next starts write too, before we look: enough to see past them
+_LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, before the few that matter
+
+
+_AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
+"""The manager's messages "Scheduled restart job" and "Stopped": they carry the id of the start that failed before."""
+
+_FRAME = frozenset(
+    {
+        "7d4958e842da4a758f6c1cdc7b36dcc5",  # Starting ...
+        "98e322203f7a4ed290d09fe03c09fe15",  # Main process exited, Control process exited
+        "d9b373ed55a64feb8242e02dbe79a49c",  # Failed with result ...
+        "be02cf6855d2428ba40df7e9d022f03d",  # Failed to start ...
+    }
+)
+"""The manager's messages around each failed start: whoever is told the cause needs the lines for the other words."""
 
 
 class _Message(StrEnum):
@@ -30,14 +44,6 @@ class _Message(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """One start of a unit: its id (32 hex digits) and its moment, in microseconds since 1970."""
-
-    invocation: str
-    time_us: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """How one run of a unit ended. `code` is systemd's word: exited, killed, dumped, or "" when it does not tell."""
 
@@ -46,23 +52,26 @@ class Exit:
     result: str  # success, exit-code, signal, oom-kill, timeout, ...
     code: str
     status: str  # exit status or signal number, as digits
+    command: str  # whose end that was: ExecStart (the worker), ExecStartPost (its readiness gate), or ""
 
 
-def last_lines(unit: str, count: int, *, user_mode: bool, start: Start | None = None) -> tuple[str, ...]:
-    """The unit's last messages, oldest first: of one start where `start` is given, else of all.
+def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
+    """The unit's last messages, oldest first: of one start (its invocation, 32 hex digits) where it is given.
 
     The last words of a process that has died at once are the very ones that matter, and journald often looks up its
-    invocation too late: so messages without any count as well, from the moment of the start on.
+    invocation too late: so messages without any count as well, where they lie between messages of that start.
+    What the manager says of every failed start is left out: its cause is known from its properties.
     """
     sync()
     matches = [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
-    if start is None:
+    if not invocation:
         entries = list(_entries([f"--lines={count}", *matches], user_mode=user_mode))
-    else:
-        since = f"--since=@{start.time_us // 1_000_000}.{start.time_us % 1_000_000:06d}"
-        found = _entries([f"--lines={_LINES_OF_A_START}", since, *matches], user_mode=user_mode)
-        entries = [entry for entry in found if _invocation(entry) in {"", start.invocation}][-count:]
-    return tuple(_text(entry.get("MESSAGE")) for entry in entries)
+        return tuple(_text(entry.get("MESSAGE")) for entry in entries)
+    span = _span(unit, invocation, user_mode=user_mode)
+    found = _entries([f"--lines={_LINES_OF_A_START}", *span, *matches], user_mode=user_mode) if span else ()
+    left_out = _AFTERWARDS | _FRAME
+    own = (e for e in found if _invocation(e) in {"", invocation} and e.get("MESSAGE_ID") not in left_out)
+    return tuple([_text(entry.get("MESSAGE")) for entry in own][-count:])
 
 
 def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
@@ -92,6 +101,25 @@ def _entries(arguments: Sequence[str], *, user_mode: bool) -> Iterator[Mapping[s
     return (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
 
 
+def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
+    """Options for the time in which this start wrote; none when nothing of it can be read.
+
+    The manager's "Starting" and "Failed" are its first and last messages. The unit's own timestamps do not serve: a
+    unit that waits for its automatic restart has moved them on already.
+    """
+    field = "USER_INVOCATION_ID" if user_mode else "INVOCATION_ID"
+    by_manager = [f"{field}={invocation}", f"{'USER_UNIT' if user_mode else 'UNIT'}={unit}"]
+    lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten
+    entries = _entries([lines, *by_manager], user_mode=user_mode)
+    times = [int(_text(e["__REALTIME_TIMESTAMP"])) for e in entries if e.get("MESSAGE_ID") not in _AFTERWARDS]
+    return [f"--since={_moment(times[0])}", f"--until={_moment(times[-1] + 1)}"] if times else []
+
+
+def _moment(time_us: int) -> str:
+    """A moment as journalctl reads it (systemd.time(7)), to the microsecond."""
+    return f"@{time_us // 1_000_000}.{time_us % 1_000_000:06d}"
+
+
 def _invocation(entry: Mapping[str, object]) -> str:
     """Which start an entry is about: what a process says, and what the manager says of it, in that order."""
     fields = ("_SYSTEMD_INVOCATION_ID", "INVOCATION_ID", "USER_INVOCATION_ID")
@@ -104,7 +132,9 @@ def _merged(entries: Iterable[Mapping[str, object]]) -> list[Exit]:
     runs: dict[str, Exit] = {}
     for entry in entries:
         invocation = _text(entry.get("INVOCATION_ID") or entry.get("USER_INVOCATION_ID"))
-        known = runs.get(invocation) or Exit(time_us=0, invocation=invocation, result="", code="", status="")
+        known = runs.get(invocation) or Exit(
+            time_us=0, invocation=invocation, result="", code="", status="", command=""
+        )
         runs[invocation] = _with(replace(known, time_us=int(_text(entry["__REALTIME_TIMESTAMP"]))), entry)
     return [run for run in runs.values() if run.result]
 
@@ -118,7 +148,8 @@ def _with(run: Exit, entry: Mapping[str, object]) -> Exit:
         case _Message.OUT_OF_MEMORY:
             return replace(run, result="oom-kill")
         case _Message.PROCESS_EXIT if not run.code:  # the main process; a failed gate's exit may come after it
-            return replace(run, code=_text(entry.get("EXIT_CODE")), status=_text(entry.get("EXIT_STATUS")))
+            code, status, command = (_text(entry.get(f)) for f in ("EXIT_CODE", "EXIT_STATUS", "COMMAND"))
+            return replace(run, code=code, status=status, command=command)
         case _:
             return run
 
