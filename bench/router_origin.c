@@ -67,13 +67,13 @@ static void choose(struct connection *c, const char *line) {
         c->left = sizeof switching - 1;
         return;
     }
-    if (strstr(line, "/vary")) {
+    if (strstr(line, "/vary") || c->ends) {
         if (!c->own && !(c->own = malloc(512))) die("malloc");
         c->left = (size_t)sprintf(c->own,
                                   "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: origin\r\n"
                                   "ETag: \"%08x\"\r\nSet-Cookie: last=%u; Path=/; HttpOnly\r\n"
-                                  "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n\r\nxxxxxxxxxxxxx",
-                                  serial * 2654435761u, serial);
+                                  "Content-Type: text/plain; charset=utf-8\r\n%sContent-Length: 13\r\n\r\nxxxxxxxxxxxxx",
+                                  serial * 2654435761u, serial, c->ends ? "Connection: close\r\n" : "");
         serial++;
         c->out = c->own;
         return;

@@ -153,8 +153,8 @@ def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
         site.machine.write(f"{ROOT}/enough", "")
         codes += hammer.stdout.readlines()
     assert main_pid(site, "tq-worker@alpha.service") != pid
-    assert set(codes) == {"200\n"}
-    assert len(codes) > 3
+    assert "exit status 7\n" not in codes  # curl(1): refused. What the probe had accepted when it ended, it drops
+    assert codes.count("200\n") > 3
 
 
 def test_a_stopped_worker_is_not_started_by_a_connection(site: Site) -> None:

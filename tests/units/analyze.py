@@ -16,6 +16,7 @@ from tqunits.units.render import RenderedFile
 
 ANALYZE = ["systemd-analyze", "--man=no", "--generators=no"]
 VERIFY = [*ANALYZE, "--recursive-errors=no"]
+UNIT_BEGINS = re.compile(r"\t?(?:->|→) Unit (.*):")  # the arrow is ASCII up to 252
 PROGRAMS = re.compile(r"^Exec[A-Za-z]*=\"?([^\s\"]+)", re.MULTILINE)
 
 
@@ -109,8 +110,8 @@ def _dumps(text: str, units: Iterable[str]) -> Mapping[str, list[tuple[str, str]
     wanted = {unit: list[tuple[str, str]]() for unit in units}
     current: list[tuple[str, str]] = []
     for line in text.split("\n"):
-        if line.startswith(("\t-> Unit ", "-> Unit ")):
-            current = wanted.get(line.strip().removeprefix("-> Unit ").removesuffix(":"), [])
+        if begin := UNIT_BEGINS.fullmatch(line):
+            current = wanted.get(begin[1], [])
         elif line.startswith("\t"):
             field, _, value = line.strip("\t").partition(": ")
             current.append((field, value))

@@ -1,4 +1,6 @@
-"""Write a commented worker.yaml to start from (and, for Python, a program that says hello).
+"""Write a commented worker.yaml to start from, and the smallest program of that type that keeps the contract.
+
+For exec and static there is no program: put yours into the folder.
 
 WORKER is the name of a new worker in the folder of the workers, or, with a slash in it, the folder to make it in. What
 is there already is never overwritten.
@@ -65,7 +67,9 @@ def _tell(context: Context, folder: Path, files: list[str]) -> None:
     for path in files:
         context.output.line(f"wrote {folder / path}")
     context.output.message("next:")
-    if "src/main.py" not in files:
+    if len(files) == 1:
         context.output.message(f"    put the program into {folder}")
-    context.output.message(f"    tqunits check {folder.name}")
-    context.output.message("    sudo tqunits install --now")
+    command = "tqunits --user" if context.user_mode else "tqunits"
+    command += f" -C {context.root}" if context.root else ""
+    context.output.message(f"    {command} check {folder.name}")
+    context.output.message(f"    {'' if context.user_mode else 'sudo '}{command} install --now")

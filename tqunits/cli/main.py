@@ -7,6 +7,7 @@ the cold start near the interpreter's own, and keeps D-Bus, jinja2 and YAML out 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -121,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = standard_output()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tqunits ls | head` ends quietly, as systemctl does
     try:
-        return _dispatch(sys.argv[1:] if arguments is None else list(arguments), output)
+        status = _dispatch(sys.argv[1:] if arguments is None else list(arguments), output)
+        sys.stdout.flush()  # a full disk is an error, not an exception at exit
+        return status
     except ConfigurationError as error:
         output.diagnostics(error.diagnostics)
         return _fail(output, error)
@@ -135,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(output, TqunitsError(_os_error(error)))
     finally:
-        sys.stdout.flush()
+        _leave_stdout()
 
 
 def usage() -> str:
@@ -227,6 +230,14 @@ def _fail(output: Output, error: TqunitsError) -> int:
     if error.hint:
         output.message(f"    hint: {error.hint}")
     return error.exit_status
+
+
+def _leave_stdout() -> None:
+    """Write what is left; what can not be written is dropped, or the interpreter would try again as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _os_error(error: OSError) -> str:

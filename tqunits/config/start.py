@@ -1,4 +1,4 @@
-"""The files that `tqunits init` writes: a short worker.yaml to start from, and for Python a first program."""
+"""The files that `tqunits init` writes: a short worker.yaml, and the smallest program that keeps the contract."""
 
 from __future__ import annotations
 
@@ -62,11 +62,75 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["WORKER_PORT"])), Page).serve_f
 '''
 
 
+_GO = """\
+// The worker {name}: says hello.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	http.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "well") })
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello from {name}") })
+	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("WORKER_PORT")}
+	go func() {
+		if err := server.ListenAndServe(); err != http.ErrServerClosed {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}()
+	stop, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	<-stop.Done()
+	server.Shutdown(context.Background())
+}
+"""
+
+_NODE = """\
+// The worker {name}: says hello.
+const http = require("node:http");
+
+const server = http.createServer((request, response) => {
+  response.setHeader("Content-Type", "text/plain");
+  response.end(request.url === "/health" ? "well\\n" : "hello from {name}\\n");
+});
+server.listen(Number(process.env.WORKER_PORT), "127.0.0.1");
+process.on("SIGTERM", () => server.close(() => process.exit(0)));
+"""
+
+_BUN = """\
+// The worker {name}: says hello.
+const server = Bun.serve({
+  hostname: "127.0.0.1",
+  port: Number(process.env.WORKER_PORT),
+  fetch: (request) => new Response(new URL(request.url).pathname === "/health" ? "well\\n" : "hello from {name}\\n"),
+});
+process.on("SIGTERM", () => server.stop().then(() => process.exit(0)));
+"""
+
+_PHP = """\
+<?php // The worker {name}: says hello. 'php -S' gives this file every path that is no file of public/.
+header("Content-Type: text/plain");
+echo $_SERVER["REQUEST_URI"] === "/health" ? "well\\n" : "hello from {name}\\n";
+"""
+
+_SOURCES: Mapping[WorkerType, Mapping[str, str]] = {
+    WorkerType.GO: {"go.mod": "module {name}\n\ngo 1.19\n", "src/main.go": _GO},
+    WorkerType.PYTHON: {"src/main.py": _PYTHON},
+    WorkerType.NODE: {"src/main.js": _NODE},
+    WorkerType.BUN: {"index.ts": _BUN},
+    WorkerType.PHP: {"public/index.php": _PHP},
+}
+
+
 def starting_files(name: str, worker_type: WorkerType) -> Mapping[str, str]:
     """Path below the worker's folder -> content."""
     program = _PROGRAMS[worker_type].replace("{name}", name)
-    yaml = _YAML.replace("{program}", program).replace("{type}", worker_type.value).replace("{name}", name)
-    files = {"config/worker.yaml": yaml}
-    if worker_type is WorkerType.PYTHON:
-        files["src/main.py"] = _PYTHON.replace("{name}", name)
-    return files
+    yaml = _YAML.replace("{program}", program).replace("{type}", worker_type.value)
+    files = {"config/worker.yaml": yaml, **_SOURCES.get(worker_type, {})}
+    return {path: text.replace("{name}", name) for path, text in files.items()}
