@@ -1,6 +1,6 @@
 """The peers of bench/router.py: nginx, HAProxy, tqunits and no proxy at all, in front of one origin.
 
-All do the same work: they route /api to the origin, strip that prefix, keep connections to the origin open, write no log
+All do the same work: route /api to the origin, strip that prefix, keep connections to the origin open, write no log,
 and set X-Forwarded-For, -Proto, -Host and -Prefix, X-Real-IP, Forwarded, X-Request-ID and Via. Each is given what is
 usual for speed: nginx buffers in memory and never on disk, HAProxy splices.
 """
@@ -33,7 +33,7 @@ worker_rlimit_nofile {descriptors};
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 24576; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off;
   client_body_temp_path {folder}/client; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
@@ -72,6 +72,7 @@ _HAPROXY = """\
 global
   nbthread {processes}
   maxconn {connections}
+  maxpipes 256
 defaults
   mode http
   timeout connect 5s
@@ -106,6 +107,11 @@ class Peer:
     name: str
     port: int
     pids: tuple[int, ...]
+
+
+def haproxy_connections() -> int:
+    """How many it will serve: it wants two descriptors for each before it starts, besides its pipes and threads."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 500
 
 
 def missing() -> list[str]:
@@ -155,7 +161,7 @@ def _nginx(processes: int, origin_port: int, folder: Path, stack: contextlib.Exi
 
 def _haproxy(processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack) -> Peer:
     port = _free_port()
-    connections = min(16384, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 100)  # two descriptors for each
+    connections = min(16384, haproxy_connections())
     file = folder / "haproxy.cfg"
     file.write_text(_HAPROXY.format(processes=processes, connections=connections, origin=origin_port, port=port))
     process = stack.enter_context(Process(["haproxy", "-db", "-f", str(file)], log=folder / "log"))

@@ -50,7 +50,7 @@ complete -c tqunits -n '__tqunits_verb ""' -a install -d 'write, enable and (--n
 complete -c tqunits -n '__tqunits_verb ""' -a apply -d 'make the host equal to the configuration: install, restart, remove'
 complete -c tqunits -n '__tqunits_verb ""' -a uninstall -d 'stop and remove the units of workers'
 complete -c tqunits -n '__tqunits_verb ""' -a ls -d 'list the workers: state, route, CPU, memory'
-complete -c tqunits -n '__tqunits_verb ""' -a show -d 'show one worker: every setting and where it comes from, the last exits'
+complete -c tqunits -n '__tqunits_verb ""' -a show -d 'show one worker: its settings and where they come from, its exits'
 complete -c tqunits -n '__tqunits_verb ""' -a start -d 'start workers and wait until they are healthy'
 complete -c tqunits -n '__tqunits_verb ""' -a stop -d 'stop workers'
 complete -c tqunits -n '__tqunits_verb ""' -a restart -d 'restart workers and wait until they are healthy'

@@ -12,6 +12,8 @@ from operation import Host
 GATE_FAILS = "ExecStartPost=/bin/sh -c 'exit 1'"
 # It lives until the journal has its words: in a container journald can not tell whose a dead process' words were.
 CRASH = "Type=notify\nExecStart=\nExecStart=+/bin/sh -c 'echo the disk is on fire; journalctl --sync; exit 7'"
+LOOP = "Restart=always\nRestartSec=100ms"
+TAKEN = CRASH.replace("the disk is on fire", "OSError: [Errno 98] Address already in use")
 NOT_THERE = "ExecStart=\nExecStart=/nowhere/program"
 
 
@@ -43,8 +45,10 @@ def test_no_block_does_not_wait(host: Host) -> None:
     ("service", "status", "words"),
     [
         pytest.param(CRASH, 1, ["exited with status 7", "the disk is on fire"], id="exit-status"),
-        pytest.param(NOT_THERE, 1, ["can not be executed", "203"], id="no-program"),
-        pytest.param(GATE_FAILS, 6, ["health check"], id="unhealthy"),
+        pytest.param(f"{CRASH}\n{LOOP}", 1, ["exited with status 7", "the disk is on fire"], id="crash-loop"),
+        pytest.param(NOT_THERE, 1, ["can not be executed", "203", "/nowhere/program", "chmod +x"], id="no-program"),
+        pytest.param(GATE_FAILS, 6, ["health check", "hint: it must listen"], id="unhealthy"),
+        pytest.param(TAKEN, 1, ["Address already in use", "ss -ltnp"], id="port-taken"),
         pytest.param("TimeoutStartSec=1\nExecStartPost=/bin/sleep 20", 6, ["in time"], id="start-timeout"),
         pytest.param("User=nobody-at-all", 1, ["user does not exist"], id="no-user"),
         pytest.param("ExecStart=", 1, ["bad unit file setting"], id="bad-unit"),
@@ -67,6 +71,19 @@ def test_only_the_lines_of_the_failed_start_are_shown(host: Host) -> None:
     own = [line.strip() for line in first.splitlines() if len(line.strip()) == 32]
     assert len(own) == 1, first
     assert own[0] not in second
+
+
+def test_what_systemd_says_of_every_failure_does_not_push_the_workers_words_away(host: Host) -> None:
+    host.install(alpha=f"{CRASH}\n{LOOP}")
+    lines = host.machine.tqunits("start", "alpha", check=False).stderr.splitlines()
+    assert (lines[0], lines[-1]) == ("alpha: exited with status 7", "    the disk is on fire")
+    assert not [line for line in lines if "Failed" in line or "Scheduled restart" in line]
+
+
+def test_many_failures_end_with_their_names(host: Host) -> None:
+    host.install(alpha=NOT_THERE, beta="", gamma=NOT_THERE)
+    last = host.machine.tqunits("start", "--all", check=False).stderr.splitlines()[-1]
+    assert sorted(last.removeprefix("failed: ").split(", ")) == ["alpha", "gamma"]
 
 
 def test_own_patience_ends_with_6(host: Host) -> None:

@@ -86,6 +86,31 @@ def test_the_last_exits_come_with_their_cause_newest_first(host: Host) -> None:
     assert "failed (exit-code)" in text
 
 
+def test_what_is_not_in_effect_yet_is_shown_only_where_it_is_written_and_says_so(host: Host) -> None:
+    configure(host, "alpha", YAML + "scaling:\n  max_workers: 3\n")
+    lines = host.machine.tqunits("show", "alpha").stdout.splitlines()
+    (scaling,) = [line for line in lines if line.startswith("scaling.")]
+    assert scaling.endswith("worker.yaml:7 (not in effect yet)")
+    rows = {row["key"]: row["in_effect"] for row in document(host, "show", "alpha")["settings"]}
+    assert (rows["scaling.min_workers"], rows["path"]) == (False, True)
+
+
+def test_a_failed_worker_shows_its_cause_first(host: Host) -> None:
+    configure(host, "alpha")
+    host.install(alpha="ExecStartPost=/bin/sh -c 'exit 1'")  # as the gate does
+    host.machine.tqunits("start", "alpha", check=False)
+    lines = host.machine.tqunits("show", "alpha").stdout.splitlines()
+    (cause,) = [line for line in lines if line.startswith("cause:")]
+    assert cause.split(None, 1)[1] == "did not answer its health check in time ('tqunits logs alpha')"
+
+
+def test_a_worker_that_waits_for_install_is_told_apart_from_a_mistyped_one(host: Host) -> None:
+    configure(host, "alpha")
+    done = host.machine.tqunits("start", "alpha", check=False)
+    assert done.returncode == 4
+    assert "it is in /srv/tqunits/workers/alpha: 'tqunits install --now' starts it" in done.stderr
+
+
 def test_an_unknown_worker_exits_4_with_a_suggestion(host: Host) -> None:
     configure(host, "alpha")
     done = host.machine.tqunits("show", "alpah", check=False)

@@ -43,6 +43,25 @@ def test_every_end_has_its_words_and_its_kind(result: JobResult, words: str, *, 
 
 
 @pytest.mark.parametrize(
+    ("result", "lines", "words"),
+    [
+        pytest.param(failure("exit-code", code=1, status=7), [], "", id="its-own-status"),
+        pytest.param(failure("exit-code", code=1, status=1), ["Error: listen EADDRINUSE"], "ss -ltnp", id="port-taken"),
+        pytest.param(failure("exit-code", code=1, status=203), [], "`command`", id="no-program"),
+        pytest.param(failure("exit-code", code=1, status=243), [], "`credentials`", id="no-credential"),
+        pytest.param(failure("exit-code", code=2, status=15, gate=1), [], "`health.path`", id="unhealthy"),
+        pytest.param(failure("oom-kill", code=2, status=9), [], "`limits.memory_max`", id="oom"),
+        pytest.param(failure("start-limit-hit", code=1, status=203), [], "tqunits show NAME", id="start-limit"),
+        pytest.param(JobResult(unit="x", result="canceled"), [], "", id="canceled"),
+    ],
+)
+def test_advice_is_given_where_there_is_something_to_do(result: JobResult, lines: list[str], words: str) -> None:
+    advice = causes.advice(result, lines)
+    assert words in advice
+    assert bool(words) is bool(advice)
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         pytest.param(None, "-", id="unknown"),

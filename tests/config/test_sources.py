@@ -111,6 +111,33 @@ def test_a_file_others_may_write_is_a_warning(root: Path) -> None:
     assert [severity for severity, _, _ in findings(root)] == [Severity.WARNING]
 
 
+@pytest.mark.parametrize("below", [".", "config"])
+def test_a_folder_in_which_others_may_write_is_a_warning(root: Path, below: str) -> None:
+    add(root, "a")
+    (root / "workers" / "a" / below).chmod(0o777)
+    (finding,) = findings(root)
+    assert finding[0] is Severity.WARNING
+    assert "others may write in this folder" in finding[2]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("below", [".", "config", "config/worker.yaml"])
+def test_what_somebody_else_owns_is_a_warning(root: Path, below: str) -> None:
+    add(root, "a")
+    os.chown(root / "workers" / "a" / below, 1234, -1)
+    (finding,) = findings(root)
+    assert finding[0] is Severity.WARNING
+    assert "belongs to uid 1234" in finding[2]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_an_owner_is_named_once_for_each_worker(root: Path) -> None:
+    path = add(root, "a")
+    for each in (path, path.parent, path.parent.parent):
+        os.chown(each, 1234, -1)
+    assert len(findings(root)) == 1
+
+
 def test_the_other_suffix_is_a_warning(root: Path) -> None:
     path = add(root, "a")
     path.rename(path.with_suffix(".yml"))

@@ -20,7 +20,7 @@ GATE_EXITED = 3
 _CODES = {os.CLD_EXITED: "exited", os.CLD_KILLED: "killed", os.CLD_DUMPED: "dumped"}
 
 _RESULTS = {
-    "success": "ended by itself, without an error",
+    "success": "was stopped, or ended by itself, without an error",
     "timeout": "did not start or stop in time",
     "oom-kill": "used more memory than memory_max allows, and was killed",
     "start-limit-hit": "failed too often in a short time, and is not started again by itself",

@@ -55,7 +55,7 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         "Operation",
         (
             Verb("ls", "ls", "list the workers: state, route, CPU, memory"),
-            Verb("show", "show", "show one worker: every setting and where it comes from, the last exits"),
+            Verb("show", "show", "show one worker: its settings and where they come from, its exits"),
             Verb("start", "start", "start workers and wait until they are healthy"),
             Verb("stop", "stop", "stop workers"),
             Verb("restart", "restart", "restart workers and wait until they are healthy"),
@@ -106,8 +106,11 @@ _OTHER_WORDS = {
 _BEFORE_THE_VERB = {"-C": "-C DIR", "--user": "--user"}
 
 _EPILOG = """\
-Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running, 4 no such worker, 5 not permitted,
-6 timeout or unhealthy. Try 'tqunits VERB --help'."""
+Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running,
+4 no such worker, 5 not permitted, 6 timeout or unhealthy.
+
+'tqunits VERB --help' explains a verb, 'man tqunits' all of them. To begin:
+'sudo tqunits init NAME --type python', then 'sudo tqunits install --now'."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -151,8 +154,8 @@ def usage() -> str:
         lines.append("")
     lines += [
         "Options:",
-        "  -C DIR      use DIR/config/tqunits.yaml and DIR/workers instead of the host's own",
-        "  --user      your own service manager (systemctl --user) instead of the system's",
+        "  -C DIR      use DIR/config/tqunits.yaml and DIR/workers, not the host's",
+        "  --user      your own service manager, as systemctl --user",
         "  -h, --help  this text; --version prints the version",
         "",
         _EPILOG,

@@ -35,18 +35,30 @@ FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 FORWARDING: Final = frozenset(
     {
         b"forwarded",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded-by",
         b"x-forwarded-for",
         b"x-forwarded-host",
+        b"x-forwarded-method",
+        b"x-forwarded-path",
         b"x-forwarded-port",
         b"x-forwarded-prefix",
         b"x-forwarded-proto",
+        b"x-forwarded-scheme",
         b"x-forwarded-server",
         b"x-forwarded-ssl",
+        b"x-forwarded-uri",
+        b"x-original-host",
+        b"x-original-uri",
+        b"x-original-url",
         b"x-real-ip",
         b"x-request-id",
+        b"x-rewrite-url",
     }
 )
-"""What a worker believes about the client because the router says it; from a client it is a lie until proven."""
+"""What a worker believes about the client, or about what was asked, because a router says it (every framework believes
+some of these); from a client it is a lie until proven. A CDN's own (CF-Connecting-IP) are between it and the worker."""
 
 
 def _lookalikes(names: Iterable[bytes]) -> frozenset[bytes]:

@@ -117,8 +117,11 @@ class Rewrite:
         self.line = b"\r\nX-Forwarded-Prefix: " + prefix if stripped else b""
 
     def path(self, path: bytes) -> bytes:
-        """The path that the worker sees; "/" when nothing is left."""
-        return path[self._cut :] or b"/" if self._cut else path
+        """The path that the worker sees; "/" when nothing is left, and never two slashes at its beginning."""
+        if not self._cut:
+            return path
+        rest = path[self._cut :]
+        return b"/" + rest.lstrip(b"/") if rest.startswith(b"//") else rest or b"/"
 
 
 def upgrade_lines(protocol: bytes) -> bytes:

@@ -47,7 +47,9 @@ def read_target(head: RequestHead) -> Target:
 
 
 def canonical_path(path: bytes) -> bytes:
-    """The one spelling of a path: unreserved characters decoded once, other escapes in upper case.
+    """The one spelling of a path: one slash at its beginning, unreserved characters decoded once, others in upper case.
+
+    Two slashes would begin a network-path reference (RFC 3986 §4.2): `//evil.example/x` is a host to who resolves it.
 
     Raises Malformed for what two servers may read differently.
     """
@@ -55,6 +57,8 @@ def canonical_path(path: bytes) -> bytes:
         path = _ESCAPE.sub(_escape, path)
     if b"\\" in path:
         raise Malformed(400, "a backslash in the path")
+    if path.startswith(b"//"):
+        path = b"/" + path.lstrip(b"/")
     if b"/." in path and _DOT_SEGMENT.search(path):
         raise Malformed(400, "a dot segment in the path")
     return path

@@ -151,7 +151,9 @@ class Client(Stream):
                 self.refuse(error)
                 return
             if whole is None:
-                if fresh:
+                if self.ended:
+                    self.refuse(Malformed(400, "the head is cut short"))
+                elif fresh:
                     self.touch(self.router.head_ticks)
                 return
             raw, self.input = whole
@@ -163,8 +165,6 @@ class Client(Stream):
     def _on_request(self, raw: bytes) -> None:
         """One whole head: read all of it before any of it has an effect."""
         router = self.router
-        self.method = b""
-        self.started = False
         try:
             head = parse_request(raw, self.fields)
             self.method = head.method
@@ -309,9 +309,13 @@ class Client(Stream):
 
     def will_close(self, framing: Framing) -> bool:
         """Whether the response that now begins is the last one here."""
-        if self.ended or self.router.draining or framing.closes or self._is_out_of_step():
+        if self._is_last() or self.router.draining or framing.closes or self._is_out_of_step():
             self.persistent = False
         return not self.persistent
+
+    def _is_last(self) -> bool:
+        """Whether the client has sent all that it wanted answered, this request at last."""
+        return self.ended and not self.input
 
     def _is_out_of_step(self) -> bool:
         """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
@@ -335,9 +339,7 @@ class Client(Stream):
         if not self.persistent:
             self._end()
             return
-        self.phase = Phase.HEAD
-        self.hard = NEVER
-        self.touch(self.router.idle_ticks)
+        self._await_request()
         if self.input:
             self._go_on()
         elif self.ended:
@@ -369,7 +371,7 @@ class Client(Stream):
 
     def _answer(self, status: int, detail: str = "") -> None:
         """Answer without a worker; the connection stays if the request is over."""
-        if not self.bodiless or not self.modern or self.router.draining:
+        if not self.bodiless or not self.modern or self.router.draining or self._is_last():
             self.persistent = False
         text = answer(
             status,
@@ -382,11 +384,17 @@ class Client(Stream):
         if not self.write_out(text):
             return
         if self.persistent:
-            self.phase = Phase.HEAD
-            self.hard = NEVER
-            self.touch(self.router.idle_ticks)
+            self._await_request()
         else:
             self._linger()
+
+    def _await_request(self) -> None:
+        """Nothing of the last exchange counts for what comes next, nor for what is said of it if it is no request."""
+        self.phase = Phase.HEAD
+        self.method = b""
+        self.started = False
+        self.hard = NEVER
+        self.touch(self.router.idle_ticks)
 
     def refuse(self, error: Malformed) -> None:
         """A request that is no request: say so once, and listen to nothing more on this connection."""

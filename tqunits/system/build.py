@@ -2,27 +2,30 @@
 
 A build runs other people's code (a compiler's plug-ins, a package's install script). So it never runs as root or as
 the worker, and never sees a secret: systemd makes a user for it (DynamicUser=), gives it a copy of the worker's folder
-to write in, limits it, and removes it. What the build has made is copied back by us, as root's, file by file: only
-files that were not there before, and never through a link. systemd.exec(5), DynamicUser= and ProtectSystem=.
+to write in, limits it, and removes it. What a build that succeeded has made is copied back by us, as root's, file by
+file (harvest.py): only files that were not there before, and never through a link. systemd.exec(5), DynamicUser= and
+ProtectSystem=.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits.errors import TimedOut, TqunitsError
 from tqunits.model import Worker
-from tqunits.system.process import run
+from tqunits.system import files, harvest
+from tqunits.system.process import Completed, run
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a worker gets."""
 
 BUILD_TIMEOUT_S = 900
 """A cold build of a large Go or Node program takes minutes, not a quarter of an hour."""
+
+_STOP_S = 120
+"""Beyond it: systemd ends a build that takes too long, with SIGTERM and, 90 s later, with SIGKILL."""
 
 _HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - to look out for, not to write to
 
@@ -58,15 +61,10 @@ def lacking(worker: Worker) -> Lacking | None:
 
 def build(worker: Worker, *, user_mode: bool) -> Lacking | None:
     """Run the worker's build; gives what went wrong, or None when its command exists now."""
-    if user_mode:
-        done = run(worker.build, working_directory=Path(worker.folder), timeout_s=BUILD_TIMEOUT_S)
-    else:
-        done = run(_sandboxed(worker), timeout_s=BUILD_TIMEOUT_S)
-        _collect(_workspace(worker), Path(worker.folder))
-    if done.returncode == 0 and not command_missing(worker):
-        return None
-    why = f"exited with status {done.returncode}" if done.returncode else f"did not make {worker.command[0]}"
-    return Lacking(worker=worker.name, reason=f"its build {why}", hint=_tail(done.stderr or done.stdout))
+    try:
+        return _build_for_oneself(worker) if user_mode else _build_apart(worker)
+    except TimedOut as error:
+        return Lacking(worker=worker.name, reason=f"its build is not done: {error}")
 
 
 def remains(worker: str | None) -> tuple[Path, ...]:
@@ -112,6 +110,7 @@ def _sandboxed(worker: Worker) -> list[str]:
         "CPUWeight": "20",
         "MemoryMax": "50%",
         "TasksMax": "1024",
+        "RuntimeMaxSec": str(BUILD_TIMEOUT_S),  # systemd's, so that no build goes on behind our back
         "Slice": "tq.slice",
     }
     if _is_hidden(worker):
@@ -137,33 +136,27 @@ def _is_hidden(worker: Worker) -> bool:
     return any(worker.folder.is_relative_to(folder) for folder in _HIDDEN)
 
 
-def _collect(workspace: Path, folder: Path) -> None:
-    """Copy what the build has made into the worker's folder, as files of root's that everybody may read."""
-    built = workspace / "work"
-    for made in _new_files(built, folder):
-        target = folder / made.relative_to(built)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        mode = 0o755 if made.stat().st_mode & stat.S_IXUSR else 0o644
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as writer, made.open("rb") as reader:
-            os.fchmod(descriptor, mode)
-            shutil.copyfileobj(reader, writer)
-            os.fsync(descriptor)
-    shutil.rmtree(workspace, ignore_errors=True)
+def _build_for_oneself(worker: Worker) -> Lacking | None:
+    return _outcome(worker, run(worker.build, working_directory=Path(worker.folder), timeout_s=BUILD_TIMEOUT_S))
 
 
-def _new_files(built: Path, folder: Path) -> Iterator[Path]:
-    """Regular files that stand in `built` and not in `folder`; no link is followed or brought home."""
-    for directory, folders, names in os.walk(built, followlinks=False):
-        here = Path(directory)
-        there = folder / here.relative_to(built)
-        if there.is_symlink():
-            folders.clear()
-            continue
-        for name in names:
-            path = here / name
-            if stat.S_ISREG(path.lstat().st_mode) and not os.path.lexists(there / name):
-                yield path
+def _build_apart(worker: Worker) -> Lacking | None:
+    done = run(_sandboxed(worker), timeout_s=BUILD_TIMEOUT_S + _STOP_S)
+    try:
+        if done.returncode == 0:
+            harvest.bring_home(_workspace(worker) / "work", Path(worker.folder), last=worker.command[0])
+    except (TqunitsError, OSError) as error:
+        return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
+    finally:
+        files.remove_tree(_workspace(worker))
+    return _outcome(worker, done)
+
+
+def _outcome(worker: Worker, done: Completed) -> Lacking | None:
+    if done.returncode == 0 and not command_missing(worker):
+        return None
+    why = f"exited with status {done.returncode}" if done.returncode else f"did not make {worker.command[0]}"
+    return Lacking(worker=worker.name, reason=f"its build {why}", hint=_tail(done.stderr or done.stdout))
 
 
 def _tail(text: str) -> str:

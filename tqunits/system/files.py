@@ -12,7 +12,6 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,9 +20,12 @@ from pathlib import Path
 import tqunits
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
+from tqunits.system.process import run
 
 READ_LIMIT = 1 << 20
 """No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an attack."""
+
+_SHOWN = 1000  # characters of what another program says: it has a line for each file
 
 _TEMPORARY = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
 
@@ -69,15 +71,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, without following links (rmtree works by descriptors: no race to lose).
+    """Remove a folder and all in it, without following links; a link in its place is removed itself.
 
-    A link in its place is removed itself.
+    By rm(1), which takes any depth: shutil.rmtree recurses and keeps a descriptor for each level, and whoever owned the
+    folder could have made a thousand. Raises TqunitsError.
     """
-    with suppress(FileNotFoundError):
-        if folder.is_symlink():
-            folder.unlink()
-        else:
-            shutil.rmtree(folder)
+    done = run(["rm", "-rf", "--one-file-system", "--", str(folder)])
+    if done.returncode != 0:
+        raise TqunitsError(f"{folder} could not be removed: {done.stderr.strip()[-_SHOWN:]}")
 
 
 def make_folder(folder: Path) -> None:
@@ -102,10 +103,12 @@ def lock(path: Path) -> Iterator[None]:
     """Hold the lock on this file, which is made where missing; the kernel lets go of it when the process dies.
 
     Raises TqunitsError at once when another process holds it: two runs in a row would surprise more than an error.
+    Nobody else may open it: flock(2) asks for no permission to write, so who may read a lock may hold it for ever.
     """
     make_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
+        os.fchmod(descriptor, 0o600)
         _lock(descriptor, path)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -20,6 +20,8 @@ _SYNC_TIMEOUT_S = 5.0
 _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, before the few that matter
 
 
+_EARLY_US = 50_000  # a process may be heard before the manager's "Starting": they do not share a socket
+
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
 """The manager's messages "Scheduled restart job" and "Stopped": they carry the id of the start that failed before."""
 
@@ -112,7 +114,7 @@ def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
     lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten
     entries = _entries([lines, *by_manager], user_mode=user_mode)
     times = [int(_text(e["__REALTIME_TIMESTAMP"])) for e in entries if e.get("MESSAGE_ID") not in _AFTERWARDS]
-    return [f"--since={_moment(times[0])}", f"--until={_moment(times[-1] + 1)}"] if times else []
+    return [f"--since={_moment(times[0] - _EARLY_US)}", f"--until={_moment(times[-1] + 1)}"] if times else []
 
 
 def _moment(time_us: int) -> str:

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -95,6 +96,8 @@ def _workers(directory: Path, findings: list[Diagnostic]) -> Iterator[WorkerText
         source = directory / name / "config" / "worker.yaml"
         text = _read(source, findings)
         if text is not None:
+            with suppress(OSError):  # it has just been removed
+                _warn_of_folders(directory, name, findings)
             yield WorkerText(name=name, folder=PurePosixPath(directory / name), text=text)
         elif source.with_suffix(".yml").is_file():
             hint = f"rename it to {source}"
@@ -132,13 +135,14 @@ def _read(path: Path, findings: list[Diagnostic]) -> Text | None:
 
 
 def _content(path: Path, descriptor: int, findings: list[Diagnostic]) -> Text | None:
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
         findings.append(_error(path, "is no regular file"))
         return None
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         content = file.read(MAX_BYTES + 1)
-    return _text(path, content, mode, findings)
+    _warn_of_owner(path, found, findings)
+    return _text(path, content, found.st_mode, findings)
 
 
 def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> Text | None:
@@ -147,6 +151,32 @@ def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> 
         return None
     by_others = bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
     return Text(path=PurePosixPath(path), content=content, writable_by_others=by_others)
+
+
+def _warn_of_folders(directory: Path, name: str, findings: list[Diagnostic]) -> None:
+    """Whoever may rename in one of these folders may put another worker.yaml in the place of this one."""
+    known = {(directory / name / "config" / "worker.yaml").lstat().st_uid}  # has been said of the file
+    for folder in (directory / name / "config", directory / name):
+        found = folder.stat()
+        if found.st_uid not in known:
+            _warn_of_owner(folder, found, findings)
+            known.add(found.st_uid)
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            message = "others may write in this folder: who can change its worker.yaml decides what runs here"
+            findings.append(_finding(Severity.WARNING, folder, message, f"chmod go-w {folder}"))
+
+
+def _warn_of_owner(path: Path, found: os.stat_result, findings: list[Diagnostic]) -> None:
+    """Root installs what it says, reads the credentials it names: its owner may as good as read what root may."""
+    if found.st_uid not in _trusted():
+        message = f"it belongs to uid {found.st_uid}, who so decides what runs here and which files root reads for it"
+        findings.append(_finding(Severity.WARNING, path, message, f"chown root: {path}"))
+
+
+def _trusted() -> frozenset[int]:
+    """Root, who runs this, and who has become root for it by sudo(8)."""
+    caller = os.environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
+    return frozenset({0, os.geteuid(), *([int(caller)] if caller.isdecimal() else [])})
 
 
 def _error(path: Path, message: str, hint: str | None = None) -> Diagnostic:
