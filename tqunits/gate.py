@@ -167,14 +167,17 @@ def _wait(options: Options, begin: float, tally: dict[str, int]) -> str | None:
     process = _watch(options.pid)
     deadline = begin + options.budget
     pause = _FIRST_PAUSE
+    answer = ""
     while True:
         now = time.monotonic()
         try:
             _probe(options, process, min(deadline, now + options.probe_timeout))
         except NotHealthy as failure:
             tally[failure.kind] = tally.get(failure.kind, 0) + 1
+            cut_short = now + options.probe_timeout > deadline <= time.monotonic()  # by us, no answer of the worker's
+            answer = answer if answer and cut_short else failure.answer
             if time.monotonic() + pause >= deadline:
-                return failure.answer
+                return answer
         else:
             tally["200"] = tally.get("200", 0) + 1
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from machine import kernel_limits
 
 from .conftest import Site
 
@@ -38,16 +39,4 @@ def test_cpu_quota_holds_within_ten_percent(site: Site, percent: int) -> None:
     status, share = site.get("/busy/spin?of=2")
     assert status == 200
     assert share <= percent / 100 * 1.10
-    assert throttled(site, "busy") > 0
-
-
-def throttled(site: Site, worker: str) -> int:
-    """How often the kernel has stopped the worker for its quota."""
-    group = site.machine.show(f"tq-worker@{worker}.service", "ControlGroup")
-    for mount in ("", "cpu", "cpu,cpuacct"):
-        path = f"/sys/fs/cgroup/{mount}{group}/cpu.stat"
-        if site.machine.exists(path):
-            fields = dict(line.split() for line in site.machine.read(path).splitlines())
-            if "nr_throttled" in fields:
-                return int(fields["nr_throttled"])
-    raise AssertionError(f"no cpu.stat of {worker}")
+    assert kernel_limits(site.machine, "tq-worker@busy.service").cpu_quota == percent / 100
