@@ -226,15 +226,15 @@ def test_logs_become_journalctl(host: Host) -> None:
     assert "hello from alpha" in {json.loads(entry)["MESSAGE"] for entry in entries}
 
 
-def test_ls_of_a_hundred_running_workers_takes_less_than_300_ms(host: Host) -> None:
+def test_ls_of_a_hundred_workers_names_them_all_and_loads_no_yaml_and_no_templates(host: Host) -> None:
     for number in range(100):
         host.write(f"many{number}")
     host.machine.systemctl("daemon-reload")
-    host.machine.tqunits("start", "--all")
-    timing = "import subprocess, sys, time; b = time.monotonic(); subprocess.run(sys.argv[1:], stdout=-3, check=True)"
-    argv = ["python3", "-c", f"{timing}; print(time.monotonic() - b)", "/usr/local/bin/tqunits", "ls"]
-    times = [float(host.machine.run(argv).stdout) for _ in range(5)]
-    assert min(times) < 0.3, times  # the best one: other tests may keep the processors busy
+    assert len(host.machine.tqunits("ls").stdout.splitlines()) == 101
+    loaded = host.machine.run(["/opt/tqunits/.venv/bin/python", "-IX", "importtime", "-m", "tqunits", "ls"]).stderr
+    modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
+    assert "tqunits.cli.ls" in modules
+    assert not modules & {"yaml", "jinja2", "tqunits.units.render"}
 
 
 def test_progress_is_for_terminals_only(host: Host) -> None:
