@@ -30,6 +30,8 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\
 
 _LINE_END = re.compile("\r\n|\r|\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
 _HINTS = (
     ("mapping values are not allowed", "put a text that has ': ' in it in quotes"),
     ("could not find expected ':'", "each line of a mapping is 'key: value'"),
@@ -228,7 +230,7 @@ class _Composer:
         if self._count > MAX_NODES:
             raise _Stop(self._place(event), f"more than {MAX_NODES} values (aliases count with all they stand for)")
         if depth > MAX_DEPTH:
-            raise _Stop(self._place(event), f"nested more than {MAX_DEPTH} deep")
+            raise _Stop(self._place(event), _TOO_DEEP)
 
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         line, column = _position(event)
@@ -295,6 +297,8 @@ def _syntax(document: Document, error: yaml.MarkedYAMLError) -> Mistake:
     place = _end(document) if mark is None else _clamped(document, mark.line + 1, mark.column + 1)
     if (place.source or "")[place.column - 1 : place.column] == "\t":
         return Mistake(place, "a tab can not indent YAML", "use spaces")
+    if "nesting depth" in problem:  # libyaml reads ahead of us, and since 0.2.6 has a limit of its own (1000)
+        return Mistake(place, _TOO_DEEP)
     hint = next((hint for part, hint in _HINTS if part in problem), None)
     return Mistake(place, f"not valid YAML: {problem}", hint)
 
