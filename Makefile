@@ -49,11 +49,12 @@ $(PACKAGES): .ci/packages
 	@touch $@
 
 # The .pth line is relative to the folder it is in: the environment finds the checkout wherever both are mounted.
-$(INSTALLED): pyproject.toml $(PACKAGES)
+$(INSTALLED): pyproject.toml tests/constraints.txt $(PACKAGES)
 	@echo "Installing the Python packages into $(VENV)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print(*p["dependencies"], *p["optional-dependencies"]["test"], sep="\n")' > $(VENV)/requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(VENV)/requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(VENV)/requirements.txt \
+		--constraint tests/constraints.txt
 	@for folder in $(VENV)/lib/python3*/site-packages; do echo ../../../.. > "$$folder/tqunits-checkout.pth"; done
 	@touch $@
