@@ -154,6 +154,19 @@ def test_what_vanished_is_removed_by_apply_alone(site: Site) -> None:
     assert site.get("/beta/health") == (200, "ok")
 
 
+def test_what_vanished_is_served_until_it_is_removed(site: Site) -> None:
+    site.worker("alpha")
+    site.worker("beta", "listen: unix\n")
+    site.install()
+    site.remove_worker("beta")
+    site.worker("gamma")
+    assert "beta is installed but no longer configured" in site.install()
+    site.machine.systemctl("restart", "tq-proxy@1")  # it still has the group that lets it in
+    assert {site.get(f"/{name}/health") for name in ("alpha", "beta", "gamma")} == {(200, "ok")}
+    site.run("apply")
+    assert site.get("/beta/health")[0] == 404
+
+
 def test_files_of_others_are_never_overwritten(site: Site) -> None:
     site.worker("alpha")
     theirs = "[Unit]\nDescription=mine\n"

@@ -11,6 +11,9 @@ STUBBORN = PROBE.replace(
     "signal.signal(signal.SIGTERM, lambda", "signal.signal(signal.SIGTERM, signal.SIG_IGN) or (lambda"
 )
 SICK = PROBE.replace('sick = (STATE / "sick").exists()', "sick = True")
+TALKATIVE = SICK.replace(
+    "signal.signal(signal.SIGTERM, lambda *_: ", 'signal.signal(signal.SIGTERM, lambda *_: print("bye\\n" * 600) or '
+)
 SHORT = "timeouts: {start: 3s}\nrestart: {policy: no}\n"
 
 
@@ -33,6 +36,15 @@ def test_a_worker_that_never_gets_healthy_fails_in_time_and_says_why(site: Site)
         assert "503" in text
         assert "attempts" in text
     assert site.machine.show("tq-worker@alpha.service", "ActiveState") == "failed"
+
+
+def test_the_reason_is_told_however_much_the_worker_says_after_it(site: Site) -> None:
+    assert "bye" in TALKATIVE
+    site.worker("alpha", SHORT, program=TALKATIVE)
+    site.run("install")
+    said = site.run("start", "alpha", status=6)
+    assert "bye" in said
+    assert "attempts" in said
 
 
 def test_a_worker_that_dies_at_once_fails_at_once(site: Site) -> None:

@@ -52,7 +52,7 @@ def test_all_processes_of_a_unit_are_found(host: Host) -> None:
 
 
 def test_memory_and_cpu_are_the_kernels_own_numbers(host: Host) -> None:
-    busy = "x = bytearray(30 << 20); sum(range(3000000)); import time; print(flush=True); time.sleep(99)"
+    busy = "x = bytearray(30 << 20); sum(range(3000000)); import signal; print(flush=True); signal.pause()"
     group = host.run(f"MemoryAccounting=yes\nCPUAccounting=yes\nExecStart=/usr/bin/python3 -c '{busy}'")
     host.machine.wait_until(lambda: host.evaluate(f"cgroup.memory_current({group!r})") > 30 << 20)
     assert host.evaluate(f"cgroup.cpu_usage_ns({group!r})") > 10_000_000

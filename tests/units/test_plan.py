@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.model import Configuration, Listen, Worker
+from tqunits.model import Configuration, Enabled, Listen, Worker
 from tqunits.units import name
 from tqunits.units.plan import (
     ROUTES,
@@ -66,9 +67,10 @@ def installed(wanted: Desired, *, modified: int = HOUR, started: int = 2 * HOUR)
     """A host on which all of it is done, and runs."""
     files = {f.path: ObservedFile(content=f.content, modified=modified) for f in (*wanted.units, wanted.routes)}
     unit = ObservedUnit(state="active", started=started, needs_reload=False)
+    sockets = (f.unit for f in wanted.units if f.unit and name.is_socket(f.unit))
     return Observed(
         files=files,
-        units=dict.fromkeys(wanted.enabled, unit),
+        units=dict.fromkeys((*wanted.enabled, *sockets), unit),
         file_states=dict.fromkeys(wanted.enabled, "enabled"),
         missing_users=frozenset(),
     )
@@ -151,9 +153,15 @@ def test_a_changed_socket_takes_its_proxies_with_it() -> None:
 
 def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
     made = changed(handed("api", "one"), handed("api", "two"))
-    unit = ("tq-worker@api.service",)
+    stop = Stop(("tq-worker@api.service", "tq-worker@api.socket"))  # waits until both have ended
+    start = Start(("tq-worker@api.service",))
     router = Restart(("tq-proxy@1.service",))  # it has the new group
-    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [Stop(unit), Start(unit), router]
+    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [stop, start, router]
+
+
+def test_a_worker_that_is_switched_off_ends_with_its_socket() -> None:
+    made = changed(handed("api", "one"), replace(handed("api", "one"), enabled=Enabled.FALSE))
+    assert Stop(("tq-worker@api.service", "tq-worker@api.socket")) in made.steps
 
 
 def test_a_socket_that_is_no_longer_wanted_goes() -> None:
@@ -163,11 +171,49 @@ def test_a_socket_that_is_no_longer_wanted_goes() -> None:
     assert isinstance(made.steps[-1], ReloadDaemon)
 
 
-def test_what_vanished_stays_and_is_told() -> None:
+def written(made: Plan) -> dict[str, str]:
+    """What the plan writes, by file name."""
+    return {step.file.path.name: step.file.content for step in made.steps if isinstance(step, WriteFile)}
+
+
+def routed(made: Plan) -> dict[str, list[str]]:
+    """The routes that the plan writes, by worker."""
+    return {worker["name"]: worker["routes"] for worker in json.loads(written(made)[ROUTES])["workers"]}
+
+
+@pytest.mark.parametrize("stays", list(Listen))
+@pytest.mark.parametrize("vanished", list(Listen))
+@pytest.mark.parametrize("vanished_name", ["aaa", "web"])
+def test_what_vanished_stays_and_is_told(stays: Listen, vanished: Listen, vanished_name: str) -> None:
+    api = worker("api", listen=stays, port=9100)
+    before = installed(desired(configuration(api, worker(vanished_name, listen=vanished))))
+    made = plan(configuration(api), before)
+    assert made.orphans == (vanished_name,)
+    assert made.steps == ()
+
+
+@pytest.mark.parametrize("listen", list(Listen))
+def test_what_vanished_keeps_its_route_account_and_group(listen: Listen) -> None:
+    before = installed(desired(configuration(worker("api"), worker("web", listen=listen))))
+    site = configuration(worker("api"), worker("new", listen=Listen.UNIX))
+    made = plan(site, before)
+    assert routed(made) == {"api": ["/api"], "new": ["/new"], "web": ["/web"]}
+    assert "worker-web" in written(made)["tqunits-workers.conf"]
+    assert ("worker-web" in written(made)["tq-proxy@.service"]) == (listen is not Listen.TCP)
+    assert plan(site, performed(made.steps, before)).steps == ()
+
+
+def test_a_route_of_what_vanished_goes_to_the_worker_that_has_it_now() -> None:
     before = installed(desired(configuration(worker("api"), worker("web"))))
-    made = plan(configuration(worker("api")), before)
-    assert made.orphans == ("web",)
-    assert not any(isinstance(step, Stop | Disable | RemoveFile) for step in made.steps)
+    made = plan(configuration(worker("api"), worker("new", routes=("/web",))), before)
+    assert routed(made) == {"api": ["/api"], "new": ["/web"]}
+
+
+def test_a_worker_that_this_host_can_not_run_any_more_keeps_its_route() -> None:
+    before = installed(desired(configuration(worker("api"), worker("web"))))
+    wanted = replace(desired(configuration(worker("api"))), workers=frozenset({"api", "web"}))
+    for options in (NOW, Options(now=True, prune=True)):
+        assert make_plan(wanted, before, options).steps == ()
 
 
 def test_what_vanished_leaves_the_routes_first_and_its_files_last() -> None:

@@ -17,6 +17,9 @@ GATE_UNHEALTHY = 1
 GATE_EXITED = 3
 """Exit statuses of the readiness gate (gate.py)."""
 
+GATE_VERDICT = "tqunits-gate: "
+"""How its lines in the journal begin."""
+
 _CODES = {os.CLD_EXITED: "exited", os.CLD_KILLED: "killed", os.CLD_DUMPED: "dumped"}
 
 _RESULTS = {
@@ -86,9 +89,14 @@ def of_job(result: JobResult) -> str:
 
 def of_failure(failure: Failure) -> str:
     """Why a unit failed."""
-    if failure.gate_status == GATE_UNHEALTHY and failure.result == "exit-code":
+    if is_unhealthy(failure):
         return _UNHEALTHY
     return of_result(failure.result, _CODES.get(failure.main_code, ""), failure.main_status)
+
+
+def is_unhealthy(failure: Failure) -> bool:
+    """Whether the readiness gate gave the worker up."""
+    return failure.result == "exit-code" and failure.gate_status == GATE_UNHEALTHY
 
 
 def of_exit(exit_: Exit) -> str:
@@ -112,7 +120,7 @@ def advice(result: JobResult, lines: Iterable[str]) -> str:
         return "another program has its port: 'ss -ltnp' tells which"
     if failure is None or result.result != "failed":
         return ""
-    if failure.result == "exit-code" and failure.gate_status == GATE_UNHEALTHY:
+    if is_unhealthy(failure):
         return "it must listen on 127.0.0.1:$WORKER_PORT (or $WORKER_SOCKET) and answer `health.path` with 200"
     if _CODES.get(failure.main_code) == "exited" and failure.result == "exit-code":
         return _STATUS_ADVICE.get(failure.main_status, "")
@@ -122,8 +130,7 @@ def advice(result: JobResult, lines: Iterable[str]) -> str:
 def is_slow(result: JobResult) -> bool:
     """Whether it is a matter of time or of health: exit status 6, not 1."""
     if result.failure is not None:
-        gate_says_so = result.failure.result == "exit-code" and result.failure.gate_status == GATE_UNHEALTHY
-        return gate_says_so or result.failure.result == "timeout"
+        return is_unhealthy(result.failure) or result.failure.result == "timeout"
     return result.result in {"timeout", "waiting"}
 
 

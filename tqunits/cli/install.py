@@ -6,7 +6,8 @@ enabled. With --now they are also started, and restarted where their files have 
 worker is healthy. A change of limits alone is applied to the running worker, without a restart.
 
 A second run changes nothing. Files that tqunits has not written are never overwritten without --replace, and drop-ins
-of your own are never touched. Workers that are no longer configured stay until 'tqunits apply' or --prune.
+of your own are never touched. Workers that are no longer configured stay, and are served, until 'tqunits apply'
+or --prune.
 """
 
 from __future__ import annotations

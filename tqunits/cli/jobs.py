@@ -98,7 +98,11 @@ def _last_lines(result: JobResult, context: Context) -> tuple[str, ...]:
     if result.failure is None:
         return ()
     lines = journal.last_lines(
-        result.unit, JOURNAL_LINES, user_mode=context.user_mode, invocation=result.failure.invocation
+        result.unit,
+        JOURNAL_LINES,
+        user_mode=context.user_mode,
+        invocation=result.failure.invocation,
+        verdict=causes.GATE_VERDICT if causes.is_unhealthy(result.failure) else "",
     )
     if lines or context.user_mode or os.geteuid() == 0:
         return lines

@@ -15,6 +15,7 @@ from tqunits.cli.lifecycle import configure_waiting, perform
 from tqunits.cli.selection import add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.system.bus import Bus
+from tqunits.units import unitfile
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
-    """Stop."""
-    units = [worker.unit for worker in select(arguments, installed(context.layout), context)]
+    """Stop, and wait for the sockets of workers too, which systemd ends after them."""
+    workers = select(arguments, installed(context.layout), context)
+    sockets = (unitfile.last_value(worker.text, "Service", "Sockets") for worker in workers)
+    units = [*(worker.unit for worker in workers), *filter(None, sockets)]
     with Bus(user_mode=context.user_mode) as bus:
         return perform("StopUnit", units, bus, arguments, context)

@@ -25,7 +25,7 @@ from tqunits.model import Layout
 from tqunits.system import build, execute, files, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
-from tqunits.units import leaving, name, unitfile
+from tqunits.units import name, shared, unitfile
 from tqunits.units.plan import ROUTES, Observed, Plan, Reload, Step, WriteFile, removal
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import without
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         steps = removal(observed, None if arguments.all else workers)
         if not arguments.all:
             staying = [worker for worker in present if worker not in chosen]
-            shared = _release(context.layout, observed, _accounts(chosen) - _accounts(staying))
-            steps = (*_unroute(context.layout, observed, workers), *shared, *steps)
+            released = _release(context.layout, observed, _accounts(chosen) - _accounts(staying))
+            steps = (*_unroute(context.layout, observed, workers), *released, *steps)
         plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
         waiting = partial(progress, context, quiet=arguments.quiet)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
@@ -84,9 +84,9 @@ def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> I
     router = Path(layout.units) / name.PROXY_TEMPLATE
     for path, file in observed.files.items():
         if Path(path) == router:
-            content = leaving.without_groups(file.content, accounts)
+            content = shared.without_groups(file.content, accounts)
         elif path.parent == layout.sysusers:
-            content = leaving.without_accounts(file.content, accounts)
+            content = shared.without_accounts(file.content, accounts)
         else:
             continue
         if content != file.content and unitfile.is_ours(file.content):
@@ -95,9 +95,7 @@ def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> I
 
 
 def _accounts(workers: Iterable[Installed]) -> set[str]:
-    """Their users and groups, as the drop-ins name them."""
-    values = (unitfile.last_value(worker.text, "Service", key) for worker in workers for key in ("User", "Group"))
-    return {value for value in values if value}
+    return {account for worker in workers for account in shared.accounts_of(worker.text)}
 
 
 def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> None:

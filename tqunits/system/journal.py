@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -57,12 +58,13 @@ class Exit:
     command: str  # whose end that was: ExecStart (the worker), ExecStartPost (its readiness gate), or ""
 
 
-def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
+def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "", verdict: str = "") -> tuple[str, ...]:
     """The unit's last messages, oldest first: of one start (its invocation, 32 hex digits) where it is given.
 
     The last words of a process that has died at once are the very ones that matter, and journald often looks up its
     invocation too late: so messages without any count as well, where they lie between messages of that start.
     What the manager says of every failed start is left out: its cause is known from its properties.
+    `verdict`: how the message begins that matters most; it is there, however much a talkative process said after it.
     """
     sync()
     matches = [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
@@ -73,7 +75,12 @@ def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") 
     found = _entries([f"--lines={_LINES_OF_A_START}", *span, *matches], user_mode=user_mode) if span else ()
     left_out = _AFTERWARDS | _FRAME
     own = (e for e in found if _invocation(e) in {"", invocation} and e.get("MESSAGE_ID") not in left_out)
-    return tuple([_text(entry.get("MESSAGE")) for entry in own][-count:])
+    messages = tuple([_text(entry.get("MESSAGE")) for entry in own][-count:])
+    if not verdict or any(message.startswith(verdict) for message in messages):
+        return messages
+    sought = [f"--grep=^{re.escape(verdict)}", "--lines=1", *span, *matches]
+    said = tuple(_text(entry.get("MESSAGE")) for entry in _entries(sought, user_mode=user_mode)) if span else ()
+    return (*said, *messages[len(said) :])
 
 
 def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:

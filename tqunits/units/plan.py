@@ -14,12 +14,13 @@ A step that is already true is not in the plan. That is also the recovery: the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from tqunits.units import name, unitfile
+from tqunits.units import name, shared, unitfile
 from tqunits.units.render import RenderedFile
+from tqunits.units.snapshot import with_workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +157,10 @@ class Plan:
 
 def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     """Decide what to do. Writes nothing, asks nothing."""
+    gone = _orphans(desired, observed)
+    desired = _with_staying(desired, observed, leaving=gone if options.prune else ())
     writes = _writes(desired.units, observed)
     foreign = () if options.replace else _foreign(writes)
-    gone = _orphans(desired, observed)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
     stale = _with_proxies(_stale(running, writes, observed), running)
@@ -184,8 +186,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
 
 def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, int]:
     """Worker name -> port, as the installed drop-ins remember it."""
-    ledgers = (unitfile.ledger(file.content) for file in files.values())
-    return {ledger.worker: ledger.port for ledger in ledgers if ledger and ledger.port is not None}
+    return {ledger.worker: ledger.port for ledger in _ledgers(files.values()) if ledger.port is not None}
 
 
 def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ...]:
@@ -223,8 +224,33 @@ def _foreign(writes: Iterable[WriteFile]) -> tuple[PurePosixPath, ...]:
 
 
 def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
-    ledgers = (unitfile.ledger(file.content) for file in observed.files.values())
-    return tuple(sorted({ledger.worker for ledger in ledgers if ledger} - desired.workers))
+    return tuple(sorted({ledger.worker for ledger in _ledgers(observed.files.values())} - desired.workers))
+
+
+def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> Desired:
+    """The shared files, with the workers that are installed, have no files in this plan, and are not to leave."""
+    rendered = {ledger.worker for ledger in _ledgers(desired.units)}
+    drop_ins = {ledger.worker: file.content for file in observed.files.values() for ledger in _ledgers([file])}
+    staying = {worker: text for worker, text in drop_ins.items() if worker not in rendered and worker not in leaving}
+    accounts = frozenset(account for text in staying.values() for account in shared.accounts_of(text))
+
+    def kept(file: RenderedFile) -> RenderedFile:
+        found = observed.files.get(file.path)
+        if found is None:
+            return file
+        if file.path == desired.routes.path:
+            return replace(file, content=with_workers(file.content, found.content, staying))
+        if file.unit is None:
+            return replace(file, content=shared.with_accounts(file.content, found.content, accounts))
+        if file.unit == name.PROXY_TEMPLATE:
+            return replace(file, content=shared.with_groups(file.content, found.content, accounts))
+        return file
+
+    return replace(desired, units=tuple(map(kept, desired.units)), routes=kept(desired.routes)) if staying else desired
+
+
+def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.Ledger]:
+    return (ledger for file in files if (ledger := unitfile.ledger(file.content)))
 
 
 def _stale(running: Iterable[str], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
@@ -292,7 +318,8 @@ def _starts(
     anew = tuple(u for u in restarts if _has_new_socket(u, writes, observed))
     kept = tuple(u for u in restarts if u not in anew)
     down = tuple(u for u in running if u in anew or (u not in stale and not _is_up(u, observed)))
-    return [step(units) for step, units in ((Stop, anew), (Restart, kept), (Start, down)) if units]
+    stops = _with_sockets(anew, observed)
+    return [step(units) for step, units in ((Stop, stops), (Restart, kept), (Start, down)) if units]
 
 
 def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:
@@ -301,6 +328,15 @@ def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) 
     started = observed.units[unit].started
     times = (f.modified for path, f in observed.files.items() if path.name == socket)
     return any(w.file.unit == socket for w in writes) or any(modified > started for modified in times)
+
+
+def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
+    """These and their sockets that listen: StopPropagatedFrom= ends a socket in a job of its own, after its service's.
+
+    A start that comes before that job is done takes it back, and the worker gets the old socket.
+    """
+    sockets = (name.socket(worker) for unit in services if (worker := name.worker_of(unit)))
+    return (*services, *(u for u in sockets if u not in services and _runs(u, observed)))
 
 
 def _first_routes(desired: Desired, observed: Observed) -> list[Step]:
@@ -332,7 +368,7 @@ def _router_restarts(running: tuple[str, ...], stale: tuple[str, ...], observed:
 def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
     """Units that are configured not to run; and, with --prune, workers that are no longer configured."""
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
-    active = tuple(u for u in desired.disabled if _runs(u, observed))
+    active = _with_sockets(tuple(u for u in desired.disabled if _runs(u, observed)), observed)
     steps: list[Step] = [Stop(active)] if active and options.now else []
     steps += [Disable(enabled)] if enabled else []
     steps += (removals := _spare_sockets(desired, observed))

@@ -7,7 +7,7 @@ the router has to read it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tqunits.model import INFINITY, Configuration, Target, Worker
 from tqunits.units.environment import socket_path
@@ -40,6 +40,31 @@ def without(text: str, workers: Iterable[str]) -> str | None:
     except (ValueError, LookupError, TypeError):
         return None
     return _text(document)
+
+
+def with_workers(text: str, before: str, workers: Collection[str]) -> str:
+    """The snapshot with these workers as they were in it before, but for routes that others have now."""
+    if without(before, workers) == text:
+        return before
+    document = json.loads(text)
+    taken = {route for worker in document["workers"] for route in _routes(worker)}
+    try:
+        kept = [_left(worker, taken) for worker in json.loads(before)["workers"] if worker["name"] in workers]
+    except (ValueError, LookupError, TypeError):
+        return text  # what lay there was no snapshot of ours
+    document["workers"] += [worker for worker in kept if worker["routes"]]
+    return _text(document)
+
+
+def _routes(worker: Mapping[str, list[str]]) -> Iterable[tuple[str, str]]:
+    return ((host, route) for host in worker["hosts"] or [""] for route in worker["routes"])
+
+
+def _left(worker: Mapping[str, list[str]], taken: Collection[tuple[str, str]]) -> Mapping[str, list[str]]:
+    """A route goes if it is taken on any of the worker's hosts: a table with two of the same is refused whole."""
+    hosts = worker["hosts"] or [""]
+    free = [route for route in worker["routes"] if not any((host, route) in taken for host in hosts)]
+    return {**worker, "routes": free}
 
 
 def _text(document: Mapping[str, object]) -> str:

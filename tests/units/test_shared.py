@@ -1,11 +1,11 @@
-"""What the shared files are without workers that leave."""
+"""What the shared files are without workers that leave; test_plan.py has those that stay."""
 
 from __future__ import annotations
 
 import pytest
 
 from tqunits.model import Listen
-from tqunits.units import leaving
+from tqunits.units import shared
 
 from .cases import case, worker
 
@@ -21,7 +21,7 @@ from .cases import case, worker
 )
 def test_groups(line: str, groups: set[str], left: str) -> None:
     unit = "[Service]\n{}Type=notify\n"
-    assert leaving.without_groups(unit.format(f"{line}\n"), groups) == unit.format(left)
+    assert shared.without_groups(unit.format(f"{line}\n"), groups) == unit.format(left)
 
 
 def test_the_files_are_those_of_an_install_without_the_worker() -> None:
@@ -29,6 +29,6 @@ def test_the_files_are_those_of_an_install_without_the_worker() -> None:
     before = {file.path.name: file.content for file in case(stays, goes).files()}
     after = {file.path.name: file.content for file in case(stays).files()}
     accounts = {"worker-web"}
-    assert leaving.without_groups(before["tq-proxy@.service"], accounts) == after["tq-proxy@.service"]
+    assert shared.without_groups(before["tq-proxy@.service"], accounts) == after["tq-proxy@.service"]
     sysusers = "tqunits-workers.conf"
-    assert leaving.without_accounts(before[sysusers], accounts) == after[sysusers]
+    assert shared.without_accounts(before[sysusers], accounts) == after[sysusers]

@@ -1,0 +1,193 @@
+"""Rules across files, what is odd but no error, and how all findings come together."""
+
+from __future__ import annotations
+
+import pytest
+
+from tqunits.config.findings import MAX_PER_FILE
+from tqunits.config.parse import WorkerText, parse_workers
+from tqunits.errors import Diagnostic, Severity
+
+from .parsing import WORKERS, api, errors, server, shown, text, valid, worker_text, workers
+
+ACROSS: dict[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
+    "route-twice": (
+        {"api": "path: /a\ntype: go", "blog": "type: go\npath: [/b, /a/]"},
+        "",
+        ("blog.yaml:2:12", "path: /a is the route of worker 'api' too", "it is in api.yaml:1:7"),
+    ),
+    "route-and-host-twice": (
+        {"api": "path: /a\ntype: go\nhost: x.org", "blog": "path: /a\ntype: go\nhost: [y.org, x.org]"},
+        "",
+        ("blog.yaml:1:7", "path: x.org/a is the route of worker 'api' too", "it is in api.yaml:1:7"),
+    ),
+    "port-twice": (
+        {"api": "path: /a\ntype: go\nport: 9000", "blog": "path: /b\ntype: go\nport: 9000"},
+        "",
+        ("blog.yaml:3:7", "port: 9000 is the port of worker 'api' too", "it is in api.yaml:3:7"),
+    ),
+    "port-of-the-router": (
+        {"api": "path: /a\ntype: go\nport: 8080"},
+        "",
+        ("api.yaml:3:7", "port: the router listens on 8080", "take another, or none"),
+    ),
+    "too-few-ports": (
+        {"api": "path: /a\ntype: go", "blog": "path: /b\ntype: go"},
+        "workers: {port_range: 9000-9000}",
+        (
+            "blog.yaml:1:1",
+            "no port is left for worker 'blog'",
+            "widen workers.port_range: 9000-9000 has 1 ports for 2 workers",
+        ),
+    ),
+    "name-of-no-unit": (
+        {"Api": "path: /a\ntype: go"},
+        "",
+        ("Api.yaml:1:1", "'Api' is no worker's name", "rename the folder: a-z first, then a-z, 0-9, - and _"),
+    ),
+    "name-too-long": (
+        {"a" * 25: "path: /a\ntype: go"},
+        "",
+        (
+            f"{'a' * 25}.yaml:1:1",
+            f"'{'a' * 25}' is too long for a worker's name",
+            "rename the folder: at most 24 characters",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("contents", "common", "expected"), ACROSS.values(), ids=ACROSS)
+def test_workers_do_not_get_in_each_others_way(
+    contents: dict[str, str], common: str, expected: tuple[str, str, str]
+) -> None:
+    result = workers(contents, common)
+    assert errors(result.diagnostics) == [expected]
+    assert result.configuration is None
+
+
+APART = {
+    "other-host": {"api": "path: /a\ntype: go\nhost: x.org", "blog": "path: /a\ntype: go\nhost: y.org"},
+    "any-host": {"api": "path: /a\ntype: go\nhost: x.org", "blog": "path: /a\ntype: go"},
+    "segment-border": {"api": "path: /api\ntype: go", "blog": "path: /apix\ntype: go"},
+    "other-mode": {
+        "api": "path: /a\ntype: go\nport: 9000\nenabled: development",
+        "blog": "path: /a\ntype: go\nport: 9000\nenabled: production",
+    },
+    "disabled": {"api": "path: /a\ntype: go\nenabled: no", "blog": "path: /a\ntype: go"},
+}
+
+
+@pytest.mark.parametrize("contents", APART.values(), ids=APART)
+def test_workers_that_never_meet_may_share(contents: dict[str, str]) -> None:
+    assert workers(contents).diagnostics == ()
+
+
+NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
+    "not-in-effect-yet": (
+        "path: /a\ntype: go\nscaling:\n  max_workers: 1",
+        Severity.NOTE,
+        (
+            "api.yaml:4:3",
+            "'scaling.max_workers' is not in effect yet",
+            "it is read and checked, and does nothing so far",
+        ),
+    ),
+    "static-not-in-effect-yet": (
+        "path: /a\ntype: static",
+        Severity.NOTE,
+        ("api.yaml:2:7", "'type: static' is not in effect yet", "it is read and checked, and does nothing so far"),
+    ),
+    "slash-at-the-end": (
+        "path: [/a/]\ntype: go",
+        Severity.NOTE,
+        ("api.yaml:1:8", "path: '/a/' is taken as '/a'", "leave the last slash out"),
+    ),
+    "port-without-tcp": (
+        "path: /a\ntype: go\nlisten: unix\nport: 9000",
+        Severity.WARNING,
+        ("api.yaml:4:7", "port has no meaning with listen: unix", "remove it"),
+    ),
+    "placeholder": (
+        "path: /a\ncommand: [bin/api, '${HOME}', '${WORKER_PORT}']",
+        Severity.WARNING,
+        (
+            "api.yaml:2:10",
+            "command: ${HOME} is not put in: the program gets it as it is written",
+            "known: PORT, WORKER_MODE, WORKER_NAME, WORKER_PATH, WORKER_PORT, WORKER_ROUTE, WORKER_SOCKET, WORKER_TYPE",
+        ),
+    ),
+    "go-memory": (
+        "path: /a\ntype: go\nlimits: {memory_max: 1G}\nruntime: {go_mem_limit: 2GiB}",
+        Severity.WARNING,
+        (
+            "api.yaml:4:25",
+            "runtime.go_mem_limit: 2G is more than limits.memory_max",
+            "Go keeps its memory below it, so write less than 1G",
+        ),
+    ),
+    "short-start": (
+        "path: /a\ntype: go\ntimeouts: {start: 2s}",
+        Severity.WARNING,
+        (
+            "api.yaml:3:19",
+            "timeouts.start: 2s is less than health.timeout, so one slow check fails the start",
+            "write more than 5s",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("yaml", "severity", "expected"), NO_ERRORS.values(), ids=NO_ERRORS)
+def test_what_is_odd_is_said_and_stops_nothing(yaml: str, severity: Severity, expected: tuple[str, str, str]) -> None:
+    result = api(yaml)
+    assert shown(result.diagnostics) == [expected]
+    assert [finding.severity for finding in result.diagnostics] == [severity]
+    assert result.configuration is not None
+
+
+def test_a_setting_to_come_is_noted_once_when_it_is_a_default_and_never_when_nobody_wrote_it() -> None:
+    common = server("defaults: {scaling: {max_workers: 3}}")
+    assert [f.message for f in common.diagnostics] == ["'scaling.max_workers' is not in effect yet"]
+    result = parse_workers([worker_text("api", "path: /a\ntype: go"), worker_text("b", "path: /b\ntype: go")], common)
+    assert result.diagnostics == ()
+
+
+def test_a_shared_user_is_a_warning() -> None:
+    result = workers({"a": "path: /a\ntype: go\nuser: www", "b": "path: /b\ntype: go\nuser: www"})
+    hint = "they can read and kill each other: leave user out, or accept that"
+    assert shown(result.diagnostics) == [("b.yaml:3:7", "user: www is the user of worker 'a' too", hint)]
+
+
+def test_a_file_that_others_may_write_is_a_warning() -> None:
+    file = WorkerText(name="api", folder=WORKERS, text=text("api.yaml", "path: /a\ntype: go", writable_by_others=True))
+    result = parse_workers([file], server())
+    assert [(f.severity, f.hint) for f in result.diagnostics] == [(Severity.WARNING, "chmod go-w api.yaml")]
+
+
+def test_all_mistakes_of_all_files_come_at_once_by_place() -> None:
+    result = workers({"b": "path: b\nport: 1\ntype: go", "a": "nonsense: 1\npath: /a\ntype: go"})
+    assert [place for place, _, _ in errors(result.diagnostics)] == ["a.yaml:1:1", "b.yaml:1:7", "b.yaml:2:7"]
+
+
+def test_the_workers_are_checked_when_the_server_is_wrong() -> None:
+    result = workers({"api": "path: api\ntype: go"}, "mode: x")
+    assert [place for place, _, _ in errors(result.diagnostics)] == ["api.yaml:1:7"]
+
+
+def test_an_error_of_the_server_alone_leaves_no_configuration() -> None:
+    assert workers({"api": "path: /api\ntype: go"}, "mode: x").configuration is None
+
+
+def test_the_source_line_comes_with_the_finding() -> None:
+    finding: Diagnostic = api("path: /a\ntype: go\nlimits: {memory_mx: 256M}  # too much").diagnostics[0]
+    assert finding.source == "limits: {memory_mx: 256M}  # too much"
+
+
+def test_a_file_full_of_mistakes_does_not_drown_the_reader() -> None:
+    result = api("path: /a\ntype: go\n" + "".join(f"key{at}: 1\n" for at in range(5000)))
+    assert len(result.diagnostics) == MAX_PER_FILE
+
+
+def test_a_right_worker_gives_no_finding() -> None:
+    assert valid("path: /a\ntype: go").routes == ("/a",)
