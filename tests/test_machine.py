@@ -181,3 +181,14 @@ def _cgroups_of(keeper: int) -> list[str]:
     for folder, folders, _ in os.walk("/sys/fs/cgroup"):
         found += [f"{folder}/{name}" for name in folders if name == f"tqunits-machine-{keeper}"]
     return found
+
+
+def test_a_chroot_is_told_what_it_lacks(tmp_path: Path) -> None:
+    inside = f"cd {TESTS} && exec {sys.executable} -m machine.demo"
+    script = 'mount --rbind / "$1" && exec chroot "$1" sh -c "$2"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), inside],
+        capture_output=True, text=True, timeout=END_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "enter that tree with systemd-nspawn" in done.stderr

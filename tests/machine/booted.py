@@ -40,6 +40,11 @@ ENVIRONMENT = {
 }
 
 
+NO_USER_NAMESPACES = """the kernel makes no user namespaces here, and the sandboxes of the workers need them:
+in a chroot it never does (unshare(2), EPERM): enter that tree with systemd-nspawn, which makes it a root of its own;
+else see `sysctl user.max_user_namespaces`"""
+
+
 class MachineError(Exception):
     """The machine did not do as told; the text holds what it said."""
 
@@ -59,6 +64,8 @@ class Machine:
         """Boot a machine over this host's tree; root only. Raises MachineError with the console's text."""
         if os.geteuid() != 0:
             raise MachineError("a machine of our own needs root (namespaces, cgroups, mounts): run this as root")
+        if subprocess.run(["unshare", "--user", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+            raise MachineError(NO_USER_NAMESPACES)
         machine = cls(_start_keeper(checkout))
         try:
             machine._boot()
