@@ -27,11 +27,19 @@ def snapshot(endpoint: str, **changes: Any) -> str:
         "endpoints": [endpoint],
         "timeouts": {"request_us": 0, "read_us": 300000, "write_us": 300000, "idle_us": 1000000},
         "max_body": 10,
+        "max_inflight": 1000,
+        "queue_us": 300000,
+        "retry": "idempotent",
+        "encoded_slash": False,
+        "static": None,
     }
     document = {
         "version": 1,
         "timeouts": {"head_us": 300000, "idle_us": 600000, "drain_us": 1000000},
-        "limits": {"max_connections": 2},
+        "limits": {"max_connections": 2, "max_connections_per_client": 0},
+        "trusted_proxies": [],
+        "access_log": False,
+        "tls": {"redirect": False, "hsts_s": 0},
         "workers": [worker | changes],
     }
     return json.dumps(document)

@@ -22,6 +22,11 @@ WORKER: dict[str, Any] = {
     "endpoints": ["127.0.0.1:9000", "[::1]:9001", "unix:/run/x.sock"],
     "timeouts": {"request_us": 0, "read_us": 30000000, "write_us": 30000000, "idle_us": 120000000},
     "max_body": 0,
+    "max_inflight": 1000,
+    "queue_us": 30000000,
+    "retry": "idempotent",
+    "encoded_slash": False,
+    "static": None,
 }
 
 
@@ -29,7 +34,10 @@ def document() -> dict[str, Any]:
     return {
         "version": 1,
         "timeouts": {"head_us": 10000000, "idle_us": 120000000, "drain_us": 30000000},
-        "limits": {"max_connections": 20000},
+        "limits": {"max_connections": 20000, "max_connections_per_client": 0},
+        "trusted_proxies": ["10.0.0.0/8", "::1/128"],
+        "access_log": False,
+        "tls": {"redirect": False, "hsts_s": 0},
         "workers": [json.loads(json.dumps(WORKER))],
     }
 
@@ -55,6 +63,12 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "a number as a string": ("head_us: not a number", lambda d: d["timeouts"].update(head_us="1")),
     "a negative span": ("head_us: -1", lambda d: d["timeouts"].update(head_us=-1)),
     "no connections": ("max_connections: 0", lambda d: d["limits"].update(max_connections=0)),
+    "retry of another kind": (r"retry: 'always' is not one of never", lambda d: d["workers"][0].update(retry="always")),
+    "no network": (r"trusted_proxies\[0\]: 'x' is no network", lambda d: d.update(trusted_proxies=["x"])),
+    "static files at no path": (
+        "'public' is no absolute path",
+        lambda d: d["workers"][0].update(static={"directory": "public", "prefix": "/"}),
+    ),
     "workers no list": ("workers: not a list", lambda d: d.update(workers={})),
     "worker no object": (r"workers\[0\]: not an object", lambda d: d.update(workers=[1])),
     "route no string": (r"routes\[0\]: not a string", lambda d: d["workers"][0].update(routes=[1])),

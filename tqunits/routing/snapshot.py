@@ -11,9 +11,12 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 
 from tqunits.errors import TqunitsError
+from tqunits.model import Retry
 from tqunits.routing.endpoint import Address, parse_address
 
 VERSION: Final = 1
@@ -27,6 +30,7 @@ _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 _MAX_SPAN: Final = 2**63
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,14 @@ class WorkerTimeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaticFiles:
+    """A folder that the router serves itself, below the worker's route."""
+
+    directory: str  # absolute
+    prefix: str  # "/" or "/assets": where it appears, after the route's own prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedWorker:
     """One worker as the router sees it."""
 
@@ -58,7 +70,12 @@ class RoutedWorker:
     strip_prefix: bool
     endpoints: tuple[Address, ...]
     timeouts: WorkerTimeouts
-    max_body: int  # bytes; 0: any
+    max_body: int = 0  # bytes; 0: any
+    max_inflight: int = 1000  # requests at once; more wait, as many again
+    queue_us: int = 30_000_000  # how long they wait, also for an endpoint that refuses
+    retry: Retry = Retry.IDEMPOTENT
+    encoded_slash: bool = False  # let %2F through
+    static: StaticFiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +84,11 @@ class Snapshot:
 
     timeouts: ClientTimeouts
     max_connections: int
+    max_connections_per_client: int = 0  # of one address; 0: any
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    access_log: bool = False  # to the journal
+    redirect: bool = False  # plain HTTP to HTTPS
+    hsts_s: int = 0  # Strict-Transport-Security: max-age, in seconds; 0: not said
     workers: tuple[RoutedWorker, ...]
 
     def routes(self) -> tuple[tuple[str, str, RoutedWorker], ...]:
@@ -92,9 +114,16 @@ def parse_snapshot(text: bytes) -> Snapshot:
         raise TqunitsError(
             f"routes: version {document['version']} is not {VERSION}", hint="install the same tqunits everywhere"
         )
+    limits = top.object("limits", _limits)
+    tls = top.object("tls", _tls)
     snapshot = Snapshot(
         timeouts=top.object("timeouts", _client_timeouts),
-        max_connections=top.object("limits", lambda limits: limits.integer("max_connections", 1)),
+        max_connections=limits[0],
+        max_connections_per_client=limits[1],
+        trusted_proxies=top.strings("trusted_proxies", _network),
+        access_log=top.boolean("access_log"),
+        redirect=tls[0],
+        hsts_s=tls[1],
         workers=top.objects("workers", _worker),
     )
     top.finish()
@@ -139,6 +168,13 @@ class _Object:
     def string(self, key: str) -> str:
         return self._take(key, str)
 
+    def choice(self, key: str, kind: type[E]) -> E:
+        value = self.string(key)
+        try:
+            return kind(value)
+        except ValueError:
+            raise TqunitsError(f"{self._where}.{key}: {value!r} is not one of {', '.join(kind)}") from None
+
     def strings(self, key: str, check: Callable[[str, str], T]) -> tuple[T, ...]:
         values: list[object] = self._take(key, list)
         found = []
@@ -151,6 +187,12 @@ class _Object:
 
     def object(self, key: str, read: Callable[[_Object], T]) -> T:
         return _read(self._take(key, dict), f"{self._where}.{key}", read)
+
+    def object_or_null(self, key: str, read: Callable[[_Object], T]) -> T | None:
+        if self._members.get(key, "") is None:
+            del self._members[key]
+            return None
+        return self.object(key, read)
 
     def objects(self, key: str, read: Callable[[_Object], T]) -> tuple[T, ...]:
         values: list[object] = self._take(key, list)
@@ -202,6 +244,21 @@ def _worker_timeouts(members: _Object) -> WorkerTimeouts:
     )
 
 
+def _limits(members: _Object) -> tuple[int, int]:
+    return members.integer("max_connections", 1), members.integer("max_connections_per_client", 0)
+
+
+def _tls(members: _Object) -> tuple[bool, int]:
+    return members.boolean("redirect"), members.integer("hsts_s", 0)
+
+
+def _static(members: _Object) -> StaticFiles:
+    directory = members.string("directory")
+    if not directory.startswith("/") or "\0" in directory:
+        raise TqunitsError(f"{directory!r} is no absolute path")
+    return StaticFiles(directory=directory, prefix=check_prefix(members.string("prefix"), "static"))
+
+
 def _worker(members: _Object) -> RoutedWorker:
     return RoutedWorker(
         name=members.string("name"),
@@ -211,7 +268,19 @@ def _worker(members: _Object) -> RoutedWorker:
         endpoints=members.strings("endpoints", _endpoint),
         timeouts=members.object("timeouts", _worker_timeouts),
         max_body=members.integer("max_body", 0),
+        max_inflight=members.integer("max_inflight", 1),
+        queue_us=members.integer("queue_us", 0),
+        retry=members.choice("retry", Retry),
+        encoded_slash=members.boolean("encoded_slash"),
+        static=members.object_or_null("static", _static),
     )
+
+
+def _network(text: str, where: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise TqunitsError(f"{where}: {text!r} is no network") from None
 
 
 def _endpoint(text: str, where: str) -> Address:

@@ -25,7 +25,13 @@ def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping
             "idle_us": _span(server.timeouts.idle),
             "drain_us": _span(server.timeouts.drain),
         },
-        "limits": {"max_connections": server.proxy.max_connections},
+        "limits": {
+            "max_connections": server.proxy.max_connections,
+            "max_connections_per_client": server.proxy.max_connections_per_client,
+        },
+        "trusted_proxies": list(server.proxy.trusted_proxies),
+        "access_log": server.proxy.access_log == "journal",
+        "tls": {"redirect": server.tls.redirect, "hsts_s": 0},
         "workers": [_worker(worker, target, ports) for worker in configuration.running()],
     }
     return _text(document)
@@ -86,6 +92,11 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
             "idle_us": _span(timeouts.idle),
         },
         "max_body": _span(worker.proxy.max_body),
+        "max_inflight": worker.proxy.max_inflight,
+        "queue_us": _span(worker.proxy.queue_timeout),
+        "retry": str(worker.proxy.retry),
+        "encoded_slash": worker.proxy.allow_encoded_slash,
+        "static": None,
     }
 
 
