@@ -315,11 +315,12 @@ class ServerTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Certificate and key, both or none."""
+    """What the router encrypts with; a certificate without a key is a folder of pairs."""
 
-    certificate: str | None
-    key: str | None
+    certificate: str | None  # absolute
+    key: str | None  # absolute
     redirect: bool
+    hsts: int  # microseconds, whole seconds; 0: not said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,3 +387,4 @@ class Target:
     user_mode: bool  # rendered for `systemctl --user`
     program: tuple[str, ...]  # argv that runs tqunits, absolute: ("/usr/bin/tqunits",)
     gate: tuple[str, ...]  # argv that runs the readiness gate, absolute
+    leave: tuple[str, ...]  # argv that takes a worker out of the router before it stops, absolute

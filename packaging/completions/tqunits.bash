@@ -68,7 +68,14 @@ _tqunits() {
         logs,-p|logs,--priority) return ;;
         proxy,--listen) return ;;
         proxy,--route) return ;;
+        proxy,--queue-timeout) return ;;
         proxy,--routes) _tqunits_value file; return ;;
+        proxy,--control) return ;;
+        proxy,--draining) _tqunits_value folder; return ;;
+        proxy,--certificate) _tqunits_value file; return ;;
+        proxy,--key) _tqunits_value file; return ;;
+        proxy,--access-log) return ;;
+        proxy,--access-log-sample) return ;;
     esac
     if [[ $typed == -* ]]; then
         case $verb in
@@ -91,7 +98,7 @@ _tqunits() {
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             logs) _tqunits_offer -h --help -f --follow -n --lines --since --until -p --priority --json ;;
             doctor) _tqunits_offer -h --help --json ;;
-            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --routes ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --draining --certificate --key --check --access-log --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
         esac

@@ -146,7 +146,15 @@ complete -c tqunits -n '__tqunits_verb proxy' -s h -l help -d 'show this help me
 complete -c tqunits -n '__tqunits_verb proxy' -l listen -d 'HOST:PORT, [V6]:PORT or unix:/PATH; repeatable' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l route -d '[HOST]/PREFIX=ENDPOINT; repeatable' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l keep-prefix -d 'give the worker the whole path (with --route)'
-complete -c tqunits -n '__tqunits_verb proxy' -l routes -d 'the routes as install writes them; SIGHUP rereads' -r -F
+complete -c tqunits -n '__tqunits_verb proxy' -l queue-timeout -d 'how long a request waits for an endpoint that takes no connections (with --route; default 30s)' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l routes -d 'the routes as install writes them; reread when it changes' -r -F
+complete -c tqunits -n '__tqunits_verb proxy' -l control -d 'where the control socket is to be' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l draining -d 'the folder that names workers which restart' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb proxy' -l certificate -d 'speak TLS too, on every address: a PEM chain, or a folder of NAME.pem with NAME.key, chosen by SNI' -r -F
+complete -c tqunits -n '__tqunits_verb proxy' -l key -d 'the certificate\'s private key, PEM' -r -F
+complete -c tqunits -n '__tqunits_verb proxy' -l check -d 'only look whether certificate and key are fit for use'
+complete -c tqunits -n '__tqunits_verb proxy' -l access-log -d 'journal, combined[:PATH], json[:PATH] (to stdout without PATH) or none; without it, as the routes say' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l access-log-sample -d 'log one of N requests, and all that failed here or in a worker' -x
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
 complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'

@@ -8,7 +8,7 @@ from tqunits.config.findings import MAX_PER_FILE
 from tqunits.config.parse import WorkerText, parse_workers
 from tqunits.errors import Diagnostic, Severity
 
-from .parsing import WORKERS, api, errors, server, shown, text, valid, worker_text, workers
+from .parsing import WORKERS, api, errors, server, shown, text, worker_text, workers
 
 ACROSS: dict[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
     "route-twice": (
@@ -92,11 +92,6 @@ NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
             "'scaling.max_workers' is not in effect yet",
             "it is read and checked, and does nothing so far",
         ),
-    ),
-    "static-not-in-effect-yet": (
-        "path: /a\ntype: static",
-        Severity.NOTE,
-        ("api.yaml:2:7", "'type: static' is not in effect yet", "it is read and checked, and does nothing so far"),
     ),
     "slash-at-the-end": (
         "path: [/a/]\ntype: go",
@@ -189,5 +184,10 @@ def test_a_file_full_of_mistakes_does_not_drown_the_reader() -> None:
     assert len(result.diagnostics) == MAX_PER_FILE
 
 
-def test_a_right_worker_gives_no_finding() -> None:
-    assert valid("path: /a\ntype: go").routes == ("/a",)
+@pytest.mark.parametrize(
+    "yaml",
+    ["type: go", "type: static", "type: static\nstatic: {directory: /srv/www, prefix: /x}", "type: go\nstatic: {}"],
+)
+def test_a_right_worker_gives_no_finding(yaml: str) -> None:
+    result = api(f"path: /a\n{yaml}")
+    assert (result.diagnostics, result.configuration is None) == ((), False)

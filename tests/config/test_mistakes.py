@@ -311,6 +311,27 @@ IN_WORKER: dict[str, Mistake] = {
         "depends.requires: starting poweroff.target would end the host's work",
         "remove it",
     ),
+    "static-files-of-the-worker-itself": Mistake(
+        "path: /a\ntype: static\nstatic: {directory: .}",
+        3,
+        21,
+        "static.directory: '.' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-of-the-whole-host": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /}",
+        3,
+        21,
+        "static.directory: '/' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-are-the-configuration": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: ./config/}",
+        3,
+        21,
+        "static.directory: './config/' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
     "depends-on-itself": Mistake(
         "path: /a\ntype: go\ndepends: {requires: tq-worker@api.service}",
         3,
@@ -429,7 +450,39 @@ IN_SERVER: dict[str, Mistake] = {
         "workers.port_range: port 80 needs privilege, which no worker has",
         "take one from 1024 to 65535",
     ),
-    "tls-half": Mistake("tls:\n  certificate: /c.pem", 2, 16, "tls.key is missing", "write both, or none"),
+    "tls-half": Mistake(
+        "tls:\n  certificate: /c.pem",
+        2,
+        16,
+        "tls.key is missing",
+        "write both, or a folder of NAME.pem and NAME.key with a slash at its end",
+    ),
+    "tls-other-half": Mistake("tls:\n  key: /k.pem", 2, 8, "tls.certificate is missing", "write both, or none"),
+    "tls-folder-and-key": Mistake(
+        "tls:\n  certificate: /tls/\n  key: /k.pem",
+        3,
+        8,
+        "tls.key: a folder of certificates has the keys in it",
+        "remove it, or write one certificate",
+    ),
+    "tls-redirect-to-nothing": Mistake(
+        "tls: {redirect: yes}", 1, 17, "tls.redirect: there is no tls.certificate", "write one"
+    ),
+    "tls-hsts-of-nothing": Mistake("tls: {hsts: 1y}", 1, 13, "tls.hsts: there is no tls.certificate", "write one"),
+    "tls-hsts-for-ever": Mistake(
+        "tls: {hsts: infinity}",
+        1,
+        13,
+        "tls.hsts: 'infinity' is no whole number of seconds",
+        "such as 365d, or 0 for none",
+    ),
+    "tls-hsts-in-parts": Mistake(
+        "tls: {hsts: 500ms}",
+        1,
+        13,
+        "tls.hsts: '500ms' is no whole number of seconds",
+        "such as 365d, or 0 for none",
+    ),
     "network": Mistake(
         "proxy: {trusted_proxies: [10.0.0.1/8]}",
         1,

@@ -33,7 +33,8 @@ DESIGNED = {
         static.prefix unit""",
     File.SERVER: """mode listen workers.directory workers.port_range proxy.processes proxy.trusted_proxies
         proxy.access_log proxy.max_connections proxy.max_connections_per_client timeouts.head timeouts.idle
-        timeouts.drain tls.certificate tls.key tls.redirect manager.max_parallel_rolls manager.keep_releases""",
+        timeouts.drain tls.certificate tls.key tls.redirect tls.hsts manager.max_parallel_rolls
+        manager.keep_releases""",
 }
 
 
@@ -110,7 +111,7 @@ def test_the_reference_tells_each_setting_once() -> None:
     ("key", "keys"),
     [
         ("limits.memory_max", {"limits.memory_max"}),
-        ("tls", {"tls.certificate", "tls.key", "tls.redirect"}),
+        ("tls", {"tls.certificate", "tls.key", "tls.redirect", "tls.hsts"}),
         ("listen", {"listen"}),
         ("worker.yaml", set(WORKER)),
         ("defaults.limits.memory_max", {"limits.memory_max"}),

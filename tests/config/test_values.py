@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tqunits.config import values
 from tqunits.config.fields import memory
-from tqunits.config.findings import Reject
+from tqunits.config.reject import Reject
 from tqunits.model import INFINITY, Share
 
 READ: dict[str, tuple[Callable[[str], object], str, object]] = {

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.http.answers import REASONS, answer
 from tqunits.http.fields import Fields
 from tqunits.http.forward import Origin, Rewrite, check_request, ends_here, request_head, response_head, wants_websocket
 from tqunits.http.framing import request_framing, response_framing
@@ -186,12 +185,3 @@ def test_leaving_out_is_the_same_for_one_and_for_many(names: list[bytes], drop: 
     fields = Fields(b"".join(lines) + b"\r\n\r\n")
     expected = b"".join(line for name, line in zip(names, lines, strict=True) if name.lower() not in drop)
     assert fields.without(drop) == expected
-
-
-@pytest.mark.parametrize("status", REASONS)
-def test_an_answer_of_the_router_is_a_valid_response(status: int) -> None:
-    text = answer(status, date=b"now", close=True)
-    head = parse_response(text[: text.index(b"\r\n\r\n") + 4])
-    body = text[text.index(b"\r\n\r\n") + 4 :]
-    assert head.fields.values(b"content-length") == [b"%d" % len(body)]
-    assert answer(status, date=b"now", close=True, head_only=True) + body == text

@@ -164,7 +164,7 @@ VALUES = st.from_regex(r"[!-~]([ \t!-~\x80-\xff]{0,20}[!-~])?", fullmatch=True)
 def test_what_was_written_is_what_is_read(fields: list[tuple[str, str]]) -> None:
     lines = [f"{name}: {value}\r\n".encode("latin-1") for name, value in fields]
     head = parse_request(b"GET /x HTTP/1.1\r\n" + b"".join(lines) + b"\r\n")
-    assert head.fields.names == [name.lower().encode() for name, _ in fields]
+    assert list(head.fields.names) == [name.lower().encode() for name, _ in fields]
     for name in {name.lower() for name, _ in fields}:
         expected = [value.encode("latin-1") for n, value in fields if n.lower() == name]
         assert head.fields.values(name.encode()) == expected

@@ -7,19 +7,45 @@ import re._constants as sre
 import re._parser as sre_parser
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import product
 from types import FrameType
 
 import pytest
 
-from tqunits.http import forward, grammar, target
-from tqunits.http.fields import Fields
+from tqunits.http import (
+    address,
+    answers,
+    coding,
+    conditional,
+    dates,
+    forward,
+    grammar,
+    proxy_protocol,
+    ranges,
+    target,
+    trust,
+)
+from tqunits.http.fields import Fields, RequestFields
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer
 from tqunits.http.pump import ChunkedPump
 
 PATTERNS = {
     f"{module.__name__}.{name}": value
-    for module in (grammar, target, forward)
+    for module in (
+        address,
+        answers,
+        coding,
+        conditional,
+        dates,
+        forward,
+        grammar,
+        proxy_protocol,
+        ranges,
+        target,
+        trust,
+    )
     for name, value in vars(module).items()
     if isinstance(value, re.Pattern)
 }
@@ -46,6 +72,18 @@ def test_no_pattern_can_go_back(pattern: re.Pattern[bytes]) -> None:
 
 def test_the_check_sees_a_pattern_that_can() -> None:
     assert backtracking(sre_parser.parse(rb"(?:a*b)*+", 0))
+
+
+POSSESSIVE_GROUPS = {name: pattern for name, pattern in PATTERNS.items() if re.search(rb"\)[*+?]\+", pattern.pattern)}
+ALPHABET = (b"/", b".", b"a", b",", b";", b"=", b'"', b"\\", b" ", b"1", b"%", b"?", b"\r\n")
+
+
+@pytest.mark.parametrize("pattern", POSSESSIVE_GROUPS.values(), ids=POSSESSIVE_GROUPS.keys())
+def test_a_possessive_group_gives_back_what_it_read_in_vain(pattern: re.Pattern[bytes]) -> None:
+    """Python before 3.11.5 does not always (CPython issues 100061, 106052): so compare with the greedy pattern."""
+    greedy = re.compile(re.sub(rb"([*+?}])\+", rb"\1", pattern.pattern), pattern.flags)
+    texts = (b"".join(pieces) for size in range(5) for pieces in product(ALPHABET, repeat=size))
+    assert [text for text in texts if bool(pattern.fullmatch(text)) != bool(greedy.fullmatch(text))] == []
 
 
 def lines_run(action: Callable[[], object]) -> int:
@@ -93,7 +131,20 @@ def nominate(size: int) -> None:
     fields.forwarded(frozenset(), fields.options())
 
 
-@pytest.mark.parametrize("work", [drip_head, drip_chunks, drip_trailers, nominate])
+def drop_lines(size: int) -> None:
+    for name in (b"x-forwarded-for", b"n", b"te"):
+        RequestFields(b"\r\n%b: %b" % (name, b"a" * size) * (size // 25) + b"\r\n\r\n").values(name)
+
+
+def fill_holes(size: int) -> None:
+    known = None
+    for value in (b"a", b"b", b"c", b"d\0", b"e" * size):
+        lines = b"".join(b"\r\nn%d: %b" % (n, value) for n in range(size // 200))
+        with suppress(Malformed):
+            known = RequestFields(lines + b"\r\n\r\n", known)
+
+
+@pytest.mark.parametrize("work", [drip_head, drip_chunks, drip_trailers, nominate, drop_lines, fill_holes])
 def test_twice_the_bytes_are_at_most_twice_the_work(work: Callable[[int], None]) -> None:
     once, twice = lines_run(lambda: work(1200)), lines_run(lambda: work(2400))
     assert twice <= 2 * once + 50

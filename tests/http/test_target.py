@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import parse_request
 from tqunits.http.target import Target, canonical_path, host_name, read_target
+from tqunits.routing.table import Table
 
 
 def target(line: str, host: str = "Host: a.example:8080\r\n") -> Target:
@@ -28,8 +29,12 @@ GOOD = {
         b"",
         b"a.example:8080",
     ),
+    "encoded slash": ("GET /a%2fb HTTP/1.1", b"/a%2Fb", b"", b"a.example:8080"),
+    "slash encoded twice": ("GET /a%252fb HTTP/1.1", b"/a%252fb", b"", b"a.example:8080"),
+    "dots beside an encoded slash": ("GET /a%2f.b..%2f... HTTP/1.1", b"/a%2F.b..%2F...", b"", b"a.example:8080"),
     "slashes at the beginning": ("GET ///a//b HTTP/1.1", b"/a//b", b"", b"a.example:8080"),
     "empty segments": ("GET /a//b HTTP/1.1", b"/a//b", b"", b"a.example:8080"),
+    "an empty segment at the end": ("GET /a// HTTP/1.1", b"/a//", b"", b"a.example:8080"),
     "absolute": ("GET http://b.example/x?y HTTP/1.1", b"/x", b"?y", b"b.example"),
     "absolute without a path": ("GET HTTP://b.example:81 HTTP/1.1", b"/", b"", b"b.example:81"),
     "absolute, query only": ("GET http://b.example?y HTTP/1.1", b"/", b"?y", b"b.example"),
@@ -41,10 +46,17 @@ BAD = {
     "dot segment": (400, "GET /a/./b HTTP/1.1"),
     "dot-dot segment": (400, "GET /a/../b HTTP/1.1"),
     "dot-dot at the end": (400, "GET /a/.. HTTP/1.1"),
+    "dot at the end": (400, "GET /a/. HTTP/1.1"),
+    "dot before the query": (400, "GET /a/.?b HTTP/1.1"),
+    "dot at the beginning": (400, "GET /. HTTP/1.1"),
     "encoded dot-dot": (400, "GET /a/%2e%2E/b HTTP/1.1"),
     "half-encoded dot-dot": (400, "GET /a/.%2e/b HTTP/1.1"),
     "dot-dot with a parameter": (400, "GET /a/..;x/b HTTP/1.1"),
-    "encoded slash": (400, "GET /a%2fb HTTP/1.1"),
+    "dot-dot before an encoded slash": (400, "GET /a/..%2fb HTTP/1.1"),
+    "dot-dot behind an encoded slash": (400, "GET /a%2f.. HTTP/1.1"),
+    "dot-dot between encoded slashes": (400, "GET /a%2F%2e%2e%2Fb HTTP/1.1"),
+    "dot between encoded slashes": (400, "GET /a%2f.%2fb?c HTTP/1.1"),
+    "dot-dot behind an encoded slash in the URI": (400, "GET http://b.example/a%2f../b HTTP/1.1"),
     "encoded backslash": (400, "GET /a%5Cb HTTP/1.1"),
     "backslash": (400, "GET /a\\b HTTP/1.1"),
     "encoded NUL": (400, "GET /a%00 HTTP/1.1"),
@@ -86,6 +98,29 @@ def test_only_http_1_0_may_leave_out_host() -> None:
         target("GET http://b.example/ HTTP/1.1", "")
 
 
+SLASHES = {
+    "plain": ("GET /a/b HTTP/1.1", False),
+    "encoded": ("GET /a%2fb HTTP/1.1", True),
+    "encoded, in capitals": ("GET /a%2Fb HTTP/1.1", True),
+    "encoded, in the URI": ("GET http://b.example/a%2Fb HTTP/1.1", True),
+    "encoded twice": ("GET /a%252Fb HTTP/1.1", False),
+    "in the query": ("GET /%61?b%2Fc HTTP/1.1", False),
+    "asterisk": ("OPTIONS * HTTP/1.1", False),
+}
+
+
+@pytest.mark.parametrize(("line", "encoded"), SLASHES.values(), ids=SLASHES.keys())
+def test_an_encoded_slash_is_noted(line: str, *, encoded: bool) -> None:
+    assert target(line).encoded_slash is encoded
+
+
+def test_an_encoded_slash_is_no_border() -> None:
+    table = Table([("", "/", "root"), ("", "/api", "api"), ("", "/api/v1", "v1")])
+    assert table.find(b"", target("GET /api%2fv1 HTTP/1.1").path) == "root"
+    assert table.find(b"", target("GET /api/v1%2fx HTTP/1.1").path) == "api"
+    assert table.find(b"", target("GET /api/v1/a%2fx HTTP/1.1").path) == "v1"
+
+
 NAMES = {"port": (b"A.Example:80", b"a.example"), "root": (b"a.example.", b"a.example"), "v6": (b"[::1]:80", b"[::1]")}
 
 
@@ -101,4 +136,18 @@ def test_a_canonical_path_is_canonical(pieces: list[bytes]) -> None:
     except Malformed:
         return
     assert canonical_path(path) == path
-    assert not {b".", b".."}.intersection(path.split(b"/"))
+    assert not {b".", b".."}.intersection(path.replace(b"%2F", b"/").split(b"/"))
+
+
+@given(st.lists(st.sampled_from([b"/", b".", b"%2e", b"%41", b"a", b";", b"%c3", b"%2f", b"\\", b"?", b"~", b"%"])))
+def test_the_usual_target_and_the_unusual_are_read_alike(pieces: list[bytes]) -> None:
+    text = b"/" + b"".join(pieces)
+    raw, mark, query = text.partition(b"?")
+    try:
+        path = canonical_path(raw)
+    except Malformed:
+        with pytest.raises(Malformed):
+            target(f"GET {text.decode()} HTTP/1.1")
+        return
+    found = target(f"GET {text.decode()} HTTP/1.1")
+    assert (found.path, found.query, found.encoded_slash) == (path, mark + query, b"%2F" in path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 PATIENCE = 10.0
 """Seconds until a test that waits for an event has failed."""
@@ -211,3 +212,31 @@ async def routed(
     async with Router(folder, arguments) as router:
         yield router, worker
     worker.stop()
+
+
+def snapshot(endpoint: str, **changes: Any) -> str:
+    """A file of routes with one worker, all its times short; `changes` to that worker."""
+    worker = {
+        "name": "w",
+        "hosts": [],
+        "routes": ["/"],
+        "strip_prefix": True,
+        "endpoints": [endpoint],
+        "timeouts": {"request_us": 0, "read_us": 300000, "write_us": 300000, "idle_us": 1000000},
+        "max_body": 10,
+        "max_inflight": 1000,
+        "queue_us": 300000,
+        "retry": "idempotent",
+        "encoded_slash": False,
+        "static": None,
+    }
+    document = {
+        "version": 1,
+        "timeouts": {"head_us": 300000, "idle_us": 600000, "drain_us": 1000000},
+        "limits": {"max_connections": 2, "max_connections_per_client": 0},
+        "trusted_proxies": [],
+        "access_log": False,
+        "tls": {"redirect": False, "hsts_s": 0},
+        "workers": [worker | changes],
+    }
+    return json.dumps(document)

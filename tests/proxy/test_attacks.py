@@ -206,11 +206,12 @@ def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_en
 
     async def scenario() -> None:
         down_route = f"--route=/down=unix:{folder}/nobody.sock"
-        async with routed(folder, answering(OK), down_route, prefix="/api") as (router, _):
-            assert await answers(router, down) == [b"502"]
+        options = (down_route, "--queue-timeout=100ms")
+        async with routed(folder, answering(OK), *options, prefix="/api") as (router, _):
+            assert await answers(router, down) == [b"504"]
             assert await answers(router, good + lost) == [b"200", b"404"]
-            assert await answers(router, good + down) == [b"200", b"502"]
-            assert await answers(router, down + good + good) == [b"502", b"200", b"200"]
+            assert await answers(router, good + down) == [b"200", b"504"]
+            assert await answers(router, down + good + good) == [b"504", b"200", b"200"]
             assert await answers(router, good + good[:-2]) == [b"200", b"400"]
             assert await answers(router, good + b"GET / HTTP/1.1\n") == [b"200", b"400"]
 
@@ -220,12 +221,13 @@ def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_en
 def test_a_worker_can_not_lead_its_clients_to_another_workers_socket(folder: Path) -> None:
     async def scenario() -> None:
         victim = await Worker(folder / "victim.sock").start(answering(OK))
-        async with routed(folder, once(OK), f"--route=/victim={victim.endpoint}", prefix="/api") as (router, worker):
+        options = (f"--route=/victim={victim.endpoint}", "--queue-timeout=100ms")
+        async with routed(folder, once(OK), *options, prefix="/api") as (router, worker):
             request = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
             assert await answers(router, request) == [b"200"]
             worker.path.unlink()
             worker.path.symlink_to(victim.path)
-            assert await answers(router, request) == [b"502"]
+            assert await answers(router, request) == [b"504"]
             assert victim.connections == []
             assert await answers(router, b"GET /victim HTTP/1.1\r\nHost: a\r\n\r\n") == [b"200"]
         victim.stop()

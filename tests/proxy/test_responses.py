@@ -33,8 +33,8 @@ def test_a_worker_that_speaks_no_http_is_a_502(folder: Path, response: bytes) ->
         async with routed(folder, once(response)) as (router, worker):
             answer = await router.ask(GET)
             assert b"HTTP/1.1 502 Bad Gateway\r\n" in answer
-            assert len(worker.connections) == 1
-            assert "502 worker /:" in router.said()
+            assert len(worker.connections) == (1 if response else 2)  # silence may have been a restart
+            assert "worker /: 502:" in router.said()
 
     asyncio.run(scenario())
 
@@ -137,11 +137,13 @@ def test_an_old_connection_that_died_is_tried_again_for_get_only(folder: Path) -
     asyncio.run(scenario())
 
 
-def test_a_new_connection_that_dies_is_not_tried_again(folder: Path) -> None:
+def test_a_request_under_which_connections_die_is_tried_again_once(folder: Path) -> None:
     async def scenario() -> None:
         async with routed(folder, once(b"")) as (router, worker):
             assert b" 502 " in await router.ask(GET)
-            assert len(worker.connections) == 1
+            assert len(worker.connections) == 2
+            assert b" 502 " in await router.ask(POST.replace(b"Host: a", b"Host: a\r\nConnection: close"))
+            assert len(worker.connections) == 3
 
     asyncio.run(scenario())
 
@@ -150,12 +152,13 @@ def test_an_endpoint_that_refuses_is_passed_over(folder: Path) -> None:
     async def scenario() -> None:
         worker = await Worker(folder / "w").start(answering(OK))
         routes = ["--route", f"/=unix:{folder}/none", "--route", f"/={worker.endpoint}", "--route", "/dead=127.0.0.1:1"]
+        routes += ["--queue-timeout", "300ms"]
         async with Router(folder, ["--listen", "127.0.0.1:0", *routes]) as router:
             for _ in range(6):
                 assert (await router.ask(GET)).endswith(b"ok")
             dead = await router.ask(GET.replace(b"/ ", b"/dead ", 1))
-            assert dead.startswith(b"HTTP/1.1 502 ")
-            assert "502 worker /dead: 127.0.0.1:1: Connection refused" in router.said()
+            assert dead.startswith(b"HTTP/1.1 504 ")
+            assert "worker /dead: 127.0.0.1:1 takes no connections: Connection refused" in router.said()
         worker.stop()
 
     asyncio.run(scenario())

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
 import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from peers import OK, Connection, Router, Worker, answering, routed
+from peers import OK, Connection, Router, Worker, answering, routed, snapshot
 
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def snapshot(endpoint: str, **changes: Any) -> str:
-    worker = {
-        "name": "w",
-        "hosts": [],
-        "routes": ["/"],
-        "strip_prefix": True,
-        "endpoints": [endpoint],
-        "timeouts": {"request_us": 0, "read_us": 300000, "write_us": 300000, "idle_us": 1000000},
-        "max_body": 10,
-        "max_inflight": 1000,
-        "queue_us": 300000,
-        "retry": "idempotent",
-        "encoded_slash": False,
-        "static": None,
-    }
-    document = {
-        "version": 1,
-        "timeouts": {"head_us": 300000, "idle_us": 600000, "drain_us": 1000000},
-        "limits": {"max_connections": 2, "max_connections_per_client": 0},
-        "trusted_proxies": [],
-        "access_log": False,
-        "tls": {"redirect": False, "hsts_s": 0},
-        "workers": [worker | changes],
-    }
-    return json.dumps(document)
 
 
 async def silent(connection: Connection) -> None:

@@ -17,7 +17,7 @@ from tqunits.units.render import RenderedFile
 ANALYZE = ["systemd-analyze", "--man=no", "--generators=no"]
 VERIFY = [*ANALYZE, "--recursive-errors=no"]
 UNIT_BEGINS = re.compile(r"\t?(?:->|→) Unit (.*):")  # the arrow is ASCII up to 252
-PROGRAMS = re.compile(r"^Exec[A-Za-z]*=\"?([^\s\"]+)", re.MULTILINE)
+PROGRAMS = re.compile(r"^Exec[A-Za-z]*=[-+!:@]*\"?([^\s\"]+)", re.MULTILINE)
 
 
 def write_tree(root: Path, files: Iterable[RenderedFile]) -> None:

@@ -84,6 +84,7 @@ def target(*, systemd: int = 252, user_mode: bool = False) -> Target:
         user_mode=user_mode,
         program=("/usr/bin/tqunits",),
         gate=("/usr/bin/python3", "-I", "-S", "/usr/lib/python3/dist-packages/tqunits/gate.py"),
+        leave=("/usr/bin/python3", "-I", "-S", "/usr/lib/python3/dist-packages/tqunits/leave.py"),
     )
 
 
@@ -102,7 +103,7 @@ def server(**changes: Any) -> Server:
                 max_connections_per_client=0,
             ),
             timeouts=ServerTimeouts(head=10 * SECOND, idle=120 * SECOND, drain=30 * SECOND),
-            tls=Tls(certificate=None, key=None, redirect=False),
+            tls=Tls(certificate=None, key=None, redirect=False, hsts=0),
             manager=ManagerSettings(max_parallel_rolls=2, keep_releases=5),
             origins={},
         ),
@@ -195,8 +196,8 @@ def configuration(*workers: Worker, **changes: Any) -> Configuration:
     return Configuration(server=server(**changes), workers=tuple(sorted(workers, key=lambda w: w.name)))
 
 
-def case(*workers: Worker, systemd: int = 252, user_mode: bool = False) -> Case:
-    return Case(configuration(*workers), target(systemd=systemd, user_mode=user_mode))
+def case(*workers: Worker, systemd: int = 252, user_mode: bool = False, **changes: Any) -> Case:
+    return Case(configuration(*workers, **changes), target(systemd=systemd, user_mode=user_mode))
 
 
 def samples() -> tuple[Worker, ...]:
@@ -258,13 +259,19 @@ def options() -> tuple[Worker, ...]:
     )
 
 
+ONE_CERTIFICATE = Tls(
+    certificate="/etc/tqunits/tls/a 100% chain.pem", key="/etc/tqunits/keys/key.pem", redirect=True, hsts=86400 * SECOND
+)
+CERTIFICATES = Tls(certificate="/etc/tqunits/tls", key=None, redirect=False, hsts=0)
+TWO_PROCESSES = replace(server().proxy, processes=2)
+
 CASES: Mapping[str, Case] = {
     "samples-252": case(*samples()),
     "samples-257": case(*samples(), systemd=257),
     "profiles": case(*profiles()),
     "relaxations": case(*relaxations()),
-    "options": case(*options()),
-    "user": case(*samples(), *profiles(), user_mode=True),
+    "options": case(*options(), tls=ONE_CERTIFICATE, proxy=TWO_PROCESSES),
+    "user": case(*samples(), *profiles(), user_mode=True, tls=CERTIFICATES),
     "empty": case(),
 }
 
@@ -279,6 +286,8 @@ def in_home(home: Path) -> Case:
         state=PurePosixPath(home / "state"),
         runtime=PurePosixPath(home / "runtime"),
     )
-    host = replace(target(user_mode=True), layout=layout, program=(str(program),), gate=(str(program),))
+    host = replace(
+        target(user_mode=True), layout=layout, program=(str(program),), gate=(str(program),), leave=(str(program),)
+    )
     workers = (replace(w, command=("bin/serve",), folder=PurePosixPath(home)) for w in (*samples(), *profiles()))
-    return Case(configuration(*workers), host)
+    return Case(configuration(*workers, tls=replace(CERTIFICATES, certificate=str(home / "tls"))), host)

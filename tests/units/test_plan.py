@@ -39,7 +39,7 @@ from tqunits.units.plan import (
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import routes_snapshot
 
-from .cases import Case, configuration, limits, target, worker
+from .cases import ONE_CERTIFICATE, Case, configuration, limits, target, worker
 
 NOTHING = Observed(files={}, units={}, file_states={}, missing_users=frozenset())
 NOW = Options(now=True)
@@ -51,12 +51,15 @@ def desired(site: Configuration) -> Desired:
     running = tuple(name.service(w.name) for w in site.running())
     routes = routes_snapshot(site, case.target, case.ports())
     state = case.target.layout.state
+    watch, watcher = name.CERTIFICATE_UNITS
+    is_watched = site.server.tls.certificate is not None
     return Desired(
         units=case.files(),
         routes=RenderedFile(path=state / ROUTES, content=routes, mode=0o644, unit=None),
         workers=frozenset(w.name for w in site.workers),
-        enabled=(*running, name.PROXY_SOCKET, name.proxy(1), name.TARGET),
+        enabled=(*running, name.PROXY_SOCKET, *([watch] if is_watched else []), name.proxy(1), name.TARGET),
         disabled=(
+            *(() if is_watched else (watch, watcher)),
             *(name.service(w.name) for w in site.workers if w not in site.running()),
             *(name.socket(w.name) for w in site.workers if w.listen is not Listen.FD),
         ),
@@ -162,6 +165,31 @@ def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
 def test_a_worker_that_is_switched_off_ends_with_its_socket() -> None:
     made = changed(handed("api", "one"), replace(handed("api", "one"), enabled=Enabled.FALSE))
     assert Stop(("tq-worker@api.service", "tq-worker@api.socket")) in made.steps
+
+
+def test_a_certificate_comes_with_a_watch_over_it() -> None:
+    plain, secure = configuration(worker("api")), configuration(worker("api"), tls=ONE_CERTIFICATE)
+    made = plan(secure, installed(desired(plain)))
+    assert {step.file.unit for step in made.steps if isinstance(step, WriteFile)} == {
+        *name.CERTIFICATE_UNITS,
+        name.PROXY_TEMPLATE,
+        None,
+    }
+    watch = ("tq-proxy-certificate.path",)
+    assert [step for step in made.steps if isinstance(step, Enable | Start | Restart)] == [
+        Enable(watch),
+        Start(watch),
+        Restart((name.proxy(1),)),
+    ]
+
+
+def test_a_watch_goes_with_its_certificate() -> None:
+    plain, secure = configuration(worker("api")), configuration(worker("api"), tls=ONE_CERTIFICATE)
+    made = plan(plain, installed(desired(secure)))
+    assert kinds(made.steps)[-4:] == ["Stop", "Disable", "RemoveFile", "ReloadDaemon"]
+    removed = {step.path.name for step in made.steps if isinstance(step, RemoveFile)}
+    assert removed == set(name.CERTIFICATE_UNITS)
+    assert Stop(("tq-proxy-certificate.path",)) in made.steps
 
 
 def test_a_socket_that_is_no_longer_wanted_goes() -> None:

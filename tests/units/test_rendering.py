@@ -10,11 +10,23 @@ from pathlib import PurePosixPath
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.model import INFINITY, Listen, Mode, Profile, Relaxation, WorkerType
-from tqunits.routing.snapshot import parse_snapshot
+from tqunits.model import (
+    INFINITY,
+    Enabled,
+    Listen,
+    Mode,
+    Origin,
+    OriginKind,
+    Profile,
+    Relaxation,
+    Static,
+    Tls,
+    WorkerType,
+)
+from tqunits.routing.snapshot import StaticFiles, parse_snapshot
 from tqunits.units import environment, name, sandbox
 from tqunits.units.render import render
-from tqunits.units.snapshot import routes_snapshot, without
+from tqunits.units.snapshot import routes_snapshot, with_workers, without
 from tqunits.units.unitfile import last_value
 from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, case, samples, worker
 from units.cases import sandbox as holes
@@ -69,7 +81,23 @@ def test_where_a_program_is_looked_for(first: str, program: str) -> None:
 def test_the_gate_gives_up_before_systemd_does(start: int, budget: str) -> None:
     plain = worker("api")
     text = case(replace(plain, timeouts=replace(plain.timeouts, start=start))).drop_in("api")
-    assert f" --budget {budget} --pid $MAINPID" in str(service(text, "ExecStartPost"))
+    assert f" --budget {budget} --pid $MAINPID\n" in text
+
+
+@pytest.mark.parametrize(
+    ("stop", "drain", "wait"),
+    [
+        pytest.param(60 * SECOND, 30 * SECOND, "30", id="drain first"),
+        pytest.param(30 * SECOND, 60 * SECOND, "29", id="stop first"),
+        pytest.param(SECOND, 30 * SECOND, "0.9", id="short"),
+        pytest.param(0, 0, "infinity", id="no limit"),
+        pytest.param(INFINITY, SECOND, "1", id="infinite"),
+    ],
+)
+def test_a_worker_has_left_the_router_before_systemd_loses_patience(stop: int, drain: int, wait: str) -> None:
+    plain = worker("api")
+    text = case(replace(plain, timeouts=replace(plain.timeouts, stop=stop, drain=drain))).drop_in("api")
+    assert str(service(text, "ExecStop")).endswith(f" --name api --wait {wait}")
 
 
 FOLDERS: Mapping[str, tuple[str, tuple[Relaxation, ...], dict[str, str]]] = {
@@ -132,7 +160,59 @@ def test_a_wrong_template_of_the_administrators_is_named(text: str) -> None:
 def test_the_router_accepts_every_snapshot(one: Case) -> None:
     text = routes_snapshot(one.configuration, one.target, one.ports())
     snapshot = parse_snapshot(text.encode())
-    assert [w.name for w in snapshot.workers] == [w.name for w in one.configuration.running()]
+    meant = [w for w in one.configuration.workers if w.runs_in(one.configuration.server.mode)]
+    assert [w.name for w in snapshot.workers] == [w.name for w in meant]
+    assert [w.name for w in snapshot.workers if w.endpoints] == [w.name for w in one.configuration.running()]
+    assert [w.name for w in snapshot.workers if w.static] == [w.name for w in meant if w.type is WorkerType.STATIC]
+
+
+STATIC: dict[str, tuple[WorkerType, str, tuple[str, OriginKind] | None, str | None]] = {
+    "no program": (WorkerType.STATIC, "public", None, "/srv/tqunits/workers/site/public"),
+    "an absolute folder": (WorkerType.STATIC, "/var/www", None, "/var/www"),
+    "beside a program, unasked": (WorkerType.GO, "public", ("static.directory", OriginKind.DEFAULT), None),
+    "beside a program, asked": (
+        WorkerType.GO,
+        "dist",
+        ("static.directory", OriginKind.WORKER),
+        "/srv/tqunits/workers/site/dist",
+    ),
+    "asked by its prefix": (
+        WorkerType.PHP,
+        "public",
+        ("static.prefix", OriginKind.WORKER),
+        "/srv/tqunits/workers/site/public",
+    ),
+    "asked for all workers": (
+        WorkerType.EXEC,
+        "www",
+        ("static.directory", OriginKind.SERVER),
+        "/srv/tqunits/workers/site/www",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "directory", "written", "served"), STATIC.values(), ids=STATIC)
+def test_which_folder_the_router_serves(
+    kind: WorkerType, directory: str, written: tuple[str, OriginKind] | None, served: str | None
+) -> None:
+    origins = {written[0]: Origin(kind=written[1])} if written else {}
+    one = case(worker("site", type=kind, static=Static(directory=directory, prefix="/x"), origins=origins))
+    (routed,) = parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode()).workers
+    assert routed.static == (StaticFiles(directory=served, prefix="/x") if served else None)
+    assert bool(routed.endpoints) is (kind is not WorkerType.STATIC)
+
+
+def test_a_worker_that_is_switched_off_serves_no_files() -> None:
+    one = case(worker("site", type=WorkerType.STATIC, enabled=Enabled.FALSE))
+    assert parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode()).workers == ()
+
+
+def test_a_program_that_became_a_folder_of_files_is_routed_once() -> None:
+    """Its unit is still there, so it counts as one of those that stay; two workers of a name are no snapshot."""
+    old, new = case(worker("site", routes=("/old",))), case(worker("site", type=WorkerType.STATIC, routes=("/new",)))
+    before = routes_snapshot(old.configuration, old.target, old.ports())
+    after = routes_snapshot(new.configuration, new.target, new.ports())
+    assert with_workers(after, before, ["site"]) == after
 
 
 def test_no_limit_is_zero_in_the_snapshot() -> None:
@@ -143,11 +223,54 @@ def test_no_limit_is_zero_in_the_snapshot() -> None:
     assert document["workers"][0]["endpoints"] == ["127.0.0.1:9000"]
 
 
+def test_the_snapshot_tells_how_clients_are_sent_to_https() -> None:
+    one = CASES["options"]
+    snapshot = parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode())
+    assert (snapshot.redirect, snapshot.hsts_s) == (True, 86400)
+
+
+def rendered(one: Case, unit: str) -> list[str]:
+    return next(f.content for f in one.files() if f.unit == unit).splitlines()
+
+
+WATCHED = {
+    "a file": (Tls(certificate="/a/c.pem", key="/a/k.pem", redirect=False, hsts=0), ["/a/c.pem", "/a/k.pem", "/a"]),
+    "a folder": (Tls(certificate="/a/b", key=None, redirect=False, hsts=0), ["/a/b"]),
+}
+
+
+@pytest.mark.parametrize(("tls", "paths"), WATCHED.values(), ids=WATCHED)
+def test_the_certificate_is_watched_and_handed_to_the_router(tls: Tls, paths: list[str]) -> None:
+    one = case(tls=tls)
+    watch, watcher = (rendered(one, unit) for unit in name.CERTIFICATE_UNITS)
+    assert [line.partition("=")[2] for line in watch if line.startswith("PathChanged=")] == paths
+    router = rendered(one, name.PROXY_TEMPLATE)
+    credentials = [f"tls-certificate:{tls.certificate}"] + ([f"tls-key:{tls.key}"] if tls.key else [])
+    assert [line for line in router if line.startswith("LoadCredential=")] == [
+        f"LoadCredential={c}" for c in credentials
+    ]
+    command = next(line for line in router if line.startswith("ExecStart="))
+    given = command.partition(" --certificate ")[2]
+    key = " --key ${CREDENTIALS_DIRECTORY}/tls-key" if tls.key else ""
+    assert given == "${CREDENTIALS_DIRECTORY}/tls-certificate" + key
+    key = f" --key {tls.key}" if tls.key else ""
+    assert f"ExecStartPre=/usr/bin/tqunits proxy --check --certificate {tls.certificate}{key}" in watcher
+
+
+def test_without_a_certificate_there_is_no_trace_of_one() -> None:
+    assert not any("certificate" in file.content or "LoadCredential" in file.content for file in case().files())
+
+
+def test_a_changed_certificate_restarts_one_router_process_after_the_other() -> None:
+    lines = [line for line in rendered(CASES["options"], name.CERTIFICATE_UNITS[1]) if line.startswith("ExecStart=")]
+    assert lines == [f"ExecStart=/bin/systemctl try-restart {name.proxy(n)}" for n in (1, 2)]
+
+
 def test_a_worker_can_be_taken_out_of_a_snapshot() -> None:
     many, one = case(*samples()), case(*(w for w in samples() if w.name != "api"))
     after = without(routes_snapshot(many.configuration, many.target, many.ports()), ["api"])
     assert after is not None
-    assert [w["name"] for w in json.loads(after)["workers"]] == [w.name for w in one.configuration.running()]
+    assert after == routes_snapshot(one.configuration, one.target, many.ports())
     assert without("not ours", ["api"]) is None
     assert without("[]", ["api"]) is None
 

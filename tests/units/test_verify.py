@@ -73,6 +73,13 @@ def test_no_single_relaxation_costs_more_than_half_a_point(profile: Profile, tmp
     assert all(base <= score <= base + 0.5 for unit, score in scores.items() if name.worker_of(unit))
 
 
+def test_the_watch_over_the_certificate_is_exposed_little(tmp_path: Path) -> None:
+    """It is root, for that is who may restart the router."""
+    files = CASES["options"].files()
+    unit = name.CERTIFICATE_UNITS[1]
+    assert analyze.exposures(files, tmp_path, [unit])[unit] <= THRESHOLD[Profile.LEGACY]
+
+
 def exposures(rendered: Case, root: Path) -> dict[str, float]:
     units = [name.service(w.name) for w in rendered.configuration.workers if w.command]
     return dict(analyze.exposures(rendered.files(), root, [*units, name.proxy(1)]))

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from tqunits.cli.context import Context
-from tqunits.config.findings import Reject
+from tqunits.config.reject import Reject
 from tqunits.config.start import starting_files
 from tqunits.config.words import worker_name
 from tqunits.errors import ExitStatus, TqunitsError, UsageError

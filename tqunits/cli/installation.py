@@ -96,13 +96,14 @@ def _desired(
     known = {*observed.units, *observed.file_states}
     surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
     idle = {name.service(worker.name) for worker in present.workers} - running
-    sockets = {name.socket(worker.name) for worker in present.workers} & {*known, *(p.name for p in observed.files)}
-    surplus |= sockets - {file.unit for file in rendered}
+    optional = {*(name.socket(worker.name) for worker in present.workers), *name.CERTIFICATE_UNITS}
+    surplus |= (optional & {*known, *(p.name for p in observed.files)}) - {file.unit for file in rendered}
+    watch = name.CERTIFICATE_UNITS[:1] if configuration.server.tls.certificate else ()
     return Desired(
         units=rendered,
         routes=routes,
         workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
-        enabled=(*sorted(running), name.PROXY_SOCKET, *proxies, name.TARGET),
+        enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )
 

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from tqunits.cli import causes
 from tqunits.cli.context import Context
-from tqunits.config.findings import Reject
-from tqunits.config.values import print_span, span
+from tqunits.cli.span import positive_span_argument
 from tqunits.errors import ExitStatus
 from tqunits.model import INFINITY
 from tqunits.system import journal
@@ -31,7 +30,7 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="SPAN",
-        type=_span,
+        type=positive_span_argument,
         default=INFINITY,
         help="wait at most so long (30s, 2min); without it, as long as each worker's own timeouts allow",
     )
@@ -107,14 +106,3 @@ def _last_lines(result: JobResult, context: Context) -> tuple[str, ...]:
     if lines or context.user_mode or os.geteuid() == 0:
         return lines
     return (f"(its journal has nothing that you may read: sudo tqunits logs {short(result.unit)})",)
-
-
-def _span(text: str) -> int:
-    """argparse's type: it wants an ArgumentTypeError to show its text."""
-    try:
-        value = span(text)
-    except Reject as rejected:
-        raise argparse.ArgumentTypeError(str(rejected)) from None
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"{print_span(value)} is no time to wait; --no-block does not wait")
-    return value

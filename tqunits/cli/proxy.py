@@ -8,7 +8,10 @@ A route is [HOST]/PREFIX=ENDPOINT. The longest prefix on a segment border wins: 
 worker sees the path without the prefix (and X-Forwarded-Prefix); --keep-prefix leaves it. The same route given again
 adds an endpoint. An endpoint is ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH.
 
-SIGHUP reads FILE again (a bad one is refused, the routes of before stay); SIGTERM finishes what runs and ends.
+FILE is read again when it changes, and at SIGHUP (a bad one is refused, the routes of before stay). SIGTERM finishes
+what runs and ends. The control socket speaks HTTP:
+
+    curl --unix-socket /run/tqunits/proxy/1/control.sock http://router/status
 """
 
 from __future__ import annotations
@@ -23,12 +26,16 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.cli.context import Context
+from tqunits.cli.span import span_argument
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
+from tqunits.proxy.access import parse_destination
+from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.listen import listen_on, name_of
 from tqunits.proxy.service import Setup, serve
 from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import (
     DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_QUEUE_US,
     DEFAULT_TIMEOUTS,
     DEFAULT_WORKER_TIMEOUTS,
     MAX_SNAPSHOT,
@@ -39,6 +46,8 @@ from tqunits.routing.snapshot import (
     parse_snapshot,
 )
 from tqunits.system.notify import Notifier, inherited_sockets
+
+MAX_SAMPLE: Final = 1_000_000
 
 _EXAMPLE: Final = "write --route /api=127.0.0.1:9000 or --route /=unix:/run/x.sock"
 
@@ -56,12 +65,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--route", metavar="ROUTE", action="append", default=[], help="[HOST]/PREFIX=ENDPOINT; repeatable"
     )
     parser.add_argument("--keep-prefix", action="store_true", help="give the worker the whole path (with --route)")
-    parser.add_argument("--routes", metavar="FILE", type=Path, help="the routes as install writes them; SIGHUP rereads")
+    parser.add_argument(
+        "--queue-timeout",
+        metavar="SPAN",
+        type=span_argument,
+        default=DEFAULT_QUEUE_US,
+        help="how long a request waits for an endpoint that takes no connections (with --route; default 30s)",
+    )
+    parser.add_argument(
+        "--routes", metavar="FILE", type=Path, help="the routes as install writes them; reread when it changes"
+    )
+    parser.add_argument("--control", metavar="SOCKET", type=Path, help="where the control socket is to be")
+    parser.add_argument("--draining", metavar="DIR", type=Path, help="the folder that names workers which restart")
+    parser.add_argument(
+        "--certificate",
+        metavar="PATH",
+        type=Path,
+        help="speak TLS too, on every address: a PEM chain, or a folder of NAME.pem with NAME.key, chosen by SNI",
+    )
+    parser.add_argument("--key", metavar="FILE", type=Path, help="the certificate's private key, PEM")
+    parser.add_argument("--check", action="store_true", help="only look whether certificate and key are fit for use")
+    parser.add_argument(
+        "--access-log",
+        metavar="WHERE",
+        help="journal, combined[:PATH], json[:PATH] (to stdout without PATH) or none; without it, as the routes say",
+    )
+    parser.add_argument(
+        "--access-log-sample",
+        metavar="N",
+        type=_sample,
+        default=1,
+        help="log one of N requests, and all that failed here or in a worker",
+    )
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Serve until SIGTERM."""
-    load = _source(arguments.routes, tuple(arguments.route), strip=not arguments.keep_prefix)
+    if arguments.check:
+        return _check_certificate(arguments)
+    load = _source(arguments)
+    parse_destination(arguments.access_log or "none")  # a wrong one is said before a port is taken
     notifier = Notifier(os.environ)
     sockets = [sock for _, sock in inherited_sockets(os.environ)]
     if not sockets and not arguments.listen:
@@ -75,6 +118,14 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             sockets=sockets,
             listening_on=[name_of(sock) for sock in sockets],
             load=load,
+            routes=arguments.routes,
+            control=arguments.control,
+            draining=arguments.draining,
+            name=arguments.control.parent.name if arguments.control else str(os.getpid()),
+            access_log=arguments.access_log,
+            sample=arguments.access_log_sample,
+            certificate=arguments.certificate,
+            key=arguments.key,
             notifier=notifier,
             journal="JOURNAL_STREAM" in os.environ and not sys.stderr.isatty(),
         )
@@ -82,19 +133,36 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     return ExitStatus.OK
 
 
-def _source(file: Path | None, routes: tuple[str, ...], *, strip: bool) -> Callable[[], Snapshot]:
+def _check_certificate(arguments: argparse.Namespace) -> ExitStatus:
+    """Raises TqunitsError that says what is wrong with the certificate or its key."""
+    if arguments.certificate is None:
+        raise UsageError("nothing to check", hint="give --certificate FILE --key FILE")
+    for warning in Certificates.load(arguments.certificate, arguments.key).warnings:
+        print(warning, file=sys.stderr)
+    return ExitStatus.OK
+
+
+def _sample(text: str) -> int:
+    """argparse's type: it wants an ArgumentTypeError to show its text."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_SAMPLE):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MAX_SAMPLE}")
+    return int(text)
+
+
+def _source(arguments: argparse.Namespace) -> Callable[[], Snapshot]:
     """What gives the snapshot, now and at each reload."""
+    file, routes = arguments.routes, tuple(arguments.route)
     if file is not None and routes:
         raise UsageError("--route and --routes exclude each other", hint="put all routes into the file")
     if file is not None:
         return partial(_read, file)
     if not routes:
         raise UsageError("no routes", hint=_EXAMPLE)
-    snapshot = snapshot_of(routes, strip=strip)
+    snapshot = snapshot_of(routes, strip=not arguments.keep_prefix, queue_us=arguments.queue_timeout)
     return lambda: snapshot
 
 
-def snapshot_of(routes: Sequence[str], *, strip: bool) -> Snapshot:
+def snapshot_of(routes: Sequence[str], *, strip: bool, queue_us: int = DEFAULT_QUEUE_US) -> Snapshot:
     """A snapshot of `--route` options. Raises UsageError that says what to write instead."""
     workers: dict[tuple[str, str], RoutedWorker] = {}
     for text in routes:
@@ -110,7 +178,7 @@ def snapshot_of(routes: Sequence[str], *, strip: bool) -> Snapshot:
             strip_prefix=strip,
             endpoints=(address,),
             timeouts=DEFAULT_WORKER_TIMEOUTS,
-            max_body=0,
+            queue_us=queue_us,
         )
     return Snapshot(timeouts=DEFAULT_TIMEOUTS, max_connections=DEFAULT_MAX_CONNECTIONS, workers=tuple(workers.values()))
 

@@ -94,6 +94,7 @@ def server(values: Values, *, source: PurePosixPath, root: PurePosixPath | None)
             certificate=None if certificate is None else str(base / certificate),
             key=None if key is None else str(base / key),
             redirect=values[S.redirect],
+            hsts=values[S.hsts],
         ),
         manager=ManagerSettings(max_parallel_rolls=values[S.max_parallel_rolls], keep_releases=values[S.keep_releases]),
         origins=values.origins,

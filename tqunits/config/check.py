@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tqunits.config.findings import Problem, note, warning
-from tqunits.config.layers import NOT_YET, Values
+from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
@@ -52,9 +52,18 @@ def within_worker(draft: Draft) -> Iterator[Problem]:
 def within_server(values: Values, top: Node) -> Iterator[Problem]:
     """What is wrong with the server."""
     certificate, key = values[S.certificate], values[S.key]
-    if (certificate is None) != (key is None):
-        setting, missing = (S.key, "certificate") if certificate is None else (S.certificate, "key")
-        yield Problem(values.node(setting) or top, f"tls.{missing} is missing", "write both, or none")
+    if certificate is None:
+        if key is not None:
+            yield Problem(values.node(S.key) or top, "tls.certificate is missing", "write both, or none")
+        for setting in (s for s in (S.redirect, S.hsts) if values[s]):
+            yield Problem(values.node(setting) or top, f"{setting.key}: there is no tls.certificate", "write one")
+    elif certificate.endswith("/"):
+        if key is not None:
+            message = "tls.key: a folder of certificates has the keys in it"
+            yield Problem(values.node(S.key) or top, message, "remove it, or write one certificate")
+    elif key is None:
+        hint = "write both, or a folder of NAME.pem and NAME.key with a slash at its end"
+        yield Problem(values.node(S.certificate) or top, "tls.key is missing", hint)
 
 
 def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
@@ -83,9 +92,12 @@ def _listening(draft: Draft) -> Iterator[Problem]:
         yield warning(draft.place(W.port), f"port has no meaning with listen: {worker.listen}", "remove it")
 
 
-def _type(draft: Draft) -> Iterator[Problem]:
-    if draft.worker.type is WorkerType.STATIC:
-        yield note(draft.place(W.type), "'type: static' is not in effect yet", NOT_YET)
+def _static(draft: Draft) -> Iterator[Problem]:
+    """What is served is public. The worker's own folder is not: it has worker.yaml and the program's text."""
+    worker = draft.worker
+    if (worker.folder / "config").is_relative_to(worker.folder / worker.static.directory):
+        message = f"static.directory: '{worker.static.directory}' has the worker's own files in it"
+        yield Problem(draft.place(W.static_directory), message, "serve a folder of its own, such as public")
 
 
 def _memory(draft: Draft) -> Iterator[Problem]:
@@ -136,7 +148,7 @@ def _depends(draft: Draft) -> Iterator[Problem]:
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _program,
     _listening,
-    _type,
+    _static,
     _memory,
     _scaling,
     _health,

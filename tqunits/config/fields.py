@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from tqunits.config import values, words
-from tqunits.config.findings import Invalid, Problem, Reject, did_you_mean, invalid, shown
+from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
+from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY, Enabled, Profile, Relaxation, Share
 
 T = TypeVar("T")
@@ -116,6 +117,14 @@ def positive_span(text: str) -> int:
     span = values.span(text)
     if span == 0:
         raise Reject(f"{shown(text)} is no time at all", "write more than 0")
+    return span
+
+
+def whole_seconds(text: str) -> int:
+    """A time span that a whole number of seconds can say."""
+    span = values.span(text)
+    if span == INFINITY or span % 1_000_000:
+        raise Reject(f"{shown(text)} is no whole number of seconds", "such as 365d, or 0 for none")
     return span
 
 

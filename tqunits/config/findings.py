@@ -11,9 +11,6 @@ from tqunits.errors import Diagnostic, Severity
 MAX_PER_FILE = 100
 """Nobody reads more mistakes than that of one file, and a hostile one could make 20,000."""
 
-SHOWN = 60
-"""A value is quoted up to this many characters: the source line shows the rest."""
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -44,15 +41,6 @@ class Invalid(Exception):
         self.problems = tuple(problems)
 
 
-class Reject(ValueError):
-    """A text that can not be read as what it should be; the caller knows where it stands."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
 def invalid(node: Node, message: str, hint: str | None = None) -> Invalid:
     """The usual Invalid: one reason."""
     return Invalid((Problem(node, message, hint),))
@@ -66,21 +54,6 @@ def note(node: Node, message: str, hint: str | None = None) -> Problem:
 def warning(node: Node, message: str, hint: str | None = None) -> Problem:
     """A WARNING."""
     return Problem(node, message, hint, Severity.WARNING)
-
-
-def shown(text: str) -> str:
-    """`text` in quotes for a message, shortened."""
-    return f"'{text}'" if len(text) <= SHOWN else f"'{text[:SHOWN]}…'"
-
-
-def did_you_mean(text: str, known: Iterable[str]) -> str | None:
-    """A hint with the nearest known word, if any is near."""
-    if len(text) > SHOWN:
-        return None  # get_close_matches is quadratic in the length
-    from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
-
-    near = get_close_matches(text, list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else None
 
 
 def diagnostics(problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:

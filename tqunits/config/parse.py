@@ -13,9 +13,10 @@ from pathlib import PurePosixPath
 
 from tqunits.config import assemble, check, marks, words
 from tqunits.config.check import Draft
-from tqunits.config.findings import Problem, Reject, diagnostics, has_errors, warning
+from tqunits.config.findings import Problem, diagnostics, has_errors, warning
 from tqunits.config.layers import Layer, Value, Values, evaluate, server_defaults, worker_defaults
 from tqunits.config.marks import MapNode, Node, Reading
+from tqunits.config.reject import Reject
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import DEFAULTS, SERVER_SCHEMA, WORKER_SCHEMA, Entry, Flat, Schema, canonical, flatten, merge

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from tqunits.config import words
 from tqunits.config.fields import entries_of, items_of, scalar
-from tqunits.config.findings import Invalid, Problem, did_you_mean, invalid, shown
+from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import Node, ScalarNode
+from tqunits.config.reject import did_you_mean, shown
 
 Directives = tuple[tuple[str, str, str], ...]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from tqunits.config.findings import did_you_mean
 from tqunits.config.presets import PRESETS
+from tqunits.config.reject import did_you_mean
 from tqunits.config.setting import File, Setting
 from tqunits.config.settings import GROUPS, SETTINGS
 

@@ -72,15 +72,13 @@ class ServerSettings:
         "0",
         "number",
         "The same, of one address; 0: no limit.",
-        in_effect=False,
     )
     trusted_proxies = _row(
         "proxy.trusted_proxies",
         listing(words.network),
         "[]",
         "list of networks",
-        "Load balancers whose X-Forwarded-* fields are believed.",
-        in_effect=False,
+        "Load balancers that are believed: X-Forwarded-*, Forwarded and X-Request-ID fields, PROXY protocol.",
     )
     access_log = _row(
         "proxy.access_log",
@@ -88,7 +86,6 @@ class ServerSettings:
         "journal",
         "journal | none",
         "Where requests are logged.",
-        in_effect=False,
     )
     head = _row("timeouts.head", _POSITIVE_SPAN, "10s", _SPAN, "A client must have sent a request's head by then.")
     idle = _row("timeouts.idle", _POSITIVE_SPAN, "120s", _SPAN, "A client's unused connection is kept so long.")
@@ -98,19 +95,36 @@ class ServerSettings:
         "30s",
         _SPAN,
         "A router that stops finishes its requests so long.",
-        in_effect=False,
     )
     certificate = _row(
         "tls.certificate",
         optional(scalar(words.path)),
         "null",
-        "path | null",
-        "The certificate chain, PEM.",
-        in_effect=False,
+        "path | path/ | null",
+        "The certificate chain, PEM: the server's own first. With a slash at its end a folder of NAME.pem and "
+        "NAME.key, of which each serves the hosts it names, and the first all others. Every address of `listen` "
+        "speaks HTTPS then as well. Give the files a folder of their own: a change in it restarts the router "
+        "processes, one by one.",
+        feeds="LoadCredential= of tq-proxy@.service, PathChanged= of tq-proxy-certificate.path",
     )
-    key = _row("tls.key", optional(scalar(words.path)), "null", "path | null", "Its private key, PEM.", in_effect=False)
+    key = _row(
+        "tls.key",
+        optional(scalar(words.path)),
+        "null",
+        "path | null",
+        "Its private key, PEM, without a passphrase. A folder of certificates has the keys in it.",
+        feeds="LoadCredential= of tq-proxy@.service, PathChanged= of tq-proxy-certificate.path",
+    )
     redirect = _row(
-        "tls.redirect", scalar(values.boolean), "false", "true | false", "Send plain HTTP to HTTPS.", in_effect=False
+        "tls.redirect", scalar(values.boolean), "false", "true | false", "Send plain HTTP to HTTPS, with status 308."
+    )
+    hsts = _row(
+        "tls.hsts",
+        scalar(fields.whole_seconds),
+        "0",
+        _SPAN,
+        "So long a browser that was here by HTTPS comes by nothing else (Strict-Transport-Security); 0: not said. What "
+        "a worker says of it itself stands.",
     )
     max_parallel_rolls = _row(
         "manager.max_parallel_rolls",

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from tqunits.config import tqserver
 from tqunits.config.fields import is_null
-from tqunits.config.findings import MAX_PER_FILE, Problem, did_you_mean, note, shown
+from tqunits.config.findings import MAX_PER_FILE, Problem, note
 from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
+from tqunits.config.reject import did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tqserver import Spelling

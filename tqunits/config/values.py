@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tqunits.config.findings import Reject, did_you_mean, shown
+from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY
 
 PERCENT = 100

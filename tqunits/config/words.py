@@ -13,7 +13,7 @@ import re
 import shlex
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 
-from tqunits.config.findings import Reject, did_you_mean, shown
+from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.values import integer
 
 PORTS = (1024, 65535)

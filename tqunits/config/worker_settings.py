@@ -354,7 +354,6 @@ class WorkerSettings:
         "30s",
         _SPAN,
         "An instance that is taken out of the routes may finish its requests so long.",
-        in_effect=False,
     )
 
     sandbox = Setting(
@@ -433,7 +432,6 @@ class WorkerSettings:
         "1000",
         "number",
         "Requests at once for this worker; more wait.",
-        in_effect=False,
     )
     queue_timeout = Setting(
         "proxy.queue_timeout",
@@ -441,7 +439,6 @@ class WorkerSettings:
         "30s",
         _SPAN,
         "How long a request may wait for an instance.",
-        in_effect=False,
     )
     retry = Setting(
         "proxy.retry",
@@ -449,7 +446,6 @@ class WorkerSettings:
         "idempotent",
         " | ".join(Retry),
         "Which requests may be sent again when the connection to the worker dies before its answer.",
-        in_effect=False,
     )
     buffer_requests = Setting(
         "proxy.buffer_requests",
@@ -464,8 +460,7 @@ class WorkerSettings:
         _TRUTH,
         "false",
         _BOOLEAN,
-        "Let %2F in paths through to the worker.",
-        in_effect=False,
+        "Let %2F in paths through to the worker. It never ends a route's prefix.",
     )
 
     watch_enabled = Setting(
@@ -492,8 +487,12 @@ class WorkerSettings:
     )
 
     static_directory = Setting(
-        "static.directory", scalar(words.path), "public", "path", "The folder with the files.", in_effect=False
+        "static.directory",
+        scalar(words.path),
+        "public",
+        "path",
+        "The folder with the files, absolute or below the worker's folder. The router sends them, also while the "
+        "worker is down: they must be readable for everybody. Hidden files, links and PHP programs are not sent. "
+        "Beside a program, files are served only where 'static' is written.",
     )
-    static_prefix = Setting(
-        "static.prefix", scalar(words.route), "/", "route", "Where they appear below the route.", in_effect=False
-    )
+    static_prefix = Setting("static.prefix", scalar(words.route), "/", "route", "Where they appear below the route.")

@@ -1,17 +1,21 @@
 """The field lines of one message: checked once, then looked up and forwarded as the bytes they are.
 
 A line that passed the grammar is already canonical (`name:` value, no folding, no control), so forwarding it as it came
-is forwarding what was understood (RFC 9110 §7.6). Nothing is split into names and values but the few fields that the
-router itself obeys; `SPECIAL` lists them all, so that one set operation tells which of them a message has.
+is forwarding what was understood (RFC 9110 §7.6). Values are read only of the few fields that the router itself obeys;
+`SPECIAL` lists them all. What the names of a head say, its `Outline`, is found out once for all heads that have them in
+this order; and what a connection said before is a `Stencil` for what it says next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from itertools import product
-from typing import Final
+from functools import lru_cache
+from itertools import compress, product
+from operator import ne
+from typing import ClassVar, Final
 
-from tqunits.http.grammar import AUTHORITY, DIGITS, FIELD_LINES, Malformed, has_controls, split_list
+from tqunits.http.grammar import AUTHORITY, FIELD_LINES, MAX_DIGITS, Malformed, has_controls, split_list
+from tqunits.http.stencil import MAX_HOLES, Stencil
 
 MAX_FIELDS: Final = 100
 """HAProxy's and Envoy's figure; browsers send 10 to 20."""
@@ -95,43 +99,90 @@ NOT_IN_TRAILERS: Final = SPECIAL | {
 }
 """RFC 9110 §6.5.1: framing, routing, authentication, and what decides how the content is read."""
 
+MAX_OUTLINES: Final = 128
+MAX_OUTLINE: Final = 1024
+"""How many outlines are remembered, and how many bytes of names one of them may have. A site's clients are some dozens
+of programs that ask in a few ways each. Full of the worst, that is under 4 MiB; whoever sends other names each time
+only makes us look at them."""
 
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 _USUAL_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 """Options that nominate nothing which is not removed anyway."""
 
+_ALONE: Final = {option: frozenset({option}) for option in _USUAL_OPTIONS}
+
+_FIXED: Final = frozenset({b"connection", b"host"})
+"""What is read of these is taken over from head to head, so a stencil has no hole there."""
+
+
+class Outline:
+    """What the names of a head say, whatever the values are: one for all heads with the same names in the same order.
+
+    A place is the index of a field line in its block; `places` has those of each name in `special`.
+    """
+
+    __slots__ = ("beginnings", "dropped", "names", "places", "special")
+
+    def __init__(self, spelled: list[bytes]) -> None:
+        """`spelled`: the names in the order and the letters of the head."""
+        self.names = tuple(b"\n".join(spelled).lower().split(b"\n")) if spelled else ()
+        self.special = SPECIAL.intersection(self.names)
+        self.beginnings = [b"\r\n%b:" % name for name in spelled]
+        self.places: dict[bytes, list[int]] = {name: [] for name in self.special}
+        for place in self.places_of(self.special):
+            self.places[self.names[place]].append(place)
+        self.dropped = {never: self.places_of(self.special & never) for never in (NEVER_FORWARDED, NEVER_RETURNED)}
+
+    def places_of(self, names: Set[bytes]) -> list[int]:
+        """The places of the lines with one of these names, in order."""
+        return [place for place, name in enumerate(self.names) if name in names] if names else []
+
+
+@lru_cache(MAX_OUTLINES)
+def _remembered(spelled: bytes) -> Outline:
+    """The outline of these names, joined by LF. Names are no secret; no value is ever remembered here."""
+    return Outline(spelled.split(b"\n"))
+
+
+def _outline_of(block: bytes) -> Outline:
+    """Check a block by the grammar and find its outline. Raises Malformed: 400, or 431 for too many fields."""
+    spelled: list[bytes] = FIELD_LINES.findall(block)
+    if len(spelled) != len(block.split(b"\r\n")) - 3 or not block.endswith(b"\r\n\r\n"):
+        raise Malformed(400, _fault(block))
+    if len(spelled) > MAX_FIELDS:
+        raise Malformed(431, f"more than {MAX_FIELDS} fields")
+    names = b"\n".join(spelled)
+    return _remembered(names) if 0 < len(names) <= MAX_OUTLINE else Outline(spelled)
+
 
 class Fields:
     """The fields of one head. `block` begins with the CRLF before the first line and ends with the empty line."""
 
-    __slots__ = ("_length", "_lowered", "block", "names", "special")
+    __slots__ = ("_length", "_outline", "block", "special")
 
     def __init__(self, block: bytes) -> None:
         """Check the block line by line. Raises Malformed: 400, or 431 for too many."""
-        if has_controls(block):
-            raise Malformed(400, "a control character in a field")
-        lowered = block.lower()
-        names: list[bytes] = FIELD_LINES.findall(lowered)
-        if len(names) != block.count(b"\n") - 2:
-            raise Malformed(400, _fault(block))
-        if len(names) > MAX_FIELDS:
-            raise Malformed(431, f"more than {MAX_FIELDS} fields")
         self.block = block
-        self.names = names  # lower-cased, in order
-        self.special = SPECIAL.intersection(names)
-        self._lowered = lowered
+        self._outline = outline = _outline_of(block)
+        self.special = outline.special
         self._length = -1  # Content-Length, once it has been read
+
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """The names, lower-cased, in order."""
+        return self._outline.names
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of every line of that (lower-case) name, in order, without the space around them."""
+        block, outline = self.block, self._outline
+        beginnings = outline.beginnings
         found = []
-        key = b"\r\n%b:" % name
-        at = self._lowered.find(key)
-        while at >= 0:
-            start = at + len(key)
-            end = self.block.find(b"\r\n", start)
-            found.append(self.block[start:end].strip(b" \t"))
-            at = self._lowered.find(key, end)
+        end = 0
+        places = outline.places.get(name, ()) if name in SPECIAL else outline.places_of({name})
+        for place in places:  # the first line from `end` on that begins so is the one
+            start = block.find(beginnings[place], end) + len(beginnings[place])
+            end = block.find(b"\r\n", start)
+            found.append(block[start:end].strip(b" \t"))
         return found
 
     def content_length(self) -> int:
@@ -140,60 +191,100 @@ class Fields:
             values = self.values(b"content-length")
             if len(values) != 1:
                 raise Malformed(400, "more than one Content-Length")
-            if DIGITS.fullmatch(values[0]) is None:
-                raise Malformed(400, "a Content-Length that is not 1 to 18 digits")
+            if not values[0].isdigit() or len(values[0]) > MAX_DIGITS:
+                raise Malformed(400, f"a Content-Length that is not 1 to {MAX_DIGITS} digits")
             self._length = int(values[0])
         return self._length
 
     def without(self, names: Set[bytes]) -> bytes:
         """The lines of all other fields, each with the CRLF before it; linear, however many there are."""
-        if not names or not self.names:
-            return self.block[:-4]
-        if len(names) == 1:
-            (name,) = names
-            return self._without_one(b"\r\n%b:" % name)
-        lines = self.block[2:-4].split(b"\r\n")
-        kept = [line for name, line in zip(self.names, lines, strict=True) if name not in names]
-        return b"\r\n" + b"\r\n".join(kept) if kept else b""
+        return self._without(self._outline.places_of(names))
 
     def options(self) -> frozenset[bytes]:
         """The connection options: `close`, `keep-alive`, `upgrade`, and fields that are meant for this hop only."""
         if b"connection" not in self.special:
             return _NO_OPTIONS
-        return frozenset(split_list(self.values(b"connection")))
+        values = self.values(b"connection")
+        alone = _ALONE.get(values[0].lower()) if len(values) == 1 else None
+        return frozenset(split_list(values)) if alone is None else alone
 
     def forwarded(self, never: Set[bytes], options: Set[bytes]) -> bytes:
         """The lines that go on: all but `never` and what Connection nominates (RFC 9110 §7.6.1)."""
-        nominated = options - _USUAL_OPTIONS
-        if not nominated:
-            return self.without(never & self.special)
-        return self.without(never | (nominated - NOT_NOMINATED))
+        nominated = _nominated(options)
+        return self.without(never | nominated if nominated else never)
 
-    def _without_one(self, key: bytes) -> bytes:
-        """Cut one name out: a slice on each side of the usual single line."""
-        block, lowered = self.block, self._lowered
-        at = lowered.find(key)
-        if at < 0:
-            return block[:-4]
-        kept, end = block[:at], block.find(b"\r\n", at + 2)
-        if lowered.find(key, end) < 0:
-            return kept + block[end:-4]
-        lines = block[2:-4].split(b"\r\n")
-        name = key[2:-1]
-        return b"".join(b"\r\n" + line for n, line in zip(self.names, lines, strict=True) if n != name)
+    def _without(self, places: Iterable[int]) -> bytes:
+        """The lines at all other places. `places`: in order, and all that a name has, or none of them."""
+        block, beginnings = self.block, self._outline.beginnings
+        kept = []
+        end = 0
+        for place in places:  # as above
+            start = block.find(beginnings[place], end)
+            kept.append(block[end:start])
+            end = block.find(b"\r\n", start + 2)
+        kept.append(block[end:-4])
+        return b"".join(kept)
 
 
-class RequestFields(Fields):
+class HeadFields(Fields):
+    """The fields of a head, read with the help of those that came before them on the same connection."""
+
+    __slots__ = ("_stencil", "kept", "options_said")
+
+    _never: ClassVar[frozenset[bytes]]
+
+    def _read(self, block: bytes, known: HeadFields | None) -> None:
+        """Read them by the grammar, and make a stencil for the next. Raises Malformed: 400 or 431."""
+        super().__init__(block)
+        outline = self._outline
+        self.options_said = self.options()
+        nominated = _nominated(self.options_said)
+        dropped = outline.places_of(self._never | nominated) if nominated else outline.dropped[self._never]
+        self.kept = self._without(dropped)
+        self._stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
+
+    def _fits(self, block: bytes, known: HeadFields) -> bool:
+        """Read them by the stencil of those before, if they fit it."""
+        stencil = known._stencil
+        kept = stencil.fit(block) if stencil is not None else None
+        if kept is None:
+            return False
+        self.block = block
+        self.kept = kept
+        self.special = known.special
+        self.options_said = known.options_said
+        self._length = -1
+        self._outline = known._outline
+        self._stencil = stencil
+        return True
+
+    def _common(self, known: HeadFields, dropped: list[int]) -> Stencil | None:
+        """What these fields have in common with those before, which have the same outline."""
+        lines, before = (fields.block.split(b"\r\n")[1:-2] for fields in (self, known))
+        holes = frozenset(compress(range(len(lines)), map(ne, lines, before)))
+        if known._stencil is not None:
+            holes |= known._stencil.holes
+        names = self._outline.names
+        if len(holes) > MAX_HOLES or any(names[hole] in _FIXED for hole in holes):
+            return None
+        return Stencil(lines, self._outline.beginnings, dropped, holes)
+
+
+class RequestFields(HeadFields):
     """The fields of a request and what they say to the router, whatever the request line is."""
 
-    __slots__ = ("host", "kept", "options_said")
+    __slots__ = ("host",)
 
-    def __init__(self, block: bytes) -> None:
-        """Raises Malformed: 400 or 431."""
-        super().__init__(block)
-        self.host = self._host()  # None: not given
-        self.options_said = self.options()
-        self.kept = self.forwarded(NEVER_FORWARDED, self.options_said)
+    _never = NEVER_FORWARDED
+
+    def __init__(self, block: bytes, known: RequestFields | None = None) -> None:
+        """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400 or 431."""
+        self.host: bytes | None  # None: not given
+        if known is not None and self._fits(block, known):
+            self.host = known.host
+        else:
+            self._read(block, known)
+            self.host = self._host()
 
     def _host(self) -> bytes | None:
         """The one Host (RFC 9112 §3.2)."""
@@ -205,22 +296,28 @@ class RequestFields(Fields):
         return valid_authority(values[0])
 
 
-class ResponseFields(Fields):
+class ResponseFields(HeadFields):
     """The fields of a response and what they say to the router, whatever the status line is."""
 
-    __slots__ = ("kept", "options_said")
+    __slots__ = ()
 
-    def __init__(self, block: bytes) -> None:
-        """Raises Malformed."""
-        super().__init__(block)
-        self.options_said = self.options()
-        self.kept = self.forwarded(NEVER_RETURNED, self.options_said)
+    _never = NEVER_RETURNED
+
+    def __init__(self, block: bytes, known: ResponseFields | None = None) -> None:
+        """`known`: of the response before; they spare work and change nothing. Raises Malformed: 400 or 431."""
+        if known is None or not self._fits(block, known):
+            self._read(block, known)
+
+
+def _nominated(options: Set[bytes]) -> Set[bytes]:
+    """The names that Connection takes out, and that are not taken out anyway."""
+    return options - _USUAL_OPTIONS - NOT_NOMINATED
 
 
 def valid_authority(text: bytes) -> bytes:
     """`text`, if it is a host with or without a port. Raises Malformed."""
     match = AUTHORITY.fullmatch(text)
-    if match is None or int(match[2] or 0) > 0xFFFF:
+    if match is None or (match[2] is not None and int(match[2]) > 0xFFFF):
         raise Malformed(400, "a host that is no host")
     return text
 
@@ -237,6 +334,8 @@ def trailer_lines(section: bytes) -> bytes:
 
 def _fault(block: bytes) -> str:
     """Why a block is refused, for the answer and for whoever debugs a client."""
+    if has_controls(block):
+        return "a control character in a field"
     if block.count(b"\n") != block.count(b"\r\n") or block.count(b"\r") != block.count(b"\r\n"):
         return "a bare CR or LF in a field"
     if b"\r\n " in block or b"\r\n\t" in block:

@@ -1,14 +1,14 @@
 """The heads that the router writes: a request for a worker, a response for a client.
 
 RFC 9110 §7.6. Fields of the message itself go on in their order; those of the hop are dropped; what the worker may
-believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239, X-Request-ID) is always the router's own
-word. `Via` goes on requests only, as §7.6.3 demands of a gateway, and catches loops.
+believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239, X-Request-ID) is the router's own word; only
+a trusted proxy is quoted (trust.py). `Via` goes on requests only, as §7.6.3 demands of a gateway, and catches loops.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
 from tqunits.http.fields import NEVER_FORWARDED
 from tqunits.http.framing import Framing, Kind
@@ -20,8 +20,16 @@ _NODE: Final = re.compile(rb"[0-9A-Za-z.\-_]++")
 """What needs no quotes in Forwarded (RFC 7239 §4)."""
 
 
+class Sender(Protocol):
+    """Who sent a request, as lines for the worker."""
+
+    def lines(self, host: bytes) -> bytes:
+        """The lines for a request to that host, each with the CRLF before it."""
+        ...
+
+
 class Origin:
-    """Who sent a request, as lines for the worker; one per client connection, since most of it never changes."""
+    """A client that is not believed; one per connection, since most of what is said of it never changes."""
 
     __slots__ = ("_address", "_host", "_lines", "_node", "_scheme", "_via")
 
@@ -30,7 +38,7 @@ class Origin:
         self._address = address
         self._scheme = scheme
         self._via = via
-        self._node = _node(address)
+        self._node = node(address)
         self._host: bytes | None = None
         self._lines = b""
 
@@ -43,15 +51,26 @@ class Origin:
 
     def _write(self, host: bytes) -> bytes:
         address = b"\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b" % (self._address, self._address)
-        return b"\r\nVia: 1.1 %b%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: for=%b%b;proto=%b" % (
+        return b"\r\nVia: 1.1 %b%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b" % (
             self._via,
             address if self._address else b"",
             self._scheme,
             b"\r\nX-Forwarded-Host: %b" % host if host else b"",
-            self._node,
-            b";host=" + _quoted(host) if host else b"",
-            self._scheme,
+            element(self._node, host, self._scheme),
         )
+
+
+def element(node: bytes, host: bytes, scheme: bytes) -> bytes:
+    """One hop of Forwarded (RFC 7239 §4). `node`: from `node`; `host`: b"" when it is not known."""
+    quoted = host if _NODE.fullmatch(host) else b'"%b"' % host
+    return b"for=%b%b;proto=%b" % (node, b";host=" + quoted if host else b"", scheme)
+
+
+def node(address: bytes) -> bytes:
+    """An address the way Forwarded names it (RFC 7239 §6); b"" is somebody unknown."""
+    if not address:
+        return b"unknown"
+    return b'"[%b]"' % address if b":" in address else address
 
 
 def check_request(head: RequestHead, via: bytes) -> None:
@@ -82,7 +101,7 @@ def request_head(
     target: Target,
     framing: Framing,
     *,
-    origin: Origin,
+    origin: Sender,
     route: Rewrite,
     request_id: bytes,
     upgrade: bool,
@@ -109,12 +128,18 @@ def request_head(
 class Rewrite:
     """What a route does to the path: strips its prefix, and tells the worker so."""
 
-    __slots__ = ("_cut", "line")
+    __slots__ = ("_cut", "_stripped", "line")
 
-    def __init__(self, prefix: bytes, *, strip: bool) -> None:
-        stripped = strip and prefix != b"/"
-        self._cut = len(prefix) if stripped else 0
-        self.line = b"\r\nX-Forwarded-Prefix: " + prefix if stripped else b""
+    def __init__(self, prefix: bytes, *, strip: bool, outer: bytes = b"") -> None:
+        """`outer`: what a trusted proxy before us has stripped already; b"" is nothing."""
+        self._stripped = prefix if strip and prefix != b"/" else b""
+        self._cut = len(self._stripped)
+        told = outer + self._stripped
+        self.line = b"\r\nX-Forwarded-Prefix: " + told if told else b""
+
+    def below(self, outer: bytes) -> Rewrite:
+        """The same, for a request of which a trusted proxy has stripped `outer`."""
+        return Rewrite(self._stripped, strip=True, outer=outer) if outer else self
 
     def path(self, path: bytes) -> bytes:
         """The path that the worker sees; "/" when nothing is left, and never two slashes at its beginning."""
@@ -135,19 +160,22 @@ def accepts_websocket(head: ResponseHead) -> bool:
     return b"upgrade" in fields.options_said and [v.lower() for v in fields.values(b"upgrade")] == [b"websocket"]
 
 
-def response_head(head: ResponseHead, framing: Framing | None, *, close: bool, date: bytes) -> bytes:
+def response_head(
+    head: ResponseHead, framing: Framing | None, *, close: bool, date: bytes, lines: bytes = b""
+) -> bytes:
     """The head that a client gets, complete. `framing` None: an interim response. `date`: now, if the worker has none.
 
-    `close`: this is the last response on the client's connection.
+    `close`: this is the last response on the client's connection; `lines`: more of the router's own.
     """
     fields = head.fields
     kept = fields.kept
     if framing is None:
         return b"HTTP/1.1 %d %b%b\r\n\r\n" % (head.status, head.reason, kept)
-    return b"HTTP/1.1 %d %b%b%b%b%b\r\n\r\n" % (
+    return b"HTTP/1.1 %d %b%b%b%b%b%b\r\n\r\n" % (
         head.status,
         head.reason,
         kept,
+        lines,
         b"" if b"date" in fields.special else b"\r\nDate: " + date,
         framing.line,
         b"\r\nConnection: close" if close else b"",
@@ -193,13 +221,3 @@ def _max_forwards(head: RequestHead) -> int:
 
 def _via_members(head: RequestHead) -> list[bytes]:
     return b",".join(head.fields.values(b"via")).split(b",")
-
-
-def _node(address: bytes) -> bytes:
-    if not address:
-        return b"unknown"
-    return b'"[%b]"' % address if b":" in address else address
-
-
-def _quoted(host: bytes) -> bytes:
-    return host if _NODE.fullmatch(host) else b'"%b"' % host

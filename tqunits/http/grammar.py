@@ -13,10 +13,14 @@ from typing import Final
 TOKEN_CHARACTERS: Final = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 """RFC 9110 §5.6.2 tchar, as the inside of a character class."""
 
+TEXT: Final = rb"\t\x20-\x7e\x80-\xff"
+"""RFC 9110 §5.5: what a field value, a reason phrase or a chunk extension may hold; the inside of a class, too."""
+
 TOKEN: Final = re.compile(rb"[" + TOKEN_CHARACTERS + rb"]++")
 
-DIGITS: Final = re.compile(rb"[0-9]{1,18}")
-"""A Content-Length: no sign, no space, no list, no underscore. 18 digits always fit in a signed 64-bit integer."""
+MAX_DIGITS: Final = 18
+"""Of a Content-Length: `isdigit` of bytes wants them to be 0 to 9, no sign, no space, no list, no underscore. So many
+always fit in a signed 64-bit integer."""
 
 AUTHORITY: Final = re.compile(rb"([A-Za-z0-9._~\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 """A host the way clients write it: a name or an address, and a port. Narrower than RFC 3986 §3.2.2: no user
@@ -24,22 +28,23 @@ information, no percent-encoding and no sub-delimiters, none of which a host nam
 to make two readers of one request see two hosts."""
 
 REQUEST_LINE: Final = re.compile(rb"([" + TOKEN_CHARACTERS + rb"]++) ([\x21-\x7e]++) HTTP/([0-9])\.([0-9])(?=\r\n)")
-STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([^\r]*+))?(?=\r\n)")
-"""A worker's status line; the reason phrase may be empty, and its space with it (RFC 9112 §4 asks clients to be able
-to do without)."""
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([" + TEXT + rb"]*+))?")
+"""A worker's status line, without its end; the reason phrase may be empty, and its space with it (RFC 9112 §4 asks
+clients to be able to do without)."""
 
-FIELD_LINES: Final = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9a-z]++):[^\r]*+(?=\r\n)")
-"""One field line of a lower-cased block, found from the line end before it. `[^\r]*+` runs over a bare LF; the count of
-line ends in `fields.Fields` is what catches that one."""
+FIELD_LINES: Final = re.compile(rb"\r\n([" + TOKEN_CHARACTERS + rb"]++):[" + TEXT + rb"]*+(?=\r\n)")
+"""One field line, whole, from the line end before it to the one behind it; gives the name. A line that is not one is
+skipped, so whoever uses this counts lines."""
 
-CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[\t\x20-\x7e\x80-\xff]*+)?+\r\n")
+CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[" + TEXT + rb"]*+)?+\r\n")
 """RFC 9112 §7.1: a size, an extension that nobody needs, CRLF. No space anywhere before the extension."""
 
-CHUNK_LINE_BEGINNING: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:;[\t\x20-\x7e\x80-\xff]*+)?+\r?+)?+")
+CHUNK_LINE_BEGINNING: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:;[" + TEXT + rb"]*+)?+\r?+)?+")
 """What an unfinished chunk line may look like."""
 
-_ALLOWED: Final = frozenset({0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)})
-_SANE: Final = bytes(byte if byte in _ALLOWED else (byte + 0x40) & 0x7F for byte in range(256))
+_TEXT: Final = frozenset({0x09, *range(0x20, 0x7F), *range(0x80, 0x100)})
+_SAME_TEXT: Final = bytes(byte if byte in _TEXT else (byte + 0x40) & 0x7F for byte in range(256))
+_SAME_LINES: Final = bytes(byte if byte in b"\r\n" else _SAME_TEXT[byte] for byte in range(256))
 
 
 class Malformed(Exception):
@@ -56,7 +61,12 @@ def has_controls(data: bytes) -> bool:
 
     `translate` reads a table per byte and gives the same object back when nothing changed: the cheapest exact test.
     """
-    return data.translate(_SANE) != data
+    return data.translate(_SAME_LINES) != data
+
+
+def is_text(data: bytes) -> bool:
+    """Whether no control character but HTAB is in there: no CR and no LF either."""
+    return data.translate(_SAME_TEXT) == data
 
 
 def split_list(values: list[bytes]) -> list[bytes]:

@@ -8,6 +8,7 @@ bare CR or LF, controls, folded lines, a space before the colon. Limits have sta
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
 from tqunits.http.fields import RequestFields, ResponseFields
@@ -52,7 +53,7 @@ class HeadBuffer:
     __slots__ = ("_bytes",)
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        self._bytes: bytearray | None = None  # only while there is a piece of a head: most connections are idle
 
     @property
     def empty(self) -> bool:
@@ -72,6 +73,8 @@ class HeadBuffer:
 
     def _collect(self, data: bytes) -> tuple[bytes, bytes] | None:
         collected = self._bytes
+        if collected is None:
+            collected = self._bytes = bytearray()
         known = len(collected)
         collected += data
         end = collected.find(_END, max(0, known - 3))
@@ -81,27 +84,27 @@ class HeadBuffer:
         if end + 4 > MAX_HEAD:
             raise Malformed(431, "the head is longer than 32 KiB")
         head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
-        self._bytes = bytearray()
+        self._bytes = None
         return head, rest
 
 
 def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHead:
     """Read a whole request head (with its empty line). Raises Malformed: 400, 414, 431 or 505.
 
-    `known`: the fields of the request before on the same connection. A client says nearly the same fields again with
-    each request (HPACK rests on that): when they are the same bytes, they mean the same, and are not read again.
+    `known`: the fields of the request before on the same connection. They spare work and change nothing: the same bytes
+    mean the same, and of others only what differs is read. A connection that has become idle may forget them.
     """
     line = REQUEST_LINE.match(head)
     if line is None and head.startswith(b"\r\n"):  # an empty line before it is skipped, once (RFC 9112 §2.2)
         head = head[2:]
         line = REQUEST_LINE.match(head)
-    if line is None or line.end() > MAX_REQUEST_LINE:
+    if line is None or (end := line.end()) > MAX_REQUEST_LINE:
         raise _bad_request_line(head)
     method, target, major, minor = line.groups()
     if major != b"1":
         raise Malformed(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    block = head[line.end() :]
-    fields = known if known is not None and known.block == block else RequestFields(block)
+    block = head[end:]
+    fields = known if known is not None and known.block == block else RequestFields(block, known)
     return RequestHead(method, target, 0 if minor == b"0" else 1, fields)
 
 
@@ -110,15 +113,26 @@ def parse_response(head: bytes, known: ResponseFields | None = None) -> Response
 
     `known`: the fields of the response before on the same connection; see `parse_request`.
     """
-    line = STATUS_LINE.match(head)
-    if line is None:
-        raise Malformed(502, "no HTTP/1.1 status line")
-    minor, status, reason = line.groups()
-    if reason is not None and (b"\n" in reason or has_controls(reason)):
-        raise Malformed(502, "a control character in the reason phrase")
-    block = head[line.end() :]
-    fields = known if known is not None and known.block == block else ResponseFields(block)
-    return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, fields)
+    end = head.find(b"\r\n")
+    line = head[:end]
+    status, reason, minor = _USUAL_STATUS_LINES.get(line) or _status_line(line)
+    block = head[end:]
+    fields = known if known is not None and known.block == block else ResponseFields(block, known)
+    return ResponseHead(status, reason, minor, fields)
+
+
+def _status_line(line: bytes) -> tuple[int, bytes, int]:
+    """Its status, reason phrase (may be empty) and HTTP/1.minor. Raises Malformed."""
+    match = STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise Malformed(502, "a control character in the head" if has_controls(line) else "no HTTP/1.1 status line")
+    return int(match[2]), match[3] or b"", int(match[1])
+
+
+_USUAL_STATUS_LINES: Final = {
+    line: _status_line(line) for line in (b"HTTP/1.1 %d %b" % (s, s.phrase.encode()) for s in HTTPStatus)
+}
+"""Most responses begin with one of these lines: a look-up costs less than a pattern."""
 
 
 def _check_beginning(collected: bytearray, known: int) -> None:

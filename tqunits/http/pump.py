@@ -46,37 +46,37 @@ class Pump:
 class LengthPump(Pump):
     """A body of a known length."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("left",)
 
     def __init__(self, length: int) -> None:
         super().__init__()
-        self._left = length
+        self.left = length
 
     def feed(self, data: bytes) -> bytes:
-        self._left -= len(data)
-        if self._left > 0:
+        self.left -= len(data)
+        if self.left > 0:
             return data
         self.done = True
-        if self._left < 0:
-            data, self.surplus = data[: self._left], data[self._left :]
+        if self.left < 0:
+            data, self.surplus = data[: self.left], data[self.left :]
         return data
 
 
 class ClosePump(Pump):
     """A body that ends with the connection: only a worker may send one (RFC 9112 §6.3)."""
 
-    __slots__ = ("_rechunk",)
+    __slots__ = ("rechunk",)
 
     def __init__(self, *, rechunk: bool) -> None:
         super().__init__()
-        self._rechunk = rechunk
+        self.rechunk = rechunk
 
     def feed(self, data: bytes) -> bytes:
-        return _chunk(data) if self._rechunk else data
+        return _chunk(data) if self.rechunk else data
 
     def end(self) -> bytes | None:
         self.done = True
-        return LAST_CHUNK if self._rechunk else b""
+        return LAST_CHUNK if self.rechunk else b""
 
 
 class ChunkedPump(Pump):

@@ -2,8 +2,9 @@
 
 RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is what is forwarded: the
 path is brought into its one canonical spelling, routed by it, and sent on in it. Spellings that servers disagree on
-(dot segments, `%2f`, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads
-differently is no rule.
+(dot segments, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads differently is
+no rule. `%2f` is refused too unless the worker wants it; who that is, routing tells: so it is only noted here, and is
+routed as any other character, never as a border.
 """
 
 from __future__ import annotations
@@ -15,35 +16,43 @@ from tqunits.http.fields import valid_authority
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import RequestHead
 
+_USUAL: Final = re.compile(rb"(/(?:[^./?#%\\][^/?#%\\]*+/?+)*+)(\?[^#]*+)?+")
+"""A path that is canonical as it stands, and a query: one pattern costs half of what the questions one by one do. The
+group fails at its first byte or not at all: Python before 3.11.5 keeps what a possessive group has read of a turn that
+fails later (CPython issues 100061 and 106052), and would let `/a/.` through."""
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)(.*+)", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?+")
-_DOT_SEGMENT: Final = re.compile(rb"/\.\.?+(?:[/;]|\Z)")
+_DOT_SEGMENT: Final = re.compile(rb"(?:/|%2F)\.\.?+(?:[/;]|%2F|\Z)")
+"""Between encoded slashes too: a worker that decodes `/a%2F..%2Fb` climbs."""
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-_REFUSED_ESCAPES: Final = frozenset(b"/\\\0")
+_REFUSED_ESCAPES: Final = frozenset(b"\\\0")
 
 
 class Target:
     """What a request asks for: `host` is the authority as it is forwarded, b"" when an HTTP/1.0 client gave none."""
 
-    __slots__ = ("absolute", "host", "path", "query")
+    __slots__ = ("absolute", "encoded_slash", "host", "path", "query")
 
-    def __init__(self, host: bytes, path: bytes, query: bytes, *, absolute: bool) -> None:
+    def __init__(
+        self, host: bytes, path: bytes, query: bytes, *, absolute: bool = False, encoded_slash: bool = False
+    ) -> None:
         self.host = host
         self.path = path  # canonical, begins with "/"; or "*" of OPTIONS
         self.query = query  # with its "?", or empty
         self.absolute = absolute  # the target named the host: it replaces Host
+        self.encoded_slash = encoded_slash  # the path has a %2F, which only some workers take
 
 
 def read_target(head: RequestHead) -> Target:
     """The target of a request. Raises Malformed: 400, 405 (TRACE), 501 (CONNECT)."""
-    target = head.target
-    host = _host(head)
-    if target[0] != 0x2F or head.method in _NOT_SERVED:
+    host = head.fields.host
+    if host is None:
+        host = _no_host(head)
+    usual = _USUAL.fullmatch(head.target)
+    if usual is None or head.method in _NOT_SERVED:
         return _other_form(head, host)
-    if b"#" in target:
-        raise Malformed(400, "a fragment in the request target")
-    path, mark, query = target.partition(b"?")
-    return Target(host, canonical_path(path), mark + query, absolute=False)
+    path, query = usual.groups(b"")
+    return Target(host, path, query)
 
 
 def canonical_path(path: bytes) -> bytes:
@@ -51,10 +60,10 @@ def canonical_path(path: bytes) -> bytes:
 
     Two slashes would begin a network-path reference (RFC 3986 §4.2): `//evil.example/x` is a host to who resolves it.
 
-    Raises Malformed for what two servers may read differently.
+    Raises Malformed for what two servers may read differently, but for an encoded slash.
     """
     if b"%" in path:
-        path = _ESCAPE.sub(_escape, path)
+        path = _unescaped(path)
     if b"\\" in path:
         raise Malformed(400, "a backslash in the path")
     if path.startswith(b"//"):
@@ -78,32 +87,48 @@ _NOT_SERVED: Final = {
 }
 
 
-def _host(head: RequestHead) -> bytes:
-    """The one Host. Only HTTP/1.0 may do without."""
-    host = head.fields.host
-    if host is None:
-        if head.minor == 0:
-            return b""
-        raise Malformed(400, "no Host")
-    return host
+def _no_host(head: RequestHead) -> bytes:
+    """Only HTTP/1.0 may do without (RFC 9112 §3.2)."""
+    if head.minor == 0:
+        return b""
+    raise Malformed(400, "no Host")
 
 
 def _other_form(head: RequestHead, host: bytes) -> Target:
-    """Everything but `GET /path`: absolute-form, asterisk-form, and what is refused."""
+    """Everything but the usual `GET /path`: other forms, spellings that are to become canonical, what is refused."""
     refusal = _NOT_SERVED.get(head.method)
     if refusal is not None:
         raise Malformed(refusal.status, refusal.detail)
-    if head.target == b"*":
+    target = head.target
+    if target == b"*":
         if head.method != b"OPTIONS":
             raise Malformed(400, "the target '*' with a method other than OPTIONS")
-        return Target(host, b"*", b"", absolute=False)
-    match = _ABSOLUTE.fullmatch(head.target)
-    if match is None or b"#" in head.target:
+        return Target(host, b"*", b"")
+    if b"#" in target:
+        raise Malformed(400, "a fragment in the request target")
+    if target.startswith(b"/"):
+        return _spelt(host, target)
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
         raise Malformed(400, "a request target that is neither a path nor an http URI")
-    path, mark, query = match[2].partition(b"?")
-    if not path and not mark and head.method == b"OPTIONS":
-        return Target(valid_authority(match[1]), b"*", b"", absolute=True)  # RFC 9112 §3.2.4
-    return Target(valid_authority(match[1]), canonical_path(path or b"/"), mark + query, absolute=True)
+    host = valid_authority(match[1])
+    if not match[2] and head.method == b"OPTIONS":
+        return Target(host, b"*", b"", absolute=True)  # RFC 9112 §3.2.4
+    return _spelt(host, match[2], absolute=True)
+
+
+def _spelt(host: bytes, path_and_query: bytes, *, absolute: bool = False) -> Target:
+    path, mark, query = path_and_query.partition(b"?")
+    path = canonical_path(path or b"/")
+    slash = b"%2F" in path  # in a canonical path every "%" begins an escape
+    return Target(host, path, mark + query, absolute=absolute, encoded_slash=slash)
+
+
+def _unescaped(path: bytes) -> bytes:
+    path = _ESCAPE.sub(_escape, path)
+    if b"%2F." in path and _DOT_SEGMENT.search(path):
+        raise Malformed(400, "a dot segment in the path")
+    return path
 
 
 def _escape(match: re.Match[bytes]) -> bytes:
@@ -114,5 +139,5 @@ def _escape(match: re.Match[bytes]) -> bytes:
     if byte in _UNRESERVED:
         return bytes((byte,))
     if byte in _REFUSED_ESCAPES:
-        raise Malformed(400, "an encoded slash, backslash or NUL in the path")
+        raise Malformed(400, "an encoded backslash or NUL in the path")
     return match[0].upper()

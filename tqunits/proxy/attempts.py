@@ -1,93 +1,126 @@
 """Finding a connection for one request, and when it may be tried again.
 
 RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was sent may go once
-more, if it is idempotent and without a body, and if the connection was an old one that ended before any byte of the
-answer: then it most likely died of age, not of the request. Everything else is a 502.
+more, if it is idempotent and without a body, and if the connection ended before any byte of the answer: then it most
+likely died of age or of a restart, not of the request. A request that finds no endpoint waits with its worker.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tqunits.proxy.timers import ticks_of
+from tqunits.model import Retry
+from tqunits.proxy.timers import NEVER, ticks_of
+from tqunits.proxy.upstream import Phase, Upstream
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
-    from tqunits.proxy.pool import Backend, Endpoint
-    from tqunits.proxy.upstream import Upstream
+    from tqunits.proxy.pool import Endpoint
+    from tqunits.proxy.worker import Worker
 
 CONNECT: Final = ticks_of(2_000_000)
 """To a local socket that is an age: a worker whose backlog is full is not going to be quick."""
 
-MAX_ATTEMPTS: Final = 3
-"""Endpoints tried for one request: with more of them down, the next one is not the cure."""
+MAX_UNSENT: Final = 3
+"""Connections that may break under one request before a byte of it went out."""
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 §9.2.2 (TRACE is not served)."""
 
 
 class Attempts:
-    """What has been tried for one request."""
+    """What has gone wrong for one request so far; most requests have none of it."""
 
-    __slots__ = ("_backend", "_failed", "_stale")
+    __slots__ = ("left", "patience", "sent", "unsent")
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._failed: tuple[Endpoint, ...] = ()
-        self._stale: Endpoint | None = None  # where an old connection died under this request
+    def __init__(self) -> None:
+        self.left: Endpoint | None = None  # where a connection died under this request
+        self.patience = NEVER  # the tick until which it waits for an endpoint, once it had to
+        self.sent = 0  # times that it may have been seen
+        self.unsent = 0
 
-    def begin(self, client: Client) -> None:
-        """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at once."""
-        reason = "no endpoint"
-        while len(self._failed) < MAX_ATTEMPTS:
-            endpoint = self._next()
-            if endpoint is None:
-                break
-            upstream = None if self._stale is not None else self._idle(endpoint, client)
-            if upstream is None:
-                try:
-                    upstream = endpoint.connect()
-                except OSError as error:
-                    self._failed += (endpoint,)
-                    reason = f"{endpoint.address}: {error.strerror}"
-                    continue
-                client.limit(CONNECT)
-            client.upstream = upstream
-            upstream.begin(client)
+
+def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
+    """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at once."""
+    past = client.attempts
+    while True:
+        endpoint = trial or _next(worker, past)
+        if endpoint is None:
+            client.hold()
             return
-        client.fail(502, reason)
+        upstream = _idle(endpoint, client) if past is None or past.left is None else None
+        trial = None
+        if upstream is None:
+            upstream = _connect(endpoint, client)
+            if upstream is None:
+                continue
+            client.limit(CONNECT)
+        client.upstream = upstream
+        upstream.begin(client)
+        return
 
-    def again(self, client: Client, upstream: Upstream, reason: str, *, sent: bool) -> None:
-        """A connection failed before any response: try another, or give up."""
-        endpoint = upstream.endpoint
-        if upstream.reused:
-            may = self._stale is None and not upstream.said and (not sent or is_repeatable(client))
-            self._stale = endpoint
-        else:
-            self._failed += (endpoint,)
-            may = not sent and len(self._failed) < MAX_ATTEMPTS and self._backend.pick(self._failed) is not None
-        if may:
-            self.begin(client)
-        else:
-            client.fail(502, f"{endpoint.address}: {reason}")
 
-    def _next(self) -> Endpoint | None:
-        """Another endpoint than the one whose connection died, if there is another."""
-        if self._stale is None:
-            return self._backend.pick(self._failed)
-        return self._backend.pick((*self._failed, self._stale)) or self._backend.pick(self._failed)
+def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
+    """A connection failed before any response: try another, wait for one, or give up."""
+    endpoint = upstream.endpoint
+    past = client.history()
+    past.left = endpoint
+    if sent:
+        past.sent += 1
+        may = past.sent == 1 and not upstream.said and worker.retry is Retry.IDEMPOTENT and is_repeatable(client)
+    else:
+        past.unsent += 1
+        may = past.unsent <= MAX_UNSENT and worker.retry is not Retry.NEVER
+    if may:
+        client.exchange.retries += 1
+        begin(client, worker, None)
+    else:
+        client.fail(502, f"{endpoint.address}: {reason}")
 
-    def _idle(self, endpoint: Endpoint, client: Client) -> Upstream | None:
-        """A pooled connection; looked at first if the request could not be sent a second time."""
-        upstream = endpoint.take()
-        if upstream is None or is_repeatable(client):
-            return upstream
-        while upstream is not None and not upstream.is_alive():
-            upstream.close()
-            upstream = endpoint.take()
-        return upstream
+
+def refused(client: Client, worker: Worker, upstream: Upstream, reason: str) -> None:
+    """No connection came to stand: nothing was sent, so another endpoint will do, or this one when it is back."""
+    _leave_alone(upstream.endpoint, client, reason)
+    begin(client, worker, None)
 
 
 def is_repeatable(client: Client) -> bool:
     """Whether the request may be sent twice."""
     return client.bodiless and client.method in IDEMPOTENT
+
+
+def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
+    """Another endpoint than the one whose connection died, if there is another."""
+    if past is None or past.left is None:
+        return worker.pick(())
+    return worker.pick((past.left,)) or worker.pick(())
+
+
+def _connect(endpoint: Endpoint, client: Client) -> Upstream | None:
+    if endpoint.failures:
+        endpoint.on_trial()
+    try:
+        upstream = endpoint.connect()
+    except OSError as error:
+        _leave_alone(endpoint, client, error.strerror or str(error))
+        return None
+    if endpoint.failures and upstream.phase is not Phase.CONNECTING:
+        endpoint.came_up()
+    return upstream
+
+
+def _leave_alone(endpoint: Endpoint, client: Client, reason: str) -> None:
+    if not endpoint.failures:
+        client.complain(f"{endpoint.address} takes no connections: {reason}; requests wait for it")
+    endpoint.failed()
+
+
+def _idle(endpoint: Endpoint, client: Client) -> Upstream | None:
+    """A pooled connection; looked at first if the request could not be sent a second time."""
+    upstream = endpoint.take()
+    if upstream is None or is_repeatable(client):
+        return upstream
+    while upstream is not None and not upstream.is_alive():
+        upstream.close()
+        upstream = endpoint.take()
+    return upstream

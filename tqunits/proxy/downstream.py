@@ -3,19 +3,15 @@
 The request half of the router. Phases: HEAD (between requests, or in a head), BUSY (an exchange runs), TUNNEL (after a
 valid 101), LINGER (the last answer is out; RFC 9112 §9.6: read what still comes, or a TCP reset may destroy the
 answer). Requests that a client sends ahead wait in `input`, bounded, and are answered in order (§9.3.2). After a
-malformed request nothing more is parsed.
+malformed request nothing more is parsed. How it ends is parting.py's.
 """
 
 from __future__ import annotations
 
 import socket
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from tqunits.http.answers import answer
-from tqunits.http.fields import RequestFields
 from tqunits.http.forward import (
-    Origin,
     check_request,
     ends_here,
     request_head,
@@ -27,93 +23,62 @@ from tqunits.http.forward import (
 from tqunits.http.framing import Framing, Kind, request_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, parse_request
-from tqunits.http.pump import Pump
+from tqunits.http.pump import LengthPump
 from tqunits.http.target import Target, host_name, read_target
+from tqunits.http.trust import RelayedOrigin
+from tqunits.metrics.access_formats import End
+from tqunits.proxy import attempts, splicing
+from tqunits.proxy.answering import REMEMBERED, Answering, Peer
 from tqunits.proxy.attempts import Attempts
-from tqunits.proxy.stream import RECEIVE, Stream
-from tqunits.proxy.timers import NEVER, ticks_of
+from tqunits.proxy.file_body import FileBody
+from tqunits.proxy.parting import Phase
+from tqunits.proxy.splice import Relay
+from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
 from tqunits.proxy.upstream import Phase as UpstreamPhase
 from tqunits.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
-    from tqunits.proxy.pool import Backend
+    from tqunits.proxy.pool import Backend, Endpoint
     from tqunits.proxy.router import Router
-
-LINGER: Final = ticks_of(2_000_000)
-MAX_LINGER: Final = 1024 * 1024
-"""How long and how much is read of what nobody wants, so that the answer arrives: nginx waits 5 s per read, 30 s in
-all, without a limit of bytes."""
+    from tqunits.proxy.static import Site
+    from tqunits.proxy.worker import Worker
 
 _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 
 
-class Phase(Enum):
-    """Where the connection stands."""
-
-    HEAD = 1
-    BUSY = 2
-    TUNNEL = 3
-    LINGER = 4
-
-
-class Client(Stream):
+class Client(Answering):
     """One client's connection."""
 
     __slots__ = (
         "attempts",
         "backend",
-        "bodiless",
-        "delimited",
-        "ended",
-        "fields",
+        "file",
         "first",
-        "hard",
         "heads",
-        "input",
-        "lingered",
-        "method",
-        "modern",
-        "origin",
-        "persistent",
-        "phase",
-        "pump",
-        "router",
-        "silence",
-        "started",
+        "relay",
         "trailers",
         "tunnel",
-        "upgrade",
         "upstream",
+        "waiting",
+        "worker",
     )
 
-    def __init__(self, sock: socket.socket, address: bytes, router: Router) -> None:
-        super().__init__(sock, router.loop, router.wheel)
-        self.router = router
-        self.origin = Origin(address, b"http", router.via)
-        self.phase = Phase.HEAD
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
+        super().__init__(sock, peer, router)
         self.heads = HeadBuffer()
-        self.input = b""  # received, not yet looked at
-        self.ended = False  # the client sends no more
-        self.lingered = 0
-        self.fields: RequestFields | None = None  # of the request before
         self.upstream: Upstream | None = None
         # The exchange:
         self.backend: Backend | None = None
-        self.method = b""
-        self.modern = True  # speaks HTTP/1.1
-        self.persistent = True
-        self.bodiless = True  # the request has no body
-        self.trailers = False  # reads trailers
-        self.upgrade = False
+        self.trailers = False  # the client reads trailers
         self.tunnel: Tunnel | None = None
-        self.pump: Pump | None = None  # of the request's body, until all of it has come
+        self.file: FileBody | None = None  # that is being sent
+        self.relay: Relay | None = None  # what moves the request's body, or a tunnel's bytes, in the kernel
         self.first = b""  # what goes to the worker first: the head, and what was there of the body
-        self.started = False  # a final response has begun to go out
-        self.delimited = True  # and says itself where it ends
-        self.silence = 0  # ticks without progress that are borne
-        self.hard = NEVER  # the tick at which the whole exchange is given up
-        self.attempts: Attempts | None = None
+        self.worker: Worker | None = None  # that has it, waiting or begun
+        self.waiting = False
+        self.attempts: Attempts | None = None  # what went wrong so far
 
     # What comes from the client.
 
@@ -128,16 +93,16 @@ class Client(Stream):
         if not data:
             self._on_end()
         elif self.phase is Phase.HEAD:
-            self._take(data)
+            self.take(data)
         elif self.phase is Phase.BUSY:
             self._on_more(data)
         elif self.phase is Phase.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)
         else:
-            self._discard(len(data))
+            self.discard(len(data))
 
-    def _take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
         """Look for requests in what came, and begin the first; the rest waits in `input`."""
         while data:
             if self.outbox:  # answers wait to be taken: nobody gets to pile up more of them
@@ -168,6 +133,7 @@ class Client(Stream):
         try:
             head = parse_request(raw, self.fields)
             self.method = head.method
+            self.exchange.began(head)
             self.fields = fields = head.fields
             framing = request_framing(head)
             target = read_target(head)
@@ -176,16 +142,30 @@ class Client(Stream):
             self.modern = head.minor == 1
             self.persistent = self.modern and b"close" not in fields.options_said
             self.bodiless = framing.source is Kind.NONE
+            relayed = None if self.trusted is None else self.trusted.origin(fields)
+            if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
+                self.redirect(target)
+                return
             table = router.table
             backend = table.find(host_name(target.host) if table.by_host else b"", target.path)
+            if target.encoded_slash and (backend is None or not backend.encoded_slash):
+                raise Malformed(400, "an encoded slash in the path")
             if backend is None or ends_here(head):
-                self._answer(404 if backend is None else 200)
-                return
-            self._forward(head, framing, target, backend)
+                self.answer(404 if backend is None else 200)
+            elif backend.site is None or not self._serve_file(backend.site, head, target, backend):
+                self._forward(head, framing, target, backend, relayed)
         except Malformed as error:
             self.refuse(error)
 
-    def _forward(self, head: RequestHead, framing: Framing, target: Target, backend: Backend) -> None:
+    def _forward(
+        self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
+    ) -> None:
+        worker, route, origin, request_id = backend.worker, backend.rewrite, self.origin, b""
+        if relayed is not None:
+            route, request_id = route.below(relayed.prefix), relayed.request_id
+            self.exchange.relayed(relayed.client, relayed.scheme)
+        request_id = request_id or self.router.request_id()
+        self.exchange.routed(worker.name, worker.metrics, request_id)
         if backend.max_body and framing.length > backend.max_body:
             raise Malformed(413, "the body is too large")
         special = head.fields.special
@@ -195,9 +175,9 @@ class Client(Stream):
             head,
             target,
             framing,
-            origin=self.origin,
-            route=backend.rewrite,
-            request_id=self.router.request_id(),
+            origin=relayed or origin,
+            route=route,
+            request_id=request_id,
             upgrade=self.upgrade,
         )
         self.pump = framing.pump(limit=backend.max_body)
@@ -205,8 +185,48 @@ class Client(Stream):
         self.silence = backend.read if self.pump is None else max(backend.read, backend.write)
         self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         self.phase = Phase.BUSY
-        self.attempts = Attempts(backend)
-        self.attempts.begin(self)
+        self.attempts = None
+        if worker.has_room:
+            self.worker = worker
+            worker.in_flight += 1
+            attempts.begin(self, worker, None)
+        else:
+            self._stand_in_line(worker)
+
+    def _serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
+        """Whether the request is answered without the program: with a file, or because there is no program."""
+        self.backend = backend
+        last = not (self.persistent and self.bodiless) or self.router.draining or self.is_last()
+        date = self.router.clock.date()
+        path = backend.site_path.path(target.path)
+        try:
+            found = site.answer(head.method, path, head.fields, target=target, date=date, close=last)
+        except OSError as error:
+            self.complain(f"503: static files: {error}")
+            self.answer(503)
+            return True
+        if found is None:
+            if backend.worker.endpoints:
+                return False
+            self.answer(404)
+            return True
+        self.persistent = not last
+        self.exchange.routed(backend.worker.name, backend.worker.metrics, b"")
+        self.exchange.status = found.status
+        self.started = True
+        self.phase = Phase.BUSY
+        self.silence = backend.write
+        self.file = FileBody(self, found)
+        if self.file.begin(found.head):
+            self.file = None
+            self.exchange.finished(End.OK)
+            self.go_on_or_linger()
+        return True
+
+    def file_sent(self) -> None:
+        """The rest of a file is out."""
+        self.file = None
+        self.finished()
 
     def _on_more(self, data: bytes) -> None:
         """Bytes while an exchange runs: of its body, or ahead of their time."""
@@ -230,6 +250,8 @@ class Client(Stream):
             upstream.unheard = True
         elif upstream.outbox:
             self.pause()
+        elif len(data) == RECEIVE:
+            splicing.upload(self, upstream)
 
     def _pumped(self, data: bytes) -> bytes | None:
         """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
@@ -240,7 +262,9 @@ class Client(Stream):
         except Malformed as error:
             self.refuse(error)
             return None
+        self.exchange.received += len(data)
         if pump.done:
+            self.exchange.received -= len(pump.surplus)
             self.input = pump.surplus
             self.pump = None
         return out
@@ -264,6 +288,47 @@ class Client(Stream):
 
     # The exchange with the worker.
 
+    def _stand_in_line(self, worker: Worker) -> None:
+        if worker.notice is not None:
+            self.answer(503, worker.notice)
+        elif worker.join(self):
+            self.worker = worker
+            self._wait(worker)
+        else:
+            worker.metrics.queue_full += 1
+            self.fail(503, f"{worker.max_inflight} requests run and as many wait")
+
+    def turn_away(self, text: str) -> None:
+        """The worker is in maintenance: do not wait for it."""
+        self._leave_worker()
+        self.answer(503, text)
+
+    def begin(self, trial: Endpoint | None) -> None:
+        """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
+        assert self.worker is not None
+        self.waiting = False
+        attempts.begin(self, self.worker, trial)
+
+    def hold(self) -> None:
+        """No endpoint takes it now: wait for one."""
+        assert self.worker is not None
+        self.worker.join_again(self)
+        self._wait(self.worker)
+
+    def _wait(self, worker: Worker) -> None:
+        self.waiting = True
+        past = self.history()
+        if past.patience == NEVER:
+            past.patience = self.wheel.tick + worker.queue_ticks
+            worker.metrics.held += 1
+        self.limit(max(0, past.patience - self.wheel.tick))
+
+    def history(self) -> Attempts:
+        """What went wrong so far, to be added to."""
+        if self.attempts is None:
+            self.attempts = Attempts()
+        return self.attempts
+
     def upstream_ready(self, upstream: Upstream) -> None:
         """The connection stands: send the head, and what has come of the body."""
         self.limit(self.silence)
@@ -284,8 +349,14 @@ class Client(Stream):
     def upstream_failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
         """The worker's connection ended without a response. `sent`: the worker may have seen the request."""
         self.upstream = None
-        assert self.attempts is not None
-        self.attempts.again(self, upstream, reason, sent=sent)
+        assert self.worker is not None
+        attempts.again(self, self.worker, upstream, reason, sent=sent)
+
+    def upstream_refused(self, upstream: Upstream, reason: str) -> None:
+        """No connection came to stand."""
+        self.upstream = None
+        assert self.worker is not None
+        attempts.refused(self, self.worker, upstream, reason)
 
     def upstream_flushed(self) -> None:
         """The worker has taken all that waited for it: read on."""
@@ -307,43 +378,28 @@ class Client(Stream):
 
     # What goes to the client.
 
-    def will_close(self, framing: Framing) -> bool:
-        """Whether the response that now begins is the last one here."""
-        if self._is_last() or self.router.draining or framing.closes or self._is_out_of_step():
-            self.persistent = False
-        return not self.persistent
-
-    def _is_last(self) -> bool:
-        """Whether the client has sent all that it wanted answered, this request at last."""
-        return self.ended and not self.input
-
-    def _is_out_of_step(self) -> bool:
-        """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
-        return self.pump is not None or (self.upgrade and bool(self.input))
-
-    def responding(self, framing: Framing) -> None:
-        """The final response begins."""
+    def responding(self, framing: Framing, status: int, endpoint: Endpoint, size: int) -> None:
+        """The final response begins; `size`: bytes of its body that go out with its head."""
         self.started = True
+        exchange = self.exchange
+        exchange.status = status
+        exchange.endpoint = endpoint.label
+        exchange.sent += size
         self.delimited = not framing.closes
-
-    def write_out(self, data: bytes) -> bool:
-        """Send to the client; False when it is gone, and with it the exchange."""
-        if self.write(data):
-            return True
-        self.abort()
-        return False
 
     def finished(self) -> None:
         """The response is out, or at least waits in the outbox."""
         self.upstream = None
+        self.exchange.finished(End.OK)
+        self._leave_worker()
         if not self.persistent:
-            self._end()
+            self.end()
             return
-        self._await_request()
+        self.await_request()
         if self.input:
             self._go_on()
         elif self.ended:
-            self._end()
+            self.end()
         elif self.router.draining:
             self.close()
         if not self.reading and not self.closed and not self.ended and not self.input:
@@ -352,9 +408,13 @@ class Client(Stream):
     def on_flushed(self) -> None:
         if self.tunnel is not None:
             self.tunnel.client_flushed()
+        elif self.file is not None:
+            self.file.go_on()
         elif self.upstream is not None:
             self.moved()
             self.upstream.resume()
+            if self.upstream.phase is UpstreamPhase.BODY:
+                splicing.download(self.upstream, self)
         elif self.phase is Phase.HEAD and self.input:
             self._go_on()
             if self.phase is Phase.HEAD and not self.outbox and not self.ended:
@@ -369,51 +429,14 @@ class Client(Stream):
     def on_broken(self) -> None:
         self.abort()
 
-    def _answer(self, status: int, detail: str = "") -> None:
-        """Answer without a worker; the connection stays if the request is over."""
-        if not self.bodiless or not self.modern or self.router.draining or self._is_last():
-            self.persistent = False
-        text = answer(
-            status,
-            date=self.router.clock.date(),
-            detail=detail,
-            head_only=self.method == b"HEAD",
-            close=not self.persistent,
-        )
-        self.started = True
-        if not self.write_out(text):
-            return
-        if self.persistent:
-            self._await_request()
-        else:
-            self._linger()
-
-    def _await_request(self) -> None:
-        """Nothing of the last exchange counts for what comes next, nor for what is said of it if it is no request."""
-        self.phase = Phase.HEAD
-        self.method = b""
-        self.started = False
-        self.hard = NEVER
-        self.touch(self.router.idle_ticks)
-
-    def refuse(self, error: Malformed) -> None:
-        """A request that is no request: say so once, and listen to nothing more on this connection."""
-        self._drop_upstream()
-        if self.started:
-            self.abort()
-            return
-        self.persistent = False
-        self._answer(error.status, error.detail)
-
     def fail(self, status: int, reason: str) -> None:
         """The worker's fault, before anything of a response went out."""
-        name = self.backend.name if self.backend is not None else "-"
-        self.router.complaints.warn(f"{status} worker {name}: {reason}")
-        self._drop_upstream()
-        if self._is_out_of_step():
+        self.complain(f"{status}: {reason}")
+        self.drop()
+        if self.is_out_of_step():
             self.persistent = False
         self.bodiless = self.pump is None
-        self._answer(status)
+        self.answer(status)
         if self.phase is Phase.HEAD and self.input:
             self.loop.call_soon(self._go_on)
 
@@ -421,69 +444,57 @@ class Client(Stream):
         """Requests that waited behind one that failed; from the loop, so that failures can not nest."""
         if self.phase is Phase.HEAD and self.input and not self.closed:
             data, self.input = self.input, b""
-            self._take(data)
+            self.take(data)
 
-    def cut(self, reason: str) -> None:
-        """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
-        name = self.backend.name if self.backend is not None else "-"
-        self.router.complaints.warn(f"cut worker {name}: {reason}")
-        self._drop_upstream()
-        if not self.delimited:  # a body that ends with the connection: only a reset tells
-            self.reset()
-        else:
-            self._close_when_flushed()
+    def settle_relay(self) -> None:
+        """The relay has ended: what it has moved counts."""
+        relay, self.relay = self.relay, None
+        assert relay is not None
+        self.exchange.received += relay.moved
+        if isinstance(self.pump, LengthPump):
+            self.pump.left = relay.left
 
-    def abort(self) -> None:
-        """The client is gone, or is to be."""
-        self._drop_upstream()
-        self.close()
+    def stop_relay(self) -> None:
+        """Nobody wants the rest of what is being moved; whoever goes on reads again."""
+        if self.relay is not None:
+            self.relay.abort()
+            self.settle_relay()
+            self.reading = False
 
-    def _end(self) -> None:
-        """The last response here is out. If the request's body is not, wait for it a while."""
-        if self.pump is not None or self.input:
-            self._linger()
-        else:
-            self._close_when_flushed()
-
-    def _close_when_flushed(self) -> None:
-        self.phase = Phase.LINGER
-        self.ended = True
-        self.pause()
-        self.shut_down()
-        if not self.outbox:
-            self.close()
-        else:
-            self.touch(self.silence)
-
-    def _linger(self) -> None:
-        """Close in the order that lets the answer arrive: stop sending, read on for a while, close."""
-        self.phase = Phase.LINGER
-        self.input = b""
-        self.pump = None
-        self.hard = NEVER
-        self.lingered = 0
-        self.touch(LINGER)
-        self.shut_down()
-        if not self.ended:
-            self.resume()
-        elif not self.outbox:
-            self.close()
-
-    def _discard(self, size: int) -> None:
-        self.lingered += size
-        if self.lingered > MAX_LINGER:
-            self.close()
-
-    def _drop_upstream(self) -> None:
+    def drop(self) -> None:
+        self.stop_relay()
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abandon()
+        file, self.file = self.file, None
+        if file is not None:
+            file.close()
+        self._leave_worker()
+
+    def complain(self, text: str) -> None:
+        name = self.backend.worker.name if self.backend is not None else "-"
+        self.router.complaints.warn(f"worker {name}: {text}")
+
+    def _leave_worker(self) -> None:
+        """The request is over, or out of the worker's count: the next may begin."""
+        worker, self.worker = self.worker, None
+        if worker is None:
+            return
+        if self.waiting:
+            self.waiting = False
+            worker.leave(self)
+        else:
+            worker.done()
 
     def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
         """The worker has switched protocols: tell the client, then bytes go both ways."""
+        self._leave_worker()  # a tunnel stands for as long as it likes: it is no request in flight
         self.phase = Phase.TUNNEL
         self.hard = NEVER
         self.started = True
+        self.exchange.status = 101
+        self.exchange.endpoint = upstream.endpoint.label
+        self.exchange.finished(End.OK)  # told when the tunnel stands: how long it does is no latency
         self.silence = TUNNEL_IDLE
         interim = response_head(head, None, close=False, date=b"")
         waiting, self.input = self.input, b""
@@ -496,32 +507,56 @@ class Client(Stream):
     def expire(self) -> None:
         """Nothing moved for too long. Who is it that keeps us waiting?"""
         if self.phase is Phase.HEAD:
-            if self.heads.empty:
-                self.abort()
-            else:
+            if not self.heads.empty:
                 self.method, self.modern = b"", True
                 self.refuse(Malformed(408, ""))
-        elif self.phase is not Phase.BUSY or self.outbox:
+            elif self.fields is not None and self.router.idle_ticks > REMEMBERED:
+                self.fields = None
+                self.touch(self.router.idle_ticks - REMEMBERED)
+            else:
+                self._close_idle()
+        elif self.phase is not Phase.BUSY or self._takes_nothing():
             self.abort()
         elif self.started:
             self.cut("no progress in time")
+        elif self.waiting:
+            if self.worker is not None:
+                self.worker.metrics.queue_timeouts += 1
+            self.fail(504, "no endpoint took it in time")
+        elif self.upstream is not None and self.upstream.phase is UpstreamPhase.CONNECTING:
+            upstream = self.upstream
+            upstream.abandon()
+            self.upstream_refused(upstream, "no connection in time")
         elif self.pump is not None and self._waits_for_client():
             self.refuse(Malformed(408, ""))
         else:
             self.fail(504, "no answer in time")
 
+    def _takes_nothing(self) -> bool:
+        """Whether it is the client that does not take what is there for it."""
+        relay = None if self.upstream is None else self.upstream.relay
+        return bool(self.outbox) or (relay is not None and relay.blocked)
+
     def _waits_for_client(self) -> bool:
         upstream = self.upstream
-        return upstream is not None and upstream.phase is not UpstreamPhase.CONNECTING and not upstream.outbox
+        if upstream is None or upstream.phase is UpstreamPhase.CONNECTING or upstream.outbox:
+            return False
+        return self.relay is None or not self.relay.blocked
 
     def drain(self) -> None:
         """Serve what has come; then no more."""
         if self.phase is Phase.HEAD and self.reading:
             self.on_readable()
         if self.phase is Phase.HEAD and self.heads.empty and not self.outbox and not self.input and not self.closed:
-            self.close()
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        """Between requests: over TLS the client is told that this is the end, and no cut."""
+        self.shut_down()
+        self.abort()
 
     def close(self) -> None:
         if not self.closed:
+            self.stop_relay()
             super().close()
             self.router.left(self)

@@ -13,8 +13,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from tqunits.proxy.downstream import Client
 from tqunits.proxy.router import Router
+from tqunits.proxy.welcome import welcome
 
 BATCH: Final = 64
 """Connections accepted per turn of the loop, so that a flood of them does not hold up those that stand."""
@@ -64,7 +64,8 @@ class Listeners:
                 self._loop.remove_reader(sock)
 
     def _full(self) -> bool:
-        return len(self._router.clients) >= self._router.snapshot.max_connections
+        router = self._router
+        return len(router.clients) + len(router.arriving) >= router.snapshot.max_connections
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(BATCH):
@@ -80,17 +81,10 @@ class Listeners:
                     self._exhausted(error)
                     return
                 continue
-            self._welcome(sock, address)
-
-    def _welcome(self, sock: socket.socket, address: object) -> None:
-        sock.setblocking(False)
-        host = b""
-        if isinstance(address, tuple):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            host = str(address[0]).partition("%")[0].removeprefix("::ffff:").encode("ascii")
-        self._router.joined(Client(sock, host, self._router))
+            welcome(sock, address, self._router)
 
     def _exhausted(self, error: OSError) -> None:
+        self._router.books.metrics.accept_pauses += 1
         self._router.complaints.warn(f"can not accept connections: {error.strerror}; waiting")
         self._suspend()
         self._pause = self._loop.call_later(PAUSE, self._after_pause)

@@ -1,4 +1,4 @@
-"""The endpoints of workers: how many requests each has in flight, and its idle connections.
+"""The endpoints of workers: how many requests each has in flight, whether it takes more, its idle connections.
 
 An idle connection stays on the loop's watch: when the worker ends it, it leaves the pool within one turn of the loop.
 The newest idle connection is taken first, so that a pool shrinks to what is needed and the rest can time out.
@@ -7,15 +7,15 @@ The newest idle connection is taken first, so that a pool shrinks to what is nee
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterable
 from typing import Final
 
 from tqunits.http.forward import Rewrite
+from tqunits.proxy.static import Site
 from tqunits.proxy.timers import Wheel, ticks_of
 from tqunits.proxy.upstream import Upstream
+from tqunits.proxy.worker import Worker
 from tqunits.routing.endpoint import Address
-from tqunits.routing.select import choose
 from tqunits.routing.snapshot import RoutedWorker
 
 MAX_IDLE: Final = 256
@@ -25,20 +25,98 @@ POOL_IDLE_US: Final = 1_500_000
 """How long an idle connection is kept at most: less than the shortest keep-alive time-out that servers ship with
 (gunicorn 2 s; Node and uvicorn 5 s), because a connection that both ends give up at once costs a request a 502."""
 
+FIRST_PAUSE: Final = 0.005
+PAUSE_GROWTH: Final = 1.5
+LONGEST_PAUSE: Final = 0.25
+"""Seconds between attempts at an endpoint that takes no connections: a compiled worker is back in milliseconds, and one
+that is gone for good costs four attempts a second while somebody waits for it."""
+
+MAX_FAILURES: Final = 20
+"""Counted no further: the pause is at its longest by then."""
+
+TRIAL: Final = 2.5
+"""Seconds an attempt may take before another request tries: longer than a connection may take to stand."""
+
 
 class Endpoint:
     """One address that a worker listens on."""
 
-    __slots__ = ("address", "idle", "idle_ticks", "in_flight", "loop", "retired", "wheel")
+    __slots__ = (
+        "_waiting",
+        "address",
+        "down_until",
+        "draining",
+        "failures",
+        "idle",
+        "idle_ticks",
+        "in_flight",
+        "label",
+        "loop",
+        "retired",
+        "wheel",
+        "workers",
+    )
 
     def __init__(self, address: Address, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
         self.address = address
+        self.label = str(address)
         self.loop = loop
         self.wheel = wheel
         self.idle: list[Upstream] = []
         self.idle_ticks = ticks_of(POOL_IDLE_US)
         self.in_flight = 0
         self.retired = False
+        self.workers: set[Worker] = set()  # whose endpoint it is
+        self.failures = 0  # connections that failed, one after the other
+        self.down_until = 0.0  # loop time; until then it is left alone
+        self.draining = False
+        self._waiting: list[asyncio.Future[None]] = []  # for its last request to end
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether a request may be sent here now."""
+        return not self.draining and (not self.failures or self.loop.time() >= self.down_until)
+
+    def on_trial(self) -> None:
+        """One request finds out whether it is back; until then nobody else is sent here."""
+        self.down_until = self.loop.time() + TRIAL
+
+    def failed(self) -> None:
+        """It took no connection: leave it alone for a while that grows."""
+        pause = min(FIRST_PAUSE * PAUSE_GROWTH**self.failures, LONGEST_PAUSE)
+        self.failures = min(self.failures + 1, MAX_FAILURES)
+        self.down_until = self.loop.time() + pause
+
+    def came_up(self) -> None:
+        """It took a connection again."""
+        self.failures = 0
+        self.down_until = 0.0
+        for worker in self.workers:
+            worker.release()
+
+    def drain(self) -> None:
+        """Send nothing new here; what runs is finished."""
+        self.draining = True
+        self._close_idle()
+
+    def undrain(self) -> None:
+        """Send requests here again."""
+        self.draining = False
+        self.came_up()
+
+    async def drained(self) -> None:
+        """Wait until no request is in flight here."""
+        if self.in_flight:
+            self._waiting.append(last := self.loop.create_future())
+            await last
+
+    def settle(self) -> None:
+        """A request has ended while the endpoint drains."""
+        if not self.in_flight:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
     def take(self) -> Upstream | None:
         """An idle connection, if there is one."""
@@ -50,7 +128,7 @@ class Endpoint:
 
     def keep(self, upstream: Upstream) -> None:
         """Take back a connection whose exchange ended cleanly."""
-        if self.retired or len(self.idle) >= MAX_IDLE:
+        if self.retired or self.draining or len(self.idle) >= MAX_IDLE:
             upstream.close()
         else:
             self.idle.append(upstream)
@@ -65,6 +143,9 @@ class Endpoint:
     def retire(self) -> None:
         """It is in no route any more: requests in flight go on, nothing is kept."""
         self.retired = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         while self.idle:
             self.idle.pop().close()
 
@@ -72,26 +153,19 @@ class Endpoint:
 class Backend:
     """What one route leads to, ready for use: the same worker under two routes is two of these."""
 
-    __slots__ = ("endpoints", "max_body", "name", "read", "request", "rewrite", "write")
+    __slots__ = ("encoded_slash", "max_body", "read", "request", "rewrite", "site", "site_path", "worker", "write")
 
-    def __init__(self, worker: RoutedWorker, prefix: str, endpoints: tuple[Endpoint, ...]) -> None:
-        self.name = worker.name
-        self.endpoints = endpoints
-        self.rewrite = Rewrite(prefix.encode("ascii"), strip=worker.strip_prefix)
-        self.max_body = worker.max_body
-        self.request = ticks_of(worker.timeouts.request_us)
-        self.read = ticks_of(worker.timeouts.read_us)
-        self.write = ticks_of(worker.timeouts.write_us)
-
-    def pick(self, tried: Iterable[Endpoint]) -> Endpoint | None:
-        """The endpoint for the next attempt: one that was not tried yet."""
-        endpoints = self.endpoints
-        if len(endpoints) == 1 and not tried:
-            return endpoints[0]
-        left = [endpoint for endpoint in endpoints if endpoint not in tried]
-        if not left:
-            return None
-        return left[choose([endpoint.in_flight for endpoint in left], random.randrange)]
+    def __init__(self, routed: RoutedWorker, prefix: str, worker: Worker) -> None:
+        self.worker = worker
+        self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix)
+        self.max_body = routed.max_body
+        self.encoded_slash = routed.encoded_slash
+        static = routed.static
+        self.site = Site(static.directory, static.prefix, alone=not routed.endpoints) if static else None
+        self.site_path = Rewrite(prefix.encode("ascii"), strip=True)  # also where the worker keeps its prefix
+        self.request = ticks_of(routed.timeouts.request_us)
+        self.read = ticks_of(routed.timeouts.read_us)
+        self.write = ticks_of(routed.timeouts.write_us)
 
 
 class Endpoints:
@@ -109,6 +183,19 @@ class Endpoints:
             endpoint = self._known[address] = Endpoint(address, self._loop, self._wheel)
         endpoint.idle_ticks = ticks_of(min(idle_us or POOL_IDLE_US, POOL_IDLE_US))
         return endpoint
+
+    def known(self, address: Address) -> Endpoint | None:
+        """The endpoint at that address, if there is one."""
+        return self._known.get(address)
+
+    def all(self) -> Iterable[Endpoint]:
+        """Every endpoint that is in a route."""
+        return self._known.values()
+
+    def forget_workers(self) -> None:
+        """New routes say anew whose endpoints these are."""
+        for endpoint in self._known.values():
+            endpoint.workers.clear()
 
     def keep_only(self, addresses: set[Address]) -> None:
         """Retire all others."""

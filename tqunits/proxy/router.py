@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
+from tqunits.http.redirect import hsts_line
+from tqunits.http.trust import Networks
+from tqunits.metrics.counters import RouterMetrics
+from tqunits.proxy.access import AccessLog
+from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
+from tqunits.proxy.exchange import Books
 from tqunits.proxy.pool import Backend, Endpoint, Endpoints
+from tqunits.proxy.splice import Pipes
 from tqunits.proxy.timers import Clock, Wheel, ticks_of
+from tqunits.proxy.worker import Worker
 from tqunits.routing.endpoint import Address
 from tqunits.routing.snapshot import RoutedWorker, Snapshot
 from tqunits.routing.table import Table
+
+
+class Arrival(Protocol):
+    """A stage before a client's first request; it takes itself out of `Router.arriving` when it is over."""
+
+    def drain(self) -> None:
+        """The router stops: whoever has said nothing yet loses nothing."""
+
+    def close(self) -> None:
+        """Give it up."""
 
 
 def _nothing() -> None:
@@ -29,8 +48,14 @@ class Router:
         complaints: Complaints,
         via: bytes,
         seed: bytes,
+        log: AccessLog | None = None,
+        certificates: Certificates | None = None,
+        ports: Collection[int] = (),
     ) -> None:
-        """`via`: this router's pseudonym in Via; `seed`: 8 random bytes, for the request identifiers."""
+        """`via`: this router's pseudonym in Via; `seed`: 8 random bytes, for the request identifiers.
+
+        `certificates`: every address speaks TLS too; `ports`: those that it listens on.
+        """
         self.loop = loop
         self.complaints = complaints
         self.via = via
@@ -39,32 +64,91 @@ class Router:
         self.clients: set[Client] = set()
         self.draining = False
         self.on_left: Callable[[], None] = _nothing  # a client has gone: there is room for another
+        self.books = Books(RouterMetrics(), log)
+        self.certificates = certificates
+        self.ports = ports
+        self.arriving: set[Arrival] = set()  # connections that have not shown yet how they speak
+        self.per_client: dict[bytes, int] = {}  # connections by address, where their number is limited
+        self.pipes = Pipes()
+        self.workers: dict[str, Worker] = {}
         self._endpoints = Endpoints(loop, self.wheel)
         self._seed = seed.hex().encode("ascii")
-        self._requests = 0
+        self.requests = 0
         self.use(snapshot)
 
     def use(self, snapshot: Snapshot) -> None:
         """Route by another snapshot from now on; exchanges that run keep their endpoint. Raises TqunitsError."""
+        workers = {
+            routed.name: self.workers.get(routed.name) or self._new_worker(routed.name) for routed in snapshot.workers
+        }
         self.table = Table(
-            (host, prefix, Backend(worker, prefix, tuple(self._endpoint(a, worker) for a in worker.endpoints)))
-            for host, prefix, worker in snapshot.routes()
+            (host, prefix, Backend(routed, prefix, workers[routed.name])) for host, prefix, routed in snapshot.routes()
         )
+        gone, self.workers = [w for name, w in self.workers.items() if name not in workers], workers
+        self._endpoints.forget_workers()
+        for routed in snapshot.workers:
+            endpoints = tuple(self._endpoint(address, routed) for address in routed.endpoints)
+            workers[routed.name].configure(routed, endpoints)
         self.snapshot = snapshot
+        self.networks = Networks(snapshot.trusted_proxies)
+        self.redirect = snapshot.redirect and self.certificates is not None
+        self.hsts = hsts_line(snapshot.hsts_s)
         self.head_ticks = ticks_of(snapshot.timeouts.head_us)
         self.idle_ticks = ticks_of(snapshot.timeouts.idle_us)
         self._endpoints.keep_only({address for worker in snapshot.workers for address in worker.endpoints})
+        for worker in gone:
+            worker.disband()
+
+    def endpoint(self, address: Address) -> Endpoint | None:
+        """The endpoint of that address, if it is in any route."""
+        return self._endpoints.known(address)
+
+    @property
+    def endpoints(self) -> Iterable[Endpoint]:
+        """All that are in a route."""
+        return self._endpoints.all()
+
+    def _new_worker(self, name: str) -> Worker:
+        return Worker(name, self.loop, self.books.metrics.worker(name))
 
     def _endpoint(self, address: Address, worker: RoutedWorker) -> Endpoint:
         return self._endpoints.of(address, worker.timeouts.idle_us)
 
     def request_id(self) -> bytes:
         """An identifier that no other request has: 64 random bits of this process and a count."""
-        self._requests += 1
-        return b"%b%016x" % (self._seed, self._requests)
+        self.requests += 1
+        return b"%b%016x" % (self._seed, self.requests)
 
-    def joined(self, client: Client) -> None:
-        """A client has connected."""
+    def close_idle(self) -> None:
+        """Close connections that nobody uses."""
+        for client in tuple(self.clients):
+            client.drain()
+        for arrival in tuple(self.arriving):
+            arrival.drain()
+
+    def admit(self, address: bytes) -> bool:
+        """Count a connection from that address; False when it has as many as it may."""
+        limit = self.snapshot.max_connections_per_client
+        if not limit or not address:
+            return True
+        count = self.per_client.get(address, 0)
+        if count >= limit:
+            return False
+        self.per_client[address] = count + 1
+        return True
+
+    def release(self, address: bytes) -> None:
+        """A connection from that address has gone."""
+        count = self.per_client.get(address, 0)
+        if count > 1:
+            self.per_client[address] = count - 1
+        elif count:
+            del self.per_client[address]
+        self.on_left()
+
+    def joined(self, client: Client, counted: bytes) -> None:
+        """A client has connected; `counted`: the address that its connection counts for."""
+        client.counted = counted
         self.clients.add(client)
         client.touch(self.idle_ticks)
         client.resume()
@@ -72,4 +156,4 @@ class Router:
     def left(self, client: Client) -> None:
         """A client's connection is closed."""
         self.clients.discard(client)
-        self.on_left()
+        self.release(client.counted)

@@ -1,7 +1,8 @@
 """The router as a service: from sockets and a snapshot to a process that systemd can start, reload and stop.
 
 SIGHUP reads the snapshot again (a bad one is refused and the old one kept); SIGTERM and SIGINT drain: no new
-connections, what runs is finished, and after `timeouts.drain` what is left is cut.
+connections, what runs is finished, and after `timeouts.drain` what is left is cut. Around it: the file of routes and
+the marks of workers that restart are watched, a control socket answers, `systemctl status` says what goes on.
 """
 
 from __future__ import annotations
@@ -15,14 +16,29 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.metrics.openmetrics import Now, render
+from tqunits.proxy.access import AccessLog, parse_destination
+from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
+from tqunits.proxy.control import Control
 from tqunits.proxy.listener import Listeners
+from tqunits.proxy.marks import Marks
 from tqunits.proxy.router import Router
 from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
+from tqunits.system.inotify import FolderWatch, OnChange
 from tqunits.system.notify import Notifier
+
+REPORT: Final = 5.0
+"""Seconds between two lines for `systemctl status`."""
+
+IDLE_GRACE: Final = 1.0
+"""Seconds that unused connections are kept when the router stops. A request that meets a close on its way is lost to
+its client (RFC 9112 §9.5): connections in use get their next answer with `Connection: close`, and end by that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +48,14 @@ class Setup:
     sockets: Sequence[socket.socket]  # listening, non-blocking
     listening_on: Sequence[str]  # for people
     load: Callable[[], Snapshot]  # raises TqunitsError or OSError
+    routes: Path | None  # the file that it reads
+    control: Path | None  # where the control socket is to be
+    draining: Path | None  # the folder of marks
+    name: str  # of this process, in the metrics
+    access_log: str | None  # as `--access-log` has it; None: as the routes say
+    sample: int  # one of so many requests is logged
+    certificate: Path | None  # None: no TLS
+    key: Path | None
     notifier: Notifier
     journal: bool  # stderr is the journal
 
@@ -50,22 +74,79 @@ class _Service:
         self._setup = setup
         self._loop = loop
         self._complaints = Complaints(sys.stderr, journal=setup.journal)
+        self._log = self._open_log(snapshot)
+        self._certificates = Certificates.load(setup.certificate, setup.key) if setup.certificate else None
+        self._say_of_certificates()
         self._router = Router(
-            loop, snapshot, complaints=self._complaints, via=pseudonym(socket.gethostname()), seed=os.urandom(8)
+            loop,
+            snapshot,
+            complaints=self._complaints,
+            via=pseudonym(socket.gethostname()),
+            seed=os.urandom(8),
+            log=self._log,
+            certificates=self._certificates,
+            ports=[port for sock in setup.sockets if (port := _port(sock))],
         )
         self._listeners = Listeners(setup.sockets, self._router, loop)
+        self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
+        self._marks = Marks(setup.draining, self._router) if setup.draining else None
+        self._watches: list[FolderWatch] = []
         self._stop = asyncio.Event()
+        self._reported = (0, loop.time())  # requests, and when
+        self._reported_rate = 0
 
     async def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._watch()
+        if self._control is not None:
+            await self._control.start()
         self._listeners.start()
         self._complaints.say(f"listening on {', '.join(self._setup.listening_on)}; {self._status()}")
         self._setup.notifier.ready(self._status())
         self._sign_of_life()
+        self._report()
         await self._stop.wait()
         await self._drain()
+
+    def _open_log(self, snapshot: Snapshot) -> AccessLog | None:
+        text = self._setup.access_log or ("journal" if snapshot.access_log else "none")
+        destination = parse_destination(text)
+        if destination is None:
+            return None
+        return AccessLog.open(destination, self._loop, self._complaints.warn, self._setup.sample)
+
+    def _say_of_certificates(self) -> None:
+        for warning in self._certificates.warnings if self._certificates is not None else ():
+            self._complaints.say(warning, priority=4)
+
+    def _metrics(self) -> bytes:
+        router = self._router
+        now = Now(
+            connections=len(router.clients),
+            in_flight={endpoint.label: endpoint.in_flight for endpoint in router.endpoints},
+            log_dropped=self._log.dropped if self._log else 0,
+        )
+        return render(router.books.metrics, now, process=self._setup.name)
+
+    def _watch(self) -> None:
+        """What is not there can not be watched: that is said, and the router serves without."""
+        if self._setup.routes is not None:
+            self._watch_folder(self._setup.routes.parent, self._on_routes)
+        if self._marks is not None and self._setup.draining is not None:
+            self._watch_folder(self._setup.draining, self._marks.changed)
+            self._marks.changed(None)
+
+    def _watch_folder(self, folder: Path, on_change: OnChange) -> None:
+        try:
+            self._watches.append(FolderWatch(folder, self._loop, on_change))
+        except OSError as error:
+            self._complaints.say(f"{folder} can not be watched: {error.strerror}", priority=4)
+
+    def _on_routes(self, name: str | None) -> None:
+        if name is None or (self._setup.routes is not None and name == self._setup.routes.name):
+            self._reload()
 
     def _status(self) -> str:
         workers = self._router.snapshot.workers
@@ -74,9 +155,18 @@ class _Service:
     def _reload(self) -> None:
         self._setup.notifier.reloading()
         try:
-            self._router.use(self._setup.load())
+            snapshot = self._setup.load()
+            if snapshot != self._router.snapshot:
+                self._router.use(snapshot)
+                self._complaints.say(f"reloaded; {self._status()}")
+            if self._marks is not None:
+                self._marks.apply()
+            if self._log is not None:
+                self._log.reopen()
+            if self._certificates is not None:
+                self._certificates.reload()
+                self._say_of_certificates()
             outcome = self._status()
-            self._complaints.say(f"reloaded; {outcome}")
         except (TqunitsError, OSError) as error:
             outcome = "the last reload was refused; the routes of before are kept"
             self._complaints.say(f"{outcome}: {error}", priority=3)
@@ -88,6 +178,19 @@ class _Service:
             self._setup.notifier.alive()
             self._loop.call_later(interval, self._sign_of_life)
 
+    def _report(self) -> None:
+        """Connections and requests per second for `systemctl status`, while there are any."""
+        requests, now = self._router.requests, self._loop.time()
+        before, then = self._reported
+        if requests != before or self._reported_rate:
+            rate = (requests - before) / (now - then)
+            self._reported_rate = requests - before
+            self._setup.notifier.status(
+                f"{self._status()}; {len(self._router.clients)} connections, {rate:.0f} requests/s"
+            )
+        self._reported = (requests, now)
+        self._loop.call_later(REPORT, self._report)
+
     async def _drain(self) -> None:
         router = self._router
         router.draining = True
@@ -95,16 +198,25 @@ class _Service:
         self._setup.notifier.stopping(f"finishing {len(router.clients)} connections")
         empty = asyncio.Event()
         router.on_left = lambda: None if router.clients else empty.set()
-        for client in tuple(router.clients):
-            client.drain()
         if router.clients:
+            self._loop.call_later(IDLE_GRACE, router.close_idle)
             limit = router.snapshot.timeouts.drain_us
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(empty.wait(), limit / 1e6 if limit else None)
         if router.clients:
             self._complaints.say(f"{len(router.clients)} connections were cut after the drain time-out", priority=4)
-        for client in tuple(router.clients):
-            client.abort()
+        for one in (*router.clients, *router.arriving):
+            one.close()
+        if self._log is not None:
+            self._log.close()
+        if self._control is not None:
+            self._control.close()
+
+
+def _port(sock: socket.socket) -> int:
+    """What it listens on; 0 for a Unix socket."""
+    address = sock.getsockname()
+    return int(address[1]) if isinstance(address, tuple) else 0
 
 
 def pseudonym(host: str) -> bytes:

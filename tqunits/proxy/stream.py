@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
 from tqunits.proxy.timers import Timed, Wheel
@@ -27,14 +28,15 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 
-    __slots__ = ("closed", "loop", "outbox", "reading", "recv", "send", "shut", "sock")
+    __slots__ = ("closed", "loop", "outbox", "reading", "recv", "send", "shut", "shutdown", "sock")
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
         super().__init__(wheel)
         self.sock = sock
         self.loop = loop
-        self.recv = sock.recv
-        self.send = sock.send
+        self.recv: Callable[[int], bytes] = sock.recv
+        self.send: Callable[[bytes], int] = sock.send
+        self.shutdown = sock.shutdown
         self.outbox: bytes = b""  # what the kernel has not taken yet
         self.reading = False
         self.shut = False  # the sending side ends when the outbox is empty
@@ -73,7 +75,7 @@ class Stream(Timed):
         self.shut = True
         if not self.outbox:
             with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_WR)
+                self.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End it now; what waits is lost."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tqunits.proxy import splicing
+from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import ticks_of
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Tunnel:
         self._client.moved()
         if self._upstream.outbox:
             self._client.pause()
+        elif len(data) == RECEIVE:
+            splicing.tunnel_up(self._client, self._upstream, self)
 
     def from_worker(self, data: bytes) -> None:
         """Bytes for the client."""
@@ -58,6 +62,8 @@ class Tunnel:
         self._client.moved()
         if self._client.outbox:
             self._upstream.pause()
+        elif len(data) == RECEIVE:
+            splicing.tunnel_down(self._upstream, self._client, self)
 
     def client_ended(self) -> None:
         """The client sends no more."""

@@ -20,6 +20,8 @@ from tqunits.http.framing import Kind, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
 from tqunits.http.pump import Pump
+from tqunits.proxy import splicing
+from tqunits.proxy.splice import Relay
 from tqunits.proxy.stream import RECEIVE, Stream
 from tqunits.proxy.timers import Wheel
 
@@ -52,6 +54,7 @@ class Upstream(Stream):
         "interim",
         "phase",
         "pump",
+        "relay",
         "reusable",
         "reused",
         "said",
@@ -68,6 +71,7 @@ class Upstream(Stream):
         self.heads = HeadBuffer()
         self.fields: ResponseFields | None = None  # of the response before
         self.pump: Pump | None = None  # of the response's body
+        self.relay: Relay | None = None  # what moves the response's body, or a tunnel's bytes, in the kernel
         self.reused = False  # it served before: it may have died of old age
         self.reusable = False
         self.said = False  # a byte of the response has come
@@ -106,17 +110,31 @@ class Upstream(Stream):
             self.resume()
         client.upstream_ready(self)
 
+    def close(self) -> None:
+        if self.relay is not None:
+            self.relay.abort()
+            self.relay = None
+        super().close()
+
     def abandon(self) -> None:
         """The exchange is off: nobody wants the rest of the answer."""
         if self.client is not None:
+            if self.relay is not None:
+                self.client.exchange.sent += self.relay.moved
             self.client = None
-            self.endpoint.in_flight -= 1
+            self._leave_endpoint()
         self.close()
+
+    def _leave_endpoint(self) -> None:
+        endpoint = self.endpoint
+        endpoint.in_flight -= 1
+        if endpoint.draining:
+            endpoint.settle()
 
     def is_alive(self) -> bool:
         """Whether an idle connection still stands: asked before a request that could not be sent twice."""
         try:
-            self.recv(1, socket.MSG_PEEK)
+            self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:
@@ -134,7 +152,7 @@ class Upstream(Stream):
         if client is None:
             self.endpoint.lose(self)
         elif not data:
-            self._on_end(client, regular=data is not None)
+            self.on_end(client, regular=data is not None)
         elif self.phase is Phase.HEAD:
             self._on_head(client, data)
         elif self.phase is Phase.BODY:
@@ -168,8 +186,10 @@ class Upstream(Stream):
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self.abandon()
-            client.upstream_failed(self, os.strerror(code), sent=False)
+            client.upstream_refused(self, os.strerror(code))
             return
+        if self.endpoint.failures:
+            self.endpoint.came_up()
         self.phase = Phase.HEAD
         self.resume()
         client.upstream_ready(self)
@@ -214,23 +234,26 @@ class Upstream(Stream):
             head.minor == 1 and b"close" not in options and framing.source is not Kind.CLOSE and client.pump is None
         )
         close = client.will_close(framing)
-        out = response_head(head, framing, close=close, date=client.router.clock.date())
+        out = response_head(head, framing, close=close, date=client.router.clock.date(), lines=client.lines_for(head))
         self.pump = pump = framing.pump(trailers=client.trailers)
-        surplus = data
+        surplus, body = data, b""
         if pump is not None:
             if data:
-                out += pump.feed(data)
+                body = pump.feed(data)
+                out += body
             surplus = pump.surplus
-        client.responding(framing)
+        client.responding(framing, head.status, self.endpoint, len(body))
         if not client.write_out(out):
             return
         if pump is None or pump.done:
-            self._complete(client, surplus)
+            self.complete(client, surplus)
             return
         self.phase = Phase.BODY
         client.moved()
         if client.outbox:
             self.pause()
+        else:
+            splicing.download(self, client)
 
     def _on_body(self, client: Client, data: bytes) -> None:
         pump = self.pump
@@ -240,21 +263,25 @@ class Upstream(Stream):
         except Malformed as error:
             self._garbage(client, error)
             return
+        client.exchange.sent += len(out)
         if out and not client.write_out(out):
             return
         if pump.done:
-            self._complete(client, pump.surplus)
+            self.complete(client, pump.surplus)
             return
         client.moved()
         if client.outbox:
             self.pause()
+        elif len(data) == RECEIVE:
+            splicing.download(self, client)
 
-    def _complete(self, client: Client, surplus: bytes) -> None:
+    def complete(self, client: Client, surplus: bytes) -> None:
         """The response is whole: the connection is free again, or done with."""
+        client.stop_relay()  # of a request's body that the answer did not wait for
         self.client = None
         self.pump = None
         endpoint = self.endpoint
-        endpoint.in_flight -= 1
+        self._leave_endpoint()
         if self.reusable and not surplus and not self.outbox and client.pump is None and not self.unheard:
             self.phase = Phase.IDLE
             self.reused = True
@@ -272,7 +299,7 @@ class Upstream(Stream):
         self.phase = Phase.TUNNEL
         client.switched(self, head, data)
 
-    def _on_end(self, client: Client, *, regular: bool) -> None:
+    def on_end(self, client: Client, *, regular: bool) -> None:
         """The worker closed. That ends a response only if the response was to end so."""
         self.pause()
         match self.phase:
@@ -293,8 +320,9 @@ class Upstream(Stream):
             self.abandon()
             client.cut("the worker closed in the middle of a response")
         elif client.write_out(rest):
+            client.exchange.sent += len(rest)
             self.reusable = False
-            self._complete(client, b"")
+            self.complete(client, b"")
 
     def _garbage(self, client: Client, error: Malformed) -> None:
         """Not HTTP as we speak it: a 502 if nothing of it went out, else a cut."""

@@ -27,6 +27,7 @@ MAX_PREFIX: Final = 1024
 
 _PREFIX: Final = re.compile(r"/|(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
+DEFAULT_QUEUE_US: Final = 30_000_000
 _MAX_SPAN: Final = 2**63
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class RoutedWorker:
     timeouts: WorkerTimeouts
     max_body: int = 0  # bytes; 0: any
     max_inflight: int = 1000  # requests at once; more wait, as many again
-    queue_us: int = 30_000_000  # how long they wait, also for an endpoint that refuses
+    queue_us: int = DEFAULT_QUEUE_US  # how long they wait, also for an endpoint that refuses
     retry: Retry = Retry.IDEMPOTENT
     encoded_slash: bool = False  # let %2F through
     static: StaticFiles | None = None

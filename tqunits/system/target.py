@@ -25,6 +25,7 @@ def current(layout: Layout, *, user_mode: bool) -> Target:
         user_mode=user_mode,
         program=_program(package),
         gate=("/usr/bin/python3", "-I", "-S", str(package / "gate.py")),
+        leave=("/usr/bin/python3", "-I", "-S", str(package / "leave.py")),
     )
 
 

@@ -14,6 +14,8 @@ WORKER_SLICE = "tq-worker.slice"
 PROXY_SOCKET = "tq-proxy.socket"
 PROXY_TEMPLATE = "tq-proxy@.service"
 WORKER_TEMPLATE = "tq-worker@.service"
+CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service")
+"""The watch over the router's certificate, and what it starts."""
 DROP_IN = "10-tqunits.conf"
 """Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and `systemctl edit` come later."""
 
@@ -64,6 +66,11 @@ def template_of(unit: str) -> str:
 def is_socket(unit: str) -> bool:
     """Whether the unit is a socket."""
     return unit.endswith(".socket")
+
+
+def comes_and_goes(unit: str) -> bool:
+    """Whether a setting decides if the unit's file is there: what it is no longer asked for is removed."""
+    return is_socket(unit) or unit in CERTIFICATE_UNITS
 
 
 def is_proxy(unit: str) -> bool:

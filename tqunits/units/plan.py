@@ -371,14 +371,14 @@ def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], opt
     active = _with_sockets(tuple(u for u in desired.disabled if _runs(u, observed)), observed)
     steps: list[Step] = [Stop(active)] if active and options.now else []
     steps += [Disable(enabled)] if enabled else []
-    steps += (removals := _spare_sockets(desired, observed))
+    steps += (removals := _spare_units(desired, observed))
     steps += [ReloadDaemon()] if enabled or removals else []
     return [*steps, *_worker_removal(observed, gone)] if options.prune and gone else steps
 
 
-def _spare_sockets(desired: Desired, observed: Observed) -> list[Step]:
-    """Socket units of workers that are still configured, and now listen otherwise."""
-    found = [(p, f) for p, f in observed.files.items() if p.name in desired.disabled and name.is_socket(p.name)]
+def _spare_units(desired: Desired, observed: Observed) -> list[Step]:
+    """Sockets of workers that are still configured and now listen otherwise; a watch without a certificate."""
+    found = [(p, f) for p, f in observed.files.items() if p.name in desired.disabled and name.comes_and_goes(p.name)]
     return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
 
 

@@ -16,9 +16,10 @@ from pathlib import PurePosixPath
 import jinja2  # noqa: TID251 - this is its door
 
 from tqunits.errors import TqunitsError
-from tqunits.model import INFINITY, Configuration, Listen, Restart, ServiceType, Target, Worker, WorkerType
+from tqunits.model import INFINITY, Configuration, Listen, Restart, Server, ServiceType, Target, Worker, WorkerType
 from tqunits.units import environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
+from tqunits.units.snapshot import served_folder
 from tqunits.units.unitfile import Assignment
 
 Values = Mapping[str, object]
@@ -30,10 +31,13 @@ _DROP_IN = f"{name.DROP_IN}.j2"
 _RESTART_STEPS_SINCE = 254
 """systemd's version with RestartSteps= and RestartMaxDelaySec= (its NEWS)."""
 
+_LEAVE_MARGIN_US = 1_000_000
+"""A drain ends this long before TimeoutStopSec=."""
+
 _GATE_MARGIN_US = 500_000
 """The gate gives up this long before TimeoutStartSec=, so that the journal has its reason and not only a SIGTERM."""
 
-_SPARE_DESCRIPTORS = 512
+_SPARE_DESCRIPTORS = 1024
 """The router's own: the listening and control sockets, the journal, idle connections to workers being opened."""
 
 _PROXY_STOP_MARGIN_US = 5_000_000
@@ -86,6 +90,7 @@ class _Rendering:
     def shared(self, workers: list[Worker]) -> Iterable[RenderedFile]:
         """The files that are there once."""
         values = _shared_values(self._configuration, self._target, workers)
+        watch = name.CERTIFICATE_UNITS if self._configuration.server.tls.certificate else ()
         for unit in (
             name.TARGET,
             name.SLICE,
@@ -93,6 +98,7 @@ class _Rendering:
             name.WORKER_TEMPLATE,
             name.PROXY_SOCKET,
             name.PROXY_TEMPLATE,
+            *watch,
         ):
             yield self._unit(unit, f"{unit}.j2", values)
         if self._target.layout.sysusers:
@@ -143,17 +149,40 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
     server, layout = configuration.server, target.layout
     groups = dict.fromkeys(quote.account(w.group) for w in workers if w.listen is not Listen.TCP)
     routes = str(layout.state / "routes.json")
-    homes = any(sandbox.hidden_home(PurePosixPath(word)) for word in target.program)
+    draining = str(layout.runtime / "draining")
+    served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
+    homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
     return {
         "user_mode": target.user_mode,
         "systemd": target.systemd,
         "units": quote.path(str(layout.units)),
         "listen": [quote.address(a) for a in server.listen],
         "groups": " ".join(groups),
-        "command": quote.command([*target.program, "proxy", "--routes", routes]),
+        "command": quote.command([*target.program, "proxy", "--routes", routes, "--draining", draining]),
+        "draining": quote.command([draining]),
         "protect_home": "read-only" if homes else "yes",
         "descriptors": quote.count(2 * server.proxy.max_connections + _SPARE_DESCRIPTORS),
         "stop": quote.span(server.timeouts.drain + _PROXY_STOP_MARGIN_US),
+        **_certificate_values(server, target),
+    }
+
+
+def _certificate_values(server: Server, target: Target) -> Values:
+    """The router reads its copies, which systemd makes when it starts; the watch reads the files themselves.
+
+    A folder becomes a credential for each file in it (systemd.exec(5)), tls-certificate_NAME.pem. Beside a file its
+    folder is watched: certbot puts a link in another's place, and no watched file changes by that.
+    """
+    files = {"certificate": server.tls.certificate, "key": server.tls.key}
+    paths = {option: path for option, path in files.items() if path is not None}
+    folders = [str(PurePosixPath(path).parent) for path in paths.values()] if "key" in paths else []
+    check = [word for option, path in paths.items() for word in (f"--{option}", path)]
+    return {
+        "credentials": [quote.credential(f"tls-{option}", path) for option, path in paths.items()],
+        "tls": "".join(f" --{option} ${{CREDENTIALS_DIRECTORY}}/tls-{option}" for option in paths),
+        "watched": [quote.path(path) for path in dict.fromkeys([*paths.values(), *folders])],
+        "check": quote.command([*target.program, "proxy", "--check", *check]),
+        "proxies": [name.proxy(number) for number in range(1, server.proxy.processes + 1)],
     }
 
 
@@ -173,6 +202,8 @@ def _worker_values(
         "folder": quote.path(str(worker.folder)),
         "command": quote.command(argv),
         "gate": _gate(worker, target, port, socket),
+        "mark": quote.command([str(target.layout.runtime / "draining" / worker.name)]),
+        "leave": _leave(worker, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
@@ -231,6 +262,14 @@ def _gate(worker: Worker, target: Target, port: int | None, socket: str | None) 
     budget = _seconds(_gate_budget(worker.timeouts.start))
     options = ["--path", worker.health.path, "--probe-timeout", probe, "--budget", budget]
     return f"{quote.command([*target.gate, *address, *options])} --pid $MAINPID"
+
+
+def _leave(worker: Worker, target: Target) -> str:
+    """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure of the worker."""
+    stop, drain = (span or INFINITY for span in (worker.timeouts.stop, worker.timeouts.drain))
+    wait = _seconds(min(drain, stop if stop == INFINITY else stop - min(_LEAVE_MARGIN_US, stop // 10)))
+    place = ["--runtime", str(target.layout.runtime), "--name", worker.name]
+    return quote.command([*target.leave, *place, "--wait", wait])
 
 
 def _gate_budget(start: int) -> int:

@@ -1,18 +1,22 @@
 """The router's snapshot: which request goes where, as JSON (version 1; routing/snapshot.py reads it).
 
-Only workers that run are in it. The text is the same for the same configuration, so that comparing texts tells whether
-the router has to read it again.
+Only workers that run are in it, and those of type static, which have nothing to run. The text is the same for the same
+configuration, so that comparing texts tells whether the router has to read it again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import PurePosixPath
 
-from tqunits.model import INFINITY, Configuration, Target, Worker
+from tqunits.model import INFINITY, Configuration, OriginKind, Target, Worker, WorkerType
 from tqunits.units.environment import socket_path
 
 VERSION = 1
+
+_STATIC_KEYS = ("static.directory", "static.prefix")
+_UNWRITTEN = frozenset({OriginKind.DEFAULT, OriginKind.PRESET})
 
 
 def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> str:
@@ -31,10 +35,21 @@ def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping
         },
         "trusted_proxies": list(server.proxy.trusted_proxies),
         "access_log": server.proxy.access_log == "journal",
-        "tls": {"redirect": server.tls.redirect, "hsts_s": 0},
-        "workers": [_worker(worker, target, ports) for worker in configuration.running()],
+        "tls": {"redirect": server.tls.redirect, "hsts_s": server.tls.hsts // 1_000_000},
+        "workers": [_worker(worker, target, ports) for worker in configuration.workers if worker.runs_in(server.mode)],
     }
     return _text(document)
+
+
+def served_folder(worker: Worker) -> PurePosixPath | None:
+    """The folder whose files the router serves, absolute. Beside a program only where somebody wrote `static`.
+
+    That a worker has a folder called public is no wish that the world should read it.
+    """
+    deciders = {worker.origins[key].kind for key in _STATIC_KEYS if key in worker.origins}
+    if worker.type is WorkerType.STATIC or deciders - _UNWRITTEN:
+        return worker.folder / worker.static.directory
+    return None
 
 
 def without(text: str, workers: Iterable[str]) -> str | None:
@@ -49,13 +64,18 @@ def without(text: str, workers: Iterable[str]) -> str | None:
 
 
 def with_workers(text: str, before: str, workers: Collection[str]) -> str:
-    """The snapshot with these workers as they were in it before, but for routes that others have now."""
+    """The snapshot with these workers as they were in it before, but for routes that others have now.
+
+    One that is in both is what it is now: its program is gone, its files are served.
+    """
     if without(before, workers) == text:
         return before
     document = json.loads(text)
+    names = {worker["name"] for worker in document["workers"]}
     taken = {route for worker in document["workers"] for route in _routes(worker)}
     try:
-        kept = [_left(worker, taken) for worker in json.loads(before)["workers"] if worker["name"] in workers]
+        gone = [worker for worker in json.loads(before)["workers"] if worker["name"] in workers]
+        kept = [_left(worker, taken) for worker in gone if worker["name"] not in names]
     except (ValueError, LookupError, TypeError):
         return text  # what lay there was no snapshot of ours
     document["workers"] += [worker for worker in kept if worker["routes"]]
@@ -84,7 +104,7 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
         "hosts": list(worker.hosts),
         "routes": list(worker.routes),
         "strip_prefix": worker.strip_prefix,
-        "endpoints": [_endpoint(worker, target, ports)],
+        "endpoints": [] if worker.type is WorkerType.STATIC else [_endpoint(worker, target, ports)],
         "timeouts": {
             "request_us": _span(timeouts.request),
             "read_us": _span(timeouts.read),
@@ -96,8 +116,13 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
         "queue_us": _span(worker.proxy.queue_timeout),
         "retry": str(worker.proxy.retry),
         "encoded_slash": worker.proxy.allow_encoded_slash,
-        "static": None,
+        "static": _static(worker),
     }
+
+
+def _static(worker: Worker) -> Mapping[str, str] | None:
+    folder = served_folder(worker)
+    return None if folder is None else {"directory": str(folder), "prefix": worker.static.prefix}
 
 
 def _span(value: int) -> int:

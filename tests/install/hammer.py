@@ -1,0 +1,92 @@
+"""Clients that keep asking until a file appears: each on a connection that it keeps, GET and POST with a body in turn.
+
+    hammer.py HOST:PORT PATH CLIENTS ENOUGH
+
+Prints JSON at the end. Every request has a number of its own that the worker's answer repeats, so an answer that is
+missing, cut short or another's is seen. A request that fails is not repeated: what a client sees is what counts.
+"""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+BODY = b"x" * 4000
+
+
+class Client:
+    """One connection after another, used for as long as the other end keeps it."""
+
+    def __init__(self, address: str, path: str, number: int, tally: "Tally") -> None:
+        self.host, _, self.port = address.rpartition(":")
+        self.path = path
+        self.number = number
+        self.tally = tally
+        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def run(self, enough: asyncio.Event) -> None:
+        count = 0
+        while not enough.is_set():
+            count += 1
+            identity = f"{self.number}-{count}"
+            try:
+                await asyncio.wait_for(self.ask(identity, post=count % 2 == 0), 60)
+                self.tally.good += 1
+            except (OSError, EOFError, TimeoutError, ValueError) as error:
+                self.tally.failed[f"{'POST' if count % 2 == 0 else 'GET'} {type(error).__name__}: {error}"] += 1
+                self.drop()
+        self.drop()
+
+    async def ask(self, identity: str, *, post: bool) -> None:
+        if self.streams is None:
+            self.streams = await asyncio.open_connection(self.host, int(self.port))
+        reader, writer = self.streams
+        method, body = (b"POST", BODY) if post else (b"GET", b"")
+        head = b"%b %b?id=%b HTTP/1.1\r\nHost: hammer\r\n" % (method, self.path.encode(), identity.encode())
+        writer.write(head + (b"Content-Length: %d\r\n" % len(body) if post else b"") + b"\r\n" + body)
+        if post:
+            self.tally.posted.append(identity)
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+        status, lines = answer.split(" ", 2)[1], answer.lower().split("\r\n")
+        length = next(int(line[15:]) for line in lines if line.startswith("content-length:"))
+        text = await reader.readexactly(length)
+        if "connection: close" in lines:
+            self.drop()
+        if status != "200":
+            raise ValueError(f"status {status}")
+        if not text.startswith(f"{identity} {len(body)} ".encode()) or not text.endswith(b".end"):
+            raise ValueError("another's answer")
+        if post:
+            self.tally.answered.append(identity)
+
+    def drop(self) -> None:
+        if self.streams is not None:
+            self.streams[1].close()
+            self.streams = None
+
+
+class Tally:
+    """What came of all of it."""
+
+    def __init__(self) -> None:
+        self.good = 0
+        self.failed: Counter[str] = Counter()
+        self.posted: list[str] = []
+        self.answered: list[str] = []
+
+
+async def main() -> None:
+    address, path, clients, enough_file = sys.argv[1:]
+    tally, enough = Tally(), asyncio.Event()
+    running = [asyncio.create_task(Client(address, path, n, tally).run(enough)) for n in range(int(clients))]
+    print("begun", flush=True)
+    while not Path(enough_file).exists():
+        await asyncio.sleep(0.05)
+    enough.set()
+    await asyncio.gather(*running)
+    print(json.dumps({"good": tally.good, "failed": tally.failed, "answered": tally.answered, "posted": tally.posted}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,324 @@
+"""The control socket, the marks of workers that restart, and what a worker's ExecStop= does with both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers import OK, Connection, Router, Worker, answering, snapshot
+
+ROOT = Path(__file__).parents[2]
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def controlled(folder: Path, endpoint: str, **changes: Any) -> list[str]:
+    """The command line of a router with one worker, a control socket and a folder for marks."""
+    text = json.loads(snapshot(endpoint, **{"queue_us": 10_000_000, "max_body": 0, **changes}))
+    text["limits"]["max_connections"] = 100
+    (folder / "routes.json").write_text(json.dumps(text))
+    (folder / "draining").mkdir(exist_ok=True)
+    (folder / "proxy/1").mkdir(parents=True, exist_ok=True)
+    options = {"routes": "routes.json", "control": "proxy/1/control.sock", "draining": "draining"}
+    return ["--listen", "127.0.0.1:0", *(f"--{name}={folder / path}" for name, path in options.items())]
+
+
+async def speak(folder: Path, data: bytes) -> bytes:
+    """Bytes to the control socket; gives all that comes back."""
+    reader, writer = await asyncio.open_unix_connection(folder / "proxy/1/control.sock")
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+async def ask(folder: Path, method: str, path: str, **body: object) -> tuple[int, dict[str, Any]]:
+    data = json.dumps(body).encode() if method == "POST" else b""
+    head = f"{method} {path} HTTP/1.1\r\nHost: router\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    answer = await speak(folder, head + data)
+    return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def worker_status(folder: Path) -> dict[str, Any]:
+    status, body = await ask(folder, "GET", "/status")
+    assert (status, body["version"], len(body["workers"])) == (200, 1, 1)
+    return dict(body["workers"][0])
+
+
+async def until(folder: Path, **expected: int) -> None:
+    """Until the worker's status says so."""
+    while {key: (await worker_status(folder))[key] for key in expected} != expected:
+        await asyncio.sleep(0)
+
+
+class Slow:
+    """A worker that answers when it is told."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, connection: Connection) -> None:
+        while True:
+            await connection.head()
+            self.asked.set()
+            await self.go.wait()
+            await connection.send(OK)
+
+
+def test_the_status_tells_what_runs(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            asked = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            found = await worker_status(folder)
+            endpoint = {"address": worker.endpoint, "in_flight": 1, "idle": 0, "draining": False, "failures": 0}
+            assert found == {
+                "name": "w",
+                "in_flight": 1,
+                "waiting": 0,
+                "paused": False,
+                "maintenance": False,
+                "endpoints": [endpoint],
+            }
+            slow.go.set()
+            assert (await asked).endswith(b"ok")
+            _, body = await ask(folder, "GET", "/status")
+            assert (body["requests"], body["pid"], body["draining"]) == (1, router.process.pid, False)
+            metrics = await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b'tqunits_requests_total{process="1",worker="w",code="2xx"} 1\n' in metrics
+            assert metrics.endswith(b"# EOF\n")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_drained_endpoint_gets_nothing_new_and_loses_nothing(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            drained = asyncio.create_task(ask(folder, "POST", "/drain", endpoint=worker.endpoint, wait_us=10_000_000))
+            await asyncio.sleep(0)
+            while not (await worker_status(folder))["endpoints"][0]["draining"]:
+                pass
+            later = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
+            await until(folder, waiting=2, in_flight=1)
+            assert not drained.done()
+            slow.go.set()
+            assert (await first).endswith(b"ok")
+            assert await drained == (200, {"version": 1, "in_flight": 0})
+            assert len(worker.connections) == 1
+            assert (await ask(folder, "POST", "/undrain", endpoint=worker.endpoint))[0] == 200
+            assert [(await answer)[-2:] for answer in later] == [b"ok"] * 2
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_drain_that_takes_too_long_says_what_is_left(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            _, body = await ask(folder, "POST", "/drain", endpoint=worker.endpoint, wait_us=1000)
+            assert body["in_flight"] == 1
+            slow.go.set()
+            assert (await first).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_pause_holds_and_maintenance_turns_away(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            await ask(folder, "POST", "/pause", worker="w")
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1, paused=True)
+            await ask(folder, "POST", "/resume", worker="w")
+            assert (await held).endswith(b"ok")
+            await ask(folder, "POST", "/pause", worker="w")
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            await ask(folder, "POST", "/maintenance", worker="w", text="back at <nine>")
+            for answer in (await held, await router.ask(GET)):
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert b"back at <nine>" in answer
+            html = await router.ask(GET.replace(b"Host: a", b"Host: a\r\nAccept: text/html"))
+            assert b"back at &lt;nine&gt;" in html
+            await ask(folder, "POST", "/resume", worker="w")
+            assert (await router.ask(GET)).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+WRONG = {
+    "no such path": (b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+    "wrong method": (b"POST /status HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+    "no body": (b"POST /drain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "no object": (b"POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n[]", 400),
+    "no endpoint": (b"POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", 400),
+    "no such endpoint": (
+        b'POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 27\r\n\r\n{"endpoint": "127.0.0.1:1"}',
+        404,
+    ),
+    "no such worker": (b'POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 15\r\n\r\n{"worker": "x"}', 404),
+    "deep": (b"POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"[" * 60_000, 400),
+    "large": (b"POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413),
+    "chunked": (b"POST /pause HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+    "no HTTP": (b"hello\n", 400),
+}
+
+
+def test_what_is_wrong_is_said(folder: Path) -> None:
+    async def scenario() -> None:
+        async with Router(folder, controlled(folder, f"unix:{folder}/none")):
+            for request, status in WRONG.values():
+                answer = await speak(folder, request)
+                assert int(answer[9:12]) == status, (request[:80], answer)
+                assert b'"error": ' in answer
+            assert (await worker_status(folder))["paused"] is False
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_only_root_and_its_own_user_may_ask(folder: Path) -> None:
+    async def scenario() -> None:
+        async with Router(folder, controlled(folder, f"unix:{folder}/none")):
+            path = folder / "proxy/1/control.sock"
+            assert path.stat().st_mode & 0o777 == 0o600
+            folder.chmod(0o755)
+            assert await as_nobody(path) == b""  # curl can not even connect
+            path.chmod(0o666)  # and if the mode were wrong, the kernel's word on who asks still counts
+            assert b"only root" in await as_nobody(path)
+
+    asyncio.run(scenario())
+
+
+async def as_nobody(path: Path) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        "setpriv", "--reuid=nobody", "--clear-groups", "curl", "-s", "--unix-socket", path, "http://r/status",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    return (await process.communicate())[0]
+
+
+async def leave(folder: Path, wait: str = "10") -> tuple[int, str]:
+    """What ExecStop= runs."""
+    process = await asyncio.create_subprocess_exec(
+        "/usr/bin/python3", "-I", "-S", ROOT / "tqunits/leave.py", "--runtime", folder, "--name", "w",
+        "--wait", wait, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode or 0, errors.decode()
+
+
+def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            leaving = asyncio.create_task(leave(folder))
+            while not (await worker_status(folder))["endpoints"][0]["draining"]:
+                pass
+            held = asyncio.create_task(router.ask(POST))
+            await until(folder, waiting=1)
+            assert not leaving.done()
+            slow.go.set()
+            assert await leaving == (0, "")
+            assert (await first).endswith(b"ok")
+            assert (await worker_status(folder))["waiting"] == 1
+            (folder / "draining/w").unlink()  # as its ExecStartPost= does
+            assert (await held).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            status, said = await leave(folder, "0.05")
+            assert (status, "1 router processes still have requests" in said) == (0, True), said
+            slow.go.set()
+            await first
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_router_that_starts_later_knows_who_restarts(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        (folder / "proxy").mkdir()
+        before = os.umask(0o077)  # as a worker's unit has it
+        assert await leave(folder) == (0, "")  # no router runs: nobody to wait for
+        os.umask(before)
+        modes = [path.stat().st_mode & 0o777 for path in (folder / "draining", folder / "draining/w")]
+        assert modes == [0o755, 0o644]  # for the router, which is another user
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            (folder / "draining/w").unlink()
+            assert (await held).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_marks_that_are_none_do_no_harm(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        options = controlled(folder, worker.endpoint)
+        (folder / "draining/other").write_text("")
+        (folder / "draining/folder").mkdir()
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(str(folder / "draining/socket"))
+        (folder / "draining" / os.fsdecode(b"\xff\n")).write_text("")
+        async with Router(folder, options) as router:
+            assert (await router.ask(GET)).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_new_file_of_routes_is_read_without_being_told(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, f"unix:{folder}/none")) as router:
+            asked = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            text = (folder / "routes.json").read_text().replace(f"{folder}/none", f"{folder}/w")
+            (folder / "aside").write_text(text)
+            (folder / "aside").rename(folder / "routes.json")
+            assert (await asked).endswith(b"ok")
+            (folder / "aside").write_text("{}")
+            (folder / "aside").rename(folder / "routes.json")
+            while "refused" not in router.said():
+                await asyncio.sleep(0)
+            assert (await router.ask(GET)).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())

@@ -1,0 +1,70 @@
+"""What the heads of one connection have in common, so that the next one is read by what differs in it.
+
+A client says nearly the same fields with each request, and a worker with each response: HPACK (RFC 7541) rests on that.
+Two heads with the same names in the same order make a stencil: their bytes, with a hole for each value that differed.
+Whether a third fits is a comparison of bytes and a look at what is in the holes. This is no second grammar: what fits
+is made of lines that passed the first one, and of values that are tested the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Final
+
+from tqunits.http.grammar import is_text
+
+MAX_HOLES: Final = 16
+"""Each costs a step of Python: with more, reading the whole block with one pattern is as fast."""
+
+
+class Stencil:
+    """The fixed bytes of a block of field lines, and where values come in between. Shared by all heads that fit."""
+
+    __slots__ = ("_dropped", "_first", "_kept", "_others", "holes")
+
+    def __init__(
+        self, lines: Sequence[bytes], beginnings: Sequence[bytes], dropped: Container[int], holes: frozenset[int]
+    ) -> None:
+        """`lines`: of a valid block; `beginnings`: of each, CRLF, name and colon; `dropped`, `holes`: places of lines.
+
+        Lines that are dropped do not go on, whether they have a hole or not.
+        """
+        parts: list[list[bytes]] = [[]]  # of the block, one more than there are holes
+        kept: list[list[bytes]] = [[]]  # of what goes on of it
+        for place, line in enumerate(lines):
+            hole = place in holes
+            text = beginnings[place] if hole else b"\r\n" + line
+            parts[-1].append(text)
+            if place not in dropped:
+                kept[-1].append(text)
+            if hole:
+                parts.append([])
+                kept += ([], [])
+        parts[-1].append(b"\r\n\r\n")
+        self.holes = holes
+        self._first, *self._others = (b"".join(part) for part in parts)
+        self._kept = [b"".join(part) for part in kept]  # with an empty place for each value
+        self._dropped = [2 * number + 1 for number, hole in enumerate(sorted(holes)) if hole in dropped]
+
+    def fit(self, block: bytes) -> bytes | None:
+        """The lines of that block that go on, each with the CRLF before it; None when it does not fit.
+
+        Linear: each hole is looked for from where the one before it ended.
+        """
+        if not block.startswith(self._first):
+            return None
+        at = len(self._first)
+        values = []
+        for part in self._others:  # each begins with the CRLF behind a value
+            end = block.find(b"\r\n", at)
+            if not block.startswith(part, end):
+                return None
+            values.append(block[at:end])
+            at = end + len(part)
+        if at != len(block) or not is_text(b"".join(values)):
+            return None
+        kept = self._kept.copy()
+        kept[1::2] = values
+        for place in self._dropped:
+            kept[place] = b""
+        return b"".join(kept)

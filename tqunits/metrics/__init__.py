@@ -1,0 +1,1 @@
+"""What the router counts and how it tells it: numbers, and the texts made of them."""

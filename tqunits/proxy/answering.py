@@ -1,0 +1,194 @@
+"""What the router says to a client itself: answers, refusals, redirects, and what ends an exchange badly.
+
+A response of the router's own and one of a worker share the rules of when a connection may go on (RFC 9112 §9.3), so
+these are here, too.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tqunits.http.answers import answer
+from tqunits.http.fields import RequestFields
+from tqunits.http.forward import Origin
+from tqunits.http.framing import Framing
+from tqunits.http.grammar import Malformed
+from tqunits.http.head import ResponseHead
+from tqunits.http.redirect import https_location, https_port, says_hsts
+from tqunits.http.target import Target
+from tqunits.http.trust import TrustedPeer
+from tqunits.metrics.access_formats import End
+from tqunits.proxy.exchange import Exchange
+from tqunits.proxy.parting import Parting, Phase
+from tqunits.proxy.timers import NEVER, ticks_of
+from tqunits.proxy.worker import RETRY_AFTER
+
+if TYPE_CHECKING:
+    from tqunits.proxy.router import Router
+    from tqunits.proxy.secure import Secured
+
+REMEMBERED = ticks_of(1_000_000)
+"""How long an idle connection remembers its last head, which makes the next one cheap to read: browsers come in bursts,
+and ten thousand idle connections are to cost little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who sits at the other end of a client's connection."""
+
+    address: bytes  # without port; b"" on a Unix socket
+    believed: bool  # what it says of the client it speaks for
+    secured: Secured | None  # None: plain HTTP
+
+
+class Answering(Parting):
+    """A client's connection, as far as it is answered here."""
+
+    __slots__ = (
+        "bodiless",
+        "counted",
+        "delimited",
+        "exchange",
+        "fields",
+        "method",
+        "modern",
+        "origin",
+        "persistent",
+        "router",
+        "secured",
+        "started",
+        "trusted",
+        "upgrade",
+    )
+
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
+        super().__init__(sock, router.loop, router.wheel)
+        scheme = b"http" if peer.secured is None else b"https"
+        self.router = router
+        self.counted = b""  # the address that the connection counts for
+        self.secured = peer.secured
+        if peer.secured is not None:
+            self.recv, self.send, self.shutdown = peer.secured.recv, peer.secured.send, peer.secured.shutdown
+        self.origin = Origin(peer.address, scheme, router.via)
+        self.exchange = Exchange(router.books, peer.address, scheme)
+        self.trusted = TrustedPeer(peer.address, scheme, router.via, router.networks) if peer.believed else None
+        self.fields: RequestFields | None = None  # of the request before
+        self.method = b""  # of the request that runs; b"" if none does
+        self.modern = True  # it speaks HTTP/1.1
+        self.persistent = True
+        self.bodiless = True  # it has no body
+        self.upgrade = False
+        self.started = False  # a final response has begun to go out
+        self.delimited = True  # and says itself where it ends
+
+    def drop(self) -> None:
+        """Nobody wants what the exchange would still bring."""
+        raise AssertionError
+
+    def complain(self, text: str) -> None:
+        """Tell the operator."""
+        raise AssertionError
+
+    def write_out(self, data: bytes) -> bool:
+        """Send to the client; False when it is gone, and with it the exchange."""
+        if self.write(data):
+            return True
+        self.abort()
+        return False
+
+    def will_close(self, framing: Framing) -> bool:
+        """Whether the response that now begins is the last one here."""
+        if self.is_last() or self.router.draining or framing.closes or self.is_out_of_step():
+            self.persistent = False
+        return not self.persistent
+
+    def is_last(self) -> bool:
+        """Whether the client has sent all that it wanted answered, this request at last."""
+        return self.ended and not self.input
+
+    def is_out_of_step(self) -> bool:
+        """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
+        return self.pump is not None or (self.upgrade and bool(self.input))
+
+    def lines_for(self, head: ResponseHead) -> bytes:
+        """What the router adds to a worker's response."""
+        if self.secured is None or not self.router.hsts or says_hsts(head.fields):
+            return b""
+        return self.router.hsts
+
+    def answer(self, status: int, detail: str = "") -> None:
+        """Answer without a worker; the connection stays if the request is over."""
+        self._settle_persistence()
+        text = answer(
+            status,
+            date=self.router.clock.date(),
+            detail=detail,
+            head_only=self.method == b"HEAD",
+            close=not self.persistent,
+            accept=b",".join(self.fields.values(b"accept")) if self.method and self.fields is not None else b"",
+            request_id=self.exchange.request_id or self.router.request_id(),
+            retry_after=RETRY_AFTER if status == 503 else 0,
+            lines=self.router.hsts if self.secured is not None else b"",
+        )
+        self._say(status, text)
+
+    def redirect(self, target: Target) -> None:
+        """Send it to the same place over HTTPS. Raises Malformed."""
+        self._settle_persistence()
+        local = self.sock.getsockname()
+        port = https_port(local[1] if isinstance(local, tuple) else 0, self.router.ports)
+        line = b"\r\nLocation: " + https_location(target, port)
+        date = self.router.clock.date()
+        self._say(308, answer(308, date=date, head_only=self.method == b"HEAD", close=not self.persistent, lines=line))
+
+    def _settle_persistence(self) -> None:
+        if not self.bodiless or not self.modern or self.router.draining or self.is_last():
+            self.persistent = False
+
+    def _say(self, status: int, text: bytes) -> None:
+        self.exchange.answered(status)
+        self.started = True
+        if self.write_out(text):
+            self.go_on_or_linger()
+
+    def go_on_or_linger(self) -> None:
+        """An answer is out, for which no worker is to be left."""
+        if self.persistent:
+            self.await_request()
+        else:
+            self.linger()
+
+    def await_request(self) -> None:
+        """Nothing of the last exchange counts for what comes next, nor for what is said of it if it is no request."""
+        self.phase = Phase.HEAD
+        self.method = b""
+        self.started = False
+        self.hard = NEVER
+        self.touch(min(self.router.idle_ticks, REMEMBERED))
+
+    def refuse(self, error: Malformed) -> None:
+        """A request that is no request: say so once, and listen to nothing more on this connection."""
+        self.drop()
+        if self.started:
+            self.abort()
+            return
+        self.persistent = False
+        self.answer(error.status, error.detail)
+
+    def cut(self, reason: str) -> None:
+        """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
+        self.complain(f"cut: {reason}")
+        self.drop()
+        self.exchange.finished(End.CUT)
+        if not self.delimited:  # a body that ends with the connection: only a reset tells
+            self.reset()
+        else:
+            self.close_when_flushed()
+
+    def abort(self) -> None:
+        """The client is gone, or is to be."""
+        self.drop()
+        self.exchange.finished(End.GONE)
+        self.close()

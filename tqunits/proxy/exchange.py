@@ -1,0 +1,154 @@
+"""The account of one request: what came and went, how long it took, how it ended; told once, when it is over.
+
+A client's connection has one of these for all its requests, one after the other, so that counting allocates nothing.
+The data path adds to plain numbers, the clock is read at the beginning and at the end, and only a log that is on and
+wants this request makes an entry of it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from tqunits.http.head import RequestHead
+from tqunits.metrics.access_formats import End, Entry
+from tqunits.metrics.counters import RouterMetrics, WorkerMetrics
+from tqunits.proxy.access import AccessLog
+
+CLIENT_LEFT: Final = 499
+"""nginx's number, which log readers know, for a client that left before its response began; never sent."""
+
+
+@dataclass(slots=True)
+class Books:
+    """Where finished exchanges are told: one for all connections of a router process."""
+
+    metrics: RouterMetrics
+    log: AccessLog | None = None  # None: off
+
+
+class Exchange:
+    """The request that runs on one client connection, if one does."""
+
+    __slots__ = (
+        "_began",
+        "_books",
+        "_client",
+        "_head",
+        "_scheme",
+        "_worker",
+        "_worker_name",
+        "endpoint",
+        "received",
+        "request_id",
+        "retries",
+        "sent",
+        "status",
+    )
+
+    def __init__(self, books: Books, client: bytes, scheme: bytes) -> None:
+        """`client`: its address without port, b"" on a Unix socket."""
+        self._books = books
+        self._client = client
+        self._scheme = scheme
+        self._head: RequestHead | None
+        self._worker: WorkerMetrics | None
+        self._clear(None)
+
+    def began(self, head: RequestHead) -> None:
+        """A request's head has come."""
+        self._clear(head)
+        self._began = time.monotonic_ns()
+
+    def relayed(self, client: bytes, scheme: bytes) -> None:
+        """A trusted proxy speaks for that client."""
+        self._client = client
+        self._scheme = scheme
+
+    def routed(self, name: str, metrics: WorkerMetrics, request_id: bytes) -> None:
+        """It is for that worker."""
+        self._worker_name = name
+        self._worker = metrics
+        self.request_id = request_id
+
+    def finished(self, end: End) -> None:
+        """It is over; nothing happens when none runs."""
+        if not self._began:
+            return
+        span = (time.monotonic_ns() - self._began) // 1000
+        self._began = 0
+        self._count(end, span)
+        log = self._books.log
+        if log is not None and log.wants(self.status, end):
+            log.write(self._entry(end, span))
+        self.request_id = b""
+        self._head = None  # an idle connection remembers no request
+
+    def answered(self, status: int) -> None:
+        """The router gave an answer of its own, perhaps to what was no request."""
+        if not self._began:
+            self._clear(None)
+            self._began = time.monotonic_ns()
+        self.status = status
+        self.finished(End.REFUSED)
+
+    def _clear(self, head: RequestHead | None) -> None:
+        self._began = 0  # nanoseconds, monotonic; 0: none runs
+        self._head = head
+        self._worker = None
+        self._worker_name = ""
+        self.endpoint = ""  # that answered
+        self.request_id = b""
+        self.status = 0  # of the final response; 0: it has not begun
+        self.received = 0  # bytes of the request's body, with its framing
+        self.sent = 0  # bytes of the response's body, with its framing
+        self.retries = 0
+
+    def _count(self, end: End, span: int) -> None:
+        status, worker = self.status, self._worker
+        if worker is None:
+            self._books.metrics.unrouted[status // 100] += 1
+            return
+        if status:
+            worker.answered(status, span)
+        worker.received += self.received
+        worker.sent += self.sent
+        worker.retries += self.retries
+        if end is End.CUT:
+            worker.cut += 1
+        elif end is End.GONE:
+            worker.gone += 1
+
+    def _entry(self, end: End, span: int) -> Entry:
+        head = self._head
+        block = b"" if head is None else head.fields.block
+        return Entry(
+            time=time.time() - span / 1e6,
+            client=self._client,
+            method=b"" if head is None else head.method,
+            target=b"" if head is None else head.target,
+            minor=1 if head is None else head.minor,
+            status=self.status or CLIENT_LEFT,
+            received=self.received,
+            sent=self.sent,
+            duration=span,
+            worker=self._worker_name,
+            endpoint=self.endpoint,
+            request_id=self.request_id,
+            host=_value(block, b"\r\nhost:"),
+            referer=_value(block, b"\r\nreferer:"),
+            user_agent=_value(block, b"\r\nuser-agent:"),
+            scheme=self._scheme,
+            end=end,
+            retries=self.retries,
+        )
+
+
+def _value(block: bytes, beginning: bytes) -> bytes:
+    """A field's value, found by the line end before it, its name in lower case and the colon; b"" if there is none."""
+    at = block.lower().find(beginning)
+    if at < 0:
+        return b""
+    start = at + len(beginning)
+    return block[start : block.find(b"\r\n", start)].strip(b" \t")

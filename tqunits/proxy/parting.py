@@ -1,0 +1,84 @@
+"""How a client's connection ends, whatever was asked on it: so that the last answer arrives.
+
+RFC 9112 §9.6. A close while the client still sends makes TCP send a reset, which may destroy the answer before it is
+read. So sending ends first; then what still comes is read for a while, and thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from enum import Enum
+from typing import Final
+
+from tqunits.http.pump import Pump
+from tqunits.proxy.stream import Stream
+from tqunits.proxy.timers import NEVER, Wheel, ticks_of
+
+LINGER: Final = ticks_of(2_000_000)
+MAX_LINGER: Final = 1024 * 1024
+"""How long and how much is read of what nobody wants, so that the answer arrives: nginx waits 5 s per read, 30 s in
+all, without a limit of bytes."""
+
+
+class Phase(Enum):
+    """Where the connection stands."""
+
+    HEAD = 1
+    BUSY = 2
+    TUNNEL = 3
+    LINGER = 4
+
+
+class Parting(Stream):
+    """A client's connection, as far as its end goes."""
+
+    __slots__ = ("ended", "hard", "input", "lingered", "phase", "pump", "silence")
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
+        super().__init__(sock, loop, wheel)
+        self.phase = Phase.HEAD
+        self.input = b""  # received, not yet looked at
+        self.ended = False  # the client sends no more
+        self.lingered = 0
+        self.pump: Pump | None = None  # of the request's body, until all of it has come
+        self.silence = 0  # ticks without progress that are borne
+        self.hard = NEVER  # the tick at which the whole exchange is given up
+
+    def end(self) -> None:
+        """The last response here is out. If the request's body is not, wait for it a while."""
+        if self.pump is not None or self.input:
+            self.linger()
+        else:
+            self.close_when_flushed()
+
+    def close_when_flushed(self) -> None:
+        """Send what waits, and close."""
+        self.phase = Phase.LINGER
+        self.ended = True
+        self.pause()
+        self.shut_down()
+        if not self.outbox:
+            self.close()
+        else:
+            self.touch(self.silence)
+
+    def linger(self) -> None:
+        """Close in the order that lets the answer arrive: stop sending, read on for a while, close."""
+        self.phase = Phase.LINGER
+        self.input = b""
+        self.pump = None
+        self.hard = NEVER
+        self.lingered = 0
+        self.touch(LINGER)
+        self.shut_down()
+        if not self.ended:
+            self.resume()
+        elif not self.outbox:
+            self.close()
+
+    def discard(self, size: int) -> None:
+        """Something nobody wants has come."""
+        self.lingered += size
+        if self.lingered > MAX_LINGER:
+            self.close()

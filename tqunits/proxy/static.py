@@ -1,0 +1,201 @@
+"""Files that the router sends itself: a worker's public/, whether or not the worker runs.
+
+A worker's folder belongs to whoever wrote the worker, so a path is walked name by name from a descriptor of the root
+(openat(2)), and no symbolic link is followed but the root itself, which is how a deploy switches folders. Only regular
+files are sent; O_NONBLOCK, or a FIFO would stop the whole router. Nothing is kept from one request to the next: a file
+that changes, and a root that is another folder now, count at once.
+
+There are no listings of folders. Reading from a cold disk holds up the loop, as it does nginx's without aio.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from tqunits.http.coding import Coding, accepted
+from tqunits.http.fields import RequestFields
+from tqunits.http.filenames import file_names
+from tqunits.http.media import media_of
+from tqunits.http.representation import Question, Reply, Representation, moved, refused, reply
+from tqunits.http.target import Target
+
+INDEX: Final = b"index.html"
+
+_ROOT: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER: Final = _ROOT | os.O_NOFOLLOW
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_ABSENT: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV}
+)
+"""Not there, or not to be had: a link, a socket, what others may not read. Anything else is the host's trouble."""
+
+
+class Answer(NamedTuple):
+    """A response: its whole head, then `length` bytes of the file from `offset`.
+
+    `descriptor` is the receiver's to close; -1: there is no body. A file that has shrunk meanwhile gives sendfile(2)
+    nothing more: then only cutting the connection tells the client.
+    """
+
+    status: int
+    head: bytes
+    descriptor: int = -1
+    offset: int = 0
+    length: int = 0
+
+
+class Site:
+    """One folder of files, and where it appears."""
+
+    __slots__ = ("_alone", "_directory", "_prefix")
+
+    def __init__(self, directory: str, prefix: str, *, alone: bool) -> None:
+        """`directory`: absolute; `prefix`: "/" or "/assets", after the route's; `alone`: no program is behind it."""
+        self._directory = directory
+        self._prefix = b"" if prefix == "/" else prefix.encode("ascii")
+        self._alone = alone
+
+    def answer(
+        self, method: bytes, path: bytes, fields: RequestFields, *, target: Target, date: bytes, close: bool
+    ) -> Answer | None:
+        """The response to a request, or None: no file of ours, so the program's to answer, else 404.
+
+        `path`: canonical, without the route's prefix; `target` has the path as the client knows it, and the query.
+        Raises OSError when the host fails (no descriptors left, a broken disk), which is a 503 and no 404.
+        """
+        question = Question(method == b"GET", fields, target, date, close)
+        if not question.get and method != b"HEAD":
+            return _bodiless(refused(question)) if self._alone else None
+        names = self._names(path)
+        if names is None:
+            return None
+        try:
+            return self._look_up(names, question)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise
+
+    def _names(self, path: bytes) -> list[bytes] | None:
+        prefix = self._prefix
+        if not prefix:
+            return file_names(path)
+        if not path.startswith(prefix):
+            return None
+        rest = path[len(prefix) :] or b"/"
+        return file_names(rest) if rest[0] == 0x2F else None
+
+    def _look_up(self, names: Sequence[bytes], question: Question) -> Answer | None:
+        """Raises OSError."""
+        folder = os.open(self._directory, _ROOT)
+        try:
+            for name in names[:-1]:
+                above, folder = folder, os.open(name, _FOLDER, dir_fd=folder)
+                os.close(above)
+            if names[-1]:
+                return _named(folder, names[-1], question)
+            return _of_folder(folder, question)
+        finally:
+            os.close(folder)
+
+
+class _File(NamedTuple):
+    """An open file, or folder, and what it was then."""
+
+    descriptor: int
+    status: os.stat_result
+
+    @property
+    def regular(self) -> bool:
+        return stat.S_ISREG(self.status.st_mode)
+
+
+def _named(folder: int, name: bytes, question: Question) -> Answer | None:
+    """The file of that name in a folder; the way to it, if it is a folder with an index. Raises OSError."""
+    file = _open(folder, name)
+    if file.regular:
+        return _send(folder, name, file, question)
+    try:
+        is_site = stat.S_ISDIR(file.status.st_mode) and _has_index(file.descriptor)
+    finally:
+        os.close(file.descriptor)
+    return _bodiless(moved(question)) if is_site else None
+
+
+def _of_folder(folder: int, question: Question) -> Answer | None:
+    """The index of a folder. Without a slash at the end of the URI, what it links to would be looked for beside it."""
+    if not question.target.path.endswith(b"/"):
+        return _bodiless(moved(question)) if _has_index(folder) else None
+    index = _open_regular(folder, INDEX)
+    return None if index is None else _send(folder, INDEX, index, question)
+
+
+def _send(folder: int, name: bytes, original: _File, question: Question) -> Answer:
+    """Answer with the file or its sibling; what the answer does not take is closed. Raises OSError."""
+    media = media_of(name)
+    file, coding = _sibling(folder, name, original, question) if media.shrinks else (original, None)
+    status, head, span = reply(
+        Representation(file.status.st_size, file.status.st_mtime_ns, media, coding),
+        question,
+    )
+    if span.length:
+        return Answer(status, head, file.descriptor, *span)
+    os.close(file.descriptor)
+    return Answer(status, head)
+
+
+def _sibling(folder: int, name: bytes, file: _File, question: Question) -> tuple[_File, Coding | None]:
+    """The compressed sibling that the client likes best, in place of the file; else the file. Raises OSError.
+
+    Their times are not compared: copying a folder gives files any order. Who writes a file anew writes its siblings.
+    """
+    for coding in accepted(question.fields.values(b"accept-encoding")):
+        try:
+            sibling = _open_regular(folder, name + coding.suffix)
+        except OSError:
+            os.close(file.descriptor)
+            raise
+        if sibling is not None:
+            os.close(file.descriptor)
+            return sibling, coding
+    return file, None
+
+
+def _open(folder: int, name: bytes) -> _File:
+    """Raises OSError; ELOOP for a symbolic link."""
+    descriptor = os.open(name, _FILE, dir_fd=folder)
+    try:
+        return _File(descriptor, os.fstat(descriptor))
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
+def _open_regular(folder: int, name: bytes) -> _File | None:
+    """The file, if it is one and can be had. Raises OSError when the host fails."""
+    try:
+        file = _open(folder, name)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    if file.regular:
+        return file
+    os.close(file.descriptor)
+    return None
+
+
+def _has_index(folder: int) -> bool:
+    index = _open_regular(folder, INDEX)
+    if index is not None:
+        os.close(index.descriptor)
+    return index is not None
+
+
+def _bodiless(said: Reply) -> Answer:
+    return Answer(said.status, said.head)

@@ -1,0 +1,80 @@
+"""From an accepted socket to a client's connection, by way of what may come before HTTP.
+
+A trusted proxy may say first for whom it speaks (preface.py), and where there is a certificate the first byte tells
+whether TLS is spoken (greeting.py); in this order, since the PROXY header stands before the ClientHello. Most
+connections have neither, and begin at once.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from tqunits.proxy.answering import Peer
+from tqunits.proxy.downstream import Client
+from tqunits.proxy.greeting import Greeting
+from tqunits.proxy.preface import Preface
+from tqunits.proxy.router import Router
+from tqunits.proxy.secure import Secured
+
+
+def welcome(sock: socket.socket, address: object, router: Router) -> None:
+    """Take a connection that accept(2) gave, with the address it gave."""
+    router.books.metrics.accepted += 1
+    sock.setblocking(False)
+    host = b""
+    if isinstance(address, tuple):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host = str(address[0]).partition("%")[0].removeprefix("::ffff:").encode("ascii")
+    if router.networks.contains(host):  # it speaks for many: no limit counts them as one
+        _await_preface(sock, host, router)
+    elif router.admit(host):
+        _greet(sock, host, router, believed=False, first=b"", counted=host)
+    else:
+        sock.close()
+
+
+def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
+    def done(preface: Preface, speaks_for: bytes | None, first: bytes) -> None:
+        router.arriving.discard(preface)
+        address = host if speaks_for is None else speaks_for or host
+        believed = speaks_for is None or (speaks_for != b"" and router.networks.contains(speaks_for))
+        _greet(sock, address, router, believed=believed, first=first, counted=b"")
+
+    preface = Preface(sock, router.loop, router.wheel, done=done, gone=lambda p: _gone(router, p, b""))
+    router.arriving.add(preface)
+    preface.begin(router.idle_ticks, router.head_ticks)
+
+
+def _greet(
+    sock: socket.socket, address: bytes, router: Router, *, believed: bool, first: bytes, counted: bytes
+) -> None:
+    def done(greeting: Greeting, sock: socket.socket, secured: Secured | None) -> None:
+        router.arriving.discard(greeting)
+        _begin(Client(sock, Peer(address, believed, secured), router), first, counted)
+
+    if router.certificates is None or first:  # what came first was no ClientHello
+        _begin(Client(sock, Peer(address, believed, None), router), first, counted)
+        return
+    greeting = Greeting(
+        sock,
+        router.certificates,
+        router.loop,
+        router.wheel,
+        done=done,
+        gone=lambda g: _gone(router, g, counted),
+    )
+    router.arriving.add(greeting)
+    greeting.begin(router.idle_ticks, router.head_ticks)
+
+
+def _begin(client: Client, first: bytes, counted: bytes) -> None:
+    client.router.joined(client, counted)
+    if first:
+        client.take(first)
+    elif client.secured is not None:
+        client.on_readable()  # the first request may be decrypted already, which the kernel does not announce
+
+
+def _gone(router: Router, arrival: Preface | Greeting, counted: bytes) -> None:
+    router.arriving.discard(arrival)
+    router.release(counted)

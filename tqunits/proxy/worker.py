@@ -1,0 +1,168 @@
+"""One worker as the router serves it: who may begin now, who waits, and for what.
+
+A request begins when the worker has fewer than `max_inflight` of them and an endpoint that takes connections. Else it
+waits here, in order, for `queue_ticks` at most, and not a byte of it has gone anywhere: so a worker that restarts fails
+nobody, and a flood is held at the door. The first in line is what finds out that an endpoint is back: its attempt is
+the trial, repeated after pauses that grow; the others follow when it has got through.
+
+A worker outlives a reload of the routes that keeps its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from tqunits.metrics.counters import WorkerMetrics
+from tqunits.model import Retry
+from tqunits.proxy.timers import NEVER, ticks_of
+from tqunits.routing.select import choose
+from tqunits.routing.snapshot import RoutedWorker
+
+if TYPE_CHECKING:
+    from tqunits.proxy.downstream import Client
+    from tqunits.proxy.pool import Endpoint
+
+RETRY_AFTER: Final = 1
+"""Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by then."""
+
+
+class Worker:
+    """Its endpoints, its limits, its queue."""
+
+    __slots__ = (
+        "_loop",
+        "_timer",
+        "endpoints",
+        "in_flight",
+        "max_inflight",
+        "metrics",
+        "name",
+        "notice",
+        "paused",
+        "queue",
+        "queue_ticks",
+        "retry",
+    )
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, metrics: WorkerMetrics) -> None:
+        self.name = name
+        self.metrics = metrics
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.max_inflight = 1
+        self.queue_ticks = NEVER
+        self.retry = Retry.IDEMPOTENT
+        self.in_flight = 0  # requests that have begun
+        self.queue: deque[Client] = deque()
+        self.paused = False  # everybody waits
+        self.notice: str | None = None  # the text of the maintenance page: all are turned away
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+
+    def configure(self, routed: RoutedWorker, endpoints: tuple[Endpoint, ...]) -> None:
+        """Take what the snapshot says of it."""
+        self.max_inflight = routed.max_inflight
+        self.queue_ticks = ticks_of(routed.queue_us)
+        self.retry = routed.retry
+        self.endpoints = endpoints
+        for endpoint in endpoints:
+            endpoint.workers.add(self)
+        self.release()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request may begin at once, and passes nobody by."""
+        return self.in_flight < self.max_inflight and not self.queue and not self.paused and self.notice is None
+
+    def pick(self, tried: Iterable[Endpoint]) -> Endpoint | None:
+        """The endpoint for the next attempt: one that takes requests and was not tried for this one."""
+        endpoints = self.endpoints
+        if len(endpoints) == 1 and not tried:
+            return endpoints[0] if endpoints[0].takes_requests else None
+        left = [endpoint for endpoint in endpoints if endpoint not in tried and endpoint.takes_requests]
+        if not left:
+            return None
+        return left[choose([endpoint.in_flight for endpoint in left], random.randrange)]
+
+    def join(self, client: Client) -> bool:
+        """Stand in line; False when the line is full."""
+        if len(self.queue) >= self.max_inflight:
+            return False
+        self.queue.append(client)
+        self._come_back()
+        return True
+
+    def join_again(self, client: Client) -> None:
+        """A request that had begun found no endpoint: to the head of the line."""
+        self.in_flight -= 1
+        self.queue.appendleft(client)
+        self._come_back()
+
+    def leave(self, client: Client) -> None:
+        """A request that waits is given up."""
+        if client in self.queue:
+            self.queue.remove(client)
+
+    def done(self) -> None:
+        """A request that had begun has ended: the next may begin."""
+        self.in_flight -= 1
+        if self.queue:
+            self.release()
+
+    def release(self) -> None:
+        """Let begin who can, each in a turn of the loop of its own, so that failures can not nest."""
+        while self.queue and self.in_flight < self.max_inflight and not self.paused:
+            endpoint = self.pick(())
+            if endpoint is None:
+                break
+            self.in_flight += 1
+            if endpoint.failures:
+                endpoint.on_trial()
+                self._loop.call_soon(self._begin, self.queue.popleft(), endpoint)
+            else:
+                self._loop.call_soon(self._begin, self.queue.popleft(), None)
+        self._come_back()
+
+    def pause(self) -> None:
+        """Let nobody begin; what runs goes on."""
+        self.paused = True
+
+    def turn_away(self, text: str) -> None:
+        """Answer every request with the maintenance page, those that wait too."""
+        self.notice = text
+        for client in tuple(self.queue):
+            client.turn_away(text)
+
+    def resume(self) -> None:
+        """The end of a pause and of a maintenance page."""
+        self.paused = False
+        self.notice = None
+        self.release()
+
+    def disband(self) -> None:
+        """It is in no route any more: nobody waits for it any longer; what runs goes on."""
+        for client in tuple(self.queue):
+            client.fail(503, "it is in no route any more")
+
+    def _begin(self, client: Client, trial: Endpoint | None) -> None:
+        if client.worker is self and not client.closed:
+            client.begin(trial)
+            return
+        if trial is not None:
+            trial.down_until = 0.0
+        self.done()
+
+    def _come_back(self) -> None:
+        """See again when the first endpoint may be tried again; room, and an endpoint's return, come by themselves."""
+        if self._timer is not None or not self.queue or self.paused or self.in_flight >= self.max_inflight:
+            return
+        times = [endpoint.down_until for endpoint in self.endpoints if not endpoint.draining]
+        if times:
+            self._timer = self._loop.call_at(min(times), self._after_pause)
+
+    def _after_pause(self) -> None:
+        self._timer = None
+        self.release()
