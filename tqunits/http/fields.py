@@ -105,10 +105,14 @@ MAX_OUTLINE: Final = 1024
 of programs that ask in a few ways each. Full of the worst, that is under 4 MiB; whoever sends other names each time
 only makes us look at them."""
 
+_USUAL_REQUEST: Final = frozenset({b"connection", b"host"})
+"""All that is special about most requests."""
+
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 _USUAL_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 """Options that nominate nothing which is not removed anyway."""
 
+_LASTING: Final = frozenset({b"keep-alive"})
 _ALONE: Final = {option: frozenset({option}) for option in _USUAL_OPTIONS}
 
 _FIXED: Final = frozenset({b"connection", b"host"})
@@ -121,12 +125,13 @@ class Outline:
     A place is the index of a field line in its block; `places` has those of each name in `special`.
     """
 
-    __slots__ = ("beginnings", "dropped", "names", "places", "special")
+    __slots__ = ("beginnings", "dropped", "names", "places", "special", "usual")
 
     def __init__(self, spelled: list[bytes]) -> None:
         """`spelled`: the names in the order and the letters of the head."""
         self.names = tuple(b"\n".join(spelled).lower().split(b"\n")) if spelled else ()
         self.special = SPECIAL.intersection(self.names)
+        self.usual = self.special <= _USUAL_REQUEST
         self.beginnings = [b"\r\n%b:" % name for name in spelled]
         self.places: dict[bytes, list[int]] = {name: [] for name in self.special}
         for place in self.places_of(self.special):
@@ -273,18 +278,21 @@ class HeadFields(Fields):
 class RequestFields(HeadFields):
     """The fields of a request and what they say to the router, whatever the request line is."""
 
-    __slots__ = ("host",)
+    __slots__ = ("host", "usual")
 
     _never = NEVER_FORWARDED
 
     def __init__(self, block: bytes, known: RequestFields | None = None) -> None:
         """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400 or 431."""
         self.host: bytes | None  # None: not given
+        self.usual: bool  # no body, no upgrade, nothing about the connection but that it may stay
         if known is not None and self._fits(block, known):
             self.host = known.host
+            self.usual = known.usual
         else:
             self._read(block, known)
             self.host = self._host()
+            self.usual = self._outline.usual and self.host is not None and self.options_said <= _LASTING
 
     def _host(self) -> bytes | None:
         """The one Host (RFC 9112 §3.2)."""

@@ -8,6 +8,7 @@ that takes the body through (`pump`). Where the RFC lets a proxy repair (§6.1, 
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from tqunits.http.fields import FRAMING
@@ -59,7 +60,7 @@ class Framing:
                 return ClosePump(rechunk=self.sink is Kind.CHUNKED)
 
 
-_NOTHING: Final = Framing(Kind.NONE, Kind.NONE)
+NO_BODY: Final = Framing(Kind.NONE, Kind.NONE)
 _EMPTY: Final = Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: 0")
 _CHUNKED_LINE: Final = b"\r\nTransfer-Encoding: chunked"
 _CHUNKED: Final = Framing(Kind.CHUNKED, Kind.CHUNKED, 0, _CHUNKED_LINE)
@@ -72,7 +73,7 @@ def request_framing(head: RequestHead) -> Framing:
     """The framing of a request. Raises Malformed: 400, or 501 for a coding other than chunked."""
     special = head.fields.special
     if FRAMING.isdisjoint(special):
-        return _NOTHING
+        return NO_BODY
     if b"transfer-encoding" not in special:
         return _by_length(head.fields.content_length())
     if b"content-length" in special:
@@ -109,17 +110,18 @@ def _chunked_response(head: ResponseHead, method: bytes, *, chunks: bool) -> Fra
         raise Malformed(502, "Transfer-Encoding in an HTTP/1.0 response")
     _require_chunked(head.fields.values(b"transfer-encoding"))
     if method == b"HEAD" or head.status in NO_BODY_STATUSES:
-        return _NOTHING
+        return NO_BODY
     return _CHUNKED if chunks else _DECHUNKED
 
 
 def _bodiless(status: int, length: int | None) -> Framing:
     """HEAD and 304 may tell the length that a GET would have had (RFC 9110 §8.6); 204 may not."""
     if length is None or status == 204:
-        return _NOTHING
+        return NO_BODY
     return Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: %d" % length)
 
 
+@lru_cache(1024)
 def _by_length(length: int) -> Framing:
     if length == 0:
         return _EMPTY

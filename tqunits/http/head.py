@@ -56,6 +56,11 @@ class HeadBuffer:
         self._bytes: bytearray | None = None  # only while there is a piece of a head: most connections are idle
 
     @property
+    def size(self) -> int:
+        """Bytes of the next head that have come."""
+        return len(self._bytes or b"")
+
+    @property
     def empty(self) -> bool:
         """Whether nothing of the next head has come."""
         return not self._bytes
@@ -86,6 +91,12 @@ class HeadBuffer:
         head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
         self._bytes = None
         return head, rest
+
+
+def is_one_head(data: bytes) -> bool:
+    """Whether that is one whole head, and nothing behind it: what most requests come as."""
+    end = data.find(_END)
+    return 0 < end == len(data) - 4 <= MAX_HEAD - 4
 
 
 def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHead:

@@ -100,8 +100,14 @@ class Answering(Parting):
 
     def will_close(self, framing: Framing) -> bool:
         """Whether the response that now begins is the last one here."""
-        if self.is_last() or self.router.draining or framing.closes or self.is_out_of_step():
-            self.persistent = False
+        if self.ended or self.pump is not None or self.upgrade or self.router.draining or framing.closes:
+            self.persistent = (
+                self.persistent
+                and not self.router.draining
+                and not framing.closes
+                and not self.is_last()
+                and not self.is_out_of_step()
+            )
         return not self.persistent
 
     def is_last(self) -> bool:

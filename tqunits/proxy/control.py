@@ -96,11 +96,11 @@ class Control:
 
     async def _answer(self, reader: asyncio.StreamReader, uid: int) -> tuple[int, str, bytes]:
         try:
-            if uid not in (0, os.geteuid()):
-                raise Problem(403, "only root and the router's own user may ask")
             if self._clients > MAX_CLIENTS:
                 raise Problem(503, f"{MAX_CLIENTS} requests at once are the most")
-            head, data = await asyncio.wait_for(_read(reader), PATIENCE)
+            head, data = await asyncio.wait_for(_read(reader), PATIENCE)  # what is not read resets the answer
+            if uid not in (0, os.geteuid()):
+                raise Problem(403, "only root and the router's own user may ask")
             if (head.method, head.target) == (b"GET", b"/metrics"):
                 return 200, CONTENT_TYPE, self._metrics()
             return 200, "application/json", _json(await self._perform(head, data))

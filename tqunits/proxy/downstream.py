@@ -9,6 +9,7 @@ malformed request nothing more is parsed. How it ends is parting.py's.
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tqunits.http.forward import (
@@ -20,16 +21,15 @@ from tqunits.http.forward import (
     wants_trailers,
     wants_websocket,
 )
-from tqunits.http.framing import Framing, Kind, request_framing
+from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, parse_request
+from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, is_one_head, parse_request
 from tqunits.http.pump import LengthPump
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin
 from tqunits.metrics.access_formats import End
 from tqunits.proxy import attempts, splicing
-from tqunits.proxy.answering import REMEMBERED, Answering, Peer
-from tqunits.proxy.attempts import Attempts
+from tqunits.proxy.answering import REMEMBERED, Peer
 from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.parting import Phase
 from tqunits.proxy.splice import Relay
@@ -38,47 +38,55 @@ from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
 from tqunits.proxy.upstream import Phase as UpstreamPhase
 from tqunits.proxy.upstream import Upstream
+from tqunits.proxy.waiting import Waiting
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
     from tqunits.proxy.router import Router
     from tqunits.proxy.static import Site
-    from tqunits.proxy.worker import Worker
+    from tqunits.routing.table import Table
 
 _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 
 
-class Client(Answering):
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A request that has come twice, byte for byte, as that of a page that asks for news does."""
+
+    table: Table[Backend]
+    head: RequestHead
+    backend: Backend
+    before: bytes  # of the head for the worker, up to the request's identifier
+    after: bytes
+
+
+class Client(Waiting):
     """One client's connection."""
 
     __slots__ = (
-        "attempts",
-        "backend",
         "file",
         "first",
         "heads",
+        "known",
+        "last",
         "relay",
         "trailers",
         "tunnel",
         "upstream",
-        "waiting",
-        "worker",
     )
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.heads = HeadBuffer()
+        self.last = b""  # the head of the request before
+        self.known: Known | None = None  # what was made of it, once it has come twice
         self.upstream: Upstream | None = None
         # The exchange:
-        self.backend: Backend | None = None
         self.trailers = False  # the client reads trailers
         self.tunnel: Tunnel | None = None
         self.file: FileBody | None = None  # that is being sent
         self.relay: Relay | None = None  # what moves the request's body, or a tunnel's bytes, in the kernel
         self.first = b""  # what goes to the worker first: the head, and what was there of the body
-        self.worker: Worker | None = None  # that has it, waiting or begun
-        self.waiting = False
-        self.attempts: Attempts | None = None  # what went wrong so far
 
     # What comes from the client.
 
@@ -93,7 +101,10 @@ class Client(Answering):
         if not data:
             self._on_end()
         elif self.phase is Phase.HEAD:
-            self.take(data)
+            if self.outbox or not self.heads.empty or not is_one_head(data):
+                self.take(data)
+            else:
+                self._on_request(data)
         elif self.phase is Phase.BUSY:
             self._on_more(data)
         elif self.phase is Phase.TUNNEL:
@@ -109,7 +120,6 @@ class Client(Answering):
                 self.input = data
                 self.pause()
                 return
-            fresh = self.heads.empty
             try:
                 whole = self.heads.feed(data)
             except Malformed as error:
@@ -118,7 +128,7 @@ class Client(Answering):
             if whole is None:
                 if self.ended:
                     self.refuse(Malformed(400, "the head is cut short"))
-                elif fresh:
+                elif self.heads.size == len(data):  # its first piece
                     self.touch(self.router.head_ticks)
                 return
             raw, self.input = whole
@@ -130,18 +140,23 @@ class Client(Answering):
     def _on_request(self, raw: bytes) -> None:
         """One whole head: read all of it before any of it has an effect."""
         router = self.router
+        again = raw == self.last
+        if again and self.known is not None and self.known.table is router.table:
+            self._repeat(self.known)
+            return
+        self.last, self.known = raw, None
         try:
             head = parse_request(raw, self.fields)
             self.method = head.method
             self.exchange.began(head)
             self.fields = fields = head.fields
-            framing = request_framing(head)
             target = read_target(head)
-            if not fields.special.isdisjoint(_QUESTIONABLE):
-                check_request(head, router.via)
-            self.modern = head.minor == 1
-            self.persistent = self.modern and b"close" not in fields.options_said
-            self.bodiless = framing.source is Kind.NONE
+            if fields.usual and head.minor:
+                framing = NO_BODY
+                self.modern = self.persistent = self.bodiless = True
+                self.upgrade = self.trailers = False
+            else:
+                framing = self._read_unusual(head)
             relayed = None if self.trusted is None else self.trusted.origin(fields)
             if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
                 self.redirect(target)
@@ -154,8 +169,39 @@ class Client(Answering):
                 self.answer(404 if backend is None else 200)
             elif backend.site is None or not self._serve_file(backend.site, head, target, backend):
                 self._forward(head, framing, target, backend, relayed)
+                if again and framing is NO_BODY and fields.usual and relayed is None and backend.site is None:
+                    self.known = Known(router.table, head, backend, *self._around_id())
         except Malformed as error:
             self.refuse(error)
+
+    def _around_id(self) -> tuple[bytes, bytes]:
+        """What the worker gets before and after the request's identifier, which is ours and so the last of its kind."""
+        before, label, rest = self.first.rpartition(b"\r\nX-Request-ID: ")
+        return before + label, rest[rest.index(b"\r\n") :]
+
+    def _repeat(self, known: Known) -> None:
+        """The bytes of the request before, on the same routes: all that was found out of it holds again."""
+        worker = known.backend.worker
+        request_id = self.router.request_id()
+        self.method = known.head.method
+        self.exchange.began(known.head)
+        self.exchange.routed(worker.name, worker.metrics, request_id)
+        self.modern = self.persistent = self.bodiless = True
+        self.first = known.before + request_id + known.after
+        self._dispatch(known.backend, NO_BODY)
+
+    def _read_unusual(self, head: RequestHead) -> Framing:
+        """What a request says besides what it asks for. Raises Malformed."""
+        fields = head.fields
+        framing = request_framing(head)
+        if not fields.special.isdisjoint(_QUESTIONABLE):
+            check_request(head, self.router.via)
+        self.modern = head.minor == 1
+        self.persistent = self.modern and b"close" not in fields.options_said
+        self.bodiless = framing.source is Kind.NONE
+        self.upgrade = b"upgrade" in fields.special and wants_websocket(head, framing)
+        self.trailers = b"te" in fields.special and wants_trailers(head)
+        return framing
 
     def _forward(
         self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
@@ -168,9 +214,6 @@ class Client(Answering):
         self.exchange.routed(worker.name, worker.metrics, request_id)
         if backend.max_body and framing.length > backend.max_body:
             raise Malformed(413, "the body is too large")
-        special = head.fields.special
-        self.upgrade = b"upgrade" in special and wants_websocket(head, framing)
-        self.trailers = b"te" in special and wants_trailers(head)
         self.first = request_head(
             head,
             target,
@@ -180,18 +223,33 @@ class Client(Answering):
             request_id=request_id,
             upgrade=self.upgrade,
         )
-        self.pump = framing.pump(limit=backend.max_body)
+        self._dispatch(backend, framing)
+
+    def _dispatch(self, backend: Backend, framing: Framing) -> None:
+        """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
+        worker = backend.worker
         self.backend = backend
-        self.silence = backend.read if self.pump is None else max(backend.read, backend.write)
-        self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         self.phase = Phase.BUSY
         self.attempts = None
+        self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
+        if framing is NO_BODY:
+            self.silence = backend.read
+            endpoint = worker.ready if self.method in attempts.IDEMPOTENT else None
+            if endpoint is not None and endpoint.idle and worker.in_flight < worker.max_inflight:
+                self.worker = worker
+                worker.in_flight += 1
+                self.upstream = upstream = endpoint.idle.pop()
+                upstream.begin(self)
+                return
+        else:
+            self.pump = framing.pump(limit=backend.max_body)
+            self.silence = max(backend.read, backend.write)
         if worker.has_room:
             self.worker = worker
             worker.in_flight += 1
             attempts.begin(self, worker, None)
         else:
-            self._stand_in_line(worker)
+            self.stand_in_line(worker)
 
     def _serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
         """Whether the request is answered without the program: with a file, or because there is no program."""
@@ -288,50 +346,17 @@ class Client(Answering):
 
     # The exchange with the worker.
 
-    def _stand_in_line(self, worker: Worker) -> None:
-        if worker.notice is not None:
-            self.answer(503, worker.notice)
-        elif worker.join(self):
-            self.worker = worker
-            self._wait(worker)
-        else:
-            worker.metrics.queue_full += 1
-            self.fail(503, f"{worker.max_inflight} requests run and as many wait")
-
-    def turn_away(self, text: str) -> None:
-        """The worker is in maintenance: do not wait for it."""
-        self._leave_worker()
-        self.answer(503, text)
-
     def begin(self, trial: Endpoint | None) -> None:
         """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
         assert self.worker is not None
         self.waiting = False
         attempts.begin(self, self.worker, trial)
 
-    def hold(self) -> None:
-        """No endpoint takes it now: wait for one."""
-        assert self.worker is not None
-        self.worker.join_again(self)
-        self._wait(self.worker)
-
-    def _wait(self, worker: Worker) -> None:
-        self.waiting = True
-        past = self.history()
-        if past.patience == NEVER:
-            past.patience = self.wheel.tick + worker.queue_ticks
-            worker.metrics.held += 1
-        self.limit(max(0, past.patience - self.wheel.tick))
-
-    def history(self) -> Attempts:
-        """What went wrong so far, to be added to."""
-        if self.attempts is None:
-            self.attempts = Attempts()
-        return self.attempts
-
     def upstream_ready(self, upstream: Upstream) -> None:
         """The connection stands: send the head, and what has come of the body."""
-        self.limit(self.silence)
+        self.touch(self.silence)
+        if self.hard != NEVER:
+            self.limit(self.silence)
         if self.pump is not None and self.input:
             data, self.input = self.input, b""
             out = self._pumped(data)
@@ -371,27 +396,22 @@ class Client(Answering):
         """Something moved: nobody is given up on that makes progress."""
         self.limit(self.silence)
 
-    def limit(self, ticks: int) -> None:
-        self.touch(ticks)
-        if self.deadline > self.hard:  # timeouts.request is for all of it
-            self.touch(max(0, self.hard - self.wheel.tick))
-
     # What goes to the client.
 
     def responding(self, framing: Framing, status: int, endpoint: Endpoint, size: int) -> None:
         """The final response begins; `size`: bytes of its body that go out with its head."""
         self.started = True
+        self.delimited = framing.sink is not Kind.CLOSE
         exchange = self.exchange
         exchange.status = status
         exchange.endpoint = endpoint.label
-        exchange.sent += size
-        self.delimited = not framing.closes
+        exchange.sent = size
 
     def finished(self) -> None:
         """The response is out, or at least waits in the outbox."""
         self.upstream = None
         self.exchange.finished(End.OK)
-        self._leave_worker()
+        self.leave_worker()
         if not self.persistent:
             self.end()
             return
@@ -469,26 +489,11 @@ class Client(Answering):
         file, self.file = self.file, None
         if file is not None:
             file.close()
-        self._leave_worker()
-
-    def complain(self, text: str) -> None:
-        name = self.backend.worker.name if self.backend is not None else "-"
-        self.router.complaints.warn(f"worker {name}: {text}")
-
-    def _leave_worker(self) -> None:
-        """The request is over, or out of the worker's count: the next may begin."""
-        worker, self.worker = self.worker, None
-        if worker is None:
-            return
-        if self.waiting:
-            self.waiting = False
-            worker.leave(self)
-        else:
-            worker.done()
+        self.leave_worker()
 
     def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
         """The worker has switched protocols: tell the client, then bytes go both ways."""
-        self._leave_worker()  # a tunnel stands for as long as it likes: it is no request in flight
+        self.leave_worker()  # a tunnel stands for as long as it likes: it is no request in flight
         self.phase = Phase.TUNNEL
         self.hard = NEVER
         self.started = True
@@ -511,7 +516,8 @@ class Client(Answering):
                 self.method, self.modern = b"", True
                 self.refuse(Malformed(408, ""))
             elif self.fields is not None and self.router.idle_ticks > REMEMBERED:
-                self.fields = None
+                self.fields = self.known = None
+                self.last = b""
                 self.touch(self.router.idle_ticks - REMEMBERED)
             else:
                 self._close_idle()

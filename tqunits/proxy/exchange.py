@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from time import monotonic_ns
 from typing import Final
 
 from tqunits.http.head import RequestHead
@@ -58,8 +59,11 @@ class Exchange:
 
     def began(self, head: RequestHead) -> None:
         """A request's head has come."""
-        self._clear(head)
-        self._began = time.monotonic_ns()
+        self._began = monotonic_ns()
+        self._head = head
+        self._worker = None
+        self.endpoint = ""
+        self.status = self.received = self.sent = self.retries = 0
 
     def relayed(self, client: bytes, scheme: bytes) -> None:
         """A trusted proxy speaks for that client."""
@@ -76,9 +80,17 @@ class Exchange:
         """It is over; nothing happens when none runs."""
         if not self._began:
             return
-        span = (time.monotonic_ns() - self._began) // 1000
+        span = (monotonic_ns() - self._began) // 1000
         self._began = 0
-        self._count(end, span)
+        worker = self._worker
+        if worker is not None and end is End.OK:  # most of them
+            worker.classes[self.status // 100] += 1
+            worker.duration.observe(span)
+            worker.received += self.received
+            worker.sent += self.sent
+            worker.retries += self.retries
+        else:
+            self._count(end, span)
         log = self._books.log
         if log is not None and log.wants(self.status, end):
             log.write(self._entry(end, span))
@@ -89,7 +101,7 @@ class Exchange:
         """The router gave an answer of its own, perhaps to what was no request."""
         if not self._began:
             self._clear(None)
-            self._began = time.monotonic_ns()
+            self._began = monotonic_ns()
         self.status = status
         self.finished(End.REFUSED)
 
@@ -133,7 +145,7 @@ class Exchange:
             received=self.received,
             sent=self.sent,
             duration=span,
-            worker=self._worker_name,
+            worker="" if self._worker is None else self._worker_name,
             endpoint=self.endpoint,
             request_id=self.request_id,
             host=_value(block, b"\r\nhost:"),

@@ -86,6 +86,8 @@ class Endpoint:
         pause = min(FIRST_PAUSE * PAUSE_GROWTH**self.failures, LONGEST_PAUSE)
         self.failures = min(self.failures + 1, MAX_FAILURES)
         self.down_until = self.loop.time() + pause
+        for worker in self.workers:
+            worker.refresh()
 
     def came_up(self) -> None:
         """It took a connection again."""
@@ -97,6 +99,8 @@ class Endpoint:
     def drain(self) -> None:
         """Send nothing new here; what runs is finished."""
         self.draining = True
+        for worker in self.workers:
+            worker.refresh()
         self._close_idle()
 
     def undrain(self) -> None:

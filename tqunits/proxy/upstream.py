@@ -122,14 +122,10 @@ class Upstream(Stream):
             if self.relay is not None:
                 self.client.exchange.sent += self.relay.moved
             self.client = None
-            self._leave_endpoint()
+            self.endpoint.in_flight -= 1
+            if self.endpoint.draining:
+                self.endpoint.settle()
         self.close()
-
-    def _leave_endpoint(self) -> None:
-        endpoint = self.endpoint
-        endpoint.in_flight -= 1
-        if endpoint.draining:
-            endpoint.settle()
 
     def is_alive(self) -> bool:
         """Whether an idle connection still stands: asked before a request that could not be sent twice."""
@@ -228,23 +224,29 @@ class Upstream(Stream):
 
     def _respond(self, client: Client, head: ResponseHead, data: bytes) -> None:
         """The final response: everything that is known of it so far goes out in one send."""
+        fields = head.fields
         framing = response_framing(head, client.method, chunks=client.modern)
-        options = head.fields.options_said
         self.reusable = (
-            head.minor == 1 and b"close" not in options and framing.source is not Kind.CLOSE and client.pump is None
+            head.minor == 1
+            and b"close" not in fields.options_said
+            and framing.source is not Kind.CLOSE
+            and client.pump is None
         )
-        close = client.will_close(framing)
-        out = response_head(head, framing, close=close, date=client.router.clock.date(), lines=client.lines_for(head))
-        self.pump = pump = framing.pump(trailers=client.trailers)
-        surplus, body = data, b""
-        if pump is not None:
-            if data:
-                body = pump.feed(data)
-                out += body
-            surplus = pump.surplus
+        date = b"" if b"date" in fields.special else client.router.clock.date()
+        lines = b"" if client.secured is None else client.lines_for(head)
+        out = response_head(head, framing, close=client.will_close(framing), date=date, lines=lines)
+        surplus, body = b"", data
+        if framing.length != len(data) or framing.source is not Kind.LENGTH:  # else this is all of it
+            self.pump = pump = framing.pump(trailers=client.trailers)
+            if pump is None:
+                surplus, body = data, b""
+            else:
+                body = pump.feed(data) if data else b""
+                surplus = pump.surplus
         client.responding(framing, head.status, self.endpoint, len(body))
-        if not client.write_out(out):
+        if not client.write_out(out + body):
             return
+        pump = self.pump
         if pump is None or pump.done:
             self.complete(client, surplus)
             return
@@ -277,11 +279,14 @@ class Upstream(Stream):
 
     def complete(self, client: Client, surplus: bytes) -> None:
         """The response is whole: the connection is free again, or done with."""
-        client.stop_relay()  # of a request's body that the answer did not wait for
+        if client.relay is not None:  # the answer did not wait for all of the request's body
+            client.stop_relay()
         self.client = None
         self.pump = None
         endpoint = self.endpoint
-        self._leave_endpoint()
+        endpoint.in_flight -= 1
+        if endpoint.draining:
+            endpoint.settle()
         if self.reusable and not surplus and not self.outbox and client.pump is None and not self.unheard:
             self.phase = Phase.IDLE
             self.reused = True

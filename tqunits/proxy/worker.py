@@ -23,8 +23,8 @@ from tqunits.routing.select import choose
 from tqunits.routing.snapshot import RoutedWorker
 
 if TYPE_CHECKING:
-    from tqunits.proxy.downstream import Client
     from tqunits.proxy.pool import Endpoint
+    from tqunits.proxy.waiting import Waiting
 
 RETRY_AFTER: Final = 1
 """Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by then."""
@@ -45,6 +45,7 @@ class Worker:
         "paused",
         "queue",
         "queue_ticks",
+        "ready",
         "retry",
     )
 
@@ -55,8 +56,9 @@ class Worker:
         self.max_inflight = 1
         self.queue_ticks = NEVER
         self.retry = Retry.IDEMPOTENT
+        self.ready: Endpoint | None = None  # the only endpoint, while nothing stands between a request and it
         self.in_flight = 0  # requests that have begun
-        self.queue: deque[Client] = deque()
+        self.queue: deque[Waiting] = deque()
         self.paused = False  # everybody waits
         self.notice: str | None = None  # the text of the maintenance page: all are turned away
         self._loop = loop
@@ -77,6 +79,13 @@ class Worker:
         """Whether a request may begin at once, and passes nobody by."""
         return self.in_flight < self.max_inflight and not self.queue and not self.paused and self.notice is None
 
+    def refresh(self) -> None:
+        """Something has changed that decides whether a request may go the short way, to `ready`."""
+        endpoints = self.endpoints
+        open_ = len(endpoints) == 1 and not endpoints[0].failures and not endpoints[0].draining
+        waits = self.queue or self.paused or self.notice is not None
+        self.ready = endpoints[0] if open_ and not waits else None
+
     def pick(self, tried: Iterable[Endpoint]) -> Endpoint | None:
         """The endpoint for the next attempt: one that takes requests and was not tried for this one."""
         endpoints = self.endpoints
@@ -87,7 +96,7 @@ class Worker:
             return None
         return left[choose([endpoint.in_flight for endpoint in left], random.randrange)]
 
-    def join(self, client: Client) -> bool:
+    def join(self, client: Waiting) -> bool:
         """Stand in line; False when the line is full."""
         if len(self.queue) >= self.max_inflight:
             return False
@@ -95,16 +104,17 @@ class Worker:
         self._come_back()
         return True
 
-    def join_again(self, client: Client) -> None:
+    def join_again(self, client: Waiting) -> None:
         """A request that had begun found no endpoint: to the head of the line."""
         self.in_flight -= 1
         self.queue.appendleft(client)
         self._come_back()
 
-    def leave(self, client: Client) -> None:
+    def leave(self, client: Waiting) -> None:
         """A request that waits is given up."""
         if client in self.queue:
             self.queue.remove(client)
+            self.refresh()
 
     def done(self) -> None:
         """A request that had begun has ended: the next may begin."""
@@ -129,10 +139,12 @@ class Worker:
     def pause(self) -> None:
         """Let nobody begin; what runs goes on."""
         self.paused = True
+        self.refresh()
 
     def turn_away(self, text: str) -> None:
         """Answer every request with the maintenance page, those that wait too."""
         self.notice = text
+        self.refresh()
         for client in tuple(self.queue):
             client.turn_away(text)
 
@@ -147,7 +159,7 @@ class Worker:
         for client in tuple(self.queue):
             client.fail(503, "it is in no route any more")
 
-    def _begin(self, client: Client, trial: Endpoint | None) -> None:
+    def _begin(self, client: Waiting, trial: Endpoint | None) -> None:
         if client.worker is self and not client.closed:
             client.begin(trial)
             return
@@ -157,6 +169,7 @@ class Worker:
 
     def _come_back(self) -> None:
         """See again when the first endpoint may be tried again; room, and an endpoint's return, come by themselves."""
+        self.refresh()
         if self._timer is not None or not self.queue or self.paused or self.in_flight >= self.max_inflight:
             return
         times = [endpoint.down_until for endpoint in self.endpoints if not endpoint.draining]

@@ -1,0 +1,96 @@
+"""A client's request as far as its worker goes: it waits for its turn or for an endpoint, begins, and leaves.
+
+worker.py decides who may begin, attempts.py where; this is what they ask of the request.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from tqunits.proxy.answering import Answering, Peer
+from tqunits.proxy.attempts import Attempts
+from tqunits.proxy.timers import NEVER
+
+if TYPE_CHECKING:
+    from tqunits.proxy.pool import Backend, Endpoint
+    from tqunits.proxy.router import Router
+    from tqunits.proxy.worker import Worker
+
+
+class Waiting(Answering):
+    """A client's connection, as far as it has a worker."""
+
+    __slots__ = ("attempts", "backend", "waiting", "worker")
+
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
+        super().__init__(sock, peer, router)
+        self.backend: Backend | None = None
+        self.worker: Worker | None = None  # that has the request, waiting or begun
+        self.waiting = False
+        self.attempts: Attempts | None = None  # what went wrong so far
+
+    def begin(self, trial: Endpoint | None) -> None:
+        """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
+        raise AssertionError
+
+    def fail(self, status: int, reason: str) -> None:
+        """The worker's fault, before anything of a response went out."""
+        raise AssertionError
+
+    def limit(self, ticks: int) -> None:
+        """So long from now on, and never longer than the whole exchange may take."""
+        self.touch(ticks)
+        if self.deadline > self.hard:  # timeouts.request is for all of it
+            self.touch(max(0, self.hard - self.wheel.tick))
+
+    def complain(self, text: str) -> None:
+        name = self.backend.worker.name if self.backend is not None else "-"
+        self.router.complaints.warn(f"worker {name}: {text}")
+
+    def stand_in_line(self, worker: Worker) -> None:
+        """The worker has no room now."""
+        if worker.notice is not None:
+            self.answer(503, worker.notice)
+        elif worker.join(self):
+            self.worker = worker
+            self._wait(worker)
+        else:
+            worker.metrics.queue_full += 1
+            self.fail(503, f"{worker.max_inflight} requests run and as many wait")
+
+    def turn_away(self, text: str) -> None:
+        """The worker is in maintenance: do not wait for it."""
+        self.leave_worker()
+        self.answer(503, text)
+
+    def hold(self) -> None:
+        """No endpoint takes it now: wait for one."""
+        assert self.worker is not None
+        self.worker.join_again(self)
+        self._wait(self.worker)
+
+    def _wait(self, worker: Worker) -> None:
+        self.waiting = True
+        past = self.history()
+        if past.patience == NEVER:
+            past.patience = self.wheel.tick + worker.queue_ticks
+            worker.metrics.held += 1
+        self.limit(max(0, past.patience - self.wheel.tick))
+
+    def history(self) -> Attempts:
+        """What went wrong so far, to be added to."""
+        if self.attempts is None:
+            self.attempts = Attempts()
+        return self.attempts
+
+    def leave_worker(self) -> None:
+        """The request is over, or out of the worker's count: the next may begin."""
+        worker, self.worker = self.worker, None
+        if worker is None:
+            return
+        if self.waiting:
+            self.waiting = False
+            worker.leave(self)
+        else:
+            worker.done()
