@@ -234,7 +234,7 @@ class Fields:
 class HeadFields(Fields):
     """The fields of a head, read with the help of those that came before them on the same connection."""
 
-    __slots__ = ("_stencil", "kept", "options_said")
+    __slots__ = ("_length_varies", "_stencil", "kept", "options_said")
 
     _never: ClassVar[frozenset[bytes]]
 
@@ -247,6 +247,8 @@ class HeadFields(Fields):
         dropped = outline.places_of(self._never | nominated) if nominated else outline.dropped[self._never]
         self.kept = self._without(dropped)
         self._stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
+        lengths = outline.places.get(b"content-length", ())
+        self._length_varies = self._stencil is None or not self._stencil.holes.isdisjoint(lengths)
 
     def _fits(self, block: bytes, known: HeadFields) -> bool:
         """Read them by the stencil of those before, if they fit it."""
@@ -258,7 +260,8 @@ class HeadFields(Fields):
         self.kept = kept
         self.special = known.special
         self.options_said = known.options_said
-        self._length = -1
+        self._length = -1 if known._length_varies else known._length
+        self._length_varies = known._length_varies
         self._outline = known._outline
         self._stencil = stencil
         return True
