@@ -1,6 +1,6 @@
 """Clients that keep asking until a file appears: each on a connection that it keeps, GET and POST with a body in turn.
 
-    hammer.py HOST:PORT PATH CLIENTS ENOUGH
+    hammer.py URL CLIENTS ENOUGH
 
 Prints JSON at the end. Every request has a number of its own that the worker's answer repeats, so an answer that is
 missing, cut short or another's is seen. A request that fails is not repeated: what a client sees is what counts.
@@ -8,9 +8,12 @@ missing, cut short or another's is seen. A request that fails is not repeated: w
 
 import asyncio
 import json
+import ssl
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 BODY = b"x" * 4000
 
@@ -18,9 +21,8 @@ BODY = b"x" * 4000
 class Client:
     """One connection after another, used for as long as the other end keeps it."""
 
-    def __init__(self, address: str, path: str, number: int, tally: "Tally") -> None:
-        self.host, _, self.port = address.rpartition(":")
-        self.path = path
+    def __init__(self, url: str, number: int, tally: "Tally") -> None:
+        self.url = urlsplit(url)
         self.number = number
         self.tally = tally
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -40,10 +42,11 @@ class Client:
 
     async def ask(self, identity: str, *, post: bool) -> None:
         if self.streams is None:
-            self.streams = await asyncio.open_connection(self.host, int(self.port))
+            tls = believing() if self.url.scheme == "https" else None
+            self.streams = await asyncio.open_connection(self.url.hostname, self.url.port, ssl=tls)
         reader, writer = self.streams
         method, body = (b"POST", BODY) if post else (b"GET", b"")
-        head = b"%b %b?id=%b HTTP/1.1\r\nHost: hammer\r\n" % (method, self.path.encode(), identity.encode())
+        head = b"%b %b?id=%b HTTP/1.1\r\nHost: hammer\r\n" % (method, self.url.path.encode(), identity.encode())
         writer.write(head + (b"Content-Length: %d\r\n" % len(body) if post else b"") + b"\r\n" + body)
         if post:
             self.tally.posted.append(identity)
@@ -66,6 +69,16 @@ class Client:
             self.streams = None
 
 
+@cache
+def believing() -> ssl.SSLContext:
+    """A client that believes every certificate, and notices when it is cut off."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context
+
+
 class Tally:
     """What came of all of it."""
 
@@ -77,9 +90,9 @@ class Tally:
 
 
 async def main() -> None:
-    address, path, clients, enough_file = sys.argv[1:]
+    url, clients, enough_file = sys.argv[1:]
     tally, enough = Tally(), asyncio.Event()
-    running = [asyncio.create_task(Client(address, path, n, tally).run(enough)) for n in range(int(clients))]
+    running = [asyncio.create_task(Client(url, n, tally).run(enough)) for n in range(int(clients))]
     print("begun", flush=True)
     while not Path(enough_file).exists():
         await asyncio.sleep(0.05)

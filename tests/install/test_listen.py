@@ -158,10 +158,10 @@ def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
 
 
 def test_a_stopped_worker_is_not_started_by_a_connection(site: Site) -> None:
-    inherited(site)
+    inherited(site, "proxy: {queue_timeout: 500ms}\n")
     site.install()
     site.run("stop", "alpha")
-    assert site.get("/alpha/")[0] == 502
+    assert site.get("/alpha/")[0] == 504  # it waits for the worker so long, and wakes it not
     assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
     site.run("start", "alpha")
     assert site.get("/alpha/")[0] == 200

@@ -6,90 +6,15 @@ of the router, and of the drain before the stop. bench/restarts.py does the same
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import pytest
 
-from .conftest import ROOT, Site
-
-HAMMER = (Path(__file__).parent / "hammer.py").read_text(encoding="utf-8")
-RUDE = '''\
-"""Answers with the number of the request and what came of its body; notes every POST; dies of SIGTERM."""
-
-import asyncio
-import os
-
-notes = os.open(os.path.join(os.environ["STATE_DIRECTORY"], "posts"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-FILL = b"." * 20000
+from .conftest import Site
+from .hammering import RESTART, RUDE, check, hammered, noted, rude
 
 
-async def serve(reader, writer):
-    try:
-        while True:
-            head = await reader.readuntil(b"\\r\\n\\r\\n")
-            lines = head.lower().split(b"\\r\\n")
-            length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
-            body = await reader.readexactly(length)
-            identity = head.split(b" ", 2)[1].partition(b"id=")[2]
-            if head.startswith(b"POST"):
-                os.write(notes, identity + b"\\n")
-            answer = b"%b %d %b.end" % (identity, len(body), FILL)
-            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%b" % (len(answer), answer))
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-
-
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", int(os.environ["WORKER_PORT"]), backlog=1000)
-    await server.serve_forever()
-
-
-asyncio.run(main())
-'''
-
-
-@contextmanager
-def hammered(site: Site, clients: int) -> Iterator[dict[str, Any]]:
-    """Clients that ask meanwhile; afterwards the value has their report."""
-    site.machine.write(f"{ROOT}/hammer.py", HAMMER)
-    site.machine.remove(f"{ROOT}/enough")
-    report: dict[str, Any] = {}
-    command = ["python3", f"{ROOT}/hammer.py", "127.0.0.1:8080", "/alpha/", str(clients), f"{ROOT}/enough"]
-    with site.machine.start(command) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        try:
-            yield report
-        finally:
-            site.machine.write(f"{ROOT}/enough", "")
-        report |= json.loads(process.stdout.readline())
-
-
-def noted(site: Site) -> Counter[str]:
-    """How often the worker has seen each POST."""
-    return Counter(site.machine.read("/var/lib/tqunits/workers/alpha/posts").split())
-
-
-def check(site: Site, report: dict[str, Any]) -> None:
-    """No request failed; every POST was done once, whether it was answered or not."""
-    assert report["failed"] == {}
-    assert report["good"] > 100
-    seen = noted(site)
-    assert set(seen.values()) == {1}
-    assert seen.keys() == set(report["posted"]) == set(report["answered"])
-
-
-def rude(site: Site) -> None:
-    site.worker("alpha", "restart: {max_restarts: 1000}\n", program=RUDE)
-    site.install()
-
-
-def test_restarts_of_a_worker_lose_nothing(site: Site) -> None:
-    rude(site)
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_restarts_of_a_worker_lose_nothing(site: Site, listen: str) -> None:
+    rude(site, f"listen: {listen}\n")
     with hammered(site, 40) as report:
         for _ in range(5):
             site.machine.systemctl("restart", "tq-worker@alpha")
@@ -120,19 +45,24 @@ def test_a_change_of_the_worker_is_taken_and_loses_nothing(site: Site) -> None:
     rude(site)
     with hammered(site, 20) as report:
         for port in ("9500", "9501"):
-            site.worker("alpha", f"port: {port}\nrestart: {{max_restarts: 1000}}\n", program=RUDE)
+            site.worker("alpha", f"port: {port}\n{RESTART}", program=RUDE)
             assert "restart tq-worker@alpha.service" in site.install()
     check(site, report)
 
 
 def test_a_worker_that_is_killed_loses_only_what_it_had(site: Site) -> None:
-    """A request that it had begun may have been done: only GETs are asked again, and a POST never is."""
+    """A POST that it had begun may have been done, so nobody asks again; a GET is asked again once.
+
+    That fails too where it comes too soon: a process that dies closes its connections before its listening socket.
+    """
     rude(site)
-    with hammered(site, 20) as report:
-        for _ in range(3):
+    clients, kills = 20, 3
+    with hammered(site, clients) as report:
+        for _ in range(kills):
             site.machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha")
             site.machine.wait_until(["curl", "-sf", "-m", "5", "http://localhost:8080/alpha/?id=x"])
-    assert [reason for reason in report["failed"] if not reason.startswith("POST ValueError: status 502")] == []
+    assert [why for why in report["failed"] if "status 502" not in why and "IncompleteReadError" not in why] == []
+    assert sum(report["failed"].values()) <= 2 * clients * kills
     assert set(noted(site).values()) == {1}
     assert set(report["answered"]) <= noted(site).keys()
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,12 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.seen = b""  # everything received so far
+        self._seen: list[bytes] = []
+
+    @property
+    def seen(self) -> bytes:
+        """Everything received so far."""
+        return b"".join(self._seen)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -33,7 +39,7 @@ class Connection:
 
     async def until(self, end: bytes) -> bytes:
         data = await asyncio.wait_for(self.reader.readuntil(end), PATIENCE)
-        self.seen += data
+        self._seen.append(data)
         return data
 
     async def head(self) -> bytes:
@@ -41,13 +47,13 @@ class Connection:
 
     async def exactly(self, size: int) -> bytes:
         data = await asyncio.wait_for(self.reader.readexactly(size), PATIENCE)
-        self.seen += data
+        self._seen.append(data)
         return data
 
     async def rest(self) -> bytes:
         """Everything until the end; a reset is an error."""
         data = await asyncio.wait_for(self.reader.read(), PATIENCE)
-        self.seen += data
+        self._seen.append(data)
         return data
 
     async def response(self) -> tuple[bytes, bytes]:
@@ -86,8 +92,11 @@ class Worker:
 
     async def start(self, behaviour: Behaviour) -> Self:
         self._behaviour = behaviour
-        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        self._server = await self._listen()
         return self
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_unix_server(self._serve, self.path)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
@@ -100,6 +109,25 @@ class Worker:
     def stop(self) -> None:
         if self._server is not None:
             self._server.close()
+
+
+class TcpWorker(Worker):
+    """A worker on loopback TCP: only from there does the kernel move responses to clients (splice.pays)."""
+
+    def __init__(self, *, receive: int = 0) -> None:
+        """`receive`: the size of all receive buffers, 0 is what is usual."""
+        super().__init__(Path())
+        self._limit = receive or 64 * 1024
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        if receive:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+
+    @property
+    def endpoint(self) -> str:
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, sock=self._socket, limit=self._limit)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -141,11 +169,26 @@ def length_of(head: bytes) -> int:
     return 0
 
 
+LAUNCHER = (
+    "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2(int(sys.argv[1]), 3);"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+)
+"""As systemd starts it: the socket is descriptor 3, LISTEN_PID is the process itself."""
+
+
 class Router:
     """The real process: `tqunits proxy ARGUMENTS`, told to listen on a port of its own, awaited by READY=1."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        listening: socket.socket | None = None,
+    ) -> None:
+        """`listening`: what systemd would hand over; the buffers of its connections are as this one's."""
         self._folder = folder
+        self._listening = listening
         self._arguments = arguments
         self._environment = dict(environment or {})
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -156,9 +199,15 @@ class Router:
     async def __aenter__(self) -> Self:
         self._notify.bind(str(self._folder / "notify"))
         environment = {**os.environ, **self._environment, "NOTIFY_SOCKET": str(self._folder / "notify")}
+        command = ["-m", "tqunits", "proxy", *self._arguments]
+        descriptors = []
+        if self._listening is not None:
+            descriptors = [self._listening.fileno()]
+            command[:1] = ["-c", LAUNCHER, str(descriptors[0]), "-m"]
+            environment["LISTEN_FDS"] = "1"
         with self.errors.open("wb") as errors:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tqunits", "proxy", *self._arguments, env=environment, stderr=errors
+                sys.executable, *command, env=environment, stderr=errors, pass_fds=descriptors
             )
         await self.told("READY=1")
         with contextlib.suppress(ValueError, IndexError):
@@ -189,8 +238,19 @@ class Router:
         self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
-    async def connect(self) -> Connection:
-        return Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(
+        self, *, source: str = "127.0.0.1", receive: int = 0, tls: ssl.SSLContext | None = None
+    ) -> Connection:
+        """`source`: the address to come from; `receive`: the size of all receive buffers, 0 is what is usual."""
+        sock = socket.socket()
+        sock.setblocking(False)
+        if receive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        sock.bind((source, 0))
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        name = None if tls is None else "a.example"
+        limit = receive or 64 * 1024
+        return Connection(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name, limit=limit))
 
     async def ask(self, request: bytes) -> bytes:
         """Send bytes on a connection of their own; gives all that comes back until the router closes."""

@@ -72,6 +72,22 @@ class Slow:
             await connection.send(OK)
 
 
+def test_an_endpoint_that_is_down_is_tried_again_whoever_waits(folder: Path) -> None:
+    """A trial that fails leaves the next one due soon, not when the trial itself would have been over (2.5 s)."""
+
+    async def scenario() -> None:
+        worker = Worker(folder / "w")
+        async with Router(folder, controlled(folder, worker.endpoint, queue_us=2_000_000)) as router:
+            asked = [asyncio.create_task(router.ask(GET)) for _ in range(5)]
+            while (await worker_status(folder))["endpoints"][0]["failures"] < 3 and not asked[0].done():
+                await asyncio.sleep(0)
+            await worker.start(answering(OK))
+            assert [answer.endswith(b"ok") for answer in await asyncio.gather(*asked)] == [True] * 5
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
 def test_the_status_tells_what_runs(folder: Path) -> None:
     async def scenario() -> None:
         slow = Slow()

@@ -461,13 +461,12 @@ class Echo(Stream):
     def __init__(self, sock: socket.socket, secured: Secured, over: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(sock, loop, Wheel(loop))
-        self.recv = secured.recv
-        self.send = secured.send
+        self.wire = secured
         self.over = over
 
     def on_readable(self) -> None:
         try:
-            data = self.recv(RECEIVE)
+            data = self.wire.recv(RECEIVE)
         except BlockingIOError:
             return
         if not data:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 from pathlib import Path
 
 import pytest
 from peers import OK, Connection, Router, Worker, answering, routed, snapshot
+from secure_peers import client_context, make
 
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -29,6 +32,10 @@ async def run(*arguments: str) -> tuple[int, str]:
 
 
 USAGE = {
+    "key alone": (["--route", "/=127.0.0.1:1", "--key", "x"], "--key without a certificate"),
+    "nothing to check": (["--check"], "nothing to check"),
+    "no such log": (["--route", "/=127.0.0.1:1", "--access-log", "x"], "is no format"),
+    "no sample": (["--access-log-sample", "0"], "not a number from 1"),
     "nothing": ([], "no routes"),
     "no listen": (["--route", "/=127.0.0.1:1"], "nothing to listen on"),
     "no slash": (["--route", "api=127.0.0.1:1"], "write --route /api=127.0.0.1:1"),
@@ -231,6 +238,33 @@ def test_a_drain_finishes_what_runs_and_closes_what_idles(folder: Path) -> None:
             assert b"\r\nConnection: close\r\n" in answer
             assert answer.endswith(b"ok")
             assert await asyncio.wait_for(router.process.wait(), 5) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_drain_lets_a_handshake_that_has_begun_and_its_request_finish(folder: Path) -> None:
+    async def scenario() -> None:
+        certificate, key = make(folder, "a", "a.example")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = client_context().wrap_bio(incoming, outgoing, server_hostname="a.example")
+        async with routed(folder, answering(OK), f"--certificate={certificate}", f"--key={key}") as (router, _):
+            client = await router.connect()
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            await client.send(outgoing.read())
+            incoming.write(await client.exactly(1))  # the router has begun
+            router.process.terminate()
+            await router.told("STOPPING=1")
+            is_open = False
+            while not is_open:
+                incoming.write(await asyncio.wait_for(client.reader.read(65536), 5))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    tls.do_handshake()
+                    is_open = True
+            tls.write(KEEP)
+            await client.send(outgoing.read())
+            incoming.write(await client.rest())
+            assert tls.read().endswith(b"ok")
 
     asyncio.run(scenario())
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tqunits.model import Configuration, Enabled, Listen, Worker
 from tqunits.units import name
 from tqunits.units.plan import (
-    ROUTES,
     CreateUsers,
     Desired,
     Disable,
@@ -37,7 +36,7 @@ from tqunits.units.plan import (
     removal,
 )
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import routes_snapshot
+from tqunits.units.snapshot import ROUTES, routes_snapshot
 
 from .cases import ONE_CERTIFICATE, Case, configuration, limits, target, worker
 

@@ -57,7 +57,8 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
     if arguments.dry_run:
         return dry_run(context, options)
     context.require_root("installing units")
-    load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
+    configuration, _ = load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
+    installation.refuse_unfit(configuration.server)
     say = (lambda _: None) if arguments.quiet else context.output.message
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
         prepared = installation.prepare(context, bus)

@@ -9,15 +9,16 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
 from tqunits.errors import Diagnostic, TqunitsError
-from tqunits.model import Configuration, Layout, Target, Worker, WorkerType
+from tqunits.model import Configuration, Layout, Server, Target, Worker, WorkerType
+from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.sources import load_or_raise
 from tqunits.units import name
-from tqunits.units.plan import ROUTES, Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
+from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
 from tqunits.units.ports import assign_ports
 from tqunits.units.render import RenderedFile, render
-from tqunits.units.snapshot import routes_snapshot
+from tqunits.units.snapshot import ROUTES, routes_snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,18 @@ def refuse_foreign(plan: Plan) -> None:
             f"not written by tqunits, so not overwritten: {paths}",
             hint="move them away, or overwrite them with --replace",
         )
+
+
+def refuse_unfit(server: Server) -> None:
+    """Raise TqunitsError for a certificate that the router could not serve with: it would not start with that."""
+    certificate, key = server.tls.certificate, server.tls.key
+    if certificate is None:
+        return
+    try:
+        Certificates.load(Path(certificate), None if key is None else Path(key))
+    except TqunitsError as error:
+        mark = server.origins["tls.certificate"].mark
+        raise TqunitsError(f"tls: {error.message}", hint=error.hint, mark=mark) from None
 
 
 def remove_leftovers(layout: Layout) -> None:

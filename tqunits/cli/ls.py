@@ -4,7 +4,8 @@ Without a name all installed workers are listed, and the exit status is 0. With 
 exit status is 3 when one of them does not run (as 'systemctl status').
 
 STATE is running, starting (its health check has not answered yet), stopping, restarting (it failed; systemd starts it
-again in a moment), failed (with systemd's result), stopped, or disabled (stopped, and not started at boot).
+again in a moment), failed (with systemd's result), stopped, disabled (stopped, and not started at boot), or static
+(files that the router serves: nothing runs).
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or
 what this host does not count.
 """
@@ -19,11 +20,12 @@ from pathlib import Path
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, installed, named
+from tqunits.cli.selection import Installed, installed, named, served
 from tqunits.errors import ExitStatus
 from tqunits.system.bus import Bus
 from tqunits.system.status import State, Status, enabled_at_boot, statuses
 from tqunits.units import unitfile
+from tqunits.units.snapshot import Served
 
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
 
@@ -40,15 +42,23 @@ _STYLES: Mapping[State, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    worker: Installed
+    """What is None does not apply: files have no unit."""
+
+    name: str
+    routes: tuple[str, ...]
+    hosts: tuple[str, ...]
     status: Status
-    user: str
-    is_enabled: bool  # at boot
+    unit: str | None = None
+    source: str | None = None
+    port: int | None = None
+    socket: str | None = None
+    user: str | None = None
+    is_enabled: bool | None = None  # at boot
 
     @property
     def state(self) -> str:
         """The word of the STATE column."""
-        if self.status.state is State.STOPPED and not self.is_enabled:
+        if self.status.state is State.STOPPED and self.is_enabled is False:
             return "disabled"
         has_reason = self.status.state in {State.FAILED, State.RESTARTING} and self.status.result != "success"
         return f"{self.status.state} ({self.status.result})" if has_reason else self.status.state.value
@@ -62,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """List."""
-    workers = installed(context.layout)
+    workers: Sequence[Installed | Served] = (*installed(context.layout), *served(context.layout))
     if arguments.names:
         workers = named(arguments.names, workers, context)
     rows = _rows(workers, context)
@@ -72,21 +82,40 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         _print(rows, context.output)
     else:
         context.output.message("no workers are installed; 'tqunits install' installs those that are configured")
-    is_down = any(row.status.state is not State.RUNNING for row in rows)
+    is_down = any(row.status.state not in {State.RUNNING, State.STATIC} for row in rows)
     return ExitStatus.NOT_RUNNING if arguments.names and is_down else ExitStatus.OK
 
 
-def _rows(workers: Sequence[Installed], context: Context) -> list[_Row]:
-    if not workers:
-        return []
-    with Bus(user_mode=context.user_mode) as bus:
-        found = statuses(bus, (worker.unit for worker in workers))
-    enabled = enabled_at_boot(Path(context.layout.units))
-    return [_Row(worker=w, status=found[w.unit], user=_user(w), is_enabled=w.unit in enabled) for w in workers]
+def _rows(workers: Sequence[Installed | Served], context: Context) -> list[_Row]:
+    """By name."""
+    units = [worker for worker in workers if isinstance(worker, Installed)]
+    rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
+    if units:
+        with Bus(user_mode=context.user_mode) as bus:
+            found = statuses(bus, (worker.unit for worker in units))
+        enabled = enabled_at_boot(Path(context.layout.units))
+        rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
+    return sorted(rows, key=lambda row: row.name)
 
 
-def _user(worker: Installed) -> str:
-    return next((a.value for a in unitfile.parse(worker.text) if a.name == "User"), "")
+def _of_unit(worker: Installed, status: Status, *, is_enabled: bool) -> _Row:
+    ledger = worker.ledger
+    return _Row(
+        name=worker.name,
+        routes=ledger.routes,
+        hosts=ledger.hosts,
+        status=status,
+        unit=worker.unit,
+        source=ledger.source,
+        port=ledger.port,
+        socket=ledger.socket,
+        user=unitfile.last_value(worker.text, "Service", "User"),
+        is_enabled=is_enabled,
+    )
+
+
+def _of_files(worker: Served) -> _Row:
+    return _Row(name=worker.name, routes=worker.routes, hosts=worker.hosts, status=Status(state=State.STATIC))
 
 
 def _print(rows: Sequence[_Row], output: Output) -> None:
@@ -94,40 +123,40 @@ def _print(rows: Sequence[_Row], output: Output) -> None:
 
 
 def _cells(row: _Row) -> list[Cell | str]:
-    status, ledger = row.status, row.worker.ledger
+    status = row.status
     memory = f"{human.size(status.memory)}/{human.size(status.memory_max)}" if status.memory is not None else "-"
     return [
-        row.worker.name,
-        " ".join(ledger.routes),
-        Cell(row.state, _STYLES[status.state]),
+        row.name,
+        " ".join(row.routes),
+        Cell(row.state, _STYLES.get(status.state, "")),
         str(status.pid or "-"),
         human.span(status.uptime_us),
-        Cell(str(status.restarts), "yellow" if status.restarts else ""),
+        Cell(str(status.restarts) if row.unit else "-", "yellow" if status.restarts else ""),
         human.cpu(status.cpu_ns),
         memory,
-        str(ledger.port or (f"unix:{ledger.socket}" if ledger.socket else "-")),
+        str(row.port or (f"unix:{row.socket}" if row.socket else "-")),
         row.user or "-",
     ]
 
 
 def _json(row: _Row) -> Mapping[str, object]:
-    status, ledger = row.status, row.worker.ledger
+    status = row.status
     return {
-        "name": row.worker.name,
-        "unit": row.worker.unit,
-        "source": ledger.source,
-        "routes": list(ledger.routes),
-        "hosts": list(ledger.hosts),
+        "name": row.name,
+        "unit": row.unit,
+        "source": row.source,
+        "routes": list(row.routes),
+        "hosts": list(row.hosts),
         "state": status.state.value,
         "enabled": row.is_enabled,
-        "result": status.result,
+        "result": status.result if row.unit else None,
         "pid": status.pid,
         "uptime_us": status.uptime_us,
-        "restarts": status.restarts,
+        "restarts": status.restarts if row.unit else None,
         "cpu_ns": status.cpu_ns,
         "memory": status.memory,
         "memory_max": status.memory_max,
-        "port": ledger.port,
-        "socket": ledger.socket,
-        "user": row.user or None,
+        "port": row.port,
+        "socket": row.socket,
+        "user": row.user,
     }

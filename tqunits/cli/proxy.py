@@ -101,6 +101,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Serve until SIGTERM."""
+    if arguments.key is not None and arguments.certificate is None:
+        raise UsageError("--key without a certificate", hint="give --certificate FILE --key FILE")
     if arguments.check:
         return _check_certificate(arguments)
     load = _source(arguments)

@@ -1,7 +1,8 @@
 """Restart workers and wait until they are healthy.
 
-All are restarted at once, and waited for together; a worker that does not run is started. The router answers its
-requests with 502 until it listens again. When one fails, the command prints why, with the last lines of its journal.
+All are restarted at once, and waited for together; a worker that does not run is started. Requests that run are
+finished first, and those that come wait in the router until the worker is healthy again. When one fails, the command
+prints why, with the last lines of its journal.
 
 A worker that failed too often, so that systemd does not start it any more, is given a new chance. With --all those that
 their worker.yaml disables (enabled: false) are left alone.

@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.model import Layout
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import name
+from tqunits.units.snapshot import ROUTES, Served, files_alone
 from tqunits.units.unitfile import Ledger, ledger
 
 _WILDCARDS = frozenset("*?[")
@@ -32,6 +34,18 @@ class Installed:
     ledger: Ledger
 
 
+class Named(Protocol):
+    """What a name on the command line can mean."""
+
+    @property
+    def name(self) -> str:
+        """The worker's."""
+        ...
+
+
+Worker = TypeVar("Worker", bound=Named)
+
+
 def add_names(parser: argparse.ArgumentParser, *, all_means: str) -> None:
     """Declare NAME... and --all."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="worker, its unit, or a pattern such as 'api-*'")
@@ -45,6 +59,11 @@ def installed(layout: Layout) -> tuple[Installed, ...]:
     return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.name))
 
 
+def served(layout: Layout) -> tuple[Served, ...]:
+    """The workers that are files alone, as the router has them; no drop-in is theirs."""
+    return files_alone(read_text_if_exists(Path(layout.state) / ROUTES) or "")
+
+
 def select(arguments: argparse.Namespace, workers: Sequence[Installed], context: Context) -> tuple[Installed, ...]:
     """The workers that NAME... or --all mean.
 
@@ -55,14 +74,17 @@ def select(arguments: argparse.Namespace, workers: Sequence[Installed], context:
     return tuple(workers) if arguments.all else named(arguments.names, workers, context)
 
 
-def named(names: Iterable[str], workers: Sequence[Installed], context: Context) -> tuple[Installed, ...]:
+def named(names: Iterable[str], workers: Sequence[Worker], context: Context) -> tuple[Worker, ...]:
     """The workers of these names and patterns, each once, by name. Raises NoSuchWorker."""
     wanted = {worker.name for text in names for worker in _matching(text, workers, context)}
     return tuple(worker for worker in workers if worker.name in wanted)
 
 
-def unknown(wanted: str, workers: Sequence[Installed], context: Context) -> NoSuchWorker:
+def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWorker:
     """The error for a name that is not installed. Its folder may be there: then it waits for install."""
+    if any(files.name == wanted for files in served(context.layout)):
+        hint = "'tqunits apply' removes it when its folder is gone, or has `enabled: false`"
+        return NoSuchWorker(f"{wanted!r} is files that the router serves: there is no unit of it", hint=hint)
     from tqunits.system.sources import workers_directory  # YAML, 30 ms: only when somebody mistyped
 
     folder = workers_directory(context.root, context.layout) / wanted
@@ -84,7 +106,7 @@ def nearest(wanted: str, names: Collection[str]) -> str:
     return "'tqunits ls' lists them" if names else "there is none yet; see 'tqunits install --help'"
 
 
-def _matching(text: str, workers: Sequence[Installed], context: Context) -> list[Installed]:
+def _matching(text: str, workers: Sequence[Worker], context: Context) -> list[Worker]:
     wanted = text.removeprefix("tq-worker@").removesuffix(".service")
     if _WILDCARDS & set(wanted):
         found = [worker for worker in workers if fnmatchcase(worker.name, wanted)]

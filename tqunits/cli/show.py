@@ -2,7 +2,8 @@
 
 ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of the administrator's,
 which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead. A setting
-that is not in effect yet is shown where you have written it, and says so.
+that is not in effect yet is shown where you have written it, and says so. A worker of type static has no unit: the
+router serves its files.
 
 The last exits are read from the journal, which needs root or membership in the group systemd-journal.
 """
@@ -18,15 +19,16 @@ from tqunits.cli import causes, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, installed, nearest
+from tqunits.cli.selection import Installed, installed, nearest, served
 from tqunits.errors import ExitStatus, NoSuchWorker
-from tqunits.model import Worker
+from tqunits.model import Worker, WorkerType
 from tqunits.system import journal
 from tqunits.system.bus import Bus
 from tqunits.system.marshal import rows
 from tqunits.system.sources import load
 from tqunits.system.status import State, Status, statuses
 from tqunits.units import name
+from tqunits.units.snapshot import Served
 
 EXITS = 5
 
@@ -37,11 +39,18 @@ class _Facts:
 
     name: str
     worker: Worker | None  # None: not configured, or not validly
-    installed: Installed | None
-    status: Status | None  # None: not installed
+    installed: Installed | None = None
+    served: Served | None = None  # files alone, as the router has them
+    status: Status | None = None  # None: not installed
     settings: tuple[effective.Row, ...]
-    drop_ins: tuple[str, ...]
-    exits: tuple[journal.Exit, ...]
+    drop_ins: tuple[str, ...] = ()
+    exits: tuple[journal.Exit, ...] = ()
+
+    @property
+    def unit(self) -> str | None:
+        """None: it has none, or will have none."""
+        is_static = self.worker is not None and self.worker.type is WorkerType.STATIC
+        return name.service(self.name) if self.installed or not (self.served or is_static) else None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,15 +73,18 @@ def _facts(wanted: str, context: Context) -> _Facts:
     loaded = load(context.root, context.layout)
     configured = {worker.name: worker for worker in loaded.configuration.workers} if loaded.configuration else {}
     present = {worker.name: worker for worker in installed(context.layout)}
-    if wanted not in present and wanted not in loaded.workers:
-        raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, {*present, *loaded.workers}))
+    files = {worker.name: worker for worker in served(context.layout)}
+    known = {*present, *files, *loaded.workers}
+    if wanted not in known:
+        raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, known))
     if loaded.configuration is None:
         context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
     worker, here = configured.get(wanted), present.get(wanted)
-    if here is None:
-        rows_of = effective.settings(worker, ()) if worker else ()
-        return _Facts(name=wanted, worker=worker, installed=None, status=None, settings=rows_of, drop_ins=(), exits=())
-    return _installed_facts(here, worker, context)
+    if here is not None:
+        return _installed_facts(here, worker, context)
+    settings = effective.settings(worker, ()) if worker else ()
+    status = Status(state=State.STATIC) if wanted in files else None
+    return _Facts(name=wanted, worker=worker, served=files.get(wanted), status=status, settings=settings)
 
 
 def _installed_facts(here: Installed, worker: Worker | None, context: Context) -> _Facts:
@@ -112,10 +124,12 @@ def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
 
 
 def _summary(facts: _Facts) -> list[tuple[str, str]]:
-    lines = [("worker", facts.name), ("unit", name.service(facts.name))]
+    lines = [("worker", facts.name), *([("unit", facts.unit)] if facts.unit else [])]
     status = facts.status
     if status is None:
         return [*lines, ("state", "not installed")]
+    if facts.served is not None:
+        return [*lines, ("state", "static: the router serves its files"), ("folder", facts.served.directory)]
     state = status.state.value
     if status.state is State.RUNNING:
         state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
@@ -148,14 +162,14 @@ def _json(facts: _Facts) -> Mapping[str, object]:
     status = facts.status
     return {
         "name": facts.name,
-        "unit": name.service(facts.name),
+        "unit": facts.unit,
         "configured": facts.worker is not None,
-        "installed": facts.installed is not None,
+        "installed": status is not None,
         "state": status.state.value if status else None,
-        "result": status.result if status else None,
+        "result": status.result if status and facts.installed else None,
         "pid": status.pid if status else None,
         "uptime_us": status.uptime_us if status else None,
-        "restarts": status.restarts if status else None,
+        "restarts": status.restarts if status and facts.installed else None,
         "cpu_ns": status.cpu_ns if status else None,
         "memory": status.memory if status else None,
         "memory_max": status.memory_max if status else None,

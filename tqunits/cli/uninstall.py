@@ -26,9 +26,9 @@ from tqunits.system import build, execute, files, marks, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
-from tqunits.units.plan import ROUTES, Observed, Plan, Reload, Step, WriteFile, removal
+from tqunits.units.plan import Observed, Plan, Reload, Step, WriteFile, removal
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import without
+from tqunits.units.snapshot import ROUTES, without
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -49,6 +49,11 @@ class Origin:
             self._lines = self._write(host)
         return self._lines
 
+    def forget(self) -> None:
+        """Keep no lines: the connection is idle."""
+        self._host = None
+        self._lines = b""
+
     def _write(self, host: bytes) -> bytes:
         address = b"\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b" % (self._address, self._address)
         return b"\r\nVia: 1.1 %b%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b" % (

@@ -33,6 +33,10 @@ REMEMBERED = ticks_of(1_000_000)
 """How long an idle connection remembers its last head, which makes the next one cheap to read: browsers come in bursts,
 and ten thousand idle connections are to cost little."""
 
+CROWD = 1000
+"""Connections beyond which none remembers anything between its requests: what is kept for each is 1.2 KiB, and memory
+that so many have had for a moment does not come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -70,7 +74,7 @@ class Answering(Parting):
         self.counted = b""  # the address that the connection counts for
         self.secured = peer.secured
         if peer.secured is not None:
-            self.recv, self.send, self.shutdown = peer.secured.recv, peer.secured.send, peer.secured.shutdown
+            self.wire = peer.secured
         self.origin = Origin(peer.address, scheme, router.via)
         self.exchange = Exchange(router.books, peer.address, scheme)
         self.trusted = TrustedPeer(peer.address, scheme, router.via, router.networks) if peer.believed else None
@@ -172,7 +176,16 @@ class Answering(Parting):
         self.method = b""
         self.started = False
         self.hard = NEVER
-        self.touch(min(self.router.idle_ticks, REMEMBERED))
+        router = self.router
+        if len(router.clients) > CROWD:
+            self.forget_request()
+            self.touch(router.idle_ticks)
+        else:
+            self.touch(min(router.idle_ticks, REMEMBERED))
+
+    def forget_request(self) -> None:
+        """Keep nothing of the request before."""
+        raise AssertionError
 
     def refuse(self, error: Malformed) -> None:
         """A request that is no request: say so once, and listen to nothing more on this connection."""
@@ -194,7 +207,10 @@ class Answering(Parting):
             self.close_when_flushed()
 
     def abort(self) -> None:
-        """The client is gone, or is to be."""
+        """The client is gone, or is to be. If it is not, a body that ends with the connection must not look whole."""
         self.drop()
         self.exchange.finished(End.GONE)
-        self.close()
+        if self.started and not self.delimited and (self.phase is Phase.BUSY or self.outbox):
+            self.reset()
+        else:
+            self.close()

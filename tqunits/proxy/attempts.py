@@ -24,6 +24,10 @@ CONNECT: Final = ticks_of(2_000_000)
 MAX_UNSENT: Final = 3
 """Connections that may break under one request before a byte of it went out."""
 
+DYING: Final = 0.02
+"""Seconds until a request is sent again whose connection died: a process that ends closes its connections before its
+listening socket, and whoever came at once would be in the backlog that goes with it."""
+
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 §9.2.2 (TRACE is not served)."""
 
@@ -49,12 +53,14 @@ def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
             client.hold()
             return
         upstream = _idle(endpoint, client) if past is None or past.left is None else None
-        trial = None
         if upstream is None:
+            trial = None
             upstream = _connect(endpoint, client)
             if upstream is None:
                 continue
             client.limit(CONNECT)
+        elif trial is not None:
+            endpoint.untried()
         client.upstream = upstream
         upstream.begin(client)
         return
@@ -71,11 +77,20 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
     else:
         past.unsent += 1
         may = past.unsent <= MAX_UNSENT and worker.retry is not Retry.NEVER
-    if may:
-        client.exchange.retries += 1
-        begin(client, worker, None)
-    else:
+    if not may:
         client.fail(502, f"{endpoint.address}: {reason}")
+        return
+    client.exchange.retries += 1
+    if sent:
+        client.loop.call_later(DYING, _begin_later, client, worker, past)
+    else:
+        begin(client, worker, None)
+
+
+def _begin_later(client: Client, worker: Worker, past: Attempts) -> None:
+    """Unless the request has ended meanwhile; each has an account of its own of what went wrong."""
+    if client.attempts is past and client.worker is worker and client.upstream is None and not client.closed:
+        begin(client, worker, None)
 
 
 def refused(client: Client, worker: Worker, upstream: Upstream, reason: str) -> None:

@@ -32,7 +32,6 @@ from tqunits.proxy import attempts, splicing
 from tqunits.proxy.answering import REMEMBERED, Peer
 from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.parting import Phase
-from tqunits.proxy.splice import Relay
 from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
@@ -69,7 +68,6 @@ class Client(Waiting):
         "heads",
         "known",
         "last",
-        "relay",
         "trailers",
         "tunnel",
         "upstream",
@@ -85,15 +83,15 @@ class Client(Waiting):
         self.trailers = False  # the client reads trailers
         self.tunnel: Tunnel | None = None
         self.file: FileBody | None = None  # that is being sent
-        self.relay: Relay | None = None  # what moves the request's body, or a tunnel's bytes, in the kernel
         self.first = b""  # what goes to the worker first: the head, and what was there of the body
 
     # What comes from the client.
 
     def on_readable(self) -> None:
         try:
-            data = self.recv(RECEIVE)
+            data = self.wire.recv(RECEIVE)
         except BlockingIOError:
+            self.look_again()
             return
         except OSError:
             self.abort()
@@ -110,6 +108,7 @@ class Client(Waiting):
         elif self.phase is Phase.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)
+            self.look_again()
         else:
             self.discard(len(data))
 
@@ -275,7 +274,8 @@ class Client(Waiting):
         self.phase = Phase.BUSY
         self.silence = backend.write
         self.file = FileBody(self, found)
-        if self.file.begin(found.head):
+        hsts = b"" if self.secured is None else self.router.hsts
+        if self.file.begin(b"%b%b\r\n\r\n" % (found.head[:-4], hsts) if hsts else found.head):
             self.file = None
             self.exchange.finished(End.OK)
             self.go_on_or_linger()
@@ -308,8 +308,10 @@ class Client(Waiting):
             upstream.unheard = True
         elif upstream.outbox:
             self.pause()
-        elif len(data) == RECEIVE:
-            splicing.upload(self, upstream)
+        else:
+            if len(data) == RECEIVE:
+                splicing.upload(self, upstream)
+            self.look_again()
 
     def _pumped(self, data: bytes) -> bytes | None:
         """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
@@ -370,6 +372,8 @@ class Client(Waiting):
             self.pause()
         elif not self.reading and not self.ended and len(self.input) < RECEIVE:
             self.resume()
+        elif self.pump is not None:
+            self.look_again()
 
     def upstream_failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
         """The worker's connection ended without a response. `sent`: the worker may have seen the request."""
@@ -418,10 +422,8 @@ class Client(Waiting):
         self.await_request()
         if self.input:
             self._go_on()
-        elif self.ended:
+        elif self.ended or self.router.draining:
             self.end()
-        elif self.router.draining:
-            self.close()
         if not self.reading and not self.closed and not self.ended and not self.input:
             self.resume()
 
@@ -439,12 +441,18 @@ class Client(Waiting):
             self._go_on()
             if self.phase is Phase.HEAD and not self.outbox and not self.ended:
                 self.resume()
+        elif self.phase is Phase.HEAD and self.router.draining and self.heads.empty:
+            self.end()
         elif self.shut and (self.phase is not Phase.LINGER or self.ended):
             self.close()
 
     def on_progress(self) -> None:
         if self.phase is Phase.BUSY:
             self.moved()
+        elif self.phase is Phase.HEAD:
+            self.touch(self.router.idle_ticks)
+        elif self.ended:
+            self.touch(self.silence)
 
     def on_broken(self) -> None:
         self.abort()
@@ -507,6 +515,11 @@ class Client(Waiting):
             self.tunnel = Tunnel(self, upstream)
             self.tunnel.open(from_client=waiting, from_worker=data, client_ended=self.ended)
 
+    def forget_request(self) -> None:
+        self.fields = self.known = None
+        self.last = self.first = b""
+        self.origin.forget()
+
     # Its end.
 
     def expire(self) -> None:
@@ -516,8 +529,7 @@ class Client(Waiting):
                 self.method, self.modern = b"", True
                 self.refuse(Malformed(408, ""))
             elif self.fields is not None and self.router.idle_ticks > REMEMBERED:
-                self.fields = self.known = None
-                self.last = b""
+                self.forget_request()
                 self.touch(self.router.idle_ticks - REMEMBERED)
             else:
                 self._close_idle()

@@ -3,24 +3,34 @@
 accept(2) fails for reasons of its own: what the client did (ECONNABORTED and the network's errors), which is for the
 next call; and what the process or the host lacks (EMFILE, ENFILE, ENOBUFS, ENOMEM), where the connection stays in the
 backlog and the socket stays readable, so that trying at once again would spin. Then accepting pauses for a moment.
+
+It does not come to that by clients alone: some descriptors are left for what serves those that are there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Final
 
 from tqunits.proxy.router import Router
 from tqunits.proxy.welcome import welcome
 
-BATCH: Final = 64
-"""Connections accepted per turn of the loop, so that a flood of them does not hold up those that stand."""
+BATCH: Final = 8
+"""Connections accepted per turn of the loop: a flood of them does not hold up those that stand, and a burst does not
+all go to one of the processes that share the socket, where kept connections would stay."""
 
 PAUSE: Final = 0.1
 """Seconds until accepting is tried again when there was nothing left to accept with."""
+
+RESERVED: Final = 4
+MAX_RESERVED: Final = 1024
+"""One in so many descriptors, and at most so many, are not for clients but for connections to workers, files and pipes:
+without these, who is connected is not served, and that is worse than to wait for a connection."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -35,10 +45,14 @@ class Listeners:
         self._accepting = False
         self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
+        self._most = _most_clients()
         router.on_left = self._resume
 
     def start(self) -> None:
-        """Accept."""
+        """Accept; if there are not the descriptors for all that the routes allow, say so."""
+        allowed = self._router.snapshot.max_connections
+        if self._most < allowed:
+            self._router.complaints.say(f"descriptors for {self._most} connections, not for {allowed}", priority=4)
         self._resume()
 
     def stop(self) -> None:
@@ -65,7 +79,7 @@ class Listeners:
 
     def _full(self) -> bool:
         router = self._router
-        return len(router.clients) + len(router.arriving) >= router.snapshot.max_connections
+        return len(router.clients) + len(router.arriving) >= min(router.snapshot.max_connections, self._most)
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(BATCH):
@@ -92,3 +106,11 @@ class Listeners:
     def _after_pause(self) -> None:
         self._pause = None
         self._resume()
+
+
+def _most_clients() -> int:
+    """How many connections of clients there are descriptors for."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, limit - min(limit // RESERVED, MAX_RESERVED))

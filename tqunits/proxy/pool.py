@@ -53,6 +53,7 @@ class Endpoint:
         "label",
         "loop",
         "retired",
+        "trying",
         "wheel",
         "workers",
     )
@@ -68,6 +69,7 @@ class Endpoint:
         self.retired = False
         self.workers: set[Worker] = set()  # whose endpoint it is
         self.failures = 0  # connections that failed, one after the other
+        self.trying = False  # one request finds out whether it is back
         self.down_until = 0.0  # loop time; until then it is left alone
         self.draining = False
         self._waiting: list[asyncio.Future[None]] = []  # for its last request to end
@@ -80,9 +82,20 @@ class Endpoint:
     def on_trial(self) -> None:
         """One request finds out whether it is back; until then nobody else is sent here."""
         self.down_until = self.loop.time() + TRIAL
+        self.trying = True
+
+    def untried(self) -> None:
+        """The trial found an idle connection, which says nothing of new ones: it is the next one's turn."""
+        self.down_until = 0.0
+        self.trying = False
+        for worker in self.workers:
+            worker.release()
 
     def failed(self) -> None:
-        """It took no connection: leave it alone for a while that grows."""
+        """It took no connection: leave it alone for a while that grows. Those that fail together count once."""
+        if self.failures and not self.trying and self.loop.time() < self.down_until:
+            return
+        self.trying = False
         pause = min(FIRST_PAUSE * PAUSE_GROWTH**self.failures, LONGEST_PAUSE)
         self.failures = min(self.failures + 1, MAX_FAILURES)
         self.down_until = self.loop.time() + pause
@@ -92,6 +105,7 @@ class Endpoint:
     def came_up(self) -> None:
         """It took a connection again."""
         self.failures = 0
+        self.trying = False
         self.down_until = 0.0
         for worker in self.workers:
             worker.release()

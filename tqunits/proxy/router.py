@@ -68,7 +68,7 @@ class Router:
         self.certificates = certificates
         self.ports = ports
         self.arriving: set[Arrival] = set()  # connections that have not shown yet how they speak
-        self.per_client: dict[bytes, int] = {}  # connections by address, where their number is limited
+        self.per_client: dict[bytes, int] = {}  # connections by address; also without a limit: one may come
         self.pipes = Pipes()
         self.workers: dict[str, Worker] = {}
         self._endpoints = Endpoints(loop, self.wheel)
@@ -128,11 +128,11 @@ class Router:
 
     def admit(self, address: bytes) -> bool:
         """Count a connection from that address; False when it has as many as it may."""
-        limit = self.snapshot.max_connections_per_client
-        if not limit or not address:
+        if not address:
             return True
+        limit = self.snapshot.max_connections_per_client
         count = self.per_client.get(address, 0)
-        if count >= limit:
+        if limit and count >= limit:
             return False
         self.per_client[address] = count + 1
         return True

@@ -117,6 +117,13 @@ class _Service:
             return None
         return AccessLog.open(destination, self._loop, self._complaints.warn, self._setup.sample)
 
+    def _switch_log(self, snapshot: Snapshot) -> None:
+        """Begin to log, or end it, where the routes decide that. Raises TqunitsError."""
+        if self._setup.access_log is None and snapshot.access_log != (self._log is not None):
+            if self._log is not None:
+                self._log.close()
+            self._log = self._router.books.log = self._open_log(snapshot)
+
     def _say_of_certificates(self) -> None:
         for warning in self._certificates.warnings if self._certificates is not None else ():
             self._complaints.say(warning, priority=4)
@@ -153,24 +160,42 @@ class _Service:
         return f"routing {sum(len(w.routes) for w in workers)} paths to {len(workers)} workers"
 
     def _reload(self) -> None:
+        """Read everything again; what is bad stays as it was, and holds up nothing else."""
         self._setup.notifier.reloading()
-        try:
-            snapshot = self._setup.load()
-            if snapshot != self._router.snapshot:
-                self._router.use(snapshot)
-                self._complaints.say(f"reloaded; {self._status()}")
-            if self._marks is not None:
-                self._marks.apply()
-            if self._log is not None:
-                self._log.reopen()
-            if self._certificates is not None:
-                self._certificates.reload()
-                self._say_of_certificates()
-            outcome = self._status()
-        except (TqunitsError, OSError) as error:
-            outcome = "the last reload was refused; the routes of before are kept"
-            self._complaints.say(f"{outcome}: {error}", priority=3)
+        steps = {
+            "routes": self._reload_routes,
+            "access log": self._reload_log,
+            "certificates": self._reload_certificates,
+        }
+        refused = [what for what, step in steps.items() if not self._reloaded(what, step)]
+        outcome = f"the last reload was refused, as before: {', '.join(refused)}" if refused else self._status()
         self._setup.notifier.ready(outcome)
+
+    def _reloaded(self, what: str, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except (TqunitsError, OSError) as error:
+            self._complaints.say(f"the last reload was refused, as before: {what}: {error}", priority=3)
+            return False
+        return True
+
+    def _reload_routes(self) -> None:
+        snapshot = self._setup.load()
+        if snapshot != self._router.snapshot:
+            self._router.use(snapshot)
+            self._complaints.say(f"reloaded; {self._status()}")
+        if self._marks is not None:
+            self._marks.apply()
+
+    def _reload_log(self) -> None:
+        self._switch_log(self._router.snapshot)
+        if self._log is not None:
+            self._log.reopen()
+
+    def _reload_certificates(self) -> None:
+        if self._certificates is not None:
+            self._certificates.reload()
+            self._say_of_certificates()
 
     def _sign_of_life(self) -> None:
         interval = self._setup.notifier.watchdog
@@ -197,16 +222,18 @@ class _Service:
         self._listeners.stop()
         self._setup.notifier.stopping(f"finishing {len(router.clients)} connections")
         empty = asyncio.Event()
-        router.on_left = lambda: None if router.clients else empty.set()
-        if router.clients:
+        router.on_left = lambda: None if router.clients or router.arriving else empty.set()
+        if router.clients or router.arriving:
             self._loop.call_later(IDLE_GRACE, router.close_idle)
             limit = router.snapshot.timeouts.drain_us
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(empty.wait(), limit / 1e6 if limit else None)
         if router.clients:
             self._complaints.say(f"{len(router.clients)} connections were cut after the drain time-out", priority=4)
-        for one in (*router.clients, *router.arriving):
-            one.close()
+        for client in tuple(router.clients):
+            client.abort()
+        for arrival in tuple(router.arriving):
+            arrival.close()
         if self._log is not None:
             self._log.close()
         if self._control is not None:

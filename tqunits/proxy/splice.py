@@ -27,6 +27,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar, Final
 
+from tqunits.proxy.readiness import has_failed
+
 WORTH: Final = 64 * 1024
 """Bytes that must be left of a body for a relay to be worth its beginning and its end."""
 
@@ -209,6 +211,7 @@ class Relay:
         """Begin. Nothing may wait to be sent to the target, and nobody else may write to it until the end."""
         self._reading = True
         self._loop.add_reader(self._source, self._turn)  # in the place of the owner's: no system call
+        self._look_again()
 
     def abort(self) -> None:
         """Stop now, before either socket is closed. What was taken and is not out is lost; `on_end` is not called."""
@@ -226,8 +229,20 @@ class Relay:
             self._pipe = None
         if end is not None:
             self._finish(end)
-        elif self.moved != before:
+            return
+        self._look_again()
+        if self.moved != before:
             self._on_moved()
+
+    def _look_again(self) -> None:
+        """There must be another event, even if the source has failed (readiness.py)."""
+        if self._reading and has_failed(self._source):
+            self._loop.call_soon(self._watch_again)
+
+    def _watch_again(self) -> None:
+        if self._reading:
+            self._loop.remove_reader(self._source)
+            self._loop.add_reader(self._source, self._turn)
 
     def _attempt(self, before: int) -> End | None:
         """The end of the relay, or None when one of the sockets is waited for. Whose fault it is `_loaded` tells."""

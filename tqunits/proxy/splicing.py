@@ -97,6 +97,7 @@ def _downloaded(upstream: Upstream, client: Client, end: End) -> None:
     match end:
         case End.HANDED_OVER:
             client.moved()
+            upstream.look_again()
         case End.DONE:
             upstream.complete(client, b"")
         case End.TARGET_BROKEN:
@@ -110,6 +111,7 @@ def _uploaded(client: Client, upstream: Upstream, end: End) -> None:
     match end:
         case End.HANDED_OVER:
             client.moved()
+            client.look_again()
         case End.DONE:
             client.pump = None
             client.moved()
@@ -130,6 +132,7 @@ def _tunnelled_up(client: Client, tunnel: Tunnel, end: End) -> None:
     match end:
         case End.HANDED_OVER | End.DONE:
             client.moved()
+            client.look_again()
         case End.ENDED:
             client.ended = True
             client.reading = False
@@ -143,6 +146,7 @@ def _tunnelled_down(upstream: Upstream, client: Client, tunnel: Tunnel, end: End
     match end:
         case End.HANDED_OVER | End.DONE:
             client.moved()
+            upstream.look_again()
         case End.TARGET_BROKEN:
             client.abort()
         case End.ENDED | End.SOURCE_BROKEN:

@@ -14,10 +14,13 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from tqunits.proxy.readiness import has_failed
 from tqunits.proxy.timers import Timed, Wheel
+
+if TYPE_CHECKING:
+    from tqunits.proxy.splice import Relay
 
 RECEIVE: Final = 64 * 1024
 """The bound of what one connection holds in one direction, and as much as loopback delivers at once."""
@@ -25,20 +28,35 @@ RECEIVE: Final = 64 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
+class Wire(Protocol):
+    """What bytes go through: a socket, or TLS on it."""
+
+    def recv(self, size: int, /) -> bytes:
+        """As socket.recv."""
+        ...
+
+    def send(self, data: bytes, /) -> int:
+        """As socket.send."""
+        ...
+
+    def shutdown(self, how: int, /) -> None:
+        """As socket.shutdown."""
+        ...
+
+
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 
-    __slots__ = ("closed", "loop", "outbox", "reading", "recv", "send", "shut", "shutdown", "sock")
+    __slots__ = ("closed", "loop", "outbox", "reading", "relay", "shut", "sock", "wire")
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
         super().__init__(wheel)
         self.sock = sock
         self.loop = loop
-        self.recv: Callable[[int], bytes] = sock.recv
-        self.send: Callable[[bytes], int] = sock.send
-        self.shutdown = sock.shutdown
+        self.wire: Wire = sock  # or what speaks TLS on it; not bound methods of it, which cost 72 bytes each
         self.outbox: bytes = b""  # what the kernel has not taken yet
         self.reading = False
+        self.relay: Relay | None = None  # what takes its bytes in the kernel, and owns its reader meanwhile
         self.shut = False  # the sending side ends when the outbox is empty
         self.closed = False
 
@@ -48,7 +66,7 @@ class Stream(Timed):
             self.outbox += data
             return True
         try:
-            sent = self.send(data)
+            sent = self.wire.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -70,12 +88,22 @@ class Stream(Timed):
             self.reading = False
             self.loop.remove_reader(self.sock)
 
+    def look_again(self) -> None:
+        """After a read that is not to be the last: there must be another event, even if the socket has failed."""
+        if self.reading and self.relay is None and has_failed(self.sock):
+            self.loop.call_soon(self._watch_again)  # not now: uvloop is about to forget the reader
+
+    def _watch_again(self) -> None:
+        if self.reading and self.relay is None:
+            self.loop.remove_reader(self.sock)
+            self.loop.add_reader(self.sock, self.on_readable)
+
     def shut_down(self) -> None:
         """Send no more once everything is sent; go on reading."""
         self.shut = True
         if not self.outbox:
             with contextlib.suppress(OSError):
-                self.shutdown(socket.SHUT_WR)
+                self.wire.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End it now; what waits is lost."""
@@ -109,7 +137,7 @@ class Stream(Timed):
 
     def _on_writable(self) -> None:
         try:
-            sent = self.send(self.outbox)
+            sent = self.wire.send(self.outbox)
         except BlockingIOError:
             return
         except OSError:

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from email.utils import formatdate
 from typing import Final
+
+from tqunits.http.dates import write_date
 
 RESOLUTION: Final = 0.25
 """Seconds per tick: four wake-ups a second while there are connections, none without."""
 
 NEVER: Final = 2**62
+
+BATCH: Final = 64
+"""Deadlines looked at in one turn of the loop: connections that came together expire together, and each that does may
+cost an answer, 20 µs; so a thousand of them hold nobody up."""
 
 
 class Timed:
@@ -53,6 +58,7 @@ class Wheel:
         self._loop = loop
         self._start = loop.time()
         self._slots: dict[int, set[Timed]] = {}
+        self._due: list[Timed] = []  # whose slot has come up
         self._turning = False
 
     def file(self, timed: Timed, ticks: int) -> None:
@@ -71,6 +77,8 @@ class Wheel:
         slot = self._slots.get(timed.filed)
         if slot is not None:
             slot.discard(timed)
+            if not slot:  # an empty set keeps the room it had, for as long as an hour
+                del self._slots[timed.filed]
         timed.filed = NEVER
 
     def _put(self, timed: Timed) -> None:
@@ -82,9 +90,20 @@ class Wheel:
     def _turn(self) -> None:
         self.tick, last = self._now(), self.tick
         for tick in range(last + 1, self.tick + 1):
-            for timed in self._slots.pop(tick, ()):
-                self._look_at(timed)
-        if self._slots:
+            self._due.extend(self._slots.pop(tick, ()))
+        self._look_at_due()
+
+    def _look_at_due(self) -> None:
+        try:
+            for _ in range(min(len(self._due), BATCH)):
+                self._look_at(self._due.pop())
+        finally:  # the others' deadlines hold even if one goes wrong
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._due:
+            self._loop.call_soon(self._look_at_due)
+        elif self._slots:
             self._loop.call_later(RESOLUTION, self._turn)
         else:
             self._turning = False
@@ -117,5 +136,5 @@ class Clock:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._text = formatdate(second, usegmt=True).encode("ascii")
+            self._text = write_date(second)
         return self._text

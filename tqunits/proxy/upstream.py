@@ -21,7 +21,6 @@ from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
 from tqunits.http.pump import Pump
 from tqunits.proxy import splicing
-from tqunits.proxy.splice import Relay
 from tqunits.proxy.stream import RECEIVE, Stream
 from tqunits.proxy.timers import Wheel
 
@@ -54,7 +53,6 @@ class Upstream(Stream):
         "interim",
         "phase",
         "pump",
-        "relay",
         "reusable",
         "reused",
         "said",
@@ -71,7 +69,6 @@ class Upstream(Stream):
         self.heads = HeadBuffer()
         self.fields: ResponseFields | None = None  # of the response before
         self.pump: Pump | None = None  # of the response's body
-        self.relay: Relay | None = None  # what moves the response's body, or a tunnel's bytes, in the kernel
         self.reused = False  # it served before: it may have died of old age
         self.reusable = False
         self.said = False  # a byte of the response has come
@@ -119,6 +116,7 @@ class Upstream(Stream):
     def abandon(self) -> None:
         """The exchange is off: nobody wants the rest of the answer."""
         if self.client is not None:
+            self.client.stop_relay()  # its target is about to be closed
             if self.relay is not None:
                 self.client.exchange.sent += self.relay.moved
             self.client = None
@@ -140,7 +138,7 @@ class Upstream(Stream):
     def on_readable(self) -> None:
         client = self.client
         try:
-            data = self.recv(RECEIVE)
+            data = self.wire.recv(RECEIVE)
         except BlockingIOError:
             return
         except OSError:
@@ -156,6 +154,8 @@ class Upstream(Stream):
         else:
             assert client.tunnel is not None
             client.tunnel.from_worker(data)
+        if self.phase is not Phase.IDLE:
+            self.look_again()
 
     def on_flushed(self) -> None:
         client = self.client
@@ -169,11 +169,12 @@ class Upstream(Stream):
     def on_broken(self) -> None:
         """It takes no more; it may have answered before it closed, so keep reading."""
         self.unheard = True
-        self.resume()
+        self.look_again()
 
     def expire(self) -> None:
-        """Idle for long enough."""
-        self.endpoint.lose(self)
+        """Idle for long enough; if it serves again, that deadline is of the time before, and its client has one."""
+        if self.client is None:
+            self.endpoint.lose(self)
 
     def _on_connected(self) -> None:
         self.loop.remove_writer(self.sock)
@@ -312,7 +313,7 @@ class Upstream(Stream):
                 assert client.tunnel is not None
                 client.tunnel.worker_ended(regular=regular)
             case Phase.BODY:
-                self._on_end_of_body(client, regular=regular)
+                self._on_end_of_body(client, regular=regular and not self.unheard)  # the write has had the error
             case _:
                 said = self.said
                 self.abandon()

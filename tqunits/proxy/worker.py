@@ -108,6 +108,9 @@ class Worker:
         """A request that had begun found no endpoint: to the head of the line."""
         self.in_flight -= 1
         self.queue.appendleft(client)
+        if self._timer is not None:  # set for the end of the trial, which has ended sooner
+            self._timer.cancel()
+            self._timer = None
         self._come_back()
 
     def leave(self, client: Waiting) -> None:
@@ -165,6 +168,7 @@ class Worker:
             return
         if trial is not None:
             trial.down_until = 0.0
+            trial.trying = False
         self.done()
 
     def _come_back(self) -> None:

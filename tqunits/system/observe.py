@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.model import Layout
 from tqunits.system.bus import Bus
-from tqunits.units.plan import ROUTES, Observed, ObservedFile, ObservedUnit
+from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
+from tqunits.units.snapshot import ROUTES
 
 UNIT_PATTERNS = ("tq-*", "tq.*")
 

@@ -29,6 +29,7 @@ class State(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     UNHEALTHY = "unhealthy"
+    STATIC = "static"  # it is files that the router serves: there is nothing to run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

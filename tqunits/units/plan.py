@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 
 from tqunits.units import name, shared, unitfile
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import with_workers
+from tqunits.units.snapshot import ROUTES, with_workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,7 +399,3 @@ def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath])
 
 def _is_state(path: PurePosixPath) -> bool:
     return path.name == ROUTES
-
-
-ROUTES = "routes.json"
-"""The router's snapshot, in the state folder: JSON has no comments, so its place is what makes it ours."""

@@ -177,10 +177,12 @@ def _certificate_values(server: Server, target: Target) -> Values:
     paths = {option: path for option, path in files.items() if path is not None}
     folders = [str(PurePosixPath(path).parent) for path in paths.values()] if "key" in paths else []
     check = [word for option, path in paths.items() for word in (f"--{option}", path)]
+    watched = tuple(dict.fromkeys([*paths.values(), *folders]))
     return {
         "credentials": [quote.credential(f"tls-{option}", path) for option, path in paths.items()],
         "tls": "".join(f" --{option} ${{CREDENTIALS_DIRECTORY}}/tls-{option}" for option in paths),
-        "watched": [quote.path(path) for path in dict.fromkeys([*paths.values(), *folders])],
+        "watched": [quote.path(path) for path in watched],
+        "changed": quote.command(["/usr/bin/find", "-L", *watched, "-maxdepth", "0", "-cnewer"]),
         "check": quote.command([*target.program, "proxy", "--check", *check]),
         "proxies": [name.proxy(number) for number in range(1, server.proxy.processes + 1)],
     }

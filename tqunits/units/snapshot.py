@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.model import INFINITY, Configuration, OriginKind, Target, Worker, WorkerType
 from tqunits.units.environment import socket_path
 
 VERSION = 1
+ROUTES = "routes.json"
+"""Its file, in the state folder: JSON has no comments, so its place is what makes it ours."""
 
 _STATIC_KEYS = ("static.directory", "static.prefix")
 _UNWRITTEN = frozenset({OriginKind.DEFAULT, OriginKind.PRESET})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A worker that is files alone: it has no unit, and the snapshot is all that tells of it."""
+
+    name: str
+    hosts: tuple[str, ...]
+    routes: tuple[str, ...]
+    directory: str  # absolute
 
 
 def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> str:
@@ -50,6 +63,23 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
     if worker.type is WorkerType.STATIC or deciders - _UNWRITTEN:
         return worker.folder / worker.static.directory
     return None
+
+
+def files_alone(text: str) -> tuple[Served, ...]:
+    """The workers of a snapshot that are files alone; none where the text is no snapshot of ours."""
+    try:
+        workers = [worker for worker in json.loads(text)["workers"] if worker["static"] and not worker["endpoints"]]
+        return tuple(
+            Served(
+                name=str(worker["name"]),
+                hosts=tuple(map(str, worker["hosts"])),
+                routes=tuple(map(str, worker["routes"])),
+                directory=str(worker["static"]["directory"]),
+            )
+            for worker in workers
+        )
+    except (ValueError, LookupError, TypeError):
+        return ()
 
 
 def without(text: str, workers: Iterable[str]) -> str | None:

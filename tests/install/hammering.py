@@ -1,0 +1,57 @@
+"""Clients that keep asking while a test does something, and the worker they ask: what went wrong is counted.
+
+The worker (rude.py) dies of SIGTERM at once, whatever runs. That nobody notices is the work of the router, and of the
+drain before the stop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .conftest import LISTEN, ROOT, Site
+
+HAMMER = (Path(__file__).parent / "hammer.py").read_text(encoding="utf-8")
+RUDE = (Path(__file__).parent / "rude.py").read_text(encoding="utf-8")
+RESTART = "restart: {max_restarts: 1000, delay: 100ms}\n"
+
+
+@contextmanager
+def hammered(site: Site, clients: int, *, scheme: str = "http") -> Iterator[dict[str, Any]]:
+    """Clients that ask meanwhile; afterwards the value has their report."""
+    site.machine.write(f"{ROOT}/hammer.py", HAMMER)
+    site.machine.remove(f"{ROOT}/enough")
+    report: dict[str, Any] = {}
+    url = f"{scheme}://127.0.0.1:{LISTEN}/alpha/"
+    with site.machine.start(["python3", f"{ROOT}/hammer.py", url, str(clients), f"{ROOT}/enough"]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        try:
+            yield report
+        finally:
+            site.machine.write(f"{ROOT}/enough", "")
+        report |= json.loads(process.stdout.readline())
+
+
+def noted(site: Site) -> Counter[str]:
+    """How often the worker has seen each POST."""
+    return Counter(site.machine.read("/var/lib/tqunits/workers/alpha/posts").split())
+
+
+def check(site: Site, report: dict[str, Any]) -> None:
+    """No request failed; every POST was done once, whether it was answered or not."""
+    assert report["failed"] == {}
+    assert report["good"] > 100
+    seen = noted(site)
+    assert set(seen.values()) == {1}
+    assert seen.keys() == set(report["posted"]) == set(report["answered"])
+
+
+def rude(site: Site, yaml: str = "") -> None:
+    """Install the worker: alpha, as rude as can be."""
+    site.worker("alpha", f"{RESTART}{yaml}", program=RUDE)
+    site.install()

@@ -1,0 +1,195 @@
+"""The router as systemd runs it: processes that share a socket, its state and its watchdog, its sandbox, its log."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import LISTEN, ROOT, Site
+from .control import TWO, control, control_socket, echo, held, pid, served, signal
+from .hammering import RUDE, check, hammered, rude
+
+MEBIBYTE = 1 << 20
+OVERRIDES = "/etc/systemd/system/tq-proxy@.service.d"
+MARK = "/run/tqunits/draining/alpha"
+LOG = ("journalctl", "--boot", "--no-pager", "--output=json", "--identifier=tq-access")
+
+
+def descriptors(site: Site) -> list[str]:
+    """What the descriptors of the first router process lead to."""
+    folder = f"/proc/{pid(site, 'tq-proxy@1.service')}/fd"
+    return site.machine.run(["find", folder, "-type", "l", "-printf", "%l\\n"]).stdout.splitlines()
+
+
+def log(site: Site) -> list[dict[str, Any]]:
+    """The access log of the first router process, since its start."""
+    site.machine.run(["journalctl", "--sync"])
+    return [json.loads(line) for line in site.machine.run([*LOG, this_run(site)]).stdout.splitlines()]
+
+
+def this_run(site: Site) -> str:
+    """What picks the entries of the first router process, since its start (journalctl(1))."""
+    return f"_SYSTEMD_INVOCATION_ID={site.machine.show('tq-proxy@1.service', 'InvocationID')}"
+
+
+def test_two_processes_serve_one_socket_and_are_restarted_one_by_one(site: Site) -> None:
+    site.server(TWO)
+    rude(site)
+    with hammered(site, 40) as report:
+        for process, other in ((1, 2), (2, 1), (1, 2), (2, 1)):
+            site.machine.systemctl("restart", f"tq-proxy@{process}")
+            site.machine.wait_until(lambda other=other: served(site, other) > 0)  # type: ignore[misc]
+    check(site, report)
+
+
+def test_processes_come_and_go_by_install_and_nothing_is_lost(site: Site) -> None:
+    rude(site)
+    with hammered(site, 20) as report:
+        site.server(TWO)
+        assert "start tq-proxy@2.service" in site.install()
+        site.machine.systemctl("restart", "tq-proxy@1")  # its clients come again, to whoever takes them
+        site.machine.wait_until(lambda: served(site, 2) > 0)
+        site.server("")
+        site.install()
+        assert site.machine.show("tq-proxy@2.service", "ActiveState") == "inactive"
+    check(site, report)
+    assert "nothing to do" in site.install()
+
+
+def test_a_process_that_starts_does_not_hold_up_the_others(site: Site) -> None:
+    """What systemd does to the sockets before it starts a process, holds for all: another program makes it last."""
+    site.server(TWO)
+    echo(site)
+    still = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\n"
+    site.machine.write("/etc/systemd/system/tq-proxy@2.service.d/50-test.conf", still)
+    site.machine.systemctl("daemon-reload")
+    site.machine.systemctl("restart", "tq-proxy@2")
+    assert site.get("/alpha/") == (200, "ok")
+
+
+def test_a_stop_of_a_worker_waits_for_what_every_process_has(site: Site) -> None:
+    site.server(TWO)
+    echo(site)
+    clients = [held(site, 1, "first"), held(site, 2, "second")]
+    site.machine.systemctl("stop", "--no-block", "tq-worker@alpha")
+    site.machine.wait_until(lambda: site.machine.exists(MARK))
+    for client, name in zip(clients, ("USR1", "USR2"), strict=True):
+        assert site.machine.show("tq-worker@alpha.service", "ActiveState") == "deactivating"
+        signal(site, "tq-worker@alpha", name)
+        with client, client.makefile("rb") as answer:
+            assert answer.read().endswith(b"\r\n\r\ndone")
+    site.machine.wait_until(lambda: site.machine.show("tq-worker@alpha.service", "ActiveState") == "inactive")
+
+
+def test_systemctl_status_tells_what_the_router_does(site: Site) -> None:
+    rude(site)
+    assert site.machine.show("tq-proxy@1.service", "StatusText") == "routing 1 paths to 1 workers"
+    told = re.compile(r"routing 1 paths to 1 workers; 5 connections, [1-9][0-9]* requests/s")
+    with hammered(site, 5):
+        site.machine.wait_until(lambda: bool(told.fullmatch(site.machine.show("tq-proxy@1.service", "StatusText"))))
+
+
+def test_a_router_that_hangs_is_started_again_and_the_workers_run_on(site: Site) -> None:
+    site.machine.write(f"{OVERRIDES}/50-test.conf", "[Service]\nWatchdogSec=500ms\n")
+    echo(site)
+    router, worker = pid(site, "tq-proxy@1.service"), pid(site, "tq-worker@alpha.service")
+    signal(site, "tq-proxy@1", "STOP")
+    assert site.get("/alpha/") == (200, "ok")  # it waits in the socket until there is a router again
+    assert site.machine.show("tq-proxy@1.service", "NRestarts") == "1"
+    assert pid(site, "tq-proxy@1.service") != router
+    assert pid(site, "tq-worker@alpha.service") == worker
+    assert "Watchdog timeout" in site.machine.journal("tq-proxy@1.service")
+
+
+def test_the_sandbox_leaves_the_router_all_that_it_needs(site: Site) -> None:
+    """Large bodies go by splice(2) through pipes, files by sendfile(2), changes of the routes come by inotify(7)."""
+    site.machine.write(f"{ROOT}/workers/alpha/public/big", "y" * MEBIBYTE)
+    echo(site, "static: {directory: public, prefix: /assets}\n")
+    url = f"http://localhost:{LISTEN}/alpha"
+    fetch = ["sh", "-c", 'curl -sf -m 20 "$@" | sha256sum', "sh"]
+    assert site.machine.run([*fetch, f"{url}/bytes?of={MEBIBYTE}"]).stdout.split()[0] == digest(b"x")
+    assert site.machine.run([*fetch, f"{url}/assets/big"]).stdout.split()[0] == digest(b"y")
+    big = f"{ROOT}/workers/alpha/public/big"
+    sent = site.machine.run(["curl", "-sf", "-m", "20", "-H", "Expect:", "--data-binary", f"@{big}", f"{url}/"])
+    assert sent.stdout == digest(b"y")
+    kinds = {kind.partition(":")[0] for kind in descriptors(site)} | set(descriptors(site))
+    assert {"pipe", "anon_inode:inotify"} <= kinds
+    said = site.machine.journal("tq-proxy@1.service", this_run(site))
+    assert "not permitted" not in said
+    assert "can not be watched" not in said
+
+
+def digest(letter: bytes) -> str:
+    return sha256(letter * MEBIBYTE).hexdigest()
+
+
+def test_the_control_socket_is_for_root_alone(site: Site) -> None:
+    echo(site)
+    assert site.get("/alpha/") == (200, "ok")
+    assert json.loads(control(site, 1, "/status"))["pid"] == pid(site, "tq-proxy@1.service")
+    metrics = control(site, 1, "/metrics")
+    assert 'worker="alpha"' in metrics
+    assert metrics.endswith("# EOF\n")
+    request = ["curl", "-s", "-m", "10", "--unix-socket", control_socket(1), "http://router/metrics"]
+    assert site.machine.run(request, user="worker-alpha", check=False).returncode == 7  # curl(1): failed to connect
+    folder = str(Path(control_socket(1)).parent)
+    assert site.machine.run(["ls", folder], user="worker-alpha", check=False).returncode == 2
+
+
+def test_each_request_is_an_entry_of_the_journal(site: Site) -> None:
+    echo(site)
+    status, fields = site.get("/alpha/fields")
+    assert status == 200
+    assert site.get("/nowhere")[0] == 404
+    answered, refused = log(site)
+    known = {name: answered[name] for name in ("TQ_WORKER", "HTTP_STATUS", "HTTP_METHOD", "HTTP_TARGET", "REQUEST_ID")}
+    assert known == {
+        "TQ_WORKER": "alpha",
+        "HTTP_STATUS": "200",
+        "HTTP_METHOD": "GET",
+        "HTTP_TARGET": "/alpha/fields",
+        "REQUEST_ID": fields["x-request-id"],
+    }
+    assert answered["_SYSTEMD_UNIT"] == "tq-proxy@1.service"
+    assert (refused["HTTP_STATUS"], "TQ_WORKER" in refused) == ("404", False)
+
+
+def test_the_access_log_is_switched_off_and_on_by_install(site: Site) -> None:
+    echo(site)
+    router = pid(site, "tq-proxy@1.service")
+    for text, entries in (("proxy: {access_log: none}\n", 0), ("", 1)):
+        site.server(text)
+        site.install()
+        assert site.get("/alpha/") == (200, "ok")
+        assert len(log(site)) == entries
+    assert pid(site, "tq-proxy@1.service") == router
+
+
+def test_requests_for_a_stopped_worker_wait_so_long_and_no_longer(site: Site) -> None:
+    echo(site, "proxy: {queue_timeout: 1s}\n")
+    site.run("stop", "alpha")
+    assert site.get("/alpha/")[0] == 504
+    site.run("start", "alpha")
+    assert site.get("/alpha/") == (200, "ok")
+
+
+@pytest.mark.parametrize("purge", [(), ("--purge",)], ids=["data-stays", "purge"])
+def test_uninstall_leaves_nothing_of_the_router(site: Site, purge: tuple[str, ...]) -> None:
+    site.server(TWO)
+    for name, listen in (("alpha", "tcp"), ("beta", "unix"), ("gamma", "fd")):
+        site.worker(name, f"listen: {listen}\n", program=RUDE)
+    before = set(site.files())
+    site.install()
+    site.run("stop", "alpha")
+    assert site.machine.exists(MARK)
+    site.run("uninstall", "--all", *purge)
+    assert site.units() == []
+    data = "/var/lib/tqunits/workers/"
+    assert {path for path in site.files() if purge or not path.startswith(data)} == before
+    left = site.machine.run(["sh", "-c", "find /run/tqunits ! -type d ! -name install.lock; ss -Hltnx"]).stdout
+    assert not re.search(rf"tqunits|:{LISTEN}\b", left)

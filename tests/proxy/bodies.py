@@ -1,0 +1,137 @@
+"""Large bodies: a worker that gives and takes them in every framing, and clients that read them to the last byte.
+
+`GET /FRAMING/SIZE` is answered with so many bytes, framed by Content-Length (`length`), in chunks (`chunked`) or by the
+end of the connection (`close`). Anything with a body is answered with its size and digest, as the worker has read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import socket
+from dataclasses import dataclass
+from functools import cache
+
+from peers import PATIENCE, Connection, Router
+
+MIB = 1024 * 1024
+SIZES = (64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, MIB, 8 * MIB)
+"""Around what one recv gives (RECEIVE) and what a relay is worth (WORTH), and far beyond all buffers of one turn."""
+
+SMALL = 4096
+"""Bytes of a receive buffer that the other end never gets more than a little into."""
+
+_BYTES = random.Random(4).randbytes(MIB + 1)
+_PIECE = 100_000  # bytes of a chunk as we send it: no multiple of any buffer
+
+
+@cache
+def payload(size: int) -> bytes:
+    """So many bytes, without a pattern that a lost or doubled buffer could hide in."""
+    whole, rest = divmod(size, len(_BYTES))
+    return _BYTES * whole + _BYTES[:rest]
+
+
+def digest(body: bytes) -> str:
+    """Of two bodies that differ pytest would print all."""
+    return f"{len(body)} {hashlib.sha256(body).hexdigest()}"
+
+
+def chunked(body: bytes) -> bytes:
+    pieces = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def get(path: str, minor: int = 1) -> bytes:
+    return f"GET {path} HTTP/1.{minor}\r\nHost: a\r\n\r\n".encode()
+
+
+def post(body: bytes, framing: str = "length") -> bytes:
+    """An upload, whole."""
+    if framing == "chunked":
+        return b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(body)
+    return b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@cache
+def offer(framing: str, size: int) -> bytes:
+    """A whole response."""
+    head, body = b"HTTP/1.1 200 OK\r\n", payload(size)
+    match framing:
+        case "length":
+            return head + b"Content-Length: %d\r\n\r\n%b" % (size, body)
+        case "chunked":
+            return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(body)
+        case _:
+            return head + b"\r\n" + body
+
+
+async def give_and_take(connection: Connection) -> None:
+    """The worker."""
+    while True:
+        message = await receive(connection)
+        method, path, _ = message.head.split(b" ", 2)
+        if method == b"GET":
+            _, framing, size = path.decode().split("/")
+            await connection.send(offer(framing, int(size)))
+            if framing == "close":
+                return
+        else:
+            text = digest(message.body).encode()
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request or a response."""
+
+    head: bytes
+    framing: str
+    body: bytes
+
+    @property
+    def digest(self) -> str:
+        return digest(self.body)
+
+
+async def receive(connection: Connection) -> Message:
+    """The next one that is whole. Raises what `Connection` does for one that is not."""
+    head = await connection.head()
+    fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
+    if head.startswith(b"HTTP/1.1 304 "):
+        return Message(head, "none", b"")
+    if b"transfer-encoding" in fields:
+        return Message(head, "chunked", await _dechunked(connection))
+    if b"content-length" in fields or not head.startswith(b"HTTP/"):
+        return Message(head, "length", await connection.exactly(int(fields.get(b"content-length", b"0"))))
+    return Message(head, "close", await connection.rest())
+
+
+async def _dechunked(connection: Connection) -> bytes:
+    pieces = []
+    while size := int(await connection.until(b"\r\n"), 16):
+        pieces.append(await connection.exactly(size))
+        assert await connection.exactly(2) == b"\r\n"
+    assert await connection.exactly(2) == b"\r\n"
+    return b"".join(pieces)
+
+
+async def answer_to(router: Router, upload: bytes) -> bytes:
+    """What comes back while an upload is sent, up to the end or the cut.
+
+    By hand, because asyncio's streams forget what they have received when they can not send.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", router.port))
+        sending = asyncio.create_task(loop.sock_sendall(client, upload))
+        said = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await asyncio.wait_for(loop.sock_recv(client, 4096), PATIENCE):
+                said += piece
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    return said

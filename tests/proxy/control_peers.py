@@ -1,0 +1,87 @@
+"""A router whose routes a test writes itself, and its control socket to ask what goes on inside: without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from peers import PATIENCE, Behaviour, Router, TcpWorker, snapshot
+
+PATIENT = 30_000_000
+"""Microseconds: longer than any test."""
+
+
+def write_routes(
+    folder: Path,
+    endpoint: str,
+    *,
+    limits: Mapping[str, int] | None = None,
+    clients: Mapping[str, int] | None = None,
+    tls: Mapping[str, Any] | None = None,
+    trusted: Sequence[str] = (),
+    **changes: Any,
+) -> None:
+    """The file of routes, with one worker; where nothing is said, all is patient and large.
+
+    `clients`: the time-outs that are for them; `changes`: to the worker.
+    """
+    patient = {"request_us": 0, "read_us": PATIENT, "write_us": PATIENT, "idle_us": PATIENT}
+    document = json.loads(snapshot(endpoint, **{"timeouts": patient, "queue_us": PATIENT, "max_body": 0, **changes}))
+    document["limits"] = {"max_connections": 100, "max_connections_per_client": 0, **(limits or {})}
+    document["timeouts"] = {"head_us": PATIENT, "idle_us": PATIENT, "drain_us": PATIENT, **(clients or {})}
+    document["tls"] |= tls or {}
+    document["trusted_proxies"] = list(trusted)
+    (folder / "aside").write_text(json.dumps(document))
+    (folder / "aside").rename(folder / "routes.json")
+
+
+def controlled(folder: Path, endpoint: str, *more: str, **changes: Any) -> list[str]:
+    """The command line of a router with these routes and a control socket."""
+    write_routes(folder, endpoint, **changes)
+    return ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json", f"--control={folder}/control.sock", *more]
+
+
+@asynccontextmanager
+async def relayed(
+    folder: Path, behaviour: Behaviour, *more: str, receive: int = 0, **changes: Any
+) -> AsyncIterator[tuple[Router, TcpWorker]]:
+    """Such a router, and its worker on TCP with receive buffers of that size (0: the usual ones)."""
+    worker = await TcpWorker(receive=receive).start(behaviour)
+    async with Router(folder, controlled(folder, worker.endpoint, *more, **changes)) as router:
+        yield router, worker
+    worker.stop()
+
+
+async def status(folder: Path) -> dict[str, Any]:
+    """What the control socket says; `worker` is the only one of the workers."""
+    reader, writer = await asyncio.open_unix_connection(folder / "control.sock")
+    writer.write(b"GET /status HTTP/1.1\r\nHost: router\r\n\r\n")
+    try:
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    finally:
+        writer.close()
+    found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return found | {"worker": found["workers"][0]}
+
+
+async def until(folder: Path, *, connections: int | None = None, **expected: int) -> None:
+    """Until the status says so, of the router (`connections`) and of its worker."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            now = await status(folder)
+            if connections in (None, now["connections"]) and expected.items() <= now["worker"].items():
+                return
+
+
+def open_below(pid: int, folder: Path) -> list[str]:
+    """The files there that the process has open."""
+    found = []
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return [path for path in found if path.startswith(f"{folder}/")]

@@ -1,0 +1,152 @@
+"""How many connections there may be, in all and of one address, and that each counts until it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from bodies import get, receive
+from control_peers import relayed, until, write_routes
+from peers import OK, PATIENCE, Connection, Router, TcpWorker, answering
+from secure_peers import make
+
+HELLO = bytes.fromhex("16 03 01 02 00 01 00 01 fc 03 03")
+HERE, THERE = "127.0.0.1", "127.0.0.2"
+
+
+@asynccontextmanager
+async def limited(
+    folder: Path, limits: dict[str, int], *more: str, **changes: Any
+) -> AsyncIterator[tuple[Router, TcpWorker]]:
+    async with relayed(folder, answering(OK), *more, limits=limits, **changes) as served:
+        yield served
+
+
+async def is_served(client: Connection) -> bool:
+    """Whether a request gets its answer, and not a closed connection."""
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        await client.send(get("/"))
+        return (await receive(client)).body == b"ok"
+    client.close()
+    return False
+
+
+async def comes_in(router: Router, source: str) -> Connection:
+    """A connection from there, as soon as there is room."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            client = await router.connect(source=source)
+            if await is_served(client):
+                return client
+
+
+def test_one_address_has_so_many_connections_and_no_more(folder: Path) -> None:
+    async def scenario() -> None:
+        async with limited(folder, {"max_connections_per_client": 2}) as (router, _):
+            here = [await router.connect(source=HERE) for _ in range(3)]
+            assert [await is_served(client) for client in here] == [True, True, False]
+            there = [await router.connect(source=THERE) for _ in range(3)]
+            assert [await is_served(client) for client in there] == [True, True, False]
+            here[0].close()
+            here[1].reset()
+            here = [await comes_in(router, HERE), await comes_in(router, HERE)]
+            assert not await is_served(await router.connect(source=HERE))
+            assert await is_served(there[0])
+
+    asyncio.run(scenario())
+
+
+def test_who_never_gets_past_the_greeting_counts_until_it_is_gone(folder: Path) -> None:
+    make(folder, "a", "a.example")
+
+    async def scenario() -> None:
+        limits = {"max_connections_per_client": 3}
+        options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+        async with limited(folder, limits, *options, clients={"head_us": 100_000}) as (router, _):
+            for said in (b"", HELLO, b"\x16garbage.....", b"\x80", b"GET / HTTP/1.1"):
+                clients = [await router.connect(source=HERE) for _ in range(3)]
+                for client in clients:
+                    if said:
+                        await client.send(said)
+                if said in (b"", HELLO):
+                    assert not await is_served(await router.connect(source=HERE))
+                for number, client in enumerate(clients):
+                    client.reset() if number == 1 else client.close()
+                last = [await comes_in(router, HERE) for _ in range(3)]
+                assert not await is_served(await router.connect(source=HERE))
+                for client in last:
+                    client.close()
+                await until(folder, connections=0)
+            slow = [await router.connect(source=HERE) for _ in range(3)]
+            for client in slow:
+                await client.send(HELLO)  # and the time-out ends them
+            assert await is_served(await comes_in(router, HERE))
+
+    asyncio.run(scenario())
+
+
+def test_a_proxy_that_is_trusted_speaks_for_many(folder: Path) -> None:
+    async def scenario() -> None:
+        limits = {"max_connections_per_client": 1}
+        async with limited(folder, limits, trusted=["127.0.0.1/32"]) as (router, _):
+            clients = [await router.connect(source=HERE) for _ in range(5)]
+            assert [await is_served(client) for client in clients] == [True] * 5
+            others = [await router.connect(source=THERE) for _ in range(2)]
+            assert [await is_served(client) for client in others] == [True, False]
+
+    asyncio.run(scenario())
+
+
+def test_a_limit_that_comes_later_counts_those_that_are_there(folder: Path) -> None:
+    async def scenario() -> None:
+        async with limited(folder, {}) as (router, worker):
+            before = [await router.connect(source=HERE) for _ in range(3)]
+            assert [await is_served(client) for client in before] == [True] * 3
+            write_routes(folder, worker.endpoint, limits={"max_connections_per_client": 2})
+            router.process.send_signal(signal.SIGHUP)
+            while "reloaded" not in router.said():
+                await asyncio.sleep(0)
+            assert not await is_served(await router.connect(source=HERE))
+            assert [await is_served(client) for client in before] == [True] * 3
+            before[0].close()
+            await until(folder, connections=2)
+            assert not await is_served(await router.connect(source=HERE))
+            before[1].close()
+            await until(folder, connections=1)
+            assert await is_served(await comes_in(router, HERE))
+
+    asyncio.run(scenario())
+
+
+def test_the_limit_in_all_counts_those_that_have_not_said_yet_how_they_speak(folder: Path) -> None:
+    make(folder, "a", "a.example")
+
+    async def scenario() -> None:
+        options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+        limits = {"max_connections": 3}
+        async with limited(folder, limits, *options, trusted=[f"{THERE}/32"]) as (router, _):
+            served = await router.connect()
+            assert await is_served(served)
+            silent = await router.connect(source=THERE)  # a PROXY header may come
+            await silent.send(b"PROX")
+            shaking = await router.connect()
+            await shaking.send(HELLO)
+            waiting = await router.connect()
+            answer = asyncio.create_task(is_served(waiting))
+            for _ in range(10):
+                assert await is_served(served)
+            assert not answer.done()
+            shaking.close()
+            assert await answer
+            waits_too = asyncio.create_task(is_served(await router.connect()))
+            for _ in range(10):
+                assert await is_served(served)
+            assert not waits_too.done()
+            silent.reset()
+            assert await waits_too
+
+    asyncio.run(scenario())
