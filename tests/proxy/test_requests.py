@@ -18,7 +18,9 @@ def test_a_request_reaches_the_worker_rewritten(folder: Path) -> None:
             client = await router.connect()
             await client.send(GET)
             head, body = await client.response()
-            assert head.startswith(b"HTTP/1.1 200 OK\r\nDate: ")
+            status, named, dated, *_ = head.split(b"\r\n")
+            assert (status, dated[:6]) == (b"HTTP/1.1 200 OK", b"Date: ")
+            assert named.startswith(b"X-Request-ID: ") and named in worker.seen[0]  # the worker's log has it as well
             assert body == b"ok"
             (seen,) = worker.seen
             assert seen.startswith(b"GET /x?y HTTP/1.1\r\nHost: a.example\r\nVia: 1.1 tqunits-")

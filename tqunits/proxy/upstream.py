@@ -234,7 +234,9 @@ class Upstream(Stream):
             and client.pump is None
         )
         date = b"" if b"date" in fields.special else client.router.clock.date()
-        lines = b"" if client.secured is None else client.lines_for(head)
+        lines = b"" if b"x-request-id" in fields.special else b"\r\nX-Request-ID: " + client.exchange.request_id
+        if client.secured is not None:
+            lines += client.lines_for(head)
         out = response_head(head, framing, close=client.will_close(framing), date=date, lines=lines)
         surplus, body = b"", data
         if framing.length != len(data) or framing.source is not Kind.LENGTH:  # else this is all of it
