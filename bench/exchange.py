@@ -1,0 +1,94 @@
+"""What Python costs per request, without the kernel: one client and one worker whose sockets are functions.
+
+    .venv/bin/python bench/exchange.py [--profile]
+
+Drives the real `Client` and `Upstream` by their `on_readable`, as the loop would, with a `recv` and a `send` that cost
+next to nothing. *repeated*: the same request and response each time; *varied*: query, cookie, referer and ETag differ.
+Prints the least of many short runs, in microseconds; with --profile the functions that cost most in varied ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import pstats
+import socket
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tqunits.cli.proxy import snapshot_of
+from tqunits.proxy.answering import Peer
+from tqunits.proxy.complaints import Complaints
+from tqunits.proxy.downstream import Client
+from tqunits.proxy.router import Router
+from tqunits.proxy.upstream import Phase, Upstream
+from tqunits.system import loop as event_loop
+
+REQUEST = (
+    b"GET /api/p?q=%d HTTP/1.1\r\nHost: www.example.org:8080\r\nConnection: keep-alive\r\n"
+    b'sec-ch-ua: "Chromium";v="130", "Not?A_Brand";v="99"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: "Linux"\r\n'
+    b"Upgrade-Insecure-Requests: 1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "
+    b"(KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
+    b"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nSec-Fetch-Dest: document\r\n"
+    b"Referer: https://www.example.org/%d\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Accept-Language: en-US,en;q=0.9\r\nCookie: session=%d; theme=dark\r\n\r\n"
+)
+RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Tue, 24 Nov 2026 20:00:00 GMT\r\n"
+    b'ETag: "%d"\r\nContent-Length: 13\r\n\r\nHello, world\n'
+)
+SIZE, RUNS = 1000, 80
+
+
+class Bench:
+    """A router with one client and one worker, both at rest."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        snapshot = snapshot_of(["/api=127.0.0.1:9"], strip=True)
+        self.router = Router(loop, snapshot, complaints=Complaints(), via=b"tqunits-bench", seed=b"8 bytes.")
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        (endpoint,) = self.router.endpoints
+        self.client = Client(near, Peer(b"127.0.0.1", believed=False, secured=None), self.router)
+        self.router.joined(self.client, b"")
+        self.upstream = Upstream(far, endpoint, loop, self.router.wheel, Phase.IDLE)
+        self.upstream.resume()
+        endpoint.idle.append(self.upstream)
+
+    def cost(self, *, varied: bool) -> float:
+        """Microseconds per exchange."""
+        numbers = range(SIZE) if varied else [0] * SIZE
+        requests, responses = (
+            cycle([text % ((n,) * text.count(b"%d")) for n in numbers]) for text in (REQUEST, RESPONSE)
+        )
+        client, upstream = self.client, self.upstream
+        client.recv, upstream.recv = lambda _: next(requests), lambda _: next(responses)
+        client.send = upstream.send = len
+        least = float("inf")
+        for _ in range(RUNS):
+            begin = time.perf_counter()
+            for _ in range(SIZE):
+                client.on_readable()
+                upstream.on_readable()
+            least = min(least, time.perf_counter() - begin)
+        return least / SIZE * 1e6
+
+
+async def main(loop: asyncio.AbstractEventLoop) -> None:
+    """Measure, and print."""
+    bench = Bench(loop)
+    for varied in (False, True):
+        print(f"{'varied' if varied else 'repeated'}: {bench.cost(varied=varied):.1f} us per exchange")
+    if "--profile" in sys.argv:
+        with cProfile.Profile() as profile:
+            bench.cost(varied=True)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+
+
+if __name__ == "__main__":
+    event_loop.run(main)
