@@ -119,25 +119,24 @@ async def never_read_file(scene: Scene) -> Outcome:
 
 
 async def _never_read(scene: Scene, path: str) -> Outcome:
+    """Each takes one byte, so that all are being served, and nothing until the router has given all of them up."""
     request = f"GET /{path} HTTP/1.1\r\nHost: deaf\r\n\r\n".encode()
-    return (await _all([_deaf(scene, request) for _ in range(200)])).only("cut")
+    loop, few = asyncio.get_running_loop(), scene.look().descriptors + 8
+    with contextlib.ExitStack() as stack:
+        deaf = [stack.enter_context(await _asked(scene.port, request, receive=65536)) for _ in range(200)]
+        await asyncio.gather(*(asyncio.wait_for(loop.sock_recv(sock, 1), PATIENCE) for sock in deaf))
+        await scene.settled(few)
+        return (await _all([_rest(sock) for sock in deaf])).only("cut")
 
 
-async def _deaf(scene: Scene, request: bytes) -> str:
-    """Ask, take nothing until the router has given up, then look at what has come."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, ("127.0.0.1", scene.port))
-        await loop.sock_sendall(sock, request)
-        await asyncio.sleep(SPAN)
-        size, data = 0, b"begin"
-        with contextlib.suppress(ConnectionResetError):
-            while data:
-                data = await asyncio.wait_for(loop.sock_recv(sock, 1 << 20), PATIENCE)
-                size += len(data)
-        return "whole" if size >= LARGE else "cut"
+async def _rest(sock: socket.socket) -> str:
+    """What comes when a deaf client listens after all."""
+    size, data = 1, b"begin"
+    with contextlib.suppress(ConnectionResetError):
+        while data and size < LARGE:
+            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 1 << 20), PATIENCE)
+            size += len(data)
+    return "whole" if size >= LARGE else "cut"
 
 
 # Clients that are many.
@@ -174,7 +173,8 @@ async def descriptors(scene: Scene) -> Outcome:
     """More connections than the router has descriptors: those that stand are served, the others when there is room."""
     outcome = Outcome()
     with contextlib.ExitStack() as stack:
-        many = [stack.enter_context(await _asked(scene.port)) for _ in range(600)]
+        request = b"GET /honest/echo/many HTTP/1.1\r\nHost: many\r\n\r\n"
+        many = [stack.enter_context(await _asked(scene.port, request)) for _ in range(600)]
         await asyncio.sleep(SPAN)
         served = [sock for sock in many if _has_answer(sock)]
         waiting = [sock for sock in many if sock not in served]
@@ -188,11 +188,14 @@ async def descriptors(scene: Scene) -> Outcome:
     return outcome.only("served at once", "waiting", "served in the end")
 
 
-async def _asked(port: int) -> socket.socket:
+async def _asked(port: int, request: bytes, *, receive: int = 0) -> socket.socket:
+    """A connection on which that was sent; `receive`: the size of its receive buffer, 0 is what is usual."""
     sock = socket.socket()
+    if receive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
     sock.setblocking(False)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-    sock.send(b"GET /honest/echo/many HTTP/1.1\r\nHost: many\r\n\r\n")
+    sock.send(request)
     return sock
 
 
