@@ -143,7 +143,8 @@ class Client(Waiting):
         if again and self.known is not None and self.known.table is router.table:
             self._repeat(self.known)
             return
-        self.last, self.known = raw, None
+        self.last = b"%b" % raw  # a copy: what recv(2) gave lies where 64 KiB were, and would break up the heap
+        self.known = None
         try:
             head = parse_request(raw, self.fields)
             self.method = head.method
