@@ -26,7 +26,7 @@ down: root ## end that machine
 	@$(MACHINE) --down
 
 test: root $(INSTALLED) ## run all the tests (ARGS="-k router" runs some)
-	@$(BIN)/pytest -n "$$(nproc)" --dist loadscope $(ARGS)
+	@$(BIN)/pytest -n "$$(nproc)" --dist worksteal $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy, pyright
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ test starts in it, that test removes. `fresh_machine` boots one for the test alo
 A test that asks for either carries the mark `machine`; without root it fails, for a skipped test proves nothing.
 """
 
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 
@@ -16,6 +17,7 @@ hypothesis.settings.register_profile("suite", deadline=None)  # how long an exam
 hypothesis.settings.load_profile("suite")
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
+SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 MACHINES = pytest.StashKey[list[Machine]]()
 
 
@@ -42,6 +44,14 @@ def fresh_machine(pytestconfig: pytest.Config) -> Iterator[Callable[[], Machine]
             return booted
 
         yield boot
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay() -> Iterator[None]:
+    """What a test does to this process' signals would end it in another's, as SIGPIPE's default does."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    yield
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

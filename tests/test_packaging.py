@@ -44,7 +44,7 @@ def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
 
 def test_the_wheel_names_the_command_and_what_it_needs(unpacked: Path) -> None:
     information = next(unpacked.glob("*.dist-info"))
-    assert "tqunits = tqunits.cli.main:main" in (information / "entry_points.txt").read_text(encoding="utf-8")
+    assert "tqunits = tqunits.cli.main:process" in (information / "entry_points.txt").read_text(encoding="utf-8")
     metadata = (information / "METADATA").read_text(encoding="utf-8")
     assert {"pystemd", "jinja2", "pyyaml", "uvloop"} <= set(_requirements(metadata))
 
@@ -68,8 +68,9 @@ def _copy_sources(target: Path) -> None:
 def _installed(folder: Path, cwd: Path, *arguments: str) -> str:
     """The command as its console script starts it: our package from the wheel, what it needs from the environment."""
     script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import tqunits; "
-    script += "assert tqunits.__file__.startswith(sys.path[0]), tqunits.__file__; from tqunits.cli.main import main; "
-    return _python("-I", "-c", script + "sys.exit(main())", str(folder), *arguments, cwd=cwd)
+    script += "assert tqunits.__file__.startswith(sys.path[0]), tqunits.__file__; "
+    script += "from tqunits.cli.main import process; sys.exit(process())"
+    return _python("-I", "-c", script, str(folder), *arguments, cwd=cwd)
 
 
 def _python(*arguments: str, cwd: Path) -> str:

@@ -2,6 +2,6 @@
 
 import sys
 
-from tqunits.cli.main import main
+from tqunits.cli.main import process
 
-sys.exit(main())
+sys.exit(process())

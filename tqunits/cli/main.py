@@ -120,12 +120,17 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=_usage_hint(self.prog, message))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def process() -> int:
+    """The process `tqunits`: its command line, and what holds for all of it."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tqunits ls | head` ends quietly, as systemctl does
+    return main(sys.argv[1:])
+
+
+def main(arguments: Sequence[str]) -> int:
     """Run one command line; gives the exit status. Never raises."""
     output = standard_output()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tqunits ls | head` ends quietly, as systemctl does
     try:
-        status = _dispatch(sys.argv[1:] if arguments is None else list(arguments), output)
+        status = _dispatch(list(arguments), output)
         sys.stdout.flush()  # a full disk is an error, not an exception at exit
         return status
     except ConfigurationError as error:
