@@ -41,9 +41,16 @@ def write_routes(
 
 
 def controlled(folder: Path, endpoint: str, *more: str, **changes: Any) -> list[str]:
-    """The command line of a router with these routes and a control socket."""
+    """The command line of a router with these routes, a folder for marks and a control socket, laid out as in /run."""
     write_routes(folder, endpoint, **changes)
-    return ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json", f"--control={folder}/control.sock", *more]
+    (folder / "draining").mkdir(exist_ok=True)
+    control_path(folder).parent.mkdir(parents=True, exist_ok=True)
+    paths = [f"--routes={folder}/routes.json", f"--control={control_path(folder)}", f"--draining={folder}/draining"]
+    return ["--listen=127.0.0.1:0", *paths, *more]
+
+
+def control_path(folder: Path) -> Path:
+    return folder / "proxy/1/control.sock"
 
 
 @asynccontextmanager
@@ -57,24 +64,41 @@ async def relayed(
     worker.stop()
 
 
-async def status(folder: Path) -> dict[str, Any]:
-    """What the control socket says; `worker` is the only one of the workers."""
-    reader, writer = await asyncio.open_unix_connection(folder / "control.sock")
-    writer.write(b"GET /status HTTP/1.1\r\nHost: router\r\n\r\n")
+async def speak(folder: Path, data: bytes) -> bytes:
+    """Bytes to the control socket; gives all that comes back."""
+    reader, writer = await asyncio.open_unix_connection(control_path(folder))
+    writer.write(data)
     try:
-        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        return await asyncio.wait_for(reader.read(), PATIENCE)
     finally:
         writer.close()
-    found: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return found | {"worker": found["workers"][0]}
 
 
-async def until(folder: Path, *, connections: int | None = None, **expected: int) -> None:
-    """Until the status says so, of the router (`connections`) and of its worker."""
+async def ask(folder: Path, method: str, path: str, **body: object) -> tuple[int, dict[str, Any]]:
+    """A request to the control socket; gives (status, body)."""
+    data = json.dumps(body).encode() if method == "POST" else b""
+    head = f"{method} {path} HTTP/1.1\r\nHost: router\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    answer = await speak(folder, head + data)
+    return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def status(folder: Path) -> dict[str, Any]:
+    """What the control socket says; `worker` is the only one of the workers, `endpoint` its first."""
+    code, found = await ask(folder, "GET", "/status")
+    assert (code, found["version"], len(found["workers"])) == (200, 1, 1)
+    worker = found["workers"][0]
+    return found | {"worker": worker, "endpoint": worker["endpoints"][0]}
+
+
+async def until(
+    folder: Path, *, connections: int | None = None, endpoint: Mapping[str, int] | None = None, **expected: int
+) -> None:
+    """Until the status says so, of the router (`connections`), of its worker, and of that one's first endpoint."""
     async with asyncio.timeout(PATIENCE):
         while True:
             now = await status(folder)
-            if connections in (None, now["connections"]) and expected.items() <= now["worker"].items():
+            is_there = (endpoint or {}).items() <= now["endpoint"].items() and expected.items() <= now["worker"].items()
+            if is_there and connections in (None, now["connections"]):
                 return
 
 

@@ -221,6 +221,8 @@ class Router:
             self.process.kill()
         await self.process.wait()
         self._notify.close()
+        if kind is None:  # whatever the test is about, nothing in the router went wrong unseen
+            assert "Traceback" not in self.said(), self.said()
 
     async def told(self, assignment: str) -> str:
         """Wait until the process tells systemd so; gives the whole message."""

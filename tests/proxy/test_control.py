@@ -3,58 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
-from peers import OK, Connection, Router, Worker, answering, snapshot
+from control_peers import ask, control_path, controlled, speak, status, until
+from peers import OK, Connection, Router, Worker, answering
 
 ROOT = Path(__file__).parents[2]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
-
-
-def controlled(folder: Path, endpoint: str, **changes: Any) -> list[str]:
-    """The command line of a router with one worker, a control socket and a folder for marks."""
-    text = json.loads(snapshot(endpoint, **{"queue_us": 10_000_000, "max_body": 0, **changes}))
-    text["limits"]["max_connections"] = 100
-    (folder / "routes.json").write_text(json.dumps(text))
-    (folder / "draining").mkdir(exist_ok=True)
-    (folder / "proxy/1").mkdir(parents=True, exist_ok=True)
-    options = {"routes": "routes.json", "control": "proxy/1/control.sock", "draining": "draining"}
-    return ["--listen", "127.0.0.1:0", *(f"--{name}={folder / path}" for name, path in options.items())]
-
-
-async def speak(folder: Path, data: bytes) -> bytes:
-    """Bytes to the control socket; gives all that comes back."""
-    reader, writer = await asyncio.open_unix_connection(folder / "proxy/1/control.sock")
-    writer.write(data)
-    try:
-        return await asyncio.wait_for(reader.read(), 10)
-    finally:
-        writer.close()
-
-
-async def ask(folder: Path, method: str, path: str, **body: object) -> tuple[int, dict[str, Any]]:
-    data = json.dumps(body).encode() if method == "POST" else b""
-    head = f"{method} {path} HTTP/1.1\r\nHost: router\r\nContent-Length: {len(data)}\r\n\r\n".encode()
-    answer = await speak(folder, head + data)
-    return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
-
-
-async def worker_status(folder: Path) -> dict[str, Any]:
-    status, body = await ask(folder, "GET", "/status")
-    assert (status, body["version"], len(body["workers"])) == (200, 1, 1)
-    return dict(body["workers"][0])
-
-
-async def until(folder: Path, **expected: int) -> None:
-    """Until the worker's status says so."""
-    while {key: (await worker_status(folder))[key] for key in expected} != expected:
-        await asyncio.sleep(0)
 
 
 class Slow:
@@ -79,7 +38,7 @@ def test_an_endpoint_that_is_down_is_tried_again_whoever_waits(folder: Path) -> 
         worker = Worker(folder / "w")
         async with Router(folder, controlled(folder, worker.endpoint, queue_us=2_000_000)) as router:
             asked = [asyncio.create_task(router.ask(GET)) for _ in range(5)]
-            while (await worker_status(folder))["endpoints"][0]["failures"] < 3 and not asked[0].done():
+            while (await status(folder))["endpoint"]["failures"] < 3 and not asked[0].done():
                 await asyncio.sleep(0)
             await worker.start(answering(OK))
             assert [answer.endswith(b"ok") for answer in await asyncio.gather(*asked)] == [True] * 5
@@ -95,7 +54,7 @@ def test_the_status_tells_what_runs(folder: Path) -> None:
         async with Router(folder, controlled(folder, worker.endpoint)) as router:
             asked = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
-            found = await worker_status(folder)
+            found = (await status(folder))["worker"]
             endpoint = {"address": worker.endpoint, "in_flight": 1, "idle": 0, "draining": False, "failures": 0}
             assert found == {
                 "name": "w",
@@ -107,7 +66,7 @@ def test_the_status_tells_what_runs(folder: Path) -> None:
             }
             slow.go.set()
             assert (await asked).endswith(b"ok")
-            _, body = await ask(folder, "GET", "/status")
+            body = await status(folder)
             assert (body["requests"], body["pid"], body["draining"]) == (1, router.process.pid, False)
             metrics = await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b'tqunits_requests_total{process="1",worker="w",code="2xx"} 1\n' in metrics
@@ -126,8 +85,7 @@ def test_a_drained_endpoint_gets_nothing_new_and_loses_nothing(folder: Path) -> 
             await slow.asked.wait()
             drained = asyncio.create_task(ask(folder, "POST", "/drain", endpoint=worker.endpoint, wait_us=10_000_000))
             await asyncio.sleep(0)
-            while not (await worker_status(folder))["endpoints"][0]["draining"]:
-                pass
+            await until(folder, endpoint={"draining": True})
             later = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
             await until(folder, waiting=2, in_flight=1)
             assert not drained.done()
@@ -204,11 +162,11 @@ WRONG = {
 def test_what_is_wrong_is_said(folder: Path) -> None:
     async def scenario() -> None:
         async with Router(folder, controlled(folder, f"unix:{folder}/none")):
-            for request, status in WRONG.values():
+            for request, code in WRONG.values():
                 answer = await speak(folder, request)
-                assert int(answer[9:12]) == status, (request[:80], answer)
+                assert int(answer[9:12]) == code, (request[:80], answer)
                 assert b'"error": ' in answer
-            assert (await worker_status(folder))["paused"] is False
+            assert (await status(folder))["worker"]["paused"] is False
 
     asyncio.run(scenario())
 
@@ -217,7 +175,7 @@ def test_what_is_wrong_is_said(folder: Path) -> None:
 def test_only_root_and_its_own_user_may_ask(folder: Path) -> None:
     async def scenario() -> None:
         async with Router(folder, controlled(folder, f"unix:{folder}/none")):
-            path = folder / "proxy/1/control.sock"
+            path = control_path(folder)
             assert path.stat().st_mode & 0o777 == 0o600
             folder.chmod(0o755)
             assert await as_nobody(path) == b""  # curl can not even connect
@@ -253,15 +211,14 @@ def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
             first = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
             leaving = asyncio.create_task(leave(folder))
-            while not (await worker_status(folder))["endpoints"][0]["draining"]:
-                pass
+            await until(folder, endpoint={"draining": True})
             held = asyncio.create_task(router.ask(POST))
             await until(folder, waiting=1)
             assert not leaving.done()
             slow.go.set()
             assert await leaving == (0, "")
             assert (await first).endswith(b"ok")
-            assert (await worker_status(folder))["waiting"] == 1
+            assert (await status(folder))["worker"]["waiting"] == 1
             (folder / "draining/w").unlink()  # as its ExecStartPost= does
             assert (await held).endswith(b"ok")
         worker.stop()
@@ -276,8 +233,8 @@ def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -
         async with Router(folder, controlled(folder, worker.endpoint)) as router:
             first = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
-            status, said = await leave(folder, "0.05")
-            assert (status, "1 router processes still have requests" in said) == (0, True), said
+            code, said = await leave(folder, "0.05")
+            assert (code, "1 router processes still have requests" in said) == (0, True), said
             slow.go.set()
             await first
         worker.stop()

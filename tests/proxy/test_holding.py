@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from control_peers import ask, controlled, until
 from peers import OK, Connection, Router, Worker, answering, length_of, snapshot
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -199,5 +200,21 @@ def test_what_may_be_sent_again(folder: Path, retry: str, codes: tuple[bytes, by
             for request, code in zip((GET, POST), codes, strict=True):
                 assert code in await router.ask(request % 1)
         worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_requests_behind_one_that_is_turned_away_are_answered_too(folder: Path) -> None:
+    """They were sent ahead, on the same connection, and wait behind it."""
+    ahead = (GET % 1).replace(b"Connection: close\r\n", b"")
+
+    async def scenario() -> None:
+        async with Router(folder, controlled(folder, f"unix:{folder}/none")) as router:
+            client = await router.connect()
+            await client.send(ahead + ahead + GET % 3)
+            await until(folder, waiting=1)
+            assert (await ask(folder, "POST", "/maintenance", worker="w", text="later"))[0] == 200
+            answers = await client.rest()
+            assert answers.count(b"HTTP/1.1 503 ") == answers.count(b"later") == 3
 
     asyncio.run(scenario())

@@ -34,6 +34,15 @@ class RequestHead:
         self.minor = minor  # HTTP/1.minor; anything above 1 is 1 (RFC 9110 §6.2)
         self.fields = fields
 
+    def is_same(self, after: RequestHead) -> bool:
+        """Whether the head that was read after this one, with the help of its fields, says the same."""
+        return (
+            after.fields is self.fields
+            and after.target == self.target
+            and after.method == self.method
+            and after.minor == self.minor
+        )
+
 
 class ResponseHead:
     """The head of one response of a worker."""

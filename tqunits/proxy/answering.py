@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tqunits.http.answers import answer
-from tqunits.http.fields import RequestFields
 from tqunits.http.forward import Origin
 from tqunits.http.framing import Framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import ResponseHead
+from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.redirect import https_location, https_port, says_hsts
 from tqunits.http.target import Target
 from tqunits.http.trust import TrustedPeer
@@ -55,7 +54,7 @@ class Answering(Parting):
         "counted",
         "delimited",
         "exchange",
-        "fields",
+        "last",
         "method",
         "modern",
         "origin",
@@ -78,7 +77,7 @@ class Answering(Parting):
         self.origin = Origin(peer.address, scheme, router.via)
         self.exchange = Exchange(router.books, peer.address, scheme)
         self.trusted = TrustedPeer(peer.address, scheme, router.via, router.networks) if peer.believed else None
-        self.fields: RequestFields | None = None  # of the request before
+        self.last: RequestHead | None = None  # of the request that runs, or of the one before
         self.method = b""  # of the request that runs; b"" if none does
         self.modern = True  # it speaks HTTP/1.1
         self.persistent = True
@@ -137,7 +136,7 @@ class Answering(Parting):
             detail=detail,
             head_only=self.method == b"HEAD",
             close=not self.persistent,
-            accept=b",".join(self.fields.values(b"accept")) if self.method and self.fields is not None else b"",
+            accept=b",".join(self.last.fields.values(b"accept")) if self.method and self.last is not None else b"",
             request_id=self.exchange.request_id or self.router.request_id(),
             retry_after=RETRY_AFTER if status == 503 else 0,
             lines=self.router.hsts if self.secured is not None else b"",

@@ -52,6 +52,7 @@ _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 class Known:
     """A request that has come twice, byte for byte, as that of a page that asks for news does."""
 
+    raw: bytes
     table: Table[Backend]
     head: RequestHead
     backend: Backend
@@ -67,7 +68,6 @@ class Client(Waiting):
         "first",
         "heads",
         "known",
-        "last",
         "trailers",
         "tunnel",
         "upstream",
@@ -76,7 +76,6 @@ class Client(Waiting):
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.heads = HeadBuffer()
-        self.last = b""  # the head of the request before
         self.known: Known | None = None  # what was made of it, once it has come twice
         self.upstream: Upstream | None = None
         # The exchange:
@@ -138,46 +137,69 @@ class Client(Waiting):
 
     def _on_request(self, raw: bytes) -> None:
         """One whole head: read all of it before any of it has an effect."""
-        router = self.router
-        again = raw == self.last
-        if again and self.known is not None and self.known.table is router.table:
-            self._repeat(self.known)
-            return
-        self.last = b"%b" % raw  # a copy: what recv(2) gave lies where 64 KiB were, and would break up the heap
-        self.known = None
+        known, last = self.known, self.last
+        if known is not None:
+            if known.raw == raw and known.table is self.router.table:
+                self._repeat(known)
+                return
+            self.known = None
         try:
-            head = parse_request(raw, self.fields)
+            self.last = head = parse_request(raw, None if last is None else last.fields)
             self.method = head.method
             self.exchange.began(head)
-            self.fields = fields = head.fields
             target = read_target(head)
-            if fields.usual and head.minor:
-                framing = NO_BODY
-                self.modern = self.persistent = self.bodiless = True
-                self.upgrade = self.trailers = False
-            else:
-                framing = self._read_unusual(head)
-            relayed = None if self.trusted is None else self.trusted.origin(fields)
-            if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
-                self.redirect(target)
-                return
-            table = router.table
-            backend = table.find(host_name(target.host) if table.by_host else b"", target.path)
-            if target.encoded_slash and (backend is None or not backend.encoded_slash):
-                raise Malformed(400, "an encoded slash in the path")
-            if backend is None or ends_here(head):
-                self.answer(404 if backend is None else 200)
-            elif backend.site is None or not self._serve_file(backend.site, head, target, backend):
-                self._forward(head, framing, target, backend, relayed)
-                if again and framing is NO_BODY and fields.usual and relayed is None and backend.site is None:
-                    self.known = Known(router.table, head, backend, *self._around_id())
+            framing = self._read_meaning(head)
+            relayed = None if self.trusted is None else self.trusted.origin(head.fields)
+            backend = self._route(head, target, relayed)
+            if backend is not None:
+                self._prepare(head, framing, target, backend, relayed)
+                if last is not None and last.is_same(head):
+                    self._remember(raw, head, backend)
+                self._dispatch(backend, framing)
         except Malformed as error:
             self.refuse(error)
 
-    def _around_id(self) -> tuple[bytes, bytes]:
-        """What the worker gets before and after the request's identifier, which is ours and so the last of its kind."""
-        before, label, rest = self.first.rpartition(b"\r\nX-Request-ID: ")
-        return before + label, rest[rest.index(b"\r\n") :]
+    def _read_meaning(self, head: RequestHead) -> Framing:
+        """What a request says besides what it asks for. Raises Malformed."""
+        fields = head.fields
+        if fields.usual and head.minor:
+            self.modern = self.persistent = self.bodiless = True
+            self.upgrade = self.trailers = False
+            return NO_BODY
+        framing = request_framing(head)
+        if not fields.special.isdisjoint(_QUESTIONABLE):
+            check_request(head, self.router.via)
+        self.modern = head.minor == 1
+        self.persistent = self.modern and b"close" not in fields.options_said
+        self.bodiless = framing.source is Kind.NONE
+        self.upgrade = b"upgrade" in fields.special and wants_websocket(head, framing)
+        self.trailers = b"te" in fields.special and wants_trailers(head)
+        return framing
+
+    def _route(self, head: RequestHead, target: Target, relayed: RelayedOrigin | None) -> Backend | None:
+        """What it is for; None: it has been answered here. Raises Malformed."""
+        router = self.router
+        if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
+            self.redirect(target)
+            return None
+        backend = router.table.find(host_name(target.host) if router.table.by_host else b"", target.path)
+        if target.encoded_slash and (backend is None or not backend.encoded_slash):
+            raise Malformed(400, "an encoded slash in the path")
+        if backend is None or ends_here(head):
+            self.answer(404 if backend is None else 200)
+            return None
+        if backend.site is not None and self._serve_file(backend.site, head, target, backend):
+            return None
+        return backend
+
+    def _remember(self, raw: bytes, head: RequestHead, backend: Backend) -> None:
+        """Keep what was made of a request that may come once more, if that is all there is to it."""
+        if not head.fields.usual or not head.minor or self.trusted is not None or backend.site is not None:
+            return
+        before, label, rest = self.first.rpartition(b"\r\nX-Request-ID: ")  # the last one of a head is always ours
+        after = rest[rest.index(b"\r\n") :]
+        raw = b"%b" % raw  # a copy: what recv(2) gave lies where 64 KiB were, and would break up the heap
+        self.known = Known(raw, self.router.table, head, backend, before + label, after)
 
     def _repeat(self, known: Known) -> None:
         """The bytes of the request before, on the same routes: all that was found out of it holds again."""
@@ -190,23 +212,11 @@ class Client(Waiting):
         self.first = known.before + request_id + known.after
         self._dispatch(known.backend, NO_BODY)
 
-    def _read_unusual(self, head: RequestHead) -> Framing:
-        """What a request says besides what it asks for. Raises Malformed."""
-        fields = head.fields
-        framing = request_framing(head)
-        if not fields.special.isdisjoint(_QUESTIONABLE):
-            check_request(head, self.router.via)
-        self.modern = head.minor == 1
-        self.persistent = self.modern and b"close" not in fields.options_said
-        self.bodiless = framing.source is Kind.NONE
-        self.upgrade = b"upgrade" in fields.special and wants_websocket(head, framing)
-        self.trailers = b"te" in fields.special and wants_trailers(head)
-        return framing
-
-    def _forward(
+    def _prepare(
         self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
     ) -> None:
-        worker, route, origin, request_id = backend.worker, backend.rewrite, self.origin, b""
+        """The head that the worker gets. Raises Malformed: 413."""
+        worker, route, request_id = backend.worker, backend.rewrite, b""
         if relayed is not None:
             route, request_id = route.below(relayed.prefix), relayed.request_id
             self.exchange.relayed(relayed.client, relayed.scheme)
@@ -218,12 +228,11 @@ class Client(Waiting):
             head,
             target,
             framing,
-            origin=relayed or origin,
+            origin=relayed or self.origin,
             route=route,
             request_id=request_id,
             upgrade=self.upgrade,
         )
-        self._dispatch(backend, framing)
 
     def _dispatch(self, backend: Backend, framing: Framing) -> None:
         """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
@@ -461,16 +470,20 @@ class Client(Waiting):
     def fail(self, status: int, reason: str) -> None:
         """The worker's fault, before anything of a response went out."""
         self.complain(f"{status}: {reason}")
+        self.give_up(status)
+
+    def give_up(self, status: int, detail: str = "") -> None:
+        """Answer here after all; what the client has sent behind it is read next."""
         self.drop()
         if self.is_out_of_step():
             self.persistent = False
         self.bodiless = self.pump is None
-        self.answer(status)
+        self.answer(status, detail)
         if self.phase is Phase.HEAD and self.input:
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Requests that waited behind one that failed; from the loop, so that failures can not nest."""
+        """Requests that waited behind one that was given up; from the loop, so that failures can not nest."""
         if self.phase is Phase.HEAD and self.input and not self.closed:
             data, self.input = self.input, b""
             self.take(data)
@@ -517,8 +530,8 @@ class Client(Waiting):
             self.tunnel.open(from_client=waiting, from_worker=data, client_ended=self.ended)
 
     def forget_request(self) -> None:
-        self.fields = self.known = None
-        self.last = self.first = b""
+        self.last = self.known = None
+        self.first = b""
         self.origin.forget()
 
     # Its end.
@@ -529,7 +542,7 @@ class Client(Waiting):
             if not self.heads.empty:
                 self.method, self.modern = b"", True
                 self.refuse(Malformed(408, ""))
-            elif self.fields is not None and self.router.idle_ticks > REMEMBERED:
+            elif self.last is not None and self.router.idle_ticks > REMEMBERED:
                 self.forget_request()
                 self.touch(self.router.idle_ticks - REMEMBERED)
             else:

@@ -38,6 +38,10 @@ class Waiting(Answering):
         """The worker's fault, before anything of a response went out."""
         raise AssertionError
 
+    def give_up(self, status: int, detail: str = "") -> None:
+        """Answer here after all; what the client has sent behind it is read next."""
+        raise AssertionError
+
     def limit(self, ticks: int) -> None:
         """So long from now on, and never longer than the whole exchange may take."""
         self.touch(ticks)
@@ -51,18 +55,13 @@ class Waiting(Answering):
     def stand_in_line(self, worker: Worker) -> None:
         """The worker has no room now."""
         if worker.notice is not None:
-            self.answer(503, worker.notice)
+            self.give_up(503, worker.notice)
         elif worker.join(self):
             self.worker = worker
             self._wait(worker)
         else:
             worker.metrics.queue_full += 1
             self.fail(503, f"{worker.max_inflight} requests run and as many wait")
-
-    def turn_away(self, text: str) -> None:
-        """The worker is in maintenance: do not wait for it."""
-        self.leave_worker()
-        self.answer(503, text)
 
     def hold(self) -> None:
         """No endpoint takes it now: wait for one."""

@@ -149,7 +149,7 @@ class Worker:
         self.notice = text
         self.refresh()
         for client in tuple(self.queue):
-            client.turn_away(text)
+            client.give_up(503, text)
 
     def resume(self) -> None:
         """The end of a pause and of a maintenance page."""
