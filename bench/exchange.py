@@ -74,7 +74,7 @@ class Bench:
         (endpoint,) = self.router.endpoints
         self.client = Client(near, Peer(b"127.0.0.1", believed=False, secured=None), self.router)
         self.router.joined(self.client, b"")
-        self.upstream = Upstream(far, endpoint, loop, self.router.wheel, Phase.IDLE)
+        self.upstream = Upstream(far, endpoint, Phase.IDLE)
         self.upstream.resume()
         endpoint.idle.append(self.upstream)
 

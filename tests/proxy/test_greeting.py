@@ -13,6 +13,7 @@ from secure_peers import PATIENCE, Client, make
 
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.greeting import Greeting
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.secure import Secured
 from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import NEVER, Wheel
@@ -27,16 +28,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 class Guest(Client):
     """A client whose server's end is greeted by the loop instead of the test."""
 
-    def __init__(self, certificates: Certificates, buffers: int | None = None) -> None:
+    def __init__(self, certificates: Certificates, *, handshake: int, buffers: int | None) -> None:
         super().__init__(certificates, buffers=buffers)
         self.loop = asyncio.get_running_loop()
+        self.poller = Poller(self.loop)
         self.outcome: asyncio.Future[Secured | str | None] = self.loop.create_future()
         self.greeting = Greeting(
             self.server,
             certificates,
-            self.loop,
+            self.poller,
             Wheel(self.loop),
-            done=lambda _, __, secured: self.outcome.set_result(secured),
+            ticks=handshake,
+            done=lambda _, secured: self.outcome.set_result(secured),
             gone=lambda _: self.outcome.set_result("gone"),
         )
 
@@ -56,9 +59,10 @@ class Guest(Client):
 async def guest(
     certificates: Certificates, *, idle: int = NEVER, handshake: int = NEVER, buffers: int | None = None
 ) -> AsyncIterator[Guest]:
-    made = Guest(certificates, buffers)
-    made.greeting.begin(idle, handshake)
+    made = Guest(certificates, handshake=handshake, buffers=buffers)
+    made.greeting.start(idle)
     yield made
+    made.poller.close()
     made.close()
 
 

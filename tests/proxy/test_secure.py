@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from secure_peers import KNOWN, PATIENCE, Client, make, readable
 
 from tqunits.proxy.certificates import Certificates
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.secure import HELLO, RECORD, Secured, Step
 from tqunits.proxy.stream import RECEIVE, Stream
 from tqunits.proxy.timers import Wheel
@@ -460,7 +461,7 @@ class Echo(Stream):
 
     def __init__(self, sock: socket.socket, secured: Secured, over: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(sock, loop, Wheel(loop))
+        super().__init__(sock, Poller(loop), Wheel(loop))
         self.wire = secured
         self.over = over
 
@@ -485,8 +486,11 @@ class Echo(Stream):
 
 
 async def echoed(certificates: Certificates, data: bytes) -> tuple[bytes, bool]:
-    """Send it and read it back at the same time; gives what came back, and whether the stream saw the end."""
-    client = Client(certificates, buffers=4096)
+    """Send it and read it back at the same time; gives what came back, and whether the stream saw the end.
+
+    With buffers a little smaller TCP may come to a window that is less than a segment, and to its persist timer.
+    """
+    client = Client(certificates, buffers=8192)
     client.open()
     over = asyncio.Event()
     stream = Echo(client.server, client.secured, over)
@@ -499,6 +503,7 @@ async def echoed(certificates: Certificates, data: bytes) -> tuple[bytes, bool]:
     await loop.sock_sendall(client.sock, client.goodbye())
     await asyncio.wait_for(over.wait(), PATIENCE)
     stream.close()
+    stream.poller.close()
     client.close()
     return client.got, over.is_set()
 

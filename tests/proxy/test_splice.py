@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tqunits.http.pump import LAST_CHUNK, ChunkedPump
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.splice import MIN_PIPE, PIPE_SIZE, WORTH, ChunkRelay, End, Pipe, Pipes, Relay, pays
 
 PATIENCE = 10.0
@@ -51,6 +52,7 @@ class Way:
         self.target, self.receiver = pair(family)
         self.pipes = pipes or Pipes()
         self.loop = asyncio.get_running_loop()
+        self.poller = Poller(self.loop)
         self.ended: asyncio.Future[End] = self.loop.create_future()
         self.handed_back = asyncio.Event()
         self.moved: list[int] = []  # the relay's count at each progress
@@ -67,30 +69,33 @@ class Way:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.sender.fileno() < 0:  # the other way has closed all of it
+            return
         for sock in (self.source, self.target):
-            if sock.fileno() >= 0:
-                self.loop.remove_reader(sock)
-        for sock in (self.sender, self.source, self.target, self.receiver):
+            self.poller.close_socket(sock)
+        self.poller.close()
+        for sock in (self.sender, self.receiver):
             sock.close()
         self.pipes.close()
 
     def start(self, limit: int | None, kind: type[Relay] = Relay) -> Relay:
         self.ended = self.loop.create_future()
         self.relay = kind(
-            self.loop,
+            self.poller,
             self.pipes,
             self.source,
             self.target,
             limit=limit,
-            reader=self._readable,
+            reader=self,
             on_moved=lambda: self.moved.append(self.relay.moved),
             on_end=self.ended.set_result,
         )
         self.relay.start()
         return self.relay
 
-    def _readable(self) -> None:
-        self.loop.remove_reader(self.source)
+    def on_readable(self) -> None:
+        """The relay does not read any more, and there is something."""
+        self.poller.remove_reader(self.source)
         self.handed_back.set()
 
     async def send(self, data: bytes) -> None:

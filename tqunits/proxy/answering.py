@@ -67,7 +67,7 @@ class Answering(Parting):
     )
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
-        super().__init__(sock, router.loop, router.wheel)
+        super().__init__(sock, router.poller, router.wheel)
         scheme = b"http" if peer.secured is None else b"https"
         self.router = router
         self.counted = b""  # the address that the connection counts for

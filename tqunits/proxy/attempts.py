@@ -82,7 +82,7 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
         return
     client.exchange.retries += 1
     if sent:
-        client.loop.call_later(DYING, _begin_later, client, worker, past)
+        client.router.loop.call_later(DYING, _begin_later, client, worker, past)
     else:
         begin(client, worker, None)
 

@@ -90,7 +90,6 @@ class Client(Waiting):
         try:
             data = self.wire.recv(RECEIVE)
         except BlockingIOError:
-            self.look_again()
             return
         except OSError:
             self.abort()
@@ -107,7 +106,6 @@ class Client(Waiting):
         elif self.phase is Phase.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)
-            self.look_again()
         else:
             self.discard(len(data))
 
@@ -318,10 +316,8 @@ class Client(Waiting):
             upstream.unheard = True
         elif upstream.outbox:
             self.pause()
-        else:
-            if len(data) == RECEIVE:
-                splicing.upload(self, upstream)
-            self.look_again()
+        elif len(data) == RECEIVE:
+            splicing.upload(self, upstream)
 
     def _pumped(self, data: bytes) -> bytes | None:
         """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
@@ -382,8 +378,6 @@ class Client(Waiting):
             self.pause()
         elif not self.reading and not self.ended and len(self.input) < RECEIVE:
             self.resume()
-        elif self.pump is not None:
-            self.look_again()
 
     def upstream_failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
         """The worker's connection ended without a response. `sent`: the worker may have seen the request."""
@@ -480,7 +474,7 @@ class Client(Waiting):
         self.bodiless = self.pump is None
         self.answer(status, detail)
         if self.phase is Phase.HEAD and self.input:
-            self.loop.call_soon(self._go_on)
+            self.router.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         """Requests that waited behind one that was given up; from the loop, so that failures can not nest."""

@@ -29,7 +29,7 @@ class FileBody:
         self._descriptor = answer.descriptor
         self._offset = answer.offset
         self._left = answer.length if answer.descriptor >= 0 else 0
-        self._writing = False  # the loop tells when the socket takes more
+        self._writing = False  # it is told when the socket takes more
         self._at_once = True
 
     def begin(self, head: bytes) -> bool:
@@ -72,7 +72,7 @@ class FileBody:
             os.close(self._descriptor)
             self._descriptor = -1
         if self._writing and not self._client.closed:
-            self._client.loop.remove_writer(self._client.sock)
+            self._client.poller.remove_writer(self._client.sock)
         self._left = 0
 
     def _send(self) -> int:
@@ -88,12 +88,12 @@ class FileBody:
     def _await_room(self) -> None:
         if not self._writing:
             self._writing = True
-            self._client.loop.add_writer(self._client.sock, self._on_room)
+            self._client.poller.add_writer(self._client.sock, self)
 
-    def _on_room(self) -> None:
+    def on_writable(self) -> None:
         if self._client.secured is not None:  # its own writer empties the outbox
             self._writing = False
-            self._client.loop.remove_writer(self._client.sock)
+            self._client.poller.remove_writer(self._client.sock)
         self.go_on()
 
     def _finish(self) -> None:

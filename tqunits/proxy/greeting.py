@@ -7,68 +7,54 @@ of handshakes: it begins when this is done. Without a certificate there is no gr
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable
 
+from tqunits.proxy.arrival import Arrival
 from tqunits.proxy.certificates import Certificates
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.secure import HELLO, Secured, Step
-from tqunits.proxy.timers import Timed, Wheel
+from tqunits.proxy.timers import Wheel
 
-Done = Callable[["Greeting", socket.socket, Secured | None], None]
-"""The connection is its taker's from now on; plain, or secured. There may be a request already that the kernel does
-not announce: receive at once."""
+Done = Callable[["Greeting", Secured | None], None]
+"""The socket is its taker's from now on; plain, or secured. There may be a request already that the kernel does not
+announce: receive at once."""
 
 
-class Greeting(Timed):
+class Greeting(Arrival):
     """One accepted connection until it is known how it speaks."""
 
-    __slots__ = ("_certificates", "_done", "_gone", "_loop", "_secured", "_sock", "_ticks")
+    __slots__ = ("_certificates", "_done", "_secured")
 
     def __init__(
         self,
         sock: socket.socket,
         certificates: Certificates,
-        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
         wheel: Wheel,
         *,
+        ticks: int,
         done: Done,
-        gone: Callable[[Greeting], None],
+        gone: Callable[[Arrival], None],
     ) -> None:
-        """`sock` is non-blocking. Exactly one of `done` and `gone` is called, once; after `gone` it is closed."""
-        super().__init__(wheel)
-        self._sock = sock
+        super().__init__(sock, poller, wheel, ticks=ticks, gone=gone)
         self._certificates = certificates
-        self._loop = loop
         self._done = done
-        self._gone = gone
         self._secured: Secured | None = None
-        self._ticks = 0
 
-    def begin(self, idle_ticks: int, handshake_ticks: int) -> None:
-        """Wait so long for the first byte, and so long from then on for the end of the handshake."""
-        self._ticks = handshake_ticks
-        self.touch(idle_ticks)
-        self._loop.add_reader(self._sock, self._on_first)
-
-    def drain(self) -> None:
-        """The router stops: a client that has said nothing yet loses nothing."""
+    def on_readable(self) -> None:
         if self._secured is None:
-            self.close()
+            self._look_at_first()
+        else:
+            self._go_on(self._secured)
 
-    def close(self) -> None:
-        """Give it up."""
-        self._leave()
-        self._sock.close()
-        self._gone(self)
+    def on_writable(self) -> None:
+        assert self._secured is not None
+        self._go_on(self._secured)
 
-    def expire(self) -> None:
-        """Too slow."""
-        self.close()
-
-    def _on_first(self) -> None:
+    def _look_at_first(self) -> None:
         try:
-            first = self._sock.recv(1, socket.MSG_PEEK)
+            first = self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
@@ -78,32 +64,25 @@ class Greeting(Timed):
         elif first != HELLO:
             self._finish()
         else:
-            self._secured = self._certificates.secure(self._sock)
-            self.touch(self._ticks)
-            self._loop.add_reader(self._sock, self._on_ready)
-            self._on_ready()
+            self.began()
+            self._secured = self._certificates.secure(self.sock)
+            self._go_on(self._secured)
 
-    def _on_ready(self) -> None:
-        assert self._secured is not None
+    def _go_on(self, secured: Secured) -> None:
         try:
-            step = self._secured.handshake()
+            step = secured.handshake()
         except OSError:
             self.close()
             return
         if step is Step.DONE:
             self._finish()
         elif step is Step.READ:
-            self._loop.remove_writer(self._sock)
-            self._loop.add_reader(self._sock, self._on_ready)
+            self._poller.remove_writer(self.sock)
+            self._poller.add_reader(self.sock, self)
         else:  # what the client sends waits, or a level-triggered reader would spin
-            self._loop.remove_reader(self._sock)
-            self._loop.add_writer(self._sock, self._on_ready)
+            self._poller.remove_reader(self.sock)
+            self._poller.add_writer(self.sock, self)
 
     def _finish(self) -> None:
-        self._leave()
-        self._done(self, self._sock, self._secured)
-
-    def _leave(self) -> None:
-        self.forget()
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
+        self.leave()
+        self._done(self, self._secured)

@@ -14,7 +14,7 @@ import errno
 import resource
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tqunits.proxy.router import Router
@@ -35,13 +35,25 @@ without these, who is connected is not served, and that is worse than to wait fo
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class _Listening:
+    """One listening socket."""
+
+    __slots__ = ("_accept", "sock")
+
+    def __init__(self, sock: socket.socket, accept: Callable[[socket.socket], None]) -> None:
+        self.sock = sock
+        self._accept = accept
+
+    def on_readable(self) -> None:
+        self._accept(self.sock)
+
+
 class Listeners:
     """The listening sockets of the router."""
 
-    def __init__(self, sockets: Sequence[socket.socket], router: Router, loop: asyncio.AbstractEventLoop) -> None:
-        self._sockets = sockets
+    def __init__(self, sockets: Sequence[socket.socket], router: Router) -> None:
+        self._listening = [_Listening(sock, self._accept) for sock in sockets]
         self._router = router
-        self._loop = loop
         self._accepting = False
         self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
@@ -61,21 +73,21 @@ class Listeners:
         self._suspend()
         if self._pause is not None:
             self._pause.cancel()
-        for sock in self._sockets:
-            sock.close()
+        for listening in self._listening:
+            listening.sock.close()
 
     def _resume(self) -> None:
         if self._accepting or self._stopped or self._pause is not None or self._full():
             return
         self._accepting = True
-        for sock in self._sockets:
-            self._loop.add_reader(sock, self._accept, sock)
+        for listening in self._listening:
+            self._router.poller.add_reader(listening.sock, listening)
 
     def _suspend(self) -> None:
         if self._accepting:
             self._accepting = False
-            for sock in self._sockets:
-                self._loop.remove_reader(sock)
+            for listening in self._listening:
+                self._router.poller.remove_reader(listening.sock)
 
     def _full(self) -> bool:
         router = self._router
@@ -101,7 +113,7 @@ class Listeners:
         self._router.books.metrics.accept_pauses += 1
         self._router.complaints.warn(f"can not accept connections: {error.strerror}; waiting")
         self._suspend()
-        self._pause = self._loop.call_later(PAUSE, self._after_pause)
+        self._pause = self._router.loop.call_later(PAUSE, self._after_pause)
 
     def _after_pause(self) -> None:
         self._pause = None

@@ -6,12 +6,12 @@ read. So sending ends first; then what still comes is read for a while, and thro
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from enum import Enum
 from typing import Final
 
 from tqunits.http.pump import Pump
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.stream import Stream
 from tqunits.proxy.timers import NEVER, Wheel, ticks_of
 
@@ -35,8 +35,8 @@ class Parting(Stream):
 
     __slots__ = ("ended", "hard", "input", "lingered", "phase", "pump", "silence")
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
-        super().__init__(sock, loop, wheel)
+    def __init__(self, sock: socket.socket, poller: Poller, wheel: Wheel) -> None:
+        super().__init__(sock, poller, wheel)
         self.phase = Phase.HEAD
         self.input = b""  # received, not yet looked at
         self.ended = False  # the client sends no more

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tqunits.http.forward import Rewrite
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.static import Site
 from tqunits.proxy.timers import Wheel, ticks_of
 from tqunits.proxy.upstream import Upstream
@@ -51,17 +52,17 @@ class Endpoint:
         "idle_ticks",
         "in_flight",
         "label",
-        "loop",
+        "poller",
         "retired",
         "trying",
         "wheel",
         "workers",
     )
 
-    def __init__(self, address: Address, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
+    def __init__(self, address: Address, poller: Poller, wheel: Wheel) -> None:
         self.address = address
         self.label = str(address)
-        self.loop = loop
+        self.poller = poller
         self.wheel = wheel
         self.idle: list[Upstream] = []
         self.idle_ticks = ticks_of(POOL_IDLE_US)
@@ -77,11 +78,11 @@ class Endpoint:
     @property
     def takes_requests(self) -> bool:
         """Whether a request may be sent here now."""
-        return not self.draining and (not self.failures or self.loop.time() >= self.down_until)
+        return not self.draining and (not self.failures or self.poller.loop.time() >= self.down_until)
 
     def on_trial(self) -> None:
         """One request finds out whether it is back; until then nobody else is sent here."""
-        self.down_until = self.loop.time() + TRIAL
+        self.down_until = self.poller.loop.time() + TRIAL
         self.trying = True
 
     def untried(self) -> None:
@@ -93,12 +94,12 @@ class Endpoint:
 
     def failed(self) -> None:
         """It took no connection: leave it alone for a while that grows. Those that fail together count once."""
-        if self.failures and not self.trying and self.loop.time() < self.down_until:
+        if self.failures and not self.trying and self.poller.loop.time() < self.down_until:
             return
         self.trying = False
         pause = min(FIRST_PAUSE * PAUSE_GROWTH**self.failures, LONGEST_PAUSE)
         self.failures = min(self.failures + 1, MAX_FAILURES)
-        self.down_until = self.loop.time() + pause
+        self.down_until = self.poller.loop.time() + pause
         for worker in self.workers:
             worker.refresh()
 
@@ -125,7 +126,7 @@ class Endpoint:
     async def drained(self) -> None:
         """Wait until no request is in flight here."""
         if self.in_flight:
-            self._waiting.append(last := self.loop.create_future())
+            self._waiting.append(last := self.poller.loop.create_future())
             await last
 
     def settle(self) -> None:
@@ -189,8 +190,8 @@ class Backend:
 class Endpoints:
     """All endpoints by address; they outlive a reload that keeps them, with their connections and counts."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
-        self._loop = loop
+    def __init__(self, poller: Poller, wheel: Wheel) -> None:
+        self._poller = poller
         self._wheel = wheel
         self._known: dict[Address, Endpoint] = {}
 
@@ -198,7 +199,7 @@ class Endpoints:
         """The endpoint at that address."""
         endpoint = self._known.get(address)
         if endpoint is None:
-            endpoint = self._known[address] = Endpoint(address, self._loop, self._wheel)
+            endpoint = self._known[address] = Endpoint(address, self._poller, self._wheel)
         endpoint.idle_ticks = ticks_of(min(idle_us or POOL_IDLE_US, POOL_IDLE_US))
         return endpoint
 

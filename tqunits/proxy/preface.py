@@ -6,14 +6,15 @@ taken, since a ClientHello may stand behind it.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable
 from typing import Final
 
 from tqunits.http.grammar import Malformed
 from tqunits.http.proxy_protocol import may_begin, read
-from tqunits.proxy.timers import Timed, Wheel
+from tqunits.proxy.arrival import Arrival
+from tqunits.proxy.poller import Poller
+from tqunits.proxy.timers import Wheel
 
 PEEK: Final = 8192
 """Bytes looked at: more than the longest header that is read."""
@@ -23,53 +24,28 @@ Done = Callable[["Preface", bytes | None, bytes], None]
 taken already that was no header."""
 
 
-class Preface(Timed):
+class Preface(Arrival):
     """One accepted connection until it is known for whom it speaks."""
 
-    __slots__ = ("_done", "_gone", "_loop", "_sock", "_taken", "_ticks")
+    __slots__ = ("_done", "_taken")
 
     def __init__(
         self,
         sock: socket.socket,
-        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
         wheel: Wheel,
         *,
+        ticks: int,
         done: Done,
-        gone: Callable[[Preface], None],
+        gone: Callable[[Arrival], None],
     ) -> None:
-        """`sock` is non-blocking. Exactly one of `done` and `gone` is called, once; after `gone` it is closed."""
-        super().__init__(wheel)
-        self._sock = sock
-        self._loop = loop
+        super().__init__(sock, poller, wheel, ticks=ticks, gone=gone)
         self._done = done
-        self._gone = gone
         self._taken = b""
-        self._ticks = 0
 
-    def begin(self, idle_ticks: int, header_ticks: int) -> None:
-        """Wait so long for the first byte, and so long from then on for the whole header."""
-        self._ticks = header_ticks
-        self.touch(idle_ticks)
-        self._loop.add_reader(self._sock, self._on_readable)
-
-    def drain(self) -> None:
-        """The router stops: a peer that has said nothing yet loses nothing."""
-        if not self._taken:
-            self.close()
-
-    def close(self) -> None:
-        """Give it up."""
-        self._leave()
-        self._sock.close()
-        self._gone(self)
-
-    def expire(self) -> None:
-        """Too slow."""
-        self.close()
-
-    def _on_readable(self) -> None:
+    def on_readable(self) -> None:
         try:
-            seen = self._sock.recv(PEEK, socket.MSG_PEEK)
+            seen = self.sock.recv(PEEK, socket.MSG_PEEK)
             if not seen:
                 self.close()
                 return
@@ -85,17 +61,12 @@ class Preface(Timed):
             return
         header = read(data)
         if header is None:  # all of it belongs to the header
-            if not self._taken:
-                self.touch(self._ticks)
-            self._taken += self._sock.recv(fresh)
+            self.began()
+            self._taken += self.sock.recv(fresh)
             return
-        self._sock.recv(header.length - len(self._taken))
+        self.sock.recv(header.length - len(self._taken))
         self._finish(header.address, b"")
 
     def _finish(self, speaks_for: bytes | None, first: bytes) -> None:
-        self._leave()
+        self.leave()
         self._done(self, speaks_for, first)
-
-    def _leave(self) -> None:
-        self.forget()
-        self._loop.remove_reader(self._sock)

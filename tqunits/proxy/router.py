@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
 
 from tqunits.http.redirect import hsts_line
 from tqunits.http.trust import Networks
 from tqunits.metrics.counters import RouterMetrics
 from tqunits.proxy.access import AccessLog
+from tqunits.proxy.arrival import Arrival
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
 from tqunits.proxy.exchange import Books
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.pool import Backend, Endpoint, Endpoints
 from tqunits.proxy.splice import Pipes
 from tqunits.proxy.timers import Clock, Wheel, ticks_of
@@ -21,16 +22,6 @@ from tqunits.proxy.worker import Worker
 from tqunits.routing.endpoint import Address
 from tqunits.routing.snapshot import RoutedWorker, Snapshot
 from tqunits.routing.table import Table
-
-
-class Arrival(Protocol):
-    """A stage before a client's first request; it takes itself out of `Router.arriving` when it is over."""
-
-    def drain(self) -> None:
-        """The router stops: whoever has said nothing yet loses nothing."""
-
-    def close(self) -> None:
-        """Give it up."""
 
 
 def _nothing() -> None:
@@ -59,6 +50,7 @@ class Router:
         self.loop = loop
         self.complaints = complaints
         self.via = via
+        self.poller = Poller(loop)
         self.wheel = Wheel(loop)
         self.clock = Clock()
         self.clients: set[Client] = set()
@@ -71,7 +63,7 @@ class Router:
         self.per_client: dict[bytes, int] = {}  # connections by address; also without a limit: one may come
         self.pipes = Pipes()
         self.workers: dict[str, Worker] = {}
-        self._endpoints = Endpoints(loop, self.wheel)
+        self._endpoints = Endpoints(self.poller, self.wheel)
         self._seed = seed.hex().encode("ascii")
         self.requests = 0
         self.use(snapshot)

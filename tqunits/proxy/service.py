@@ -87,7 +87,7 @@ class _Service:
             certificates=self._certificates,
             ports=[port for sock in setup.sockets if (port := _port(sock))],
         )
-        self._listeners = Listeners(setup.sockets, self._router, loop)
+        self._listeners = Listeners(setup.sockets, self._router)
         self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
         self._marks = Marks(setup.draining, self._router) if setup.draining else None
         self._watches: list[FolderWatch] = []

@@ -1,7 +1,7 @@
 """Bytes from one socket to another that never pass through Python: splice(2) through a pipe.
 
 A `Relay` moves a known number of bytes, or all until the end of the stream; nothing of them is looked at. While it
-runs it owns the reader of its source and the writer of its target on the loop, and nothing else: not the sockets, not
+runs it owns the reader of its source and the writer of its target, and nothing else: not the sockets, not
 the other two directions, no deadline. Both sockets must be non-blocking, because SPLICE_F_NONBLOCK speaks of the pipe
 only, and raw: what TLS has encrypted is no use to the other side.
 
@@ -18,7 +18,6 @@ and a relay that gets no pipe hands over as well.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -27,7 +26,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar, Final
 
-from tqunits.proxy.readiness import has_failed
+from tqunits.proxy.poller import Poller, Reader
 
 WORTH: Final = 64 * 1024
 """Bytes that must be left of a body for a relay to be worth its beginning and its end."""
@@ -151,18 +150,18 @@ class End(Enum):
 class Relay:
     """One way, from `source` to `target`.
 
-    `limit` is in bytes, None: until the end of the stream. `reader` is what the owner wants called when the source is
-    readable once the relay does not read any more. `on_moved` is called at most once per turn, when something moved;
-    `on_end` once, from the loop, never from `start` or `abort`.
+    `limit` is in bytes, None: until the end of the stream. `reader` is who is told that the source is readable once the
+    relay does not read any more. `on_moved` is called at most once per turn, when something moved;
+    `on_end` once, from a turn of the loop, never from `start` or `abort`.
     """
 
     __slots__ = (
         "_loaded",
-        "_loop",
         "_on_end",
         "_on_moved",
         "_pipe",
         "_pipes",
+        "_poller",
         "_reader",
         "_reading",
         "_source",
@@ -178,17 +177,17 @@ class Relay:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
         pipes: Pipes,
         source: socket.socket,
         target: socket.socket,
         *,
         limit: int | None,
-        reader: Callable[[], None],
+        reader: Reader,
         on_moved: Callable[[], None],
         on_end: Callable[[End], None],
     ) -> None:
-        self._loop = loop
+        self._poller = poller
         self._pipes = pipes
         self._pipe: Pipe | None = None
         self._source = source
@@ -210,15 +209,22 @@ class Relay:
     def start(self) -> None:
         """Begin. Nothing may wait to be sent to the target, and nobody else may write to it until the end."""
         self._reading = True
-        self._loop.add_reader(self._source, self._turn)  # in the place of the owner's: no system call
-        self._look_again()
+        self._poller.add_reader(self._source, self)  # in the place of the owner's: no system call
 
     def abort(self) -> None:
         """Stop now, before either socket is closed. What was taken and is not out is lost; `on_end` is not called."""
         if self._reading:
-            self._loop.remove_reader(self._source)
+            self._poller.remove_reader(self._source)
         self._release()
         self._reading = False
+
+    def on_readable(self) -> None:
+        """The source has something, or its end."""
+        self._turn()
+
+    def on_writable(self) -> None:
+        """The target has room."""
+        self._turn()
 
     def _turn(self) -> None:
         """Move what can be moved now."""
@@ -230,19 +236,8 @@ class Relay:
         if end is not None:
             self._finish(end)
             return
-        self._look_again()
         if self.moved != before:
             self._on_moved()
-
-    def _look_again(self) -> None:
-        """There must be another event, even if the source has failed (readiness.py)."""
-        if self._reading and has_failed(self._source):
-            self._loop.call_soon(self._watch_again)
-
-    def _watch_again(self) -> None:
-        if self._reading:
-            self._loop.remove_reader(self._source)
-            self._loop.add_reader(self._source, self._turn)
 
     def _attempt(self, before: int) -> End | None:
         """The end of the relay, or None when one of the sockets is waited for. Whose fault it is `_loaded` tells."""
@@ -294,25 +289,25 @@ class Relay:
     def _wait_for_source(self) -> None:
         if not self._reading:
             self._reading = True
-            self._loop.add_reader(self._source, self._turn)
+            self._poller.add_reader(self._source, self)
         if self._writing:
             self._writing = False
-            self._loop.remove_writer(self._target)
+            self._poller.remove_writer(self._target)
 
     def _wait_for_target(self) -> None:
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._source)
+            self._poller.remove_reader(self._source)
         if not self._writing:
             self._writing = True
-            self._loop.add_writer(self._target, self._turn)
+            self._poller.add_writer(self._target, self)
 
     def _finish(self, end: End) -> None:
         self._release()
         if end is End.DONE or end is End.HANDED_OVER:
-            self._loop.add_reader(self._source, self._reader)
+            self._poller.add_reader(self._source, self._reader)
         elif self._reading:
-            self._loop.remove_reader(self._source)
+            self._poller.remove_reader(self._source)
         self._reading = False
         self._on_end(end)
 
@@ -320,7 +315,7 @@ class Relay:
         """Let go of the target and of the pipe."""
         if self._writing:
             self._writing = False
-            self._loop.remove_writer(self._target)
+            self._poller.remove_writer(self._target)
         if self._pipe is not None:
             self._pipes.give(self._pipe)
             self._pipe = None

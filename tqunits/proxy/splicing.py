@@ -57,12 +57,12 @@ def _from_worker(kind: type[Relay], upstream: Upstream, client: Client, limit: i
     if pays(pipes, upstream.sock, client.sock, ENDLESS if limit is None else limit):
         upstream.reading = True
         upstream.relay = kind(
-            client.loop,
+            client.poller,
             pipes,
             upstream.sock,
             client.sock,
             limit=limit,
-            reader=upstream.on_readable,
+            reader=upstream,
             on_moved=client.moved,
             on_end=on_end,
         )
@@ -76,12 +76,12 @@ def _from_client(client: Client, upstream: Upstream, limit: int | None, on_end: 
     if pays(pipes, client.sock, upstream.sock, ENDLESS if limit is None else limit):
         client.reading = True
         client.relay = Relay(
-            client.loop,
+            client.poller,
             pipes,
             client.sock,
             upstream.sock,
             limit=limit,
-            reader=client.on_readable,
+            reader=client,
             on_moved=client.moved,
             on_end=on_end,
         )
@@ -97,7 +97,6 @@ def _downloaded(upstream: Upstream, client: Client, end: End) -> None:
     match end:
         case End.HANDED_OVER:
             client.moved()
-            upstream.look_again()
         case End.DONE:
             upstream.complete(client, b"")
         case End.TARGET_BROKEN:
@@ -111,7 +110,6 @@ def _uploaded(client: Client, upstream: Upstream, end: End) -> None:
     match end:
         case End.HANDED_OVER:
             client.moved()
-            client.look_again()
         case End.DONE:
             client.pump = None
             client.moved()
@@ -132,7 +130,6 @@ def _tunnelled_up(client: Client, tunnel: Tunnel, end: End) -> None:
     match end:
         case End.HANDED_OVER | End.DONE:
             client.moved()
-            client.look_again()
         case End.ENDED:
             client.ended = True
             client.reading = False
@@ -146,7 +143,6 @@ def _tunnelled_down(upstream: Upstream, client: Client, tunnel: Tunnel, end: End
     match end:
         case End.HANDED_OVER | End.DONE:
             client.moved()
-            upstream.look_again()
         case End.TARGET_BROKEN:
             client.abort()
         case End.ENDED | End.SOURCE_BROKEN:

@@ -1,22 +1,19 @@
-"""A non-blocking socket on the loop: what a client's and a worker's connection have in common.
+"""A non-blocking socket: what a client's and a worker's connection have in common.
 
-Raw descriptors with `add_reader`, because `loop.sock_*` costs three times as much per request and a transport hides the
-back-pressure. Sends are tried at once; only what the kernel does not take waits, and whoever produced it stops reading
-until it is gone: so what waits is never more than what one `recv` gave (RECEIVE) and a head, in each direction.
-
-Readiness is level-triggered: after an end of stream the reader must go, or the loop spins. Reader and writer must go
-before close(), or the descriptor's next owner gets their events.
+Raw descriptors and their readiness (poller.py), because `loop.sock_*` costs three times as much per request and a
+transport hides the back-pressure. Sends are tried at once; only what the kernel does not take waits, and whoever
+produced it stops reading until it is gone: so what waits is never more than what one `recv` gave (RECEIVE) and a head,
+in each direction.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tqunits.proxy.readiness import has_failed
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.timers import Timed, Wheel
 
 if TYPE_CHECKING:
@@ -47,12 +44,12 @@ class Wire(Protocol):
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 
-    __slots__ = ("closed", "loop", "outbox", "reading", "relay", "shut", "sock", "wire")
+    __slots__ = ("closed", "outbox", "poller", "reading", "relay", "shut", "sock", "wire")
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop, wheel: Wheel) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller, wheel: Wheel) -> None:
         super().__init__(wheel)
         self.sock = sock
-        self.loop = loop
+        self.poller = poller
         self.wire: Wire = sock  # or what speaks TLS on it; not bound methods of it, which cost 72 bytes each
         self.outbox: bytes = b""  # what the kernel has not taken yet
         self.reading = False
@@ -73,30 +70,20 @@ class Stream(Timed):
             return False
         if sent < len(data):
             self.outbox = data[sent:]
-            self.loop.add_writer(self.sock, self._on_writable)
+            self.poller.add_writer(self.sock, self)
         return True
 
     def resume(self) -> None:
         """Read (again)."""
         if not self.reading and not self.closed:
             self.reading = True
-            self.loop.add_reader(self.sock, self.on_readable)
+            self.poller.add_reader(self.sock, self)
 
     def pause(self) -> None:
         """Read no more: the kernel's buffer fills, and the other end waits."""
         if self.reading:
             self.reading = False
-            self.loop.remove_reader(self.sock)
-
-    def look_again(self) -> None:
-        """After a read that is not to be the last: there must be another event, even if the socket has failed."""
-        if self.reading and self.relay is None and has_failed(self.sock):
-            self.loop.call_soon(self._watch_again)  # not now: uvloop is about to forget the reader
-
-    def _watch_again(self) -> None:
-        if self.reading and self.relay is None:
-            self.loop.remove_reader(self.sock)
-            self.loop.add_reader(self.sock, self.on_readable)
+            self.poller.remove_reader(self.sock)
 
     def shut_down(self) -> None:
         """Send no more once everything is sent; go on reading."""
@@ -111,9 +98,8 @@ class Stream(Timed):
             return
         self.closed = True
         self.forget()
-        self.pause()
-        self.loop.remove_writer(self.sock)
-        self.sock.close()
+        self.reading = False
+        self.poller.close_socket(self.sock)
         self.outbox = b""
 
     def reset(self) -> None:
@@ -135,19 +121,20 @@ class Stream(Timed):
         """The other end is gone while something waited for it."""
         raise AssertionError
 
-    def _on_writable(self) -> None:
+    def on_writable(self) -> None:
+        """There is room for what waits."""
         try:
             sent = self.wire.send(self.outbox)
         except BlockingIOError:
             return
         except OSError:
-            self.loop.remove_writer(self.sock)
+            self.poller.remove_writer(self.sock)
             self.outbox = b""
             self.on_broken()
             return
         self.outbox = self.outbox[sent:]
         if not self.outbox:
-            self.loop.remove_writer(self.sock)
+            self.poller.remove_writer(self.sock)
             if self.shut:
                 self.shut_down()
             self.on_flushed()

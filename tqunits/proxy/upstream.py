@@ -7,7 +7,6 @@ was whole, delimited by itself, with nothing behind it, to a request that was se
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
@@ -22,7 +21,6 @@ from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
 from tqunits.http.pump import Pump
 from tqunits.proxy import splicing
 from tqunits.proxy.stream import RECEIVE, Stream
-from tqunits.proxy.timers import Wheel
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
@@ -59,10 +57,8 @@ class Upstream(Stream):
         "unheard",
     )
 
-    def __init__(
-        self, sock: socket.socket, endpoint: Endpoint, loop: asyncio.AbstractEventLoop, wheel: Wheel, phase: Phase
-    ) -> None:
-        super().__init__(sock, loop, wheel)
+    def __init__(self, sock: socket.socket, endpoint: Endpoint, phase: Phase) -> None:
+        super().__init__(sock, endpoint.poller, endpoint.wheel)
         self.endpoint = endpoint
         self.phase = phase
         self.client: Client | None = None
@@ -90,7 +86,7 @@ class Upstream(Stream):
         except OSError:
             sock.close()
             raise
-        return cls(sock, endpoint, endpoint.loop, endpoint.wheel, Phase.HEAD if code == 0 else Phase.CONNECTING)
+        return cls(sock, endpoint, Phase.HEAD if code == 0 else Phase.CONNECTING)
 
     def begin(self, client: Client) -> None:
         """Serve that client's request: it is told by `upstream_ready` when it may send."""
@@ -100,7 +96,7 @@ class Upstream(Stream):
         self.unheard = False
         self.interim = 0
         if self.phase is Phase.CONNECTING:
-            self.loop.add_writer(self.sock, self._on_connected)
+            self.poller.add_writer(self.sock, self)
             return
         self.phase = Phase.HEAD
         if not self.reading:
@@ -154,8 +150,12 @@ class Upstream(Stream):
         else:
             assert client.tunnel is not None
             client.tunnel.from_worker(data)
-        if self.phase is not Phase.IDLE:
-            self.look_again()
+
+    def on_writable(self) -> None:
+        if self.phase is Phase.CONNECTING:
+            self._on_connected()
+        else:
+            super().on_writable()
 
     def on_flushed(self) -> None:
         client = self.client
@@ -169,7 +169,6 @@ class Upstream(Stream):
     def on_broken(self) -> None:
         """It takes no more; it may have answered before it closed, so keep reading."""
         self.unheard = True
-        self.look_again()
 
     def expire(self) -> None:
         """Idle for long enough; if it serves again, that deadline is of the time before, and its client has one."""
@@ -177,7 +176,7 @@ class Upstream(Stream):
             self.endpoint.lose(self)
 
     def _on_connected(self) -> None:
-        self.loop.remove_writer(self.sock)
+        self.poller.remove_writer(self.sock)
         client = self.client
         assert client is not None
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 
 from tqunits.proxy.answering import Peer
+from tqunits.proxy.arrival import Arrival
 from tqunits.proxy.downstream import Client
 from tqunits.proxy.greeting import Greeting
 from tqunits.proxy.preface import Preface
@@ -40,15 +41,21 @@ def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
         believed = speaks_for is None or (speaks_for != b"" and router.networks.contains(speaks_for))
         _greet(sock, address, router, believed=believed, first=first, counted=b"")
 
-    preface = Preface(sock, router.loop, router.wheel, done=done, gone=lambda p: _gone(router, p, b""))
-    router.arriving.add(preface)
-    preface.begin(router.idle_ticks, router.head_ticks)
+    preface = Preface(
+        sock,
+        router.poller,
+        router.wheel,
+        ticks=router.head_ticks,
+        done=done,
+        gone=lambda arrival: _gone(router, arrival, b""),
+    )
+    _start(router, preface)
 
 
 def _greet(
     sock: socket.socket, address: bytes, router: Router, *, believed: bool, first: bytes, counted: bytes
 ) -> None:
-    def done(greeting: Greeting, sock: socket.socket, secured: Secured | None) -> None:
+    def done(greeting: Greeting, secured: Secured | None) -> None:
         router.arriving.discard(greeting)
         _begin(Client(sock, Peer(address, believed, secured), router), first, counted)
 
@@ -58,13 +65,13 @@ def _greet(
     greeting = Greeting(
         sock,
         router.certificates,
-        router.loop,
+        router.poller,
         router.wheel,
+        ticks=router.head_ticks,
         done=done,
-        gone=lambda g: _gone(router, g, counted),
+        gone=lambda arrival: _gone(router, arrival, counted),
     )
-    router.arriving.add(greeting)
-    greeting.begin(router.idle_ticks, router.head_ticks)
+    _start(router, greeting)
 
 
 def _begin(client: Client, first: bytes, counted: bytes) -> None:
@@ -75,6 +82,11 @@ def _begin(client: Client, first: bytes, counted: bytes) -> None:
         client.on_readable()  # the first request may be decrypted already, which the kernel does not announce
 
 
-def _gone(router: Router, arrival: Preface | Greeting, counted: bytes) -> None:
+def _start(router: Router, arrival: Arrival) -> None:
+    router.arriving.add(arrival)
+    arrival.start(router.idle_ticks)
+
+
+def _gone(router: Router, arrival: Arrival, counted: bytes) -> None:
     router.arriving.discard(arrival)
     router.release(counted)

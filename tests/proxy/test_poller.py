@@ -1,0 +1,294 @@
+"""The poller on real sockets, on both loops: who is told, of what, and that one's fault is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
+
+import pytest
+import uvloop  # noqa: TID251 - both loops are to be tried
+
+from tqunits.proxy.poller import BATCH, Poller
+
+PATIENCE = 10.0
+Scenario = Callable[[Poller], Awaitable[None]]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def play(request: pytest.FixtureRequest) -> Iterator[Callable[[Scenario], list[str]]]:
+    """Run a scenario with a poller; gives what handlers raised. Nothing may be left in the poller's tables."""
+
+    def run(scenario: Scenario) -> list[str]:
+        failures: list[str] = []
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_exception_handler(
+                lambda _, context: failures.append(repr(context["exception"]))
+            )
+            poller = Poller(asyncio.get_running_loop())
+            await asyncio.wait_for(scenario(poller), PATIENCE)
+            poller.close()
+
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(main())
+        return failures
+
+    yield run
+
+
+class Told:
+    """Counts what it is told, and does something then."""
+
+    def __init__(self, do: Callable[[], object] = lambda: None) -> None:
+        self.readable = 0
+        self.writable = 0
+        self.event = asyncio.Event()
+        self._do = do
+
+    def on_readable(self) -> None:
+        self.readable += 1
+        self.event.set()
+        self._do()
+
+    def on_writable(self) -> None:
+        self.writable += 1
+        self.event.set()
+        self._do()
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    return one, other
+
+
+def connected() -> tuple[socket.socket, socket.socket]:
+    """Two ends of one TCP connection; the first does not block."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        there = socket.create_connection(listening.getsockname())
+        here = listening.accept()[0]
+    here.setblocking(False)
+    return here, there
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+async def turns(count: int = 3) -> None:
+    """So many turns of the loop, each of which has asked the kernel."""
+    loop = asyncio.get_running_loop()
+    for _ in range(count):
+        one, other = pair()
+        event = asyncio.Event()
+        loop.add_reader(one, event.set)
+        other.send(b"x")
+        await event.wait()
+        loop.remove_reader(one)
+        one.close()
+        other.close()
+
+
+def test_a_reader_is_told_until_it_has_taken_all(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+        got = b""
+
+        def take() -> None:
+            nonlocal got
+            got += here.recv(1)
+
+        told = Told(take)
+        poller.add_reader(here, told)
+        there.send(b"abc")
+        while len(got) < 3:
+            await asyncio.sleep(0)
+        await turns()
+        assert (got, told.readable, told.writable) == (b"abc", 3, 0)
+        poller.close_socket(here)
+        there.close()
+
+    assert play(scenario) == []
+
+
+def test_reader_and_writer_of_one_socket_are_told_of_their_own(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+        reader, writer = Told(lambda: here.recv(9)), Told(lambda: poller.remove_writer(here))
+        poller.add_reader(here, reader)
+        poller.add_writer(here, writer)
+        await writer.event.wait()
+        assert (reader.readable, writer.writable) == (0, 1)
+        there.send(b"x")
+        await reader.event.wait()
+        poller.remove_reader(here)
+        there.send(b"x")
+        poller.add_writer(here, other := Told(lambda: poller.remove_writer(here)))
+        await other.event.wait()
+        await turns()
+        assert (reader.readable, reader.writable, writer.writable, writer.readable) == (1, 0, 1, 0)
+        poller.add_reader(here, third := Told(lambda: here.recv(9)))
+        await third.event.wait()
+        poller.close_socket(here)
+        there.close()
+
+    assert play(scenario) == []
+
+
+def test_another_reader_takes_the_place_of_the_first(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+        first, second = Told(), Told(lambda: here.recv(9))
+        poller.add_reader(here, first)
+        poller.add_reader(here, second)
+        there.send(b"x")
+        await second.event.wait()
+        assert (first.readable, second.readable) == (0, 1)
+        poller.close_socket(here)
+        there.close()
+
+    assert play(scenario) == []
+
+
+def test_who_asks_for_nothing_is_told_of_no_hang_up(play: Callable[[Scenario], list[str]]) -> None:
+    """epoll(7) reports errors and hang-ups to whoever is in it, and would for ever."""
+
+    async def scenario(poller: Poller) -> None:
+        here, there = connected()
+        told = Told(lambda: poller.remove_reader(here))
+        poller.add_reader(here, told)
+        reset(there)
+        await told.event.wait()
+        await turns()
+        assert told.readable == 1
+        poller.add_writer(here, later := Told(lambda: poller.remove_writer(here)))
+        await later.event.wait()
+        assert (later.writable, told.readable) == (1, 1)
+        poller.close_socket(here)
+
+    assert play(scenario) == []
+
+
+def test_a_reader_gets_all_that_came_before_a_reset_and_the_reset(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = connected()
+        there.send(bytes(5000))
+        reset(there)
+        read, broken = 0, asyncio.Event()
+
+        def take() -> None:
+            nonlocal read
+            try:
+                read += len(here.recv(100))
+            except ConnectionResetError:
+                poller.close_socket(here)
+                broken.set()
+
+        poller.add_reader(here, Told(take))
+        await broken.wait()
+        assert read == 5000
+
+    assert play(scenario) == []
+
+
+@pytest.mark.parametrize("again", ["reader", "writer"])
+def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_number(
+    play: Callable[[Scenario], list[str]], again: str
+) -> None:
+    """All of these have an event at once; the first that is told closes the others and connects anew."""
+
+    async def scenario(poller: Poller) -> None:
+        pairs = [pair() for _ in range(8)]
+        numbers = {here.fileno() for here, _ in pairs}
+        new: list[tuple[socket.socket, socket.socket]] = []
+        later = Told()
+
+        def replace() -> None:
+            for here, there in pairs:
+                poller.close_socket(here)
+                there.close()
+            while len(new) < len(pairs):
+                new.append(pair())
+                here = new[-1][0]
+                fill(here)
+                (poller.add_reader if again == "reader" else poller.add_writer)(here, later)
+
+        first = Told(replace)
+        for here, there in pairs:
+            there.send(b"x")
+            poller.add_reader(here, first)
+        await first.event.wait()
+        await turns()
+        assert (first.readable, later.readable, later.writable) == (1, 0, 0)
+        assert numbers & {here.fileno() for here, _ in new}
+        for here, there in new:
+            poller.close_socket(here)
+            there.close()
+
+    assert play(scenario) == []
+
+
+def fill(sock: socket.socket) -> None:
+    """Until it takes no more."""
+    try:
+        while True:
+            sock.send(bytes(65536))
+    except BlockingIOError:
+        return
+
+
+def test_who_fails_is_said_and_not_told_again_and_the_others_are(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        bad, good = [pair() for _ in range(20)], [pair() for _ in range(20)]
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        failing = [Told(fail) for _ in bad]
+        working = [Told(lambda here=here: here.recv(9)) for here, _ in good]  # type: ignore[misc]
+        for (here, there), told in zip(bad + good, failing + working, strict=True):
+            poller.add_reader(here, told)
+            there.send(b"x")
+        await asyncio.gather(*(told.event.wait() for told in failing + working))
+        await turns()
+        assert [told.readable for told in failing + working] == [1] * 40
+        for here, there in bad + good:
+            poller.close_socket(here)
+            there.close()
+
+    assert play(scenario) == ["ZeroDivisionError()"] * 20
+
+
+def test_a_crowd_of_events_leaves_the_loop_its_turns(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+        there.send(b"x")
+        numbers = [socket.socket(fileno=os.dup(here.fileno())) for _ in range(3 * BATCH)]
+        told = Told()
+        for sock in numbers:
+            poller.add_reader(sock, told)
+        loop = asyncio.get_running_loop()
+        seen = []
+
+        def look() -> None:
+            seen.append(told.readable)
+            if len(seen) < 4:
+                loop.call_soon(look)
+
+        look()
+        while len(seen) < 4:
+            await asyncio.sleep(0)
+        assert max(after - before for before, after in pairwise(seen)) <= BATCH
+        while told.readable < 6 * BATCH:  # each has its turn: what was told goes to the end of the kernel's list
+            await asyncio.sleep(0)
+        for sock in (*numbers, here):
+            poller.remove_reader(sock)
+            sock.close()
+        there.close()
+
+    assert play(scenario) == []

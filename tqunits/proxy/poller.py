@@ -1,0 +1,129 @@
+"""Readiness on the data path: one epoll(7) of our own for all sockets, which is one descriptor on the event loop.
+
+Three reasons. A batch of events is one call from the loop, which takes 1.5 to 1.9 µs less for each where many come
+together (an echo server, 32 and 256 connections), and 1 µs more where one comes alone. A socket costs two dictionary
+entries where uvloop keeps a handle, a callback and a watcher. And libuv stops watching a socket after one event with an
+error (uv__poll_io in src/unix/poll.c), though there may be bytes to read before the error comes out.
+
+Level-triggered: who does not take what there is, is told again; after an end of stream the reader must go. An error or
+a hang-up is told to whoever is there, reader first. A descriptor that nobody asks for is not in the epoll, since errors
+would be reported without being asked for. One that is about to be closed is only forgotten: the kernel takes it out
+(epoll(7), question 6), as nothing here ever duplicates a descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from typing import Final, Protocol
+
+BATCH: Final = 128
+"""Events per turn of the loop, so that timers, signals and the control socket get their turns."""
+
+_IN: Final = select.EPOLLIN
+_OUT: Final = select.EPOLLOUT
+
+
+class Reader(Protocol):
+    """Who is told that there is something to receive, or an end, or an error."""
+
+    def on_readable(self) -> None:
+        """Take it, or be told again."""
+
+
+class Writer(Protocol):
+    """Who is told that there is room to send, or an error."""
+
+    def on_writable(self) -> None:
+        """Use it, or be told again."""
+
+
+class Poller:
+    """The readers and writers of this process' sockets, at most one of each for a socket."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._epoll = select.epoll()
+        self._readers: dict[int, Reader] = {}
+        self._writers: dict[int, Writer] = {}
+        self._fresh: set[int] = set()  # in the epoll since the events at hand were asked for: they are not theirs
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def close(self) -> None:
+        """Tell nobody anything any more."""
+        self.loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def add_reader(self, sock: socket.socket, reader: Reader) -> None:
+        """Tell `reader` from now on, in the place of another if there is one: that costs no system call."""
+        descriptor = sock.fileno()
+        before = self._asked(descriptor)
+        self._readers[descriptor] = reader
+        self._ask(descriptor, before, before | _IN)
+
+    def remove_reader(self, sock: socket.socket) -> None:
+        """Tell no reader any more; none is as good."""
+        descriptor = sock.fileno()
+        before = self._asked(descriptor)
+        self._readers.pop(descriptor, None)
+        self._ask(descriptor, before, before & ~_IN)
+
+    def add_writer(self, sock: socket.socket, writer: Writer) -> None:
+        """Tell `writer` from now on, in the place of another."""
+        descriptor = sock.fileno()
+        before = self._asked(descriptor)
+        self._writers[descriptor] = writer
+        self._ask(descriptor, before, before | _OUT)
+
+    def remove_writer(self, sock: socket.socket) -> None:
+        """Tell no writer any more; none is as good."""
+        descriptor = sock.fileno()
+        before = self._asked(descriptor)
+        self._writers.pop(descriptor, None)
+        self._ask(descriptor, before, before & ~_OUT)
+
+    def close_socket(self, sock: socket.socket) -> None:
+        """Close it; nobody is told of it any more."""
+        descriptor = sock.fileno()
+        self._readers.pop(descriptor, None)
+        self._writers.pop(descriptor, None)
+        sock.close()
+
+    def _asked(self, descriptor: int) -> int:
+        return (_IN if descriptor in self._readers else 0) | (_OUT if descriptor in self._writers else 0)
+
+    def _ask(self, descriptor: int, before: int, now: int) -> None:
+        if now == before:
+            return
+        if not before:
+            self._epoll.register(descriptor, now)
+            self._fresh.add(descriptor)
+        elif now:
+            self._epoll.modify(descriptor, now)
+        else:
+            self._epoll.unregister(descriptor)
+
+    def _turn(self) -> None:
+        fresh, readers, writers = self._fresh, self._readers, self._writers
+        fresh.clear()
+        for descriptor, events in self._epoll.poll(0, BATCH):
+            try:
+                if events != _OUT and descriptor not in fresh:
+                    reader = readers.get(descriptor)
+                    if reader is not None:
+                        reader.on_readable()
+                if events != _IN and descriptor not in fresh:
+                    writer = writers.get(descriptor)
+                    if writer is not None:
+                        writer.on_writable()
+            except Exception as error:  # whatever it is, the others' events are not to be lost by it
+                self._give_up(descriptor, error)
+
+    def _give_up(self, descriptor: int, error: Exception) -> None:
+        """Whoever fails is not told again, or it would be for ever; its deadline ends it."""
+        before = self._asked(descriptor)
+        self._readers.pop(descriptor, None)
+        self._writers.pop(descriptor, None)
+        self._ask(descriptor, before, 0)
+        self.loop.call_exception_handler({"message": "a connection's handler failed", "exception": error})
