@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tqunits.http.framing import Kind, request_framing, response_framing
+from tqunits.http.framing import UNKNOWN, Kind, request_framing, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import parse_request, parse_response
 
@@ -14,8 +14,8 @@ REQUESTS = {
     "length with zeros before": ("Content-Length: 0012", Kind.LENGTH, 12, b"\r\nContent-Length: 12"),
     "length nought": ("Content-Length: 0", Kind.NONE, 0, b"\r\nContent-Length: 0"),
     "18 digits": ("Content-Length: " + "9" * 18, Kind.LENGTH, 10**18 - 1, b"\r\nContent-Length: " + b"9" * 18),
-    "chunked": ("Transfer-Encoding: chunked", Kind.CHUNKED, 0, b"\r\nTransfer-Encoding: chunked"),
-    "chunked, any case": ("transfer-ENCODING:\tChUnKeD ", Kind.CHUNKED, 0, b"\r\nTransfer-Encoding: chunked"),
+    "chunked": ("Transfer-Encoding: chunked", Kind.CHUNKED, UNKNOWN, b"\r\nTransfer-Encoding: chunked"),
+    "chunked, any case": ("transfer-ENCODING:\tChUnKeD ", Kind.CHUNKED, UNKNOWN, b"\r\nTransfer-Encoding: chunked"),
 }
 
 BAD_REQUESTS = {

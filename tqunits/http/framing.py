@@ -16,6 +16,9 @@ from tqunits.http.grammar import Malformed
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
 
+UNKNOWN: Final = -1
+"""The length of a body that tells its end itself, or whose connection does."""
+
 NO_BODY_STATUSES: Final = frozenset({204, 304})
 
 
@@ -31,18 +34,15 @@ class Kind(Enum):
 class Framing:
     """How a body comes (`source`) and how it goes on (`sink`)."""
 
-    __slots__ = ("length", "line", "sink", "source")
+    __slots__ = ("closes", "length", "line", "sink", "source", "until_close")
 
     def __init__(self, source: Kind, sink: Kind, length: int = 0, line: bytes = b"") -> None:
         self.source = source
         self.sink = sink
-        self.length = length  # of a LENGTH body
+        self.length = length  # bytes; UNKNOWN until they have come
+        self.until_close = source is Kind.CLOSE  # only the end of the connection ends it
+        self.closes = sink is Kind.CLOSE  # the same for the next hop
         self.line = line  # the field line that says it to the next hop, with the CRLF before it
-
-    @property
-    def closes(self) -> bool:
-        """Whether only the end of the connection tells the next hop that the body is over."""
-        return self.sink is Kind.CLOSE
 
     def pump(self, *, limit: int = 0, trailers: bool = True) -> Pump | None:
         """What moves the body: None when there is none.
@@ -63,10 +63,10 @@ class Framing:
 NO_BODY: Final = Framing(Kind.NONE, Kind.NONE)
 _EMPTY: Final = Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: 0")
 _CHUNKED_LINE: Final = b"\r\nTransfer-Encoding: chunked"
-_CHUNKED: Final = Framing(Kind.CHUNKED, Kind.CHUNKED, 0, _CHUNKED_LINE)
-_DECHUNKED: Final = Framing(Kind.CHUNKED, Kind.CLOSE)
-_UNTIL_CLOSE: Final = Framing(Kind.CLOSE, Kind.CLOSE)
-_CLOSE_TO_CHUNKED: Final = Framing(Kind.CLOSE, Kind.CHUNKED, 0, _CHUNKED_LINE)
+_CHUNKED: Final = Framing(Kind.CHUNKED, Kind.CHUNKED, UNKNOWN, _CHUNKED_LINE)
+_DECHUNKED: Final = Framing(Kind.CHUNKED, Kind.CLOSE, UNKNOWN)
+_UNTIL_CLOSE: Final = Framing(Kind.CLOSE, Kind.CLOSE, UNKNOWN)
+_CLOSE_TO_CHUNKED: Final = Framing(Kind.CLOSE, Kind.CHUNKED, UNKNOWN, _CHUNKED_LINE)
 
 
 def request_framing(head: RequestHead) -> Framing:

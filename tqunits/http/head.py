@@ -74,6 +74,13 @@ class HeadBuffer:
         """Whether nothing of the next head has come."""
         return not self._bytes
 
+    def is_all(self, data: bytes) -> bool:
+        """Whether this is one whole head, nothing before it and nothing behind it: what most requests come as."""
+        if self._bytes:
+            return False
+        end = data.find(_END)
+        return 0 < end == len(data) - 4 <= MAX_HEAD - 4
+
     def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Add what came: gives (head, what follows it) when the head is whole, else None.
 
@@ -100,12 +107,6 @@ class HeadBuffer:
         head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
         self._bytes = None
         return head, rest
-
-
-def is_one_head(data: bytes) -> bool:
-    """Whether that is one whole head, and nothing behind it: what most requests come as."""
-    end = data.find(_END)
-    return 0 < end == len(data) - 4 <= MAX_HEAD - 4
 
 
 def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHead:

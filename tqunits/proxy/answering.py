@@ -20,7 +20,7 @@ from tqunits.http.target import Target
 from tqunits.http.trust import TrustedPeer
 from tqunits.metrics.access_formats import End
 from tqunits.proxy.exchange import Exchange
-from tqunits.proxy.parting import Parting, Phase
+from tqunits.proxy.parting import BUSY, HEAD, Parting
 from tqunits.proxy.timers import NEVER, ticks_of
 from tqunits.proxy.worker import RETRY_AFTER
 
@@ -171,7 +171,7 @@ class Answering(Parting):
 
     def await_request(self) -> None:
         """Nothing of the last exchange counts for what comes next, nor for what is said of it if it is no request."""
-        self.phase = Phase.HEAD
+        self.phase = HEAD
         self.method = b""
         self.started = False
         self.hard = NEVER
@@ -180,7 +180,7 @@ class Answering(Parting):
             self.forget_request()
             self.touch(router.idle_ticks)
         else:
-            self.touch(min(router.idle_ticks, REMEMBERED))
+            self.touch(router.remembered_ticks)
 
     def forget_request(self) -> None:
         """Keep nothing of the request before."""
@@ -209,7 +209,7 @@ class Answering(Parting):
         """The client is gone, or is to be. If it is not, a body that ends with the connection must not look whole."""
         self.drop()
         self.exchange.finished(End.GONE)
-        if self.started and not self.delimited and (self.phase is Phase.BUSY or self.outbox):
+        if self.started and not self.delimited and (self.phase is BUSY or self.outbox):
             self.reset()
         else:
             self.close()

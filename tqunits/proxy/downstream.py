@@ -23,15 +23,14 @@ from tqunits.http.forward import (
 )
 from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, is_one_head, parse_request
+from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, parse_request
 from tqunits.http.pump import LengthPump
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin
-from tqunits.metrics.access_formats import End
 from tqunits.proxy import attempts, splicing
 from tqunits.proxy.answering import REMEMBERED, Peer
 from tqunits.proxy.file_body import FileBody
-from tqunits.proxy.parting import Phase
+from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
@@ -96,14 +95,14 @@ class Client(Waiting):
             return
         if not data:
             self._on_end()
-        elif self.phase is Phase.HEAD:
-            if self.outbox or not self.heads.empty or not is_one_head(data):
+        elif self.phase is HEAD:
+            if self.outbox or not self.heads.is_all(data):
                 self.take(data)
             else:
                 self._on_request(data)
-        elif self.phase is Phase.BUSY:
+        elif self.phase is BUSY:
             self._on_more(data)
-        elif self.phase is Phase.TUNNEL:
+        elif self.phase is TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)
         else:
@@ -129,7 +128,7 @@ class Client(Waiting):
                 return
             raw, self.input = whole
             self._on_request(raw)
-            if self.phase is not Phase.HEAD:
+            if self.phase is not HEAD:
                 return
             data, self.input = self.input, b""
 
@@ -236,7 +235,7 @@ class Client(Waiting):
         """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
         worker = backend.worker
         self.backend = backend
-        self.phase = Phase.BUSY
+        self.phase = BUSY
         self.attempts = None
         self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         if framing is NO_BODY:
@@ -279,13 +278,13 @@ class Client(Waiting):
         self.exchange.routed(backend.worker.name, backend.worker.metrics, b"")
         self.exchange.status = found.status
         self.started = True
-        self.phase = Phase.BUSY
+        self.phase = BUSY
         self.silence = backend.write
         self.file = FileBody(self, found)
         hsts = b"" if self.secured is None else self.router.hsts
         if self.file.begin(b"%b%b\r\n\r\n" % (found.head[:-4], hsts) if hsts else found.head):
             self.file = None
-            self.exchange.finished(End.OK)
+            self.exchange.finished()
             self.go_on_or_linger()
         return True
 
@@ -339,15 +338,15 @@ class Client(Waiting):
         """The client sends no more. That is no reason not to answer what it sent (RFC 9112 §9.6)."""
         self.ended = True
         self.pause()
-        if self.phase is Phase.TUNNEL:
+        if self.phase is TUNNEL:
             assert self.tunnel is not None
             self.tunnel.client_ended()
-        elif self.phase is Phase.BUSY:
+        elif self.phase is BUSY:
             if self.pump is not None:
                 self.refuse(Malformed(400, "the body is cut short"))
-        elif self.phase is Phase.HEAD and not self.heads.empty:
+        elif self.phase is HEAD and not self.heads.empty:
             self.refuse(Malformed(400, "the head is cut short"))
-        elif self.phase is Phase.HEAD and self.outbox:
+        elif self.phase is HEAD and self.outbox:
             self.shut_down()  # answers are still on their way
         else:
             self.close()
@@ -409,7 +408,7 @@ class Client(Waiting):
     def responding(self, framing: Framing, status: int, endpoint: Endpoint, size: int) -> None:
         """The final response begins; `size`: bytes of its body that go out with its head."""
         self.started = True
-        self.delimited = framing.sink is not Kind.CLOSE
+        self.delimited = not framing.closes
         exchange = self.exchange
         exchange.status = status
         exchange.endpoint = endpoint.label
@@ -418,7 +417,7 @@ class Client(Waiting):
     def finished(self) -> None:
         """The response is out, or at least waits in the outbox."""
         self.upstream = None
-        self.exchange.finished(End.OK)
+        self.exchange.finished()
         self.leave_worker()
         if not self.persistent:
             self.end()
@@ -441,19 +440,19 @@ class Client(Waiting):
             self.upstream.resume()
             if self.upstream.phase is UpstreamPhase.BODY:
                 splicing.download(self.upstream, self)
-        elif self.phase is Phase.HEAD and self.input:
+        elif self.phase is HEAD and self.input:
             self._go_on()
-            if self.phase is Phase.HEAD and not self.outbox and not self.ended:
+            if self.phase is HEAD and not self.outbox and not self.ended:
                 self.resume()
-        elif self.phase is Phase.HEAD and self.router.draining and self.heads.empty:
+        elif self.phase is HEAD and self.router.draining and self.heads.empty:
             self.end()
-        elif self.shut and (self.phase is not Phase.LINGER or self.ended):
+        elif self.shut and (self.phase is not LINGER or self.ended):
             self.close()
 
     def on_progress(self) -> None:
-        if self.phase is Phase.BUSY:
+        if self.phase is BUSY:
             self.moved()
-        elif self.phase is Phase.HEAD:
+        elif self.phase is HEAD:
             self.touch(self.router.idle_ticks)
         elif self.ended:
             self.touch(self.silence)
@@ -473,12 +472,12 @@ class Client(Waiting):
             self.persistent = False
         self.bodiless = self.pump is None
         self.answer(status, detail)
-        if self.phase is Phase.HEAD and self.input:
+        if self.phase is HEAD and self.input:
             self.router.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         """Requests that waited behind one that was given up; from the loop, so that failures can not nest."""
-        if self.phase is Phase.HEAD and self.input and not self.closed:
+        if self.phase is HEAD and self.input and not self.closed:
             data, self.input = self.input, b""
             self.take(data)
 
@@ -510,12 +509,12 @@ class Client(Waiting):
     def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
         """The worker has switched protocols: tell the client, then bytes go both ways."""
         self.leave_worker()  # a tunnel stands for as long as it likes: it is no request in flight
-        self.phase = Phase.TUNNEL
+        self.phase = TUNNEL
         self.hard = NEVER
         self.started = True
         self.exchange.status = 101
         self.exchange.endpoint = upstream.endpoint.label
-        self.exchange.finished(End.OK)  # told when the tunnel stands: how long it does is no latency
+        self.exchange.finished()  # told when the tunnel stands: how long it does is no latency
         self.silence = TUNNEL_IDLE
         interim = response_head(head, None, close=False, date=b"")
         waiting, self.input = self.input, b""
@@ -532,7 +531,7 @@ class Client(Waiting):
 
     def expire(self) -> None:
         """Nothing moved for too long. Who is it that keeps us waiting?"""
-        if self.phase is Phase.HEAD:
+        if self.phase is HEAD:
             if not self.heads.empty:
                 self.method, self.modern = b"", True
                 self.refuse(Malformed(408, ""))
@@ -541,7 +540,7 @@ class Client(Waiting):
                 self.touch(self.router.idle_ticks - REMEMBERED)
             else:
                 self._close_idle()
-        elif self.phase is not Phase.BUSY or self._takes_nothing():
+        elif self.phase is not BUSY or self._takes_nothing():
             self.abort()
         elif self.started:
             self.cut("no progress in time")
@@ -571,9 +570,9 @@ class Client(Waiting):
 
     def drain(self) -> None:
         """Serve what has come; then no more."""
-        if self.phase is Phase.HEAD and self.reading:
+        if self.phase is HEAD and self.reading:
             self.on_readable()
-        if self.phase is Phase.HEAD and self.heads.empty and not self.outbox and not self.input and not self.closed:
+        if self.phase is HEAD and self.heads.empty and not self.outbox and not self.input and not self.closed:
             self._close_idle()
 
     def _close_idle(self) -> None:

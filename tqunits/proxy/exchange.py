@@ -20,6 +20,8 @@ from tqunits.proxy.access import AccessLog
 CLIENT_LEFT: Final = 499
 """nginx's number, which log readers know, for a client that left before its response began; never sent."""
 
+_OK: Final = End.OK  # found faster than the member
+
 
 @dataclass(slots=True)
 class Books:
@@ -76,14 +78,14 @@ class Exchange:
         self._worker = metrics
         self.request_id = request_id
 
-    def finished(self, end: End) -> None:
+    def finished(self, end: End = End.OK) -> None:
         """It is over; nothing happens when none runs."""
         if not self._began:
             return
         span = (monotonic_ns() - self._began) // 1000
         self._began = 0
         worker = self._worker
-        if worker is not None and end is End.OK:  # most of them
+        if worker is not None and end is _OK:  # most of them
             worker.classes[self.status // 100] += 1
             worker.duration.observe(span)
             worker.received += self.received

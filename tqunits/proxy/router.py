@@ -9,6 +9,7 @@ from tqunits.http.redirect import hsts_line
 from tqunits.http.trust import Networks
 from tqunits.metrics.counters import RouterMetrics
 from tqunits.proxy.access import AccessLog
+from tqunits.proxy.answering import REMEMBERED
 from tqunits.proxy.arrival import Arrival
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
@@ -87,6 +88,7 @@ class Router:
         self.hsts = hsts_line(snapshot.hsts_s)
         self.head_ticks = ticks_of(snapshot.timeouts.head_us)
         self.idle_ticks = ticks_of(snapshot.timeouts.idle_us)
+        self.remembered_ticks = min(self.idle_ticks, REMEMBERED)
         self._endpoints.keep_only({address for worker in snapshot.workers for address in worker.endpoints})
         for worker in gone:
             worker.disband()
