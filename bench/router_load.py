@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from router_processes import cpu_of, machine_time, memory_of, output_of
 
 SCRIPT = Path(__file__).with_name("router_wrk.lua")
 IDLE = 10_000
+SETTLE = 3.0
+"""Seconds until connections count as idle."""
+
 SPARE_DESCRIPTORS = 300
 """What a process needs besides its connections."""
 
@@ -125,5 +129,6 @@ def idle(peer: Peer, wanted: int) -> Idle:
             connection.sendall(_REQUEST)
             if not connection.recv(4096).startswith(b"HTTP/1.1 200 "):
                 raise RuntimeError(f"{peer.name} does not answer 200")
+        time.sleep(SETTLE)
         pss, rss = memory_of(peer.pids)
     return Idle(connections=count, wanted=wanted, pss_before=pss_before, rss_before=rss_before, pss=pss, rss=rss)

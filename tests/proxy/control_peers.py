@@ -90,15 +90,18 @@ async def status(folder: Path) -> dict[str, Any]:
     return found | {"worker": worker, "endpoint": worker["endpoints"][0]}
 
 
-async def until(
-    folder: Path, *, connections: int | None = None, endpoint: Mapping[str, int] | None = None, **expected: int
-) -> None:
-    """Until the status says so, of the router (`connections`), of its worker, and of that one's first endpoint."""
+ROUTERS = frozenset({"connections", "asleep", "requests"})
+"""What the status says of the router itself."""
+
+
+async def until(folder: Path, *, endpoint: Mapping[str, int] | None = None, **expected: int) -> None:
+    """Until the status says so, of the router (ROUTERS) or else of its worker, and of that one's first endpoint."""
+    wanted = {name: expected.pop(name) for name in ROUTERS & expected.keys()}
     async with asyncio.timeout(PATIENCE):
         while True:
             now = await status(folder)
-            is_there = (endpoint or {}).items() <= now["endpoint"].items() and expected.items() <= now["worker"].items()
-            if is_there and connections in (None, now["connections"]):
+            pairs = (wanted, now), (expected, now["worker"]), (endpoint or {}, now["endpoint"])
+            if all(subset.items() <= found.items() for subset, found in pairs):
                 return
 
 

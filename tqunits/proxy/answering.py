@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tqunits.proxy.secure import Secured
 
 REMEMBERED = ticks_of(1_000_000)
-"""How long an idle connection remembers its last head, which makes the next one cheap to read: browsers come in bursts,
-and ten thousand idle connections are to cost little."""
+"""How long an idle connection remembers its last head, which makes the next one cheap to read: browsers come in bursts.
+After that it sleeps."""
 
 CROWD = 1000
 """Connections beyond which none remembers anything between its requests: what is kept for each is 1.2 KiB, and memory
@@ -58,7 +58,9 @@ class Answering(Parting):
         "method",
         "modern",
         "origin",
+        "peer",
         "persistent",
+        "rests_until",
         "router",
         "secured",
         "started",
@@ -70,6 +72,7 @@ class Answering(Parting):
         super().__init__(sock, router.poller, router.wheel)
         scheme = b"http" if peer.secured is None else b"https"
         self.router = router
+        self.peer = peer
         self.counted = b""  # the address that the connection counts for
         self.secured = peer.secured
         if peer.secured is not None:
@@ -82,6 +85,7 @@ class Answering(Parting):
         self.modern = True  # it speaks HTTP/1.1
         self.persistent = True
         self.bodiless = True  # it has no body
+        self.rests_until = NEVER  # the tick at which the connection is given up, between requests
         self.upgrade = False
         self.started = False  # a final response has begun to go out
         self.delimited = True  # and says itself where it ends
@@ -175,12 +179,15 @@ class Answering(Parting):
         self.method = b""
         self.started = False
         self.hard = NEVER
-        router = self.router
-        if len(router.clients) > CROWD:
+        if len(self.router.clients) > CROWD:
             self.forget_request()
-            self.touch(router.idle_ticks)
-        else:
-            self.touch(router.remembered_ticks)
+        self.rest()
+
+    def rest(self) -> None:
+        """Nothing goes on here, for the time being."""
+        router = self.router
+        self.rests_until = self.wheel.tick + router.idle_ticks
+        self.touch(router.remembered_ticks)
 
     def forget_request(self) -> None:
         """Keep nothing of the request before."""

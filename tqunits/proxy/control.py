@@ -25,6 +25,7 @@ from tqunits.http.framing import Kind, request_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, RequestHead, parse_request
 from tqunits.metrics.openmetrics import CONTENT_TYPE
+from tqunits.proxy.asleep import Asleep
 from tqunits.proxy.pool import Endpoint
 from tqunits.proxy.router import Router
 from tqunits.proxy.worker import Worker
@@ -125,6 +126,7 @@ class Control:
         return {
             "pid": os.getpid(),
             "connections": len(router.clients),
+            "asleep": sum(isinstance(client, Asleep) for client in router.clients),
             "requests": router.requests,
             "draining": router.draining,
             "workers": [_worker_status(worker) for worker in router.workers.values()],

@@ -28,7 +28,7 @@ from tqunits.http.pump import LengthPump
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin
 from tqunits.proxy import attempts, splicing
-from tqunits.proxy.answering import REMEMBERED, Peer
+from tqunits.proxy.answering import Peer
 from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.stream import RECEIVE
@@ -453,7 +453,7 @@ class Client(Waiting):
         if self.phase is BUSY:
             self.moved()
         elif self.phase is HEAD:
-            self.touch(self.router.idle_ticks)
+            self.rest()
         elif self.ended:
             self.touch(self.silence)
 
@@ -532,14 +532,7 @@ class Client(Waiting):
     def expire(self) -> None:
         """Nothing moved for too long. Who is it that keeps us waiting?"""
         if self.phase is HEAD:
-            if not self.heads.empty:
-                self.method, self.modern = b"", True
-                self.refuse(Malformed(408, ""))
-            elif self.last is not None and self.router.idle_ticks > REMEMBERED:
-                self.forget_request()
-                self.touch(self.router.idle_ticks - REMEMBERED)
-            else:
-                self._close_idle()
+            self._expire_between_requests()
         elif self.phase is not BUSY or self._takes_nothing():
             self.abort()
         elif self.started:
@@ -557,6 +550,18 @@ class Client(Waiting):
         else:
             self.fail(504, "no answer in time")
 
+    def _expire_between_requests(self) -> None:
+        left = self.rests_until - self.wheel.tick
+        if not self.heads.empty:
+            self.method, self.modern = b"", True
+            self.refuse(Malformed(408, ""))
+        elif left <= 0:
+            self.close_idle()
+        elif self.reading and not self.outbox:
+            self.router.sleep(self, left)
+        else:
+            self.touch(left)
+
     def _takes_nothing(self) -> bool:
         """Whether it is the client that does not take what is there for it."""
         relay = None if self.upstream is None else self.upstream.relay
@@ -573,9 +578,9 @@ class Client(Waiting):
         if self.phase is HEAD and self.reading:
             self.on_readable()
         if self.phase is HEAD and self.heads.empty and not self.outbox and not self.input and not self.closed:
-            self._close_idle()
+            self.close_idle()
 
-    def _close_idle(self) -> None:
+    def close_idle(self) -> None:
         """Between requests: over TLS the client is told that this is the end, and no cut."""
         self.shut_down()
         self.abort()

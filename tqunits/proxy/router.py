@@ -11,6 +11,7 @@ from tqunits.metrics.counters import RouterMetrics
 from tqunits.proxy.access import AccessLog
 from tqunits.proxy.answering import REMEMBERED
 from tqunits.proxy.arrival import Arrival
+from tqunits.proxy.asleep import Asleep
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
@@ -54,7 +55,7 @@ class Router:
         self.poller = Poller(loop)
         self.wheel = Wheel(loop)
         self.clock = Clock()
-        self.clients: set[Client] = set()
+        self.clients: set[Client | Asleep] = set()
         self.draining = False
         self.on_left: Callable[[], None] = _nothing  # a client has gone: there is room for another
         self.books = Books(RouterMetrics(), log)
@@ -144,8 +145,21 @@ class Router:
         """A client has connected; `counted`: the address that its connection counts for."""
         client.counted = counted
         self.clients.add(client)
-        client.touch(self.idle_ticks)
+        client.rest()
         client.resume()
+
+    def sleep(self, client: Client, ticks: int) -> None:
+        """An idle client's connection goes on as little more than its socket, for so long at most."""
+        asleep = Asleep(client.sock, client.peer, self, client.counted)
+        self.change(client, asleep)
+        self.poller.add_reader(client.sock, asleep)
+        client.part()
+        asleep.touch(ticks)
+
+    def change(self, before: Client | Asleep, after: Client | Asleep) -> None:
+        """It is the same connection."""
+        self.clients.discard(before)
+        self.clients.add(after)
 
     def left(self, client: Client) -> None:
         """A client's connection is closed."""

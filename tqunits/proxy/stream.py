@@ -102,6 +102,11 @@ class Stream(Timed):
         self.poller.close_socket(self.sock)
         self.outbox = b""
 
+    def part(self) -> None:
+        """Let go of the socket, which is another's from now on."""
+        self.closed = True
+        self.forget()
+
     def reset(self) -> None:
         """End it so that the other end can not take it for the regular end of anything."""
         if not self.closed:

@@ -1,0 +1,54 @@
+"""An idle connection of which nothing is kept but whose it is, because ten thousand of them are to cost little.
+
+What a client's connection knows beyond that is made anew when something comes, for 4 µs; so one sleeps only when it has
+been idle for a while (answering.REMEMBERED), and never within a burst of requests.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from tqunits.proxy.answering import Peer
+from tqunits.proxy.downstream import Client
+from tqunits.proxy.timers import Timed
+
+if TYPE_CHECKING:
+    from tqunits.proxy.router import Router
+
+
+class Asleep(Timed):
+    """A client's connection between requests, in the place of its `Client`."""
+
+    __slots__ = ("_counted", "_peer", "_router", "_sock")
+
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router, counted: bytes) -> None:
+        super().__init__(router.wheel)
+        self._sock = sock
+        self._peer = peer
+        self._router = router
+        self._counted = counted
+
+    def on_readable(self) -> None:
+        """A request, the end, or an error."""
+        self._wake().on_readable()
+
+    def expire(self) -> None:
+        """It has been idle for as long as it may."""
+        self._wake().close_idle()
+
+    def drain(self) -> None:
+        """The router stops."""
+        self._wake().drain()
+
+    def abort(self) -> None:
+        """End it now."""
+        self._wake().abort()
+
+    def _wake(self) -> Client:
+        self.forget()
+        client = Client(self._sock, self._peer, self._router)
+        client.counted = self._counted
+        self._router.change(self, client)
+        client.resume()
+        return client
