@@ -44,9 +44,9 @@ KINDS = {
 def test_the_worker_is_told_the_same_as_before(
     folder: Path,
     first: bytes,
-    secure: bool,
+    secure: bool,  # noqa: FBT001
     trusted: list[str],
-    line: bytes,  # noqa: FBT001
+    line: bytes,
 ) -> None:
     async def scenario() -> None:
         options = tls(folder) if secure else []

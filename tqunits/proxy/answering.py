@@ -33,8 +33,8 @@ REMEMBERED = ticks_of(1_000_000)
 After that it sleeps."""
 
 CROWD = 1000
-"""Connections beyond which none remembers anything between its requests: what is kept for each is 1.2 KiB, and memory
-that so many have had for a moment does not come back."""
+"""Connections beyond which none remembers anything between its requests, and each sleeps a tick after the last: what is
+kept for each is 1.2 KiB, and memory that so many have had for a moment does not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +179,17 @@ class Answering(Parting):
         self.method = b""
         self.started = False
         self.hard = NEVER
-        if len(self.router.clients) > CROWD:
-            self.forget_request()
         self.rest()
 
     def rest(self) -> None:
         """Nothing goes on here, for the time being."""
         router = self.router
         self.rests_until = self.wheel.tick + router.idle_ticks
-        self.touch(router.remembered_ticks)
+        if len(router.clients) > CROWD:
+            self.forget_request()
+            self.touch(1)
+        else:
+            self.touch(router.remembered_ticks)
 
     def forget_request(self) -> None:
         """Keep nothing of the request before."""
