@@ -179,10 +179,6 @@ class Answering(Parting):
         self.method = b""
         self.started = False
         self.hard = NEVER
-        self.rest()
-
-    def rest(self) -> None:
-        """Nothing goes on here, for the time being."""
         router = self.router
         self.rests_until = self.wheel.tick + router.idle_ticks
         if len(router.clients) > CROWD:

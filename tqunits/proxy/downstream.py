@@ -453,7 +453,7 @@ class Client(Waiting):
         if self.phase is BUSY:
             self.moved()
         elif self.phase is HEAD:
-            self.rest()
+            self.await_request()
         elif self.ended:
             self.touch(self.silence)
 

@@ -251,7 +251,8 @@ class Upstream(Stream):
                 body = pump.feed(data) if data else b""
                 surplus = pump.surplus
         client.responding(framing, head.status, self.endpoint, len(body))
-        if not client.write_out(out + body):
+        if not client.write(out + body):
+            client.abort()
             return
         pump = self.pump
         if pump is None or pump.done:
