@@ -1,13 +1,14 @@
 """What hostile clients and workers do to the router, and to others: nothing, is the promise; here are the figures.
 
-    .venv/bin/python bench/endurance.py [--only CASE]... [--soak REQUESTS] [--json FILE]
+    .venv/bin/python bench/endurance.py [--only CASE]... [--nginx] [--soak REQUESTS] [--json FILE]
 
 Each case starts a router of its own. An honest client asks steadily: its requests must all succeed, and its latency is
 measured before, beside and after what the case does (endurance_cases.py). Memory is PSS from smaps_rollup, descriptors
 are those of /proc/PID/fd without pipes, of which some are kept. Then the soak (endurance_soak.py): requests of every
 kind, and whether memory or descriptors grow. Exit status 1 when something was not as promised. `waited` is
 the part of the time that the router was ready to run and got no CPU, `others` how many CPUs were busy with what is
-neither the router nor its workers nor the bench: where they are not near 0, latencies are the machine's.
+neither the router nor its workers nor the bench: where they are not near 0, latencies are the machine's. So are those
+that nginx has beside the same crowd (`--nginx`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that every context ends
     with contextlib.suppress(KeyboardInterrupt):
-        return _run(cases, arguments.soak if wants_soak else 0, arguments.json)
+        peers = ["tqunits", "nginx"] if arguments.nginx else ["tqunits"]
+        return _run(cases, peers, arguments.soak if wants_soak else 0, arguments.json)
     return 130
 
 
@@ -52,19 +54,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", metavar="CASE", action="append", help="a case, a pattern (slow-*), soak; repeatable")
     parser.add_argument("--soak", metavar="REQUESTS", type=int, default=REQUESTS, help=f"of the soak ({REQUESTS})")
+    parser.add_argument("--nginx", action="store_true", help="each case with nginx in its place, too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
     return parser
 
 
-def _run(cases: Sequence[Case], requests: int, file: Path | None) -> int:
+def _run(cases: Sequence[Case], peers: Sequence[str], requests: int, file: Path | None) -> int:
     about = machine(raise_descriptor_limit())
     print("\n".join(f"{name}: {value}" for name, value in about.items()), end="\n\n")
     rows: list[Row] = []
     if cases:
         print(heading(COLUMNS), flush=True)
         for case in cases:
-            rows.append(asyncio.run(_hostile(case)))
-            print(line(rows[-1], COLUMNS), flush=True)
+            for peer in peers:
+                rows.append(asyncio.run(_hostile(case, peer)))
+                print(line(rows[-1], COLUMNS), flush=True)
         print("\n" + heading(NOTES))
         print("\n".join(line(row, NOTES) for row in rows), flush=True)
     if requests:
@@ -77,19 +81,19 @@ def _run(cases: Sequence[Case], requests: int, file: Path | None) -> int:
     return 1 if wrong else 0
 
 
-async def _hostile(case: Case) -> Row:
+async def _hostile(case: Case, peer: str) -> Row:
     """One case, from a fresh router to what is left of it."""
     limits = {"connections": case.connections, "descriptors": case.descriptors}
     with tempfile.TemporaryDirectory(prefix="tqe") as folder:
-        async with staged(Path(folder), **limits, kept=case.kept, fresh=case.fresh) as scene:
+        async with staged(Path(folder), **limits, kept=case.kept, fresh=case.fresh, peer=peer) as scene:
             await asyncio.sleep(WARM_UP)
             _, before = await scene.phase(asyncio.sleep(BEFORE))
             outcome, beside = await scene.phase(_guarded(case, scene))
             left = await scene.settled(before.peak.descriptors)
             _, after = await scene.phase(asyncio.sleep(BEFORE))
-            row = row_of(case.name, before, beside, left, after)
+            row = row_of(case.name if peer == "tqunits" else f"  {peer}", before, beside, left, after)
             row |= {"about": case.about, "got": outcome.got, "tracebacks": scene.log().count("Traceback")}
-            row["wrong"] = [*outcome.wrong, *violations(row, case.growth)]
+            row["wrong"] = [*outcome.wrong, *violations(row, case.growth)] if peer == "tqunits" else []
             return row
 
 

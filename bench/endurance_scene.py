@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from endurance_nginx import nginx
 from router_processes import Process, cpu_of, machine_time, memory_of
 
 T = TypeVar("T")
@@ -215,24 +216,24 @@ def routing(folder: Path, text: str, *, descriptors: int = 0) -> Iterator[tuple[
 
 
 @contextlib.asynccontextmanager
-async def staged(folder: Path, *, connections: int, descriptors: int, kept: int, fresh: int) -> AsyncIterator[Scene]:
-    """The whole scene."""
+async def staged(
+    folder: Path, *, connections: int, descriptors: int, kept: int, fresh: int, peer: str = "tqunits"
+) -> AsyncIterator[Scene]:
+    """The whole scene. `peer`: who routes, tqunits or nginx."""
     with contextlib.ExitStack() as stack:
         honest, _, honest_pid = stack.enter_context(workers(folder, "honest"))
         tcp, unix, hostile_pid = stack.enter_context(workers(folder, "hostile"))
         public = folder / "public"
         public.mkdir()
         (public / "large").write_bytes(bytes(8 << 20))
-        text = snapshot(
-            [
-                routed("honest", honest),
-                routed("hostile", tcp),
-                routed("unix", unix),
-                routed("files", directory=str(public)),
-            ],
-            connections=connections,
-        )
-        port, router = stack.enter_context(routing(folder, text, descriptors=descriptors))
+        found = {"honest": honest, "hostile": tcp, "unix": unix}
+        if peer == "nginx":
+            seconds = {"head_s": HEAD_US // 1_000_000, "stall_s": STALL_US // 1_000_000}
+            started = nginx(folder, found, public, descriptors=descriptors, **seconds)
+        else:
+            routes = [*(routed(*pair) for pair in found.items()), routed("files", directory=str(public))]
+            started = routing(folder, snapshot(routes, connections=connections), descriptors=descriptors)
+        port, router = stack.enter_context(started)
         async with Child.running("endurance_honest.py", port, "/honest/echo", kept, fresh) as client:
             yield Scene(port, router, [honest_pid, hostile_pid], client)
 
