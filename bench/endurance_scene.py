@@ -30,6 +30,7 @@ SAMPLE = 0.2
 SETTLE = 15.0
 """Seconds for what has ended to be gone: idle connections to workers are kept 1.5 s, a lingering close takes 2."""
 
+HEADS = {"max_request_line": 8192, "max_head": 32768, "max_fields": 100}
 HEAD_US, STALL_US = 2_000_000, 3_000_000
 """Time-outs of the router here; a fifth and a tenth of what it has without being told."""
 
@@ -243,7 +244,7 @@ def snapshot(found: Sequence[dict[str, object]], *, connections: int) -> str:
     document = {
         "version": 1,
         "timeouts": {"head_us": HEAD_US, "idle_us": 600_000_000, "drain_us": 1_000_000},
-        "limits": {"max_connections": connections, "max_connections_per_client": 0},
+        "limits": {"max_connections": connections, "max_connections_per_client": 0, **HEADS},
         "trusted_proxies": [],
         "access_log": False,
         "tls": {"redirect": False, "hsts_s": 0},

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import Final
 
 from tqunits.errors import Mark
 
@@ -293,6 +294,19 @@ class WorkersSettings:
     port_range: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """How large the head of a message may be."""
+
+    request_line: int = 8 * 1024  # bytes; RFC 9112 §3 recommends that at least 8000 octets are understood
+    head: int = 32 * 1024  # bytes: room for the cookies of a careless site, and still little per connection
+    fields: int = 100  # HAProxy's and Envoy's figure; browsers send 10 to 20
+
+
+USUAL_HEADS: Final = HeadLimits()
+"""What holds where nothing else is said, and for the heads of workers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerProxy:
     """The router's own settings."""
@@ -302,6 +316,7 @@ class ServerProxy:
     access_log: str
     max_connections: int
     max_connections_per_client: int
+    heads: HeadLimits  # of requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,9 +32,9 @@ DESIGNED = {
         watch.enabled watch.paths watch.ignore watch.debounce sandbox depends.after depends.requires static.directory
         static.prefix unit""",
     File.SERVER: """mode listen workers.directory workers.port_range proxy.processes proxy.trusted_proxies
-        proxy.access_log proxy.max_connections proxy.max_connections_per_client timeouts.head timeouts.idle
-        timeouts.drain tls.certificate tls.key tls.redirect tls.hsts manager.max_parallel_rolls
-        manager.keep_releases""",
+        proxy.access_log proxy.max_connections proxy.max_connections_per_client proxy.max_request_line
+        proxy.max_head proxy.max_fields timeouts.head timeouts.idle timeouts.drain tls.certificate tls.key
+        tls.redirect tls.hsts manager.max_parallel_rolls manager.keep_releases""",
 }
 
 

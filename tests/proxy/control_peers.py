@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from peers import PATIENCE, Behaviour, Router, TcpWorker, snapshot
+from peers import HEADS, PATIENCE, Behaviour, Router, TcpWorker, snapshot
 
 PATIENT = 30_000_000
 """Microseconds: longer than any test."""
@@ -32,7 +32,7 @@ def write_routes(
     """
     patient = {"request_us": 0, "read_us": PATIENT, "write_us": PATIENT, "idle_us": PATIENT}
     document = json.loads(snapshot(endpoint, **{"timeouts": patient, "queue_us": PATIENT, "max_body": 0, **changes}))
-    document["limits"] = {"max_connections": 100, "max_connections_per_client": 0, **(limits or {})}
+    document["limits"] = {"max_connections": 100, "max_connections_per_client": 0, **HEADS, **(limits or {})}
     document["timeouts"] = {"head_us": PATIENT, "idle_us": PATIENT, "drain_us": PATIENT, **(clients or {})}
     document["tls"] |= tls or {}
     document["trusted_proxies"] = list(trusted)

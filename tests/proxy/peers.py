@@ -130,6 +130,11 @@ class TcpWorker(Worker):
         return await asyncio.start_server(self._serve, sock=self._socket, limit=self._limit)
 
 
+UPGRADE = (
+    b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -276,6 +281,10 @@ async def routed(
     worker.stop()
 
 
+HEADS = {"max_request_line": 8192, "max_head": 32768, "max_fields": 100}
+"""How large a request's head may be, as usual."""
+
+
 def snapshot(endpoint: str, **changes: Any) -> str:
     """A file of routes with one worker, all its times short; `changes` to that worker."""
     worker = {
@@ -295,7 +304,7 @@ def snapshot(endpoint: str, **changes: Any) -> str:
     document = {
         "version": 1,
         "timeouts": {"head_us": 300000, "idle_us": 600000, "drain_us": 1000000},
-        "limits": {"max_connections": 2, "max_connections_per_client": 0},
+        "limits": {"max_connections": 2, "max_connections_per_client": 0, **HEADS},
         "trusted_proxies": [],
         "access_log": False,
         "tls": {"redirect": False, "hsts_s": 0},

@@ -13,14 +13,7 @@ from pathlib import Path
 import pytest
 from bodies import MIB, SIZES, SMALL, answer_to, digest, get, give_and_take, payload, post, receive
 from control_peers import relayed, until
-from peers import PATIENCE, Connection, Router
-
-UPGRADE = (
-    b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
+from peers import PATIENCE, SWITCHED, UPGRADE, Connection, Router
 
 FRAMINGS = {"length": "length", "chunked": "chunked", "close": "chunked"}
 """As the worker frames it, and as a client gets it that knows chunks."""

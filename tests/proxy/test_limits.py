@@ -150,3 +150,51 @@ def test_the_limit_in_all_counts_those_that_have_not_said_yet_how_they_speak(fol
             assert await waits_too
 
     asyncio.run(scenario())
+
+
+async def status_of(router: Router, request: bytes) -> bytes:
+    """The status, for one request whose answer ends the connection or not."""
+    client = await router.connect()
+    try:
+        await client.send(request)
+        return (await client.head())[9:12]
+    finally:
+        client.close()
+
+
+def a_line(size: int) -> bytes:
+    """A request whose first line has so many bytes, without its end."""
+    return b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"a" * (size - len("GET / HTTP/1.1")))
+
+
+def a_head(size: int) -> bytes:
+    """One whose head has so many, with the empty line."""
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+    return start + b"a" * (size - len(start) - 4) + b"\r\n\r\n"
+
+
+def fields(count: int) -> bytes:
+    return b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * (count - 1) + b"\r\n"
+
+
+def test_heads_are_as_large_as_the_routes_say(folder: Path) -> None:
+    """To the byte, whole and in pieces; and a reload counts for the connections that come after it."""
+    cases = [(a_line, b"414", "max_request_line"), (a_head, b"431", "max_head"), (fields, b"431", "max_fields")]
+    small = {"max_request_line": 2000, "max_head": 5000, "max_fields": 20}
+    large = {"max_request_line": 20_000, "max_head": 50_000, "max_fields": 500}
+
+    async def scenario() -> None:
+        async with limited(folder, small) as (router, worker):
+            for limits in (small, large):
+                for make_request, refused, name in cases:
+                    assert await status_of(router, make_request(limits[name])) == b"200"
+                    assert await status_of(router, make_request(limits[name] + 1)) == refused
+                    slow = await router.connect()
+                    for byte in make_request(limits[name] + 1)[:3000]:
+                        await slow.send(bytes((byte,)))
+                    slow.close()
+                write_routes(folder, worker.endpoint, limits=large)
+                router.process.send_signal(signal.SIGHUP)
+                await router.told("READY=1")
+
+    asyncio.run(scenario())

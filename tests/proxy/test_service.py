@@ -10,10 +10,12 @@ import signal
 import socket
 import ssl
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from peers import OK, Connection, Router, Worker, answering, routed, snapshot
+from control_peers import relayed, until
+from peers import OK, PATIENCE, SWITCHED, UPGRADE, Connection, Router, Worker, answering, routed, snapshot
 from secure_peers import client_context, make
 
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -265,6 +267,47 @@ def test_a_drain_lets_a_handshake_that_has_begun_and_its_request_finish(folder: 
             await client.send(outgoing.read())
             incoming.write(await client.rest())
             assert tls.read().endswith(b"ok")
+
+    asyncio.run(scenario())
+
+
+def test_tunnels_end_one_after_the_other(folder: Path) -> None:
+    """So that their clients do not all come again at once; what else runs goes on."""
+    count, span = 20, 2.0
+
+    async def switching(connection: Connection) -> None:
+        head = await connection.head()
+        if b"Upgrade" in head:
+            await connection.send(SWITCHED)
+            await connection.rest()
+        else:
+            await asyncio.wait_for(go.wait(), PATIENCE)
+            await connection.send(OK)
+
+    async def ended(client: Connection) -> float:
+        assert await client.rest() == b""
+        return asyncio.get_running_loop().time()
+
+    go = asyncio.Event()
+
+    async def scenario() -> None:
+        async with relayed(folder, switching, clients={"drain_us": int(span * 1e6)}) as (router, _):
+            clients = [await router.connect() for _ in range(count)]
+            for client in clients:
+                await client.send(UPGRADE)
+                assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+            busy = await router.connect()
+            await busy.send(KEEP)
+            await until(folder, in_flight=1, connections=count + 1)
+            router.process.terminate()
+            endings = [asyncio.create_task(ended(client)) for client in clients]
+            await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+            go.set()
+            assert (await busy.rest()).endswith(b"ok")
+            times = sorted(await asyncio.gather(*endings))
+            assert span / 2 < times[-1] - times[0] < 2 * span
+            assert all(later - sooner < span / 2 for sooner, later in pairwise(times))
+            assert await asyncio.wait_for(router.process.wait(), PATIENCE) == 0
 
     asyncio.run(scenario())
 

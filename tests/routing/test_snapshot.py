@@ -34,7 +34,13 @@ def document() -> dict[str, Any]:
     return {
         "version": 1,
         "timeouts": {"head_us": 10000000, "idle_us": 120000000, "drain_us": 30000000},
-        "limits": {"max_connections": 20000, "max_connections_per_client": 0},
+        "limits": {
+            "max_connections": 20000,
+            "max_connections_per_client": 0,
+            "max_request_line": 8192,
+            "max_head": 32768,
+            "max_fields": 100,
+        },
         "trusted_proxies": ["10.0.0.0/8", "::1/128"],
         "access_log": False,
         "tls": {"redirect": False, "hsts_s": 0},

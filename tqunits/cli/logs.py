@@ -2,7 +2,7 @@
 
 This becomes journalctl(1) with the right units: its pager, its colours and its keys are what you know. Without a name
 the journals of all workers and of the router are shown together. Messages of the readiness gate and of systemd about
-the worker are among them.
+the worker are among them. The access log alone is `journalctl -t tq-access`.
 
 Reading other users' journals needs root, or membership in the group systemd-journal.
 """

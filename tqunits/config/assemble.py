@@ -10,6 +10,7 @@ from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import (
     Depends,
+    HeadLimits,
     Health,
     Limits,
     ManagerSettings,
@@ -88,6 +89,7 @@ def server(values: Values, *, source: PurePosixPath, root: PurePosixPath | None)
             access_log=values[S.access_log],
             max_connections=values[S.max_connections],
             max_connections_per_client=values[S.max_connections_per_client],
+            heads=HeadLimits(values[S.max_request_line], values[S.max_head], values[S.max_fields]),
         ),
         timeouts=ServerTimeouts(head=values[S.head], idle=values[S.idle], drain=values[S.drain]),
         tls=Tls(

@@ -112,6 +112,18 @@ def at_least(least: int, convert: Callable[[str], int], printed: Callable[[int],
     return check
 
 
+def size_between(least: int, most: int) -> Parser[int]:
+    """Bytes, within both bounds."""
+
+    def check(text: str) -> int:
+        value = values.size(text)
+        if value > most:
+            raise Reject(f"{shown(text)} is more than {values.print_size(most)}", "write less")
+        return value
+
+    return scalar(at_least(least, check, values.print_size))
+
+
 def positive_span(text: str) -> int:
     """A time span that is more than none."""
     span = values.span(text)

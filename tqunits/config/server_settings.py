@@ -12,6 +12,7 @@ from tqunits.model import Mode
 T = TypeVar("T")
 
 _SPAN = "time span"
+_SIZE = "size"
 _NO_LIMIT_SPAN = scalar(values.span)
 _POSITIVE_SPAN = scalar(fields.positive_span)
 
@@ -73,6 +74,27 @@ class ServerSettings:
         "number",
         "The same, of one address; 0: no limit.",
     )
+    max_request_line = _row(
+        "proxy.max_request_line",
+        fields.size_between(1024, 65_536),
+        "8K",
+        _SIZE,
+        "The longest request line; a longer one is answered 414.",
+    )
+    max_head = _row(
+        "proxy.max_head",
+        fields.size_between(4096, 1_048_576),
+        "32K",
+        _SIZE,
+        "The longest head of a request; a longer one is answered 431.",
+    )
+    max_fields = _row(
+        "proxy.max_fields",
+        number(10, 1000),
+        "100",
+        "number",
+        "Header fields of a request; with more it is answered 431.",
+    )
     trusted_proxies = _row(
         "proxy.trusted_proxies",
         listing(words.network),
@@ -85,7 +107,7 @@ class ServerSettings:
         scalar(fields.access_log),
         "journal",
         "journal | none",
-        "Where requests are logged.",
+        "Where requests are logged; journalctl -t tq-access shows them.",
     )
     head = _row("timeouts.head", _POSITIVE_SPAN, "10s", _SPAN, "A client must have sent a request's head by then.")
     idle = _row("timeouts.idle", _POSITIVE_SPAN, "120s", _SPAN, "A client's unused connection is kept so long.")

@@ -340,13 +340,25 @@ class WorkerSettings:
         "A whole request and its answer; 0: no limit, so streams may be long.",
     )
     timeout_read = Setting(
-        "timeouts.read", _NO_LIMIT_SPAN, "30s", _SPAN, "The router waits so long for the worker's next bytes."
+        "timeouts.read",
+        _NO_LIMIT_SPAN,
+        "30s",
+        _SPAN,
+        "The router waits so long for the worker's next bytes, and for a client to take some.",
     )
     timeout_write = Setting(
-        "timeouts.write", _NO_LIMIT_SPAN, "30s", _SPAN, "The router waits so long for the worker to take bytes."
+        "timeouts.write",
+        _NO_LIMIT_SPAN,
+        "30s",
+        _SPAN,
+        "The router waits so long for the worker to take bytes of a body, and for the client's next.",
     )
     timeout_idle = Setting(
-        "timeouts.idle", _NO_LIMIT_SPAN, "120s", _SPAN, "The router keeps an unused connection to the worker so long."
+        "timeouts.idle",
+        _NO_LIMIT_SPAN,
+        "120s",
+        _SPAN,
+        "The router keeps an unused connection to the worker so long, but never over 1.5s.",
     )
     timeout_drain = Setting(
         "timeouts.drain",

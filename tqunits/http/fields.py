@@ -16,9 +16,9 @@ from typing import ClassVar, Final
 
 from tqunits.http.grammar import AUTHORITY, FIELD_LINES, MAX_DIGITS, Malformed, has_controls, split_list
 from tqunits.http.stencil import MAX_HOLES, Stencil
+from tqunits.model import USUAL_HEADS
 
-MAX_FIELDS: Final = 100
-"""HAProxy's and Envoy's figure; browsers send 10 to 20."""
+MAX_FIELDS: Final = USUAL_HEADS.fields
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -149,13 +149,13 @@ def _remembered(spelled: bytes) -> Outline:
     return Outline(spelled.split(b"\n"))
 
 
-def _outline_of(block: bytes) -> Outline:
+def _outline_of(block: bytes, most: int) -> Outline:
     """Check a block by the grammar and find its outline. Raises Malformed: 400, or 431 for too many fields."""
     spelled: list[bytes] = FIELD_LINES.findall(block)
     if len(spelled) != len(block.split(b"\r\n")) - 3 or not block.endswith(b"\r\n\r\n"):
         raise Malformed(400, _fault(block))
-    if len(spelled) > MAX_FIELDS:
-        raise Malformed(431, f"more than {MAX_FIELDS} fields")
+    if len(spelled) > most:
+        raise Malformed(431, f"more than {most} fields")
     names = b"\n".join(spelled)
     return _remembered(names) if 0 < len(names) <= MAX_OUTLINE else Outline(spelled)
 
@@ -165,10 +165,10 @@ class Fields:
 
     __slots__ = ("_length", "_outline", "block", "special")
 
-    def __init__(self, block: bytes) -> None:
-        """Check the block line by line. Raises Malformed: 400, or 431 for too many."""
+    def __init__(self, block: bytes, most: int = MAX_FIELDS) -> None:
+        """Check the block line by line. Raises Malformed: 400, or 431 for more than `most`."""
         self.block = block
-        self._outline = outline = _outline_of(block)
+        self._outline = outline = _outline_of(block, most)
         self.special = outline.special
         self._length = -1  # Content-Length, once it has been read
 
@@ -238,9 +238,9 @@ class HeadFields(Fields):
 
     _never: ClassVar[frozenset[bytes]]
 
-    def _read(self, block: bytes, known: HeadFields | None) -> None:
+    def _read(self, block: bytes, known: HeadFields | None, most: int = MAX_FIELDS) -> None:
         """Read them by the grammar, and make a stencil for the next. Raises Malformed: 400 or 431."""
-        super().__init__(block)
+        super().__init__(block, most)
         outline = self._outline
         self.options_said = self.options()
         nominated = _nominated(self.options_said)
@@ -285,7 +285,7 @@ class RequestFields(HeadFields):
 
     _never = NEVER_FORWARDED
 
-    def __init__(self, block: bytes, known: RequestFields | None = None) -> None:
+    def __init__(self, block: bytes, known: RequestFields | None = None, most: int = MAX_FIELDS) -> None:
         """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400 or 431."""
         self.host: bytes | None  # None: not given
         self.usual: bool  # no body, no upgrade, nothing about the connection but that it may stay
@@ -293,7 +293,7 @@ class RequestFields(HeadFields):
             self.host = known.host
             self.usual = known.usual
         else:
-            self._read(block, known)
+            self._read(block, known, most)
             self.host = self._host()
             self.usual = self._outline.usual and self.host is not None and self.options_said <= _LASTING
 

@@ -2,8 +2,8 @@
 
 A head is taken whole or not at all: `HeadBuffer` collects until the empty line, within limits, and `parse_request` and
 `parse_response` then look at exactly those bytes. What is wrong is refused, never repaired (RFC 9112 §2.2, §3, §5):
-bare CR or LF, controls, folded lines, a space before the colon. Limits have statuses of their own: request line 8 KiB
-(414), head 32 KiB and 100 fields (431).
+bare CR or LF, controls, folded lines, a space before the colon. Limits have statuses of their own: the request line's
+is 414, the head's and that of the number of fields 431.
 """
 
 from __future__ import annotations
@@ -13,12 +13,7 @@ from typing import Final
 
 from tqunits.http.fields import RequestFields, ResponseFields
 from tqunits.http.grammar import REQUEST_LINE, STATUS_LINE, Malformed, has_controls
-
-MAX_REQUEST_LINE: Final = 8 * 1024
-"""RFC 9112 §3 recommends that at least 8000 octets are understood."""
-
-MAX_HEAD: Final = 32 * 1024
-"""Room for the cookies of a careless site (browsers stop at about 8 KiB of them), and still little per connection."""
+from tqunits.model import USUAL_HEADS, HeadLimits
 
 _END: Final = b"\r\n\r\n"
 
@@ -59,9 +54,10 @@ class ResponseHead:
 class HeadBuffer:
     """Collects one head. Every byte is looked at once, however small the pieces are in which it comes."""
 
-    __slots__ = ("_bytes",)
+    __slots__ = ("_bytes", "_limits")
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HeadLimits = USUAL_HEADS) -> None:
+        self._limits = limits
         self._bytes: bytearray | None = None  # only while there is a piece of a head: most connections are idle
 
     @property
@@ -79,7 +75,7 @@ class HeadBuffer:
         if self._bytes:
             return False
         end = data.find(_END)
-        return 0 < end == len(data) - 4 <= MAX_HEAD - 4
+        return 0 < end == len(data) - 4 <= self._limits.head - 4
 
     def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Add what came: gives (head, what follows it) when the head is whole, else None.
@@ -88,7 +84,7 @@ class HeadBuffer:
         """
         if not self._bytes:
             end = data.find(_END)
-            if 0 < end <= MAX_HEAD - 4:
+            if 0 < end <= self._limits.head - 4:
                 return data[: end + 4], data[end + 4 :]
         return self._collect(data)
 
@@ -100,16 +96,16 @@ class HeadBuffer:
         collected += data
         end = collected.find(_END, max(0, known - 3))
         if end < 0:
-            _check_beginning(collected, known)
+            _check_beginning(collected, known, self._limits)
             return None
-        if end + 4 > MAX_HEAD:
-            raise Malformed(431, "the head is longer than 32 KiB")
+        if end + 4 > self._limits.head:
+            raise _too_long(self._limits)
         head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
         self._bytes = None
         return head, rest
 
 
-def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHead:
+def parse_request(head: bytes, known: RequestFields | None = None, limits: HeadLimits = USUAL_HEADS) -> RequestHead:
     """Read a whole request head (with its empty line). Raises Malformed: 400, 414, 431 or 505.
 
     `known`: the fields of the request before on the same connection. They spare work and change nothing: the same bytes
@@ -119,13 +115,13 @@ def parse_request(head: bytes, known: RequestFields | None = None) -> RequestHea
     if line is None and head.startswith(b"\r\n"):  # an empty line before it is skipped, once (RFC 9112 §2.2)
         head = head[2:]
         line = REQUEST_LINE.match(head)
-    if line is None or (end := line.end()) > MAX_REQUEST_LINE:
-        raise _bad_request_line(head)
+    if line is None or (end := line.end()) > limits.request_line:
+        raise _bad_request_line(head, limits)
     method, target, major, minor = line.groups()
     if major != b"1":
         raise Malformed(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     block = head[end:]
-    fields = known if known is not None and known.block == block else RequestFields(block, known)
+    fields = known if known is not None and known.block == block else RequestFields(block, known, limits.fields)
     return RequestHead(method, target, 0 if minor == b"0" else 1, fields)
 
 
@@ -156,23 +152,32 @@ _USUAL_STATUS_LINES: Final = {
 """Most responses begin with one of these lines: a look-up costs less than a pattern."""
 
 
-def _check_beginning(collected: bytearray, known: int) -> None:
+def _check_beginning(collected: bytearray, known: int, limits: HeadLimits) -> None:
     """Refuse at once what can not become a head any more; `known` bytes of it passed before."""
     came = bytes(collected[max(0, known - 1) :])
     if has_controls(came):
         raise Malformed(400, "a control character in the head")
     if came.count(b"\n") != came.count(b"\r\n") + (came.startswith(b"\n") and known > 0):
         raise Malformed(400, "a line that ends without CR")
-    if len(collected) >= MAX_REQUEST_LINE + 2 and collected.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
-        raise Malformed(414, "the request line is longer than 8 KiB")
-    if len(collected) >= MAX_HEAD:
-        raise Malformed(431, "the head is longer than 32 KiB")
+    line = limits.request_line + 2
+    if len(collected) >= line and collected.find(b"\r\n", 0, line) < 0:
+        raise _long_line(limits)
+    if len(collected) >= limits.head:
+        raise _too_long(limits)
 
 
-def _bad_request_line(head: bytes) -> Malformed:
+def _bad_request_line(head: bytes, limits: HeadLimits) -> Malformed:
     """The most telling refusal of a line that did not match."""
     if has_controls(head):
         return Malformed(400, "a control character in the head")
-    if head.find(b"\r\n", 0, MAX_REQUEST_LINE + 2) < 0:
-        return Malformed(414, "the request line is longer than 8 KiB")
+    if head.find(b"\r\n", 0, limits.request_line + 2) < 0:
+        return _long_line(limits)
     return Malformed(400, "the request line is not METHOD SP TARGET SP HTTP/1.1")
+
+
+def _long_line(limits: HeadLimits) -> Malformed:
+    return Malformed(414, f"the request line is longer than {limits.request_line} bytes")
+
+
+def _too_long(limits: HeadLimits) -> Malformed:
+    return Malformed(431, f"the head is longer than {limits.head} bytes")

@@ -35,7 +35,7 @@ class Asleep(Timed):
 
     def expire(self) -> None:
         """It has been idle for as long as it may."""
-        self._wake().close_idle()
+        self._wake().close_regularly()
 
     def drain(self) -> None:
         """The router stops."""

@@ -214,12 +214,14 @@ def _look(pair: _Pair, context: ssl.SSLContext) -> _Found:
         seen = _shake_hands(client, context)
     except ssl.SSLError as error:
         raise TqunitsError(f"{pair.certificate}: {_words(error)}") from None
-    names = (str(value).lower() for kind, value in seen.get("subjectAltName", ()) if kind == "DNS")
+    alternatives = seen.get("subjectAltName")
+    pairs = alternatives if isinstance(alternatives, tuple) else ()
+    names = (str(value).lower() for kind, value in pairs if kind == "DNS")
     begins, ends = (ssl.cert_time_to_seconds(str(seen[key])) for key in ("notBefore", "notAfter"))
     return _Found(tuple(names), begins, ends)
 
 
-def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str, tuple[tuple[str, str], ...]]:
+def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str, object]:
     """The server's certificate as the client sees it. Raises ssl.SSLError."""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True))
@@ -228,7 +230,7 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str,
             end.do_handshake()
         except ssl.SSLWantReadError:
             continue
-    return ends[0].getpeercert() or {}  # type: ignore[return-value]  # its values are tuples of pairs, and texts
+    return ends[0].getpeercert() or {}
 
 
 def _odd(pair: _Pair, found: _Found) -> Iterator[str]:

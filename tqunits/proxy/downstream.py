@@ -74,7 +74,7 @@ class Client(Waiting):
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
-        self.heads = HeadBuffer()
+        self.heads = HeadBuffer(router.heads)
         self.known: Known | None = None  # what was made of it, once it has come twice
         self.upstream: Upstream | None = None
         # The exchange:
@@ -141,7 +141,7 @@ class Client(Waiting):
                 return
             self.known = None
         try:
-            self.last = head = parse_request(raw, None if last is None else last.fields)
+            self.last = head = parse_request(raw, None if last is None else last.fields, self.router.heads)
             self.method = head.method
             self.exchange.began(head)
             target = read_target(head)
@@ -556,7 +556,7 @@ class Client(Waiting):
             self.method, self.modern = b"", True
             self.refuse(Malformed(408, ""))
         elif left <= 0:
-            self.close_idle()
+            self.close_regularly()
         elif self.reading and not self.outbox:
             self.router.sleep(self, left)
         else:
@@ -578,10 +578,10 @@ class Client(Waiting):
         if self.phase is HEAD and self.reading:
             self.on_readable()
         if self.phase is HEAD and self.heads.empty and not self.outbox and not self.input and not self.closed:
-            self.close_idle()
+            self.close_regularly()
 
-    def close_idle(self) -> None:
-        """Between requests: over TLS the client is told that this is the end, and no cut."""
+    def close_regularly(self) -> None:
+        """Where no answer is cut by it: over TLS the client is told that this is the end."""
         self.shut_down()
         self.abort()
 

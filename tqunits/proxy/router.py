@@ -88,6 +88,7 @@ class Router:
         self.redirect = snapshot.redirect and self.certificates is not None
         self.hsts = hsts_line(snapshot.hsts_s)
         self.head_ticks = ticks_of(snapshot.timeouts.head_us)
+        self.heads = snapshot.heads
         self.idle_ticks = ticks_of(snapshot.timeouts.idle_us)
         self.remembered_ticks = min(self.idle_ticks, REMEMBERED)
         self._endpoints.keep_only({address for worker in snapshot.workers for address in worker.endpoints})
@@ -120,6 +121,11 @@ class Router:
             client.drain()
         for arrival in tuple(self.arriving):
             arrival.drain()
+
+    @property
+    def tunnels(self) -> list[Client]:
+        """Connections that have become tunnels, and stand."""
+        return [client for client in self.clients if isinstance(client, Client) and client.tunnel is not None]
 
     def admit(self, address: bytes) -> bool:
         """Count a connection from that address; False when it has as many as it may."""

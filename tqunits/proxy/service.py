@@ -41,6 +41,10 @@ IDLE_GRACE: Final = 1.0
 its client (RFC 9112 §9.5): connections in use get their next answer with `Connection: close`, and end by that."""
 
 
+TUNNEL_GRACE: Final = 5.0
+"""Seconds over which tunnels end when the router stops. None says when it is done, so waiting longer helps nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What the router is started with."""
@@ -225,9 +229,10 @@ class _Service:
         router.on_left = lambda: None if router.clients or router.arriving else empty.set()
         if router.clients or router.arriving:
             self._loop.call_later(IDLE_GRACE, router.close_idle)
-            limit = router.snapshot.timeouts.drain_us
+            limit = router.snapshot.timeouts.drain_us / 1e6 or None
+            self._end_tunnels(TUNNEL_GRACE if limit is None else min(limit, TUNNEL_GRACE))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(empty.wait(), limit / 1e6 if limit else None)
+                await asyncio.wait_for(empty.wait(), limit)
         if router.clients:
             self._complaints.say(f"{len(router.clients)} connections were cut after the drain time-out", priority=4)
         for client in tuple(router.clients):
@@ -238,6 +243,12 @@ class _Service:
             self._log.close()
         if self._control is not None:
             self._control.close()
+
+    def _end_tunnels(self, span: float) -> None:
+        """One after the other over so many seconds: their clients come again, and are not all to come at once."""
+        tunnels = self._router.tunnels
+        for number, client in enumerate(tunnels):
+            self._loop.call_later(span * number / len(tunnels), client.close_regularly)
 
 
 def _port(sock: socket.socket) -> int:

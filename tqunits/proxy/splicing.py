@@ -17,6 +17,7 @@ from tqunits.proxy.splice import ENDLESS, ChunkRelay, End, Relay, pays
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
+    from tqunits.proxy.stream import Stream
     from tqunits.proxy.tunnel import Tunnel
     from tqunits.proxy.upstream import Upstream
 
@@ -28,64 +29,46 @@ def download(upstream: Upstream, client: Client) -> None:
     pump = upstream.pump
     on_end = partial(_downloaded, upstream, client)
     if isinstance(pump, LengthPump):
-        _from_worker(Relay, upstream, client, pump.left, on_end)
+        _begin(Relay, upstream, client, client, pump.left, on_end)
     elif isinstance(pump, ClosePump):
-        _from_worker(ChunkRelay if pump.rechunk else Relay, upstream, client, None, on_end)
+        _begin(ChunkRelay if pump.rechunk else Relay, upstream, client, client, None, on_end)
 
 
 def upload(client: Client, upstream: Upstream) -> None:
     """The same for a request's body, whose length is known."""
     pump = client.pump
     if isinstance(pump, LengthPump):
-        _from_client(client, upstream, pump.left, partial(_uploaded, client, upstream))
+        _begin(Relay, client, upstream, client, pump.left, partial(_uploaded, client, upstream))
 
 
 def tunnel_up(client: Client, upstream: Upstream, tunnel: Tunnel) -> None:
     """The client's way of a tunnel."""
-    _from_client(client, upstream, None, partial(_tunnelled_up, client, tunnel))
+    _begin(Relay, client, upstream, client, None, partial(_tunnelled_up, client, tunnel))
 
 
 def tunnel_down(upstream: Upstream, client: Client, tunnel: Tunnel) -> None:
     """The worker's way of a tunnel."""
-    _from_worker(Relay, upstream, client, None, partial(_tunnelled_down, upstream, client, tunnel))
+    _begin(Relay, upstream, client, client, None, partial(_tunnelled_down, upstream, client, tunnel))
 
 
-def _from_worker(kind: type[Relay], upstream: Upstream, client: Client, limit: int | None, on_end: OnEnd) -> None:
+def _begin(kind: type[Relay], source: Stream, target: Stream, client: Client, limit: int | None, on_end: OnEnd) -> None:
+    """Between the client and its worker, if that pays now; one is the source and the other the target."""
     pipes = client.router.pipes
-    if client.secured is not None or client.outbox or upstream.relay is not None:
+    if client.secured is not None or target.outbox or source.relay is not None:
         return
-    if pays(pipes, upstream.sock, client.sock, ENDLESS if limit is None else limit):
-        upstream.reading = True
-        upstream.relay = kind(
+    if pays(pipes, source.sock, target.sock, ENDLESS if limit is None else limit):
+        source.reading = True
+        source.relay = kind(
             client.poller,
             pipes,
-            upstream.sock,
-            client.sock,
+            source.sock,
+            target.sock,
             limit=limit,
-            reader=upstream,
+            reader=source,
             on_moved=client.moved,
             on_end=on_end,
         )
-        upstream.relay.start()
-
-
-def _from_client(client: Client, upstream: Upstream, limit: int | None, on_end: OnEnd) -> None:
-    pipes = client.router.pipes
-    if client.secured is not None or upstream.outbox or client.relay is not None:
-        return
-    if pays(pipes, client.sock, upstream.sock, ENDLESS if limit is None else limit):
-        client.reading = True
-        client.relay = Relay(
-            client.poller,
-            pipes,
-            client.sock,
-            upstream.sock,
-            limit=limit,
-            reader=client,
-            on_moved=client.moved,
-            on_end=on_end,
-        )
-        client.relay.start()
+        source.relay.start()
 
 
 def _downloaded(upstream: Upstream, client: Client, end: End) -> None:

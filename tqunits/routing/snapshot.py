@@ -16,7 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Retry
+from tqunits.model import USUAL_HEADS, HeadLimits, Retry
 from tqunits.routing.endpoint import Address, parse_address
 
 VERSION: Final = 1
@@ -86,6 +86,7 @@ class Snapshot:
     timeouts: ClientTimeouts
     max_connections: int
     max_connections_per_client: int = 0  # of one address; 0: any
+    heads: HeadLimits = USUAL_HEADS  # of requests
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     access_log: bool = False  # to the journal
     redirect: bool = False  # plain HTTP to HTTPS
@@ -119,8 +120,9 @@ def parse_snapshot(text: bytes) -> Snapshot:
     tls = top.object("tls", _tls)
     snapshot = Snapshot(
         timeouts=top.object("timeouts", _client_timeouts),
-        max_connections=limits[0],
-        max_connections_per_client=limits[1],
+        max_connections=limits["max_connections"],
+        max_connections_per_client=limits["max_connections_per_client"],
+        heads=HeadLimits(limits["max_request_line"], limits["max_head"], limits["max_fields"]),
         trusted_proxies=top.strings("trusted_proxies", _network),
         access_log=top.boolean("access_log"),
         redirect=tls[0],
@@ -245,8 +247,10 @@ def _worker_timeouts(members: _Object) -> WorkerTimeouts:
     )
 
 
-def _limits(members: _Object) -> tuple[int, int]:
-    return members.integer("max_connections", 1), members.integer("max_connections_per_client", 0)
+def _limits(members: _Object) -> dict[str, int]:
+    unlimited = "max_connections_per_client"
+    names = ("max_connections", unlimited, "max_request_line", "max_head", "max_fields")
+    return {name: members.integer(name, 0 if name == unlimited else 1) for name in names}
 
 
 def _tls(members: _Object) -> tuple[bool, int]:

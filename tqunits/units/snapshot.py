@@ -45,6 +45,9 @@ def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping
         "limits": {
             "max_connections": server.proxy.max_connections,
             "max_connections_per_client": server.proxy.max_connections_per_client,
+            "max_request_line": server.proxy.heads.request_line,
+            "max_head": server.proxy.heads.head,
+            "max_fields": server.proxy.heads.fields,
         },
         "trusted_proxies": list(server.proxy.trusted_proxies),
         "access_log": server.proxy.access_log == "journal",
