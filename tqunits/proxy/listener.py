@@ -62,6 +62,9 @@ class Listeners:
 
     def start(self) -> None:
         """Accept; if there are not the descriptors for all that the routes allow, say so."""
+        for listening in self._listening:
+            if listening.sock.family != socket.AF_UNIX:  # what it accepts has that from it
+                listening.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         allowed = self._router.snapshot.max_connections
         if self._most < allowed:
             self._router.complaints.say(f"descriptors for {self._most} connections, not for {allowed}", priority=4)

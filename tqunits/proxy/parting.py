@@ -63,12 +63,14 @@ class Parting(Stream):
         """Send what waits, and close."""
         self.phase = LINGER
         self.ended = True
-        self.pause()
-        self.shut_down()
-        if not self.outbox:
-            self.close()
-        else:
+        if self.outbox:
+            self.pause()
+            self.shut_down()
             self.touch(self.silence)
+        else:
+            if self.wire is not self.sock:  # TLS has a word for it
+                self.shut_down()
+            self.close()
 
     def linger(self) -> None:
         """Close in the order that lets the answer arrive: stop sending, read on for a while, close."""

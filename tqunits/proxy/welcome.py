@@ -24,7 +24,6 @@ def welcome(sock: socket.socket, address: object, router: Router) -> None:
     sock.setblocking(False)
     host = b""
     if isinstance(address, tuple):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host = str(address[0]).partition("%")[0].removeprefix("::ffff:").encode("ascii")
     if router.networks.contains(host):  # it speaks for many: no limit counts them as one
         _await_preface(sock, host, router)
