@@ -16,8 +16,11 @@ from functools import cache
 
 from peers import PATIENCE, Connection, Router
 
+from tqunits.proxy.splice import WORTH
+from tqunits.proxy.stream import RECEIVE
+
 MIB = 1024 * 1024
-SIZES = (64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, MIB, 8 * MIB)
+SIZES = (*range(WORTH - 1, WORTH + 2), *range(RECEIVE - 1, RECEIVE + 2), MIB, 8 * MIB)
 """Around what one recv gives (RECEIVE) and what a relay is worth (WORTH), and far beyond all buffers of one turn."""
 
 SMALL = 4096

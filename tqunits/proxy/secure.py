@@ -27,6 +27,8 @@ import ssl
 from enum import Enum
 from typing import Final
 
+from tqunits.proxy.stream import RECEIVE
+
 HELLO: Final = b"\x16"
 """The first byte of every TLS connection: a record of the type handshake (RFC 8446 §5.1). No token has it (RFC 9110
 §5.6.2) and no line end, so no HTTP request begins with it."""
@@ -34,7 +36,7 @@ HELLO: Final = b"\x16"
 RECORD: Final = 16 * 1024
 """The most that one record holds (RFC 8446 §5.1); and what a handshake reads at once."""
 
-CHUNK: Final = 64 * 1024
+CHUNK: Final = RECEIVE
 """What is encrypted at once: as much as a stream hands on at once. Encrypted, it waits here for the kernel."""
 
 MAX_WAITING: Final = 2 * CHUNK
