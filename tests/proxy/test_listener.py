@@ -4,42 +4,80 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tqunits.cli.proxy import snapshot_of
+from tqunits.proxy import listener
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
 from tqunits.proxy.listener import Listeners
 from tqunits.proxy.router import Router
 
 
+@contextmanager
+def listening_on(listening: socket.socket) -> Iterator[Router]:
+    """A router that accepts from this socket; on the loop that runs."""
+    listening.listen()
+    listening.setblocking(False)
+    routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
+    router = Router(asyncio.get_running_loop(), routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
+    listeners = Listeners([listening], router)
+    listeners.start()
+    yield router
+    for client in tuple(router.clients):
+        client.abort()
+    listeners.stop()
+    router.poller.close()
+
+
+async def taken(router: Router) -> Client:
+    """The connection that comes."""
+    while not router.clients:
+        await asyncio.sleep(0)
+    (client,) = router.clients
+    assert isinstance(client, Client)
+    return client
+
+
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX], ids=lambda family: family.name)
 def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.AddressFamily) -> None:
     """Without TCP_NODELAY the end of an answer waits for the client's acknowledgement of its beginning."""
+    addresses = {socket.AF_UNIX: str(folder / "s"), socket.AF_INET6: ("::1", 0), socket.AF_INET: ("127.0.0.1", 0)}
 
     async def scenario() -> None:
-        listening = socket.socket(family)
-        listening.bind({socket.AF_UNIX: str(folder / "s"), socket.AF_INET6: ("::1", 0)}.get(family, ("127.0.0.1", 0)))
-        listening.listen()
-        listening.setblocking(False)
+        with socket.socket(family) as listening, socket.socket(family) as client:
+            listening.bind(addresses[family])
+            with listening_on(listening) as router:
+                client.connect(listening.getsockname())
+                sock = (await taken(router)).sock
+                assert not sock.getblocking()
+                if family != socket.AF_UNIX:
+                    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_can_not_be_taken_is_closed_and_said_and_the_next_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        failures: list[object] = []
         loop = asyncio.get_running_loop()
-        routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
-        router = Router(loop, routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
-        listeners = Listeners([listening], router)
-        listeners.start()
-        with socket.socket(family) as client:
-            client.connect(listening.getsockname())
-            while not router.clients:
-                await asyncio.sleep(0)
-            (taken,) = router.clients
-            assert isinstance(taken, Client)
-            assert not taken.sock.getblocking()
-            if family != socket.AF_UNIX:
-                assert taken.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            taken.close()
-        listeners.stop()
-        router.poller.close()
+        loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+        monkeypatch.setattr(listener, "welcome", fail)
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            with listening_on(listening) as router:
+                first, second = (socket.create_connection(listening.getsockname()) for _ in range(2))
+                await taken(router)
+                with first, second:
+                    assert first.recv(1) == b""
+                    assert [type(failure) for failure in failures] == [ZeroDivisionError]
 
     asyncio.run(scenario())

@@ -110,7 +110,15 @@ class Listeners:
                     self._exhausted(error)
                     return
                 continue
+            self._welcome(sock, address)
+
+    def _welcome(self, sock: socket.socket, address: object) -> None:
+        try:
             welcome(sock, address, self._router)
+        except Exception as error:  # one connection is lost by it, and not all that come later
+            sock.close()
+            context = {"message": "a connection could not be taken", "exception": error}
+            self._router.loop.call_exception_handler(context)
 
     def _exhausted(self, error: OSError) -> None:
         self._router.books.metrics.accept_pauses += 1
