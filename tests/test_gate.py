@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +14,8 @@ import pytest
 
 from tqunits import gate
 
-GATE = Path(gate.__file__)
+GATE = ("/usr/bin/python3", "-I", "-S", "-c", Path(gate.__file__).read_text(encoding="utf-8"))
+"""As text, by the distribution's Python: another user may not enter the folder of this checkout."""
 NOBODY = 65534
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -24,9 +24,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def run_gate(*arguments: str, user: int | None = None) -> tuple[int, str]:
     """Exit status and stderr of one run; without $JOURNAL_STREAM, so without priority prefixes."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", GATE, *arguments, stderr=asyncio.subprocess.PIPE, user=user, env={}
-    )
+    process = await asyncio.create_subprocess_exec(*GATE, *arguments, stderr=asyncio.subprocess.PIPE, user=user, env={})
     _, stderr = await process.communicate()
     assert process.returncode is not None
     return process.returncode, stderr.decode()
@@ -229,7 +227,7 @@ def test_an_unset_pid_means_that_the_process_is_gone() -> None:
 @pytest.mark.parametrize("closes", [True, False], ids=["closes", "keeps-alive"])
 def test_another_users_program_on_the_port_is_not_the_worker(host: str, *, closes: bool) -> None:
     async def scenario() -> tuple[int, str]:
-        async with a_process(sys.executable, "-c", IMPOSTOR, host, str(closes), user=NOBODY) as impostor:
+        async with a_process("/usr/bin/python3", "-c", IMPOSTOR, host, str(closes), user=NOBODY) as impostor:
             assert impostor.stdout is not None
             port = (await impostor.stdout.readline()).decode().strip()
             own = await run_gate("--port", port, user=NOBODY)
@@ -275,7 +273,7 @@ def test_a_worker_on_a_unix_socket(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: one of the two must run as another user")
 def test_another_users_unix_socket_is_not_the_workers() -> None:
     async def scenario() -> tuple[int, str]:
-        async with a_process(sys.executable, "-c", UNIX_IMPOSTOR, user=NOBODY) as impostor:
+        async with a_process("/usr/bin/python3", "-c", UNIX_IMPOSTOR, user=NOBODY) as impostor:
             assert impostor.stdout is not None
             path = (await impostor.stdout.readline()).decode().strip()
             return await run_gate("--socket", path, "--budget", "0.3")
@@ -309,10 +307,7 @@ def test_a_missing_unix_socket_is_refused(tmp_path: Path) -> None:
 def test_under_the_journal_the_line_has_its_priority() -> None:
     async def scenario() -> str:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-S",
-            GATE,
+            *GATE,
             *("--port", free_port(), "--budget", "0.1"),
             stderr=asyncio.subprocess.PIPE,
             env={"JOURNAL_STREAM": "8:1"},
