@@ -68,7 +68,7 @@ def test_another_program_on_the_port_does_not_look_ready(site: Site) -> None:
     site.server("workers: {port_range: 9300-9300}\n")
     site.worker("alpha", SHORT, program="import time\ntime.sleep(60)\n")
     site.machine.write("/srv/impostor.py", PROBE)
-    impostor = ["systemd-run", "--unit=impostor", "-E", "WORKER_PORT=9300", "-E", "STATE_DIRECTORY=/tmp"]
+    impostor = ["systemd-run", "--collect", "--unit=impostor", "-E", "WORKER_PORT=9300", "-E", "STATE_DIRECTORY=/tmp"]
     site.run("install")
     site.machine.run([*impostor, "-p", "User=nobody", "python3", "/srv/impostor.py"])
     try:

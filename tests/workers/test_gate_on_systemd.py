@@ -69,9 +69,12 @@ def test_a_worker_that_never_listens_fails_within_the_budget(machine: Machine) -
 
 
 def test_an_impostor_of_another_user_does_not_make_it_ready(machine: Machine) -> None:
-    machine.run(
-        ["systemd-run", "--unit=impostor", "--service-type=exec", f"--setenv=WORKER_PORT={PORT}", *INDEX.split()]
-    )
-    machine.wait_until(["curl", "-sf", f"http://127.0.0.1:{PORT}/health"])
-    assert start(machine, "/usr/bin/sleep 60", budget=0.5) == "failed"
-    assert "from a process of another user" in machine.run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat"]).stdout
+    impostor = ["systemd-run", "--collect", "--unit=gate-impostor", "--service-type=exec"]
+    machine.run([*impostor, f"--setenv=WORKER_PORT={PORT}", *INDEX.split()])
+    try:
+        machine.wait_until(["curl", "-sf", f"http://127.0.0.1:{PORT}/health"])
+        assert start(machine, "/usr/bin/sleep 60", budget=0.5) == "failed"
+        said = machine.run(["journalctl", "-u", UNIT, "-n", "20", "-o", "cat"]).stdout
+        assert "from a process of another user" in said
+    finally:
+        machine.systemctl("stop", "gate-impostor")
