@@ -9,22 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from peers import PATIENCE
 
 from tqunits.cli.proxy import snapshot_of
-from tqunits.proxy import listener
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
 from tqunits.proxy.listener import Listeners
 from tqunits.proxy.router import Router
 
 
+class Unlucky(Router):
+    """One that fails with the first connection, and only with that."""
+
+    unlucky = True
+
+    def admit(self, address: bytes) -> bool:
+        if self.unlucky:
+            self.unlucky = False
+            raise ZeroDivisionError
+        return super().admit(address)
+
+
 @contextmanager
-def listening_on(listening: socket.socket) -> Iterator[Router]:
+def listening_on(listening: socket.socket, kind: type[Router] = Router) -> Iterator[Router]:
     """A router that accepts from this socket; on the loop that runs."""
     listening.listen()
     listening.setblocking(False)
     routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
-    router = Router(asyncio.get_running_loop(), routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
+    router = kind(asyncio.get_running_loop(), routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
     listeners = Listeners([listening], router)
     listeners.start()
     yield router
@@ -36,8 +48,9 @@ def listening_on(listening: socket.socket) -> Iterator[Router]:
 
 async def taken(router: Router) -> Client:
     """The connection that comes."""
-    while not router.clients:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        while not router.clients:
+            await asyncio.sleep(0)
     (client,) = router.clients
     assert isinstance(client, Client)
     return client
@@ -61,23 +74,19 @@ def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.Addres
     asyncio.run(scenario())
 
 
-def test_one_that_can_not_be_taken_is_closed_and_said_and_the_next_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        monkeypatch.undo()
-        raise ZeroDivisionError
-
+def test_one_that_can_not_be_taken_is_closed_and_said_and_the_next_is() -> None:
     async def scenario() -> None:
         failures: list[object] = []
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
-        monkeypatch.setattr(listener, "welcome", fail)
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
-            with listening_on(listening) as router:
+            with listening_on(listening, Unlucky) as router:
                 first, second = (socket.create_connection(listening.getsockname()) for _ in range(2))
-                await taken(router)
+                client = await taken(router)
                 with first, second:
                     assert first.recv(1) == b""
+                    assert client.sock.getpeername() == second.getsockname()
                     assert [type(failure) for failure in failures] == [ZeroDivisionError]
 
     asyncio.run(scenario())
