@@ -282,10 +282,10 @@ def test_from_the_third_head_on_only_what_differs_is_read() -> None:
     second = parse_request(b"GET / HTTP/1.1" + varied(20), first).fields
     third = parse_request(b"GET / HTTP/1.1" + varied(300), second).fields
     other = parse_request(b"GET / HTTP/1.1" + varied(4).replace(b"keep-alive", b"close"), third).fields
-    assert first._stencil is None
-    assert second._stencil is not None
-    assert third._stencil is second._stencil
-    assert other._stencil is None
+    assert first.stencil is None
+    assert second.stencil is not None
+    assert third.stencil is second.stencil
+    assert other.stencil is None
 
 
 def test_the_length_is_that_of_each_head() -> None:
@@ -299,10 +299,10 @@ def test_a_head_that_differs_elsewhere_widens_the_stencil() -> None:
     known = None
     for changed in (b"zstd", b"br", b"navigate", b"dark", b"00-"):
         known = parse_request(b"GET / HTTP/1.1" + BROWSER.replace(changed, b"other"), known).fields
-    stencil = known._stencil if known is not None else None
+    stencil = known.stencil if known is not None else None
     assert stencil is not None
     assert stencil.holes == {3, 5, 7, 10}
-    assert parse_request(b"GET / HTTP/1.1" + varied(7).replace(b"page", b"x"), known).fields._stencil is not stencil
+    assert parse_request(b"GET / HTTP/1.1" + varied(7).replace(b"page", b"x"), known).fields.stencil is not stencil
 
 
 def test_what_may_not_be_told_between_connections_is_not_kept_for_all() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tqunits.http import (
     address,
+    alike,
     answers,
     coding,
     conditional,
@@ -35,6 +36,7 @@ PATTERNS = {
     f"{module.__name__}.{name}": value
     for module in (
         address,
+        alike,
         answers,
         coding,
         conditional,

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tqunits.http.head import parse_request
 from tqunits.metrics.access_formats import End, Entry
 from tqunits.metrics.counters import RouterMetrics
 from tqunits.proxy.access import AccessLog, Sink
 from tqunits.proxy.exchange import Books, Exchange
 
-HEAD = parse_request(
+HEAD = (
     b"POST /api/x?y=1 HTTP/1.0\r\nHost: a.example\r\nUSER-AGENT:  me \r\nX-Referer: no\r\nreferer: http://b/\r\n"
     b"Content-Length: 3\r\n\r\n"
 )

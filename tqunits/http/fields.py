@@ -234,7 +234,7 @@ class Fields:
 class HeadFields(Fields):
     """The fields of a head, read with the help of those that came before them on the same connection."""
 
-    __slots__ = ("_length_varies", "_stencil", "kept", "options_said")
+    __slots__ = ("kept", "length_varies", "options_said", "stencil")
 
     _never: ClassVar[frozenset[bytes]]
 
@@ -246,32 +246,36 @@ class HeadFields(Fields):
         nominated = _nominated(self.options_said)
         dropped = outline.places_of(self._never | nominated) if nominated else outline.dropped[self._never]
         self.kept = self._without(dropped)
-        self._stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
+        self.stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
         lengths = outline.places.get(b"content-length", ())
-        self._length_varies = self._stencil is None or not self._stencil.holes.isdisjoint(lengths)
+        self.length_varies = self.stencil is None or not self.stencil.holes.isdisjoint(lengths)
+
+    def says(self, block: bytes) -> bool:
+        """Whether that block says the same, and there is a stencil already for what comes after it."""
+        return self.stencil is not None and self.block == block
 
     def _fits(self, block: bytes, known: HeadFields) -> bool:
         """Read them by the stencil of those before, if they fit it."""
-        stencil = known._stencil
-        kept = stencil.fit(block) if stencil is not None else None
+        stencil = known.stencil
+        kept = stencil.fit(block, 0, len(block)) if stencil is not None else None
         if kept is None:
             return False
         self.block = block
         self.kept = kept
         self.special = known.special
         self.options_said = known.options_said
-        self._length = -1 if known._length_varies else known._length
-        self._length_varies = known._length_varies
+        self._length = -1 if known.length_varies else known._length
+        self.length_varies = known.length_varies
         self._outline = known._outline
-        self._stencil = stencil
+        self.stencil = stencil
         return True
 
     def _common(self, known: HeadFields, dropped: list[int]) -> Stencil | None:
         """What these fields have in common with those before, which have the same outline."""
         lines, before = (fields.block.split(b"\r\n")[1:-2] for fields in (self, known))
         holes = frozenset(compress(range(len(lines)), map(ne, lines, before)))
-        if known._stencil is not None:
-            holes |= known._stencil.holes
+        if known.stencil is not None:
+            holes |= known.stencil.holes
         names = self._outline.names
         if len(holes) > MAX_HOLES or any(names[hole] in _FIXED for hole in holes):
             return None

@@ -44,16 +44,17 @@ class Framing:
         self.closes = sink is Kind.CLOSE  # the same for the next hop
         self.line = line  # the field line that says it to the next hop, with the CRLF before it
 
-    def pump(self, *, limit: int = 0, trailers: bool = True) -> Pump | None:
+    def pump(self, *, limit: int = 0, trailers: bool = True, passed: int = 0) -> Pump | None:
         """What moves the body: None when there is none.
 
-        `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants them.
+        `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants them; `passed`:
+        bytes of a known length that have gone on already, not all of them.
         """
         match self.source:
             case Kind.NONE:
                 return None
             case Kind.LENGTH:
-                return LengthPump(self.length)
+                return LengthPump(self.length - passed)
             case Kind.CHUNKED:
                 return ChunkedPump(rechunk=self.sink is Kind.CHUNKED, limit=limit, trailers=trailers)
             case Kind.CLOSE:

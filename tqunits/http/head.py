@@ -29,15 +29,6 @@ class RequestHead:
         self.minor = minor  # HTTP/1.minor; anything above 1 is 1 (RFC 9110 §6.2)
         self.fields = fields
 
-    def is_same(self, after: RequestHead) -> bool:
-        """Whether the head that was read after this one, with the help of its fields, says the same."""
-        return (
-            after.fields is self.fields
-            and after.target == self.target
-            and after.method == self.method
-            and after.minor == self.minor
-        )
-
 
 class ResponseHead:
     """The head of one response of a worker."""
@@ -121,7 +112,7 @@ def parse_request(head: bytes, known: RequestFields | None = None, limits: HeadL
     if major != b"1":
         raise Malformed(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     block = head[end:]
-    fields = known if known is not None and known.block == block else RequestFields(block, known, limits.fields)
+    fields = known if known is not None and known.says(block) else RequestFields(block, known, limits.fields)
     return RequestHead(method, target, 0 if minor == b"0" else 1, fields)
 
 
@@ -134,7 +125,7 @@ def parse_response(head: bytes, known: ResponseFields | None = None) -> Response
     line = head[:end]
     status, reason, minor = _USUAL_STATUS_LINES.get(line) or _status_line(line)
     block = head[end:]
-    fields = known if known is not None and known.block == block else ResponseFields(block, known)
+    fields = known if known is not None and known.says(block) else ResponseFields(block, known)
     return ResponseHead(status, reason, minor, fields)
 
 

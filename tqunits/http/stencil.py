@@ -46,22 +46,24 @@ class Stencil:
         self._kept = [b"".join(part) for part in kept]  # with an empty place for each value
         self._dropped = [2 * number + 1 for number, hole in enumerate(sorted(holes)) if hole in dropped]
 
-    def fit(self, block: bytes) -> bytes | None:
-        """The lines of that block that go on, each with the CRLF before it; None when it does not fit.
+    def fit(self, data: bytes, start: int, end: int) -> bytes | None:
+        """The lines of the block data[start:end] that go on, each with the CRLF before it; None when it does not fit.
 
         Linear: each hole is looked for from where the one before it ended.
         """
-        if not block.startswith(self._first):
+        if not data.startswith(self._first, start):
             return None
-        at = len(self._first)
+        at = start + len(self._first)
+        if not self._others:
+            return self._kept[0] if at == end else None
         values = []
         for part in self._others:  # each begins with the CRLF behind a value
-            end = block.find(b"\r\n", at)
-            if not block.startswith(part, end):
+            stop = data.find(b"\r\n", at)
+            if not data.startswith(part, stop):
                 return None
-            values.append(block[at:end])
-            at = end + len(part)
-        if at != len(block) or not is_text(b"".join(values)):
+            values.append(data[at:stop])
+            at = stop + len(part)
+        if at != end or not is_text(b"".join(values)):
             return None
         kept = self._kept.copy()
         kept[1::2] = values

@@ -14,7 +14,7 @@ from tqunits.http.answers import answer
 from tqunits.http.forward import Origin
 from tqunits.http.framing import Framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import RequestHead, ResponseHead
+from tqunits.http.head import ResponseHead
 from tqunits.http.redirect import https_location, https_port, says_hsts
 from tqunits.http.target import Target
 from tqunits.http.trust import TrustedPeer
@@ -54,7 +54,6 @@ class Answering(Parting):
         "counted",
         "delimited",
         "exchange",
-        "last",
         "method",
         "modern",
         "origin",
@@ -80,7 +79,6 @@ class Answering(Parting):
         self.origin = Origin(peer.address, scheme, router.via)
         self.exchange = Exchange(router.books, peer.address, scheme)
         self.trusted = TrustedPeer(peer.address, scheme, router.via, router.networks) if peer.believed else None
-        self.last: RequestHead | None = None  # of the request that runs, or of the one before
         self.method = b""  # of the request that runs; b"" if none does
         self.modern = True  # it speaks HTTP/1.1
         self.persistent = True
@@ -140,7 +138,7 @@ class Answering(Parting):
             detail=detail,
             head_only=self.method == b"HEAD",
             close=not self.persistent,
-            accept=b",".join(self.last.fields.values(b"accept")) if self.method and self.last is not None else b"",
+            accept=self.exchange.accept,
             request_id=self.exchange.request_id or self.router.request_id(),
             retry_after=RETRY_AFTER if status == 503 else 0,
             lines=self.router.hsts if self.secured is not None else b"",

@@ -9,26 +9,20 @@ malformed request nothing more is parsed. How it ends is parting.py's.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tqunits.http.forward import (
-    check_request,
-    ends_here,
-    request_head,
     response_head,
     upgrade_lines,
-    wants_trailers,
-    wants_websocket,
 )
-from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
+from tqunits.http.framing import NO_BODY, Framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, parse_request
+from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import LengthPump
-from tqunits.http.target import Target, host_name, read_target
-from tqunits.http.trust import RelayedOrigin
+from tqunits.http.target import Target
 from tqunits.proxy import attempts, splicing
 from tqunits.proxy.answering import Peer
+from tqunits.proxy.asking import Asking
 from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.stream import RECEIVE
@@ -36,52 +30,25 @@ from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
 from tqunits.proxy.upstream import Phase as UpstreamPhase
 from tqunits.proxy.upstream import Upstream
-from tqunits.proxy.waiting import Waiting
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
     from tqunits.proxy.router import Router
     from tqunits.proxy.static import Site
-    from tqunits.routing.table import Table
 
 _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A request that has come twice, byte for byte, as that of a page that asks for news does."""
-
-    raw: bytes
-    table: Table[Backend]
-    head: RequestHead
-    backend: Backend
-    before: bytes  # of the head for the worker, up to the request's identifier
-    after: bytes
-
-
-class Client(Waiting):
+class Client(Asking):
     """One client's connection."""
 
-    __slots__ = (
-        "file",
-        "first",
-        "heads",
-        "known",
-        "trailers",
-        "tunnel",
-        "upstream",
-    )
+    __slots__ = ("file", "tunnel", "upstream")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
-        self.heads = HeadBuffer(router.heads)
-        self.known: Known | None = None  # what was made of it, once it has come twice
         self.upstream: Upstream | None = None
-        # The exchange:
-        self.trailers = False  # the client reads trailers
         self.tunnel: Tunnel | None = None
         self.file: FileBody | None = None  # that is being sent
-        self.first = b""  # what goes to the worker first: the head, and what was there of the body
 
     # What comes from the client.
 
@@ -99,7 +66,7 @@ class Client(Waiting):
             if self.outbox or not self.heads.is_all(data):
                 self.take(data)
             else:
-                self._on_request(data)
+                self.on_request(data)
         elif self.phase is BUSY:
             self._on_more(data)
         elif self.phase is TUNNEL:
@@ -127,111 +94,12 @@ class Client(Waiting):
                     self.touch(self.router.head_ticks)
                 return
             raw, self.input = whole
-            self._on_request(raw)
+            self.on_request(raw)
             if self.phase is not HEAD:
                 return
             data, self.input = self.input, b""
 
-    def _on_request(self, raw: bytes) -> None:
-        """One whole head: read all of it before any of it has an effect."""
-        known, last = self.known, self.last
-        if known is not None:
-            if known.raw == raw and known.table is self.router.table:
-                self._repeat(known)
-                return
-            self.known = None
-        try:
-            self.last = head = parse_request(raw, None if last is None else last.fields, self.router.heads)
-            self.method = head.method
-            self.exchange.began(head)
-            target = read_target(head)
-            framing = self._read_meaning(head)
-            relayed = None if self.trusted is None else self.trusted.origin(head.fields)
-            backend = self._route(head, target, relayed)
-            if backend is not None:
-                self._prepare(head, framing, target, backend, relayed)
-                if last is not None and last.is_same(head):
-                    self._remember(raw, head, backend)
-                self._dispatch(backend, framing)
-        except Malformed as error:
-            self.refuse(error)
-
-    def _read_meaning(self, head: RequestHead) -> Framing:
-        """What a request says besides what it asks for. Raises Malformed."""
-        fields = head.fields
-        if fields.usual and head.minor:
-            self.modern = self.persistent = self.bodiless = True
-            self.upgrade = self.trailers = False
-            return NO_BODY
-        framing = request_framing(head)
-        if not fields.special.isdisjoint(_QUESTIONABLE):
-            check_request(head, self.router.via)
-        self.modern = head.minor == 1
-        self.persistent = self.modern and b"close" not in fields.options_said
-        self.bodiless = framing.source is Kind.NONE
-        self.upgrade = b"upgrade" in fields.special and wants_websocket(head, framing)
-        self.trailers = b"te" in fields.special and wants_trailers(head)
-        return framing
-
-    def _route(self, head: RequestHead, target: Target, relayed: RelayedOrigin | None) -> Backend | None:
-        """What it is for; None: it has been answered here. Raises Malformed."""
-        router = self.router
-        if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
-            self.redirect(target)
-            return None
-        backend = router.table.find(host_name(target.host) if router.table.by_host else b"", target.path)
-        if target.encoded_slash and (backend is None or not backend.encoded_slash):
-            raise Malformed(400, "an encoded slash in the path")
-        if backend is None or ends_here(head):
-            self.answer(404 if backend is None else 200)
-            return None
-        if backend.site is not None and self._serve_file(backend.site, head, target, backend):
-            return None
-        return backend
-
-    def _remember(self, raw: bytes, head: RequestHead, backend: Backend) -> None:
-        """Keep what was made of a request that may come once more, if that is all there is to it."""
-        if not head.fields.usual or not head.minor or self.trusted is not None or backend.site is not None:
-            return
-        before, label, rest = self.first.rpartition(b"\r\nX-Request-ID: ")  # the last one of a head is always ours
-        after = rest[rest.index(b"\r\n") :]
-        raw = b"%b" % raw  # a copy: what recv(2) gave lies where 64 KiB were, and would break up the heap
-        self.known = Known(raw, self.router.table, head, backend, before + label, after)
-
-    def _repeat(self, known: Known) -> None:
-        """The bytes of the request before, on the same routes: all that was found out of it holds again."""
-        worker = known.backend.worker
-        request_id = self.router.request_id()
-        self.method = known.head.method
-        self.exchange.began(known.head)
-        self.exchange.routed(worker.name, worker.metrics, request_id)
-        self.modern = self.persistent = self.bodiless = True
-        self.first = known.before + request_id + known.after
-        self._dispatch(known.backend, NO_BODY)
-
-    def _prepare(
-        self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
-    ) -> None:
-        """The head that the worker gets. Raises Malformed: 413."""
-        worker, route, request_id = backend.worker, backend.rewrite, b""
-        if relayed is not None:
-            route, request_id = route.below(relayed.prefix), relayed.request_id
-            self.exchange.relayed(relayed.client, relayed.scheme)
-        request_id = request_id or self.router.request_id()
-        self.exchange.routed(worker.name, worker.metrics, request_id)
-        if backend.max_body and framing.length > backend.max_body:
-            raise Malformed(413, "the body is too large")
-        self.first = request_head(
-            head,
-            target,
-            framing,
-            origin=relayed or self.origin,
-            route=route,
-            request_id=request_id,
-            upgrade=self.upgrade,
-        )
-
-    def _dispatch(self, backend: Backend, framing: Framing) -> None:
+    def dispatch(self, backend: Backend, framing: Framing) -> None:
         """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
         worker = backend.worker
         self.backend = backend
@@ -257,7 +125,7 @@ class Client(Waiting):
         else:
             self.stand_in_line(worker)
 
-    def _serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
+    def serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
         """Whether the request is answered without the program: with a file, or because there is no program."""
         self.backend = backend
         last = not (self.persistent and self.bodiless) or self.router.draining or self.is_last()
@@ -369,8 +237,10 @@ class Client(Waiting):
             out = self._pumped(data)
             if out is None:
                 return
+        else:
+            out = b""
+        if not (upstream.write_both(self.first, out) if out else upstream.write(self.first)):
             self.first += out
-        if not upstream.write(self.first):
             upstream.abandon()
             self.upstream_failed(upstream, "closed before the request was sent", sent=False)
         elif upstream.outbox and self.pump is not None:
@@ -521,11 +391,6 @@ class Client(Waiting):
         if self.write_out(interim[:-4] + upgrade_lines(b"websocket") + b"\r\n\r\n"):
             self.tunnel = Tunnel(self, upstream)
             self.tunnel.open(from_client=waiting, from_worker=data, client_ended=self.ended)
-
-    def forget_request(self) -> None:
-        self.last = self.known = None
-        self.first = b""
-        self.origin.forget()
 
     # Its end.
 

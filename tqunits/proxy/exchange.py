@@ -8,11 +8,11 @@ wants this request makes an entry of it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
 
-from tqunits.http.head import RequestHead
 from tqunits.metrics.access_formats import End, Entry
 from tqunits.metrics.counters import RouterMetrics, WorkerMetrics
 from tqunits.proxy.access import AccessLog
@@ -55,17 +55,21 @@ class Exchange:
         self._books = books
         self._client = client
         self._scheme = scheme
-        self._head: RequestHead | None
         self._worker: WorkerMetrics | None
-        self._clear(None)
+        self._clear()
 
-    def began(self, head: RequestHead) -> None:
-        """A request's head has come."""
+    def began(self, head: bytes) -> None:
+        """A request's head has come, whole and valid."""
         self._began = monotonic_ns()
         self._head = head
         self._worker = None
         self.endpoint = ""
         self.status = self.received = self.sent = self.retries = 0
+
+    @property
+    def accept(self) -> bytes:
+        """What the request says in Accept."""
+        return b",".join(_values(self._head, b"\r\naccept:"))
 
     def relayed(self, client: bytes, scheme: bytes) -> None:
         """A trusted proxy speaks for that client."""
@@ -97,19 +101,19 @@ class Exchange:
         if log is not None and log.wants(self.status, end):
             log.write(self._entry(end, span))
         self.request_id = b""
-        self._head = None  # an idle connection remembers no request
+        self._head = b""  # an idle connection remembers no request
 
     def answered(self, status: int) -> None:
         """The router gave an answer of its own, perhaps to what was no request."""
         if not self._began:
-            self._clear(None)
+            self._clear()
             self._began = monotonic_ns()
         self.status = status
         self.finished(End.REFUSED)
 
-    def _clear(self, head: RequestHead | None) -> None:
+    def _clear(self) -> None:
         self._began = 0  # nanoseconds, monotonic; 0: none runs
-        self._head = head
+        self._head = b""  # of the request
         self._worker = None
         self._worker_name = ""
         self.endpoint = ""  # that answered
@@ -136,13 +140,13 @@ class Exchange:
 
     def _entry(self, end: End, span: int) -> Entry:
         head = self._head
-        block = b"" if head is None else head.fields.block
+        method, target, version = _start_line(head)
         return Entry(
             time=time.time() - span / 1e6,
             client=self._client,
-            method=b"" if head is None else head.method,
-            target=b"" if head is None else head.target,
-            minor=1 if head is None else head.minor,
+            method=method,
+            target=target,
+            minor=0 if version == b"HTTP/1.0" else 1,
             status=self.status or CLIENT_LEFT,
             received=self.received,
             sent=self.sent,
@@ -150,19 +154,32 @@ class Exchange:
             worker="" if self._worker is None else self._worker_name,
             endpoint=self.endpoint,
             request_id=self.request_id,
-            host=_value(block, b"\r\nhost:"),
-            referer=_value(block, b"\r\nreferer:"),
-            user_agent=_value(block, b"\r\nuser-agent:"),
+            host=_value(head, b"\r\nhost:"),
+            referer=_value(head, b"\r\nreferer:"),
+            user_agent=_value(head, b"\r\nuser-agent:"),
             scheme=self._scheme,
             end=end,
             retries=self.retries,
         )
 
 
-def _value(block: bytes, beginning: bytes) -> bytes:
-    """A field's value, found by the line end before it, its name in lower case and the colon; b"" if there is none."""
-    at = block.lower().find(beginning)
-    if at < 0:
-        return b""
-    start = at + len(beginning)
-    return block[start : block.find(b"\r\n", start)].strip(b" \t")
+def _start_line(head: bytes) -> list[bytes]:
+    """Method, target and version of a valid head."""
+    line = head.lstrip(b"\r\n").partition(b"\r\n")[0]
+    return line.split(b" ") if line else [b"", b"", b""]
+
+
+def _value(head: bytes, beginning: bytes) -> bytes:
+    """The first value of a field; b"" if there is none."""
+    return next(_values(head, beginning), b"")
+
+
+def _values(head: bytes, beginning: bytes) -> Iterator[bytes]:
+    """The values of a field in a valid head, found by the line end before it, its name in lower case and the colon."""
+    lower = head.lower()
+    at = lower.find(beginning)
+    while at >= 0:
+        start = at + len(beginning)
+        end = head.find(b"\r\n", start)
+        yield head[start:end].strip(b" \t")
+        at = lower.find(beginning, end)

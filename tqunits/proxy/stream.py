@@ -23,6 +23,9 @@ RECEIVE: Final = (64 + 8) * 1024
 """The bound of what one connection holds in one direction: 64 KiB of a body, which is what many programs write at once,
 and the head before it. With 64 KiB in all such a message took two turns, and a fifth more CPU."""
 
+UNCOPIED: Final = 16 * 1024
+"""Bytes from which it is cheaper to name two pieces to the kernel than to make one of them."""
+
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -70,9 +73,27 @@ class Stream(Timed):
         except OSError:
             return False
         if sent < len(data):
-            self.outbox = data[sent:]
-            self.poller.add_writer(self.sock, self)
+            self._keep(data[sent:])
         return True
+
+    def write_both(self, head: bytes, body: bytes | memoryview) -> bool:
+        """The same for two pieces, in one send; a large body is not copied."""
+        if self.outbox or self.wire is not self.sock or len(body) < UNCOPIED:
+            return self.write(head + body)
+        try:
+            sent = self.sock.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return False
+        if sent < len(head) + len(body):
+            self._keep(head[sent:] + body[max(0, sent - len(head)) :])
+        return True
+
+    def _keep(self, rest: bytes) -> None:
+        """What the kernel has not taken waits until it does."""
+        self.outbox = rest
+        self.poller.add_writer(self.sock, self)
 
     def resume(self) -> None:
         """Read (again)."""

@@ -13,14 +13,15 @@ import socket
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from tqunits.http.alike import AlikeResponse
 from tqunits.http.fields import ResponseFields
 from tqunits.http.forward import accepts_websocket, response_head
-from tqunits.http.framing import response_framing
+from tqunits.http.framing import Framing, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
 from tqunits.http.pump import Pump
 from tqunits.proxy import splicing
-from tqunits.proxy.stream import RECEIVE, Stream
+from tqunits.proxy.stream import RECEIVE, UNCOPIED, Stream
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
@@ -52,6 +53,7 @@ class Upstream(Stream):
     """One connection to one endpoint."""
 
     __slots__ = (
+        "alike",
         "client",
         "endpoint",
         "fields",
@@ -71,7 +73,8 @@ class Upstream(Stream):
         self.phase = phase
         self.client: Client | None = None
         self.heads = HeadBuffer()
-        self.fields: ResponseFields | None = None  # of the response before
+        self.fields: ResponseFields | None = None  # of the last response that was read the long way
+        self.alike: AlikeResponse | None = None  # what was made of the response before
         self.pump: Pump | None = None  # of the response's body
         self.reused = False  # it served before: it may have died of old age
         self.reusable = False
@@ -152,7 +155,8 @@ class Upstream(Stream):
         elif not data:
             self.on_end(client, regular=data is not None)
         elif self.phase is _HEAD:
-            self._on_head(client, data)
+            if self.alike is None or self.said or not self._respond_alike(client, self.alike, data):
+                self._on_head(client, data)
         elif self.phase is _BODY:
             self._on_body(client, data)
         else:
@@ -230,28 +234,48 @@ class Upstream(Stream):
         client.moved()
         return not client.modern or client.write_out(response_head(head, None, close=False, date=b""))
 
+    def _respond_alike(self, client: Client, alike: AlikeResponse, data: bytes) -> bool:
+        """A final response like the one before goes on the short way; False: it is not like it."""
+        if client.method == b"HEAD" or client.secured is not None:
+            return False
+        found = alike.read(data)
+        if found is None:
+            return False
+        kept, end = found
+        self.said = True
+        self.reusable = client.pump is None
+        framing = alike.framing
+        out = alike.head(kept, client.exchange.request_id, close=client.will_close(framing))
+        self._pass_on(client, out, framing, alike.status, data, end)
+        return True
+
     def _respond(self, client: Client, head: ResponseHead, data: bytes) -> None:
-        """The final response: everything that is known of it so far goes out in one send."""
+        """A final response, the long way. `data`: what came behind its head."""
         fields = head.fields
         framing = response_framing(head, client.method, chunks=client.modern)
         self.reusable = (
             head.minor == 1 and b"close" not in fields.options_said and not framing.until_close and client.pump is None
         )
+        self.alike = AlikeResponse.of(head, framing)
         date = b"" if b"date" in fields.special else client.router.clock.date()
         lines = b"" if b"x-request-id" in fields.special else b"\r\nX-Request-ID: " + client.exchange.request_id
         if client.secured is not None:
             lines += client.lines_for(head)
         out = response_head(head, framing, close=client.will_close(framing), date=date, lines=lines)
-        surplus, body = b"", data
-        if framing.length != len(data):  # else this is all of it
+        self._pass_on(client, out, framing, head.status, data, 0)
+
+    def _pass_on(self, client: Client, out: bytes, framing: Framing, status: int, data: bytes, at: int) -> None:
+        """Everything that is known so far of a final response goes out in one send: `out`, its body from data[at]."""
+        size = len(data) - at
+        body: bytes | memoryview = data[at:] if size < UNCOPIED else memoryview(data)[at:]
+        surplus = b""
+        if framing.length > size:
+            self.pump = framing.pump(passed=size)
+        elif framing.length != size:
             self.pump = pump = framing.pump(trailers=client.trailers)
-            if pump is None:
-                surplus, body = data, b""
-            else:
-                body = pump.feed(data) if data else b""
-                surplus = pump.surplus
-        client.responding(framing, head.status, self.endpoint, len(body))
-        if not client.write(out + body):
+            body, surplus = (b"", bytes(body)) if pump is None else (pump.feed(bytes(body)), pump.surplus)
+        client.responding(framing, status, self.endpoint, len(body))
+        if not client.write_both(out, body):
             client.abort()
             return
         pump = self.pump

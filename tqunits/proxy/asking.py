@@ -1,0 +1,189 @@
+"""A client's connection, as far as its requests are understood: what they say, where they go, what a worker gets.
+
+All of a head is read before any of it has an effect. Once a request has been read the long way and the next one is like
+it, what was made of it is kept (`Known`), and those that follow are read by what differs: alike.py says what may, and
+one that is the same byte for byte is not read at all.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from tqunits.http.alike import AlikeRequest
+from tqunits.http.forward import check_request, ends_here, request_head, wants_trailers, wants_websocket
+from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
+from tqunits.http.grammar import Malformed
+from tqunits.http.head import HeadBuffer, RequestHead, parse_request
+from tqunits.http.target import Target, host_name, read_target
+from tqunits.http.trust import RelayedOrigin
+from tqunits.proxy.answering import Peer
+from tqunits.proxy.waiting import Waiting
+
+if TYPE_CHECKING:
+    from tqunits.proxy.pool import Backend
+    from tqunits.proxy.router import Router
+    from tqunits.proxy.static import Site
+    from tqunits.routing.table import Table
+
+_QUESTIONABLE: Final = frozenset({b"expect", b"via"})
+
+
+class Known:
+    """What was made of a request, for those that come after it on the connection; by these routes and no others."""
+
+    __slots__ = ("alike", "backend", "host", "method", "raw", "table", "text")
+
+    def __init__(
+        self, alike: AlikeRequest, method: bytes, host: bytes, table: Table[Backend], backend: Backend
+    ) -> None:
+        self.alike = alike
+        self.method = method
+        self.host = host  # the name to route by
+        self.table = table
+        self.backend = backend
+        self.raw = b""  # a request that has come twice in a row, as that of a page that asks for news does
+        self.text = b""  # of the head that the worker gets for the last one, up to the request's identifier
+
+
+class Asking(Waiting):
+    """One client's connection, as far as it asks for something."""
+
+    __slots__ = ("first", "heads", "known", "last", "trailers")
+
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
+        super().__init__(sock, peer, router)
+        self.heads = HeadBuffer(router.heads)
+        self.last: RequestHead | None = None  # that was read the long way
+        self.known: Known | None = None
+        self.trailers = False  # the client reads trailers
+        self.first = b""  # what goes to the worker first: the head, and what was there of the body
+
+    def forget_request(self) -> None:
+        self.last = self.known = None
+        self.first = b""
+        self.origin.forget()
+
+    def on_request(self, raw: bytes) -> None:
+        """One whole head: read all of it before any of it has an effect."""
+        known = self.known
+        if known is not None and known.table is self.router.table and (known.raw == raw or self._is_like(known, raw)):
+            self._ask_again(known, raw)
+            return
+        self.known = None
+        try:
+            self._read(raw)
+        except Malformed as error:
+            self.refuse(error)
+
+    def dispatch(self, backend: Backend, framing: Framing) -> None:
+        """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
+        raise AssertionError
+
+    def serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
+        """Whether the request is answered without the program: with a file, or because there is no program."""
+        raise AssertionError
+
+    def _read(self, raw: bytes) -> None:
+        """The long way. Raises Malformed."""
+        last = self.last
+        self.last = head = parse_request(raw, None if last is None else last.fields, self.router.heads)
+        self.method = head.method
+        self.exchange.began(raw)
+        target = read_target(head)
+        framing = self._read_meaning(head)
+        relayed = None if self.trusted is None else self.trusted.origin(head.fields)
+        backend = self._route(head, target, relayed)
+        if backend is not None:
+            self._prepare(head, framing, target, backend, relayed)
+            if self.trusted is None and backend.site is None and framing is NO_BODY:
+                self._remember(head, target, backend)
+            self.dispatch(backend, framing)
+
+    def _read_meaning(self, head: RequestHead) -> Framing:
+        """What a request says besides what it asks for. Raises Malformed."""
+        fields = head.fields
+        if fields.usual and head.minor:
+            self.modern = self.persistent = self.bodiless = True
+            self.upgrade = self.trailers = False
+            return NO_BODY
+        framing = request_framing(head)
+        if not fields.special.isdisjoint(_QUESTIONABLE):
+            check_request(head, self.router.via)
+        self.modern = head.minor == 1
+        self.persistent = self.modern and b"close" not in fields.options_said
+        self.bodiless = framing.source is Kind.NONE
+        self.upgrade = b"upgrade" in fields.special and wants_websocket(head, framing)
+        self.trailers = b"te" in fields.special and wants_trailers(head)
+        return framing
+
+    def _route(self, head: RequestHead, target: Target, relayed: RelayedOrigin | None) -> Backend | None:
+        """What it is for; None: it has been answered here. Raises Malformed."""
+        router = self.router
+        if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
+            self.redirect(target)
+            return None
+        backend = router.table.find(self._name(target.host), target.path)
+        if target.encoded_slash and (backend is None or not backend.encoded_slash):
+            raise Malformed(400, "an encoded slash in the path")
+        if backend is None or ends_here(head):
+            self.answer(404 if backend is None else 200)
+            return None
+        if backend.site is not None and self.serve_file(backend.site, head, target, backend):
+            return None
+        return backend
+
+    def _name(self, host: bytes) -> bytes:
+        """The name to route by; b"" where no route asks for it."""
+        return host_name(host) if self.router.table.by_host else b""
+
+    def _prepare(
+        self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
+    ) -> None:
+        """The head that the worker gets. Raises Malformed: 413."""
+        worker, route, request_id = backend.worker, backend.rewrite, b""
+        if relayed is not None:
+            route, request_id = route.below(relayed.prefix), relayed.request_id
+            self.exchange.relayed(relayed.client, relayed.scheme)
+        request_id = request_id or self.router.request_id()
+        self.exchange.routed(worker.name, worker.metrics, request_id)
+        if backend.max_body and framing.length > backend.max_body:
+            raise Malformed(413, "the body is too large")
+        self.first = request_head(
+            head,
+            target,
+            framing,
+            origin=relayed or self.origin,
+            route=route,
+            request_id=request_id,
+            upgrade=self.upgrade,
+        )
+
+    def _remember(self, head: RequestHead, target: Target, backend: Backend) -> None:
+        """Keep what was made of a request, if the next may be read by it."""
+        lines = self.origin.lines(target.host)
+        alike = AlikeRequest.of(head, target, lines, backend.rewrite, self.router.heads)
+        if alike is not None:
+            self.known = Known(alike, head.method, self._name(target.host), self.router.table, backend)
+
+    def _is_like(self, known: Known, raw: bytes) -> bool:
+        """Whether what is known holds for this request, too; then `known.text` is what its worker gets."""
+        found = known.alike.read(raw)
+        if found is None or known.table.find(known.host, found[0]) is not known.backend:
+            return False
+        text = known.alike.head(*found)
+        # The same again? A copy: what recv(2) gave lies where 72 KiB were, and would break up the heap.
+        known.raw = b"%b" % raw if text == known.text else b""
+        known.text = text
+        return True
+
+    def _ask_again(self, known: Known, raw: bytes) -> None:
+        """All that was found out of the request before holds again."""
+        worker = known.backend.worker
+        request_id = self.router.request_id()
+        self.method = known.method
+        self.exchange.began(raw)
+        self.exchange.routed(worker.name, worker.metrics, request_id)
+        self.modern = self.persistent = self.bodiless = True
+        self.first = b"%b%b\r\n\r\n" % (known.text, request_id)
+        self.dispatch(known.backend, NO_BODY)
