@@ -46,6 +46,7 @@ class Told:
     def __init__(self, do: Callable[[], object] = lambda: None) -> None:
         self.readable = 0
         self.writable = 0
+        self.faults = 0
         self.event = asyncio.Event()
         self._do = do
 
@@ -58,6 +59,9 @@ class Told:
         self.writable += 1
         self.event.set()
         self._do()
+
+    def on_fault(self) -> None:
+        self.faults += 1
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -257,6 +261,7 @@ def test_who_fails_is_said_and_not_told_again_and_the_others_are(play: Callable[
         await asyncio.gather(*(told.event.wait() for told in failing + working))
         await turns()
         assert [told.readable for told in failing + working] == [1] * 40
+        assert [told.faults for told in failing + working] == [1] * 20 + [0] * 20
         for here, there in bad + good:
             poller.close_socket(here)
             there.close()

@@ -54,6 +54,10 @@ class Arrival(Timed):
         self._poller.close_socket(self.sock)
         self._gone(self)
 
+    def on_fault(self) -> None:
+        """A call of ours has failed."""
+        self.close()
+
     def expire(self) -> None:
         """Too slow."""
         self.close()

@@ -20,18 +20,24 @@ if TYPE_CHECKING:
 class Asleep(Timed):
     """A client's connection between requests, in the place of its `Client`."""
 
-    __slots__ = ("_counted", "_peer", "_router", "_sock")
+    __slots__ = ("_peer", "_router", "_sock", "counted")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router, counted: bytes) -> None:
         super().__init__(router.wheel)
         self._sock = sock
         self._peer = peer
         self._router = router
-        self._counted = counted
+        self.counted = counted
 
     def on_readable(self) -> None:
         """A request, the end, or an error."""
         self._wake().on_readable()
+
+    def on_fault(self) -> None:
+        """It could not be woken."""
+        self.forget()
+        self._router.poller.close_socket(self._sock)
+        self._router.left(self)
 
     def expire(self) -> None:
         """It has been idle for as long as it may."""
@@ -48,7 +54,7 @@ class Asleep(Timed):
     def _wake(self) -> Client:
         self.forget()
         client = Client(self._sock, self._peer, self._router)
-        client.counted = self._counted
+        client.counted = self.counted
         self._router.change(self, client)
         client.resume()
         return client

@@ -330,6 +330,12 @@ class Client(Asking):
     def on_broken(self) -> None:
         self.abort()
 
+    def on_fault(self) -> None:
+        try:
+            self.abort()
+        finally:
+            self.close()
+
     def fail(self, status: int, reason: str) -> None:
         """The worker's fault, before anything of a response went out."""
         self.complain(f"{status}: {reason}")

@@ -96,6 +96,10 @@ class FileBody:
             self._client.poller.remove_writer(self._client.sock)
         self.go_on()
 
+    def on_fault(self) -> None:
+        """A call of ours has failed."""
+        self._client.on_fault()
+
     def _finish(self) -> None:
         self.close()
         self._writing = False

@@ -38,11 +38,14 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 class _Listening:
     """One listening socket."""
 
-    __slots__ = ("_accept", "sock")
+    __slots__ = ("_accept", "on_fault", "sock")
 
-    def __init__(self, sock: socket.socket, accept: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, sock: socket.socket, accept: Callable[[socket.socket], None], on_fault: Callable[[], None]
+    ) -> None:
         self.sock = sock
         self._accept = accept
+        self.on_fault = on_fault
 
     def on_readable(self) -> None:
         self._accept(self.sock)
@@ -52,7 +55,7 @@ class Listeners:
     """The listening sockets of the router."""
 
     def __init__(self, sockets: Sequence[socket.socket], router: Router) -> None:
-        self._listening = [_Listening(sock, self._accept) for sock in sockets]
+        self._listening = [_Listening(sock, self._accept, self._wait) for sock in sockets]
         self._router = router
         self._accepting = False
         self._stopped = False
@@ -123,8 +126,13 @@ class Listeners:
     def _exhausted(self, error: OSError) -> None:
         self._router.books.metrics.accept_pauses += 1
         self._router.complaints.warn(f"can not accept connections: {error.strerror}; waiting")
+        self._wait()
+
+    def _wait(self) -> None:
+        """Accept nothing for a moment."""
         self._suspend()
-        self._pause = self._router.loop.call_later(PAUSE, self._after_pause)
+        if self._pause is None:
+            self._pause = self._router.loop.call_later(PAUSE, self._after_pause)
 
     def _after_pause(self) -> None:
         self._pause = None

@@ -18,6 +18,8 @@ import select
 import socket
 from typing import Final, Protocol, TypeVar
 
+from tqunits.proxy.fault import Fallible, give_up
+
 BATCH: Final = 128
 """Events per turn of the loop, so that timers, signals and the control socket get their turns."""
 
@@ -25,14 +27,14 @@ _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
 
-class Reader(Protocol):
+class Reader(Fallible, Protocol):
     """Who is told that there is something to receive, or an end, or an error."""
 
     def on_readable(self) -> None:
         """Take it, or be told again."""
 
 
-class Writer(Protocol):
+class Writer(Fallible, Protocol):
     """Who is told that there is room to send, or an error."""
 
     def on_writable(self) -> None:
@@ -123,9 +125,9 @@ class Poller:
                 self._give_up(descriptor, error)
 
     def _give_up(self, descriptor: int, error: Exception) -> None:
-        """Whoever fails is not told again, or it would be for ever; its deadline ends it."""
+        """Whoever fails is not told again, or it would be for ever: what it serves ends."""
         before = self._asked(descriptor)
-        self._readers.pop(descriptor, None)
-        self._writers.pop(descriptor, None)
+        watchers = {self._readers.pop(descriptor, None), self._writers.pop(descriptor, None)}
         self._ask(descriptor, before)
-        self.loop.call_exception_handler({"message": "a connection's handler failed", "exception": error})
+        for watcher in filter(None, watchers):
+            give_up(self.loop, watcher, error)

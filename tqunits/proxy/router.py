@@ -167,7 +167,7 @@ class Router:
         self.clients.discard(before)
         self.clients.add(after)
 
-    def left(self, client: Client) -> None:
+    def left(self, client: Client | Asleep) -> None:
         """A client's connection is closed."""
         self.clients.discard(client)
         self.release(client.counted)

@@ -226,6 +226,10 @@ class Relay:
         """The target has room."""
         self._turn()
 
+    def on_fault(self) -> None:
+        """A call of ours has failed, perhaps the owner's who was told of the end."""
+        self._reader.on_fault()
+
     def _turn(self) -> None:
         """Move what can be moved now."""
         before = self.moved

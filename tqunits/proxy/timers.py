@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from tqunits.http.dates import write_date
+from tqunits.proxy.fault import give_up
 
 RESOLUTION: Final = 0.25
 """Seconds per tick: four wake-ups a second while there are connections, none without."""
@@ -47,6 +48,10 @@ class Timed:
 
     def expire(self) -> None:
         """The deadline has passed."""
+        raise AssertionError
+
+    def on_fault(self) -> None:
+        """A call of ours has failed: nothing that is known of it can be relied on, so it ends."""
         raise AssertionError
 
 
@@ -94,11 +99,13 @@ class Wheel:
         self._look_at_due()
 
     def _look_at_due(self) -> None:
-        try:
-            for _ in range(min(len(self._due), BATCH)):
-                self._look_at(self._due.pop())
-        finally:  # the others' deadlines hold even if one goes wrong
-            self._go_on()
+        for _ in range(min(len(self._due), BATCH)):
+            timed = self._due.pop()
+            try:
+                self._look_at(timed)
+            except Exception as error:  # whatever it is, the others' deadlines hold
+                give_up(self._loop, timed, error)
+        self._go_on()
 
     def _go_on(self) -> None:
         if self._due:

@@ -182,6 +182,16 @@ class Upstream(Stream):
         """It takes no more; it may have answered before it closed, so keep reading."""
         self.unheard = True
 
+    def on_fault(self) -> None:
+        client = self.client
+        if client is None:
+            self.endpoint.lose(self)
+        else:
+            try:
+                self.abandon()
+            finally:
+                client.on_fault()
+
     def expire(self) -> None:
         """Idle for long enough; if it serves again, that deadline is of the time before, and its client has one."""
         if self.client is None:

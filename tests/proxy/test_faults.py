@@ -1,0 +1,182 @@
+"""A fault of ours in one connection ends it, with all it holds, though it has no deadline; and it is said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from peers import PATIENCE, Connection, TcpWorker, answering
+
+from tqunits.cli.proxy import snapshot_of
+from tqunits.proxy.asleep import Asleep
+from tqunits.proxy.complaints import Complaints
+from tqunits.proxy.downstream import Client
+from tqunits.proxy.listener import Listeners
+from tqunits.proxy.router import Router
+from tqunits.proxy.splice import Pipe, Pipes
+from tqunits.proxy.timers import Clock
+from tqunits.routing.snapshot import Snapshot
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 20) + bytes(1 << 20)
+
+
+class Faults:
+    """Which call fails now."""
+
+    def __init__(self) -> None:
+        self.where = ""
+        self.seen: list[object] = []
+
+    def at(self, where: str) -> None:
+        if self.where == where:
+            raise ZeroDivisionError
+
+
+class FaultyClock(Clock):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self._faults = faults
+
+    def date(self) -> bytes:
+        self._faults.at("in a response")
+        return super().date()
+
+
+class FaultyPipes(Pipes):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self._faults = faults
+
+    def take(self) -> Pipe | None:
+        self._faults.at("in a body")
+        return super().take()
+
+
+class FaultyRouter(Router):
+    def __init__(self, loop: asyncio.AbstractEventLoop, routes: Snapshot, faults: Faults) -> None:
+        super().__init__(loop, routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
+        self._faults = faults
+        self.clock = FaultyClock(faults)
+        self.pipes = FaultyPipes(faults)
+
+    def request_id(self) -> bytes:
+        self._faults.at("in a request")
+        return super().request_id()
+
+    def sleep(self, client: Client, ticks: int) -> None:
+        self._faults.at("at a deadline")
+        super().sleep(client, ticks)
+
+    def change(self, before: Client | Asleep, after: Client | Asleep) -> None:
+        if isinstance(before, Asleep):
+            self._faults.at("at waking")
+        super().change(before, after)
+
+
+class Scene:
+    """A router without any time-out, its worker, and one client."""
+
+    def __init__(self, router: Router, faults: Faults, client: Connection) -> None:
+        self.router = router
+        self.faults = faults
+        self.client = client
+
+    async def over(self) -> None:
+        """The client's connection has ended, and nothing of it is left."""
+        with contextlib.suppress(ConnectionResetError):
+            await self.client.rest()
+        router = self.router
+        assert not router.clients and not router.arriving and not router.per_client
+        assert [worker.in_flight for worker in router.workers.values()] == [0]
+        assert [endpoint.in_flight for endpoint in router.endpoints] == [0]
+        assert {type(fault) for fault in self.faults.seen} == {ZeroDivisionError}
+
+
+def play(response: bytes, scenario: Callable[[Scene], Awaitable[None]]) -> None:
+    """Run a scenario, then see that the router serves the next client."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        faults = Faults()
+        loop.set_exception_handler(lambda _, context: faults.seen.append(context["exception"]))
+        worker = await TcpWorker().start(answering(response))
+        routes = snapshot_of([f"/={worker.endpoint}"], strip=True)
+        routes = replace(routes, timeouts=replace(routes.timeouts, head_us=0, idle_us=0))
+        router = FaultyRouter(loop, routes, faults)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setblocking(False)
+            listeners = Listeners([listening], router)
+            listeners.start()
+            address = listening.getsockname()
+            async with asyncio.timeout(PATIENCE):
+                await scenario(Scene(router, faults, Connection(*await asyncio.open_connection(*address))))
+                faults.where = ""
+                client = Connection(*await asyncio.open_connection(*address))
+                await client.send(GET)
+                assert await client.response()
+            for left in tuple(router.clients):
+                left.abort()
+            listeners.stop()
+        router.poller.close()
+        worker.stop()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("where", "response"), [("in a request", PLAIN), ("in a response", PLAIN), ("in a body", LARGE)]
+)
+def test_in_an_exchange(where: str, response: bytes) -> None:
+    """Also where it is the worker's handler that fails: the client, which is somebody else's, ends with it."""
+
+    async def scenario(scene: Scene) -> None:
+        scene.faults.where = where
+        await scene.client.send(GET)
+        await scene.over()
+
+    play(response, scenario)
+
+
+@pytest.mark.parametrize("where", ["at a deadline", "at waking"])
+def test_between_requests(where: str) -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.client.send(GET)
+        await scene.client.response()
+        scene.faults.where = where
+        if where == "at waking":
+            while not any(isinstance(client, Asleep) for client in scene.router.clients):
+                await asyncio.sleep(0.01)
+            await scene.client.send(GET)
+        await scene.over()
+
+    play(PLAIN, scenario)
+
+
+class NoSnapshot(Snapshot):
+    """One that can not be read."""
+
+    def __init__(self) -> None:
+        """Nothing is set, so nothing is found."""
+
+
+def test_in_accepting() -> None:
+    """A listening socket is no connection: it is listened to again after a moment."""
+
+    async def scenario(scene: Scene) -> None:
+        while not scene.router.clients:
+            await asyncio.sleep(0)
+        routes, scene.router.snapshot = scene.router.snapshot, NoSnapshot()
+        other = Connection(*await asyncio.open_connection(*scene.client.writer.get_extra_info("peername")))
+        while not scene.faults.seen:
+            await asyncio.sleep(0)
+        scene.router.snapshot = routes
+        await other.send(GET)
+        await other.response()
+
+    play(PLAIN, scenario)
