@@ -26,7 +26,7 @@ from tqunits.proxy.answering import Peer
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
 from tqunits.proxy.router import Router
-from tqunits.proxy.upstream import Phase, Upstream
+from tqunits.proxy.upstream import IDLE, Upstream
 from tqunits.system import loop as event_loop
 
 REQUEST = (
@@ -74,7 +74,7 @@ class Bench:
         (endpoint,) = self.router.endpoints
         self.client = Client(near, Peer(b"127.0.0.1", believed=False, secured=None), self.router)
         self.router.joined(self.client, b"")
-        self.upstream = Upstream(far, endpoint, Phase.IDLE)
+        self.upstream = Upstream(far, endpoint, IDLE)
         self.upstream.resume()
         endpoint.idle.append(self.upstream)
 

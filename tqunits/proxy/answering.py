@@ -20,7 +20,7 @@ from tqunits.http.target import Target
 from tqunits.http.trust import TrustedPeer
 from tqunits.metrics.access_formats import End
 from tqunits.proxy.exchange import Exchange
-from tqunits.proxy.parting import BUSY, HEAD, Parting
+from tqunits.proxy.parting import BUSY, Parting
 from tqunits.proxy.timers import NEVER, ticks_of
 from tqunits.proxy.worker import RETRY_AFTER
 
@@ -172,8 +172,12 @@ class Answering(Parting):
             self.linger()
 
     def await_request(self) -> None:
+        """An answer is out, and the next request may come."""
+        self.phase = self.phase.answered
+        self.rest()
+
+    def rest(self) -> None:
         """Nothing of the last exchange counts for what comes next, nor for what is said of it if it is no request."""
-        self.phase = HEAD
         self.method = b""
         self.started = False
         self.hard = NEVER

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tqunits.model import Retry
 from tqunits.proxy.timers import NEVER, ticks_of
-from tqunits.proxy.upstream import Phase, Upstream
+from tqunits.proxy.upstream import CONNECTING, Upstream
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
@@ -119,7 +119,7 @@ def _connect(endpoint: Endpoint, client: Client) -> Upstream | None:
     except OSError as error:
         _leave_alone(endpoint, client, error.strerror or str(error))
         return None
-    if endpoint.failures and upstream.phase is not Phase.CONNECTING:
+    if endpoint.failures and upstream.phase is not CONNECTING:
         endpoint.came_up()
     return upstream
 

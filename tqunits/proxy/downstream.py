@@ -28,8 +28,7 @@ from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
-from tqunits.proxy.upstream import Phase as UpstreamPhase
-from tqunits.proxy.upstream import Upstream
+from tqunits.proxy.upstream import BODY, CONNECTING, Upstream
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
@@ -103,7 +102,7 @@ class Client(Asking):
         """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
         worker = backend.worker
         self.backend = backend
-        self.phase = BUSY
+        self.phase = self.phase.asked
         self.attempts = None
         self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         if framing is NO_BODY:
@@ -146,7 +145,7 @@ class Client(Asking):
         self.exchange.routed(backend.worker.name, backend.worker.metrics, b"")
         self.exchange.status = found.status
         self.started = True
-        self.phase = BUSY
+        self.phase = self.phase.asked
         self.silence = backend.write
         self.file = FileBody(self, found)
         hsts = b"" if self.secured is None else self.router.hsts
@@ -163,7 +162,7 @@ class Client(Asking):
 
     def _on_more(self, data: bytes) -> None:
         """Bytes while an exchange runs: of its body, or ahead of their time."""
-        if self.pump is None or self.upstream is None or self.upstream.phase is UpstreamPhase.CONNECTING:
+        if self.pump is None or self.upstream is None or self.upstream.phase is CONNECTING:
             self.input += data
             if len(self.input) >= RECEIVE or self.pump is not None:
                 self.pause()
@@ -308,7 +307,7 @@ class Client(Asking):
         elif self.upstream is not None:
             self.moved()
             self.upstream.resume()
-            if self.upstream.phase is UpstreamPhase.BODY:
+            if self.upstream.phase is BODY:
                 splicing.download(self.upstream, self)
         elif self.phase is HEAD and self.input:
             self._go_on()
@@ -323,7 +322,7 @@ class Client(Asking):
         if self.phase is BUSY:
             self.moved()
         elif self.phase is HEAD:
-            self.await_request()
+            self.rest()
         elif self.ended:
             self.touch(self.silence)
 
@@ -385,7 +384,7 @@ class Client(Asking):
     def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
         """The worker has switched protocols: tell the client, then bytes go both ways."""
         self.leave_worker()  # a tunnel stands for as long as it likes: it is no request in flight
-        self.phase = TUNNEL
+        self.phase = self.phase.switched
         self.hard = NEVER
         self.started = True
         self.exchange.status = 101
@@ -412,7 +411,7 @@ class Client(Asking):
             if self.worker is not None:
                 self.worker.metrics.queue_timeouts += 1
             self.fail(504, "no endpoint took it in time")
-        elif self.upstream is not None and self.upstream.phase is UpstreamPhase.CONNECTING:
+        elif self.upstream is not None and self.upstream.phase is CONNECTING:
             upstream = self.upstream
             upstream.abandon()
             self.upstream_refused(upstream, "no connection in time")
@@ -440,7 +439,7 @@ class Client(Asking):
 
     def _waits_for_client(self) -> bool:
         upstream = self.upstream
-        if upstream is None or upstream.phase is UpstreamPhase.CONNECTING or upstream.outbox:
+        if upstream is None or upstream.phase is CONNECTING or upstream.outbox:
             return False
         return self.relay is None or not self.relay.blocked
 

@@ -7,9 +7,9 @@ read. So sending ends first; then what still comes is read for a while, and thro
 from __future__ import annotations
 
 import socket
-from enum import Enum
 from typing import Final
 
+from tqunits.http.phases import CLIENT_PHASES
 from tqunits.http.pump import Pump
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.stream import Stream
@@ -21,20 +21,10 @@ MAX_LINGER: Final = 1024 * 1024
 all, without a limit of bytes."""
 
 
-class Phase(Enum):
-    """Where the connection stands."""
-
-    HEAD = 1
-    BUSY = 2
-    TUNNEL = 3
-    LINGER = 4
-
-
-HEAD: Final = Phase.HEAD
-BUSY: Final = Phase.BUSY
-TUNNEL: Final = Phase.TUNNEL
-LINGER: Final = Phase.LINGER
-"""What a request meets a dozen times: a name of the module is found in 10 ns, a member of an enumeration in 45."""
+HEAD: Final = CLIENT_PHASES["HEAD"]
+BUSY: Final = CLIENT_PHASES["BUSY"]
+TUNNEL: Final = CLIENT_PHASES["TUNNEL"]
+LINGER: Final = CLIENT_PHASES["LINGER"]
 
 
 class Parting(Stream):
@@ -61,7 +51,7 @@ class Parting(Stream):
 
     def close_when_flushed(self) -> None:
         """Send what waits, and close."""
-        self.phase = LINGER
+        self.phase = self.phase.ended
         self.ended = True
         if self.outbox:
             self.pause()
@@ -74,7 +64,7 @@ class Parting(Stream):
 
     def linger(self) -> None:
         """Close in the order that lets the answer arrive: stop sending, read on for a while, close."""
-        self.phase = LINGER
+        self.phase = self.phase.ended
         self.input = b""
         self.pump = None
         self.hard = NEVER

@@ -151,7 +151,7 @@ class Router:
         """A client has connected; `counted`: the address that its connection counts for."""
         client.counted = counted
         self.clients.add(client)
-        client.await_request()
+        client.rest()
         client.resume()
 
     def sleep(self, client: Client, ticks: int) -> None:

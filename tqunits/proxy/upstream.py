@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from tqunits.http.alike import AlikeResponse
@@ -19,6 +18,7 @@ from tqunits.http.forward import accepts_websocket, response_head
 from tqunits.http.framing import Framing, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
+from tqunits.http.phases import WORKER_PHASES, WorkerPhase
 from tqunits.http.pump import Pump
 from tqunits.proxy import splicing
 from tqunits.proxy.stream import RECEIVE, UNCOPIED, Stream
@@ -31,22 +31,11 @@ MAX_INTERIM: Final = 16
 """1xx responses before the final one: a worker that sends more is not going to answer."""
 
 
-class Phase(Enum):
-    """Where the connection stands."""
-
-    CONNECTING = 1
-    HEAD = 2  # a request is on its way or sent, the response's head is awaited
-    BODY = 3
-    IDLE = 4
-    TUNNEL = 5
-
-
-_CONNECTING: Final = Phase.CONNECTING
-_HEAD: Final = Phase.HEAD
-_BODY: Final = Phase.BODY
-_IDLE: Final = Phase.IDLE
-_TUNNEL: Final = Phase.TUNNEL
-"""As in parting.py: names that are found fast."""
+CONNECTING: Final = WORKER_PHASES["CONNECTING"]
+IDLE: Final = WORKER_PHASES["IDLE"]
+HEAD: Final = WORKER_PHASES["HEAD"]
+BODY: Final = WORKER_PHASES["BODY"]
+TUNNEL: Final = WORKER_PHASES["TUNNEL"]
 
 
 class Upstream(Stream):
@@ -67,7 +56,7 @@ class Upstream(Stream):
         "unheard",
     )
 
-    def __init__(self, sock: socket.socket, endpoint: Endpoint, phase: Phase) -> None:
+    def __init__(self, sock: socket.socket, endpoint: Endpoint, phase: WorkerPhase) -> None:
         super().__init__(sock, endpoint.poller, endpoint.wheel)
         self.endpoint = endpoint
         self.phase = phase
@@ -97,7 +86,7 @@ class Upstream(Stream):
         except OSError:
             sock.close()
             raise
-        return cls(sock, endpoint, _HEAD if code == 0 else _CONNECTING)
+        return cls(sock, endpoint, IDLE if code == 0 else CONNECTING)
 
     def begin(self, client: Client) -> None:
         """Serve that client's request: it is told by `upstream_ready` when it may send."""
@@ -106,10 +95,10 @@ class Upstream(Stream):
         self.said = False
         self.unheard = False
         self.interim = 0
-        if self.phase is _CONNECTING:
+        if self.phase is CONNECTING:
             self.poller.add_writer(self.sock, self)
             return
-        self.phase = _HEAD
+        self.phase = self.phase.asked
         if not self.reading:
             self.resume()
         client.upstream_ready(self)
@@ -154,17 +143,17 @@ class Upstream(Stream):
             self.endpoint.lose(self)
         elif not data:
             self.on_end(client, regular=data is not None)
-        elif self.phase is _HEAD:
+        elif self.phase is HEAD:
             if self.alike is None or self.said or not self._respond_alike(client, self.alike, data):
                 self._on_head(client, data)
-        elif self.phase is _BODY:
+        elif self.phase is BODY:
             self._on_body(client, data)
         else:
             assert client.tunnel is not None
             client.tunnel.from_worker(data)
 
     def on_writable(self) -> None:
-        if self.phase is _CONNECTING:
+        if self.phase is CONNECTING:
             self._on_connected()
         else:
             super().on_writable()
@@ -208,7 +197,7 @@ class Upstream(Stream):
             return
         if self.endpoint.failures:
             self.endpoint.came_up()
-        self.phase = _HEAD
+        self.phase = self.phase.connected
         self.resume()
         client.upstream_ready(self)
 
@@ -292,7 +281,7 @@ class Upstream(Stream):
         if pump is None or pump.done:
             self.complete(client, surplus)
             return
-        self.phase = _BODY
+        self.phase = self.phase.responded
         client.moved()
         if client.outbox:
             self.pause()
@@ -330,7 +319,7 @@ class Upstream(Stream):
         if endpoint.draining:
             endpoint.settle()
         if self.reusable and not surplus and not self.outbox and client.pump is None and not self.unheard:
-            self.phase = _IDLE
+            self.phase = self.phase.completed
             self.reused = True
             endpoint.keep(self)
             if not self.reading:
@@ -343,22 +332,21 @@ class Upstream(Stream):
         """101: from here on bytes, if that was asked for (RFC 9110 §7.8)."""
         if not client.upgrade or not accepts_websocket(head):
             raise Malformed(502, "a 101 to a request without that upgrade")
-        self.phase = _TUNNEL
+        self.phase = self.phase.switched
         client.switched(self, head, data)
 
     def on_end(self, client: Client, *, regular: bool) -> None:
         """The worker closed. That ends a response only if the response was to end so."""
         self.pause()
-        match self.phase:
-            case Phase.TUNNEL:
-                assert client.tunnel is not None
-                client.tunnel.worker_ended(regular=regular)
-            case Phase.BODY:
-                self._on_end_of_body(client, regular=regular and not self.unheard)  # the write has had the error
-            case _:
-                said = self.said
-                self.abandon()
-                client.upstream_failed(self, "closed in the middle of a head" if said else "closed without an answer")
+        if self.phase is TUNNEL:
+            assert client.tunnel is not None
+            client.tunnel.worker_ended(regular=regular)
+        elif self.phase is BODY:
+            self._on_end_of_body(client, regular=regular and not self.unheard)  # the write has had the error
+        else:
+            said = self.said
+            self.abandon()
+            client.upstream_failed(self, "closed in the middle of a head" if said else "closed without an answer")
 
     def _on_end_of_body(self, client: Client, *, regular: bool) -> None:
         assert self.pump is not None

@@ -1,0 +1,85 @@
+"""Where a connection stands in its exchanges: two tables, a client's connection and a worker's, and no I/O.
+
+`table[state][event]` is the state after that event. To the data path each state is an object that has the states after
+it as attributes, so an event costs what an attribute costs (20 ns; a look-up by a member of an enumeration takes 90):
+`self.phase = self.phase.answered`. An event that a state does not have is an AttributeError: a fault of ours, which
+ends the connection (proxy/fault.py) before it can answer the wrong request.
+
+Any connection may be closed in any state; what a close means there is the business of proxy/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+Table = Mapping[str, Mapping[str, str]]
+
+CLIENT: Final[Table] = {
+    "HEAD": {"asked": "BUSY", "answered": "HEAD", "ended": "LINGER"},
+    "BUSY": {"answered": "HEAD", "switched": "TUNNEL", "ended": "LINGER"},
+    "TUNNEL": {},
+    "LINGER": {},
+}
+"""HEAD: between requests, or in a head. BUSY: an exchange with a worker, or a file is on its way. TUNNEL: after a valid
+101. LINGER: the last answer is out, and what still comes is read, or a TCP reset may destroy it (RFC 9112 §9.6).
+
+`asked`: a request goes to a worker or is answered with a file; `answered`: all of its answer is out, or it was the
+router's own, and the next request may come; `switched`: the worker's 101 is; `ended`: nothing more is answered here."""
+
+WORKER: Final[Table] = {
+    "CONNECTING": {"connected": "HEAD"},
+    "IDLE": {"asked": "HEAD"},
+    "HEAD": {"responded": "BODY", "completed": "IDLE", "switched": "TUNNEL"},
+    "BODY": {"completed": "IDLE"},
+    "TUNNEL": {},
+}
+"""HEAD: a request is on its way or sent, the head of its response is awaited. IDLE: none is; in the pool, as a rule.
+
+`connected`: for the request that it was opened for; `asked`: by the next one; `responded`: the head of a final response
+has come, and not all of its body; `completed`: all has, and the connection may be used again; `switched`: 101."""
+
+
+class ClientPhase:
+    """A state of CLIENT."""
+
+    __slots__ = ("answered", "asked", "ended", "name", "switched")
+
+    answered: ClientPhase
+    asked: ClientPhase
+    ended: ClientPhase
+    switched: ClientPhase
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class WorkerPhase:
+    """A state of WORKER."""
+
+    __slots__ = ("asked", "completed", "connected", "name", "responded", "switched")
+
+    asked: WorkerPhase
+    completed: WorkerPhase
+    connected: WorkerPhase
+    responded: WorkerPhase
+    switched: WorkerPhase
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+Phase = TypeVar("Phase", ClientPhase, WorkerPhase)
+
+
+def _states(kind: type[Phase], table: Table) -> dict[str, Phase]:
+    """The states of a table, each with those that follow it."""
+    states = {name: kind(name) for name in table}
+    for name, events in table.items():
+        for event, after in events.items():
+            setattr(states[name], event, states[after])
+    return states
+
+
+CLIENT_PHASES: Final = _states(ClientPhase, CLIENT)
+WORKER_PHASES: Final = _states(WorkerPhase, WORKER)
