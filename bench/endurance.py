@@ -4,11 +4,11 @@
 
 Each case starts a router of its own. An honest client asks steadily: its requests must all succeed, and its latency is
 measured before, beside and after what the case does (endurance_cases.py). Memory is PSS from smaps_rollup, descriptors
-are those of /proc/PID/fd without pipes, of which some are kept. Then the soak (endurance_soak.py): requests of every
-kind, and whether memory or descriptors grow. Exit status 1 when something was not as promised. `waited` is
-the part of the time that the router was ready to run and got no CPU, `others` how many CPUs were busy with what is
-neither the router nor its workers nor the bench: where they are not near 0, latencies are the machine's. So are those
-that nginx has beside the same crowd (`--nginx`).
+are those of /proc/PID/fd without pipes, of which some are kept; of a router of several processes both are sums. Then
+the soak (endurance_soak.py): requests of every kind, and whether memory or descriptors grow. Exit status 1 when
+something was not as promised. `waited` is the part of the time that the router was ready to run and got no CPU,
+`others` how many CPUs were busy with what is neither the router nor its workers nor the bench: where they are not near
+0, latencies are the machine's. So are those that nginx has beside the same crowd (`--nginx`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _run(cases: Sequence[Case], peers: Sequence[str], requests: int, file: Path 
 
 async def _hostile(case: Case, peer: str) -> Row:
     """One case, from a fresh router to what is left of it."""
-    limits = {"connections": case.connections, "descriptors": case.descriptors}
+    limits = {"connections": case.connections, "descriptors": case.descriptors, "processes": case.processes}
     with tempfile.TemporaryDirectory(prefix="tqe") as folder:
         async with staged(Path(folder), **limits, kept=case.kept, fresh=case.fresh, peer=peer) as scene:
             await asyncio.sleep(WARM_UP)
@@ -91,8 +91,9 @@ async def _hostile(case: Case, peer: str) -> Row:
             outcome, beside = await scene.phase(_guarded(case, scene))
             left = await scene.settled(before.peak.descriptors)
             _, after = await scene.phase(asyncio.sleep(BEFORE))
-            row = row_of(case.name if peer == "tqunits" else f"  {peer}", before, beside, left, after)
-            row |= {"about": case.about, "got": outcome.got, "tracebacks": scene.log().count("Traceback")}
+            name = case.name if peer == "tqunits" else f"  {peer}"
+            row = row_of(name, before, beside, left, after, held=outcome.held)
+            row |= {"about": case.about, "got": outcome.got, "tracebacks": scene.router.log().count("Traceback")}
             row["wrong"] = [*outcome.wrong, *violations(row, case.growth)] if peer == "tqunits" else []
             return row
 

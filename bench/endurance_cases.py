@@ -29,6 +29,13 @@ SPARE = 1200
 """Descriptors that a router keeps for itself and for workers."""
 
 IDLE = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE)
+
+MANY = 20_000
+"""Idle connections that a router of two processes holds: more than one may, where the limit of descriptors is that."""
+
+STANDS = 120.0
+"""Seconds for these to come and be served twice; they need a tenth of that. Each that is not served takes PATIENCE."""
+
 LARGE = 8 << 20
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -40,6 +47,7 @@ class Outcome:
 
     got: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    held: int = 0  # connections open at once, where that is what the case is about
 
     def only(self, *allowed: str) -> Outcome:
         """Complain about everything else."""
@@ -59,6 +67,7 @@ class Case:
     growth: int  # MiB by which the router's PSS may grow at most
     connections: int = 20_000
     descriptors: int = 0  # its limit; 0: as many as this user may have
+    processes: int = 1  # of the router
     kept: int = KEPT
     fresh: int = 1  # honest clients that connect anew
 
@@ -144,7 +153,7 @@ async def _rest(sock: socket.socket) -> str:
 
 async def idle(scene: Scene) -> Outcome:
     """As many idle connections as the router takes; one more waits until one leaves."""
-    outcome = Outcome()
+    outcome = Outcome(held=IDLE - KEPT)
     async with contextlib.AsyncExitStack() as stack:
         crowds = [await stack.enter_async_context(crowd) for crowd in _crowds(scene.port, IDLE - KEPT)]
         outcome.got["served"] = sum([int((await crowd.line()).split()[1]) for crowd in crowds])
@@ -159,6 +168,23 @@ async def idle(scene: Scene) -> Outcome:
     if (outcome.got["served"], outcome.got["served again"]) != (IDLE - KEPT, IDLE - KEPT - 1):
         outcome.wrong.append("not all were served")
     return outcome.only("served", "one more waits", "then it is served", "served again")
+
+
+async def idle_shared(scene: Scene) -> Outcome:
+    """More idle connections than one process may have: several share the listening socket.
+
+    While all stand, the kernel counts them in each process; then each connection must be served once more.
+    """
+    outcome = Outcome(held=MANY)
+    async with asyncio.timeout(STANDS), contextlib.AsyncExitStack() as stack:
+        crowds = [await stack.enter_async_context(crowd) for crowd in _crowds(scene.port, MANY)]
+        outcome.got["served"] = sum([int((await crowd.line()).split()[1]) for crowd in crowds])
+        parts = scene.router.crowd()
+        outcome.got |= {f"in process {number}": part for number, part in enumerate(parts, 1)}
+        outcome.got["served again"] = sum([int((await crowd.tell("ask")).split()[1]) for crowd in crowds])
+    if {outcome.got["served"], outcome.got["served again"], sum(parts)} != {MANY}:
+        outcome.wrong.append(f"not all {MANY} were open and served at once")
+    return outcome
 
 
 def _crowds(port: int, count: int) -> Sequence[contextlib.AbstractAsyncContextManager[Child]]:
@@ -266,6 +292,7 @@ CASES = (
     Case(name="never-read-copied", run=never_read_copied, growth=64, about="200 x 8 MiB from Unix, not read"),
     Case(name="never-read-file", run=never_read_file, growth=16, about="200 x 8 MiB of a file, not read"),
     Case(name="idle", run=idle, growth=282, connections=IDLE, fresh=0, about=f"{IDLE} idle connections, and one more"),
+    Case(name="idle-shared", run=idle_shared, growth=64, processes=2, about=f"{MANY} idle connections, two processes"),
     Case(name="descriptors", run=descriptors, growth=16, descriptors=256, fresh=0, about="600 clients, limit 256"),
     Case(name="garbage", run=garbage, growth=16, about="a worker's answers that are none"),
     Case(name="closes-early", run=closes_early, growth=16, about="no answer, half of one"),

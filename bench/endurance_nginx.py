@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pwd
 import resource
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from router_processes import Process
+from endurance_look import Router
+from router_processes import Process, children
 
 PATIENCE = 10.0
 
 _CONFIGURATION = """\
+user {user};
 daemon off;
-master_process off;
+master_process {master};
+worker_processes {processes};
 pid {folder}/nginx.pid;
 error_log stderr crit;
 worker_rlimit_nofile {descriptors};
@@ -40,9 +45,19 @@ http {{
 
 @contextlib.contextmanager
 def nginx(
-    folder: Path, workers: Mapping[str, str], directory: Path, *, descriptors: int, head_s: int, stall_s: int
-) -> Iterator[tuple[int, Process]]:
-    """`workers`: endpoints by the name that is the path; `directory`: what is below /files."""
+    folder: Path,
+    workers: Mapping[str, str],
+    directory: Path,
+    *,
+    descriptors: int,
+    processes: int,
+    head_s: int,
+    stall_s: int,
+) -> Iterator[Router]:
+    """`workers`: endpoints by the name that is the path; `directory`: what is below /files.
+
+    A single process has no master; that of several serves nobody, and is not measured.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     limit = descriptors or resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -51,6 +66,9 @@ def nginx(
     file = folder / "nginx.conf"
     file.write_text(
         _CONFIGURATION.format(
+            user=pwd.getpwuid(os.getuid()).pw_name,
+            master="on" if processes > 1 else "off",
+            processes=processes,
             folder=folder,
             descriptors=limit,
             connections=limit,
@@ -69,7 +87,7 @@ def nginx(
             if time.monotonic() > deadline:
                 raise RuntimeError("nginx does not listen")
             time.sleep(0.02)
-        yield port, process
+        yield Router(port, (process,), tuple(children(process.pid)) if processes > 1 else (process.pid,))
 
 
 def _listens(port: int) -> bool:

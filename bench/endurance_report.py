@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from endurance_scene import Look, Phase
+from endurance_look import Look
+from endurance_scene import Phase
 
 Row = dict[str, Any]
 Columns = Sequence[tuple[str, str, int]]
 
 MAX_PIPES = 2 * 16
-"""Ends of empty pipes that a router keeps for the next large body."""
+"""Ends of empty pipes that a process of a router keeps for the next large body."""
 
 COLUMNS: Columns = (
     ("case", "case", -20),
@@ -38,7 +39,13 @@ COLUMNS: Columns = (
     ("pipes", "pipes_peak", 6),
     ("after", "pipes_after", 6),
 )
-NOTES: Columns = (("case", "case", -20), ("what", "about", -50), ("what they got", "got", -40))
+NOTES: Columns = (
+    ("case", "case", -20),
+    ("what", "about", -50),
+    ("PSS MiB of each", "pss_each", -17),
+    ("KiB each", "kib_each", -10),
+    ("what they got", "got", -40),
+)
 SOAK_COLUMNS: Columns = (
     ("case", "case", -20),
     ("requests", "requests", 9),
@@ -53,8 +60,11 @@ SOAK_COLUMNS: Columns = (
 )
 
 
-def row_of(name: str, before: Phase, beside: Phase, left: Look, after: Phase) -> Row:
-    """The figures of a case; those without a word to it are the honest client's beside it."""
+def row_of(name: str, before: Phase, beside: Phase, left: Look, after: Phase, *, held: int) -> Row:
+    """The figures of a case; those without a word to it are the honest client's beside it.
+
+    `held`: connections that were open at once, for the memory of each: by how much PSS grew up to its peak.
+    """
     row: Row = {"case": name, "seconds": round(beside.seconds, 1)}
     for phase, word in ((beside, ""), (before, "_before"), (after, "_after")):
         honest = phase.honest
@@ -65,6 +75,8 @@ def row_of(name: str, before: Phase, beside: Phase, left: Look, after: Phase) ->
     for look, word in ((before.peak, "before"), (beside.peak, "peak"), (left, "after")):
         row |= {f"pss_{word}": _mib(look.pss), f"rss_{word}": _mib(look.rss)}
         row |= {f"fds_{word}": look.descriptors, f"pipes_{word}": look.pipes}
+    row["pss_each"] = [_mib(pss) for pss in beside.peak.each]
+    row["kib_each"] = round((beside.peak.pss - before.peak.pss) / held, 2) if held else ""
     return row
 
 
@@ -75,7 +87,7 @@ def violations(row: Row, growth: int) -> list[str]:
         f"honest requests failed: {row['failures']}": bool(row["failures"]),
         f"PSS grew by {grown:.1f} MiB, more than {growth}": grown > growth,
         f"{row['fds_after'] - row['fds_before']} descriptors are left": row["fds_after"] > row["fds_before"],
-        f"{row['pipes_after']} ends of pipes are left": row["pipes_after"] > MAX_PIPES,
+        f"{row['pipes_after']} ends of pipes are left": row["pipes_after"] > MAX_PIPES * len(row["pss_each"]),
         "the router was in trouble: see its log": bool(row["tracebacks"]),
     }
     return [text for text, found in checks.items() if found]
@@ -96,6 +108,8 @@ def _placed(text: str, width: int) -> str:
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return json.dumps(value).strip("{}").replace('"', "")
+    if isinstance(value, list):
+        return " + ".join(map(_text, value))
     return (
         f"{value:.2f}"
         if isinstance(value, float) and value < 10

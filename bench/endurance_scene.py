@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import resource
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from endurance_look import Look, Router
 from endurance_nginx import nginx
-from router_processes import Process, cpu_of, machine_time, memory_of
+from router_processes import Process, cpu_of, machine_time
 
 T = TypeVar("T")
 
@@ -27,45 +29,15 @@ HERE = Path(__file__).parent
 SAMPLE = 0.2
 """Seconds between two looks at the router while something goes on."""
 
+BACKLOG = 4096
+"""As tq-proxy.socket's."""
+
 SETTLE = 15.0
 """Seconds for what has ended to be gone: idle connections to workers are kept 1.5 s, a lingering close takes 2."""
 
 HEADS = {"max_request_line": 8192, "max_head": 32768, "max_fields": 100}
 HEAD_US, STALL_US = 2_000_000, 3_000_000
 """Time-outs of the router here; a fifth and a tenth of what it has without being told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The router at one moment."""
-
-    pss: int  # KiB
-    rss: int  # KiB
-    descriptors: int  # without pipes
-    pipes: int  # ends of pipes: empty ones are kept for the next large body, a bounded number
-
-    @classmethod
-    def at(cls, pid: int) -> Look:
-        """Raises OSError when it has ended."""
-        pss, rss = memory_of([pid])
-        targets = [_target(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        pipes = sum(target.startswith("pipe:") for target in targets)
-        return cls(pss, rss, len(targets) - pipes, pipes)
-
-    def most(self, other: Look) -> Look:
-        """The larger of each."""
-        pairs = zip(self._all(), other._all(), strict=True)
-        return Look(*(max(pair) for pair in pairs))
-
-    def _all(self) -> tuple[int, int, int, int]:
-        return self.pss, self.rss, self.descriptors, self.pipes
-
-
-def _target(entry: Path) -> str:
-    try:
-        return str(entry.readlink())
-    except OSError:  # closed meanwhile
-        return ""
 
 
 class Child:
@@ -126,41 +98,37 @@ class Phase:
     peak: Look
     seconds: float
     busy: float  # CPUs that the router used
-    waited: float  # part of the time that it was ready to run and had no CPU
+    waited: float  # part of the time that it was ready to run and had no CPU; of several processes the mean
     others: float  # CPUs that nobody here used
 
 
 class Scene:
     """Everything that runs, and how to look at it."""
 
-    def __init__(self, port: int, router: Process, others: Sequence[int], honest: Child) -> None:
+    def __init__(self, router: Router, others: Sequence[int], honest: Child) -> None:
         """`others`: the processes of the workers."""
-        self.port = port
-        self._router = router
+        self.port = router.port
+        self.router = router
         self._others = [*others, honest.pid, os.getpid()]
         self._honest = honest
 
     def look(self) -> Look:
         """The router now. Raises RuntimeError, with what it said, when it has ended."""
-        self._router.check()
-        return Look.at(self._router.pid)
-
-    def log(self) -> str:
-        """What the router has said."""
-        return self._router.log()
+        self.router.check()
+        return Look.at(self.router.pids)
 
     async def phase(self, action: Awaitable[T]) -> tuple[T, Phase]:
         """Do that, and look on."""
         await self._honest.tell()
-        begin, cpu, ours, machine = time.monotonic(), cpu_of([self._router.pid]), self._ours(), machine_time()
-        peaks, delay = [self.look()], self._delay()
+        begin, cpu, ours, machine = time.monotonic(), cpu_of(self.router.pids), self._ours(), machine_time()
+        peaks, delay = [self.look()], self.router.waited_s()
         watching = asyncio.create_task(self._watch(peaks))
         try:
             found = await action
         finally:
             watching.cancel()
         seconds = time.monotonic() - begin
-        used = (cpu_of([self._router.pid]) - cpu).total
+        used = (cpu_of(self.router.pids) - cpu).total
         others = machine_time()[0] - machine[0] - (self._ours() - ours) - used
         honest = Honest(**json.loads(await self._honest.tell()))
         phase = Phase(
@@ -168,7 +136,7 @@ class Scene:
             peak=peaks[0].most(self.look()),
             seconds=seconds,
             busy=used / seconds,
-            waited=(self._delay() - delay) / seconds,
+            waited=(self.router.waited_s() - delay) / seconds,
             others=max(0.0, others / seconds),
         )
         return found, phase
@@ -177,10 +145,6 @@ class Scene:
         while True:
             peaks[0] = peaks[0].most(self.look())
             await asyncio.sleep(SAMPLE)
-
-    def _delay(self) -> float:
-        """Seconds that it stood in a run queue (the kernel's Documentation/scheduler/sched-stats.rst)."""
-        return int(Path(f"/proc/{self._router.pid}/schedstat").read_text().split()[1]) / 1e9
 
     def _ours(self) -> float:
         """CPU seconds of all but the router, and of the children that have ended."""
@@ -205,22 +169,30 @@ def workers(folder: Path, name: str) -> Iterator[tuple[str, str, int]]:
 
 
 @contextlib.contextmanager
-def routing(folder: Path, text: str, *, descriptors: int = 0) -> Iterator[tuple[int, Process]]:
-    """A router by that snapshot, which is reread when the file changes: its port and process."""
+def routing(folder: Path, text: str, *, descriptors: int = 0, processes: int = 1) -> Iterator[Router]:
+    """A router by that snapshot, which is reread when the file changes.
+
+    As tq-proxy@1..N.service: every process inherits the one listening socket.
+    """
     file = folder / "routes.json"
     file.write_text(text)
     limit = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
-    argv = [*limit, sys.executable, "-m", "tqunits", "proxy", "--listen", "127.0.0.1:0", "--routes", str(file)]
-    with Process(argv, log=folder / "router.log") as process:
-        said = process.wait_for("listening on 127.0.0.1:")
-        yield int(said.split("listening on 127.0.0.1:")[1].split(";")[0]), process
+    argv = [*limit, sys.executable, "-m", "tqunits", "proxy", "--routes", str(file)]
+    with contextlib.ExitStack() as stack:
+        with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener:
+            port, inherited = int(listener.getsockname()[1]), listener.fileno()
+            logs = [folder / f"router{number}.log" for number in range(processes)]
+            every = [stack.enter_context(Process(argv, log=log, listener=inherited)) for log in logs]
+        for process in every:
+            process.wait_for("listening on 127.0.0.1:")
+        yield Router.of(port, *every)
 
 
 @contextlib.asynccontextmanager
 async def staged(
-    folder: Path, *, connections: int, descriptors: int, kept: int, fresh: int, peer: str = "tqunits"
+    folder: Path, *, connections: int, descriptors: int, processes: int, kept: int, fresh: int, peer: str = "tqunits"
 ) -> AsyncIterator[Scene]:
-    """The whole scene. `peer`: who routes, tqunits or nginx."""
+    """The whole scene. `peer`: who routes, tqunits or nginx, with so many processes."""
     with contextlib.ExitStack() as stack:
         honest, _, honest_pid = stack.enter_context(workers(folder, "honest"))
         tcp, unix, hostile_pid = stack.enter_context(workers(folder, "hostile"))
@@ -228,15 +200,16 @@ async def staged(
         public.mkdir()
         (public / "large").write_bytes(bytes(8 << 20))
         found = {"honest": honest, "hostile": tcp, "unix": unix}
+        size = {"descriptors": descriptors, "processes": processes}
         if peer == "nginx":
             seconds = {"head_s": HEAD_US // 1_000_000, "stall_s": STALL_US // 1_000_000}
-            started = nginx(folder, found, public, descriptors=descriptors, **seconds)
+            started = nginx(folder, found, public, **size, **seconds)
         else:
             routes = [*(routed(*pair) for pair in found.items()), routed("files", directory=str(public))]
-            started = routing(folder, snapshot(routes, connections=connections), descriptors=descriptors)
-        port, router = stack.enter_context(started)
-        async with Child.running("endurance_honest.py", port, "/honest/echo", kept, fresh) as client:
-            yield Scene(port, router, [honest_pid, hostile_pid], client)
+            started = routing(folder, snapshot(routes, connections=connections), **size)
+        router = stack.enter_context(started)
+        async with Child.running("endurance_honest.py", router.port, "/honest/echo", kept, fresh) as client:
+            yield Scene(router, [honest_pid, hostile_pid], client)
 
 
 def snapshot(found: Sequence[dict[str, object]], *, connections: int) -> str:

@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
+from endurance_look import Look, Router
 from endurance_report import Row
-from endurance_scene import SAMPLE, SETTLE, Look, routed, routing, snapshot, workers
+from endurance_scene import SAMPLE, SETTLE, routed, routing, snapshot, workers
 
 REQUESTS = 300_000
 BATCH = 10_000
@@ -143,12 +144,12 @@ async def soak(requests: int) -> Row:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tqe")))
         texts = stack.enter_context(_routes(folder))
-        port, router = stack.enter_context(routing(folder, texts[0]))
+        router = stack.enter_context(routing(folder, texts[0]))
         for number in range(max(4, requests // BATCH)):
-            await _batch(port, unexpected)
+            await _batch(router.port, unexpected)
             (folder / "routes.json").write_text(texts[(number + 1) % 2])
             router.check()
-            looks.append(await _settled(router.pid, looks[0].descriptors if looks else 0))
+            looks.append(await _settled(router, looks[0].descriptors if looks else 0))
     return _row(looks, unexpected, time.monotonic() - begin)
 
 
@@ -192,12 +193,12 @@ async def _do(client: Client, action: Action, unexpected: Counter[str]) -> None:
         client.leave()
 
 
-async def _settled(pid: int, descriptors: int) -> Look:
+async def _settled(router: Router, descriptors: int) -> Look:
     """Once the router has no more descriptors than that; 0: than it keeps when nothing changes any more."""
     deadline = time.monotonic() + SETTLE
     least = 2.5  # seconds that idle connections to workers and lingering closes need
     await asyncio.sleep(least)
-    while (look := Look.at(pid)).descriptors > descriptors and descriptors and time.monotonic() < deadline:
+    while (look := Look.at(router.pids)).descriptors > descriptors and descriptors and time.monotonic() < deadline:
         await asyncio.sleep(SAMPLE)
     return look
 

@@ -5,9 +5,10 @@
 Needs nginx, HAProxy, wrk and a C compiler. Each case runs in rounds, and in each round every peer gets its turn, so
 that what else happens on the machine happens to all; the order is turned from round to round. Figures are medians of
 the rounds, ratios are medians of the rounds' ratios to nginx. `direct` is the load on the origin without a proxy: it
-shows what the load and the origin can do at most. Nothing is pinned to a CPU. `others` is how many CPUs were busy with
-things that do not belong to the benchmark: if that is not near 0, trust the ratios of CPU time and little else.
-How it is set up and what it gave is in docs/performance.md.
+shows what the load and the origin can do at most. `relay in C, no HTTP` moves the bodies by splice(2) and does nothing
+else: what that costs is the kernel's part, the floor of a proxy that splices. Nothing is pinned to a CPU. `others` is
+how many CPUs were busy with things that do not belong to the benchmark: if that is not near 0, trust the ratios of CPU
+time and little else. How it is set up and what it gave is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from router_load import IDLE, Case, Round, idle, measure, raise_descriptor_limit
-from router_peers import PEERS, PROXIES, Peer, missing, origin, running
+from router_peers import PEERS, PROXIES, Peer, missing, origin, relay, running
 from router_processes import output_of
 from router_report import COLUMNS, IDLE_COLUMNS, Row, facts, heading, idle_rows, line, summary
 
@@ -105,9 +106,10 @@ def _run(cases: Sequence[Case], plan: Plan, file: Path | None) -> int:
     with contextlib.ExitStack() as stack:
         behind = stack.enter_context(origin(_compiled("router_origin.c", plan.folder), plan.folder))
         single = [stack.enter_context(running(name, 1, behind, plan.folder)) for name in PEERS]
+        mover = stack.enter_context(relay(_compiled("router_relay.c", plan.folder), behind, plan.folder))
         print(heading(COLUMNS), flush=True)
         for case in (case for case in cases if case.head != "idle"):
-            rounds[case.name] = _rounds(case, plan, behind, single)
+            rounds[case.name] = _rounds(case, plan, behind, [*single, mover] if case.bytes else single)
             rows += _said(summary(case, rounds[case.name]), COLUMNS)
         for case in (case for case in cases if case.head == "idle"):
             print("\n" + heading(IDLE_COLUMNS), flush=True)

@@ -1,8 +1,9 @@
 """The peers of bench/router.py: nginx, HAProxy, tqunits and no proxy at all, in front of one origin.
 
-All do the same work: route /api to the origin, strip that prefix, keep connections to the origin open, write no log,
-and set X-Forwarded-For, -Proto, -Host and -Prefix, X-Real-IP, Forwarded, X-Request-ID and Via. Each is given what is
-usual for speed: nginx buffers in memory and never on disk, HAProxy splices.
+The proxies do the same work: route /api to the origin, strip that prefix, keep connections to the origin open, write no
+log, and set X-Forwarded-For, -Proto, -Host and -Prefix, X-Real-IP, Forwarded, X-Request-ID and Via. Each is given what
+is usual for speed: nginx buffers in memory and never on disk, HAProxy splices. Where bodies are moved there is also a
+relay that does none of that work (router_relay.c): the kernel's part of it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from router_processes import PATIENCE, Process, children
 
 PROXIES = ("nginx", "haproxy", "tqunits")
 PEERS = (*PROXIES, "direct")
+RELAY = "relay in C, no HTTP"
 ROOT = Path(__file__).parents[1]
 BACKLOG = 4096
 
@@ -125,6 +127,13 @@ def origin(program: Path, folder: Path) -> Iterator[Peer]:
     with Process([str(program)], log=folder / "origin.log") as process:
         port = int(process.wait_for("\n").split()[0])
         yield Peer("direct", port, (process.pid,))
+
+
+@contextlib.contextmanager
+def relay(program: Path, behind: Peer, folder: Path) -> Iterator[Peer]:
+    """What moves bytes and nothing else. It leaves the path as it is: the origin looks at its last word only."""
+    with Process([str(program), str(behind.port)], log=folder / "relay.log") as process:
+        yield Peer(RELAY, int(process.wait_for("\n").split()[0]), (process.pid,))
 
 
 @contextlib.contextmanager

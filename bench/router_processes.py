@@ -31,7 +31,8 @@ class Process:
         """`listener`: a socket to inherit as systemd passes one (sd_listen_fds(3)). Output goes to `log`."""
         command = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         if listener is not None:
-            script = f'exec 3<&{listener}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
+            closing = "" if listener == 3 else f" {listener}<&-"  # a copy would listen on when the first is closed
+            script = f'exec 3<&{listener}{closing}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"'
             command += ["sh", "-c", script, "sh"]
         with log.open("wb") as output:
             self._child = subprocess.Popen(

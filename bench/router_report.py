@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from router_load import Case, Idle, Round
-from router_peers import PEERS
 from router_processes import output_of
 
 FIGURES = ("rps", "p50_us", "p99_us", "cpu_us", "user_us", "system_us", "busy", "origin_busy", "other_busy")
@@ -21,7 +20,7 @@ Row = dict[str, float | int | str | list[float]]
 
 def summary(case: Case, rounds: Mapping[str, Sequence[Round]]) -> list[Row]:
     """One row for each peer. A ratio is the median of the rounds' ratios: what ran side by side is compared."""
-    return [_row(case, name, rounds[name], rounds.get(BASE, ())) for name in PEERS if name in rounds]
+    return [_row(case, name, rounds[name], rounds.get(BASE, ())) for name in rounds]
 
 
 def _row(case: Case, name: str, rounds: Sequence[Round], base: Sequence[Round]) -> Row:
@@ -58,7 +57,7 @@ def idle_rows(case: Case, found: Mapping[str, Idle]) -> list[Row]:
 
 COLUMNS = (
     ("case", "case", 20),
-    ("peer", "peer", 8),
+    ("peer", "peer", 20),
     ("CPU µs", "cpu_us", 8),
     ("user", "user_us", 7),
     ("system", "system_us", 7),
