@@ -30,14 +30,15 @@ class AlikeRequest:
     Whether the path leads to the same route is for the caller to find out.
     """
 
-    __slots__ = ("_beginning", "_lines", "_most", "_route", "_stencil")
+    __slots__ = ("_beginning", "_lines", "_longest_head", "_longest_line", "_route", "_stencil")
 
     def __init__(self, method: bytes, stencil: Stencil, lines: bytes, route: Rewrite, limits: HeadLimits) -> None:
         self._beginning = method + b" "
         self._stencil = stencil
         self._lines = b"%b%b\r\nX-Request-ID: " % (lines, route.line)
         self._route = route
-        self._most = limits.request_line
+        self._longest_line = limits.request_line
+        self._longest_head = limits.head
 
     @classmethod
     def of(
@@ -50,12 +51,12 @@ class AlikeRequest:
         return cls(head.method, fields.stencil, lines, route, limits)
 
     def read(self, raw: bytes) -> tuple[bytes, bytes, bytes] | None:
-        """Path, query and the field lines that go on of a whole head."""
+        """Path, query and the field lines that go on, if this is one whole head and nothing else."""
         beginning = self._beginning
-        if not raw.startswith(beginning):
+        if not raw.startswith(beginning) or len(raw) > self._longest_head:
             return None
         line = _REST_OF_LINE.match(raw, len(beginning))
-        if line is None or (end := line.end()) > self._most:
+        if line is None or (end := line.end()) > self._longest_line:
             return None
         kept = self._stencil.fit(raw, end, len(raw))
         if kept is None:
@@ -63,9 +64,16 @@ class AlikeRequest:
         path, query = line.groups(b"")
         return path, query, kept
 
-    def head(self, path: bytes, query: bytes, kept: bytes) -> bytes:
-        """The head for the worker, up to where the request's identifier and the empty line follow."""
-        return b"%b%b%b HTTP/1.1%b%b" % (self._beginning, self._route.path(path), query, kept, self._lines)
+    def head(self, path: bytes, query: bytes, kept: bytes, request_id: bytes) -> bytes:
+        """The head for the worker, complete."""
+        return b"%b%b%b HTTP/1.1%b%b%b\r\n\r\n" % (
+            self._beginning,
+            self._route.path(path),
+            query,
+            kept,
+            self._lines,
+            request_id,
+        )
 
 
 class AlikeResponse:

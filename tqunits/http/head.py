@@ -45,44 +45,37 @@ class ResponseHead:
 class HeadBuffer:
     """Collects one head. Every byte is looked at once, however small the pieces are in which it comes."""
 
-    __slots__ = ("_bytes", "_limits")
+    __slots__ = ("_limits", "collected")
 
     def __init__(self, limits: HeadLimits = USUAL_HEADS) -> None:
         self._limits = limits
-        self._bytes: bytearray | None = None  # only while there is a piece of a head: most connections are idle
+        self.collected: bytearray | None = None  # only while there is a piece of a head: most connections are idle
 
     @property
     def size(self) -> int:
         """Bytes of the next head that have come."""
-        return len(self._bytes or b"")
+        return len(self.collected or b"")
 
     @property
     def empty(self) -> bool:
         """Whether nothing of the next head has come."""
-        return not self._bytes
-
-    def is_all(self, data: bytes) -> bool:
-        """Whether this is one whole head, nothing before it and nothing behind it: what most requests come as."""
-        if self._bytes:
-            return False
-        end = data.find(_END)
-        return 0 < end == len(data) - 4 <= self._limits.head - 4
+        return not self.collected
 
     def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Add what came: gives (head, what follows it) when the head is whole, else None.
 
         Raises Malformed at the first byte that no head can have, and when a limit is passed.
         """
-        if not self._bytes:
+        if not self.collected:
             end = data.find(_END)
             if 0 < end <= self._limits.head - 4:
                 return data[: end + 4], data[end + 4 :]
         return self._collect(data)
 
     def _collect(self, data: bytes) -> tuple[bytes, bytes] | None:
-        collected = self._bytes
+        collected = self.collected
         if collected is None:
-            collected = self._bytes = bytearray()
+            collected = self.collected = bytearray()
         known = len(collected)
         collected += data
         end = collected.find(_END, max(0, known - 3))
@@ -92,7 +85,7 @@ class HeadBuffer:
         if end + 4 > self._limits.head:
             raise _too_long(self._limits)
         head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
-        self._bytes = None
+        self.collected = None
         return head, rest
 
 

@@ -32,7 +32,7 @@ _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 class Known:
     """What was made of a request, for those that come after it on the connection; by these routes and no others."""
 
-    __slots__ = ("alike", "backend", "host", "method", "raw", "table", "text")
+    __slots__ = ("alike", "backend", "found", "host", "method", "raw", "table", "text")
 
     def __init__(
         self, alike: AlikeRequest, method: bytes, host: bytes, table: Table[Backend], backend: Backend
@@ -42,8 +42,14 @@ class Known:
         self.host = host  # the name to route by
         self.table = table
         self.backend = backend
-        self.raw = b""  # a request that has come twice in a row, as that of a page that asks for news does
-        self.text = b""  # of the head that the worker gets for the last one, up to the request's identifier
+        self.found: tuple[bytes, bytes, bytes] | None = None  # in the last one
+        self.raw = b""  # one that has come twice in a row, as that of a page that asks for news does
+        self.text = b""  # of what the worker gets for that one, up to the request's identifier
+
+    def keep(self, raw: bytes, text: bytes) -> None:
+        """It may come once more. A copy: what recv(2) gave lies where 72 KiB were, and would break up the heap."""
+        self.raw = b"%b" % raw
+        self.text = text
 
 
 class Asking(Waiting):
@@ -66,15 +72,39 @@ class Asking(Waiting):
 
     def on_request(self, raw: bytes) -> None:
         """One whole head: read all of it before any of it has an effect."""
-        known = self.known
-        if known is not None and known.table is self.router.table and (known.raw == raw or self._is_like(known, raw)):
-            self._ask_again(known, raw)
+        known, self.known = self.known, None
+        if known is not None and self.ask_again(known, raw):
+            self.known = known
             return
-        self.known = None
         try:
             self._read(raw)
         except Malformed as error:
             self.refuse(error)
+
+    def ask_again(self, known: Known, data: bytes) -> bool:
+        """The short way, for one whole request like the one before; False: it is not like it, or not one."""
+        router, backend = self.router, known.backend
+        if known.table is not router.table:
+            return False
+        if data == known.raw:
+            request_id = router.request_id()
+            self.first = b"%b%b\r\n\r\n" % (known.text, request_id)
+        else:
+            found = known.alike.read(data)
+            if found is None or known.table.find(known.host, found[0]) is not backend:
+                return False
+            request_id = router.request_id()
+            self.first = known.alike.head(*found, request_id)
+            if found == known.found:
+                known.keep(data, self.first[: -len(request_id) - 4])
+            known.found = found
+        worker = backend.worker
+        self.method = known.method
+        self.exchange.began(data)
+        self.exchange.routed(worker.name, worker.metrics, request_id)
+        self.modern = self.persistent = self.bodiless = True
+        self.dispatch(backend, NO_BODY)
+        return True
 
     def dispatch(self, backend: Backend, framing: Framing) -> None:
         """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
@@ -165,25 +195,3 @@ class Asking(Waiting):
         alike = AlikeRequest.of(head, target, lines, backend.rewrite, self.router.heads)
         if alike is not None:
             self.known = Known(alike, head.method, self._name(target.host), self.router.table, backend)
-
-    def _is_like(self, known: Known, raw: bytes) -> bool:
-        """Whether what is known holds for this request, too; then `known.text` is what its worker gets."""
-        found = known.alike.read(raw)
-        if found is None or known.table.find(known.host, found[0]) is not known.backend:
-            return False
-        text = known.alike.head(*found)
-        # The same again? A copy: what recv(2) gave lies where 72 KiB were, and would break up the heap.
-        known.raw = b"%b" % raw if text == known.text else b""
-        known.text = text
-        return True
-
-    def _ask_again(self, known: Known, raw: bytes) -> None:
-        """All that was found out of the request before holds again."""
-        worker = known.backend.worker
-        request_id = self.router.request_id()
-        self.method = known.method
-        self.exchange.began(raw)
-        self.exchange.routed(worker.name, worker.metrics, request_id)
-        self.modern = self.persistent = self.bodiless = True
-        self.first = b"%b%b\r\n\r\n" % (known.text, request_id)
-        self.dispatch(known.backend, NO_BODY)

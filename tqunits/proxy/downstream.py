@@ -62,10 +62,9 @@ class Client(Asking):
         if not data:
             self._on_end()
         elif self.phase is HEAD:
-            if self.outbox or not self.heads.is_all(data):
+            known = self.known
+            if known is None or self.outbox or self.heads.collected is not None or not self.ask_again(known, data):
                 self.take(data)
-            else:
-                self.on_request(data)
         elif self.phase is BUSY:
             self._on_more(data)
         elif self.phase is TUNNEL:

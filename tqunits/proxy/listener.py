@@ -38,17 +38,19 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 class _Listening:
     """One listening socket."""
 
-    __slots__ = ("_accept", "on_fault", "sock")
+    __slots__ = ("_accept", "_wait", "sock")
 
-    def __init__(
-        self, sock: socket.socket, accept: Callable[[socket.socket], None], on_fault: Callable[[], None]
-    ) -> None:
+    def __init__(self, sock: socket.socket, accept: Callable[[socket.socket], None], wait: Callable[[], None]) -> None:
         self.sock = sock
         self._accept = accept
-        self.on_fault = on_fault
+        self._wait = wait
 
     def on_readable(self) -> None:
         self._accept(self.sock)
+
+    def on_fault(self) -> None:
+        """It is no connection, and does not end: it is tried again."""
+        self._wait()
 
 
 class Listeners:
