@@ -373,6 +373,10 @@ class Configuration:
         return tuple(w for w in self.workers if w.runs_in(self.server.mode) and w.type is not WorkerType.STATIC)
 
 
+MANAGER_USER = "tqunits"
+"""Who may use the routers' control sockets, besides root. No worker runs as that user."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where things go on this host: the system's folders, or a user's own with `--user`. All absolute."""

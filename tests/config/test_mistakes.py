@@ -113,6 +113,13 @@ IN_WORKER: dict[str, Mistake] = {
         "user: a worker never runs as root",
         "leave it out: the worker gets a user of its own",
     ),
+    "user-of-the-manager": Mistake(
+        "path: /a\ntype: go\nuser: tqunits",
+        3,
+        7,
+        "user: a worker never runs as tqunits",
+        "leave it out: the worker gets a user of its own",
+    ),
     "user-number": Mistake(
         "path: /a\ntype: go\nuser: 1000", 3, 7, "user: '1000' is a number", "write the name of the user"
     ),

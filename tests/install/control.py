@@ -21,10 +21,10 @@ def control_socket(process: int) -> str:
     return f"/run/tqunits/proxy/{process}/control.sock"
 
 
-def control(site: Site, process: int, path: str) -> str:
+def control(site: Site, process: int, path: str, *, user: str = "root") -> str:
     """What a router process says on its control socket."""
     request = ["curl", "-sSf", "-m", "10", "--unix-socket", control_socket(process), f"http://router{path}"]
-    return site.machine.run(request).stdout
+    return site.machine.run(request, user=user).stdout
 
 
 def served(site: Site, process: int) -> int:

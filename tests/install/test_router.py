@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .conftest import LISTEN, ROOT, Site
-from .control import TWO, control, control_socket, echo, held, pid, served, signal
+from .control import TWO, control, control_socket, echo, held, in_flight, pid, served, signal
 from .hammering import RUDE, check, hammered, rude
 
 MEBIBYTE = 1 << 20
 OVERRIDES = "/etc/systemd/system/tq-proxy@.service.d"
+TEMPLATE = "/etc/tqunits/unit-templates/tq-proxy-control@.socket.j2"
 MARK = "/run/tqunits/draining/alpha"
 LOG = ("journalctl", "--boot", "--no-pager", "--output=json", "--identifier=tq-access")
 
@@ -57,6 +58,8 @@ def test_processes_come_and_go_by_install_and_nothing_is_lost(site: Site) -> Non
         site.server("")
         site.install()
         assert site.machine.show("tq-proxy@2.service", "ActiveState") == "inactive"
+        assert site.machine.show("tq-proxy-control@2.socket", "ActiveState") == "inactive"
+        assert not site.machine.exists(control_socket(2))
     check(site, report)
     assert "nothing to do" in site.install()
 
@@ -128,17 +131,91 @@ def digest(letter: bytes) -> str:
     return sha256(letter * MEBIBYTE).hexdigest()
 
 
-def test_the_control_socket_is_for_root_alone(site: Site) -> None:
+def test_the_control_socket_is_for_the_managers_user_and_root_alone(site: Site) -> None:
     echo(site)
     assert site.get("/alpha/") == (200, "ok")
     assert json.loads(control(site, 1, "/status"))["pid"] == pid(site, "tq-proxy@1.service")
     metrics = control(site, 1, "/metrics")
     assert 'worker="alpha"' in metrics
     assert metrics.endswith("# EOF\n")
-    request = ["curl", "-s", "-m", "10", "--unix-socket", control_socket(1), "http://router/metrics"]
-    assert site.machine.run(request, user="worker-alpha", check=False).returncode == 7  # curl(1): failed to connect
-    folder = str(Path(control_socket(1)).parent)
-    assert site.machine.run(["ls", folder], user="worker-alpha", check=False).returncode == 2
+    assert control(site, 1, "/status", user="tqunits") == control(site, 1, "/status")
+    owner, *fields = stat(site, control_socket(1)).split()
+    assert (owner, fields) == ("tqunits", ["600", "socket"])
+    assert site.machine.run(["getent", "passwd", "tqunits"]).stdout.endswith(":/nonexistent:/usr/sbin/nologin\n")
+
+
+@pytest.mark.parametrize("user", ["worker-alpha", "nobody"])
+def test_the_kernel_keeps_others_out_of_the_control_socket(site: Site, user: str) -> None:
+    echo(site)
+    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    done = site.machine.run(["python3", "-c", connect, control_socket(1)], user=user, check=False)
+    assert "PermissionError: [Errno 13] Permission denied" in done.stderr
+
+
+def test_who_asks_a_process_that_restarts_gets_the_answer_of_the_next_one(site: Site) -> None:
+    echo(site)
+    before, file = pid(site, "tq-proxy@1.service"), inode(site, control_socket(1))
+    wait = "[Service]\nExecStartPre=/bin/sh -c 'until [ -e /run/go ]; do sleep 0.05; done'\n"
+    site.machine.write(f"{OVERRIDES}/50-test.conf", wait)
+    site.machine.systemctl("daemon-reload")
+    site.machine.systemctl("restart", "--no-block", "tq-proxy@1")
+    site.machine.wait_until(lambda: site.machine.show("tq-proxy@1", "ActiveState") == "activating")
+    with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answer:
+        client.settimeout(30)
+        client.connect(str(site.machine.root / control_socket(1).removeprefix("/")))
+        client.sendall(b"GET /status HTTP/1.1\r\nHost: router\r\n\r\n")
+        site.machine.write("/run/go", "")
+        told = json.loads(answer.read().partition(b"\r\n\r\n")[2])
+    site.machine.remove("/run/go")
+    after = pid(site, "tq-proxy@1.service")
+    assert (told["pid"], inode(site, control_socket(1))) == (after, file)
+    assert after != before
+
+
+def test_who_asks_a_process_that_has_crashed_gets_the_answer_of_the_next_one(site: Site) -> None:
+    echo(site)
+    before, file = pid(site, "tq-proxy@1.service"), inode(site, control_socket(1))
+    signal(site, "tq-proxy@1", "KILL")
+    site.machine.wait_until(lambda: pid(site, "tq-proxy@1.service") != before)
+    told = json.loads(control(site, 1, "/status", user="tqunits"))
+    assert (told["pid"], inode(site, control_socket(1))) == (pid(site, "tq-proxy@1.service"), file)
+
+
+def test_a_process_is_stopped_with_its_control_socket_and_else_is_started_by_who_asks(site: Site) -> None:
+    site.server(TWO)
+    echo(site)
+    site.machine.systemctl("stop", "tq-proxy@2")
+    assert json.loads(control(site, 2, "/status"))["pid"] == pid(site, "tq-proxy@2.service")
+    site.machine.systemctl("stop", "tq-proxy@2", "tq-proxy-control@2.socket")
+    assert not site.machine.exists(control_socket(2))
+    site.machine.systemctl("restart", "tq-worker@alpha")
+    assert site.machine.show("tq-proxy@2.service", "ActiveState") == "inactive"
+    site.machine.systemctl("start", "tq-proxy@2")
+    assert json.loads(control(site, 2, "/status"))["pid"] == pid(site, "tq-proxy@2.service")
+
+
+def test_a_control_socket_that_install_changes_is_made_anew_and_nothing_is_lost(site: Site) -> None:
+    rude(site)
+    ours = site.machine.read("/etc/systemd/system/tq-proxy-control@.socket")
+    site.machine.write(TEMPLATE, ours.replace("SocketMode=0600", "SocketMode=0660"))
+    with hammered(site, 20) as report:
+        site.install()
+        assert stat(site, control_socket(1)).split()[1] == "660"
+        site.machine.wait_until(lambda: served(site, 1) > 0)
+        site.machine.remove("/etc/tqunits")
+        site.install()
+    check(site, report)
+    assert stat(site, control_socket(1)).split()[1] == "600"
+    assert "nothing to do" in site.install()
+
+
+def stat(site: Site, path: str) -> str:
+    """Owner, mode and kind."""
+    return site.machine.run(["stat", "--format=%U %a %F", path]).stdout
+
+
+def inode(site: Site, path: str) -> str:
+    return site.machine.run(["stat", "--format=%i", path]).stdout
 
 
 def test_each_request_is_an_entry_of_the_journal(site: Site) -> None:
@@ -176,6 +253,21 @@ def test_requests_for_a_stopped_worker_wait_so_long_and_no_longer(site: Site) ->
     assert site.get("/alpha/")[0] == 504
     site.run("start", "alpha")
     assert site.get("/alpha/") == (200, "ok")
+
+
+def test_uninstall_of_everything_waits_for_what_runs(site: Site) -> None:
+    echo(site)
+    with site.machine.connect(LISTEN, timeout=30) as client, client.makefile("rb") as answer:
+        client.sendall(b"GET /alpha/first HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        site.machine.wait_until(lambda: in_flight(site, 1) == 1)
+        with site.machine.start(["/usr/local/bin/tqunits", "-C", ROOT, "uninstall", "--all"]) as uninstalling:
+            for unit in ("tq-proxy@1.service", "tq-worker@alpha.service"):
+                site.machine.wait_until(
+                    lambda unit=unit: site.machine.show(unit, "ActiveState") == "deactivating"  # type: ignore[misc]
+                )
+            signal(site, "tq-worker@alpha", "USR1")
+            assert answer.read().endswith(b"\r\n\r\ndone")
+            assert uninstalling.wait(30) == 0
 
 
 @pytest.mark.parametrize("purge", [(), ("--purge",)], ids=["data-stays", "purge"])

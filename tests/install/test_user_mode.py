@@ -101,6 +101,17 @@ def test_a_users_workers_run_and_are_routed(tenant: Tenant) -> None:
     assert tenant.tqunits("diff") == ""
 
 
+def test_a_users_router_is_asked_by_that_user(tenant: Tenant) -> None:
+    tenant.worker("port")
+    tenant.tqunits("install", "--now")
+    path = f"/run/user/{tenant.uid}/tqunits/proxy/1/control.sock"
+    request = ("curl", "-sSf", "--unix-socket", path, "http://router/status")
+    assert json.loads(tenant.run(*request))["pid"] == int(tenant.show("tq-proxy@1", "MainPID"))
+    assert tenant.run("stat", "--format=%U %a", path) == f"{USER} 600\n"
+    assert tenant.machine.run(request, user="nobody", check=False).returncode == 7  # curl(1): failed to connect
+    assert "tqunits:" not in tenant.machine.read("/etc/passwd")
+
+
 def test_a_users_worker_is_built(tenant: Tenant) -> None:
     tenant.sample("api")
     tenant.tqunits("install", "--now")

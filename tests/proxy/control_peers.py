@@ -82,6 +82,15 @@ async def ask(folder: Path, method: str, path: str, **body: object) -> tuple[int
     return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
+async def as_nobody(path: Path) -> bytes:
+    """What the status is to a stranger: empty where the file keeps it out."""
+    process = await asyncio.create_subprocess_exec(
+        "setpriv", "--reuid=nobody", "--clear-groups", "curl", "-s", "--unix-socket", path, "http://r/status",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    return (await process.communicate())[0]
+
+
 async def status(folder: Path) -> dict[str, Any]:
     """What the control socket says; `worker` is the only one of the workers, `endpoint` its first."""
     code, found = await ask(folder, "GET", "/status")

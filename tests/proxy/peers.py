@@ -175,10 +175,12 @@ def length_of(head: bytes) -> int:
 
 
 LAUNCHER = (
-    "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2(int(sys.argv[1]), 3);"
+    "import fcntl, os, sys; os.environ['LISTEN_PID'] = str(os.getpid());"
+    "aside = [fcntl.fcntl(int(one), fcntl.F_DUPFD_CLOEXEC, 64) for one in sys.argv[1].split(',')];"
+    "[os.dup2(one, 3 + number) for number, one in enumerate(aside)];"
     "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 )
-"""As systemd starts it: the socket is descriptor 3, LISTEN_PID is the process itself."""
+"""As systemd starts it: the sockets are descriptors from 3 on, LISTEN_PID is the process itself."""
 
 
 class Router:
@@ -190,10 +192,11 @@ class Router:
         arguments: Sequence[str],
         environment: Mapping[str, str] | None = None,
         listening: socket.socket | None = None,
+        control: socket.socket | None = None,
     ) -> None:
-        """`listening`: what systemd would hand over; the buffers of its connections are as this one's."""
+        """`listening`, `control`: what systemd would hand over; the buffers of connections are as the first one's."""
         self._folder = folder
-        self._listening = listening
+        self._handed = {name: sock for name, sock in (("control", control), ("http", listening)) if sock is not None}
         self._arguments = arguments
         self._environment = dict(environment or {})
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -205,11 +208,10 @@ class Router:
         self._notify.bind(str(self._folder / "notify"))
         environment = {**os.environ, **self._environment, "NOTIFY_SOCKET": str(self._folder / "notify")}
         command = ["-m", "tqunits", "proxy", *self._arguments]
-        descriptors = []
-        if self._listening is not None:
-            descriptors = [self._listening.fileno()]
-            command[:1] = ["-c", LAUNCHER, str(descriptors[0]), "-m"]
-            environment["LISTEN_FDS"] = "1"
+        descriptors = [sock.fileno() for sock in self._handed.values()]
+        if self._handed:
+            command[:1] = ["-c", LAUNCHER, ",".join(map(str, descriptors)), "-m"]
+            environment |= {"LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": ":".join(self._handed)}
         with self.errors.open("wb") as errors:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, env=environment, stderr=errors, pass_fds=descriptors

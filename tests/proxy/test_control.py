@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from control_peers import ask, control_path, controlled, speak, status, until
+from control_peers import as_nobody, ask, control_path, controlled, speak, status, until
 from peers import OK, Connection, Router, Worker, answering
 
 ROOT = Path(__file__).parents[2]
@@ -183,14 +183,6 @@ def test_only_root_and_its_own_user_may_ask(folder: Path) -> None:
             assert b"only root" in await as_nobody(path)
 
     asyncio.run(scenario())
-
-
-async def as_nobody(path: Path) -> bytes:
-    process = await asyncio.create_subprocess_exec(
-        "setpriv", "--reuid=nobody", "--clear-groups", "curl", "-s", "--unix-socket", path, "http://r/status",
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    return (await process.communicate())[0]
 
 
 async def leave(folder: Path, wait: str = "10") -> tuple[int, str]:

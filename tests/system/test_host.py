@@ -125,3 +125,11 @@ def test_users_are_made_once_and_known_as_ours(host: Host) -> None:
     ]
     host.evaluate("users.remove('worker-test')")
     assert host.evaluate("users.exists('worker-test')") is False
+
+
+@pytest.mark.parametrize(("description", "ours"), [("tqunits manager", True), ("somebody", False)])
+def test_the_managers_user_is_ours_if_we_made_it(host: Host, description: str, *, ours: bool) -> None:
+    host.machine.run(["useradd", "--system", "--comment", description, "tqunits"])
+    assert host.evaluate("[users.is_managers_ours(), users.is_ours('tqunits')]") == [ours, False]
+    host.evaluate("users.remove('tqunits')")
+    assert host.evaluate("users.is_managers_ours()") is False

@@ -69,13 +69,17 @@ def installed(wanted: Desired, *, modified: int = HOUR, started: int = 2 * HOUR)
     """A host on which all of it is done, and runs."""
     files = {f.path: ObservedFile(content=f.content, modified=modified) for f in (*wanted.units, wanted.routes)}
     unit = ObservedUnit(state="active", started=started, needs_reload=False)
-    sockets = (f.unit for f in wanted.units if f.unit and name.is_socket(f.unit))
+    sockets = (socket for unit in wanted.enabled if (socket := name.socket_of(unit)) and _is_there(socket, wanted))
     return Observed(
         files=files,
         units=dict.fromkeys((*wanted.enabled, *sockets), unit),
         file_states=dict.fromkeys(wanted.enabled, "enabled"),
         missing_users=frozenset(),
     )
+
+
+def _is_there(unit: str, wanted: Desired) -> bool:
+    return any(file.unit in {unit, name.template_of(unit)} for file in wanted.units)
 
 
 def kinds(steps: Iterable[Step]) -> list[str]:
@@ -150,7 +154,52 @@ def test_a_changed_socket_takes_its_proxies_with_it() -> None:
     before = installed(desired(configuration(worker("api"))))
     made = plan(configuration(worker("api"), listen=("127.0.0.1:80",)), before)
     proxies = ("tq-proxy@1.service",)
-    assert made.steps[-3:] == (Stop(proxies), Restart(("tq-proxy.socket",)), Start(proxies))
+    stop = Stop((*proxies, "tq-proxy-control@1.socket"))
+    assert made.steps[-3:] == (stop, Restart(("tq-proxy.socket",)), Start(proxies))
+
+
+def with_other_control(wanted: Desired) -> Desired:
+    """With another template of the control sockets."""
+    units = (replace(f, content=f"{f.content}#") if f.unit == name.CONTROL_TEMPLATE else f for f in wanted.units)
+    return replace(wanted, units=tuple(units))
+
+
+def test_a_changed_control_socket_comes_back_in_the_restart_of_its_process() -> None:
+    wanted = desired(configuration(worker("api")))
+    made = make_plan(with_other_control(wanted), installed(wanted), NOW)
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon", "Stop", "Restart"]
+    assert made.steps[-2:] == (Stop(("tq-proxy-control@1.socket",)), Restart(("tq-proxy@1.service",)))
+
+
+def test_a_changed_control_socket_is_told_when_nothing_may_be_restarted() -> None:
+    wanted = desired(configuration(worker("api")))
+    made = make_plan(with_other_control(wanted), installed(wanted), Options())
+    assert (kinds(made.steps), made.pending) == (["WriteFile", "ReloadDaemon"], ("tq-proxy@1.service",))
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_a_changed_control_socket_is_made_anew_after_a_run_that_was_cut_off(cut: int) -> None:
+    wanted = desired(configuration(worker("api")))
+    changed = with_other_control(wanted)
+    observed = performed(make_plan(changed, installed(wanted), NOW).steps[:cut], installed(wanted))
+    later = make_plan(changed, observed, NOW).steps
+    assert later[-1] == Restart(("tq-proxy@1.service",))
+    assert (Stop(("tq-proxy-control@1.socket",)) in later) == ("tq-proxy-control@1.socket" in observed.units)
+
+
+def test_a_process_that_is_one_too_many_ends_with_its_control_socket() -> None:
+    wanted = desired(configuration(worker("api")))
+    two = installed(replace(wanted, enabled=(*wanted.enabled, name.proxy(2))))
+    made = make_plan(replace(wanted, disabled=(*wanted.disabled, name.proxy(2))), two, NOW)
+    second = "tq-proxy@2.service"
+    assert made.steps == (Stop((second, "tq-proxy-control@2.socket")), Disable((second,)), ReloadDaemon())
+
+
+def test_a_control_socket_whose_process_was_stopped_goes_when_that_is_one_too_many() -> None:
+    wanted = desired(configuration(worker("api")))
+    two = performed([Stop((name.proxy(2),))], installed(replace(wanted, enabled=(*wanted.enabled, name.proxy(2)))))
+    made = make_plan(replace(wanted, disabled=(*wanted.disabled, name.proxy(2))), two, NOW)
+    assert made.steps[0] == Stop(("tq-proxy-control@2.socket",))
 
 
 def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
@@ -295,6 +344,12 @@ def test_removal_of_everything_leaves_nothing_of_ours() -> None:
     steps = removal(observed, None)
     assert kinds(steps) == ["Stop", "Disable", "RemoveFile", "ReloadDaemon"]
     assert {s.path for s in steps if isinstance(s, RemoveFile)} == observed.files.keys() - {theirs}
+
+
+def test_removal_leaves_the_control_socket_to_the_workers_that_leave() -> None:
+    stop, *_ = removal(installed(desired(configuration(handed("api", "one")))), None)
+    assert isinstance(stop, Stop)
+    assert stop.units[-2:] == ("tq-proxy-control@1.socket", "tq-worker@api.socket")
 
 
 workers = st.builds(

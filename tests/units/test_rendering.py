@@ -268,6 +268,19 @@ def test_a_changed_certificate_restarts_one_router_process_after_the_other() -> 
     assert last.startswith('ExecStart=/usr/bin/find -L "/etc/tqunits/tls/a 100%% chain.pem" ')  # changed meanwhile?
 
 
+def test_a_routers_control_socket_is_for_the_managers_user() -> None:
+    lines = rendered(case(), name.CONTROL_TEMPLATE)
+    assert {"ListenStream=/run/tqunits/proxy/%i/control.sock", "SocketUser=tqunits", "SocketMode=0600"} <= set(lines)
+    (sockets,) = (line for line in rendered(case(), name.PROXY_TEMPLATE) if line.startswith("Sockets="))
+    assert sockets == f"Sockets={name.PROXY_SOCKET} tq-proxy-control@%i.socket"
+
+
+def test_in_a_users_manager_it_is_for_that_user() -> None:
+    lines = rendered(CASES["user"], name.CONTROL_TEMPLATE)
+    assert {"ListenStream=/run/user/1000/tqunits/proxy/%i/control.sock", "SocketMode=0600"} <= set(lines)
+    assert not any(line.startswith("SocketUser=") for line in lines)
+
+
 def test_a_worker_can_be_taken_out_of_a_snapshot() -> None:
     many, one = case(*samples()), case(*(w for w in samples() if w.name != "api"))
     after = without(routes_snapshot(many.configuration, many.target, many.ports()), ["api"])
@@ -284,6 +297,7 @@ NAMES = {
     "tq-worker@API.service": (None, "tq-worker@.service"),
     "tq-worker@a:2.service": (None, "tq-worker@.service"),
     "tq-proxy@1.service": (None, "tq-proxy@.service"),
+    "tq-proxy-control@1.socket": (None, "tq-proxy-control@.socket"),
     "tq.target": (None, "tq.target"),
 }
 
@@ -291,6 +305,21 @@ NAMES = {
 @pytest.mark.parametrize(("unit", "expected"), NAMES.items(), ids=NAMES)
 def test_a_units_name_tells_its_worker_and_its_template(unit: str, expected: tuple[str | None, str]) -> None:
     assert (name.worker_of(unit), name.template_of(unit)) == expected
+
+
+SOCKETS = {
+    "tq-worker@api.service": "tq-worker@api.socket",
+    "tq-proxy@12.service": "tq-proxy-control@12.socket",
+    "tq-proxy@.service": None,
+    "tq-proxy.socket": None,
+    "tq-proxy-control@1.socket": None,
+    "tq.target": None,
+}
+
+
+@pytest.mark.parametrize(("unit", "socket"), SOCKETS.items(), ids=SOCKETS)
+def test_a_services_name_tells_the_socket_that_is_its_alone(unit: str, socket: str | None) -> None:
+    assert name.socket_of(unit) == socket
 
 
 def test_names_that_systemd_would_refuse_are_none() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
 from tqunits.errors import Diagnostic, TqunitsError
-from tqunits.model import Configuration, Layout, Server, Target, Worker, WorkerType
+from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType
 from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
@@ -51,7 +51,7 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
     routes = RenderedFile(
         path=context.layout.state / ROUTES, content=routes_snapshot(present, host, ports), mode=0o644, unit=None
     )
-    users = () if context.user_mode else tuple(w.user for w in present.workers if _has_unit(w))
+    users = () if context.user_mode else (MANAGER_USER, *(w.user for w in present.workers if _has_unit(w)))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), users)
     return Prepared(
         configuration=configuration,

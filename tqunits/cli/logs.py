@@ -17,7 +17,7 @@ from tqunits.errors import ExitStatus
 from tqunits.system import journal
 from tqunits.system.process import replace_process
 
-_EVERYTHING = ("tq-worker@*.service", "tq-proxy@*.service", "tq-proxy.socket", "tq-proxy-certificate.service")
+_EVERYTHING = ("tq-worker@*.service", "tq-proxy@*.service", "tq-proxy*.socket", "tq-proxy-certificate.service")
 _VALUED = (("--lines", "lines"), ("--since", "since"), ("--until", "until"), ("--priority", "priority"))
 
 

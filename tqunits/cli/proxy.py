@@ -1,6 +1,7 @@
 """Run the router: HTTP/1.1 in front of workers, by path prefix.
 
-Under systemd it takes its sockets from tq-proxy.socket and its routes from --routes FILE. Alone it is
+Under systemd it takes its sockets from tq-proxy.socket and tq-proxy-control@N.socket, and its routes from --routes
+FILE. Alone it is
 
     tqunits proxy --listen 127.0.0.1:8080 --route /api=127.0.0.1:9000 --route /=unix:/run/x.sock
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,6 +32,7 @@ from tqunits.cli.span import span_argument
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.proxy.access import parse_destination
 from tqunits.proxy.certificates import Certificates
+from tqunits.proxy.control import INHERITED, control_path, inherited_control
 from tqunits.proxy.listen import listen_on, name_of
 from tqunits.proxy.service import Setup, serve
 from tqunits.routing.endpoint import Address, parse_address
@@ -75,7 +78,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--routes", metavar="FILE", type=Path, help="the routes as install writes them; reread when it changes"
     )
-    parser.add_argument("--control", metavar="SOCKET", type=Path, help="where the control socket is to be")
+    parser.add_argument(
+        "--control", metavar="SOCKET", type=Path, help="where to make a control socket, if systemd passes none"
+    )
     parser.add_argument("--draining", metavar="DIR", type=Path, help="the folder that names workers which restart")
     parser.add_argument(
         "--certificate",
@@ -108,7 +113,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     load = _source(arguments)
     parse_destination(arguments.access_log or "none")  # a wrong one is said before a port is taken
     notifier = Notifier(os.environ)
-    sockets = [sock for _, sock in inherited_sockets(os.environ)]
+    inherited = inherited_sockets(os.environ)
+    control = inherited_control(inherited) or arguments.control
+    sockets = [sock for name, sock in inherited if name != INHERITED]  # an unknown name is that of a drop-in's socket
     if not sockets and not arguments.listen:
         raise UsageError(
             "nothing to listen on", hint="give --listen 127.0.0.1:8080, or start it by tq-proxy.socket (LISTEN_FDS)"
@@ -121,9 +128,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             listening_on=[name_of(sock) for sock in sockets],
             load=load,
             routes=arguments.routes,
-            control=arguments.control,
+            control=control,
             draining=arguments.draining,
-            name=arguments.control.parent.name if arguments.control else str(os.getpid()),
+            name=_name(control),
             access_log=arguments.access_log,
             sample=arguments.access_log_sample,
             certificate=arguments.certificate,
@@ -133,6 +140,12 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         )
     )
     return ExitStatus.OK
+
+
+def _name(control: Path | socket.socket | None) -> str:
+    """What the process is called in its metrics: as the folder of its control socket."""
+    path = control_path(control) if control else None
+    return path.parent.name if path else str(os.getpid())
 
 
 def _check_certificate(arguments: argparse.Namespace) -> ExitStatus:

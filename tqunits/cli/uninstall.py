@@ -5,7 +5,7 @@ and YAML are yours and stay, so the next 'tqunits install' brings them back. Wit
 written is removed: every unit, the router's socket, the users' sysusers.d file.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
-stay.
+stay. The user tqunits goes with --all --purge.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tqunits.cli.installation import remove_leftovers
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
-from tqunits.model import Layout
+from tqunits.model import MANAGER_USER, Layout
 from tqunits.system import build, execute, files, marks, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)
     if arguments.all and arguments.purge:
-        _remove_all(context.layout)
+        _remove_all(context.layout, say)
     return status
 
 
@@ -113,9 +113,12 @@ def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> No
             users.remove(user)
 
 
-def _remove_all(layout: Layout) -> None:
+def _remove_all(layout: Layout, say: execute.Say) -> None:
     for folder in _folders(layout):
         files.remove_tree(folder)
+    if layout.sysusers and users.is_managers_ours():
+        say(f"remove user {MANAGER_USER}")
+        users.remove(MANAGER_USER)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()

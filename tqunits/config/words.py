@@ -15,6 +15,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.values import integer
+from tqunits.model import MANAGER_USER
 
 PORTS = (1024, 65535)
 """A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
@@ -118,8 +119,8 @@ def host(text: str) -> str:
 
 
 def user(text: str) -> str:
-    """The Unix user of a worker: never root."""
-    if text == "root" or re.fullmatch(r"0+", text):
+    """The Unix user of a worker: never root, nor who may steer the router."""
+    if text in {"root", MANAGER_USER} or re.fullmatch(r"0+", text):
         raise Reject(f"a worker never runs as {text}", "leave it out: the worker gets a user of its own")
     return _unix_name(text, "user")
 

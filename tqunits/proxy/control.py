@@ -1,10 +1,13 @@
-"""The control socket of a router process: HTTP on a Unix socket, for root and the router's own user.
+"""The control socket of a router process: HTTP on a Unix socket, for root and one user.
 
     curl --unix-socket /run/tqunits/proxy/1/control.sock http://router/status
 
 GET /status, GET /metrics; POST /drain, /undrain {"worker" or "endpoint"}, /pause, /resume, /maintenance {"worker"}.
 Answers are JSON with a version, but for the metrics. One request per connection, bounded in size and in time: nothing
-here may hold up the data path. The kernel says who asks (SO_PEERCRED, unix(7)), whatever the mode of the file is.
+here may hold up the data path.
+
+Under systemd the socket is a unit's (tq-proxy-control@.socket): the mode of its file, 0600 and the manager's user, lets
+in whoever may ask. A router that makes it itself lets in its own user, and asks the kernel who that is as well.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tqunits.errors import TqunitsError
+from tqunits.errors import TqunitsError, UsageError
 from tqunits.http.answers import MAX_MESSAGE, REASONS, notice
 from tqunits.http.framing import Kind, request_framing
 from tqunits.http.grammar import Malformed
@@ -39,7 +43,13 @@ PATIENCE: Final = 10.0
 MAX_CLIENTS: Final = 512
 """Connections at once: the stop of every worker waits on one while the worker drains."""
 
+INHERITED: Final = "control"
+"""The name by which systemd passes it (FileDescriptorName=)."""
+
 _UCRED: Final = struct.Struct("3i")
+
+_FILE_STAYS: Final = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""Since Python 3.13 event loops remove the file when the server closes. systemd's is not ours to remove."""
 
 Body = Mapping[str, object]
 Command = Callable[["Control", Body], Awaitable[Body]]
@@ -56,31 +66,29 @@ class Problem(Exception):
 class Control:
     """The socket, and what may be asked."""
 
-    def __init__(self, router: Router, path: Path, metrics: Callable[[], bytes]) -> None:
+    def __init__(self, router: Router, place: Path | socket.socket, metrics: Callable[[], bytes]) -> None:
+        """`place`: where to listen, or what to accept from."""
         self._router = router
-        self._path = path
+        self._path = place if isinstance(place, Path) else None
+        self._inherited = None if isinstance(place, Path) else place
         self._metrics = metrics
         self._server: asyncio.Server | None = None
         self._clients = 0
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        before = os.umask(0o177)
-        try:
-            sock.bind(str(self._path))
-        finally:
-            os.umask(before)
-        self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=MAX_BODY)
+        sock = _bound(self._path) if self._path else self._inherited
+        self._server = await asyncio.start_unix_server(
+            self._serve, None, sock=sock, limit=MAX_BODY, backlog=MAX_CLIENTS, **_FILE_STAYS
+        )
 
     def close(self) -> None:
-        """Listen no more; what is being answered ends with the process."""
-        if self._server is not None:
-            self._server.close()
-            with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
+        """Listen no more; what is being answered ends with the process. What systemd holds waits for the next one."""
+        if self._server is None:
+            return
+        self._server.close()
+        if self._path:
+            self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients += 1
@@ -100,7 +108,7 @@ class Control:
             if self._clients > MAX_CLIENTS:
                 raise Problem(503, f"{MAX_CLIENTS} requests at once are the most")
             head, data = await asyncio.wait_for(_read(reader), PATIENCE)  # what is not read resets the answer
-            if uid not in (0, os.geteuid()):
+            if not self._may_ask(uid):
                 raise Problem(403, "only root and the router's own user may ask")
             if (head.method, head.target) == (b"GET", b"/metrics"):
                 return 200, CONTENT_TYPE, self._metrics()
@@ -109,6 +117,14 @@ class Control:
             return problem.status, "application/json", _json({"error": str(problem)})
         except Malformed as error:
             return error.status, "application/json", _json({"error": error.detail})
+
+    def _may_ask(self, uid: int) -> bool:
+        """Who got through to systemd's socket may: the file's mode has let them in, and a drop-in may widen it.
+
+        To ask again would tell nothing: PrivateUsers= maps root and the router alone, so here everybody else, the
+        manager like a stranger, has the uid of nobody (user_namespaces(7)).
+        """
+        return self._inherited is not None or uid in (0, os.geteuid())
 
     async def _perform(self, head: RequestHead, data: bytes) -> Body:
         known = _COMMANDS.get(head.target)
@@ -201,6 +217,39 @@ _COMMANDS: Final[Mapping[bytes, tuple[bytes, Command]]] = {
     b"/resume": (b"POST", Control._resume),
     b"/maintenance": (b"POST", Control._maintenance),
 }
+
+
+def inherited_control(sockets: Iterable[tuple[str, socket.socket]]) -> socket.socket | None:
+    """The control socket among those that systemd has passed, each with its name.
+
+    Raises UsageError for one that has no file, whose mode would keep strangers out, and where there are two.
+    """
+    found = [sock for name, sock in sockets if name == INHERITED]
+    if len(found) > 1:
+        hint = "leave one ListenStream= in tq-proxy-control@.socket"
+        raise UsageError("more than one control socket is inherited", hint=hint)
+    if found and control_path(found[0]) is None:
+        hint = "let ListenStream= in tq-proxy-control@.socket be a path"
+        raise UsageError("the inherited control socket is not a file: everybody could use it", hint=hint)
+    return found[0] if found else None
+
+
+def control_path(place: Path | socket.socket) -> Path | None:
+    """Where it is; None for a socket that is not a file."""
+    address = place.getsockname() if isinstance(place, socket.socket) else str(place)
+    return Path(address) if isinstance(address, str) and address else None
+
+
+def _bound(path: Path) -> socket.socket:
+    """A socket for this user alone, in the place of one that a killed process has left. Raises OSError."""
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    finally:
+        os.umask(before)
+    return sock
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[RequestHead, bytes]:

@@ -53,7 +53,7 @@ class Setup:
     listening_on: Sequence[str]  # for people
     load: Callable[[], Snapshot]  # raises TqunitsError or OSError
     routes: Path | None  # the file that it reads
-    control: Path | None  # where the control socket is to be
+    control: Path | socket.socket | None  # where the control socket is to be, or systemd's
     draining: Path | None  # the folder of marks
     name: str  # of this process, in the metrics
     access_log: str | None  # as `--access-log` has it; None: as the routes say

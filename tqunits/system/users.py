@@ -9,10 +9,13 @@ import pwd
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
+from tqunits.model import MANAGER_USER
 from tqunits.system.process import run
 
 OURS = "tqunits worker "
-"""How the description (GECOS) of every user begins that our sysusers.d file makes."""
+"""How the description (GECOS) of every worker's user begins that our sysusers.d file makes."""
+
+_MANAGERS = "tqunits manager"
 
 _TIMEOUT_S = 60  # both wait for the lock of /etc/passwd, which useradd and others take
 
@@ -36,6 +39,12 @@ def is_ours(user: str) -> bool:
     """Whether our sysusers.d file made this user: a system user called worker-NAME, described as such."""
     account = _account(user)
     return account is not None and user.startswith("worker-") and account.pw_gecos.startswith(OURS)
+
+
+def is_managers_ours() -> bool:
+    """Whether our sysusers.d file made the manager's user."""
+    account = _account(MANAGER_USER)
+    return account is not None and account.pw_gecos == _MANAGERS
 
 
 def remove(user: str) -> None:

@@ -13,6 +13,7 @@ SLICE = "tq.slice"
 WORKER_SLICE = "tq-worker.slice"
 PROXY_SOCKET = "tq-proxy.socket"
 PROXY_TEMPLATE = "tq-proxy@.service"
+CONTROL_TEMPLATE = "tq-proxy-control@.socket"
 WORKER_TEMPLATE = "tq-worker@.service"
 CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service")
 """The watch over the router's certificate, and what it starts."""
@@ -51,6 +52,14 @@ def proxy(number: int) -> str:
     return f"tq-proxy@{number}.service"
 
 
+def socket_of(service: str) -> str | None:
+    """The socket unit that is this service's alone: a worker may have one, a router process has its control socket."""
+    worker = worker_of(service)
+    if worker:
+        return socket(worker)
+    return CONTROL_TEMPLATE.replace("@", f"@{_instance(service)}") if is_proxy(service) else None
+
+
 def worker_of(unit: str) -> str | None:
     """The worker that a unit belongs to; None for every other unit, the template too."""
     match = _WORKER_UNIT.fullmatch(unit)
@@ -76,3 +85,8 @@ def comes_and_goes(unit: str) -> bool:
 def is_proxy(unit: str) -> bool:
     """Whether the unit is one of the router's processes."""
     return unit != PROXY_TEMPLATE and template_of(unit) == PROXY_TEMPLATE
+
+
+def _instance(unit: str) -> str:
+    """What stands between the "@" and the type."""
+    return unit.partition("@")[2].rpartition(".")[0]

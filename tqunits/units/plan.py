@@ -172,7 +172,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *(first_routes := _first_routes(desired, observed)),
         *(_starts(running, stale, writes, observed) if options.now else ()),
         *(() if first_routes else _new_routes(desired, stale, observed, options)),
-        *(_router_restarts(running, stale, observed) if options.now else ()),
+        *(_router_restarts(running, stale, writes, observed) if options.now else ()),
         *_departures(desired, observed, gone, options),
     ]
     return Plan(
@@ -267,7 +267,7 @@ def _with_proxies(stale: tuple[str, ...], running: tuple[str, ...]) -> tuple[str
 
 
 def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
-    sources = {unit, name.template_of(unit)}
+    sources = {unit, name.template_of(unit), *([name.CONTROL_TEMPLATE] if name.is_proxy(unit) else [])}
     if sources & rewritten:
         return True
     started = observed.units[unit].started
@@ -323,19 +323,21 @@ def _starts(
 
 
 def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:
-    """Whether its socket unit is newer than its process. A restart would keep the old socket; a stop ends both."""
-    socket = name.socket(name.worker_of(unit) or "")
+    """Whether its socket unit is newer than its process. A restart of the service alone would keep the old socket."""
+    socket = name.socket_of(unit) or ""
+    sources = {socket, name.template_of(socket)}
     started = observed.units[unit].started
-    times = (f.modified for path, f in observed.files.items() if path.name == socket)
-    return any(w.file.unit == socket for w in writes) or any(modified > started for modified in times)
+    times = (f.modified for path, f in observed.files.items() if _unit_of(path) in sources)
+    return any(w.file.unit in sources for w in writes) or any(modified > started for modified in times)
 
 
 def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
-    """These and their sockets that listen: StopPropagatedFrom= ends a socket in a job of its own, after its service's.
+    """These and their sockets that listen. A router's outlives its process, and would start it again.
 
-    A start that comes before that job is done takes it back, and the worker gets the old socket.
+    StopPropagatedFrom= ends a worker's in a job of its own, after its service's. A start that comes before that job is
+    done takes it back, and the worker gets the old socket.
     """
-    sockets = (name.socket(worker) for unit in services if (worker := name.worker_of(unit)))
+    sockets = (socket for unit in services if (socket := name.socket_of(unit)))
     return (*services, *(u for u in sockets if u not in services and _runs(u, observed)))
 
 
@@ -355,20 +357,30 @@ def _new_routes(desired: Desired, stale: tuple[str, ...], observed: Observed, op
     return [write, Reload(running)] if running else [write]
 
 
-def _router_restarts(running: tuple[str, ...], stale: tuple[str, ...], observed: Observed) -> Iterable[Step]:
+def _router_restarts(
+    running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
+) -> Iterable[Step]:
     """systemd refuses to restart a socket while its services run: then they stop before it and start after it."""
     restarts = tuple(u for u in stale if not name.worker_of(u))
     if not any(name.is_socket(u) for u in restarts):
-        return [Restart(restarts)] if restarts else []
+        old = _old_controls(restarts, writes, observed)
+        return [*([Stop(old)] if old else []), *([Restart(restarts)] if restarts else [])]
     proxies = tuple(u for u in running if name.is_proxy(u))
     others = tuple(u for u in restarts if u not in proxies)
-    return [Stop(tuple(u for u in proxies if _runs(u, observed))), Restart(others), Start(proxies)]
+    stops = _with_sockets(tuple(u for u in proxies if _runs(u, observed)), observed)
+    return [Stop(stops), Restart(others), Start(proxies)]
+
+
+def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
+    """Control sockets to be made anew. Stopped alone, each comes back in the middle of its process' restart."""
+    anew = tuple(u for u in restarts if name.is_proxy(u) and _has_new_socket(u, writes, observed))
+    return tuple(u for u in _with_sockets(anew, observed) if u not in anew)
 
 
 def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
     """Units that are configured not to run; and, with --prune, workers that are no longer configured."""
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
-    active = _with_sockets(tuple(u for u in desired.disabled if _runs(u, observed)), observed)
+    active = tuple(u for u in _with_sockets(desired.disabled, observed) if _runs(u, observed))
     steps: list[Step] = [Stop(active)] if active and options.now else []
     steps += [Disable(enabled)] if enabled else []
     steps += (removals := _spare_units(desired, observed))
@@ -389,7 +401,9 @@ def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step
 
 
 def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:
-    loaded = tuple(u for u in units if _state(u, observed) != "inactive")
+    """Sockets of single services last: who waits in a worker's ExecStop= for the router, asks at its control socket."""
+    sockets = {name.socket_of(u) for u in units}
+    loaded = tuple(u for u in sorted(units, key=sockets.__contains__) if _state(u, observed) != "inactive")
     enabled = tuple(u for u in units if observed.file_states.get(u) == "enabled")
     steps: list[Step] = [Stop(loaded)] if loaded else []
     steps += [Disable(enabled)] if enabled else []

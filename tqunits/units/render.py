@@ -16,7 +16,18 @@ from pathlib import PurePosixPath
 import jinja2  # noqa: TID251 - this is its door
 
 from tqunits.errors import TqunitsError
-from tqunits.model import INFINITY, Configuration, Listen, Restart, Server, ServiceType, Target, Worker, WorkerType
+from tqunits.model import (
+    INFINITY,
+    MANAGER_USER,
+    Configuration,
+    Listen,
+    Restart,
+    Server,
+    ServiceType,
+    Target,
+    Worker,
+    WorkerType,
+)
 from tqunits.units import environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.snapshot import served_folder
@@ -27,6 +38,7 @@ Values = Mapping[str, object]
 _MODE = 0o644
 _SYSUSERS = "tqunits-workers.conf"
 _DROP_IN = f"{name.DROP_IN}.j2"
+_MANAGER = quote.account(MANAGER_USER)
 
 _RESTART_STEPS_SINCE = 254
 """systemd's version with RestartSteps= and RestartMaxDelaySec= (its NEWS)."""
@@ -98,11 +110,13 @@ class _Rendering:
             name.WORKER_TEMPLATE,
             name.PROXY_SOCKET,
             name.PROXY_TEMPLATE,
+            name.CONTROL_TEMPLATE,
             *watch,
         ):
             yield self._unit(unit, f"{unit}.j2", values)
         if self._target.layout.sysusers:
-            text = self._from_template(f"{_SYSUSERS}.j2", {"accounts": _accounts(workers, self._target)})
+            accounts = _accounts(workers, self._target)
+            text = self._from_template(f"{_SYSUSERS}.j2", {"manager": _MANAGER, "accounts": accounts})
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
 
     def worker(self, worker: Worker) -> Iterable[RenderedFile]:
@@ -149,7 +163,7 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
     server, layout = configuration.server, target.layout
     groups = dict.fromkeys(quote.account(w.group) for w in workers if w.listen is not Listen.TCP)
     routes = str(layout.state / "routes.json")
-    draining = str(layout.runtime / "draining")
+    runtime, draining = str(layout.runtime), str(layout.runtime / "draining")
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
     homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
     return {
@@ -159,7 +173,9 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "listen": [quote.address(a) for a in server.listen],
         "groups": " ".join(groups),
         "command": quote.command([*target.program, "proxy", "--routes", routes, "--draining", draining]),
-        "draining": quote.command([draining]),
+        "runtime": quote.path(runtime),
+        "folders": quote.command([runtime, draining]),
+        "manager": _MANAGER,
         "protect_home": "read-only" if homes else "yes",
         "descriptors": quote.count(2 * server.proxy.max_connections + _SPARE_DESCRIPTORS),
         "stop": quote.span(server.timeouts.drain + _PROXY_STOP_MARGIN_US),
