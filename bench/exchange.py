@@ -3,7 +3,8 @@
     .venv/bin/python bench/exchange.py [--profile]
 
 Drives the real `Client` and `Upstream` by their `on_readable`, as the loop would, with a `recv` and a `send` that cost
-next to nothing. *repeated*: the same request and response each time; *varied*: query, cookie, referer and ETag differ.
+next to nothing. *repeated*: the same request and response each time; *varied*: query, cookie, referer and ETag differ;
+*logged*: varied, and each is written for the journal, but not sent there.
 Prints the least of many short runs, in microseconds; with --profile the functions that cost most in varied ones.
 """
 
@@ -22,6 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tqunits.cli.proxy import snapshot_of
+from tqunits.metrics.access_formats import journal_datagram
+from tqunits.proxy.access import AccessLog, Sink
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
@@ -62,12 +65,19 @@ class Tape:
         raise AssertionError
 
 
+class Nowhere(Sink):
+    """A sink that costs nothing."""
+
+    def write(self, line: bytes) -> None:
+        pass
+
+
 class Bench:
     """A router with one client and one worker, both at rest."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, log: AccessLog | None = None) -> None:
         snapshot = snapshot_of(["/api=127.0.0.1:9"], strip=True)
-        self.router = Router(loop, snapshot, complaints=Complaints(), via=b"tqunits-bench", seed=b"8 bytes.")
+        self.router = Router(loop, snapshot, complaints=Complaints(), via=b"tqunits-bench", seed=b"8 bytes.", log=log)
         near, far = socket.socketpair()
         near.setblocking(False)
         far.setblocking(False)
@@ -98,6 +108,8 @@ async def main(loop: asyncio.AbstractEventLoop) -> None:
     bench = Bench(loop)
     for varied in (False, True):
         print(f"{'varied' if varied else 'repeated'}: {bench.cost(varied=varied):.1f} us per exchange")
+    logging = Bench(loop, AccessLog(Nowhere(print), journal_datagram))
+    print(f"logged: {logging.cost(varied=True):.1f} us per exchange")
     if "--profile" in sys.argv:
         with cProfile.Profile() as profile:
             bench.cost(varied=True)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 IDENTIFIER: Final = "tq-access"
 """SYSLOG_IDENTIFIER= of the entries: `journalctl -t tq-access` is the access log of all router processes."""
@@ -35,9 +34,11 @@ class End(StrEnum):
     REFUSED = "refused"  # with an answer of the router's own
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What the log knows of one request. Bytes are as the client sent them; empty is: not known, not given."""
+class Entry(NamedTuple):
+    """What the log knows of one request. Bytes are as the client sent them; empty is: not known, not given.
+
+    A tuple is made in 0.7 µs, a frozen dataclass in 1.7.
+    """
 
     time: float  # of the request's head, Unix seconds
     client: bytes  # address without port; b"": a peer on a Unix socket
@@ -61,10 +62,15 @@ class Entry:
 
 def combined(entry: Entry) -> bytes:
     """The format of Apache's and nginx's name, which every log reader knows; the time is UTC. With its line end."""
-    return (
-        f"{_column(entry.client)} - - [{_combined_time(int(entry.time))}] {_quoted(_request_line(entry))} "
-        f"{entry.status:03} {entry.sent} {_quoted(_cut(entry.referer))} {_quoted(_cut(entry.user_agent))}\n"
-    ).encode("ascii")
+    return b'%b - - [%b] "%b" %03d %d "%b" "%b"\n' % (
+        _column(entry.client),
+        _combined_time(int(entry.time)),
+        _quotable(_request_line(entry)),
+        entry.status,
+        entry.sent,
+        _quotable(_cut(entry.referer)),
+        _quotable(_cut(entry.user_agent)),
+    )
 
 
 def json_line(entry: Entry) -> bytes:
@@ -102,32 +108,38 @@ def json_line(entry: Entry) -> bytes:
 def journal_datagram(entry: Entry) -> bytes:
     """One entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL); without empty fields."""
     known = (
-        (b"MESSAGE", _message(entry)),
-        (b"TQ_WORKER", entry.worker.encode("utf-8", "replace")),
-        (b"TQ_ENDPOINT", entry.endpoint.encode("utf-8", "replace")),
-        (b"REQUEST_ID", _cut(entry.request_id)),
-        (b"CLIENT_ADDRESS", _cut(entry.client)),
-        (b"HTTP_METHOD", _cut(entry.method)),
-        (b"HTTP_TARGET", _cut(entry.target, MAX_TARGET)),
-        (b"HTTP_SCHEME", _cut(entry.scheme)),
-        (b"HTTP_HOST", _cut(entry.host)),
-        (b"HTTP_REFERER", _cut(entry.referer)),
-        (b"HTTP_USER_AGENT", _cut(entry.user_agent)),
+        (b"\nMESSAGE=", _message(entry)),
+        (b"\nTQ_WORKER=", entry.worker.encode("utf-8", "replace")),
+        (b"\nTQ_ENDPOINT=", entry.endpoint.encode("utf-8", "replace")),
+        (b"\nREQUEST_ID=", _cut(entry.request_id)),
+        (b"\nCLIENT_ADDRESS=", _cut(entry.client)),
+        (b"\nHTTP_METHOD=", _cut(entry.method)),
+        (b"\nHTTP_TARGET=", _cut(entry.target, MAX_TARGET)),
+        (b"\nHTTP_SCHEME=", _cut(entry.scheme)),
+        (b"\nHTTP_HOST=", _cut(entry.host)),
+        (b"\nHTTP_REFERER=", _cut(entry.referer)),
+        (b"\nHTTP_USER_AGENT=", _cut(entry.user_agent)),
     )
-    return b"PRIORITY=6\nSYSLOG_IDENTIFIER=%b\n%b%b" % (
-        IDENTIFIER.encode("ascii"),
-        b"HTTP_STATUS=%d\nRECEIVED_BYTES=%d\nSENT_BYTES=%d\nDURATION_US=%d\nTQ_END=%b\nTQ_RETRIES=%d\n"
-        % (entry.status, entry.received, entry.sent, entry.duration, entry.end.encode("ascii"), entry.retries),
-        b"".join([journal_field(name, value) for name, value in known if value]),
+    return _JOURNAL % (
+        entry.status,
+        entry.received,
+        entry.sent,
+        entry.duration,
+        entry.end.encode("ascii"),
+        entry.retries,
+        b"".join([name + value if b"\n" not in value else counted(name, value) for name, value in known if value]),
     )
 
 
-def journal_field(name: bytes, value: bytes) -> bytes:
-    """One assignment of the native protocol: as text, or with its length when a line end is in it."""
-    if b"\n" in value:
-        return b"%b\n%b%b\n" % (name, len(value).to_bytes(8, "little"), value)
-    return b"%b=%b\n" % (name, value)
+def counted(assignment: bytes, value: bytes) -> bytes:
+    """The native protocol's form for a value with a line end in it. `assignment`: LF, the name and "="."""
+    return b"%b\n%b%b" % (assignment[:-1], len(value).to_bytes(8, "little"), value)
 
+
+_JOURNAL: Final = (
+    b"PRIORITY=6\nSYSLOG_IDENTIFIER=%b\nHTTP_STATUS=%%d\nRECEIVED_BYTES=%%d\nSENT_BYTES=%%d\nDURATION_US=%%d\n"
+    b"TQ_END=%%b\nTQ_RETRIES=%%d%%b\n"
+) % IDENTIFIER.encode("ascii")
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """strftime's %b would be the locale's."""
@@ -142,12 +154,17 @@ _ESCAPES: Final = {code: rf"\x{code:02X}" for code in range(256) if not _PLAIN.f
 
 def _message(entry: Entry) -> bytes:
     """The entry for people: who wanted what, what became of it, how long it took, which worker."""
-    end = "" if entry.end is End.OK else f" {entry.end}"
-    took = f"{entry.duration // 1000}.{entry.duration % 1000:03}ms"
-    worker = _column(entry.worker.encode("utf-8", "replace"))
-    request = _quoted(_request_line(entry))
-    text = f"{_column(entry.client)} {request} {entry.status:03} {entry.sent}B {took} {worker}{end}"
-    return text.encode("ascii")
+    milliseconds, rest = divmod(entry.duration, 1000)
+    return b'%b "%b" %03d %dB %d.%03dms %b%b' % (
+        _column(entry.client),
+        _quotable(_request_line(entry)),
+        entry.status,
+        entry.sent,
+        milliseconds,
+        rest,
+        _column(entry.worker.encode("utf-8", "replace")),
+        b"" if entry.end is End.OK else b" " + entry.end.encode("ascii"),
+    )
 
 
 def _request_line(entry: Entry) -> bytes:
@@ -157,18 +174,19 @@ def _request_line(entry: Entry) -> bytes:
     return b"%b %b HTTP/1.%d" % (_cut(entry.method), _cut(entry.target, MAX_TARGET), entry.minor)
 
 
-def _quoted(value: bytes) -> str:
-    return f'"{_escaped(value) or "-"}"'
+def _quotable(value: bytes) -> bytes:
+    """What goes between quotes."""
+    return (value if _PLAIN.fullmatch(value) else _escaped(value)) or b"-"
 
 
-def _column(value: bytes) -> str:
-    """A value without quotes: it may not have spaces either."""
-    return _escaped(_cut(value)).replace(" ", r"\x20") or "-"
+@lru_cache(maxsize=1024)
+def _column(value: bytes) -> bytes:
+    """A value without quotes: it may not have spaces either. Addresses and workers are the same over and over."""
+    return _escaped(_cut(value)).replace(b" ", rb"\x20") or b"-"
 
 
-def _escaped(value: bytes) -> str:
-    text = value.decode("latin-1")
-    return text if _PLAIN.fullmatch(value) else text.translate(_ESCAPES)
+def _escaped(value: bytes) -> bytes:
+    return value.decode("latin-1").translate(_ESCAPES).encode("ascii")
 
 
 def _text(value: bytes, most: int = MAX_VALUE) -> str | None:
@@ -180,10 +198,11 @@ def _cut(value: bytes, most: int = MAX_VALUE) -> bytes:
 
 
 @lru_cache(maxsize=2)
-def _combined_time(second: int) -> str:
+def _combined_time(second: int) -> bytes:
     """`10/Oct/2000:13:55:36 +0000`; the requests of one second ask for the same one."""
     at = datetime.fromtimestamp(second, UTC)
-    return f"{at.day:02}/{_MONTHS[at.month - 1]}/{at.year:04}:{at.hour:02}:{at.minute:02}:{at.second:02} +0000"
+    month = _MONTHS[at.month - 1]
+    return f"{at.day:02}/{month}/{at.year:04}:{at.hour:02}:{at.minute:02}:{at.second:02} +0000".encode("ascii")
 
 
 @lru_cache(maxsize=2)

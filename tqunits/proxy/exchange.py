@@ -8,7 +8,6 @@ wants this request makes an entry of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
@@ -68,8 +67,8 @@ class Exchange:
 
     @property
     def accept(self) -> bytes:
-        """What the request says in Accept."""
-        return b",".join(_values(self._head, b"\r\naccept:"))
+        """What the request says in Accept, in the first line of it: more than one is nobody's habit."""
+        return _value(self._head, self._head.lower(), b"\r\naccept:")
 
     def relayed(self, client: bytes, scheme: bytes) -> None:
         """A trusted proxy speaks for that client."""
@@ -140,6 +139,7 @@ class Exchange:
 
     def _entry(self, end: End, span: int) -> Entry:
         head = self._head
+        lower = head.lower()
         method, target, version = _start_line(head)
         return Entry(
             time=time.time() - span / 1e6,
@@ -154,9 +154,9 @@ class Exchange:
             worker="" if self._worker is None else self._worker_name,
             endpoint=self.endpoint,
             request_id=self.request_id,
-            host=_value(head, b"\r\nhost:"),
-            referer=_value(head, b"\r\nreferer:"),
-            user_agent=_value(head, b"\r\nuser-agent:"),
+            host=_value(head, lower, b"\r\nhost:"),
+            referer=_value(head, lower, b"\r\nreferer:"),
+            user_agent=_value(head, lower, b"\r\nuser-agent:"),
             scheme=self._scheme,
             end=end,
             retries=self.retries,
@@ -164,22 +164,15 @@ class Exchange:
 
 
 def _start_line(head: bytes) -> list[bytes]:
-    """Method, target and version of a valid head."""
-    line = head.lstrip(b"\r\n").partition(b"\r\n")[0]
+    """Method, target and version of a valid head; each b"" of none."""
+    line = head[: head.find(b"\r\n", 2)].lstrip(b"\r\n")  # an empty one may have come before it
     return line.split(b" ") if line else [b"", b"", b""]
 
 
-def _value(head: bytes, beginning: bytes) -> bytes:
-    """The first value of a field; b"" if there is none."""
-    return next(_values(head, beginning), b"")
-
-
-def _values(head: bytes, beginning: bytes) -> Iterator[bytes]:
-    """The values of a field in a valid head, found by the line end before it, its name in lower case and the colon."""
-    lower = head.lower()
+def _value(head: bytes, lower: bytes, beginning: bytes) -> bytes:
+    """The first value of a field in a valid head, by the line end before it, its name in lower case and the colon."""
     at = lower.find(beginning)
-    while at >= 0:
-        start = at + len(beginning)
-        end = head.find(b"\r\n", start)
-        yield head[start:end].strip(b" \t")
-        at = lower.find(beginning, end)
+    if at < 0:
+        return b""
+    start = at + len(beginning)
+    return head[start : head.find(b"\r\n", start)].strip(b" \t")
