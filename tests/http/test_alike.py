@@ -252,7 +252,7 @@ def test_both_ways_agree_on_any_values_of_a_response(said: tuple[bytes, bytes], 
     taken = assert_same_response(alike, raw + body, close=False)
     try:
         whole = HeadBuffer().feed(raw + body)
-        heads: list[ResponseHead] = [] if whole is None or len(whole[0]) < len(raw) else [parse_response(whole[0])]
+        heads: list[ResponseHead] = [] if whole is None else [parse_response(whole[0])]
     except Malformed:
         heads = []
     assert taken == bool(heads and heads[0].fields.names == (b"etag", b"date", b"content-length", b"x-a"))
