@@ -1,7 +1,7 @@
 """Fuzz the HTTP core, led by coverage, for as long as you like.
 
     python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
-    /tmp/fuzz/bin/python bench/fuzz.py request|response|chunks|preface [-max_total_time=60] [libFuzzer's options]
+    /tmp/fuzz/bin/python bench/fuzz.py request|response|alike|chunks|preface [-max_total_time=60] [libFuzzer's options]
 
 It stops at the first promise of tests/http/fuzzing.py that does not hold, and writes the input to a file.
 """

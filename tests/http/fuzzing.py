@@ -7,6 +7,9 @@ an input decides how it is split.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from both_ways import answered, asked, assert_same_request, assert_same_response
 
 from tqunits.http import proxy_protocol
 from tqunits.http.fields import RequestFields, ResponseFields
@@ -25,6 +28,14 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close\r\nContent-Length
 CHUNKS = b"5;a=b\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n"
 HEADER_1 = b"PROXY TCP4 192.0.2.1 198.51.100.1 1000 80\r\nGET"
 HEADER_2 = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x01\x03\xe8\x00\x50GET"
+
+ALIKE_REQUESTS = b"\0".join(
+    b"GET /a/b?c=%d HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive\r\nCookie: a=%d\r\n\r\n" % (n, n)
+    for n in range(3)
+)
+ALIKE_RESPONSES = b"\0".join(
+    b"HTTP/1.1 200 OK\r\nDate: now\r\nETag: %d\r\nContent-Length: 3\r\n\r\n" % n for n in range(3)
+)
 
 
 def request(data: bytes) -> None:
@@ -95,10 +106,31 @@ def preface(data: bytes) -> None:
         assert all(proxy_protocol.read(data[:size]) is None for size in range(max(0, header.length - 3), header.length))
 
 
+def alike(data: bytes) -> None:
+    """Three heads of one connection, a NUL between them: whether the third goes the short way or the long one."""
+    heads = data.split(b"\0")
+    if len(heads) != 3:
+        return
+    first, second, third = heads
+    requests = responses = None
+    with suppress(Malformed):
+        requests = asked(first, second)
+    with suppress(Malformed):
+        responses = answered(first, second)
+    try:
+        if requests is not None:
+            assert_same_request(requests, third, second)
+        if responses is not None:
+            assert_same_response(responses, third + b"abc", close=True)
+    except Malformed as error:
+        raise AssertionError("the short way takes what the long way refuses") from error
+
+
 TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "request": (request, (REQUEST,)),
     "response": (response, (RESPONSE,)),
     "chunks": (chunks, (b"\x01" + CHUNKS, b"\x07" + CHUNKS)),
+    "alike": (alike, (ALIKE_REQUESTS, ALIKE_RESPONSES)),
     "preface": (preface, (HEADER_1, HEADER_2)),
 }
 """Name -> what is held to its promises, and inputs to begin with."""

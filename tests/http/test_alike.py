@@ -5,20 +5,14 @@ from __future__ import annotations
 import random
 
 import pytest
+from both_ways import answered, asked, assert_same_request, assert_same_response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.http.alike import AlikeRequest, AlikeResponse
-from tqunits.http.forward import Origin, Rewrite, request_head, response_head
-from tqunits.http.framing import NO_BODY, request_framing, response_framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import HeadBuffer, RequestHead, ResponseHead, parse_request, parse_response
+from tqunits.http.head import HeadBuffer, ResponseHead, parse_request, parse_response
 from tqunits.http.target import read_target
-from tqunits.model import USUAL_HEADS, HeadLimits
-
-ORIGIN = Origin(b"192.0.2.1", b"http", b"tqunits-1")
-ROUTE = Rewrite(b"/api", strip=True)
-ID = b"0123456789abcdef"
+from tqunits.model import HeadLimits
 
 LINE = b"GET /api/list?page=1 HTTP/1.1"
 BLOCK = (
@@ -30,54 +24,6 @@ RESPONSE = (
     b'HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 20:00:00 GMT\r\nETag: "1"\r\nKeep-Alive: x\r\nSet-Cookie: a=1'
     b"\r\nContent-Length: 13\r\n\r\n"
 )
-
-
-def written(head: RequestHead) -> bytes:
-    """What a worker gets by the long way."""
-    return request_head(
-        head, read_target(head), request_framing(head), origin=ORIGIN, route=ROUTE, request_id=ID, upgrade=False
-    )
-
-
-def asked(first: bytes, second: bytes, limits: HeadLimits = USUAL_HEADS) -> AlikeRequest | None:
-    """What is known after two requests."""
-    head = parse_request(second, parse_request(first).fields)
-    target = read_target(head)
-    return AlikeRequest.of(head, target, ORIGIN.lines(target.host), ROUTE, limits)
-
-
-def answered(first: bytes, second: bytes) -> AlikeResponse | None:
-    """What is known after two responses."""
-    head = parse_response(second, parse_response(first).fields)
-    return AlikeResponse.of(head, response_framing(head, b"GET", chunks=True))
-
-
-def assert_same_request(alike: AlikeRequest, raw: bytes, first: bytes) -> bool:
-    """Whether the short way takes it; if so, it is what the long way would have made of it."""
-    found = alike.read(raw)
-    if found is None:
-        return False
-    head, before = parse_request(raw), parse_request(first)
-    assert head.fields.usual and head.minor and request_framing(head) is NO_BODY
-    assert (head.method, head.fields.host) == (before.method, before.fields.host)
-    assert found[:2] == (read_target(head).path, read_target(head).query)
-    assert alike.head(*found, ID) == written(head)
-    return True
-
-
-def assert_same_response(alike: AlikeResponse, data: bytes, *, close: bool) -> bool:
-    found = alike.read(data)
-    if found is None:
-        return False
-    kept, end = found
-    whole = HeadBuffer().feed(data)
-    assert whole is not None and len(whole[0]) == end
-    head = parse_response(whole[0])
-    framing = response_framing(head, b"GET", chunks=True)
-    assert (alike.status, alike.framing) == (head.status, framing)
-    expected = response_head(head, framing, close=close, date=b"", lines=b"\r\nX-Request-ID: " + ID)
-    assert alike.head(kept, ID, close=close) == expected
-    return True
 
 
 TAKEN = {
