@@ -300,6 +300,7 @@ def snapshot(endpoint: str, **changes: Any) -> str:
         "max_inflight": 1000,
         "queue_us": 300000,
         "retry": "idempotent",
+        "buffer_requests": False,
         "encoded_slash": False,
         "static": None,
     }

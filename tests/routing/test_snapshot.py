@@ -25,6 +25,7 @@ WORKER: dict[str, Any] = {
     "max_inflight": 1000,
     "queue_us": 30000000,
     "retry": "idempotent",
+    "buffer_requests": False,
     "encoded_slash": False,
     "static": None,
 }

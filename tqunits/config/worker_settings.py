@@ -464,8 +464,7 @@ class WorkerSettings:
         _TRUTH,
         "false",
         _BOOLEAN,
-        "Read a request whole before the worker sees it.",
-        in_effect=False,
+        "Let the worker see a request only when its body is there, or 72 KiB of it.",
     )
     allow_encoded_slash = Setting(
         "proxy.allow_encoded_slash",

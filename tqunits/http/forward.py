@@ -110,12 +110,16 @@ def request_head(
     route: Rewrite,
     request_id: bytes,
     upgrade: bool,
+    continued: bool = False,
 ) -> bytes:
-    """The head that a worker gets, complete. `upgrade`: to websocket, and only if `wants_websocket`."""
+    """The head that a worker gets, complete.
+
+    `upgrade`: to websocket, and only if `wants_websocket`; `continued`: what `Expect: 100-continue` asks for is done.
+    """
     fields = head.fields
     kept = fields.kept
     if target.absolute or not fields.special.isdisjoint(_RARE):
-        kept = _rewritten(head, target)
+        kept = _rewritten(head, target, continued=continued)
     elif fields.host is None:
         kept += b"\r\nHost:"
     return b"%b %b%b HTTP/1.1%b%b%b\r\nX-Request-ID: %b%b\r\n\r\n" % (
@@ -190,14 +194,14 @@ def response_head(
 _RARE: Final = frozenset({b"expect", b"max-forwards", b"te"})
 
 
-def _rewritten(head: RequestHead, target: Target) -> bytes:
+def _rewritten(head: RequestHead, target: Target, *, continued: bool) -> bytes:
     """The lines of a request in which more than the hop's own changes."""
     fields = head.fields
     drop, add = set(), b""
     if target.absolute or fields.host is None:
         drop.add(b"host")
         add += b"\r\nHost: " + target.host
-    if b"expect" in fields.special and head.minor == 0:
+    if b"expect" in fields.special and (continued or head.minor == 0):
         drop.add(b"expect")  # RFC 9110 §10.1.1: from HTTP/1.0 it means nothing
     if b"max-forwards" in fields.special and head.method == b"OPTIONS":
         drop.add(b"max-forwards")

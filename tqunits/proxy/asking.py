@@ -187,7 +187,12 @@ class Asking(Waiting):
             route=route,
             request_id=request_id,
             upgrade=self.upgrade,
+            continued=backend.buffers and not self.bodiless and self.says_continue(),
         )
+
+    def says_continue(self) -> bool:
+        """Whether the client waits for a 100 before it sends the body."""
+        return self.modern and self.last is not None and b"expect" in self.last.fields.special
 
     def _remember(self, head: RequestHead, target: Target, backend: Backend) -> None:
         """Keep what was made of a request, if the next may be read by it."""

@@ -1,8 +1,9 @@
 """Finding a connection for one request, and when it may be tried again.
 
 RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was sent may go once
-more, if it is idempotent and without a body, and if the connection ended before any byte of the answer: then it most
-likely died of age or of a restart, not of the request. A request that finds no endpoint waits with its worker.
+more, if it is idempotent, without a body or with all of it here (gathering.py), and if the connection ended before any
+byte of the answer: then it most likely died of age or of a restart, not of the request. A request that finds no
+endpoint waits with its worker.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def refused(client: Client, worker: Worker, upstream: Upstream, reason: str) -> 
 
 def is_repeatable(client: Client) -> bool:
     """Whether the request may be sent twice."""
-    return client.bodiless and client.method in IDEMPOTENT
+    return (client.bodiless or client.whole) and client.method in IDEMPOTENT
 
 
 def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:

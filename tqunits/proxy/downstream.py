@@ -22,8 +22,8 @@ from tqunits.http.pump import LengthPump
 from tqunits.http.target import Target
 from tqunits.proxy import attempts, splicing
 from tqunits.proxy.answering import Peer
-from tqunits.proxy.asking import Asking
 from tqunits.proxy.file_body import FileBody
+from tqunits.proxy.gathering import Gathering
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import NEVER
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
     from tqunits.proxy.router import Router
     from tqunits.proxy.static import Site
+    from tqunits.proxy.worker import Worker
 
 _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 
 
-class Client(Asking):
+class Client(Gathering):
     """One client's connection."""
 
     __slots__ = ("file", "tunnel", "upstream")
@@ -103,6 +104,7 @@ class Client(Asking):
         self.backend = backend
         self.phase = self.phase.asked
         self.attempts = None
+        self.whole = False
         self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         if framing is NO_BODY:
             self.silence = backend.read
@@ -116,6 +118,12 @@ class Client(Asking):
         else:
             self.pump = framing.pump(limit=backend.max_body)
             self.silence = max(backend.read, backend.write)
+            if backend.buffers and self.pump is not None:
+                self.gather()
+                return
+        self.enter(worker)
+
+    def enter(self, worker: Worker) -> None:
         if worker.has_room:
             self.worker = worker
             worker.in_flight += 1
@@ -161,7 +169,9 @@ class Client(Asking):
 
     def _on_more(self, data: bytes) -> None:
         """Bytes while an exchange runs: of its body, or ahead of their time."""
-        if self.pump is None or self.upstream is None or self.upstream.phase is CONNECTING:
+        if self.gathered is not None:
+            self.gather_more(data)
+        elif self.pump is None or self.upstream is None or self.upstream.phase is CONNECTING:
             self.input += data
             if len(self.input) >= RECEIVE or self.pump is not None:
                 self.pause()
@@ -171,7 +181,7 @@ class Client(Asking):
     def _on_body(self, data: bytes) -> None:
         upstream = self.upstream
         assert upstream is not None
-        out = self._pumped(data)
+        out = self.pumped(data)
         if out is None:
             return
         self.moved()
@@ -183,22 +193,6 @@ class Client(Asking):
             self.pause()
         elif len(data) == RECEIVE:
             splicing.upload(self, upstream)
-
-    def _pumped(self, data: bytes) -> bytes | None:
-        """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
-        pump = self.pump
-        assert pump is not None
-        try:
-            out = pump.feed(data)
-        except Malformed as error:
-            self.refuse(error)
-            return None
-        self.exchange.received += len(data)
-        if pump.done:
-            self.exchange.received -= len(pump.surplus)
-            self.input = pump.surplus
-            self.pump = None
-        return out
 
     def _on_end(self) -> None:
         """The client sends no more. That is no reason not to answer what it sent (RFC 9112 §9.6)."""
@@ -232,7 +226,7 @@ class Client(Asking):
             self.limit(self.silence)
         if self.pump is not None and self.input:
             data, self.input = self.input, b""
-            out = self._pumped(data)
+            out = self.pumped(data)
             if out is None:
                 return
         else:
@@ -266,10 +260,6 @@ class Client(Asking):
         self.moved()
         if not self.ended and len(self.input) < RECEIVE:
             self.resume()
-
-    def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
-        self.limit(self.silence)
 
     # What goes to the client.
 
@@ -372,6 +362,7 @@ class Client(Asking):
 
     def drop(self) -> None:
         self.stop_relay()
+        self.gathered = None
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             upstream.abandon()
@@ -437,6 +428,8 @@ class Client(Asking):
         return bool(self.outbox) or (relay is not None and relay.blocked)
 
     def _waits_for_client(self) -> bool:
+        if self.gathered is not None:
+            return True
         upstream = self.upstream
         if upstream is None or upstream.phase is CONNECTING or upstream.outbox:
             return False

@@ -172,12 +172,24 @@ class Endpoint:
 class Backend:
     """What one route leads to, ready for use: the same worker under two routes is two of these."""
 
-    __slots__ = ("encoded_slash", "max_body", "read", "request", "rewrite", "site", "site_path", "worker", "write")
+    __slots__ = (
+        "buffers",
+        "encoded_slash",
+        "max_body",
+        "read",
+        "request",
+        "rewrite",
+        "site",
+        "site_path",
+        "worker",
+        "write",
+    )
 
     def __init__(self, routed: RoutedWorker, prefix: str, worker: Worker) -> None:
         self.worker = worker
         self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix)
         self.max_body = routed.max_body
+        self.buffers = routed.buffer_requests
         self.encoded_slash = routed.encoded_slash
         static = routed.static
         self.site = Site(static.directory, static.prefix, alone=not routed.endpoints) if static else None

@@ -75,6 +75,7 @@ class RoutedWorker:
     max_inflight: int = 1000  # requests at once; more wait, as many again
     queue_us: int = DEFAULT_QUEUE_US  # how long they wait, also for an endpoint that refuses
     retry: Retry = Retry.IDEMPOTENT
+    buffer_requests: bool = False  # the worker hears of one when its body is there
     encoded_slash: bool = False  # let %2F through
     static: StaticFiles | None = None
 
@@ -276,6 +277,7 @@ def _worker(members: _Object) -> RoutedWorker:
         max_inflight=members.integer("max_inflight", 1),
         queue_us=members.integer("queue_us", 0),
         retry=members.choice("retry", Retry),
+        buffer_requests=members.boolean("buffer_requests"),
         encoded_slash=members.boolean("encoded_slash"),
         static=members.object_or_null("static", _static),
     )

@@ -148,6 +148,7 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
         "max_inflight": worker.proxy.max_inflight,
         "queue_us": _span(worker.proxy.queue_timeout),
         "retry": str(worker.proxy.retry),
+        "buffer_requests": worker.proxy.buffer_requests,
         "encoded_slash": worker.proxy.allow_encoded_slash,
         "static": _static(worker),
     }

@@ -1,0 +1,160 @@
+"""`proxy.buffer_requests`: a worker hears of a request when its body is here, or as much of it as may wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peers import OK, Behaviour, Connection, Router, Worker, answering, length_of, snapshot
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@asynccontextmanager
+async def gathering(folder: Path, behaviour: Behaviour, **changes: Any) -> AsyncIterator[tuple[Router, Worker]]:
+    """A router that buffers requests for its only worker."""
+    worker = await Worker(folder / "w").start(behaviour)
+    (folder / "r").write_text(snapshot(worker.endpoint, buffer_requests=True, **{"max_body": 0, **changes}))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "r")]) as router:
+        yield router, worker
+    worker.stop()
+
+
+def test_a_slow_body_takes_no_place_of_the_worker(folder: Path) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK), max_inflight=1) as (router, worker):
+            slow, other = await router.connect(), await router.connect()
+            await slow.send(POST + b"abc")
+            await other.send(GET)
+            assert (await other.response())[1] == b"ok"
+            await slow.send(b"def")
+            assert (await slow.response())[1] == b"ok"
+            (seen,) = worker.seen  # one connection, the other's request first
+            assert seen.startswith(b"GET ") and seen.endswith(b"\r\n\r\nabcdef")
+
+    asyncio.run(scenario())
+
+
+def test_a_chunked_body_is_whole_as_well(folder: Path) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK), max_inflight=1) as (router, worker):
+            slow, other = await router.connect(), await router.connect()
+            await slow.send(CHUNKED)
+            for piece in (b"3\r", b"\nabc\r\n", b"3;x\r\nde", b"f\r\n0\r\n"):
+                await slow.send(piece)
+                await other.send(GET)
+                await other.response()
+            await slow.send(b"\r\n" + GET)  # and the next request behind it
+            for _ in range(2):
+                assert (await slow.response())[1] == b"ok"
+            assert b"".join(worker.seen).count(b"GET ") == 5
+            assert b"\r\n\r\n3\r\nabc\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n" in b"".join(worker.seen)
+
+    asyncio.run(scenario())
+
+
+def test_a_body_that_is_too_long_to_wait_goes_on_as_it_comes(folder: Path) -> None:
+    size = 1 << 20
+
+    async def echo(connection: Connection) -> None:
+        head = await connection.head()
+        body = await connection.exactly(length_of(head))
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async def scenario() -> None:
+        async with gathering(folder, echo) as (router, worker):
+            client = await router.connect()
+            body = bytes(n % 251 for n in range(size))
+            await client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + body[: size // 2])
+            while not worker.connections:
+                await asyncio.sleep(0.001)
+            await client.send(body[size // 2 :])
+            assert (await client.response())[1] == body
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("expects", [b"Expect: 100-continue\r\n", b""], ids=["asks", "does not ask"])
+def test_the_router_says_continue(folder: Path, expects: bytes) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK)) as (router, worker):
+            client = await router.connect()
+            await client.send(POST.replace(b"\r\n\r\n", b"\r\n" + expects + b"\r\n"))
+            if expects:
+                assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert not worker.connections
+            await client.send(b"abcdef")
+            head, body = await client.response()
+            assert (head.startswith(b"HTTP/1.1 200 "), body) == (True, b"ok")
+            assert b"expect" not in worker.seen[0].lower()
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_told_to_go_on_who_has_sent_all(folder: Path) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK)) as (router, worker):
+            client = await router.connect()
+            await client.send(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n") + b"abcdef")
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+            assert b"expect" not in worker.seen[0].lower()
+
+    asyncio.run(scenario())
+
+
+REFUSED = {
+    "chunks that are none": (400, CHUNKED + b"3\r\nabc\r\n", b"x\r\n"),
+    "too much": (413, CHUNKED + b"3\r\nabc\r\n", b"ff\r\n" + b"x" * 255),
+    "nothing more in time": (408, POST + b"abc", b""),
+}
+
+
+@pytest.mark.parametrize(("status", "first", "then"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_never_reaches_the_worker(folder: Path, status: int, first: bytes, then: bytes) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK), max_body=10) as (router, worker):
+            client = await router.connect()
+            await client.send(first)
+            await client.send(then)
+            assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
+            assert not worker.connections
+
+    asyncio.run(scenario())
+
+
+def test_an_end_within_the_body_is_told(folder: Path) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK)) as (router, worker):
+            client = await router.connect()
+            await client.send(POST + b"abc")
+            client.half_close()
+            assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+            assert not worker.connections
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"PUT", 200), (b"POST", 502)], ids=["PUT", "POST"])
+def test_what_is_here_whole_can_be_sent_twice_if_it_is_idempotent(folder: Path, method: bytes, status: int) -> None:
+    tries = []
+
+    async def fail_once(connection: Connection) -> None:
+        head = await connection.head()
+        tries.append(head[:4] + await connection.exactly(6))
+        if len(tries) > 1:
+            await connection.send(OK)
+
+    async def scenario() -> None:
+        async with gathering(folder, fail_once) as (router, _):
+            client = await router.connect()
+            await client.send(POST.replace(b"POST", method) + b"abcdef")
+            assert (await client.head()).startswith(b"HTTP/1.1 %d " % status)
+            assert tries == [method[:4].ljust(4) + b"abcdef"] * (2 if status == 200 else 1)
+
+    asyncio.run(scenario())

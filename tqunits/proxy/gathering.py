@@ -1,0 +1,81 @@
+"""A client's connection, as far as its worker hears of a request only when the body is here (`proxy.buffer_requests`).
+
+Without it a body is passed on as it comes, and a slow one takes one of the worker's places (`max_inflight`) for as long
+as it lasts. With it, it waits here, in memory, up to what a connection may hold in one direction anyway; what is longer
+goes on as it comes from there on. And a request that is here whole can be sent twice, if it is idempotent.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from tqunits.http.grammar import Malformed
+from tqunits.proxy.answering import Peer
+from tqunits.proxy.asking import Asking
+from tqunits.proxy.stream import RECEIVE
+
+if TYPE_CHECKING:
+    from tqunits.proxy.router import Router
+    from tqunits.proxy.worker import Worker
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Gathering(Asking):
+    """One client's connection, as far as bodies wait here."""
+
+    __slots__ = ("gathered", "whole")
+
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
+        super().__init__(sock, peer, router)
+        self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
+        self.whole = False  # all of the request's body is in `first`
+
+    def enter(self, worker: Worker) -> None:
+        """Nothing more is waited for here: the request begins, or stands in line."""
+        raise AssertionError
+
+    def gather(self) -> None:
+        """Wait for the body; some of it may be here, or all."""
+        self.gathered = bytearray()
+        self.moved()
+        data, self.input = self.input, b""
+        if data:
+            self.gather_more(data)
+        if self.gathered is not None and self.says_continue():
+            self.write_out(_CONTINUE)  # RFC 9110 §10.1.1: the client waits for it, and the worker is not asked yet
+
+    def gather_more(self, data: bytes) -> None:
+        """More of the body has come."""
+        out = self.pumped(data)
+        if out is None or self.gathered is None:
+            return
+        self.moved()
+        self.gathered += out
+        if self.pump is None or len(self.gathered) >= RECEIVE:
+            self.whole = self.pump is None
+            self.first += self.gathered
+            self.gathered = None
+            assert self.backend is not None
+            self.enter(self.backend.worker)
+
+    def pumped(self, data: bytes) -> bytes | None:
+        """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
+        pump = self.pump
+        assert pump is not None
+        try:
+            out = pump.feed(data)
+        except Malformed as error:
+            self.refuse(error)
+            return None
+        self.exchange.received += len(data)
+        if pump.done:
+            self.exchange.received -= len(pump.surplus)
+            self.input = pump.surplus
+            self.pump = None
+        return out
+
+    def moved(self) -> None:
+        """Something moved: nobody is given up on that makes progress."""
+        self.limit(self.silence)
