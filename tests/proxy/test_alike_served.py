@@ -25,10 +25,10 @@ def form_of(head: bytes) -> bytes:
 
 
 async def echo(connection: Connection) -> None:
-    """Answer with the request's own head, by the form that its query names; HEAD without it."""
+    """Answer with the request's own head, padded to one length, by the form that its query names; HEAD without it."""
     while True:
         head = await connection.head()
-        form, body = form_of(head), without_id(head)
+        form, body = form_of(head), without_id(head).ljust(500)
         await connection.send(FORMS[form] % len(body) + (b"" if head.startswith(b"HEAD") else body))
         if form == b"4":
             return
@@ -102,7 +102,7 @@ def test_new_routes_hold_for_a_request_like_the_one_before(folder: Path) -> None
             client = await router.connect()
             for number in range(8):
                 if number == 4:
-                    routes.write_text(snapshot(second.endpoint))
+                    routes.write_text(snapshot(second.endpoint, name="another"))
                     router.process.send_signal(signal.SIGHUP)
                     await router.told("READY=1")
                 await client.send(b"GET /?1 HTTP/1.1\r\nHost: a\r\nCookie: %d\r\n\r\n" % (number % 3))
@@ -134,5 +134,28 @@ def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: Path) -
                     _, body = await client.response()
                     assert body == bytes(n % 251 for n in range(size))
         worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(folder: Path) -> None:
+    """The worker's connection has had a part of a body: whatever it answered, no request may follow that."""
+
+    async def at_once(connection: Connection) -> None:
+        while True:
+            await connection.head()
+            await connection.send(FORMS[b"1"] % 2 + b"ok")
+
+    async def scenario() -> None:
+        async with routed(folder, at_once) as (router, worker):
+            client, early = await router.connect(), await router.connect()
+            for _ in range(3):
+                await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                await client.response()
+            await early.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+            assert b"Connection: close" in (await early.response())[0]
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await client.response())[1] == b"ok"
+            assert [seen.count(b"POST") for seen in worker.seen] == [1, 0]
 
     asyncio.run(scenario())

@@ -66,14 +66,8 @@ class AlikeRequest:
 
     def head(self, path: bytes, query: bytes, kept: bytes, request_id: bytes) -> bytes:
         """The head for the worker, complete."""
-        return b"%b%b%b HTTP/1.1%b%b%b\r\n\r\n" % (
-            self._beginning,
-            self._route.path(path),
-            query,
-            kept,
-            self._lines,
-            request_id,
-        )
+        path = self._route.path(path)
+        return b"".join((self._beginning, path, query, b" HTTP/1.1", kept, self._lines, request_id, _END))
 
 
 class AlikeResponse:
@@ -109,10 +103,5 @@ class AlikeResponse:
 
     def head(self, kept: bytes, request_id: bytes, *, close: bool) -> bytes:
         """The head for the client, complete. `close`: the last response on its connection."""
-        return b"%b%b\r\nX-Request-ID: %b%b%b\r\n\r\n" % (
-            self._line,
-            kept,
-            request_id,
-            self.framing.line,
-            b"\r\nConnection: close" if close else b"",
-        )
+        last = b"\r\nConnection: close" if close else b""
+        return b"".join((self._line, kept, b"\r\nX-Request-ID: ", request_id, self.framing.line, last, _END))

@@ -88,7 +88,7 @@ class Asking(Waiting):
             return False
         if data == known.raw:
             request_id = router.request_id()
-            self.first = b"%b%b\r\n\r\n" % (known.text, request_id)
+            self.first = known.text + request_id + b"\r\n\r\n"
         else:
             found = known.alike.read(data)
             if found is None or known.table.find(known.host, found[0]) is not backend:
