@@ -7,16 +7,13 @@
  * It trusts its peers: a benchmark's proxies on the same host.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "router_listen.h"
 
 enum { BUFFER = 65536, EVENTS = 256 };
 
@@ -44,11 +41,6 @@ static const char switching[] =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 static unsigned serial;
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
 
 static void prepare(struct answer *answer) {
     answer->bytes = malloc(answer->size + 256);
@@ -142,17 +134,6 @@ static int serve(struct connection *c) {
         if (got <= 0) return -1;
         c->filled += (size_t)got;
     }
-}
-
-static int listening(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) || listen(fd, 4096)) die("listen");
-    if (getsockname(fd, (struct sockaddr *)&address, &size)) die("getsockname");
-    printf("%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
 }
 
 static void accept_all(int listener, int poll) {

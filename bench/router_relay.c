@@ -11,17 +11,14 @@
  * It trusts its peers: a benchmark on the same host.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "router_listen.h"
 
 enum { PIPE = 262144, EVENTS = 256 };
 
@@ -41,16 +38,6 @@ struct link {
     struct link *next; /* of those that have ended */
     int ended;
 };
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static struct sockaddr_in loopback(int port) {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
-}
 
 /* Bytes moved, 0: not now; -1: an end, or an error, which is one. */
 static ssize_t move(int from, int to, size_t size) {
@@ -127,17 +114,6 @@ static void release(struct link *link) {
         free(link);
         link = next;
     }
-}
-
-static int listening(void) {
-    struct sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) || listen(fd, 4096)) die("listen");
-    if (getsockname(fd, (struct sockaddr *)&address, &size)) die("getsockname");
-    printf("%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return fd;
 }
 
 int main(int count, char **arguments) {

@@ -32,6 +32,7 @@ class Faults:
     def __init__(self) -> None:
         self.where = ""
         self.seen: list[object] = []
+        self.asleep = asyncio.Event()
 
     def at(self, where: str) -> None:
         if self.where == where:
@@ -72,6 +73,7 @@ class FaultyRouter(Router):
     def sleep(self, client: Client, ticks: int) -> None:
         self._faults.at("at a deadline")
         super().sleep(client, ticks)
+        self._faults.asleep.set()
 
     def change(self, before: Client | Asleep, after: Client | Asleep) -> None:
         if isinstance(before, Asleep):
@@ -150,8 +152,7 @@ def test_between_requests(where: str) -> None:
         await scene.client.response()
         scene.faults.where = where
         if where == "at waking":
-            while not any(isinstance(client, Asleep) for client in scene.router.clients):
-                await asyncio.sleep(0.01)
+            await scene.faults.asleep.wait()
             await scene.client.send(GET)
         await scene.over()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import OK, Behaviour, Connection, Router, Worker, answering, length_of, snapshot
+from peers import OK, PATIENCE, Behaviour, Connection, Router, Worker, answering, length_of, snapshot
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -62,18 +62,20 @@ def test_a_chunked_body_is_whole_as_well(folder: Path) -> None:
 def test_a_body_that_is_too_long_to_wait_goes_on_as_it_comes(folder: Path) -> None:
     size = 1 << 20
 
+    came = asyncio.Event()
+
     async def echo(connection: Connection) -> None:
         head = await connection.head()
+        came.set()
         body = await connection.exactly(length_of(head))
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     async def scenario() -> None:
-        async with gathering(folder, echo) as (router, worker):
+        async with gathering(folder, echo) as (router, _):
             client = await router.connect()
             body = bytes(n % 251 for n in range(size))
             await client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + body[: size // 2])
-            while not worker.connections:
-                await asyncio.sleep(0.001)
+            await asyncio.wait_for(came.wait(), PATIENCE)
             await client.send(body[size // 2 :])
             assert (await client.response())[1] == body
 

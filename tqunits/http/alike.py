@@ -92,13 +92,13 @@ class AlikeResponse:
             return None
         return cls(head.status, b"HTTP/1.1 %d %b" % (head.status, head.reason), stencil, framing)
 
-    def read(self, data: bytes, limits: HeadLimits = USUAL_HEADS) -> tuple[bytes, int] | None:
+    def read(self, data: bytes) -> tuple[bytes, int] | None:
         """The field lines that go on, and where the body begins, of what begins with a whole head."""
         line = self._line
         if not data.startswith(line):
             return None
         end = data.find(_END) + 4
-        kept = self._stencil.fit(data, len(line), end) if end <= limits.head else None
+        kept = self._stencil.fit(data, len(line), end) if end <= USUAL_HEADS.head else None
         return None if kept is None else (kept, end)
 
     def head(self, kept: bytes, request_id: bytes, *, close: bool) -> bytes:

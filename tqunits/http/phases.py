@@ -40,33 +40,36 @@ WORKER: Final[Table] = {
 has come, and not all of its body; `completed`: all has, and the connection may be used again; `switched`: 101."""
 
 
-class ClientPhase:
+class _State:
+    """A state of a table. It has a slot for every event, and in it, where the table has that event, what follows."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class ClientPhase(_State):
     """A state of CLIENT."""
 
-    __slots__ = ("answered", "asked", "ended", "name", "switched")
+    __slots__ = ("answered", "asked", "ended", "switched")
 
     answered: ClientPhase
     asked: ClientPhase
     ended: ClientPhase
     switched: ClientPhase
 
-    def __init__(self, name: str) -> None:
-        self.name = name
 
-
-class WorkerPhase:
+class WorkerPhase(_State):
     """A state of WORKER."""
 
-    __slots__ = ("asked", "completed", "connected", "name", "responded", "switched")
+    __slots__ = ("asked", "completed", "connected", "responded", "switched")
 
     asked: WorkerPhase
     completed: WorkerPhase
     connected: WorkerPhase
     responded: WorkerPhase
     switched: WorkerPhase
-
-    def __init__(self, name: str) -> None:
-        self.name = name
 
 
 Phase = TypeVar("Phase", ClientPhase, WorkerPhase)

@@ -63,7 +63,7 @@ class Asking(Waiting):
         self.last: RequestHead | None = None  # that was read the long way
         self.known: Known | None = None
         self.trailers = False  # the client reads trailers
-        self.first = b""  # what goes to the worker first: the head, and what was there of the body
+        self.first: bytes = b""  # what goes to the worker first: the head, and what was there of the body
 
     def forget_request(self) -> None:
         self.last = self.known = None
@@ -71,18 +71,18 @@ class Asking(Waiting):
         self.origin.forget()
 
     def on_request(self, raw: bytes) -> None:
-        """One whole head: read all of it before any of it has an effect."""
-        known, self.known = self.known, None
-        if known is not None and self.ask_again(known, raw):
-            self.known = known
-            return
+        """One whole head, the long way: read all of it before any of it has an effect."""
+        self.known = None
         try:
             self._read(raw)
         except Malformed as error:
             self.refuse(error)
 
     def ask_again(self, known: Known, data: bytes) -> bool:
-        """The short way, for one whole request like the one before; False: it is not like it, or not one."""
+        """The short way, for what is one whole request and like the one before; False: it is not, and is to be taken.
+
+        Requests that are sent ahead of the answers go the long way: hardly anybody does that.
+        """
         router, backend = self.router, known.backend
         if known.table is not router.table:
             return False
@@ -115,7 +115,7 @@ class Asking(Waiting):
         raise AssertionError
 
     def _read(self, raw: bytes) -> None:
-        """The long way. Raises Malformed."""
+        """Raises Malformed."""
         last = self.last
         self.last = head = parse_request(raw, None if last is None else last.fields, self.router.heads)
         self.method = head.method

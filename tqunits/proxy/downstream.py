@@ -104,7 +104,6 @@ class Client(Gathering):
         self.backend = backend
         self.phase = self.phase.asked
         self.attempts = None
-        self.whole = False
         self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         if framing is NO_BODY:
             self.silence = backend.read
@@ -116,6 +115,7 @@ class Client(Gathering):
                 upstream.begin(self)
                 return
         else:
+            self.whole = False
             self.pump = framing.pump(limit=backend.max_body)
             self.silence = max(backend.read, backend.write)
             if backend.buffers and self.pump is not None:
@@ -224,15 +224,15 @@ class Client(Gathering):
         self.touch(self.silence)
         if self.hard != NEVER:
             self.limit(self.silence)
+        body = b""
         if self.pump is not None and self.input:
             data, self.input = self.input, b""
-            out = self.pumped(data)
-            if out is None:
+            pumped = self.pumped(data)
+            if pumped is None:
                 return
-        else:
-            out = b""
-        if not (upstream.write_both(self.first, out) if out else upstream.write(self.first)):
-            self.first += out
+            body = pumped
+        if not upstream.write_both(self.first, body):
+            self.first += body
             upstream.abandon()
             self.upstream_failed(upstream, "closed before the request was sent", sent=False)
         elif upstream.outbox and self.pump is not None:

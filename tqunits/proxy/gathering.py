@@ -39,7 +39,7 @@ class Gathering(Asking):
     def gather(self) -> None:
         """Wait for the body; some of it may be here, or all."""
         self.gathered = bytearray()
-        self.moved()
+        self.limit(self.silence)
         data, self.input = self.input, b""
         if data:
             self.gather_more(data)
