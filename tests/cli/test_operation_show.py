@@ -177,8 +177,5 @@ def test_a_port_that_somebody_else_has_is_a_problem(host: Host) -> None:
 
 
 def test_doctor_works_where_there_is_no_bus(host: Host) -> None:
-    host.machine.systemctl("stop", "dbus.socket", "dbus.service")
-    try:
+    with host.machine.without_bus():
         assert host.machine.tqunits("doctor", user="nobody", check=False).returncode == 1
-    finally:
-        host.machine.systemctl("start", "dbus.socket")

@@ -46,6 +46,21 @@ def test_uninstall_leaves_nothing_behind(site: Site) -> None:
     assert site.machine.systemctl("--failed", "--no-legend", "--plain", "list-units", "tq*") == ""
 
 
+def test_a_purge_of_all_takes_the_users_of_workers_that_are_gone_too(site: Site) -> None:
+    users = site.users()
+    site.worker("alpha")
+    site.worker("beta")
+    site.install()
+    site.run("uninstall", "alpha")
+    site.remove_worker("alpha")
+    site.yaml("beta", "path: /beta\ntype: static\n")
+    site.machine.write(f"{ROOT}/workers/beta/public/index.html", "")
+    site.run("apply")
+    assert {"worker-alpha", "worker-beta"} <= site.users()  # data goes only with --purge, and its owner too
+    site.run("uninstall", "--all", "--purge")
+    assert site.users() == users
+
+
 def test_uninstall_of_one_worker_keeps_the_others(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")

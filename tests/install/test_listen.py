@@ -66,6 +66,11 @@ def main_pid(site: Site, unit: str) -> str:
     return site.machine.show(unit, "MainPID")
 
 
+def backlog(site: Site) -> int:
+    """How many connections wait to be accepted."""
+    return int(site.machine.run(["ss", "-Hxl", "src", HANDED]).stdout.split()[2])
+
+
 def only_worker(site: Site) -> dict[str, object]:
     (worker,) = json.loads(site.run("ls", "--json"))["workers"]
     return dict(worker)
@@ -157,14 +162,57 @@ def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
     assert codes.count("200\n") > 3
 
 
-def test_a_stopped_worker_is_not_started_by_a_connection(site: Site) -> None:
+@pytest.mark.parametrize("ending", [["restart"], ["kill", "--signal=KILL"]], ids=["restart", "crash"])
+def test_a_handed_socket_and_who_waits_there_outlive_the_process(site: Site, ending: list[str]) -> None:
+    """Promise P2, where the router has no part in it: what has not been accepted, the next process accepts."""
+    inherited(site)
+    site.install()
+    inode = site.machine.run(["stat", "-c", "%i", HANDED]).stdout
+    site.machine.systemctl("kill", "--signal=STOP", "tq-worker@alpha.service")  # so it accepts none
+    argv = ["curl", "-s", "-m", "20", "-w", " %{http_code}", "--unix-socket", HANDED, "http://localhost/"]
+    with site.machine.start(argv) as waiting:
+        site.machine.wait_until(lambda: backlog(site) == 1)
+        site.machine.systemctl(*ending, "tq-worker@alpha.service")
+        answer, errors = waiting.communicate(timeout=30)
+    assert answer.endswith(" 200"), errors
+    assert site.machine.run(["stat", "-c", "%i", HANDED]).stdout == inode
+
+
+def test_a_worker_that_crashes_for_good_takes_its_socket_along(site: Site) -> None:
+    inherited(site, 'restart: {policy: "no"}\n')
+    site.install()
+    site.machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha.service")
+    site.machine.wait_until(lambda: state(site, "tq-worker@alpha.service") == "failed")
+    site.machine.wait_until(lambda: state(site, "tq-worker@alpha.socket") == "inactive")
+    assert not site.machine.exists(HANDED)
+
+
+@pytest.mark.parametrize("by", ["tqunits", "systemctl"])
+def test_a_stopped_worker_is_not_started_by_a_connection(site: Site, by: str) -> None:
     inherited(site, "proxy: {queue_timeout: 500ms}\n")
     site.install()
-    site.run("stop", "alpha")
+    if by == "tqunits":
+        site.run("stop", "alpha")
+    else:
+        site.machine.systemctl("stop", "tq-worker@alpha")
+    site.machine.wait_until(lambda: state(site, "tq-worker@alpha.socket") == "inactive")
     assert site.get("/alpha/")[0] == 504  # it waits for the worker so long, and wakes it not
     assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
     site.run("start", "alpha")
     assert site.get("/alpha/")[0] == 200
+
+
+def test_connections_that_keep_coming_do_not_start_a_worker_that_stops(site: Site) -> None:
+    inherited(site)
+    site.install()
+    with site.machine.start(["sh", "-c", HAMMER]) as hammer:
+        assert hammer.stdout is not None
+        assert hammer.stdout.readline() == "200\n"
+        site.machine.systemctl("stop", "tq-worker@alpha")
+        assert "exit status 7\n" in hammer.stdout  # curl(1): the socket is gone
+        site.machine.write(f"{ROOT}/enough", "")
+        hammer.communicate()
+    assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
 
 
 def test_a_worker_that_is_switched_off_takes_its_socket_along(site: Site) -> None:

@@ -1,4 +1,7 @@
-"""A throw-away machine: a real systemd as PID 1 over an overlay of this host's own root. See booted.py for the API."""
+"""A throw-away machine: a real systemd as PID 1 over an overlay of a Debian, by default this host's own.
+
+See booted.py for the API.
+"""
 
 from .booted import Machine, MachineError, terminate
 from .limits import KernelLimits, kernel_file, kernel_limits

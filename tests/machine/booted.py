@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from . import cgroups, kernel
 Made = TypeVar("Made")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+TREE = Path(os.environ.get("TQUNITS_TEST_ROOT", "/")).resolve()  # .ci/root makes one of another Debian
 BOOT_SECONDS = 120.0  # it takes 2; an emulated processor under load takes far longer, and a hang must still end
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for
@@ -60,13 +61,13 @@ class Machine:
         self._is_detached = False
 
     @classmethod
-    def boot(cls, checkout: Path = CHECKOUT) -> Self:
-        """Boot a machine over this host's tree; root only. Raises MachineError with the console's text."""
+    def boot(cls, checkout: Path = CHECKOUT, tree: Path = TREE) -> Self:
+        """Boot a machine over a tree, by default the host's; root only. Raises MachineError with the console's text."""
         if os.geteuid() != 0:
             raise MachineError("a machine of our own needs root (namespaces, cgroups, mounts): run this as root")
         if subprocess.run(["unshare", "--user", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
             raise MachineError(NO_USER_NAMESPACES)
-        machine = cls(_start_keeper(checkout))
+        machine = cls(_start_keeper(checkout, tree))
         try:
             machine._boot()
         except BaseException:
@@ -175,6 +176,20 @@ class Machine:
     def show(self, unit: str, name: str) -> str:
         """One property of a unit, as systemctl prints it."""
         return self.systemctl("show", "--value", f"--property={name}", "--", unit).removesuffix("\n")
+
+    @contextlib.contextmanager
+    def without_bus(self) -> Iterator[None]:
+        """No D-Bus meanwhile."""
+        self.systemctl("stop", "dbus.socket", "dbus.service")
+        try:
+            yield
+        finally:
+            self.systemctl("start", "dbus.socket")
+            self.rejoin_bus()
+
+    def rejoin_bus(self) -> None:
+        """For logind, which on systemd 257 stays with the D-Bus that has ended: who asks it waits for 25 s, in vain."""
+        self.systemctl("try-restart", "systemd-logind.service")
 
     # Files
 
@@ -339,8 +354,9 @@ def _describe(argv: Sequence[str], what: str, out: str | None, err: str | None) 
     return "\n".join([f"{' '.join(argv)}: {what}", (out or "").rstrip(), (err or "").rstrip()]).rstrip()
 
 
-def _start_keeper(checkout: Path) -> subprocess.Popen[bytes]:
-    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, "-m", "machine.keeper", str(checkout)]
+def _start_keeper(checkout: Path, tree: Path) -> subprocess.Popen[bytes]:
+    private = ["unshare", "--mount", "--propagation", "private"]
+    argv = [*private, sys.executable, "-m", "machine.keeper", str(checkout), str(tree)]
     return subprocess.Popen(
         [*_scope(), *argv],
         cwd=Path(__file__).parents[1],

@@ -1,7 +1,7 @@
 """The keeper of one machine: a process that outlives neither its machine nor, unless told so, its launcher.
 
 It holds the machine's disk (a tmpfs in a mount namespace of its own, so a machine may be booted again over what it has
-written), its console and its cgroups. Started as `unshare --mount python3 -m machine.keeper CHECKOUT`.
+written), its console and its cgroups. Started as `unshare --mount python3 -m machine.keeper CHECKOUT TREE`.
 
 Commands on standard input, a word per line:  boot, detach, stop.  The end of the input is `stop`, unless detached.
 Reports on standard output, a JSON object per line:  {"booted": PID, "entries": [...]}  {"exited": STATUS}
@@ -24,14 +24,14 @@ from pathlib import Path
 from . import cgroups, kernel
 
 CONSOLE_BYTES = 64 * 1024  # enough for all that systemd says in a failed boot
-STAGES = ("/mnt", "/media", "/srv", "/run")  # folders that every Debian has; the checkout may be below one of them
+STAGES = ("/mnt", "/media", "/srv", "/run")  # every Debian has them; the checkout or the tree may be below one
 NAMESPACES = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--kill-child=SIGKILL")
 
 
 class Keeper:
-    def __init__(self, checkout: Path) -> None:
-        self._checkout = checkout
-        self._stage = _make_stage(checkout)
+    def __init__(self, checkout: Path, tree: Path) -> None:
+        self._checkout, self._tree = checkout, tree
+        self._stage = _make_stage(checkout, tree)
         self._hierarchies = cgroups.mount_all(self._stage / "cgroup")
         cgroups.sweep(self._hierarchies)
         self._folders = cgroups.make(self._hierarchies, f"{cgroups.NAME}{os.getpid()}")
@@ -94,6 +94,7 @@ class Keeper:
         plan = {
             "stage": str(self._stage),
             "checkout": str(self._checkout),
+            "tree": str(self._tree),
             "notify": notify.fileno(),
             "identity": self._identity,
             "roots": _roots(self._folders),
@@ -152,9 +153,10 @@ def _roots(folders: tuple[Path, ...]) -> list[str]:
     return [f"{folder}/cgroup.procs" for folder in folders]
 
 
-def _make_stage(checkout: Path) -> Path:
+def _make_stage(checkout: Path, tree: Path) -> Path:
     """The disk: memory of our own mount namespace, so that nothing of it outlives the keeper."""
-    stage = next(Path(path) for path in STAGES if Path(path).is_dir() and not checkout.is_relative_to(path))
+    taken = checkout, tree
+    stage = next(Path(s) for s in STAGES if Path(s).is_dir() and not any(t.is_relative_to(s) for t in taken))
     kernel.mount("tmpfs", str(stage), "tmpfs", kernel.MS_NOSUID, "mode=755")
     return stage
 
@@ -181,7 +183,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        Keeper(Path(sys.argv[1])).serve()
+        Keeper(Path(sys.argv[1]), Path(sys.argv[2])).serve()
     except OSError as error:
         _report({"failed": str(error)})
         raise

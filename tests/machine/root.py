@@ -7,7 +7,7 @@ the host's tree. Facts:
 * /proc/sys and /proc/sysrq-trigger act on the kernel of the host and so are read-only; systemd then leaves them alone.
 * An overlay follows no mount point of its lower tree, and copies up a file's content only when that is written
   (metacopy=on), not when its mode is.
-* The options of overlayfs are parted by commas and colons; the checkout's path, which may hold some, is no option.
+* The options of overlayfs are parted by commas and colons; paths that may hold some are no options.
 """
 
 import fcntl
@@ -22,6 +22,7 @@ from pathlib import Path
 from . import cgroups, kernel
 
 CHECKOUT = "opt/tqunits"
+ENVIRONMENT = "opt/venv"  # in a tree that is not the host's, whose Python is another one: see .ci/root
 WORKERS = "srv/tqunits/workers"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOTIFY = "run/host-notify"
@@ -51,7 +52,7 @@ def main() -> None:
         Path(entry).write_text("0", encoding="ascii")  # "me", whatever my number is out there
     with socket.socket(fileno=plan["notify"]) as notify:
         stage, root = Path(plan["stage"]), Path(plan["stage"], "root")
-        _mount_disk(stage, root, plan["checkout"])
+        _mount_disk(stage, root, plan["tree"], plan["checkout"])
         _mount_kernel(root, plan["hierarchies"], plan["console"])
         notify.bind(str(root / NOTIFY))
         if not _is_furnished(root, plan["identity"]):
@@ -68,17 +69,17 @@ def main() -> None:
     _become_systemd(unified=plan["hierarchies"] == [cgroups.UNIFIED])
 
 
-def _mount_disk(stage: Path, root: Path, checkout: str) -> None:
-    """The host's tree and the checkout, writable, with all that is written going to the machine's disk."""
-    _overlay(stage / "disk", "/", root)
+def _mount_disk(stage: Path, root: Path, tree: str, checkout: str) -> None:
+    """A tree and the checkout, writable, with all that is written going to the machine's disk."""
+    _overlay(stage / "disk", tree, root)
     for name in "usr", "var", "etc", "opt", "srv":  # an overlay ends where another file system is mounted
-        if os.path.ismount(f"/{name}"):
-            _overlay(stage / f"disk-{name}", f"/{name}", root / name)
+        if os.path.ismount(f"{tree}/{name}"):
+            _overlay(stage / f"disk-{name}", f"{tree}/{name}", root / name)
     (root / CHECKOUT).mkdir(parents=True, exist_ok=True)
     (root / "opt").chmod(0o755)
-    descriptor = os.open(checkout, os.O_RDONLY | os.O_DIRECTORY)
-    _overlay(stage / "disk-checkout", f"/proc/self/fd/{descriptor}", root / CHECKOUT)
-    os.close(descriptor)
+    _overlay(stage / "disk-checkout", checkout, root / CHECKOUT)
+    if tree != "/":
+        _overlay(stage / "disk-venv", f"{tree}/{ENVIRONMENT}", root / CHECKOUT / ".venv")
 
 
 def _overlay(disk: Path, lower: str, target: Path) -> None:
@@ -86,8 +87,10 @@ def _overlay(disk: Path, lower: str, target: Path) -> None:
     for folder in upper, work, target:
         folder.mkdir(parents=True, exist_ok=True)
     upper.chmod(0o755)
-    options = f"lowerdir={lower},upperdir={upper},workdir={work},metacopy=on"
+    descriptor = os.open(lower, os.O_RDONLY | os.O_DIRECTORY)
+    options = f"lowerdir=/proc/self/fd/{descriptor},upperdir={upper},workdir={work},metacopy=on"
     kernel.mount("overlay", str(target), "overlay", data=options)
+    os.close(descriptor)
 
 
 def _mount_kernel(root: Path, hierarchies: list[str], console: str) -> None:

@@ -120,6 +120,7 @@ def test_a_result_is_found_when_the_bus_restarts_meanwhile(bus: Driver) -> None:
         bus.machine.wait_until(lambda: bus.machine.show("bus-ok.service", "ActiveState") == "activating")
         bus.machine.systemctl("restart", "dbus.service")
         answer, complaint = waiting.communicate(timeout=30)
+    bus.machine.rejoin_bus()
     bus.machine.remove(f"{UNITS}/bus-ok.service.d")
     assert json.loads(answer or "{}").get("answer", [{}])[0].get("result") == "done", complaint
 
@@ -193,15 +194,12 @@ def test_reading_needs_no_privilege(bus: Driver) -> None:
 
 
 def test_root_does_without_a_bus(bus: Driver) -> None:
-    bus.machine.systemctl("stop", "dbus.socket", "dbus.service")
-    try:
+    with bus.machine.without_bus():
         assert bus.results("start", "bus-ok.service", "bus-fails.service") == {
             "bus-ok.service": "done",
             "bus-fails.service": "failed",
         }
         assert bus.raw("list_units", ["x"], user="nobody")["message"].startswith("the service manager can not be")
-    finally:
-        bus.machine.systemctl("start", "dbus.socket")
 
 
 def test_no_user_manager_is_a_sentence(bus: Driver) -> None:

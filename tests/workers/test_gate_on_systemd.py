@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from machine import Machine
 
@@ -43,7 +45,8 @@ def start(machine: Machine, command: str, *, listen: str = f"--port {PORT}", bud
 
 
 @pytest.fixture(autouse=True)
-def _stopped(machine: Machine) -> None:
+def _stopped(machine: Machine) -> Iterator[None]:
+    yield
     machine.systemctl("stop", UNIT, "impostor.service", check=False)
     machine.systemctl("reset-failed", check=False)
 

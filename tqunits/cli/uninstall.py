@@ -5,7 +5,7 @@ and YAML are yours and stay, so the next 'tqunits install' brings them back. Wit
 written is removed: every unit, the router's socket, the users' sysusers.d file.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
-stay. The user tqunits goes with --all --purge.
+stay. The user tqunits, and users of workers that are gone already, go with --all --purge.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         status = report(results, context)
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)
+            if arguments.all and context.layout.sysusers:
+                _remove_users(users.of_workers(), say)
     if arguments.all and arguments.purge:
         _remove_all(context.layout, say)
     return status
@@ -109,8 +111,13 @@ def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> No
                 files.remove_tree(folder)
         user = unitfile.last_value(worker.text, "Service", "User")
         if user and users.is_ours(user):
-            say(f"remove user {user}")
-            users.remove(user)
+            _remove_users([user], say)
+
+
+def _remove_users(names: Iterable[str], say: execute.Say) -> None:
+    for user in names:
+        say(f"remove user {user}")
+        users.remove(user)
 
 
 def _remove_all(layout: Layout, say: execute.Say) -> None:

@@ -41,6 +41,11 @@ def is_ours(user: str) -> bool:
     return account is not None and user.startswith("worker-") and account.pw_gecos.startswith(OURS)
 
 
+def of_workers() -> tuple[str, ...]:
+    """All users that are ours; a worker that is gone, or that needs no process any more, may have left its own."""
+    return tuple(account.pw_name for account in pwd.getpwall() if is_ours(account.pw_name))
+
+
 def is_managers_ours() -> bool:
     """Whether our sysusers.d file made the manager's user."""
     account = _account(MANAGER_USER)

@@ -334,7 +334,7 @@ def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) 
 def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
     """These and their sockets that listen. A router's outlives its process, and would start it again.
 
-    StopPropagatedFrom= ends a worker's in a job of its own, after its service's. A start that comes before that job is
+    StopWhenUnneeded= ends a worker's in a job of its own, after its service's. A start that comes before that job is
     done takes it back, and the worker gets the old socket.
     """
     sockets = (socket for unit in services if (socket := name.socket_of(unit)))

@@ -255,7 +255,6 @@ def _socket_values(worker: Worker, target: Target, socket: str) -> Values:
     return {
         "user_mode": target.user_mode,
         "description": quote.text(f"Socket of worker {worker.name}"),
-        "service": name.service(worker.name),
         "source": quote.path(str(worker.source)),
         "address": quote.address(socket),
         "group": quote.account(worker.group),
