@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tqunits.http.alike import AlikeRequest, AlikeResponse
 from tqunits.http.forward import Origin, Rewrite, request_head, response_head
-from tqunits.http.framing import NO_BODY, request_framing, response_framing
+from tqunits.http.framing import request_framing, response_framing
 from tqunits.http.head import HeadBuffer, RequestHead, parse_request, parse_response
 from tqunits.http.target import read_target
 from tqunits.model import USUAL_HEADS, HeadLimits
@@ -25,7 +25,7 @@ def asked(first: bytes, second: bytes, limits: HeadLimits = USUAL_HEADS) -> Alik
     """What is known after two requests."""
     head = parse_request(second, parse_request(first).fields)
     target = read_target(head)
-    return AlikeRequest.of(head, target, ORIGIN.lines(target.host), ROUTE, limits)
+    return AlikeRequest.of(head, target, request_framing(head), ORIGIN.lines(target.host), ROUTE, limits)
 
 
 def answered(first: bytes, second: bytes) -> AlikeResponse | None:
@@ -39,11 +39,15 @@ def assert_same_request(alike: AlikeRequest, raw: bytes, first: bytes) -> bool:
     found = alike.read(raw)
     if found is None:
         return False
-    head, before = parse_request(raw), parse_request(first)
-    assert head.fields.usual and head.minor and request_framing(head) is NO_BODY
+    path, query, _, framing, end = found
+    whole = HeadBuffer().feed(raw)
+    assert whole is not None and whole == (raw[:end], raw[end:])
+    head, before = parse_request(whole[0]), parse_request(first)
+    assert head.fields.usual and head.minor
+    assert framing is request_framing(head)
     assert (head.method, head.fields.host) == (before.method, before.fields.host)
-    assert found[:2] == (read_target(head).path, read_target(head).query)
-    assert alike.head(*found, ID) == written(head)
+    assert (path, query) == (read_target(head).path, read_target(head).query)
+    assert alike.head(found, ID) == written(head)
     return True
 
 
@@ -51,12 +55,12 @@ def assert_same_response(alike: AlikeResponse, data: bytes, *, close: bool) -> b
     found = alike.read(data)
     if found is None:
         return False
-    kept, end = found
+    kept, given, end = found
     whole = HeadBuffer().feed(data)
     assert whole is not None and len(whole[0]) == end
     head = parse_response(whole[0])
     framing = response_framing(head, b"GET", chunks=True)
-    assert (alike.status, alike.framing) == (head.status, framing)
+    assert (alike.status, given) == (head.status, framing)
     expected = response_head(head, framing, close=close, date=b"", lines=b"\r\nX-Request-ID: " + ID)
-    assert alike.head(kept, ID, close=close) == expected
+    assert alike.head(kept, given, ID, close=close) == expected
     return True

@@ -33,8 +33,11 @@ ALIKE_REQUESTS = b"\0".join(
     b"GET /a/b?c=%d HTTP/1.1\r\nHost: a.example\r\nConnection: keep-alive\r\nCookie: a=%d\r\n\r\n" % (n, n)
     for n in range(3)
 )
+ALIKE_BODIES = b"\0".join(
+    b"POST /a/b HTTP/1.1\r\nHost: a.example\r\nCookie: a=%d\r\nContent-Length: %d\r\n\r\nabc" % (n, n) for n in range(3)
+)
 ALIKE_RESPONSES = b"\0".join(
-    b"HTTP/1.1 200 OK\r\nDate: now\r\nETag: %d\r\nContent-Length: 3\r\n\r\n" % n for n in range(3)
+    b"HTTP/1.1 200 OK\r\nDate: now\r\nETag: %d\r\nContent-Length: %d\r\n\r\n" % (n, n) for n in range(3)
 )
 
 
@@ -107,11 +110,12 @@ def preface(data: bytes) -> None:
 
 
 def alike(data: bytes) -> None:
-    """Three heads of one connection, a NUL between them: whether the third goes the short way or the long one."""
-    heads = data.split(b"\0")
-    if len(heads) != 3:
+    """Three messages of one connection, a NUL between them: whether the third goes the short way or the long one."""
+    messages = data.split(b"\0")
+    if len(messages) != 3:
         return
-    first, second, third = heads
+    first, second, third = messages
+    first, second = (head + end for head, end, _ in (first.partition(b"\r\n\r\n"), second.partition(b"\r\n\r\n")))
     requests = responses = None
     with suppress(Malformed):
         requests = asked(first, second)
@@ -130,7 +134,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "request": (request, (REQUEST,)),
     "response": (response, (RESPONSE,)),
     "chunks": (chunks, (b"\x01" + CHUNKS, b"\x07" + CHUNKS)),
-    "alike": (alike, (ALIKE_REQUESTS, ALIKE_RESPONSES)),
+    "alike": (alike, (ALIKE_REQUESTS, ALIKE_BODIES, ALIKE_RESPONSES)),
     "preface": (preface, (HEADER_1, HEADER_2)),
 }
 """Name -> what is held to its promises, and inputs to begin with."""

@@ -84,7 +84,8 @@ def test_the_limit_of_the_request_line_holds_on_the_short_way() -> None:
 
 FIRSTS = {
     "the first of its kind": (b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", REQUEST),
-    "a body": (REQUEST.replace(b"Accept", b"Content-Length"), REQUEST.replace(b"Accept: */*", b"Content-Length: 0")),
+    "chunks": (REQUEST.replace(b"Accept: */*", b"Transfer-Encoding: chunked"),) * 2,
+    "a body that waits to be asked for": (REQUEST.replace(b"X-A: x", b"Expect: x\r\nContent-Length: 1"),) * 2,
     "another host": (REQUEST, REQUEST.replace(b"Host: a", b"Host: b")),
     "HTTP/1.0": (REQUEST.replace(b"/1.1", b"/1.0"), REQUEST.replace(b"/1.1", b"/1.0")),
     "an absolute target": (REQUEST, REQUEST.replace(b"GET ", b"GET http://b")),
@@ -94,8 +95,38 @@ FIRSTS = {
 
 @pytest.mark.parametrize(("first", "second"), FIRSTS.values(), ids=FIRSTS)
 def test_nothing_is_taken_for_granted_after(first: bytes, second: bytes) -> None:
-    first = first.replace(b"Content-Length: */*", b"Content-Length: 0")
     assert asked(first, second) is None
+
+
+POST = REQUEST.replace(b"GET", b"POST").replace(b"Accept: */*", b"Content-Length: 3\r\nAccept: */*")
+OTHER = POST.replace(b"session=1", b"session=2")
+
+BODIES = {
+    "the same length": (OTHER, POST + b"abc", True),
+    "a length that varied": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 12") + b"abc", True),
+    "a length that varies now": (OTHER, POST.replace(b": 3", b": 12") + b"abc", False),
+    "an empty one": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 0"), True),
+    "spaces about it": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": \t 7 \t") + b"abc", True),
+    "no part of it yet": (OTHER, POST, True),
+    "another request behind it": (OTHER, POST + b"abc" + POST, True),
+    "an end of a head in it": (OTHER, POST + b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", True),
+    "no length": (OTHER.replace(b": 3", b": 4"), POST.replace(b" 3\r\n", b"\r\n"), False),
+    "a sign": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": +3"), False),
+    "hex": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 0x3"), False),
+    "a list": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 3, 3"), False),
+    "a space within": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 1 3"), False),
+    "19 digits": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": " + b"1" * 19), False),
+    "two lengths": (OTHER, POST.replace(b": 3", b": 3\r\nContent-Length: 3"), False),
+    "half of a head": (OTHER, POST[:-2], False),
+    "a head that is too long": (OTHER, POST.replace(b"session=1", b"a" * 32768), False),
+}
+
+
+@pytest.mark.parametrize(("second", "raw", "taken"), BODIES.values(), ids=BODIES)
+def test_requests_with_a_body_of_known_length(second: bytes, raw: bytes, taken: bool) -> None:  # noqa: FBT001 (a table's column)
+    alike = asked(POST, second)
+    assert alike is not None
+    assert assert_same_request(alike, raw, POST) == taken
 
 
 ANSWERS = {
@@ -141,8 +172,16 @@ def test_nothing_is_taken_for_granted_after_a_response_with(response: bytes) -> 
     assert answered(response, response) is None
 
 
-def test_a_length_that_varied_is_read_each_time() -> None:
-    assert answered(RESPONSE, RESPONSE.replace(b"13", b"14")) is None
+@pytest.mark.parametrize("length", [b"0", b"1", b"14 ", b"\t14", b"9" * 18])
+def test_a_length_that_varied_is_read_each_time(length: bytes) -> None:
+    alike = answered(RESPONSE, RESPONSE.replace(b"13", b"14"))
+    assert alike is not None and assert_same_response(alike, RESPONSE.replace(b"13", length) + b"x" * 14, close=False)
+
+
+@pytest.mark.parametrize("length", [b"", b"-1", b"1,1", b"0x1", b"1 1", b"1_0", b"9" * 19, b"\xb2"])
+def test_a_length_that_is_none_goes_the_long_way(length: bytes) -> None:
+    alike = answered(RESPONSE, RESPONSE.replace(b"13", b"14"))
+    assert alike is not None and alike.read(RESPONSE.replace(b"13", length) + b"x" * 14) is None
 
 
 WRONG = (b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b":", b" ", b"\t", b"\xff", b"\r\nTE: x", b"%2e", b"/", b"..", b"#")
@@ -163,6 +202,9 @@ def test_both_ways_agree_on_what_chance_makes_of_a_head(seed: int) -> None:
     response = answered(RESPONSE, RESPONSE.replace(b'"1"', b'"2"').replace(b"a=1", b"a=2"))
     assert request is not None and response is not None
     taken = sum(assert_same_request(request, spoil(REQUEST, chance), REQUEST) for _ in range(500))
+    posts = asked(POST, OTHER.replace(b": 3", b": 4"))
+    assert posts is not None
+    assert sum(assert_same_request(posts, spoil(POST + b"abc", chance), POST) for _ in range(500)) > 5
     given_ = sum(assert_same_response(response, spoil(RESPONSE, chance) + b"x" * 13, close=False) for _ in range(500))
     assert taken > 5 and given_ > 5
 

@@ -25,10 +25,12 @@ def form_of(head: bytes) -> bytes:
 
 
 async def echo(connection: Connection) -> None:
-    """Answer with the request's own head, padded to one length, by the form that its query names; HEAD without it."""
+    """Answer with the request itself, by the form that its query names; HEAD without it. `pad` makes lengths equal."""
     while True:
         head = await connection.head()
-        form, body = form_of(head), without_id(head).ljust(500)
+        sent = await connection.exactly(int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0] or b"0"))
+        form, body = form_of(head), without_id(head) + sent
+        body = body.ljust(500) if b"pad" in head else body
         await connection.send(FORMS[form] % len(body) + (b"" if head.startswith(b"HEAD") else body))
         if form == b"4":
             return
@@ -53,6 +55,7 @@ def conversation() -> list[bytes]:
     """Two hundred requests: what differs comes and goes, so that each kind follows each other."""
     lines = [
         *(b"GET /api/a?%d" % n for n in (0, 0, 0, 1, 1, 2, 3, 4)),
+        *(b"GET /api/a?%dpad" % n for n in (0, 0, 1)),
         *(b"GET /api/a/b?1", b"HEAD /api/a?1", b"HEAD /api/a?1", b"GET /api/%7e?1", b"POST /api/a?1", b"GET /api/?0"),
     ]
     return [b"%b HTTP/1.1\r\n" % lines[(n * n + n // 7) % len(lines)] + HEAD % (n // 3, n // 5) for n in range(200)]
@@ -69,6 +72,52 @@ def test_a_conversation_is_what_its_requests_are_alone(folder: Path) -> None:
                 await other.send(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
                 assert together == await answer_to(other, request), request
                 other.close()
+
+    asyncio.run(scenario())
+
+
+def posts() -> list[tuple[bytes, bytes]]:
+    """Two hundred requests with a body and the body, of few lengths and of many."""
+    sizes = [(7 if n < 60 else 0 if n % 9 == 0 else (n * n) % 400) + 70_000 * (n % 50 == 49) for n in range(200)]
+    form = b"POST /api/a?%d HTTP/1.1\r\nHost: a\r\nCookie: %d\r\nContent-Length: %d\r\n\r\n"
+    return [
+        (form % (n % 2, n // 3, size), bytes(65 + (n + i) % 26 for i in range(size))) for n, size in enumerate(sizes)
+    ]
+
+
+def test_bodies_behind_heads_like_the_one_before_arrive_whole(folder: Path) -> None:
+    """In one piece with the head, after it, in two, and with a second request behind them."""
+
+    async def scenario() -> None:
+        async with routed(folder, echo, prefix="/api") as (router, _):
+            client = await router.connect()
+            for number, (head, body) in enumerate(posts()):
+                at = (0, len(body), len(body) // 2)[number % 3]
+                await client.send(head + body[:at])
+                await client.send(body[at:] + (head + body if number % 10 == 9 else b""))
+                for _ in range(2 if number % 10 == 9 else 1):
+                    _, answer = await answer_to(client, head)
+                    assert answer.startswith(b"POST /a?") and answer.endswith(b"\r\n\r\n" + body), head
+                    assert (
+                        answer.count(b"Content-Length: %d\r\n" % len(body)) == 1
+                        and b": %d\r\n" % (number // 3) in answer
+                    )
+
+    asyncio.run(scenario())
+
+
+def test_a_body_that_is_too_long_is_refused_on_the_short_way_too(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await TcpWorker().start(echo)
+        routes = folder / "routes"
+        routes.write_text(snapshot(worker.endpoint, max_body=100))
+        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(routes)]) as router:
+            client = await router.connect()
+            for size in (3, 4, 5, 100, 101):
+                await client.send(b"POST /?0 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+                head, _ = await client.response()
+                assert head.startswith(b"HTTP/1.1 200" if size <= 100 else b"HTTP/1.1 413")
+        worker.stop()
 
     asyncio.run(scenario())
 

@@ -13,7 +13,7 @@ import re
 from typing import Final
 
 from tqunits.http.forward import Rewrite
-from tqunits.http.framing import Framing, Kind
+from tqunits.http.framing import NO_BODY, Framing, Kind, framing_told
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.stencil import Stencil
 from tqunits.http.target import USUAL_PATH, Target
@@ -24,17 +24,26 @@ _REST_OF_LINE: Final = re.compile(USUAL_PATH + rb" HTTP/1\.1(?=\r\n)")
 """Of a request line, what comes behind the method."""
 
 
-class AlikeRequest:
-    """Requests without a body that differ in path, query and values; each with the lines that the first one was given.
+Asked = tuple[bytes, bytes, bytes, Framing, int]
+"""What a request says that the one before did not: path, query, the field lines that go on, how its body comes, where
+its head ends. No NamedTuple: that takes 0.3 µs to make."""
 
-    Whether the path leads to the same route is for the caller to find out.
+
+class AlikeRequest:
+    """Requests that differ in path, query, values and the length of the body, each with the lines of the first one.
+
+    All have a body of known length, or none has. Whether the path leads to the same route, and whether the body is too
+    long for it, is for the caller to find out.
     """
 
-    __slots__ = ("_beginning", "_lines", "_longest_head", "_longest_line", "_route", "_stencil")
+    __slots__ = ("_beginning", "_framing", "_lines", "_longest_head", "_longest_line", "_route", "_stencil")
 
-    def __init__(self, method: bytes, stencil: Stencil, lines: bytes, route: Rewrite, limits: HeadLimits) -> None:
+    def __init__(
+        self, method: bytes, stencil: Stencil, framing: Framing, lines: bytes, route: Rewrite, limits: HeadLimits
+    ) -> None:
         self._beginning = method + b" "
         self._stencil = stencil
+        self._framing = None if stencil.tells else framing  # None: each tells its own
         self._lines = b"%b%b\r\nX-Request-ID: " % (lines, route.line)
         self._route = route
         self._longest_line = limits.request_line
@@ -42,42 +51,47 @@ class AlikeRequest:
 
     @classmethod
     def of(
-        cls, head: RequestHead, target: Target, lines: bytes, route: Rewrite, limits: HeadLimits
+        cls, head: RequestHead, target: Target, framing: Framing, lines: bytes, route: Rewrite, limits: HeadLimits
     ) -> AlikeRequest | None:
         """What the requests after this one are compared with. `lines`: what the router says of its sender."""
         fields = head.fields
         if fields.stencil is None or not fields.usual or not head.minor or target.absolute:
             return None
-        return cls(head.method, fields.stencil, lines, route, limits)
+        return cls(head.method, fields.stencil, framing, lines, route, limits)
 
-    def read(self, raw: bytes) -> tuple[bytes, bytes, bytes] | None:
-        """Path, query and the field lines that go on, if this is one whole head and nothing else."""
-        beginning = self._beginning
-        if not raw.startswith(beginning) or len(raw) > self._longest_head:
+    def read(self, raw: bytes) -> Asked | None:
+        """What is new in it, if this begins with a whole head, with which it ends when there is no body."""
+        beginning, framing = self._beginning, self._framing
+        end = len(raw) if framing is NO_BODY else raw.find(_END) + 4
+        if not raw.startswith(beginning) or end > self._longest_head:
             return None
         line = _REST_OF_LINE.match(raw, len(beginning))
-        if line is None or (end := line.end()) > self._longest_line:
+        if line is None or (end_of_line := line.end()) > self._longest_line:
             return None
-        kept = self._stencil.fit(raw, end, len(raw))
-        if kept is None:
+        found = self._stencil.fit(raw, end_of_line, end)
+        if found is None:
             return None
+        kept, length = found
+        framing = framing or framing_told(length)
         path, query = line.groups(b"")
-        return path, query, kept
+        return None if framing is None else (path, query, kept, framing, end)
 
-    def head(self, path: bytes, query: bytes, kept: bytes, request_id: bytes) -> bytes:
+    def head(self, asked: Asked, request_id: bytes) -> bytes:
         """The head for the worker, complete."""
+        path, query, kept, framing, _ = asked
         path = self._route.path(path)
-        return b"".join((self._beginning, path, query, b" HTTP/1.1", kept, self._lines, request_id, _END))
+        lines = self._lines
+        return b"".join((self._beginning, path, query, b" HTTP/1.1", kept, lines, request_id, framing.line, _END))
 
 
 class AlikeResponse:
-    """Final responses with the same status line and a body of the same length, not to HEAD."""
+    """Final responses with the same status line and a body of known length, not to HEAD."""
 
-    __slots__ = ("_line", "_stencil", "framing", "status")
+    __slots__ = ("_framing", "_line", "_stencil", "status")
 
     def __init__(self, status: int, line: bytes, stencil: Stencil, framing: Framing) -> None:
         self.status = status
-        self.framing = framing
+        self._framing = None if stencil.tells else framing  # None: each tells its own
         self._line = line
         self._stencil = stencil
 
@@ -86,22 +100,26 @@ class AlikeResponse:
         """What the responses after this one are compared with."""
         fields = head.fields
         stencil = fields.stencil
-        if stencil is None or framing.source is not Kind.LENGTH or not head.minor or fields.length_varies:
+        if stencil is None or framing.source is not Kind.LENGTH or not head.minor:
             return None
         if b"close" in fields.options_said or b"date" not in fields.special or b"x-request-id" in fields.special:
             return None
         return cls(head.status, b"HTTP/1.1 %d %b" % (head.status, head.reason), stencil, framing)
 
-    def read(self, data: bytes) -> tuple[bytes, int] | None:
-        """The field lines that go on, and where the body begins, of what begins with a whole head."""
+    def read(self, data: bytes) -> tuple[bytes, Framing, int] | None:
+        """The field lines that go on, how the body comes and where it begins, of what begins with a whole head."""
         line = self._line
         if not data.startswith(line):
             return None
         end = data.find(_END) + 4
-        kept = self._stencil.fit(data, len(line), end) if end <= USUAL_HEADS.head else None
-        return None if kept is None else (kept, end)
+        found = self._stencil.fit(data, len(line), end) if end <= USUAL_HEADS.head else None
+        if found is None:
+            return None
+        kept, length = found
+        framing = self._framing or framing_told(length)
+        return None if framing is None else (kept, framing, end)
 
-    def head(self, kept: bytes, request_id: bytes, *, close: bool) -> bytes:
+    def head(self, kept: bytes, framing: Framing, request_id: bytes, *, close: bool) -> bytes:
         """The head for the client, complete. `close`: the last response on its connection."""
         last = b"\r\nConnection: close" if close else b""
-        return b"".join((self._line, kept, b"\r\nX-Request-ID: ", request_id, self.framing.line, last, _END))
+        return b"".join((self._line, kept, b"\r\nX-Request-ID: ", request_id, framing.line, last, _END))

@@ -14,7 +14,7 @@ from itertools import compress, product
 from operator import ne
 from typing import ClassVar, Final
 
-from tqunits.http.grammar import AUTHORITY, FIELD_LINES, MAX_DIGITS, Malformed, has_controls, split_list
+from tqunits.http.grammar import AUTHORITY, FIELD_LINES, MAX_DIGITS, Malformed, has_controls, length_of, split_list
 from tqunits.http.stencil import MAX_HOLES, Stencil
 from tqunits.model import USUAL_HEADS
 
@@ -105,7 +105,7 @@ MAX_OUTLINE: Final = 1024
 of programs that ask in a few ways each. Full of the worst, that is under 4 MiB; whoever sends other names each time
 only makes us look at them."""
 
-_USUAL_REQUEST: Final = frozenset({b"connection", b"host"})
+_USUAL_REQUEST: Final = frozenset({b"connection", b"content-length", b"host"})
 """All that is special about most requests."""
 
 _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
@@ -196,9 +196,10 @@ class Fields:
             values = self.values(b"content-length")
             if len(values) != 1:
                 raise Malformed(400, "more than one Content-Length")
-            if not values[0].isdigit() or len(values[0]) > MAX_DIGITS:
+            length = length_of(values[0])
+            if length < 0:
                 raise Malformed(400, f"a Content-Length that is not 1 to {MAX_DIGITS} digits")
-            self._length = int(values[0])
+            self._length = length
         return self._length
 
     def without(self, names: Set[bytes]) -> bytes:
@@ -234,7 +235,7 @@ class Fields:
 class HeadFields(Fields):
     """The fields of a head, read with the help of those that came before them on the same connection."""
 
-    __slots__ = ("kept", "length_varies", "options_said", "stencil")
+    __slots__ = ("kept", "options_said", "stencil")
 
     _never: ClassVar[frozenset[bytes]]
 
@@ -247,8 +248,6 @@ class HeadFields(Fields):
         dropped = outline.places_of(self._never | nominated) if nominated else outline.dropped[self._never]
         self.kept = self._without(dropped)
         self.stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
-        lengths = outline.places.get(b"content-length", ())
-        self.length_varies = self.stencil is None or not self.stencil.holes.isdisjoint(lengths)
 
     def says(self, block: bytes) -> bool:
         """Whether that block says the same, and there is a stencil already for what comes after it."""
@@ -257,15 +256,14 @@ class HeadFields(Fields):
     def _fits(self, block: bytes, known: HeadFields) -> bool:
         """Read them by the stencil of those before, if they fit it."""
         stencil = known.stencil
-        kept = stencil.fit(block, 0, len(block)) if stencil is not None else None
-        if kept is None:
+        found = stencil.fit(block, 0, len(block)) if stencil is not None else None
+        if stencil is None or found is None:
             return False
         self.block = block
-        self.kept = kept
+        self.kept, _ = found
         self.special = known.special
         self.options_said = known.options_said
-        self._length = -1 if known.length_varies else known._length
-        self.length_varies = known.length_varies
+        self._length = -1 if stencil.tells else known._length
         self._outline = known._outline
         self.stencil = stencil
         return True
@@ -279,7 +277,10 @@ class HeadFields(Fields):
         names = self._outline.names
         if len(holes) > MAX_HOLES or any(names[hole] in _FIXED for hole in holes):
             return None
-        return Stencil(lines, self._outline.beginnings, dropped, holes)
+        lengths = [hole for hole in holes if names[hole] == b"content-length"]
+        if len(lengths) > 1:
+            return None
+        return Stencil(lines, self._outline.beginnings, dropped, holes, lengths[0] if lengths else None)
 
 
 class RequestFields(HeadFields):
@@ -292,7 +293,7 @@ class RequestFields(HeadFields):
     def __init__(self, block: bytes, known: RequestFields | None = None, most: int = MAX_FIELDS) -> None:
         """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400 or 431."""
         self.host: bytes | None  # None: not given
-        self.usual: bool  # no body, no upgrade, nothing about the connection but that it may stay
+        self.usual: bool  # a body of known length or none, and a connection that may stay
         if known is not None and self._fits(block, known):
             self.host = known.host
             self.usual = known.usual

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from tqunits.http.fields import FRAMING
-from tqunits.http.grammar import Malformed
+from tqunits.http.grammar import Malformed, length_of
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
 
@@ -120,6 +120,13 @@ def _bodiless(status: int, length: int | None) -> Framing:
     if length is None or status == 204:
         return NO_BODY
     return Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: %d" % length)
+
+
+@lru_cache(1024)
+def framing_told(value: bytes) -> Framing | None:
+    """The framing of a message that has one Content-Length with this value; None when that is no length."""
+    length = length_of(value.strip(b" \t"))
+    return None if length < 0 else _by_length(length)
 
 
 @lru_cache(1024)

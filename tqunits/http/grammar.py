@@ -69,6 +69,11 @@ def is_text(data: bytes) -> bool:
     return data.translate(_SAME_TEXT) == data
 
 
+def length_of(value: bytes) -> int:
+    """What a Content-Length says, in bytes; -1 when it is not 1 to MAX_DIGITS digits."""
+    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else -1
+
+
 def split_list(values: list[bytes]) -> list[bytes]:
     """The members of a comma-separated field, lower-cased, empty ones left out (RFC 9110 §5.6.1.2)."""
     members = b",".join(values).lower().split(b",")

@@ -20,14 +20,19 @@ MAX_HOLES: Final = 16
 class Stencil:
     """The fixed bytes of a block of field lines, and where values come in between. Shared by all heads that fit."""
 
-    __slots__ = ("_dropped", "_first", "_kept", "_others", "holes")
+    __slots__ = ("_dropped", "_first", "_kept", "_others", "_plain", "_told", "holes")
 
     def __init__(
-        self, lines: Sequence[bytes], beginnings: Sequence[bytes], dropped: Container[int], holes: frozenset[int]
+        self,
+        lines: Sequence[bytes],
+        beginnings: Sequence[bytes],
+        dropped: Container[int],
+        holes: frozenset[int],
+        told: int | None = None,
     ) -> None:
         """`lines`: of a valid block; `beginnings`: of each, CRLF, name and colon; `dropped`, `holes`: places of lines.
 
-        Lines that are dropped do not go on, whether they have a hole or not.
+        Lines that are dropped do not go on, whether they have a hole or not. `told`: the hole whose value is of use.
         """
         parts: list[list[bytes]] = [[]]  # of the block, one more than there are holes
         kept: list[list[bytes]] = [[]]  # of what goes on of it
@@ -44,18 +49,27 @@ class Stencil:
         self.holes = holes
         self._first, *self._others = (b"".join(part) for part in parts)
         self._kept = [b"".join(part) for part in kept]  # with an empty place for each value
-        self._dropped = [2 * number + 1 for number, hole in enumerate(sorted(holes)) if hole in dropped]
+        places = sorted(holes)
+        self._dropped = [2 * number + 1 for number, hole in enumerate(places) if hole in dropped]
+        self._told = None if told is None else places.index(told)
+        self._plain = self._kept[0], b""
 
-    def fit(self, data: bytes, start: int, end: int) -> bytes | None:
-        """The lines of the block data[start:end] that go on, each with the CRLF before it; None when it does not fit.
+    @property
+    def tells(self) -> bool:
+        """Whether there is a hole whose value is of use."""
+        return self._told is not None
 
+    def fit(self, data: bytes, start: int, end: int) -> tuple[bytes, bytes] | None:
+        """What goes on of the block data[start:end], as lines with the CRLF before each; None when it does not fit.
+
+        And the value that is of use, as it was sent with the space around it; b"" where there is none.
         Linear: each hole is looked for from where the one before it ended.
         """
         if not data.startswith(self._first, start):
             return None
         at = start + len(self._first)
         if not self._others:
-            return self._kept[0] if at == end else None
+            return self._plain if at == end else None
         values = []
         for part in self._others:  # each begins with the CRLF behind a value
             stop = data.find(b"\r\n", at)
@@ -69,4 +83,5 @@ class Stencil:
         kept[1::2] = values
         for place in self._dropped:
             kept[place] = b""
-        return b"".join(kept)
+        told = self._told
+        return b"".join(kept), b"" if told is None else values[told]

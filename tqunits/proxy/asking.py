@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
-from tqunits.http.alike import AlikeRequest
+from tqunits.http.alike import AlikeRequest, Asked
 from tqunits.http.forward import check_request, ends_here, request_head, wants_trailers, wants_websocket
 from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
 from tqunits.http.grammar import Malformed
@@ -42,7 +42,7 @@ class Known:
         self.host = host  # the name to route by
         self.table = table
         self.backend = backend
-        self.found: tuple[bytes, bytes, bytes] | None = None  # in the last one
+        self.found: Asked | None = None  # in the last one
         self.raw = b""  # one that has come twice in a row, as that of a page that asks for news does
         self.text = b""  # of what the worker gets for that one, up to the request's identifier
 
@@ -79,13 +79,14 @@ class Asking(Waiting):
             self.refuse(error)
 
     def ask_again(self, known: Known, data: bytes) -> bool:
-        """The short way, for what is one whole request and like the one before; False: it is not, and is to be taken.
+        """The short way, for a request like the one before; False: it is not, and is to be taken.
 
         Requests that are sent ahead of the answers go the long way: hardly anybody does that.
         """
         router, backend = self.router, known.backend
         if known.table is not router.table:
             return False
+        framing = NO_BODY
         if data == known.raw:
             request_id = router.request_id()
             self.first = known.text + request_id + b"\r\n\r\n"
@@ -93,17 +94,23 @@ class Asking(Waiting):
             found = known.alike.read(data)
             if found is None or known.table.find(known.host, found[0]) is not backend:
                 return False
+            _, _, _, framing, end = found
+            if backend.max_body and framing.length > backend.max_body:
+                return False
             request_id = router.request_id()
-            self.first = known.alike.head(*found, request_id)
-            if found == known.found:
+            self.first = known.alike.head(found, request_id)
+            if framing is not NO_BODY:
+                data, self.input = data[:end], data[end:]
+            elif found == known.found:
                 known.keep(data, self.first[: -len(request_id) - 4])
             known.found = found
         worker = backend.worker
         self.method = known.method
         self.exchange.began(data)
         self.exchange.routed(worker.name, worker.metrics, request_id)
-        self.modern = self.persistent = self.bodiless = True
-        self.dispatch(backend, NO_BODY)
+        self.modern = self.persistent = True
+        self.bodiless = framing.source is Kind.NONE
+        self.dispatch(backend, framing)
         return True
 
     def dispatch(self, backend: Backend, framing: Framing) -> None:
@@ -126,18 +133,19 @@ class Asking(Waiting):
         backend = self._route(head, target, relayed)
         if backend is not None:
             self._prepare(head, framing, target, backend, relayed)
-            if self.trusted is None and backend.site is None and framing is NO_BODY:
-                self._remember(head, target, backend)
+            if self.trusted is None and backend.site is None:
+                self._remember(head, target, framing, backend)
             self.dispatch(backend, framing)
 
     def _read_meaning(self, head: RequestHead) -> Framing:
         """What a request says besides what it asks for. Raises Malformed."""
         fields = head.fields
-        if fields.usual and head.minor:
-            self.modern = self.persistent = self.bodiless = True
-            self.upgrade = self.trailers = False
-            return NO_BODY
         framing = request_framing(head)
+        if fields.usual and head.minor:
+            self.modern = self.persistent = True
+            self.bodiless = framing.source is Kind.NONE
+            self.upgrade = self.trailers = False
+            return framing
         if not fields.special.isdisjoint(_QUESTIONABLE):
             check_request(head, self.router.via)
         self.modern = head.minor == 1
@@ -194,9 +202,9 @@ class Asking(Waiting):
         """Whether the client waits for a 100 before it sends the body."""
         return self.modern and self.last is not None and b"expect" in self.last.fields.special
 
-    def _remember(self, head: RequestHead, target: Target, backend: Backend) -> None:
+    def _remember(self, head: RequestHead, target: Target, framing: Framing, backend: Backend) -> None:
         """Keep what was made of a request, if the next may be read by it."""
         lines = self.origin.lines(target.host)
-        alike = AlikeRequest.of(head, target, lines, backend.rewrite, self.router.heads)
+        alike = AlikeRequest.of(head, target, framing, lines, backend.rewrite, self.router.heads)
         if alike is not None:
             self.known = Known(alike, head.method, self._name(target.host), self.router.table, backend)

@@ -25,6 +25,7 @@ from tqunits.proxy.answering import Peer
 from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.gathering import Gathering
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
+from tqunits.proxy.splice import LITTLE
 from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
@@ -237,8 +238,11 @@ class Client(Gathering):
             self.upstream_failed(upstream, "closed before the request was sent", sent=False)
         elif upstream.outbox and self.pump is not None:
             self.pause()
-        elif not self.reading and not self.ended and len(self.input) < RECEIVE:
-            self.resume()
+        else:
+            if self.pump is not None and len(body) >= LITTLE:
+                splicing.upload(self, upstream)
+            if not self.reading and not self.ended and len(self.input) < RECEIVE:
+                self.resume()
 
     def upstream_failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
         """The worker's connection ended without a response. `sent`: the worker may have seen the request."""

@@ -240,11 +240,10 @@ class Upstream(Stream):
         found = alike.read(data)
         if found is None:
             return False
-        kept, end = found
+        kept, framing, end = found
         self.said = True
         self.reusable = client.pump is None
-        framing = alike.framing
-        out = alike.head(kept, client.exchange.request_id, close=client.will_close(framing))
+        out = alike.head(kept, framing, client.exchange.request_id, close=client.will_close(framing))
         self._pass_on(client, out, framing, alike.status, data, end)
         return True
 
