@@ -1,15 +1,17 @@
 """What Python costs per request, without the kernel: one client and one worker whose sockets are functions.
 
-    .venv/bin/python bench/exchange.py [--profile]
+    .venv/bin/python bench/exchange.py [--runs N] [--profile]
 
 Drives the real `Client` and `Upstream` by their `on_readable`, as the loop would, with a `recv` and a `send` that cost
 next to nothing. *repeated*: the same request and response each time; *varied*: query, cookie, referer and ETag differ;
-*logged*: varied, and each is written for the journal, but not sent there.
+*posted*: varied, and each has a body, whose length differs as well (a look whether the worker's connection still stands
+is a real system call); *logged*: varied, and each is written for the journal, but not sent there.
 Prints the least of many short runs, in microseconds; with --profile the functions that cost most in varied ones.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import cProfile
 import pstats
@@ -42,18 +44,19 @@ REQUEST = (
     b"Referer: https://www.example.org/%d\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
     b"Accept-Language: en-US,en;q=0.9\r\nCookie: session=%d; theme=dark\r\n\r\n"
 )
+BODY = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Tue, 24 Nov 2026 20:00:00 GMT\r\n"
     b'ETag: "%d"\r\nContent-Length: 13\r\n\r\nHello, world\n'
 )
-SIZE, RUNS = 1000, 80
+SIZE = 1000
 
 
 class Tape:
     """A wire that gives the same texts over and over, and takes everything."""
 
-    def __init__(self, text: bytes, numbers: Iterable[int]) -> None:
-        self._texts = cycle([text % ((n,) * text.count(b"%d")) for n in numbers])
+    def __init__(self, texts: Iterable[bytes]) -> None:
+        self._texts = cycle(texts)
 
     def recv(self, size: int, /) -> bytes:
         return next(self._texts)
@@ -88,13 +91,14 @@ class Bench:
         self.upstream.resume()
         endpoint.idle.append(self.upstream)
 
-    def cost(self, *, varied: bool) -> float:
+    def cost(self, runs: int, *, varied: bool, posted: bool = False) -> float:
         """Microseconds per exchange."""
         numbers = range(SIZE) if varied else [0] * SIZE
         client, upstream = self.client, self.upstream
-        client.wire, upstream.wire = Tape(REQUEST, numbers), Tape(RESPONSE, numbers)
+        client.wire = Tape([post(n) if posted else filled(REQUEST, n) for n in numbers])
+        upstream.wire = Tape([filled(RESPONSE, n) for n in numbers])
         least = float("inf")
-        for _ in range(RUNS):
+        for _ in range(runs):
             begin = time.perf_counter()
             for _ in range(SIZE):
                 client.on_readable()
@@ -103,16 +107,34 @@ class Bench:
         return least / SIZE * 1e6
 
 
+def filled(text: bytes, number: int) -> bytes:
+    """The text with that number in all its places."""
+    return text % ((number,) * text.count(b"%d"))
+
+
+def post(number: int) -> bytes:
+    """A request with a body of so many bytes."""
+    return filled(REQUEST.replace(b"GET", b"POST").removesuffix(b"\r\n") + BODY, number) + b"x" * number
+
+
 async def main(loop: asyncio.AbstractEventLoop) -> None:
     """Measure, and print."""
-    bench = Bench(loop)
-    for varied in (False, True):
-        print(f"{'varied' if varied else 'repeated'}: {bench.cost(varied=varied):.1f} us per exchange")
-    logging = Bench(loop, AccessLog(Nowhere(print), journal_datagram))
-    print(f"logged: {logging.cost(varied=True):.1f} us per exchange")
-    if "--profile" in sys.argv:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=80, help=f"of {SIZE} exchanges each (80)")
+    parser.add_argument("--profile", action="store_true", help="the functions that cost most")
+    arguments = parser.parse_args()
+    bench, logging = Bench(loop), Bench(loop, AccessLog(Nowhere(print), journal_datagram))
+    costs = {
+        "repeated": bench.cost(arguments.runs, varied=False),
+        "varied": bench.cost(arguments.runs, varied=True),
+        "posted": bench.cost(arguments.runs, varied=True, posted=True),
+        "logged": logging.cost(arguments.runs, varied=True),
+    }
+    for name, cost in costs.items():
+        print(f"{name}: {cost:.1f} us per exchange")
+    if arguments.profile:
         with cProfile.Profile() as profile:
-            bench.cost(varied=True)
+            bench.cost(arguments.runs, varied=True)
         pstats.Stats(profile).sort_stats("tottime").print_stats(30)
 
 

@@ -29,6 +29,7 @@ from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tqunits.proxy.poller import Poller
 from tqunits.proxy.splice import End, Pipes, Relay
 from tqunits.system import loop as event_loop
 
@@ -38,7 +39,7 @@ PIPE_SIZES = (64 * KIB, 256 * KIB, MIB)
 PIECES = (4 * KIB, 16 * KIB, 32 * KIB, 64 * KIB)
 LINKS = (("tcp", "tcp"), ("unix", "tcp"), ("tcp", "unix"), ("unix", "unix"))
 WARM_UP = 0.2
-"""Seconds until the buffers of TCP have found their size."""
+"""Seconds until the buffers of TCP have found their size; not longer than what is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,9 @@ def measure(way: Way, seconds: float, connections: int) -> Cost:
 
 
 async def _moving(loop: asyncio.AbstractEventLoop, way: Way, links: Sequence[Pair], seconds: float) -> Cost:
-    pipes = Pipes(size=way.size)
-    movers = [Splicing(loop, pipes, link, way) if way.splices else Copying(loop, link, way.size) for link in links]
-    await asyncio.sleep(WARM_UP)
+    poller, pipes = Poller(loop), Pipes(size=way.size)
+    movers = [Splicing(poller, pipes, link, way) if way.splices else Copying(poller, link, way.size) for link in links]
+    await asyncio.sleep(min(WARM_UP, seconds))
     moved, wakes, cpu = sum(m.moved for m in movers), sum(m.wakes for m in movers), time.process_time()
     await asyncio.sleep(seconds)
     cpu = time.process_time() - cpu
@@ -135,37 +136,43 @@ async def _moving(loop: asyncio.AbstractEventLoop, way: Way, links: Sequence[Pai
     for mover in movers:
         mover.stop()
     pipes.close()
+    poller.close()
+    if not moved:
+        raise RuntimeError("nothing was moved")
     return Cost(cpu * 1e6 / (moved / MIB), wakes / (moved / MIB))
 
 
 class Copying:
     """As tqunits/proxy/stream.py moves: send at once what came, and read no more until all of it is out."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: Pair, size: int) -> None:
-        self._loop = loop
+    def __init__(self, poller: Poller, link: Pair, size: int) -> None:
+        self._poller = poller
         self._source, self._target = link
         self._size = size
         self._waiting = b""
         self.moved = 0
         self.wakes = 0
-        loop.add_reader(self._source, self._on_readable)
+        poller.add_reader(self._source, self)
 
     def stop(self) -> None:
-        self._loop.remove_reader(self._source)
-        self._loop.remove_writer(self._target)
+        self._poller.remove_reader(self._source)
+        self._poller.remove_writer(self._target)
 
-    def _on_readable(self) -> None:
+    def on_readable(self) -> None:
         self.wakes += 1
         data = self._source.recv(self._size)
         if self._send(data):
-            self._loop.remove_reader(self._source)
-            self._loop.add_writer(self._target, self._on_writable)
+            self._poller.remove_reader(self._source)
+            self._poller.add_writer(self._target, self)
 
-    def _on_writable(self) -> None:
+    def on_writable(self) -> None:
         self.wakes += 1
         if not self._send(self._waiting):
-            self._loop.remove_writer(self._target)
-            self._loop.add_reader(self._source, self._on_readable)
+            self._poller.remove_writer(self._target)
+            self._poller.add_reader(self._source, self)
+
+    def on_fault(self) -> None:
+        raise AssertionError
 
     def _send(self, data: bytes) -> bytes:
         """Send; gives, and keeps, what is left."""
@@ -187,8 +194,8 @@ class Steady(Relay):
 class Splicing:
     """One relay after the other."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pipes: Pipes, link: Pair, way: Way) -> None:
-        self._loop = loop
+    def __init__(self, poller: Poller, pipes: Pipes, link: Pair, way: Way) -> None:
+        self._poller = poller
         self._pipes = pipes
         self._link = link
         self._limit = None if way.endless else way.piece
@@ -205,11 +212,11 @@ class Splicing:
 
     def _start(self) -> None:
         self._relay = Steady(
-            self._loop,
+            self._poller,
             self._pipes,
             *self._link,
             limit=self._limit,
-            reader=self._nobody,
+            reader=self,
             on_moved=self._on_moved,
             on_end=self._on_end,
         )
@@ -224,7 +231,10 @@ class Splicing:
         if end is End.DONE:
             self._start()
 
-    def _nobody(self) -> None:
+    def on_readable(self) -> None:
+        """Nobody reads but the relays: what comes between two of them waits for the next."""
+
+    def on_fault(self) -> None:
         raise AssertionError
 
 

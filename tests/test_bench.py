@@ -1,0 +1,30 @@
+"""That the benchmarks which need Python alone measure what there is now: each in little, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tqunits.system import process
+
+ROOT = Path(__file__).parents[1]
+
+BENCHES = {
+    "exchange": (("--runs", "1"), r"(?m)^posted: [0-9.]+ us per exchange$"),
+    "parse": (("--rounds", "1"), r"(?m)^response, 13 fields( +[0-9.]+){5}$"),
+    "splice": (
+        ("--rounds", "1", "--seconds", "0.03", "--connections", "2"),
+        r"(?m)^ +unix +tcp +64K +splice( +\S+){4}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_a_benchmark_gives_figures(name: str) -> None:
+    arguments, expected = BENCHES[name]
+    run = process.run([sys.executable, str(ROOT / "bench" / f"{name}.py"), *arguments], timeout_s=60)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert re.search(expected, run.stdout), run.stdout
