@@ -47,7 +47,8 @@ class Stencil:
                 kept += ([], [])
         parts[-1].append(b"\r\n\r\n")
         self.holes = holes
-        self._first, *self._others = (b"".join(part) for part in parts)
+        self._first, *others = (b"".join(part) for part in parts)
+        self._others = [(part, len(part)) for part in others]
         self._kept = [b"".join(part) for part in kept]  # with an empty place for each value
         places = sorted(holes)
         self._dropped = [2 * number + 1 for number, hole in enumerate(places) if hole in dropped]
@@ -71,12 +72,12 @@ class Stencil:
         if not self._others:
             return self._plain if at == end else None
         values = []
-        for part in self._others:  # each begins with the CRLF behind a value
+        for part, size in self._others:  # each begins with the CRLF behind a value
             stop = data.find(b"\r\n", at)
             if not data.startswith(part, stop):
                 return None
             values.append(data[at:stop])
-            at = stop + len(part)
+            at = stop + size
         if at != end or not is_text(b"".join(values)):
             return None
         kept = self._kept.copy()

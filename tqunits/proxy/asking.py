@@ -106,8 +106,7 @@ class Asking(Waiting):
             known.found = found
         worker = backend.worker
         self.method = known.method
-        self.exchange.began(data)
-        self.exchange.routed(worker.name, worker.metrics, request_id)
+        self.exchange.began(data, worker.name, worker.metrics, request_id)
         self.modern = self.persistent = True
         self.bodiless = framing.source is Kind.NONE
         self.dispatch(backend, framing)

@@ -53,7 +53,7 @@ def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
         if endpoint is None:
             client.hold()
             return
-        upstream = _idle(endpoint, client) if past is None or past.left is None else None
+        upstream = idle(endpoint, client) if past is None or past.left is None else None
         if upstream is None:
             trial = None
             upstream = _connect(endpoint, client)
@@ -131,7 +131,7 @@ def _leave_alone(endpoint: Endpoint, client: Client, reason: str) -> None:
     endpoint.failed()
 
 
-def _idle(endpoint: Endpoint, client: Client) -> Upstream | None:
+def idle(endpoint: Endpoint, client: Client) -> Upstream | None:
     """A pooled connection; looked at first if the request could not be sent a second time."""
     upstream = endpoint.take()
     if upstream is None or is_repeatable(client):

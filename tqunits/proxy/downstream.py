@@ -108,19 +108,22 @@ class Client(Gathering):
         self.hard = NEVER if backend.request == NEVER else self.wheel.tick + backend.request
         if framing is NO_BODY:
             self.silence = backend.read
-            endpoint = worker.ready if self.method in attempts.IDEMPOTENT else None
-            if endpoint is not None and endpoint.idle and worker.in_flight < worker.max_inflight:
-                self.worker = worker
-                worker.in_flight += 1
-                self.upstream = upstream = endpoint.idle.pop()
-                upstream.begin(self)
-                return
         else:
             self.whole = False
             self.pump = framing.pump(limit=backend.max_body)
             self.silence = max(backend.read, backend.write)
             if backend.buffers and self.pump is not None:
                 self.gather()
+                return
+        endpoint = worker.ready
+        if endpoint is not None and endpoint.idle and worker.in_flight < worker.max_inflight:
+            at_sight = framing is NO_BODY and self.method in attempts.IDEMPOTENT
+            upstream = endpoint.idle.pop() if at_sight else attempts.idle(endpoint, self)
+            if upstream is not None:
+                self.worker = worker
+                worker.in_flight += 1
+                self.upstream = upstream
+                upstream.begin(self)
                 return
         self.enter(worker)
 
@@ -232,7 +235,7 @@ class Client(Gathering):
             if pumped is None:
                 return
             body = pumped
-        if not upstream.write_both(self.first, body):
+        if not (upstream.write_both(self.first, body) if body else upstream.write(self.first)):
             self.first += body
             upstream.abandon()
             self.upstream_failed(upstream, "closed before the request was sent", sent=False)

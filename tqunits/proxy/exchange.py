@@ -57,11 +57,13 @@ class Exchange:
         self._worker: WorkerMetrics | None
         self._clear()
 
-    def began(self, head: bytes) -> None:
-        """A request's head has come, whole and valid."""
+    def began(self, head: bytes, name: str = "", metrics: WorkerMetrics | None = None, request_id: bytes = b"") -> None:
+        """A request's head has come, whole and valid; perhaps it is known already for which worker it is."""
         self._began = monotonic_ns()
         self._head = head
-        self._worker = None
+        self._worker_name = name
+        self._worker = metrics
+        self.request_id = request_id
         self.endpoint = ""
         self.status = self.received = self.sent = self.retries = 0
 

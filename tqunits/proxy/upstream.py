@@ -265,6 +265,13 @@ class Upstream(Stream):
     def _pass_on(self, client: Client, out: bytes, framing: Framing, status: int, data: bytes, at: int) -> None:
         """Everything that is known so far of a final response goes out in one send: `out`, its body from data[at]."""
         size = len(data) - at
+        if size == framing.length and size < UNCOPIED:  # most of them
+            client.responding(framing, status, self.endpoint, size)
+            if client.write(out + data[at:]):
+                self.complete(client, b"")
+            else:
+                client.abort()
+            return
         body: bytes | memoryview = data[at:] if size < UNCOPIED else memoryview(data)[at:]
         surplus = b""
         if framing.length > size:
