@@ -239,6 +239,7 @@ def routed(name: str, *endpoints: str, directory: str = "") -> dict[str, object]
         "max_inflight": 1000,
         "queue_us": 30_000_000,
         "retry": "idempotent",
+        "buffer_requests": False,
         "encoded_slash": False,
         "static": {"directory": directory, "prefix": "/"} if directory else None,
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from tqunits.routing.snapshot import parse_snapshot
 from tqunits.system import process
 
 ROOT = Path(__file__).parents[1]
@@ -28,3 +30,10 @@ def test_a_benchmark_gives_figures(name: str) -> None:
     run = process.run([sys.executable, str(ROOT / "bench" / f"{name}.py"), *arguments], timeout_s=60)
     assert (run.returncode, run.stderr) == (0, "")
     assert re.search(expected, run.stdout), run.stdout
+
+
+def test_the_routes_of_the_hostile_crowds_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    scene = importlib.import_module("endurance_scene")
+    routes = scene.snapshot([scene.routed("a", "127.0.0.1:1"), scene.routed("files", directory="/srv")], connections=9)
+    assert [worker.name for worker in parse_snapshot(routes.encode()).workers] == ["a", "files"]

@@ -84,9 +84,10 @@ class FaultyRouter(Router):
 class Scene:
     """A router without any time-out, its worker, and one client."""
 
-    def __init__(self, router: Router, faults: Faults, client: Connection) -> None:
+    def __init__(self, router: Router, faults: Faults, address: tuple[str, int], client: Connection) -> None:
         self.router = router
         self.faults = faults
+        self.address = address
         self.client = client
 
     async def over(self) -> None:
@@ -117,7 +118,8 @@ def play(response: bytes, scenario: Callable[[Scene], Awaitable[None]]) -> None:
             listeners.start()
             address = listening.getsockname()
             async with asyncio.timeout(PATIENCE):
-                await scenario(Scene(router, faults, Connection(*await asyncio.open_connection(*address))))
+                client = Connection(*await asyncio.open_connection(*address))
+                await scenario(Scene(router, faults, address, client))
                 faults.where = ""
                 client = Connection(*await asyncio.open_connection(*address))
                 await client.send(GET)
@@ -143,6 +145,20 @@ def test_in_an_exchange(where: str, response: bytes) -> None:
         await scene.over()
 
     play(response, scenario)
+
+
+def test_in_a_request_that_is_there_when_its_connection_is_accepted() -> None:
+    async def scenario(scene: Scene) -> None:
+        await scene.client.send(GET)
+        await scene.client.response()
+        scene.client.close()
+        scene.faults.where = "in a request"
+        sock = socket.create_connection(scene.address)
+        sock.send(GET)  # nothing is accepted before this function waits for something
+        scene.client = Connection(*await asyncio.open_connection(sock=sock))
+        await scene.over()
+
+    play(PLAIN, scenario)
 
 
 @pytest.mark.parametrize("where", ["at a deadline", "at waking"])

@@ -216,7 +216,7 @@ def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_number
             for here, there in pairs:
                 poller.close_socket(here)
                 there.close()
-            while len(new) < len(pairs):
+            while not numbers.issubset(here.fileno() for here, _ in new):  # there may be smaller ones that are free
                 new.append(pair())
                 here = new[-1][0]
                 fill(here)
@@ -229,7 +229,6 @@ def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_number
         await first.event.wait()
         await turns()
         assert (first.readable, later.readable, later.writable) == (1, 0, 0)
-        assert numbers & {here.fileno() for here, _ in new}
         for here, there in new:
             poller.close_socket(here)
             there.close()

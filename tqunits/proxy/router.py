@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Collection, Iterable
 
 from tqunits.http.redirect import hsts_line
 from tqunits.http.trust import Networks
 from tqunits.metrics.counters import RouterMetrics
 from tqunits.proxy.access import AccessLog
-from tqunits.proxy.answering import REMEMBERED
+from tqunits.proxy.answering import REMEMBERED, Peer
 from tqunits.proxy.arrival import Arrival
 from tqunits.proxy.asleep import Asleep
 from tqunits.proxy.certificates import Certificates
@@ -153,6 +154,13 @@ class Router:
         self.clients.add(client)
         client.rest()
         client.resume()
+
+    def joined_silent(self, sock: socket.socket, peer: Peer, counted: bytes) -> None:
+        """A client has connected and says nothing yet."""
+        asleep = Asleep(sock, peer, self, counted)
+        self.clients.add(asleep)
+        self.poller.add_reader(sock, asleep)
+        asleep.touch(self.idle_ticks)
 
     def sleep(self, client: Client, ticks: int) -> None:
         """An idle client's connection goes on as little more than its socket, for so long at most."""

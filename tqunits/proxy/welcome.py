@@ -12,10 +12,12 @@ import socket
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.arrival import Arrival
 from tqunits.proxy.downstream import Client
+from tqunits.proxy.fault import give_up
 from tqunits.proxy.greeting import Greeting
 from tqunits.proxy.preface import Preface
 from tqunits.proxy.router import Router
 from tqunits.proxy.secure import Secured
+from tqunits.proxy.stream import RECEIVE
 
 
 def welcome(sock: socket.socket, address: object, router: Router) -> None:
@@ -56,10 +58,10 @@ def _greet(
 ) -> None:
     def done(greeting: Greeting, secured: Secured | None) -> None:
         router.arriving.discard(greeting)
-        _begin(Client(sock, Peer(address, believed, secured), router), first, counted)
+        _begin(sock, Peer(address, believed, secured), router, first, counted)
 
     if router.certificates is None or first:  # what came first was no ClientHello
-        _begin(Client(sock, Peer(address, believed, None), router), first, counted)
+        _begin(sock, Peer(address, believed, None), router, first, counted)
         return
     greeting = Greeting(
         sock,
@@ -73,12 +75,26 @@ def _greet(
     _start(router, greeting)
 
 
-def _begin(client: Client, first: bytes, counted: bytes) -> None:
-    client.router.joined(client, counted)
+def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counted: bytes) -> None:
+    """Most clients have sent their request by the time they are accepted; one that says nothing yet costs little."""
+    wire = peer.secured or sock  # the first request may be decrypted already, which the kernel does not announce
+    try:
+        first = first or wire.recv(RECEIVE)
+    except BlockingIOError:
+        router.joined_silent(sock, peer, counted)
+        return
+    except OSError:
+        first = b""
     if first:
-        client.take(first)
-    elif client.secured is not None:
-        client.on_readable()  # the first request may be decrypted already, which the kernel does not announce
+        client = Client(sock, peer, router)
+        router.joined(client, counted)
+        try:
+            client.take(first)
+        except Exception as error:  # whoever called this is not who is to end
+            give_up(router.loop, client, error)
+    else:
+        sock.close()
+        router.release(counted)
 
 
 def _start(router: Router, arrival: Arrival) -> None:
