@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -106,6 +107,8 @@ class _Service:
         self._watch()
         if self._control is not None:
             await self._control.start()
+        gc.collect()
+        gc.freeze()  # all this stays: to look through it again when a crowd has come would hold up everybody for 12 ms
         self._listeners.start()
         self._complaints.say(f"listening on {', '.join(self._setup.listening_on)}; {self._status()}")
         self._setup.notifier.ready(self._status())
