@@ -116,6 +116,7 @@ BODIES = {
     "a list": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 3, 3"), False),
     "a space within": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 1 3"), False),
     "19 digits": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": " + b"1" * 19), False),
+    "many spaces about it": (OTHER.replace(b": 3", b": 4"), POST.replace(b": 3", b": 3" + b" " * 30), False),
     "two lengths": (OTHER, POST.replace(b": 3", b": 3\r\nContent-Length: 3"), False),
     "half of a head": (OTHER, POST[:-2], False),
     "a head that is too long": (OTHER, POST.replace(b"session=1", b"a" * 32768), False),

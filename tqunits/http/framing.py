@@ -12,12 +12,14 @@ from functools import lru_cache
 from typing import Final
 
 from tqunits.http.fields import FRAMING
-from tqunits.http.grammar import Malformed, length_of
+from tqunits.http.grammar import MAX_DIGITS, Malformed, length_of
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
 
 UNKNOWN: Final = -1
 """The length of a body that tells its end itself, or whose connection does."""
+
+_LONGEST_TOLD: Final = MAX_DIGITS + 2
 
 NO_BODY_STATUSES: Final = frozenset({204, 304})
 
@@ -122,9 +124,16 @@ def _bodiless(status: int, length: int | None) -> Framing:
     return Framing(Kind.NONE, Kind.NONE, 0, b"\r\nContent-Length: %d" % length)
 
 
-@lru_cache(1024)
 def framing_told(value: bytes) -> Framing | None:
-    """The framing of a message that has one Content-Length with this value; None when that is no length."""
+    """The framing of a message that has one Content-Length with this value; None when that is none, or oddly written.
+
+    A value may be as long as a head, of spaces: such a one is not to be remembered.
+    """
+    return _told(value) if len(value) <= _LONGEST_TOLD else None
+
+
+@lru_cache(1024)
+def _told(value: bytes) -> Framing | None:
     length = length_of(value.strip(b" \t"))
     return None if length < 0 else _by_length(length)
 
