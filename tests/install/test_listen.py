@@ -202,6 +202,17 @@ def test_a_stopped_worker_is_not_started_by_a_connection(site: Site, by: str) ->
     assert site.get("/alpha/")[0] == 200
 
 
+def test_a_socket_that_is_started_alone_ends_at_once_and_starts_no_worker(site: Site) -> None:
+    """Nobody needs it: it is there for its worker, which `systemctl start` of the service starts with it."""
+    inherited(site, "proxy: {queue_timeout: 500ms}\n")
+    site.install()
+    site.run("stop", "alpha")
+    site.machine.systemctl("start", "tq-worker@alpha.socket", check=False)
+    site.machine.wait_until(lambda: state(site, "tq-worker@alpha.socket") == "inactive")
+    assert site.get("/alpha/")[0] == 504
+    assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
+
+
 def test_connections_that_keep_coming_do_not_start_a_worker_that_stops(site: Site) -> None:
     inherited(site)
     site.install()
