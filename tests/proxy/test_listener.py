@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,25 @@ def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.Addres
                 assert not sock.getblocking()
                 if family != socket.AF_UNIX:
                     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ending", ["closed", "reset"])
+def test_one_that_has_ended_when_it_is_accepted_leaves_nothing(ending: str) -> None:
+    async def scenario() -> None:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            with listening_on(listening) as router:
+                gone = socket.create_connection(listening.getsockname())
+                if ending == "reset":
+                    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                gone.close()
+                with socket.create_connection(listening.getsockname()) as other:
+                    other.send(b"GET")
+                    await taken(router)
+                assert router.books.metrics.accepted == 2
+                assert list(router.per_client.values()) == [1]
 
     asyncio.run(scenario())
 
