@@ -8,6 +8,7 @@ connections have neither, and begin at once.
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.arrival import Arrival
@@ -24,15 +25,25 @@ def welcome(sock: socket.socket, address: object, router: Router) -> None:
     """Take a connection that accept(2) gave, with the address it gave."""
     router.books.metrics.accepted += 1
     sock.setblocking(False)
-    host = b""
-    if isinstance(address, tuple):
-        host = str(address[0]).partition("%")[0].removeprefix("::ffff:").encode("ascii")
+    host = _host(address[0]) if isinstance(address, tuple) else b""
     if router.networks.contains(host):  # it speaks for many: no limit counts them as one
         _await_preface(sock, host, router)
     elif router.admit(host):
         _greet(sock, host, router, believed=False, first=b"", counted=host)
     else:
         sock.close()
+
+
+@lru_cache(1024)
+def _host(address: str) -> bytes:
+    """Without the zone of a link, and an IPv4 address as such. One object for those of one address."""
+    return address.partition("%")[0].removeprefix("::ffff:").encode("ascii")
+
+
+@lru_cache(1024)
+def _plain(address: bytes, believed: bool) -> Peer:  # noqa: FBT001 (a cache's key)
+    """Who speaks plain HTTP from there: one object for all of them, for there may be ten thousand behind one proxy."""
+    return Peer(address, believed, None)
 
 
 def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
@@ -61,7 +72,7 @@ def _greet(
         _begin(sock, Peer(address, believed, secured), router, first, counted)
 
     if router.certificates is None or first:  # what came first was no ClientHello
-        _begin(sock, Peer(address, believed, None), router, first, counted)
+        _begin(sock, _plain(address, believed), router, first, counted)
         return
     greeting = Greeting(
         sock,
