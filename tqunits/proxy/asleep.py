@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.downstream import Client
+from tqunits.proxy.stream import RECEIVE
 from tqunits.proxy.timers import Timed
 
 if TYPE_CHECKING:
@@ -30,14 +31,21 @@ class Asleep(Timed):
         self.counted = counted
 
     def on_readable(self) -> None:
-        """A request, the end, or an error."""
-        self._wake().on_readable()
+        """A request, the end, or an error: who leaves is not woken for that, since a crowd may leave at once."""
+        try:
+            data = (self._peer.secured or self._sock).recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._wake().take(data)
+        else:
+            self._close()
 
     def on_fault(self) -> None:
         """It could not be woken."""
-        self.forget()
-        self._router.poller.close_socket(self._sock)
-        self._router.left(self)
+        self._close()
 
     def expire(self) -> None:
         """It has been idle for as long as it may."""
@@ -50,6 +58,11 @@ class Asleep(Timed):
     def abort(self) -> None:
         """End it now."""
         self._wake().abort()
+
+    def _close(self) -> None:
+        self.forget()
+        self._router.poller.close_socket(self._sock)
+        self._router.left(self)
 
     def _wake(self) -> Client:
         self.forget()
