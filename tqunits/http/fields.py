@@ -260,10 +260,10 @@ class HeadFields(Fields):
         if stencil is None or found is None:
             return False
         self.block = block
-        self.kept, _ = found
+        self.kept, told = found
         self.special = known.special
         self.options_said = known.options_said
-        self._length = -1 if stencil.tells else known._length
+        self._length = length_of(told) if stencil.tells else known._length
         self._outline = known._outline
         self.stencil = stencil
         return True

@@ -134,7 +134,7 @@ def framing_told(value: bytes) -> Framing | None:
 
 @lru_cache(1024)
 def _told(value: bytes) -> Framing | None:
-    length = length_of(value.strip(b" \t"))
+    length = length_of(value)
     return None if length < 0 else _by_length(length)
 
 

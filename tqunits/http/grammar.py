@@ -70,7 +70,8 @@ def is_text(data: bytes) -> bool:
 
 
 def length_of(value: bytes) -> int:
-    """What a Content-Length says, in bytes; -1 when it is not 1 to MAX_DIGITS digits."""
+    """What a Content-Length says, in bytes, with space around it or not; -1 when it is not 1 to MAX_DIGITS digits."""
+    value = value.strip(b" \t")
     return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else -1
 
 

@@ -95,7 +95,7 @@ class Asking(Waiting):
             if found is None or known.table.find(known.host, found[0]) is not backend:
                 return False
             _, _, _, framing, end = found
-            if backend.max_body and framing.length > backend.max_body:
+            if framing is not NO_BODY and backend.is_too_long(framing):
                 return False
             request_id = router.request_id()
             self.first = known.alike.head(found, request_id)
@@ -184,7 +184,7 @@ class Asking(Waiting):
             self.exchange.relayed(relayed.client, relayed.scheme)
         request_id = request_id or self.router.request_id()
         self.exchange.routed(worker.name, worker.metrics, request_id)
-        if backend.max_body and framing.length > backend.max_body:
+        if backend.is_too_long(framing):
             raise Malformed(413, "the body is too large")
         self.first = request_head(
             head,

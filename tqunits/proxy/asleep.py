@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.downstream import Client
-from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.stream import received
 from tqunits.proxy.timers import Timed
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ class Asleep(Timed):
         self._router = router
         self.counted = counted
 
+    def start(self, ticks: int) -> None:
+        """Wait for what comes, so long at most."""
+        self._router.poller.add_reader(self._sock, self)
+        self.touch(ticks)
+
     def on_readable(self) -> None:
         """A request, the end, or an error: who leaves is not woken for that, since a crowd may leave at once."""
-        try:
-            data = (self._peer.secured or self._sock).recv(RECEIVE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
+        data = received(self._peer.secured or self._sock)
         if data:
             self._wake().take(data)
-        else:
+        elif data is not None:
             self._close()
 
     def on_fault(self) -> None:

@@ -235,7 +235,7 @@ class Client(Gathering):
             if pumped is None:
                 return
             body = pumped
-        if not (upstream.write_both(self.first, body) if body else upstream.write(self.first)):
+        if not upstream.write_both(self.first, body):
             self.first += body
             upstream.abandon()
             self.upstream_failed(upstream, "closed before the request was sent", sent=False)

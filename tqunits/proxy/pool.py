@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tqunits.http.forward import Rewrite
+from tqunits.http.framing import Framing
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.static import Site
 from tqunits.proxy.timers import Wheel, ticks_of
@@ -197,6 +198,10 @@ class Backend:
         self.request = ticks_of(routed.timeouts.request_us)
         self.read = ticks_of(routed.timeouts.read_us)
         self.write = ticks_of(routed.timeouts.write_us)
+
+    def is_too_long(self, framing: Framing) -> bool:
+        """Whether a body says itself that it is longer than the worker takes."""
+        return bool(self.max_body) and framing.length > self.max_body
 
 
 class Endpoints:

@@ -159,16 +159,14 @@ class Router:
         """A client has connected and says nothing yet."""
         asleep = Asleep(sock, peer, self, counted)
         self.clients.add(asleep)
-        self.poller.add_reader(sock, asleep)
-        asleep.touch(self.idle_ticks)
+        asleep.start(self.idle_ticks)
 
     def sleep(self, client: Client, ticks: int) -> None:
         """An idle client's connection goes on as little more than its socket, for so long at most."""
         asleep = Asleep(client.sock, client.peer, self, client.counted)
         self.change(client, asleep)
-        self.poller.add_reader(client.sock, asleep)
         client.part()
-        asleep.touch(ticks)
+        asleep.start(ticks)
 
     def change(self, before: Client | Asleep, after: Client | Asleep) -> None:
         """It is the same connection."""

@@ -45,6 +45,16 @@ class Wire(Protocol):
         ...
 
 
+def received(wire: Wire) -> bytes | None:
+    """What has come, b"" for an end or an error; None when there is nothing yet."""
+    try:
+        return wire.recv(RECEIVE)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 

@@ -18,7 +18,7 @@ from tqunits.proxy.greeting import Greeting
 from tqunits.proxy.preface import Preface
 from tqunits.proxy.router import Router
 from tqunits.proxy.secure import Secured
-from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.stream import received
 
 
 def welcome(sock: socket.socket, address: object, router: Router) -> None:
@@ -88,19 +88,14 @@ def _greet(
 
 def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counted: bytes) -> None:
     """Most clients have sent their request by the time they are accepted; one that says nothing yet costs little."""
-    wire = peer.secured or sock  # the first request may be decrypted already, which the kernel does not announce
-    try:
-        first = first or wire.recv(RECEIVE)
-    except BlockingIOError:
+    data = first or received(peer.secured or sock)  # what TLS has decrypted already the kernel does not announce
+    if data is None:
         router.joined_silent(sock, peer, counted)
-        return
-    except OSError:
-        first = b""
-    if first:
+    elif data:
         client = Client(sock, peer, router)
         router.joined(client, counted)
         try:
-            client.take(first)
+            client.take(data)
         except Exception as error:  # whoever called this is not who is to end
             give_up(router.loop, client, error)
     else:
