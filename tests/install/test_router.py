@@ -270,6 +270,30 @@ def test_uninstall_of_everything_waits_for_what_runs(site: Site) -> None:
             assert uninstalling.wait(30) == 0
 
 
+# Keeps asking at a control socket, as a worker's ExecStop= may at any moment, until the socket is gone.
+ASKS = """
+import contextlib, os, socket, sys
+while os.path.exists(sys.argv[1]):
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("active", ["active", "inactive"])
+def test_who_asks_at_the_control_socket_does_not_start_what_is_uninstalled(site: Site, active: str) -> None:
+    site.worker("alpha")
+    site.install()
+    if active == "inactive":
+        site.machine.systemctl("stop", "tq.target")
+        site.machine.systemctl("start", "tq-proxy@1.service", "tq-worker@alpha.service")
+    assert site.machine.show("tq.target", "ActiveState") == active
+    slowly = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=sendmsg:delay_enter=100000"]
+    with site.machine.start(["python3", "-c", ASKS, control_socket(1)]) as asking:
+        site.machine.run([*slowly, "/usr/local/bin/tqunits", "-C", ROOT, "uninstall", "--all"])
+        assert asking.wait(10) == 0
+    assert site.units() == []
+
+
 @pytest.mark.parametrize("purge", [(), ("--purge",)], ids=["data-stays", "purge"])
 def test_uninstall_leaves_nothing_of_the_router(site: Site, purge: tuple[str, ...]) -> None:
     site.server(TWO)

@@ -66,6 +66,21 @@ def test_who_asks_between_two_processes_gets_the_answer_of_the_second(
     asyncio.run(scenario())
 
 
+def test_who_is_still_asking_when_the_router_stops_is_no_fault(
+    folder: Path, http: socket.socket, control: socket.socket
+) -> None:
+    async def scenario() -> None:
+        async with Router(folder, ["--route=/=127.0.0.1:1"], listening=http, control=control) as router:
+            reader, writer = await asyncio.open_unix_connection(control_path(folder))
+            await status(folder)  # connections are accepted in their order: that one has been, too
+            assert await router.stop() == 0
+            assert await reader.read() == b""
+            writer.close()
+            assert "Task" not in router.said()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_who_gets_through_to_it_may_ask(folder: Path, http: socket.socket, control: socket.socket) -> None:
     async def scenario() -> None:

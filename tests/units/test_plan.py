@@ -346,9 +346,10 @@ def test_removal_of_everything_leaves_nothing_of_ours() -> None:
     assert {s.path for s in steps if isinstance(s, RemoveFile)} == observed.files.keys() - {theirs}
 
 
-def test_removal_leaves_the_control_socket_to_the_workers_that_leave() -> None:
+def test_removal_of_everything_stops_it_in_one_transaction_and_leaves_the_workers_their_way_out() -> None:
     stop, *_ = removal(installed(desired(configuration(handed("api", "one")))), None)
     assert isinstance(stop, Stop)
+    assert stop.units[0] == "tq.target"
     assert stop.units[-2:] == ("tq-proxy-control@1.socket", "tq-worker@api.socket")
 
 

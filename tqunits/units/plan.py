@@ -197,8 +197,8 @@ def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ..
     if workers is not None:
         return tuple(_worker_removal(observed, sorted(workers)))
     ours = sorted(path for path, file in observed.files.items() if unitfile.is_ours(file.content) or _is_state(path))
-    units = sorted({*observed.units, *(u for u, s in observed.file_states.items() if s == "enabled")})
-    return tuple(_take_down(observed, units, ours))
+    enabled = (unit for unit, state in observed.file_states.items() if state == "enabled")
+    return tuple(_take_down(observed, sorted({name.TARGET, *observed.units, *enabled}), ours))
 
 
 def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFile, ...]:
@@ -401,14 +401,25 @@ def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step
 
 
 def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:
-    """Sockets of single services last: who waits in a worker's ExecStop= for the router, asks at its control socket."""
-    sockets = {name.socket_of(u) for u in units}
-    loaded = tuple(u for u in sorted(units, key=sockets.__contains__) if _state(u, observed) != "inactive")
+    loaded = [u for u in units if _state(u, observed) != "inactive"]
     enabled = tuple(u for u in units if observed.file_states.get(u) == "enabled")
-    steps: list[Step] = [Stop(loaded)] if loaded else []
+    steps: list[Step] = [Stop(_in_order_of_stopping(loaded, whole=name.TARGET in units))] if loaded else []
     steps += [Disable(enabled)] if enabled else []
     steps += [RemoveFile(path=path, before=observed.files[path].content) for path in files]
     return [*steps, ReloadDaemon()] if files else steps
+
+
+def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ...]:
+    """The target before its parts, where they all stop; and sockets of single services last.
+
+    systemd queues a job for each unit in a call of its own. Whoever asks at a socket after its service's end and before
+    the socket has its job starts the service again, which takes back the jobs of all that the service requires. The
+    target's job brings those of its parts in one transaction, whether the target itself is active or not.
+    Sockets last: a worker that leaves the router (ExecStop=) asks at its control socket.
+    """
+    parts = [unit for unit in units if unit != name.TARGET]
+    sockets = {name.socket_of(unit) for unit in parts}
+    return (*([name.TARGET] if whole else []), *sorted(parts, key=sockets.__contains__))
 
 
 def _is_state(path: PurePosixPath) -> bool:
