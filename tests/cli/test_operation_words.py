@@ -11,7 +11,7 @@ from tqunits.system.status import State, state_of
 
 
 def failure(result: str, *, code: int = 0, status: int = 0, gate: int | None = None) -> JobResult:
-    why = Failure(result=result, main_code=code, main_status=status, gate_status=gate, invocation="")
+    why = Failure(result=result, main_code=code, main_status=status, gate_status=gate, program="/x", invocation="")
     return JobResult(unit="x.service", result="failed", failure=why)
 
 
@@ -20,6 +20,7 @@ def failure(result: str, *, code: int = 0, status: int = 0, gate: int | None = N
     [
         pytest.param(failure("exit-code", code=1, status=7), "exited with status 7", False, id="exit"),
         pytest.param(failure("exit-code", code=1, status=217), "user does not exist", False, id="no-user"),
+        pytest.param(failure("exit-code", code=1, status=203), "/x can not be executed", False, id="no-program"),
         pytest.param(failure("exit-code", code=2, status=15, gate=1), "health check", True, id="unhealthy"),
         pytest.param(failure("exit-code", code=1, status=7, gate=3), "exited with status 7", False, id="gone"),
         pytest.param(failure("signal", code=2, status=9), "killed by SIGKILL", False, id="signal"),

@@ -47,7 +47,7 @@ _JOBS = {
 
 _STATUSES = {
     200: "its working directory can not be entered",
-    203: "its program can not be executed: missing, not executable, or hidden by the sandbox",
+    203: "PROGRAM can not be executed: missing, not executable, or hidden by the sandbox",
     209: "its output can not be set up",
     216: "its group does not exist",
     217: "its user does not exist",
@@ -91,7 +91,8 @@ def of_failure(failure: Failure) -> str:
     """Why a unit failed."""
     if is_unhealthy(failure):
         return _UNHEALTHY
-    return of_result(failure.result, _CODES.get(failure.main_code, ""), failure.main_status)
+    code = _CODES.get(failure.main_code, "")
+    return of_result(failure.result, code, failure.main_status, program=failure.program)
 
 
 def is_unhealthy(failure: Failure) -> bool:
@@ -106,10 +107,10 @@ def of_exit(exit_: Exit) -> str:
     return of_result(exit_.result, exit_.code, int(exit_.status) if exit_.status.isdigit() else 0)
 
 
-def of_result(result: str, code: str, status: int) -> str:
-    """A unit's Result with what its main process did (`code`: exited, killed, dumped or "")."""
+def of_result(result: str, code: str, status: int, *, program: str = "") -> str:
+    """A unit's Result with what its main process did (`code`: exited, killed, dumped or ""; `program`: its path)."""
     if result in {"exit-code", "signal", "core-dump"} and code:
-        return _of_process(code, status)
+        return _of_process(code, status, program or "its program")
     return _RESULTS.get(result, f"failed with result {result!r}")
 
 
@@ -134,9 +135,9 @@ def is_slow(result: JobResult) -> bool:
     return result.result in {"timeout", "waiting"}
 
 
-def _of_process(code: str, status: int) -> str:
+def _of_process(code: str, status: int, program: str) -> str:
     if code == "exited":
-        known = _STATUSES.get(status)
+        known = _STATUSES.get(status, "").replace("PROGRAM", program)
         return f"{known} (status {status})" if known else f"exited with status {status}"
     name = _signal(status)
     if code == "dumped":

@@ -46,6 +46,7 @@ _PATH = b"/org/freedesktop/systemd1"
 _MANAGER = b"org.freedesktop.systemd1.Manager"
 
 _PATIENCE_S = "90"  # systemctl's own for a daemon-reload, which with slow generators takes longer than sd-bus's 25 s
+_COMMANDS = "a(sasbttttuii)"  # ExecStart= and its like: path, argv, ignore its failure, 4 times, pid, si_code, status
 _HANDSHAKE = 8  # messages that may wait in libsystemd's own queue after the connection is set up
 _TICK_S = 1.0  # how often the list of jobs is read while no signal comes
 _DISCONNECTED = {-errno.ENOTCONN, -errno.ECONNRESET, -errno.EPIPE}
@@ -70,6 +71,7 @@ class Failure:
     main_code: int
     main_status: int
     gate_status: int | None  # exit status of the readiness gate, when that is what failed
+    program: str  # the path of the main process' program; "" when the unit names none
     invocation: str  # 32 hex digits; "" when nothing was started
 
 
@@ -298,7 +300,8 @@ class Bus:
             result=str(self.property_of(unit, "Service", "Result", "s")),
             main_code=integer(self.property_of(unit, "Service", "ExecMainCode", "i")),
             main_status=integer(self.property_of(unit, "Service", "ExecMainStatus", "i")),
-            gate_status=_gate_status(self.property_of(unit, "Service", "ExecStartPost", "a(sasbttttuii)")),
+            gate_status=_gate_status(self.property_of(unit, "Service", "ExecStartPost", _COMMANDS)),
+            program=_program(self.property_of(unit, "Service", "ExecStart", _COMMANDS)),
             invocation=self.invocation(unit),
         )
 
@@ -471,9 +474,14 @@ def _status(row: object) -> UnitStatus:
 
 
 def _gate_status(commands: object) -> int | None:
-    """The exit status of the ExecStartPost= command that failed: path, argv, ignore, 4 times, pid, si_code, status."""
+    """The exit status of the ExecStartPost= command that failed."""
     ended = ((rows(command)[8], rows(command)[9]) for command in rows(commands))
     return next((integer(status) for code, status in ended if code == os.CLD_EXITED and status), None)
+
+
+def _program(commands: object) -> str:
+    """The path of the first of these commands."""
+    return next((str(path) for path, *_ in map(rows, rows(commands))), "")
 
 
 def _units(pending: _Pending) -> list[str]:
