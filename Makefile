@@ -7,16 +7,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := $(VENV)/.packages
 INSTALLED := $(VENV)/.installed
+COMPILED := $(VENV)/.compiled
+SOURCES := $(wildcard tqunits/*.py tqunits/http/*.py tqunits/metrics/*.py tqunits/proxy/*.py tqunits/routing/*.py)
+EXTENSIONS := *.so tqunits/*/*.so
 MACHINE := cd tests && $(PYTHON) -m machine.demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell down test lint venv clean root
+.PHONY: help demo shell down test lint venv compiled interpreted clean root
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
 
-demo: root $(INSTALLED) ## boot a throw-away systemd and show the sample workers in it (ARGS=--stay leaves it up)
+demo: root $(COMPILED) ## boot a throw-away systemd and show the sample workers in it (ARGS=--stay leaves it up)
 	@$(MACHINE) $(ARGS)
 
 shell: root ## a shell in the machine that `make demo ARGS=--stay` has left up
@@ -25,7 +28,7 @@ shell: root ## a shell in the machine that `make demo ARGS=--stay` has left up
 down: root ## end that machine
 	@$(MACHINE) --down
 
-test: root $(INSTALLED) ## run all the tests (ARGS="-k router" runs some)
+test: root $(COMPILED) ## run all the tests (ARGS="-k router" runs some)
 	@$(BIN)/pytest -n "$$(nproc)" --dist worksteal $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy, pyright
@@ -36,8 +39,13 @@ lint: $(INSTALLED) ## ruff, mypy, pyright
 
 venv: $(INSTALLED) ## the virtual environment in .venv
 
+compiled: $(COMPILED) ## compile the router beside its sources; what was compiled runs in their place
+
+interpreted: ## take that away: the sources run themselves, as they are at the moment
+	rm -rf $(COMPILED) $(EXTENSIONS)
+
 clean: ## remove what was made, .venv included
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(EXTENSIONS) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	find tqunits tests workers unit-templates -name __pycache__ -prune -exec rm -rf {} +
 
 root:
@@ -57,4 +65,12 @@ $(INSTALLED): pyproject.toml tests/constraints.txt $(PACKAGES)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement $(VENV)/requirements.txt \
 		--constraint tests/constraints.txt
 	@for folder in $(VENV)/lib/python3*/site-packages; do echo ../../../.. > "$$folder/tqunits-checkout.pth"; done
+	@touch $@
+
+# What is compiled depends on the types of what it imports, so one change compiles it all again.
+$(COMPILED): setup.py $(SOURCES) $(INSTALLED)
+	@echo "Compiling the router (a minute or two)"
+	@rm -rf $(EXTENSIONS)
+	@mkdir -p build
+	@$(BIN)/python setup.py --quiet build_ext --inplace >build/compiled.log 2>&1 || { cat build/compiled.log >&2; exit 1; }
 	@touch $@

@@ -13,10 +13,12 @@ import tempfile
 from pathlib import Path
 
 import atheris
+from interpreted import interpret
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "http")]
 
+interpret()  # coverage is of bytecode
 with atheris.instrument_imports(include=["tqunits"]):
     import fuzzing
 

@@ -3,6 +3,8 @@
 `machine` is one throw-away systemd per pytest process, booted when the first test asks for it and shared by all; what a
 test starts in it, that test removes. `fresh_machine` boots one for the test alone: for reboots, power cuts and damage.
 A test that asks for either carries the mark `machine`; without root it fails, for a skipped test proves nothing.
+
+What is compiled runs in the place of its source. So a source that has changed since then stops the run.
 """
 
 import signal
@@ -13,11 +15,14 @@ import hypothesis
 import pytest
 from machine import Machine, MachineError
 
+from setup import ROOT, compiled
+
 hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("suite")
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+STAMP = ROOT / ".venv/.compiled"
 MACHINES = pytest.StashKey[list[Machine]]()
 
 
@@ -52,6 +57,16 @@ def _signals_stay() -> Iterator[None]:
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def pytest_sessionstart() -> None:
+    if not any(ROOT.glob("tqunits/**/*.so")):
+        return
+    since = STAMP.stat().st_mtime if STAMP.exists() else 0.0
+    stale = [path for path in compiled() if (ROOT / path).stat().st_mtime > since]
+    if stale:
+        advice = "'make compiled', or 'make interpreted'"
+        raise pytest.UsageError(f"changed since it was compiled: {', '.join(stale)} ({advice})")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

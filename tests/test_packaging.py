@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from setup import compiled
+
 ROOT = Path(__file__).parent.parent
 TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: setuptools leaves its own folders beside the sources."""
+    """Built from a copy: setuptools leaves its own folders beside the sources. What is compiled goes along."""
     source, out = tmp_path_factory.mktemp("source") / "tree", tmp_path_factory.mktemp("wheel")
     _copy_sources(source)
     argv = ["-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(source)]
@@ -39,7 +41,12 @@ def test_the_wheel_holds_every_module_and_every_template(wheel: Path) -> None:
 
 def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"tqunits"}
+    assert {top.partition(".")[0] for top in tops if not top.endswith(".dist-info")} == {"tqunits", "tqunits__mypyc"}
+
+
+def test_the_wheel_holds_the_router_compiled(wheel: Path) -> None:
+    held = {name.partition(".")[0] for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")}
+    assert held == {module.removesuffix(".py") for module in compiled()} | {"tqunits__mypyc"}
 
 
 def test_the_wheel_names_the_command_and_what_it_needs(unpacked: Path) -> None:
@@ -61,8 +68,11 @@ def test_an_installed_template_is_the_checkouts(unpacked: Path, name: str) -> No
 
 def _copy_sources(target: Path) -> None:
     target.mkdir()
-    for name in "pyproject.toml", "README.md", "LICENSE", "tqunits", "unit-templates":
-        subprocess.run(["cp", "-R", str(ROOT / name), str(target)], check=True)
+    for name in "pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "unit-templates", "build":
+        if (ROOT / name).exists():
+            subprocess.run(["cp", "-a", str(ROOT / name), str(target)], check=True)
+    for extension in target.glob("tqunits/*/*.so"):
+        extension.unlink()
 
 
 def _installed(folder: Path, cwd: Path, *arguments: str) -> str:

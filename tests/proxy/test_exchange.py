@@ -17,15 +17,11 @@ HEAD = (
 )
 
 
-class Log(AccessLog):
-    """A log that keeps its entries."""
+class Nowhere(Sink):
+    """A sink that takes everything."""
 
-    def __init__(self, sample: int = 1) -> None:
-        super().__init__(Sink(lambda _: None), lambda _: b"", sample)
-        self.entries: list[Entry] = []
-
-    def write(self, entry: Entry) -> None:
-        self.entries.append(entry)
+    def write(self, line: bytes) -> None:
+        pass
 
 
 class Desk:
@@ -34,8 +30,13 @@ class Desk:
     def __init__(self, sample: int = 1) -> None:
         self.metrics = RouterMetrics()
         self.api = self.metrics.worker("api")
-        self.log = Log(sample)
-        self.exchange = Exchange(Books(self.metrics, self.log), b"192.0.2.1", b"http")
+        self.entries: list[Entry] = []
+        log = AccessLog(Nowhere(lambda _: None), self._written, sample)
+        self.exchange = Exchange(Books(self.metrics, log), b"192.0.2.1", b"http")
+
+    def _written(self, entry: Entry) -> bytes:
+        self.entries.append(entry)
+        return b""
 
     def begin(self) -> Exchange:
         self.exchange.began(HEAD)
@@ -53,7 +54,7 @@ def test_a_whole_exchange_is_counted_and_logged() -> None:
     assert (desk.api.classes, desk.api.duration.count) == ([0, 0, 1, 0, 0, 0], 1)
     assert (desk.api.received, desk.api.sent, desk.api.retries, desk.api.cut, desk.api.gone) == (3, 5, 1, 0, 0)
     assert desk.metrics.unrouted == [0] * 6
-    (entry,) = desk.log.entries
+    (entry,) = desk.entries
     assert (entry.client, entry.scheme, entry.request_id) == (b"192.0.2.1", b"http", b"42")
     assert (entry.method, entry.target, entry.minor) == (b"POST", b"/api/x?y=1", 0)
     assert (entry.host, entry.referer, entry.user_agent) == (b"a.example", b"http://b/", b"me")
@@ -67,7 +68,7 @@ def test_it_is_told_once() -> None:
     desk.begin().status = 200
     desk.exchange.finished(End.CUT)
     desk.exchange.finished(End.GONE)
-    assert (desk.api.classes[2], desk.api.cut, desk.api.gone, len(desk.log.entries)) == (1, 1, 0, 1)
+    assert (desk.api.classes[2], desk.api.cut, desk.api.gone, len(desk.entries)) == (1, 1, 0, 1)
 
 
 def test_nothing_is_left_for_the_next() -> None:
@@ -76,7 +77,7 @@ def test_nothing_is_left_for_the_next() -> None:
     exchange.endpoint, exchange.status, exchange.retries, exchange.sent, exchange.received = "x", 200, 2, 5, 6
     exchange.finished(End.OK)
     exchange.answered(400)
-    entry = desk.log.entries[1]
+    entry = desk.entries[1]
     assert (entry.method, entry.target, entry.worker, entry.endpoint, entry.request_id) == (b"", b"", "", "", b"")
     assert (entry.status, entry.sent, entry.received, entry.retries) == (400, 0, 0, 0)
     assert (desk.metrics.unrouted[4], sum(desk.api.classes)) == (1, 1)
@@ -96,14 +97,14 @@ def test_ends(status: int, end: End, logged: int, counts: Counts, expected: list
     desk.begin().status = status
     desk.exchange.finished(end)
     assert counts(desk) == expected
-    assert [(entry.status, entry.end) for entry in desk.log.entries] == [(logged, end)]
+    assert [(entry.status, entry.end) for entry in desk.entries] == [(logged, end)]
 
 
 def test_an_answer_for_a_worker_is_the_workers() -> None:
     desk = Desk()
     desk.begin().answered(503)
     assert (desk.api.classes[5], desk.metrics.unrouted) == (1, [0] * 6)
-    assert [(e.worker, e.status, e.end) for e in desk.log.entries] == [("api", 503, End.REFUSED)]
+    assert [(e.worker, e.status, e.end) for e in desk.entries] == [("api", 503, End.REFUSED)]
 
 
 def test_a_request_without_a_route_is_the_routers() -> None:
@@ -111,7 +112,7 @@ def test_a_request_without_a_route_is_the_routers() -> None:
     desk.exchange.began(HEAD)
     desk.exchange.answered(404)
     assert desk.metrics.unrouted[4] == 1
-    assert [(e.target, e.status) for e in desk.log.entries] == [(b"/api/x?y=1", 404)]
+    assert [(e.target, e.status) for e in desk.entries] == [(b"/api/x?y=1", 404)]
 
 
 def test_a_sample_logs_less_and_counts_all() -> None:
@@ -119,7 +120,7 @@ def test_a_sample_logs_less_and_counts_all() -> None:
     for _ in range(10):
         desk.begin().status = 200
         desk.exchange.finished(End.OK)
-    assert (desk.api.classes[2], len(desk.log.entries)) == (10, 2)
+    assert (desk.api.classes[2], len(desk.entries)) == (10, 2)
 
 
 def test_without_a_log_everything_is_counted() -> None:

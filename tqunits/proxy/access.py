@@ -17,6 +17,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from tqunits.errors import TqunitsError, UsageError
 from tqunits.metrics.access_formats import End, Entry, combined, journal_datagram, json_line
 
@@ -83,6 +85,7 @@ class _Opened(NamedTuple):
     rotates: bool  # a file with a name, which another file may get
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Sink:
     """Where lines go."""
 

@@ -43,8 +43,12 @@ class Gathering(Asking):
         data, self.input = self.input, b""
         if data:
             self.gather_more(data)
-        if self.gathered is not None and self.says_continue():
+        if self.is_gathering() and self.says_continue():
             self.write_out(_CONTINUE)  # RFC 9110 §10.1.1: the client waits for it, and the worker is not asked yet
+
+    def is_gathering(self) -> bool:
+        """Whether the rest of a body is waited for."""
+        return self.gathered is not None
 
     def gather_more(self, data: bytes) -> None:
         """More of the body has come."""

@@ -6,6 +6,8 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterable
 
+from mypy_extensions import mypyc_attr
+
 from tqunits.http.redirect import hsts_line
 from tqunits.http.trust import Networks
 from tqunits.metrics.counters import RouterMetrics
@@ -31,6 +33,7 @@ def _nothing() -> None:
     """Nobody waits for room."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Router:
     """The shared state; everything runs on one loop, so nothing here is locked."""
 
@@ -77,7 +80,10 @@ class Router:
             routed.name: self.workers.get(routed.name) or self._new_worker(routed.name) for routed in snapshot.workers
         }
         self.table = Table(
-            (host, prefix, Backend(routed, prefix, workers[routed.name])) for host, prefix, routed in snapshot.routes()
+            [
+                (host, prefix, Backend(routed, prefix, workers[routed.name]))
+                for host, prefix, routed in snapshot.routes()
+            ]
         )
         gone, self.workers = [w for name, w in self.workers.items() if name not in workers], workers
         self._endpoints.forget_workers()

@@ -26,6 +26,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar, Final
 
+from mypy_extensions import mypyc_attr
+
 from tqunits.proxy.poller import Poller, Reader
 
 WORTH: Final = 64 * 1024
@@ -97,6 +99,7 @@ class Pipe:
         os.close(self.write_end)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Pipes:
     """The pipes of one process."""
 
@@ -147,6 +150,7 @@ class End(Enum):
     TARGET_BROKEN = 5
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Relay:
     """One way, from `source` to `target`.
 

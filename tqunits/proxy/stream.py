@@ -13,6 +13,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.timers import Timed, Wheel
 
@@ -55,6 +57,7 @@ def received(wire: Wire) -> bytes | None:
         return b""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 

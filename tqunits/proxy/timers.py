@@ -12,6 +12,8 @@ import asyncio
 import time
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from tqunits.http.dates import write_date
 from tqunits.proxy.fault import give_up
 
@@ -25,6 +27,7 @@ BATCH: Final = 64
 cost an answer, 20 µs; so a thousand of them hold nobody up."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Timed:
     """Something with a deadline."""
 
@@ -131,6 +134,7 @@ def ticks_of(microseconds: int) -> int:
     return int(microseconds / 1e6 / RESOLUTION) + 2 if microseconds else NEVER
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
 class Clock:
     """The Date field's value (RFC 9110 §5.6.7), worked out once a second."""
 

@@ -162,7 +162,7 @@ class _Object:
 
     def integer(self, key: str, least: int) -> int:
         value = self._take(key, int)
-        if isinstance(value, bool) or not least <= value < _MAX_SPAN:
+        if not least <= value < _MAX_SPAN:
             raise TqunitsError(f"{self._where}.{key}: {value!r} is not a number from {least}")
         return value
 
@@ -210,7 +210,7 @@ class _Object:
         if key not in self._members:
             raise TqunitsError(f"{self._where}: no key {key!r}")
         value = self._members.pop(key)
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or type(value) is not kind:  # a bool is an int, and true is no number
             raise TqunitsError(f"{self._where}.{key}: not {_KINDS[kind]}")
         return value
 

@@ -1,0 +1,42 @@
+"""Compiles what runs for every request: mypyc makes a C extension of each module, from the Python that stands there.
+
+pyproject.toml has all the rest. `python setup.py build_ext --inplace` compiles beside the sources (`make compiled`);
+TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no C compiler. Which modules, and why not
+the others: see COMPILED.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+ROOMS = ("http", "metrics", "proxy", "routing")
+INTERPRETED = {
+    "certificates.py",  # once per certificate
+    "control.py",  # coroutines: their time is the event loop's
+    "listen.py",  # at the start
+    "marks.py",  # once per restart of a worker
+    "service.py",  # at the start and the end; coroutines
+}
+
+
+def compiled() -> list[str]:
+    """The modules that are compiled, relative to the root: the rooms of the data path, but for what runs seldom."""
+    found = (path for room in ROOMS for path in (ROOT / "tqunits" / room).glob("*.py"))
+    return sorted(str(p.relative_to(ROOT)) for p in found if p.name not in {"__init__.py", *INTERPRETED})
+
+
+def extensions() -> list[object]:
+    """One shared library for all of them, so that calls from one to another are plain calls, and a stub for each."""
+    if os.environ.get("TQUNITS_INTERPRETED"):
+        return []
+    from mypyc.build import mypycify  # a requirement of the build, not of the package
+
+    os.chdir(ROOT)
+    options = ["--config-file=", "--ignore-missing-imports"]  # types are checked elsewhere
+    return list(mypycify([*options, *compiled()], group_name="tqunits", opt_level="2", debug_level="0"))
+
+
+if __name__ == "__main__":
+    setup(ext_modules=extensions())
