@@ -70,6 +70,10 @@ class FaultyRouter(Router):
         self._faults.at("in a request")
         return super().request_id()
 
+    def joined(self, client: Client, counted: bytes) -> None:
+        self._faults.at("in joining")
+        super().joined(client, counted)
+
     def sleep(self, client: Client, ticks: int) -> None:
         self._faults.at("at a deadline")
         super().sleep(client, ticks)
@@ -147,12 +151,13 @@ def test_in_an_exchange(where: str, response: bytes) -> None:
     play(response, scenario)
 
 
-def test_in_a_request_that_is_there_when_its_connection_is_accepted() -> None:
+@pytest.mark.parametrize("where", ["in joining", "in a request"])
+def test_with_a_connection_whose_request_is_there_when_it_is_accepted(where: str) -> None:
     async def scenario(scene: Scene) -> None:
         await scene.client.send(GET)
         await scene.client.response()
         scene.client.close()
-        scene.faults.where = "in a request"
+        scene.faults.where = where
         sock = socket.create_connection(scene.address)
         sock.send(GET)  # nothing is accepted before this function waits for something
         scene.client = Connection(*await asyncio.open_connection(sock=sock))

@@ -22,14 +22,18 @@ from tqunits.proxy.stream import received
 
 
 def welcome(sock: socket.socket, address: object, router: Router) -> None:
-    """Take a connection that accept(2) gave, with the address it gave."""
+    """Take a connection that accept(2) gave, with the address it gave. If that fails, only `sock` is left of it."""
     router.books.metrics.accepted += 1
     sock.setblocking(False)
     host = _host(address[0]) if isinstance(address, tuple) else b""
     if router.networks.contains(host):  # it speaks for many: no limit counts them as one
         _await_preface(sock, host, router)
     elif router.admit(host):
-        _greet(sock, host, router, believed=False, first=b"", counted=host)
+        try:
+            _greet(sock, host, router, believed=False, first=b"", counted=host)
+        except Exception:
+            router.release(host)
+            raise
     else:
         sock.close()
 
