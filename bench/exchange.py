@@ -1,13 +1,13 @@
 """What Python costs per request, without the kernel: one client and one worker whose sockets are functions.
 
-    .venv/bin/python bench/exchange.py [--runs N] [--interpreted] [--profile]
+    .venv/bin/python [bench/interpreted.py] bench/exchange.py [--runs N] [--profile]
 
 Drives the real `Client` and `Upstream` by their `on_readable`, as the loop would, with a `recv` and a `send` that cost
 next to nothing. *repeated*: the same request and response each time; *varied*: query, cookie, referer and ETag differ;
 *posted*: varied, and each has a body, whose length differs as well (a look whether the worker's connection still stands
 is a real system call); *logged*: varied, and each is written for the journal, but not sent there.
 Prints the least of many short runs, in microseconds; with --profile the functions that cost most in varied ones, which
-a profiler of Python sees only where they are interpreted.
+a profiler sees only where they are interpreted.
 """
 
 from __future__ import annotations
@@ -24,11 +24,6 @@ from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-
-if {"--interpreted", "--profile"} & set(sys.argv):
-    from interpreted import interpret
-
-    interpret()
 
 from tqunits.cli.proxy import snapshot_of
 from tqunits.metrics.access_formats import journal_datagram
@@ -127,8 +122,7 @@ async def main(loop: asyncio.AbstractEventLoop) -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=80, help=f"of {SIZE} exchanges each (80)")
-    parser.add_argument("--interpreted", action="store_true", help="not as it is compiled: its sources")
-    parser.add_argument("--profile", action="store_true", help="the functions that cost most; interpreted")
+    parser.add_argument("--profile", action="store_true", help="the functions that cost most")
     arguments = parser.parse_args()
     bench, logging = Bench(loop), Bench(loop, AccessLog(Nowhere(print), journal_datagram))
     costs = {

@@ -1,12 +1,20 @@
-"""The router's sources run as such, though they are compiled: to compare, and for what looks at bytecode."""
+"""Run a program with the router's sources interpreted, though they are compiled: to compare, or to look into it.
+
+    .venv/bin/python bench/interpreted.py PROGRAM [ARGUMENT]...
+
+For what looks at bytecode or at lines: a profiler, a debugger, coverage.
+"""
 
 from __future__ import annotations
 
+import runpy
 import sys
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1] / "tqunits"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tqunits"
+
 _find = FileFinder.path_hook((SourceFileLoader, SOURCE_SUFFIXES))
 
 
@@ -17,6 +25,15 @@ def interpret() -> None:
 
 
 def _sources_of_ours(path: str) -> object:
-    if not Path(path).is_relative_to(_PACKAGE):
+    if not Path(path).is_relative_to(PACKAGE):
         raise ImportError(path)
     return _find(path)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(__doc__)
+    interpret()
+    del sys.argv[0]
+    sys.path[:1] = [str(Path(sys.argv[0]).parent), str(ROOT)]
+    runpy.run_path(sys.argv[0], run_name="__main__")
