@@ -1,6 +1,7 @@
 """Run a program with the router's sources interpreted, though they are compiled: to compare, or to look into it.
 
     .venv/bin/python bench/interpreted.py PROGRAM [ARGUMENT]...
+    .venv/bin/python bench/interpreted.py -m tqunits [ARGUMENT]...
 
 For what looks at bytecode or at lines: a profiler, a debugger, coverage.
 """
@@ -30,10 +31,19 @@ def _sources_of_ours(path: str) -> object:
     return _find(path)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) == 1:
+def main() -> None:
+    """As python(1) runs a program or a module."""
+    del sys.argv[0]
+    if not sys.argv:
         sys.exit(__doc__)
     interpret()
-    del sys.argv[0]
-    sys.path[:1] = [str(Path(sys.argv[0]).parent), str(ROOT)]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.path[0] = str(ROOT)
+    if sys.argv[0] == "-m":
+        runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+    else:
+        sys.path.insert(0, str(Path(sys.argv[0]).parent))
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

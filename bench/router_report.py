@@ -13,6 +13,8 @@ from pathlib import Path
 from router_load import Case, Idle, Round
 from router_processes import output_of
 
+from tqunits.proxy.service import is_compiled
+
 FIGURES = ("rps", "p50_us", "p99_us", "cpu_us", "user_us", "system_us", "busy", "origin_busy", "other_busy")
 BASE = "nginx"
 Row = dict[str, float | int | str | list[float]]
@@ -114,6 +116,7 @@ def facts() -> dict[str, object]:
         "nginx": output_of(["nginx", "-v"]).strip(),
         "haproxy": output_of(["haproxy", "-v"]).splitlines()[0],
         "tqunits": output_of([sys.executable, "-m", "tqunits", "--version"]).strip(),
+        "compiled": is_compiled(),
         "load_before": os.getloadavg(),
     }
 

@@ -193,8 +193,10 @@ class Router:
         environment: Mapping[str, str] | None = None,
         listening: socket.socket | None = None,
         control: socket.socket | None = None,
+        program: Sequence[str] = ("-m", "tqunits"),
     ) -> None:
         """`listening`, `control`: what systemd would hand over; the buffers of connections are as the first one's."""
+        self._program = program
         self._folder = folder
         self._handed = {name: sock for name, sock in (("control", control), ("http", listening)) if sock is not None}
         self._arguments = arguments
@@ -207,10 +209,10 @@ class Router:
     async def __aenter__(self) -> Self:
         self._notify.bind(str(self._folder / "notify"))
         environment = {**os.environ, **self._environment, "NOTIFY_SOCKET": str(self._folder / "notify")}
-        command = ["-m", "tqunits", "proxy", *self._arguments]
+        command = [*self._program, "proxy", *self._arguments]
         descriptors = [sock.fileno() for sock in self._handed.values()]
         if self._handed:
-            command[:1] = ["-c", LAUNCHER, ",".join(map(str, descriptors)), "-m"]
+            command = ["-c", LAUNCHER, ",".join(map(str, descriptors)), *command]
             environment |= {"LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": ":".join(self._handed)}
         with self.errors.open("wb") as errors:
             self.process = await asyncio.create_subprocess_exec(

@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,6 +73,28 @@ def test_the_router_imports_no_control_plane() -> None:
         return (await process.communicate())[0]
 
     assert asyncio.run(scenario()).strip() == b""
+
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {
+    "compiled": (("-m", "tqunits"), False),
+    "interpreted": ((str(ROOT / "bench/interpreted.py"), "-m", "tqunits"), True),
+}
+
+
+@pytest.mark.parametrize(("program", "said"), PROGRAMS.values(), ids=PROGRAMS)
+def test_it_says_when_it_is_not_compiled_and_serves_all_the_same(
+    folder: Path, program: Sequence[str], *, said: bool
+) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        arguments = ["--listen=127.0.0.1:0", f"--route=/={worker.endpoint}"]
+        async with Router(folder, arguments, program=program) as router:
+            assert (await router.ask(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"ok")
+            assert ("not compiled" in router.said()) is said
+        worker.stop()
+
+    asyncio.run(scenario())
 
 
 def test_inherited_sockets_are_served(folder: Path) -> None:

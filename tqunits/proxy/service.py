@@ -22,6 +22,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.metrics.openmetrics import Now, render
+from tqunits.proxy import downstream
 from tqunits.proxy.access import AccessLog, parse_destination
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
@@ -76,6 +77,11 @@ def serve(setup: Setup) -> None:
     event_loop.run(lambda loop: _Service(setup, snapshot, loop).run())
 
 
+def is_compiled() -> bool:
+    """Whether the data path is; an extension of another Python is not even looked at."""
+    return not str(downstream.__file__).endswith(".py")
+
+
 class _Service:
     """One run of the router."""
 
@@ -112,6 +118,9 @@ class _Service:
         if self._control is not None:
             await self._control.start()
         _spare_the_collector()
+        if not is_compiled():
+            python = "Python {}.{}".format(*sys.version_info)
+            self._complaints.say(f"not compiled for {python}: a request costs two or three times as much", priority=4)
         self._listeners.start()
         self._complaints.say(f"listening on {', '.join(self._setup.listening_on)}; {self._status()}")
         self._setup.notifier.ready(self._status())
