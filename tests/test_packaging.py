@@ -17,11 +17,7 @@ TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy: setuptools leaves its own folders beside the sources. What is compiled goes along."""
-    source, out = tmp_path_factory.mktemp("source") / "tree", tmp_path_factory.mktemp("wheel")
-    _copy_sources(source)
-    argv = ["-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(source)]
-    _python(*argv, cwd=source)
-    return next(out.glob("tqunits-*.whl"))
+    return _built(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +45,12 @@ def test_the_wheel_holds_the_router_compiled(wheel: Path) -> None:
     assert held == {module.removesuffix(".py") for module in compiled()} | {"tqunits__mypyc"}
 
 
+def test_without_a_compiler_there_is_a_wheel_without_extensions(tmp_path_factory: pytest.TempPathFactory) -> None:
+    wheel = _built(tmp_path_factory, TQUNITS_INTERPRETED="1")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+
+
 def test_the_wheel_names_the_command_and_what_it_needs(unpacked: Path) -> None:
     information = next(unpacked.glob("*.dist-info"))
     assert "tqunits = tqunits.cli.main:process" in (information / "entry_points.txt").read_text(encoding="utf-8")
@@ -64,6 +66,14 @@ def test_the_installed_command_runs_away_from_the_checkout(unpacked: Path, tmp_p
 def test_an_installed_template_is_the_checkouts(unpacked: Path, name: str) -> None:
     installed = unpacked / "tqunits/unit_templates" / name
     assert installed.read_bytes() == (ROOT / "unit-templates" / name).read_bytes()
+
+
+def _built(factory: pytest.TempPathFactory, **environment: str) -> Path:
+    source, out = factory.mktemp("source") / "tree", factory.mktemp("wheel")
+    _copy_sources(source)
+    argv = ["-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(source)]
+    _python(*argv, cwd=source, **environment)
+    return next(out.glob("tqunits-*.whl"))
 
 
 def _copy_sources(target: Path) -> None:
@@ -83,10 +93,10 @@ def _installed(folder: Path, cwd: Path, *arguments: str) -> str:
     return _python("-I", "-c", script, str(folder), *arguments, cwd=cwd)
 
 
-def _python(*arguments: str, cwd: Path) -> str:
-    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+def _python(*arguments: str, cwd: Path, **environment: str) -> str:
+    variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, text=True, capture_output=True, check=False
+        [sys.executable, *arguments], cwd=cwd, env=variables, text=True, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -85,7 +85,7 @@ class _Opened(NamedTuple):
     rotates: bool  # a file with a name, which another file may get
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Sink:
     """Where lines go."""
 

@@ -33,7 +33,7 @@ def _nothing() -> None:
     """Nobody waits for room."""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Router:
     """The shared state; everything runs on one loop, so nothing here is locked."""
 

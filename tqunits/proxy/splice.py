@@ -99,7 +99,7 @@ class Pipe:
         os.close(self.write_end)
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Pipes:
     """The pipes of one process."""
 
@@ -150,7 +150,7 @@ class End(Enum):
     TARGET_BROKEN = 5
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Relay:
     """One way, from `source` to `target`.
 

@@ -57,7 +57,7 @@ def received(wire: Wire) -> bytes | None:
         return b""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 

@@ -27,7 +27,7 @@ BATCH: Final = 64
 cost an answer, 20 µs; so a thousand of them hold nobody up."""
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Timed:
     """Something with a deadline."""
 
@@ -134,7 +134,7 @@ def ticks_of(microseconds: int) -> int:
     return int(microseconds / 1e6 / RESOLUTION) + 2 if microseconds else NEVER
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # the tests'
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Clock:
     """The Date field's value (RFC 9110 §5.6.7), worked out once a second."""
 
