@@ -23,6 +23,9 @@ from tqunits.proxy.fault import Fallible, give_up
 BATCH: Final = 128
 """Events per turn of the loop, so that timers, signals and the control socket get their turns."""
 
+ROOM: Final = 64
+"""Places made beyond the descriptor that needs one, so that not every new connection makes one."""
+
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
@@ -102,8 +105,8 @@ class Poller:
             raise ValueError("a closed socket is never ready")
         missing = descriptor + 1 - len(self._readers)
         if missing > 0:
-            self._readers.extend([None] * (missing + 64))
-            self._writers.extend([None] * (missing + 64))
+            self._readers.extend([None] * (missing + ROOM))
+            self._writers.extend([None] * (missing + ROOM))
         return descriptor
 
     def _asked(self, descriptor: int) -> int:
