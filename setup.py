@@ -1,8 +1,7 @@
 """Compiles what runs for every request: mypyc makes a C extension of each module, from the Python that stands there.
 
 pyproject.toml has all the rest. `python setup.py build_ext --inplace` compiles beside the sources (`make compiled`);
-TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no C compiler. Which modules, and why not
-the others: see COMPILED.
+TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no C compiler.
 """
 
 import os
@@ -13,18 +12,19 @@ from setuptools import setup
 ROOT = Path(__file__).parent
 ROOMS = ("http", "metrics", "proxy", "routing")
 INTERPRETED = {
-    "certificates.py",  # once per certificate
-    "control.py",  # coroutines: their time is the event loop's
-    "listen.py",  # at the start
-    "marks.py",  # once per restart of a worker
-    "service.py",  # at the start and the end; coroutines
+    "proxy/certificates.py",  # once per certificate
+    "proxy/control.py",  # once per question of an operator; and mypyc 2.4 fails on one of its coroutines
+    "proxy/listen.py",  # at the start
+    "proxy/marks.py",  # once per restart of a worker
+    "proxy/service.py",  # at the start and the end
 }
 
 
 def compiled() -> list[str]:
     """The modules that are compiled, relative to the root: the rooms of the data path, but for what runs seldom."""
-    found = (path for room in ROOMS for path in (ROOT / "tqunits" / room).glob("*.py"))
-    return sorted(str(p.relative_to(ROOT)) for p in found if p.name not in {"__init__.py", *INTERPRETED})
+    package = ROOT / "tqunits"
+    found = {str(path.relative_to(package)) for room in ROOMS for path in (package / room).glob("[!_]*.py")}
+    return sorted(f"tqunits/{module}" for module in found - INTERPRETED)
 
 
 def extensions() -> list[object]:

@@ -13,10 +13,9 @@ from pathlib import Path
 from router_load import Case, Idle, Round
 from router_processes import output_of
 
-from tqunits.proxy.service import is_compiled
-
 FIGURES = ("rps", "p50_us", "p99_us", "cpu_us", "user_us", "system_us", "busy", "origin_busy", "other_busy")
 BASE = "nginx"
+_DATA_PATH = "import tqunits.proxy.downstream as it; print(it.__file__.rpartition('/')[2])"
 Row = dict[str, float | int | str | list[float]]
 
 
@@ -116,7 +115,7 @@ def facts() -> dict[str, object]:
         "nginx": output_of(["nginx", "-v"]).strip(),
         "haproxy": output_of(["haproxy", "-v"]).splitlines()[0],
         "tqunits": output_of([sys.executable, "-m", "tqunits", "--version"]).strip(),
-        "compiled": is_compiled(),
+        "data path": output_of([sys.executable, "-c", _DATA_PATH]).strip(),  # imported here, it would share its memory
         "load_before": os.getloadavg(),
     }
 

@@ -15,14 +15,14 @@ import hypothesis
 import pytest
 from machine import Machine, MachineError
 
-from setup import ROOT, compiled
+from setup import ROOT
+from tqunits.system import process
 
 hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("suite")
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-STAMP = ROOT / ".venv/.compiled"
 MACHINES = pytest.StashKey[list[Machine]]()
 
 
@@ -62,11 +62,10 @@ def _signals_stay() -> Iterator[None]:
 def pytest_sessionstart() -> None:
     if not any(ROOT.glob("tqunits/**/*.so")):
         return
-    since = STAMP.stat().st_mtime if STAMP.exists() else 0.0
-    stale = [path for path in compiled() if (ROOT / path).stat().st_mtime > since]
-    if stale:
-        advice = "'make compiled', or 'make interpreted'"
-        raise pytest.UsageError(f"changed since it was compiled: {', '.join(stale)} ({advice})")
+    if process.run(["make", "-C", str(ROOT), "--question", ".venv/.compiled"], timeout_s=30).returncode:
+        raise pytest.UsageError(
+            "the sources have changed since they were compiled: 'make compiled', or 'make interpreted'"
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

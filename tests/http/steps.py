@@ -26,14 +26,10 @@ def lines_run(action: Callable[[], object]) -> int:
         count += event == "line"
         return trace
 
-    before = sys.gettrace()
     sys.settrace(trace)
-    try:
+    with suppress(Malformed):
         action()
-    except Malformed:
-        pass
-    finally:
-        sys.settrace(before)
+    sys.settrace(None)
     return count
 
 

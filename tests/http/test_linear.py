@@ -85,16 +85,21 @@ def test_a_possessive_group_gives_back_what_it_read_in_vain(pattern: re.Pattern[
     assert [text for text in texts if bool(pattern.fullmatch(text)) != bool(greedy.fullmatch(text))] == []
 
 
+WORK = ("drip_head", "drip_chunks", "drip_trailers", "nominate", "drop_lines", "fill_holes")
+
+
 @pytest.fixture(scope="module")
 def steps() -> dict[str, list[int]]:
     """Lines run for so many hostile bytes and for twice as many, by kind of work (steps.py)."""
     programs = ROOT / "bench/interpreted.py", ROOT / "tests/http/steps.py"
     run = process.run([sys.executable, *map(str, programs)], timeout_s=60)
     assert run.returncode == 0, run.stderr
-    return dict(json.loads(run.stdout))
+    counts = json.loads(run.stdout)
+    assert sorted(counts) == sorted(WORK)
+    return dict(counts)
 
 
-@pytest.mark.parametrize("work", ["drip_head", "drip_chunks", "drip_trailers", "nominate", "drop_lines", "fill_holes"])
+@pytest.mark.parametrize("work", WORK)
 def test_twice_the_bytes_are_at_most_twice_the_work(steps: dict[str, list[int]], work: str) -> None:
     once, twice = steps[work]
     assert 0 < once < twice <= 2 * once + 50

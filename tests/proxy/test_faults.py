@@ -7,18 +7,23 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from peers import PATIENCE, Connection, TcpWorker, answering
+from secure_peers import make
 
 from tqunits.cli.proxy import snapshot_of
 from tqunits.proxy.asleep import Asleep
+from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.downstream import Client
 from tqunits.proxy.listener import Listeners
 from tqunits.proxy.router import Router
 from tqunits.proxy.splice import Pipe, Pipes
 from tqunits.proxy.timers import Clock
+from tqunits.proxy.welcome import welcome
 from tqunits.routing.snapshot import Snapshot
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -196,3 +201,37 @@ def test_in_accepting() -> None:
         await other.response()
 
     play(PLAIN, scenario)
+
+
+WELCOMES = {
+    "silent": ((), False, b""),
+    "with its request": ((), False, GET),
+    "before a handshake": ((), True, b""),
+    "before a PROXY header": (("127.0.0.1",), False, b""),
+}
+
+
+@pytest.mark.parametrize(("trusted", "tls", "sent"), WELCOMES.values(), ids=WELCOMES)
+def test_of_a_connection_that_can_not_be_watched_nothing_is_left(
+    tmp_path: Path, trusted: tuple[str, ...], sent: bytes, *, tls: bool
+) -> None:
+    """As when the user watches as many descriptors as epoll(7) lets it (max_user_watches)."""
+
+    async def scenario() -> None:
+        routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
+        routes = replace(routes, trusted_proxies=tuple(map(ip_network, trusted)))
+        certificates = Certificates.load(*make(tmp_path, "a", "a.example")) if tls else None
+        router = Router(
+            asyncio.get_running_loop(), routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.",
+            certificates=certificates,
+        )  # fmt: skip
+        router.poller.close()
+        here, there = socket.socketpair()
+        there.send(sent)
+        with pytest.raises(ValueError, match="closed epoll"):
+            welcome(here, ("127.0.0.1", 1), router)
+        assert not router.clients and not router.arriving and not router.per_client
+        here.close()
+        there.close()
+
+    asyncio.run(scenario())

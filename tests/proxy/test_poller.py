@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import uvloop  # noqa: TID251 - both loops are to be tried
@@ -293,6 +294,28 @@ def test_a_crowd_of_events_leaves_the_loop_its_turns(play: Callable[[Scenario], 
         for sock in (*numbers, here):
             poller.remove_reader(sock)
             sock.close()
+        there.close()
+
+    assert play(scenario) == []
+
+
+def test_what_the_kernel_does_not_watch_leaves_no_trace_for_the_next_with_its_descriptor(
+    play: Callable[[Scenario], list[str]], tmp_path: Path
+) -> None:
+    async def scenario(poller: Poller) -> None:
+        folder, unwatched = os.open(tmp_path, os.O_RDONLY), socket.socket()
+        descriptor = os.dup2(folder, unwatched.fileno())  # epoll(7) watches no folders: EPERM
+        with pytest.raises(PermissionError):
+            poller.add_reader(unwatched, Told())
+        unwatched.close()
+        here, there = socket.socketpair()
+        assert here.fileno() == descriptor
+        os.close(folder)
+        told = Told()
+        poller.add_reader(here, told)
+        there.send(b"x")
+        await told.event.wait()
+        poller.close_socket(here)
         there.close()
 
     assert play(scenario) == []

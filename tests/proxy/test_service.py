@@ -19,6 +19,7 @@ from control_peers import relayed, until
 from peers import OK, PATIENCE, SWITCHED, UPGRADE, Connection, Router, Worker, answering, routed, snapshot
 from secure_peers import client_context, make
 
+ROOT = Path(__file__).parents[2]
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -75,7 +76,6 @@ def test_the_router_imports_no_control_plane() -> None:
     assert asyncio.run(scenario()).strip() == b""
 
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS = {
     "compiled": (("-m", "tqunits"), False),
     "interpreted": ((str(ROOT / "bench/interpreted.py"), "-m", "tqunits"), True),

@@ -29,9 +29,9 @@ class Arrival(Timed):
         self._begun = False
 
     def start(self, idle_ticks: int) -> None:
-        """Wait so long for the first byte."""
-        self.touch(idle_ticks)
+        """Wait so long for the first byte. Raises what the poller does."""
         self._poller.add_reader(self.sock, self)
+        self.touch(idle_ticks)
 
     def on_readable(self) -> None:
         """There is something to receive, or an end, or an error."""

@@ -95,7 +95,7 @@ class Asking(Waiting):
             if found is None or known.table.find(known.host, found[0]) is not backend:
                 return False
             _, _, _, framing, end = found
-            if framing is not NO_BODY and backend.is_too_long(framing):
+            if backend.is_too_long(framing):
                 return False
             request_id = router.request_id()
             self.first = known.alike.head(found, request_id)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from tqunits.proxy.fault import Fallible, give_up
 
@@ -44,6 +44,9 @@ class Writer(Fallible, Protocol):
         """Use it, or be told again."""
 
 
+Watcher = TypeVar("Watcher")  # a Reader or a Writer
+
+
 class Poller:
     """The readers and writers of this process' sockets, at most one of each for a socket."""
 
@@ -61,34 +64,23 @@ class Poller:
         self._epoll.close()
 
     def add_reader(self, sock: socket.socket, reader: Reader) -> None:
-        """Tell `reader` from now on, in the place of another if there is one: that costs no system call."""
-        descriptor = self._place(sock)
-        before = self._asked(descriptor)
-        self._readers[descriptor] = reader
-        self._ask(descriptor, before)
+        """Tell `reader` from now on, in the place of another if there is one: that costs no system call.
+
+        Raises OSError and ValueError (the kernel watches no more, the socket is closed); then all is as it was.
+        """
+        self._put(self._readers, self._place(sock), reader)
 
     def remove_reader(self, sock: socket.socket) -> None:
         """Tell no reader any more; none is as good."""
-        descriptor = sock.fileno()
-        if 0 <= descriptor < len(self._readers):
-            before = self._asked(descriptor)
-            self._readers[descriptor] = None
-            self._ask(descriptor, before)
+        self._clear(self._readers, sock)
 
     def add_writer(self, sock: socket.socket, writer: Writer) -> None:
-        """Tell `writer` from now on, in the place of another."""
-        descriptor = self._place(sock)
-        before = self._asked(descriptor)
-        self._writers[descriptor] = writer
-        self._ask(descriptor, before)
+        """Tell `writer` from now on, in the place of another. Raises as `add_reader`."""
+        self._put(self._writers, self._place(sock), writer)
 
     def remove_writer(self, sock: socket.socket) -> None:
         """Tell no writer any more; none is as good."""
-        descriptor = sock.fileno()
-        if 0 <= descriptor < len(self._writers):
-            before = self._asked(descriptor)
-            self._writers[descriptor] = None
-            self._ask(descriptor, before)
+        self._clear(self._writers, sock)
 
     def close_socket(self, sock: socket.socket) -> None:
         """Close it; nobody is told of it any more."""
@@ -108,6 +100,20 @@ class Poller:
             self._readers.extend([None] * (missing + ROOM))
             self._writers.extend([None] * (missing + ROOM))
         return descriptor
+
+    def _put(self, table: list[Watcher | None], descriptor: int, who: Watcher | None) -> None:
+        before, asked = table[descriptor], self._asked(descriptor)
+        table[descriptor] = who
+        try:
+            self._ask(descriptor, asked)
+        except (OSError, ValueError):  # left there, it would pass for watched when the descriptor is another's
+            table[descriptor] = before
+            raise
+
+    def _clear(self, table: list[Watcher | None], sock: socket.socket) -> None:
+        descriptor = sock.fileno()
+        if 0 <= descriptor < len(table):
+            self._put(table, descriptor, None)
 
     def _asked(self, descriptor: int) -> int:
         return (0 if self._readers[descriptor] is None else _IN) | (0 if self._writers[descriptor] is None else _OUT)

@@ -155,17 +155,17 @@ class Router:
         self.on_left()
 
     def joined(self, client: Client, counted: bytes) -> None:
-        """A client has connected; `counted`: the address that its connection counts for."""
+        """A client has connected; `counted`: the address that its connection counts for. Raises what resume() does."""
+        client.resume()
         client.counted = counted
         self.clients.add(client)
         client.rest()
-        client.resume()
 
     def joined_silent(self, sock: socket.socket, peer: Peer, counted: bytes) -> None:
-        """A client has connected and says nothing yet."""
+        """A client has connected and says nothing yet. Raises what the poller does."""
         asleep = Asleep(sock, peer, self, counted)
-        self.clients.add(asleep)
         asleep.start(self.idle_ticks)
+        self.clients.add(asleep)
 
     def sleep(self, client: Client, ticks: int) -> None:
         """An idle client's connection goes on as little more than its socket, for so long at most."""

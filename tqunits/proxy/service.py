@@ -17,6 +17,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
 
@@ -77,9 +78,9 @@ def serve(setup: Setup) -> None:
     event_loop.run(lambda loop: _Service(setup, snapshot, loop).run())
 
 
-def is_compiled() -> bool:
+def _is_compiled() -> bool:
     """Whether the data path is; an extension of another Python is not even looked at."""
-    return not str(downstream.__file__).endswith(".py")
+    return str(downstream.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 
 class _Service:
@@ -118,9 +119,9 @@ class _Service:
         if self._control is not None:
             await self._control.start()
         _spare_the_collector()
-        if not is_compiled():
+        if not _is_compiled():
             python = "Python {}.{}".format(*sys.version_info)
-            self._complaints.say(f"not compiled for {python}: a request costs two or three times as much", priority=4)
+            self._complaints.say(f"not compiled for {python}: a request costs up to twice the CPU", priority=4)
         self._listeners.start()
         self._complaints.say(f"listening on {', '.join(self._setup.listening_on)}; {self._status()}")
         self._setup.notifier.ready(self._status())

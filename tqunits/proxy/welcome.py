@@ -108,8 +108,8 @@ def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counte
 
 
 def _start(router: Router, arrival: Arrival) -> None:
-    router.arriving.add(arrival)
     arrival.start(router.idle_ticks)
+    router.arriving.add(arrival)
 
 
 def _gone(router: Router, arrival: Arrival, counted: bytes) -> None:
