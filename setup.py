@@ -13,10 +13,12 @@ ROOT = Path(__file__).parent
 ROOMS = ("http", "metrics", "proxy", "routing")
 INTERPRETED = {
     "proxy/certificates.py",  # once per certificate
-    "proxy/control.py",  # once per question of an operator; and mypyc 2.4 fails on one of its coroutines
+    "proxy/control.py",  # once per question of an operator
+    "proxy/leaving.py",  # once per stop of a worker
     "proxy/listen.py",  # at the start
-    "proxy/marks.py",  # once per restart of a worker
+    "proxy/local_http.py",  # for those two; and mypyc 2.4 fails on one of its coroutines
     "proxy/service.py",  # at the start and the end
+    "proxy/serving.py",  # once per start and stop of a worker, and every few seconds
 }
 
 

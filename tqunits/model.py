@@ -405,5 +405,8 @@ class Target:
     layout: Layout
     user_mode: bool  # rendered for `systemctl --user`
     program: tuple[str, ...]  # argv that runs tqunits, absolute: ("/usr/bin/tqunits",)
-    gate: tuple[str, ...]  # argv that runs the readiness gate, absolute
-    leave: tuple[str, ...]  # argv that takes a worker out of the router before it stops, absolute
+    alone: PurePosixPath  # the folder of the programs that workers' units run; its path stands in every unit
+
+    def argv_alone(self, program: str) -> tuple[str, ...]:
+        """How a unit runs one of them: the distribution's own Python, isolated, with nothing but what is built in."""
+        return ("/usr/bin/python3", "-I", "-S", str(self.alone / f"{program}.py"))

@@ -71,7 +71,8 @@ _tqunits() {
         proxy,--queue-timeout) return ;;
         proxy,--routes) _tqunits_value file; return ;;
         proxy,--control) return ;;
-        proxy,--draining) _tqunits_value folder; return ;;
+        proxy,--serving) _tqunits_value folder; return ;;
+        proxy,--leave) return ;;
         proxy,--certificate) _tqunits_value file; return ;;
         proxy,--key) _tqunits_value file; return ;;
         proxy,--access-log) return ;;
@@ -98,7 +99,7 @@ _tqunits() {
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             logs) _tqunits_offer -h --help -f --follow -n --lines --since --until -p --priority --json ;;
             doctor) _tqunits_offer -h --help --json ;;
-            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --draining --certificate --key --check --access-log --access-log-sample ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --certificate --key --check --access-log --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
         esac

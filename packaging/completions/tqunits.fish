@@ -149,7 +149,8 @@ complete -c tqunits -n '__tqunits_verb proxy' -l keep-prefix -d 'give the worker
 complete -c tqunits -n '__tqunits_verb proxy' -l queue-timeout -d 'how long a request waits for an endpoint that takes no connections (with --route; default 30s)' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l routes -d 'the routes as install writes them; reread when it changes' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l control -d 'where to make a control socket, if systemd passes none' -x
-complete -c tqunits -n '__tqunits_verb proxy' -l draining -d 'the folder that names workers which restart' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb proxy' -l serving -d 'send a worker requests while DIR/NAME/serving is there' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb proxy' -l leave -d 'where workers that stop ask whether they are drained' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l certificate -d 'speak TLS too, on every address: a PEM chain, or a folder of NAME.pem with NAME.key, chosen by SNI' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l key -d 'the certificate\'s private key, PEM' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l check -d 'only look whether certificate and key are fit for use'

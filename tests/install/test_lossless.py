@@ -79,9 +79,9 @@ def test_a_worker_that_does_not_come_back_healthy_gets_no_request(site: Site) ->
     site.worker("alpha")
     site.install()
     site.machine.systemctl("stop", "tq-worker@alpha")
-    assert site.machine.exists("/run/tqunits/draining/alpha")
+    assert not site.machine.exists("/run/tqunits/workers/alpha/serving")
     request = ["curl", "-s", "-m", "1", "-o", "/dev/null", "http://localhost:8080/alpha/health"]
     assert site.machine.run(request, check=False).returncode == 28  # curl(1): no answer in time, since it waits
     site.machine.systemctl("start", "tq-worker@alpha")
     assert site.get("/alpha/health") == (200, "ok")
-    assert not site.machine.exists("/run/tqunits/draining/alpha")
+    assert site.machine.exists("/run/tqunits/workers/alpha/serving")

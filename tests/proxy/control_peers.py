@@ -41,16 +41,28 @@ def write_routes(
 
 
 def controlled(folder: Path, endpoint: str, *more: str, **changes: Any) -> list[str]:
-    """The command line of a router with these routes, a folder for marks and a control socket, laid out as in /run."""
+    """The command line of a router with these routes, a control and a leave socket, laid out as in /run.
+
+    Its worker `w` takes requests: its file `serving` is there.
+    """
     write_routes(folder, endpoint, **changes)
-    (folder / "draining").mkdir(exist_ok=True)
-    control_path(folder).parent.mkdir(parents=True, exist_ok=True)
-    paths = [f"--routes={folder}/routes.json", f"--control={control_path(folder)}", f"--draining={folder}/draining"]
-    return ["--listen=127.0.0.1:0", *paths, *more]
+    for path in (control_path(folder), leave_path(folder), serving_path(folder)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    serving_path(folder).touch()
+    sockets = [f"--control={control_path(folder)}", f"--leave={leave_path(folder)}"]
+    return ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json", f"--serving={folder}/workers", *sockets, *more]
 
 
 def control_path(folder: Path) -> Path:
     return folder / "proxy/1/control.sock"
+
+
+def leave_path(folder: Path) -> Path:
+    return folder / "leave/1/leave.sock"
+
+
+def serving_path(folder: Path) -> Path:
+    return folder / "workers/w/serving"
 
 
 @asynccontextmanager

@@ -1,17 +1,15 @@
-"""The control socket, the marks of workers that restart, and what a worker's ExecStop= does with both."""
+"""The control socket: what may be asked, and by whom."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from pathlib import Path
 
 import pytest
 from control_peers import as_nobody, ask, control_path, controlled, speak, status, until
 from peers import OK, Connection, Router, Worker, answering
 
-ROOT = Path(__file__).parents[2]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -76,46 +74,6 @@ def test_the_status_tells_what_runs(folder: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_drained_endpoint_gets_nothing_new_and_loses_nothing(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            drained = asyncio.create_task(ask(folder, "POST", "/drain", endpoint=worker.endpoint, wait_us=10_000_000))
-            await asyncio.sleep(0)
-            await until(folder, endpoint={"draining": True})
-            later = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
-            await until(folder, waiting=2, in_flight=1)
-            assert not drained.done()
-            slow.go.set()
-            assert (await first).endswith(b"ok")
-            assert await drained == (200, {"version": 1, "in_flight": 0})
-            assert len(worker.connections) == 1
-            assert (await ask(folder, "POST", "/undrain", endpoint=worker.endpoint))[0] == 200
-            assert [(await answer)[-2:] for answer in later] == [b"ok"] * 2
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_a_drain_that_takes_too_long_says_what_is_left(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            _, body = await ask(folder, "POST", "/drain", endpoint=worker.endpoint, wait_us=1000)
-            assert body["in_flight"] == 1
-            slow.go.set()
-            assert (await first).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
 def test_pause_holds_and_maintenance_turns_away(folder: Path) -> None:
     async def scenario() -> None:
         worker = await Worker(folder / "w").start(answering(OK))
@@ -144,13 +102,10 @@ def test_pause_holds_and_maintenance_turns_away(folder: Path) -> None:
 WRONG = {
     "no such path": (b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", 404),
     "wrong method": (b"POST /status HTTP/1.1\r\nHost: a\r\n\r\n", 405),
-    "no body": (b"POST /drain HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-    "no object": (b"POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n[]", 400),
-    "no endpoint": (b"POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", 400),
-    "no such endpoint": (
-        b'POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 27\r\n\r\n{"endpoint": "127.0.0.1:1"}',
-        404,
-    ),
+    "no body": (b"POST /pause HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "no object": (b"POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n[]", 400),
+    "no worker": (b"POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", 404),
+    "what was there once": (b"POST /drain HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", 404),
     "no such worker": (b'POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 15\r\n\r\n{"worker": "x"}', 404),
     "deep": (b"POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"[" * 60_000, 400),
     "large": (b"POST /pause HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", 413),
@@ -181,90 +136,6 @@ def test_only_root_and_its_own_user_may_ask(folder: Path) -> None:
             assert await as_nobody(path) == b""  # curl can not even connect
             path.chmod(0o666)  # and if the mode were wrong, the kernel's word on who asks still counts
             assert b"only root" in await as_nobody(path)
-
-    asyncio.run(scenario())
-
-
-async def leave(folder: Path, wait: str = "10") -> tuple[int, str]:
-    """What ExecStop= runs."""
-    process = await asyncio.create_subprocess_exec(
-        "/usr/bin/python3", "-I", "-S", ROOT / "tqunits/leave.py", "--runtime", folder, "--name", "w",
-        "--wait", wait, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
-    return process.returncode or 0, errors.decode()
-
-
-def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            leaving = asyncio.create_task(leave(folder))
-            await until(folder, endpoint={"draining": True})
-            held = asyncio.create_task(router.ask(POST))
-            await until(folder, waiting=1)
-            assert not leaving.done()
-            slow.go.set()
-            assert await leaving == (0, "")
-            assert (await first).endswith(b"ok")
-            assert (await status(folder))["worker"]["waiting"] == 1
-            (folder / "draining/w").unlink()  # as its ExecStartPost= does
-            assert (await held).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            code, said = await leave(folder, "0.05")
-            assert (code, "1 router processes still have requests" in said) == (0, True), said
-            slow.go.set()
-            await first
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_a_router_that_starts_later_knows_who_restarts(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        (folder / "proxy").mkdir()
-        before = os.umask(0o077)  # as a worker's unit has it
-        assert await leave(folder) == (0, "")  # no router runs: nobody to wait for
-        os.umask(before)
-        modes = [path.stat().st_mode & 0o777 for path in (folder / "draining", folder / "draining/w")]
-        assert modes == [0o755, 0o644]  # for the router, which is another user
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
-            held = asyncio.create_task(router.ask(GET))
-            await until(folder, waiting=1)
-            (folder / "draining/w").unlink()
-            assert (await held).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_marks_that_are_none_do_no_harm(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        options = controlled(folder, worker.endpoint)
-        (folder / "draining/other").write_text("")
-        (folder / "draining/folder").mkdir()
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(str(folder / "draining/socket"))
-        (folder / "draining" / os.fsdecode(b"\xff\n")).write_text("")
-        async with Router(folder, options) as router:
-            assert (await router.ask(GET)).endswith(b"ok")
-        worker.stop()
 
     asyncio.run(scenario())
 

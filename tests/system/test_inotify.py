@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.system.inotify import FolderWatch
+from tqunits.system.inotify import MAX_RATE, FolderWatches
 
 
 def changes(folder: Path, *steps: str) -> list[str | None]:
@@ -23,12 +23,13 @@ def changes(folder: Path, *steps: str) -> list[str | None]:
             if name == "end":
                 ended.set()
 
-        watch = FolderWatch(folder, asyncio.get_running_loop(), on_change)
+        watches = FolderWatches(asyncio.get_running_loop())
+        watches.add(folder, on_change)
         for step in (*steps, "touch end"):
             process = await asyncio.create_subprocess_shell(step, cwd=folder)
             assert await process.wait() == 0
         await asyncio.wait_for(ended.wait(), 10)
-        watch.close()
+        watches.close()
         return told[: told.index("end")]
 
     return asyncio.run(scenario())
@@ -52,14 +53,68 @@ def test_a_change_is_told_by_name(tmp_path: Path, step: str, name: str) -> None:
 
 def test_what_only_reads_is_not_told(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("")
-    assert changes(tmp_path, "cat old", "mkdir sub", "exec 3>>begun") == ["begun"]
+    assert changes(tmp_path, "cat old", "ls") == []
+
+
+def test_a_file_that_is_made_and_not_written_is_told(tmp_path: Path) -> None:
+    assert changes(tmp_path, "mkdir sub", "ln -s x link") == ["sub", "link"]
 
 
 def test_a_folder_that_is_not_there_is_an_error_and_leaves_no_descriptor(tmp_path: Path) -> None:
     async def scenario() -> None:
         before = os.listdir("/proc/self/fd")
+        watches = FolderWatches(asyncio.get_running_loop())
         with pytest.raises(FileNotFoundError):
-            FolderWatch(tmp_path / "none", asyncio.get_running_loop(), lambda _: None)
+            watches.add(tmp_path / "none", lambda _: None)
+        watches.close()
         assert len(os.listdir("/proc/self/fd")) == len(before)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("step", ["rm -r folder", "mv folder aside"])
+def test_a_folder_that_goes_is_told_and_watched_no_more(tmp_path: Path, step: str) -> None:
+    async def scenario() -> bool:
+        (tmp_path / "folder").mkdir()
+        watches = FolderWatches(asyncio.get_running_loop())
+        gone = asyncio.Event()
+        watch = watches.add(tmp_path / "folder", lambda _: None, gone.set)
+        assert watch.alive
+        await asyncio.create_subprocess_shell(step, cwd=tmp_path)
+        await asyncio.wait_for(gone.wait(), 10)
+        watches.close()
+        return watch.alive
+
+    assert not asyncio.run(scenario())
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / "link").symlink_to("/etc")
+        watches = FolderWatches(asyncio.get_running_loop())
+        with pytest.raises(NotADirectoryError):
+            watches.add(tmp_path / "link", lambda _: None)
+        watches.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_folder_in_which_too_much_goes_on_is_watched_no_more(tmp_path: Path) -> None:
+    """And the others are: whoever fills one is not to decide what this process sees of them."""
+
+    async def scenario() -> bool:
+        for name in ("busy", "calm"):
+            (tmp_path / name).mkdir()
+        watches = FolderWatches(asyncio.get_running_loop())
+        heard = asyncio.Event()
+        busy = watches.add(tmp_path / "busy", lambda _: None)
+        watches.add(tmp_path / "calm", lambda _: heard.set())
+        for number in range(MAX_RATE):
+            (tmp_path / "busy" / str(number % 2)).touch()
+            (tmp_path / "busy" / str(number % 2)).unlink()
+        (tmp_path / "calm" / "file").touch()
+        await asyncio.wait_for(heard.wait(), 10)
+        watches.close()
+        return busy.alive
+
+    assert not asyncio.run(scenario())

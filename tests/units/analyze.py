@@ -126,4 +126,6 @@ def _split(line: str) -> list[str]:
 
 def _names(folder: Path) -> list[str]:
     """Every unit in a folder; a template as its first instance."""
-    return sorted({path.name.removesuffix(".d").replace("@.", "@1.") for path in folder.glob("tq[-.]*")})
+    return sorted(
+        {path.name.removesuffix(".d").replace("@.", "@1.") for path in folder.glob("*[-.]*") if "tq" in path.name}
+    )

@@ -84,8 +84,7 @@ def target(*, systemd: int = 252, user_mode: bool = False) -> Target:
         layout=USER_LAYOUT if user_mode else SYSTEM_LAYOUT,
         user_mode=user_mode,
         program=("/usr/bin/tqunits",),
-        gate=("/usr/bin/python3", "-I", "-S", "/usr/lib/python3/dist-packages/tqunits/gate.py"),
-        leave=("/usr/bin/python3", "-I", "-S", "/usr/lib/python3/dist-packages/tqunits/leave.py"),
+        alone=PurePosixPath("/usr/lib/tqunits"),
     )
 
 
@@ -288,8 +287,6 @@ def in_home(home: Path) -> Case:
         state=PurePosixPath(home / "state"),
         runtime=PurePosixPath(home / "runtime"),
     )
-    host = replace(
-        target(user_mode=True), layout=layout, program=(str(program),), gate=(str(program),), leave=(str(program),)
-    )
+    host = replace(target(user_mode=True), layout=layout, program=(str(program),), alone=PurePosixPath(program.parent))
     workers = (replace(w, command=("bin/serve",), folder=PurePosixPath(home)) for w in (*samples(), *profiles()))
     return Case(configuration(*workers, tls=replace(CERTIFICATES, certificate=str(home / "tls"))), host)

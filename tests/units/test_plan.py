@@ -207,7 +207,7 @@ def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
     stop = Stop(("tq-worker@api.service", "tq-worker@api.socket"))  # waits until both have ended
     start = Start(("tq-worker@api.service",))
     router = Restart(("tq-proxy@1.service",))  # it has the new group
-    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [stop, start, router]
+    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [router, stop, start]
 
 
 def test_a_worker_that_is_switched_off_ends_with_its_socket() -> None:
@@ -226,8 +226,8 @@ def test_a_certificate_comes_with_a_watch_over_it() -> None:
     watch = ("tq-proxy-certificate.path",)
     assert [step for step in made.steps if isinstance(step, Enable | Start | Restart)] == [
         Enable(watch),
-        Start(watch),
         Restart((name.proxy(1),)),
+        Start(watch),
     ]
 
 

@@ -81,7 +81,7 @@ def test_where_a_program_is_looked_for(first: str, program: str) -> None:
 def test_the_gate_gives_up_before_systemd_does(start: int, budget: str) -> None:
     plain = worker("api")
     text = case(replace(plain, timeouts=replace(plain.timeouts, start=start))).drop_in("api")
-    assert f" --budget {budget} --pid $MAINPID\n" in text
+    assert f" --budget {budget} --serving " in text
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_gate_gives_up_before_systemd_does(start: int, budget: str) -> None:
 def test_a_worker_has_left_the_router_before_systemd_loses_patience(stop: int, drain: int, wait: str) -> None:
     plain = worker("api")
     text = case(replace(plain, timeouts=replace(plain.timeouts, stop=stop, drain=drain))).drop_in("api")
-    assert str(service(text, "ExecStop")).endswith(f" --name api --wait {wait}")
+    assert str(service(text, "ExecStop")).endswith(f" --name api --wait {wait} --pid $MAINPID")
 
 
 FOLDERS: Mapping[str, tuple[str, tuple[Relaxation, ...], dict[str, str]]] = {

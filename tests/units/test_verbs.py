@@ -39,7 +39,8 @@ def test_render_of_one_worker_prints_its_files_only(site: Path, name: str) -> No
     done = tqunits(site, "render", name)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("# /")] == [
-        "# /etc/systemd/system/tq-worker@tight.service.d/10-tqunits.conf"
+        "# /etc/systemd/system/run-tqunits-workers-tight.mount",
+        "# /etc/systemd/system/tq-worker@tight.service.d/10-tqunits.conf",
     ]
 
 

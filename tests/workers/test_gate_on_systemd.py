@@ -26,7 +26,7 @@ MemoryDenyWriteExecute=yes
 IPAddressDeny=any
 IPAddressAllow=localhost
 """
-GATE = "/usr/bin/python3 -I -S /opt/tqunits/tqunits/gate.py"
+GATE = "/usr/bin/python3 -I -S /opt/tqunits/tqunits/alone/gate.py"
 INDEX = "/usr/bin/python3 /opt/tqunits/workers/index/src/main.py"
 PORT = 9990
 

@@ -46,6 +46,7 @@ _JOBS = {
 }
 
 _STATUSES = {
+    78: "an environment file is wrong, or can not be read: its journal has the line",
     200: "its working directory can not be entered",
     203: "PROGRAM can not be executed: missing, not executable, or hidden by the sandbox",
     209: "its output can not be set up",

@@ -24,7 +24,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import ExitStatus
 from tqunits.model import Worker
-from tqunits.system import build, execute, files, live, marks
+from tqunits.system import build, execute, files, handover, live
 from tqunits.system.bus import Bus, JobResult
 from tqunits.system.sources import load_or_raise
 from tqunits.units import name
@@ -70,8 +70,10 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
         installation.remove_leftovers(context.layout)
         live.recover(context.layout, bus)
         waiting = partial(progress, context, quiet=arguments.quiet)
-        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
-        marks.remove_stale(context.layout)
+        results = execute.execute(
+            plan, context.layout, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting
+        )
+        handover.remove_marks(context.layout)
         workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
         differing = _settle_limits(workers, plan, bus, say)
         live.realize(workers, context.layout, bus)

@@ -14,7 +14,7 @@ from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.sources import load_or_raise
-from tqunits.units import name
+from tqunits.units import name, refit, unitfile
 from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
 from tqunits.units.ports import assign_ports
 from tqunits.units.render import RenderedFile, render
@@ -56,7 +56,9 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
     return Prepared(
         configuration=configuration,
         target=host,
-        desired=_desired(configuration, present, rendered, routes, observed),
+        desired=replace(
+            _desired(configuration, present, rendered, routes, observed), refits=_refits(observed, rendered, host)
+        ),
         observed=observed,
         skipped=skipped,
         findings=findings,
@@ -118,6 +120,19 @@ def _desired(
         workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
         enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
+    )
+
+
+def _refits(observed: Observed, rendered: tuple[RenderedFile, ...], host: Target) -> tuple[RenderedFile, ...]:
+    """Drop-ins of earlier releases that this run does not render anew."""
+    known = {file.path for file in rendered}
+    ours = ((p, f.content) for p, f in observed.files.items() if p not in known and unitfile.ledger(f.content))
+    unit_of = {path: path.parent.name.removesuffix(".d") for path in observed.files}
+    found = ((path, text, refit.refitted(text, name.worker_of(unit_of[path]) or "", host)) for path, text in ours)
+    return tuple(
+        RenderedFile(path=path, content=after, mode=0o644, unit=unit_of[path])
+        for path, text, after in found
+        if after != text
     )
 
 

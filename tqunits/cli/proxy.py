@@ -32,8 +32,9 @@ from tqunits.cli.span import span_argument
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.proxy.access import parse_destination
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.control import INHERITED, control_path, inherited_control
+from tqunits.proxy.control import INHERITED, inherited_control
 from tqunits.proxy.listen import listen_on, name_of
+from tqunits.proxy.local_http import socket_path
 from tqunits.proxy.service import Setup, serve
 from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import (
@@ -81,7 +82,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control", metavar="SOCKET", type=Path, help="where to make a control socket, if systemd passes none"
     )
-    parser.add_argument("--draining", metavar="DIR", type=Path, help="the folder that names workers which restart")
+    parser.add_argument(
+        "--serving", metavar="DIR", type=Path, help="send a worker requests while DIR/NAME/serving is there"
+    )
+    parser.add_argument(
+        "--leave", metavar="SOCKET", type=Path, help="where workers that stop ask whether they are drained"
+    )
+    parser.add_argument("--draining", type=Path, help=argparse.SUPPRESS)  # in units of before; install takes it out
     parser.add_argument(
         "--certificate",
         metavar="PATH",
@@ -108,6 +115,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Serve until SIGTERM."""
     if arguments.key is not None and arguments.certificate is None:
         raise UsageError("--key without a certificate", hint="give --certificate FILE --key FILE")
+    if arguments.leave is not None and arguments.serving is None:
+        raise UsageError("--leave without --serving", hint="give --serving DIR, where the workers' folders are")
     if arguments.check:
         return _check_certificate(arguments)
     load = _source(arguments)
@@ -129,7 +138,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             load=load,
             routes=arguments.routes,
             control=control,
-            draining=arguments.draining,
+            leave=arguments.leave,
+            serving=arguments.serving,
             name=_name(control),
             access_log=arguments.access_log,
             sample=arguments.access_log_sample,
@@ -144,7 +154,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 def _name(control: Path | socket.socket | None) -> str:
     """What the process is called in its metrics: as the folder of its control socket."""
-    path = control_path(control) if control else None
+    path = socket_path(control) if control else None
     return path.parent.name if path else str(os.getpid())
 
 

@@ -22,7 +22,7 @@ from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.model import MANAGER_USER, Layout
-from tqunits.system import build, execute, files, marks, users
+from tqunits.system import build, execute, files, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
@@ -57,8 +57,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             steps = (*_unroute(context.layout, observed, workers), *released, *steps)
         plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
         waiting = partial(progress, context, quiet=arguments.quiet)
-        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
-        marks.remove_stale(context.layout)
+        results = execute.execute(
+            plan, context.layout, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting
+        )
         status = report(results, context)
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)

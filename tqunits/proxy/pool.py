@@ -220,10 +220,6 @@ class Endpoints:
         endpoint.idle_ticks = ticks_of(min(idle_us or POOL_IDLE_US, POOL_IDLE_US))
         return endpoint
 
-    def known(self, address: Address) -> Endpoint | None:
-        """The endpoint at that address, if there is one."""
-        return self._known.get(address)
-
     def all(self) -> Iterable[Endpoint]:
         """Every endpoint that is in a route."""
         return self._known.values()

@@ -102,10 +102,6 @@ class Router:
         for worker in gone:
             worker.disband()
 
-    def endpoint(self, address: Address) -> Endpoint | None:
-        """The endpoint of that address, if it is in any route."""
-        return self._endpoints.known(address)
-
     @property
     def endpoints(self) -> Iterable[Endpoint]:
         """All that are in a route."""

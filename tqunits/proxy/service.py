@@ -2,7 +2,7 @@
 
 SIGHUP reads the snapshot again (a bad one is refused and the old one kept); SIGTERM and SIGINT drain: no new
 connections, what runs is finished, and after `timeouts.drain` what is left is cut. Around it: the file of routes and
-the marks of workers that restart are watched, a control socket answers, `systemctl status` says what goes on.
+the workers' files `serving` are watched, a control and a leave socket answer, `systemctl status` says what goes on.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from tqunits.proxy.access import AccessLog, parse_destination
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.control import Control
+from tqunits.proxy.leaving import Leaving
 from tqunits.proxy.listener import Listeners
-from tqunits.proxy.marks import Marks
 from tqunits.proxy.router import Router
+from tqunits.proxy.serving import ServingFiles
 from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
-from tqunits.system.inotify import FolderWatch, OnChange
+from tqunits.system.inotify import FolderWatches
 from tqunits.system.notify import Notifier
 
 REPORT: Final = 5.0
@@ -57,7 +58,8 @@ class Setup:
     load: Callable[[], Snapshot]  # raises TqunitsError or OSError
     routes: Path | None  # the file that it reads
     control: Path | socket.socket | None  # where the control socket is to be, or systemd's
-    draining: Path | None  # the folder of marks
+    leave: Path | None  # where the leave socket is to be; needs `serving`
+    serving: Path | None  # the folder that has a folder for each worker, with its file `serving`
     name: str  # of this process, in the metrics
     access_log: str | None  # as `--access-log` has it; None: as the routes say
     sample: int  # one of so many requests is logged
@@ -105,8 +107,9 @@ class _Service:
         )
         self._listeners = Listeners(setup.sockets, self._router)
         self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
-        self._marks = Marks(setup.draining, self._router) if setup.draining else None
-        self._watches: list[FolderWatch] = []
+        self._watches = self._watching()
+        self._files = ServingFiles(setup.serving, self._router, self._watches, loop) if setup.serving else None
+        self._leaving = Leaving(self._files, setup.leave) if self._files and setup.leave else None
         self._stop = asyncio.Event()
         self._reported = (0, loop.time())  # requests, and when
         self._reported_rate = 0
@@ -115,9 +118,12 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
-        self._watch()
-        if self._control is not None:
-            await self._control.start()
+        self._watch_routes()
+        if self._files is not None:
+            self._files.start()
+        for asked in (self._control, self._leaving):
+            if asked is not None:
+                await asked.server.start()
         _spare_the_collector()
         if not _is_compiled():
             python = "Python {}.{}".format(*sys.version_info)
@@ -157,17 +163,20 @@ class _Service:
         )
         return render(router.books.metrics, now, process=self._setup.name)
 
-    def _watch(self) -> None:
-        """What is not there can not be watched: that is said, and the router serves without."""
-        if self._setup.routes is not None:
-            self._watch_folder(self._setup.routes.parent, self._on_routes)
-        if self._marks is not None and self._setup.draining is not None:
-            self._watch_folder(self._setup.draining, self._marks.changed)
-            self._marks.changed(None)
-
-    def _watch_folder(self, folder: Path, on_change: OnChange) -> None:
+    def _watching(self) -> FolderWatches | None:
         try:
-            self._watches.append(FolderWatch(folder, self._loop, on_change))
+            return FolderWatches(self._loop)
+        except OSError as error:
+            self._complaints.say(f"nothing can be watched: {error.strerror}; see max_user_instances", priority=4)
+            return None
+
+    def _watch_routes(self) -> None:
+        """What is not there can not be watched: that is said, and the router serves without."""
+        if self._setup.routes is None or self._watches is None:
+            return
+        folder = self._setup.routes.parent
+        try:
+            self._watches.add(folder, self._on_routes)
         except OSError as error:
             self._complaints.say(f"{folder} can not be watched: {error.strerror}", priority=4)
 
@@ -204,8 +213,8 @@ class _Service:
         if snapshot != self._router.snapshot:
             self._router.use(snapshot)
             self._complaints.say(f"reloaded; {self._status()}")
-        if self._marks is not None:
-            self._marks.apply()
+        if self._files is not None:
+            self._files.look_at_all()
 
     def _reload_log(self) -> None:
         self._switch_log(self._router.snapshot)
@@ -257,8 +266,9 @@ class _Service:
             arrival.close()
         if self._log is not None:
             self._log.close()
-        if self._control is not None:
-            self._control.close()
+        for asked in (self._control, self._leaving):
+            if asked is not None:
+                asked.server.close()
 
     def _end_tunnels(self, span: float) -> None:
         """One after the other over so many seconds: their clients come again, and are not all to come at once."""

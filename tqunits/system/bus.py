@@ -46,6 +46,7 @@ _PATH = b"/org/freedesktop/systemd1"
 _MANAGER = b"org.freedesktop.systemd1.Manager"
 
 _PATIENCE_S = "90"  # systemctl's own for a daemon-reload, which with slow generators takes longer than sd-bus's 25 s
+_LAUNCHER = "/launch.py"  # of alone/, as units/render.py has it in ExecStart=
 _COMMANDS = "a(sasbttttuii)"  # ExecStart= and its like: path, argv, ignore its failure, 4 times, pid, si_code, status
 _HANDSHAKE = 8  # messages that may wait in libsystemd's own queue after the connection is set up
 _TICK_S = 1.0  # how often the list of jobs is read while no signal comes
@@ -480,8 +481,12 @@ def _gate_status(commands: object) -> int | None:
 
 
 def _program(commands: object) -> str:
-    """The path of the first of these commands."""
-    return next((str(path) for path, *_ in map(rows, rows(commands))), "")
+    """The program that the first of these commands becomes: what a launcher executes stands behind its "--"."""
+    for path, argv, *_ in map(rows, rows(commands)):
+        words = [str(word) for word in rows(argv)]
+        is_launched = "--" in words[:-1] and any(word.endswith(_LAUNCHER) for word in words[: words.index("--")])
+        return words[words.index("--") + 1] if is_launched else str(path)
+    return ""
 
 
 def _units(pending: _Pending) -> list[str]:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import assert_never
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Share, Worker
-from tqunits.system import files, rlimits, users
+from tqunits.model import Layout, Share, Worker
+from tqunits.system import files, handover, rlimits, users
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
 from tqunits.units.limits import limit_properties
 from tqunits.units.plan import (
+    Admit,
     CreateUsers,
     Disable,
     Enable,
@@ -54,12 +55,14 @@ class Difference:
     drop_in: Path | None
 
 
-def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say, progress: Progress) -> tuple[JobResult, ...]:
+def execute(
+    plan: Plan, layout: Layout, bus: Bus, *, timeout_us: int, say: Say, progress: Progress
+) -> tuple[JobResult, ...]:
     """Perform every step; gives the result of every job. Raises TqunitsError when a step other than a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
         say(describe(step))
-        results += _perform(step, bus, partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress()))
+        results += _perform(step, layout, bus, partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress()))
     return tuple(results)
 
 
@@ -72,6 +75,8 @@ def describe(step: Step) -> str:
             return f"remove {path}"
         case CreateUsers(path=path):
             return f"create users of {path}"
+        case Admit(workers=workers):
+            return f"serve {' '.join(workers)}, as before"
         case ReloadDaemon():
             return "daemon-reload"
         case Enable() | Disable() | Start() | Restart() | Stop() | Reload():
@@ -101,12 +106,15 @@ def _apply_process_limits(unit: str, bus: Bus) -> bool:
     return rlimits.apply(bus.control_group(unit), nofile=nofile, nproc=nproc)
 
 
-def _perform(step: Step, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
+def _perform(step: Step, layout: Layout, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
         case WriteFile(file=file, keep_time=keep_time):
             files.write_atomically(Path(file.path), file.content, file.mode, keep_time=keep_time)
         case RemoveFile(path=path):
             files.remove(Path(path))
+        case Admit(workers=workers):
+            for worker in workers:
+                handover.admit(layout, worker)
         case CreateUsers(path=path):
             users.create(Path(path))
         case ReloadDaemon():

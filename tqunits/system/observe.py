@@ -11,17 +11,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from tqunits.model import Layout
+from tqunits.system import handover
 from tqunits.system.bus import Bus
 from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
 
-UNIT_PATTERNS = ("tq-*", "tq.*")
+UNIT_PATTERNS = ("tq-*", "tq.*", "run-tqunits-workers-*.mount")
 
 
 def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mapping[PurePosixPath, ObservedFile]:
     """Every file that is ours or in the way of what we want to write."""
     units = Path(layout.units)
     found = {PurePosixPath(p) for p in units.glob("tq[-.]*") if p.is_file()}
+    found |= {PurePosixPath(p) for p in units.glob("run-tqunits-workers-*.mount") if p.is_file()}
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
@@ -42,6 +44,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
         units=observe_units(bus) if bus else {},
         file_states=unit_file_states(Path(layout.units)),
         missing_users=frozenset(user for user in users if not _exists(user)),
+        without_serving=handover.without_serving(layout),
     )
 
 

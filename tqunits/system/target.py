@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import tqunits
 from tqunits.errors import TqunitsError
@@ -14,6 +14,7 @@ OLDEST = 252
 """Debian 12's: the oldest systemd whose directives and behaviour we render for and test on."""
 
 _PACKAGED = Path("/usr/bin/tqunits")
+_PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
 
 def current(layout: Layout, *, user_mode: bool) -> Target:
@@ -24,8 +25,7 @@ def current(layout: Layout, *, user_mode: bool) -> Target:
         layout=layout,
         user_mode=user_mode,
         program=_program(package),
-        gate=("/usr/bin/python3", "-I", "-S", str(package / "gate.py")),
-        leave=("/usr/bin/python3", "-I", "-S", str(package / "leave.py")),
+        alone=_alone(package),
     )
 
 
@@ -43,8 +43,17 @@ def systemd_version() -> int:
     return version
 
 
+def _alone(package: Path) -> PurePosixPath:
+    """A packaged host has them in a folder of their own, which stays where it is when Python is another one."""
+    return PurePosixPath(_PACKAGED_ALONE if _is_packaged(package) else package / "alone")
+
+
+def _is_packaged(package: Path) -> bool:
+    return package.is_relative_to("/usr/lib/python3") and _PACKAGED.exists()
+
+
 def _program(package: Path) -> tuple[str, ...]:
     """The packaged command where the distribution's own Python finds the package, else this very interpreter."""
-    if package.is_relative_to("/usr/lib/python3") and _PACKAGED.exists():
+    if _is_packaged(package):
         return (str(_PACKAGED),)
     return (sys.executable, "-I", "-m", "tqunits")

@@ -46,6 +46,16 @@ def socket_path(worker: Worker, runtime: PurePosixPath) -> str | None:
             assert_never(worker.listen)
 
 
+def serving_file(worker: str, runtime: PurePosixPath) -> str:
+    """The file that says that a worker takes requests, in its RuntimeDirectory=."""
+    return str(runtime / "workers" / worker / "serving")
+
+
+def place(worker: str, runtime: PurePosixPath) -> Mapping[str, str]:
+    """Where a worker joins and leaves the routers: the options of the programs that do it."""
+    return {"--serving": serving_file(worker, runtime), "--routers": str(runtime / "leave"), "--name": worker}
+
+
 def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None) -> Mapping[str, str]:
     """Name and value of every variable, the worker's own last: those win."""
     variables = {

@@ -24,6 +24,8 @@ _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # "worker-" before it, and 
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
 _TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
 _UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})")
+_MOUNT = "run-tqunits-workers-"
+_DASH = r"\x2d"
 _WORKER_UNIT = re.compile(rf"tq-worker@({_WORKER_NAME.pattern})\.(service|socket)")
 
 
@@ -47,6 +49,11 @@ def socket(worker: str) -> str:
     return f"tq-worker@{worker}.socket"
 
 
+def mount(worker: str) -> str:
+    """The unit that mounts a worker's runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING ESCAPING)."""
+    return f"{_MOUNT}{worker.replace('-', _DASH)}.mount"
+
+
 def proxy(number: int) -> str:
     """The unit of the router's process `number`, counting from 1."""
     return f"tq-proxy@{number}.service"
@@ -63,7 +70,10 @@ def socket_of(service: str) -> str | None:
 def worker_of(unit: str) -> str | None:
     """The worker that a unit belongs to; None for every other unit, the template too."""
     match = _WORKER_UNIT.fullmatch(unit)
-    return match[1] if match else None
+    if match:
+        return match[1]
+    worker = unit.removeprefix(_MOUNT).removesuffix(".mount").replace(_DASH, "-")
+    return worker if unit.startswith(_MOUNT) and is_worker_name(worker) and unit == mount(worker) else None
 
 
 def template_of(unit: str) -> str:

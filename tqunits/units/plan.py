@@ -5,7 +5,9 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 1. Files are written one by one, each whole; nothing points at a file that is not there yet.
 2. Users exist before a unit that names them is loaded. Units are enabled, and then one daemon-reload makes systemd
    read all of it.
-3. With `--now`, workers are started or restarted, and only when they are healthy the router learns of them.
+3. A worker that runs since before there was a file `serving` gets it, so that a router of today serves it. With `--now`
+   routers that have changed are restarted first: whoever leaves a router must find one that knows how. Then workers are
+   started or restarted, and only when they are healthy the routers learn of them.
 4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
    is left, the next run knows that there is work to finish.
 
@@ -18,7 +20,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from tqunits.units import name, shared, unitfile
+from tqunits.units import name, refit, shared, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, with_workers
 
@@ -45,6 +47,13 @@ class CreateUsers:
     """Run systemd-sysusers on this file."""
 
     path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Make the file `serving` of workers that run and have none (system/handover.py)."""
+
+    workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class Reload:
     units: tuple[str, ...]
 
 
-Step = WriteFile | RemoveFile | CreateUsers | ReloadDaemon | Enable | Disable | Start | Restart | Stop | Reload
+Step = WriteFile | RemoveFile | CreateUsers | Admit | ReloadDaemon | Enable | Disable | Start | Restart | Stop | Reload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,7 @@ class Desired:
     """What the configuration asks for."""
 
     units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
+    refits: tuple[RenderedFile, ...] = ()  # drop-ins of workers that are not rendered, brought up to this release
     routes: RenderedFile
     workers: frozenset[str]  # every configured worker, also those that this host can not run
     enabled: tuple[str, ...]  # units that start at boot, and with --now
@@ -133,6 +143,7 @@ class Observed:
     units: Mapping[str, ObservedUnit]  # the loaded ones, by name
     file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
     missing_users: frozenset[str]
+    without_serving: frozenset[str] = frozenset()  # workers that have a runtime folder, and no file `serving`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +170,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     """Decide what to do. Writes nothing, asks nothing."""
     gone = _orphans(desired, observed)
     desired = _with_staying(desired, observed, leaving=gone if options.prune else ())
-    writes = _writes(desired.units, observed)
+    writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=gone if options.prune else ()))
     foreign = () if options.replace else _foreign(writes)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
@@ -169,10 +180,11 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *_users(desired, writes, observed),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(writes, enabling, observed),
+        *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
-        *(_starts(running, stale, writes, observed) if options.now else ()),
-        *(() if first_routes else _new_routes(desired, stale, observed, options)),
         *(_router_restarts(running, stale, writes, observed) if options.now else ()),
+        *(_starts(running, stale, writes, observed) if options.now else ()),
+        *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options),
     ]
     return Plan(
@@ -212,6 +224,27 @@ def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFil
         for file, before in found
         if before is None or before.content != file.content
     )
+
+
+def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> tuple[WriteFile, ...]:
+    kept = (file for file in desired.refits if name.worker_of(file.unit or "") not in leaving)
+    return tuple(WriteFile(file=file, before=observed.files[file.path].content) for file in kept)
+
+
+def _admissions(observed: Observed) -> list[Step]:
+    """Workers that run since before their drop-in was as it is now. Any other one makes the file itself."""
+    units = (name.service(worker) for worker in sorted(observed.without_serving))
+    of_before = tuple(
+        str(name.worker_of(unit)) for unit in units if _is_up(unit, observed) and _is_older(unit, observed)
+    )
+    return [Admit(of_before)] if of_before else []
+
+
+def _is_older(unit: str, observed: Observed) -> bool:
+    """Whether its process is older than its drop-in, or was started by a drop-in of an earlier release."""
+    drop_ins = [f for path, f in observed.files.items() if _unit_of(path) == unit and path.name == name.DROP_IN]
+    started = observed.units[unit].started
+    return any(file.modified > started or refit.is_of_before(file.content) for file in drop_ins)
 
 
 def _same_but_limits(before: str, after: str) -> bool:
@@ -346,12 +379,12 @@ def _first_routes(desired: Desired, observed: Observed) -> list[Step]:
     return [] if desired.routes.path in observed.files else [WriteFile(file=desired.routes, before=None)]
 
 
-def _new_routes(desired: Desired, stale: tuple[str, ...], observed: Observed, options: Options) -> Iterable[Step]:
+def _new_routes(desired: Desired, observed: Observed, options: Options) -> Iterable[Step]:
     """Routes that have changed, once the workers they lead to are healthy."""
     before = observed.files[desired.routes.path].content
     if before == desired.routes.content:
         return []
-    proxies = [u for u in desired.enabled if name.is_proxy(u) and not (options.now and u in stale)]
+    proxies = [u for u in desired.enabled if name.is_proxy(u)]
     running = tuple(u for u in proxies if options.now or _runs(u, observed))
     write = WriteFile(file=desired.routes, before=before)
     return [write, Reload(running)] if running else [write]
@@ -395,7 +428,7 @@ def _spare_units(desired: Desired, observed: Observed) -> list[Step]:
 
 
 def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step]:
-    units = [unit for worker in workers for unit in (name.socket(worker), name.service(worker))]
+    units = [u for worker in workers for u in (name.socket(worker), name.service(worker), name.mount(worker))]
     ours = [p for p, f in observed.files.items() if _unit_of(p) in units and unitfile.is_ours(f.content)]
     return _take_down(observed, units, sorted(ours))
 

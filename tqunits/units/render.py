@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 
 import jinja2  # noqa: TID251 - this is its door
@@ -127,6 +128,8 @@ class _Rendering:
         if worker.listen is Listen.FD and socket is not None:
             values = _socket_values(worker, self._target, socket)
             yield self._unit(name.socket(worker.name), "tq-worker@.socket.j2", values)
+        if not self._target.user_mode:  # a user's manager may not mount
+            yield self._unit(name.mount(worker.name), "tq-worker.mount.j2", _mount_values(worker, self._target))
 
     def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
         values = _worker_values(worker, self._configuration, self._target, port, socket)
@@ -163,7 +166,7 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
     server, layout = configuration.server, target.layout
     groups = dict.fromkeys(quote.account(w.group) for w in workers if w.listen is not Listen.TCP)
     routes = str(layout.state / "routes.json")
-    runtime, draining = str(layout.runtime), str(layout.runtime / "draining")
+    runtime, folders = str(layout.runtime), str(layout.runtime / "workers")
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
     homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
     return {
@@ -172,9 +175,9 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "units": quote.path(str(layout.units)),
         "listen": [quote.address(a) for a in server.listen],
         "groups": " ".join(groups),
-        "command": quote.command([*target.program, "proxy", "--routes", routes, "--draining", draining]),
+        "command": quote.command([*target.program, "proxy", "--routes", routes, "--serving", folders]),
         "runtime": quote.path(runtime),
-        "folders": quote.command([runtime, draining]),
+        "folders": quote.command([runtime, folders]),
         "manager": _MANAGER,
         "protect_home": "read-only" if homes else "yes",
         "descriptors": quote.count(2 * server.proxy.max_connections + _SPARE_DESCRIPTORS),
@@ -208,7 +211,7 @@ def _worker_values(
     worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
 ) -> Values:
     variables = environment.contract(worker, configuration.server.mode, port=port, socket=socket)
-    argv = _in_folder(worker, environment.fill_in(worker, variables))
+    program = _in_folder(worker, environment.fill_in(worker, variables))
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
         "user_mode": target.user_mode,
@@ -218,9 +221,8 @@ def _worker_values(
         "after": quote.unit_list(dict.fromkeys([*worker.depends.after, *worker.depends.requires])),
         "requires": quote.unit_list(worker.depends.requires),
         "folder": quote.path(str(worker.folder)),
-        "command": quote.command(argv),
-        "gate": _gate(worker, target, port, socket),
-        "mark": quote.command([str(target.layout.runtime / "draining" / worker.name)]),
+        "command": quote.command(program),
+        "started": _started(worker, target, port, socket),
         "leave": _leave(worker, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
@@ -230,7 +232,7 @@ def _worker_values(
         "credentials": [quote.credential(credential, source) for credential, source in worker.credentials],
         "sockets": name.socket(worker.name) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
-        "sandbox": sandbox.directives(worker, _absolute(target.gate), user_mode=target.user_mode),
+        "sandbox": sandbox.directives(worker, [str(target.alone)], user_mode=target.user_mode),
         "limits": limit_directives(worker.limits),
         "pass_through": _pass_through(worker),
         **_life(worker, target),
@@ -251,6 +253,14 @@ def _life(worker: Worker, target: Target) -> Values:
     }
 
 
+def _mount_values(worker: Worker, target: Target) -> Values:
+    return {
+        "description": quote.text(f"Runtime folder of worker {worker.name}"),
+        "source": quote.path(str(worker.source)),
+        "folder": quote.path(str(target.layout.runtime / "workers" / worker.name)),
+    }
+
+
 def _socket_values(worker: Worker, target: Target, socket: str) -> Values:
     return {
         "user_mode": target.user_mode,
@@ -267,26 +277,30 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
     return (first, *argv[1:])
 
 
-def _gate(worker: Worker, target: Target, port: int | None, socket: str | None) -> str:
-    """The command line of ExecStartPost=; empty for a worker that says READY=1 itself.
+def _started(worker: Worker, target: Target, port: int | None, socket: str | None) -> str:
+    """The command line of ExecStartPost=, after which the routers send requests: the gate's, where there is one.
 
     systemd puts the process in for $MAINPID: this one dollar sign is meant.
     """
+    place = environment.place(worker.name, target.layout.runtime)
     if worker.service_type is ServiceType.NOTIFY:
-        return ""
+        return quote.command([*target.argv_alone("join"), *place.values()])
     address = ["--socket", socket] if socket else ["--port", str(port)]
     probe = _seconds(worker.health.timeout)
     budget = _seconds(_gate_budget(worker.timeouts.start))
-    options = ["--path", worker.health.path, "--probe-timeout", probe, "--budget", budget]
-    return f"{quote.command([*target.gate, *address, *options])} --pid $MAINPID"
+    check = ["--path", worker.health.path, "--probe-timeout", probe, "--budget", budget]
+    return f"{quote.command([*target.argv_alone('gate'), *address, *check, *_place(worker, target)])} --pid $MAINPID"
+
+
+def _place(worker: Worker, target: Target) -> Iterable[str]:
+    return chain.from_iterable(environment.place(worker.name, target.layout.runtime).items())
 
 
 def _leave(worker: Worker, target: Target) -> str:
     """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure of the worker."""
     stop, drain = (span or INFINITY for span in (worker.timeouts.stop, worker.timeouts.drain))
     wait = _seconds(min(drain, stop if stop == INFINITY else stop - min(_LEAVE_MARGIN_US, stop // 10)))
-    place = ["--runtime", str(target.layout.runtime), "--name", worker.name]
-    return quote.command([*target.leave, *place, "--wait", wait])
+    return f"{quote.command([*target.argv_alone('leave'), *_place(worker, target), '--wait', wait])} --pid $MAINPID"
 
 
 def _gate_budget(start: int) -> int:
@@ -311,10 +325,6 @@ def _backoff(restart: Restart) -> tuple[tuple[str, str], ...]:
         return ()
     doublings = (restart.backoff_max // max(restart.delay, 1)).bit_length()
     return (("RestartSteps", quote.count(doublings)), ("RestartMaxDelaySec", quote.span(restart.backoff_max)))
-
-
-def _absolute(argv: Iterable[str]) -> tuple[str, ...]:
-    return tuple(word for word in argv if word.startswith("/"))
 
 
 def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:

@@ -1,4 +1,4 @@
-"""The readiness gate against real servers: each test runs it as systemd does, as a process of its own."""
+"""The readiness gate against real servers: each test runs it as a process of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from programs import alone
 
-from tqunits import gate
+from tqunits.alone import gate
 
-GATE = ("/usr/bin/python3", "-I", "-S", "-c", Path(gate.__file__).read_text(encoding="utf-8"))
-"""As text, by the distribution's Python: another user may not enter the folder of this checkout."""
+GATE = alone("gate")
 NOBODY = 65534
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -346,3 +346,31 @@ def test_the_command_line_of_the_units() -> None:
     )
     assert (options.host, options.port, options.path) == ("127.0.0.1", 9000, "/health")
     assert (options.probe_timeout, options.budget, options.pid) == (5.0, 1_000_000.0, 17)
+
+
+PLACE = ("--routers", "/nowhere", "--name", "w")
+
+
+def test_a_healthy_worker_gets_its_file(tmp_path: Path) -> None:
+    async def scenario() -> int:
+        async with serving(saying(OK)) as port:
+            return (await run_gate("--port", port, "--serving", str(tmp_path / "serving"), *PLACE))[0]
+
+    assert asyncio.run(scenario()) == gate.READY
+    assert (tmp_path / "serving").is_file()
+
+
+def test_a_sick_worker_gets_no_file(tmp_path: Path) -> None:
+    place = ("--serving", str(tmp_path / "serving"), *PLACE)
+    assert asyncio.run(run_gate("--port", free_port(), "--budget", "0.1", *place))[0] == gate.UNHEALTHY
+    assert not (tmp_path / "serving").exists()
+
+
+def test_a_file_that_can_not_be_made_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(saying(OK)) as port:
+            return await run_gate("--port", port, "--serving", str(tmp_path / "none/serving"), *PLACE)
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.USAGE
+    assert "none/serving can not be made: No such file or directory; no request comes without it\n" in text

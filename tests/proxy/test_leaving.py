@@ -1,0 +1,311 @@
+"""Workers join and leave a router: the file `serving`, the leave socket, and what a worker's unit runs for both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from control_peers import controlled, leave_path, serving_path, status, until
+from peers import OK, PATIENCE, Connection, Router, Worker, answering
+
+from tqunits.proxy import leaving
+from tqunits.system.inotify import MAX_RATE
+
+ROOT = Path(__file__).parents[2]
+ALONE = ROOT / "tqunits/alone"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+
+
+class Slow:
+    """A worker that answers when it is told."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, connection: Connection) -> None:
+        while True:
+            await connection.head()
+            self.asked.set()
+            await self.go.wait()
+            await connection.send(OK)
+
+
+async def run(program: Path, *arguments: str | Path, **environment: str) -> tuple[int, str]:
+    """Exit status and stderr of a program that a unit runs."""
+    argv = ("/usr/bin/python3", "-I", "-S", program, *arguments)
+    process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.PIPE, env=environment)
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode or 0, errors.decode()
+
+
+async def leave(folder: Path, wait: str = "10", pid: str = "") -> tuple[int, str]:
+    """What ExecStop= runs; `pid`: $MAINPID."""
+    place = ("--serving", serving_path(folder), "--routers", folder / "leave", "--name", "w")
+    return await run(ALONE / "leave.py", *place, "--wait", wait, "--pid", pid or str(os.getpid()))
+
+
+async def join(folder: Path) -> tuple[int, str]:
+    """What ExecStartPost= runs without a gate."""
+    return await run(ALONE / "join.py", serving_path(folder), folder / "leave", "w")
+
+
+async def ask(folder: Path, question: str) -> tuple[int, dict[str, Any]]:
+    """A question at the leave socket; gives (status, body)."""
+    reader, writer = await asyncio.open_unix_connection(leave_path(folder))
+    writer.write(f"GET {question} HTTP/1.1\r\nHost: router\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            going = asyncio.create_task(leave(folder))
+            await until(folder, endpoint={"draining": True})
+            held = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
+            await until(folder, waiting=2, in_flight=1)
+            assert not going.done()
+            slow.go.set()
+            assert await going == (0, "")
+            assert (await first).endswith(b"ok")
+            assert (await status(folder))["worker"]["waiting"] == 2
+            assert len(worker.connections) == 1
+            assert await join(folder) == (0, "")
+            assert [(await answer)[-2:] for answer in held] == [b"ok"] * 2
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            code, said = await leave(folder, "0.05")
+            assert (code, "1 router processes still have requests" in said) == (0, True), said
+            slow.go.set()
+            await first
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
+    """One without a main process, and one whose main process ends while its requests are waited for."""
+
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            assert await leave(folder, "1000", pid="0") == (0, "")
+            assert not serving_path(folder).exists()
+            program = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+            going = asyncio.create_task(leave(folder, "1000", pid=str(program.pid)))
+            program.kill()
+            assert await going == (0, "")
+            await program.wait()
+            assert await leave(folder, "1000", pid=str(program.pid)) == (0, "")
+            slow.go.set()
+            await first
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_router_that_starts_later_knows_who_leaves(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        options = controlled(folder, worker.endpoint)
+        assert await leave(folder) == (0, "")  # no router runs: nobody to wait for
+        async with Router(folder, options) as router:
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            serving_path(folder).touch()
+            assert (await held).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+GONE = {
+    "the file": lambda folder: serving_path(folder).unlink(),
+    "renamed": lambda folder: serving_path(folder).rename(serving_path(folder).with_name("x")),
+    "its folder": lambda folder: shutil.rmtree(serving_path(folder).parent),
+    "its folder renamed": lambda folder: serving_path(folder).parent.rename(folder / "workers/x"),
+    "all folders": lambda folder: (folder / "workers").rename(folder / "x"),
+}
+
+
+@pytest.mark.parametrize("go", GONE.values(), ids=GONE)
+def test_nothing_is_sent_while_the_file_is_gone(folder: Path, go: Any) -> None:
+    """Nobody tells the router: a crash does not, either."""
+
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            assert (await router.ask(GET)).endswith(b"ok")
+            go(folder)
+            await until(folder, endpoint={"draining": True})
+            held = asyncio.create_task(router.ask(POST))
+            await until(folder, waiting=1)
+            serving_path(folder).parent.mkdir(parents=True, exist_ok=True)
+            serving_path(folder).touch()
+            assert (await held).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+THERE = {
+    "a file": lambda path: path.touch(),
+    "a folder": lambda path: path.mkdir(),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a FIFO": os.mkfifo,
+}
+
+
+@pytest.mark.parametrize("make", THERE.values(), ids=THERE)
+def test_whatever_is_there_is_there_and_never_opened(folder: Path, make: Any) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        options = controlled(folder, worker.endpoint)
+        serving_path(folder).unlink()
+        make(serving_path(folder))
+        async with Router(folder, options) as router:
+            assert (await router.ask(GET)).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_who_fills_its_own_folder_is_seen_still(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            for number in range(MAX_RATE):
+                path = serving_path(folder).with_name(f"x{number % 2}")
+                path.touch()
+                path.unlink()
+            serving_path(folder).unlink()
+            await until(folder, endpoint={"draining": True})
+            serving_path(folder).touch()
+            assert (await router.ask(GET)).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+ANSWERS = {
+    "/serving/w": (200, {"serving": True}),
+    "/serving/w?wait_us=1000000": (200, {"serving": True}),
+    "/serving/nobody": (200, {"serving": False, "in_flight": 0}),
+    "/serving/": (404, None),
+    "/serving/../w": (404, None),
+    "/serving/w?wait_us=-1": (404, None),
+    "/serving/w?wait_us=1e9": (404, None),
+    "/status": (404, None),
+    "/drain": (404, None),
+}
+
+
+@pytest.mark.parametrize(("question", "answer"), ANSWERS.items(), ids=ANSWERS)
+def test_what_the_leave_socket_answers(folder: Path, question: str, answer: tuple[int, dict[str, Any] | None]) -> None:
+    async def scenario() -> tuple[int, dict[str, Any]]:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            found = await ask(folder, question)
+            assert (await router.ask(GET)).endswith(b"ok")  # to ask changes nothing
+        worker.stop()
+        return found
+
+    code, body = asyncio.run(scenario())
+    assert code == answer[0]
+    assert answer[1] is None or body == {"version": 1, **answer[1]}
+
+
+def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -> None:
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            assert leave_path(folder).stat().st_mode & 0o777 == 0o666
+            asked = [asyncio.create_task(router.ask(GET)) for _ in range(3)]
+            await until(folder, in_flight=3)
+            serving_path(folder).unlink()
+            assert await ask(folder, "/serving/w?wait_us=1000") == (
+                200,
+                {"version": 1, "serving": False, "in_flight": 1},
+            )
+            slow.go.set()
+            await asyncio.gather(*asked)
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
+    """As many as may wait do, and silent connections besides: who leaves asks again until it is heard."""
+
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await Worker(folder / "w").start(slow)
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            first = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            serving_path(folder).unlink()
+            waiting = [
+                asyncio.create_task(ask(folder, "/serving/w?wait_us=30000000")) for _ in range(leaving.MAX_WAITING)
+            ]
+            while (await ask(folder, "/serving/w?wait_us=1"))[0] != 503:
+                await asyncio.sleep(0)
+            with ExitStack() as stack:
+                for _ in range(50):
+                    silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    silent.connect(str(leave_path(folder)))
+                going = asyncio.create_task(leave(folder))
+                slow.go.set()
+                assert await going == (0, "")
+            assert {code for code, _ in await asyncio.gather(*waiting)} == {200}
+            assert (await first).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_units_of_an_earlier_release_join_and_leave_by_their_old_paths(folder: Path) -> None:
+    async def scenario() -> None:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+            place = ("--runtime", folder, "--name", "w", "--wait", "10")
+            assert await run(ROOT / "tqunits/leave.py", *place, MAINPID=str(os.getpid())) == (0, "")
+            assert not serving_path(folder).exists()
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            serving_path(folder).parent.chmod(0o700)
+            gate = ("--socket", folder / "w", "--path", "/", "--pid", str(os.getpid()))
+            code, said = await run(ROOT / "tqunits/gate.py", *gate, RUNTIME_DIRECTORY=str(folder / "workers/w"))
+            assert code == 0, said
+            assert serving_path(folder).parent.stat().st_mode & 0o777 == 0o755
+            assert (await held).endswith(b"ok")
+        worker.stop()
+
+    asyncio.run(scenario())

@@ -1,0 +1,379 @@
+"""The readiness gate: ExecStartPost= of every worker that can not say READY=1 itself (systemd.service(5)).
+
+    /usr/bin/python3 -I -S gate.py --port 9000 | --url http://127.0.0.1:9000/health | --socket PATH
+        [--host ADDRESS] [--path /health] [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
+        [--serving FILE --routers DIR --name NAME]
+
+The unit stays "activating" until this ends: exit 0 the health check answered 200, and the file `serving` is made, on
+which the routers send requests; 1 it did not answer within the budget; 2 the command line is wrong, or the file can not
+be made; 3 the worker's process is gone. It runs as the worker's user inside its sandbox, once per start, so the
+interpreter is most of its cost: nothing but built-in modules is imported (argparse, pathlib, typing and socket would
+double it). systemd would wait for ExecStartPost= after the main process died: a pidfd ends that wait at once. The
+budget begins when this process does, as systemd's time does: on a busy host the sandbox takes a good part of it.
+
+An answer counts only from a process of our own user: any program may sit on a free port (proc(5), /proc/net/tcp).
+Inside PrivateUsers= the kernel shows other users as 65534, which is as different.
+"""
+
+from __future__ import annotations
+
+import _socket as socket
+import errno
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tqunits.alone import join
+else:  # isolated (-I), Python looks for nothing beside the program
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
+    import join
+
+READY, UNHEALTHY, USAGE, EXITED = 0, 1, 2, 3
+
+_FIRST_PAUSE = 0.001  # a compiled worker listens within a few milliseconds
+_LONGEST_PAUSE = 0.025  # at most 40 probes a second, and at most 25 ms lost on a slow start
+_LONGEST_SPAN = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
+_LONGEST_AGE = 10.0  # seconds; a clock namespace or a pause of the host would make it any number
+_HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
+_SHOWN = 120  # characters of a strange answer worth a place in the journal
+_MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96 as /proc/net/tcp6 writes it
+_GONE = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+class UsageProblem(Exception):
+    """The command line is wrong."""
+
+
+class Exited(Exception):
+    """The worker's process is gone."""
+
+
+class NotHealthy(Exception):
+    """One probe failed: `kind` counts it, `answer` is what the journal shows."""
+
+    def __init__(self, kind: str, answer: str) -> None:
+        super().__init__(answer)
+        self.kind = kind
+        self.answer = answer
+
+
+class Options:
+    """The command line, read; spans in seconds. Exactly one of `port` and `socket` is set."""
+
+    __slots__ = ("budget", "host", "name", "path", "pid", "port", "probe_timeout", "routers", "serving", "socket")
+
+    def __init__(self) -> None:
+        self.host = "127.0.0.1"
+        self.port = 0
+        self.socket = ""
+        self.path = "/health"
+        self.probe_timeout = 5.0
+        self.budget = 55.0
+        self.pid: int | None = None
+        self.serving = ""  # the file to make; none: only ask
+        self.routers = ""
+        self.name = ""
+
+    @property
+    def url(self) -> str:
+        """What is asked, as the journal shows it."""
+        return f"unix:{self.socket}:{self.path}" if self.socket else f"http://{self.host}:{self.port}{self.path}"
+
+
+def main(arguments: list[str]) -> int:
+    """Wait until the worker is healthy; gives the exit status."""
+    begin = _begin()
+    try:
+        options = parse(arguments)
+    except UsageProblem as problem:
+        return _fail(USAGE, f"usage: {problem}")
+    tally: dict[str, int] = {}
+    try:
+        last = _wait(options, begin, tally)
+    except Exited:
+        return _fail(EXITED, f"{options.url} not healthy: the worker's process exited after {_since(begin, tally)}")
+    if last is not None:
+        return _fail(UNHEALTHY, f"{options.url} not healthy after {_since(begin, tally)}; last answer: {last}")
+    try:
+        if options.serving:
+            join.join(options.serving, options.routers, options.name)
+    except OSError as error:
+        return _fail(USAGE, f"{options.serving} can not be made: {error.strerror}; no request comes without it")
+    _say("6", f"{options.url} healthy after {_since(begin, tally)}")
+    return READY
+
+
+def _fail(status: int, verdict: str) -> int:
+    _say("3", verdict)
+    return status
+
+
+def _begin() -> float:
+    """When this process was made, on the monotonic clock (proc_pid_stat(5): starttime, in ticks since boot)."""
+    now = time.monotonic()
+    try:
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - pathlib costs more
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return now
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return now - min(max(age, 0.0), _LONGEST_AGE)
+
+
+def parse(arguments: list[str]) -> Options:
+    """Read the command line. Raises UsageProblem."""
+    options = Options()
+    words = iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        _take(options, option, value if equals else next(words, ""))
+    if bool(options.socket) == bool(options.port):
+        raise UsageProblem("give one of --port, --url and --socket")
+    if not options.path.startswith("/") or not options.path.isascii() or not options.path.isprintable():
+        raise UsageProblem(f"--path {shown(options.path)}: not a path")
+    if " " in options.path:
+        raise UsageProblem(f"--path {options.path}: write a space as %20")
+    return options
+
+
+def shown(text: str) -> str:
+    """A stranger's text, fit for the journal: short, on one line, without anything that a terminal obeys."""
+    cut = text[:_SHOWN] + ("..." if len(text) > _SHOWN else "")
+    return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in cut)
+
+
+def _take(options: Options, option: str, value: str) -> None:
+    try:
+        match option:
+            case "--url":
+                _take_url(options, value)
+            case "--host":
+                options.host = socket.inet_ntoa(socket.inet_aton(value))
+            case "--port":
+                options.port = _port(value)
+            case "--probe-timeout":
+                options.probe_timeout = _span(value)
+            case "--budget":
+                options.budget = _span(value)
+            case "--socket" | "--path" | "--serving" | "--routers" | "--name":
+                setattr(options, option[2:], value)
+            case "--pid":
+                options.pid = int(value or 0)  # systemd drops an unset $MAINPID: there is no process any more
+            case _:
+                raise UsageProblem(f"{shown(option)}: no such option")
+    except (ValueError, OSError):
+        raise UsageProblem(f"{option} {shown(value)}: not valid") from None
+
+
+def _take_url(options: Options, url: str) -> None:
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host, _, port = authority.partition(":")
+    if scheme != "http":
+        raise ValueError(url)
+    options.host, options.port = socket.inet_ntoa(socket.inet_aton(host)), _port(port)
+    options.path = slash + path if slash else options.path
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError(text)
+    return port
+
+
+def _span(text: str) -> float:
+    seconds = float(text)  # "infinity" is a float too
+    if not seconds > 0:
+        raise ValueError(text)
+    return min(seconds, _LONGEST_SPAN)
+
+
+def _wait(options: Options, begin: float, tally: dict[str, int]) -> str | None:
+    """Probe until the worker is healthy (None) or the budget is spent (the last answer). Raises Exited."""
+    process = _watch(options.pid)
+    deadline = begin + options.budget
+    pause = _FIRST_PAUSE
+    answer = ""
+    while True:
+        now = time.monotonic()
+        try:
+            _probe(options, process, min(deadline, now + options.probe_timeout))
+        except NotHealthy as failure:
+            tally[failure.kind] = tally.get(failure.kind, 0) + 1
+            cut_short = now + options.probe_timeout > deadline <= time.monotonic()  # by us, no answer of the worker's
+            answer = answer if answer and cut_short else failure.answer
+            if time.monotonic() + pause >= deadline:
+                return answer
+        else:
+            tally["200"] = tally.get("200", 0) + 1
+            return None
+        _sleep_watching(process, pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _watch(pid: int | None) -> int:
+    """A pidfd that gets readable when the process ends, or -1 where there is none to be had. Raises Exited."""
+    if pid is None:
+        return -1
+    if pid <= 0:
+        raise Exited
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise Exited from None
+    except OSError:  # an old kernel or a seccomp filter: the budget still ends the wait
+        return -1
+
+
+def _sleep_watching(process: int, seconds: float) -> None:
+    poll = select.poll()
+    if process >= 0:
+        poll.register(process, select.POLLIN)
+    if poll.poll(seconds * 1000):
+        raise Exited
+
+
+def _probe(options: Options, process: int, deadline: float) -> None:
+    """One connection, one request, one status line. Raises NotHealthy or Exited."""
+    with _Connection(options, process, deadline) as connection:
+        answer = connection.ask(options)
+        code = status(answer)
+        reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
+        if code != 200:
+            raise NotHealthy(f"status {code}", reason)
+        owner = connection.owner()
+    if owner is not None and owner != os.getuid():
+        raise NotHealthy("foreign", f"{reason}, but from a process of another user (uid {owner})")
+
+
+def status(line: bytes) -> int:
+    """The code of a status line (RFC 9112, section 4). Raises NotHealthy for what is none."""
+    version, _, rest = line.partition(b" ")
+    code, _, _ = rest.partition(b" ")
+    if version in (b"HTTP/1.1", b"HTTP/1.0") and len(code) == 3 and code.isdigit():
+        return int(code)
+    if not line:
+        raise NotHealthy("closed", "closed without an answer")
+    raise NotHealthy("not HTTP", f"not HTTP: {shown(line.decode('latin-1'))}")
+
+
+class _Connection:
+    """One probe's connection; every wait ends at `deadline`, or when the worker's process does."""
+
+    def __init__(self, options: Options, process: int, deadline: float) -> None:
+        self._process = process
+        self._deadline = deadline
+        self._socket = socket.socket(socket.AF_UNIX if options.socket else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._target: str | tuple[str, int] = options.socket or (options.host, options.port)
+
+    def __enter__(self) -> _Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, options: Options) -> bytes:
+        """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
+        host = "localhost" if options.socket else f"{options.host}:{options.port}"
+        request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n\r\n"
+        try:
+            self._connect()
+            self._socket.send(request.encode())  # fits any socket buffer: no partial sends
+            return self._first_line()
+        except OSError as error:
+            raise NotHealthy(*_reason(error)) from None
+
+    def owner(self) -> int | None:
+        """The user who serves this connection, None if /proc does not tell."""
+        if isinstance(self._target, tuple):
+            return _tcp_owner(self._target, self._socket.getsockname())
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred, unix(7)
+        uid = int.from_bytes(credentials[4:8], sys.byteorder)
+        return None if uid == 0 else uid  # listen(2) was the service manager's: an inherited socket
+
+    def _connect(self) -> None:
+        code = self._socket.connect_ex(self._target)
+        if code == errno.EINPROGRESS:
+            self._wait(select.POLLOUT)
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def _first_line(self) -> bytes:
+        line = b""
+        while b"\n" not in line and len(line) < _HEAD_LIMIT:
+            self._wait(select.POLLIN)
+            more = self._socket.recv(_HEAD_LIMIT - len(line))
+            if not more:
+                break
+            line += more
+        return line.partition(b"\n")[0].rstrip(b"\r")
+
+    def _wait(self, events: int) -> None:
+        poll = select.poll()
+        poll.register(self._socket.fileno(), events)
+        if self._process >= 0:
+            poll.register(self._process, select.POLLIN)
+        ready = poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000)
+        if any(descriptor == self._process for descriptor, _ in ready):
+            raise Exited
+        if not ready:
+            raise NotHealthy("timed out", "none in time")
+
+
+def _reason(error: OSError) -> tuple[str, str]:
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return ("refused" if error.errno in _GONE else text.lower()), text.lower()
+
+
+def _tcp_owner(server: tuple[str, int], client: tuple[str, int]) -> int | None:
+    """The uid of the socket that accepted `client`, or of the one that listens for it; None where unknown."""
+    here, there = _hex(server), _hex(client)
+    for table, mapped, wildcard in (("tcp", "", "0" * 8), ("tcp6", _MAPPED, "0" * 32)):
+        listeners = (mapped + here, wildcard + here[8:])
+        uid = _owner_in(f"/proc/self/net/{table}", (mapped + here, mapped + there), listeners)
+        if uid is not None:
+            return uid
+    return None
+
+
+def _owner_in(table: str, accepted: tuple[str, str], listeners: tuple[str, str]) -> int | None:
+    owner: int | None = None
+    try:
+        with open(table, encoding="ascii") as rows:  # noqa: PTH123 - pathlib costs more than the whole probe
+            for row in rows:
+                _, local, remote, state, _, _, _, uid, _, inode = row.split(None, 10)[:10]
+                if (local, remote) == accepted and inode != "0":  # 0: closed, or still in the backlog
+                    return int(uid)
+                if state == "0A" and local in listeners:
+                    owner = int(uid)
+    except (OSError, ValueError):
+        return None
+    return owner
+
+
+def _hex(address: tuple[str, int]) -> str:
+    """An IPv4 address and port as /proc/net/tcp writes them: 127.0.0.1:80 is 0100007F:0050 on a little-endian host."""
+    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
+
+
+def _since(begin: float, tally: dict[str, int]) -> str:
+    attempts = sum(tally.values())
+    kinds = ", ".join(f"{kind} {count}" for kind, count in tally.items() if kind != "200")
+    detail = f" ({kinds})" if kinds else ""
+    return f"{time.monotonic() - begin:.2f} s, {attempts} attempt{'' if attempts == 1 else 's'}{detail}"
+
+
+def _say(priority: str, text: str) -> None:
+    """One line on stderr; the journal takes the priority from a prefix (sd-daemon(3)), a terminal would show it."""
+    prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
+    sys.stderr.write(f"{prefix}tqunits-gate: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

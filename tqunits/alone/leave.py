@@ -1,0 +1,74 @@
+"""A worker leaves the routers before it is stopped: ExecStop= of every worker (systemd.service(5)).
+
+    /usr/bin/python3 -I -S leave.py --serving FILE --routers DIR --name api --wait SECONDS --pid $MAINPID
+
+Removes the worker's file `serving`, so that the routers send nothing new to it, and waits until what runs there has
+ended, or until the time is over; then systemd sends SIGTERM. So `systemctl restart` loses no request, whatever the
+worker does with SIGTERM: requests that come meanwhile wait in the routers until the file is there again.
+
+It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID: then there is
+nothing to wait for. It always exits 0: a router that does not answer is no reason not to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tqunits.alone import routers
+else:  # isolated (-I), Python looks for nothing beside the program
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
+    import routers
+
+_LONGEST_WAIT = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
+
+
+def main(arguments: list[str]) -> int:
+    """Take the file away, and wait."""
+    options = dict(zip(arguments[::2], [*arguments[1::2], ""], strict=False))
+    try:
+        serving, folder, name = options["--serving"], options["--routers"], options["--name"]
+        wait = min(float(options["--wait"]), _LONGEST_WAIT)
+        pid = int(options.get("--pid") or 0)  # systemd drops an unset $MAINPID
+    except (KeyError, ValueError):
+        _say("usage: --serving FILE --routers DIR --name NAME --wait SECONDS --pid PID")
+        return 0
+    _remove(serving)
+    process = _watch(pid)
+    if process is not None:
+        left = routers.wait(folder, name, wait, process)
+        if left:
+            _say(f"{left} router processes still have requests for {name} after {wait:g} s; they are cut off now")
+    return 0
+
+
+def _remove(serving: str) -> None:
+    try:
+        os.unlink(serving)  # noqa: PTH108 - pathlib costs more than all of this
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _say(f"{serving}: {error.strerror}")
+
+
+def _watch(pid: int) -> int | None:
+    """A pidfd that gets readable when the process ends; -1 where there is none to be had; None: it has ended."""
+    if not pid:
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    except OSError:  # an old kernel or a seccomp filter: the time still ends the wait
+        return -1
+
+
+def _say(text: str) -> None:
+    prefix = "<4>" if "JOURNAL_STREAM" in os.environ else ""
+    sys.stderr.write(f"{prefix}tqunits-leave: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""Which workers take requests: each has a file `serving` in its own folder, DIR/NAME/serving. There: serve; else hold.
+
+The worker's unit makes the file when the worker is healthy, and removes it before the worker is stopped; systemd takes
+it away with its folder when the worker has crashed. So a router that starts at any moment knows as well, and requests
+wait through a crash. Whoever may write to the folder decides for that worker alone. What is in the file, and what kind
+of file it is, does not matter: it is never opened.
+
+What tells that a file came or went: inotify, a question at the leave socket (leaving.py), and a look every LOOK_AGAIN
+seconds. A mount over a folder is not told by inotify, so each look asks whether the folder is still the one that is
+watched. A folder that can not be entered is that of a worker whose unit is of an older release: it is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from tqunits.proxy.pool import Endpoint
+from tqunits.proxy.router import Router
+from tqunits.system.inotify import FolderWatch, FolderWatches
+
+FILE: Final = "serving"
+
+LOOK_AGAIN: Final = 2.0
+"""Seconds between two looks at everything, for what nobody has told."""
+
+TURN: Final = 50
+"""Workers that are looked at in one turn of the loop: less than a millisecond."""
+
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+Identity = tuple[int, int]
+
+
+class ServingFiles:
+    """The folders of all workers in the routes, as they were last seen."""
+
+    def __init__(
+        self, folder: Path, router: Router, watches: FolderWatches | None, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """`watches`: None where nothing can be watched; then a look is all there is."""
+        self._folder = folder
+        self._router = router
+        self._all = watches
+        self._loop = loop
+        self._watches: dict[str, tuple[FolderWatch, Identity]] = {}
+        self._above: FolderWatch | None = None
+
+    def start(self) -> None:
+        """Look at all workers now, and again and again."""
+        self.look_at_all()
+        self._loop.call_later(LOOK_AGAIN, self._look_again)
+
+    def look_at_all(self) -> None:
+        """The routes may be new, and with them workers and endpoints."""
+        self._watch_above()
+        for name in set(self._watches) - set(self._router.workers):
+            self._watches.pop(name)[0].close()
+        for name in self._router.workers:
+            self.look_at(name)
+
+    def look_at(self, name: str) -> bool:
+        """See whether that worker takes requests, and act by it."""
+        worker = self._router.workers.get(name)
+        if worker is None or not worker.endpoints:
+            return False
+        self._keep_watch(name)  # first, so that no change falls in between
+        serving = self._is_there(name)
+        for endpoint in worker.endpoints:
+            if endpoint.draining == serving:
+                endpoint.undrain() if serving else endpoint.drain()
+        return serving
+
+    def endpoints(self, name: str) -> tuple[Endpoint, ...]:
+        """Those of a worker."""
+        worker = self._router.workers.get(name)
+        return worker.endpoints if worker is not None else ()
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            os.lstat(self._folder / name / FILE)
+        except OSError as error:
+            return error.errno not in _ABSENT
+        return True
+
+    def _watch_above(self) -> None:
+        """Folders of workers that come; a mount over one does not show here."""
+        if self._all is not None and (self._above is None or not self._above.alive):
+            with contextlib.suppress(OSError):
+                self._above = self._all.add(self._folder, self._on_folder)
+
+    def _on_folder(self, name: str | None) -> None:
+        if name is None:
+            self.look_at_all()
+        elif name in self._router.workers:
+            self.look_at(name)
+
+    def _keep_watch(self, name: str) -> None:
+        """Watch the folder that is there now; without one, the folder above tells when it comes."""
+        folder = self._folder / name
+        try:
+            found = os.lstat(folder)
+        except OSError:
+            return
+        identity = (found.st_dev, found.st_ino)
+        known = self._watches.get(name)
+        if self._all is None or (known is not None and known[1] == identity and known[0].alive):
+            return
+        if known is not None:
+            known[0].close()
+        with contextlib.suppress(OSError):
+            watch = self._all.add(folder, partial(self._on_file, name), partial(self._on_file, name, None))
+            self._watches[name] = (watch, identity)
+
+    def _on_file(self, name: str, file: str | None) -> None:
+        if file in (None, FILE):
+            self.look_at(name)
+
+    def _look_again(self) -> None:
+        self._watch_above()
+        self._take_turns(iter(tuple(self._router.workers)))
+
+    def _take_turns(self, names: Iterator[str]) -> None:
+        turn = tuple(islice(names, TURN))
+        for name in turn:
+            self.look_at(name)
+        if turn:
+            self._loop.call_soon(self._take_turns, names)
+        else:
+            self._loop.call_later(LOOK_AGAIN, self._look_again)
