@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.http.grammar import Malformed
-from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
+from tqunits.http.pump import MAX_TRAILERS, ChunkedPump, ClosePump, LengthPump, Pump
 
 PIECES = st.lists(st.integers(0, 40), max_size=30)
 """Sizes; a piece may well be empty: behind a head that came alone there is nothing of the body yet."""
@@ -158,6 +158,16 @@ SCRAPS = [CHUNKS, b"0\r\n", b"\r\n", b"X: y\r\n", b"3\r\nabc\r\n", b"A;b", b"0",
 def test_where_it_breaks_changes_nothing(way: Way, data: bytes, sizes: list[int]) -> None:
     for stream in (way.stream + data, data):
         assert outcome(way, split(stream, sizes)) == outcome(way, [stream])
+
+
+@pytest.mark.parametrize("size", [1, 100_000], ids=["byte by byte", "whole"])
+def test_trailers_may_be_as_long_as_that(size: int) -> None:
+    line = b"X-Sum: " + b"1" * (MAX_TRAILERS - 7)
+    for trailers, fits in ((line, True), (line + b"1", False)):
+        data = b"0\r\n" + trailers + b"\r\n\r\n"
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        found = outcome(REFRAMED["trailers"], pieces)
+        assert found == (((b"", trailers + b"\r\n\r\n"), b"", True) if fits else 431)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), PIECES, st.sampled_from([b"", b"GET / HTTP/1.1\r\n"]))

@@ -160,7 +160,7 @@ class ChunkedPump(Pump):
             return self._finish(b"", bytes(held[2:]))
         end = held.find(b"\r\n\r\n", max(0, self._scanned - 3))
         self._scanned = len(held)
-        if (end if end >= 0 else len(held)) > MAX_TRAILERS:
+        if (end if end >= 0 else len(held) - 3) > MAX_TRAILERS:  # the last three may be of the end
             raise Malformed(431, "the trailers are longer than 8 KiB")
         if end < 0:
             return b""
