@@ -59,7 +59,7 @@ class Connection:
             return False
         if sock.family == socket.AF_UNIX:  # where what waits is the sender's until it is read
             return fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0") == b"\0\0\0\0"
-        return not _unread(sock.getsockname(), sock.getpeername())
+        return not _unread(*map(self.writer.get_extra_info, ("sockname", "peername")))
 
     async def until(self, end: bytes) -> bytes:
         data = await asyncio.wait_for(self.reader.readuntil(end), PATIENCE)

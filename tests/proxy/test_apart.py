@@ -8,7 +8,7 @@ and TLS.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from bodies import MIB, Message, digest, get, offer, payload, receive
 from control_peers import controlled, until
-from peers import OK, Behaviour, Connection, Router, TcpWorker, Worker
+from peers import OK, PATIENCE, Behaviour, Connection, Router, TcpWorker, Worker
 from secure_peers import client_context, make
 
 from tqunits.proxy.splice import WORTH
@@ -316,5 +316,86 @@ def test_a_request_that_ends_anywhere_never_looks_whole(
                     await ask(router, head, body, place)
             await until(folder, in_flight=0, connections=0)
             assert whole == []
+
+    asyncio.run(scenario())
+
+
+def holding(whole: list[Message], held: asyncio.Event) -> Behaviour:
+    """The same, but `/held` is answered only then."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            message = await receive(connection)
+            if message.head.startswith(b"GET /held "):
+                await asyncio.wait_for(held.wait(), PATIENCE)
+            else:
+                whole.append(message)
+            await connection.send(OK)
+
+    return behave
+
+
+def cuts() -> Iterator[tuple[bytes, bytes, bool]]:
+    """(head, as much of the body as came, whether that is all) of requests that an end is behind."""
+    for head, body in REQUESTS.values():
+        for place in range(len(body) + 1):
+            yield head, body[:place], place == len(body)
+
+
+@buffered_or_not
+def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder: Path, *, buffered: bool) -> None:
+    """It is answered at once: with what it asked for if its body is here, else with a 400."""
+
+    async def ask(router: Router, head: bytes, body: bytes, held: asyncio.Event) -> tuple[bytes, bytes]:
+        held.clear()
+        client = await router.connect()
+        await client.send_apart([get("/held") + head + body])
+        client.half_close()
+        await client.taken()
+        held.set()
+        answers = await receive(client), await receive(client)
+        assert await client.rest() == b""
+        return answers[0].body, answers[1].head[9:12]
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        held = asyncio.Event()
+        async with served(folder, TcpWorker(), holding(whole, held), buffer_requests=buffered) as router:
+            for head, body, is_all in cuts():
+                assert await ask(router, head, body, held) == (b"ok", b"200" if is_all else b"400"), (head, body)
+            assert len(whole) == len(REQUESTS)
+
+    asyncio.run(scenario())
+
+
+@buffered_or_not
+def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: bool) -> None:
+    """One whose body is here whole keeps its place, and one that is cut is told so at once."""
+
+    async def ask(router: Router, data: bytes, held: asyncio.Event, *, is_all: bool) -> bytes:
+        held.clear()
+        first, client = await router.connect(), await router.connect()
+        await first.send(get("/held"))
+        await until(folder, in_flight=1)
+        await client.send_apart([data])
+        client.half_close()
+        await client.taken()
+        if is_all:
+            held.set()
+        answer = await receive(client)
+        held.set()
+        assert ((await receive(first)).body, await client.rest()) == (b"ok", b"")
+        first.close()
+        return answer.head[9:12]
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        held = asyncio.Event()
+        behaviour = holding(whole, held)
+        async with served(folder, TcpWorker(), behaviour, max_inflight=1, buffer_requests=buffered) as router:
+            for head, body, is_all in cuts():
+                said = await ask(router, head + body, held, is_all=is_all)
+                assert said == (b"200" if is_all else b"400"), (head, body)
+            assert len(whole) == len(REQUESTS)
 
     asyncio.run(scenario())
