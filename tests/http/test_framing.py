@@ -105,6 +105,14 @@ def test_a_response_is_framed_by_method_status_and_fields(
     assert (framing.source, framing.sink, framing.line) == (source, sink, line)
 
 
+@pytest.mark.parametrize("chunks", [True, False], ids=["HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize(("method", "status", "lines"), [row[:3] for row in RESPONSES.values()], ids=RESPONSES.keys())
+def test_a_head_that_comes_alone_has_nothing_behind_it(method: bytes, status: int, lines: str, *, chunks: bool) -> None:
+    pump = response_framing(parse_response(response(lines, status)), method, chunks=chunks).pump()
+    if pump is not None:
+        assert (pump.feed(b""), pump.done, pump.surplus) == (b"", False, b"")
+
+
 @pytest.mark.parametrize("lines", ["", "Transfer-Encoding: chunked"])
 def test_a_client_of_http_1_0_gets_no_chunks(lines: str) -> None:
     framing = response_framing(parse_response(response(lines)), b"GET", chunks=False)

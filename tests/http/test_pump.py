@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.http.grammar import Malformed
-from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
+from tqunits.http.pump import MAX_TRAILERS, ChunkedPump, ClosePump, LengthPump, Pump
 
-PIECES = st.lists(st.integers(1, 40), max_size=30)
+PIECES = st.lists(st.integers(0, 40), max_size=30)
+"""Sizes; a piece may well be empty: behind a head that came alone there is nothing of the body yet."""
 
 
 def split(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -20,7 +23,7 @@ def split(data: bytes, sizes: list[int]) -> list[bytes]:
     for size in sizes:
         pieces.append(data[:size])
         data = data[size:]
-    return [piece for piece in [*pieces, data] if piece]
+    return [*pieces, data]
 
 
 def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
@@ -35,9 +38,9 @@ def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
 
 
 def unchunk(data: bytes) -> tuple[bytes, bytes]:
-    """A second reader of chunks, as naive as can be: (payload, trailer section)."""
+    """A second reader of chunks, as naive as can be: (payload, trailer section); b"" for that before the last chunk."""
     payload = b""
-    while True:
+    while data:
         size, _, data = data.partition(b"\r\n")
         assert re.fullmatch(rb"[0-9a-f]+", size)
         if size == b"0":
@@ -45,6 +48,126 @@ def unchunk(data: bytes) -> tuple[bytes, bytes]:
         payload, data = payload + data[: int(size, 16)], data[int(size, 16) :]
         assert data.startswith(b"\r\n")
         data = data[2:]
+    return payload, b""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A pump, with a body as it comes and what a reader is to understand of what goes out."""
+
+    make: Callable[[], Pump]
+    stream: bytes
+    chunks: bool = False  # it goes out in chunks
+    until_close: bool = False
+    trailers: bytes = b""
+
+    def read(self, out: bytes) -> tuple[bytes, bytes]:
+        """(payload, trailer section) of what went out so far."""
+        return unchunk(out) if self.chunks else (out, b"")
+
+    @property
+    def last(self) -> bytes:
+        """The trailer section of a body that is whole."""
+        return self.trailers + b"\r\n" if self.chunks else b""
+
+
+HELLO = b"hello world"
+CHUNKS = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n"
+TRAILED = CHUNKS[:-2] + b"X-Sum: 1\r\n\r\n"
+LENGTH = Way(lambda: LengthPump(len(HELLO)), HELLO)
+REFRAMED = {
+    "chunks": Way(lambda: ChunkedPump(rechunk=True), CHUNKS, chunks=True),
+    "trailers": Way(lambda: ChunkedPump(rechunk=True), TRAILED, chunks=True, trailers=b"X-Sum: 1\r\n"),
+    "trailers that nobody reads": Way(lambda: ChunkedPump(rechunk=True, trailers=False), TRAILED, chunks=True),
+    "chunks to none": Way(lambda: ChunkedPump(rechunk=False), TRAILED),
+}
+UNTIL_CLOSE = {
+    "until close, in chunks": Way(lambda: ClosePump(rechunk=True), HELLO, chunks=True, until_close=True),
+    "until close": Way(lambda: ClosePump(rechunk=False), HELLO, until_close=True),
+}
+PUMPS = {"length": LENGTH} | REFRAMED | UNTIL_CLOSE
+ways = pytest.mark.parametrize("way", PUMPS.values(), ids=PUMPS)
+
+
+def dripped(way: Way, size: int) -> tuple[Pump, bytes]:
+    """The pump when the first so many bytes have come one at a time, with nothing in between; and what it gave."""
+    pump = way.make()
+    out = pump.feed(b"")
+    for at in range(size):
+        out += pump.feed(way.stream[at : at + 1])
+        out += b"" if pump.done else pump.feed(b"")
+    return pump, out
+
+
+def places(way: Way) -> Iterator[int]:
+    """Everywhere in a body, before its end where it has one."""
+    return iter(range(len(way.stream) + way.until_close))
+
+
+@ways
+def test_nothing_comes_of_nothing(way: Way) -> None:
+    """What goes out with a head that came without its body is that head."""
+    for place in places(way):
+        pump, out = dripped(way, place)
+        assert [pump.feed(b"") for _ in range(3)] == [b""] * 3, (place, out)
+        assert not pump.done
+
+
+@ways
+def test_there_is_no_last_chunk_before_the_end(way: Way) -> None:
+    for place in places(way):
+        pump, out = dripped(way, place)
+        payload, last = way.read(out)
+        assert HELLO.startswith(payload)
+        assert (last, pump.done) == (b"", False), place
+
+
+@ways
+def test_an_end_anywhere_is_the_body_s_only_if_nothing_else_would_tell_it(way: Way) -> None:
+    for place in places(way):
+        pump, out = dripped(way, place)
+        rest = pump.end()
+        assert (rest is not None) == pump.done == way.until_close, place
+        if rest is not None:
+            assert way.read(out + rest) == (HELLO[:place], way.last)
+
+
+@ways
+def test_byte_by_byte_with_nothing_in_between_it_comes_out_whole(way: Way) -> None:
+    pump, out = dripped(way, len(way.stream))
+    assert pump.done != way.until_close
+    assert way.read(out + (b"" if pump.done else pump.end() or b"")) == (HELLO, way.last)
+
+
+def outcome(way: Way, pieces: list[bytes]) -> object:
+    """What a reader of what goes out understands, in the end; or what the pump refuses it with."""
+    pump = way.make()
+    try:
+        out, surplus = run(pump, pieces)
+    except Malformed as error:
+        return error.status
+    rest = None if pump.done else pump.end()
+    return way.read(out + (rest or b"")), surplus, pump.done
+
+
+SCRAPS = [CHUNKS, b"0\r\n", b"\r\n", b"X: y\r\n", b"3\r\nabc\r\n", b"A;b", b"0", b"f", b"\r", b"\n", b" ", b"\0"]
+
+
+@ways
+@given(st.lists(st.sampled_from(SCRAPS), max_size=8).map(b"".join), PIECES)
+def test_where_it_breaks_changes_nothing(way: Way, data: bytes, sizes: list[int]) -> None:
+    for stream in (way.stream + data, data):
+        assert outcome(way, split(stream, sizes)) == outcome(way, [stream])
+
+
+@pytest.mark.parametrize("size", [1, 100_000], ids=["byte by byte", "whole"])
+def test_trailers_may_be_as_long_as_that(size: int) -> None:
+    line = b"X-Sum: " + b"1" * (MAX_TRAILERS - 7)
+    for trailers, fits in ((line, True), (line + b"1", False)):
+        data = b"0\r\n" + trailers + b"\r\n\r\n"
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        found = outcome(REFRAMED["trailers"], pieces)
+        assert found == (((b"", trailers + b"\r\n\r\n"), b"", True) if fits else 431)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), PIECES, st.sampled_from([b"", b"GET / HTTP/1.1\r\n"]))
@@ -136,3 +259,4 @@ def test_a_body_until_close_ends_with_the_connection() -> None:
     assert ClosePump(rechunk=True).end() == b"0\r\n\r\n"
     assert ClosePump(rechunk=False).end() == b""
     assert ClosePump(rechunk=True).feed(b"hello") == b"5\r\nhello\r\n"
+    assert ClosePump(rechunk=True).feed(b"") == b""

@@ -93,6 +93,7 @@ class Message:
     head: bytes
     framing: str
     body: bytes
+    trailers: bytes = b""
 
     @property
     def digest(self) -> str:
@@ -100,25 +101,30 @@ class Message:
 
 
 async def receive(connection: Connection) -> Message:
-    """The next one that is whole. Raises what `Connection` does for one that is not."""
+    """The next one that is whole, and no interim response. Raises what `Connection` does for one that is not."""
     head = await connection.head()
+    while head.startswith(b"HTTP/1.1 103 "):
+        head = await connection.head()
     fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
     if head.startswith(b"HTTP/1.1 304 "):
         return Message(head, "none", b"")
     if b"transfer-encoding" in fields:
-        return Message(head, "chunked", await _dechunked(connection))
+        return Message(head, "chunked", *await _dechunked(connection))
     if b"content-length" in fields or not head.startswith(b"HTTP/"):
         return Message(head, "length", await connection.exactly(int(fields.get(b"content-length", b"0"))))
     return Message(head, "close", await connection.rest())
 
 
-async def _dechunked(connection: Connection) -> bytes:
+async def _dechunked(connection: Connection) -> tuple[bytes, bytes]:
+    """(body, trailers)."""
     pieces = []
     while size := int(await connection.until(b"\r\n"), 16):
         pieces.append(await connection.exactly(size))
         assert await connection.exactly(2) == b"\r\n"
-    assert await connection.exactly(2) == b"\r\n"
-    return b"".join(pieces)
+    trailers = []
+    while (line := await connection.until(b"\r\n")) != b"\r\n":
+        trailers.append(line)
+    return b"".join(pieces), b"".join(trailers)
 
 
 async def answer_to(router: Router, upload: bytes) -> bytes:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import socket
 import ssl
+import struct
 import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +40,26 @@ class Connection:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await asyncio.wait_for(self.writer.drain(), PATIENCE)
+
+    async def send_apart(self, pieces: Sequence[bytes]) -> None:
+        """Each piece alone: the other end has read it before the next one is sent, or before this is over."""
+        for piece in pieces:
+            await self.send(piece)
+            await self.taken()
+
+    async def taken(self) -> None:
+        """Until the process at the other end has read all that was sent, over TCP also the end."""
+        async with asyncio.timeout(PATIENCE):
+            while not self._is_taken():
+                await asyncio.sleep(0)
+
+    def _is_taken(self) -> bool:
+        sock: socket.socket = self.writer.get_extra_info("socket")
+        if self.writer.transport.get_write_buffer_size():
+            return False
+        if sock.family == socket.AF_UNIX:  # where what waits is the sender's until it is read
+            return fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0") == b"\0\0\0\0"
+        return not _unread(*map(self.writer.get_extra_info, ("sockname", "peername")))
 
     async def until(self, end: bytes) -> bytes:
         data = await asyncio.wait_for(self.reader.readuntil(end), PATIENCE)
@@ -71,6 +95,18 @@ class Connection:
 
     def close(self) -> None:
         self.writer.close()
+
+
+def _unread(here: tuple[str, int], there: tuple[str, int]) -> int:
+    """Bytes from here that lie unread over there, the end being one; both on this machine's IPv4 (sock_diag(7))."""
+    ends = struct.pack("!HH4s12x4s12x", there[1], here[1], socket.inet_aton(there[0]), socket.inet_aton(here[0]))
+    one_tcp_socket = struct.pack("=IHHIIBBHI", 72, 20, 1, 0, 0, socket.AF_INET, socket.IPPROTO_TCP, 0, 2**32 - 1)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as diag:
+        diag.send(one_tcp_socket + ends + struct.pack("=Iq", 0, -1))
+        said = diag.recv(4096)
+    kind, error = struct.unpack_from("=4xH10xi", said)
+    assert kind == 20 or error == -errno.ENOENT, os.strerror(-error)
+    return struct.unpack_from("=I", said, 72)[0] if kind == 20 else 0  # one that is closed reads no more
 
 
 class Worker:

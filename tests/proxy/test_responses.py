@@ -41,6 +41,7 @@ def test_a_worker_that_speaks_no_http_is_a_502(folder: Path, response: bytes) ->
 
 BODILESS = {
     "HEAD": (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"\r\nContent-Length: 5\r\n"),
+    "HEAD, until close": (b"HEAD", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n"),
     "204": (b"GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 204 No Content\r\n"),
     "304": (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"\r\nContent-Length: 5\r\n"),
 }

@@ -35,11 +35,14 @@ class Pump:
         self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what was received; gives what is to be sent. Raises Malformed. Not to be called once `done`."""
+        """Take what was received; gives what is to be sent. Raises Malformed. Not to be called once `done`.
+
+        Of nothing comes nothing, and no end: a head that comes alone has nothing of the body behind it yet.
+        """
         raise AssertionError
 
     def end(self) -> bytes | None:
-        """The stream has ended: gives what is still to be sent, or None when the body is cut short."""
+        """The stream has ended, regularly: gives what is still to be sent, or None when the body is cut short."""
         return None
 
 
@@ -104,7 +107,7 @@ class ChunkedPump(Pump):
         while at < len(data) and not self._in_trailers:
             at = self._payload(data, at, pieces) if self._left else self._chunk_line(data, at)
         payload = b"".join(pieces)
-        out = _chunk(payload) if self._rechunk and payload else payload
+        out = _chunk(payload) if self._rechunk else payload
         return out + self._trailer_section(data[at:]) if self._in_trailers else out
 
     def _payload(self, data: bytes, at: int, pieces: list[bytes]) -> int:
@@ -157,7 +160,7 @@ class ChunkedPump(Pump):
             return self._finish(b"", bytes(held[2:]))
         end = held.find(b"\r\n\r\n", max(0, self._scanned - 3))
         self._scanned = len(held)
-        if (end if end >= 0 else len(held)) > MAX_TRAILERS:
+        if (end if end >= 0 else len(held) - 3) > MAX_TRAILERS:  # the last three may be of the end
             raise Malformed(431, "the trailers are longer than 8 KiB")
         if end < 0:
             return b""
@@ -173,4 +176,5 @@ class ChunkedPump(Pump):
 
 
 def _chunk(payload: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(payload), payload)
+    """Nothing is no chunk: one without payload is the last, and only an end writes that."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""

@@ -206,14 +206,22 @@ class Client(Gathering):
             assert self.tunnel is not None
             self.tunnel.client_ended()
         elif self.phase is BUSY:
-            if self.pump is not None:
-                self.refuse(Malformed(400, "the body is cut short"))
+            self._end_of_body()
         elif self.phase is HEAD and not self.heads.empty:
             self.refuse(Malformed(400, "the head is cut short"))
         elif self.phase is HEAD and self.outbox:
             self.shut_down()  # answers are still on their way
         else:
             self.close()
+
+    def _end_of_body(self) -> None:
+        """The client sends no more: what has come of the body is all there is of it."""
+        if self.pump is None:
+            return
+        if self.gathered is None and (self.upstream is None or self.upstream.phase is CONNECTING):
+            self.take_in()
+        else:
+            self.refuse(Malformed(400, "the body is cut short"))
 
     # The exchange with the worker.
 
@@ -351,6 +359,8 @@ class Client(Gathering):
         if self.phase is HEAD and self.input and not self.closed:
             data, self.input = self.input, b""
             self.take(data)
+            if self.ended and self.phase is BUSY:  # which nobody will be told again
+                self._end_of_body()
 
     def settle_relay(self) -> None:
         """The relay has ended: what it has moved counts."""

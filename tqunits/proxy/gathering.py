@@ -64,6 +64,17 @@ class Gathering(Asking):
             assert self.backend is not None
             self.enter(self.backend.worker)
 
+    def take_in(self) -> None:
+        """The client sends no more, and what has come of the body was not looked at yet: it is all there, or cut."""
+        data, self.input = self.input, b""
+        out = self.pumped(data)
+        if out is None:
+            return
+        self.first += out
+        self.whole = self.pump is None
+        if not self.whole:
+            self.refuse(Malformed(400, "the body is cut short"))
+
     def pumped(self, data: bytes) -> bytes | None:
         """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
         pump = self.pump

@@ -341,8 +341,9 @@ class ChunkRelay(Relay):
 
     def _load(self, pipe: Pipe) -> int:
         taken = super()._load(pipe)
-        self._before = b"%x\r\n" % taken
-        self._after = b"\r\n"
+        if taken:  # an end is no chunk: one without payload would be the last
+            self._before = b"%x\r\n" % taken
+            self._after = b"\r\n"
         return taken
 
     def _unload(self, pipe: Pipe) -> None:

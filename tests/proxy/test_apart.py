@@ -1,0 +1,401 @@
+"""Messages that come in pieces: a head without its body, a byte at a time, an end behind everything or in the middle.
+
+On a machine of its own a small message comes in one piece nearly always, and its head brings the body along; so here
+every piece is read by the router before the next one is sent. The parts are all ways of framing, both directions, plain
+and TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from itertools import product
+from pathlib import Path
+from ssl import SSLContext, SSLError
+from typing import Any
+
+import pytest
+from bodies import MIB, Message, digest, get, offer, payload, receive
+from control_peers import controlled, until
+from peers import OK, PATIENCE, Behaviour, Connection, Router, TcpWorker, Worker
+from secure_peers import client_context, make
+
+from tqunits.proxy.splice import WORTH
+from tqunits.proxy.stream import RECEIVE
+
+HELLO = b"hello world"
+CHUNKS = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n"
+TRAILER = b"X-Sum: 1\r\n"
+OF_LENGTH = b"Content-Length: 11\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+DATE = b"Date: Tue, 24 Nov 2026 20:00:00 GMT\r\n"
+
+BODIES = {
+    "length": (OF_LENGTH, HELLO),
+    "length, like the one before": (DATE + OF_LENGTH, HELLO),
+    "length nought": (b"Content-Length: 0\r\n\r\n", b""),
+    "chunked": (CHUNKED, CHUNKS + b"\r\n"),
+    "trailers": (CHUNKED, CHUNKS + TRAILER + b"\r\n"),
+    "chunked, empty": (CHUNKED, b"0\r\n\r\n"),
+}
+"""The end of a head, and what comes behind it."""
+
+HTTP_1_1 = b"HTTP/1.1 200 OK\r\n"
+UNTIL_CLOSE = {
+    "close": (HTTP_1_1 + b"\r\n", HELLO),
+    "close, said so": (HTTP_1_1 + b"Connection: close\r\n\r\n", HELLO),
+    "close, empty": (HTTP_1_1 + b"\r\n", b""),
+    "close, 1.0": (b"HTTP/1.0 200 OK\r\n\r\n", HELLO),
+    "close, 1.0, empty": (b"HTTP/1.0 302 Found\r\nLocation: /x\r\n\r\n", b""),
+    "close, early hints": (b"HTTP/1.1 103 Early Hints\r\n\r\n" + HTTP_1_1 + b"\r\n", HELLO),
+}
+RESPONSES = {name: (HTTP_1_1 + head, body) for name, (head, body) in BODIES.items()} | UNTIL_CLOSE
+REQUESTS = {name: (b"POST / HTTP/1.1\r\nHost: a\r\n" + head, body) for name, (head, body) in BODIES.items()}
+
+WAYS: dict[str, Callable[[bytes, bytes], list[bytes]]] = {
+    "whole": lambda head, body: [head + body],
+    "head and body": lambda head, body: [head, body],
+    "head and body byte by byte": lambda head, body: [head, *each(body)],
+    "in the middle": lambda head, body: [head[:9], head[9:] + body[:3], body[3:]],
+    "byte by byte": lambda head, body: each(head + body),
+}
+ENDS = ["whole/at once", "head and body/at once"]
+"""Where the worker closes in the same moment; else the router has read everything before."""
+
+CUT = (asyncio.IncompleteReadError, ConnectionError, SSLError)
+SECURED = {"plain": None, "TLS": client_context()}
+tls_or_not = pytest.mark.parametrize("tls", SECURED.values(), ids=SECURED)
+
+
+def each(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def whole_body(name: str) -> bytes:
+    return b"" if "empty" in name or "nought" in name else HELLO
+
+
+WORKERS: dict[str, Callable[[Path], Worker]] = {
+    "copied": lambda folder: Worker(folder / "w"),
+    "by the kernel": lambda _: TcpWorker(),
+}
+"""What takes a body that ends with its connection through."""
+
+workers = pytest.mark.parametrize("worker", WORKERS.values(), ids=WORKERS)
+
+
+@asynccontextmanager
+async def served(folder: Path, worker: Worker, behaviour: Behaviour, **changes: Any) -> AsyncIterator[Router]:
+    """A router that speaks both, in front of that worker."""
+    make(folder, "a", "a.example")
+    await worker.start(behaviour)
+    options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+    async with Router(folder, controlled(folder, worker.endpoint, *options, **changes)) as router:
+        yield router
+    worker.stop()
+
+
+async def asked(connection: Connection) -> list[str]:
+    """The words of the path that the worker is asked for."""
+    return (await connection.head()).split(b" ")[1].decode().replace("%20", " ").split("/")[1:]
+
+
+def path(*words: object) -> str:
+    return "/" + "/".join(map(str, words)).replace(" ", "%20")
+
+
+async def in_pieces(connection: Connection) -> None:
+    """A worker that answers `/NAME/WAY`, and `/ok`."""
+    while True:
+        name, *how = await asked(connection)
+        if name == "ok":
+            await connection.send(HTTP_1_1 + DATE + b"Content-Length: 2\r\n\r\nok")
+            continue
+        *before, last = [piece for piece in WAYS[how[0]](*RESPONSES[name]) if piece]
+        await connection.send_apart(before)
+        await (connection.send(last) if "at once" in how else connection.send_apart([last]))
+        if name.startswith("close"):
+            return
+
+
+@workers
+@tls_or_not
+def test_a_response_is_the_same_however_it_comes(
+    folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None
+) -> None:
+    """And the client's connection is in step: what it asked for behind it comes behind it."""
+
+    async def scenario() -> None:
+        async with served(folder, worker(folder), in_pieces) as router:
+            client = await router.connect(tls=tls)
+            for name, way in product(RESPONSES, [*WAYS, *ENDS]):
+                await client.send(get(path(name, way)) + get("/ok"))
+                answer, behind = await receive(client), await receive(client)
+                assert (answer.body, behind.body) == (whole_body(name), b"ok"), (name, way)
+                assert b"\r\nConnection: close\r\n" not in answer.head + behind.head
+                assert (answer.framing == "length") == ("length" in name)
+            client.close()
+
+    asyncio.run(scenario())
+
+
+@workers
+@tls_or_not
+def test_a_client_of_http_1_0_gets_the_same_and_an_end(
+    folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None
+) -> None:
+    async def scenario() -> None:
+        async with served(folder, worker(folder), in_pieces) as router:
+            for name, way in product(RESPONSES, [*WAYS, *ENDS]):
+                client = await router.connect(tls=tls)
+                await client.send(get(path(name, way), minor=0))
+                answer = await receive(client)
+                assert (answer.body, await client.rest()) == (whole_body(name), b""), (name, way)
+                assert answer.framing != "chunked"
+                client.close()
+
+    asyncio.run(scenario())
+
+
+async def body_later(connection: Connection) -> None:
+    """A worker that answers `/FRAMING/SIZE`, its head long before a large body."""
+    while True:
+        framing, size = await asked(connection)
+        head, end, body = offer(framing, int(size)).partition(b"\r\n\r\n")
+        await connection.send_apart([head + end])
+        await connection.send(body)
+        if framing == "close":
+            return
+
+
+@pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
+@tls_or_not
+def test_a_large_body_may_come_later_as_well(folder: Path, tls: SSLContext | None, minor: int) -> None:
+    async def scenario() -> None:
+        async with served(folder, TcpWorker(), body_later) as router:
+            client = await router.connect(tls=tls)
+            for framing, size in product(("length", "chunked", "close"), (WORTH + 1, RECEIVE, 3 * MIB)):
+                await client.send(get(f"/{framing}/{size}", minor))
+                assert (await receive(client)).digest == digest(payload(size)), (framing, size)
+                if not minor:
+                    client = await router.connect(tls=tls)
+
+    asyncio.run(scenario())
+
+
+async def ending(connection: Connection) -> None:
+    """A worker that sends the first bytes of a message, so many as it is asked for, and closes or resets."""
+    name, place, how = await asked(connection)
+    head, body = RESPONSES[name]
+    before = [head, body[: int(place)]] if int(place) >= 0 else [head[: int(place)]]
+    await connection.send_apart([piece for piece in before if piece])
+    if how == "reset":
+        connection.reset()
+
+
+def is_whole(name: str, place: int, how: str) -> bool:
+    if name in UNTIL_CLOSE:
+        return how == "close"
+    return place == len(RESPONSES[name][1])
+
+
+@pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
+@tls_or_not
+def test_a_response_that_ends_anywhere_looks_whole_only_if_it_is(
+    folder: Path, tls: SSLContext | None, minor: int
+) -> None:
+    async def ask(router: Router, name: str, place: int, how: str) -> None:
+        client = await router.connect(tls=tls)
+        await client.send(get(path(name, place, how), minor))
+        if place < 0:
+            assert (await receive(client)).head.startswith(b"HTTP/1.1 502 ")
+        elif is_whole(name, place, how):
+            body = HELLO[:place] if name in UNTIL_CLOSE else whole_body(name)
+            assert (await receive(client)).body == body, (name, place, how)
+        else:
+            with pytest.raises(CUT):
+                pytest.fail(f"{name} {place} {how}: {await receive(client)}")
+        client.close()
+
+    async def scenario() -> None:
+        async with served(folder, TcpWorker(), ending) as router:
+            for name, (_, body) in RESPONSES.items():
+                ends = product(range(-1, len(body) + 1), ("close", "reset"))
+                for place, how in ends:
+                    await ask(router, name, place, how)
+
+    asyncio.run(scenario())
+
+
+async def stopping(connection: Connection) -> None:
+    """A worker that sends nothing behind the first bytes of a body."""
+    name, place = await asked(connection)
+    head, body = RESPONSES[name]
+    await connection.send_apart([piece for piece in (head, body[: int(place)]) if piece])
+    await connection.rest()
+
+
+@pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
+@tls_or_not
+def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None, minor: int) -> None:
+    impatient = {"request_us": 0, "read_us": 500_000, "write_us": 500_000, "idle_us": 0}
+
+    async def ask(router: Router, name: str, place: int) -> None:
+        client = await router.connect(tls=tls)
+        await client.send(get(path(name, place), minor))
+        with pytest.raises(CUT):
+            pytest.fail(f"{name} {place}: {await receive(client)}")
+        client.close()
+
+    async def scenario() -> None:
+        async with served(folder, TcpWorker(), stopping, timeouts=impatient) as router:
+            names = [name for name, (_, body) in RESPONSES.items() if body or name in UNTIL_CLOSE]
+            await asyncio.gather(*(ask(router, *cut) for cut in product(names, (0, 3))))
+            assert "cut: no progress in time" in router.said()
+
+    asyncio.run(scenario())
+
+
+def hearing(whole: list[Message]) -> Behaviour:
+    """A worker that says ok to every request, and keeps those that it has had whole."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            whole.append(await receive(connection))
+            await connection.send(OK)
+
+    return behave
+
+
+BUFFERED = {"as it comes": False, "when it is here": True}
+buffered_or_not = pytest.mark.parametrize("buffered", BUFFERED.values(), ids=BUFFERED)
+
+
+@buffered_or_not
+@tls_or_not
+def test_a_request_is_the_same_however_it_comes(folder: Path, tls: SSLContext | None, *, buffered: bool) -> None:
+    """And the one behind it is the next."""
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
+            client = await router.connect(tls=tls)
+            for name, way in product(REQUESTS, WAYS):
+                pieces = WAYS[way](*REQUESTS[name])
+                await client.send_apart([piece for piece in [*pieces[:-1], pieces[-1] + get("/ok")] if piece])
+                assert [(await receive(client)).body for _ in range(2)] == [b"ok"] * 2
+                request, behind = whole[-2:]
+                trailers = TRAILER if name == "trailers" else b""
+                assert (request.body, request.trailers) == (whole_body(name), trailers), (name, way)
+                assert behind.head.startswith(b"GET /ok ")
+            assert len(whole) == 2 * len(REQUESTS) * len(WAYS)
+
+    asyncio.run(scenario())
+
+
+@buffered_or_not
+@tls_or_not
+def test_a_request_that_ends_anywhere_never_looks_whole(
+    folder: Path, tls: SSLContext | None, *, buffered: bool
+) -> None:
+    async def ask(router: Router, head: bytes, body: bytes, place: int) -> None:
+        client = await router.connect(tls=tls)
+        pieces = [head, body[:place]] if place >= 0 else [head[:place]]
+        await client.send_apart([piece for piece in pieces if piece])
+        if tls is None:
+            client.half_close()
+            assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
+        client.close()
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
+            for head, body in REQUESTS.values():
+                for place in range(-1, len(body)):
+                    await ask(router, head, body, place)
+            await until(folder, in_flight=0, connections=0)
+            assert whole == []
+
+    asyncio.run(scenario())
+
+
+def holding(whole: list[Message], held: asyncio.Event) -> Behaviour:
+    """The same, but `/held` is answered only then."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            message = await receive(connection)
+            if message.head.startswith(b"GET /held "):
+                await asyncio.wait_for(held.wait(), PATIENCE)
+            else:
+                whole.append(message)
+            await connection.send(OK)
+
+    return behave
+
+
+def cuts() -> Iterator[tuple[bytes, bytes, bool]]:
+    """(head, as much of the body as came, whether that is all) of requests that an end is behind."""
+    for head, body in REQUESTS.values():
+        for place in range(len(body) + 1):
+            yield head, body[:place], place == len(body)
+
+
+@buffered_or_not
+def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder: Path, *, buffered: bool) -> None:
+    """It is answered at once: with what it asked for if its body is here, else with a 400."""
+
+    async def ask(router: Router, head: bytes, body: bytes, held: asyncio.Event) -> tuple[bytes, bytes]:
+        held.clear()
+        client = await router.connect()
+        await client.send_apart([get("/held") + head + body])
+        client.half_close()
+        await client.taken()
+        held.set()
+        answers = await receive(client), await receive(client)
+        assert await client.rest() == b""
+        return answers[0].body, answers[1].head[9:12]
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        held = asyncio.Event()
+        async with served(folder, TcpWorker(), holding(whole, held), buffer_requests=buffered) as router:
+            for head, body, is_all in cuts():
+                assert await ask(router, head, body, held) == (b"ok", b"200" if is_all else b"400"), (head, body)
+            assert len(whole) == len(REQUESTS)
+
+    asyncio.run(scenario())
+
+
+@buffered_or_not
+def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: bool) -> None:
+    """One whose body is here whole keeps its place, and one that is cut is told so at once."""
+
+    async def ask(router: Router, data: bytes, held: asyncio.Event, *, is_all: bool) -> bytes:
+        held.clear()
+        first, client = await router.connect(), await router.connect()
+        await first.send(get("/held"))
+        await until(folder, in_flight=1)
+        await client.send_apart([data])
+        client.half_close()
+        await client.taken()
+        if is_all:
+            held.set()
+        answer = await receive(client)
+        held.set()
+        assert ((await receive(first)).body, await client.rest()) == (b"ok", b"")
+        first.close()
+        return answer.head[9:12]
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        held = asyncio.Event()
+        behaviour = holding(whole, held)
+        async with served(folder, TcpWorker(), behaviour, max_inflight=1, buffer_requests=buffered) as router:
+            for head, body, is_all in cuts():
+                said = await ask(router, head + body, held, is_all=is_all)
+                assert said == (b"200" if is_all else b"400"), (head, body)
+            assert len(whole) == len(REQUESTS)
+
+    asyncio.run(scenario())
