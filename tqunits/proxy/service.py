@@ -35,6 +35,7 @@ from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
 from tqunits.system.inotify import FolderWatch, OnChange
 from tqunits.system.notify import Notifier
+from tqunits.system.published import objection
 
 REPORT: Final = 5.0
 """Seconds between two lines for `systemctl status`."""
@@ -103,6 +104,7 @@ class _Service:
             certificates=self._certificates,
             ports=[port for sock in setup.sockets if (port := _port(sock))],
         )
+        self._say_of_files()
         self._listeners = Listeners(setup.sockets, self._router)
         self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
         self._marks = Marks(setup.draining, self._router) if setup.draining else None
@@ -147,6 +149,14 @@ class _Service:
     def _say_of_certificates(self) -> None:
         for warning in self._certificates.warnings if self._certificates is not None else ():
             self._complaints.say(warning, priority=4)
+
+    def _say_of_files(self) -> None:
+        """Which folders are not served, and what helps: the router answers 404 there, without a word."""
+        for worker in self._router.snapshot.workers:
+            reason = objection(worker.static.directory) if worker.static is not None else None
+            if worker.static is not None and reason is not None:
+                said = f"worker {worker.name}: no file of {worker.static.directory} is served: {reason}"
+                self._complaints.say(said, priority=4)
 
     def _metrics(self) -> bytes:
         router = self._router
@@ -204,6 +214,7 @@ class _Service:
         if snapshot != self._router.snapshot:
             self._router.use(snapshot)
             self._complaints.say(f"reloaded; {self._status()}")
+            self._say_of_files()
         if self._marks is not None:
             self._marks.apply()
 
