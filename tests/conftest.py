@@ -7,9 +7,12 @@ A test that asks for either carries the mark `machine`; without root it fails, f
 What is compiled runs in the place of its source. So a source that has changed since then stops the run.
 """
 
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -49,6 +52,15 @@ def fresh_machine(pytestconfig: pytest.Config) -> Iterator[Callable[[], Machine]
             return booted
 
         yield boot
+
+
+@pytest.fixture
+def roots() -> Iterator[Path]:
+    """A folder of root's in folders of root's: what pytest makes lies below /tmp, which is everybody's."""
+    folder = Path(tempfile.mkdtemp(prefix="tqunits-test-", dir="/var/lib"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -243,6 +243,10 @@ class Static:
     prefix: str
 
 
+UNSERVED: Final = tuple(PurePosixPath("/", name) for name in ("proc", "run", "sys", "dev"))
+"""From below these no file is served, whoever may read it: they are the kernel's, and of what runs at the moment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """One worker.yaml, valid and complete: every default is filled in."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import pytest
 
-from .parsing import api, errors, server
+from tqunits.config.parse import WorkerText, parse_workers
+
+from .parsing import api, errors, server, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +342,48 @@ IN_WORKER: dict[str, Mistake] = {
         "static.directory: './config/' has the worker's own files in it",
         "serve a folder of its own, such as public",
     ),
+    "static-files-of-the-whole-host-with-two-slashes": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: //}",
+        3,
+        21,
+        "static.directory: '//' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-are-credentials": Mistake(
+        "path: /a\ntype: static\nstatic: {directory: /run/credentials/tq-proxy@1.service}",
+        3,
+        21,
+        "static.directory: nothing below /run is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-a-process": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: //proc/./self/}",
+        3,
+        21,
+        "static.directory: nothing below /proc is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-devices": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /dev/shm}",
+        3,
+        21,
+        "static.directory: nothing below /dev is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-the-kernel": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /sys}",
+        3,
+        21,
+        "static.directory: nothing below /sys is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-var-run": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /var/run/x}",
+        3,
+        21,
+        "static.directory: nothing below /run is served",
+        "put the files elsewhere, such as below /srv",
+    ),
     "depends-on-itself": Mistake(
         "path: /a\ntype: go\ndepends: {requires: tq-worker@api.service}",
         3,
@@ -523,3 +568,18 @@ def test_a_mistake_in_worker_yaml_is_said_with_its_place_and_a_hint(mistake: Mis
 def test_a_mistake_in_tqunits_yaml_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
     place = f"tqunits.yaml:{mistake.line}:{mistake.column}"
     assert errors(server(mistake.yaml).diagnostics) == [(place, mistake.message, mistake.hint)]
+
+
+SERVED = {
+    "of a worker without a program": ("path: /a\ntype: static", ["api.yaml:1:1"]),
+    "beside a program": ("path: /a\ntype: go\nstatic: {prefix: /x}", ["api.yaml:1:1"]),
+    "not served": ("path: /a\ntype: go", []),
+    "elsewhere": ("path: /a\ntype: static\nstatic: {directory: /srv/x}", []),
+}
+
+
+@pytest.mark.parametrize(("yaml", "places"), SERVED.values(), ids=SERVED)
+def test_files_of_a_worker_whose_own_folder_is_below_run(yaml: str, places: list[str]) -> None:
+    one = WorkerText(name="api", folder=PurePosixPath("/run/site/workers/api"), text=text("api.yaml", yaml))
+    found = errors(parse_workers([one], server()).diagnostics)
+    assert [place for place, message, _ in found if "nothing below /run is served" in message] == places

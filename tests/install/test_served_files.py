@@ -40,6 +40,13 @@ def test_the_sandbox_of_the_router_shows_files_below_a_home(site: Site) -> None:
     site.machine.write("/home/docs/index.html", "at home")
     site.install()
     assert site.get("/docs/") == (200, "at home")
+    site.yaml("docs", f"{STATIC}static: {{directory: /srv/link}}\n")
+    site.machine.run(["ln", "-s", "/home/docs", "/srv/link"])
+    site.install()
+    assert site.get("/docs/")[0] == 404
+    said = "others may not enter /home; write the folder itself, so that the sandbox of the router shows it"
+    assert said in site.machine.journal("tq-proxy@1.service")
+    site.machine.remove("/srv/link")
     site.machine.remove("/home/docs")
 
 
@@ -95,3 +102,63 @@ def test_a_worker_that_loses_its_program_keeps_its_route(site: Site) -> None:
     assert site.get("/docs/") == (200, "<p>docs")
     assert not [unit for unit in site.units() if unit.startswith("tq-worker@")]
     assert listed(site)["docs"]["state"] == "static"
+
+
+def test_what_the_group_of_a_worker_may_read_is_not_served(site: Site) -> None:
+    """The router is in that group, for the worker's socket."""
+    site.worker("alpha", "listen: unix\nstatic: {directory: public}\n")
+    public = f"{ROOT}/workers/alpha/public"
+    site.machine.write(f"{public}/open.txt", "open")
+    site.machine.write(f"{public}/own.txt", "own", mode=0o640)
+    site.machine.write(f"{public}/own/file.txt", "own")
+    site.install()
+    site.machine.run(["chgrp", "-R", "worker-alpha", public])
+    site.machine.run(["chmod", "750", f"{public}/own"])
+    assert "worker-alpha" in site.machine.show("tq-proxy@1.service", "SupplementaryGroups")
+    assert site.get("/alpha/open.txt") == (200, "open")
+    assert "own" not in (site.get("/alpha/own.txt")[1], site.get("/alpha/own/file.txt")[1])
+    site.machine.run(["chmod", "750", public])
+    site.machine.systemctl("restart", "tq-proxy@1.service")
+    assert site.get("/alpha/open.txt")[1] != "open"
+    said = f"worker alpha: no file of {public} is served: others may not enter {public}; chmod o+x {public}"
+    assert said in site.machine.journal("tq-proxy@1.service")
+
+
+def test_a_folder_that_its_owner_swaps_for_a_link_is_served_no_more(site: Site) -> None:
+    docs(site)
+    site.machine.write("/srv/other/index.html", "other")
+    site.machine.run(["chown", "-R", "40123", f"{ROOT}/workers/docs"])
+    site.install()
+    assert site.get("/docs/") == (200, "<p>docs")
+    site.machine.run(["sh", "-c", f"mv {PUBLIC} {PUBLIC}.old && ln -s /srv/other {PUBLIC}"])
+    assert site.get("/docs/")[0] == 404
+    site.machine.run(["sh", "-c", f"rm {PUBLIC} && mv {PUBLIC}.old {PUBLIC}"])
+    assert site.get("/docs/") == (200, "<p>docs")
+    site.machine.remove("/srv/other")
+
+
+def test_root_switches_a_link_to_another_release(site: Site) -> None:
+    site.yaml("docs", f"{STATIC}static: {{directory: /srv/docs/current}}\n")
+    for release in ("1", "2"):
+        site.machine.write(f"/srv/docs/releases/{release}/index.html", f"release {release}")
+        site.machine.run(["ln", "-sfn", f"releases/{release}", "/srv/docs/switch"])
+        site.machine.run(["mv", "-T", "/srv/docs/switch", "/srv/docs/current"])
+        if release == "1":
+            site.install()
+        assert site.get("/docs/") == (200, f"release {release}")
+    site.machine.run(["sh", "-c", "cd /srv/docs/releases && rm -rf 2 && mkdir 2 && echo anew >2/index.html"])
+    assert site.get("/docs/") == (200, "anew\n")
+    site.machine.remove("/srv/docs")
+
+
+def test_a_mount_is_a_folder_like_any_other(site: Site) -> None:
+    docs(site)
+    site.machine.write("/run/elsewhere/index.html", "mounted")
+    site.machine.run(["mount", "--bind", "/run/elsewhere", PUBLIC])
+    try:
+        site.install()
+        assert site.get("/docs/") == (200, "mounted")
+        site.machine.tqunits("uninstall", "--all")  # a router that has the folder open keeps it mounted
+    finally:
+        site.machine.run(["umount", PUBLIC])
+        site.machine.remove("/run/elsewhere")

@@ -109,6 +109,22 @@ def test_a_folder_has_a_certificate_for_each_name(secure: Site) -> None:
     secure.machine.wait_until(lambda: seen(secure, "new.example") == lies(secure, f"{FOLDER}/new.pem"))
 
 
+def test_the_key_is_in_no_folder_that_is_served(secure: Site) -> None:
+    folder = "/run/credentials/tq-proxy@1.service"
+    static = "path: /docs\ntype: static\nstatic: {{directory: {}}}\n"
+    secure.server(TLS)
+    secure.yaml("docs", static.format("/srv/keys"))
+    secure.machine.run(["ln", "-s", folder, "/srv/keys"])
+    secure.install()
+    answers = [secure.get(f"/docs/{name}") for name in ("tls-key", "tls-certificate")]
+    secure.machine.remove("/srv/keys")
+    assert [status for status, _ in answers] == [404, 404], answers
+    said = f"worker docs: no file of /srv/keys is served: it leads to {folder}, and nothing below /run is served"
+    assert said in secure.machine.journal("tq-proxy@1.service")
+    secure.yaml("docs", static.format(folder))
+    assert "static.directory: nothing below /run is served" in secure.install(status=1)
+
+
 def test_without_a_certificate_in_the_yaml_the_watch_is_gone(secure: Site) -> None:
     secure.worker("alpha")
     secure.install()

@@ -112,6 +112,18 @@ def test_a_users_router_is_asked_by_that_user(tenant: Tenant) -> None:
     assert "tqunits:" not in tenant.machine.read("/etc/passwd")
 
 
+def test_a_users_files_are_served_from_a_home_that_is_closed_to_others(tenant: Tenant) -> None:
+    tenant.write(f"{SITE}/workers/docs/config/worker.yaml", "path: /docs\ntype: static\n")
+    tenant.write(f"{SITE}/workers/docs/public/page.json", '"docs"')
+    tenant.write(f"{SITE}/workers/docs/public/own.json", '"own"')
+    tenant.machine.run(["chmod", "600", f"{SITE}/workers/docs/public/own.json"])
+    tenant.machine.run(["chmod", "700", HOME])
+    tenant.tqunits("install", "--now")
+    assert tenant.get("/docs/page.json") == "docs"
+    status = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"{URL}/docs/own.json")
+    assert tenant.machine.run(status).stdout == "404"
+
+
 def test_a_users_worker_is_built(tenant: Tenant) -> None:
     tenant.sample("api")
     tenant.tqunits("install", "--now")

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import resource
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sites import DATE, MODIFIED, NOW, ask, found, put, received
 
 from tqunits.http.dates import read_date, write_date
 from tqunits.http.fields import RequestFields
 from tqunits.http.target import Target
-from tqunits.proxy.static import Answer, Site
+from tqunits.proxy.static import Site
 
-NOW = 1_700_000_000
-DATE = write_date(NOW)
-MODIFIED = NOW - 1000
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
+
 PAGE = b"<!doctype html><title>page</title>\n" * 10
 SCRIPT = b"console.log('a');\n" * 100
 SECRET = b"secret"
 
 
 @pytest.fixture
-def public(tmp_path: Path) -> Path:
+def public(folder: Path) -> Path:
     """A site: pages, a script with compressed siblings, and what must not be sent."""
-    root = tmp_path / "public"
+    root = folder / "public"
     put(root / "index.html", PAGE)
     put(root / "app.js", SCRIPT)
     put(root / "app.js.br", b"br of it")
@@ -46,107 +43,22 @@ def public(tmp_path: Path) -> Path:
     put(root / ".git/config", SECRET)
     put(root / "docs/.htpasswd", SECRET)
     put(root / "index.php", SECRET)
-    put(tmp_path / "outside/secret.txt", SECRET)
-    put(tmp_path / "public-not/secret.txt", SECRET)
-    (root / "link.txt").symlink_to(tmp_path / "outside/secret.txt")
+    put(folder / "outside/secret.txt", SECRET)
+    put(folder / "public-not/secret.txt", SECRET)
+    (root / "link.txt").symlink_to(folder / "outside/secret.txt")
     (root / "inside-link.txt").symlink_to("app.js")
-    (root / "link-folder").symlink_to(tmp_path / "outside")
+    (root / "link-folder").symlink_to(folder / "outside")
     (root / "docs/up").symlink_to("..")
     (root / "linked").mkdir()
-    (root / "linked/index.html").symlink_to(tmp_path / "outside/secret.txt")
+    (root / "linked/index.html").symlink_to(folder / "outside/secret.txt")
     put(root / "style.css", b"plain")
-    (root / "style.css.gz").symlink_to(tmp_path / "outside/secret.txt")
+    (root / "style.css.gz").symlink_to(folder / "outside/secret.txt")
     (root / "index.html.br").mkdir()
     os.mkfifo(root / "fifo")
     os.mkfifo(root / "index.html.gz")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(root / "socket"))
     return root
-
-
-@pytest.fixture(autouse=True)
-def no_descriptor_is_left() -> Iterator[None]:
-    gc.collect()  # what tests before this one forgot to close
-    before = descriptors()
-    yield
-    assert descriptors() == before
-
-
-def descriptors() -> list[str]:
-    return sorted(os.listdir("/proc/self/fd"))
-
-
-def put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    os.utime(path, ns=(0, MODIFIED * 10**9 + 5))
-
-
-@dataclass
-class Response:
-    """What a client gets."""
-
-    status: int
-    fields: dict[str, str]
-    body: bytes
-
-
-def ask(
-    root: Path,
-    path: str,
-    *lines: str,
-    method: str = "GET",
-    route: str = "",
-    prefix: str = "/",
-    alone: bool = True,
-    query: str = "",
-    close: bool = False,
-) -> Response | None:
-    """One request to a site; `route` is what the router has taken off the path."""
-    block = "".join(f"\r\n{line}" for line in ("Host: a", *lines, "", ""))
-    answer = Site(str(root), prefix, alone=alone).answer(
-        method.encode(),
-        path.encode(),
-        RequestFields(block.encode("latin-1")),
-        target=Target(b"a", (route + path).encode(), query.encode(), absolute=False),
-        date=DATE,
-        close=close,
-    )
-    return None if answer is None else received(answer)
-
-
-def received(answer: Answer) -> Response:
-    head, end, rest = answer.head.partition(b"\r\n\r\n")
-    assert (end, rest) == (b"\r\n\r\n", b"")
-    start, *lines = head.decode("latin-1").split("\r\n")
-    version, status, _ = start.split(" ", 2)
-    assert (version, int(status)) == ("HTTP/1.1", answer.status)
-    fields = dict(line.split(": ", 1) for line in lines)
-    assert len(fields) == len(lines)
-    assert fields["Date"] == DATE.decode()
-    body = sent(answer)
-    assert len(body) == answer.length
-    if answer.descriptor >= 0:
-        assert answer.length > 0
-        assert int(fields["Content-Length"]) == len(body)
-    return Response(answer.status, fields, body)
-
-
-def sent(answer: Answer) -> bytes:
-    """The body as sendfile(2) moves it; closes the file, as the receiver of an answer does."""
-    if answer.descriptor < 0:
-        return b""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert os.sendfile(ours.fileno(), answer.descriptor, answer.offset, answer.length) == answer.length
-        os.close(answer.descriptor)
-        ours.close()
-        return b"".join(iter(lambda: theirs.recv(65536), b""))
-
-
-def found(response: Response | None) -> Response:
-    assert response is not None
-    return response
 
 
 FILES = {
@@ -227,23 +139,9 @@ def test_what_is_no_file_of_the_site_is_not_answered(public: Path, path: str, me
     assert ask(public, path, method=method) is None
 
 
-def test_a_site_that_is_not_there_has_no_files(public: Path, tmp_path: Path) -> None:
-    assert ask(tmp_path / "missing", "/") is None
+def test_a_site_that_is_not_there_has_no_files(public: Path, folder: Path) -> None:
+    assert ask(folder / "missing", "/") is None
     assert ask(public / "app.js", "/") is None
-
-
-def test_the_root_may_be_a_link_and_is_looked_up_each_time(public: Path, tmp_path: Path) -> None:
-    put(tmp_path / "next/index.html", b"next")
-    current = tmp_path / "current"
-    current.symlink_to("public")
-    site = Site(str(current), "/", alone=True)
-    assert found(ask(current, "/")).body == PAGE
-    (tmp_path / "switch").symlink_to("next")
-    (tmp_path / "switch").rename(current)
-    answer = site.answer(
-        b"GET", b"/", RequestFields(b"\r\n\r\n"), target=Target(b"", b"/", b"", absolute=False), date=DATE, close=False
-    )
-    assert answer is not None and sent(answer) == b"next"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "get"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bodies import MIB, SMALL, Message, digest, payload, receive
-from control_peers import open_below, relayed, until
+from control_peers import controlled, open_below, relayed, until, write_routes
 from peers import OK, PATIENCE, Connection, Router, TcpWorker, answering
 
 PAGE = b"<!doctype html><title>page</title>\n" * 10
@@ -219,5 +219,59 @@ def test_a_drain_finishes_files(folder: Path) -> None:
             assert digest(await client.exactly(8 * MIB)) == digest(payload(8 * MIB))
             assert await client.rest() == b""
             assert await asyncio.wait_for(router.process.wait(), PATIENCE) == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_others_may_not_read_is_the_programs(folder: Path) -> None:
+    async def scenario() -> None:
+        async with serving(folder) as (router, _):
+            client = await router.connect()
+            (folder / "public/app.js").chmod(0o640)
+            assert (await ask(client, "/app/app.js")).body == b"ok"
+            assert (await ask(client, "/app/app.js", "Accept-Encoding: gzip")).body == b"ok"
+            (folder / "public/docs").chmod(0o750)
+            assert (await ask(client, "/app/docs/")).body == b"ok"
+            (folder / "public").rename(folder / "aside")
+            (folder / "public").symlink_to("aside")
+            assert (await ask(client, "/app/")).body == b"ok"
+
+    asyncio.run(scenario())
+
+
+def test_a_folder_that_is_not_served_is_said_when_the_routes_are_read(folder: Path) -> None:
+    async def scenario() -> None:
+        closed = folder / "closed"
+        closed.mkdir(mode=0o750)
+        changes: dict[str, Any] = {"endpoints": [], "static": {"directory": str(closed), "prefix": "/"}}
+        async with Router(folder, controlled(folder, "", **changes)) as router:
+            help_ = f"others may not enter {closed}; chmod o+x {closed}"
+            assert router.said().count(f"worker w: no file of {closed} is served: {help_}\n") == 1
+            client = await router.connect()
+            assert status(await ask(client, "/")) == 404
+            write_routes(folder, "", **changes, strip_prefix=False)
+            await router.told("RELOADING=1")
+            await router.told("READY=1")
+            assert router.said().count(help_) == 2
+            assert status(await ask(client, "/")) == 404
+            assert router.said().count(help_) == 2
+
+    asyncio.run(scenario())
+
+
+def test_folders_that_routes_have_no_more_are_let_go(folder: Path, roots: Path) -> None:
+    async def scenario() -> None:
+        async with serving(folder) as (router, worker):
+            client = await router.connect()
+            for number in range(20):
+                public = roots / str(number)
+                public.mkdir()
+                (public / "page.html").write_bytes(PAGE)
+                static = {"directory": str(public), "prefix": "/"}
+                write_routes(folder, worker.endpoint, routes=["/app"], static=static)
+                await router.told("READY=1")
+                assert (await ask(client, "/app/page.html")).body == PAGE
+                held = [path for path in open_below(router.process.pid, roots) if not path.endswith(".html")]
+                assert held == [str(public)]
 
     asyncio.run(scenario())

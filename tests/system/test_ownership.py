@@ -11,21 +11,6 @@ from tqunits.system.ownership import anchor, is_roots, open_below
 ALICE = 40123
 
 
-@pytest.fixture(name="roots")
-def roots_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of root's in one of root's: what pytest makes lies below /tmp, which is everybody's."""
-    folder = Path("/var/lib") / f"tqunits-test-{os.getpid()}-{tmp_path_factory.mktemp('x').name}"
-    folder.mkdir(mode=0o755)
-    yield folder
-    _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    for path in folder.iterdir():
-        _remove(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    folder.rmdir()
-
-
 def _of(path: Path, users: frozenset[int] = frozenset({0})) -> tuple[str, tuple[str, ...]]:
     with anchor(path, users=users) as found:
         assert os.readlink(f"/proc/self/fd/{found.descriptor}") == str(found.path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from tqunits.config.findings import Problem, note, warning
@@ -17,7 +18,7 @@ from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.model import Enabled, Listen, Mode, Server, Share, Worker, WorkerType
+from tqunits.model import UNSERVED, Enabled, Listen, Mode, Server, Share, Worker, WorkerType
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ PLACEHOLDERS = frozenset(
 )
 """The variables of the worker contract: what a command may name as ${NAME}."""
 
+_VAR_RUN = PurePosixPath("/var/run")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -95,9 +97,22 @@ def _listening(draft: Draft) -> Iterator[Problem]:
 def _static(draft: Draft) -> Iterator[Problem]:
     """What is served is public. The worker's own folder is not: it has worker.yaml and the program's text."""
     worker = draft.worker
-    if (worker.folder / "config").is_relative_to(worker.folder / worker.static.directory):
+    served = _in_full(worker.folder / worker.static.directory)
+    if (worker.folder / "config").is_relative_to(served):
         message = f"static.directory: '{worker.static.directory}' has the worker's own files in it"
         yield Problem(draft.place(W.static_directory), message, "serve a folder of its own, such as public")
+    is_written = draft.values.written(W.static_directory) or draft.values.written(W.static_prefix)
+    is_served = worker.type is WorkerType.STATIC or is_written
+    for unserved in UNSERVED if is_served else ():
+        if served.is_relative_to(unserved):
+            message = f"static.directory: nothing below {unserved} is served"
+            yield Problem(draft.place(W.static_directory), message, "put the files elsewhere, such as below /srv")
+
+
+def _in_full(path: PurePosixPath) -> PurePosixPath:
+    """An absolute path as the kernel takes it: with one slash at its beginning, and without Debian's link in /var."""
+    path = PurePosixPath("/", *path.parts[1:])
+    return PurePosixPath("/run", path.relative_to(_VAR_RUN)) if path.is_relative_to(_VAR_RUN) else path
 
 
 def _memory(draft: Draft) -> Iterator[Problem]:

@@ -503,7 +503,9 @@ class WorkerSettings:
         "public",
         "path",
         "The folder with the files, absolute or below the worker's folder. The router sends them, also while the "
-        "worker is down: they must be readable for everybody. Hidden files, links and PHP programs are not sent. "
-        "Beside a program, files are served only where 'static' is written.",
+        "worker is down: only what everybody may read (chmod o+r), in folders that everybody may enter (o+x). Hidden "
+        "files, links and PHP programs are not sent. The folder itself may be a link if only root can change it; "
+        "nothing below /proc, /run, /sys and /dev is served. Why a folder is not served, the router says in its "
+        "journal when it reads the routes. Beside a program, files are served only where 'static' is written.",
     )
     static_prefix = Setting("static.prefix", scalar(words.route), "/", "route", "Where they appear below the route.")

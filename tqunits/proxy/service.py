@@ -36,6 +36,7 @@ from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
 from tqunits.system.inotify import FolderWatches
 from tqunits.system.notify import Notifier
+from tqunits.system.published import objection
 
 REPORT: Final = 5.0
 """Seconds between two lines for `systemctl status`."""
@@ -105,6 +106,7 @@ class _Service:
             certificates=self._certificates,
             ports=[port for sock in setup.sockets if (port := _port(sock))],
         )
+        self._say_of_files()
         self._listeners = Listeners(setup.sockets, self._router)
         self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
         self._watches = self._watching()
@@ -153,6 +155,14 @@ class _Service:
     def _say_of_certificates(self) -> None:
         for warning in self._certificates.warnings if self._certificates is not None else ():
             self._complaints.say(warning, priority=4)
+
+    def _say_of_files(self) -> None:
+        """Which folders are not served, and what helps: the router answers 404 there, without a word."""
+        for worker in self._router.snapshot.workers:
+            reason = objection(worker.static.directory) if worker.static is not None else None
+            if worker.static is not None and reason is not None:
+                said = f"worker {worker.name}: no file of {worker.static.directory} is served: {reason}"
+                self._complaints.say(said, priority=4)
 
     def _metrics(self) -> bytes:
         router = self._router
@@ -213,6 +223,7 @@ class _Service:
         if snapshot != self._router.snapshot:
             self._router.use(snapshot)
             self._complaints.say(f"reloaded; {self._status()}")
+            self._say_of_files()
         if self._files is not None:
             self._files.look_at_all()
 

@@ -1,9 +1,13 @@
 """Files that the router sends itself: a worker's public/, whether or not the worker runs.
 
-A worker's folder belongs to whoever wrote the worker, so a path is walked name by name from a descriptor of the root
-(openat(2)), and no symbolic link is followed but the root itself, which is how a deploy switches folders. Only regular
-files are sent; O_NONBLOCK, or a FIFO would stop the whole router. Nothing is kept from one request to the next: a file
-that changes, and a root that is another folder now, count at once.
+A worker's folder belongs to whoever wrote the worker. So the last folder on the way that only root can change is kept
+open (system/published.py), and all below it is walked name by name (openat(2)), without links. Only regular files are
+sent, and only what everybody may read: the router itself may read more, such as what is for a worker's group.
+O_NONBLOCK, or a FIFO would stop the whole router.
+
+A file that changes, and a root that is made anew or that a link of root's switches, count at once: one stat(2) of the
+path tells. What that does not show (the mode of a folder above, a link of root's into folders of somebody else) counts
+within a second: once a second, when somebody asks, the root is looked up anew, at the cost of two requests.
 
 There are no listings of folders. Reading from a cold disk holds up the loop, as it does nginx's without aio.
 """
@@ -13,24 +17,34 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from tqunits.errors import TqunitsError
 from tqunits.http.coding import Coding, accepted
 from tqunits.http.fields import RequestFields
 from tqunits.http.filenames import file_names
 from tqunits.http.media import media_of
 from tqunits.http.representation import Question, Reply, Representation, moved, refused, reply
 from tqunits.http.target import Target
+from tqunits.system.published import Root, find
 
 INDEX: Final = b"index.html"
 
-_ROOT: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_FOLDER: Final = _ROOT | os.O_NOFOLLOW
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 _ABSENT: Final = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV}
+    (
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.EINVAL,  # a ".." in the root that leads out of a folder which is not root's
+    )
 )
 """Not there, or not to be had: a link, a socket, what others may not read. Anything else is the host's trouble."""
 
@@ -52,13 +66,15 @@ class Answer(NamedTuple):
 class Site:
     """One folder of files, and where it appears."""
 
-    __slots__ = ("_alone", "_directory", "_prefix")
+    __slots__ = ("_alone", "_directory", "_prefix", "_root", "_second")
 
     def __init__(self, directory: str, prefix: str, *, alone: bool) -> None:
         """`directory`: absolute; `prefix`: "/" or "/assets", after the route's; `alone`: no program is behind it."""
         self._directory = directory
         self._prefix = b"" if prefix == "/" else prefix.encode("ascii")
         self._alone = alone
+        self._root: Root | None = None
+        self._second = b""  # in which it was looked up, as Date has it
 
     def answer(
         self, method: bytes, path: bytes, fields: RequestFields, *, target: Target, date: bytes, close: bool
@@ -90,18 +106,38 @@ class Site:
         rest = path[len(prefix) :] or b"/"
         return file_names(rest) if rest[0] == 0x2F else None
 
-    def _look_up(self, names: Sequence[bytes], question: Question) -> Answer | None:
+    def _look_up(self, names: list[bytes], question: Question) -> Answer | None:
         """Raises OSError."""
-        folder = os.open(self._directory, _ROOT)
+        root = self._root
+        if question.date != self._second or (root is not None and not root.stands()):
+            root = self._find(question.date)
+        if root is None:
+            return None
+        first = folder = root.descriptor
         try:
-            for name in names[:-1]:
-                above, folder = folder, os.open(name, _FOLDER, dir_fd=folder)
-                os.close(above)
+            for name in (*root.names, *names[:-1]):
+                above, folder = folder, _enter(folder, name)
+                if above != first:
+                    os.close(above)
             if names[-1]:
                 return _named(folder, names[-1], question)
             return _of_folder(folder, question)
         finally:
-            os.close(folder)
+            if folder != first:
+                os.close(folder)
+
+    def _find(self, second: bytes) -> Root | None:
+        """The root as it is now; None: there is none that may be served. Raises OSError."""
+        self._root, self._second = None, b""  # its descriptor is free, and a failure is no answer for this second
+        try:
+            self._root = find(self._directory)
+        except TqunitsError:
+            pass
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+        self._second = second
+        return self._root
 
 
 class _File(NamedTuple):
@@ -111,17 +147,36 @@ class _File(NamedTuple):
     status: os.stat_result
 
     @property
-    def regular(self) -> bool:
-        return stat.S_ISREG(self.status.st_mode)
+    def is_public(self) -> bool:
+        """Whether it is a file, and everybody may read it."""
+        return stat.S_ISREG(self.status.st_mode) and self.status.st_mode & stat.S_IROTH != 0
+
+    @property
+    def is_open_folder(self) -> bool:
+        """Whether it is a folder, and everybody may get to what is in it."""
+        return stat.S_ISDIR(self.status.st_mode) and self.status.st_mode & stat.S_IXOTH != 0
+
+
+def _enter(above: int, name: bytes) -> int:
+    """A folder below another. Raises OSError; ENOTDIR for a symbolic link, EACCES where others may not enter."""
+    folder = os.open(name, _FOLDER, dir_fd=above)
+    try:
+        if os.fstat(folder).st_mode & stat.S_IXOTH:
+            return folder
+    except OSError:
+        os.close(folder)
+        raise
+    os.close(folder)
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _named(folder: int, name: bytes, question: Question) -> Answer | None:
     """The file of that name in a folder; the way to it, if it is a folder with an index. Raises OSError."""
     file = _open(folder, name)
-    if file.regular:
+    if file.is_public:
         return _send(folder, name, file, question)
     try:
-        is_site = stat.S_ISDIR(file.status.st_mode) and _has_index(file.descriptor)
+        is_site = file.is_open_folder and _has_index(file.descriptor)
     finally:
         os.close(file.descriptor)
     return _bodiless(moved(question)) if is_site else None
@@ -177,14 +232,14 @@ def _open(folder: int, name: bytes) -> _File:
 
 
 def _open_regular(folder: int, name: bytes) -> _File | None:
-    """The file, if it is one and can be had. Raises OSError when the host fails."""
+    """The file, if it is one for everybody. Raises OSError when the host fails."""
     try:
         file = _open(folder, name)
     except OSError as error:
         if error.errno in _ABSENT:
             return None
         raise
-    if file.regular:
+    if file.is_public:
         return file
     os.close(file.descriptor)
     return None

@@ -1,0 +1,139 @@
+"""Folders of files for everybody: found so that nothing is sent but what everybody may read on this host anyway.
+
+The router may read more than that: it is in the groups of workers, whose sockets it connects to, and it has the keys of
+TLS. So what the kernel lets it open decides nothing. A file is sent if others may read it (S_IROTH), and others must
+get to it (S_IXOTH of each folder). Nothing comes from the folders of the kernel and of what runs (model.UNSERVED), nor
+by a link that somebody else than root can change (ownership.py says who counts).
+
+Only a folder above the served one may be closed where it belongs to the user who runs this, and that is not root: a
+home is, and with --user the router is the user's own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from tqunits.errors import TqunitsError
+from tqunits.model import UNSERVED
+from tqunits.system.ownership import Anchor, anchor
+
+_FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNSAID: Final = frozenset({errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Not there yet, or the host's trouble: no rule is against the folder."""
+
+_HOMES: Final = ("/home", "/root")
+"""What ProtectHome= makes look empty and closed."""
+
+
+class Root:
+    """Where the files of a site begin. What it holds open is closed with its last user."""
+
+    __slots__ = ("_directory", "_seen", "descriptor", "names", "path")
+
+    def __init__(self, directory: str, found: Anchor, seen: tuple[int, ...] | None) -> None:
+        """It takes the anchor's descriptor. `seen`: how the folder looks, where all of the path is root's."""
+        self._directory = directory
+        self.path = found.path  # as far as only root can change it, without links
+        self.descriptor = found.descriptor  # of that, O_PATH
+        self.names = tuple(os.fsencode(name) for name in found.rest)  # the folders below: follow no link there
+        self._seen = seen
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+    def stands(self) -> bool:
+        """Whether the path leads to the same folder still. The kernel follows it only where all of it is root's."""
+        if self._seen is None:
+            return True
+        try:
+            return _looks(os.stat(self._directory)) == self._seen  # noqa: PTH116 - for each request
+        except OSError:
+            return False
+
+
+def find(directory: str) -> Root:
+    """Where to begin. Raises TqunitsError: a rule is against it; OSError: it can not be had, or is no folder."""
+    found = anchor(directory)
+    try:
+        _check_place(directory, found.path.joinpath(*found.rest))
+        for folder, status in _way(found):
+            _check_folder(folder, status)
+        seen = _looks(os.fstat(found.descriptor)) if found.is_roots else None
+    except BaseException:
+        found.close()
+        raise
+    return Root(directory, found, seen)
+
+
+def objection(directory: str) -> str | None:
+    """Why no file of it is served as it is now, and what helps; None: no rule is against it, or it is not there."""
+    try:
+        _enter(find(directory))
+    except TqunitsError as error:
+        return f"{error}; {error.hint}"
+    except PermissionError as error:
+        above = Path(directory).resolve().parent  # the links that lead to what is closed are root's
+        return objection(str(above)) or f"{directory}: {error.strerror}"
+    except OSError as error:
+        return None if error.errno in _UNSAID else error.strerror
+    return None
+
+
+def _looks(status: os.stat_result) -> tuple[int, ...]:
+    """What tells one folder from another, and from itself when it has another owner or mode."""
+    return (status.st_ino, status.st_dev, status.st_mode, status.st_uid, status.st_gid)
+
+
+def _way(found: Anchor) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
+    """The folders that are root's, from the last one up; without those that may be closed."""
+    for folder in (found.path, *found.path.parents):
+        status = Path(folder).stat()
+        is_above = folder != found.path or not found.is_roots
+        if not (is_above and status.st_uid == os.geteuid() != 0):
+            yield folder, status
+
+
+def _enter(root: Root) -> None:
+    """Go down the names as each request does, to say what is in the way. Raises TqunitsError, OSError."""
+    path, above = root.path, os.dup(root.descriptor)
+    try:
+        for name in root.names:
+            path /= os.fsdecode(name)
+            status = os.stat(name, dir_fd=above, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                message = f"{path} is a symbolic link, and not only root can change it"
+                raise TqunitsError(message, hint="write the folder that it leads to")
+            _check_folder(path, status)
+            below = os.open(name, _FOLDER, dir_fd=above)
+            os.close(above)
+            above = below
+    finally:
+        os.close(above)
+
+
+def _check_folder(folder: PurePosixPath, status: os.stat_result) -> None:
+    """Raises TqunitsError, NotADirectoryError."""
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
+    if status.st_mode & stat.S_IXOTH:
+        return
+    hint = f"chmod o+x {folder}"
+    if str(folder) in _HOMES and not stat.S_IMODE(status.st_mode):  # the unit goes by what is written in the YAML
+        hint = "write the folder itself, so that the sandbox of the router shows it"
+    raise TqunitsError(f"others may not enter {folder}", hint=hint)
+
+
+def _check_place(directory: str, place: PurePosixPath) -> None:
+    """Raises TqunitsError."""
+    leads = "" if str(place) == directory else f"it leads to {place}, and "
+    if place == PurePosixPath("/"):
+        raise TqunitsError(f"{leads}the whole host is not served", hint="write a folder of its own")
+    for unserved in UNSERVED:
+        if place.is_relative_to(unserved):
+            hint = "put the files elsewhere, such as below /srv"
+            raise TqunitsError(f"{leads}nothing below {unserved} is served", hint=hint)
