@@ -251,6 +251,7 @@ class Worker:
     folder: PurePosixPath  # absolute
     source: PurePosixPath  # its worker.yaml, absolute
     source_hash: str  # sha256 of every file that decided it, hex
+    not_roots: PurePosixPath | None  # the first name on the way to worker.yaml that is not root's; None: all of it is
 
     routes: tuple[str, ...]  # each begins with "/", none but "/" ends with it
     hosts: tuple[str, ...]  # empty: any host

@@ -120,6 +120,7 @@ def worker(name: str, **changes: Any) -> Worker:
         folder=folder,
         source=changes.get("folder", folder) / "config/worker.yaml",
         source_hash="0" * 64,
+        not_roots=None,
         routes=(f"/{name}",),
         hosts=(),
         strip_prefix=True,
