@@ -377,6 +377,26 @@ class Configuration:
 MANAGER_USER = "tqunits"
 """Who may use the routers' control sockets, besides root. No worker runs as that user."""
 
+PRIVILEGED_GROUPS = frozenset(
+    ("root", "wheel", "sudo", "admin", "shadow", "disk", "kmem", "docker", "lxd", "libvirt", "systemd-journal")
+)
+"""Groups that are as good as root."""
+
+
+def account_of(worker: str) -> str:
+    """The user and the group that a worker has for itself."""
+    return f"worker-{worker}"
+
+
+def is_some_workers(account: str) -> bool:
+    """Whether this is a name that some worker has its account by."""
+    return account.startswith(account_of(""))
+
+
+def is_reserved(account: str) -> bool:
+    """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the router, builds)."""
+    return account in {"root", MANAGER_USER} or account.startswith("tq-")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:

@@ -17,7 +17,7 @@ from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.model import Enabled, Listen, Mode, Server, Share, Worker, WorkerType
+from tqunits.model import Enabled, Listen, Mode, Server, Share, Worker, WorkerType, account_of, is_some_workers
 
 T = TypeVar("T")
 
@@ -86,6 +86,16 @@ def _program(draft: Draft) -> Iterator[Problem]:
             yield warning(draft.place(W.command), message, f"known: {', '.join(sorted(PLACEHOLDERS))}")
 
 
+def _accounts(draft: Draft) -> Iterator[Problem]:
+    """Whether there is such a worker or not: there may be one tomorrow."""
+    own = account_of(draft.worker.name)
+    for setting in (W.user, W.group):
+        account = draft.values[setting]
+        if draft.values.written(setting) and is_some_workers(account) and account != own:
+            message = f"{setting.key}: {account} is the account of another worker"
+            yield Problem(draft.place(setting), message, f"leave it out: this one's own is {own}")
+
+
 def _listening(draft: Draft) -> Iterator[Problem]:
     worker = draft.worker
     if worker.port is not None and worker.listen is not Listen.TCP:
@@ -147,6 +157,7 @@ def _depends(draft: Draft) -> Iterator[Problem]:
 
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _program,
+    _accounts,
     _listening,
     _static,
     _memory,
