@@ -235,8 +235,8 @@ def relaxations() -> tuple[Worker, ...]:
 def options() -> tuple[Worker, ...]:
     """Everything that a worker may ask for besides."""
     return (
-        worker("unix", listen=Listen.UNIX, group="web"),
-        worker("descriptor", listen=Listen.FD),
+        worker("unix", listen=Listen.UNIX),
+        worker("descriptor", listen=Listen.FD, group="web"),
         worker("notify", service_type=ServiceType.NOTIFY, port=9500),
         worker("secrets", credentials=(("key", "/etc/tqunits/secrets/a key"),), environment_file=("/etc/api.env",)),
         worker("home", folder=PurePosixPath("/home/ada/site"), hosts=("example.org", "www.example.org")),
@@ -259,6 +259,7 @@ def options() -> tuple[Worker, ...]:
             unit=(("Service", "Nice", "5"), ("Service", "IOSchedulingClass", "idle"), ("Unit", "Wants", "a.service")),
             timeouts=replace(worker("x").timeouts, start=0, stop=1_500_000),
         ),
+        worker("www", user="www-data", group="www-data"),
     )
 
 
