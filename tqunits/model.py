@@ -255,6 +255,7 @@ class Worker:
     folder: PurePosixPath  # absolute
     source: PurePosixPath  # its worker.yaml, absolute
     source_hash: str  # sha256 of every file that decided it, hex
+    not_roots: PurePosixPath | None  # the first name on the way to worker.yaml that is not root's; None: all of it is
 
     routes: tuple[str, ...]  # each begins with "/", none but "/" ends with it
     hosts: tuple[str, ...]  # empty: any host
@@ -379,6 +380,26 @@ class Configuration:
 
 MANAGER_USER = "tqunits"
 """Who may use the routers' control sockets, besides root. No worker runs as that user."""
+
+PRIVILEGED_GROUPS = frozenset(
+    ("root", "wheel", "sudo", "admin", "shadow", "disk", "kmem", "docker", "lxd", "libvirt", "systemd-journal")
+)
+"""Groups that are as good as root."""
+
+
+def account_of(worker: str) -> str:
+    """The user and the group that a worker has for itself."""
+    return f"worker-{worker}"
+
+
+def is_some_workers(account: str) -> bool:
+    """Whether this is a name that some worker has its account by."""
+    return account.startswith(account_of(""))
+
+
+def is_reserved(account: str) -> bool:
+    """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the router, builds)."""
+    return account in {"root", MANAGER_USER} or account.startswith("tq-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ def text(path: str | PurePosixPath, content: str | bytes, *, writable_by_others:
 
 def worker_text(name: str, content: str | bytes) -> WorkerText:
     """A worker's file; findings name it NAME.yaml, for short."""
-    return WorkerText(name=name, folder=WORKERS / name, text=text(f"{name}.yaml", content))
+    return WorkerText(name=name, folder=WORKERS / name, text=text(f"{name}.yaml", content), not_roots=None)
 
 
 def server(content: str = "", *drop_ins: str) -> ServerResult:

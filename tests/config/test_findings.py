@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import pytest
 
 from tqunits.config.findings import MAX_PER_FILE
@@ -155,7 +157,8 @@ def test_a_shared_user_is_a_warning() -> None:
 
 
 def test_a_file_that_others_may_write_is_a_warning() -> None:
-    file = WorkerText(name="api", folder=WORKERS, text=text("api.yaml", "path: /a\ntype: go", writable_by_others=True))
+    written = text("api.yaml", "path: /a\ntype: go", writable_by_others=True)
+    file = WorkerText(name="api", folder=WORKERS, text=written, not_roots=PurePosixPath("/srv"))
     result = parse_workers([file], server())
     assert [(f.severity, f.hint) for f in result.diagnostics] == [(Severity.WARNING, "chmod go-w api.yaml")]
 

@@ -123,6 +123,72 @@ IN_WORKER: dict[str, Mistake] = {
         "user: a worker never runs as tqunits",
         "leave it out: the worker gets a user of its own",
     ),
+    "user-of-the-router": Mistake(
+        "path: /a\ntype: go\nuser: tq-proxy",
+        3,
+        7,
+        "user: a worker never runs as tq-proxy",
+        "leave it out: the worker gets a user of its own",
+    ),
+    "user-zero": Mistake(
+        "path: /a\ntype: go\nuser: '00'",
+        3,
+        7,
+        "user: a worker never runs as 00",
+        "leave it out: the worker gets a user of its own",
+    ),
+    "user-of-another-worker": Mistake(
+        "path: /a\ntype: go\nuser: worker-web",
+        3,
+        7,
+        "user: worker-web is the account of another worker",
+        "leave it out: this one's own is worker-api",
+    ),
+    "user-nearly-its-own": Mistake(
+        "path: /a\ntype: go\nuser: worker-api2",
+        3,
+        7,
+        "user: worker-api2 is the account of another worker",
+        "leave it out: this one's own is worker-api",
+    ),
+    "group-of-another-worker": Mistake(
+        "path: /a\ntype: go\nlisten: unix\ngroup: worker-web",
+        4,
+        8,
+        "group: worker-web is the account of another worker",
+        "leave it out: this one's own is worker-api",
+    ),
+    "group-of-the-router": Mistake(
+        "path: /a\ntype: go\ngroup: tq-proxy",
+        3,
+        8,
+        "group: the group tq-proxy is tqunits' own",
+        "leave it out: the worker gets a group of its own",
+    ),
+    "group-of-the-manager": Mistake(
+        "path: /a\ntype: go\ngroup: tqunits",
+        3,
+        8,
+        "group: the group tqunits is tqunits' own",
+        "leave it out: the worker gets a group of its own",
+    ),
+    "group-root": Mistake(
+        "path: /a\ntype: go\ngroup: root",
+        3,
+        8,
+        "group: the group root is as good as root",
+        "leave it out: the worker gets a group of its own",
+    ),
+    "group-number": Mistake(
+        "path: /a\ntype: go\ngroup: 65534", 3, 8, "group: '65534' is a number", "write the name of the group"
+    ),
+    "user-hexadecimal": Mistake(
+        "path: /a\ntype: go\nuser: 0x0",
+        3,
+        7,
+        "user: '0x0' is no name of a user",
+        "at most 31 of a-z, 0-9, - and _, no digit or - first",
+    ),
     "user-number": Mistake(
         "path: /a\ntype: go\nuser: 1000", 3, 7, "user: '1000' is a number", "write the name of the user"
     ),

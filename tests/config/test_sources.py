@@ -89,6 +89,25 @@ def test_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
     assert "secret" not in str(load(root, SYSTEM_LAYOUT).diagnostics[0].source)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("below", ["workers/a", "workers/a/config"])
+def test_no_link_of_somebody_elses_is_followed_on_the_way(root: Path, below: str) -> None:
+    """Else root would read, and show, what the link leads to."""
+    add(root, "a")
+    (root / below).rename(root / "elsewhere")
+    (root / below).symlink_to(root / "elsewhere")
+    os.chown(root / "workers", 1234, -1)
+    assert (Severity.ERROR, "workers/a/config/worker.yaml", "is a symbolic link, which is not followed") in findings(
+        root
+    )
+
+
+def test_whose_a_worker_is(root: Path) -> None:
+    add(root, "a")
+    configuration, _ = load_or_raise(root, SYSTEM_LAYOUT)
+    assert configuration.workers[0].not_roots == PurePosixPath("/tmp")  # everybody may write there
+
+
 def test_a_pipe_does_not_block(root: Path) -> None:
     path = add(root, "a")
     path.unlink()

@@ -88,5 +88,7 @@ def site(machine: Machine) -> Iterator[Site]:
     machine.write(f"{ROOT}/workers/.keep", "")
     yield Site(machine)
     machine.tqunits("uninstall", "--all", "--purge", "--quiet", check=False)
-    machine.run(["sh", "-c", "cd /etc/systemd/system && rm -rf tq[-.]* run-tqunits-*; systemctl daemon-reload"])  # what a failed test left
+    machine.run(
+        ["sh", "-c", "cd /etc/systemd/system && rm -rf tq[-.]* run-tqunits-*; systemctl daemon-reload"]
+    )  # what a failed test left
     machine.remove(ROOT)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.system.ownership import anchor, is_roots, open_below
+from tqunits.system.ownership import anchor, first_not_roots, is_roots, open_below
 
 ALICE = 40123
 
@@ -132,3 +132,26 @@ def test_a_socket_is_a_file_like_any_other(roots: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(roots / "s"))
         assert _of(roots / "s") == (str(roots / "s"), ())
+
+
+def test_the_first_name_that_is_not_roots(roots: Path) -> None:
+    folder = roots / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    assert first_not_roots(folder / "file") is None
+    os.chown(folder / "file", ALICE, 0)
+    assert str(first_not_roots(folder / "file")) == str(folder / "file")
+    os.chown(folder, ALICE, 0)
+    assert str(first_not_roots(folder / "file")) == str(folder)
+    assert str(first_not_roots(folder / "missing")) == str(folder)
+    (roots / "link").symlink_to("folder")
+    assert str(first_not_roots(roots / "link" / "file")) == str(folder)
+    (roots / "circle").symlink_to("circle")
+    assert str(first_not_roots(roots / "circle")) == str(roots / "circle")
+
+
+def test_whoever_asks_it_is_about_root(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (roots / "file").write_text("x")
+    os.chown(roots / "file", ALICE, 0)
+    monkeypatch.setattr(os, "geteuid", lambda: ALICE)
+    assert str(first_not_roots(roots / "file")) == str(roots / "file")

@@ -119,6 +119,7 @@ def worker(name: str, **changes: Any) -> Worker:
         folder=folder,
         source=changes.get("folder", folder) / "config/worker.yaml",
         source_hash="0" * 64,
+        not_roots=None,
         routes=(f"/{name}",),
         hosts=(),
         strip_prefix=True,
@@ -233,8 +234,8 @@ def relaxations() -> tuple[Worker, ...]:
 def options() -> tuple[Worker, ...]:
     """Everything that a worker may ask for besides."""
     return (
-        worker("unix", listen=Listen.UNIX, group="web"),
-        worker("descriptor", listen=Listen.FD),
+        worker("unix", listen=Listen.UNIX),
+        worker("descriptor", listen=Listen.FD, group="web"),
         worker("notify", service_type=ServiceType.NOTIFY, port=9500),
         worker("secrets", credentials=(("key", "/etc/tqunits/secrets/a key"),), environment_file=("/etc/api.env",)),
         worker("home", folder=PurePosixPath("/home/ada/site"), hosts=("example.org", "www.example.org")),
@@ -257,6 +258,7 @@ def options() -> tuple[Worker, ...]:
             unit=(("Service", "Nice", "5"), ("Service", "IOSchedulingClass", "idle"), ("Unit", "Wants", "a.service")),
             timeouts=replace(worker("x").timeouts, start=0, stop=1_500_000),
         ),
+        worker("www", user="www-data", group="www-data"),
     )
 
 

@@ -203,11 +203,15 @@ def test_a_control_socket_whose_process_was_stopped_goes_when_that_is_one_too_ma
 
 
 def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
-    made = changed(handed("api", "one"), handed("api", "two"))
+    made = changed(handed("api", "worker-api"), handed("api", "two"))  # its file gets an owner
     stop = Stop(("tq-worker@api.service", "tq-worker@api.socket"))  # waits until both have ended
     start = Start(("tq-worker@api.service",))
-    router = Restart(("tq-proxy@1.service",))  # it has the new group
-    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [router, stop, start]
+    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [stop, start]
+
+
+def test_another_group_of_a_worker_is_no_other_one_for_the_router() -> None:
+    made = changed(handed("api", "one"), handed("api", "two"))
+    assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [Restart(("tq-worker@api.service",))]
 
 
 def test_a_worker_that_is_switched_off_ends_with_its_socket() -> None:

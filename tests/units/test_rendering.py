@@ -130,15 +130,29 @@ def test_every_relaxation_changes_something_and_is_named(hole: Relaxation) -> No
     assert f"# relaxed: {hole.value} (" in case(loose).drop_in("api")
 
 
-def test_a_user_of_several_workers_is_created_once() -> None:
-    shared = case(worker("a", user="web", group="web"), worker("b", user="web", group="web"))
-    (sysusers,) = [file.content for file in shared.files() if file.unit is None]
-    assert sysusers.count("\nu web ") == 1
+@pytest.mark.parametrize(
+    ("user", "group", "listen", "made"),
+    [
+        pytest.param("worker-api", "worker-api", Listen.TCP, ["worker-api"], id="its own"),
+        pytest.param("worker-api", "web", Listen.TCP, ["worker-api"], id="another group"),
+        pytest.param("web", "worker-api", Listen.UNIX, ["worker-api"], id="its own group"),
+        pytest.param("web", "web", Listen.FD, ["worker-api"], id="its socket's group"),
+        pytest.param("web", "web", Listen.TCP, [], id="none"),
+    ],
+)
+def test_the_accounts_that_are_made_are_worker_name(user: str, group: str, listen: Listen, made: list[str]) -> None:
+    files = case(worker("api", user=user, group=group, listen=listen)).files()
+    (sysusers,) = [file.content for file in files if file.unit is None]
+    rows = [line.split()[:2] for line in sysusers.splitlines() if not line.startswith("#")]
+    assert rows == [["u", "tqunits"], *(["u", account] for account in made)]
 
 
-def test_the_router_may_use_the_sockets_of_workers() -> None:
-    routers = next(f.content for f in CASES["options"].files() if f.unit == name.PROXY_TEMPLATE)
-    assert service(routers, "SupplementaryGroups") == "worker-descriptor web"
+@pytest.mark.parametrize("group", ["worker-api", "web"])
+@pytest.mark.parametrize("listen", [Listen.UNIX, Listen.FD])
+def test_the_router_joins_the_workers_own_groups_alone(listen: Listen, group: str) -> None:
+    files = case(worker("api", listen=listen, group=group)).files()
+    routers = next(f.content for f in files if f.unit == name.PROXY_TEMPLATE)
+    assert service(routers, "SupplementaryGroups") == "worker-api"
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -24,6 +24,26 @@ def test_groups(line: str, groups: set[str], left: str) -> None:
     assert shared.without_groups(unit.format(f"{line}\n"), groups) == unit.format(left)
 
 
+@pytest.mark.parametrize(
+    ("user", "group", "accounts"),
+    [
+        pytest.param("worker-api", "worker-api", {"worker-api"}, id="its own"),
+        pytest.param("www-data", "web", {"www-data", "web", "worker-api"}, id="others, and its socket's group"),
+    ],
+)
+def test_the_accounts_that_a_drop_in_needs(user: str, group: str, accounts: set[str]) -> None:
+    drop_in = case(worker("api", user=user, group=group, listen=Listen.FD)).drop_in("api")
+    assert shared.accounts_of(drop_in) == accounts
+
+
+def test_a_group_that_a_router_had_for_who_stays_is_kept() -> None:
+    """An older version let it join the worker's group, whatever that was."""
+    plain = next(f.content for f in case(worker("api")).files() if f.path.name == "tq-proxy@.service")
+    before = plain.replace("DynamicUser=yes\n", "DynamicUser=yes\nSupplementaryGroups=adm worker-web\n")
+    after = shared.with_groups(plain, before, frozenset({"worker-old", "adm"}))
+    assert after.endswith("\n[Service]\nSupplementaryGroups=adm\n")
+
+
 def test_the_files_are_those_of_an_install_without_the_worker() -> None:
     stays, goes = worker("api", listen=Listen.UNIX), worker("web", listen=Listen.UNIX)
     before = {file.path.name: file.content for file in case(stays, goes).files()}

@@ -18,6 +18,7 @@ def configuration() -> Configuration:
             name=name,
             folder=root / "workers" / name,
             text=Text(path=root / "workers" / name / "config/worker.yaml", content=content),
+            not_roots=None,
         )
         for name in sorted(COMMANDS)
         for content in [(WORKERS / name / "config/worker.yaml").read_bytes()]

@@ -1,9 +1,11 @@
 """Write, enable and (--now) start the units of all workers.
 
-Every worker.yaml is checked first: one error anywhere, and nothing is changed. Then tq-worker@NAME.service and the
-units of the router are rendered below /etc/systemd/system, their users are created, systemd reads them, and they are
-enabled. With --now they are also started, and restarted where their files have changed; the command returns when every
-worker is healthy. A change of limits alone is applied to the running worker, without a restart.
+Every worker.yaml is checked first: one error anywhere, and nothing is changed. A worker that asks for an account which
+it may not have is refused: what is installed of it stays, the others go on, and the exit status is 1. Then
+tq-worker@NAME.service and the units of the router are rendered below /etc/systemd/system, their users are created,
+systemd reads them, and they are enabled. With --now they are also started, and restarted where their files have
+changed; the command returns when every worker is healthy. A change of limits alone is applied to the running worker,
+without a restart.
 
 A second run changes nothing. Files that tqunits has not written are never overwritten without --replace, and drop-ins
 of your own are never touched. Workers that are no longer configured stay, and are served, until 'tqunits apply'
@@ -63,9 +65,10 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
         prepared = installation.prepare(context, bus)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
-        skipped = _build(prepared.configuration.running(), context, say)
+        skipped = _build(prepared.present.running(), context, say)
         if skipped:
             prepared = installation.prepare(context, bus, skipped=skipped)
+        _tell_refused(context, prepared)
         plan = make_plan(prepared.desired, prepared.observed, options)
         installation.remove_leftovers(context.layout)
         live.recover(context.layout, bus)
@@ -85,10 +88,18 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
 def dry_run(context: Context, options: Options) -> ExitStatus:
     """Print what would change: exit status 0 when nothing, 2 when something."""
     prepared = installation.prepare(context, bus=None)
+    _tell_refused(context, prepared)
     plan = make_plan(prepared.desired, prepared.observed, options)
     difference = installation.unified_diff(plan)
     context.output.raw(difference)
     return ExitStatus.USAGE if difference else ExitStatus.OK
+
+
+def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
+    """One's mistake is not another's: the others go on."""
+    context.output.diagnostics(refusal.diagnostic() for refusal in prepared.refused)
+    for worker in dict.fromkeys(refusal.worker for refusal in prepared.refused):
+        context.output.message(f"refused {worker}: what is installed of it stays", style="yellow")
 
 
 def _build(workers: tuple[Worker, ...], context: Context, say: execute.Say) -> tuple[build.Lacking, ...]:
@@ -140,7 +151,7 @@ def _conclude(
     for difference in differing:
         _tell_difference(context, difference)
     status = report(results, context)
-    if any(difference.drop_in is None for difference in differing) or prepared.skipped:
+    if any(difference.drop_in is None for difference in differing) or prepared.skipped or prepared.refused:
         return status or ExitStatus.FAILED
     return status
 

@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
 from tqunits.errors import Diagnostic, TqunitsError
-from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType
+from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType, account_of
 from tqunits.proxy.certificates import Certificates
-from tqunits.system import build, files, observe, target
+from tqunits.system import build, files, observe, target, users
 from tqunits.system.bus import Bus
 from tqunits.system.sources import load_or_raise
-from tqunits.units import name, refit, unitfile
+from tqunits.units import accounts, name, refit, unitfile
+from tqunits.units.accounts import Refusal
 from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
 from tqunits.units.ports import assign_ports
 from tqunits.units.render import RenderedFile, render
@@ -26,24 +27,26 @@ class Prepared:
     """Everything that is known before the first change."""
 
     configuration: Configuration
+    present: Configuration  # without the workers that are left alone: those skipped and those refused
     target: Target
     desired: Desired
     observed: Observed
     skipped: tuple[build.Lacking, ...]
+    refused: tuple[Refusal, ...]
     findings: tuple[Diagnostic, ...]
 
     @property
     def workers(self) -> tuple[Worker, ...]:
         """The workers that this host will have units for."""
-        left_alone = {lack.worker for lack in self.skipped}
-        return tuple(w for w in self.configuration.workers if _has_unit(w) and w.name not in left_alone)
+        return tuple(w for w in self.present.workers if _has_unit(w))
 
 
 def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, ...] = ()) -> Prepared:
     """Read the configuration, look at the host, render. Raises ConfigurationError; changes nothing."""
     configuration, findings = load_or_raise(context.root, context.layout)
     host = target.current(context.layout, user_mode=context.user_mode)
-    left_alone = frozenset(lack.worker for lack in skipped)
+    refused = users.refusals(configuration.workers, context.layout)
+    left_alone = {lack.worker for lack in skipped} | {refusal.worker for refusal in refused}
     present = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in left_alone))
     before = observe.observe_files(context.layout)
     ports = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
@@ -51,16 +54,18 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
     routes = RenderedFile(
         path=context.layout.state / ROUTES, content=routes_snapshot(present, host, ports), mode=0o644, unit=None
     )
-    users = () if context.user_mode else (MANAGER_USER, *(w.user for w in present.workers if _has_unit(w)))
-    observed = observe.observe(context.layout, bus, (file.path for file in rendered), users)
+    own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
+    observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
     return Prepared(
         configuration=configuration,
+        present=present,
         target=host,
         desired=replace(
             _desired(configuration, present, rendered, routes, observed), refits=_refits(observed, rendered, host)
         ),
         observed=observed,
         skipped=skipped,
+        refused=refused,
         findings=findings,
     )
 
@@ -134,6 +139,11 @@ def _refits(observed: Observed, rendered: tuple[RenderedFile, ...], host: Target
         for path, text, after in found
         if after != text
     )
+
+
+def _own_accounts(configuration: Configuration) -> tuple[str, ...]:
+    """The accounts that have to be there, and that we make."""
+    return tuple(account_of(w.name) for w in configuration.workers if _has_unit(w) and accounts.needs_own(w))
 
 
 def _has_unit(worker: Worker) -> bool:

@@ -19,7 +19,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.selection import nearest
 from tqunits.errors import ExitStatus, NoSuchWorker, UsageError
 from tqunits.model import Configuration, Target, Worker, WorkerType
-from tqunits.system import files, observe, target
+from tqunits.system import files, observe, target, users
 from tqunits.system.sources import load_or_raise
 from tqunits.units import name
 from tqunits.units.plan import kept_ports
@@ -62,7 +62,8 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
     Raises ConfigurationError for what is wrong in the YAML, NoSuchWorker for a name that is not in it.
     """
     configuration, findings = load_or_raise(context.root, context.layout)
-    context.output.diagnostics(findings)
+    refused = users.refusals(configuration.workers, context.layout)
+    context.output.diagnostics((*findings, *(refusal.note() for refusal in refused)))
     workers = _named(names, configuration)
     host = _target(context, systemd)
     kept = kept_ports(observe.observe_files(context.layout))

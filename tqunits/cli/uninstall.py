@@ -21,7 +21,7 @@ from tqunits.cli.installation import remove_leftovers
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
-from tqunits.model import MANAGER_USER, Layout
+from tqunits.model import MANAGER_USER, Layout, account_of
 from tqunits.system import build, execute, files, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)
             if arguments.all and context.layout.sysusers:
-                _remove_users(users.of_workers(), say)
+                _remove_users(users.of_workers(context.layout.state), say)
     if arguments.all and arguments.purge:
         _remove_all(context.layout, say)
     return status
@@ -110,8 +110,8 @@ def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> No
             if folder.exists() or folder.is_symlink():
                 say(f"remove {folder}")
                 files.remove_tree(folder)
-        user = unitfile.last_value(worker.text, "Service", "User")
-        if user and users.is_ours(user):
+        user = account_of(worker.name)
+        if layout.sysusers and users.is_ours(user, layout.state):
             _remove_users([user], say)
 
 

@@ -32,7 +32,15 @@ from tqunits.model import (
 )
 
 
-def worker(values: Values, *, name: str, folder: PurePosixPath, source: PurePosixPath, source_hash: str) -> Worker:
+def worker(
+    values: Values,
+    *,
+    name: str,
+    folder: PurePosixPath,
+    source: PurePosixPath,
+    source_hash: str,
+    not_roots: PurePosixPath | None,
+) -> Worker:
     """The worker of these values. Relative paths are in its folder."""
     user = values[W.user]
     return Worker(
@@ -40,6 +48,7 @@ def worker(values: Values, *, name: str, folder: PurePosixPath, source: PurePosi
         folder=folder,
         source=source,
         source_hash=source_hash,
+        not_roots=not_roots,
         routes=values[W.path],
         hosts=values[W.host],
         strip_prefix=values[W.strip_prefix],

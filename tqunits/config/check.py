@@ -18,7 +18,18 @@ from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.model import UNSERVED, Enabled, Listen, Mode, Server, Share, Worker, WorkerType
+from tqunits.model import (
+    UNSERVED,
+    Enabled,
+    Listen,
+    Mode,
+    Server,
+    Share,
+    Worker,
+    WorkerType,
+    account_of,
+    is_some_workers,
+)
 
 T = TypeVar("T")
 
@@ -86,6 +97,16 @@ def _program(draft: Draft) -> Iterator[Problem]:
         if name not in PLACEHOLDERS:
             message = f"command: ${{{name}}} is not put in: the program gets it as it is written"
             yield warning(draft.place(W.command), message, f"known: {', '.join(sorted(PLACEHOLDERS))}")
+
+
+def _accounts(draft: Draft) -> Iterator[Problem]:
+    """Whether there is such a worker or not: there may be one tomorrow."""
+    own = account_of(draft.worker.name)
+    for setting in (W.user, W.group):
+        account = draft.values[setting]
+        if draft.values.written(setting) and is_some_workers(account) and account != own:
+            message = f"{setting.key}: {account} is the account of another worker"
+            yield Problem(draft.place(setting), message, f"leave it out: this one's own is {own}")
 
 
 def _listening(draft: Draft) -> Iterator[Problem]:
@@ -162,6 +183,7 @@ def _depends(draft: Draft) -> Iterator[Problem]:
 
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _program,
+    _accounts,
     _listening,
     _static,
     _memory,

@@ -41,6 +41,7 @@ class WorkerText:
     name: str
     folder: PurePosixPath
     text: Text
+    not_roots: PurePosixPath | None  # as model.Worker has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,12 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Dra
 def _worker(text: WorkerText, values: Values, defaults: Defaults) -> Worker:
     digest = hashlib.sha256(text.text.content + b"\0" + defaults.canonical.encode("utf-8", "surrogatepass"))
     return assemble.worker(
-        values, name=text.name, folder=text.folder, source=text.text.path, source_hash=digest.hexdigest()
+        values,
+        name=text.name,
+        folder=text.folder,
+        source=text.text.path,
+        source_hash=digest.hexdigest(),
+        not_roots=text.not_roots,
     )
 
 

@@ -16,7 +16,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from tqunits.alone.variables import is_reserved
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.values import integer
-from tqunits.model import MANAGER_USER
+from tqunits.model import PRIVILEGED_GROUPS, is_reserved
 
 PORTS = (1024, 65535)
 """A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
@@ -27,7 +27,6 @@ def _set(names: str) -> frozenset[str]:
 
 
 _VARIABLE_SETTINGS = {"PORT": "port", "WORKER_PORT": "port", "WORKER_ROUTE": "path", "WORKER_PATH": "path"}
-_PRIVILEGED_GROUPS = _set("root wheel sudo admin shadow disk kmem docker lxd libvirt systemd-journal tqunits")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ROUTE = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -111,15 +110,17 @@ def host(text: str) -> str:
 
 
 def user(text: str) -> str:
-    """The Unix user of a worker: never root, nor who may steer the router."""
-    if text in {"root", MANAGER_USER} or re.fullmatch(r"0+", text):
+    """The Unix user of a worker: never root, nor who may steer the router, nor the router itself."""
+    if is_reserved(text) or re.fullmatch(r"0+", text):
         raise Reject(f"a worker never runs as {text}", "leave it out: the worker gets a user of its own")
     return _unix_name(text, "user")
 
 
 def group(text: str) -> str:
-    """The Unix group of a worker: none that is as good as root."""
-    if text in _PRIVILEGED_GROUPS or re.fullmatch(r"0+", text):
+    """The Unix group of a worker: none that is as good as root, nor the router's."""
+    if is_reserved(text) and text != "root":
+        raise Reject(f"the group {text} is tqunits' own", "leave it out: the worker gets a group of its own")
+    if text in PRIVILEGED_GROUPS or re.fullmatch(r"0+", text):
         raise Reject(f"the group {text} is as good as root", "leave it out: the worker gets a group of its own")
     return _unix_name(text, "group")
 

@@ -91,7 +91,9 @@ class WorkerSettings:
         scalar(words.user),
         "worker-{name}",
         "user name",
-        "The Unix user that it runs as, made when there is none. Never root.",
+        "The Unix user that it runs as. Default: worker-NAME, which install makes. Another one has to be there, and "
+        "only a worker of root's gets it: its worker.yaml and all folders above belong to root, and nobody else may "
+        "write there. Never root, tq-*, tqunits, or another worker's.",
         feeds="User=",
         for_all=False,
     )
@@ -100,7 +102,8 @@ class WorkerSettings:
         scalar(words.group),
         "worker-{name}",
         "group name",
-        "Its Unix group. Default: named as the user.",
+        "Its Unix group. Default: named as the user. Another one than worker-NAME has to be there, and only a worker "
+        "of root's gets it, as with the user; none does with `listen: unix`, for the router joins worker-NAME alone.",
         feeds="Group=",
         for_all=False,
     )

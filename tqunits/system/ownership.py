@@ -78,6 +78,18 @@ def is_roots(path: str | Path | PurePosixPath, *, users: Collection[int] | None 
         return found.is_roots
 
 
+def first_not_roots(path: str | Path | PurePosixPath) -> PurePosixPath | None:
+    """The first name on an absolute path that is not root's, wherever the way leads to; None when all of it is.
+
+    It is about uid 0, whoever asks. What can not be followed is nobody's.
+    """
+    try:
+        with anchor(path, users=(0,)) as found:
+            return found.path / found.rest[0] if found.rest else None
+    except OSError:
+        return PurePosixPath(path)
+
+
 def open_below(folder: int, names: Sequence[str], flags: int) -> int:
     """Open a file or a folder below an open folder, name by name, without following any link.
 

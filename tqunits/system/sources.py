@@ -1,4 +1,4 @@
-"""The configuration's files: which there are, and their bytes. What they mean is config/parse.py's.
+"""The configuration's files: which there are, their bytes, and whose they are. What they mean is config/parse.py's.
 
 Regular files only, without following a symbolic link in the last component: root reads them and shows the lines that
 are wrong, so a worker.yaml that is a link to /etc/shadow would show that. Reading never blocks (a FIFO is refused) and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ from tqunits.config.findings import has_errors
 from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, parse_workers
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
 from tqunits.model import Configuration, Layout
+from tqunits.system.ownership import anchor, first_not_roots, open_below
 
 MAX_BYTES = 1024 * 1024
 """A worker.yaml with every key is 4 KiB; a file this long is something else."""
@@ -31,6 +32,8 @@ MAX_DROP_INS = 100
 
 CONFIGURATION = "tqunits.yaml"
 DROP_INS = "tqunits.yaml.d"
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,12 @@ def _workers(directory: Path, findings: list[Diagnostic]) -> Iterator[WorkerText
         findings.append(_error(directory, f"more than {MAX_WORKERS} folders of workers", "the rest is not read"))
     for name in names[:MAX_WORKERS]:
         source = directory / name / "config" / "worker.yaml"
-        text = _read(source, findings)
+        not_roots = first_not_roots(source)
+        text = _read(source, findings, by=_open_workers)
         if text is not None:
             with suppress(OSError):  # it has just been removed
                 _warn_of_folders(directory, name, findings)
-            yield WorkerText(name=name, folder=PurePosixPath(directory / name), text=text)
+            yield WorkerText(name=name, folder=PurePosixPath(directory / name), text=text, not_roots=not_roots)
         elif source.with_suffix(".yml").is_file():
             hint = f"rename it to {source}"
             findings.append(_finding(Severity.WARNING, source.with_suffix(".yml"), "this file is not read", hint))
@@ -117,10 +121,31 @@ def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) 
     return []
 
 
-def _read(path: Path, findings: list[Diagnostic]) -> Text | None:
+def _open(path: Path) -> int:
+    return os.open(path, _READ)
+
+
+def _open_workers(path: Path) -> int:
+    """Open a worker.yaml. A link of somebody else's is followed nowhere on the way, or it could show any folder's.
+
+    A path that is root's all the way leads to the same file at any time. So a worker that counts as root's is read from
+    root's file, although it has been looked at before.
+    """
+    with anchor(path) as found:
+        if found.is_roots:
+            return _open(path)
+        try:
+            return open_below(found.descriptor, found.rest, _READ)
+        except NotADirectoryError:
+            if not path.exists():
+                raise
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+
+
+def _read(path: Path, findings: list[Diagnostic], by: Callable[[Path], int] = _open) -> Text | None:
     """One file; None when it is not there, or when it is a finding."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = by(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -5,15 +5,16 @@ Removing one is never done by the way: a user id that is given away again would 
 
 from __future__ import annotations
 
+import grp
 import pwd
-from pathlib import Path
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
-from tqunits.model import MANAGER_USER
+from tqunits.model import MANAGER_USER, PRIVILEGED_GROUPS, Layout, Worker, account_of, is_reserved, is_some_workers
 from tqunits.system.process import run
-
-OURS = "tqunits worker "
-"""How the description (GECOS) of every worker's user begins that our sysusers.d file makes."""
+from tqunits.units import accounts
+from tqunits.units.accounts import Database, Refusal, User
 
 _MANAGERS = "tqunits manager"
 
@@ -35,15 +36,20 @@ def exists(user: str) -> bool:
     return _account(user) is not None
 
 
-def is_ours(user: str) -> bool:
-    """Whether our sysusers.d file made this user: a system user called worker-NAME, described as such."""
+def refusals(workers: Collection[Worker], layout: Layout) -> tuple[Refusal, ...]:
+    """What the workers ask of this host and may not have. A user's own manager has one account, that user's."""
+    return accounts.refusals(workers, _database(workers), layout.state) if layout.sysusers else ()
+
+
+def is_ours(user: str, state: PurePosixPath) -> bool:
+    """Whether we made this worker's user; `state` is the layout's folder."""
     account = _account(user)
-    return account is not None and user.startswith("worker-") and account.pw_gecos.startswith(OURS)
+    return account is not None and accounts.is_ours(user, _user(account), state)
 
 
-def of_workers() -> tuple[str, ...]:
+def of_workers(state: PurePosixPath) -> tuple[str, ...]:
     """All users that are ours; a worker that is gone, or that needs no process any more, may have left its own."""
-    return tuple(account.pw_name for account in pwd.getpwall() if is_ours(account.pw_name))
+    return tuple(a.pw_name for a in pwd.getpwall() if accounts.is_ours(a.pw_name, _user(a), state))
 
 
 def is_managers_ours() -> bool:
@@ -57,6 +63,38 @@ def remove(user: str) -> None:
     done = run(["userdel", user], timeout_s=_TIMEOUT_S)
     if done.returncode != 0:
         raise TqunitsError(f"the user {user} could not be removed: {done.stderr.strip()}")
+    if _gid(user) is not None:  # userdel(8) leaves a group that was not the user's first one, or has other members
+        run(["groupdel", user], timeout_s=_TIMEOUT_S)
+
+
+def _database(workers: Collection[Worker]) -> Database:
+    """The host's accounts, as far as the workers' matter. All are looked through only if a worker needs it."""
+    own = {account_of(worker.name) for worker in workers}
+    named = own.union(*({worker.user, worker.group} for worker in workers))
+    users = {name: _user(account) for name in named if (account := _account(name))}
+    groups = {name: gid for name in named if (gid := _gid(name)) is not None}
+    if named == own:
+        return Database(users=users, groups=groups)
+    return Database(
+        users={a.pw_name: _user(a) for a in pwd.getpwall() if _is_kept(a.pw_name)} | users,
+        groups={g.gr_name: g.gr_gid for g in grp.getgrall() if _is_kept(g.gr_name)} | groups,
+    )
+
+
+def _is_kept(name: str) -> bool:
+    """Whether this account is some worker's or nobody's, so that no other name may stand for it."""
+    return is_reserved(name) or is_some_workers(name) or name in PRIVILEGED_GROUPS
+
+
+def _user(account: pwd.struct_passwd) -> User:
+    return User(uid=account.pw_uid, home=account.pw_dir)
+
+
+def _gid(group: str) -> int | None:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return None
 
 
 def _account(user: str) -> pwd.struct_passwd | None:

@@ -28,8 +28,9 @@ from tqunits.model import (
     Target,
     Worker,
     WorkerType,
+    account_of,
 )
-from tqunits.units import environment, name, quote, sandbox, unitfile
+from tqunits.units import accounts, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.snapshot import served_folder
 from tqunits.units.unitfile import Assignment
@@ -116,8 +117,8 @@ class _Rendering:
         ):
             yield self._unit(unit, f"{unit}.j2", values)
         if self._target.layout.sysusers:
-            accounts = _accounts(workers, self._target)
-            text = self._from_template(f"{_SYSUSERS}.j2", {"manager": _MANAGER, "accounts": accounts})
+            values = {"manager": _MANAGER, "accounts": _accounts(workers, self._target)}
+            text = self._from_template(f"{_SYSUSERS}.j2", values)
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
 
     def worker(self, worker: Worker) -> Iterable[RenderedFile]:
@@ -164,7 +165,7 @@ class _Rendering:
 
 def _shared_values(configuration: Configuration, target: Target, workers: list[Worker]) -> Values:
     server, layout = configuration.server, target.layout
-    groups = dict.fromkeys(quote.account(w.group) for w in workers if w.listen is not Listen.TCP)
+    groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
     routes = str(layout.state / "routes.json")
     runtime, folders = str(layout.runtime), str(layout.runtime / "workers")
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
@@ -262,12 +263,15 @@ def _mount_values(worker: Worker, target: Target) -> Values:
 
 
 def _socket_values(worker: Worker, target: Target, socket: str) -> Values:
+    """The worker is handed the socket and needs no right to its file; the router does, and joins worker-NAME alone."""
+    own = account_of(worker.name)
     return {
         "user_mode": target.user_mode,
         "description": quote.text(f"Socket of worker {worker.name}"),
         "source": quote.path(str(worker.source)),
         "address": quote.address(socket),
-        "group": quote.account(worker.group),
+        "user": "" if worker.group == own else quote.account(worker.user),  # for its gate, which asks at this file
+        "group": quote.account(own),
     }
 
 
@@ -337,21 +341,17 @@ def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
 
 
 def _accounts(workers: Iterable[Worker], target: Target) -> list[Mapping[str, str]]:
-    """One user each; workers that share one get it once, with the first one's home."""
-    accounts: dict[str, Mapping[str, str]] = {}
-    for worker in workers:
-        user, group = quote.account(worker.user), quote.account(worker.group)
-        home = str(target.layout.state / "workers" / worker.name)
-        accounts.setdefault(
-            user,
-            {
-                "user": user,
-                "group": "" if group == user else group,
-                "description": quote.word(f"tqunits worker {worker.name}"),
-                "home": quote.path_word(home) if " " in home else quote.path(home),
-            },
-        )
-    return list(accounts.values())
+    """worker-NAME, with a group of that name, where it is needed. Accounts of others are not ours to make."""
+    return [
+        {
+            "user": quote.account(account_of(worker.name)),
+            "description": quote.word(f"tqunits worker {worker.name}"),
+            "home": quote.path_word(home) if " " in home else quote.path(home),
+        }
+        for worker in workers
+        if accounts.needs_own(worker)
+        for home in [str(accounts.home_of(worker.name, target.layout.state))]
+    ]
 
 
 def _ledger(

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from tqunits.model import account_of
 from tqunits.units import unitfile
 
 _GROUPS = "SupplementaryGroups="
 
 
 def accounts_of(drop_in: str) -> frozenset[str]:
-    """The user and the group that a worker's drop-in names."""
-    named = (unitfile.last_value(drop_in, "Service", directive) for directive in ("User", "Group"))
-    return frozenset(value for value in named if value)
+    """The user and the group that a worker's drop-in names, and the worker's own, by which the router gets in."""
+    named = [unitfile.last_value(drop_in, "Service", directive) for directive in ("User", "Group")]
+    ledger = unitfile.ledger(drop_in)
+    own = account_of(ledger.worker) if ledger else None
+    return frozenset(value for value in (*named, own) if value)
 
 
 def without_groups(unit: str, groups: Collection[str]) -> str:
