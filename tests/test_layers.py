@@ -26,6 +26,7 @@ LAYER = {
     "proxy": 3,
     "cli": 4,
     "__main__": 5,
+    "alone": 0,  # programs in a worker's unit, and what they are made of
     "leave": 0,  # runs alone too
     "gate": 0,  # runs alone, in the worker's sandbox: it imports nothing of ours
 }
@@ -41,6 +42,9 @@ DOORS = {
 
 IMPURE = {"asyncio", "logging", "os", "socket", "subprocess", "time", "pathlib.Path", "random", "threading", "io"}
 PURE_LAYERS = {-1, 0, 1}
+
+SHARED = {PACKAGE / "alone/variables.py"}
+"""What is alone, and others import it too: it is pure as they are."""
 
 
 def room(path: Path) -> str:
@@ -86,10 +90,26 @@ def test_each_library_has_one_importer(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in FILES if LAYER.get(room(p)) in PURE_LAYERS], ids=lambda p: p.name)
 def test_the_core_is_pure(path: Path) -> None:
-    if path in {PACKAGE / "gate.py", PACKAGE / "leave.py"}:
+    if path in {PACKAGE / "gate.py", PACKAGE / "leave.py"} or (room(path) == "alone" and path not in SHARED):
         return
     found = {name for name in imports(path) if name in IMPURE or name.split(".")[0] in IMPURE}
     assert not found, f"{path} does input or output, or asks a clock: {sorted(found)}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) == "alone"], ids=lambda p: p.name)
+def test_what_is_alone_imports_nothing_of_ours_but_its_neighbours(path: Path) -> None:
+    assert {own(name) or name for name in imports(path) if name.split(".")[0] == "tqunits"} <= {"alone"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) != "alone"], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_what_is_shared_of_alone_is_imported(path: Path) -> None:
+    shared = {f"tqunits.alone.{each.stem}." for each in SHARED}
+    assert all(f"{name}.".startswith(tuple(shared)) for name in imports(path) if own(name) == "alone")
+
+
+def test_variables_import_nothing() -> None:
+    """The launcher reads them at each start, in milliseconds."""
+    assert list(imports(PACKAGE / "alone/variables.py")) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -13,6 +13,7 @@ import re
 import shlex
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 
+from tqunits.alone.variables import is_reserved
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.values import integer
 from tqunits.model import MANAGER_USER
@@ -24,15 +25,6 @@ PORTS = (1024, 65535)
 def _set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
-
-RESERVED_VARIABLES = _set(
-    "PORT NOTIFY_SOCKET INVOCATION_ID JOURNAL_STREAM MAINPID MANAGERPID SYSTEMD_EXEC_PID CREDENTIALS_DIRECTORY FDSTORE "
-    "WATCHDOG_PID WATCHDOG_USEC RUNTIME_DIRECTORY STATE_DIRECTORY CACHE_DIRECTORY LOGS_DIRECTORY "
-    "CONFIGURATION_DIRECTORY MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE"
-)
-"""What systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES SET ...")."""
-
-RESERVED_PREFIXES = ("WORKER_", "LISTEN_")
 
 _VARIABLE_SETTINGS = {"PORT": "port", "WORKER_PORT": "port", "WORKER_ROUTE": "path", "WORKER_PATH": "path"}
 _PRIVILEGED_GROUPS = _set("root wheel sudo admin shadow disk kmem docker lxd libvirt systemd-journal tqunits")
@@ -136,7 +128,7 @@ def variable(text: str) -> str:
     """The name of an environment variable that neither systemd nor tqunits sets."""
     if not _VARIABLE.fullmatch(text):
         raise Reject(f"{shown(text)} is no name of a variable", "letters, digits and _, no digit first")
-    if text in RESERVED_VARIABLES or text.startswith(RESERVED_PREFIXES):
+    if is_reserved(text):
         setting = _VARIABLE_SETTINGS.get(text)
         hint = f"set '{setting}' instead" if setting else "remove it: the worker gets it anyway where it applies"
         raise Reject(f"{text} is set by tqunits or systemd", hint)
