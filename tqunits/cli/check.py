@@ -2,18 +2,26 @@
 
 Errors stop `install`; warnings are worth a look; notes say what is not in effect yet, and what is spelled as TQServer
 spells it. With NAMEs, only what concerns these workers is shown. Exit status: 0 without errors, 1 with any.
+
+When there is no error, the files that the workers name are looked at as well: each environment file line by line, and
+whether install would take what lies there. What you may not read is a note.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import diagnostic_json
-from tqunits.errors import Diagnostic, ExitStatus, NoSuchWorker, Severity
+from tqunits.cli.selection import installed
+from tqunits.config.findings import bounded
+from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity
+from tqunits.model import WorkerType
+from tqunits.system.requested_files import look
 from tqunits.system.sources import Loaded, load
+from tqunits.system.waiting import changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Check, and say what was found."""
-    report = _selected(load(context.root, context.layout), arguments.names)
+    report = _selected(_with_files(load(context.root, context.layout), arguments.names, context), arguments.names)
     if arguments.json:
         counts = {f"{severity.value}s": report.count(severity) for severity in Severity}
         findings = [diagnostic_json(finding) for finding in report.findings]
@@ -52,6 +60,23 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         context.output.line(report.summary())
     fatal = (Severity.ERROR, Severity.WARNING) if arguments.strict else (Severity.ERROR,)
     return ExitStatus.FAILED if any(report.count(severity) for severity in fatal) else ExitStatus.OK
+
+
+def _with_files(loaded: Loaded, names: Sequence[str], context: Context) -> Loaded:
+    """With what is to be said about the files that these workers name (all, when there are none)."""
+    if loaded.configuration is None:
+        return loaded
+    copies = {(w.name, w.ledger.source): w.ledger.copies for w in installed(context.layout)}
+    chosen = (w for w in loaded.configuration.workers if not names or w.name in names)
+    workers = [w for w in chosen if w.type is not WorkerType.STATIC]
+    found = [f for w in workers for f in look(w, user_mode=context.user_mode, missing=Severity.WARNING).findings]
+    found += (_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))
+    return replace(loaded, diagnostics=(*loaded.diagnostics, *bounded(found)))
+
+
+def _waiting(path: str) -> Diagnostic:
+    message, hint = "has changed since install copied it", "the worker gets it with 'tqunits install --now'"
+    return Diagnostic(severity=Severity.NOTE, message=message, mark=Mark(path, 1, 1), hint=hint)
 
 
 def _selected(loaded: Loaded, names: Sequence[str]) -> _Report:

@@ -33,6 +33,7 @@ _ROUTE = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UNIX_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ENVIRONMENT = re.compile(r"environment-[0-9]+")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _UNIT_TYPES = _set("service socket device mount automount swap target path timer slice scope")
 _ENDING_TARGETS = _set(
@@ -137,6 +138,8 @@ def variable(text: str) -> str:
 
 def credential(text: str) -> str:
     """The name of a credential: a file name below $CREDENTIALS_DIRECTORY."""
+    if _ENVIRONMENT.fullmatch(text):
+        raise Reject(f"{shown(text)} is the name of an environment file's credential", "take another name")
     if _CREDENTIAL.fullmatch(text) and text not in (".", ".."):
         return text
     raise Reject(f"{shown(text)} is no name of a credential", "letters, digits, - _ and .")

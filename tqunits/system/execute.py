@@ -103,10 +103,12 @@ def _apply_process_limits(unit: str, bus: Bus) -> bool:
 
 def _perform(step: Step, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
+        case WriteFile(file=file) if file.is_secret:
+            files.write_secret(Path(file.path), file.content, file.mode)
         case WriteFile(file=file, keep_time=keep_time):
             files.write_atomically(Path(file.path), file.content, file.mode, keep_time=keep_time)
-        case RemoveFile(path=path):
-            files.remove(Path(path))
+        case RemoveFile(path=path, is_secret=is_secret):
+            (files.remove_secret if is_secret else files.remove)(Path(path))
         case CreateUsers(path=path):
             users.create(Path(path))
         case ReloadDaemon():

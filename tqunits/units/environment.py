@@ -47,7 +47,7 @@ def socket_path(worker: Worker, runtime: PurePosixPath) -> str | None:
 
 
 def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None) -> Mapping[str, str]:
-    """Name and value of every variable, the worker's own last: those win."""
+    """Name and value of every variable. The worker's own win over those for its runtime, the contract's over all."""
     variables = {
         "WORKER_NAME": worker.name,
         "WORKER_ROUTE": worker.routes[0],
@@ -59,7 +59,7 @@ def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None
         variables |= {"WORKER_PORT": str(port), "PORT": str(port)}
     if socket is not None:
         variables["WORKER_SOCKET"] = socket
-    return variables | _runtime(worker) | dict(worker.environment)
+    return variables | _runtime(worker) | dict(worker.environment) | variables
 
 
 def fill_in(worker: Worker, variables: Mapping[str, str]) -> tuple[str, ...]:

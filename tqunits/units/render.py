@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import jinja2  # noqa: TID251 - this is its door
@@ -28,10 +28,10 @@ from tqunits.model import (
     Worker,
     WorkerType,
 )
-from tqunits.units import environment, name, quote, sandbox, unitfile
+from tqunits.units import credentials, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.snapshot import served_folder
-from tqunits.units.unitfile import Assignment
+from tqunits.units.unitfile import Assignment, Copy
 
 Values = Mapping[str, object]
 
@@ -61,19 +61,24 @@ class RenderedFile:
     """One file to install."""
 
     path: PurePosixPath  # absolute, where it goes
-    content: str
+    content: str = field(repr=False)  # may be a secret
     mode: int
     unit: str | None  # the unit it is about; None for sysusers.d
+    is_secret: bool = False  # its content is shown to nobody
 
 
 def render(
-    configuration: Configuration, target: Target, ports: Mapping[str, int], templates: Mapping[str, str]
+    configuration: Configuration,
+    target: Target,
+    ports: Mapping[str, int],
+    templates: Mapping[str, str],
+    copies: credentials.Copies | None = None,
 ) -> tuple[RenderedFile, ...]:
-    """Every file of the configuration, sorted by path; `ports` has one for each worker that listens on TCP.
+    """Every file of the configuration but the copies, sorted by path; each worker that listens on TCP has a port.
 
     Raises TqunitsError for a value that no unit can express, and for a template that is missing or wrong.
     """
-    rendering = _Rendering(configuration, target, ports, templates)
+    rendering = _Rendering(configuration, target, ports, templates, copies or {})
     workers = [w for w in configuration.workers if w.type is not WorkerType.STATIC]
     files = [*rendering.shared(workers)]
     for worker in workers:
@@ -85,12 +90,18 @@ class _Rendering:
     """One call of `render`: what all its files share."""
 
     def __init__(
-        self, configuration: Configuration, target: Target, ports: Mapping[str, int], templates: Mapping[str, str]
+        self,
+        configuration: Configuration,
+        target: Target,
+        ports: Mapping[str, int],
+        templates: Mapping[str, str],
+        copies: credentials.Copies,
     ) -> None:
         self._configuration = configuration
         self._target = target
         self._ports = ports
         self._templates = templates
+        self._copies = copies
         self._environment = jinja2.Environment(  # noqa: S701 - unit files are not HTML
             loader=jinja2.DictLoader(templates),
             undefined=jinja2.StrictUndefined,
@@ -129,11 +140,14 @@ class _Rendering:
             yield self._unit(name.socket(worker.name), "tq-worker@.socket.j2", values)
 
     def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
+        copies = tuple(self._copies.get(worker.name, ()))
         values = _worker_values(worker, self._configuration, self._target, port, socket)
+        values = {**values, "credentials": credentials.directives(worker, self._target.layout.state, copies)}
         header = unitfile.header(str(worker.source), worker.source_hash)
         body = f"{header}\n{self._text(_DROP_IN, values)}"
         enabled = worker.runs_in(self._configuration.server.mode)
-        notes = _ledger(worker, port, socket, restart_hash=unitfile.restart_hash(body), enabled=enabled)
+        digest = unitfile.restart_hash(body)
+        notes = _ledger(worker, port, socket, copies=copies, restart_hash=digest, enabled=enabled)
         unit = name.service(worker.name)
         path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
@@ -226,8 +240,7 @@ def _worker_values(
         "group": quote.account(worker.group),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "leaks": quote.variables(leaks),
-        "environment_files": [quote.plain_path(p) for p in worker.environment_file],
-        "credentials": [quote.credential(credential, source) for credential, source in worker.credentials],
+        "environment": [(s.id, s.path) for s in credentials.sources(worker) if s.has_variables],
         "sockets": name.socket(worker.name) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
         "sandbox": sandbox.directives(worker, _absolute(target.gate), user_mode=target.user_mode),
@@ -345,7 +358,13 @@ def _accounts(workers: Iterable[Worker], target: Target) -> list[Mapping[str, st
 
 
 def _ledger(
-    worker: Worker, port: int | None, socket: str | None, *, restart_hash: str, enabled: bool
+    worker: Worker,
+    port: int | None,
+    socket: str | None,
+    *,
+    copies: Iterable[Copy],
+    restart_hash: str,
+    enabled: bool,
 ) -> Iterable[Assignment]:
     """The notes that `unitfile.ledger` reads back."""
     rows: list[tuple[str, str]] = [
@@ -355,6 +374,7 @@ def _ledger(
         ("Socket", socket) if socket else ("Port", str(port)),
         *(("Route", route) for route in worker.routes),
         *(("Host", host) for host in worker.hosts),
+        *(("Copy", unitfile.copy_note(copy)) for copy in copies),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),
     ]
