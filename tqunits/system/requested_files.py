@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tqunits.alone.variables import MAX_BYTES, Mistake, Reading
 from tqunits.errors import Diagnostic, Mark, Severity
@@ -36,6 +37,7 @@ _KINDS = {
     stat.S_ISBLK: "is a device",
 }
 _ITSELF = "put the file itself there"
+_PROTECT = "sysctl fs.protected_hardlinks=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +121,17 @@ class _File:
 
     def _judge(self, file: _Opened, found: Anchor) -> None:
         status = os.fstat(file.descriptor)
-        is_folder_of_credentials = found.is_roots and not self.source.has_variables and stat.S_ISDIR(status.st_mode)
-        if is_folder_of_credentials:
-            return  # root's own, and systemd takes each file in it
+        self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        if not (self._is_copied or self.source.has_variables):
+            return  # a folder or a socket too is fine: systemd.exec(5), LoadCredential=
         _refuse_kind(status)
-        if not found.is_roots and self._is_copied:
+        if self._is_copied:
             _refuse_owner(status, file.folder, in_roots=len(found.rest) == 1)
-        if status.st_size > self._limit:
-            raise _Refused(f"is larger than {self._limit // 1024} KiB", "a secret or a page of variables is not")
-        self.size = status.st_size
-        copy = Copy(self.source.id, self.source.path, status.st_size, status.st_mtime_ns)
-        self.taken = Taken(copy, None) if self._is_copied else None
-        if self._is_copied or self.source.has_variables:
-            self._read(file, copy)
+        self._read(file, Copy(self.source.id, self.source.path, status.st_size, status.st_mtime_ns))
 
     def _read(self, file: _Opened, copy: Copy) -> None:
+        if self._is_copied:
+            self.taken = Taken(copy, None)
         content = file.read(self._limit + 1)
         if len(content) > self._limit:
             raise _Refused(f"is larger than {self._limit // 1024} KiB", "a secret or a page of variables is not")
@@ -151,7 +149,7 @@ class _File:
         self.findings.append(_finding(Severity.NOTE, self._mark, message, "run this as root to check it too"))
 
     def _refuse(self, refused: _Refused) -> None:
-        self.taken = None
+        self.taken, self.size = None, 0
         message = f"{self.source.setting}: {self.source.path} {refused.reason}"
         self.findings.append(_finding(refused.severity, self._mark, message, refused.hint))
 
@@ -201,10 +199,9 @@ def _refuse_kind(status: os.stat_result) -> None:
 
 
 def _refuse_owner(status: os.stat_result, folder: int | None, *, in_roots: bool) -> None:
-    """Who makes a hard link to a stranger's file could not read it, and would have it read for him.
+    """Whoever can not read a stranger's file could make a hard link to it here, and have it read for him.
 
-    One link is one name: the file lies here because its owner has put it here. With more names, only its owner may be
-    able to make names in this folder.
+    So its owner is the folder's, or root; and it has no other name, unless nobody but its owner makes names here.
     """
     if folder is None:
         return
@@ -212,8 +209,18 @@ def _refuse_owner(status: os.stat_result, folder: int | None, *, in_roots: bool)
     if status.st_uid not in {0, around.st_uid} and not in_roots:
         reason = f"belongs to uid {status.st_uid}, and its folder to uid {around.st_uid}"
         raise _Refused(reason, "give it to the owner of its folder, or to root")
+    if status.st_uid == 0 != around.st_uid and not _links_are_protected():
+        raise _Refused("is root's, in a folder of somebody else's who may have linked to it", _PROTECT)
     if status.st_nlink > 1 and not is_only_for(around, {status.st_uid}, descriptor=folder):
         raise _Refused("has more than one name (hard links)", "put a copy there, with a name of its own")
+
+
+def _links_are_protected() -> bool:
+    """Whether nobody can link to a file that he may not write (proc(5)). Debian has it so."""
+    try:
+        return Path("/proc/sys/fs/protected_hardlinks").read_text(encoding="ascii").strip() != "0"
+    except FileNotFoundError:
+        return False
 
 
 def _reason(error: OSError) -> _Refused:
