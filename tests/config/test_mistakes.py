@@ -175,6 +175,13 @@ IN_WORKER: dict[str, Mistake] = {
         "credentials: 'a/b' is no name of a credential",
         "letters, digits, - _ and .",
     ),
+    "credential-of-an-environment-file": Mistake(
+        "path: /a\ntype: go\ncredentials: {environment-1: /c}",
+        3,
+        15,
+        "credentials: 'environment-1' is the name of an environment file's credential",
+        "take another name",
+    ),
     "port-privileged": Mistake(
         "path: /a\ntype: go\nport: 80",
         3,
