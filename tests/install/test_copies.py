@@ -182,3 +182,25 @@ def test_a_copy_that_looks_like_a_drop_in_speaks_for_nobody(site: Site) -> None:
     own(site)
     site.install()
     assert "evil" not in site.run("ls") + site.install()
+
+
+def test_whoever_may_not_read_the_files_is_told_of_no_difference(site: Site) -> None:
+    request(site)
+    site.machine.run(["chmod", "600", f"{FOLDER}/token"])
+    site.install()
+    as_nobody = site.machine.tqunits("-C", ROOT, "diff", user="nobody", check=False)
+    assert (as_nobody.returncode, as_nobody.stdout) == (0, ""), as_nobody.stderr
+    shell(site, "echo -n second > token")
+    as_nobody = site.machine.tqunits("-C", ROOT, "check", user="nobody", check=False)
+    assert (as_nobody.returncode, "second" in as_nobody.stderr) == (0, False)
+    assert "note: credentials: " in as_nobody.stderr
+    assert "has changed since install copied it" in as_nobody.stderr
+    assert "as it is now" in site.machine.tqunits("-C", ROOT, "ls", user="nobody", check=False).stderr
+
+
+def test_an_install_leaves_no_temporary_secret(site: Site) -> None:
+    request(site)
+    site.install()
+    site.machine.write(f"{COPIES}/alpha/.tqunits-0123456789abcdef.tmp", "half of a secret")
+    site.install()
+    assert site.machine.run(["ls", "-A", f"{COPIES}/alpha"]).stdout.split() == ["token"]
