@@ -33,7 +33,7 @@ def configure(site: Site, variant: str) -> None:
 
 
 def secret(site: Site, variant: str) -> None:
-    """A file that is copied, for somebody else may write it; each variant's has its size and its time."""
+    """A file that is copied, for somebody else may write it; each variant's has a time of its own."""
     path = f"{ROOT}/workers/alpha/token"
     site.machine.write(path, variant * (1 if variant == "one" else 2))
     site.machine.run(["touch", "-d", "2020-01-01" if variant == "one" else "2020-01-02", path])

@@ -21,7 +21,7 @@ from .test_hostile_values import PATH
 from .test_plan import NOTHING, NOW, desired, installed
 
 API = replace(worker("api"), environment_file=("/srv/api/.env", "/etc/api.env"), credentials=(("key", "/srv/api/key"),))
-COPIES = (Copy("environment-1", "/srv/api/.env", 5, 17), Copy("key", "/srv/api/key", 6, 18))
+COPIES = (Copy("environment-1", "/srv/api/.env", 17), Copy("key", "/srv/api/key", 18))
 FOLDER = PurePosixPath("/var/lib/tqunits/credentials/api")
 PRUNE = Options(now=True, prune=True)
 
@@ -68,9 +68,9 @@ def test_how_a_file_looks_asks_for_no_restart() -> None:
     assert before.restart_hash == after.restart_hash
 
 
-@given(PATH, st.integers(0, 1 << 40), st.integers(0, 1 << 70))
-def test_the_ledger_remembers_hostile_paths(path: str, size: int, modified: int) -> None:
-    copy = Copy("environment-1", path, size, modified)
+@given(PATH, st.integers(0, (1 << 63) - 1))
+def test_the_ledger_remembers_hostile_paths(path: str, modified: int) -> None:
+    copy = Copy("environment-1", path, modified)
     try:
         notes = ledger(drop_in(replace(API, environment_file=(path,)), copy))
     except TqunitsError:
@@ -79,9 +79,9 @@ def test_the_ledger_remembers_hostile_paths(path: str, size: int, modified: int)
     assert notes.copies == (copy,)
 
 
-@pytest.mark.parametrize("note", ["", "key", "key 1 2", "key x 2 /a", "key 1 -2 /a", "key 1 ² /a"])
+@pytest.mark.parametrize("note", ["", "key", "key 1", "key 1 ", "key x /a", "key -2 /a", "key ² /a"])
 def test_a_note_that_somebody_has_damaged_is_none(note: str) -> None:
-    text = drop_in(API, *COPIES).replace("Copy=environment-1 5 17 /srv/api/.env", f"Copy={note}")
+    text = drop_in(API, *COPIES).replace("Copy=environment-1 17 /srv/api/.env", f"Copy={note}")
     notes = ledger(text)
     assert notes is not None
     assert notes.copies == COPIES[1:]

@@ -110,7 +110,7 @@ class _File:
         except _Refused as refused:
             self._refuse(refused)
         if self._is_copied and self.taken is None:
-            self.taken = Taken(Copy(source.id, source.path, 0, 0), None)
+            self.taken = Taken(Copy(source.id, source.path, 0), None)
 
     def _look(self) -> None:
         with anchor(self.source.path, users=_ROOT) as found:
@@ -127,7 +127,7 @@ class _File:
         _refuse_kind(status)
         if self._is_copied:
             _refuse_owner(status, file.folder, in_roots=len(found.rest) == 1)
-        self._read(file, Copy(self.source.id, self.source.path, status.st_size, status.st_mtime_ns))
+        self._read(file, Copy(self.source.id, self.source.path, status.st_mtime_ns))
 
     def _read(self, file: _Opened, copy: Copy) -> None:
         if self._is_copied:

@@ -14,11 +14,10 @@ def changed(copies: Iterable[Copy]) -> tuple[str, ...]:
 
 
 def _has_changed(copy: Copy) -> bool:
-    """By its size and time: nothing is opened, so nothing can make this wait."""
+    """By its time: nothing is opened, so nothing can make this wait."""
     try:
-        status = Path(copy.source).lstat()
+        return Path(copy.source).lstat().st_mtime_ns != copy.modified
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) != (copy.size, copy.modified)

@@ -37,16 +37,15 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file of somebody else's that a worker's unit has a copy of, and how it looked when it was copied.
+    """A file of somebody else's that a worker's unit has a copy of.
 
-    Size and time tell anybody who may look at the file whether it has changed since. A hash of the content would too,
+    Its time tells anybody who may look at the file whether it has changed since. A hash of the content would as well,
     but this stands in a file that all may read: it would tell them whether they have guessed a password.
     """
 
     id: str
     source: str
-    size: int
-    modified: int  # ns since 1970
+    modified: int  # ns since 1970; 0 when nobody has seen it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +126,7 @@ def ledger(text: str) -> Ledger | None:
 
 def copy_note(copy: Copy) -> str:
     """A copy as a line of the ledger."""
-    return f"{copy.id} {copy.size} {copy.modified} {copy.source}"
+    return f"{copy.id} {copy.modified} {copy.source}"
 
 
 def restart_hash(text: str) -> str:
@@ -159,10 +158,10 @@ def _is_continued(line: str) -> bool:
 
 def _copy(note: str) -> Copy | None:
     """What `copy_note` was given."""
-    words = note.split(" ", 3)
-    if len(words) < 4 or not all(word.isascii() and word.isdigit() for word in words[1:3]):
-        return None
-    return Copy(words[0], words[3], int(words[1]), int(words[2]))
+    credential, _, rest = note.partition(" ")
+    modified, _, source = rest.partition(" ")
+    is_number = modified.isascii() and modified.isdigit() and len(modified) < 20
+    return Copy(credential, source, int(modified)) if source and is_number else None
 
 
 def _all(notes: Iterable[Assignment], name: str) -> tuple[str, ...]:
