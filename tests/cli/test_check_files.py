@@ -102,3 +102,17 @@ def test_a_diff_shows_no_secret(root: Path, capsys: pytest.CaptureFixture[str]) 
     copy = "/var/lib/tqunits/credentials/api/token"
     assert f"--- /dev/null\n+++ {copy}\n# 0 bytes become 6; what they are is not shown\n" in text
     assert "s3cret" not in text
+
+
+def test_a_file_that_is_refused_is_named_by_no_unit(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker that does not run here is rendered all the same."""
+    folder = add(root, "off", "enabled: false\ncredentials: {token: token}\n")
+    (folder / "token").unlink()
+    (folder / "token").symlink_to("/etc/shadow")
+    assert main(["-C", str(root), "render", "off"]) == 0
+    assert "LoadCredential=token:/var/lib/tqunits/credentials/off/token\n" in capsys.readouterr().out
+    assert main(["-C", str(root), "diff"]) == 2
+    output = capsys.readouterr()
+    assert "credentials/off" not in output.out.replace(
+        "LoadCredential=token:/var/lib/tqunits/credentials/off/token", ""
+    )

@@ -185,9 +185,12 @@ def test_a_copy_that_looks_like_a_drop_in_speaks_for_nobody(site: Site) -> None:
 
 
 def test_whoever_may_not_read_the_files_is_told_of_no_difference(site: Site) -> None:
-    request(site)
+    site.machine.write("/etc/tqunits/secrets/key", "of root's")
+    site.machine.run(["chmod", "700", "/etc/tqunits/secrets"])
+    request(site, "credentials: {token: token, key: /etc/tqunits/secrets/key}\n")
     site.machine.run(["chmod", "600", f"{FOLDER}/token"])
     site.install()
+    assert "LoadCredential=key:/etc/tqunits/secrets/key\n" in site.machine.read(site.drop_in("alpha"))
     as_nobody = site.machine.tqunits("-C", ROOT, "diff", user="nobody", check=False)
     assert (as_nobody.returncode, as_nobody.stdout) == (0, ""), as_nobody.stderr
     shell(site, "echo -n second > token")
@@ -196,6 +199,7 @@ def test_whoever_may_not_read_the_files_is_told_of_no_difference(site: Site) -> 
     assert "note: credentials: " in as_nobody.stderr
     assert "has changed since install copied it" in as_nobody.stderr
     assert "as it is now" in site.machine.tqunits("-C", ROOT, "ls", user="nobody", check=False).stderr
+    site.machine.remove("/etc/tqunits/secrets")
 
 
 def test_an_install_leaves_no_temporary_secret(site: Site) -> None:

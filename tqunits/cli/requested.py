@@ -64,6 +64,9 @@ def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | 
 
 
 def _as_known(taken: Iterable[Taken], installed: unitfile.Ledger | None) -> tuple[Copy, ...]:
-    """How each file looks; one that could not be looked at is taken for what it was when it was copied."""
-    old = {(copy.id, copy.source): copy for copy in installed.copies} if installed else {}
-    return tuple(t.copy if t.copy.modified else old.get((t.copy.id, t.copy.source), t.copy) for t in taken)
+    """How each file looks. One that may not be seen is what it was at the last install: copied, or root's own."""
+    if installed is None:
+        return tuple(each.copy for each in taken)
+    old = {(copy.id, copy.source): copy for copy in installed.copies}
+    known = (old.get((t.copy.id, t.copy.source)) if t.is_unseen else t.copy for t in taken)
+    return tuple(copy for copy in known if copy is not None)

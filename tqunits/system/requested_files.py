@@ -49,6 +49,7 @@ class Taken:
 
     copy: Copy
     content: bytes | None = field(repr=False)
+    is_unseen: bool = False  # its folder is closed to whoever runs this, so it may as well be root's
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class _File:
         self._limit = MAX_BYTES if source.has_variables else MAX_TOTAL
         self._mark = _mark(worker, source)
         self._is_copied = not user_mode
+        self._knows_all = user_mode or os.geteuid() == 0
         try:
             self._look()
         except FileNotFoundError:
@@ -144,7 +146,12 @@ class _File:
             self.findings += (self._in_file(Severity.WARNING, doubt) for doubt in reading.doubts)
 
     def _unreadable(self) -> None:
-        """Only root knows more."""
+        """Whoever is not root may not know more; it is root who installs."""
+        if self._knows_all:
+            self._refuse(_Refused("can not be read: permission denied", "look at its owner and its mode"))
+            return
+        if self._is_copied and self.taken is None:
+            self.taken = Taken(Copy(self.source.id, self.source.path, 0), None, is_unseen=True)
         message = f"{self.source.setting}: {self.source.path} can not be read by you, so it was not checked"
         self.findings.append(_finding(Severity.NOTE, self._mark, message, "run this as root to check it too"))
 
