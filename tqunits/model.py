@@ -397,7 +397,7 @@ def is_some_workers(account: str) -> bool:
     return account.startswith(account_of(""))
 
 
-def is_reserved(account: str) -> bool:
+def is_reserved_account(account: str) -> bool:
     """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the router, builds)."""
     return account in {"root", MANAGER_USER} or account.startswith("tq-")
 

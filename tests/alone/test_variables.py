@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,7 @@ def quoted(value: str) -> str:
 
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+NUMBERS = itertools.count()
 SYSTEMDS = {"HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "USER"}  # and the shell's
 SYSTEMDS |= {"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID"}
 TEXT = st.characters(exclude_characters="\0", exclude_categories=("Cs", "Cn"))  # systemd wants no noncharacters
@@ -209,8 +211,10 @@ def assert_systemd_agrees(machine: Machine, file: Path, text: str) -> None:
     """A transient unit with EnvironmentFile= has all variables of the file, and no other but those it has without."""
     file.write_bytes(text.encode())
     wanted = {name: value for _, name, value in parse(text.encode())}
-    program = ["systemd-run", "--quiet", "--pipe", "--wait", "-p", "EnvironmentFile=/run/tqunits-variables/env"]
-    output = base64.b64decode(machine.run([*program, "/bin/sh", "-c", "env -0 | base64"]).stdout).decode()
+    unit = f"tqunits-variables-{next(NUMBERS)}"
+    program = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={unit}"]
+    program += ["-p", "EnvironmentFile=/run/tqunits-variables/env", "/bin/sh", "-c", "env -0 | base64"]
+    output = base64.b64decode(machine.run(program).stdout).decode()
     found = dict(pair.split("=", 1) for pair in output.split("\0") if pair)
     assert {name: found.get(name) for name in wanted} == wanted, text
     assert found.keys() - wanted.keys() <= SYSTEMDS, text

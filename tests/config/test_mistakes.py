@@ -244,6 +244,13 @@ IN_WORKER: dict[str, Mistake] = {
         "credentials: 'a/b' is no name of a credential",
         "letters, digits, - _ and .",
     ),
+    "credential-of-an-environment-file": Mistake(
+        "path: /a\ntype: go\ncredentials: {environment-1: /c}",
+        3,
+        15,
+        "credentials: 'environment-1' is the name of an environment file's credential",
+        "take another name",
+    ),
     "port-privileged": Mistake(
         "path: /a\ntype: go\nport: 80",
         3,
@@ -646,6 +653,8 @@ SERVED = {
 
 @pytest.mark.parametrize(("yaml", "places"), SERVED.values(), ids=SERVED)
 def test_files_of_a_worker_whose_own_folder_is_below_run(yaml: str, places: list[str]) -> None:
-    one = WorkerText(name="api", folder=PurePosixPath("/run/site/workers/api"), text=text("api.yaml", yaml))
+    one = WorkerText(
+        name="api", folder=PurePosixPath("/run/site/workers/api"), text=text("api.yaml", yaml), not_roots=None
+    )
     found = errors(parse_workers([one], server()).diagnostics)
     assert [place for place, message, _ in found if "nothing below /run is served" in message] == places

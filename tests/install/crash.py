@@ -24,10 +24,20 @@ def configure(site: Site, variant: str) -> None:
     """Two configurations that differ in every file that depends on one, and in the set of workers."""
     listen = {"one": "0.0.0.0:8080", "two": "127.0.0.1:8080"}[variant]
     site.server(f"listen: ['{listen}']\nproxy: {{processes: {1 if variant == 'one' else 2}}}\n")
-    site.worker("alpha", f"environment: {{VARIANT: {variant}}}\n")
+    more = "" if variant == "one" else ", more: token"
+    site.worker("alpha", f"environment: {{VARIANT: {variant}}}\ncredentials: {{token: token{more}}}\n")
+    secret(site, variant)
     gone, here = ("beta", "gamma") if variant == "one" else ("gamma", "beta")
     site.remove_worker(gone)
     site.worker(here)
+
+
+def secret(site: Site, variant: str) -> None:
+    """A file that is copied, for somebody else may write it; each variant's has a time of its own."""
+    path = f"{ROOT}/workers/alpha/token"
+    site.machine.write(path, variant * (1 if variant == "one" else 2))
+    site.machine.run(["touch", "-d", "2020-01-01" if variant == "one" else "2020-01-02", path])
+    site.machine.run(["chown", "40123:40123", path])
 
 
 def killed_at(site: Site, calls: str, number: int, *arguments: str) -> bool:

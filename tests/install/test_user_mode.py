@@ -205,3 +205,13 @@ def test_without_a_session_it_is_said_and_nothing_is_written(tenant: Tenant) -> 
     assert "your own service manager can not be reached" in done.stderr
     assert "enable-linger" in done.stderr
     assert written == ""
+
+
+def test_a_users_own_files_are_credentials_without_copies(tenant: Tenant) -> None:
+    tenant.worker("alpha", "credentials: {token: secret/token}\n")
+    tenant.write(f"{SITE}/workers/alpha/secret/token", "of my own")
+    tenant.tqunits("install", "--now")
+    environment = tenant.get("/alpha/environment")
+    assert tenant.get(f"/alpha/read?of={environment['CREDENTIALS_DIRECTORY']}/token") == "of my own"
+    assert "nothing to do" in tenant.tqunits("install", "--now")
+    assert "credentials" not in tenant.run("ls", f"{HOME}/.local/state/tqunits")

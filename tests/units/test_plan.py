@@ -40,7 +40,7 @@ from tqunits.units.snapshot import ROUTES, routes_snapshot
 
 from .cases import ONE_CERTIFICATE, Case, configuration, limits, target, worker
 
-NOTHING = Observed(files={}, units={}, file_states={}, missing_users=frozenset())
+NOTHING = Observed(files={}, copies={}, units={}, file_states={}, missing_users=frozenset())
 NOW = Options(now=True)
 HOUR = 3_600_000_000
 
@@ -54,6 +54,7 @@ def desired(site: Configuration) -> Desired:
     is_watched = site.server.tls.certificate is not None
     return Desired(
         units=case.files(),
+        copies=(),
         routes=RenderedFile(path=state / ROUTES, content=routes, mode=0o644, unit=None),
         workers=frozenset(w.name for w in site.workers),
         enabled=(*running, name.PROXY_SOCKET, *([watch] if is_watched else []), name.proxy(1), name.TARGET),
@@ -72,6 +73,7 @@ def installed(wanted: Desired, *, modified: int = HOUR, started: int = 2 * HOUR)
     sockets = (socket for unit in wanted.enabled if (socket := name.socket_of(unit)) and _is_there(socket, wanted))
     return Observed(
         files=files,
+        copies={f.path: ObservedFile(content=f.content, modified=modified) for f in wanted.copies},
         units=dict.fromkeys((*wanted.enabled, *sockets), unit),
         file_states=dict.fromkeys(wanted.enabled, "enabled"),
         missing_users=frozenset(),
@@ -388,7 +390,7 @@ def performed(steps: Iterable[Step], observed: Observed) -> Observed:
                 states = {unit: state for unit, state in states.items() if unit not in named}
             case _:
                 pass
-    return Observed(files=files, units=units, file_states=states, missing_users=frozenset())
+    return Observed(files=files, copies={}, units=units, file_states=states, missing_users=frozenset())
 
 
 def contents(files: Mapping[PurePosixPath, ObservedFile]) -> dict[PurePosixPath, str]:

@@ -134,7 +134,6 @@ REFUSED: Mapping[str, tuple[Callable[[str], str], str]] = {
     "path upwards": (quote.path, "/srv/../etc"),
     "path with a backslash": (quote.path, "/srv/a\\"),
     "path with a blank at its end": (quote.path, "/srv/a "),
-    "pattern": (quote.plain_path, "/etc/*.env"),
     "text that joins the next line": (quote.text, "a\\"),
     "pass-through that joins the next line": (quote.verbatim, "a\\"),
     "text with a blank before it": (quote.text, " a"),

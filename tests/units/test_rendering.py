@@ -36,6 +36,12 @@ def service(text: str, directive: str) -> str | None:
     return last_value(text, "Service", directive)
 
 
+def test_nothing_wins_over_the_contract() -> None:
+    api = worker("api", environment=(("PORT", "3000"), ("WORKER_MODE", "development"), ("WORKER_SOCKET", "/x")))
+    found = environment.contract(api, Mode.PRODUCTION, port=9000, socket="/run/api.sock")
+    assert (found["PORT"], found["WORKER_MODE"], found["WORKER_SOCKET"]) == ("9000", "production", "/run/api.sock")
+
+
 def test_the_contract_is_complete_and_the_workers_own_words_win() -> None:
     api = worker("api", routes=("/api", "/v1"), environment=(("LOG", "info"), ("GOMAXPROCS", "3")))
     api = replace(api, runtime=replace(api.runtime, go_mem_limit=96 * MIB, go_max_procs=1))

@@ -75,7 +75,7 @@ _STATUS_ADVICE = {
     216: "'tqunits install' creates the groups of the workers",
     217: "'tqunits install' creates the users of the workers",
     226: "every path in `unit` and `sandbox` of its worker.yaml must exist; one that may be missing begins with '-'",
-    243: "every file in `credentials` of its worker.yaml must exist, and hold at most 1 MiB",
+    243: "the files in `credentials` and `environment_file` of its worker.yaml must exist, and hold 1 MiB at most",
 }
 
 _TAKEN = re.compile(r"address (already )?in use|EADDRINUSE", re.IGNORECASE)

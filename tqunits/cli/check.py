@@ -1,24 +1,30 @@
 """Check every YAML file: tqunits.yaml, its drop-ins, and the worker.yaml of each worker.
 
 Errors stop `install`; warnings are worth a look; notes say what is not in effect yet, and what is spelled as TQServer
-spells it. Where all is valid, it is also said which accounts an install on this host would refuse a worker: as an error
-to root, as a note to anybody else. With NAMEs, only what concerns these workers is shown. Exit status: 0 without
-errors, 1 with any.
+spells it. With NAMEs, only what concerns these workers is shown. Exit status: 0 without errors, 1 with any.
+
+When there is no error, what an install on this host would refuse is said as well, as an error to root and as a note to
+anybody else: accounts that a worker may not have, and what lies where the files are that it names. Each environment
+file is read line by line. What you may not read is a note.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import diagnostic_json
-from tqunits.errors import Diagnostic, ExitStatus, NoSuchWorker, Severity
-from tqunits.model import Layout
+from tqunits.cli.selection import installed
+from tqunits.config.findings import bounded
+from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity
+from tqunits.model import Configuration, Layout, WorkerType
 from tqunits.system import users
+from tqunits.system.requested_files import look
 from tqunits.system.sources import Loaded, load
+from tqunits.system.waiting import changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Check, and say what was found."""
     loaded = load(context.root, context.layout)
-    report = _selected(loaded, _findings(loaded, context.layout), arguments.names)
+    report = _selected(loaded, _findings(loaded, arguments.names, context), arguments.names)
     if arguments.json:
         counts = {f"{severity.value}s": report.count(severity) for severity in Severity}
         findings = [diagnostic_json(finding) for finding in report.findings]
@@ -60,11 +66,32 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     return ExitStatus.FAILED if any(report.count(severity) for severity in fatal) else ExitStatus.OK
 
 
-def _findings(loaded: Loaded, layout: Layout) -> tuple[Diagnostic, ...]:
-    """What the files say, and what this host would refuse them."""
-    refused = users.refusals(loaded.configuration.workers, layout) if loaded.configuration else ()
+def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[Diagnostic, ...]:
+    """What the files say; and, where all is valid, what this host would refuse them."""
+    if loaded.configuration is None:
+        return loaded.diagnostics
+    refused = _refusals(loaded.configuration, context.layout)
+    return (*loaded.diagnostics, *refused, *bounded(_of_files(loaded.configuration, names, context)))
+
+
+def _refusals(configuration: Configuration, layout: Layout) -> Iterable[Diagnostic]:
     is_root = os.geteuid() == 0
-    return (*loaded.diagnostics, *(refusal.diagnostic() if is_root else refusal.note() for refusal in refused))
+    refused = users.refusals(configuration.workers, layout)
+    return (refusal.diagnostic() if is_root else refusal.note() for refusal in refused)
+
+
+def _of_files(configuration: Configuration, names: Sequence[str], context: Context) -> list[Diagnostic]:
+    """What is to be said about the files that these workers name (all, when there are none)."""
+    copies = {(w.name, w.ledger.source): w.ledger.copies for w in installed(context.layout)}
+    chosen = (w for w in configuration.workers if not names or w.name in names)
+    workers = [w for w in chosen if w.type is not WorkerType.STATIC]
+    found = [f for w in workers for f in look(w, user_mode=context.user_mode, missing=Severity.WARNING).findings]
+    return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
+
+
+def _waiting(path: str) -> Diagnostic:
+    message, hint = "has changed since install copied it", "the worker gets it with 'tqunits install --now'"
+    return Diagnostic(severity=Severity.NOTE, message=message, mark=Mark(path, 1, 1), hint=hint)
 
 
 def _selected(loaded: Loaded, findings: Sequence[Diagnostic], names: Sequence[str]) -> _Report:

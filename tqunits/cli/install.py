@@ -7,9 +7,10 @@ systemd reads them, and they are enabled. With --now they are also started, and 
 changed; the command returns when every worker is healthy. A change of limits alone is applied to the running worker,
 without a restart.
 
-A second run changes nothing. Files that tqunits has not written are never overwritten without --replace, and drop-ins
-of your own are never touched. Workers that are no longer configured stay, and are served, until 'tqunits apply'
-or --prune.
+A second run changes nothing. The files that a worker's YAML names (environment_file, credentials) are copied, unless
+nobody but root can change what their path leads to: an edit takes effect with the next install. Files that tqunits has
+not written are never overwritten without --replace, and drop-ins of your own are never touched. Workers that are no
+longer configured stay, and are served, until 'tqunits apply' or --prune.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
         prepared = installation.prepare(context, bus)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         skipped = _build(prepared.present.running(), context, say)
-        if skipped:
+        if skipped or prepared.skipped:  # a build may have made the file that was not there
             prepared = installation.prepare(context, bus, skipped=skipped)
+        _tell_skipped(prepared.skipped, context)
         _tell_refused(context, prepared)
         plan = make_plan(prepared.desired, prepared.observed, options)
         installation.remove_leftovers(context.layout)
@@ -105,12 +107,14 @@ def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
 def _build(workers: tuple[Worker, ...], context: Context, say: execute.Say) -> tuple[build.Lacking, ...]:
     """Build what is missing; gives the workers that this host can not run. One's failure is not another's."""
     outcomes = [_build_one(worker, context, say) for worker in workers]
-    skipped = tuple(outcome for outcome in outcomes if outcome is not None)
+    return tuple(outcome for outcome in outcomes if outcome is not None)
+
+
+def _tell_skipped(skipped: Sequence[build.Lacking], context: Context) -> None:
     for lack in skipped:
         context.output.message(f"skipped {lack.worker}: {lack.reason}", style="yellow")
         if lack.hint:
             context.output.message(f"    hint: {lack.hint}")
-    return skipped
 
 
 def _build_one(worker: Worker, context: Context, say: execute.Say) -> build.Lacking | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
+from tqunits.cli.requested import Requested
 from tqunits.errors import Diagnostic, TqunitsError
 from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType, account_of
 from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target, users
 from tqunits.system.bus import Bus
 from tqunits.system.sources import load_or_raise
-from tqunits.units import accounts, name, refit, unitfile
+from tqunits.units import accounts, credentials, name, refit, unitfile
 from tqunits.units.accounts import Refusal
 from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
 from tqunits.units.ports import assign_ports
@@ -45,12 +46,14 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
     """Read the configuration, look at the host, render. Raises ConfigurationError; changes nothing."""
     configuration, findings = load_or_raise(context.root, context.layout)
     host = target.current(context.layout, user_mode=context.user_mode)
+    before = observe.observe_files(context.layout)
+    requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
+    skipped = (*skipped, *(lack for lack in requested.lacking if lack.worker not in {s.worker for s in skipped}))
     refused = users.refusals(configuration.workers, context.layout)
     left_alone = {lack.worker for lack in skipped} | {refusal.worker for refusal in refused}
     present = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in left_alone))
-    before = observe.observe_files(context.layout)
     ports = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
-    rendered = render(present, host, ports, files.read_templates(context.layout))
+    rendered = render(present, host, ports, files.read_templates(context.layout), requested.copies)
     routes = RenderedFile(
         path=context.layout.state / ROUTES, content=routes_snapshot(present, host, ports), mode=0o644, unit=None
     )
@@ -61,7 +64,8 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
         present=present,
         target=host,
         desired=replace(
-            _desired(configuration, present, rendered, routes, observed), refits=_refits(observed, rendered, host)
+            _desired(configuration, present, (rendered, requested.files(present)), routes, observed),
+            refits=_refits(observed, rendered, host),
         ),
         observed=observed,
         skipped=skipped,
@@ -99,7 +103,7 @@ def refuse_unfit(server: Server) -> None:
 
 def remove_leftovers(layout: Layout) -> None:
     """Remove the temporary files that a run which was killed has left in our folders. Under the lock only."""
-    for folder in (layout.units, layout.state, layout.sysusers):
+    for folder in (layout.units, layout.state, credentials.folder(layout.state), layout.sysusers):
         if folder:
             files.remove_leftovers(Path(folder))
 
@@ -107,10 +111,11 @@ def remove_leftovers(layout: Layout) -> None:
 def _desired(
     configuration: Configuration,
     present: Configuration,
-    rendered: tuple[RenderedFile, ...],
+    written: tuple[tuple[RenderedFile, ...], tuple[RenderedFile, ...]],
     routes: RenderedFile,
     observed: Observed,
 ) -> Desired:
+    rendered, copies = written
     running = {name.service(worker.name) for worker in present.running()}
     proxies = [name.proxy(number) for number in range(1, configuration.server.proxy.processes + 1)]
     known = {*observed.units, *observed.file_states}
@@ -121,6 +126,7 @@ def _desired(
     watch = name.CERTIFICATE_UNITS[:1] if configuration.server.tls.certificate else ()
     return Desired(
         units=rendered,
+        copies=copies,
         routes=routes,
         workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
         enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
@@ -152,12 +158,24 @@ def _has_unit(worker: Worker) -> bool:
 
 def _file_diff(step: Step) -> Iterator[str]:
     match step:
+        case WriteFile(file=file, before=before) if file.is_secret:
+            return _sizes(file.path, before, file.content)
+        case RemoveFile(path=path, before=before, is_secret=True):
+            return _sizes(path, before, None)
         case WriteFile(file=file, before=before):
             return _lines(file.path, before, file.content)
         case RemoveFile(path=path, before=before):
             return _lines(path, before, None)
         case _:
             return iter(())
+
+
+def _sizes(path: PurePosixPath, before: str | None, after: str | None) -> Iterator[str]:
+    """A secret: all that is shown of it is that it changes."""
+    for lead, text in (("---", before), ("+++", after)):
+        yield f"{lead} {'/dev/null' if text is None else path}\n"
+    old, new = (0 if text is None else len(text.encode("utf-8", "surrogateescape")) for text in (before, after))
+    yield f"# {old} bytes become {new}; what they are is not shown\n"
 
 
 def _lines(path: PurePosixPath, before: str | None, after: str | None) -> Iterator[str]:

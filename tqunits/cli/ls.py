@@ -6,6 +6,7 @@ exit status is 3 when one of them does not run (as 'systemctl status').
 STATE is running, starting (its health check has not answered yet), stopping, restarting (it failed; systemd starts it
 again in a moment), failed (with systemd's result), stopped, disabled (stopped, and not started at boot), or static
 (files that the router serves: nothing runs).
+Below the table stands which files of a worker (environment_file, credentials) have changed since install copied them.
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or
 what this host does not count.
 """
@@ -24,6 +25,7 @@ from tqunits.cli.selection import Installed, installed, named, served
 from tqunits.errors import ExitStatus
 from tqunits.system.bus import Bus
 from tqunits.system.status import State, Status, enabled_at_boot, statuses
+from tqunits.system.waiting import changed
 from tqunits.units import unitfile
 from tqunits.units.snapshot import Served
 
@@ -54,6 +56,7 @@ class _Row:
     socket: str | None = None
     user: str | None = None
     is_enabled: bool | None = None  # at boot
+    waiting: tuple[str, ...] = ()  # files that have changed since install copied them
 
     @property
     def state(self) -> str:
@@ -111,6 +114,7 @@ def _of_unit(worker: Installed, status: Status, *, is_enabled: bool) -> _Row:
         socket=ledger.socket,
         user=unitfile.last_value(worker.text, "Service", "User"),
         is_enabled=is_enabled,
+        waiting=changed(ledger.copies),
     )
 
 
@@ -120,6 +124,9 @@ def _of_files(worker: Served) -> _Row:
 
 def _print(rows: Sequence[_Row], output: Output) -> None:
     output.table(_COLUMNS, [_cells(row) for row in rows])
+    for row in rows:
+        for path in row.waiting:
+            output.message(f"{row.name} gets {path} as it is now with 'tqunits install --now'", style="yellow")
 
 
 def _cells(row: _Row) -> list[Cell | str]:
@@ -159,4 +166,5 @@ def _json(row: _Row) -> Mapping[str, object]:
         "port": row.port,
         "socket": row.socket,
         "user": row.user,
+        "waiting": list(row.waiting),
     }

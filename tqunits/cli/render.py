@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.cli.context import Context
+from tqunits.cli.requested import Requested
 from tqunits.cli.selection import nearest
 from tqunits.errors import ExitStatus, NoSuchWorker, UsageError
 from tqunits.model import Configuration, Target, Worker, WorkerType
@@ -66,9 +67,11 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
     context.output.diagnostics((*findings, *(refusal.note() for refusal in refused)))
     workers = _named(names, configuration)
     host = _target(context, systemd)
-    kept = kept_ports(observe.observe_files(context.layout))
-    ports = assign_ports(configuration, kept, busy=observe.listening_ports())
-    return Rendered(workers=workers, files=render(configuration, host, ports, files.read_templates(context.layout)))
+    before = observe.observe_files(context.layout)
+    ports = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
+    requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
+    rendered = render(configuration, host, ports, files.read_templates(context.layout), requested.copies)
+    return Rendered(workers=workers, files=rendered)
 
 
 def only(rendered: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:

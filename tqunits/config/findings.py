@@ -59,7 +59,7 @@ def warning(node: Node, message: str, hint: str | None = None) -> Problem:
 def diagnostics(problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
     """All of them by place, each once, at most MAX_PER_FILE of a file."""
     unique = sorted({p.diagnostic(): None for p in problems}, key=_place)
-    return tuple(_bounded(unique))
+    return tuple(bounded(unique))
 
 
 def has_errors(findings: Iterable[Diagnostic]) -> bool:
@@ -72,8 +72,8 @@ def _place(finding: Diagnostic) -> tuple[str, int, int]:
     return (mark.file, mark.line, mark.column) if mark else ("", 0, 0)
 
 
-def _bounded(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """Errors are never dropped for the sake of notes: the cap counts each severity of a file by itself."""
+def bounded(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """At most MAX_PER_FILE of each severity of a file: errors are never dropped for the sake of notes."""
     count: dict[tuple[str, Severity], int] = {}
     for finding in findings:
         key = (finding.mark.file if finding.mark else "", finding.severity)

@@ -16,7 +16,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from tqunits.alone.variables import is_reserved
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.values import integer
-from tqunits.model import PRIVILEGED_GROUPS, is_reserved
+from tqunits.model import PRIVILEGED_GROUPS, is_reserved_account
 
 PORTS = (1024, 65535)
 """A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
@@ -32,6 +32,7 @@ _ROUTE = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UNIX_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ENVIRONMENT = re.compile(r"environment-[0-9]+")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _UNIT_TYPES = _set("service socket device mount automount swap target path timer slice scope")
 _ENDING_TARGETS = _set(
@@ -111,14 +112,14 @@ def host(text: str) -> str:
 
 def user(text: str) -> str:
     """The Unix user of a worker: never root, nor who may steer the router, nor the router itself."""
-    if is_reserved(text) or re.fullmatch(r"0+", text):
+    if is_reserved_account(text) or re.fullmatch(r"0+", text):
         raise Reject(f"a worker never runs as {text}", "leave it out: the worker gets a user of its own")
     return _unix_name(text, "user")
 
 
 def group(text: str) -> str:
     """The Unix group of a worker: none that is as good as root, nor the router's."""
-    if is_reserved(text) and text != "root":
+    if is_reserved_account(text) and text != "root":
         raise Reject(f"the group {text} is tqunits' own", "leave it out: the worker gets a group of its own")
     if text in PRIVILEGED_GROUPS or re.fullmatch(r"0+", text):
         raise Reject(f"the group {text} is as good as root", "leave it out: the worker gets a group of its own")
@@ -138,6 +139,8 @@ def variable(text: str) -> str:
 
 def credential(text: str) -> str:
     """The name of a credential: a file name below $CREDENTIALS_DIRECTORY."""
+    if _ENVIRONMENT.fullmatch(text):
+        raise Reject(f"{shown(text)} is the name of an environment file's credential", "take another name")
     if _CREDENTIAL.fullmatch(text) and text not in (".", ".."):
         return text
     raise Reject(f"{shown(text)} is no name of a credential", "letters, digits, - _ and .")

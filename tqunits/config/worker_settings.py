@@ -122,16 +122,20 @@ class WorkerSettings:
         listing(words.path),
         "[]",
         "path | list of paths",
-        "Files with NAME=value lines, read by systemd at each start; mode 0600 keeps them to root. A relative "
-        "path is in the worker's folder.",
-        feeds="EnvironmentFile=",
+        "Files with NAME=value lines, whose variables win over those of environment; the worker contract's win over "
+        "both. Mode 0600 keeps them to their owner. A relative path is in the worker's folder. Unless nobody but root "
+        "can change what its path leads to, a file is copied by install, and an edit takes effect with the next one. "
+        "Values are as in EnvironmentFile= of systemd.exec(5): plain, or in ' or in \"; nothing is expanded. A "
+        "comment has a line of its own; export, and blanks around =, are mistakes.",
+        feeds="LoadCredential=",
     )
     credentials = Setting(
         "credentials",
         pairs(words.credential, words.path),
         "{}",
         "mapping of names to paths",
-        "Secrets: the worker reads them as $CREDENTIALS_DIRECTORY/NAME, nobody else does.",
+        "Secrets: the worker reads them as $CREDENTIALS_DIRECTORY/NAME, nobody else does. Copied by install as "
+        "environment_file is.",
         feeds="LoadCredential=",
         merges=True,
     )

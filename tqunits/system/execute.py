@@ -106,15 +106,22 @@ def _apply_process_limits(unit: str, bus: Bus) -> bool:
     return rlimits.apply(bus.control_group(unit), nofile=nofile, nproc=nproc)
 
 
+def _write(step: WriteFile) -> None:
+    path, file = Path(step.file.path), step.file
+    if file.is_secret:
+        files.write_secret(path, file.content, file.mode)
+    else:
+        files.write_atomically(path, file.content, file.mode, keep_time=step.keep_time)
+
+
 def _perform(step: Step, layout: Layout, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
-        case WriteFile(file=file, keep_time=keep_time):
-            files.write_atomically(Path(file.path), file.content, file.mode, keep_time=keep_time)
-        case RemoveFile(path=path):
-            files.remove(Path(path))
+        case WriteFile():
+            _write(step)
+        case RemoveFile(path=path, is_secret=is_secret):
+            (files.remove_secret if is_secret else files.remove)(Path(path))
         case Admit(workers=workers):
-            for worker in workers:
-                handover.admit(layout, worker)
+            handover.admit(layout, workers)
         case CreateUsers(path=path):
             users.create(Path(path))
         case ReloadDaemon():

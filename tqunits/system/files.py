@@ -52,15 +52,27 @@ def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = F
         os.close(folder)
 
 
+def write_secret(path: Path, content: str, mode: int) -> None:
+    """The same, in a folder that is root's alone (0700), and below one that is."""
+    make_folder(path.parent.parent.parent)
+    make_folder(path.parent, mode=0o700)
+    write_atomically(path, content, mode)
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there, and its folder when that is a drop-in folder which is empty then."""
     with suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)
     if path.parent.suffix == ".d":
-        with suppress(OSError):  # not empty: somebody else's drop-ins are in it
-            path.parent.rmdir()
-            sync_folder(path.parent.parent)
+        _remove_empty(path.parent)  # somebody else's drop-ins may be in it
+
+
+def remove_secret(path: Path) -> None:
+    """The same of what `write_secret` wrote, with both of its folders when they are empty then."""
+    remove(path)
+    _remove_empty(path.parent)
+    _remove_empty(path.parent.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -81,11 +93,11 @@ def remove_tree(folder: Path) -> None:
         raise TqunitsError(f"{folder} could not be removed: {done.stderr.strip()[-_SHOWN:]}")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder (0755) and those above it, so that they survive a power cut."""
+def make_folder(folder: Path, *, mode: int = 0o755) -> None:
+    """Make a folder and those above it, so that they survive a power cut."""
     missing = [f for f in (folder, *folder.parents) if not f.is_dir()]
     for each in reversed(missing):
-        each.mkdir(mode=0o755, exist_ok=True)
+        each.mkdir(mode=mode, exist_ok=True)
         sync_folder(each.parent)
 
 
@@ -159,6 +171,12 @@ def physical_memory() -> int:
     limits = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # v2, v1
     text = next((t for t in map(read_text_if_exists, map(Path, limits)) if t), "max").strip()
     return min(machine, int(text) // page * page) if text.isdigit() else machine
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+        sync_folder(folder.parent)
 
 
 def _write_new(name: str, content: bytes, mode: int, folder: int, time_ns: int | None) -> None:

@@ -7,6 +7,7 @@ file `serving` (units/environment.py) until its next start, and the routers woul
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,11 +28,16 @@ def without_serving(layout: Layout) -> frozenset[str]:
         return frozenset()
 
 
-def admit(layout: Layout, worker: str) -> None:
-    """Make the file for a worker that runs, and let the routers see it.
+def admit(layout: Layout, workers: Iterable[str]) -> None:
+    """Make the file for workers that run, and let the routers see it.
 
-    The folder is the worker's, and the one above is root's: so it is opened first, and nothing in it is followed.
+    A folder is its worker's, and the one above is root's: so it is opened first, and nothing in it is followed.
     """
+    for worker in workers:
+        _admit(layout, worker)
+
+
+def _admit(layout: Layout, worker: str) -> None:
     file = Path(environment.serving_file(worker, layout.runtime))
     try:
         folder = os.open(file.parent, _FOLDER)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from tqunits.model import Layout
 from tqunits.system import handover
 from tqunits.system.bus import Bus
+from tqunits.units import credentials
 from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
 
@@ -32,6 +33,16 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     return {path: file for path, file in observed if file is not None}
 
 
+def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | None:
+    """The copies of the files that workers' YAML names; None for whoever may not look: they are root's."""
+    try:
+        paths = [path for worker in _entries(Path(credentials.folder(layout.state))) for path in _entries(worker)]
+        observed = ((PurePosixPath(path), _observe_file(path)) for path in paths if not path.name.startswith("."))
+        return {path: file for path, file in observed if file is not None}
+    except PermissionError:
+        return None
+
+
 def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
     """Every loaded unit of ours."""
     return {unit.name: _observe_unit(bus, unit.name, unit.active) for unit in bus.list_units(UNIT_PATTERNS)}
@@ -41,6 +52,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
     """Everything that a plan is made from."""
     return Observed(
         files=observe_files(layout, wanted),
+        copies=observe_copies(layout) or {},
         units=observe_units(bus) if bus else {},
         file_states=unit_file_states(Path(layout.units)),
         missing_users=frozenset(user for user in users if not _exists(user)),
@@ -72,6 +84,13 @@ def _listeners(table: Path) -> Iterable[int]:
         fields = row.split()
         if len(fields) > 3 and fields[3] == "0A":
             yield int(fields[1].rpartition(":")[2], 16)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _is_null(link: Path) -> bool:

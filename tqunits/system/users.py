@@ -11,7 +11,15 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
-from tqunits.model import MANAGER_USER, PRIVILEGED_GROUPS, Layout, Worker, account_of, is_reserved, is_some_workers
+from tqunits.model import (
+    MANAGER_USER,
+    PRIVILEGED_GROUPS,
+    Layout,
+    Worker,
+    account_of,
+    is_reserved_account,
+    is_some_workers,
+)
 from tqunits.system.process import run
 from tqunits.units import accounts
 from tqunits.units.accounts import Database, Refusal, User
@@ -83,7 +91,7 @@ def _database(workers: Collection[Worker]) -> Database:
 
 def _is_kept(name: str) -> bool:
     """Whether this account is some worker's or nobody's, so that no other name may stand for it."""
-    return is_reserved(name) or is_some_workers(name) or name in PRIVILEGED_GROUPS
+    return is_reserved_account(name) or is_some_workers(name) or name in PRIVILEGED_GROUPS
 
 
 def _user(account: pwd.struct_passwd) -> User:

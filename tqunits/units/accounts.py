@@ -20,7 +20,15 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tqunits.errors import Diagnostic, Mark, Severity
-from tqunits.model import PRIVILEGED_GROUPS, Listen, Worker, WorkerType, account_of, is_reserved, is_some_workers
+from tqunits.model import (
+    PRIVILEGED_GROUPS,
+    Listen,
+    Worker,
+    WorkerType,
+    account_of,
+    is_reserved_account,
+    is_some_workers,
+)
 
 FIRST_PERSON: Final = 1000
 """From here on a number may be a person's (systemd.io/UIDS-GIDS; login.defs(5), UID_MIN)."""
@@ -122,7 +130,9 @@ def _user(worker: Worker, users: Mapping[str, User]) -> Iterator[Refusal]:
         yield _refusal(worker, "user", f"user: there is no user {name} on this host", hint)
         return
     uid = users[name].uid
-    reserved = {other: user.uid for other, user in users.items() if is_reserved(other) or is_some_workers(other)}
+    reserved = {
+        other: user.uid for other, user in users.items() if is_reserved_account(other) or is_some_workers(other)
+    }
     yield from _number(worker, "user", name, uid, {"root": 0, **reserved})
 
 
@@ -135,7 +145,7 @@ def _group(worker: Worker, database: Database) -> Iterator[Refusal]:
         yield _refusal(worker, "group", f"group: there is no group {name} on this host", hint)
         return
     groups = database.groups.items()
-    reserved = {g: n for g, n in groups if is_reserved(g) or is_some_workers(g) or g in PRIVILEGED_GROUPS}
+    reserved = {g: n for g, n in groups if is_reserved_account(g) or is_some_workers(g) or g in PRIVILEGED_GROUPS}
     yield from _number(worker, "group", name, database.groups[name], {"root": 0, **reserved})
 
 

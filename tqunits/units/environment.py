@@ -57,7 +57,7 @@ def place(worker: str, runtime: PurePosixPath) -> Mapping[str, str]:
 
 
 def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None) -> Mapping[str, str]:
-    """Name and value of every variable, the worker's own last: those win."""
+    """Name and value of every variable. The worker's own win over those for its runtime, the contract's over all."""
     variables = {
         "WORKER_NAME": worker.name,
         "WORKER_ROUTE": worker.routes[0],
@@ -69,7 +69,7 @@ def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None
         variables |= {"WORKER_PORT": str(port), "PORT": str(port)}
     if socket is not None:
         variables["WORKER_SOCKET"] = socket
-    return variables | _runtime(worker) | dict(worker.environment)
+    return variables | runtime_variables(worker) | dict(worker.environment) | variables
 
 
 def fill_in(worker: Worker, variables: Mapping[str, str]) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def _placeholders(variables: Iterable[str]) -> list[str]:
     return [f"${{{name}}}" for name in variables if _PLACEHOLDER.fullmatch(f"${{{name}}}")]
 
 
-def _runtime(worker: Worker) -> dict[str, str]:
+def runtime_variables(worker: Worker) -> dict[str, str]:
     """What the language runtimes read for themselves: pkg.go.dev/runtime, nodejs.org/api/cli.html (NODE_OPTIONS)."""
     runtime = worker.runtime
     variables: dict[str, str] = {}

@@ -2,7 +2,8 @@
 
 The order of the steps is what makes a crash at any moment harmless (promise P5), and a deploy lose nothing (P2):
 
-1. Files are written one by one, each whole; nothing points at a file that is not there yet.
+1. Files are written one by one, each whole; nothing points at a file that is not there yet. So the copies of the files
+   that a YAML names come before the units, and those that no unit names any more go last.
 2. Users exist before a unit that names them is loaded. Units are enabled, and then one daemon-reload makes systemd
    read all of it.
 3. A worker that runs since before there was a file `serving` gets it, so that a router of today serves it. With `--now`
@@ -17,10 +18,10 @@ A step that is already true is not in the plan. That is also the recovery: the n
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from tqunits.units import name, refit, shared, unitfile
+from tqunits.units import credentials, name, refit, shared, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, with_workers
 
@@ -30,7 +31,7 @@ class WriteFile:
     """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must not look newer."""
 
     file: RenderedFile
-    before: str | None
+    before: str | None = field(repr=False)
     keep_time: bool = False
 
 
@@ -39,7 +40,8 @@ class RemoveFile:
     """Remove a file of ours, and its folder when that is empty then."""
 
     path: PurePosixPath
-    before: str
+    before: str = field(repr=False)
+    is_secret: bool = False  # its content is shown to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Desired:
     """What the configuration asks for."""
 
     units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
+    copies: tuple[RenderedFile, ...]  # of the files that worker.yaml names; their content is secret
     refits: tuple[RenderedFile, ...] = ()  # drop-ins of workers that are not rendered, brought up to this release
     routes: RenderedFile
     workers: frozenset[str]  # every configured worker, also those that this host can not run
@@ -122,7 +125,7 @@ class Desired:
 class ObservedFile:
     """A file as it lies there."""
 
-    content: str
+    content: str = field(repr=False)
     modified: int  # µs since 1970
 
 
@@ -140,6 +143,7 @@ class Observed:
     """What is on the host."""
 
     files: Mapping[PurePosixPath, ObservedFile]  # those we may want to write, and every file with our header
+    copies: Mapping[PurePosixPath, ObservedFile]  # apart: their content is the workers', and may look like ours
     units: Mapping[str, ObservedUnit]  # the loaded ones, by name
     file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
     missing_users: frozenset[str]
@@ -170,8 +174,10 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     """Decide what to do. Writes nothing, asks nothing."""
     gone = _orphans(desired, observed)
     desired = _with_staying(desired, observed, leaving=gone if options.prune else ())
-    writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=gone if options.prune else ()))
-    foreign = () if options.replace else _foreign(writes)
+    leaving = gone if options.prune else ()
+    unit_writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=leaving))
+    foreign = () if options.replace else _foreign(unit_writes)
+    writes = (*_copy_writes(desired, observed), *unit_writes)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
     stale = _with_proxies(_stale(running, writes, observed), running)
@@ -179,13 +185,14 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *writes,
         *_users(desired, writes, observed),
         *(enabling := _enable(running, observed)),
-        *_daemon_reload(writes, enabling, observed),
+        *_daemon_reload(unit_writes, enabling, observed),
         *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, writes, observed) if options.now else ()),
         *(_starts(running, stale, writes, observed) if options.now else ()),
         *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options),
+        *_spare_copies(desired, observed),
     ]
     return Plan(
         steps=tuple(steps),
@@ -210,7 +217,8 @@ def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ..
         return tuple(_worker_removal(observed, sorted(workers)))
     ours = sorted(path for path, file in observed.files.items() if unitfile.is_ours(file.content) or _is_state(path))
     enabled = (unit for unit, state in observed.file_states.items() if state == "enabled")
-    return tuple(_take_down(observed, sorted({name.TARGET, *observed.units, *enabled}), ours))
+    units = sorted({name.TARGET, *observed.units, *enabled})
+    return (*_take_down(observed, units, ours), *_copy_removals(observed, observed.copies))
 
 
 def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFile, ...]:
@@ -245,6 +253,16 @@ def _is_older(unit: str, observed: Observed) -> bool:
     drop_ins = [f for path, f in observed.files.items() if _unit_of(path) == unit and path.name == name.DROP_IN]
     started = observed.units[unit].started
     return any(file.modified > started or refit.is_of_before(file.content) for file in drop_ins)
+
+
+def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
+    """A new copy makes its worker's process an old one: the unit is rewritten, in effect."""
+    found = ((file, observed.copies.get(file.path)) for file in desired.copies)
+    return tuple(
+        WriteFile(file=file, before=before.content if before else None)
+        for file, before in found
+        if before is None or before.content != file.content
+    )
 
 
 def _same_but_limits(before: str, after: str) -> bool:
@@ -304,7 +322,8 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
     if sources & rewritten:
         return True
     started = observed.units[unit].started
-    times = (f.modified for path, f in observed.files.items() if _unit_of(path) in sources)
+    times = [f.modified for path, f in observed.files.items() if _unit_of(path) in sources]
+    times += [f.modified for path, f in observed.copies.items() if credentials.unit_of(path) == unit]
     return started > 0 and any(modified > started for modified in times)
 
 
@@ -427,10 +446,23 @@ def _spare_units(desired: Desired, observed: Observed) -> list[Step]:
     return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
 
 
+def _spare_copies(desired: Desired, observed: Observed) -> Iterable[Step]:
+    """Copies that a worker names no more. Whoever has no files in this plan keeps what his unit names."""
+    rendered = {name.service(ledger.worker) for ledger in _ledgers(desired.units)}
+    wanted = {file.path for file in desired.copies}
+    known = (path for path in observed.copies if credentials.unit_of(path) in rendered)
+    return _copy_removals(observed, (path for path in known if path not in wanted))
+
+
+def _copy_removals(observed: Observed, paths: Iterable[PurePosixPath]) -> list[Step]:
+    return [RemoveFile(path=path, before=observed.copies[path].content, is_secret=True) for path in sorted(paths)]
+
+
 def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step]:
     units = [u for worker in workers for u in (name.socket(worker), name.service(worker), name.mount(worker))]
     ours = [p for p, f in observed.files.items() if _unit_of(p) in units and unitfile.is_ours(f.content)]
-    return _take_down(observed, units, sorted(ours))
+    copies = [path for path in observed.copies if credentials.unit_of(path) in units]
+    return [*_take_down(observed, units, sorted(ours)), *_copy_removals(observed, copies)]
 
 
 def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:

@@ -29,7 +29,6 @@ _LONGEST = 64 * 1024
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 _PROGRAM_FORBIDDEN = frozenset("\"'\\$%")  # systemd refuses the first three (string_is_safe), and expands no "$" here
-_GLOB = frozenset("*?[")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
@@ -84,13 +83,6 @@ def variables(names: Iterable[str]) -> str:
 def path(value: str) -> str:
     """The one path of a directive that knows no quotes: WorkingDirectory=, SourcePath=, AssertPathExists=."""
     return _unquoted(_absolute(value), "a path").replace("%", "%%")
-
-
-def plain_path(value: str) -> str:
-    """The path of EnvironmentFile=, which is a glob(7) pattern otherwise."""
-    if _GLOB & set(value):
-        raise Unquotable(f"path {value!r}: '*', '?' and '[' would be taken as a pattern")
-    return path(value)
 
 
 def path_word(value: str) -> str:

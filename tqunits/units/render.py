@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import PurePosixPath
 
@@ -30,10 +30,10 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import accounts, environment, name, quote, sandbox, unitfile
+from tqunits.units import accounts, credentials, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.snapshot import served_folder
-from tqunits.units.unitfile import Assignment
+from tqunits.units.unitfile import Assignment, Copy
 
 Values = Mapping[str, object]
 
@@ -63,19 +63,24 @@ class RenderedFile:
     """One file to install."""
 
     path: PurePosixPath  # absolute, where it goes
-    content: str
+    content: str = field(repr=False)  # may be a secret
     mode: int
     unit: str | None  # the unit it is about; None for sysusers.d
+    is_secret: bool = False  # its content is shown to nobody
 
 
 def render(
-    configuration: Configuration, target: Target, ports: Mapping[str, int], templates: Mapping[str, str]
+    configuration: Configuration,
+    target: Target,
+    ports: Mapping[str, int],
+    templates: Mapping[str, str],
+    copies: credentials.Copies | None = None,
 ) -> tuple[RenderedFile, ...]:
-    """Every file of the configuration, sorted by path; `ports` has one for each worker that listens on TCP.
+    """Every file of the configuration but the copies, sorted by path; each worker that listens on TCP has a port.
 
     Raises TqunitsError for a value that no unit can express, and for a template that is missing or wrong.
     """
-    rendering = _Rendering(configuration, target, ports, templates)
+    rendering = _Rendering(configuration, target, ports, templates, copies or {})
     workers = [w for w in configuration.workers if w.type is not WorkerType.STATIC]
     files = [*rendering.shared(workers)]
     for worker in workers:
@@ -87,12 +92,18 @@ class _Rendering:
     """One call of `render`: what all its files share."""
 
     def __init__(
-        self, configuration: Configuration, target: Target, ports: Mapping[str, int], templates: Mapping[str, str]
+        self,
+        configuration: Configuration,
+        target: Target,
+        ports: Mapping[str, int],
+        templates: Mapping[str, str],
+        copies: credentials.Copies,
     ) -> None:
         self._configuration = configuration
         self._target = target
         self._ports = ports
         self._templates = templates
+        self._copies = copies
         self._environment = jinja2.Environment(  # noqa: S701 - unit files are not HTML
             loader=jinja2.DictLoader(templates),
             undefined=jinja2.StrictUndefined,
@@ -133,11 +144,14 @@ class _Rendering:
             yield self._unit(name.mount(worker.name), "tq-worker.mount.j2", _mount_values(worker, self._target))
 
     def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
+        copies = tuple(self._copies.get(worker.name, ()))
         values = _worker_values(worker, self._configuration, self._target, port, socket)
+        values = {**values, "credentials": credentials.directives(worker, self._target.layout.state, copies)}
         header = unitfile.header(str(worker.source), worker.source_hash)
         body = f"{header}\n{self._text(_DROP_IN, values)}"
         enabled = worker.runs_in(self._configuration.server.mode)
-        notes = _ledger(worker, port, socket, restart_hash=unitfile.restart_hash(body), enabled=enabled)
+        digest = unitfile.restart_hash(body)
+        notes = _ledger(worker, port, socket, copies=copies, restart_hash=digest, enabled=enabled)
         unit = name.service(worker.name)
         path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
@@ -212,7 +226,7 @@ def _worker_values(
     worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
 ) -> Values:
     variables = environment.contract(worker, configuration.server.mode, port=port, socket=socket)
-    program = _in_folder(worker, environment.fill_in(worker, variables))
+    argv = _launched(worker, _in_folder(worker, environment.fill_in(worker, variables)), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
         "user_mode": target.user_mode,
@@ -222,15 +236,13 @@ def _worker_values(
         "after": quote.unit_list(dict.fromkeys([*worker.depends.after, *worker.depends.requires])),
         "requires": quote.unit_list(worker.depends.requires),
         "folder": quote.path(str(worker.folder)),
-        "command": quote.command(program),
+        "command": quote.command(argv),
         "started": _started(worker, target, port, socket),
         "leave": _leave(worker, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "leaks": quote.variables(leaks),
-        "environment_files": [quote.plain_path(p) for p in worker.environment_file],
-        "credentials": [quote.credential(credential, source) for credential, source in worker.credentials],
         "sockets": name.socket(worker.name) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
         "sandbox": sandbox.directives(worker, [str(target.alone)], user_mode=target.user_mode),
@@ -279,6 +291,16 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
     """A program with a slash lies in the worker's folder; a plain name is systemd's to find."""
     first = str(worker.folder / argv[0]) if "/" in argv[0] else argv[0]
     return (first, *argv[1:])
+
+
+def _launched(worker: Worker, program: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    """The argv of ExecStart=: the program itself, unless its variables come from files."""
+    files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
+    if not files:
+        return program
+    keep = environment.runtime_variables(worker)
+    options = chain.from_iterable([*(("--environment", file) for file in files), *(("--keep", name) for name in keep)])
+    return (*target.argv_alone("launch"), *options, "--", *program)
 
 
 def _started(worker: Worker, target: Target, port: int | None, socket: str | None) -> str:
@@ -355,7 +377,13 @@ def _accounts(workers: Iterable[Worker], target: Target) -> list[Mapping[str, st
 
 
 def _ledger(
-    worker: Worker, port: int | None, socket: str | None, *, restart_hash: str, enabled: bool
+    worker: Worker,
+    port: int | None,
+    socket: str | None,
+    *,
+    copies: Iterable[Copy],
+    restart_hash: str,
+    enabled: bool,
 ) -> Iterable[Assignment]:
     """The notes that `unitfile.ledger` reads back."""
     rows: list[tuple[str, str]] = [
@@ -365,6 +393,7 @@ def _ledger(
         ("Socket", socket) if socket else ("Port", str(port)),
         *(("Route", route) for route in worker.routes),
         *(("Host", host) for host in worker.hosts),
+        *(("Copy", unitfile.copy_note(copy)) for copy in copies),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),
     ]

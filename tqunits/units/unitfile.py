@@ -35,6 +35,19 @@ class Assignment:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file of somebody else's that a worker's unit has a copy of.
+
+    Its time tells anybody who may look at the file whether it has changed since. A hash of the content would as well,
+    but this stands in a file that all may read: it would tell them whether they have guessed a password.
+    """
+
+    id: str
+    source: str
+    modified: int  # ns since 1970; 0 when nobody has seen it
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """What a worker's installed drop-in remembers."""
@@ -48,6 +61,7 @@ class Ledger:
     hosts: tuple[str, ...]
     enabled: bool
     restart_hash: str
+    copies: tuple[Copy, ...] = ()
 
 
 def parse(text: str) -> tuple[Assignment, ...]:
@@ -106,7 +120,13 @@ def ledger(text: str) -> Ledger | None:
         hosts=_all(notes, "Host"),
         enabled=_first(notes, "Enabled") == "yes",
         restart_hash=_first(notes, "RestartHash"),
+        copies=tuple(copy for note in _all(notes, "Copy") if (copy := _copy(note))),
     )
+
+
+def copy_note(copy: Copy) -> str:
+    """A copy as a line of the ledger."""
+    return f"{copy.id} {copy.modified} {copy.source}"
 
 
 def restart_hash(text: str) -> str:
@@ -134,6 +154,14 @@ def _logical_lines(text: str) -> Iterable[str]:
 def _is_continued(line: str) -> bool:
     """An odd number of backslashes ends it."""
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1
+
+
+def _copy(note: str) -> Copy | None:
+    """What `copy_note` was given."""
+    credential, _, rest = note.partition(" ")
+    modified, _, source = rest.partition(" ")
+    is_number = modified.isascii() and modified.isdigit() and len(modified) < 20
+    return Copy(credential, source, int(modified)) if source and is_number else None
 
 
 def _all(notes: Iterable[Assignment], name: str) -> tuple[str, ...]:

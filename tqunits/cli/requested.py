@@ -1,0 +1,72 @@
+"""The files that the workers' YAML names, for install, diff and render: which are copied, and who can not start so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from tqunits.model import Configuration, Layout, WorkerType
+from tqunits.system import observe
+from tqunits.system.build import Lacking
+from tqunits.system.requested_files import Looked, Taken, look
+from tqunits.units import credentials, name, unitfile
+from tqunits.units.plan import ObservedFile
+from tqunits.units.render import RenderedFile
+from tqunits.units.unitfile import Copy
+
+Observed = Mapping[PurePosixPath, ObservedFile]
+
+
+class Requested:
+    """All of them, looked at once: what is checked is what is copied."""
+
+    def __init__(self, configuration: Configuration, layout: Layout, before: Observed, *, user_mode: bool) -> None:
+        self._layout = layout
+        self._looked = {
+            worker.name: look(worker, user_mode=user_mode)
+            for worker in configuration.workers
+            if worker.type is not WorkerType.STATIC
+        }
+        self.copies: credentials.Copies = {
+            worker: _as_known(looked.taken, _ledger(worker, layout, before)) for worker, looked in self._looked.items()
+        }
+        self.lacking = tuple(
+            lack for worker in configuration.running() if (lack := _lack(worker.name, self._looked[worker.name]))
+        )
+
+    def files(self, configuration: Configuration) -> tuple[RenderedFile, ...]:
+        """The copies as they are to be; none for whoever may not see those that are there."""
+        if observe.observe_copies(self._layout) is None:
+            return ()
+        looked = ((w.name, self._looked[w.name]) for w in configuration.workers if w.name in self._looked)
+        return tuple(file for worker, found in looked for file in self._files(worker, found.taken))
+
+    def _files(self, worker: str, taken: Iterable[Taken]) -> Iterable[RenderedFile]:
+        for each in taken:
+            if each.content is not None:
+                yield RenderedFile(
+                    path=credentials.copy_path(self._layout.state, worker, each.copy.id),
+                    content=each.content.decode("utf-8", "surrogateescape"),
+                    mode=credentials.MODE,
+                    unit=name.service(worker),
+                    is_secret=True,
+                )
+
+
+def _lack(worker: str, looked: Looked) -> Lacking | None:
+    error = looked.error
+    return Lacking(worker=worker, reason=f"{error.mark}: {error.message}", hint=error.hint) if error else None
+
+
+def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | None:
+    drop_in = before.get(layout.units / f"{name.service(worker)}.d" / name.DROP_IN)
+    return unitfile.ledger(drop_in.content) if drop_in else None
+
+
+def _as_known(taken: Iterable[Taken], installed: unitfile.Ledger | None) -> tuple[Copy, ...]:
+    """How each file looks. One that may not be seen is what it was at the last install: copied, or root's own."""
+    if installed is None:
+        return tuple(each.copy for each in taken)
+    old = {(copy.id, copy.source): copy for copy in installed.copies}
+    known = (old.get((t.copy.id, t.copy.source)) if t.is_unseen else t.copy for t in taken)
+    return tuple(copy for copy in known if copy is not None)

@@ -1,0 +1,258 @@
+"""The files that a worker's YAML names: judged, read without letting anybody choose what is read, and said.
+
+A path that is root's all the way leads to what root put there: the unit names it. Anything else is *somebody's*: its
+folder may at any moment hold a link to /etc/shadow, a FIFO, or a hard link to a stranger's file in its place. So it is
+opened from the last folder of root's, name by name and without links; what was opened is looked at before anything is
+read of it; and what was read is what `install` copies. Nothing is opened twice.
+
+With --user the units run with nobody's rights but the user's own, and name the files themselves.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from tqunits.alone.variables import MAX_BYTES, Mistake, Reading
+from tqunits.errors import Diagnostic, Mark, Severity
+from tqunits.model import Worker
+from tqunits.system.ownership import Anchor, anchor, is_only_for, open_below
+from tqunits.units import credentials
+from tqunits.units.credentials import Source
+from tqunits.units.unitfile import Copy
+
+MAX_TOTAL = 1 << 20
+"""Of all credentials of a unit with their names: systemd's CREDENTIALS_TOTAL_SIZE_MAX."""
+
+_ROOT = frozenset({0})
+_KINDS = {
+    stat.S_ISLNK: "is a symbolic link, which is not followed",
+    stat.S_ISDIR: "is a folder",
+    stat.S_ISFIFO: "is a FIFO",
+    stat.S_ISSOCK: "is a socket",
+    stat.S_ISCHR: "is a device",
+    stat.S_ISBLK: "is a device",
+}
+_ITSELF = "put the file itself there"
+_PROTECT = "sysctl fs.protected_hardlinks=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that is somebody's; `content` is None where it is refused, or not for whoever runs this to read.
+
+    The unit names the copy all the same: never the path, which may lead anywhere by the time of a start.
+    """
+
+    copy: Copy
+    content: bytes | None = field(repr=False)
+    is_unseen: bool = False  # its folder is closed to whoever runs this, so it may as well be root's
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of one worker's files."""
+
+    taken: tuple[Taken, ...]
+    findings: tuple[Diagnostic, ...]
+
+    @property
+    def error(self) -> Diagnostic | None:
+        """Why the worker could not start with these files."""
+        return next((finding for finding in self.findings if finding.severity is Severity.ERROR), None)
+
+
+def look(worker: Worker, *, user_mode: bool, missing: Severity = Severity.ERROR) -> Looked:
+    """Look at every file that this worker names, and read what may be read.
+
+    `missing` is how bad it is when a file is not there.
+    """
+    files = [_File(worker, source, user_mode=user_mode, missing=missing) for source in credentials.sources(worker)]
+    findings = [finding for file in files for finding in file.findings]
+    total = sum(len(file.source.id) + file.size for file in files)
+    if total > MAX_TOTAL:
+        message = f"the files of environment_file and credentials hold {total} bytes together"
+        findings.append(_finding(Severity.ERROR, _mark(worker, files[-1].source), message, "systemd takes up to 1 MiB"))
+    return Looked(tuple(file.taken for file in files if file.taken), tuple(findings))
+
+
+class _Refused(Exception):
+    """Why a file is not taken."""
+
+    def __init__(self, reason: str, hint: str, severity: Severity = Severity.ERROR) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+        self.severity = severity
+
+
+class _File:
+    """One file, looked at."""
+
+    def __init__(self, worker: Worker, source: Source, *, user_mode: bool, missing: Severity) -> None:
+        self.source = source
+        self._worker = worker
+        self.findings: list[Diagnostic] = []
+        self.taken: Taken | None = None
+        self.size = 0
+        self._limit = MAX_BYTES if source.has_variables else MAX_TOTAL
+        self._mark = _mark(worker, source)
+        self._is_copied = not user_mode
+        self._knows_all = user_mode or os.geteuid() == 0
+        try:
+            self._look()
+        except FileNotFoundError:
+            self._refuse(_Refused("is not there", "the worker does not start without it", missing))
+        except PermissionError:
+            self._unreadable()
+        except OSError as error:
+            self._refuse(_reason(error))
+        except _Refused as refused:
+            self._refuse(refused)
+        if self._is_copied and self.taken is None:
+            self.taken = Taken(Copy(source.id, source.path, 0), None)
+
+    def _look(self) -> None:
+        if self._is_copied:
+            self._refuse_request()
+        with anchor(self.source.path, users=_ROOT) as found:
+            if found.is_roots:
+                self._is_copied = False
+            with _opened(found) as file:
+                self._judge(file, found)
+
+    def _refuse_request(self) -> None:
+        """Who is not root may have his own files read for his worker, and not root's, or another worker's."""
+        path, folder, not_roots = PurePosixPath(self.source.path), self._worker.folder, self._worker.not_roots
+        if not_roots is None or (path.is_relative_to(folder) and ".." not in path.parts):
+            return
+        reason = f"lies outside of {folder}, and only a worker that is root's may name it: {not_roots} is not"
+        hint = f"put it below {folder}, or give the worker to root"
+        raise _Refused(reason, hint, Severity.ERROR if self._knows_all else Severity.NOTE)
+
+    def _judge(self, file: _Opened, found: Anchor) -> None:
+        status = os.fstat(file.descriptor)
+        self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        if not (self._is_copied or self.source.has_variables):
+            return  # a folder or a socket too is fine: systemd.exec(5), LoadCredential=
+        _refuse_kind(status)
+        if self._is_copied:
+            _refuse_owner(status, file.folder, in_roots=len(found.rest) == 1)
+        self._read(file, Copy(self.source.id, self.source.path, status.st_mtime_ns))
+
+    def _read(self, file: _Opened, copy: Copy) -> None:
+        if self._is_copied:
+            self.taken = Taken(copy, None)
+        content = file.read(self._limit + 1)
+        if len(content) > self._limit:
+            raise _Refused(f"is larger than {self._limit // 1024} KiB", "a secret or a page of variables is not")
+        self.size = len(content)
+        if self._is_copied:
+            self.taken = Taken(copy, content)
+        if self.source.has_variables:
+            reading = Reading(content)
+            self.findings += (self._in_file(Severity.ERROR, mistake) for mistake in reading.mistakes)
+            self.findings += (self._in_file(Severity.WARNING, doubt) for doubt in reading.doubts)
+
+    def _unreadable(self) -> None:
+        """Whoever is not root may not know more; it is root who installs."""
+        if self._knows_all:
+            self._refuse(_Refused("can not be read: permission denied", "look at its owner and its mode"))
+            return
+        if self._is_copied and self.taken is None:
+            self.taken = Taken(Copy(self.source.id, self.source.path, 0), None, is_unseen=True)
+        message = f"{self.source.setting}: {self.source.path} can not be read by you, so it was not checked"
+        self.findings.append(_finding(Severity.NOTE, self._mark, message, "run this as root to check it too"))
+
+    def _refuse(self, refused: _Refused) -> None:
+        self.taken, self.size = None, 0
+        message = f"{self.source.setting}: {self.source.path} {refused.reason}"
+        self.findings.append(_finding(refused.severity, self._mark, message, refused.hint))
+
+    def _in_file(self, severity: Severity, mistake: Mistake) -> Diagnostic:
+        """Without the line itself: it may be a secret."""
+        mark = Mark(self.source.path, mistake.line, mistake.column)
+        return _finding(severity, mark, mistake.message, mistake.hint)
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A file that is open, but not yet for reading, and the folder it lies in (None: all of the path is root's)."""
+
+    descriptor: int  # O_PATH: opening it has woken no device, and waited for no FIFO
+    folder: int | None
+
+    def read(self, most: int) -> bytes:
+        """The very file that was looked at: a new name in its place changes nothing."""
+        reading = os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(reading, "rb") as stream:
+            return stream.read(most)
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+        if self.folder is not None:
+            os.close(self.folder)
+
+
+def _opened(found: Anchor) -> _Opened:
+    if found.is_roots:
+        return _Opened(os.dup(found.descriptor), None)
+    folder = open_below(found.descriptor, found.rest[:-1], os.O_PATH | os.O_DIRECTORY)
+    try:
+        return _Opened(open_below(folder, found.rest[-1:], os.O_PATH), folder)
+    except BaseException:
+        os.close(folder)
+        raise
+
+
+def _refuse_kind(status: os.stat_result) -> None:
+    for is_kind, reason in _KINDS.items():
+        if is_kind(status.st_mode):
+            raise _Refused(reason, _ITSELF)
+
+
+def _refuse_owner(status: os.stat_result, folder: int | None, *, in_roots: bool) -> None:
+    """Whoever can not read a stranger's file could make a hard link to it here, and have it read for him.
+
+    So its owner is the folder's, or root; and it has no other name, unless nobody but its owner makes names here.
+    """
+    if folder is None:
+        return
+    around = os.fstat(folder)
+    if status.st_uid not in {0, around.st_uid} and not in_roots:
+        reason = f"belongs to uid {status.st_uid}, and its folder to uid {around.st_uid}"
+        raise _Refused(reason, "give it to the owner of its folder, or to root")
+    if status.st_uid == 0 != around.st_uid and not _links_are_protected():
+        raise _Refused("is root's, in a folder of somebody else's who may have linked to it", _PROTECT)
+    if status.st_nlink > 1 and not is_only_for(around, {status.st_uid}, descriptor=folder):
+        raise _Refused("has more than one name (hard links)", "put a copy there, with a name of its own")
+
+
+def _links_are_protected() -> bool:
+    """Whether nobody can link to a file that he may not write (proc(5)). Debian has it so."""
+    try:
+        return Path("/proc/sys/fs/protected_hardlinks").read_text(encoding="ascii").strip() != "0"
+    except FileNotFoundError:
+        return False
+
+
+def _reason(error: OSError) -> _Refused:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return _Refused("is behind a symbolic link, or in what is no folder", _ITSELF)
+    return _Refused(f"can not be read: {error.strerror}", _ITSELF)
+
+
+def _mark(worker: Worker, source: Source) -> Mark:
+    """The place in the YAML."""
+    origin = worker.origins.get(source.setting)
+    return (origin.mark if origin else None) or Mark(str(worker.source), 1, 1)
+
+
+def _finding(severity: Severity, mark: Mark, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(severity=severity, message=message, mark=mark, hint=hint)
