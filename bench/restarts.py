@@ -4,8 +4,9 @@
 
 Clients keep asking, GET and POST with a body in turn, each on a connection that it keeps (tests/install/hammer.py).
 The worker dies of SIGTERM at once, whatever runs (tests/install/rude.py). Meanwhile the worker is restarted, or the
-router, or other workers come and go; one thing at a time, each as soon as the one before is done. An answer is wrong
-when it came as a whole one and was not: cut short, or another's. Exit status 1 when a request failed.
+router, or other workers come and go, or the worker is killed; one thing at a time, each as soon as the one before is
+done. An answer is wrong when it came as a whole one and was not: cut short, or another's. What a crash had begun is
+counted apart: a POST that may have been done, an answer that had begun. Exit status 1 when another request failed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ COLUMNS = (
     ("seconds", 8),
     ("requests", 9),
     ("failed", 7),
+    ("begun", 6),
     ("POSTs", 8),
     ("doubled", 8),
     ("lost", 6),
@@ -44,6 +46,14 @@ def restart_worker(site: Site, number: int) -> None:
 
 def restart_router(site: Site, number: int) -> None:
     site.machine.systemctl("restart", "tq-proxy@*")
+
+
+def kill_worker(site: Site, number: int) -> None:
+    """And until it is back."""
+    before = site.machine.show("tq-worker@alpha.service", "InvocationID")
+    site.machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha")
+    site.machine.wait_until(lambda: site.machine.show("tq-worker@alpha.service", "InvocationID") != before)
+    site.machine.wait_until(lambda: site.machine.show("tq-worker@alpha.service", "ActiveState") == "active")
 
 
 def change_routes(site: Site, number: int) -> None:
@@ -64,6 +74,7 @@ SCENARIOS: dict[str, tuple[Callable[[Site, int], None], int, str]] = {
     "worker, listen: fd": (restart_worker, 100, "listen: fd\n"),
     "router": (restart_router, 20, ""),
     "routes": (change_routes, 20, ""),
+    "crash": (kill_worker, 20, ""),
 }
 
 
@@ -107,20 +118,28 @@ def scenario(name: str, clients: int, times: int | None) -> Row:
 
 
 def _row(name: str, times: int, seconds: float, report: Row, site: Site) -> Row:
-    seen, failed = noted(site), report["failed"]
+    seen, why = noted(site), report["failed"]
+    begun = {words: count for words, count in why.items() if name == "crash" and _is_begun(words)}
+    failed = {words: count for words, count in why.items() if words not in begun}
     return {
         "scenario": name,
         "times": times,
         "seconds": round(seconds),
-        "requests": report["good"] + sum(failed.values()),
+        "requests": report["good"] + sum(why.values()),
         "failed": sum(failed.values()),
+        "begun": sum(begun.values()),
         "POSTs": len(report["posted"]),
         "doubled": sum(count > 1 for count in seen.values()),
         "lost": len(set(report["answered"]) - seen.keys()),
         "wrong": sum(count for why, count in failed.items() if "another's answer" in why),
-        "why": failed,
+        "why": why,
         "journal": site.machine.journal("tq-proxy@1").splitlines()[-200:] if failed else [],
     }
+
+
+def _is_begun(why: str) -> bool:
+    """Whether a crash may fail that request: nobody knows whether the POST was done, and half an answer is out."""
+    return why.startswith("POST") and "502" in why or "IncompleteReadError" in why
 
 
 def _placed(value: object, width: int) -> str:

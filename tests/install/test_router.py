@@ -17,7 +17,7 @@ from .hammering import RUDE, check, hammered, rude
 MEBIBYTE = 1 << 20
 OVERRIDES = "/etc/systemd/system/tq-proxy@.service.d"
 TEMPLATE = "/etc/tqunits/unit-templates/tq-proxy-control@.socket.j2"
-MARK = "/run/tqunits/draining/alpha"
+SERVING = "/run/tqunits/workers/alpha/serving"
 LOG = ("journalctl", "--boot", "--no-pager", "--output=json", "--identifier=tq-access")
 
 
@@ -80,7 +80,7 @@ def test_a_stop_of_a_worker_waits_for_what_every_process_has(site: Site) -> None
     echo(site)
     clients = [held(site, 1, "first"), held(site, 2, "second")]
     site.machine.systemctl("stop", "--no-block", "tq-worker@alpha")
-    site.machine.wait_until(lambda: site.machine.exists(MARK))
+    site.machine.wait_until(lambda: not site.machine.exists(SERVING))
     for client, name in zip(clients, ("USR1", "USR2"), strict=True):
         assert site.machine.show("tq-worker@alpha.service", "ActiveState") == "deactivating"
         signal(site, "tq-worker@alpha", name)
@@ -302,7 +302,7 @@ def test_uninstall_leaves_nothing_of_the_router(site: Site, purge: tuple[str, ..
     before = set(site.files())
     site.install()
     site.run("stop", "alpha")
-    assert site.machine.exists(MARK)
+    assert not site.machine.exists(SERVING)
     site.run("uninstall", "--all", *purge)
     assert site.units() == []
     data = "/var/lib/tqunits/workers/"

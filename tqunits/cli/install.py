@@ -148,6 +148,8 @@ def _conclude(
         tell("nothing to do: everything is as configured")
     for unit in plan.masked:
         tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")
+    for loss in prepared.lost:
+        tell(loss, style="yellow")
     for worker in plan.orphans:
         tell(f"{worker} is installed but no longer configured; 'tqunits apply' removes it", style="yellow")
     for unit in plan.pending:
@@ -155,7 +157,12 @@ def _conclude(
     for difference in differing:
         _tell_difference(context, difference)
     status = report(results, context)
-    if any(difference.drop_in is None for difference in differing) or prepared.skipped or prepared.refused:
+    if (
+        any(difference.drop_in is None for difference in differing)
+        or prepared.skipped
+        or prepared.refused
+        or prepared.lost
+    ):
         return status or ExitStatus.FAILED
     return status
 

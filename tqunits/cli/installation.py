@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
+from tqunits.cli.refits import Refits
 from tqunits.cli.requested import Requested
 from tqunits.errors import Diagnostic, TqunitsError
 from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType, account_of
@@ -15,7 +16,7 @@ from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target, users
 from tqunits.system.bus import Bus
 from tqunits.system.sources import load_or_raise
-from tqunits.units import accounts, credentials, name, refit, unitfile
+from tqunits.units import accounts, credentials, name
 from tqunits.units.accounts import Refusal
 from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
 from tqunits.units.ports import assign_ports
@@ -35,6 +36,7 @@ class Prepared:
     skipped: tuple[build.Lacking, ...]
     refused: tuple[Refusal, ...]
     findings: tuple[Diagnostic, ...]
+    lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -59,18 +61,17 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
     )
     own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
+    refits = Refits(observed.files, {file.path for file in rendered}, host, requested)
     return Prepared(
         configuration=configuration,
         present=present,
         target=host,
-        desired=replace(
-            _desired(configuration, present, (rendered, requested.files(present)), routes, observed),
-            refits=_refits(observed, rendered, host),
-        ),
+        desired=_desired(configuration, present, (rendered, requested.files(present)), routes, refits, observed),
         observed=observed,
         skipped=skipped,
         refused=refused,
         findings=findings,
+        lost=refits.lost,
     )
 
 
@@ -113,6 +114,7 @@ def _desired(
     present: Configuration,
     written: tuple[tuple[RenderedFile, ...], tuple[RenderedFile, ...]],
     routes: RenderedFile,
+    refits: Refits,
     observed: Observed,
 ) -> Desired:
     rendered, copies = written
@@ -126,24 +128,12 @@ def _desired(
     watch = name.CERTIFICATE_UNITS[:1] if configuration.server.tls.certificate else ()
     return Desired(
         units=rendered,
-        copies=copies,
+        copies=(*copies, *refits.copies),
+        refits=refits.drop_ins,
         routes=routes,
         workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
         enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
-    )
-
-
-def _refits(observed: Observed, rendered: tuple[RenderedFile, ...], host: Target) -> tuple[RenderedFile, ...]:
-    """Drop-ins of earlier releases that this run does not render anew."""
-    known = {file.path for file in rendered}
-    ours = ((p, f.content) for p, f in observed.files.items() if p not in known and unitfile.ledger(f.content))
-    unit_of = {path: path.parent.name.removesuffix(".d") for path in observed.files}
-    found = ((path, text, refit.refitted(text, name.worker_of(unit_of[path]) or "", host)) for path, text in ours)
-    return tuple(
-        RenderedFile(path=path, content=after, mode=0o644, unit=unit_of[path])
-        for path, text, after in found
-        if after != text
     )
 
 

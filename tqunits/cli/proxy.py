@@ -88,7 +88,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--leave", metavar="SOCKET", type=Path, help="where workers that stop ask whether they are drained"
     )
-    parser.add_argument("--draining", type=Path, help=argparse.SUPPRESS)  # in units of before; install takes it out
+    parser.add_argument("--draining", type=Path, help=argparse.SUPPRESS)  # in units of earlier releases
     parser.add_argument(
         "--certificate",
         metavar="PATH",
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             routes=arguments.routes,
             control=control,
             leave=arguments.leave,
-            serving=arguments.serving,
+            serving=_serving(arguments),
             name=_name(control),
             access_log=arguments.access_log,
             sample=arguments.access_log_sample,
@@ -150,6 +150,12 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         )
     )
     return ExitStatus.OK
+
+
+def _serving(arguments: argparse.Namespace) -> Path | None:
+    """A unit of an earlier release names the folder of its marks, beside the workers' folders."""
+    before: Path | None = arguments.draining
+    return arguments.serving or (before.parent / "workers" if before else None)
 
 
 def _name(control: Path | socket.socket | None) -> str:

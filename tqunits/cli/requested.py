@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from tqunits.model import Configuration, Layout, WorkerType
 from tqunits.system import observe
 from tqunits.system.build import Lacking
+from tqunits.system.ownership import is_roots
 from tqunits.system.requested_files import Looked, Taken, look
 from tqunits.units import credentials, name, unitfile
 from tqunits.units.plan import ObservedFile
@@ -41,6 +42,19 @@ class Requested:
         looked = ((w.name, self._looked[w.name]) for w in configuration.workers if w.name in self._looked)
         return tuple(file for worker, found in looked for file in self._files(worker, found.taken))
 
+    def place_of(self, worker: str, path: str) -> PurePosixPath | None:
+        """What a unit may name in the place of a path: the copy, or the path itself, if it is root's; else None."""
+        looked = self._looked.get(worker)
+        taken = next((t for t in looked.taken if t.copy.source == path), None) if looked else None
+        if taken is not None:
+            return None if taken.content is None else credentials.copy_path(self._layout.state, worker, taken.copy.id)
+        return PurePosixPath(path) if _is_roots(path) else None
+
+    def copies_at(self, worker: str, places: Collection[PurePosixPath]) -> Iterable[RenderedFile]:
+        """The copies of these that are there to be written."""
+        looked = self._looked.get(worker)
+        return (file for file in self._files(worker, looked.taken if looked else ()) if file.path in places)
+
     def _files(self, worker: str, taken: Iterable[Taken]) -> Iterable[RenderedFile]:
         for each in taken:
             if each.content is not None:
@@ -51,6 +65,13 @@ class Requested:
                     unit=name.service(worker),
                     is_secret=True,
                 )
+
+
+def _is_roots(path: str) -> bool:
+    try:
+        return is_roots(path, users=(0,))
+    except OSError:
+        return False
 
 
 def _lack(worker: str, looked: Looked) -> Lacking | None:

@@ -1,21 +1,28 @@
 """Drop-ins of earlier releases, brought up to this one as they lie there.
 
-A worker that is not rendered in an install (its folder has vanished, its YAML is refused, the host lacks its program)
-keeps the unit that it has. But no line of a worker's unit runs as root, and systemd opens no file for it that somebody
-else may rename: such lines of before go, and what they did is done as it is today.
+A worker that is not rendered in an install (its folder has vanished, what it asks for is refused, the host lacks its
+program) keeps the unit that it has. But no line of a worker's unit runs as root, and systemd opens no file for it that
+somebody else may rename. Such lines of before go, and what they did is done as it is today.
 
     ExecStartPost=GATE                the gate, which makes the file `serving` as well
     ExecStartPost=-+/bin/rm -f MARK   goes; a worker without a gate joins the routers by a line of its own
     ExecStop=-+LEAVE --wait SECONDS   the same as the worker's own user
-    EnvironmentFile=PATH              goes; who installs says so
+    EnvironmentFile=PATH              a credential, which the launcher reads
+    LoadCredential=ID:PATH            with the path of a copy, where PATH is not root's
+
+What can not be had goes without a replacement; whoever installs says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from tqunits.model import Target
 from tqunits.units import environment, quote, unitfile
+
+Places = Mapping[str, str]
+"""From each path that a drop-in names to the one that systemd may open in its place."""
 
 _PRIVILEGED = "+!"
 _PREFIXES = "-@:" + _PRIVILEGED
@@ -24,29 +31,51 @@ _WAIT = "--wait"
 _LONGEST = "infinity"
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A file that a drop-in of before names, and the credential that it is or becomes."""
+
+    id: str
+    path: str
+    has_variables: bool
+
+
 def is_of_before(drop_in: str) -> bool:
     """Whether it has a line that runs as root, or a file that systemd opens for the worker."""
     return any(_goes(line) for line in drop_in.splitlines())
 
 
-def environment_files(drop_in: str) -> tuple[str, ...]:
-    """The paths of EnvironmentFile=, as they stand there."""
-    found = (a for a in unitfile.parse(drop_in) if (a.section, a.name) == ("Service", "EnvironmentFile"))
-    return tuple(quote.untext(a.value.removeprefix("-")) for a in found if a.value)
+def files(drop_in: str) -> tuple[Named, ...]:
+    """Those that it names."""
+    service = [a for a in unitfile.parse(drop_in) if a.section == "Service" and a.value]
+    plain = [quote.untext(a.value.removeprefix("-")) for a in service if a.name == "EnvironmentFile"]
+    loaded = (a.value.partition(":") for a in service if a.name == "LoadCredential")
+    return (
+        *(Named(f"environment-{number}", path, has_variables=True) for number, path in enumerate(plain, 1)),
+        *(Named(credential, quote.untext(path), has_variables=False) for credential, _, path in loaded),
+    )
 
 
-def refitted(drop_in: str, worker: str, target: Target) -> str:
-    """The drop-in without such lines; any other drop-in as it is."""
+def refitted(drop_in: str, worker: str, target: Target, places: Places) -> str:
+    """The drop-in without such lines; one of this release as it is."""
     if not is_of_before(drop_in):
         return drop_in
-    lines = drop_in.splitlines()
-    has_gate = any(map(_is_gate, lines))
-    return "".join(f"{line}\n" for line in _fitted(lines, worker, target, joins=not has_gate))
+    kept = [(named, places[named.path]) for named in files(drop_in) if named.path in places]
+    lines = list(_fitted(drop_in.splitlines(), worker, target))
+    start = max((n for n, line in enumerate(lines) if line.startswith("ExecStart=")), default=len(lines) - 1)
+    variables = [named for named, _ in kept if named.has_variables]
+    if variables:
+        launch = [*target.argv_alone("launch")]
+        launch += [word for named in variables for word in ("--environment", f"{named.id}={named.path}")]
+        lines[start] = f"ExecStart={quote.command([*launch, '--'])} {lines[start].partition('=')[2]}"
+    loads = [f"LoadCredential={quote.credential(named.id, place)}" for named, place in kept]
+    return "".join(f"{line}\n" for line in [*lines[: start + 1], *loads, *lines[start + 1 :]])
 
 
-def _fitted(lines: Iterable[str], worker: str, target: Target, *, joins: bool) -> Iterable[str]:
+def _fitted(lines: list[str], worker: str, target: Target) -> Iterable[str]:
     place = environment.place(worker, target.layout.runtime)
     options = [word for pair in place.items() for word in pair]
+    joins = not any(map(_is_gate, lines))
     for line in lines:
         if line.startswith("ExecStop=") and _goes(line):
             leave = [*target.argv_alone("leave"), *options, _WAIT, _wait(line)]
@@ -54,9 +83,9 @@ def _fitted(lines: Iterable[str], worker: str, target: Target, *, joins: bool) -
                 yield f"ExecStartPost={quote.command([*target.argv_alone('join'), *place.values()])}"
             yield f"ExecStop=-{quote.command(leave)} --pid $MAINPID"
         elif _is_gate(line):
-            arguments = line.partition(_GATE)[2]
-            yield f"ExecStartPost={quote.command(target.argv_alone('gate'))}{arguments} {quote.command(options)}"
-        elif not _goes(line):
+            gate, arguments = quote.command(target.argv_alone("gate")), line.partition(_GATE)[2]
+            yield " ".join([f"ExecStartPost={gate}{arguments}", *map(quote.word, options)])
+        elif not (_goes(line) or line.startswith("LoadCredential=")):
             yield line
 
 

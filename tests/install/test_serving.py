@@ -1,0 +1,196 @@
+"""The file `serving`: whatever happens to a worker, the routers serve it while it runs, and hold while it does not.
+
+No line of its unit runs as root for that: what it sets in its environment reaches nobody but its own user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from machine import Machine
+
+from .conftest import ROOT, Site
+from .control import pid, signal
+from .hammering import RUDE
+
+WORKER = "tq-worker@alpha"
+FOLDER = "/run/tqunits/workers/alpha"
+SERVING = f"{FOLDER}/serving"
+ASK = ["curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "http://localhost:8080/alpha/?id=1"]
+IMPATIENT = [*ASK[:2], "-m", "0.5", *ASK[4:]]
+HELD = 28
+"""curl(1): no answer in time."""
+
+SAYS = "sock.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])"
+EVIL = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+__attribute__((constructor)) static void noted(void) {
+    int file = open("/var/lib/tqunits/workers/alpha/seen", O_WRONLY | O_CREAT | O_APPEND, 0666);
+    dprintf(file, "%d %d\n", getuid(), geteuid());
+    close(file);
+}
+"""
+
+
+def install(site: Site, yaml: str = "") -> None:
+    site.worker("alpha", f"restart: {{delay: 100ms, max_restarts: 1000}}\n{yaml}", program=RUDE)
+    site.install()
+
+
+def active(site: Site) -> bool:
+    return site.machine.show(f"{WORKER}.service", "ActiveState") == "active"
+
+
+def is_served(site: Site) -> bool:
+    return site.machine.run(ASK).stdout == "200"
+
+
+def uid(site: Site) -> str:
+    return site.machine.run(["id", "-u", "worker-alpha"]).stdout.strip()
+
+
+@pytest.mark.parametrize("way", ["environment", "environment_file"])
+def test_what_a_worker_loads_into_its_programs_never_runs_as_root(site: Site, way: str) -> None:
+    """Each line of the unit, at each start and stop, has the environment that the worker's author wrote."""
+    site.machine.write("/root/evil.c", EVIL)
+    site.machine.write(f"{ROOT}/workers/alpha/.keep", "")
+    library = f"{ROOT}/workers/alpha/evil.so"
+    site.machine.run(["gcc", "-shared", "-fPIC", "-o", library, "/root/evil.c"])
+    site.machine.write(f"{ROOT}/workers/alpha/.env", f"LD_PRELOAD={library}\n")
+    yaml = {
+        "environment": f"environment: {{LD_PRELOAD: {library}}}\n",
+        "environment_file": "environment_file: .env\n",
+    }
+    install(site, yaml[way])
+    for verb in ("restart", "stop", "start"):
+        site.machine.systemctl(verb, WORKER)
+    site.machine.systemctl("kill", "--signal=KILL", "--kill-who=main", WORKER)
+    site.machine.wait_until(lambda: active(site))
+    seen = set(site.machine.read("/var/lib/tqunits/workers/alpha/seen").split())
+    assert seen == {uid(site)}
+
+
+def test_no_line_of_a_unit_has_more_rights_than_the_worker(site: Site) -> None:
+    for name, listen in (("alpha", "tcp"), ("beta", "unix"), ("gamma", "fd")):
+        site.worker(name, f"listen: {listen}\n", program=RUDE)
+    site.install()
+    text = site.machine.systemctl("cat", *(f"tq-worker@{name}" for name in ("alpha", "beta", "gamma")))
+    lines = [line for line in text.splitlines() if line.startswith("Exec")]
+    assert len(lines) >= 12
+    assert not [line for line in lines if set(line.partition("=")[2].split(" ")[0]) & set("+!")]
+    assert "EnvironmentFile=" not in text
+
+
+Deed = Callable[[Site], object]
+
+DEEDS: dict[str, Deed] = {
+    "restart": lambda site: site.machine.systemctl("restart", WORKER),
+    "stop and start": lambda site: [site.machine.systemctl(verb, WORKER) for verb in ("stop", "start")],
+    "a crash": lambda site: signal(site, WORKER, "KILL"),
+    "SIGTERM to its process": lambda site: signal(site, WORKER, "TERM"),
+    "SIGTERM to all": lambda site: site.machine.systemctl("kill", WORKER),
+    "daemon-reload and restart": lambda site: [
+        site.machine.systemctl(*v) for v in (["daemon-reload"], ["restart", WORKER])
+    ],
+    "re-executed, and restart": lambda site: [
+        site.machine.systemctl(*v) for v in (["daemon-reexec"], ["restart", WORKER])
+    ],
+    "the target's restart": lambda site: site.machine.systemctl("restart", "tq.target"),
+    "its mount is stopped": lambda site: [
+        site.machine.systemctl("stop", "run-tqunits-workers-alpha.mount"),
+        site.machine.systemctl("start", WORKER),
+    ],
+    "a failed start, and another": lambda site: [
+        site.machine.write(f"{ROOT}/workers/alpha/src/main.py", "raise SystemExit(3)\n"),
+        site.machine.systemctl("restart", WORKER, check=False),
+        site.machine.write(f"{ROOT}/workers/alpha/src/main.py", RUDE),
+        site.machine.systemctl("reset-failed", WORKER, check=False),
+        site.machine.systemctl("start", WORKER),
+    ],
+    "a router that starts later": lambda site: [
+        site.machine.systemctl("stop", "tq-proxy@1"),
+        site.machine.systemctl("restart", WORKER),
+        site.machine.systemctl("start", "tq-proxy@1"),
+    ],
+}
+
+
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_a_worker_that_runs_is_served_whatever_has_happened(site: Site, listen: str) -> None:
+    """In no state does it run while its requests are held."""
+    install(site, f"listen: {listen}\n")
+    for what, deed in DEEDS.items():
+        deed(site)
+        site.machine.wait_until(lambda: active(site))
+        assert site.machine.exists(SERVING), what
+        assert is_served(site), what
+
+
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_a_crash_takes_the_file_away_and_requests_wait(site: Site, listen: str) -> None:
+    site.worker("alpha", f"listen: {listen}\nrestart: {{delay: 3s}}\n", program=RUDE)
+    site.install()
+    signal(site, WORKER, "KILL")
+    site.machine.wait_until(lambda: not site.machine.exists(SERVING))
+    assert site.machine.run(IMPATIENT, check=False).returncode == HELD
+    assert is_served(site)
+
+
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_a_worker_that_ends_by_itself_is_not_waited_for(site: Site, listen: str) -> None:
+    """ExecStop= runs then too, without a process to drain: it holds up nothing."""
+    install(site, f"listen: {listen}\ntimeouts: {{drain: 100s, stop: 120s}}\n")
+    before = pid(site, f"{WORKER}.service")
+    site.machine.systemctl("kill", "--signal=TERM", "--kill-who=main", WORKER)
+    site.machine.wait_until(lambda: active(site) and pid(site, f"{WORKER}.service") != before)
+    assert is_served(site)
+
+
+def test_a_reboot_serves_and_needs_nothing_of_before(fresh_machine: Callable[[], Machine]) -> None:
+    machine = fresh_machine()
+    site = Site(machine)
+    machine.write(f"{ROOT}/config/tqunits.yaml", "mode: production\n")
+    install(site)
+    machine.reboot()
+    machine.wait_until(lambda: active(site))
+    assert machine.exists(SERVING)
+    assert is_served(site)
+
+
+def test_who_says_ready_itself_joins_when_it_has(site: Site) -> None:
+    ready = ("import socket", "sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)", SAYS)
+    program = RUDE.replace(
+        "    await (await listen", "".join(f"    {line}\n" for line in ready) + "    await (await listen"
+    )
+    site.worker("alpha", "service_type: notify\n", program=program)
+    site.install()
+    assert site.machine.exists(SERVING)
+    assert is_served(site)
+    site.machine.systemctl("restart", WORKER)
+    assert is_served(site)
+
+
+def test_nobody_fills_run(site: Site) -> None:
+    install(site)
+    site.worker("beta", program=RUDE)
+    site.install()
+    fill = f"cd {FOLDER}; head -c 100M /dev/zero > full; i=0; while mkdir d$i; do i=$((i + 1)); done; ls | wc -l"
+    done = site.machine.run(["sh", "-c", fill], user="worker-alpha", check=False)
+    assert "No space left on device" in done.stderr
+    assert int(done.stdout) < 2000
+    assert int(site.machine.run(["stat", "-fc", "%b", FOLDER]).stdout) <= 16 << 8  # blocks of 4 KiB
+    site.machine.systemctl("restart", "tq-worker@beta", WORKER)
+    assert is_served(site)
+
+
+def test_everybody_may_ask_at_the_leave_socket_and_nobody_starts_a_router_by_it(site: Site) -> None:
+    install(site)
+    ask = ["curl", "-sS", "-m", "5", "--unix-socket", "/run/tqunits/leave/1/leave.sock", "http://router/serving/alpha"]
+    assert site.machine.run(ask, user="nobody").stdout == '{"version": 1, "serving": true}\n'
+    site.machine.systemctl("stop", "tq-proxy@1.service")
+    assert site.machine.run(ask, user="nobody", check=False).returncode == 7  # curl(1): could not connect
+    assert site.machine.show("tq-proxy@1.service", "ActiveState") == "inactive"
+    site.machine.systemctl("start", "tq-proxy@1.service")

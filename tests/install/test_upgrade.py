@@ -1,0 +1,142 @@
+"""An earlier release is installed and serves; this one takes its place under load, and nothing is lost.
+
+The earlier release is a commit of this repository: the last one whose units had lines that run as root.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machine import Machine
+
+from .conftest import ROOT, Site
+from .hammering import RUDE, check, hammered
+from .test_copies import OWNER
+
+CHECKOUT = Path(__file__).parents[2]
+BEFORE = "34aaf8d"
+RELEASE = "/opt/release"
+PYTHON = f"{RELEASE}/.venv/bin/python3"
+WORKERS = ("alpha", "beta", "gamma", "delta")
+MAKE = f"""
+set -e
+python3 -m venv --without-pip {RELEASE}/.venv
+libraries=$(echo /opt/tqunits/.venv/lib/python3*/site-packages)
+printf '%s\\n' {RELEASE} "$libraries" > $(echo {RELEASE}/.venv/lib/python3*/site-packages)/release.pth
+"""
+
+
+def earlier() -> bytes | None:
+    """The release as a tar archive; None in a checkout without its history."""
+    tree = ["git", "-C", str(CHECKOUT), "-c", "safe.directory=*", "archive", BEFORE, "tqunits", "unit-templates"]
+    done = subprocess.run(tree, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+@pytest.fixture
+def release(site: Site) -> Iterator[Site]:
+    """The machine with the earlier release in /opt/release, and its workers up."""
+    archive = earlier()
+    if archive is None:
+        pytest.skip(f"this checkout has no commit {BEFORE}")
+    site.machine.run(["rm", "-rf", RELEASE])
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar.getmembers():
+            file = tar.extractfile(member) if member.isfile() else None
+            if file is not None:
+                site.machine.write(f"{RELEASE}/{member.name}", file.read(), member.mode)
+    site.machine.run(["sh", "-c", MAKE])
+    lay_out(site)
+    tqunits(site.machine, "install", "--now")
+    yield site
+    site.machine.remove(RELEASE)
+
+
+def lay_out(site: Site) -> None:
+    """One worker is hammered; of the others, one vanishes, one is refused by now, and one names files."""
+    site.worker("alpha", "restart: {max_restarts: 1000, delay: 100ms}\n", program=RUDE)
+    site.worker("beta", "listen: unix\n")
+    site.worker("gamma", "user: games\nenvironment_file: .env\n")
+    site.worker("delta", "environment_file: .env\ncredentials: {token: token}\n")
+    for name in ("gamma", "delta"):
+        site.machine.write(f"{ROOT}/workers/{name}/.env", f"OF={name}\n")
+    site.machine.write(f"{ROOT}/workers/delta/token", "secret")
+    site.machine.run(["chown", "-Rh", f"{OWNER}:{OWNER}", f"{ROOT}/workers/gamma", f"{ROOT}/workers/delta"])
+
+
+def tqunits(machine: Machine, *arguments: str, status: int = 0) -> str:
+    done = machine.run([PYTHON, "-I", "-m", "tqunits", "-C", ROOT, *arguments], check=False, timeout=120)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def upgrade(site: Site) -> None:
+    """As dpkg does: the new files in the place of the old ones, while all runs."""
+    copy = f"cd /opt/tqunits && for each in tqunits unit-templates; do cp -r $each {RELEASE}/.new-$each"
+    swap = f"rm -rf {RELEASE}/$each && mv {RELEASE}/.new-$each {RELEASE}/$each; done"
+    site.machine.run(["sh", "-ec", f"{copy} && {swap}"])
+    site.machine.run(["sh", "-c", f"cp /opt/tqunits/*.so {RELEASE} 2>/dev/null; true"])
+
+
+def ports(site: Site) -> dict[str, str]:
+    lines = {name: site.machine.read(site.drop_in(name)).splitlines() for name in WORKERS}
+    return {name: line for name, text in lines.items() for line in text if line.startswith(("Port=", "Socket="))}
+
+
+def privileged(site: Site) -> list[str]:
+    text = "".join(site.machine.read(site.drop_in(name)) for name in WORKERS)
+    lines = [line for line in text.splitlines() if line.startswith(("Exec", "EnvironmentFile="))]
+    return [line for line in lines if line.startswith("Env") or set(line.partition("=")[2].split(" ")[0]) & set("+!")]
+
+
+def test_an_upgrade_under_load_loses_nothing_and_leaves_no_line_of_roots(release: Site) -> None:
+    site = release
+    before = ports(site)
+    assert privileged(site)
+    assert not site.machine.exists("/run/tqunits/workers/alpha/serving")
+    with hammered(site, 20) as report:
+        site.machine.run(["mv", f"{ROOT}/workers/beta", "/root/beta"])
+        upgrade(site)
+        said = tqunits(site.machine, "install", "--now", status=1)
+        for name in WORKERS:
+            site.machine.systemctl("restart", f"tq-worker@{name}")
+    check(site, report)
+    assert "gamma" in said
+    assert "user" in said
+    assert privileged(site) == []
+    assert ports(site) == before
+    assert not site.machine.exists("/run/tqunits/draining")
+    for name in ("beta", "gamma", "delta"):
+        assert site.get(f"/{name}/health") == (200, "ok"), name
+    for name in ("gamma", "delta"):
+        assert site.get(f"/{name}/environment")[1]["OF"] == name
+    assert "nothing to do" in tqunits(site.machine, "install", "--now", status=1)
+
+
+def test_without_now_what_runs_is_served_until_its_next_start(release: Site) -> None:
+    """The routers of before run on as well; one that crashes comes back as a router of today."""
+    site = release
+    with hammered(site, 10) as report:
+        upgrade(site)
+        tqunits(site.machine, "install", status=1)
+        assert site.machine.exists("/run/tqunits/workers/alpha/serving")
+        assert privileged(site) == []
+        site.machine.systemctl("restart", "tq-proxy@1")
+        site.machine.systemctl("restart", "tq-worker@alpha")
+    check(site, report)
+
+
+def test_before_install_is_run_the_old_units_work_with_the_new_programs(release: Site) -> None:
+    """A package is replaced, and a router restarts; nobody has run install yet."""
+    site = release
+    upgrade(site)
+    for unit in ("tq-proxy@1", "tq-worker@alpha", "tq-worker@beta"):
+        site.machine.systemctl("restart", unit)
+    assert site.machine.exists("/run/tqunits/workers/alpha/serving")
+    assert site.get("/alpha/?id=1")[0] == 200
+    assert site.get("/beta/health") == (200, "ok")
