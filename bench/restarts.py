@@ -139,7 +139,7 @@ def _row(name: str, times: int, seconds: float, report: Row, site: Site) -> Row:
 
 def _is_begun(why: str) -> bool:
     """Whether a crash may fail that request: nobody knows whether the POST was done, and half an answer is out."""
-    return why.startswith("POST") and "502" in why or "IncompleteReadError" in why
+    return (why.startswith("POST") and "502" in why) or "IncompleteReadError" in why
 
 
 def _placed(value: object, width: int) -> str:
