@@ -187,10 +187,11 @@ def test_a_copy_that_looks_like_a_drop_in_speaks_for_nobody(site: Site) -> None:
 def test_whoever_may_not_read_the_files_is_told_of_no_difference(site: Site) -> None:
     site.machine.write("/etc/tqunits/secrets/key", "of root's")
     site.machine.run(["chmod", "700", "/etc/tqunits/secrets"])
-    request(site, "credentials: {token: token, key: /etc/tqunits/secrets/key}\n")
+    request(site)
+    site.worker("beta", "credentials: {key: /etc/tqunits/secrets/key}\n")
     site.machine.run(["chmod", "600", f"{FOLDER}/token"])
     site.install()
-    assert "LoadCredential=key:/etc/tqunits/secrets/key\n" in site.machine.read(site.drop_in("alpha"))
+    assert "LoadCredential=key:/etc/tqunits/secrets/key\n" in site.machine.read(site.drop_in("beta"))
     as_nobody = site.machine.tqunits("-C", ROOT, "diff", user="nobody", check=False)
     assert (as_nobody.returncode, as_nobody.stdout) == (0, ""), as_nobody.stderr
     shell(site, "echo -n second > token")

@@ -35,16 +35,34 @@ def variables(site: Site) -> dict[str, str]:
 
 
 def test_a_worker_gets_the_variables_of_its_files_later_ones_win(site: Site) -> None:
-    yaml = "environment: {A: yaml, B: yaml}\nenvironment_file: [.env, /etc/tqunits/alpha.env]\n"
+    yaml = "environment: {A: yaml, B: yaml}\nenvironment_file: [.env, second.env]\n"
+    site.machine.write(f"{FOLDER}/second.env", "C=2\n", 0o600)
     request(site, "# mine\nB='of the folder'\nC=\"1\"\nD=${A}\n", yaml)
-    site.machine.write("/etc/tqunits/alpha.env", "C=2\n", 0o600)
     site.install()
     found = variables(site)
     assert {name: found.get(name) for name in "ABCD"} == {"A": "yaml", "B": "of the folder", "C": "2", "D": "${A}"}
     text = site.machine.read(site.drop_in("alpha"))
     assert f"LoadCredential=environment-1:{COPIES}/alpha/environment-1\n" in text
-    assert "LoadCredential=environment-2:/etc/tqunits/alpha.env\n" in text
+    assert f"LoadCredential=environment-2:{COPIES}/alpha/environment-2\n" in text
     assert "EnvironmentFile=" not in text
+
+
+def test_a_file_of_roots_is_read_where_it_is(site: Site) -> None:
+    site.worker("alpha", "environment_file: /etc/tqunits/alpha.env\n")
+    site.machine.write("/etc/tqunits/alpha.env", "C=2\n", 0o600)
+    site.install()
+    assert variables(site)["C"] == "2"
+    assert "LoadCredential=environment-1:/etc/tqunits/alpha.env\n" in site.machine.read(site.drop_in("alpha"))
+
+
+def test_a_request_does_not_get_a_file_of_roots(site: Site) -> None:
+    """Nor what install has copied for another worker."""
+    site.machine.write("/etc/tqunits/alpha.env", "C=2\n", 0o600)
+    for path in ("/etc/tqunits/alpha.env", "/etc/shadow", f"{COPIES}/beta/token"):
+        request(site, "", f"environment_file: {path}\n")
+        assert f"{path} lies outside of {FOLDER}" in site.install(status=1)
+        assert not site.machine.exists(site.drop_in("alpha"))
+        assert site.get("/beta/health") == (200, "ok")
 
 
 def test_the_contract_wins(site: Site) -> None:

@@ -55,7 +55,8 @@ def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], list[
     pairs = list(zip(arguments[:end:2], arguments[1:end:2], strict=False))
     if end % 2 or any(option not in ("--environment", "--keep") for option, _ in pairs):
         raise Failure(USAGE, "usage: [--environment ID=PATH]... [--keep NAME]... -- PROGRAM [ARGUMENT]...")
-    files = [value.partition("=")[::2] for option, value in pairs if option == "--environment"]
+    split = (value.partition("=") for option, value in pairs if option == "--environment")
+    files = [(credential, path) for credential, _, path in split]
     return files, [value for option, value in pairs if option == "--keep"], arguments[end + 1 :]
 
 
