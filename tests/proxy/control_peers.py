@@ -10,10 +10,28 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from peers import HEADS, PATIENCE, Behaviour, Router, TcpWorker, snapshot
+from peers import HEADS, OK, PATIENCE, Behaviour, Connection, Router, TcpWorker, snapshot
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
 
 PATIENT = 30_000_000
 """Microseconds: longer than any test."""
+
+
+class Slow:
+    """A worker that answers when it is told."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, connection: Connection) -> None:
+        while True:
+            await connection.head()
+            self.asked.set()
+            await self.go.wait()
+            await connection.send(OK)
 
 
 def write_routes(

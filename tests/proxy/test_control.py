@@ -7,26 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from control_peers import as_nobody, ask, control_path, controlled, speak, status, until
-from peers import OK, Connection, Router, Worker, answering
-
-GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
-
-
-class Slow:
-    """A worker that answers when it is told."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def __call__(self, connection: Connection) -> None:
-        while True:
-            await connection.head()
-            self.asked.set()
-            await self.go.wait()
-            await connection.send(OK)
+from control_peers import GET, Slow, as_nobody, ask, control_path, controlled, speak, status, until
+from peers import OK, Router, Worker, answering
 
 
 def test_an_endpoint_that_is_down_is_tried_again_whoever_waits(folder: Path) -> None:

@@ -12,31 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_peers import controlled, leave_path, serving_path, status, until
-from peers import OK, PATIENCE, Connection, Router, Worker, answering
+from control_peers import GET, POST, Slow, controlled, leave_path, serving_path, status, until
+from peers import OK, PATIENCE, Router, Worker, answering
 
 from tqunits.proxy import leaving
 from tqunits.system.inotify import MAX_RATE
 
 ROOT = Path(__file__).parents[2]
 ALONE = ROOT / "tqunits/alone"
-GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
-
-
-class Slow:
-    """A worker that answers when it is told."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def __call__(self, connection: Connection) -> None:
-        while True:
-            await connection.head()
-            self.asked.set()
-            await self.go.wait()
-            await connection.send(OK)
 
 
 async def run(program: Path, *arguments: str | Path, **environment: str) -> tuple[int, str]:

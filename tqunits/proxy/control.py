@@ -28,6 +28,9 @@ from tqunits.proxy.pool import Endpoint
 from tqunits.proxy.router import Router
 from tqunits.proxy.worker import Worker
 
+MAX_CLIENTS: Final = 64
+"""Connections at once: a manager, an operator, and what collects the metrics."""
+
 MAX_BODY: Final = 64 * 1024
 PATIENCE: Final = 10.0
 """Seconds until a request must be there; whoever may ask sends it at once."""
@@ -48,7 +51,9 @@ class Control:
         self._router = router
         self._inherited = not isinstance(place, Path)
         self._metrics = metrics
-        self.server = LocalServer(place, self._answer, mode=_OWNER_ONLY, patience=PATIENCE, max_body=MAX_BODY)
+        self.server = LocalServer(
+            place, self._answer, mode=_OWNER_ONLY, max_clients=MAX_CLIENTS, patience=PATIENCE, max_body=MAX_BODY
+        )
 
     async def _answer(self, head: RequestHead, data: bytes, uid: int) -> tuple[str, bytes]:
         if not self._may_ask(uid):

@@ -23,6 +23,9 @@ from tqunits.http.head import RequestHead
 from tqunits.proxy.local_http import JSON, Body, LocalServer, Problem, json_body
 from tqunits.proxy.serving import ServingFiles
 
+MAX_CLIENTS: Final = 512
+"""Connections at once: the stop of every worker waits on one while the worker drains."""
+
 PATIENCE: Final = 2.0
 """Seconds until a question must be there; leave.py sends it at once."""
 
@@ -43,7 +46,9 @@ class Leaving:
     def __init__(self, files: ServingFiles, place: Path) -> None:
         self._files = files
         self._waiting: dict[str, int] = {}
-        self.server = LocalServer(place, self._answer, mode=_FOR_ALL, patience=PATIENCE, max_body=MAX_QUESTION)
+        self.server = LocalServer(
+            place, self._answer, mode=_FOR_ALL, max_clients=MAX_CLIENTS, patience=PATIENCE, max_body=MAX_QUESTION
+        )
 
     async def _answer(self, head: RequestHead, _: bytes, __: int) -> tuple[str, bytes]:
         question = _QUESTION.fullmatch(head.target)

@@ -24,9 +24,6 @@ from tqunits.http.head import HeadBuffer, RequestHead, parse_request
 VERSION: Final = 1
 JSON: Final = "application/json"
 
-MAX_CLIENTS: Final = 512
-"""Connections at once: the stop of every worker waits on one while the worker drains."""
-
 _UCRED: Final = struct.Struct("3i")
 
 _FILE_STAYS: Final = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
@@ -50,16 +47,24 @@ class LocalServer:
     """One socket, and who answers there."""
 
     def __init__(
-        self, place: Path | socket.socket, answer: Answerer, *, mode: int, patience: float, max_body: int
+        self,
+        place: Path | socket.socket,
+        answer: Answerer,
+        *,
+        mode: int,
+        max_clients: int,
+        patience: float,
+        max_body: int,
     ) -> None:
         """`place`: where to listen, or what to accept from; `mode`: of the file that is made.
 
-        `patience`: seconds until a request must be there, and its answer read.
+        `max_clients`: connections at once; `patience`: seconds until a request must be there, and its answer read.
         """
         self._path = place if isinstance(place, Path) else None
         self._inherited = None if isinstance(place, Path) else place
         self._answerer = answer
         self._mode = mode
+        self._max_clients = max_clients
         self._patience = patience
         self._max_body = max_body
         self._server: asyncio.Server | None = None
@@ -69,7 +74,7 @@ class LocalServer:
         """Listen. Raises OSError."""
         sock = _bound(self._path, self._mode) if self._path else self._inherited
         self._server = await asyncio.start_unix_server(
-            self._serve, None, sock=sock, limit=self._max_body, backlog=MAX_CLIENTS, **_FILE_STAYS
+            self._serve, None, sock=sock, limit=self._max_body, backlog=self._max_clients, **_FILE_STAYS
         )
 
     def close(self) -> None:
@@ -95,8 +100,8 @@ class LocalServer:
 
     async def _answer(self, reader: asyncio.StreamReader, uid: int) -> tuple[int, str, bytes]:
         try:
-            if self._clients > MAX_CLIENTS:
-                raise Problem(503, f"{MAX_CLIENTS} requests at once are the most")
+            if self._clients > self._max_clients:
+                raise Problem(503, f"{self._max_clients} requests at once are the most")
             read = _read(reader, self._max_body)  # also for who may not ask: what is not read resets the answer
             head, data = await asyncio.wait_for(read, self._patience)
             return 200, *await self._answerer(head, data, uid)
