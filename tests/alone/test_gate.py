@@ -101,7 +101,7 @@ def test_the_request_is_the_one_of_the_contract() -> None:
     port = asyncio.run(scenario())
     assert seen == [
         f"GET /well?deep=1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        "User-Agent: tqunits-gate\r\nAccept: */*\r\n\r\n".encode()
+        "User-Agent: tqunits-gate\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
     ]
 
 
@@ -374,3 +374,27 @@ def test_a_file_that_can_not_be_made_is_a_failure_that_says_so(tmp_path: Path) -
     code, text = asyncio.run(scenario())
     assert code == gate.USAGE
     assert "none/serving can not be made: No such file or directory; no request comes without it\n" in text
+
+
+def test_the_worker_may_end_its_answer() -> None:
+    """One whose head and body come apart is not reset between them: it would say so in its journal, at each start."""
+
+    async def scenario() -> tuple[int, bytes]:
+        after = asyncio.get_running_loop().create_future()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            await writer.drain()
+            writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
+            writer.write_eof()
+            after.set_result((asked, await reader.read()))  # a reset would raise
+            writer.close()
+
+        async with serving(slow) as port:
+            code, _ = await run_gate("--port", port)
+            asked, rest = await asyncio.wait_for(after, 10)
+        assert b"\r\nConnection: close\r\n" in asked
+        return code, rest
+
+    assert asyncio.run(scenario()) == (gate.READY, b"")

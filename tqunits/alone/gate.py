@@ -38,6 +38,8 @@ _LONGEST_PAUSE = 0.025  # at most 40 probes a second, and at most 25 ms lost on 
 _LONGEST_SPAN = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
 _LONGEST_AGE = 10.0  # seconds; a clock namespace or a pause of the host would make it any number
 _HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
+_REST_LIMIT = 65536  # of an answer: a health check says little more than its status
+_FAREWELL = 0.1  # seconds for the rest of it, from a worker that keeps its connections all the same
 _SHOWN = 120  # characters of a strange answer worth a place in the journal
 _MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96 as /proc/net/tcp6 writes it
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
@@ -241,11 +243,12 @@ def _probe(options: Options, process: int, deadline: float) -> None:
     """One connection, one request, one status line. Raises NotHealthy or Exited."""
     with _Connection(options, process, deadline) as connection:
         answer = connection.ask(options)
-        code = status(answer)
-        reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
-        if code != 200:
-            raise NotHealthy(f"status {code}", reason)
-        owner = connection.owner()
+        owner = connection.owner()  # while it stands: of a closed one the kernel knows no owner
+        connection.finish()
+    code = status(answer)
+    reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
+    if code != 200:
+        raise NotHealthy(f"status {code}", reason)
     if owner is not None and owner != os.getuid():
         raise NotHealthy("foreign", f"{reason}, but from a process of another user (uid {owner})")
 
@@ -280,7 +283,8 @@ class _Connection:
     def ask(self, options: Options) -> bytes:
         """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
         host = "localhost" if options.socket else f"{options.host}:{options.port}"
-        request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n\r\n"
+        request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n"
+        request += "Connection: close\r\n\r\n"
         try:
             self._connect()
             self._socket.send(request.encode())  # fits any socket buffer: no partial sends
@@ -295,6 +299,20 @@ class _Connection:
         credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred, unix(7)
         uid = int.from_bytes(credentials[4:8], sys.byteorder)
         return None if uid == 0 else uid  # listen(2) was the service manager's: an inherited socket
+
+    def finish(self) -> None:
+        """Let the worker end its answer: to close before that resets the connection, which many log as an error."""
+        self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
+        left = _REST_LIMIT
+        try:
+            while left > 0:
+                self._wait(select.POLLIN)
+                more = self._socket.recv(left)
+                if not more:
+                    return
+                left -= len(more)
+        except (NotHealthy, OSError):
+            return
 
     def _connect(self) -> None:
         code = self._socket.connect_ex(self._target)
