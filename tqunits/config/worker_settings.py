@@ -125,6 +125,7 @@ class WorkerSettings:
         "Files with NAME=value lines, whose variables win over those of environment; the worker contract's win over "
         "both. Mode 0600 keeps them to their owner. A relative path is in the worker's folder. Unless nobody but root "
         "can change what its path leads to, a file is copied by install, and an edit takes effect with the next one. "
+        "A worker that is not root's may name files below its own folder only. "
         "Values are as in EnvironmentFile= of systemd.exec(5): plain, or in ' or in \"; nothing is expanded. A "
         "comment has a line of its own; export, and blanks around =, are mistakes.",
         feeds="LoadCredential=",
