@@ -292,3 +292,32 @@ def test_units_of_an_earlier_release_join_and_leave_by_their_old_paths(folder: P
         worker.stop()
 
     asyncio.run(scenario())
+
+
+FEW_WATCHES = """
+import ctypes, os, runpy
+user = os.getuid()
+assert ctypes.CDLL(None).unshare(0x10000000) == 0  # CLONE_NEWUSER: the limit is of a user namespace
+for path, text in (("self/uid_map", f"0 {user} 1"), ("sys/user/max_inotify_watches", "2")):
+    with open(f"/proc/{path}", "w") as file:
+        file.write(text)
+runpy.run_module("tqunits", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_where_no_watch_is_left_the_router_looks_all_the_same_and_says_so(folder: Path) -> None:
+    """inotify(7): max_user_watches. The routes and the folder above have the two that there are."""
+
+    async def scenario() -> str:
+        worker = await Worker(folder / "w").start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint), program=("-c", FEW_WATCHES)) as router:
+            serving_path(folder).unlink()
+            await until(folder, endpoint={"draining": True})
+            serving_path(folder).touch()
+            assert (await router.ask(GET)).endswith(b"ok")
+            said = router.said()
+        worker.stop()
+        return said
+
+    said = asyncio.run(scenario())
+    assert said.count("raise fs.inotify.max_user_watches; what comes and goes there is seen up to 2 s late") == 1

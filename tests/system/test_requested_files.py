@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -20,15 +20,6 @@ from tqunits.system.waiting import changed
 ALICE = 40123
 BOB = 40124
 PLACE = Mark("worker.yaml", 4, 7)
-
-
-@pytest.fixture
-def roots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of root's in one of root's: what pytest makes lies below /tmp, which is everybody's."""
-    folder = Path("/var/lib") / f"tqunits-test-{os.getpid()}-{tmp_path_factory.mktemp('x').name}"
-    folder.mkdir(mode=0o755)
-    yield folder
-    files.remove_tree(folder)
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ class _Service:
         self._listeners = Listeners(setup.sockets, self._router)
         self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
         self._watches = self._watching()
-        self._files = ServingFiles(setup.serving, self._router, self._watches, loop) if setup.serving else None
+        self._files = self._serving_files(setup.serving)
         self._leaving = Leaving(self._files, setup.leave) if self._files and setup.leave else None
         self._stop = asyncio.Event()
         self._reported = (0, loop.time())  # requests, and when
@@ -179,6 +179,9 @@ class _Service:
         except OSError as error:
             self._complaints.say(f"nothing can be watched: {error.strerror}; see max_user_instances", priority=4)
             return None
+
+    def _serving_files(self, folder: Path | None) -> ServingFiles | None:
+        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints) if folder else None
 
     def _watch_routes(self) -> None:
         """What is not there can not be watched: that is said, and the router serves without."""

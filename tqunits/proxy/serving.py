@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.pool import Endpoint
 from tqunits.proxy.router import Router
 from tqunits.system.inotify import FolderWatch, FolderWatches
@@ -43,7 +44,12 @@ class ServingFiles:
     """The folders of all workers in the routes, as they were last seen."""
 
     def __init__(
-        self, folder: Path, router: Router, watches: FolderWatches | None, loop: asyncio.AbstractEventLoop
+        self,
+        folder: Path,
+        router: Router,
+        watches: FolderWatches | None,
+        loop: asyncio.AbstractEventLoop,
+        complaints: Complaints,
     ) -> None:
         """`watches`: None where nothing can be watched; then a look is all there is."""
         self._folder = folder
@@ -52,6 +58,8 @@ class ServingFiles:
         self._loop = loop
         self._watches: dict[str, tuple[FolderWatch, Identity]] = {}
         self._above: FolderWatch | None = None
+        self._complaints = complaints
+        self._has_complained = False
 
     def start(self) -> None:
         """Look at all workers now, and again and again."""
@@ -115,9 +123,21 @@ class ServingFiles:
             return
         if known is not None:
             known[0].close()
-        with contextlib.suppress(OSError):
+        try:
             watch = self._all.add(folder, partial(self._on_file, name), partial(self._on_file, name, None))
+        except OSError as error:
+            self._complain(folder, error)
+        else:
             self._watches[name] = (watch, identity)
+
+    def _complain(self, folder: Path, error: OSError) -> None:
+        """Once: what can not be watched is looked at all the same. One that has gone, or is closed, is no trouble."""
+        if self._has_complained or error.errno in _ABSENT or error.errno == errno.EACCES:
+            return
+        self._has_complained = True
+        what = f"{folder} can not be watched: {error.strerror}"
+        hint = "; raise fs.inotify.max_user_watches" if error.errno == errno.ENOSPC else ""
+        self._complaints.say(f"{what}{hint}; what comes and goes there is seen up to {LOOK_AGAIN:g} s late", priority=4)
 
     def _on_file(self, name: str, file: str | None) -> None:
         if file in (None, FILE):
