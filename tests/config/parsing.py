@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.config.parse import ServerResult, Text, WorkersResult, WorkerText, parse_server, parse_workers
@@ -10,6 +11,17 @@ from tqunits.model import Worker
 
 SERVER = PurePosixPath("/etc/tqunits/tqunits.yaml")
 WORKERS = PurePosixPath("/srv/tqunits/workers")
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A file, and the one error that it must give."""
+
+    yaml: str
+    line: int
+    column: int
+    message: str
+    hint: str | None
 
 
 def text(path: str | PurePosixPath, content: str | bytes, *, writable_by_others: bool = False) -> Text:

@@ -1,27 +1,14 @@
-"""Every kind of mistake: the place, what is wrong, and what to write instead, exactly."""
+"""Every kind of mistake in worker.yaml: the place, what is wrong, and what to write instead, exactly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pytest
 
 from tqunits.config.parse import WorkerText, parse_workers
 
-from .parsing import api, errors, server, text
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A file, and the one error that it must give."""
-
-    yaml: str
-    line: int
-    column: int
-    message: str
-    hint: str | None
-
+from .parsing import Mistake, api, errors, server, text
 
 IN_WORKER: dict[str, Mistake] = {
     "unknown-key": Mistake(
@@ -548,86 +535,6 @@ IN_WORKER: dict[str, Mistake] = {
     "no-mapping": Mistake("- path: /a", 1, 1, "the file holds settings, one 'key: value' per line", None),
 }
 
-IN_SERVER: dict[str, Mistake] = {
-    "mode": Mistake(
-        "mode: dev", 1, 7, "mode: 'dev' is not one of development, production", "did you mean 'development'?"
-    ),
-    "listen-without-port": Mistake(
-        "listen: [8080]", 1, 10, "listen: '8080' is no address with a port", "write 0.0.0.0:8080"
-    ),
-    "listen-name": Mistake(
-        "listen: ['localhost:8080']", 1, 10, "listen: 'localhost' is no address", "write 127.0.0.1:8080"
-    ),
-    "listen-port-out-of-range": Mistake(
-        "listen: ['0.0.0.0:70000']", 1, 10, "listen: 70000 is not within 1 and 65535", "write a number from 1 to 65535"
-    ),
-    "range-reversed": Mistake(
-        "workers: {port_range: 9999-9000}",
-        1,
-        23,
-        "workers.port_range: '9999-9000' ends before it begins",
-        "write 9000-9999",
-    ),
-    "range-privileged": Mistake(
-        "workers: {port_range: 80-90}",
-        1,
-        23,
-        "workers.port_range: port 80 needs privilege, which no worker has",
-        "take one from 1024 to 65535",
-    ),
-    "tls-half": Mistake(
-        "tls:\n  certificate: /c.pem",
-        2,
-        16,
-        "tls.key is missing",
-        "write both, or a folder of NAME.pem and NAME.key with a slash at its end",
-    ),
-    "tls-other-half": Mistake("tls:\n  key: /k.pem", 2, 8, "tls.certificate is missing", "write both, or none"),
-    "tls-folder-and-key": Mistake(
-        "tls:\n  certificate: /tls/\n  key: /k.pem",
-        3,
-        8,
-        "tls.key: a folder of certificates has the keys in it",
-        "remove it, or write one certificate",
-    ),
-    "tls-redirect-to-nothing": Mistake(
-        "tls: {redirect: yes}", 1, 17, "tls.redirect: there is no tls.certificate", "write one"
-    ),
-    "tls-hsts-of-nothing": Mistake("tls: {hsts: 1y}", 1, 13, "tls.hsts: there is no tls.certificate", "write one"),
-    "tls-hsts-for-ever": Mistake(
-        "tls: {hsts: infinity}",
-        1,
-        13,
-        "tls.hsts: 'infinity' is no whole number of seconds",
-        "such as 365d, or 0 for none",
-    ),
-    "tls-hsts-in-parts": Mistake(
-        "tls: {hsts: 500ms}",
-        1,
-        13,
-        "tls.hsts: '500ms' is no whole number of seconds",
-        "such as 365d, or 0 for none",
-    ),
-    "network": Mistake(
-        "proxy: {trusted_proxies: [10.0.0.1/8]}",
-        1,
-        27,
-        "proxy.trusted_proxies: '10.0.0.1/8' is no network",
-        "such as 10.0.0.0/8 or 2001:db8::/32",
-    ),
-    "default-of-path": Mistake(
-        "defaults:\n  path: /x",
-        2,
-        3,
-        "'path' is no default: it differs from worker to worker",
-        "write it in each worker.yaml",
-    ),
-    "default-unknown": Mistake(
-        "defaults: {limits: {memory: 1G}}", 1, 21, "unknown key 'memory'", "did you mean 'memory_max'?"
-    ),
-    "unknown-key": Mistake("worker: {directory: /x}", 1, 1, "unknown key 'worker'", "did you mean 'workers'?"),
-}
-
 
 @pytest.mark.parametrize("mistake", IN_WORKER.values(), ids=IN_WORKER)
 def test_a_mistake_in_worker_yaml_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
@@ -635,12 +542,6 @@ def test_a_mistake_in_worker_yaml_is_said_with_its_place_and_a_hint(mistake: Mis
     place = f"api.yaml:{mistake.line}:{mistake.column}"
     assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
     assert result.configuration is None
-
-
-@pytest.mark.parametrize("mistake", IN_SERVER.values(), ids=IN_SERVER)
-def test_a_mistake_in_tqunits_yaml_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
-    place = f"tqunits.yaml:{mistake.line}:{mistake.column}"
-    assert errors(server(mistake.yaml).diagnostics) == [(place, mistake.message, mistake.hint)]
 
 
 SERVED = {

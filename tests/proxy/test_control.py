@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from control_peers import GET, Slow, as_nobody, ask, control_path, controlled, speak, status, until
+from control_peers import GET, Slow, as_nobody, ask, control_path, controlled, relayed, speak, status, until
 from peers import OK, Router, Worker, answering
 
 
@@ -30,8 +30,7 @@ def test_an_endpoint_that_is_down_is_tried_again_whoever_waits(folder: Path) -> 
 def test_the_status_tells_what_runs(folder: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, slow) as (router, worker):
             asked = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
             found = (await status(folder))["worker"]
@@ -51,15 +50,13 @@ def test_the_status_tells_what_runs(folder: Path) -> None:
             metrics = await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b'tqunits_requests_total{process="1",worker="w",code="2xx"} 1\n' in metrics
             assert metrics.endswith(b"# EOF\n")
-        worker.stop()
 
     asyncio.run(scenario())
 
 
 def test_pause_holds_and_maintenance_turns_away(folder: Path) -> None:
     async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, answering(OK)) as (router, _):
             await ask(folder, "POST", "/pause", worker="w")
             held = asyncio.create_task(router.ask(GET))
             await until(folder, waiting=1, paused=True)
@@ -76,7 +73,6 @@ def test_pause_holds_and_maintenance_turns_away(folder: Path) -> None:
             assert b"back at &lt;nine&gt;" in html
             await ask(folder, "POST", "/resume", worker="w")
             assert (await router.ask(GET)).endswith(b"ok")
-        worker.stop()
 
     asyncio.run(scenario())
 

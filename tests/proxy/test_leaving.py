@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_peers import GET, POST, Slow, controlled, leave_path, serving_path, status, until
+from control_peers import GET, POST, Slow, controlled, leave_path, relayed, serving_path, status, until
 from peers import OK, PATIENCE, Router, Worker, answering
 
 from tqunits.proxy import leaving
@@ -53,8 +53,7 @@ async def ask(folder: Path, question: str) -> tuple[int, dict[str, Any]]:
 def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, slow) as (router, worker):
             first = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
             going = asyncio.create_task(leave(folder))
@@ -69,7 +68,6 @@ def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
             assert len(worker.connections) == 1
             assert await join(folder) == (0, "")
             assert [(await answer)[-2:] for answer in held] == [b"ok"] * 2
-        worker.stop()
 
     asyncio.run(scenario())
 
@@ -77,15 +75,13 @@ def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
 def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, slow) as (router, _):
             first = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
             code, said = await leave(folder, "0.05")
             assert (code, "1 router processes still have requests" in said) == (0, True), said
             slow.go.set()
             await first
-        worker.stop()
 
     asyncio.run(scenario())
 
@@ -95,8 +91,7 @@ def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
 
     async def scenario() -> None:
         slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, slow) as (router, _):
             first = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
             assert await leave(folder, "1000", pid="0") == (0, "")
@@ -109,7 +104,6 @@ def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
             assert await leave(folder, "1000", pid=str(program.pid)) == (0, "")
             slow.go.set()
             await first
-        worker.stop()
 
     asyncio.run(scenario())
 
@@ -143,8 +137,7 @@ def test_nothing_is_sent_while_the_file_is_gone(folder: Path, go: Any) -> None:
     """Nobody tells the router: a crash does not, either."""
 
     async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, answering(OK)) as (router, _):
             assert (await router.ask(GET)).endswith(b"ok")
             go(folder)
             await until(folder, endpoint={"draining": True})
@@ -153,7 +146,6 @@ def test_nothing_is_sent_while_the_file_is_gone(folder: Path, go: Any) -> None:
             serving_path(folder).parent.mkdir(parents=True, exist_ok=True)
             serving_path(folder).touch()
             assert (await held).endswith(b"ok")
-        worker.stop()
 
     asyncio.run(scenario())
 
@@ -182,8 +174,7 @@ def test_whatever_is_there_is_there_and_never_opened(folder: Path, make: Any) ->
 
 def test_who_fills_its_own_folder_is_seen_still(folder: Path) -> None:
     async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, answering(OK)) as (router, _):
             for number in range(MAX_RATE):
                 path = serving_path(folder).with_name(f"x{number % 2}")
                 path.touch()
@@ -192,7 +183,6 @@ def test_who_fills_its_own_folder_is_seen_still(folder: Path) -> None:
             await until(folder, endpoint={"draining": True})
             serving_path(folder).touch()
             assert (await router.ask(GET)).endswith(b"ok")
-        worker.stop()
 
     asyncio.run(scenario())
 
@@ -213,11 +203,9 @@ ANSWERS = {
 @pytest.mark.parametrize(("question", "answer"), ANSWERS.items(), ids=ANSWERS)
 def test_what_the_leave_socket_answers(folder: Path, question: str, answer: tuple[int, dict[str, Any] | None]) -> None:
     async def scenario() -> tuple[int, dict[str, Any]]:
-        worker = await Worker(folder / "w").start(answering(OK))
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, answering(OK)) as (router, _):
             found = await ask(folder, question)
             assert (await router.ask(GET)).endswith(b"ok")  # to ask changes nothing
-        worker.stop()
         return found
 
     code, body = asyncio.run(scenario())
@@ -228,8 +216,7 @@ def test_what_the_leave_socket_answers(folder: Path, question: str, answer: tupl
 def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -> None:
     async def scenario() -> None:
         slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, slow) as (router, _):
             assert leave_path(folder).stat().st_mode & 0o777 == 0o666
             asked = [asyncio.create_task(router.ask(GET)) for _ in range(3)]
             await until(folder, in_flight=3)
@@ -240,7 +227,6 @@ def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -> None
             )
             slow.go.set()
             await asyncio.gather(*asked)
-        worker.stop()
 
     asyncio.run(scenario())
 
@@ -250,16 +236,14 @@ def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
 
     async def scenario() -> None:
         slow = Slow()
-        worker = await Worker(folder / "w").start(slow)
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, slow) as (router, _):
             first = asyncio.create_task(router.ask(GET))
             await slow.asked.wait()
             serving_path(folder).unlink()
-            waiting = [
-                asyncio.create_task(ask(folder, "/serving/w?wait_us=30000000")) for _ in range(leaving.MAX_WAITING)
-            ]
-            while (await ask(folder, "/serving/w?wait_us=1"))[0] != 503:
-                await asyncio.sleep(0)
+            question = "/serving/w?wait_us=30000000"
+            asked = [asyncio.create_task(ask(folder, question)) for _ in range(leaving.MAX_WAITING + 1)]
+            (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            assert (await refused)[0] == 503  # as many as may wait do
             with ExitStack() as stack:
                 for _ in range(50):
                     silent = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -269,27 +253,24 @@ def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
                 assert await going == (0, "")
             assert {code for code, _ in await asyncio.gather(*waiting)} == {200}
             assert (await first).endswith(b"ok")
-        worker.stop()
 
     asyncio.run(scenario())
 
 
 def test_units_of_an_earlier_release_join_and_leave_by_their_old_paths(folder: Path) -> None:
     async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        async with Router(folder, controlled(folder, worker.endpoint)) as router:
+        async with relayed(folder, answering(OK)) as (router, worker):
             place = ("--runtime", folder, "--name", "w", "--wait", "10")
             assert await run(ROOT / "tqunits/leave.py", *place, MAINPID=str(os.getpid())) == (0, "")
             assert not serving_path(folder).exists()
             held = asyncio.create_task(router.ask(GET))
             await until(folder, waiting=1)
             serving_path(folder).parent.chmod(0o700)
-            gate = ("--socket", folder / "w", "--path", "/", "--pid", str(os.getpid()))
+            gate = ("--url", f"http://{worker.endpoint}/", "--pid", str(os.getpid()))
             code, said = await run(ROOT / "tqunits/gate.py", *gate, RUNTIME_DIRECTORY=str(folder / "workers/w"))
             assert code == 0, said
             assert serving_path(folder).parent.stat().st_mode & 0o777 == 0o755
             assert (await held).endswith(b"ok")
-        worker.stop()
 
     asyncio.run(scenario())
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tqunits.model import Configuration, Enabled, Listen, Worker
 from tqunits.units import name
 from tqunits.units.plan import (
+    Admit,
     CreateUsers,
     Desired,
     Disable,
@@ -410,3 +411,25 @@ def test_a_run_that_is_cut_off_anywhere_is_completed_by_the_next(
     assert contents(host.files) == {f.path: f.content for f in (*wanted.units, wanted.routes)}
     assert host.file_states.keys() == host.units.keys() == set(wanted.enabled)
     assert plan(new, host, apply).steps == ()
+
+
+SERVING = PurePosixPath("/run/tqunits/workers/api/serving")
+
+
+@pytest.mark.parametrize(
+    ("state", "started", "is_admitted"),
+    [
+        pytest.param("active", HOUR // 2, True, id="it runs since before its drop-in was written"),
+        pytest.param("active", 2 * HOUR, False, id="it has taken the file away itself"),
+        pytest.param("activating", HOUR // 2, False, id="its gate makes the file"),
+        pytest.param("deactivating", HOUR // 2, False, id="it leaves"),
+        pytest.param("inactive", 0, False, id="it does not run"),
+    ],
+)
+def test_who_runs_without_the_file_that_it_is_served_by(state: str, started: int, *, is_admitted: bool) -> None:
+    site = configuration(worker("api"))
+    host = installed(desired(site))
+    unit = ObservedUnit(state=state, started=started, needs_reload=False)
+    observed = replace(host, units={**host.units, name.service("api"): unit}, unserved={"api": SERVING})
+    steps = plan(site, observed, Options()).steps
+    assert [step for step in steps if isinstance(step, Admit)] == ([Admit((SERVING,))] if is_admitted else [])

@@ -243,9 +243,9 @@ def _probe(options: Options, process: int, deadline: float) -> None:
     """One connection, one request, one status line. Raises NotHealthy or Exited."""
     with _Connection(options, process, deadline) as connection:
         answer = connection.ask(options)
-        owner = connection.owner()  # while it stands: of a closed one the kernel knows no owner
+        code = status(answer)
+        owner = connection.owner() if code == 200 else None  # while it stands: a closed one has none
         connection.finish()
-    code = status(answer)
     reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
     if code != 200:
         raise NotHealthy(f"status {code}", reason)

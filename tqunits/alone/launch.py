@@ -12,14 +12,17 @@ executed; 78 (EX_CONFIG) an environment file is wrong; 2 the command line is.
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found] # typeshed has the module above it alone
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+
     from tqunits.alone import variables
 else:  # isolated (-I), Python looks for nothing beside the program
+    import _signal as signal  # the built-in part: the rest loads enum, which costs as much as all of this
+
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import variables
 

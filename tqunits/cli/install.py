@@ -75,9 +75,7 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
         installation.remove_leftovers(context.layout)
         live.recover(context.layout, bus)
         waiting = partial(progress, context, quiet=arguments.quiet)
-        results = execute.execute(
-            plan, context.layout, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting
-        )
+        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         handover.remove_marks(context.layout)
         workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
         differing = _settle_limits(workers, plan, bus, say)

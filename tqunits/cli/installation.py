@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.cli.context import Context
-from tqunits.cli.refits import Refits
+from tqunits.cli.refits import Refits, refits
 from tqunits.cli.requested import Requested
 from tqunits.errors import Diagnostic, TqunitsError
 from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType, account_of
@@ -61,17 +61,17 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
     )
     own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
-    refits = Refits(observed.files, {file.path for file in rendered}, host, requested)
+    refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
     return Prepared(
         configuration=configuration,
         present=present,
         target=host,
-        desired=_desired(configuration, present, (rendered, requested.files(present)), routes, refits, observed),
+        desired=_desired(configuration, present, (rendered, requested.files(present)), routes, refitted, observed),
         observed=observed,
         skipped=skipped,
         refused=refused,
         findings=findings,
-        lost=refits.lost,
+        lost=refitted.lost,
     )
 
 
@@ -114,7 +114,7 @@ def _desired(
     present: Configuration,
     written: tuple[tuple[RenderedFile, ...], tuple[RenderedFile, ...]],
     routes: RenderedFile,
-    refits: Refits,
+    refitted: Refits,
     observed: Observed,
 ) -> Desired:
     rendered, copies = written
@@ -128,8 +128,8 @@ def _desired(
     watch = name.CERTIFICATE_UNITS[:1] if configuration.server.tls.certificate else ()
     return Desired(
         units=rendered,
-        copies=(*copies, *refits.copies),
-        refits=refits.drop_ins,
+        copies=(*copies, *refitted.copies),
+        refits=refitted.drop_ins,
         routes=routes,
         workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
         enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.cli.requested import Requested
@@ -14,44 +15,39 @@ from tqunits.units.render import RenderedFile
 _MODE = 0o644
 
 
+@dataclass(frozen=True, slots=True)
 class Refits:
-    """Their drop-ins, the copies of files that these name, and what they lose."""
+    """Their drop-ins, the copies of files that these name, and what they lose, in words."""
 
-    def __init__(
-        self,
-        observed: Mapping[PurePosixPath, ObservedFile],
-        rendered: Collection[PurePosixPath],
-        host: Target,
-        requested: Requested,
-    ) -> None:
-        self._host = host
-        self._requested = requested
-        kept = {path: file.content for path, file in observed.items() if path not in rendered}
-        ours = {path: text for path, text in kept.items() if unitfile.ledger(text) and refit.is_of_before(text)}
-        self.drop_ins = tuple(self._drop_in(path, text) for path, text in ours.items())
-        self.copies = tuple(file for text in ours.values() for file in self._copies(text))
-        self.lost = tuple(words for text in ours.values() for words in self._lost(text))
+    drop_ins: tuple[RenderedFile, ...] = ()
+    copies: tuple[RenderedFile, ...] = ()
+    lost: tuple[str, ...] = ()
 
-    def _drop_in(self, path: PurePosixPath, text: str) -> RenderedFile:
-        places = {source: str(place) for source, place in self._places(text).items()}
-        content = refit.refitted(text, _worker(text), self._host, places)
-        return RenderedFile(path=path, content=content, mode=_MODE, unit=path.parent.name.removesuffix(".d"))
-
-    def _places(self, text: str) -> Mapping[str, PurePosixPath]:
-        found = {named.path: self._requested.place_of(_worker(text), named.path) for named in refit.files(text)}
-        return {path: place for path, place in found.items() if place is not None}
-
-    def _copies(self, text: str) -> Iterable[RenderedFile]:
-        return self._requested.copies_at(_worker(text), self._places(text).values())
-
-    def _lost(self, text: str) -> Iterable[str]:
-        places = self._places(text)
-        gone = (named.path for named in refit.files(text) if named.path not in places)
-        return (
-            f"{_worker(text)} stays as installed, but starts without {path}: not for install to read" for path in gone
-        )
+    def __add__(self, other: Refits) -> Refits:
+        """Both."""
+        return Refits(self.drop_ins + other.drop_ins, self.copies + other.copies, self.lost + other.lost)
 
 
-def _worker(text: str) -> str:
-    ledger = unitfile.ledger(text)
-    return ledger.worker if ledger else ""
+def refits(
+    observed: Mapping[PurePosixPath, ObservedFile],
+    rendered: Collection[PurePosixPath],
+    host: Target,
+    requested: Requested,
+) -> Refits:
+    """What lies there of earlier releases, and is not rendered anew."""
+    kept = ((path, file.content) for path, file in observed.items() if path not in rendered)
+    ours = ((path, text, ledger.worker) for path, text in kept if (ledger := unitfile.ledger(text)))
+    found = (_refit(path, text, worker, host, requested) for path, text, worker in ours if refit.is_of_before(text))
+    return sum(found, Refits())
+
+
+def _refit(path: PurePosixPath, text: str, worker: str, host: Target, requested: Requested) -> Refits:
+    named = [file.path for file in refit.files(text)]
+    places = {source: place for source in named if (place := requested.place_of(worker, source)) is not None}
+    content = refit.refitted(text, worker, host, {source: str(place) for source, place in places.items()})
+    drop_in = RenderedFile(path=path, content=content, mode=_MODE, unit=path.parent.name.removesuffix(".d"))
+    gone = (source for source in named if source not in places)
+    lost = tuple(
+        f"{worker} stays as installed, but starts without {source}: not for install to read" for source in gone
+    )
+    return Refits((drop_in,), tuple(requested.copies_at(worker, places.values())), lost)

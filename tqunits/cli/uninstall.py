@@ -57,9 +57,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             steps = (*_unroute(context.layout, observed, workers), *released, *steps)
         plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
         waiting = partial(progress, context, quiet=arguments.quiet)
-        results = execute.execute(
-            plan, context.layout, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting
-        )
+        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         status = report(results, context)
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)

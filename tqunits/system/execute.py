@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import assert_never
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout, Share, Worker
+from tqunits.model import Share, Worker
 from tqunits.system import files, handover, rlimits, users
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
@@ -55,14 +55,12 @@ class Difference:
     drop_in: Path | None
 
 
-def execute(
-    plan: Plan, layout: Layout, bus: Bus, *, timeout_us: int, say: Say, progress: Progress
-) -> tuple[JobResult, ...]:
+def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say, progress: Progress) -> tuple[JobResult, ...]:
     """Perform every step; gives the result of every job. Raises TqunitsError when a step other than a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
         say(describe(step))
-        results += _perform(step, layout, bus, partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress()))
+        results += _perform(step, bus, partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress()))
     return tuple(results)
 
 
@@ -75,8 +73,8 @@ def describe(step: Step) -> str:
             return f"remove {path}"
         case CreateUsers(path=path):
             return f"create users of {path}"
-        case Admit(workers=workers):
-            return f"serve {' '.join(workers)}, as before"
+        case Admit(files=missing):
+            return f"serve {' '.join(file.parent.name for file in missing)}, as before"
         case ReloadDaemon():
             return "daemon-reload"
         case Enable() | Disable() | Start() | Restart() | Stop() | Reload():
@@ -114,14 +112,15 @@ def _write(step: WriteFile) -> None:
         files.write_atomically(path, file.content, file.mode, keep_time=step.keep_time)
 
 
-def _perform(step: Step, layout: Layout, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
+def _perform(step: Step, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
         case WriteFile():
             _write(step)
         case RemoveFile(path=path, is_secret=is_secret):
             (files.remove_secret if is_secret else files.remove)(Path(path))
-        case Admit(workers=workers):
-            handover.admit(layout, workers)
+        case Admit(files=missing):
+            for file in missing:
+                handover.admit(file)
         case CreateUsers(path=path):
             users.create(Path(path))
         case ReloadDaemon():

@@ -7,9 +7,9 @@ file `serving` (units/environment.py) until its next start, and the routers woul
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqunits.model import Layout
 from tqunits.system import files
@@ -19,26 +19,22 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def without_serving(layout: Layout) -> frozenset[str]:
-    """Workers that have a runtime folder, and no such file in it."""
+def unserved(layout: Layout) -> Mapping[str, PurePosixPath]:
+    """The workers that have a runtime folder, and no such file in it; with the file's path."""
     workers = Path(layout.runtime) / "workers"
     try:
-        return frozenset(own.name for own in workers.iterdir() if own.is_dir() and not os.path.lexists(own / "serving"))
+        names = [folder.name for folder in workers.iterdir() if folder.is_dir()]
     except FileNotFoundError:
-        return frozenset()
+        return {}
+    files = {name: PurePosixPath(environment.serving_file(name, layout.runtime)) for name in names}
+    return {name: file for name, file in files.items() if not os.path.lexists(file)}
 
 
-def admit(layout: Layout, workers: Iterable[str]) -> None:
-    """Make the file for workers that run, and let the routers see it.
+def admit(file: PurePosixPath) -> None:
+    """Make the file for a worker that runs, and let the routers see it.
 
-    A folder is its worker's, and the one above is root's: so it is opened first, and nothing in it is followed.
+    The folder is the worker's, and the one above is root's: so it is opened first, and nothing in it is followed.
     """
-    for worker in workers:
-        _admit(layout, worker)
-
-
-def _admit(layout: Layout, worker: str) -> None:
-    file = Path(environment.serving_file(worker, layout.runtime))
     try:
         folder = os.open(file.parent, _FOLDER)
     except OSError:

@@ -56,7 +56,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
         units=observe_units(bus) if bus else {},
         file_states=unit_file_states(Path(layout.units)),
         missing_users=frozenset(user for user in users if not _exists(user)),
-        without_serving=handover.without_serving(layout),
+        unserved=handover.unserved(layout),
     )
 
 

@@ -55,7 +55,7 @@ class CreateUsers:
 class Admit:
     """Make the file `serving` of workers that run and have none (system/handover.py)."""
 
-    workers: tuple[str, ...]
+    files: tuple[PurePosixPath, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,9 @@ class Observed:
     units: Mapping[str, ObservedUnit]  # the loaded ones, by name
     file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
     missing_users: frozenset[str]
-    without_serving: frozenset[str] = frozenset()  # workers that have a runtime folder, and no file `serving`
+    unserved: Mapping[str, PurePosixPath] = field(
+        default_factory=dict
+    )  # worker with a runtime folder -> its missing file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,10 +243,8 @@ def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -
 
 def _admissions(observed: Observed) -> list[Step]:
     """Workers that run since before their drop-in was as it is now. Any other one makes the file itself."""
-    units = (name.service(worker) for worker in sorted(observed.without_serving))
-    of_before = tuple(
-        str(name.worker_of(unit)) for unit in units if _is_up(unit, observed) and _is_older(unit, observed)
-    )
+    found = ((name.service(worker), file) for worker, file in sorted(observed.unserved.items()))
+    of_before = tuple(file for unit, file in found if _is_up(unit, observed) and _is_older(unit, observed))
     return [Admit(of_before)] if of_before else []
 
 
