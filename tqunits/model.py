@@ -247,6 +247,17 @@ UNSERVED: Final = tuple(PurePosixPath("/", name) for name in ("proc", "run", "sy
 """From below these no file is served, whoever may read it: they are the kernel's, and of what runs at the moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotRoots:
+    """Why a path is not root's: the first name on the way that somebody else may change, and who that is."""
+
+    path: PurePosixPath
+    because: str  # "belongs to uid 1001 (deploy)"
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.because}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """One worker.yaml, valid and complete: every default is filled in."""
@@ -255,7 +266,7 @@ class Worker:
     folder: PurePosixPath  # absolute
     source: PurePosixPath  # its worker.yaml, absolute
     source_hash: str  # sha256 of every file that decided it, hex
-    not_roots: PurePosixPath | None  # the first name on the way to worker.yaml that is not root's; None: all of it is
+    not_roots: NotRoots | None  # of the way to worker.yaml; None: all of it is root's, and so is the worker
 
     routes: tuple[str, ...]  # each begins with "/", none but "/" ends with it
     hosts: tuple[str, ...]  # empty: any host
@@ -297,6 +308,7 @@ class WorkersSettings:
 
     directory: PurePosixPath
     port_range: tuple[int, int]
+    not_roots: NotRoots | None = None  # of the way to `directory`: whoever may make a folder there has any name
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +364,29 @@ class ManagerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What root lets a worker have that is not root's, besides what every one of them has."""
+
+    routes: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()  # patterns of absolute paths
+    environment_files: tuple[str, ...] = ()  # the same
+    static: tuple[str, ...] = ()  # the same
+    depends: tuple[str, ...] = ()  # names of units
+    limits: Mapping[str, int | Share] = field(default_factory=dict)  # by name: memory_max
+    sandbox: tuple[Profile | Relaxation, ...] = ()
+    unit: tuple[str, ...] = ()  # directives: Nice
+    operators: tuple[str, ...] = ()  # users, and %groups
+
+
+ANYBODY = "*"
+"""The grant of every worker that has none by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """tqunits.yaml with its drop-ins, valid and complete."""
 
@@ -363,6 +398,8 @@ class Server:
     timeouts: ServerTimeouts
     tls: Tls
     manager: ManagerSettings
+    grants: Mapping[str, Grant]  # by worker, or ANYBODY
+    bounds: Limits  # what `defaults` and the table give: a worker that is not root's gets no more by itself
     origins: Mapping[str, Origin] = field(compare=False, repr=False)
 
 
@@ -371,7 +408,13 @@ class Configuration:
     """The whole desired state, in one value: the server and its workers by name."""
 
     server: Server
-    workers: tuple[Worker, ...]  # sorted by name
+    workers: tuple[Worker, ...]  # those that are right, sorted by name
+    broken: tuple[str, ...] = ()  # those whose worker.yaml has an error, or can not be read
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every worker that there is, right or wrong."""
+        return frozenset((*(worker.name for worker in self.workers), *self.broken))
 
     def running(self) -> tuple[Worker, ...]:
         """The workers that are meant to run in this server's mode and have a process of their own."""

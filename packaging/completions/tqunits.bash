@@ -112,6 +112,7 @@ _tqunits() {
         docs)  ;;
         render) _tqunits_value worker ;;
         security) _tqunits_value worker ;;
+        install) _tqunits_value worker ;;
         uninstall) _tqunits_value worker ;;
         ls) _tqunits_value worker ;;
         show) _tqunits_value worker ;;

@@ -88,6 +88,7 @@ complete -c tqunits -n '__tqunits_verb install' -l replace -d 'overwrite files t
 complete -c tqunits -n '__tqunits_verb install' -l dry-run -d 'print the changes as a diff, and change nothing'
 complete -c tqunits -n '__tqunits_verb install' -s q -l quiet -d 'say nothing but errors'
 complete -c tqunits -n '__tqunits_verb install' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb install' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb apply' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb apply' -l replace -d 'overwrite files that tqunits has not written'
 complete -c tqunits -n '__tqunits_verb apply' -l dry-run -d 'print the changes as a diff, and change nothing'

@@ -29,7 +29,7 @@ def add(root: Path, name: str, yaml: str) -> Path:
 
 
 def check(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
-    assert main(["-C", str(root), "check", *arguments]) == status
+    assert main(["-C", str(root), "--trust", "check", *arguments]) == status
     output = capsys.readouterr()
     return output.out + output.err
 
@@ -88,7 +88,7 @@ def test_a_file_of_mistakes_alone_does_not_fill_the_screen(root: Path, capsys: p
 
 
 def test_the_units_that_are_rendered_name_copies(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-C", str(root), "render", "api"]) == 0
+    assert main(["-C", str(root), "--trust", "render", "api"]) == 0
     text = capsys.readouterr().out
     assert "LoadCredential=environment-1:/var/lib/tqunits/credentials/api/environment-1\n" in text
     assert "LoadCredential=token:/var/lib/tqunits/credentials/api/token\n" in text
@@ -97,7 +97,7 @@ def test_the_units_that_are_rendered_name_copies(root: Path, capsys: pytest.Capt
 
 
 def test_a_diff_shows_no_secret(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-C", str(root), "diff"]) == 2
+    assert main(["-C", str(root), "--trust", "diff"]) == 2
     text = capsys.readouterr().out
     copy = "/var/lib/tqunits/credentials/api/token"
     assert f"--- /dev/null\n+++ {copy}\n# 0 bytes become 6; what they are is not shown\n" in text
@@ -109,7 +109,7 @@ def test_a_file_that_is_refused_is_named_by_no_unit(root: Path, capsys: pytest.C
     folder = add(root, "off", "enabled: false\ncredentials: {token: token}\n")
     (folder / "token").unlink()
     (folder / "token").symlink_to("/etc/shadow")
-    assert main(["-C", str(root), "render", "off"]) == 0
+    assert main(["-C", str(root), "--trust", "render", "off"]) == 0
     assert "LoadCredential=token:/var/lib/tqunits/credentials/off/token\n" in capsys.readouterr().out
-    assert main(["-C", str(root), "diff"]) == 2
+    assert main(["-C", str(root), "--trust", "diff"]) == 2
     assert "+++ /var/lib/tqunits/credentials/off" not in capsys.readouterr().out

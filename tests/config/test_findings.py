@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 import pytest
 
 from tqunits.config.findings import MAX_PER_FILE
@@ -12,44 +10,17 @@ from tqunits.errors import Diagnostic, Severity
 
 from .parsing import WORKERS, api, errors, server, shown, text, worker_text, workers
 
-ACROSS: dict[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
-    "route-twice": (
-        {"api": "path: /a\ntype: go", "blog": "type: go\npath: [/b, /a/]"},
-        "",
-        ("blog.yaml:2:12", "path: /a is the route of worker 'api' too", "it is in api.yaml:1:7"),
-    ),
-    "route-and-host-twice": (
-        {"api": "path: /a\ntype: go\nhost: x.org", "blog": "path: /a\ntype: go\nhost: [y.org, x.org]"},
-        "",
-        ("blog.yaml:1:7", "path: x.org/a is the route of worker 'api' too", "it is in api.yaml:1:7"),
-    ),
-    "port-twice": (
-        {"api": "path: /a\ntype: go\nport: 9000", "blog": "path: /b\ntype: go\nport: 9000"},
-        "",
-        ("blog.yaml:3:7", "port: 9000 is the port of worker 'api' too", "it is in api.yaml:3:7"),
-    ),
+ACROSS: dict[str, tuple[dict[str, str], tuple[str, str, str]]] = {
     "port-of-the-router": (
         {"api": "path: /a\ntype: go\nport: 8080"},
-        "",
         ("api.yaml:3:7", "port: the router listens on 8080", "take another, or none"),
-    ),
-    "too-few-ports": (
-        {"api": "path: /a\ntype: go", "blog": "path: /b\ntype: go"},
-        "workers: {port_range: 9000-9000}",
-        (
-            "blog.yaml:1:1",
-            "no port is left for worker 'blog'",
-            "widen workers.port_range: 9000-9000 has 1 ports for 2 workers",
-        ),
     ),
     "name-of-no-unit": (
         {"Api": "path: /a\ntype: go"},
-        "",
         ("Api.yaml:1:1", "'Api' is no worker's name", "rename the folder: a-z first, then a-z, 0-9, - and _"),
     ),
     "name-too-long": (
         {"a" * 25: "path: /a\ntype: go"},
-        "",
         (
             f"{'a' * 25}.yaml:1:1",
             f"'{'a' * 25}' is too long for a worker's name",
@@ -59,13 +30,22 @@ ACROSS: dict[str, tuple[dict[str, str], str, tuple[str, str, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("contents", "common", "expected"), ACROSS.values(), ids=ACROSS)
-def test_workers_do_not_get_in_each_others_way(
-    contents: dict[str, str], common: str, expected: tuple[str, str, str]
+@pytest.mark.parametrize(("contents", "expected"), ACROSS.values(), ids=ACROSS)
+def test_what_no_worker_may_have_whatever_the_others_are(
+    contents: dict[str, str], expected: tuple[str, str, str]
 ) -> None:
-    result = workers(contents, common)
+    result = workers(contents)
     assert errors(result.diagnostics) == [expected]
-    assert result.configuration is None
+    assert result.configuration is not None
+    assert result.configuration.broken == tuple(contents)
+
+
+def test_a_wrong_worker_is_not_in_the_way_of_a_right_one() -> None:
+    result = workers({"api": "path: /a\ntype: go", "blog": "path: /a\ntype: go\nport: x", "web": "- 1"})
+    assert result.configuration is not None
+    assert [worker.name for worker in result.configuration.workers] == ["api"]
+    assert result.configuration.broken == ("blog", "web")
+    assert result.configuration.names == {"api", "blog", "web"}
 
 
 APART = {
@@ -82,7 +62,59 @@ APART = {
 
 @pytest.mark.parametrize("contents", APART.values(), ids=APART)
 def test_workers_that_never_meet_may_share(contents: dict[str, str]) -> None:
-    assert workers(contents).diagnostics == ()
+    result = workers(contents)
+    assert errors(result.diagnostics) == []
+    assert result.configuration is not None
+    assert result.configuration.broken == ()
+
+
+TAKES = {
+    "below another's": (
+        {"api": "path: /api\ntype: go", "v2": "type: go\npath: [/v2, /api/v2]"},
+        [("v2.yaml:2:13", "path: /api/v2 takes requests from worker 'api'", "that one's route is in api.yaml:1:7")],
+    ),
+    "far below another's": (
+        {"api": "path: /api\ntype: go", "v2": "path: /api/a/b/c\ntype: go"},
+        [("v2.yaml:1:7", "path: /api/a/b/c takes requests from worker 'api'", "that one's route is in api.yaml:1:7")],
+    ),
+    "the same with a host": (
+        {"api": "path: /api\ntype: go", "v2": "path: /api\nhost: x.org\ntype: go"},
+        [("v2.yaml:1:7", "path: x.org/api takes requests from worker 'api'", "that one's route is in api.yaml:1:7")],
+    ),
+    "below another's with a host": (
+        {"api": "path: /api\ntype: go", "v2": "path: /api/v2\nhost: x.org\ntype: go"},
+        [("v2.yaml:1:7", "path: x.org/api/v2 takes requests from worker 'api'", "that one's route is in api.yaml:1:7")],
+    ),
+    "of the nearest alone": (
+        {"a": "path: /a\ntype: go", "b": "path: /a/b\ntype: go", "c": "path: /a/b/c\ntype: go"},
+        [
+            ("b.yaml:1:7", "path: /a/b takes requests from worker 'a'", "that one's route is in a.yaml:1:7"),
+            ("c.yaml:1:7", "path: /a/b/c takes requests from worker 'b'", "that one's route is in b.yaml:1:7"),
+        ],
+    ),
+    "from the root is what routes are for": (
+        {"index": "path: /\ntype: go", "v2": "path: /v2\ntype: go"},
+        [],
+    ),
+    "its own": ({"api": "path: [/api, /api/v2]\ntype: go"}, []),
+    "on another host": (
+        {"api": "path: /api\nhost: y.org\ntype: go", "v2": "path: /api/v2\nhost: x.org\ntype: go"},
+        [],
+    ),
+    "in another mode": (
+        {"api": "path: /api\nenabled: development\ntype: go", "v2": "path: /api/v2\nenabled: production\ntype: go"},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("contents", "expected"), TAKES.values(), ids=TAKES)
+def test_a_route_that_takes_requests_from_another_one_is_a_note(
+    contents: dict[str, str], expected: list[tuple[str, str, str | None]]
+) -> None:
+    result = workers(contents)
+    assert shown(result.diagnostics) == expected
+    assert {finding.severity for finding in result.diagnostics} <= {Severity.NOTE}
 
 
 NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
@@ -158,7 +190,7 @@ def test_a_shared_user_is_a_warning() -> None:
 
 def test_a_file_that_others_may_write_is_a_warning() -> None:
     written = text("api.yaml", "path: /a\ntype: go", writable_by_others=True)
-    file = WorkerText(name="api", folder=WORKERS, text=written, not_roots=PurePosixPath("/srv"))
+    file = WorkerText(name="api", folder=WORKERS, text=written, not_roots=None)
     result = parse_workers([file], server())
     assert [(f.severity, f.hint) for f in result.diagnostics] == [(Severity.WARNING, "chmod go-w api.yaml")]
 

@@ -541,7 +541,8 @@ def test_a_mistake_in_worker_yaml_is_said_with_its_place_and_a_hint(mistake: Mis
     result = api(mistake.yaml)
     place = f"api.yaml:{mistake.line}:{mistake.column}"
     assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
-    assert result.configuration is None
+    assert result.configuration is not None
+    assert (result.configuration.workers, result.configuration.broken) == ((), ("api",))
 
 
 SERVED = {

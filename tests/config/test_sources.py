@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from tqunits.cli.main import main
 from tqunits.errors import ConfigurationError, Severity
-from tqunits.model import SYSTEM_LAYOUT
-from tqunits.system.sources import MAX_BYTES, load, load_or_raise
+from tqunits.model import SYSTEM_LAYOUT, NotRoots
+from tqunits.system.sources import MAX_BYTES, load
 
 GO = "path: /{name}\ntype: go\n"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "config").mkdir()
-    (tmp_path / "workers").mkdir()
-    return tmp_path
+def root(roots: Path) -> Path:
+    (roots / "config").mkdir()
+    (roots / "workers").mkdir()
+    return roots
 
 
 def add(root: Path, name: str, content: str | None = None) -> Path:
@@ -43,7 +45,8 @@ def test_workers_are_the_folders_with_a_worker_yaml(root: Path) -> None:
     add(root, ".hidden")
     (root / "workers" / "empty").mkdir()
     (root / "workers" / "README").write_text("no folder")
-    configuration, diagnostics = load_or_raise(root, SYSTEM_LAYOUT)
+    loaded = load(root, SYSTEM_LAYOUT)
+    configuration, diagnostics = loaded.configured(), loaded.diagnostics
     assert [worker.name for worker in configuration.workers] == ["a", "b"]
     assert configuration.workers[0].folder == PurePosixPath(root / "workers" / "a")
     assert configuration.workers[0].source == PurePosixPath(root / "workers" / "a" / "config" / "worker.yaml")
@@ -57,7 +60,7 @@ def test_drop_ins_are_read_in_the_order_of_their_names(root: Path) -> None:
     (folder / "10.yaml").write_text("mode: production\nworkers: {directory: other}")
     (folder / "30.txt").write_text("not: read")
     (root / "other").mkdir()
-    configuration, _ = load_or_raise(root, SYSTEM_LAYOUT)
+    configuration = load(root, SYSTEM_LAYOUT).configured()
     assert configuration.server.mode == "development"
     assert configuration.server.workers.directory == PurePosixPath(root / "other")
 
@@ -69,12 +72,26 @@ def test_nothing_there_is_all_defaults(tmp_path: Path) -> None:
     assert [f.message for f in loaded.diagnostics] == ["the folder of the workers is not there"]
 
 
-def test_any_error_raises_with_all_findings(root: Path) -> None:
+def test_an_error_of_the_server_raises_with_all_findings(root: Path) -> None:
+    (root / "config/tqunits.yaml").write_text("mode: x")
     add(root, "a", "path: a\ntype: go")
     add(root, "b", "nonsense: 1")
     with pytest.raises(ConfigurationError) as raised:
-        load_or_raise(root, SYSTEM_LAYOUT)
-    assert len(raised.value.diagnostics) == 4
+        load(root, SYSTEM_LAYOUT).configured()
+    assert len([f for f in raised.value.diagnostics if f.severity is Severity.ERROR]) == 5
+
+
+def test_a_wrong_worker_is_left_out_and_named(root: Path) -> None:
+    add(root, "a")
+    add(root, "b", "nonsense: 1")
+    add(root, "c").unlink()
+    os.mkfifo(root / "workers/c/config/worker.yaml")
+    loaded = load(root, SYSTEM_LAYOUT)
+    configuration = loaded.configured()
+    assert [worker.name for worker in configuration.workers] == ["a"]
+    assert configuration.broken == ("b", "c")
+    assert loaded.workers.keys() == {"a", "b", "c"}
+    assert [finding.message for finding in loaded.errors_of(["c"])] == ["is no regular file"]
 
 
 def test_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
@@ -89,7 +106,6 @@ def test_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
     assert "secret" not in str(load(root, SYSTEM_LAYOUT).diagnostics[0].source)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("below", ["workers/a", "workers/a/config"])
 def test_no_link_of_somebody_elses_is_followed_on_the_way(root: Path, below: str) -> None:
     """Else root would read, and show, what the link leads to."""
@@ -102,10 +118,31 @@ def test_no_link_of_somebody_elses_is_followed_on_the_way(root: Path, below: str
     )
 
 
-def test_whose_a_worker_is(root: Path) -> None:
+def test_roots_worker_is_known_by_the_whole_way(root: Path) -> None:
     add(root, "a")
-    configuration, _ = load_or_raise(root, SYSTEM_LAYOUT)
-    assert configuration.workers[0].not_roots == PurePosixPath("/tmp")  # everybody may write there
+    loaded = load(root, SYSTEM_LAYOUT)
+    assert loaded.configured().workers[0].not_roots is None
+    assert (loaded.not_roots, loaded.configured().server.workers.not_roots) == (None, None)
+
+
+def test_where_everybody_may_write_nothing_is_roots(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/tqunits.yaml").write_text("mode: production")
+    add(tmp_path, "a")
+    not_roots = NotRoots(PurePosixPath("/tmp"), "may be changed by everybody")
+    loaded = load(tmp_path, SYSTEM_LAYOUT)
+    assert loaded.configured().workers[0].not_roots == not_roots
+    assert loaded.configured().server.workers.not_roots == not_roots
+    assert loaded.not_roots == not_roots
+
+
+def test_whose_it_is_does_not_matter_to_who_trusts_it(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/tqunits.yaml").write_text("mode: production")
+    add(tmp_path, "a")
+    loaded = load(tmp_path, SYSTEM_LAYOUT, trust=True)
+    assert loaded.configured().workers[0].not_roots is None
+    assert (loaded.not_roots, loaded.configured().server.workers.not_roots) == (None, None)
 
 
 def test_a_pipe_does_not_block(root: Path) -> None:
@@ -139,22 +176,53 @@ def test_a_folder_in_which_others_may_write_is_a_warning(root: Path, below: str)
     assert "others may write in this folder" in finding[2]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("below", [".", "config", "config/worker.yaml"])
-def test_what_somebody_else_owns_is_a_warning(root: Path, below: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "because"),
+    [
+        pytest.param(lambda path: os.chown(path, 1234, -1), "belongs to uid 1234, who has no name", id="foreign owner"),
+        pytest.param(lambda path: os.chown(path, 33, -1), "belongs to uid 33 (www-data)", id="owner"),
+        pytest.param(lambda path: path.chmod(0o777), "may be changed by everybody", id="everybody"),
+        pytest.param(
+            lambda path: (os.chown(path, 0, 4), path.chmod(0o775)), "may be changed by gid 4 (adm)", id="group"
+        ),
+    ],
+)
+def test_what_makes_a_worker_a_request(root: Path, below: str, change: Callable[[Path], object], because: str) -> None:
     add(root, "a")
-    os.chown(root / "workers" / "a" / below, 1234, -1)
-    (finding,) = findings(root)
-    assert finding[0] is Severity.WARNING
-    assert "belongs to uid 1234" in finding[2]
+    add(root, "b")
+    changed = root / "workers" / "a" / below
+    change(changed)
+    loaded = load(root, SYSTEM_LAYOUT)
+    one, other = loaded.configured().workers
+    assert one.not_roots is not None
+    assert one.not_roots.path == changed
+    assert one.not_roots.because.startswith(because)
+    assert other.not_roots is None
+    assert loaded.not_roots == one.not_roots  # with -C all that is read has to be root's
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_an_owner_is_named_once_for_each_worker(root: Path) -> None:
-    path = add(root, "a")
-    for each in (path, path.parent, path.parent.parent):
-        os.chown(each, 1234, -1)
-    assert len(findings(root)) == 1
+GRANTS = "grants: {a: {routes: [/x]}}\n"
+
+
+def test_grants_count_in_etc_alone(root: Path) -> None:
+    (root / "config/tqunits.yaml").write_text(GRANTS)
+    loaded = load(root, SYSTEM_LAYOUT)
+    assert loaded.configured().server.grants == {}
+    assert [f.message for f in loaded.diagnostics] == ["grants: none of them counts: this is not /etc/tqunits"]
+
+
+@pytest.mark.parametrize("place", ["config/tqunits.yaml", "config", "workers"])
+def test_grants_count_where_all_is_roots(root: Path, place: str) -> None:
+    host = replace(SYSTEM_LAYOUT, configuration=PurePosixPath(root / "config"))
+    (root / "config/tqunits.yaml").write_text(f"workers: {{directory: {root}/workers}}\n{GRANTS}")
+    assert load(None, host).configured().server.grants["a"].routes == ("/x",)
+    os.chown(root / place, 1234, -1)
+    loaded = load(None, host)
+    assert loaded.configured().server.grants == {}
+    assert [f.message for f in loaded.diagnostics] == [
+        f"grants: none of them counts: {root / place} belongs to uid 1234, who has no name on this host"
+    ]
 
 
 def test_the_other_suffix_is_a_warning(root: Path) -> None:

@@ -18,9 +18,12 @@ LISTEN = 8080
 
 @dataclass(frozen=True)
 class Site:
-    """`tqunits -C /srv/site` in the machine."""
+    """`tqunits -C /srv/site` in the machine; or, with `options` empty, the host's own configuration."""
 
     machine: Machine
+    options: tuple[str, ...] = ("-C", ROOT)
+    configuration: str = f"{ROOT}/config/tqunits.yaml"
+    common: str = ""  # what each tqunits.yaml begins with
 
     def worker(self, name: str, yaml: str = "", *, program: str = PROBE) -> None:
         """Lay down a worker: its YAML (`path: /NAME` and `type: python` are there already) and its program."""
@@ -33,14 +36,14 @@ class Site:
 
     def server(self, text: str) -> None:
         """Write tqunits.yaml."""
-        self.machine.write(f"{ROOT}/config/tqunits.yaml", text)
+        self.machine.write(self.configuration, self.common + text)
 
     def remove_worker(self, name: str) -> None:
         self.machine.remove(f"{ROOT}/workers/{name}")
 
     def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
-        """Run `tqunits -C /srv/site ...` and hold it to its exit status; gives stdout and stderr, in this order."""
-        done = self.machine.tqunits("-C", ROOT, *arguments, check=False, timeout=timeout)
+        """Run tqunits on it and hold it to its exit status; gives stdout and stderr, in this order."""
+        done = self.machine.tqunits(*self.options, *arguments, check=False, timeout=timeout)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
@@ -81,14 +84,44 @@ class Site:
 
 
 @pytest.fixture
-def site(machine: Machine) -> Iterator[Site]:
+def emptied(machine: Machine) -> Iterator[Machine]:
     """A machine without workers, before and after the test."""
     machine.remove(ROOT)
-    machine.write(f"{ROOT}/config/tqunits.yaml", "mode: production\n")
     machine.write(f"{ROOT}/workers/.keep", "")
-    yield Site(machine)
+    yield machine
     machine.tqunits("uninstall", "--all", "--purge", "--quiet", check=False)
     machine.run(
         ["sh", "-c", "cd /etc/systemd/system && rm -rf tq[-.]* run-tqunits-*; systemctl daemon-reload"]
     )  # what a failed test left
     machine.remove(ROOT)
+
+
+@pytest.fixture
+def site(emptied: Machine) -> Site:
+    """A folder of workers for -C."""
+    site = Site(emptied)
+    site.server("mode: production\n")
+    return site
+
+
+@pytest.fixture
+def host(emptied: Machine) -> Iterator[Site]:
+    """The same workers as the host's own: with -C all that is read has to be root's, and no grant counts."""
+    directory = f"workers: {{directory: {ROOT}/workers}}\n"
+    host = Site(emptied, (), "/etc/tqunits/tqunits.yaml", directory)
+    host.server("mode: production\n")
+    yield host
+    emptied.remove("/etc/tqunits/tqunits.yaml")
+
+
+@pytest.fixture
+def alice(machine: Machine) -> Iterator[str]:
+    """A person with an account on the host, and nothing else."""
+    machine.run(["useradd", "--create-home", "alice"])
+    yield "alice"
+    machine.run(["userdel", "--remove", "--force", "alice"], check=False)
+
+
+def given_to(site: Site, owner: str, name: str = "alpha") -> None:
+    """A worker's folder becomes somebody's."""
+    site.machine.run(["chown", "-R", f"{owner}:{owner}", f"{ROOT}/workers/{name}"])

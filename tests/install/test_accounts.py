@@ -8,19 +8,11 @@ from collections.abc import Iterator
 import pytest
 from machine import Machine
 
-from .conftest import ROOT, Site
+from .conftest import ROOT, Site, given_to
 from .test_listen import HANDED, INHERITED
 
 ALPHA = f"{ROOT}/workers/alpha"
 PLACE = f"{ALPHA}/config/worker.yaml"
-
-
-@pytest.fixture
-def alice(machine: Machine) -> Iterator[str]:
-    """A person with an account on the host, and nothing else."""
-    machine.run(["useradd", "--create-home", "alice"])
-    yield "alice"
-    machine.run(["userdel", "--remove", "--force", "alice"], check=False)
 
 
 @pytest.fixture
@@ -31,10 +23,6 @@ def accounts(machine: Machine) -> Iterator[None]:
     yield
     for path, text in before.items():
         machine.write(path, text, 0o640 if "shadow" in path else 0o644)
-
-
-def given_to(site: Site, owner: str, name: str = "alpha") -> None:
-    site.machine.run(["chown", "-R", f"{owner}:{owner}", f"{ROOT}/workers/{name}"])
 
 
 def account_of(site: Site, name: str) -> str:
@@ -59,40 +47,40 @@ def routers_groups(site: Site) -> set[str]:
         pytest.param("listen: fd\ngroup: www-data\n", "group: www-data", id="a group for the socket"),
     ],
 )
-def test_a_worker_that_is_not_roots_gets_its_own_account_alone(site: Site, alice: str, yaml: str, what: str) -> None:
-    site.worker("beta")
-    site.worker("alpha", yaml)
-    given_to(site, alice)
-    said = site.install(status=1)
+def test_a_worker_that_is_not_roots_gets_its_own_account_alone(host: Site, alice: str, yaml: str, what: str) -> None:
+    host.worker("beta")
+    host.worker("alpha", yaml)
+    given_to(host, alice)
+    said = host.install(status=1)
     assert f"{PLACE}:{4 + yaml.count('listen')}:1: error: {what}" in said
     assert f"chown -R root: {ALPHA}" in said
-    assert site.get("/beta/health") == (200, "ok")
-    assert site.get("/alpha/health")[0] == 404
-    assert not site.machine.exists(site.drop_in("alpha"))
-    assert "ghost" not in site.users()
-    assert not routers_groups(site)
+    assert host.get("/beta/health") == (200, "ok")
+    assert host.get("/alpha/health")[0] == 404
+    assert not host.machine.exists(host.drop_in("alpha"))
+    assert "ghost" not in host.users()
+    assert not routers_groups(host)
 
 
-def test_a_worker_that_is_not_roots_is_installed_with_its_own(site: Site, alice: str) -> None:
-    site.worker("alpha", "user: worker-alpha\ngroup: worker-alpha\nlisten: unix\n")
-    given_to(site, alice)
-    site.install()
-    assert site.get("/alpha/health") == (200, "ok")
-    assert account_of(site, "alpha") == "worker-alpha:worker-alpha"
+def test_a_worker_that_is_not_roots_is_installed_with_its_own(host: Site, alice: str) -> None:
+    host.worker("alpha", "user: worker-alpha\ngroup: worker-alpha\nlisten: unix\n")
+    given_to(host, alice)
+    host.install()
+    assert host.get("/alpha/health") == (200, "ok")
+    assert account_of(host, "alpha") == "worker-alpha:worker-alpha"
 
 
 @pytest.mark.parametrize("below", ["", "/config", "/config/worker.yaml"])
-def test_one_folder_on_the_way_is_enough(site: Site, alice: str, below: str) -> None:
-    site.worker("alpha", "user: www-data\n")
-    site.machine.run(["chown", alice, f"{ALPHA}{below}"])
-    assert f"{ALPHA}{below}" in site.install(status=1)
-    assert not site.machine.exists(site.drop_in("alpha"))
+def test_one_folder_on_the_way_is_enough(host: Site, alice: str, below: str) -> None:
+    host.worker("alpha", "user: www-data\n")
+    host.machine.run(["chown", alice, f"{ALPHA}{below}"])
+    assert f"{ALPHA}{below}" in host.install(status=1)
+    assert not host.machine.exists(host.drop_in("alpha"))
 
 
-def test_a_group_that_may_write_is_somebody_else(site: Site) -> None:
-    site.worker("alpha", "user: www-data\n")
-    site.machine.run(["sh", "-c", f"chgrp adm {ALPHA}/config && chmod g+w {ALPHA}/config"])
-    assert f"{ALPHA}/config" in site.install(status=1)
+def test_a_group_that_may_write_is_somebody_else(host: Site) -> None:
+    host.worker("alpha", "user: www-data\n")
+    host.machine.run(["sh", "-c", f"chgrp adm {ALPHA}/config && chmod g+w {ALPHA}/config"])
+    assert f"{ALPHA}/config" in host.install(status=1)
 
 
 def test_roots_worker_may_have_an_account_that_there_is(site: Site) -> None:
@@ -263,25 +251,25 @@ def test_what_was_uninstalled_can_be_installed_again_with_its_data(site: Site, w
     assert site.get("/alpha/read?of=/var/lib/tqunits/workers/alpha/kept") == (200, "written")
 
 
-def test_what_is_installed_stays_and_serves_when_its_next_version_is_refused(site: Site, alice: str) -> None:
-    site.worker("alpha", "user: www-data\n")
-    site.worker("beta")
-    site.install()
-    pid = site.machine.show("tq-worker@alpha.service", "MainPID")
-    before = site.machine.read(site.drop_in("alpha"))
-    given_to(site, alice)  # as a worker was installed before there was a rule
-    site.worker("beta", "environment: {A: b}\nlisten: unix\n")
+def test_what_is_installed_stays_and_serves_when_its_next_version_is_refused(host: Site, alice: str) -> None:
+    host.worker("alpha", "user: www-data\n")
+    host.worker("beta")
+    host.install()
+    pid = host.machine.show("tq-worker@alpha.service", "MainPID")
+    before = host.machine.read(host.drop_in("alpha"))
+    given_to(host, alice)  # as a worker was installed before there was a rule
+    host.worker("beta", "environment: {A: b}\nlisten: unix\n")
     for verb in (["install", "--now"], ["apply"]):
-        said = site.run(*verb, status=1)
+        said = host.run(*verb, status=1)
         assert f"{PLACE}:4:1: error: user: www-data" in said
         assert "refused alpha: what is installed of it stays" in said
-    assert "A=b" in site.machine.read(site.drop_in("beta"))
-    assert site.get("/beta/health") == (200, "ok")
-    assert site.machine.read(site.drop_in("alpha")) == before
-    assert site.machine.show("tq-worker@alpha.service", "MainPID") == pid
-    site.machine.systemctl("restart", "tq-worker@alpha.service", "tq-proxy@1.service")
-    assert site.get("/alpha/health") == (200, "ok")
-    assert account_of(site, "alpha") == "www-data:www-data"
+    assert "A=b" in host.machine.read(host.drop_in("beta"))
+    assert host.get("/beta/health") == (200, "ok")
+    assert host.machine.read(host.drop_in("alpha")) == before
+    assert host.machine.show("tq-worker@alpha.service", "MainPID") == pid
+    host.machine.systemctl("restart", "tq-worker@alpha.service", "tq-proxy@1.service")
+    assert host.get("/alpha/health") == (200, "ok")
+    assert account_of(host, "alpha") == "www-data:www-data"
 
 
 def test_a_socket_and_its_group_stay_too(site: Site) -> None:
@@ -295,31 +283,31 @@ def test_a_socket_and_its_group_stay_too(site: Site) -> None:
     assert site.get("/beta/health") == (200, "ok")
 
 
-def test_a_dry_run_leaves_out_what_is_refused(site: Site, alice: str) -> None:
-    site.worker("beta")
-    site.worker("alpha", "user: www-data\n")
-    given_to(site, alice)
-    said = site.run("diff", status=2)
+def test_a_dry_run_leaves_out_what_is_refused(host: Site, alice: str) -> None:
+    host.worker("beta")
+    host.worker("alpha", "user: www-data\n")
+    given_to(host, alice)
+    said = host.run("diff", status=1)
     assert f"{PLACE}:4:1: error: user: www-data" in said
     assert "tq-worker@beta.service.d" in said
     assert "tq-worker@alpha.service.d" not in said
 
 
-def test_check_by_root_fails_for_what_an_install_refuses(site: Site, alice: str) -> None:
-    site.worker("beta")
-    site.worker("alpha", "user: www-data\n")
-    given_to(site, alice)
-    said = site.run("check", status=1)
+def test_check_by_root_fails_for_what_an_install_refuses(host: Site, alice: str) -> None:
+    host.worker("beta")
+    host.worker("alpha", "user: www-data\n")
+    given_to(host, alice)
+    said = host.run("check", status=1)
     assert f"{PLACE}:4:1: error: user: www-data" in said
-    assert "0 errors" in site.run("check", "beta")
+    assert "0 errors" in host.run("check", "beta")
 
 
-def test_check_by_anybody_says_it_as_a_note(site: Site, alice: str) -> None:
-    site.worker("alpha", "user: www-data\n")
-    given_to(site, alice)
-    done = site.machine.tqunits("-C", ROOT, "check", "--json", user=alice)
-    (finding,) = (f for f in json.loads(done.stdout)["diagnostics"] if "www-data" in f["message"])
+def test_check_by_anybody_says_it_as_a_note(host: Site, alice: str) -> None:
+    host.worker("alpha", "user: www-data\n")
+    given_to(host, alice)
+    done = host.machine.tqunits("check", "--json", user=alice)
+    (finding, *_) = (f for f in json.loads(done.stdout)["diagnostics"] if "www-data" in f["message"])
     assert finding["severity"] == "note"
     assert finding["message"].startswith("an install by root refuses this: user: www-data")
-    done = site.machine.tqunits("--user", "-C", ROOT, "check", user=alice)
+    done = host.machine.tqunits("--user", "-C", ROOT, "check", user=alice)
     assert "www-data" not in done.stderr

@@ -124,17 +124,17 @@ def test_what_the_group_of_a_worker_may_read_is_not_served(site: Site) -> None:
     assert said in site.machine.journal("tq-proxy@1.service")
 
 
-def test_a_folder_that_its_owner_swaps_for_a_link_is_served_no_more(site: Site) -> None:
-    docs(site)
-    site.machine.write("/srv/other/index.html", "other")
-    site.machine.run(["chown", "-R", "40123", f"{ROOT}/workers/docs"])
-    site.install()
-    assert site.get("/docs/") == (200, "<p>docs")
-    site.machine.run(["sh", "-c", f"mv {PUBLIC} {PUBLIC}.old && ln -s /srv/other {PUBLIC}"])
-    assert site.get("/docs/")[0] == 404
-    site.machine.run(["sh", "-c", f"rm {PUBLIC} && mv {PUBLIC}.old {PUBLIC}"])
-    assert site.get("/docs/") == (200, "<p>docs")
-    site.machine.remove("/srv/other")
+def test_a_folder_that_its_owner_swaps_for_a_link_is_served_no_more(host: Site) -> None:
+    docs(host)
+    host.machine.write("/srv/other/index.html", "other")
+    host.machine.run(["chown", "-R", "40123", f"{ROOT}/workers/docs"])
+    host.install()
+    assert host.get("/docs/") == (200, "<p>docs")
+    host.machine.run(["sh", "-c", f"mv {PUBLIC} {PUBLIC}.old && ln -s /srv/other {PUBLIC}"])
+    assert host.get("/docs/")[0] == 404
+    host.machine.run(["sh", "-c", f"rm {PUBLIC} && mv {PUBLIC}.old {PUBLIC}"])
+    assert host.get("/docs/") == (200, "<p>docs")
+    host.machine.remove("/srv/other")
 
 
 def test_root_switches_a_link_to_another_release(site: Site) -> None:

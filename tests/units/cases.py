@@ -69,7 +69,7 @@ class Case:
     target: Target
 
     def ports(self) -> Mapping[str, int]:
-        return assign_ports(self.configuration, {})
+        return assign_ports(self.configuration, {}).ports
 
     def files(self) -> tuple[RenderedFile, ...]:
         return render(self.configuration, self.target, self.ports(), TEMPLATES)
@@ -106,6 +106,8 @@ def server(**changes: Any) -> Server:
             timeouts=ServerTimeouts(head=10 * SECOND, idle=120 * SECOND, drain=30 * SECOND),
             tls=Tls(certificate=None, key=None, redirect=False, hsts=0),
             manager=ManagerSettings(max_parallel_rolls=2, keep_releases=5),
+            grants={},
+            bounds=limits(),
             origins={},
         ),
         **changes,

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from tqunits.errors import Mark, Severity
-from tqunits.model import Listen, Origin, OriginKind, Worker, WorkerType
+from tqunits.model import Listen, NotRoots, Origin, OriginKind, Worker, WorkerType
 from tqunits.units.accounts import Database, User, is_ours, needs_own, refusals
 
 from .cases import worker
@@ -100,38 +100,6 @@ def test_another_name_for_the_workers_own_account_is_only_odd() -> None:
     assert said(api(user="same", group="worker-api"), host) == []
 
 
-@pytest.mark.parametrize("user", sorted({*USERS, "ghost"} - {"worker-web"}))
-def test_a_request_gets_its_own_and_nothing_else(user: str) -> None:
-    message = f"user: {user} is not the worker's own, and the worker is not root's"
-    assert said(api(user=user, group=user, not_roots=API)) == [message]
-
-
-def test_a_request_is_refused_user_and_group_each() -> None:
-    found = said(api(user="www-data", group="adm", listen=Listen.UNIX, not_roots=API))
-    assert [message.partition(":")[0] for message in found] == ["user", "group"]
-    assert said(api(not_roots=API)) == []
-
-
-@pytest.mark.parametrize(
-    ("not_roots", "hint"),
-    [
-        (API, f"leave it out, or give the worker to root: chown -R root: {API} && chmod -R go-w {API}"),
-        (
-            API / "config",
-            f"leave it out, or give the worker to root: chown -R root: {API}/config && chmod -R go-w {API}/config",
-        ),
-        (
-            PurePosixPath("/tmp"),
-            "leave it out, or keep the worker where root alone may write: others may in /tmp",
-        ),
-    ],
-    ids=str,
-)
-def test_how_it_would_be_roots(not_roots: PurePosixPath, hint: str) -> None:
-    (refusal,) = refusals([api(user="www-data", group="www-data", not_roots=not_roots)], HOST, STATE)
-    assert refusal.hint == hint
-
-
 def test_a_unix_socket_is_for_the_workers_own_group() -> None:
     (message,) = said(api(group="www-data", listen=Listen.UNIX))
     assert (
@@ -154,9 +122,9 @@ def test_a_unix_socket_is_for_the_workers_own_group() -> None:
         pytest.param(None, 500, False, id="a group alone"),
     ],
 )
-@pytest.mark.parametrize("not_roots", [None, API], ids=["root's", "a request"])
+@pytest.mark.parametrize("not_roots", [None, NotRoots(API, "is bob's")], ids=["root's", "a request"])
 def test_worker_name_is_taken_only_from_ourselves(
-    user: User | None, gid: int | None, not_roots: PurePosixPath | None, *, ours: bool
+    user: User | None, gid: int | None, not_roots: NotRoots | None, *, ours: bool
 ) -> None:
     host = Database(
         users={} if user is None else {"worker-api": user}, groups={} if gid is None else {"worker-api": gid}
@@ -189,7 +157,7 @@ def test_the_place_is_what_was_written() -> None:
     written = {
         key: Origin(kind=OriginKind.WORKER, mark=Mark("w.yaml", line, 1)) for key, line in (("user", 3), ("group", 4))
     }
-    both = api(user="www-data", group="adm", not_roots=API, origins=written)
+    both = api(user="ghost", group="ghosts", origins=written)
     assert [refusal.mark.line for refusal in refusals([both], HOST, STATE)] == [3, 4]
     one = api(user="nobody", group="nobody", origins={"user": written["user"]})
     assert [refusal.mark.line for refusal in refusals([one], HOST, STATE)] == [3]

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.errors import ConfigurationError
-from tqunits.model import Configuration, Listen, Worker, WorkersSettings
+from tqunits.model import Configuration, Enabled, Listen, NotRoots, Worker, WorkersSettings
 from tqunits.units.ports import assign_ports
 
 from .cases import configuration, worker
@@ -36,24 +35,75 @@ def site(*workers: Worker) -> Configuration:
     ],
 )
 def test_assignment(workers: list[str], kept: dict[str, int], busy: tuple[int, ...], ports: dict[str, int]) -> None:
-    assert assign_ports(site(*map(worker, workers)), kept, busy=busy) == ports
+    assigned = assign_ports(site(*map(worker, workers)), kept, busy=busy)
+    assert (assigned.ports, assigned.refusals) == (ports, ())
 
 
-def test_a_pinned_port_is_taken_from_whoever_had_it() -> None:
-    pinned = replace(worker("b"), port=9000)
-    assert assign_ports(site(worker("a"), pinned), {"a": 9000}) == {"a": 9001, "b": 9000}
+NEW, FIRST, SECOND = {}, {"a": 9000}, {"b": 9000}  # who is installed with the port
+ROOTS, REQUEST = None, NotRoots(PurePosixPath("/srv"), "is bob's")
+
+
+@pytest.mark.parametrize(
+    ("kept", "whose", "refused"),
+    [
+        pytest.param(NEW, (ROOTS, ROOTS), {"a", "b"}, id="of equals nobody gets it"),
+        pytest.param(NEW, (REQUEST, REQUEST), {"a", "b"}, id="of requests neither"),
+        pytest.param(NEW, (ROOTS, REQUEST), {"b"}, id="root's wins"),
+        pytest.param(FIRST, (ROOTS, ROOTS), {"b"}, id="the installed one keeps it"),
+        pytest.param(FIRST, (REQUEST, ROOTS), {"b"}, id="from root's too"),
+        pytest.param(SECOND, (ROOTS, REQUEST), {"a"}, id="in either order"),
+        pytest.param({"gone": 9000}, (ROOTS, REQUEST), {"a", "b"}, id="one that is no longer configured keeps it"),
+    ],
+)
+def test_who_gets_a_port_that_two_have_pinned(
+    kept: dict[str, int], whose: tuple[NotRoots | None, NotRoots | None], refused: set[str]
+) -> None:
+    two = [worker(name, port=9000, not_roots=owner) for name, owner in zip("ab", whose, strict=True)]
+    assigned = assign_ports(site(*two), kept)
+    assert {refusal.worker for refusal in assigned.refusals} == refused
+    assert assigned.ports == {name: 9000 for name in "ab" if name not in refused}
+
+
+def test_a_pinned_port_is_never_taken_from_whoever_was_assigned_it() -> None:
+    assigned = assign_ports(site(worker("a"), worker("b", port=9000)), {"a": 9000})
+    assert assigned.ports == {"a": 9000}
+    (refusal,) = assigned.refusals
+    assert (refusal.worker, refusal.message) == ("b", "port: 9000 is the port of worker 'a', which is installed")
+
+
+def test_whoever_is_left_alone_keeps_what_is_installed() -> None:
+    two = site(worker("a"), worker("b", port=9000))
+    assigned = assign_ports(two, {"a": 9000}, without={"a"})
+    assert [refusal.worker for refusal in assigned.refusals] == ["b"]
+    assert assigned.ports == {}
+    broken = replace(site(worker("b", port=9000)), broken=("a",))
+    (refusal,) = assign_ports(broken, {"a": 9000}).refusals
+    assert refusal.hint == "write another, or none"
+
+
+def test_what_is_gone_keeps_its_port_until_it_is_removed() -> None:
+    (refusal,) = assign_ports(site(worker("b", port=9000)), {"a": 9000}).refusals
+    assert refusal.hint == "write another, or none; or remove that worker: tqunits uninstall a"
+
+
+def test_workers_that_never_run_together_may_pin_the_same() -> None:
+    two = site(worker("a", port=9000, enabled=Enabled.DEVELOPMENT), worker("b", port=9000, enabled=Enabled.PRODUCTION))
+    for kept in ({}, {"a": 9000}, {"a": 9000, "b": 9000}):
+        assigned = assign_ports(two, kept)
+        assert (assigned.ports, assigned.refusals) == ({"a": 9000, "b": 9000}, ())
 
 
 def test_only_tcp_workers_get_one() -> None:
-    assert assign_ports(site(replace(worker("a"), listen=Listen.UNIX), worker("b")), {}) == {"b": 9000}
+    assert assign_ports(site(replace(worker("a"), listen=Listen.UNIX), worker("b")), {}).ports == {"b": 9000}
 
 
-def test_a_full_range_is_an_error_that_names_the_worker() -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        assign_ports(site(worker("a")), {}, busy=range(LOW, HIGH + 1))
-    (finding,) = caught.value.diagnostics
-    assert "'a'" in finding.message
-    assert "workers.port_range" in str(finding.hint)
+def test_a_full_range_refuses_whom_it_has_no_port_for_and_nobody_else() -> None:
+    many = [worker("a", not_roots=REQUEST), worker("b"), worker("c"), worker("z", listen=Listen.UNIX)]
+    assigned = assign_ports(site(*many), {"c": 9000}, busy=range(LOW + 2, HIGH + 1))
+    assert assigned.ports == {"b": 9001, "c": 9000}  # root's first
+    (refusal,) = assigned.refusals
+    assert (refusal.worker, refusal.message) == ("a", "no port is left in 9000-9009")
+    assert "workers.port_range" in str(refusal.hint)
 
 
 @given(
@@ -68,9 +118,9 @@ def test_no_two_share_a_port_and_what_is_kept_stays(names: set[str], kept: dict[
         *map(worker, sorted(names)),
         workers=WorkersSettings(directory=PurePosixPath("/srv/workers"), port_range=(LOW, LOW + 99)),
     )
-    ports = assign_ports(wide, known, busy=busy)
+    ports = assign_ports(wide, known, busy=busy).ports
     assert ports.keys() == names
     assert len(set(ports.values())) == len(ports)
     assert all(ports[name] == known[name] for name in names & known.keys())
     assert not {ports[name] for name in names - known.keys()} & (busy | set(known.values()))
-    assert assign_ports(wide, ports, busy=ports.values()) == ports
+    assert assign_ports(wide, ports, busy=ports.values()).ports == ports

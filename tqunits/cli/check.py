@@ -3,28 +3,30 @@
 Errors stop `install`; warnings are worth a look; notes say what is not in effect yet, and what is spelled as TQServer
 spells it. With NAMEs, only what concerns these workers is shown. Exit status: 0 without errors, 1 with any.
 
-When there is no error, what an install on this host would refuse is said as well, as an error to root and as a note to
-anybody else: accounts that a worker may not have, and what lies where the files are that it names. Each environment
-file is read line by line. What you may not read is a note.
+What an install on this host would refuse is said as well, as an error to root and as a note to anybody else: what a
+worker that is not root's may not have without a grant, accounts, routes and ports of others, and what lies where the
+files are that it names. Each environment file is read line by line. What you may not read is a note.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tqunits.cli.context import Context
+from tqunits.cli.judged import judge
 from tqunits.cli.output import diagnostic_json
 from tqunits.cli.selection import installed
 from tqunits.config.findings import bounded
 from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity
-from tqunits.model import Configuration, Layout, WorkerType
-from tqunits.system import users
-from tqunits.system.requested_files import look
+from tqunits.model import Configuration, Worker, WorkerType
+from tqunits.system import observe
+from tqunits.system.requested_files import Looked, look
 from tqunits.system.sources import Loaded, load
 from tqunits.system.waiting import changed
+from tqunits.units.grants import grant_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Check, and say what was found."""
-    loaded = load(context.root, context.layout)
+    loaded = load(context.root, context.layout, trust=context.trust)
     report = _selected(loaded, _findings(loaded, arguments.names, context), arguments.names)
     if arguments.json:
         counts = {f"{severity.value}s": report.count(severity) for severity in Severity}
@@ -67,17 +69,24 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[Diagnostic, ...]:
-    """What the files say; and, where all is valid, what this host would refuse them."""
+    """What the files say; and, unless tqunits.yaml is wrong, what this host would refuse the workers."""
     if loaded.configuration is None:
         return loaded.diagnostics
-    refused = _refusals(loaded.configuration, context.layout)
-    return (*loaded.diagnostics, *refused, *bounded(_of_files(loaded.configuration, names, context)))
-
-
-def _refusals(configuration: Configuration, layout: Layout) -> Iterable[Diagnostic]:
+    judged = judge(loaded.configuration, context.layout, observe.observe_files(context.layout))
     is_root = os.geteuid() == 0
-    refused = users.refusals(configuration.workers, layout)
-    return (refusal.diagnostic() if is_root else refusal.note() for refusal in refused)
+    refused = (refusal.diagnostic() if is_root else refusal.note() for refusal in judged.refusals)
+    granted = [w for w in loaded.configuration.workers if w.name not in judged.ungranted]  # of others it is known
+    files = bounded(_of_files(replace(loaded.configuration, workers=tuple(granted)), names, context))
+    return (*loaded.diagnostics, *_no_order(loaded, context), *refused, *files)
+
+
+def _no_order(loaded: Loaded, context: Context) -> Iterator[Diagnostic]:
+    """Why root would install nothing of all this."""
+    if loaded.not_roots is not None and not context.user_mode:
+        severity = Severity.ERROR if os.geteuid() == 0 else Severity.NOTE
+        message = f"an install by root takes no orders from here: {loaded.not_roots}"
+        hint = "give it to root, or install with -C DIR --trust" if context.root else "give it to root"
+        yield Diagnostic(severity=severity, message=message, mark=Mark(str(loaded.not_roots.path), 1, 1), hint=hint)
 
 
 def _of_files(configuration: Configuration, names: Sequence[str], context: Context) -> list[Diagnostic]:
@@ -85,8 +94,14 @@ def _of_files(configuration: Configuration, names: Sequence[str], context: Conte
     copies = {(w.name, w.ledger.source): w.ledger.copies for w in installed(context.layout)}
     chosen = (w for w in configuration.workers if not names or w.name in names)
     workers = [w for w in chosen if w.type is not WorkerType.STATIC]
-    found = [f for w in workers for f in look(w, user_mode=context.user_mode, missing=Severity.WARNING).findings]
+    looked = (_look(w, configuration, context) for w in workers)
+    found = [finding for each in looked for finding in each.findings]
     return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
+
+
+def _look(worker: Worker, configuration: Configuration, context: Context) -> Looked:
+    grant = grant_of(worker, configuration.server)
+    return look(worker, grant, user_mode=context.user_mode, missing=Severity.WARNING)
 
 
 def _waiting(path: str) -> Diagnostic:

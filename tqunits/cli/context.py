@@ -1,7 +1,8 @@
 """What every verb is told before its own arguments: which root, which manager, where to write.
 
 `-C DIR` makes DIR the root: `DIR/config/tqunits.yaml` and `DIR/workers`. Without it the host's own configuration under
-/etc/tqunits holds. `--user` speaks to the caller's own service manager and writes only below the caller's home.
+/etc/tqunits holds. What root installs is an order of root's, so with -C all that is read has to be root's, or `--trust`
+says that it is meant. `--user` speaks to the caller's own service manager and writes only below the caller's home.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Context:
     root: Path | None  # -C DIR, absolute
     user_mode: bool
     output: Output
+    trust: bool = False  # --trust: what is in DIR counts as root's, whoever may change it
 
     @property
     def layout(self) -> Layout:

@@ -52,7 +52,7 @@ def _asked(context: Context) -> list[Finding]:
 
 
 def _configured(context: Context, bus: Bus | None) -> Iterator[Finding]:
-    loaded = load(context.root, context.layout)
+    loaded = load(context.root, context.layout, trust=context.trust)
     errors = sum(1 for finding in loaded.diagnostics if finding.severity is Severity.ERROR)
     if errors:
         yield diagnosis.misconfigured(errors)

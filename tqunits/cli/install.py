@@ -1,8 +1,14 @@
-"""Write, enable and (--now) start the units of all workers.
+"""Write, enable and (--now) start the units of all workers, or of those that are named.
 
-Every worker.yaml is checked first: one error anywhere, and nothing is changed. A worker that asks for an account which
-it may not have is refused: what is installed of it stays, the others go on, and the exit status is 1. Then
-tq-worker@NAME.service and the units of the router are rendered below /etc/systemd/system, their users are created,
+Every YAML is checked first. An error in tqunits.yaml changes nothing. A worker whose worker.yaml has an error, or that
+asks for what it may not have, is refused: it is said where and why, what is installed of it stays and serves, the
+others go on, and the exit status is 1.
+
+A worker that is not root's (somebody else can change its worker.yaml, or a folder above it) has the route /NAME, an
+account of its own, files below its folder, and what `grants` in /etc/tqunits/tqunits.yaml lets it have ('tqunits docs
+grants'). With -C DIR everything that is read has to be root's; --trust takes it as it is, for this run.
+
+Then tq-worker@NAME.service and the units of the router are rendered below /etc/systemd/system, their users are created,
 systemd reads them, and they are enabled. With --now they are also started, and restarted where their files have
 changed; the command returns when every worker is healthy. A change of limits alone is applied to the running worker,
 without a restart.
@@ -10,7 +16,8 @@ without a restart.
 A second run changes nothing. The files that a worker's YAML names (environment_file, credentials) are copied, unless
 nobody but root can change what their path leads to: an edit takes effect with the next install. Files that tqunits has
 not written are never overwritten without --replace, and drop-ins of your own are never touched. Workers that are no
-longer configured stay, and are served, until 'tqunits apply' or --prune.
+longer configured stay, and are served, until 'tqunits apply' or --prune. With NAMEs all other workers stay as they are
+installed; what tqunits.yaml says of the router counts all the same.
 """
 
 from __future__ import annotations
@@ -25,17 +32,17 @@ from pathlib import Path
 from tqunits.cli import installation
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.errors import ExitStatus
+from tqunits.errors import ExitStatus, UsageError
 from tqunits.model import Worker
 from tqunits.system import build, execute, files, handover, live
 from tqunits.system.bus import Bus, JobResult
-from tqunits.system.sources import load_or_raise
 from tqunits.units import name
 from tqunits.units.plan import Options, Plan, ReloadDaemon, make_plan
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits install`."""
+    parser.add_argument("names", metavar="NAME", nargs="*", help="only these workers")
     parser.add_argument("--now", action="store_true", help="start the workers, restart those that have changed")
     parser.add_argument("--prune", action="store_true", help="remove workers that are no longer configured")
     configure_common(parser)
@@ -51,24 +58,29 @@ def configure_common(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Install."""
+    if arguments.names and arguments.prune:
+        raise UsageError("--prune is about all workers, NAME about some", hint="leave one of them out")
     options = Options(now=arguments.now, prune=arguments.prune, replace=arguments.replace)
-    return perform(arguments, context, options)
+    return perform(arguments, context, options, tuple(name.worker_of(text) or text for text in arguments.names))
 
 
-def perform(arguments: argparse.Namespace, context: Context, options: Options) -> ExitStatus:
+def perform(
+    arguments: argparse.Namespace, context: Context, options: Options, names: tuple[str, ...] = ()
+) -> ExitStatus:
     """The whole of install and of apply, which differ in their options alone."""
     if arguments.dry_run:
-        return dry_run(context, options)
+        return dry_run(context, options, names)
     context.require_root("installing units")
-    configuration, _ = load_or_raise(context.root, context.layout)  # before anything is locked, built or asked
+    configuration = installation.configured(context).configured()  # before anything is locked, built or asked
     installation.refuse_unfit(configuration.server)
+    choice = installation.Choice(names=names, prune=options.prune)
     say = (lambda _: None) if arguments.quiet else context.output.message
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
-        prepared = installation.prepare(context, bus)
+        prepared = installation.prepare(context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         skipped = _build(prepared.present.running(), context, say)
-        if skipped or prepared.skipped:  # a build may have made the file that was not there
-            prepared = installation.prepare(context, bus, skipped=skipped)
+        if skipped or prepared.refused:  # a build may have made the file that was not there
+            prepared = installation.prepare(context, bus, choice, skipped=skipped)
         _tell_skipped(prepared.skipped, context)
         _tell_refused(context, prepared)
         plan = make_plan(prepared.desired, prepared.observed, options)
@@ -85,20 +97,22 @@ def perform(arguments: argparse.Namespace, context: Context, options: Options) -
         return _conclude(context, prepared, plan, results, differing)
 
 
-def dry_run(context: Context, options: Options) -> ExitStatus:
-    """Print what would change: exit status 0 when nothing, 2 when something."""
-    prepared = installation.prepare(context, bus=None)
+def dry_run(context: Context, options: Options, names: tuple[str, ...] = ()) -> ExitStatus:
+    """Print what would change: exit status 0 when nothing, 2 when something, 1 when a worker would be refused."""
+    prepared = installation.prepare(context, None, installation.Choice(names=names, prune=options.prune))
     _tell_refused(context, prepared)
     plan = make_plan(prepared.desired, prepared.observed, options)
     difference = installation.unified_diff(plan)
     context.output.raw(difference)
+    if prepared.refused or prepared.broken:
+        return ExitStatus.FAILED
     return ExitStatus.USAGE if difference else ExitStatus.OK
 
 
 def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
     """One's mistake is not another's: the others go on."""
-    context.output.diagnostics(refusal.diagnostic() for refusal in prepared.refused)
-    for worker in dict.fromkeys(refusal.worker for refusal in prepared.refused):
+    context.output.diagnostics((*prepared.errors, *(refusal.diagnostic() for refusal in prepared.refused)))
+    for worker in dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused))):
         context.output.message(f"refused {worker}: what is installed of it stays", style="yellow")
 
 
@@ -155,12 +169,7 @@ def _conclude(
     for difference in differing:
         _tell_difference(context, difference)
     status = report(results, context)
-    if (
-        any(difference.drop_in is None for difference in differing)
-        or prepared.skipped
-        or prepared.refused
-        or prepared.lost
-    ):
+    if any(difference.drop_in is None for difference in differing) or not prepared.is_whole:
         return status or ExitStatus.FAILED
     return status
 

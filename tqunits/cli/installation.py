@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tqunits.cli import selection
 from tqunits.cli.context import Context
+from tqunits.cli.judged import judge
 from tqunits.cli.refits import Refits, refits
 from tqunits.cli.requested import Requested
-from tqunits.errors import Diagnostic, TqunitsError
+from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, TqunitsError
 from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType, account_of
 from tqunits.proxy.certificates import Certificates
-from tqunits.system import build, files, observe, target, users
+from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
-from tqunits.system.sources import load_or_raise
+from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, credentials, name
-from tqunits.units.accounts import Refusal
-from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile, kept_ports
-from tqunits.units.ports import assign_ports
+from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile
+from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, render
 from tqunits.units.snapshot import ROUTES, routes_snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the command line chooses."""
+
+    names: tuple[str, ...] = ()  # only these workers; empty: all
+    prune: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +39,14 @@ class Prepared:
     """Everything that is known before the first change."""
 
     configuration: Configuration
-    present: Configuration  # without the workers that are left alone: those skipped and those refused
+    present: Configuration  # without the workers that are left alone
     target: Target
     desired: Desired
     observed: Observed
     skipped: tuple[build.Lacking, ...]
     refused: tuple[Refusal, ...]
-    findings: tuple[Diagnostic, ...]
+    broken: tuple[str, ...]  # of the chosen workers
+    errors: tuple[Diagnostic, ...]  # of those
     lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
 
     @property
@@ -43,25 +54,42 @@ class Prepared:
         """The workers that this host will have units for."""
         return tuple(w for w in self.present.workers if _has_unit(w))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every chosen worker is installed as it is configured."""
+        return not (self.skipped or self.refused or self.broken or self.lost)
 
-def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, ...] = ()) -> Prepared:
-    """Read the configuration, look at the host, render. Raises ConfigurationError; changes nothing."""
-    configuration, findings = load_or_raise(context.root, context.layout)
+
+def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple[build.Lacking, ...] = ()) -> Prepared:
+    """Read the configuration, look at the host, render. Changes nothing.
+
+    Raises ConfigurationError for tqunits.yaml, NotPermitted for what is not root's, NoSuchWorker. What is wrong with a
+    worker is that worker's alone: it is left as it is installed.
+    """
+    loaded = configured(context)
+    configuration = loaded.configured()
+    others = _others(configuration, choice)
     host = target.current(context.layout, user_mode=context.user_mode)
     before = observe.observe_files(context.layout)
     requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
-    skipped = (*skipped, *(lack for lack in requested.lacking if lack.worker not in {s.worker for s in skipped}))
-    refused = users.refusals(configuration.workers, context.layout)
-    left_alone = {lack.worker for lack in skipped} | {refusal.worker for refusal in refused}
-    present = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in left_alone))
-    ports = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
-    rendered = render(present, host, ports, files.read_templates(context.layout), requested.copies)
+    out = others | {lack.worker for lack in skipped}
+    judged = judge(
+        configuration,
+        context.layout,
+        before,
+        of_files=requested.refusals,
+        left_alone=out,
+        prune=choice.prune,
+    )
+    present = judged.present
+    rendered = render(present, host, judged.ports, files.read_templates(context.layout), requested.copies)
     routes = RenderedFile(
-        path=context.layout.state / ROUTES, content=routes_snapshot(present, host, ports), mode=0o644, unit=None
+        path=context.layout.state / ROUTES, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
     )
     own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
     refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
+    broken = tuple(worker for worker in configuration.broken if worker not in others)
     return Prepared(
         configuration=configuration,
         present=present,
@@ -69,10 +97,31 @@ def prepare(context: Context, bus: Bus | None, *, skipped: tuple[build.Lacking, 
         desired=_desired(configuration, present, (rendered, requested.files(present)), routes, refitted, observed),
         observed=observed,
         skipped=skipped,
-        refused=refused,
-        findings=findings,
+        refused=judged.refusals,
+        broken=broken,
+        errors=loaded.errors_of(broken),
         lost=refitted.lost,
     )
+
+
+def configured(context: Context) -> Loaded:
+    """The configuration. Raises NotPermitted, as root, when somebody else may change what decides about all workers."""
+    loaded = load(context.root, context.layout, trust=context.trust)
+    if loaded.not_roots is not None and not context.user_mode and os.geteuid() == 0:
+        hint = "give it to root (chown root:, chmod go-w)"
+        if context.root is not None:
+            hint += f", or take it as it is, for this run: tqunits -C {context.root} --trust ..."
+        raise NotPermitted(f"not root's, so no order to root: {loaded.not_roots}", hint=hint)
+    return loaded
+
+
+def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
+    """The workers that are not meant."""
+    for worker in choice.names:
+        if worker not in configuration.names:
+            hint = selection.nearest(worker, sorted(configuration.names))
+            raise NoSuchWorker(f"no configured worker is called {worker!r}", hint=hint)
+    return configuration.names - set(choice.names) if choice.names else frozenset()
 
 
 def unified_diff(plan: Plan) -> str:
@@ -131,7 +180,8 @@ def _desired(
         copies=(*copies, *refitted.copies),
         refits=refitted.drop_ins,
         routes=routes,
-        workers=frozenset(w.name for w in configuration.workers if _has_unit(w)),
+        workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
+        left_alone=configuration.names - {worker.name for worker in present.workers},
         enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )

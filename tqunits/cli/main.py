@@ -103,7 +103,7 @@ _OTHER_WORDS = {
 }
 """What people type who know other tools: nearness of letters would make `start` of `status`."""
 
-_BEFORE_THE_VERB = {"-C": "-C DIR", "--user": "--user"}
+_BEFORE_THE_VERB = {"-C": "-C DIR", "--trust": "-C DIR --trust", "--user": "--user"}
 
 _EPILOG = """\
 Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running,
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def usage() -> str:
     """The text of `tqunits --help`."""
-    lines = ["usage: tqunits [-C DIR] [--user] VERB ...", ""]
+    lines = ["usage: tqunits [-C DIR [--trust]] [--user] VERB ...", ""]
     lines += ["Run many web workers as hardened systemd units behind one router.", ""]
     for title, verbs in VERBS:
         lines.append(f"{title}:")
@@ -160,6 +160,7 @@ def usage() -> str:
     lines += [
         "Options:",
         "  -C DIR      use DIR/config/tqunits.yaml and DIR/workers, not the host's",
+        "  --trust     with -C: take DIR as root's, though others may change it",
         "  --user      your own service manager, as systemctl --user",
         "  -h, --help  this text; --version prints the version",
         "",
@@ -171,6 +172,7 @@ def usage() -> str:
 def _dispatch(arguments: list[str], output: Output) -> int:
     parser = _Parser(prog="tqunits", add_help=False)
     parser.add_argument("-C", dest="root", metavar="DIR")
+    parser.add_argument("--trust", action="store_true")
     parser.add_argument("--user", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", action="store_true")
@@ -186,7 +188,9 @@ def _dispatch(arguments: list[str], output: Output) -> int:
     if options.verb is None:
         output.raw(usage())
         return ExitStatus.USAGE
-    context = Context(root=_root(options.root), user_mode=options.user, output=output)
+    if options.trust and options.root is None:
+        raise UsageError("--trust is about -C DIR", hint="for the host's own workers there is `grants` in tqunits.yaml")
+    context = Context(root=_root(options.root), user_mode=options.user, output=output, trust=options.trust)
     return _run(options.verb, options.rest, context)
 
 

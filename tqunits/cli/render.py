@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.cli.context import Context
+from tqunits.cli.judged import judge
 from tqunits.cli.requested import Requested
 from tqunits.cli.selection import nearest
-from tqunits.errors import ExitStatus, NoSuchWorker, UsageError
+from tqunits.errors import ConfigurationError, ExitStatus, NoSuchWorker, UsageError
 from tqunits.model import Configuration, Target, Worker, WorkerType
-from tqunits.system import files, observe, target, users
-from tqunits.system.sources import load_or_raise
+from tqunits.system import files, observe, target
+from tqunits.system.sources import load
 from tqunits.units import name
 from tqunits.units.plan import kept_ports
 from tqunits.units.ports import assign_ports
@@ -60,18 +61,23 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 def render_configured(context: Context, names: Collection[str], *, systemd: int | None = None) -> Rendered:
     """Every file of the configuration, and the workers of these names (all, when there are none).
 
-    Raises ConfigurationError for what is wrong in the YAML, NoSuchWorker for a name that is not in it.
+    What an install would refuse is said, and rendered all the same, but for a worker that can have no port. Raises
+    ConfigurationError for what is wrong in the YAML, NoSuchWorker for a name that is not in it.
     """
-    configuration, findings = load_or_raise(context.root, context.layout)
-    refused = users.refusals(configuration.workers, context.layout)
-    context.output.diagnostics((*findings, *(refusal.note() for refusal in refused)))
-    workers = _named(names, configuration)
-    host = _target(context, systemd)
+    loaded = load(context.root, context.layout, trust=context.trust)
+    configuration = loaded.configured()
+    if configuration.broken and (not names or set(_workers(names)) & set(configuration.broken)):
+        raise ConfigurationError(loaded.diagnostics)
     before = observe.observe_files(context.layout)
-    ports = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
+    refused = judge(configuration, context.layout, before).refusals
+    context.output.diagnostics((*loaded.diagnostics, *(refusal.note() for refusal in refused)))
+    assigned = assign_ports(configuration, kept_ports(before), busy=observe.listening_ports())
+    lacking = {refusal.worker for refusal in assigned.refusals}
+    configuration = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in lacking))
     requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
-    rendered = render(configuration, host, ports, files.read_templates(context.layout), requested.copies)
-    return Rendered(workers=workers, files=rendered)
+    templates = files.read_templates(context.layout)
+    rendered = render(configuration, _target(context, systemd), assigned.ports, templates, requested.copies)
+    return Rendered(workers=_named(names, configuration), files=rendered)
 
 
 def only(rendered: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:
@@ -84,9 +90,13 @@ def _target(context: Context, systemd: int | None) -> Target:
     return host if systemd is None else replace(host, systemd=systemd)
 
 
+def _workers(names: Collection[str]) -> list[str]:
+    return [name.worker_of(text) or text for text in names]
+
+
 def _named(names: Collection[str], configuration: Configuration) -> tuple[Worker, ...]:
     workers = {w.name: w for w in configuration.workers if w.type is not WorkerType.STATIC}
-    wanted = [name.worker_of(text) or text for text in names]
+    wanted = _workers(names)
     for worker in wanted:
         if worker not in workers:
             raise NoSuchWorker(f"no configured worker is called {worker!r}", hint=nearest(worker, workers))

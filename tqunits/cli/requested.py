@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
+from tqunits.errors import Severity
 from tqunits.model import Configuration, Layout, WorkerType
 from tqunits.system import observe
-from tqunits.system.build import Lacking
 from tqunits.system.ownership import is_roots
 from tqunits.system.requested_files import Looked, Taken, look
 from tqunits.units import credentials, name, unitfile
+from tqunits.units.grants import grant_of
 from tqunits.units.plan import ObservedFile
+from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile
 from tqunits.units.unitfile import Copy
 
@@ -24,15 +26,17 @@ class Requested:
     def __init__(self, configuration: Configuration, layout: Layout, before: Observed, *, user_mode: bool) -> None:
         self._layout = layout
         self._looked = {
-            worker.name: look(worker, user_mode=user_mode)
+            worker.name: look(worker, grant_of(worker, configuration.server), user_mode=user_mode)
             for worker in configuration.workers
             if worker.type is not WorkerType.STATIC
         }
         self.copies: credentials.Copies = {
             worker: _as_known(looked.taken, _ledger(worker, layout, before)) for worker, looked in self._looked.items()
         }
-        self.lacking = tuple(
-            lack for worker in configuration.running() if (lack := _lack(worker.name, self._looked[worker.name]))
+        self.refusals = tuple(
+            refusal
+            for worker in configuration.running()
+            for refusal in _refusals(worker.name, self._looked[worker.name])
         )
 
     def files(self, configuration: Configuration) -> tuple[RenderedFile, ...]:
@@ -74,9 +78,10 @@ def _is_roots(path: str) -> bool:
         return False
 
 
-def _lack(worker: str, looked: Looked) -> Lacking | None:
-    error = looked.error
-    return Lacking(worker=worker, reason=f"{error.mark}: {error.message}", hint=error.hint) if error else None
+def _refusals(worker: str, looked: Looked) -> Iterable[Refusal]:
+    for finding in looked.findings:
+        if finding.severity is Severity.ERROR and finding.mark is not None:
+            yield Refusal(worker=worker, message=finding.message, mark=finding.mark, hint=finding.hint)
 
 
 def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | None:

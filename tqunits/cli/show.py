@@ -70,14 +70,14 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _facts(wanted: str, context: Context) -> _Facts:
-    loaded = load(context.root, context.layout)
+    loaded = load(context.root, context.layout, trust=context.trust)
     configured = {worker.name: worker for worker in loaded.configuration.workers} if loaded.configuration else {}
     present = {worker.name: worker for worker in installed(context.layout)}
     files = {worker.name: worker for worker in served(context.layout)}
     known = {*present, *files, *loaded.workers}
     if wanted not in known:
         raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, known))
-    if loaded.configuration is None:
+    if loaded.configuration is None or wanted in loaded.configuration.broken:
         context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
     worker, here = configured.get(wanted), present.get(wanted)
     if here is not None:

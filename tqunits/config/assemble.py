@@ -14,6 +14,7 @@ from tqunits.model import (
     Health,
     Limits,
     ManagerSettings,
+    NotRoots,
     Profile,
     ProxyRules,
     Restart,
@@ -39,7 +40,7 @@ def worker(
     folder: PurePosixPath,
     source: PurePosixPath,
     source_hash: str,
-    not_roots: PurePosixPath | None,
+    not_roots: NotRoots | None,
 ) -> Worker:
     """The worker of these values. Relative paths are in its folder."""
     user = values[W.user]
@@ -80,8 +81,11 @@ def worker(
     )
 
 
-def server(values: Values, *, source: PurePosixPath, root: PurePosixPath | None) -> Server:
-    """The server of these values. Relative paths are below `-C DIR`, else beside tqunits.yaml."""
+def server(values: Values, bounds: Values, *, source: PurePosixPath, root: PurePosixPath | None) -> Server:
+    """The server of these values; `bounds` are a worker's that writes nothing.
+
+    Relative paths are below `-C DIR`, else beside tqunits.yaml.
+    """
     base = root if root is not None else source.parent
     directory = base / values[S.directory]
     if root is not None and not values.written(S.directory):
@@ -108,6 +112,8 @@ def server(values: Values, *, source: PurePosixPath, root: PurePosixPath | None)
             hsts=values[S.hsts],
         ),
         manager=ManagerSettings(max_parallel_rolls=values[S.max_parallel_rolls], keep_releases=values[S.keep_releases]),
+        grants=values[S.grants],
+        bounds=_limits(bounds),
         origins=values.origins,
     )
 

@@ -1,12 +1,13 @@
 """Rules that need more than one setting: within a worker, and across workers.
 
-Two workers clash only where both would run: one for development and one for production may share a route or a port.
+What several workers ask for is no mistake of a file: who gets it depends on what is installed, and is told by
+units/contests.py and units/ports.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -20,7 +21,6 @@ from tqunits.config.values import print_permyriad, print_size, print_span
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import (
     UNSERVED,
-    Enabled,
     Listen,
     Mode,
     Server,
@@ -46,6 +46,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 class Draft:
     """A worker on its way: what it would be, what was written, and the top of its file."""
 
+    name: str  # its folder's, right or wrong
     worker: Worker
     values: Values
     top: Node
@@ -81,9 +82,8 @@ def within_server(values: Values, top: Node) -> Iterator[Problem]:
 
 def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
     """What is wrong, or odd, with workers together."""
-    yield from _routes(drafts)
-    yield from _pinned_ports(drafts, server)
-    yield from _enough_ports(drafts, server)
+    yield from _routes_of_others(drafts)
+    yield from _routers_ports(drafts, server)
     yield from _shared_users(drafts)
 
 
@@ -194,42 +194,43 @@ _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
 )
 
 
-def _routes(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    taken: dict[tuple[str, str], list[Draft]] = {}
+def _routes_of_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """A route that takes requests from the one of another worker is right, and easily a mistake."""
+    owners: dict[tuple[str, str], list[Draft]] = {}
     for draft in drafts:
         for host in draft.worker.hosts or ("",):
-            for at, route in enumerate(draft.worker.routes):
-                first = _first_clash(draft, taken.setdefault((host, route), []))
-                if first is not None:
-                    where = f"{host}{route}" if host else route
-                    message = f"path: {where} is the route of worker '{first.worker.name}' too"
-                    yield Problem(_item(draft.place(W.path), at), message, f"it is in {first.place(W.path).mark}")
-
-
-def _pinned_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
-    router = {int(port) for _, _, port in (a.rpartition(":") for a in server.listen) if port.isdecimal()}
-    taken: dict[int, list[Draft]] = {}
+            for route in draft.worker.routes:
+                owners.setdefault((host, route), []).append(draft)
     for draft in drafts:
-        port = draft.worker.port
-        if port is None or draft.worker.listen is not Listen.TCP:
-            continue
-        if port in router:
-            yield Problem(draft.place(W.port), f"port: the router listens on {port}", "take another, or none")
-        first = _first_clash(draft, taken.setdefault(port, []))
-        if first is not None:
-            message = f"port: {port} is the port of worker '{first.worker.name}' too"
-            yield Problem(draft.place(W.port), message, f"it is in {first.place(W.port).mark}")
+        for at, route in enumerate(draft.worker.routes):
+            for host in draft.worker.hosts or ("",):
+                for other in _above(host, route, owners):
+                    if other is not draft and _modes(other.worker) & _modes(draft.worker):
+                        message = f"path: {host}{route} takes requests from worker '{other.name}'"
+                        hint = f"that one's route is in {other.place(W.path).mark}"
+                        yield note(_item(draft.place(W.path), at), message, hint)
 
 
-def _enough_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
-    first, last = server.workers.port_range
-    pinned = {draft.worker.port for draft in drafts if draft.worker.port is not None}
-    free = sum(1 for port in range(first, last + 1) if port not in pinned)
-    needing = [draft for draft in drafts if _needs_port(draft.worker)]
-    if len(needing) > free:
-        message = f"no port is left for worker '{needing[free].worker.name}'"
-        hint = f"widen workers.port_range: {first}-{last} has {free} ports for {len(needing)} workers"
-        yield Problem(needing[free].top, message, hint)
+def _above(host: str, route: str, owners: Mapping[tuple[str, str], list[Draft]]) -> Iterator[Draft]:
+    """Whose requests they were without this route: the nearest one's, on this host or on any. Not that of "/"."""
+    if host and ("", route) in owners:
+        yield from owners["", route]
+        return
+    above = route.rpartition("/")[0]
+    while above:
+        found = [draft for at in dict.fromkeys((host, "")) for draft in owners.get((at, above), ())]
+        if found:
+            yield from found
+            return
+        above = above.rpartition("/")[0]
+
+
+def _routers_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
+    router = {int(port) for _, _, port in (a.rpartition(":") for a in server.listen) if port.isdecimal()}
+    for draft in drafts:
+        if draft.worker.port in router and draft.worker.listen is Listen.TCP:
+            message = f"port: the router listens on {draft.worker.port}"
+            yield Problem(draft.place(W.port), message, "take another, or none")
 
 
 def _shared_users(drafts: Sequence[Draft]) -> Iterator[Problem]:
@@ -242,20 +243,8 @@ def _shared_users(drafts: Sequence[Draft]) -> Iterator[Problem]:
             yield warning(node, message, "they can read and kill each other: leave user out, or accept that")
 
 
-def _first_clash(draft: Draft, others: list[Draft]) -> Draft | None:
-    """The first of the others that runs where this one runs; this one joins them."""
-    first = next((o for o in others if o is not draft and _modes(o.worker) & _modes(draft.worker)), None)
-    others.append(draft)
-    return first
-
-
 def _modes(worker: Worker) -> frozenset[Mode]:
     return frozenset(mode for mode in Mode if worker.runs_in(mode))
-
-
-def _needs_port(worker: Worker) -> bool:
-    is_off = worker.enabled is Enabled.FALSE or worker.type is WorkerType.STATIC
-    return worker.listen is Listen.TCP and worker.port is None and not is_off
 
 
 def _item(node: Node, at: int) -> Node:

@@ -185,13 +185,23 @@ def sandbox(node: Node) -> tuple[Profile | None, tuple[Relaxation, ...]]:
     """`standard`, `[standard, netlink]` or `{profile: standard, relax: [netlink]}`; no profile: the type's."""
     if isinstance(node, MapNode):
         return _sandbox_mapping(node)
-    parse = scalar(_profile_or_relaxation)
+    parse = scalar(profile_or_relaxation)
     results = _each(items_of(node), parse)
     _refuse_twice(items_of(node), results)
     profiles = [word for word in results if isinstance(word, Profile)]
     if len(profiles) > 1:
         raise invalid(node, f"{profiles[0]} and {profiles[1]} are both profiles", "write one, and relaxations")
     return (profiles[0] if profiles else None), tuple(word for word in results if isinstance(word, Relaxation))
+
+
+def profile_or_relaxation(text: str) -> Profile | Relaxation:
+    """A word of `sandbox`."""
+    known: tuple[Profile | Relaxation, ...] = (*Profile, *Relaxation)
+    for word in known:
+        if word.value == text:
+            return word
+    hint = did_you_mean(text, known) or "see 'tqunits docs sandbox'"
+    raise Reject(f"{shown(text)} is neither a profile nor a relaxation", hint)
 
 
 def one_of(enum: type[E], text: str) -> E:
@@ -270,12 +280,3 @@ def _sandbox_mapping(node: MapNode) -> tuple[Profile | None, tuple[Relaxation, .
             case _:
                 raise invalid(key, f"unknown key {shown(key.text)}", did_you_mean(key.text, ("profile", "relax")))
     return profile, relaxations
-
-
-def _profile_or_relaxation(text: str) -> Profile | Relaxation:
-    known: tuple[Profile | Relaxation, ...] = (*Profile, *Relaxation)
-    for word in known:
-        if word.value == text:
-            return word
-    hint = did_you_mean(text, known) or "see 'tqunits docs sandbox'"
-    raise Reject(f"{shown(text)} is neither a profile nor a relaxation", hint)

@@ -1,7 +1,8 @@
 """Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at once.
 
 Pure: system/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
-across files (check.py) still see every worker; a configuration comes out only when there is no error at all.
+across files (check.py) still see every worker. A worker with an error is left out of the configuration, and named in
+it; an error in tqunits.yaml leaves none.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import DEFAULTS, SERVER_SCHEMA, WORKER_SCHEMA, Entry, Flat, Schema, canonical, flatten, merge
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.errors import Diagnostic
-from tqunits.model import Configuration, OriginKind, Server, Worker, WorkerType
+from tqunits.errors import Diagnostic, Severity
+from tqunits.model import Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class WorkerText:
     name: str
     folder: PurePosixPath
     text: Text
-    not_roots: PurePosixPath | None  # as model.Worker has it
+    not_roots: NotRoots | None  # as model.Worker has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,10 @@ class ServerResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersResult:
-    """`configuration` is None when there is any error, the server's included. `diagnostics` are the workers' own."""
+    """`configuration` is None when the server has an error; of the workers it has those that are right.
+
+    `diagnostics` are the workers' own.
+    """
 
     configuration: Configuration | None
     diagnostics: tuple[Diagnostic, ...]
@@ -93,7 +97,7 @@ def parse_server(
     values = Values(server_defaults(), layer)
     problems += [*found, *found_common, *(check.within_server(values, top) if top else ())]
     return ServerResult(
-        server=assemble.server(values, source=source, root=root),
+        server=assemble.server(values, _bounds(common_layer), source=source, root=root),
         defaults=Defaults(entries=common, layer=common_layer),
         diagnostics=diagnostics(problems),
     )
@@ -106,9 +110,19 @@ def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersR
     problems += check.across_workers(drafts, server.server)
     findings = diagnostics(problems)
     configuration = None
-    if not has_errors((*findings, *server.diagnostics)):
-        configuration = Configuration(server=server.server, workers=tuple(draft.worker for draft in drafts))
+    if not has_errors(server.diagnostics):
+        wrong = {finding.mark.file for finding in findings if finding.mark and finding.severity is Severity.ERROR}
+        configuration = Configuration(
+            server=server.server,
+            workers=tuple(draft.worker for draft in drafts if str(draft.worker.source) not in wrong),
+            broken=tuple(draft.name for draft in drafts if str(draft.worker.source) in wrong),
+        )
     return WorkersResult(configuration=configuration, diagnostics=findings)
+
+
+def _bounds(common: Layer) -> Values:
+    """What a worker has that writes nothing."""
+    return Values(worker_defaults(_type(common), "name"), common)
 
 
 def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Draft:
@@ -121,7 +135,7 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Dra
     layer, found = evaluate(_on_defaults(entries, defaults), WORKER, OriginKind.WORKER)
     wrong = frozenset(entries.keys() - layer.keys())
     values = Values(worker_defaults(_type(layer, defaults.layer), name), defaults.layer, layer)
-    draft = Draft(_worker(text, values, defaults), values, reading.top, wrong)
+    draft = Draft(text.name, _worker(text, values, defaults), values, reading.top, wrong)
     problems += found
     if is_readable:
         problems += check.within_worker(draft)
@@ -176,8 +190,7 @@ def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, Entry], dict[
 def _overlay(lower: dict[str, Entry], upper: Mapping[str, Entry], settings: Mapping[str, Setting[object]]) -> None:
     for key, entry in upper.items():
         below = lower.get(key)
-        is_sum = below is not None and settings[key].merges
-        lower[key] = Entry(key, entry.name, merge(below.node, entry.node)) if below and is_sum else entry
+        lower[key] = Entry(key, entry.name, merge(below.node, entry.node, settings[key].merges)) if below else entry
 
 
 def _on_defaults(entries: Mapping[str, Entry], defaults: Defaults) -> Mapping[str, Entry]:

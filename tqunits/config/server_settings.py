@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from tqunits.config import fields, values, words
 from tqunits.config.fields import choice, listing, number, optional, scalar
+from tqunits.config.grants import grants as read_grants
 from tqunits.config.setting import File, Setting
 from tqunits.model import Mode
 
@@ -163,4 +164,20 @@ class ServerSettings:
         "number",
         "Releases kept per worker, to go back to.",
         in_effect=False,
+    )
+    grants = Setting(
+        "grants",
+        read_grants,
+        "{}",
+        "mapping of workers' names, or *, to mappings",
+        "What a worker may have that is not root's (its worker.yaml, or a folder above it, can be changed by somebody "
+        "else), besides what each of them has: the route /NAME, an assigned port or a socket, the account worker-NAME, "
+        "files below its own folder, the sandboxes strict, standard and jit, and limits up to those of defaults. "
+        "Keys: routes, hosts, ports, user, group, credentials, environment_files and static (paths, * stands for any "
+        "part of a name), depends (units), limits (the most of each), sandbox (profiles and relaxations), unit "
+        "(directives), operators (users and %groups). The grant of a name replaces that of *. A grant counts in "
+        "/etc/tqunits alone, and only where workers.directory and all above it are root's.",
+        file=File.SERVER,
+        for_all=False,
+        merges=1,
     )

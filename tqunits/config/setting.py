@@ -33,7 +33,7 @@ class Setting(Generic[T_co]):
     since: str = "0.1"  # the first version that knows it
     in_effect: bool = True  # False: read and checked, but its machinery is still to come
     for_all: bool = True  # may stand in `defaults:` of tqunits.yaml
-    merges: bool = False  # a mapping: `defaults:` and worker.yaml add up name by name
+    merges: int = 0  # a mapping: files add up name by name, so many levels deep; below that the later one replaces
 
     @property
     def group(self) -> str:

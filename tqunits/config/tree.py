@@ -92,14 +92,14 @@ def canonical(node: Node) -> str:
             return ""
 
 
-def merge(lower: Node, upper: Node) -> Node:
-    """Two mappings as one, name by name, at every depth; `upper` wins. Anything else: `upper`."""
-    if not (isinstance(lower, MapNode) and isinstance(upper, MapNode)):
+def merge(lower: Node, upper: Node, depth: int) -> Node:
+    """Two mappings as one, name by name, so many levels deep; `upper` wins. Anything else: `upper`."""
+    if depth == 0 or not (isinstance(lower, MapNode) and isinstance(upper, MapNode)):
         return upper
     merged = {key.text: (key, value) for key, value in lower.entries}
     for key, value in upper.entries:
         below = merged.get(key.text)
-        merged[key.text] = (key, merge(below[1], value) if below else value)
+        merged[key.text] = (key, merge(below[1], value, depth - 1) if below else value)
     return MapNode(upper.document, upper.line, upper.column, tuple(merged.values()))
 
 

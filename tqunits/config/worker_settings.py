@@ -115,7 +115,7 @@ class WorkerSettings:
         "Environment variables, besides those of the worker contract. Values are taken as written: no is 'no'. "
         "Not for secrets: every process of the host may ask systemd for them.",
         feeds="Environment=",
-        merges=True,
+        merges=1,
     )
     environment_file = Setting(
         "environment_file",
@@ -138,7 +138,7 @@ class WorkerSettings:
         "Secrets: the worker reads them as $CREDENTIALS_DIRECTORY/NAME, nobody else does. Copied by install as "
         "environment_file is.",
         feeds="LoadCredential=",
-        merges=True,
+        merges=1,
     )
     listen = Setting(
         "listen",
@@ -411,7 +411,7 @@ class WorkerSettings:
         "systemd directives passed through, such as {Service: {Nice: 5}}. Only harmless ones: priorities, "
         "accounting, further limits, log rates, ordering. Others: systemctl edit.",
         feeds="the unit",
-        merges=True,
+        merges=2,
     )
 
     min_workers = Setting(

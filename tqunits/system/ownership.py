@@ -12,12 +12,16 @@ bit too. Where root is not who runs this, its user counts like root: it has nobo
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from tqunits.model import NotRoots
 
 MAX_LINKS: Final = 40
 """Symbolic links on one path, as the kernel counts them (path_resolution(7))."""
@@ -78,16 +82,37 @@ def is_roots(path: str | Path | PurePosixPath, *, users: Collection[int] | None 
         return found.is_roots
 
 
-def first_not_roots(path: str | Path | PurePosixPath) -> PurePosixPath | None:
+def first_not_roots(path: str | Path | PurePosixPath) -> NotRoots | None:
     """The first name on an absolute path that is not root's, wherever the way leads to; None when all of it is.
 
     It is about uid 0, whoever asks. What can not be followed is nobody's.
     """
     try:
         with anchor(path, users=(0,)) as found:
-            return found.path / found.rest[0] if found.rest else None
-    except OSError:
-        return PurePosixPath(path)
+            return NotRoots(found.path / found.rest[0], _whose(found)) if found.rest else None
+    except OSError as error:
+        return NotRoots(PurePosixPath(path), f"can not be followed: {error.strerror}")
+
+
+def _whose(found: Anchor) -> str:
+    """Who may change what stands in the way."""
+    try:
+        status = os.stat(found.rest[0], dir_fd=found.descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return "is not there"
+    if status.st_uid != 0:
+        return f"belongs to uid {status.st_uid}{_name(pwd.getpwuid, status.st_uid)}"
+    if status.st_mode & stat.S_IWOTH:
+        return "may be changed by everybody"
+    return f"may be changed by gid {status.st_gid}{_name(grp.getgrgid, status.st_gid)}"
+
+
+def _name(find: Callable[[int], Sequence[object]], number: int) -> str:
+    """How the host calls an account; a foreign number (rsync -a from another host) has no name."""
+    try:
+        return f" ({find(number)[0]})"
+    except KeyError:
+        return ", who has no name on this host"
 
 
 def open_below(folder: int, names: Sequence[str], flags: int) -> int:

@@ -14,14 +14,15 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tqunits.alone.variables import MAX_BYTES, Mistake, Reading
 from tqunits.errors import Diagnostic, Mark, Severity
-from tqunits.model import Worker
+from tqunits.model import Grant, Worker
 from tqunits.system.ownership import Anchor, anchor, is_only_for, open_below
 from tqunits.units import credentials
 from tqunits.units.credentials import Source
+from tqunits.units.grants import NONE, may_name
 from tqunits.units.unitfile import Copy
 
 MAX_TOTAL = 1 << 20
@@ -65,12 +66,15 @@ class Looked:
         return next((finding for finding in self.findings if finding.severity is Severity.ERROR), None)
 
 
-def look(worker: Worker, *, user_mode: bool, missing: Severity = Severity.ERROR) -> Looked:
+def look(worker: Worker, grant: Grant = NONE, *, user_mode: bool, missing: Severity = Severity.ERROR) -> Looked:
     """Look at every file that this worker names, and read what may be read.
 
-    `missing` is how bad it is when a file is not there.
+    `grant` is what it may name outside of its folder, where it is not root's; `missing` is how bad it is when a file is
+    not there.
     """
-    files = [_File(worker, source, user_mode=user_mode, missing=missing) for source in credentials.sources(worker)]
+    files = [
+        _File(worker, source, grant, user_mode=user_mode, missing=missing) for source in credentials.sources(worker)
+    ]
     findings = [finding for file in files for finding in file.findings]
     total = sum(len(file.source.id) + file.size for file in files)
     if total > MAX_TOTAL:
@@ -92,8 +96,9 @@ class _Refused(Exception):
 class _File:
     """One file, looked at."""
 
-    def __init__(self, worker: Worker, source: Source, *, user_mode: bool, missing: Severity) -> None:
+    def __init__(self, worker: Worker, source: Source, grant: Grant, *, user_mode: bool, missing: Severity) -> None:
         self.source = source
+        self._granted = grant.environment_files if source.has_variables else grant.credentials
         self._worker = worker
         self.findings: list[Diagnostic] = []
         self.taken: Taken | None = None
@@ -126,11 +131,11 @@ class _File:
 
     def _refuse_request(self) -> None:
         """Who is not root may have his own files read for his worker, and not root's, or another worker's."""
-        path, folder, not_roots = PurePosixPath(self.source.path), self._worker.folder, self._worker.not_roots
-        if not_roots is None or (path.is_relative_to(folder) and ".." not in path.parts):
+        if may_name(self._worker, self._granted, self.source.path):
             return
-        reason = f"lies outside of {folder}, and only a worker that is root's may name it: {not_roots} is not"
-        hint = f"put it below {folder}, or give the worker to root"
+        folder, not_roots = self._worker.folder, self._worker.not_roots
+        reason = f"lies outside of {folder}, so it needs a grant, for the worker is not root's: {not_roots}"
+        hint = f"put it below {folder}, give the worker to root, or grant it: tqunits docs grants"
         raise _Refused(reason, hint, Severity.ERROR if self._knows_all else Severity.NOTE)
 
     def _judge(self, file: _Opened, found: Anchor) -> None:

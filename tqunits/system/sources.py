@@ -10,15 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.config.findings import has_errors
 from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, parse_workers
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
-from tqunits.model import Configuration, Layout
+from tqunits.model import Configuration, Layout, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
 
 MAX_BYTES = 1024 * 1024
@@ -38,50 +38,85 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`configuration` is None when there is any error. `workers`: name -> worker.yaml, of wrong ones too."""
+    """`configuration` has the workers that are right; None when tqunits.yaml is wrong.
+
+    `workers`: name -> worker.yaml, of wrong ones too. `not_roots`: of the files that decide about all workers, and with
+    -C of each worker's as well, the first that is not root's.
+    """
 
     configuration: Configuration | None
     diagnostics: tuple[Diagnostic, ...]
     workers: Mapping[str, PurePosixPath]
+    not_roots: NotRoots | None = None
+
+    def configured(self) -> Configuration:
+        """For whoever needs one. Raises ConfigurationError with every finding."""
+        if self.configuration is None:
+            raise ConfigurationError(self.diagnostics)
+        return self.configuration
+
+    def errors_of(self, names: Collection[str]) -> tuple[Diagnostic, ...]:
+        """What is wrong in the files of these workers."""
+        paths = {str(self.workers[name]) for name in names}
+        errors = (finding for finding in self.diagnostics if finding.severity is Severity.ERROR)
+        return tuple(finding for finding in errors if finding.mark is not None and finding.mark.file in paths)
 
 
-def load(root: Path | None, layout: Layout) -> Loaded:
-    """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the files say or lack."""
+def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
+    """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the files say or lack.
+
+    `trust`: all of it counts as root's.
+    """
     findings: list[Diagnostic] = []
-    server = _server(root, layout, findings)
-    texts = [*_workers(Path(server.server.workers.directory), findings)]
-    result = parse_workers(texts, server)
-    found = (*findings, *server.diagnostics, *result.diagnostics)
+    server, not_roots = _server(root, layout, findings)
+    server = _judged(server, root, not_roots, trust=trust)
+    found = _Workers(Path(server.server.workers.directory), findings, trust=trust)
+    result = parse_workers(found.texts, server)
+    configuration = None if has_errors(findings) else result.configuration
+    if configuration is not None:
+        configuration = replace(configuration, broken=tuple(sorted({*configuration.broken, *found.unread})))
+    of_workers = (text.not_roots for text in found.texts) if root is not None else ()
     return Loaded(
-        configuration=None if has_errors(found) else result.configuration,
-        diagnostics=found,
-        workers={text.name: text.text.path for text in texts},
+        configuration=configuration,
+        diagnostics=(*findings, *found.findings, *server.diagnostics, *result.diagnostics),
+        workers={**found.unread, **{text.name: text.text.path for text in found.texts}},
+        not_roots=None if trust else next((n for n in (not_roots, *of_workers) if n is not None), None),
     )
-
-
-def load_or_raise(root: Path | None, layout: Layout) -> tuple[Configuration, tuple[Diagnostic, ...]]:
-    """The same, for whoever needs a valid one. Raises ConfigurationError with every finding."""
-    loaded = load(root, layout)
-    if loaded.configuration is None:
-        raise ConfigurationError(loaded.diagnostics)
-    return loaded.configuration, loaded.diagnostics
 
 
 def workers_directory(root: Path | None, layout: Layout) -> Path:
     """The folder of the workers' folders; the default when tqunits.yaml is wrong."""
-    return Path(_server(root, layout, []).server.workers.directory)
+    return Path(_server(root, layout, [])[0].server.workers.directory)
 
 
-def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> ServerResult:
+def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> tuple[ServerResult, NotRoots | None]:
     folder = Path(layout.configuration) if root is None else root / "config"
     main = _read(folder / CONFIGURATION, findings)
-    drop_ins = [_read(path, findings) for path in _drop_ins(folder / DROP_INS, findings)]
-    return parse_server(
+    drop_ins = [text for path in _drop_ins(folder / DROP_INS, findings) if (text := _read(path, findings))]
+    read = [text.path for text in (main, *drop_ins) if text is not None]
+    result = parse_server(
         main,
-        [text for text in drop_ins if text is not None],
+        drop_ins,
         source=PurePosixPath(folder / CONFIGURATION),
         root=None if root is None else PurePosixPath(root),
     )
+    if root is not None:
+        read.append(PurePosixPath(root))
+    not_roots = (found for path in read if (found := first_not_roots(path)) is not None)
+    return result, next(not_roots, None)
+
+
+def _judged(result: ServerResult, root: Path | None, not_roots: NotRoots | None, *, trust: bool) -> ServerResult:
+    """The server, with what is root's: the way to the workers, and the right to grant."""
+    server, findings = result.server, result.diagnostics
+    way = None if trust else first_not_roots(server.workers.directory)
+    if server.grants and (root is not None or not_roots is not None or way is not None):
+        why = str(not_roots or way or "this is not /etc/tqunits")
+        message, hint = f"grants: none of them counts: {why}", "see 'tqunits docs grants'"
+        findings = (*findings, _warning(server.origins["grants"].mark, message, hint))
+        server = replace(server, grants={})
+    workers = replace(server.workers, not_roots=way)
+    return replace(result, server=replace(server, workers=workers), diagnostics=findings)
 
 
 def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
@@ -91,21 +126,35 @@ def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
     return [folder / name for name in names[:MAX_DROP_INS]]
 
 
-def _workers(directory: Path, findings: list[Diagnostic]) -> Iterator[WorkerText]:
-    names = [name for name in _names(directory, findings, required=True) if not name.startswith(".")]
-    if len(names) > MAX_WORKERS:
-        findings.append(_error(directory, f"more than {MAX_WORKERS} folders of workers", "the rest is not read"))
-    for name in names[:MAX_WORKERS]:
-        source = directory / name / "config" / "worker.yaml"
-        not_roots = first_not_roots(source)
-        text = _read(source, findings, by=_open_workers)
+class _Workers:
+    """The workers' files. What can not be read is that worker's mistake; without the folder there is nobody's."""
+
+    def __init__(self, directory: Path, common: list[Diagnostic], *, trust: bool) -> None:
+        self.texts: list[WorkerText] = []
+        self.unread: dict[str, PurePosixPath] = {}
+        self.findings: list[Diagnostic] = []
+        names = [name for name in _names(directory, common, required=True) if not name.startswith(".")]
+        if len(names) > MAX_WORKERS:
+            common.append(_error(directory, f"more than {MAX_WORKERS} folders of workers", "the rest is not read"))
+        for name in names[:MAX_WORKERS]:
+            self._read(directory / name, trust=trust)
+
+    def _read(self, folder: Path, *, trust: bool) -> None:
+        source = folder / "config" / "worker.yaml"
+        not_roots = None if trust else first_not_roots(source)
+        before = len(self.findings)
+        text = _read(source, self.findings, by=_open_workers)
         if text is not None:
             with suppress(OSError):  # it has just been removed
-                _warn_of_folders(directory, name, findings)
-            yield WorkerText(name=name, folder=PurePosixPath(directory / name), text=text, not_roots=not_roots)
+                _warn_of_folders(folder, self.findings)
+            self.texts.append(
+                WorkerText(name=folder.name, folder=PurePosixPath(folder), text=text, not_roots=not_roots)
+            )
+        elif len(self.findings) > before:
+            self.unread[folder.name] = PurePosixPath(source)
         elif source.with_suffix(".yml").is_file():
             hint = f"rename it to {source}"
-            findings.append(_finding(Severity.WARNING, source.with_suffix(".yml"), "this file is not read", hint))
+            self.findings.append(_finding(Severity.WARNING, source.with_suffix(".yml"), "this file is not read", hint))
 
 
 def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) -> list[str]:
@@ -131,6 +180,8 @@ def _open_workers(path: Path) -> int:
     A path that is root's all the way leads to the same file at any time. So a worker that counts as root's is read from
     root's file, although it has been looked at before.
     """
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     with anchor(path) as found:
         if found.is_roots:
             return _open(path)
@@ -166,7 +217,6 @@ def _content(path: Path, descriptor: int, findings: list[Diagnostic]) -> Text | 
         return None
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         content = file.read(MAX_BYTES + 1)
-    _warn_of_owner(path, found, findings)
     return _text(path, content, found.st_mode, findings)
 
 
@@ -178,30 +228,16 @@ def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> 
     return Text(path=PurePosixPath(path), content=content, writable_by_others=by_others)
 
 
-def _warn_of_folders(directory: Path, name: str, findings: list[Diagnostic]) -> None:
+def _warn_of_folders(folder: Path, findings: list[Diagnostic]) -> None:
     """Whoever may rename in one of these folders may put another worker.yaml in the place of this one."""
-    known = {(directory / name / "config" / "worker.yaml").lstat().st_uid}  # has been said of the file
-    for folder in (directory / name / "config", directory / name):
-        found = folder.stat()
-        if found.st_uid not in known:
-            _warn_of_owner(folder, found, findings)
-            known.add(found.st_uid)
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    for place in (folder / "config", folder):
+        if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             message = "others may write in this folder: who can change its worker.yaml decides what runs here"
-            findings.append(_finding(Severity.WARNING, folder, message, f"chmod go-w {folder}"))
+            findings.append(_finding(Severity.WARNING, place, message, f"chmod go-w {place}"))
 
 
-def _warn_of_owner(path: Path, found: os.stat_result, findings: list[Diagnostic]) -> None:
-    """Root installs what it says, reads the credentials it names: its owner may as good as read what root may."""
-    if found.st_uid not in _trusted():
-        message = f"it belongs to uid {found.st_uid}, who so decides what runs here and which files root reads for it"
-        findings.append(_finding(Severity.WARNING, path, message, f"chown root: {path}"))
-
-
-def _trusted() -> frozenset[int]:
-    """Root, who runs this, and who has become root for it by sudo(8)."""
-    caller = os.environ.get("SUDO_UID", "") if os.geteuid() == 0 else ""
-    return frozenset({0, os.geteuid(), *([int(caller)] if caller.isdecimal() else [])})
+def _warning(mark: Mark | None, message: str, hint: str) -> Diagnostic:
+    return Diagnostic(severity=Severity.WARNING, message=message, mark=mark, hint=hint)
 
 
 def _error(path: Path, message: str, hint: str | None = None) -> Diagnostic:

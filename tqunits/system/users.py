@@ -22,7 +22,8 @@ from tqunits.model import (
 )
 from tqunits.system.process import run
 from tqunits.units import accounts
-from tqunits.units.accounts import Database, Refusal, User
+from tqunits.units.accounts import Database, User
+from tqunits.units.refusal import Refusal
 
 _MANAGERS = "tqunits manager"
 

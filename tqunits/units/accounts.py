@@ -1,8 +1,8 @@
 """Which accounts a worker may have.
 
-A worker that is not root's (model.py, Worker.not_roots) is a request: it gets worker-NAME, whatever it asks for. One of
-root's may name an account that the host has already; never root's, tqunits' own or another worker's, and under no other
-name either: the kernel goes by the number. (config/check.py refuses the names themselves, without asking a host.)
+worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant: grants.py), one that the host has
+already. Never root's, tqunits' own or another worker's, and under no other name either: the kernel goes by the number.
+(config/check.py refuses the names themselves, without asking a host.)
 
 worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over, for it may be a
 person's. Ours is known by two things that only root can set (passwd(5)): a number of the system's, and the worker's
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from tqunits.errors import Diagnostic, Mark, Severity
 from tqunits.model import (
     PRIVILEGED_GROUPS,
     Listen,
@@ -29,6 +28,7 @@ from tqunits.model import (
     is_reserved_account,
     is_some_workers,
 )
+from tqunits.units.refusal import Refusal, refusal
 
 FIRST_PERSON: Final = 1000
 """From here on a number may be a person's (systemd.io/UIDS-GIDS; login.defs(5), UID_MIN)."""
@@ -51,25 +51,6 @@ class Database:
 
     users: Mapping[str, User]  # by name
     groups: Mapping[str, int]  # name -> gid
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a worker is not installed as it asks to be, and what helps."""
-
-    worker: str
-    message: str
-    hint: str
-    mark: Mark
-
-    def diagnostic(self) -> Diagnostic:
-        """As an install says it."""
-        return Diagnostic(severity=Severity.ERROR, message=self.message, mark=self.mark, hint=self.hint)
-
-    def note(self) -> Diagnostic:
-        """As it is said to somebody who could not install it anyway."""
-        message = f"an install by root refuses this: {self.message}"
-        return Diagnostic(severity=Severity.NOTE, message=message, mark=self.mark, hint=self.hint)
 
 
 def refusals(workers: Iterable[Worker], database: Database, state: PurePosixPath) -> tuple[Refusal, ...]:
@@ -95,30 +76,11 @@ def home_of(worker: str, state: PurePosixPath) -> PurePosixPath:
 
 
 def _refusals(worker: Worker, database: Database, state: PurePosixPath) -> Iterator[Refusal]:
-    if worker.not_roots is not None:
-        yield from _of_a_request(worker, worker.not_roots)
-    else:
-        yield from _user(worker, database.users)
-        yield from _group(worker, database)
-        yield from _socket(worker)
+    yield from _user(worker, database.users)
+    yield from _group(worker, database)
+    yield from _socket(worker)
     if needs_own(worker):
         yield from _own(worker, database, state)
-
-
-def _of_a_request(worker: Worker, not_roots: PurePosixPath) -> Iterator[Refusal]:
-    own = account_of(worker.name)
-    asked = {"user": worker.user} if worker.group == worker.user else {"user": worker.user, "group": worker.group}
-    for key, account in asked.items():
-        if account != own:
-            message = f"{key}: {account} is not the worker's own, and the worker is not root's"
-            yield _refusal(worker, key, message, f"leave it out, or {_for_root(worker, not_roots)}")
-
-
-def _for_root(worker: Worker, not_roots: PurePosixPath) -> str:
-    """What makes the worker root's. What lies above its folder is not only the worker's, so no command is given."""
-    if not_roots.is_relative_to(worker.folder):
-        return f"give the worker to root: chown -R root: {not_roots} && chmod -R go-w {not_roots}"
-    return f"keep the worker where root alone may write: others may in {not_roots}"
 
 
 def _user(worker: Worker, users: Mapping[str, User]) -> Iterator[Refusal]:
@@ -179,7 +141,5 @@ def _own(worker: Worker, database: Database, state: PurePosixPath) -> Iterator[R
 
 
 def _refusal(worker: Worker, key: str, message: str, hint: str) -> Refusal:
-    """At what was written; a group that was not is the user's, and what nobody wrote is at the top of the file."""
-    origins = (worker.origins.get(at) for at in (key, "user"))
-    marks = (origin.mark for origin in origins if origin is not None and origin.mark is not None)
-    return Refusal(worker=worker.name, message=message, hint=hint, mark=next(marks, Mark(str(worker.source), 1, 1)))
+    """A group that nobody wrote is the user's."""
+    return refusal(worker, message, hint, key, "user")

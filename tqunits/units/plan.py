@@ -116,7 +116,8 @@ class Desired:
     copies: tuple[RenderedFile, ...]  # of the files that worker.yaml names; their content is secret
     refits: tuple[RenderedFile, ...] = ()  # drop-ins of workers that are not rendered, brought up to this release
     routes: RenderedFile
-    workers: frozenset[str]  # every configured worker, also those that this host can not run
+    workers: frozenset[str]  # every configured worker, also those that are left alone
+    left_alone: frozenset[str] = frozenset()  # configured, and in no file of this plan: they stay as they are installed
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
 
@@ -284,20 +285,21 @@ def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[s
     drop_ins = {ledger.worker: file.content for file in observed.files.values() for ledger in _ledgers([file])}
     staying = {worker: text for worker, text in drop_ins.items() if worker not in rendered and worker not in leaving}
     accounts = frozenset(account for text in staying.values() for account in shared.accounts_of(text))
+    served = {*staying, *desired.left_alone}  # who has files alone has no drop-in
 
     def kept(file: RenderedFile) -> RenderedFile:
         found = observed.files.get(file.path)
         if found is None:
             return file
         if file.path == desired.routes.path:
-            return replace(file, content=with_workers(file.content, found.content, staying))
+            return replace(file, content=with_workers(file.content, found.content, served))
         if file.unit is None:
             return replace(file, content=shared.with_accounts(file.content, found.content, accounts))
         if file.unit == name.PROXY_TEMPLATE:
             return replace(file, content=shared.with_groups(file.content, found.content, accounts))
         return file
 
-    return replace(desired, units=tuple(map(kept, desired.units)), routes=kept(desired.routes)) if staying else desired
+    return replace(desired, units=tuple(map(kept, desired.units)), routes=kept(desired.routes)) if served else desired
 
 
 def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.Ledger]:

@@ -1,54 +1,98 @@
 """Which worker gets which port: once assigned, a port is kept for the worker's life.
 
 A port that moves breaks whatever an administrator has written about it (a firewall rule, a monitor), and would need a
-restart of an unchanged worker. So the installed drop-ins are the memory: what they say is kept, whatever happens to
-the range, and only a worker without a port gets a new one: the lowest that is free.
+restart of an unchanged worker. And whoever gets the port of another worker gets its requests. So the installed drop-ins
+are the memory: what they say is kept, whatever happens to the range and whatever another worker writes, and only a
+worker without a port gets a new one: the lowest that is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from tqunits.errors import ConfigurationError, Diagnostic, Severity
 from tqunits.model import Configuration, Listen, Worker, WorkerType
+from tqunits.units.contests import modes
+from tqunits.units.refusal import Refusal, place, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Worker name -> port, for every worker that listens on TCP and has got one; and why others have not."""
+
+    ports: Mapping[str, int]
+    refusals: tuple[Refusal, ...] = ()
 
 
 def assign_ports(
-    configuration: Configuration, kept: Mapping[str, int], *, busy: Collection[int] = frozenset()
-) -> dict[str, int]:
-    """Worker name -> port, for every worker that listens on TCP.
+    configuration: Configuration,
+    kept: Mapping[str, int],
+    *,
+    busy: Collection[int] = frozenset(),
+    without: Collection[str] = frozenset(),
+) -> Assigned:
+    """Give each worker its port.
 
     `kept` has the ports of the installed workers, also of those that are no longer configured: these stay reserved
-    until they are removed. `busy` are ports that other programs of the host listen on now: nobody gets them anew.
-
-    Raises ConfigurationError when `workers.port_range` has no port left.
+    until they are removed: whoever leaves in this run goes last, when those that come have been started. `busy` are
+    ports that other programs of the host listen on now: nobody gets them anew. Workers in `without` stay as they are
+    installed.
     """
-    workers = [w for w in configuration.workers if w.listen is Listen.TCP and w.type is not WorkerType.STATIC]
-    pinned = {w.name: w.port for w in workers if w.port is not None}
-    ports = pinned | _still_valid(workers, kept, frozenset(pinned.values()))
+    with_port = (w for w in configuration.workers if w.listen is Listen.TCP and w.type is not WorkerType.STATIC)
+    workers = [worker for worker in with_port if worker.name not in without]
+    refused = tuple(_of_pinned([w for w in workers if w.port is not None], kept, configuration))
+    out = {each.worker for each in refused}
+    pinned = {w.name: w.port for w in workers if w.port is not None and w.name not in out}
+    ports = pinned | {w.name: kept[w.name] for w in workers if w.port is None and w.name in kept}
     reserved = {*ports.values(), *kept.values(), *busy}
     low, high = configuration.server.workers.port_range
     free = (port for port in range(low, high + 1) if port not in reserved)
-    for worker in workers:
-        if worker.name not in ports:
+    lacking: list[Worker] = []
+    for worker in sorted(workers, key=lambda w: (w.not_roots is not None, w.name)):  # root's before a request
+        if worker.name not in ports and worker.port is None:
             port = next(free, None)
             if port is None:
-                raise ConfigurationError([_exhausted(configuration, worker)])
-            ports[worker.name] = port
-    return {worker.name: ports[worker.name] for worker in workers}
+                lacking.append(worker)
+            else:
+                ports[worker.name] = port
+    known = {worker.name: ports[worker.name] for worker in workers if worker.name in ports}
+    return Assigned(known, (*refused, *(_exhausted(configuration, worker) for worker in lacking)))
 
 
-def _still_valid(workers: list[Worker], kept: Mapping[str, int], pinned: Collection[int]) -> dict[str, int]:
-    """The kept ports of unpinned workers; one that another worker has pinned since is given up."""
-    return {w.name: kept[w.name] for w in workers if w.port is None and w.name in kept and kept[w.name] not in pinned}
+def _of_pinned(pinned: Iterable[Worker], kept: Mapping[str, int], configuration: Configuration) -> Iterator[Refusal]:
+    claims: dict[int, list[Worker]] = {}
+    for worker in pinned:
+        claims.setdefault(worker.port or 0, []).append(worker)
+    for port, claimants in sorted(claims.items()):
+        holders = {name for name, its in kept.items() if its == port}
+        for worker in claimants:
+            reason = _taken(worker, holders, configuration) or _contested(worker, claimants, holders)
+            if reason is not None:
+                yield refusal(worker, f"port: {port} {reason[0]}", reason[1], "port")
 
 
-def _exhausted(configuration: Configuration, worker: Worker) -> Diagnostic:
+def _taken(worker: Worker, holders: Collection[str], configuration: Configuration) -> tuple[str, str] | None:
+    """What another installed worker has."""
+    configured = {other.name: other for other in configuration.workers}
+    for name in sorted(holders):
+        holder = configured.get(name)
+        if name != worker.name and (holder is None or modes(holder) & modes(worker)):
+            removal = "" if name in configuration.names else f"; or remove that worker: tqunits uninstall {name}"
+            return f"is the port of worker '{name}', which is installed", f"write another, or none{removal}"
+    return None
+
+
+def _contested(worker: Worker, claimants: Iterable[Worker], holders: Collection[str]) -> tuple[str, str] | None:
+    """Among new ones root's wins, and equals are all refused."""
+    for other in claimants:
+        loses = other.name in holders or (other.not_roots is None) >= (worker.not_roots is None)
+        if other is not worker and worker.name not in holders and loses and modes(other) & modes(worker):
+            return f"is the port of worker '{other.name}' too", f"it is in {place(other, 'port')}"
+    return None
+
+
+def _exhausted(configuration: Configuration, worker: Worker) -> Refusal:
     low, high = configuration.server.workers.port_range
-    origin = configuration.server.origins.get("workers.port_range")
-    return Diagnostic(
-        severity=Severity.ERROR,
-        message=f"no port is left in {low}-{high} for worker {worker.name!r}",
-        mark=origin.mark if origin else None,
-        hint="widen workers.port_range in tqunits.yaml, or remove workers that are gone with 'tqunits apply'",
-    )
+    message = f"no port is left in {low}-{high}"
+    hint = "widen workers.port_range in tqunits.yaml, or remove workers that are gone with 'tqunits apply'"
+    return refusal(worker, message, hint, "port")

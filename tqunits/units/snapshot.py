@@ -85,6 +85,14 @@ def files_alone(text: str) -> tuple[Served, ...]:
         return ()
 
 
+def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
+    """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of ours."""
+    try:
+        return {str(worker["name"]): frozenset(_routes(worker)) for worker in json.loads(text)["workers"]}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+
+
 def without(text: str, workers: Iterable[str]) -> str | None:
     """The same snapshot without these workers; None when the text is no snapshot of ours."""
     gone = frozenset(workers)

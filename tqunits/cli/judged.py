@@ -1,0 +1,97 @@
+"""What this host refuses its workers, and which ports the others get: for install, diff, render and check alike.
+
+In this order, for each needs the one before: what a worker may ask for at all (units/grants.py), what lies where its
+files are, whether its account is there and its own (units/accounts.py), who has a route (units/contests.py) and a port
+(units/ports.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from tqunits.model import Configuration, Layout, Worker
+from tqunits.system import observe, users
+from tqunits.system.sources import CONFIGURATION
+from tqunits.units import contests, grants, unitfile
+from tqunits.units.contests import Installed
+from tqunits.units.plan import ObservedFile, kept_ports
+from tqunits.units.ports import assign_ports
+from tqunits.units.refusal import Refusal
+from tqunits.units.snapshot import ROUTES, installed_routes
+
+Files = Mapping[PurePosixPath, ObservedFile]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """`present` is the configuration without the workers that are left alone."""
+
+    present: Configuration
+    ports: Mapping[str, int]
+    refusals: tuple[Refusal, ...]
+    ungranted: frozenset[str]  # workers that ask for what they have no grant for
+
+
+def judge(
+    configuration: Configuration,
+    layout: Layout,
+    before: Files,
+    *,
+    of_files: Iterable[Refusal] = (),
+    left_alone: Collection[str] = frozenset(),
+    prune: bool = False,
+) -> Judged:
+    """Judge every worker but those that are left alone anyway.
+
+    `before` is what lies on the host, `of_files` what is wrong with the files that workers name.
+    """
+    out = {*left_alone, *configuration.broken}
+    refused = list(_of_requests(configuration, out, layout))
+    ungranted = frozenset(each.worker for each in refused)
+    out |= ungranted
+    refused += (refusal for refusal in of_files if refusal.worker not in out)
+    out |= {each.worker for each in refused}
+    refused += _of_accounts(configuration, out, layout)
+    out |= {each.worker for each in refused}
+    known = _installed(before, layout)
+    gone = {*known.routes, *kept_ports(before)} - configuration.names
+    staying = frozenset() if prune else frozenset(gone)
+    refused += contests.refusals(_without(configuration, out), known, left_alone=out, gone=staying)
+    out |= {each.worker for each in refused}
+    assigned = assign_ports(
+        configuration,
+        kept_ports(before),
+        busy=observe.listening_ports(),
+        without=out,
+    )
+    refused += assigned.refusals
+    out |= {each.worker for each in refused}
+    present = replace(configuration, workers=_without(configuration, out))
+    return Judged(present=present, ports=assigned.ports, refusals=tuple(refused), ungranted=ungranted)
+
+
+def _of_requests(configuration: Configuration, out: Collection[str], layout: Layout) -> Iterator[Refusal]:
+    """A user's own manager runs everything as that user: there is nobody to grant."""
+    file = layout.configuration / CONFIGURATION
+    for worker in _without(configuration, out) if layout.sysusers else ():
+        yield from grants.refusals(worker, configuration.server, file)
+
+
+def _of_accounts(configuration: Configuration, out: Collection[str], layout: Layout) -> tuple[Refusal, ...]:
+    return users.refusals(_without(configuration, out), layout)
+
+
+def _without(configuration: Configuration, names: Collection[str]) -> tuple[Worker, ...]:
+    return tuple(worker for worker in configuration.workers if worker.name not in names)
+
+
+def _installed(before: Files, layout: Layout) -> Installed:
+    """What the routers have; and, should their file be lost, what the drop-ins say."""
+    routes = dict(installed_routes(before[layout.state / ROUTES].content)) if layout.state / ROUTES in before else {}
+    for file in before.values():
+        ledger = unitfile.ledger(file.content)
+        if ledger is not None and ledger.enabled:
+            routes.setdefault(ledger.worker, contests.routes_of(ledger.hosts, ledger.routes))
+    return Installed(routes)

@@ -1,0 +1,145 @@
+"""The setting `grants` of tqunits.yaml: what root lets a worker have that is not root's.
+
+A mapping of workers' names, or "*", to mappings of a closed list of keys. What each key allows is units/grants.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from tqunits.config import words
+from tqunits.config.fields import Parser, entries_of, listing, profile_or_relaxation, scalar
+from tqunits.config.findings import Invalid, Problem, invalid
+from tqunits.config.marks import Node, ScalarNode
+from tqunits.config.passthrough import ALLOWED
+from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.config.worker_settings import WorkerSettings as W
+from tqunits.model import ANYBODY, Grant, Share
+
+T = TypeVar("T")
+
+_LIMITS = {
+    row.name: row
+    for row in (
+        W.memory_max,
+        W.memory_high,
+        W.cpu_quota,
+        W.cpu_weight,
+        W.tasks_max,
+        W.limit_nofile,
+        W.limit_nproc,
+        W.io_weight,
+    )
+}
+
+
+def grants(node: Node) -> Mapping[str, Grant]:
+    """Grants by worker, or by ANYBODY."""
+    name = scalar(_worker)
+    return _collected(entries_of(node, "a mapping of workers' names"), lambda key, value: (name(key), _grant(value)))
+
+
+def pattern(text: str) -> str:
+    """An absolute path, in which * stands for any part of one name."""
+    path = words.path(text)
+    if not path.startswith("/"):
+        raise Reject(f"{shown(text)} is no absolute path", f"write /srv/{text}, wherever it is")
+    return path
+
+
+def _worker(text: str) -> str:
+    return text if text == ANYBODY else words.worker_name(text)
+
+
+def _directive(text: str) -> str:
+    known = [name for names in ALLOWED.values() for name in names]
+    if text not in known:
+        hint = did_you_mean(text, known) or "'tqunits docs unit' lists what can be passed through"
+        raise Reject(f"{shown(text)} is not passed through by any worker", hint)
+    return text
+
+
+def _operator(text: str) -> str:
+    return f"%{words.group(text[1:])}" if text.startswith("%") else words.user(text)
+
+
+def _limits(node: Node) -> Mapping[str, int | Share]:
+    return _collected(entries_of(node, "a mapping of limits"), _limit)
+
+
+def _limit(key: ScalarNode, value: Node) -> tuple[str, int | Share]:
+    row = _LIMITS.get(key.text)
+    if row is None:
+        hint = did_you_mean(key.text, _LIMITS) or f"known here: {', '.join(_LIMITS)}"
+        raise invalid(key, f"unknown limit {shown(key.text)}", hint)
+    most = row.parse(value)
+    if most is None:
+        raise invalid(value, f"{key.text} has no value", "write how much the worker may have")
+    return key.text, most
+
+
+class _Keys:
+    """What is written of one grant, read key by key; what is wrong is collected."""
+
+    def __init__(self, node: Node) -> None:
+        self._entries = {key.text: (key, value) for key, value in entries_of(node, "a mapping of what is granted")}
+        self._known: list[str] = []
+        self._problems: list[Problem] = []
+
+    def __call__(self, key: str, parse: Parser[T], default: T) -> T:
+        self._known.append(key)
+        if key not in self._entries:
+            return default
+        try:
+            return parse(self._entries[key][1])
+        except Invalid as error:
+            self._problems += (problem.about(key) for problem in error.problems)
+            return default
+
+    def done(self) -> None:
+        """Raise Invalid for whatever was wrong, and for what is no key."""
+        for key, (node, _) in self._entries.items():
+            if key not in self._known:
+                hint = did_you_mean(key, self._known) or f"known here: {', '.join(self._known)}"
+                self._problems.append(Problem(node, f"{shown(key)} can not be granted", hint))
+        if self._problems:
+            raise Invalid(self._problems)
+
+
+def _grant(node: Node) -> Grant:
+    read = _Keys(node)
+    grant = Grant(
+        routes=read("routes", listing(words.route), ()),
+        hosts=read("hosts", listing(words.host), ()),
+        ports=read("ports", listing(words.port), ()),
+        users=read("user", listing(words.user), ()),
+        groups=read("group", listing(words.group), ()),
+        credentials=read("credentials", listing(pattern), ()),
+        environment_files=read("environment_files", listing(pattern), ()),
+        static=read("static", listing(pattern), ()),
+        depends=read("depends", listing(words.unit_name), ()),
+        limits=read("limits", _limits, {}),
+        sandbox=read("sandbox", listing(profile_or_relaxation), ()),
+        unit=read("unit", listing(_directive), ()),
+        operators=read("operators", listing(_operator), ()),
+    )
+    read.done()
+    return grant
+
+
+def _collected(
+    entries: tuple[tuple[ScalarNode, Node], ...], read: Callable[[ScalarNode, Node], tuple[str, T]]
+) -> dict[str, T]:
+    """Every entry read, or Invalid with what is wrong in all of them."""
+    found: dict[str, T] = {}
+    problems: list[Problem] = []
+    for key, value in entries:
+        try:
+            name, read_value = read(key, value)
+            found[name] = read_value
+        except Invalid as error:
+            problems += error.problems
+    if problems:
+        raise Invalid(problems)
+    return found

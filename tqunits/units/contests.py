@@ -1,0 +1,113 @@
+"""Who has a route that several workers ask for.
+
+One worker's mistake is not another's, and nobody takes what somebody has. So the worker that is installed with a route
+keeps it; among new ones root's wins; and of equals all are refused, for nobody knows which of them is meant. A worker
+that is left alone (its YAML is wrong, it is refused) keeps the routes that it is installed with. One that is no longer
+configured is served until it is removed: a worker that is not root's does not take over from it, root's does.
+
+Two workers are in each other's way only where both would run: one for development and one for production are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tqunits.model import Mode, Worker
+from tqunits.units.refusal import Refusal, place, refusal
+
+Route = tuple[str, str]
+"""Host ("" for any) and prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The routes that the routers have now, by worker."""
+
+    routes: Mapping[str, frozenset[Route]]
+
+    def holders(self, route: Route, among: Collection[str]) -> Iterator[str]:
+        """Who of these workers has a route."""
+        return (name for name, routes in self.routes.items() if route in routes and name in among)
+
+
+def routes_of(hosts: Iterable[str], routes: Iterable[str]) -> frozenset[Route]:
+    """Every route of a worker on every host of it."""
+    prefixes = tuple(routes)
+    return frozenset((host, route) for host in (tuple(hosts) or ("",)) for route in prefixes)
+
+
+def modes(worker: Worker) -> frozenset[Mode]:
+    """In which modes it runs."""
+    return frozenset(mode for mode in Mode if worker.runs_in(mode))
+
+
+def refusals(
+    workers: Iterable[Worker], installed: Installed, *, left_alone: Collection[str], gone: Collection[str]
+) -> tuple[Refusal, ...]:
+    """Why some of these workers can not have their routes.
+
+    `left_alone` are configured workers that stay as they are installed, `gone` those that are installed, and no longer
+    configured. Who is refused here joins the first, so it is asked until nothing changes.
+    """
+    left = {worker.name: worker for worker in workers}
+    staying = set(left_alone)
+    found: list[Refusal] = []
+    while refused := [*_against_staying(left.values(), installed, staying, gone)] or [
+        *_among(left.values(), installed)
+    ]:
+        found += refused
+        staying |= {each.worker for each in refused}
+        left = {name: worker for name, worker in left.items() if name not in staying}
+    return tuple(found)
+
+
+def _round(
+    workers: Sequence[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
+) -> list[Refusal]:
+    """Who loses to what stays; and, where nobody does, who loses to another one."""
+    return [*_against_staying(workers, installed, staying, gone)] or [*_among(workers, installed)]
+
+
+def _against_staying(
+    workers: Iterable[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
+) -> Iterator[Refusal]:
+    """What a worker has that this install does not touch."""
+    for worker in workers:
+        others = {*staying, *(gone if worker.not_roots is not None else ())} - {worker.name}
+        for route in sorted(_routes(worker)):
+            holder = next(installed.holders(route, others), None)
+            if holder is not None:
+                hint = f"'tqunits uninstall {holder}' removes it" if holder in gone else "write another route"
+                yield _refused(worker, route, f"is the route of worker '{holder}', which is installed", hint)
+
+
+def _among(workers: Iterable[Worker], installed: Installed) -> Iterator[Refusal]:
+    claims: dict[Route, list[Worker]] = {}
+    for worker in workers:
+        for route in _routes(worker):
+            claims.setdefault(route, []).append(worker)
+    for route, claimants in sorted(claims.items()):
+        for worker in claimants if len(claimants) > 1 else ():
+            winner = _winner(worker, claimants, route, installed)
+            if winner is not None:
+                reason = f"is the route of worker '{winner.name}' too"
+                yield _refused(worker, route, reason, f"it is in {place(winner, 'path')}")
+
+
+def _winner(worker: Worker, claimants: Iterable[Worker], route: Route, installed: Installed) -> Worker | None:
+    """Whoever has at least as good a claim, and would run where this one runs."""
+
+    def rank(claimant: Worker) -> tuple[bool, bool]:
+        return route in installed.routes.get(claimant.name, ()), claimant.not_roots is None
+
+    rivals = (other for other in claimants if other is not worker and modes(other) & modes(worker))
+    return next((rival for rival in rivals if rank(rival) >= rank(worker)), None)
+
+
+def _routes(worker: Worker) -> frozenset[Route]:
+    return routes_of(worker.hosts, worker.routes) if modes(worker) else frozenset()
+
+
+def _refused(worker: Worker, route: Route, reason: str, hint: str) -> Refusal:
+    return refusal(worker, f"path: {''.join(route)} {reason}", hint, "path")

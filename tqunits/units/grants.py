@@ -1,0 +1,304 @@
+"""What a worker may ask for that is not root's.
+
+Such a worker is a request. Whoever writes it decides what its own account does, and gets nothing else by it: no route,
+port, account, file, unit of somebody else's, and no more of the machine than `defaults` gives to everybody. What root
+wants to let it have besides stands in `grants` of tqunits.yaml, by the worker's name.
+
+    free                                            by grant
+    the routes /NAME and below                      any other route, and any host
+    a port that is assigned, a socket               a port of its own choice
+    files below its own folder                      any other file; it is still judged by who may change it
+    strict, standard, jit, and their parts          legacy, and every other relaxation
+    limits up to the defaults                       higher ones
+    Description=, Documentation=                    other directives; and other units, in whatever directive
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import Final
+
+from tqunits.model import (
+    ANYBODY,
+    INFINITY,
+    Grant,
+    Limits,
+    NotRoots,
+    Profile,
+    Relaxation,
+    Server,
+    Share,
+    Worker,
+    WorkerType,
+    account_of,
+)
+from tqunits.units import quote
+from tqunits.units.refusal import Refusal, refusal
+from tqunits.units.snapshot import served_folder
+
+MAX_WAIT: Final = 10 * 60 * 1_000_000
+"""µs that a request's start or stop may take: so long it can hold up a boot or a shutdown."""
+
+NONE: Final = Grant()
+
+_FREE_PROFILES = frozenset({Profile.STRICT, Profile.STANDARD, Profile.JIT})
+_FREE_RELAXATIONS = frozenset({Relaxation.OUTBOUND, Relaxation.PROC, Relaxation.NETLINK, Relaxation.WRITE_EXECUTE})
+"""What one of these profiles has anyway."""
+
+_FREE_DIRECTIVES = frozenset({"Description", "Documentation"})
+_DEPENDENCIES = frozenset({"After", "Before", "Wants"})
+_IO_WEIGHT = 100  # what systemd gives without IOWeight=
+_SIZES = frozenset({"memory_max", "memory_high"})
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One thing that a worker asks for: what would grant it, and where it is written."""
+
+    key: str  # of the grant
+    setting: str  # of worker.yaml
+    value: str | int | Share
+    name: str = ""  # of a limit
+
+
+def grant_of(worker: Worker, server: Server) -> Grant:
+    """What root lets a worker have. None counts where somebody else may make a folder of that name."""
+    if server.workers.not_roots is not None:
+        return NONE
+    return server.grants.get(worker.name) or server.grants.get(ANYBODY) or NONE
+
+
+def may_name(worker: Worker, patterns: Iterable[str], path: str) -> bool:
+    """Whether the worker may name this file: root's worker any, a request those in its folder, and by grant others."""
+    if worker.not_roots is None or _is_own(worker, path):
+        return True
+    return any(_matches(path, pattern) for pattern in patterns)
+
+
+def refusals(
+    worker: Worker, server: Server, grants: PurePosixPath, canonical: Mapping[str, str] | None = None
+) -> tuple[Refusal, ...]:
+    """What this worker asks for and may not have. `grants` is the file in which root would grant it.
+
+    `canonical` tells the name of a unit that has others as well (Alias=).
+    """
+    if worker.not_roots is None:
+        return ()
+    grant, names = grant_of(worker, server), canonical or {}
+    asked = tuple(_asked(worker, server.bounds))
+    refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names)]
+    found = [refusal(worker, _message(ask, worker.not_roots), None, ask.setting) for ask in refused]
+    if found:
+        *rest, last = found
+        hint = _hint(worker, worker.not_roots, server, grants, asked)
+        found = [*rest, Refusal(worker=last.worker, message=last.message, mark=last.mark, hint=hint)]
+    return (*found, *_waits(worker))
+
+
+def _asked(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
+    own = account_of(worker.name)
+    yield from (_Ask("routes", "path", route) for route in worker.routes if not _is_below(route, f"/{worker.name}"))
+    yield from (_Ask("hosts", "host", host) for host in worker.hosts)
+    if worker.port is not None:
+        yield _Ask("ports", "port", worker.port)
+    if worker.type is not WorkerType.STATIC:
+        if worker.user != own:
+            yield _Ask("user", "user", worker.user)
+        if worker.group != own:
+            yield _Ask("group", "group" if "group" in worker.origins else "user", worker.group)
+    yield from _files(worker)
+    yield from _units(worker)
+    yield from _limits(worker, bounds)
+    yield from _sandbox(worker)
+
+
+def _files(worker: Worker) -> Iterator[_Ask]:
+    folder = served_folder(worker)
+    named = [
+        *(("credentials", "credentials", path) for _, path in worker.credentials),
+        *(("environment_files", "environment_file", path) for path in worker.environment_file),
+        *([("static", "static.directory", str(folder))] if folder is not None else []),
+    ]
+    return (_Ask(key, setting, path) for key, setting, path in named if not _is_own(worker, path))
+
+
+def _units(worker: Worker) -> Iterator[_Ask]:
+    yield from (_Ask("depends", "depends.after", unit) for unit in worker.depends.after)
+    yield from (_Ask("depends", "depends.requires", unit) for unit in worker.depends.requires)
+    for _, directive, value in worker.unit:
+        if directive in _DEPENDENCIES:
+            yield from (_Ask("depends", "unit", unit) for unit in value.split())
+        elif directive not in _FREE_DIRECTIVES:
+            yield _Ask("unit", "unit", directive)
+
+
+def _limits(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
+    limits = worker.limits
+    given: Mapping[str, int | Share | None] = {
+        "memory_max": limits.memory_max,
+        "memory_high": limits.memory_high,
+        "cpu_quota": limits.cpu_quota,
+        "cpu_weight": limits.cpu_weight,
+        "tasks_max": limits.tasks_max,
+        "limit_nofile": limits.limit_nofile,
+        "limit_nproc": limits.limit_nproc,
+        "io_weight": limits.io_weight,
+    }
+    for name, value in given.items():
+        if value is not None and not _fits(value, _bound(name, bounds)):
+            yield _Ask("limits", f"limits.{name}", value, name)
+
+
+def _bound(name: str, bounds: Limits) -> int | Share:
+    match name:
+        case "memory_max":
+            return bounds.memory_max
+        case "memory_high":  # below memory_max it only makes the worker slower
+            return bounds.memory_max if bounds.memory_high is None else bounds.memory_high
+        case "cpu_quota":
+            return bounds.cpu_quota
+        case "cpu_weight":
+            return bounds.cpu_weight
+        case "tasks_max":
+            return bounds.tasks_max
+        case "limit_nofile":
+            return bounds.limit_nofile
+        case "limit_nproc":
+            return bounds.limit_nproc
+        case _:
+            return _IO_WEIGHT if bounds.io_weight is None else bounds.io_weight
+
+
+def _sandbox(worker: Worker) -> Iterator[_Ask]:
+    sandbox = worker.sandbox
+    if sandbox.profile not in _FREE_PROFILES:
+        yield _Ask("sandbox", "sandbox", sandbox.profile.value)
+    yield from (_Ask("sandbox", "sandbox", r.value) for r in sandbox.relaxations if r not in _FREE_RELAXATIONS)
+
+
+def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str, str]) -> bool:
+    value = ask.value
+    if ask.key == "limits" and not isinstance(value, str):
+        return _fits(value, grant.limits.get(ask.name, _bound(ask.name, bounds)))
+    if ask.key == "depends":
+        return canonical.get(str(value), str(value)) in {canonical.get(unit, unit) for unit in grant.depends}
+    if ask.key in _PATTERNS:
+        return any(_matches(str(value), pattern) for pattern in _PATTERNS[ask.key](grant))
+    return value in _LISTS[ask.key](grant)
+
+
+_PATTERNS: Mapping[str, Callable[[Grant], Collection[str]]] = {
+    "credentials": lambda grant: grant.credentials,
+    "environment_files": lambda grant: grant.environment_files,
+    "static": lambda grant: grant.static,
+}
+_LISTS: Mapping[str, Callable[[Grant], Collection[object]]] = {
+    "routes": lambda grant: grant.routes,
+    "hosts": lambda grant: grant.hosts,
+    "ports": lambda grant: grant.ports,
+    "user": lambda grant: grant.users,
+    "group": lambda grant: grant.groups,
+    "sandbox": lambda grant: [word.value for word in grant.sandbox],
+    "unit": lambda grant: grant.unit,
+}
+"""What is granted by each key, as it is written in worker.yaml."""
+
+
+def _fits(value: int | Share, most: int | Share) -> bool:
+    """Whether it is not more. A size and a share of a machine that nobody has looked at can not be compared."""
+    match value, most:
+        case Share(), Share():
+            return value.permyriad <= most.permyriad
+        case int(), int():
+            return value <= most
+        case _:
+            return most == INFINITY
+
+
+def _is_below(route: str, above: str) -> bool:
+    return route == above or route.startswith(f"{above}/")
+
+
+def _is_own(worker: Worker, path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.is_relative_to(worker.folder) and ".." not in pure.parts
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Name by name, so that * ends at a slash."""
+    names, wanted = PurePosixPath(path).parts, PurePosixPath(pattern).parts
+    if len(names) != len(wanted) or ".." in names:
+        return False
+    return all(fnmatchcase(name, want) for name, want in zip(names, wanted, strict=True))
+
+
+def _waits(worker: Worker) -> Iterator[Refusal]:
+    """No grant lifts these: root's own worker may have them."""
+    for key, span in (("timeouts.start", worker.timeouts.start), ("timeouts.stop", worker.timeouts.stop)):
+        if span > MAX_WAIT:
+            shown = "no end" if span == INFINITY else quote.span(span)
+            message = f"{key}: {shown} is too long for a worker that is not root's ({worker.not_roots})"
+            yield refusal(worker, message, f"write at most {quote.span(MAX_WAIT)}", key)
+
+
+def _message(ask: _Ask, not_roots: NotRoots) -> str:
+    return f"{ask.setting}: {_shown(ask)} needs a grant, for the worker is not root's: {not_roots}"
+
+
+def _shown(ask: _Ask) -> str:
+    value = ask.value
+    if isinstance(value, Share):
+        return quote.percent(value.permyriad)
+    if isinstance(value, str) or ask.key != "limits":
+        return str(value)
+    if value == INFINITY:
+        return "infinity"
+    if ask.name in _SIZES:
+        return quote.size(value)
+    return quote.quota(value) if ask.name == "cpu_quota" else str(value)
+
+
+def _hint(worker: Worker, not_roots: NotRoots, server: Server, grants: PurePosixPath, asked: Sequence[_Ask]) -> str:
+    if server.workers.not_roots is not None:
+        return (
+            f"leave it out; a grant counts only where workers.directory is root's, and {server.workers.not_roots}"
+            if server.workers.not_roots.path != not_roots.path
+            else "leave it out, or have workers.directory below a folder of root's: there a grant counts"
+        )
+    how = f"leave it out, {_for_root(worker, not_roots)}, or write in {grants}"
+    return f"{how}: grants: {{{worker.name}: {block(asked)}}}"
+
+
+def _for_root(worker: Worker, not_roots: NotRoots) -> str:
+    """What makes the worker root's. What lies above its folder is not only the worker's, so no command is given."""
+    path = not_roots.path
+    if path.is_relative_to(worker.folder):
+        return f"give the worker to root (chown -R root: {path} && chmod -R go-w {path})"
+    return f"keep the worker where root alone may write (others may in {path})"
+
+
+def block(asked: Iterable[_Ask]) -> str:
+    """The smallest grant that allows all of it, as YAML on one line.
+
+    All: the grant of a name takes the place of the one of "*", and adds nothing to it.
+    """
+    parts: list[str] = []
+    for key, group in groupby(sorted(asked, key=lambda ask: ask.key), key=lambda ask: ask.key):
+        asks = list(group)
+        if key == "limits":
+            parts.append(f"limits: {{{', '.join(f'{ask.name}: {_shown(ask)}' for ask in asks)}}}")
+        else:
+            parts.append(f"{key}: [{', '.join(dict.fromkeys(_quoted(_shown(ask)) for ask in asks))}]")
+    return f"{{{', '.join(parts)}}}"
+
+
+def _quoted(text: str) -> str:
+    """As YAML takes it for a text in a list between brackets."""
+    if text and set(text) <= _PLAIN and text[0] not in "%@-":
+        return text
+    return "'" + text.replace("'", "''") + "'"
