@@ -164,7 +164,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """Restart policy: at most `max_restarts` starts within `period`, `delay` apart."""
+    """Restart policy: at most `max_restarts` starts (0: no limit) within `period`, `delay` apart."""
 
     policy: RestartPolicy
     delay: int

@@ -351,3 +351,13 @@ def test_names_that_systemd_would_refuse_are_none() -> None:
     assert name.is_socket(name.PROXY_SOCKET)
     assert name.is_worker_name("a" * 24) and not name.is_worker_name("a" * 25)
     assert {WorkerType.STATIC} == {w.type for w in samples() if not w.command}
+
+
+def test_a_worker_is_started_again_for_ever_unless_a_number_is_written() -> None:
+    restart = worker("api").restart
+    for most, lines in (
+        (0, ["StartLimitIntervalSec=0"]),
+        (5, ["StartLimitIntervalSec=5min", "StartLimitBurst=5"]),
+    ):
+        one = case(worker("api", restart=replace(restart, max_restarts=most)))
+        assert [line for line in one.drop_in("api").splitlines() if line.startswith("StartLimit")] == lines

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from tqunits.system.bus import Failure, JobResult
 from tqunits.system.journal import Exit
+from tqunits.system.listeners import Holder
 
 GATE_UNHEALTHY = 1
 GATE_EXITED = 3
@@ -115,9 +116,14 @@ def of_result(result: str, code: str, status: int, *, program: str = "") -> str:
     return _RESULTS.get(result, f"failed with result {result!r}")
 
 
-def advice(result: JobResult, lines: Iterable[str]) -> str:
-    """What to do about a job that failed, its last words considered; "" when they say it best."""
+def advice(result: JobResult, lines: Iterable[str], holder: Holder | None = None) -> str:
+    """What to do about a job that failed, its last words considered; "" when they say it best.
+
+    `holder` is another user's process that has the worker's port.
+    """
     failure = result.failure
+    if holder is not None:
+        return of_port(holder)
     if any(_TAKEN.search(line) for line in lines):
         return "another program has its port: 'ss -ltnp' tells which"
     if failure is None or result.result != "failed":
@@ -127,6 +133,11 @@ def advice(result: JobResult, lines: Iterable[str]) -> str:
     if _CODES.get(failure.main_code) == "exited" and failure.result == "exit-code":
         return _STATUS_ADVICE.get(failure.main_status, "")
     return _ADVICE.get(failure.result, "")
+
+
+def of_port(holder: Holder) -> str:
+    """What a worker is told whose port somebody else has."""
+    return f"its port is held by {holder}; when that lets go, the next start gets it"
 
 
 def is_slow(result: JobResult) -> bool:

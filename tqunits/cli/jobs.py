@@ -12,12 +12,14 @@ from collections.abc import Iterable, Sequence
 
 from tqunits.cli import causes
 from tqunits.cli.context import Context
+from tqunits.cli.selection import installed
 from tqunits.cli.span import positive_span_argument
 from tqunits.errors import ExitStatus
 from tqunits.model import INFINITY
 from tqunits.system import journal
 from tqunits.system.bus import JobResult, OnWait
-from tqunits.units import name
+from tqunits.system.listeners import Holder, holder
+from tqunits.units import name, unitfile
 
 JOURNAL_LINES = 10
 _NAMED = 5  # units that fit a line of progress
@@ -78,6 +80,16 @@ def short(unit: str) -> str:
     return name.worker_of(unit) or unit
 
 
+def intruder(unit: str, context: Context) -> Holder | None:
+    """Who else listens on the port of an installed worker: a process of another user's."""
+    worker = next((w for w in installed(context.layout) if w.unit == unit), None)
+    found = holder(worker.ledger.port) if worker is not None and worker.ledger.port else None
+    if worker is None or found is None:
+        return None
+    own = unitfile.last_value(worker.text, "Service", "User")
+    return None if found.user == own or (own is None and found.uid == os.geteuid()) else found
+
+
 def _tell(result: JobResult, context: Context) -> None:
     tell = context.output.message
     if result.result == "waiting":
@@ -87,7 +99,7 @@ def _tell(result: JobResult, context: Context) -> None:
     lines = _last_lines(result, context)
     for line in lines:
         tell(f"    {line}", style="dim")
-    advice = causes.advice(result, lines)
+    advice = causes.advice(result, lines, intruder(result.unit, context))
     if advice:
         tell(f"    hint: {advice.replace('NAME', short(result.unit))}")
 

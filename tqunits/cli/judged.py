@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tqunits.model import Configuration, Layout, Worker
-from tqunits.system import observe, users
+from tqunits.system import users
+from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import CONFIGURATION
 from tqunits.units import contests, grants, unitfile
 from tqunits.units.contests import Installed
@@ -63,7 +64,7 @@ def judge(
     assigned = assign_ports(
         configuration,
         kept_ports(before),
-        busy=observe.listening_ports(),
+        busy=listening_ports(),
         without=out,
     )
     refused += assigned.refusals

@@ -18,12 +18,14 @@ from pathlib import Path
 from tqunits.cli import causes, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
+from tqunits.cli.jobs import intruder
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import Installed, installed, nearest, served
 from tqunits.errors import ExitStatus, NoSuchWorker
 from tqunits.model import Worker, WorkerType
 from tqunits.system import journal
 from tqunits.system.bus import Bus
+from tqunits.system.listeners import Holder
 from tqunits.system.marshal import rows
 from tqunits.system.sources import load
 from tqunits.system.status import State, Status, statuses
@@ -45,6 +47,7 @@ class _Facts:
     settings: tuple[effective.Row, ...]
     drop_ins: tuple[str, ...] = ()
     exits: tuple[journal.Exit, ...] = ()
+    intruder: Holder | None = None  # who else has its port
 
     @property
     def unit(self) -> str | None:
@@ -103,6 +106,7 @@ def _installed_facts(here: Installed, worker: Worker | None, context: Context) -
         settings=shown,
         drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
         exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
+        intruder=intruder(here.unit, context),
     )
 
 
@@ -138,6 +142,8 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     lines.append(("state", state))
     if facts.exits and status.state in {State.FAILED, State.RESTARTING}:
         lines.append(("cause", f"{causes.of_exit(facts.exits[0])} ('tqunits logs {facts.name}')"))
+    if facts.intruder is not None:
+        lines.append(("port", causes.of_port(facts.intruder)))
     if status.memory is not None:
         lines.append(("memory", f"{human.size(status.memory)} of {human.size(status.memory_max)}"))
     if status.cpu_ns is not None:
@@ -176,6 +182,7 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "settings": [_setting_json(row) for row in facts.settings],
         "drop_ins": list(facts.drop_ins),
         "exits": [_exit_json(exit_) for exit_ in facts.exits],
+        "port_held_by": None if facts.intruder is None else str(facts.intruder),
     }
 
 

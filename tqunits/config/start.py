@@ -12,7 +12,7 @@ _YAML = """\
 
 path: /{name}  # and all below it
 type: {type}
-{program}
+{program}{listen}
 limits:                         # the kernel enforces them
   memory_max: 256M
   cpu_quota: 100%               # one CPU's time
@@ -37,11 +37,27 @@ _PROGRAMS: Mapping[WorkerType, str] = {
     WorkerType.EXEC: 'command: ["bin/{name}"]         # listens on 127.0.0.1:$WORKER_PORT, ends on SIGTERM\n',
 }
 
+_UNIX = """\
+listen: unix                    # on the socket $WORKER_SOCKET, which no other user can take; tcp: on $WORKER_PORT
+"""
+_HANDED = """\
+listen: fd                      # on a socket that systemd keeps open through a restart; tcp: on $WORKER_PORT
+"""
+
+_LISTEN: Mapping[WorkerType, str] = {
+    WorkerType.GO: _UNIX,
+    WorkerType.PYTHON: _HANDED,
+    WorkerType.NODE: _UNIX,
+    WorkerType.BUN: _UNIX,
+}
+"""What the program below does. A port belongs to whoever binds it first, a socket to the worker."""
+
 _PYTHON = '''\
 """The worker {name}: says hello."""
 
 import os
 import signal
+import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -56,9 +72,14 @@ class Page(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def address_string(self) -> str:
+        return "-"  # a Unix socket has no address of the other end
+
 
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["WORKER_PORT"])), Page).serve_forever()
+server = ThreadingHTTPServer(("", 0), Page, bind_and_activate=False)
+server.socket = socket.socket(fileno=3)  # what systemd hands over begins with 3: sd_listen_fds(3)
+server.serve_forever()
 '''
 
 
@@ -69,6 +90,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -78,9 +100,14 @@ import (
 func main() {
 	http.HandleFunc("/health", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "well") })
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello from {name}") })
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("WORKER_PORT")}
+	listener, err := net.Listen("unix", os.Getenv("WORKER_SOCKET"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	server := &http.Server{}
 	go func() {
-		if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		if err := server.Serve(listener); err != http.ErrServerClosed {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -99,15 +126,14 @@ const server = http.createServer((request, response) => {
   response.setHeader("Content-Type", "text/plain");
   response.end(request.url === "/health" ? "well\\n" : "hello from {name}\\n");
 });
-server.listen(Number(process.env.WORKER_PORT), "127.0.0.1");
+server.listen(process.env.WORKER_SOCKET);
 process.on("SIGTERM", () => server.close(() => process.exit(0)));
 """
 
 _BUN = """\
 // The worker {name}: says hello.
 const server = Bun.serve({
-  hostname: "127.0.0.1",
-  port: Number(process.env.WORKER_PORT),
+  unix: process.env.WORKER_SOCKET,
   fetch: (request) => new Response(new URL(request.url).pathname === "/health" ? "well\\n" : "hello from {name}\\n"),
 });
 process.on("SIGTERM", () => server.stop().then(() => process.exit(0)));
@@ -131,6 +157,10 @@ _SOURCES: Mapping[WorkerType, Mapping[str, str]] = {
 def starting_files(name: str, worker_type: WorkerType) -> Mapping[str, str]:
     """Path below the worker's folder -> content."""
     program = _PROGRAMS[worker_type].replace("{name}", name)
-    yaml = _YAML.replace("{program}", program).replace("{type}", worker_type.value)
+    yaml = (
+        _YAML.replace("{program}", program)
+        .replace("{listen}", _LISTEN.get(worker_type, ""))
+        .replace("{type}", worker_type.value)
+    )
     files = {"config/worker.yaml": yaml, **_SOURCES.get(worker_type, {})}
     return {path: text.replace("{name}", name) for path, text in files.items()}

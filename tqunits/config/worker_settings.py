@@ -310,10 +310,11 @@ class WorkerSettings:
     )
     max_restarts = Setting(
         "restart.max_restarts",
-        number(1, _MANY),
-        "5",
+        number(0, _MANY),
+        "0",
         "number",
-        "At most so many starts within restart.period; then the unit is failed, and stays so until somebody starts it.",
+        "0: a worker that fails is started again for ever. Else at most so many starts within restart.period, also "
+        "those that somebody asks for; then the unit is failed, and stays so until somebody starts it.",
         feeds="StartLimitBurst=",
     )
     restart_period = Setting(

@@ -17,7 +17,7 @@ from tqunits.model import Configuration, Layout
 from tqunits.system import build, cgroup, target
 from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
-from tqunits.system.observe import listening_ports
+from tqunits.system.listeners import listening_ports
 from tqunits.units import name, unitfile
 
 

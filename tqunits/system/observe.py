@@ -70,22 +70,6 @@ def unit_file_states(units: Path) -> Mapping[str, str]:
     return enabled | masked
 
 
-def listening_ports() -> frozenset[int]:
-    """TCP ports that something on this host listens on now (proc(5), /proc/net/tcp: state 0A is LISTEN)."""
-    return frozenset(port for table in ("/proc/net/tcp", "/proc/net/tcp6") for port in _listeners(Path(table)))
-
-
-def _listeners(table: Path) -> Iterable[int]:
-    try:
-        rows = table.read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return
-    for row in rows:
-        fields = row.split()
-        if len(fields) > 3 and fields[3] == "0A":
-            yield int(fields[1].rpartition(":")[2], 16)
-
-
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())

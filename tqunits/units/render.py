@@ -260,8 +260,8 @@ def _life(worker: Worker, target: Target) -> Values:
         "stop": _patience(worker.timeouts.stop),
         "restart": worker.restart.policy.value,
         "delay": quote.span(worker.restart.delay),
-        "period": quote.span(worker.restart.period),
-        "burst": quote.count(worker.restart.max_restarts),
+        "period": quote.span(worker.restart.period if worker.restart.max_restarts else 0),
+        "burst": quote.count(worker.restart.max_restarts) if worker.restart.max_restarts else None,
         "backoff": _backoff(worker.restart) if target.systemd >= _RESTART_STEPS_SINCE else (),
     }
 
