@@ -29,6 +29,7 @@ OF_THE_HOP = frozenset(f"{HOP} content-length".encode().split())
 FALSE = frozenset(CLAIMS.encode().split())
 OBEYED = frozenset(b"date expect host max-forwards via proxy".split())
 SACRED = FALSE | frozenset(b"content-length transfer-encoding authorization cookie host".split())
+ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 MEANINGLESS = frozenset(b"close keep-alive upgrade te".split())
 
 
@@ -78,9 +79,15 @@ def line_of(text: bytes) -> tuple[bytes, bytes, bytes] | None:
 
 
 def is_dropped(name: bytes, *, request: bool) -> bool:
+    """In a request also what is one with such a name to a program that is told of it as CGI does."""
     if not request:
         return name in OF_THE_HOP
-    return name == b"proxy" or name.replace(b"_", b"-") in OF_THE_HOP | FALSE
+    return name == b"proxy" or name in OF_THE_HOP | FALSE or (name != b"max-forwards" and variable(name) in TOLD)
+
+
+def variable(name: bytes) -> bytes:
+    """The meta-variable of a field (RFC 3875 §4.1.18), the way Apache, lighttpd and PHP's own server make it."""
+    return b"HTTP_" + b"".join(bytes((byte,)) if byte in ALPHANUMERIC else b"_" for byte in name.upper())
 
 
 def is_authority(text: bytes) -> bool:
@@ -154,6 +161,8 @@ def follow(blocks: Sequence[bytes]) -> None:
             response = answer
 
 
+TOLD = frozenset(variable(name) for name in OF_THE_HOP | FALSE | {b"proxy", b"max-forwards"})
+
 PLAIN = (b"a", b" a", b"\ta \t", b"", b" ", b"b: c", b" X-A: b", b" \xe9", b" " + b"a" * 300)
 OPTIONS = (b" close", b"Keep-Alive", b" x, close", b" X-Hop, x-a", b" cookie,,close , te", b"host", b" content-length")
 SAID = {
@@ -179,6 +188,7 @@ NAMES = (
     ),
     *(b"connection", b"Keep-Alive", b"content-length", b"Transfer-Encoding", b"TE", b"Close", b"Proxy", b"Set-Cookie"),
     *(b"X-Request-ID", b"X_Request_ID", b"X-Forwarded-For", b"ETag"),
+    *(b"X.Real.IP", b"content~length", b"X-Original|URL", b"Max_Forwards", b"X.Real.IP.", b"X_A", b"Pro.xy"),
 )
 WRONG = (
     *(b"\0", b"\r", b"\n", b"\x7f", b"\x1f", b"\r\n", b"\r\n ", b"\n\r", b"\r\n\r\n"),

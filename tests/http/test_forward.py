@@ -56,6 +56,59 @@ REMOVED = {
 }
 
 
+CLAIMED = frozenset(
+    {
+        *("X-Client-IP", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix"),
+        *("X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Original-URL", "X-Real-IP", "X-Request-ID", "X-Rewrite-URL"),
+        *("Forwarded", "Proxy-Authorization"),
+    }
+)
+
+SEPARATORS = "!#$%&'*+-.^_`|~"
+"""What a name may have besides letters and digits (RFC 9110 §5.6.2), all of which CGI turns into "_"."""
+
+LOOKALIKES = {
+    "PHP": "X.Original.Url: /admin\r\nX.Forwarded.Ssl: on\r\nX.Forwarded-For: 1.2.3.4\r\n",
+    "every character": "".join(f"X{one}Real{one}IP: 1.2.3.4\r\n" for one in SEPARATORS),
+    "framing": "Content.Length: 5\r\nTransfer~Encoding: chunked\r\nContent+Length: 6\r\n",
+    "the hop's own": "Keep!Alive: 1\r\nProxy.Authorization: x\r\nMax.Forwards: 0\r\n",
+    "mixed": "x.FORWARDED_for: 1\r\nX^Request`Id: 2\r\nX|Rewrite*Url: /\r\n",
+    "nominated as well": "Connection: x.real.ip, x_hop\r\nX.Real.IP: 1\r\nX_Hop: 1\r\nX'Client&IP: 1\r\n",
+    "among many": "Proxy-Authorization: x\r\n" * 80 + "X.Real.IP: 1\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", LOOKALIKES.values(), ids=LOOKALIKES.keys())
+def test_what_a_program_would_take_for_such_a_field_is_removed(lines: str) -> None:
+    assert forwarded(parsed("X-Keep: 1\r\n" + lines)) == ["GET /api/x HTTP/1.1", "Host: a.example", "X-Keep: 1", *ADDED]
+
+
+def test_names_that_only_have_odd_characters_stay() -> None:
+    lines = ["X.Api.Key: 1", "x_token: 2", "X_Forwarded: 3", "X.Real.IP.2: 4", "XReal.IP: 5", "HTTP.Foo!: 6"]
+    assert forwarded(parsed("\r\n".join(lines) + "\r\n"))[2:8] == lines
+
+
+def as_cgi_has_it(name: str) -> str:
+    """The variable that a program is told a field by (RFC 3875 §4.1.18; Apache's, lighttpd's and PHP's reading)."""
+    return "HTTP_" + "".join(one if one.isascii() and one.isalnum() else "_" for one in name.upper())
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> str:
+    """A name that is one of the router's own to CGI."""
+    first, *words = draw(st.sampled_from(sorted(CLAIMED))).split("-")
+    return first + "".join(draw(st.sampled_from(SEPARATORS)) + word for word in words)
+
+
+@given(st.lists(spellings() | spellings().map(str.lower), max_size=4))
+def test_a_program_is_told_only_what_the_router_says(names: list[str]) -> None:
+    """Whatever stands between the words of a name, a variable of the router's own has the router's own value."""
+    lines = forwarded(parsed("X-Keep: 1\r\n" + "".join(f"{name}: a client's\r\n" for name in names)))
+    assert lines[2:] == ["X-Keep: 1", *ADDED]
+    told = {as_cgi_has_it(line.split(":")[0]) for line in lines[1:3]}
+    assert told.isdisjoint(map(as_cgi_has_it, CLAIMED))
+
+
 @pytest.mark.parametrize("lines", REMOVED.values(), ids=REMOVED.keys())
 def test_what_is_for_this_hop_or_a_lie_is_removed(lines: str) -> None:
     assert forwarded(parsed("X-Keep: 1\r\n" + lines)) == [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 from functools import lru_cache
-from itertools import compress, product
+from itertools import compress
 from operator import ne
 from typing import ClassVar, Final
 
@@ -65,16 +65,9 @@ FORWARDING: Final = frozenset(
 some of these); from a client it is a lie until proven. A CDN's own (CF-Connecting-IP) are between it and the worker."""
 
 
-def _lookalikes(names: Iterable[bytes]) -> frozenset[bytes]:
-    """Every way to write `names` with an underscore: CGI turns `X_Forwarded_For` and `X-Forwarded-For` into one."""
-    spellings = (product(*(b"-_" if byte == 0x2D else bytes((byte,)) for byte in name)) for name in names)
-    return frozenset(bytes(spelling) for ways in spellings for spelling in ways) - frozenset(names)
-
-
-LOOKALIKES: Final = _lookalikes(HOP_BY_HOP | FRAMING | FORWARDING)
-
-NEVER_FORWARDED: Final = HOP_BY_HOP | FRAMING | FORWARDING | LOOKALIKES | {b"proxy"}
-"""From a client. Framing is written anew by `framing.Framing`; `Proxy` becomes HTTP_PROXY in CGI (httpoxy)."""
+NEVER_FORWARDED: Final = HOP_BY_HOP | FRAMING | FORWARDING | {b"proxy"}
+"""From a client, and with them their look-alikes. Framing is written anew by `framing.Framing`; `Proxy` becomes
+HTTP_PROXY in CGI (httpoxy)."""
 
 NEVER_RETURNED: Final = HOP_BY_HOP | FRAMING
 """From a worker."""
@@ -99,6 +92,17 @@ NOT_IN_TRAILERS: Final = SPECIAL | {
 }
 """RFC 9110 §6.5.1: framing, routing, authentication, and what decides how the content is read."""
 
+_PLAIN: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-\n"
+"""What nearly all names are made of, and LF between them."""
+
+_AS_CGI: Final = bytes(byte if byte in _PLAIN else 0x2D for byte in range(256))
+"""RFC 3875 §4.1.18 turns only "-" into "_" in the name of a meta-variable; Apache, lighttpd and PHP turn every
+character into it that is neither a letter nor a digit (and a shell could not name the variable otherwise). So
+`X_Real_IP` and `X.Real.IP` are `X-Real-IP` to a program."""
+
+_CLEANED: Final = NEVER_FORWARDED | {b"max-forwards"}
+"""Fields with a "-" that the router writes or removes: no other name may be told to a program as one of them."""
+
 MAX_OUTLINES: Final = 128
 MAX_OUTLINE: Final = 1024
 """How many outlines are remembered, and how many bytes of names one of them may have. A site's clients are some dozens
@@ -108,7 +112,7 @@ only makes us look at them."""
 _USUAL_REQUEST: Final = frozenset({b"connection", b"content-length", b"host"})
 """All that is special about most requests."""
 
-_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+_NONE: Final[frozenset[bytes]] = frozenset()
 _USUAL_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 """Options that nominate nothing which is not removed anyway."""
 
@@ -125,22 +129,32 @@ class Outline:
     A place is the index of a field line in its block; `places` has those of each name in `special`.
     """
 
-    __slots__ = ("beginnings", "dropped", "names", "places", "special", "usual")
+    __slots__ = ("beginnings", "dropped", "lookalikes", "names", "places", "special", "usual")
 
     def __init__(self, spelled: list[bytes]) -> None:
         """`spelled`: the names in the order and the letters of the head."""
-        self.names = tuple(b"\n".join(spelled).lower().split(b"\n")) if spelled else ()
-        self.special = SPECIAL.intersection(self.names)
+        names = b"\n".join(spelled).lower()
+        self.names = tuple(names.split(b"\n")) if spelled else ()
+        self.lookalikes = lookalikes(self.names, _CLEANED) if names.translate(None, _PLAIN) else _NONE
+        self.special = SPECIAL.intersection(self.names) | self.lookalikes
         self.usual = self.special <= _USUAL_REQUEST
         self.beginnings = [b"\r\n%b:" % name for name in spelled]
         self.places: dict[bytes, list[int]] = {name: [] for name in self.special}
         for place in self.places_of(self.special):
             self.places[self.names[place]].append(place)
-        self.dropped = {never: self.places_of(self.special & never) for never in (NEVER_FORWARDED, NEVER_RETURNED)}
+        self.dropped = {
+            NEVER_FORWARDED: self.places_of(self.special & NEVER_FORWARDED | self.lookalikes),
+            NEVER_RETURNED: self.places_of(self.special & NEVER_RETURNED),
+        }
 
     def places_of(self, names: Set[bytes]) -> list[int]:
         """The places of the lines with one of these names, in order."""
         return [place for place, name in enumerate(self.names) if name in names] if names else []
+
+
+def lookalikes(names: Iterable[bytes], of: Set[bytes]) -> frozenset[bytes]:
+    """Those of `names` (lower-case) that a program would be told as one of these, and that are not one of them."""
+    return frozenset(name for name in names if name not in of and name.translate(_AS_CGI) in of)
 
 
 @lru_cache(MAX_OUTLINES)
@@ -209,15 +223,14 @@ class Fields:
     def options(self) -> frozenset[bytes]:
         """The connection options: `close`, `keep-alive`, `upgrade`, and fields that are meant for this hop only."""
         if b"connection" not in self.special:
-            return _NO_OPTIONS
+            return _NONE
         values = self.values(b"connection")
         alone = _ALONE.get(values[0].lower()) if len(values) == 1 else None
         return frozenset(split_list(values)) if alone is None else alone
 
     def forwarded(self, never: Set[bytes], options: Set[bytes]) -> bytes:
-        """The lines that go on: all but `never` and what Connection nominates (RFC 9110 §7.6.1)."""
-        nominated = _nominated(options)
-        return self.without(never | nominated if nominated else never)
+        """A request's lines that stay: without `never`, look-alikes and what Connection nominates (RFC 9110 §7.6.1)."""
+        return self.without(never | self._outline.lookalikes | _nominated(options))
 
     def _without(self, places: Iterable[int]) -> bytes:
         """The lines at all other places. `places`: in order, and all that a name has, or none of them."""
@@ -245,7 +258,10 @@ class HeadFields(Fields):
         outline = self._outline
         self.options_said = self.options()
         nominated = _nominated(self.options_said)
-        dropped = outline.places_of(self._never | nominated) if nominated else outline.dropped[self._never]
+        dropped = outline.dropped[self._never]
+        if nominated:
+            named = set(outline.places_of(nominated))
+            dropped = sorted(named.union(dropped))
         self.kept = self._without(dropped)
         self.stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
 
@@ -344,7 +360,7 @@ def trailer_lines(section: bytes) -> bytes:
     Raises Malformed. RFC 9112 §7.1.2: never merged into the fields of the head.
     """
     fields = Fields(b"\r\n" + section)
-    lines = fields.without(NOT_IN_TRAILERS)
+    lines = fields.without(NOT_IN_TRAILERS | lookalikes(fields.names, NOT_IN_TRAILERS))
     return lines[2:] + b"\r\n" if lines else b""
 
 
