@@ -8,6 +8,7 @@ and TLS.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import product
@@ -370,32 +371,110 @@ def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder:
 
 @buffered_or_not
 def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: bool) -> None:
-    """One whose body is here whole keeps its place, and one that is cut is told so at once."""
+    """Nobody waits behind its own end: it is told so at once, and one that is cut that it is."""
 
-    async def ask(router: Router, data: bytes, held: asyncio.Event, *, is_all: bool) -> bytes:
-        held.clear()
-        first, client = await router.connect(), await router.connect()
-        await first.send(get("/held"))
-        await until(folder, in_flight=1)
+    async def ask(router: Router, data: bytes) -> list[bytes]:
+        client = await router.connect()
         await client.send_apart([data])
         client.half_close()
-        await client.taken()
-        if is_all:
-            held.set()
-        answer = await receive(client)
-        held.set()
-        assert ((await receive(first)).body, await client.rest()) == (b"ok", b"")
-        first.close()
-        return answer.head[9:12]
+        return re.findall(rb"HTTP/1\.1 ([0-9]+) ", await client.rest())
 
     async def scenario() -> None:
         whole: list[Message] = []
         held = asyncio.Event()
         behaviour = holding(whole, held)
         async with served(folder, TcpWorker(), behaviour, max_inflight=1, buffer_requests=buffered) as router:
+            first = await router.connect()
+            await first.send(get("/held"))
+            await until(folder, in_flight=1)
             for head, body, is_all in cuts():
-                said = await ask(router, head + body, held, is_all=is_all)
-                assert said == (b"200" if is_all else b"400"), (head, body)
-            assert len(whole) == len(REQUESTS)
+                for ahead in (b"", get("/waits-as-well")):
+                    said = await ask(router, ahead + head + body)
+                    assert said == ([b"503"] * bool(ahead) + [b"503" if is_all else b"400"]), (head, body)
+            held.set()
+            assert ((await receive(first)).body, whole) == (b"ok", [])
+
+    asyncio.run(scenario())
+
+
+@tls_or_not
+def test_who_ends_the_connection_gives_its_place_in_the_line_back(folder: Path, tls: SSLContext | None) -> None:
+    """There is one place in line; the worker gets only what somebody still waits for."""
+
+    async def scenario() -> None:
+        whole: list[Message] = []
+        held = asyncio.Event()
+        async with served(folder, TcpWorker(), holding(whole, held), max_inflight=1) as router:
+            first = await router.connect()
+            await first.send(get("/held"))
+            await until(folder, in_flight=1)
+            for number in range(3):
+                leaves = await router.connect(tls=tls)
+                await leaves.send(get(f"/leaves-{number}"))
+                await until(folder, waiting=1)
+                leaves.close()
+                await until(folder, waiting=0)
+            stays = await router.connect(tls=tls)
+            await stays.send(get("/stays"))
+            await until(folder, waiting=1)
+            held.set()
+            assert (await receive(stays)).body == b"ok"
+            assert [message.head[:11] for message in whole] == [b"GET /stays "]
+            stays.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(folder: Path) -> None:
+    """Before anybody knew that it would have to wait, while it waits, and in requests behind one that was served."""
+
+    async def scenario() -> None:
+        held = asyncio.Event()
+        worker = TcpWorker()
+
+        async def last(connection: Connection) -> None:
+            await receive(connection)
+            await held.wait()
+            await connection.send(OK)
+
+        async with served(folder, worker, last) as router:
+            behind = await router.connect()
+            await behind.send(get("/held") + get("/behind"))
+            await until(folder, in_flight=1)
+            behind.half_close()
+            await behind.taken()
+            worker.stop()
+            held.set()
+            assert ((await receive(behind)).body, (await receive(behind)).head[9:12]) == (b"ok", b"503")
+            at_once, later = await router.connect(), await router.connect()
+            await at_once.send(get("/at-once"))
+            at_once.half_close()
+            await later.send(get("/later"))
+            await until(folder, waiting=1)
+            later.half_close()
+            assert [(await receive(client)).head[9:12] for client in (at_once, later)] == [b"503"] * 2
+            await until(folder, waiting=0, connections=0)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/files/large", "/files/small"])
+def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> None:
+    """A request that is cut short is told so when the answer before it is out, which takes the client some reading."""
+
+    async def scenario() -> None:
+        (folder / "public").mkdir()
+        (folder / "public/large").write_bytes(payload(4 * MIB))
+        (folder / "public/small").write_bytes(b"ok")
+        site = {"directory": str(folder / "public"), "prefix": "/files"}
+        async with served(folder, TcpWorker(), holding([], asyncio.Event()), static=site) as router:
+            for head, body, is_all in cuts():
+                if not is_all:
+                    client = await router.connect()
+                    await client.send(get(path) + head + body)
+                    client.half_close()
+                    assert (await receive(client)).head.startswith(b"HTTP/1.1 200 ")
+                    assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
+                    assert await client.rest() == b""
 
     asyncio.run(scenario())

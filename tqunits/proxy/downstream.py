@@ -216,12 +216,13 @@ class Client(Gathering):
 
     def _end_of_body(self) -> None:
         """The client sends no more: what has come of the body is all there is of it."""
-        if self.pump is None:
-            return
-        if self.gathered is None and (self.upstream is None or self.upstream.phase is CONNECTING):
-            self.take_in()
-        else:
-            self.refuse(Malformed(400, "the body is cut short"))
+        if self.pump is not None:
+            if self.gathered is None and (self.upstream is None or self.upstream.phase is CONNECTING):
+                self.take_in()
+            else:
+                self.refuse(Malformed(400, "the body is cut short"))
+        if self.waiting:
+            self.lose_place()
 
     # The exchange with the worker.
 

@@ -76,6 +76,16 @@ class Waiting(Answering):
             past.patience = self.wheel.tick + worker.queue_ticks
             worker.metrics.held += 1
         self.limit(max(0, past.patience - self.wheel.tick))
+        if self.ended:  # known before; and that its body is cut short is said first
+            self.router.loop.call_soon(self.lose_place)
+
+    def lose_place(self) -> None:
+        """The client has ended its side, as everybody does that leaves: whoever stays does not wait for it.
+
+        To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
+        """
+        if self.waiting and not self.closed:
+            self.fail(503, "the client ended its side of the connection while it waited")
 
     def history(self) -> Attempts:
         """What went wrong so far, to be added to."""
