@@ -182,6 +182,8 @@ def _pumped(pieces: list[bytes]) -> tuple[bytes, bool, bool]:
             if pump.done:
                 break
             out += pump.feed(piece)
+            while pump.rest:
+                out += pump.feed(b"")
     except Malformed:
         return out, True, False
     return out, False, pump.done

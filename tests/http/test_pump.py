@@ -26,6 +26,14 @@ def split(data: bytes, sizes: list[int]) -> list[bytes]:
     return [*pieces, data]
 
 
+def fed(pump: Pump, data: bytes) -> bytes:
+    """What goes out of all of that, in as many turns as it takes."""
+    out = pump.feed(data)
+    while pump.rest:
+        out += pump.feed(b"")
+    return out
+
+
 def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
     """(what goes out, what came behind the body)."""
     out, surplus = b"", b""
@@ -33,7 +41,7 @@ def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
         if pump.done:
             surplus += piece
         else:
-            out += pump.feed(piece)
+            out += fed(pump, piece)
     return out, pump.surplus + surplus
 
 
@@ -261,3 +269,71 @@ def test_a_body_until_close_ends_with_the_connection() -> None:
     assert ClosePump(rechunk=False).end() == b""
     assert ClosePump(rechunk=True).feed(b"hello") == b"5\r\nhello\r\n"
     assert ClosePump(rechunk=True).feed(b"") == b""
+
+
+TINY = b"1\r\nx\r\n"
+
+
+def chunks(*pieces: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+
+
+def test_a_turn_takes_so_many_chunks_and_no_more() -> None:
+    """Whatever came at once, a call is short; what is left comes out in the next ones, and before anything newer."""
+    for size in (1, 3, 100):
+        pump = ChunkedPump(rechunk=False)
+        piece = b"%b" % bytes(range(97, 107)) * 10
+        turns = [pump.feed(chunks(piece[:size]) * 1000)]
+        while pump.rest:
+            turns.append(pump.feed(b""))
+        assert [len(turn) for turn in turns] == [size * n for n in (256, 256, 256, 232)]
+        assert b"".join(turns) == piece[:size] * 1000
+    pump = ChunkedPump(rechunk=False)
+    out = pump.feed(chunks(b"abc") * 300)
+    assert out + pump.feed(chunks(b"d") + b"0\r\n\r\nnext") == b"abc" * 300 + b"d"
+    assert (pump.done, pump.rest, pump.surplus) == (True, b"", b"next")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=3), min_size=200, max_size=900), st.integers(1, 3000), st.booleans())
+def test_many_small_chunks_come_out_whole_however_they_came(pieces: list[bytes], size: int, rechunk: bool) -> None:  # noqa: FBT001
+    data = chunks(*pieces) + b"0\r\nX-Sum: 1\r\n\r\nnext"
+    out, surplus = run(ChunkedPump(rechunk=rechunk), [data[at : at + size] for at in range(0, len(data), size)])
+    assert surplus == b"next"
+    assert (unchunk(out)[0] if rechunk else out) == b"".join(pieces)
+
+
+FLOODS = {"one byte": TINY, "a size with nought before it": b"0000000000000003\r\nabc\r\n"}
+
+
+@pytest.mark.parametrize(("framing", "most"), [(16384, 18000), (262144, 280000)], ids=["request", "response"])
+@pytest.mark.parametrize("chunk", FLOODS.values(), ids=FLOODS)
+def test_a_body_that_is_mostly_framing_is_refused(chunk: bytes, framing: int, most: int) -> None:
+    """As soon as its framing is so many bytes longer than twice what it carries."""
+    pump = ChunkedPump(rechunk=True, framing=framing)
+    carried = 3 if b"abc" in chunk else 1
+    excess = 0
+    with pytest.raises(Malformed) as refused:
+        while excess < most:
+            fed(pump, chunk * 1000)
+            excess += 1000 * (len(chunk) - 3 * carried)
+    assert refused.value.status == 400
+    assert excess + 1000 * (len(chunk) - 3 * carried) > framing
+
+
+HONEST = {
+    "letters, one by one as they are written": [TINY] * 100_000,
+    "some letters at once": [TINY * 64] * 3000,
+    "JSON as Python's encoder yields it": [chunks(b"[1", *[b", 2"] * 2999)] * 30,
+    "words": [chunks(b"to", b"ken ", b"a", b" stream") * 1000] * 30,
+    "a letter page of a WSGI program": [TINY * 12_000] * 7,
+    "lines": [chunks(b"a line of text\n" * 2) * 2000] * 30,
+    "letters, and what is large now and then": [TINY * 1000 + chunks(bytes(4000))] * 100,
+}
+
+
+@pytest.mark.parametrize("pieces", HONEST.values(), ids=HONEST)
+def test_what_honest_programs_send_is_no_flood(pieces: list[bytes]) -> None:
+    """None of a response's; of a request's only the page, which no client sends so."""
+    run(ChunkedPump(rechunk=True), pieces)
+    if len(pieces) != 7:
+        run(ChunkedPump(rechunk=True, framing=16384), pieces)

@@ -478,3 +478,81 @@ def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> None:
                     assert await client.rest() == b""
 
     asyncio.run(scenario())
+
+
+MANY = b"3\r\nabc\r\n" * 20_000
+"""Chunks that many turns are needed for, of one read alone."""
+
+
+@buffered_or_not
+@tls_or_not
+@workers
+def test_many_small_chunks_go_through_in_turns(
+    folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None, *, buffered: bool
+) -> None:
+    """Both ways, whoever is slow; behind them may come a request, an end, or a cut."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            request = await receive(connection)
+            body = MANY + b"0\r\nX-Sum: 1\r\n\r\n" if request.body == b"abc" * 20_000 else b"2\r\nok\r\n0\r\n\r\n"
+            await connection.send(HTTP_1_1 + CHUNKED + body)
+
+    async def scenario() -> None:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n" + CHUNKED
+        async with served(folder, worker(folder), behave, buffer_requests=buffered) as router:
+            client = await router.connect(tls=tls, receive=4096)
+            await client.send(head + MANY + b"0\r\n\r\n" + get("/ok"))
+            for expected in (b"abc" * 20_000, b"ok"):
+                assert (await receive(client)).body == expected
+            await client.send(head + MANY)
+            await client.send(b"0\r\n\r\n")
+            assert (await receive(client)).body == b"abc" * 20_000
+            client.close()
+            for ends, code in ((b"0\r\n\r\n", b"200"), (b"", b"400"), (b"3\r\na", b"400")):
+                client = await router.connect()
+                await client.send(head + MANY + ends)
+                client.half_close()
+                assert (await receive(client)).head[9:12] == code, ends
+                assert await client.rest() == b""
+            await until(folder, in_flight=0, connections=0)
+
+    asyncio.run(scenario())
+
+
+@tls_or_not
+def test_a_request_that_is_mostly_framing_is_refused(folder: Path, tls: SSLContext | None) -> None:
+    async def scenario() -> None:
+        whole: list[Message] = []
+        async with served(folder, TcpWorker(), hearing(whole)) as router:
+            client = await router.connect(tls=tls)
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"1\r\nx\r\n" * 6000)
+            assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
+            client.close()
+            await until(folder, in_flight=0, connections=0)
+            assert whole == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("times", [87_000, 90_000])
+def test_a_response_that_is_mostly_framing_is_cut(folder: Path, times: int) -> None:
+    """One that a program has written letter by letter is not: that is slow, but no attack."""
+
+    async def behave(connection: Connection) -> None:
+        await receive(connection)
+        await connection.send(HTTP_1_1 + CHUNKED + b"1\r\nx\r\n" * times + b"0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with served(folder, TcpWorker(), behave) as router:
+            client = await router.connect()
+            await client.send(get("/"))
+            if times == 87_000:
+                assert (await receive(client)).body == b"x" * times
+            else:
+                with pytest.raises(CUT):
+                    await receive(client)
+                assert "mostly framing" in router.said()
+            client.close()
+
+    asyncio.run(scenario())

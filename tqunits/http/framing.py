@@ -14,7 +14,7 @@ from typing import Final
 from tqunits.http.fields import FRAMING
 from tqunits.http.grammar import MAX_DIGITS, Malformed, length_of
 from tqunits.http.head import RequestHead, ResponseHead
-from tqunits.http.pump import ChunkedPump, ClosePump, LengthPump, Pump
+from tqunits.http.pump import MAX_FRAMING_RETURNED, ChunkedPump, ClosePump, LengthPump, Pump
 
 UNKNOWN: Final = -1
 """The length of a body that tells its end itself, or whose connection does."""
@@ -46,11 +46,13 @@ class Framing:
         self.closes = sink is Kind.CLOSE  # the same for the next hop
         self.line = line  # the field line that says it to the next hop, with the CRLF before it
 
-    def pump(self, *, limit: int = 0, trailers: bool = True, passed: int = 0) -> Pump | None:
+    def pump(
+        self, *, limit: int = 0, trailers: bool = True, passed: int = 0, framing: int = MAX_FRAMING_RETURNED
+    ) -> Pump | None:
         """What moves the body: None when there is none.
 
         `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants them; `passed`:
-        bytes of a known length that have gone on already, not all of them.
+        bytes of a known length that have gone on already, not all of them; `framing`: as for `pump.ChunkedPump`.
         """
         match self.source:
             case Kind.NONE:
@@ -58,7 +60,7 @@ class Framing:
             case Kind.LENGTH:
                 return LengthPump(self.length - passed)
             case Kind.CHUNKED:
-                return ChunkedPump(rechunk=self.sink is Kind.CHUNKED, limit=limit, trailers=trailers)
+                return ChunkedPump(rechunk=self.sink is Kind.CHUNKED, limit=limit, trailers=trailers, framing=framing)
             case Kind.CLOSE:
                 return ClosePump(rechunk=self.sink is Kind.CHUNKED)
 

@@ -22,22 +22,40 @@ MAX_EXTENSIONS: Final = 4 * 1024
 MAX_TRAILERS: Final = 8 * 1024
 """A checksum and a status, with room."""
 
+MAX_LINES: Final = 256
+"""Chunk lines that are read in one call, which is 0.3 ms at most: 72 KiB of chunks of one byte are 12 000 of them, and
+whoever sends such would have every turn of the loop. Chunks of 288 bytes on average are not held up by it."""
+
+BULK: Final = 64
+"""Chunk lines that come at once from which they are looked at for what they carry: a stream of events or words comes
+one by one as a rule, however small its chunks are, and is never one."""
+
+MAX_FRAMING: Final = 16 * 1024
+MAX_FRAMING_RETURNED: Final = 256 * 1024
+"""How much longer the framing of what came in bulk may be than twice the payload, in a request's body and in a
+response's. Go's net/http has such a rule and the same number since CVE-2023-39326 (net/http/internal/chunked.go,
+`excess`), but lets chunks of one byte pass. Here chunks have to carry less than two bytes on average to count at all:
+5461 of one byte in a request are too many. Programs that write their pages letter by letter exist (a WSGI application
+that returns a string in the place of a list), so a response may have 87 381."""
+
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Pump:
     """One body on its way through."""
 
-    __slots__ = ("done", "surplus")
+    __slots__ = ("done", "rest", "surplus")
 
     def __init__(self) -> None:
         self.done = False
         self.surplus = b""
+        self.rest = b""  # of what was received: the next call begins with it, and is to come before more is read
 
     def feed(self, data: bytes) -> bytes:
         """Take what was received; gives what is to be sent. Raises Malformed. Not to be called once `done`.
 
-        Of nothing comes nothing, and no end: a head that comes alone has nothing of the body behind it yet.
+        Of nothing comes nothing but what `rest` gives, and no end of what has none: a head that comes alone has
+        nothing of the body behind it yet.
         """
         raise AssertionError
 
@@ -85,10 +103,26 @@ class ClosePump(Pump):
 class ChunkedPump(Pump):
     """A chunked body, to be chunked anew or, for HTTP/1.0, not at all."""
 
-    __slots__ = ("_extensions", "_held", "_in_trailers", "_left", "_limit", "_rechunk", "_scanned", "_trailers")
+    __slots__ = (
+        "_excess",
+        "_extensions",
+        "_held",
+        "_in_trailers",
+        "_left",
+        "_limit",
+        "_most",
+        "_rechunk",
+        "_scanned",
+        "_trailers",
+    )
 
-    def __init__(self, *, rechunk: bool, limit: int = 0, trailers: bool = True) -> None:
+    def __init__(
+        self, *, rechunk: bool, limit: int = 0, trailers: bool = True, framing: int = MAX_FRAMING_RETURNED
+    ) -> None:
+        """`limit`, `trailers`: as for `framing.Framing.pump`; `framing`: MAX_FRAMING or MAX_FRAMING_RETURNED."""
         super().__init__()
+        self._most = framing
+        self._excess = 0  # how much longer the framing was than twice the payload, of what came in bulk
         self._rechunk = rechunk
         self._limit = limit + 1 if limit else 0  # one more than the payload still allowed; 0: any
         self._trailers = trailers
@@ -99,16 +133,33 @@ class ChunkedPump(Pump):
         self._extensions = 0
 
     def feed(self, data: bytes) -> bytes:
+        if self.rest:
+            data, self.rest = self.rest + data, b""
         if self._held and not self._in_trailers:
             data = bytes(self._held) + data
             self._held.clear()
         pieces: list[bytes] = []
-        at = 0
+        at = lines = 0
         while at < len(data) and not self._in_trailers:
-            at = self._payload(data, at, pieces) if self._left else self._chunk_line(data, at)
+            if self._left:
+                at = self._payload(data, at, pieces)
+            elif lines < MAX_LINES:
+                lines += 1
+                at = self._chunk_line(data, at)
+            else:
+                self.rest = data[at:]
+                break
         payload = b"".join(pieces)
+        if lines > BULK:
+            self._weigh(at, len(payload))
         out = _chunk(payload) if self._rechunk else payload
         return out + self._trailer_section(data[at:]) if self._in_trailers else out
+
+    def _weigh(self, size: int, payload: int) -> None:
+        """So much came in bulk, framing and all, and this is what it carried."""
+        self._excess = max(0, self._excess + size - 3 * payload)
+        if self._excess > self._most:
+            raise Malformed(400, "chunks of hardly a byte: the body is mostly framing")
 
     def _payload(self, data: bytes, at: int, pieces: list[bytes]) -> int:
         """Take what there is of the current chunk and of the CRLF behind it."""

@@ -18,7 +18,7 @@ from tqunits.http.forward import (
 from tqunits.http.framing import NO_BODY, Framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import RequestHead, ResponseHead
-from tqunits.http.pump import LengthPump
+from tqunits.http.pump import MAX_FRAMING, LengthPump
 from tqunits.http.target import Target
 from tqunits.proxy import attempts, splicing
 from tqunits.proxy.answering import Peer
@@ -110,7 +110,7 @@ class Client(Gathering):
             self.silence = backend.read
         else:
             self.whole = False
-            self.pump = framing.pump(limit=backend.max_body)
+            self.pump = framing.pump(limit=backend.max_body, framing=MAX_FRAMING)
             self.silence = max(backend.read, backend.write)
             if backend.buffers and self.pump is not None:
                 self.gather()
@@ -198,6 +198,27 @@ class Client(Gathering):
         elif len(data) == RECEIVE:
             splicing.upload(self, upstream)
 
+    def _more_of_body(self) -> None:
+        """Another turn has come for what is here of a body of small chunks."""
+        self.postponed = False
+        if self.closed or self.pump is None or self._is_early() or self._is_full():
+            return
+        self._on_more(b"")
+        if self.phase is not BUSY:
+            return
+        if self.ended:  # which nobody will be told again
+            self._end_of_body()
+        elif not self._is_full() and len(self.input) < RECEIVE:
+            self.resume()
+
+    def _is_early(self) -> bool:
+        """Whether nothing is done yet with what comes of the body."""
+        return self.gathered is None and (self.upstream is None or self.upstream.phase is CONNECTING)
+
+    def _is_full(self) -> bool:
+        """Whether the worker has to take what it has before it gets more."""
+        return self.upstream is not None and bool(self.upstream.outbox)
+
     def _on_end(self) -> None:
         """The client sends no more. That is no reason not to answer what it sent (RFC 9112 §9.6)."""
         self.ended = True
@@ -217,9 +238,9 @@ class Client(Gathering):
     def _end_of_body(self) -> None:
         """The client sends no more: what has come of the body is all there is of it."""
         if self.pump is not None:
-            if self.gathered is None and (self.upstream is None or self.upstream.phase is CONNECTING):
+            if self._is_early():
                 self.take_in()
-            else:
+            elif not self.pump.rest:  # else it is looked at in turns
                 self.refuse(Malformed(400, "the body is cut short"))
         if self.waiting:
             self.lose_place()
@@ -238,7 +259,7 @@ class Client(Gathering):
         if self.hard != NEVER:
             self.limit(self.silence)
         body = b""
-        if self.pump is not None and self.input:
+        if self.pump is not None and (self.input or self.pump.rest):
             data, self.input = self.input, b""
             pumped = self.pumped(data)
             if pumped is None:

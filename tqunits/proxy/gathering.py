@@ -25,11 +25,12 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Gathering(Asking):
     """One client's connection, as far as bodies wait here."""
 
-    __slots__ = ("gathered", "whole")
+    __slots__ = ("gathered", "postponed", "whole")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
+        self.postponed = False  # what has come of a body is looked at in a later turn of the loop
         self.whole = False  # all of the request's body is in `first`
 
     def enter(self, worker: Worker) -> None:
@@ -67,10 +68,14 @@ class Gathering(Asking):
     def take_in(self) -> None:
         """The client sends no more, and what has come of the body was not looked at yet: it is all there, or cut."""
         data, self.input = self.input, b""
-        out = self.pumped(data)
-        if out is None:
-            return
-        self.first += out
+        while True:
+            out = self.pumped(data)
+            if out is None:
+                return
+            self.first += out
+            if self.pump is None or not self.pump.rest:
+                break
+            data = b""
         self.whole = self.pump is None
         if not self.whole:
             self.refuse(Malformed(400, "the body is cut short"))
@@ -89,7 +94,22 @@ class Gathering(Asking):
             self.exchange.received -= len(pump.surplus)
             self.input = pump.surplus
             self.pump = None
+        elif pump.rest:
+            self.pause()
+            self.resume()
         return out
+
+    def resume(self) -> None:
+        """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
+        if self.pump is None or not self.pump.rest:
+            super().resume()
+        elif not self.postponed:
+            self.postponed = True
+            self.router.loop.call_soon(self._more_of_body)
+
+    def _more_of_body(self) -> None:
+        """Another turn has come for what is here of a body of small chunks."""
+        raise AssertionError
 
     def moved(self) -> None:
         """Something moved: nobody is given up on that makes progress."""

@@ -49,6 +49,7 @@ class Upstream(Stream):
         "heads",
         "interim",
         "phase",
+        "postponed",
         "pump",
         "reusable",
         "reused",
@@ -65,6 +66,7 @@ class Upstream(Stream):
         self.fields: ResponseFields | None = None  # of the last response that was read the long way
         self.alike: AlikeResponse | None = None  # what was made of the response before
         self.pump: Pump | None = None  # of the response's body
+        self.postponed = False  # what has come of the body is looked at in a later turn of the loop
         self.reused = False  # it served before: it may have died of old age
         self.reusable = False
         self.said = False  # a byte of the response has come
@@ -291,6 +293,9 @@ class Upstream(Stream):
         client.moved()
         if client.outbox:
             self.pause()
+        elif pump.rest:
+            self.pause()
+            self.resume()
         else:
             splicing.download(self, client)
 
@@ -311,8 +316,28 @@ class Upstream(Stream):
         client.moved()
         if client.outbox:
             self.pause()
+        elif pump.rest:
+            self.pause()
+            self.resume()
         elif len(data) == RECEIVE:
             splicing.download(self, client)
+
+    def resume(self) -> None:
+        """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
+        if self.pump is None or not self.pump.rest:
+            super().resume()
+        elif not self.postponed:
+            self.postponed = True
+            self.poller.loop.call_soon(self._more_of_body)
+
+    def _more_of_body(self) -> None:
+        """Another turn has come for what is here of a body of small chunks."""
+        self.postponed = False
+        client = self.client
+        if client is not None and not self.closed and self.phase is BODY and not client.outbox:
+            self._on_body(client, b"")
+            if self.phase is BODY and not client.outbox:
+                self.resume()
 
     def complete(self, client: Client, surplus: bytes) -> None:
         """The response is whole: the connection is free again, or done with."""
