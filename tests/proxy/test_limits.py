@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bodies import get, receive
-from control_peers import relayed, until, write_routes
-from peers import OK, PATIENCE, Connection, Router, TcpWorker, answering
+from control_peers import controlled, relayed, speak, until, write_routes
+from peers import OK, PATIENCE, Behaviour, Connection, Router, TcpWorker, answering
 from secure_peers import make
 
 HELLO = bytes.fromhex("16 03 01 02 00 01 00 01 fc 03 03")
@@ -148,6 +149,66 @@ def test_the_limit_in_all_counts_those_that_have_not_said_yet_how_they_speak(fol
             assert not waits_too.done()
             silent.reset()
             assert await waits_too
+
+    asyncio.run(scenario())
+
+
+def test_the_one_that_is_idle_for_longest_makes_room(folder: Path) -> None:
+    """Whether it has asked for something or has never said how it speaks; who is served stays."""
+    make(folder, "a", "a.example")
+
+    async def scenario() -> None:
+        options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+        held = asyncio.Event()
+        worker = await TcpWorker().start(answering_when(held))
+        limits = {"max_connections": 4}
+        async with Router(folder, controlled(folder, worker.endpoint, *options, limits=limits)) as router:
+            busy, shaking = await router.connect(), await router.connect()
+            await busy.send(get("/held"))
+            await shaking.send(HELLO)
+            await until(folder, in_flight=1)
+            silent, first = await router.connect(), await router.connect()
+            await first.send(get("/"))
+            assert (await receive(first)).body == b"ok"
+            await until(folder, asleep=1)
+            second = await router.connect()
+            assert await is_served(second)
+            assert await silent.rest() == b""
+            await until(folder, asleep=2)
+            third = await router.connect()
+            assert await is_served(third)
+            assert await first.rest() == b""
+            assert await is_served(second)
+            held.set()
+            assert (await receive(busy)).body == b"ok"
+            assert "proxy.max_connections is 4" in router.said()
+            _, told = (await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n")).split(b"\r\n\r\n", 1)
+            assert re.search(rb"tqunits_idle_closed_total{[^}]*} 2\n", told)
+            worker.stop()
+
+    asyncio.run(scenario())
+
+
+def answering_when(held: asyncio.Event) -> Behaviour:
+    """Answer `/held` only then, and everything else at once."""
+
+    async def behave(connection: Connection) -> None:
+        while True:
+            if (await receive(connection)).head.startswith(b"GET /held "):
+                await asyncio.wait_for(held.wait(), PATIENCE)
+            await connection.send(OK)
+
+    return behave
+
+
+def test_a_crowd_that_is_idle_keeps_nobody_out(folder: Path) -> None:
+    async def scenario() -> None:
+        async with limited(folder, {"max_connections": 20}) as (router, _):
+            idle = [await router.connect() for _ in range(20)]
+            await until(folder, asleep=20)
+            for _ in range(30):
+                assert await is_served(await router.connect())
+            assert [await client.rest() for client in idle] == [b""] * 20
 
     asyncio.run(scenario())
 

@@ -66,14 +66,18 @@ class ServerSettings:
         feeds="tq-proxy@N",
     )
     max_connections = _row(
-        "proxy.max_connections", number(1, 1_000_000), "20000", "number", "Connections of clients at once, per process."
+        "proxy.max_connections",
+        number(1, 1_000_000),
+        "20000",
+        "number",
+        "Connections of clients at once, per process; beyond that the one that is idle for longest is closed.",
     )
     max_connections_per_client = _row(
         "proxy.max_connections_per_client",
         number(0, 1_000_000),
-        "0",
+        "1000",
         "number",
-        "The same, of one address; 0: no limit.",
+        "The same, of one address that is no trusted proxy's, and more are closed at once; 0: no limit.",
     )
     max_request_line = _row(
         "proxy.max_request_line",

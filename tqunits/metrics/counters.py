@@ -47,10 +47,11 @@ class WorkerMetrics:
 class RouterMetrics:
     """What happened in one router process."""
 
-    __slots__ = ("accept_pauses", "accepted", "unrouted", "workers")
+    __slots__ = ("accept_pauses", "accepted", "idle_closed", "unrouted", "workers")
 
     def __init__(self) -> None:
         self.accepted = 0  # connections
+        self.idle_closed = 0  # connections that were closed to make room for others
         self.accept_pauses = 0  # times that descriptors or memory ran out
         self.unrouted = [0] * 6  # [n]: responses with status nXX to what reached no worker: 404, malformed requests
         self.workers: dict[str, WorkerMetrics] = {}  # all there have been: as many as the administrator ever named

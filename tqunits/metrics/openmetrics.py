@@ -94,6 +94,8 @@ def _router(mine: str, metrics: RouterMetrics) -> Iterator[str]:
     yield from _by_class("tqunits_unrouted_requests_total", mine, metrics.unrouted)
     yield _family("tqunits_accepted_connections", "counter", "Connections of clients.")
     yield f"tqunits_accepted_connections_total{{{mine}}} {metrics.accepted}\n"
+    yield _family("tqunits_idle_closed", "counter", "Idle connections closed to make room for others.")
+    yield f"tqunits_idle_closed_total{{{mine}}} {metrics.idle_closed}\n"
     yield _family("tqunits_accept_pauses", "counter", "Times that descriptors or memory ran out.")
     yield f"tqunits_accept_pauses_total{{{mine}}} {metrics.accept_pauses}\n"
 

@@ -85,7 +85,9 @@ class Listeners:
             listening.sock.close()
 
     def _resume(self) -> None:
-        if self._accepting or self._stopped or self._pause is not None or self._full():
+        if self._accepting or self._stopped or self._pause is not None:
+            return
+        if self._full() and not self._router.idle:  # none may be closed for another
             return
         self._accepting = True
         for listening in self._listening:
@@ -103,8 +105,8 @@ class Listeners:
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(BATCH):
-            if self._full():
-                self._suspend()
+            if self._full() and not self._router.may_make_room():
+                self._wait() if self._router.idle else self._suspend()
                 return
             try:
                 sock, address = listening.accept()
@@ -115,7 +117,19 @@ class Listeners:
                     self._exhausted(error)
                     return
                 continue
+            if self._full():
+                self._make_room()
             self._welcome(sock, address)
+
+    def _make_room(self) -> None:
+        """Whoever comes is served, and who has been idle for longest goes, as if its time were over."""
+        router = self._router
+        router.books.metrics.idle_closed += 1
+        router.complaints.warn(
+            f"{len(router.clients) + len(router.arriving)} connections: those that are idle for longest are closed"
+            f" for new ones; proxy.max_connections is {router.snapshot.max_connections}"
+        )
+        router.make_room()
 
     def _welcome(self, sock: socket.socket, address: object) -> None:
         try:

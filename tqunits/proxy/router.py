@@ -66,6 +66,7 @@ class Router:
         self.certificates = certificates
         self.ports = ports
         self.arriving: set[Arrival] = set()  # connections that have not shown yet how they speak
+        self.idle: dict[Asleep | Arrival, int] = {}  # since which tick those are that may be; the longest first
         self.per_client: dict[bytes, int] = {}  # connections by address; also without a limit: one may come
         self.pipes = Pipes()
         self.workers: dict[str, Worker] = {}
@@ -141,6 +142,18 @@ class Router:
         self.per_client[address] = count + 1
         return True
 
+    def may_make_room(self) -> bool:
+        """Whether one has been idle for a second: who has just connected, or asked, is about to ask."""
+        return bool(self.idle) and self.idle[next(iter(self.idle))] + REMEMBERED <= self.wheel.tick
+
+    def make_room(self) -> None:
+        """Close the connection that has been idle for longest, if one is. A request that has just come is served."""
+        before = len(self.clients) + len(self.arriving)
+        while self.idle and len(self.clients) + len(self.arriving) >= before:
+            longest = next(iter(self.idle))
+            del self.idle[longest]
+            longest.drain()
+
     def release(self, address: bytes) -> None:
         """A connection from that address has gone."""
         count = self.per_client.get(address, 0)
@@ -162,6 +175,7 @@ class Router:
         asleep = Asleep(sock, peer, self, counted)
         asleep.start(self.idle_ticks)
         self.clients.add(asleep)
+        self.idle[asleep] = self.wheel.tick
 
     def sleep(self, client: Client, ticks: int) -> None:
         """An idle client's connection goes on as little more than its socket, for so long at most."""
@@ -169,13 +183,29 @@ class Router:
         self.change(client, asleep)
         client.part()
         asleep.start(ticks)
+        self.idle[asleep] = self.wheel.tick - REMEMBERED
+        self.on_left()  # it may make room for another
 
     def change(self, before: Client | Asleep, after: Client | Asleep) -> None:
         """It is the same connection."""
         self.clients.discard(before)
         self.clients.add(after)
+        if isinstance(before, Asleep):
+            self.idle.pop(before, None)
 
     def left(self, client: Client | Asleep) -> None:
         """A client's connection is closed."""
         self.clients.discard(client)
+        if isinstance(client, Asleep):
+            self.idle.pop(client, None)
         self.release(client.counted)
+
+    def awaits(self, arrival: Arrival) -> None:
+        """A connection says how it speaks, or nothing yet."""
+        self.arriving.add(arrival)
+        self.idle[arrival] = self.wheel.tick
+
+    def arrived(self, arrival: Arrival) -> None:
+        """It has said so, or is closed."""
+        self.arriving.discard(arrival)
+        self.idle.pop(arrival, None)

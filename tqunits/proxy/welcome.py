@@ -52,7 +52,7 @@ def _plain(address: bytes, believed: bool) -> Peer:  # noqa: FBT001 (a cache's k
 
 def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
     def done(preface: Preface, speaks_for: bytes | None, first: bytes) -> None:
-        router.arriving.discard(preface)
+        router.arrived(preface)
         address = host if speaks_for is None else speaks_for or host
         believed = speaks_for is None or (speaks_for != b"" and router.networks.contains(speaks_for))
         _greet(sock, address, router, believed=believed, first=first, counted=b"")
@@ -72,7 +72,7 @@ def _greet(
     sock: socket.socket, address: bytes, router: Router, *, believed: bool, first: bytes, counted: bytes
 ) -> None:
     def done(greeting: Greeting, secured: Secured | None) -> None:
-        router.arriving.discard(greeting)
+        router.arrived(greeting)
         _begin(sock, Peer(address, believed, secured), router, first, counted)
 
     if router.certificates is None or first:  # what came first was no ClientHello
@@ -109,9 +109,9 @@ def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counte
 
 def _start(router: Router, arrival: Arrival) -> None:
     arrival.start(router.idle_ticks)
-    router.arriving.add(arrival)
+    router.awaits(arrival)
 
 
 def _gone(router: Router, arrival: Arrival, counted: bytes) -> None:
-    router.arriving.discard(arrival)
+    router.arrived(arrival)
     router.release(counted)

@@ -54,6 +54,13 @@ _GATE_MARGIN_US = 500_000
 _SPARE_DESCRIPTORS = 1024
 """The router's own: the listening and control sockets, the journal, idle connections to workers being opened."""
 
+_PROXY_MEMORY = 128 * 1024 * 1024
+_CONNECTION_MEMORY = 64 * 1024
+"""What a router may take, and for each connection: it has 30 MiB and 0.4 KiB for an idle one, 4 KiB for one whose other
+side is slow; TLS has its buffers. Up to 144 KiB for each it may hold for a moment, all of them never. What is in the
+kernel's buffers counts too, and gives way before anybody is killed (a full megabyte for a slow download over loopback
+without a limit)."""
+
 _PROXY_STOP_MARGIN_US = 5_000_000
 """Beyond the drain, the router needs moments to close; a router that hangs longer than this is killed."""
 
@@ -196,6 +203,7 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "manager": _MANAGER,
         "protect_home": "read-only" if homes else "yes",
         "descriptors": quote.count(2 * server.proxy.max_connections + _SPARE_DESCRIPTORS),
+        "memory": quote.size(_PROXY_MEMORY + _CONNECTION_MEMORY * server.proxy.max_connections),
         "stop": quote.span(server.timeouts.drain + _PROXY_STOP_MARGIN_US),
         **_certificate_values(server, target),
     }
