@@ -102,6 +102,7 @@ def test_spans_have_two_units_at_most(value: int | None, text: str) -> None:
         pytest.param("activating", "start-post", State.STARTING, id="starting"),
         pytest.param("activating", "auto-restart", State.RESTARTING, id="restarting"),
         pytest.param("activating", "auto-restart-queued", State.RESTARTING, id="restarting-257"),
+        pytest.param("deactivating", "stop", State.DRAINING, id="draining"),
         pytest.param("deactivating", "stop-sigterm", State.STOPPING, id="stopping"),
         pytest.param("failed", "failed", State.FAILED, id="failed"),
         pytest.param("inactive", "dead", State.STOPPED, id="stopped"),

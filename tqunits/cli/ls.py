@@ -3,9 +3,10 @@
 Without a name all installed workers are listed, and the exit status is 0. With names or patterns only these, and the
 exit status is 3 when one of them does not run (as 'systemctl status').
 
-STATE is running, starting (its health check has not answered yet), stopping, restarting (it failed; systemd starts it
-again in a moment), failed (with systemd's result), stopped, disabled (stopped, and not started at boot), or static
-(files that the router serves: nothing runs).
+STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its requests), starting (its
+health check has not answered yet), draining (it is to stop, and finishes what it has), stopping, restarting (it failed;
+systemd starts it again in a moment), failed (with systemd's result), stopped, disabled (stopped, and not started at
+boot), or static (files that the router serves: nothing runs).
 Below the table stands which files of a worker (environment_file, credentials) have changed since install copied them.
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or
 what this host does not count.
@@ -21,7 +22,7 @@ from pathlib import Path
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, installed, named, served
+from tqunits.cli.selection import Installed, installed, named, served, serving
 from tqunits.errors import ExitStatus
 from tqunits.system.bus import Bus
 from tqunits.system.status import State, Status, enabled_at_boot, statuses
@@ -34,6 +35,8 @@ _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/M
 _STYLES: Mapping[State, str] = {
     State.RUNNING: "green",
     State.STARTING: "yellow",
+    State.HOLDING: "red",
+    State.DRAINING: "yellow",
     State.STOPPING: "yellow",
     State.RESTARTING: "red",
     State.FAILED: "red",
@@ -95,7 +98,7 @@ def _rows(workers: Sequence[Installed | Served], context: Context) -> list[_Row]
     rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
     if units:
         with Bus(user_mode=context.user_mode) as bus:
-            found = statuses(bus, (worker.unit for worker in units))
+            found = statuses(bus, (worker.unit for worker in units), serving(units, context.layout))
         enabled = enabled_at_boot(Path(context.layout.units))
         rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
     return sorted(rows, key=lambda row: row.name)
@@ -125,6 +128,9 @@ def _of_files(worker: Served) -> _Row:
 def _print(rows: Sequence[_Row], output: Output) -> None:
     output.table(_COLUMNS, [_cells(row) for row in rows])
     for row in rows:
+        if row.status.state is State.HOLDING:
+            text = "runs, but somebody has removed its file 'serving', so its requests are held"
+            output.message(f"{row.name} {text}: 'tqunits restart {row.name}' makes it again", style="red")
         for path in row.waiting:
             output.message(f"{row.name} gets {path} as it is now with 'tqunits install --now'", style="yellow")
 

@@ -49,6 +49,7 @@ from tqunits.routing.snapshot import (
     check_prefix,
     parse_snapshot,
 )
+from tqunits.system.files import read_regular
 from tqunits.system.notify import Notifier, inherited_sockets
 
 MAX_SAMPLE: Final = 1_000_000
@@ -231,10 +232,7 @@ def _parse_route(text: str) -> tuple[str, str, Address]:
 
 
 def _read(file: Path) -> Snapshot:
-    with file.open("rb") as stream:
-        text = stream.read(MAX_SNAPSHOT + 1)
-    if len(text) > MAX_SNAPSHOT:
-        raise TqunitsError(f"{file}: longer than {MAX_SNAPSHOT} bytes")
+    text = read_regular(file, MAX_SNAPSHOT)
     try:
         return parse_snapshot(text)
     except TqunitsError as error:

@@ -15,9 +15,9 @@ from typing import Protocol, TypeVar
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.model import Layout
-from tqunits.system.files import read_text_if_exists
-from tqunits.units import name
-from tqunits.units.snapshot import ROUTES, Served, files_alone
+from tqunits.system.files import read_regular, read_text_if_exists
+from tqunits.units import environment, name
+from tqunits.units.snapshot import MAX_SNAPSHOT, ROUTES, Served, files_alone
 from tqunits.units.unitfile import Ledger, ledger
 
 _WILDCARDS = frozenset("*?[")
@@ -60,8 +60,21 @@ def installed(layout: Layout) -> tuple[Installed, ...]:
 
 
 def served(layout: Layout) -> tuple[Served, ...]:
-    """The workers that are files alone, as the router has them; no drop-in is theirs."""
-    return files_alone(read_text_if_exists(Path(layout.state) / ROUTES) or "")
+    """The workers that are files alone, as the router has them; no drop-in is theirs.
+
+    Raises TqunitsError for what the router would not take either.
+    """
+    try:
+        content = read_regular(Path(layout.state) / ROUTES, MAX_SNAPSHOT)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return files_alone(content.decode("utf-8", "surrogateescape"))
+
+
+def serving(workers: Sequence[Installed], layout: Layout) -> dict[str, str]:
+    """Unit -> the file that it is served by, of those whose unit makes one."""
+    files = {worker.unit: environment.serving_file(worker.name, layout.runtime) for worker in workers}
+    return {worker.unit: files[worker.unit] for worker in workers if files[worker.unit] in worker.text}
 
 
 def select(arguments: argparse.Namespace, workers: Sequence[Installed], context: Context) -> tuple[Installed, ...]:

@@ -20,7 +20,7 @@ from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import intruder
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, installed, nearest, served
+from tqunits.cli.selection import Installed, installed, nearest, served, serving
 from tqunits.errors import ExitStatus, NoSuchWorker
 from tqunits.model import Worker, WorkerType
 from tqunits.system import journal
@@ -92,7 +92,7 @@ def _facts(wanted: str, context: Context) -> _Facts:
 
 def _installed_facts(here: Installed, worker: Worker | None, context: Context) -> _Facts:
     with Bus(user_mode=context.user_mode) as bus:
-        status = statuses(bus, [here.unit])[here.unit]
+        status = statuses(bus, [here.unit], serving([here], context.layout))[here.unit]
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
     overrides = effective.overrides(paths)
     shown = (
@@ -135,7 +135,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     if facts.served is not None:
         return [*lines, ("state", "static: the router serves its files"), ("folder", facts.served.directory)]
     state = status.state.value
-    if status.state is State.RUNNING:
+    if status.state in {State.RUNNING, State.HOLDING}:
         state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
     elif status.state in {State.FAILED, State.RESTARTING}:
         state += f" ({status.result}), {status.restarts} restarts"

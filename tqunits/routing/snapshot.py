@@ -109,7 +109,7 @@ DEFAULT_MAX_CONNECTIONS: Final = 20_000
 def parse_snapshot(text: bytes) -> Snapshot:
     """Read a snapshot. Raises TqunitsError that names the key; gives all of it or nothing."""
     try:
-        document = json.loads(text, object_pairs_hook=_no_duplicates)
+        document = json.loads(text.decode("utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise TqunitsError(f"routes: not JSON: {error}") from None
     top = _Object(document, "routes")

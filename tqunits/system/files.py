@@ -129,6 +129,24 @@ def lock(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file, in bounded time: a FIFO, a folder or a device is not waited for.
+
+    Raises OSError, and TqunitsError for what is no regular file, or longer than `most` bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise TqunitsError(f"{path} is not a regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(most + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > most:
+        raise TqunitsError(f"{path}: longer than {most} bytes")
+    return content
+
+
 def read_text_if_exists(path: Path) -> str | None:
     """The text of a regular file, None where there is none; bytes that are not UTF-8 survive a round trip.
 

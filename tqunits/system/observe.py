@@ -7,9 +7,11 @@ being built) the files are still observed, and no unit is loaded.
 from __future__ import annotations
 
 import pwd
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from tqunits.errors import TqunitsError
 from tqunits.model import Layout
 from tqunits.system import handover
 from tqunits.system.bus import Bus
@@ -83,8 +85,11 @@ def _is_null(link: Path) -> bool:
 
 def _observe_file(path: Path) -> ObservedFile | None:
     try:
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISCHR(found.st_mode)):  # a masked unit is a link to /dev/null
+            raise TqunitsError(f"{path} is not a regular file")  # and opening a FIFO would wait for ever
         content = path.read_bytes()
-        modified = path.stat().st_mtime_ns // 1000
+        modified = found.st_mtime_ns // 1000
     except FileNotFoundError:
         return None
     return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified)

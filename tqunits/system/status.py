@@ -7,8 +7,10 @@ for one of its properties would have systemd read its files.
 
 from __future__ import annotations
 
+import errno
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +25,8 @@ class State(StrEnum):
     """The words for what a worker does. UNHEALTHY is kept for who watches health while it runs."""
 
     RUNNING = "running"
+    HOLDING = "holding"  # it runs, and its file `serving` is not there: the routers hold its requests
+    DRAINING = "draining"  # it is about to be stopped, and finishes what it has
     STARTING = "starting"
     STOPPING = "stopping"
     RESTARTING = "restarting"  # it failed, and systemd waits to start it again
@@ -46,10 +50,11 @@ class Status:
     memory_max: int | None = None  # None: no limit
 
 
-def statuses(bus: Bus, units: Iterable[str]) -> dict[str, Status]:
-    """The status of each of these units, by name."""
+def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str]) -> dict[str, Status]:
+    """The status of each of these units, by name. `serving`: the file of each that is served by one."""
     loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service"])}
-    return {unit: _status(bus, loaded[unit]) if unit in loaded else Status(state=State.STOPPED) for unit in units}
+    stopped = Status(state=State.STOPPED)
+    return {unit: _status(bus, loaded[unit], serving.get(unit)) if unit in loaded else stopped for unit in units}
 
 
 def enabled_at_boot(units: Path) -> frozenset[str]:
@@ -65,15 +70,28 @@ def state_of(active: str, sub: str) -> State:
         case "activating":
             return State.RESTARTING if sub.startswith("auto-restart") else State.STARTING
         case "deactivating":
-            return State.STOPPING
+            return State.DRAINING if sub == "stop" else State.STOPPING  # ExecStop= runs, which is the leave
         case "failed":
             return State.FAILED
         case _:
             return State.STOPPED
 
 
-def _status(bus: Bus, unit: UnitStatus) -> Status:
+def _is_held(serving: str | None) -> bool:
+    """Whether the routers send nothing to a worker that runs: they look at the same file (proxy/serving.py)."""
+    if serving is None:
+        return False
+    try:
+        os.lstat(serving)
+    except OSError as error:
+        return error.errno in {errno.ENOENT, errno.ENOTDIR}
+    return False
+
+
+def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
     state = state_of(unit.active, unit.sub)
+    if state is State.RUNNING and _is_held(serving):
+        state = State.HOLDING
     if state is State.STOPPED:
         return Status(state=state)
     restarts = integer(bus.property_of(unit.name, "Service", "NRestarts", "u"))
@@ -87,7 +105,7 @@ def _running(bus: Bus, unit: str, state: State, restarts: int) -> Status:
     group = bus.control_group(unit)
     since = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t"))
     limit = integer(bus.property_of(unit, "Service", "MemoryMax", "t"))
-    is_up = state is State.RUNNING and since > 0
+    is_up = state in {State.RUNNING, State.HOLDING} and since > 0
     return Status(
         state=state,
         pid=integer(bus.property_of(unit, "Service", "MainPID", "u")) or None,

@@ -10,13 +10,21 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
+from tqunits.errors import TqunitsError
 from tqunits.model import INFINITY, Configuration, OriginKind, Target, Worker, WorkerType
 from tqunits.units.environment import socket_path
 
 VERSION = 1
 ROUTES = "routes.json"
 """Its file, in the state folder: JSON has no comments, so its place is what makes it ours."""
+
+MAX_SNAPSHOT = 16 * 1024 * 1024
+"""As the router has it."""
+
+_NOT_OURS = (ValueError, LookupError, TypeError, RecursionError)
+"""What is raised of a text that somebody else has written."""
 
 _STATIC_KEYS = ("static.directory", "static.prefix")
 _UNWRITTEN = frozenset({OriginKind.DEFAULT, OriginKind.PRESET})
@@ -69,9 +77,12 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
 
 
 def files_alone(text: str) -> tuple[Served, ...]:
-    """The workers of a snapshot that are files alone; none where the text is no snapshot of ours."""
+    """The workers of a snapshot that are files alone. Raises TqunitsError where it is none of ours."""
     try:
-        workers = [worker for worker in json.loads(text)["workers"] if worker["static"] and not worker["endpoints"]]
+        document = _read(text)
+        if document["version"] != VERSION:
+            raise ValueError(f"version {document['version']!r} is not {VERSION}")
+        workers = [worker for worker in document["workers"] if worker["static"] and not worker["endpoints"]]
         return tuple(
             Served(
                 name=str(worker["name"]),
@@ -81,8 +92,28 @@ def files_alone(text: str) -> tuple[Served, ...]:
             )
             for worker in workers
         )
-    except (ValueError, LookupError, TypeError):
-        return ()
+    except _NOT_OURS as error:
+        raise TqunitsError(
+            f"{ROUTES}: no routes of tqunits: {error}", hint="'tqunits install' writes it anew"
+        ) from None
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Raises one of _NOT_OURS: a key that is given twice, too, as the router does not take it."""
+    if len(text) > MAX_SNAPSHOT:
+        raise ValueError(f"longer than {MAX_SNAPSHOT} bytes")
+    text.encode("utf-8")  # what was read from a file that is not UTF-8 has surrogates
+    document = json.loads(text, object_pairs_hook=_no_duplicates)
+    if not isinstance(document, dict):
+        raise TypeError("not an object")
+    return document
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is given twice")
+    return members
 
 
 def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
@@ -97,9 +128,9 @@ def without(text: str, workers: Iterable[str]) -> str | None:
     """The same snapshot without these workers; None when the text is no snapshot of ours."""
     gone = frozenset(workers)
     try:
-        document = json.loads(text)
+        document = _read(text)
         document["workers"] = [worker for worker in document["workers"] if worker["name"] not in gone]
-    except (ValueError, LookupError, TypeError):
+    except _NOT_OURS:
         return None
     return _text(document)
 
@@ -115,9 +146,9 @@ def with_workers(text: str, before: str, workers: Collection[str]) -> str:
     names = {worker["name"] for worker in document["workers"]}
     taken = {route for worker in document["workers"] for route in _routes(worker)}
     try:
-        gone = [worker for worker in json.loads(before)["workers"] if worker["name"] in workers]
+        gone = [worker for worker in _read(before)["workers"] if worker["name"] in workers]
         kept = [_left(worker, taken) for worker in gone if worker["name"] not in names]
-    except (ValueError, LookupError, TypeError):
+    except _NOT_OURS:
         return text  # what lay there was no snapshot of ours
     document["workers"] += [worker for worker in kept if worker["routes"]]
     return _text(document)
