@@ -11,7 +11,7 @@ import pytest
 from machine import Machine
 
 from .conftest import ROOT, Site
-from .control import pid, signal
+from .control import in_flight, pid, signal
 from .hammering import RUDE
 
 WORKER = "tq-worker@alpha"
@@ -194,3 +194,37 @@ def test_everybody_may_ask_at_the_leave_socket_and_nobody_starts_a_router_by_it(
     assert site.machine.run(ask, user="nobody", check=False).returncode == 7  # curl(1): could not connect
     assert site.machine.show("tq-proxy@1.service", "ActiveState") == "inactive"
     site.machine.systemctl("start", "tq-proxy@1.service")
+
+
+def state(site: Site) -> str:
+    """What `ls` says of it."""
+    lines = site.machine.tqunits("ls").stdout.splitlines()
+    return next(line.split()[2] for line in lines if line.startswith("alpha "))
+
+
+@pytest.mark.parametrize("gone", [f"{FOLDER}/*", FOLDER, "/run/tqunits/workers", "/run/tqunits"])
+def test_who_is_held_is_told_and_a_restart_serves_it_again(site: Site, gone: str) -> None:
+    """A worker whose file somebody has removed is not said to be running as if all were well."""
+    install(site)
+    assert state(site) == "running"
+    site.machine.run(["sh", "-c", f"rm -rf {gone}"], check=False)
+    assert not site.machine.exists(SERVING)
+    assert state(site) == "holding"
+    said = site.machine.tqunits("ls")
+    assert "tqunits restart alpha" in said.stdout + said.stderr
+    assert site.machine.tqunits("ls", "alpha", check=False).returncode == 3
+    site.machine.tqunits("restart", "alpha")
+    assert state(site) == "running"
+    assert is_served(site)
+
+
+def test_who_finishes_what_it_has_is_draining(site: Site) -> None:
+    before = '            if head.startswith(b"POST"):'
+    slow = RUDE.replace(before, f"            await asyncio.sleep(5 if identity else 0)\n{before}")
+    site.worker("alpha", program=slow)
+    site.install()
+    with site.machine.start(ASK):
+        site.machine.wait_until(lambda: in_flight(site, 1) == 1)
+        with site.machine.start(["systemctl", "stop", WORKER]):
+            site.machine.wait_until(lambda: state(site) == "draining")
+    site.machine.wait_until(lambda: state(site) == "stopped")

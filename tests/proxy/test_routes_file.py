@@ -17,7 +17,9 @@ from peers import OK, PATIENCE, Router, answering
 from tqunits.cli.selection import served
 from tqunits.errors import TqunitsError
 from tqunits.model import SYSTEM_LAYOUT
-from tqunits.units.snapshot import MAX_SNAPSHOT
+from tqunits.routing.snapshot import MAX_SNAPSHOT
+
+ASK = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 def text(content: bytes) -> Callable[[Path, bytes], object]:
@@ -51,7 +53,7 @@ MADE: dict[str, Callable[[Path, bytes], object]] = {
 
 @pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 def test_what_is_no_file_of_routes_changes_nothing(folder: Path, make: Callable[[Path, bytes], object]) -> None:
-    """Told by inotify and by SIGHUP alike; the requests that come meanwhile are served, and a good file is read again."""
+    """Requests that come meanwhile are served by the routes of before, and a good file is read again."""
 
     async def scenario() -> None:
         async with relayed(folder, answering(OK)) as (router, _):
@@ -70,7 +72,7 @@ def test_what_is_no_file_of_routes_changes_nothing(folder: Path, make: Callable[
             (folder / "aside").write_bytes(json.dumps(json.loads(good) | {"workers": []}).encode())
             (folder / "aside").rename(routes)
             async with asyncio.timeout(PATIENCE):
-                while (await router.ask(get("/").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))[9:12] != b"404":
+                while (await router.ask(ASK))[9:12] != b"404":
                     pass
 
     asyncio.run(scenario())
