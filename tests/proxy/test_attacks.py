@@ -208,10 +208,10 @@ def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_en
         down_route = f"--route=/down=unix:{folder}/nobody.sock"
         options = (down_route, "--queue-timeout=100ms")
         async with routed(folder, answering(OK), *options, prefix="/api") as (router, _):
-            assert await answers(router, down) == [b"504"]
+            assert await answers(router, down) == [b"503"]
             assert await answers(router, good + lost) == [b"200", b"404"]
-            assert await answers(router, good + down) == [b"200", b"504"]
-            assert await answers(router, down + good + good) == [b"504", b"200", b"200"]
+            assert await answers(router, good + down) == [b"200", b"503"]
+            assert await answers(router, down + good + good) == [b"503", b"200", b"200"]
             assert await answers(router, good + good[:-2]) == [b"200", b"400"]
             assert await answers(router, good + b"GET / HTTP/1.1\n") == [b"200", b"400"]
 
@@ -227,7 +227,7 @@ def test_a_worker_can_not_lead_its_clients_to_another_workers_socket(folder: Pat
             assert await answers(router, request) == [b"200"]
             worker.path.unlink()
             worker.path.symlink_to(victim.path)
-            assert await answers(router, request) == [b"504"]
+            assert await answers(router, request) == [b"503"]
             assert victim.connections == []
             assert await answers(router, b"GET /victim HTTP/1.1\r\nHost: a\r\n\r\n") == [b"200"]
         victim.stop()
