@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable
 
 from tqunits.system.bus import Failure, JobResult
-from tqunits.system.journal import Exit
+from tqunits.system.entries import Exit
 from tqunits.system.listeners import Holder
 
 GATE_UNHEALTHY = 1
@@ -106,7 +106,7 @@ def of_exit(exit_: Exit) -> str:
     """How one run in the journal ended."""
     if exit_.command == "ExecStartPost" and exit_.result == "exit-code":
         return _UNHEALTHY  # the gate's other failure is the main process' own end, which comes first
-    return of_result(exit_.result, exit_.code, int(exit_.status) if exit_.status.isdigit() else 0)
+    return of_result(exit_.result, exit_.code, int(exit_.status or 0))
 
 
 def of_result(result: str, code: str, status: int, *, program: str = "") -> str:

@@ -46,13 +46,17 @@ class Output:
         self._stdout.write(f"{text}\n")
 
     def raw(self, text: str) -> None:
-        """Data that is its own format (a unit file, a diff, documentation)."""
-        self._stdout.write(text)
+        """Data that is its own format (a unit file, a diff, documentation), to the letter but on a terminal."""
+        self._stdout.write(_lines(text) if self._stdout.isatty() else text)
 
     def json(self, schema: str, version: int, **members: object) -> None:
-        """One JSON document; `schema` and `version` lead it, so that a reader can refuse what it does not know."""
+        """One JSON document; `schema` and `version` lead it, so that a reader can refuse what it does not know.
+
+        JSON itself leaves DEL and the controls beyond ASCII as they are; bytes that are no UTF-8 could not be written.
+        """
         document = {"schema": f"tqunits.{schema}", "version": version, **members}
-        self._stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        self._stdout.write("\n".join(map(_json_line, text.split("\n"))) + "\n")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell | str]]) -> None:
         """Columns aligned with two spaces between, as systemctl prints them."""
@@ -109,6 +113,18 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _lines(text: str) -> str:
+    """Text of many lines, printable."""
+    return "".join(c if c in "\n\t" else printable(c) for c in text)
+
+
+def _json_line(line: str) -> str:
+    """A line of a document; what is not printable in it is within a string."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else r"\u007f" if c == "\x7f" else json.dumps(c)[1:-1] for c in line)
 
 
 def _pad(text: str, width: int) -> str:

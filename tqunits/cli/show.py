@@ -25,6 +25,7 @@ from tqunits.errors import ExitStatus, NoSuchWorker
 from tqunits.model import Worker, WorkerType
 from tqunits.system import journal
 from tqunits.system.bus import Bus
+from tqunits.system.entries import Exit
 from tqunits.system.listeners import Holder
 from tqunits.system.marshal import rows
 from tqunits.system.sources import load
@@ -46,7 +47,7 @@ class _Facts:
     status: Status | None = None  # None: not installed
     settings: tuple[effective.Row, ...]
     drop_ins: tuple[str, ...] = ()
-    exits: tuple[journal.Exit, ...] = ()
+    exits: tuple[Exit, ...] = ()
     intruder: Holder | None = None  # who else has its port
 
     @property
@@ -160,7 +161,7 @@ def _origin(row: effective.Row) -> Cell:
     return Cell(row.origin, "dim" if row.origin == "default" else "yellow" if row.origin.startswith("drop-in") else "")
 
 
-def _exit_style(exit_: journal.Exit) -> str:
+def _exit_style(exit_: Exit) -> str:
     return "" if exit_.result == "success" else "red"
 
 
@@ -198,7 +199,7 @@ def _setting_json(row: effective.Row) -> Mapping[str, object]:
     }
 
 
-def _exit_json(exit_: journal.Exit) -> Mapping[str, object]:
+def _exit_json(exit_: Exit) -> Mapping[str, object]:
     return {
         "time_us": exit_.time_us,
         "result": exit_.result,
