@@ -99,6 +99,7 @@ class Relaxation(StrEnum):
     RESOURCES = "resources"  # @resources system calls
     HOME = "home"  # ProtectHome=read-only
     OUTBOUND = "outbound"  # reach other hosts than this one
+    JOURNAL = "journal"  # the journal's own sockets: messages with fields, of any size
 
 
 class OriginKind(StrEnum):

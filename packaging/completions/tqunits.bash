@@ -76,6 +76,7 @@ _tqunits() {
         proxy,--certificate) _tqunits_value file; return ;;
         proxy,--key) _tqunits_value file; return ;;
         proxy,--access-log) return ;;
+        proxy,--journal-namespace) _tqunits_value worker; return ;;
         proxy,--access-log-sample) return ;;
     esac
     if [[ $typed == -* ]]; then
@@ -97,9 +98,9 @@ _tqunits() {
             restart) _tqunits_offer -h --help --all --no-block --timeout ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
-            logs) _tqunits_offer -h --help -f --follow -n --lines --since --until -p --priority --json ;;
+            logs) _tqunits_offer -h --help --access -f --follow -n --lines --since --until -p --priority --json ;;
             doctor) _tqunits_offer -h --help --json ;;
-            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --certificate --key --check --access-log --access-log-sample ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
         esac

@@ -134,6 +134,7 @@ complete -c tqunits -n '__tqunits_verb disable' -l no-block -d 'return at once, 
 complete -c tqunits -n '__tqunits_verb disable' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb disable' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb logs' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb logs' -l access -d 'the access log, and it alone'
 complete -c tqunits -n '__tqunits_verb logs' -s f -l follow -d 'go on with what comes'
 complete -c tqunits -n '__tqunits_verb logs' -s n -l lines -d 'only the last N lines' -x
 complete -c tqunits -n '__tqunits_verb logs' -l since -d 'from then on: \'10:00\', \'-1h\', \'yesterday\' (systemd.time(7))' -x
@@ -156,6 +157,7 @@ complete -c tqunits -n '__tqunits_verb proxy' -l certificate -d 'speak TLS too, 
 complete -c tqunits -n '__tqunits_verb proxy' -l key -d 'the certificate\'s private key, PEM' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l check -d 'only look whether certificate and key are fit for use'
 complete -c tqunits -n '__tqunits_verb proxy' -l access-log -d 'journal, combined[:PATH], json[:PATH] (to stdout without PATH) or none; without it, as the routes say' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l journal-namespace -d 'the journal\'s namespace that an access log in the journal goes to; without it, the journal itself' -x -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb proxy' -l access-log-sample -d 'log one of N requests, and all that failed here or in a worker' -x
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'

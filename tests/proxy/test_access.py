@@ -15,6 +15,7 @@ from tqunits.errors import TqunitsError, UsageError
 from tqunits.metrics.access_formats import End, Entry, combined
 from tqunits.proxy.access import (
     FLUSH,
+    JOURNAL,
     MAX_WAITING,
     STDOUT,
     AccessLog,
@@ -511,7 +512,7 @@ def test_a_log_whose_file_can_not_be_opened_says_so(folder: Path) -> None:
 
 OPTIONS = {
     "none": None,
-    "journal": Destination(Format.JOURNAL),
+    "journal": Destination(Format.JOURNAL, JOURNAL),
     "combined": Destination(Format.COMBINED, "-"),
     "combined:-": Destination(Format.COMBINED, "-"),
     "combined:/var/log/access.log": Destination(Format.COMBINED, "/var/log/access.log"),
@@ -523,6 +524,15 @@ OPTIONS = {
 @pytest.mark.parametrize(("text", "destination"), OPTIONS.items(), ids=OPTIONS)
 def test_options(text: str, destination: Destination | None) -> None:
     assert parse_destination(text) == destination
+
+
+def test_a_namespace_of_the_journal_has_its_own_socket() -> None:
+    assert parse_destination("journal", "tq-access") == Destination(
+        Format.JOURNAL, "/run/systemd/journal.tq-access/socket"
+    )
+    for wrong in ("../journal", "a/b", "-a", "a b"):
+        with pytest.raises(UsageError):
+            parse_destination("journal", wrong)
 
 
 WRONG_OPTIONS = {

@@ -2,7 +2,10 @@
 
 This becomes journalctl(1) with the right units: its pager, its colours and its keys are what you know. Without a name
 the journals of all workers and of the router are shown together. Messages of the readiness gate and of systemd about
-the worker are among them. The access log alone is `journalctl -t tq-access`.
+the worker are among them.
+
+The access log is a journal of its own (the namespace tq-access): --access shows it, for all workers or for those named,
+and without a name it is shown among the others. With --user it is in your own journal.
 
 Reading other users' journals needs root, or membership in the group systemd-journal.
 """
@@ -16,14 +19,18 @@ from tqunits.cli.selection import installed, named
 from tqunits.errors import ExitStatus
 from tqunits.system import journal
 from tqunits.system.process import replace_process
+from tqunits.units import name
 
-_EVERYTHING = ("tq-worker@*.service", "tq-proxy@*.service", "tq-proxy*.socket", "tq-proxy-certificate.service")
+_ACCESS = name.ACCESS_LOG
+_ROUTER = "tq-proxy@*.service"
+_EVERYTHING = ("tq-worker@*.service", _ROUTER, "tq-proxy*.socket", "tq-proxy-certificate.service")
 _VALUED = (("--lines", "lines"), ("--since", "since"), ("--until", "until"), ("--priority", "priority"))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits logs`."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="worker, its unit, or a pattern such as 'api-*'")
+    parser.add_argument("--access", action="store_true", help="the access log, and it alone")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--lines", metavar="N", help="only the last N lines")
     parser.add_argument("--since", metavar="TIME", help="from then on: '10:00', '-1h', 'yesterday' (systemd.time(7))")
@@ -34,11 +41,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Become journalctl."""
-    if arguments.names:
-        units = [worker.unit for worker in named(arguments.names, installed(context.layout), context)]
-    else:
-        units = list(_EVERYTHING)
-    replace_process(journal.command(units, user_mode=context.user_mode, options=_options(arguments)))
+    workers = named(arguments.names, installed(context.layout), context) if arguments.names else ()
+    options, user_mode = _options(arguments), context.user_mode
+    if arguments.access:
+        requests = [f"--identifier={_ACCESS}", *options, *(f"TQ_WORKER={worker.name}" for worker in workers)]
+        replace_process(journal.command([_ROUTER], user_mode=user_mode, options=requests, namespace=_ACCESS))
+    units = [worker.unit for worker in workers] or _EVERYTHING
+    namespace = "" if workers else f"+{_ACCESS}"
+    replace_process(journal.command(units, user_mode=user_mode, options=options, namespace=namespace))
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:

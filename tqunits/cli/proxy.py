@@ -104,6 +104,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="journal, combined[:PATH], json[:PATH] (to stdout without PATH) or none; without it, as the routes say",
     )
     parser.add_argument(
+        "--journal-namespace",
+        metavar="NAME",
+        default="",
+        help="the journal's namespace that an access log in the journal goes to; without it, the journal itself",
+    )
+    parser.add_argument(
         "--access-log-sample",
         metavar="N",
         type=_sample,
@@ -121,7 +127,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     if arguments.check:
         return _check_certificate(arguments)
     load = _source(arguments)
-    parse_destination(arguments.access_log or "none")  # a wrong one is said before a port is taken
+    parse_destination(
+        arguments.access_log or "none", arguments.journal_namespace
+    )  # a wrong one is said before a port is taken
     notifier = Notifier(os.environ)
     inherited = inherited_sockets(os.environ)
     control = inherited_control(inherited) or arguments.control
@@ -143,6 +151,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             serving=_serving(arguments),
             name=_name(control),
             access_log=arguments.access_log,
+            namespace=arguments.journal_namespace,
             sample=arguments.access_log_sample,
             certificate=arguments.certificate,
             key=arguments.key,

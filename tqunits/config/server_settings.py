@@ -112,7 +112,7 @@ class ServerSettings:
         scalar(fields.access_log),
         "journal",
         "journal | none",
-        "Where requests are logged; journalctl -t tq-access shows them.",
+        "Where requests are logged; tqunits logs --access shows them.",
     )
     head = _row("timeouts.head", _POSITIVE_SPAN, "10s", _SPAN, "A client must have sent a request's head by then.")
     idle = _row("timeouts.idle", _POSITIVE_SPAN, "120s", _SPAN, "A client's unused connection is kept so long.")

@@ -385,7 +385,7 @@ class WorkerSettings:
         "What the worker's process may do to the host. Default: jit for node and bun, standard for others. Relax "
         "by name: [standard, netlink] or {profile: standard, relax: [netlink]}. Relaxations: writable-code (its "
         "own folder), host-users (no user namespace), write-execute (memory, for JITs), devices, netlink, proc, "
-        "resources, home (reads /home), outbound.",
+        "resources, home (reads /home), outbound, journal (sd_journal_send; stdout and syslog need none).",
         feeds="Protect*=, SystemCallFilter=, ...",
     )
     depends_after = Setting(

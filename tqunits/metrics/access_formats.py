@@ -15,10 +15,14 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 IDENTIFIER: Final = "tq-access"
-"""SYSLOG_IDENTIFIER= of the entries: `journalctl -t tq-access` is the access log of all router processes."""
+"""SYSLOG_IDENTIFIER= of the entries of all router processes."""
 
 MAX_TARGET: Final = 8 * 1024
 """A whole request line: a target that was understood is never longer."""
+
+MAX_JOURNAL_TARGET: Final = 1024
+"""In the journal, where a target is once: in MESSAGE, up to four times as long by its escapes. Everybody's requests are
+kept in the same room, and whoever sends long ones would push the others' out."""
 
 MAX_VALUE: Final = 1024
 """Of the other values that a client sends: a browser's are under 300 bytes. With MAX_TARGET it bounds a line, escapes
@@ -65,7 +69,7 @@ def combined(entry: Entry) -> bytes:
     return b'%b - - [%b] "%b" %03d %d "%b" "%b"\n' % (
         _column(entry.client),
         _combined_time(int(entry.time)),
-        _quotable(_request_line(entry)),
+        _quotable(_request_line(entry, MAX_TARGET)),
         entry.status,
         entry.sent,
         _quotable(_cut(entry.referer)),
@@ -106,7 +110,10 @@ def json_line(entry: Entry) -> bytes:
 
 
 def journal_datagram(entry: Entry) -> bytes:
-    """One entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL); without empty fields."""
+    """One entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL); without empty fields.
+
+    The target is in MESSAGE.
+    """
     known = (
         (b"\nMESSAGE=", _message(entry)),
         (b"\nTQ_WORKER=", entry.worker.encode("utf-8", "replace")),
@@ -114,7 +121,6 @@ def journal_datagram(entry: Entry) -> bytes:
         (b"\nREQUEST_ID=", _cut(entry.request_id)),
         (b"\nCLIENT_ADDRESS=", _cut(entry.client)),
         (b"\nHTTP_METHOD=", _cut(entry.method)),
-        (b"\nHTTP_TARGET=", _cut(entry.target, MAX_TARGET)),
         (b"\nHTTP_SCHEME=", _cut(entry.scheme)),
         (b"\nHTTP_HOST=", _cut(entry.host)),
         (b"\nHTTP_REFERER=", _cut(entry.referer)),
@@ -157,7 +163,7 @@ def _message(entry: Entry) -> bytes:
     milliseconds, rest = divmod(entry.duration, 1000)
     return b'%b "%b" %03d %dB %d.%03dms %b%b' % (
         _column(entry.client),
-        _quotable(_request_line(entry)),
+        _quotable(_request_line(entry, MAX_JOURNAL_TARGET)),
         entry.status,
         entry.sent,
         milliseconds,
@@ -167,11 +173,11 @@ def _message(entry: Entry) -> bytes:
     )
 
 
-def _request_line(entry: Entry) -> bytes:
-    """As it was sent; b"" for what was not understood as one."""
+def _request_line(entry: Entry, most: int) -> bytes:
+    """As it was sent, its target cut to `most` bytes; b"" for what was not understood as one."""
     if not entry.method:
         return b""
-    return b"%b %b HTTP/1.%d" % (_cut(entry.method), _cut(entry.target, MAX_TARGET), entry.minor)
+    return b"%b %b HTTP/1.%d" % (_cut(entry.method), _cut(entry.target, most), entry.minor)
 
 
 def _quotable(value: bytes) -> bytes:

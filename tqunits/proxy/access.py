@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from tqunits.errors import TqunitsError, UsageError
 from tqunits.metrics.access_formats import End, Entry, combined, journal_datagram, json_line
 
 JOURNAL: Final = "/run/systemd/journal/socket"
+
+_NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 JOURNAL_BUFFER: Final = 1024 * 1024
 """SO_SNDBUF towards the journal, which bounds what it has not read yet (the kernel caps it at net.core.wmem_max)."""
@@ -54,11 +57,16 @@ class Destination:
     """The value of --access-log."""
 
     format: Format
-    path: str = ""  # of a file; STDOUT
+    path: str = ""  # of a file; STDOUT; of the journal's socket
 
 
-def parse_destination(text: str) -> Destination | None:
-    """Read `journal`, `combined[:PATH]`, `json[:PATH]` or `none` (None). Raises UsageError."""
+def parse_destination(text: str, namespace: str = "") -> Destination | None:
+    """Read `journal`, `combined[:PATH]`, `json[:PATH]` or `none` (None). Raises UsageError.
+
+    `namespace`: of the journal, which has a socket of its own (systemd-journald.service(8), JOURNAL NAMESPACES).
+    """
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        raise UsageError(f"--journal-namespace {namespace}: letters, digits, '-' and '_'")
     if text == "none":
         return None
     name, colon, path = text.partition(":")
@@ -67,7 +75,7 @@ def parse_destination(text: str) -> Destination | None:
     if name == Format.JOURNAL:
         if colon:
             raise UsageError(f"--access-log {text}: the journal has no path", hint="write --access-log journal")
-        return Destination(Format.JOURNAL)
+        return Destination(Format.JOURNAL, f"/run/systemd/journal.{namespace}/socket" if namespace else JOURNAL)
     if colon and not path:
         raise UsageError(f"--access-log {text}: no path", hint=f"write {name}:/var/log/tqunits/access.log, or {name}:-")
     return Destination(Format(name), path or STDOUT)
@@ -244,7 +252,7 @@ class AccessLog:
     @classmethod
     def open(cls, to: Destination, loop: asyncio.AbstractEventLoop, warn: Warn, sample: int = 1) -> AccessLog:
         """Begin to log. `warn` is told of the first loss. Raises TqunitsError if the file can not be opened."""
-        sink = JournalSink(warn) if to.format is Format.JOURNAL else FileSink(to.path, loop, warn)
+        sink = JournalSink(warn, to.path) if to.format is Format.JOURNAL else FileSink(to.path, loop, warn)
         return cls(sink, _WRITERS[to.format], sample)
 
     @property

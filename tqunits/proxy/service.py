@@ -63,6 +63,7 @@ class Setup:
     serving: Path | None  # the folder that has a folder for each worker, with its file `serving`
     name: str  # of this process, in the metrics
     access_log: str | None  # as `--access-log` has it; None: as the routes say
+    namespace: str  # of the journal that the access log is written to; "" for the journal itself
     sample: int  # one of so many requests is logged
     certificate: Path | None  # None: no TLS
     key: Path | None
@@ -140,7 +141,7 @@ class _Service:
 
     def _open_log(self, snapshot: Snapshot) -> AccessLog | None:
         text = self._setup.access_log or ("journal" if snapshot.access_log else "none")
-        destination = parse_destination(text)
+        destination = parse_destination(text, self._setup.namespace)
         if destination is None:
             return None
         return AccessLog.open(destination, self._loop, self._complaints.warn, self._setup.sample)

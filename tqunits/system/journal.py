@@ -86,10 +86,11 @@ def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
     return tuple(reversed(entries.exits(found)))[:count]
 
 
-def command(units: Iterable[str], *, user_mode: bool, options: Sequence[str]) -> list[str]:
-    """The journalctl command line that shows these units."""
+def command(units: Iterable[str], *, user_mode: bool, options: Sequence[str], namespace: str = "") -> list[str]:
+    """The journalctl command line that shows these units. `namespace` as journalctl(1) has it; a user's has none."""
     kind = "--user-unit" if user_mode else "--unit"
-    return ["journalctl", *(["--user"] if user_mode else []), *options, *(f"{kind}={unit}" for unit in units)]
+    whose = ["--user"] if user_mode else [f"--namespace={namespace}"] if namespace else []
+    return ["journalctl", *whose, *options, *(f"{kind}={unit}" for unit in units)]
 
 
 def sync() -> None:

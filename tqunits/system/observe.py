@@ -15,7 +15,7 @@ from tqunits.errors import TqunitsError
 from tqunits.model import Layout
 from tqunits.system import handover
 from tqunits.system.bus import Bus
-from tqunits.units import credentials
+from tqunits.units import credentials, name
 from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
 
@@ -30,7 +30,7 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
-    found |= {layout.state / ROUTES, *wanted}
+    found |= {layout.state / ROUTES, name.access_journal(layout.units), *wanted}
     observed = ((path, _observe_file(Path(path))) for path in sorted(found))
     return {path: file for path, file in observed if file is not None}
 

@@ -7,6 +7,7 @@ needs escaping, and `%i` in a unit is the name itself. (`%I` is not: systemd tur
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 TARGET = "tq.target"
 SLICE = "tq.slice"
@@ -17,6 +18,9 @@ CONTROL_TEMPLATE = "tq-proxy-control@.socket"
 WORKER_TEMPLATE = "tq-worker@.service"
 CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service")
 """The watch over the router's certificate, and what it starts."""
+ACCESS_LOG = "tq-access"
+"""The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL NAMESPACES)."""
+ACCESS_JOURNAL = f"systemd-journald@{ACCESS_LOG}.service"
 DROP_IN = "10-tqunits.conf"
 """Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and `systemctl edit` come later."""
 
@@ -52,6 +56,11 @@ def socket(worker: str) -> str:
 def mount(worker: str) -> str:
     """The unit that mounts a worker's runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING ESCAPING)."""
     return f"{_MOUNT}{worker.replace('-', _DASH)}.mount"
+
+
+def access_journal(units: PurePosixPath) -> PurePosixPath:
+    """The configuration of the access log's journal (journald.conf(5)), beside the folder of the units."""
+    return units.parent / f"journald@{ACCESS_LOG}.conf"
 
 
 def proxy(number: int) -> str:

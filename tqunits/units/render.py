@@ -38,6 +38,7 @@ from tqunits.units.unitfile import Assignment, Copy
 Values = Mapping[str, object]
 
 _MODE = 0o644
+_JOURNALD = "journald@tq-access.conf"
 _SYSUSERS = "tqunits-workers.conf"
 _DROP_IN = f"{name.DROP_IN}.j2"
 _MANAGER = quote.account(MANAGER_USER)
@@ -134,6 +135,10 @@ class _Rendering:
             *watch,
         ):
             yield self._unit(unit, f"{unit}.j2", values)
+        if not self._target.user_mode:  # a user's manager has no journals of its own
+            path = name.access_journal(self._target.layout.units)
+            text = self._from_template(f"{_JOURNALD}.j2", {})
+            yield RenderedFile(path=path, content=text, mode=_MODE, unit=name.ACCESS_JOURNAL)
         if self._target.layout.sysusers:
             values = {"manager": _MANAGER, "accounts": _accounts(workers, self._target)}
             text = self._from_template(f"{_SYSUSERS}.j2", values)
@@ -194,6 +199,8 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
     return {
         "user_mode": target.user_mode,
         "systemd": target.systemd,
+        "namespace": name.ACCESS_LOG,
+        "namespace_option": "" if target.user_mode else f" --journal-namespace {name.ACCESS_LOG}",
         "units": quote.path(str(layout.units)),
         "listen": [quote.address(a) for a in server.listen],
         "groups": " ".join(groups),

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from tqunits.model import Profile, Relaxation, Sandbox, Worker
-from tqunits.units import quote
+from tqunits.units import name, quote
 
 Directives = tuple[tuple[str, str], ...]
 
@@ -30,6 +30,9 @@ _NETLINK = frozenset({Profile.JIT, Profile.LEGACY})
 
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces, not files of ours
+
+_JOURNAL = ("/run/systemd/journal/socket", "/run/systemd/journal/stdout", f"/run/systemd/journal.{name.ACCESS_LOG}")
+"""The journal's sockets, and the folder of those of the access log's."""
 
 _EFFECTS = {
     Relaxation.WRITABLE_CODE: "it may write its own folder",
@@ -41,6 +44,7 @@ _EFFECTS = {
     Relaxation.RESOURCES: "it may set priorities and limits",
     Relaxation.HOME: "it may read home folders",
     Relaxation.OUTBOUND: "it may reach other hosts",
+    Relaxation.JOURNAL: "it may write entries of any size and with any field to the journal",
 }
 
 
@@ -56,6 +60,7 @@ def directives(worker: Worker, needed: Iterable[str], *, user_mode: bool) -> Dir
         *_namespaces(sandbox),
         *_paths(worker, needed),
         *_network(sandbox),
+        *_journal(sandbox),
         *_filters(sandbox),
     )
 
@@ -106,6 +111,20 @@ def _network(sandbox: Sandbox) -> Directives:
     if sandbox.profile is not Profile.STRICT or Relaxation.OUTBOUND in sandbox.relaxations:
         return ()
     return (("IPAddressDeny", "any"), ("IPAddressAllow", "localhost"))
+
+
+def _journal(sandbox: Sandbox) -> Directives:
+    """The journal's own sockets are out of reach.
+
+    An entry there is up to 768 MiB, has any field, and counts as one message; and of streams there are 4096 for all of
+    the host (journald's STDOUT_STREAMS_MAX).
+    What a program prints goes through a stream that is open before there is a sandbox, and syslog(3) has a socket of
+    its own, where a message is no larger than net.core.wmem_max. $JOURNAL_STREAM would have libraries try the socket.
+    """
+    if sandbox.profile in _BARE or Relaxation.JOURNAL in sandbox.relaxations:
+        return ()
+    hidden = " ".join(f"-{path}" for path in _JOURNAL)
+    return (("InaccessiblePaths", hidden), ("UnsetEnvironment", "JOURNAL_STREAM"))
 
 
 def _filters(sandbox: Sandbox) -> Directives:
