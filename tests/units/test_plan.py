@@ -145,6 +145,18 @@ def test_a_process_older_than_its_files_is_restarted_by_the_next_run() -> None:
     assert Restart(("tq-worker@api.service",)) in made.steps
 
 
+def test_files_from_the_future_cost_one_restart_and_no_more() -> None:
+    """A clock that was set back: what was written before is newer than every process that will ever be."""
+    site = configuration(worker("api"))
+    observed = replace(installed(desired(site), modified=9 * HOUR, started=2 * HOUR), now=3 * HOUR)
+    made = plan(site, observed)
+    assert Restart(("tq-worker@api.service",)) in made.steps
+    written = {step.file.path for step in made.steps if isinstance(step, WriteFile) and not step.keep_time}
+    assert written >= {file.path for file in desired(site).units}
+    healed = replace(installed(desired(site), modified=3 * HOUR, started=3 * HOUR + 1), now=4 * HOUR)
+    assert plan(site, healed).steps == ()
+
+
 def test_the_router_learns_of_a_worker_when_it_is_healthy() -> None:
     before = installed(desired(configuration(worker("api"))))
     made = plan(configuration(worker("api"), worker("web")), before)

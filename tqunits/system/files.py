@@ -210,9 +210,10 @@ def _write_new(name: str, content: bytes, mode: int, folder: int, time_ns: int |
 
 def _time_of(path: Path) -> int | None:
     try:
-        return path.stat().st_mtime_ns
+        status = path.stat()
     except FileNotFoundError:
         return None
+    return min(status.st_mtime_ns, status.st_ctime_ns)  # the new file's change time says nothing of the old content
 
 
 def _lock(descriptor: int, path: Path) -> None:

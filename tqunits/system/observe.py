@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pwd
 import stat
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -58,6 +59,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
         units=observe_units(bus) if bus else {},
         file_states=unit_file_states(Path(layout.units)),
         missing_users=frozenset(user for user in users if not _exists(user)),
+        now=_now(),
         unserved=handover.unserved(layout),
     )
 
@@ -89,18 +91,31 @@ def _observe_file(path: Path) -> ObservedFile | None:
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISCHR(found.st_mode)):  # a masked unit is a link to /dev/null
             raise TqunitsError(f"{path} is not a regular file")  # and opening a FIFO would wait for ever
         content = path.read_bytes()
-        modified = found.st_mtime_ns // 1000
     except FileNotFoundError:
         return None
+    modified = min(found.st_mtime_ns, found.st_ctime_ns) // 1000  # anybody can write any mtime, and nobody a ctime
     return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified)
 
 
 def _observe_unit(bus: Bus, unit: str, state: str) -> ObservedUnit:
-    started = 0
-    if unit.endswith(".service"):
-        started = int(str(bus.property_of(unit, "Service", "ExecMainStartTimestamp", "t")))
+    started = _started(bus, unit) if unit.endswith(".service") else 0
     needs_reload = bool(bus.property_of(unit, "Unit", "NeedDaemonReload", "b"))
     return ObservedUnit(state=state, started=started, needs_reload=needs_reload)
+
+
+def _started(bus: Bus, unit: str) -> int:
+    """When the unit's latest start began, µs since 1970; 0: never.
+
+    Not ExecMainStartTimestamp: a program of type notify has it anew with each MAINPID= (sd_notify(3)). And by the clock
+    of then or by today's, whichever is earlier: where one was wrong a restart too many does less harm than none.
+    """
+    then = int(str(bus.property_of(unit, "Unit", "InactiveExitTimestamp", "t")))
+    monotonic = int(str(bus.property_of(unit, "Unit", "InactiveExitTimestampMonotonic", "t")))
+    return min(then, _now() - (time.monotonic_ns() // 1000 - monotonic)) if then and monotonic else 0
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
 
 
 def _exists(user: str) -> bool:

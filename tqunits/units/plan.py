@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from tqunits.model import INFINITY
 from tqunits.units import credentials, name, refit, shared, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, with_workers
@@ -127,12 +128,12 @@ class ObservedFile:
     """A file as it lies there."""
 
     content: str = field(repr=False)
-    modified: int  # µs since 1970
+    modified: int  # µs since 1970: its modification time, or its change time if that is earlier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedUnit:
-    """A unit as systemd has it; `started` (µs since 1970) is 0 when its main process never ran."""
+    """A unit as systemd has it; `started` (µs since 1970) is when its latest start began, 0 when it never did."""
 
     state: str  # ActiveState
     started: int
@@ -148,6 +149,7 @@ class Observed:
     units: Mapping[str, ObservedUnit]  # the loaded ones, by name
     file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
     missing_users: frozenset[str]
+    now: int = INFINITY  # µs since 1970
     unserved: Mapping[str, PurePosixPath] = field(
         default_factory=dict
     )  # worker with a runtime folder -> its missing file
@@ -225,15 +227,18 @@ def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ..
 
 
 def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFile, ...]:
+    """What differs; and what is from the future, by a clock that was set back: no process would ever be newer."""
     found = ((file, observed.files.get(file.path)) for file in files)
     return tuple(
         WriteFile(
             file=file,
             before=before.content if before else None,
-            keep_time=before is not None and _same_but_limits(before.content, file.content),
+            keep_time=before is not None
+            and before.modified <= observed.now
+            and _same_but_limits(before.content, file.content),
         )
         for file, before in found
-        if before is None or before.content != file.content
+        if before is None or before.content != file.content or before.modified > observed.now
     )
 
 
@@ -257,12 +262,12 @@ def _is_older(unit: str, observed: Observed) -> bool:
 
 
 def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
-    """A new copy makes its worker's process an old one: the unit is rewritten, in effect."""
+    """A new copy makes its worker's process an old one: the unit is rewritten, in effect. As `_writes`."""
     found = ((file, observed.copies.get(file.path)) for file in desired.copies)
     return tuple(
         WriteFile(file=file, before=before.content if before else None)
         for file, before in found
-        if before is None or before.content != file.content
+        if before is None or before.content != file.content or before.modified > observed.now
     )
 
 
