@@ -129,6 +129,31 @@ def test_a_workers_folder_stays_visible(folder: str, relaxed: tuple[Relaxation, 
     assert {key: rows[key] for key in paths if key in rows} == expected
 
 
+def _back(path: str) -> dict[str, str]:
+    return {"ProtectHome": "tmpfs", "BindReadOnlyPaths": f'"{path}"'}
+
+
+REQUESTS: Mapping[str, tuple[str, str, dict[str, str]]] = {
+    "a home that is his": ("/home/a/x", "/home/a", _back("/home/a")),
+    "a folder in root's home": ("/home/a/x/y", "/home/a/x", _back("/home/a/x")),
+    "the folder itself": ("/home/a/x", "/home/a/x", _back("/home/a/x")),
+    "its YAML alone": ("/home/a/x", "/home/a/x/config/worker.yaml", _back("/home/a/x")),
+    "elsewhere, by a link of root's": ("/home/a/x", "/data/x", {"ProtectHome": "yes"}),
+    "temporary": ("/tmp/a/x", "/tmp", {"ProtectHome": "yes"}),
+    "ordinary": ("/srv/a/x", "/srv/a", {"ProtectHome": "yes"}),
+}
+
+
+@pytest.mark.parametrize(("folder", "not_roots", "expected"), REQUESTS.values(), ids=REQUESTS)
+def test_of_a_request_is_put_back_what_nobody_but_root_can_rename(
+    folder: str, not_roots: str, expected: dict[str, str]
+) -> None:
+    placed = worker("api", folder=PurePosixPath(folder), not_roots=PurePosixPath(not_roots))
+    rows = dict(sandbox.directives(placed, (), user_mode=False))
+    paths = ("ProtectHome", "BindReadOnlyPaths", "BindPaths", "ReadWritePaths")
+    assert {key: rows[key] for key in paths if key in rows} == expected
+
+
 @pytest.mark.parametrize("hole", Relaxation, ids=lambda r: r.value)
 def test_every_relaxation_changes_something_and_is_named(hole: Relaxation) -> None:
     tight, loose = worker("api", sandbox=holes(Profile.STRICT)), worker("api", sandbox=holes(Profile.STRICT, hole))

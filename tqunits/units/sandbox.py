@@ -91,15 +91,37 @@ def _paths(worker: Worker, needed: Iterable[str]) -> Directives:
     """Home folders are hidden by an empty file system, which leaves a place to put back what the worker needs."""
     readable_home = Relaxation.HOME in worker.sandbox.relaxations
     writable = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
-    hidden = [p for p in dict.fromkeys([str(worker.folder), *needed]) if _is_hidden(p, readable_home=readable_home)]
-    homes = any(hidden_home(PurePosixPath(p)) for p in hidden)
-    rows = [("ProtectHome", "read-only" if readable_home else "tmpfs" if homes else "yes")]
+    own = put_back(worker)
+    wanted = [*([(worker.folder, own)] if own else []), *((PurePosixPath(p), PurePosixPath(p)) for p in needed)]
+    back = (there for path, there in wanted if _is_hidden(str(path), readable_home=readable_home))
+    hidden = tuple(dict.fromkeys(back))
+    rows = [("ProtectHome", "read-only" if readable_home else "tmpfs" if any(map(hidden_home, hidden)) else "yes")]
     for path in hidden:
-        own = path == str(worker.folder)
-        rows.append(("BindPaths" if own and writable else "BindReadOnlyPaths", quote.path_word(path)))
-    if writable and str(worker.folder) not in hidden:
+        rows.append(("BindPaths" if path == own and writable else "BindReadOnlyPaths", quote.path_word(str(path))))
+    if writable and not is_hidden(worker):
         rows.append(("ReadWritePaths", quote.path_word(str(worker.folder))))
     return tuple(rows)
+
+
+def put_back(worker: Worker) -> PurePosixPath | None:
+    """What of the path to a worker's folder is put back, where homes and temporary folders are hidden from it.
+
+    PID 1 resolves that path as root, at each start, and follows links: below a folder of somebody else's it may lead to
+    whatever root can enter, and the worker would see what is behind it, whatever bars the way there. So of a request it
+    is the first folder that is not root's, which nobody but root can put another in the place of. From there on the
+    worker goes by itself, with its account's rights. None: there is no such folder on this very path, or it is one in
+    which everybody may make names.
+    """
+    folder, not_roots = worker.folder, worker.not_roots
+    if not_roots is None or (not_roots != folder and not_roots.is_relative_to(folder)):
+        return folder
+    is_anybodys = str(not_roots) in _TEMPORARY
+    return not_roots if folder.is_relative_to(not_roots) and not is_anybodys else None
+
+
+def is_hidden(worker: Worker) -> bool:
+    """Whether the worker's folder lies where its sandbox hides all."""
+    return _is_hidden(str(worker.folder), readable_home=Relaxation.HOME in worker.sandbox.relaxations)
 
 
 def _is_hidden(path: str, *, readable_home: bool) -> bool:

@@ -1,0 +1,63 @@
+"""A worker's folder below somebody's home: what its owner does with the names on the way, and who is let in by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from machine import Machine
+
+from .conftest import PROBE, Site
+
+BOBS = "/home/bob/site"
+UNIT = "tq-worker@alpha.service"
+
+
+class Bobs(Site):
+    """`tqunits -C /home/bob/site` in the machine, as root."""
+
+    def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
+        done = self.machine.tqunits("-C", BOBS, *arguments, check=False, timeout=timeout)
+        assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def bobs(site: Site) -> Iterator[Bobs]:
+    machine = site.machine
+    for user, mode in (("bob", "755"), ("alice", "700")):
+        machine.run(["useradd", "--create-home", user])
+        machine.run(["chmod", mode, f"/home/{user}"])
+    machine.write(f"{BOBS}/config/tqunits.yaml", "mode: production\n")
+    machine.write(f"{BOBS}/workers/alpha/config/worker.yaml", "path: /alpha\ncommand: [python3, src/main.py]\n")
+    machine.write(f"{BOBS}/workers/alpha/src/main.py", PROBE)
+    machine.write("/home/alice/alpha/src/main.py", "print('out of a closed home', flush=True)\n" + PROBE)
+    machine.write("/home/alice/key", "secret")
+    for user in ("bob", "alice"):
+        machine.run(["chown", "-R", user, f"/home/{user}"])
+    yield Bobs(machine)
+    machine.tqunits("-C", BOBS, "uninstall", "--all", "--purge", "--quiet", check=False)
+    for user in ("bob", "alice"):
+        machine.run(["userdel", "--remove", user])
+
+
+def swap(machine: Machine, name: str, target: str) -> None:
+    """What the owner of a folder may do at any time."""
+    for argv in (["mv", f"{BOBS}/{name}", f"{BOBS}/{name}.old"], ["ln", "-s", target, f"{BOBS}/{name}"]):
+        machine.run(argv, user="bob")
+
+
+def test_a_request_below_an_open_home_runs(bobs: Bobs) -> None:
+    bobs.install()
+    assert bobs.get("/alpha/health") == (200, "ok")
+    assert bobs.get("/alpha/read?of=/home/alice/key")[0] == 403
+    assert bobs.get(f"/alpha/write?of={BOBS}/workers/alpha/src/main.py")[0] == 403
+
+
+@pytest.mark.parametrize("name", ["workers", "workers/alpha"])
+def test_a_link_leads_a_worker_into_no_home_that_is_closed_to_it(bobs: Bobs, name: str) -> None:
+    bobs.install()
+    swap(bobs.machine, name, "/home/alice" if name == "workers" else "/home/alice/alpha")
+    bobs.machine.systemctl("restart", UNIT, check=False)
+    assert bobs.machine.show(UNIT, "ActiveState") != "active"
+    assert "out of a closed home" not in bobs.machine.journal(UNIT)

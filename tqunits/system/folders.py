@@ -1,0 +1,74 @@
+"""Whether a worker that is not root's can get to its folder with its own account's rights.
+
+Where a sandbox hides homes, PID 1 puts back the part of the path that is root's to name (units/sandbox.py, `put_back`),
+and no more. The worker goes the rest of the way itself: so no folder on it may be closed to its account, and a link
+out of what is put back leads nowhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tqunits.model import Worker
+from tqunits.system.ownership import Anchor, anchor, open_below
+from tqunits.units import sandbox
+
+_ELSEWHERE = "keep it below /srv, or in a folder of root's"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRefusal:
+    """Why a worker could not enter its folder, and what helps."""
+
+    reason: str
+    hint: str
+
+
+def folder_refusal(worker: Worker) -> FolderRefusal | None:
+    """What is wrong with the way to a request's folder; None for root's own, and where nothing is hidden.
+
+    A worker whose folder is not hidden enters it with its own rights in any case (systemd.exec(5), WorkingDirectory=).
+    Links of root's are no part of what is looked at. Reads the host; raises nothing.
+    """
+    folder, not_roots = worker.folder, worker.not_roots
+    if not_roots is None or not sandbox.is_hidden(worker):
+        return None
+    if sandbox.put_back(worker) is None:
+        return FolderRefusal(f"{folder} leads through {not_roots}, where others decide what is there", _ELSEWHERE)
+    try:
+        with anchor(folder, users=(0,)) as found:
+            return next(_on_the_way(found), None)
+    except OSError as error:
+        return FolderRefusal(f"{folder} can not be looked at: {error.strerror}", _ELSEWHERE)
+
+
+def _on_the_way(found: Anchor) -> Iterator[FolderRefusal]:
+    """What is wrong with each folder below the last one of root's."""
+    for count in range(1, len(found.rest) + 1):
+        here = found.path.joinpath(*found.rest[:count])
+        try:
+            descriptor = open_below(found.descriptor, found.rest[:count], os.O_PATH | os.O_DIRECTORY)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            yield FolderRefusal(f"{here} is a symbolic link, or no folder", "put the folder itself there")
+            return
+        try:
+            is_closed = not os.fstat(descriptor).st_mode & stat.S_IXOTH and not _has_acl(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_closed:
+            yield FolderRefusal(f"{here} is closed to the worker's account", f"chmod o+x {here}, or {_ELSEWHERE}")
+
+
+def _has_acl(descriptor: int) -> bool:
+    """Whether single accounts may have been let in, acl(5)."""
+    try:
+        os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
+    except OSError:
+        return False
+    return True
