@@ -153,7 +153,8 @@ def refuse_unfit(server: Server) -> None:
 
 def remove_leftovers(layout: Layout) -> None:
     """Remove the temporary files that a run which was killed has left in our folders. Under the lock only."""
-    for folder in (layout.units, layout.state, credentials.folder(layout.state), layout.sysusers):
+    journals = name.access_journal(layout.units).parent if layout.sysusers else None
+    for folder in (layout.units, journals, layout.state, credentials.folder(layout.state), layout.sysusers):
         if folder:
             files.remove_leftovers(Path(folder))
 
