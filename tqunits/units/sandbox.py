@@ -9,6 +9,10 @@ sandbox and a reader of this table every hole there can be.
     jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun)
     legacy    besides, calls the kernel as it likes, also from another architecture's programs: if nothing else works
 
+None gets io_uring: what a ring asks for is no system call, so no filter sees it, RestrictAddressFamilies= included, and
+@system-service has it (systemd-analyze syscall-filter @aio). Its calls fail with EPERM, as where the kernel has none
+(/proc/sys/kernel/io_uring_disabled), and libuv, liburing's users and Go go on without.
+
 ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog and every JIT for its
 heap; so only `strict` has it. A user's own manager has no privilege to make namespaces or to attach filters to a
 cgroup: there only what seccomp and prctl(2) do is left (systemd.exec(5), "User= ... user managers").
@@ -27,6 +31,9 @@ Directives = tuple[tuple[str, str], ...]
 _BARE = frozenset({Profile.LEGACY})
 _WRITE_EXECUTE = frozenset({Profile.JIT, Profile.LEGACY})
 _NETLINK = frozenset({Profile.JIT, Profile.LEGACY})
+
+_RINGS = "io_uring_setup io_uring_enter io_uring_register"
+_ERROR = ("SystemCallErrorNumber", "EPERM")  # without it a refused call would kill the worker
 
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces, not files of ours
@@ -158,13 +165,13 @@ def _filters(sandbox: Sandbox) -> Directives:
         ("MemoryDenyWriteExecute", quote.boolean(value=not write_execute)),
         ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6" + (" AF_NETLINK" if netlink else "")),
     ]
-    if profile in _BARE:
-        return tuple(rows)
+    if profile in _BARE:  # a list of what is denied alone, so everything else is allowed
+        return (*rows, ("SystemCallFilter", f"~{_RINGS}"), _ERROR)
     denied = "~@privileged" if Relaxation.RESOURCES in relaxed else "~@privileged @resources"
     return (
         *rows,
         ("SystemCallArchitectures", "native"),
         ("SystemCallFilter", "@system-service"),
-        ("SystemCallFilter", denied),
-        ("SystemCallErrorNumber", "EPERM"),
+        ("SystemCallFilter", f"{denied} {_RINGS}"),
+        _ERROR,
     )
