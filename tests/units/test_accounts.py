@@ -9,7 +9,7 @@ import pytest
 
 from tqunits.errors import Mark, Severity
 from tqunits.model import Listen, NotRoots, Origin, OriginKind, Worker, WorkerType
-from tqunits.units.accounts import Database, User, is_ours, needs_own, refusals
+from tqunits.units.accounts import Database, User, is_of_before, is_ours, needs_own, refusals
 
 from .cases import worker
 
@@ -42,6 +42,8 @@ GROUPS = {
     "passing": 61184,
     "person": 1000,
 }
+OLD_HOME = "/var/lib/tqunits/workers/api"
+OURS = User(uid=500, home="/nonexistent", description="tqunits worker api", shell="/usr/sbin/nologin")
 HOST = Database(users=USERS, groups=GROUPS)
 
 
@@ -111,7 +113,15 @@ def test_a_unix_socket_is_for_the_workers_own_group() -> None:
     ("user", "gid", "ours"),
     [
         pytest.param(None, None, True, id="none there yet"),
-        pytest.param(User(uid=500, home="/var/lib/tqunits/workers/api"), 500, True, id="ours"),
+        pytest.param(OURS, 500, True, id="ours"),
+        pytest.param(replace(OURS, uid=1001), 1001, False, id="our row with a person's number"),
+        pytest.param(replace(OURS, uid=0), 500, False, id="our row with root's number"),
+        pytest.param(replace(OURS, home="/home/worker-api"), 500, False, id="our row with a home"),
+        pytest.param(replace(OURS, home=OLD_HOME.replace("api", "web")), 500, False, id="our row, another's home"),
+        pytest.param(replace(OURS, shell="/bin/bash"), 500, False, id="our row with a shell"),
+        pytest.param(replace(OURS, description="tqunits worker web"), 500, False, id="another worker's row"),
+        pytest.param(replace(OURS, description=""), 500, False, id="another package's service"),
+        pytest.param(User(uid=500, home="/var/lib/tqunits/workers/api"), 500, True, id="ours of before"),
         pytest.param(User(uid=500, home="/var/lib/tqunits/workers/api"), None, True, id="ours without its group"),
         pytest.param(User(uid=1001, home="/var/lib/tqunits/workers/api"), 1001, False, id="a person's number"),
         pytest.param(User(uid=0, home="/var/lib/tqunits/workers/api"), 500, False, id="root's number"),
@@ -174,3 +184,17 @@ def test_to_whom_it_is_said() -> None:
         Severity.NOTE,
         "an install by root refuses this: user: there is no user ghost on this host",
     )
+
+
+def test_the_home_of_before_is_known_as_such() -> None:
+    before = User(uid=500, home=OLD_HOME)
+    assert is_of_before("worker-api", before, STATE)
+    assert not is_of_before("worker-api", OURS, STATE)
+    assert not is_of_before("worker-web", before, STATE)
+    assert not is_of_before("worker-api", replace(before, uid=1000), STATE)
+
+
+@pytest.mark.parametrize("name", ["api", "root", "tq-worker-api", "worker-", "worker-web"])
+def test_no_other_name_makes_our_row_ours(name: str) -> None:
+    assert is_ours("worker-api", OURS, STATE)
+    assert not is_ours(name, OURS, STATE)

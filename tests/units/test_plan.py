@@ -24,6 +24,7 @@ from tqunits.units.plan import (
     ObservedUnit,
     Options,
     Plan,
+    Rehome,
     Reload,
     ReloadDaemon,
     RemoveFile,
@@ -215,6 +216,27 @@ def test_a_control_socket_whose_process_was_stopped_goes_when_that_is_one_too_ma
     two = performed([Stop((name.proxy(2),))], installed(replace(wanted, enabled=(*wanted.enabled, name.proxy(2)))))
     made = make_plan(replace(wanted, disabled=(*wanted.disabled, name.proxy(2))), two, NOW)
     assert made.steps[0] == Stop(("tq-proxy-control@2.socket",))
+
+
+def test_a_home_goes_at_once_where_its_worker_is_at_rest() -> None:
+    wanted = desired(configuration(worker("api"), worker("web")))
+    homes = frozenset({"worker-api", "worker-gone"})
+    idle = replace(installed(wanted), homes=homes, units={})
+    made = make_plan(wanted, idle, Options())
+    assert made.steps == (Rehome(("api", "gone")),)
+    assert make_plan(wanted, replace(installed(wanted), homes=frozenset({"worker-api"})), Options()).steps == ()
+
+
+def test_a_home_goes_between_stop_and_start_one_worker_after_the_other() -> None:
+    wanted = desired(configuration(worker("api"), worker("web")))
+    busy = replace(installed(wanted), homes=frozenset({"worker-api", "worker-web"}))
+    api, web = ("tq-worker@api.service",), ("tq-worker@web.service",)
+    made = make_plan(wanted, busy, NOW)
+    assert made.steps == (Stop(api), Rehome(("api",)), Start(api), Stop(web), Rehome(("web",)), Start(web))
+    changed = replace(busy, files={p: replace(f, modified=3 * HOUR) for p, f in busy.files.items()})
+    steps = make_plan(wanted, changed, NOW).steps
+    restarted = {unit for step in steps if isinstance(step, Restart) for unit in step.units}
+    assert not restarted & {*api, *web}
 
 
 def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:

@@ -40,6 +40,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield from diagnosis.host(context.layout, user_mode=context.user_mode)
     yield from _asked(context)
     yield from diagnosis.installation(context.layout)
+    yield from diagnosis.homes(context.layout)
 
 
 def _asked(context: Context) -> list[Finding]:

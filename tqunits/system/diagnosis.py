@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Configuration, Layout
-from tqunits.system import build, cgroup, target
+from tqunits.model import Configuration, Layout, account_of
+from tqunits.system import build, cgroup, target, users
 from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
 from tqunits.system.listeners import listening_ports
@@ -98,6 +98,16 @@ def configuration(settings: Configuration, bus: Bus | None) -> Iterator[Finding]
     if not lacking:
         yield _ok("programs", f"everything that {len(settings.running())} workers run is there")
     yield from _listeners(settings.server.listen, bus)
+
+
+def homes(layout: Layout) -> Iterator[Finding]:
+    """Accounts of workers whose home, of an earlier release, waits for them to stand still."""
+    found = users.of_before(layout.state) if layout.sysusers else ()
+    if found:
+        names = " ".join(user.removeprefix(account_of("")) for user in found)
+        message = f"their home is the worker's to write, and sshd lets in whom it names there: {', '.join(found)}"
+        advice = f"'tqunits install --now' restarts them without; or tqunits stop {names}, install, start {names}"
+        yield _warning("accounts", message, advice)
 
 
 def _init() -> Finding:

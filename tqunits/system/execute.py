@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import assert_never
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Share, Worker
+from tqunits.model import Share, Worker, account_of
 from tqunits.system import files, handover, rlimits, users
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
@@ -24,6 +24,7 @@ from tqunits.units.plan import (
     Disable,
     Enable,
     Plan,
+    Rehome,
     Reload,
     ReloadDaemon,
     RemoveFile,
@@ -60,7 +61,8 @@ def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say, progress: Progre
     results: list[JobResult] = []
     for step in plan.steps:
         say(describe(step))
-        results += _perform(step, bus, partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress()))
+        jobs = partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress())
+        results += _perform(step, bus, jobs, say)
     return tuple(results)
 
 
@@ -73,6 +75,8 @@ def describe(step: Step) -> str:
             return f"remove {path}"
         case CreateUsers(path=path):
             return f"create users of {path}"
+        case Rehome(workers=workers):
+            return f"take the home from {' '.join(map(account_of, workers))}"
         case Admit(files=missing):
             return f"serve {' '.join(file.parent.name for file in missing)}, as before"
         case ReloadDaemon():
@@ -112,15 +116,24 @@ def _write(step: WriteFile) -> None:
         files.write_atomically(path, file.content, file.mode, keep_time=step.keep_time)
 
 
-def _perform(step: Step, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
+def _bring_up_to_date(step: Rehome | Admit, say: Say) -> None:
+    """What earlier releases have left. A home that can not go yet keeps no worker from serving: `doctor` names it."""
+    for file in step.files if isinstance(step, Admit) else ():
+        handover.admit(file)
+    for worker in step.workers if isinstance(step, Rehome) else ():
+        reason = users.rehome(worker)
+        if reason is not None:
+            say(f"{account_of(worker)} keeps its home for now: {reason}")
+
+
+def _perform(step: Step, bus: Bus, jobs: _Jobs, say: Say) -> tuple[JobResult, ...]:
     match step:
         case WriteFile():
             _write(step)
         case RemoveFile(path=path, is_secret=is_secret):
             (files.remove_secret if is_secret else files.remove)(Path(path))
-        case Admit(files=missing):
-            for file in missing:
-                handover.admit(file)
+        case Rehome() | Admit():
+            _bring_up_to_date(step, say)
         case CreateUsers(path=path):
             users.create(Path(path))
         case ReloadDaemon():

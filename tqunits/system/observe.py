@@ -16,6 +16,7 @@ from tqunits.errors import TqunitsError
 from tqunits.model import Layout
 from tqunits.system import handover
 from tqunits.system.bus import Bus
+from tqunits.system.users import of_before
 from tqunits.units import credentials, name
 from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
@@ -61,6 +62,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
         missing_users=frozenset(user for user in users if not _exists(user)),
         now=_now(),
         unserved=handover.unserved(layout),
+        homes=frozenset(of_before(layout.state)) if layout.sysusers else frozenset(),
     )
 
 

@@ -61,6 +61,21 @@ def of_workers(state: PurePosixPath) -> tuple[str, ...]:
     return tuple(a.pw_name for a in pwd.getpwall() if accounts.is_ours(a.pw_name, _user(a), state))
 
 
+def of_before(state: PurePosixPath) -> tuple[str, ...]:
+    """Those of them whose home is the worker's to write (units/accounts.py)."""
+    return tuple(a.pw_name for a in pwd.getpwall() if accounts.is_of_before(a.pw_name, _user(a), state))
+
+
+def rehome(worker: str) -> str | None:
+    """Take the home of earlier releases from worker-NAME. Gives the reason where that can not be, or None.
+
+    usermod(8) leaves a user alone that has processes. Description and shell are what ours is known by from here on.
+    """
+    row = ["--home", accounts.NO_HOME, "--shell", accounts.NO_SHELL, "--comment", accounts.description_of(worker)]
+    done = run(["usermod", *row, account_of(worker)], timeout_s=_TIMEOUT_S)
+    return done.stderr.strip().removeprefix("usermod: ") if done.returncode else None
+
+
 def is_managers_ours() -> bool:
     """Whether our sysusers.d file made the manager's user."""
     account = _account(MANAGER_USER)
@@ -96,7 +111,7 @@ def _is_kept(name: str) -> bool:
 
 
 def _user(account: pwd.struct_passwd) -> User:
-    return User(uid=account.pw_uid, home=account.pw_dir)
+    return User(uid=account.pw_uid, home=account.pw_dir, description=account.pw_gecos, shell=account.pw_shell)
 
 
 def _gid(group: str) -> int | None:

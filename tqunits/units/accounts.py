@@ -5,9 +5,13 @@ already. Never root's, tqunits' own or another worker's, and under no other name
 (config/check.py refuses the names themselves, without asking a host.)
 
 worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over, for it may be a
-person's. Ours is known by two things that only root can set (passwd(5)): a number of the system's, and the worker's
-state for a home. So the host's own table is the record: it is there after an uninstall that has kept the data, and it
-does not go by the description, which chfn(1) may let a person change.
+person's, or another package's. Ours is known by its whole row (passwd(5)), as our file makes it: a number of the
+system's, no home, no shell to log in with, and the description `tqunits worker NAME`. So the host's own table is the
+record, which only root writes, and which is there after an uninstall that has kept the data. A description alone would
+be none: chfn(1) may let a person change it, who has a home and a shell, though.
+
+Earlier releases gave the worker's state for a home, and that is still known. But sshd(8) looks into a home for the keys
+of who may log in, and forwards ports for whoever has one, shell or not: so install edits it (units/plan.py, Rehome).
 
 The router joins the groups worker-NAME and no other. What a group may read, the router could be made to publish.
 """
@@ -37,12 +41,20 @@ PASSING: Final = range(61184, 65520)
 """The numbers of DynamicUser= (systemd.exec(5)): whose such a one is, changes with what runs."""
 
 
+NO_HOME: Final = "/nonexistent"
+"""The home of an account that has none (Debian policy, 9.2.3)."""
+
+NO_SHELL: Final = "/usr/sbin/nologin"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """What counts of a user."""
+    """What counts of a user (passwd(5))."""
 
     uid: int
     home: str
+    description: str = ""
+    shell: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +78,28 @@ def needs_own(worker: Worker) -> bool:
 
 def is_ours(name: str, user: User, state: PurePosixPath) -> bool:
     """Whether tqunits has made this user."""
-    home = str(home_of(name.removeprefix(account_of("")), state))
-    return is_some_workers(name) and 0 < user.uid < FIRST_PERSON and user.home == home
+    worker = name.removeprefix(account_of(""))
+    as_today = (user.home, user.description, user.shell) == (NO_HOME, description_of(worker), NO_SHELL)
+    return _is_of_the_system(name, user) and (as_today or user.home == str(state_of(worker, state)))
 
 
-def home_of(worker: str, state: PurePosixPath) -> PurePosixPath:
-    """The home of worker-NAME: its state, which systemd makes."""
+def is_of_before(name: str, user: User, state: PurePosixPath) -> bool:
+    """Whether an earlier release has made this user, with a home that the worker may write."""
+    return _is_of_the_system(name, user) and user.home == str(state_of(name.removeprefix(account_of("")), state))
+
+
+def description_of(worker: str) -> str:
+    """How the account of a worker is described."""
+    return f"tqunits worker {worker}"
+
+
+def state_of(worker: str, state: PurePosixPath) -> PurePosixPath:
+    """The state folder of a worker, which systemd makes: HOME= for its process."""
     return state / "workers" / worker
+
+
+def _is_of_the_system(name: str, user: User) -> bool:
+    return is_some_workers(name) and 0 < user.uid < FIRST_PERSON
 
 
 def _refusals(worker: Worker, database: Database, state: PurePosixPath) -> Iterator[Refusal]:

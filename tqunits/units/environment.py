@@ -1,7 +1,7 @@
 """What a worker finds in its environment: the contract that a program relies on, and nothing of the host's.
 
-Besides these, systemd sets its own: HOME and USER, STATE_DIRECTORY and the like, CREDENTIALS_DIRECTORY
-(systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED PROCESSES).
+Besides these there is HOME, the worker's state (units/render.py), and systemd sets its own: USER, STATE_DIRECTORY and
+the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED PROCESSES).
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 
 1. Files are written one by one, each whole; nothing points at a file that is not there yet. So the copies of the files
    that a YAML names come before the units, and those that no unit names any more go last.
-2. Users exist before a unit that names them is loaded. Units are enabled, and then one daemon-reload makes systemd
+2. Users exist before a unit that names them is loaded. A home that an earlier release gave to one is taken away while
+   its worker stands still. Units are enabled, and then one daemon-reload makes systemd
    read all of it.
 3. A worker that runs since before there was a file `serving` gets it, so that a router of today serves it. With `--now`
    routers that have changed are restarted first: whoever leaves a router must find one that knows how. Then workers are
@@ -21,7 +22,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from tqunits.model import INFINITY
+from tqunits.model import INFINITY, account_of
 from tqunits.units import credentials, name, refit, shared, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, with_workers
@@ -50,6 +51,13 @@ class CreateUsers:
     """Run systemd-sysusers on this file."""
 
     path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Rehome:
+    """Take the home of earlier releases from these workers' accounts: nothing of theirs may run meanwhile."""
+
+    workers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,8 @@ class Reload:
     units: tuple[str, ...]
 
 
-Step = WriteFile | RemoveFile | CreateUsers | Admit | ReloadDaemon | Enable | Disable | Start | Restart | Stop | Reload
+Job = Start | Restart | Stop | Reload
+Step = WriteFile | RemoveFile | CreateUsers | Rehome | Admit | ReloadDaemon | Enable | Disable | Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +162,7 @@ class Observed:
     unserved: Mapping[str, PurePosixPath] = field(
         default_factory=dict
     )  # worker with a runtime folder -> its missing file
+    homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +199,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     steps = [
         *writes,
         *_users(desired, writes, observed),
+        *_rehomings(observed),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(unit_writes, enabling, observed),
         *_admissions(observed),
@@ -372,13 +383,37 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
 def _starts(
     running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """Whatever is down, the target too, in one go: to start the target later would try again what has just failed."""
-    restarts = tuple(u for u in stale if name.worker_of(u))
+    """Whatever is down, the target too, in one go: to start the target later would try again what has just failed.
+
+    Whose account loses its home stands still between stop and start, so they go one after the other: no request waits
+    for another worker's drain.
+    """
+    moving = tuple(u for u in running if _is_at_home(u, observed) and _runs(u, observed))
+    restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
     anew = tuple(u for u in restarts if _has_new_socket(u, writes, observed))
     kept = tuple(u for u in restarts if u not in anew)
-    down = tuple(u for u in running if u in anew or (u not in stale and not _is_up(u, observed)))
+    done = (*stale, *moving)
+    down = tuple(u for u in running if u in anew or (u not in done and not _is_up(u, observed)))
     stops = _with_sockets(anew, observed)
-    return [step(units) for step, units in ((Stop, stops), (Restart, kept), (Start, down)) if units]
+    steps = [step(units) for step, units in ((Stop, stops), (Restart, kept), (Start, down)) if units]
+    return [*steps, *(step for unit in moving for step in _move(unit, observed))]
+
+
+def _move(unit: str, observed: Observed) -> Iterable[Step]:
+    return Stop(_with_sockets((unit,), observed)), Rehome((name.worker_of(unit) or "",)), Start((unit,))
+
+
+def _is_at_home(unit: str, observed: Observed) -> bool:
+    """Whether the account of this unit's worker has a home still."""
+    worker = name.worker_of(unit)
+    return worker is not None and account_of(worker) in observed.homes
+
+
+def _rehomings(observed: Observed) -> Iterable[Step]:
+    """Accounts whose workers are at rest. The others wait for a restart, or until somebody stops them."""
+    workers = (user.removeprefix(account_of("")) for user in sorted(observed.homes))
+    resting = tuple(worker for worker in workers if not _runs(name.service(worker), observed))
+    return [Rehome(resting)] if resting else []
 
 
 def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:

@@ -140,7 +140,7 @@ class _Rendering:
             text = self._from_template(f"{_JOURNALD}.j2", {})
             yield RenderedFile(path=path, content=text, mode=_MODE, unit=name.ACCESS_JOURNAL)
         if self._target.layout.sysusers:
-            values = {"manager": _MANAGER, "accounts": _accounts(workers, self._target)}
+            values = {"manager": _MANAGER, "accounts": _accounts(workers)}
             text = self._from_template(f"{_SYSUSERS}.j2", values)
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
 
@@ -240,7 +240,8 @@ def _certificate_values(server: Server, target: Target) -> Values:
 def _worker_values(
     worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
 ) -> Values:
-    variables = environment.contract(worker, configuration.server.mode, port=port, socket=socket)
+    contract = environment.contract(worker, configuration.server.mode, port=port, socket=socket)
+    variables = {**_home(worker, target), **contract}
     argv = _launched(worker, _in_folder(worker, environment.fill_in(worker, variables)), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
@@ -265,6 +266,13 @@ def _worker_values(
         "pass_through": _pass_through(worker),
         **_life(worker, target),
     }
+
+
+def _home(worker: Worker, target: Target) -> Mapping[str, str]:
+    """HOME for who has none of its own. systemd's would be the account's (systemd.exec(5)); a YAML's wins."""
+    if target.user_mode or worker.user != account_of(worker.name):
+        return {}
+    return {"HOME": str(accounts.state_of(worker.name, target.layout.state))}
 
 
 def _life(worker: Worker, target: Target) -> Values:
@@ -377,17 +385,17 @@ def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
     return sections
 
 
-def _accounts(workers: Iterable[Worker], target: Target) -> list[Mapping[str, str]]:
+def _accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
     """worker-NAME, with a group of that name, where it is needed. Accounts of others are not ours to make."""
     return [
         {
             "user": quote.account(account_of(worker.name)),
-            "description": quote.word(f"tqunits worker {worker.name}"),
-            "home": quote.path_word(home) if " " in home else quote.path(home),
+            "description": quote.word(accounts.description_of(worker.name)),
+            "home": quote.path(accounts.NO_HOME),
+            "shell": quote.path(accounts.NO_SHELL),
         }
         for worker in workers
         if accounts.needs_own(worker)
-        for home in [str(accounts.home_of(worker.name, target.layout.state))]
     ]
 
 
