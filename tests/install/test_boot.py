@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from .conftest import Site
+from collections.abc import Callable
+
+from machine import Machine
+
+from .conftest import PROBE, ROOT, Site
 
 UNIT = "tq-worker@alpha.service"
+DEAF = "import signal\nsignal.pause()\n"
+SLOW = PROBE.replace("def main() -> None:\n", "def main() -> None:\n    time.sleep(1.5)\n")
+PROVISION = f"""[Unit]
+Before=multi-user.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+TimeoutStartSec=60s
+ExecStart=/usr/local/bin/tqunits -C {ROOT} install --now
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 def test_a_worker_may_be_stopped_and_started_as_often_as_its_own_limit_lets_it(site: Site) -> None:
@@ -13,4 +29,48 @@ def test_a_worker_may_be_stopped_and_started_as_often_as_its_own_limit_lets_it(s
     for _ in range(8):  # the folder that it needs is a mount, which starts and stops with it
         site.machine.systemctl("stop", UNIT)
         site.machine.systemctl("start", UNIT)
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+def test_a_worker_that_never_gets_healthy_holds_up_no_boot(site: Site) -> None:
+    """What the boot waits for is multi-user.target (special units: systemd.special(7)), which wants tq.target."""
+    site.worker("alpha", "timeouts: {start: 10min}\n", program=DEAF)
+    site.worker("beta")
+    site.run("install")  # enabled, and started as the boot does
+    machine = site.machine
+    machine.systemctl("stop", "tq.target", "multi-user.target")
+    machine.systemctl("start", "--no-block", "multi-user.target")
+    machine.wait_until(["systemctl", "is-active", "--quiet", "multi-user.target"])
+    machine.wait_until(["systemctl", "is-active", "--quiet", "tq-worker@beta.service"])
+    assert machine.show(UNIT, "ActiveState") == "activating"
+    assert machine.show("tq.target", "ActiveState") == "inactive"
+    assert site.get("/beta/health") == (200, "ok")
+
+
+def test_to_start_all_waits_for_all(site: Site) -> None:
+    site.worker("alpha", program=SLOW)
+    site.worker("beta")
+    site.install()
+    site.machine.systemctl("stop", "tq.target")
+    site.machine.wait_until(lambda: not site.machine.exists("/run/tqunits/workers/alpha/serving"))
+    site.machine.systemctl("start", "tq.target")
+    states = site.machine.systemctl(
+        "is-active", UNIT, "tq-worker@beta.service", "tq-proxy@1.service", "tq-proxy.socket"
+    )
+    assert states.split() == ["active"] * 4
+    site.machine.systemctl("restart", "tq.target")
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+def test_a_provisioning_unit_of_the_boot_may_install(fresh_machine: Callable[[], Machine]) -> None:
+    """A unit that the boot waits for runs install, which waits for tq.target: neither waits for the other."""
+    site = Site(fresh_machine())
+    site.server("mode: production\n")
+    site.worker("alpha")
+    unit = "/etc/systemd/system/provision.service"
+    site.machine.write(unit, PROVISION)
+    site.machine.systemctl("enable", "provision.service")
+    site.machine.reboot()
+    site.machine.wait_until(["systemctl", "is-active", "--quiet", "multi-user.target"])
+    assert site.machine.show("provision.service", "Result") == "success"
     assert site.get("/alpha/health") == (200, "ok")
