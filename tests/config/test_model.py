@@ -65,10 +65,10 @@ def test_the_type_may_come_from_the_defaults() -> None:
 
 
 def test_mappings_of_defaults_and_worker_add_up_name_by_name() -> None:
-    common = "defaults: {environment: {A: 1, B: 2}, unit: {Service: {Nice: 5, LimitCORE: 0}}}"
+    common = "defaults: {environment: {A: 1, B: 2}, unit: {Service: {Nice: 5, LimitSTACK: 8M}}}"
     worker = valid("path: /a\ntype: go\nenvironment: {B: 3, C: 4}\nunit: {Service: {Nice: 7}}", common)
     assert worker.environment == (("A", "1"), ("B", "3"), ("C", "4"))
-    assert worker.unit == (("Service", "Nice", "7"), ("Service", "LimitCORE", "0"))
+    assert worker.unit == (("Service", "Nice", "7"), ("Service", "LimitSTACK", "8M"))
 
 
 def test_later_drop_ins_win_key_by_key() -> None:

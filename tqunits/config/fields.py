@@ -14,7 +14,7 @@ from tqunits.config import values, words
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
 from tqunits.config.reject import Reject, did_you_mean, shown
-from tqunits.model import INFINITY, Enabled, Profile, Relaxation, Share
+from tqunits.model import INFINITY, MAX_START, Enabled, Profile, Relaxation, Share
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -129,6 +129,15 @@ def positive_span(text: str) -> int:
     span = values.span(text)
     if span == 0:
         raise Reject(f"{shown(text)} is no time at all", "write more than 0")
+    return span
+
+
+def start_span(text: str) -> int:
+    """A time span that somebody can wait for."""
+    span = positive_span(text)
+    if span > MAX_START:
+        most = values.print_span(MAX_START)
+        raise Reject(f"{shown(text)} is more than {most}", f"write at most {most}, and answer /health when it is up")
     return span
 
 

@@ -1,36 +1,22 @@
 """The `unit:` setting: directives passed through to the unit, against an allow-list.
 
-Only what can not gain privilege, leave the sandbox or break what tqunits promises is on the list: priorities, limits,
-accounting, log rates, ordering. Everything else is refused with the setting to use instead, where there is one;
-whatever is really needed can still be set by the administrator with `systemctl edit`, where it is seen as his.
+The list is directives.py: what is harmless, with the values that are. Everything else is refused with the setting to
+use instead, where there is one; whatever is really needed can still be set by the administrator with `systemctl edit`,
+where it is seen as his.
 """
 
 from __future__ import annotations
 
-from tqunits.config import words
+from functools import partial
+
+from tqunits.config.directives import DIRECTIVES, REFUSED, Directive
 from tqunits.config.fields import entries_of, items_of, scalar
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import Node, ScalarNode
-from tqunits.config.reject import did_you_mean, shown
+from tqunits.config.reject import Reject, did_you_mean, shown
 
 Directives = tuple[tuple[str, str, str], ...]
 
-
-def _set(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-ALLOWED = {
-    "Unit": _set("Description Documentation After Before Wants"),
-    "Service": _set(
-        "Nice IOSchedulingClass IOSchedulingPriority OOMScoreAdjust CPUAffinity AllowedCPUs AllowedMemoryNodes "
-        "NUMAPolicy NUMAMask LogLevelMax LogRateLimitIntervalSec LogRateLimitBurst LogExtraFields TimeoutAbortSec "
-        "MemoryMin MemoryLow MemorySwapMax MemoryZSwapMax StartupCPUWeight StartupIOWeight IODeviceWeight "
-        "IOReadBandwidthMax IOWriteBandwidthMax IOReadIOPSMax IOWriteIOPSMax LimitCORE LimitMEMLOCK LimitSTACK "
-        "LimitFSIZE LimitMSGQUEUE LimitSIGPENDING LimitAS LimitDATA LimitRSS LimitCPU CoredumpFilter TimerSlackNSec "
-        "RestartPreventExitStatus RestartForceExitStatus SuccessExitStatus IPAccounting"
-    ),
-}
 
 INSTEAD = {
     "ExecStart": "command",
@@ -76,8 +62,6 @@ INSTEAD = {
     "IPAddressDeny": "sandbox",
 }
 
-_UNIT_LISTS = _set("After Before Wants")
-
 
 def directives(node: Node) -> Directives:
     """(section, directive, value) of a `unit:` mapping; a list gives the directive several times."""
@@ -101,31 +85,37 @@ def directives(node: Node) -> Directives:
 
 
 def _check_section(section: ScalarNode) -> None:
-    if section.text not in ALLOWED:
-        hint = did_you_mean(section.text.title(), ALLOWED) or "only Unit and Service can be passed through"
+    if section.text not in DIRECTIVES:
+        hint = did_you_mean(section.text.title(), DIRECTIVES) or "only Unit and Service can be passed through"
         raise invalid(section, f"{shown(section.text)} is no section to pass through", hint)
 
 
 def _values(section: ScalarNode, directive: ScalarNode, value: Node) -> tuple[str, ...]:
     name = directive.text
-    if name not in ALLOWED[section.text]:
+    if name not in DIRECTIVES[section.text]:
         raise invalid(directive, f"{shown(name)} is not passed through", _instead(section.text, name))
-    read = scalar(_unit_list if name in _UNIT_LISTS else words.word)
+    read = scalar(partial(_read, name, DIRECTIVES[section.text][name]))
     nodes = items_of(value)
     if not nodes:
         raise invalid(value, f"{name} has no value", "write one, or remove the line")
     return tuple(read(node) for node in nodes)
 
 
-def _unit_list(text: str) -> str:
-    return " ".join(words.unit_name(word) for word in words.word(text).split(" ") if word)
+def _read(name: str, row: Directive, text: str) -> str:
+    try:
+        return row.value(text)
+    except Reject as error:
+        takes = f"{name} takes: {row.takes}"
+        raise Reject(f"{name}: {error.message}", f"{error.hint}; {takes}" if error.hint else takes) from error
 
 
 def _instead(section: str, name: str) -> str:
     if name in INSTEAD:
         return f"use the setting '{INSTEAD[name]}'"
-    other = next((s for s, names in ALLOWED.items() if name in names), None)
+    if name in REFUSED:
+        return f"{REFUSED[name]}; whoever needs it nevertheless: systemctl edit"
+    other = next((s for s, names in DIRECTIVES.items() if name in names), None)
     if other is not None:
         return f"it belongs under {other}:"
-    near = did_you_mean(name, ALLOWED[section])
+    near = did_you_mean(name, DIRECTIVES[section])
     return near or "what is harmless is listed by 'tqunits docs unit'; for the rest there is systemctl edit"

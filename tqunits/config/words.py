@@ -35,10 +35,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ENVIRONMENT = re.compile(r"environment-[0-9]+")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _UNIT_TYPES = _set("service socket device mount automount swap target path timer slice scope")
-_ENDING_TARGETS = _set(
-    "poweroff.target reboot.target halt.target kexec.target soft-reboot.target shutdown.target umount.target "
-    "rescue.target emergency.target suspend.target hibernate.target final.target exit.target"
-)
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
 
@@ -165,8 +161,6 @@ def unit_name(text: str) -> str:
         raise Reject(f"{shown(text)} has no unit's suffix", near or f"did you mean '{text}.service'?")
     if not stem or stem.endswith("@"):
         raise Reject(f"{shown(text)} is no unit name", "a template needs an instance: name@instance.service")
-    if text in _ENDING_TARGETS:
-        raise Reject(f"starting {text} would end the host's work", "remove it")
     return text
 
 

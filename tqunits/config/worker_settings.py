@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tqunits.config import fields, values, words
+from tqunits.config import dependencies, fields, values, words
+from tqunits.config.directives import reference
 from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
 from tqunits.config.passthrough import directives
 from tqunits.config.setting import Setting
@@ -332,10 +333,10 @@ class WorkerSettings:
 
     timeout_start = Setting(
         "timeouts.start",
-        _POSITIVE_SPAN,
+        scalar(fields.start_span),
         "60s",
         _SPAN,
-        "From the start until the health check passes.",
+        "From the start until the health check passes; at most 1h.",
         feeds="TimeoutStartSec=",
     )
     timeout_stop = Setting(
@@ -390,7 +391,7 @@ class WorkerSettings:
     )
     depends_after = Setting(
         "depends.after",
-        listing(words.unit_name),
+        listing(dependencies.unit),
         "[]",
         "list of units",
         "Units that start before this worker, if they start at all.",
@@ -398,7 +399,7 @@ class WorkerSettings:
     )
     depends_requires = Setting(
         "depends.requires",
-        listing(words.unit_name),
+        listing(dependencies.unit),
         "[]",
         "list of units",
         "Units without which the worker can not run.",
@@ -409,8 +410,8 @@ class WorkerSettings:
         directives,
         "{}",
         "mapping of sections",
-        "systemd directives passed through, such as {Service: {Nice: 5}}. Only harmless ones: priorities, "
-        "accounting, further limits, log rates, ordering. Others: systemctl edit.",
+        "systemd directives passed through, such as {Service: {Nice: 5}}. Only harmless ones, with harmless values: "
+        f"others are for systemctl edit. {' '.join(reference())}",
         feeds="the unit",
         merges=2,
     )

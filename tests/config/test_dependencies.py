@@ -1,0 +1,186 @@
+"""Which units a worker may name at all, and workers that wait for each other."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pytest
+from units.cases import worker
+
+from tqunits.config import dependencies
+from tqunits.config.circles import circles
+from tqunits.config.parse import WorkerText, parse_workers
+from tqunits.config.reject import Reject
+from tqunits.model import Depends, Worker
+
+from .parsing import Mistake, api, errors, server, text
+
+ENDING = (
+    "poweroff.target",
+    "rescue.target",
+    "rescue.service",
+    "emergency.service",
+    "suspend.target",
+    "sleep.target",
+    "hybrid-sleep.target",
+    "systemd-suspend.service",
+    "systemd-poweroff.service",
+    "systemd-hibernate.service",
+    "runlevel0.target",
+    "runlevel6.target",
+    "ctrl-alt-del.target",
+    "shutdown.target",
+    "debug-shell.service",
+)
+BOOT = ("multi-user.target", "graphical.target", "default.target", "runlevel3.target", "tq.target")
+GO = "path: /a\ntype: go\n"
+USUAL = (
+    "network-online.target",
+    "postgresql.service",
+    "redis@one.service",
+    "sshd.service",
+    "srv.mount",
+    "basic.target",
+)
+
+
+@pytest.mark.parametrize("unit", ENDING)
+def test_no_worker_starts_what_ends_the_hosts_work(unit: str) -> None:
+    with pytest.raises(Reject, match="would end the host's work"):
+        dependencies.unit(unit)
+
+
+@pytest.mark.parametrize("unit", BOOT)
+def test_no_worker_waits_for_what_comes_to_workers(unit: str) -> None:
+    with pytest.raises(Reject, match="none can wait for it"):
+        dependencies.unit(unit)
+
+
+@pytest.mark.parametrize("unit", USUAL)
+def test_other_units_may_be_named(unit: str) -> None:
+    assert dependencies.unit(unit) == unit
+
+
+@pytest.mark.parametrize("unit", [*ENDING, *BOOT, *USUAL, "tq-proxy@1.service", "tq-worker@api.socket"])
+def test_nothing_of_the_host_waits_for_a_worker(unit: str) -> None:
+    with pytest.raises(Reject, match="would wait for a worker"):
+        dependencies.worker(unit)
+    assert dependencies.worker("tq-worker@api.service") == "tq-worker@api.service"
+
+
+def after(name: str, *others: str, before: str = "") -> Worker:
+    ordered = (("Unit", "Before", f"tq-worker@{before}.service"),) if before else ()
+    return worker(
+        name, depends=Depends(after=tuple(f"tq-worker@{o}.service" for o in others), requires=()), unit=ordered
+    )
+
+
+@pytest.mark.parametrize(
+    ("workers", "found"),
+    [
+        pytest.param([after("a", "b"), after("b")], [], id="a line"),
+        pytest.param([after("a", "b"), after("b", "a")], [("a", "b", "a")], id="two"),
+        pytest.param([after("a", "b"), after("b", "c"), after("c", "a")], [("a", "b", "c", "a")], id="three"),
+        pytest.param([after("a", "b", before="b"), after("b")], [("a", "b", "a")], id="before and after"),
+        pytest.param([after("a", "a")], [], id="itself, which is said elsewhere"),
+        pytest.param([worker("a", unit=(("Unit", "After", "tq-worker@a.service"),))], [("a", "a")], id="itself"),
+        pytest.param([after("a", "b", "c"), after("b", "c"), after("c")], [], id="two ways"),
+        pytest.param([after("a", "b"), after("b", "c"), after("c", "b")], [("b", "c", "b")], id="a way into a circle"),
+    ],
+)
+def test_circles(workers: list[Worker], found: list[tuple[str, ...]]) -> None:
+    assert list(circles(workers)) == found
+
+
+def test_who_is_not_in_a_circle_is_in_none_for_naming_somebody() -> None:
+    mine = after("a", "b")
+    theirs = worker("b", not_roots=PurePosixPath("/srv"), depends=Depends(after=("ssh.service",), requires=()))
+    assert list(circles([mine, theirs])) == []
+
+
+CASES: dict[str, Mistake] = {
+    "boot": Mistake(
+        f"{GO}depends: {{after: [multi-user.target]}}",
+        3,
+        19,
+        "depends.after: multi-user.target comes to workers, so none can wait for it",
+        "name the unit that is needed; a worker starts after basic.target and network.target anyway",
+    ),
+    "service that ends": Mistake(
+        f"{GO}depends: {{requires: [systemd-suspend.service]}}",
+        3,
+        22,
+        "depends.requires: starting systemd-suspend.service would end the host's work",
+        "remove it",
+    ),
+    "before": Mistake(
+        f"{GO}unit: {{Unit: {{Before: sshd.service}}}}",
+        3,
+        23,
+        "unit: Before: 'sshd.service' would wait for a worker, and only another worker may",
+        "use systemctl edit there; Before takes: workers, as tq-worker@NAME.service",
+    ),
+    "wants": Mistake(
+        f"{GO}unit: {{Unit: {{Wants: a.service rescue.service}}}}",
+        3,
+        22,
+        "unit: Wants: starting rescue.service would end the host's work",
+        "remove it; Wants takes: units",
+    ),
+    "value": Mistake(
+        f"{GO}unit: {{Service: {{Nice: high}}}}",
+        3,
+        24,
+        "unit: Nice: 'high' is not a whole decimal number",
+        "write digits only, such as 10; Nice takes: 0 to 19",
+    ),
+    "share": Mistake(
+        f"{GO}unit: {{Service: {{IOSchedulingClass: realtime}}}}",
+        3,
+        37,
+        "unit: IOSchedulingClass: 'realtime' is not one of best-effort, idle",
+        "IOSchedulingClass takes: best-effort | idle",
+    ),
+    "forgery": Mistake(
+        f"{GO}unit: {{Service: {{LogExtraFields: TQUNITS_WORKER=web}}}}",
+        3,
+        18,
+        "unit: 'LogExtraFields' is not passed through",
+        "its fields could name another worker; whoever needs it nevertheless: systemctl edit",
+    ),
+    "start": Mistake(
+        f"{GO}timeouts: {{start: infinity}}",
+        3,
+        19,
+        "timeouts.start: 'infinity' is more than 1h",
+        "write at most 1h, and answer /health when it is up",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", CASES.values(), ids=CASES)
+def test_it_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
+    result = api(mistake.yaml)
+    place = f"api.yaml:{mistake.line}:{mistake.column}"
+    assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
+    assert result.configuration is None
+
+
+def of(name: str, after: str, *, not_roots: str | None = None) -> WorkerText:
+    yaml = f"path: /{name}\ntype: go\ndepends: {{after: tq-worker@{after}.service}}"
+    folder = PurePosixPath("/srv/tqunits/workers", name)
+    owner = None if not_roots is None else PurePosixPath(not_roots)
+    return WorkerText(name=name, folder=folder, text=text(f"{name}.yaml", yaml), not_roots=owner)
+
+
+def test_a_circle_is_said_where_it_can_be_taken_apart() -> None:
+    both = parse_workers([of("a", "b"), of("b", "a")], server())
+    message = "a waits for b waits for a: systemd would leave out the start of one of them"
+    assert errors(both.diagnostics) == [
+        (f"{name}.yaml:3:18", message, "remove one of these dependencies") for name in ("a", "b")
+    ]
+
+
+def test_a_circle_is_the_mistake_of_who_is_not_root() -> None:
+    found = parse_workers([of("a", "b"), of("b", "a", not_roots="/srv/tqunits/workers/b")], server())
+    assert [place for place, _, _ in errors(found.diagnostics)] == ["b.yaml:3:18"]

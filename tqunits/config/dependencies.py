@@ -1,0 +1,33 @@
+"""Which units of the host a worker may name: in `depends:`, and in `unit:`.
+
+Two kinds of name are refused to everybody, with no way to ask for them: units that end the host's work when they are
+started, and those that the host's start or tqunits' own target comes to. A dependency of a worker that is not root's
+needs a grant besides (units/dependencies.py).
+"""
+
+from __future__ import annotations
+
+from tqunits.config import words
+from tqunits.config.reject import Reject, shown
+from tqunits.model import BOOT_TARGETS, is_ending
+
+_WORKER = "tq-worker@"
+
+
+def unit(text: str) -> str:
+    """A unit that a worker may start after, or together with."""
+    name = words.unit_name(text)
+    if is_ending(name):
+        raise Reject(f"starting {name} would end the host's work", "remove it")
+    if name in BOOT_TARGETS:
+        hint = "name the unit that is needed; a worker starts after basic.target and network.target anyway"
+        raise Reject(f"{name} comes to workers, so none can wait for it", hint)
+    return name
+
+
+def worker(text: str) -> str:
+    """A unit that may have to wait for a worker: nobody but another worker."""
+    name = words.unit_name(text)
+    if name.startswith(_WORKER) and name.endswith(".service"):
+        return name
+    raise Reject(f"{shown(name)} would wait for a worker, and only another worker may", "use systemctl edit there")

@@ -1,0 +1,80 @@
+"""The names that systemd has for units: sshd.service is ssh.service (systemd.unit(5), aliases).
+
+An alias is a link in one of the folders of units to a file of another name. systemd loads the unit under the name of
+the file that is found, and answers for all its names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tqunits.errors import TqunitsError
+from tqunits.system.bus import Bus
+
+FOLDERS: Final[Sequence[Path]] = tuple(
+    map(
+        Path,
+        (
+            "/etc/systemd/system.control",
+            "/run/systemd/system.control",
+            "/run/systemd/transient",
+            "/run/systemd/generator.early",
+            "/etc/systemd/system",
+            "/run/systemd/system",
+            "/run/systemd/generator",
+            "/usr/local/lib/systemd/system",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+            "/run/systemd/generator.late",
+        ),
+    )
+)
+"""Where the system's manager looks, the first one first (systemd.unit(5), UNIT FILE LOAD PATH)."""
+
+_MOST_LINKS = 16
+
+
+def canonical_names(units: Iterable[str], bus: Bus | None) -> Mapping[str, str]:
+    """Each of these names -> the name that the unit has; a unit that there is not has the name it was asked by."""
+    return {unit: _asked(unit, bus) if bus else in_folders(unit) for unit in units}
+
+
+def in_folders(unit: str, folders: Sequence[Path] = FOLDERS) -> str:
+    """The same from the links alone, without a manager to ask."""
+    for _ in range(_MOST_LINKS):
+        after = _linked(unit, folders)
+        if after in (None, unit):
+            break
+        unit = after or unit
+    return unit
+
+
+def _asked(unit: str, bus: Bus) -> str:
+    """systemd loads a unit that is asked for; what it can not load is looked for in the folders."""
+    try:
+        return str(bus.property_of(unit, "Unit", "Id", "s"))
+    except TqunitsError:
+        return in_folders(unit)
+
+
+def _linked(unit: str, folders: Sequence[Path]) -> str | None:
+    """The name that a link of this name leads to; one of a template gets the instance."""
+    stem, dot, suffix = unit.rpartition(".")
+    template, at, instance = stem.partition("@")
+    names = [unit, f"{template}@{dot}{suffix}"] if at and instance else [unit]
+    for name in names:
+        paths = (folder / name for folder in folders)
+        path = next((path for path in paths if path.is_symlink() or path.exists()), None)
+        if path is not None:
+            return _named(path, instance if at else "") if path.is_symlink() else None
+    return None
+
+
+def _named(link: Path, instance: str) -> str | None:
+    """The unit that a link is another name of; one to /dev/null masks the unit, and names none."""
+    stem, dot, suffix = link.readlink().name.rpartition(".")
+    if not stem or suffix != link.suffix.removeprefix("."):
+        return None
+    return f"{stem}{instance}{dot}{suffix}" if stem.endswith("@") else f"{stem}{dot}{suffix}"

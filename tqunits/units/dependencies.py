@@ -1,0 +1,52 @@
+"""What a worker depends on, or lets depend on it, besides itself: what takes a grant where it is not root's.
+
+A unit that a worker wants or requires is started by the worker's start, whoever owns it; one that it is ordered after
+can be made to wait in a circle; and one that it is ordered before waits for it. So another worker's unit counts as
+any other.
+
+A unit has several names (systemd.unit(5), UNIT FILE LOAD PATH: aliases): sshd.service is ssh.service. Whoever compares
+names compares those that systemd has for them (system/aliases.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tqunits.model import BOOT_TARGETS, Worker, is_ending
+from tqunits.units import name
+
+Dependencies = tuple[tuple[str, str], ...]
+
+_ORDERED = frozenset(("After", "Before", "Wants"))
+_MOST_ALIASES = 16
+
+
+def foreign_dependencies(worker: Worker) -> Dependencies:
+    """(setting key, unit name) of every unit but the worker's own that its YAML names, in the order of the settings."""
+    named = [
+        *(("depends.after", unit) for unit in worker.depends.after),
+        *(("depends.requires", unit) for unit in worker.depends.requires),
+        *(
+            (f"unit.{section}.{directive}", unit)
+            for section, directive, value in worker.unit
+            if section == "Unit" and directive in _ORDERED
+            for unit in value.split()
+        ),
+    ]
+    own = {name.service(worker.name), name.socket(worker.name), name.mount(worker.name)}
+    return tuple(dict.fromkeys((key, unit) for key, unit in named if unit not in own))
+
+
+def canonical(unit: str, aliases: Mapping[str, str]) -> str:
+    """The name that systemd has for a unit: `aliases` leads from another name of it to that, maybe by way of others."""
+    for _ in range(_MOST_ALIASES):
+        after = aliases.get(unit, unit)
+        if after == unit:
+            break
+        unit = after
+    return unit
+
+
+def is_nobodys(unit: str) -> bool:
+    """Whether no worker may depend on that unit, with no grant: to be asked of its canonical name as well."""
+    return is_ending(unit) or unit in BOOT_TARGETS
