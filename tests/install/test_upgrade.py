@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from machine import Machine
 
+from tqunits.units.accounts import NO_HOME
+
 from .conftest import ROOT, Site
 from .hammering import RUDE, check, hammered
 from .test_copies import OWNER
@@ -95,6 +97,10 @@ def ports(site: Site) -> dict[str, str]:
     return {name: line for name, text in lines.items() for line in text if line.startswith(("Port=", "Socket="))}
 
 
+def home_of(site: Site, name: str) -> str:
+    return site.machine.run(["getent", "passwd", f"worker-{name}"]).stdout.split(":")[5]
+
+
 def privileged(site: Site) -> list[str]:
     text = "".join(site.machine.read(site.drop_in(name)) for name in WORKERS)
     lines = [line for line in text.splitlines() if line.startswith(("Exec", "EnvironmentFile="))]
@@ -122,6 +128,9 @@ def test_an_upgrade_under_load_loses_nothing_and_leaves_no_line_of_roots(release
         assert site.get(f"/{name}/health") == (200, "ok"), name
     for name in ("gamma", "delta"):
         assert site.get(f"/{name}/environment")[1]["OF"] == name
+    homes = {name: home_of(site, name) for name in ("alpha", "beta", "delta")}
+    assert homes == {"alpha": NO_HOME, "beta": "/var/lib/tqunits/workers/beta", "delta": NO_HOME}
+    assert site.get("/beta/environment")[1]["HOME"] == homes["beta"]  # it is not configured, and stays as installed
     again = tqunits(site.machine, "install", "--now", status=1)
     assert not re.search("^(write|update|start|restart|serve) ", again, re.MULTILINE), again
 

@@ -227,6 +227,22 @@ def test_a_home_goes_at_once_where_its_worker_is_at_rest() -> None:
     assert make_plan(wanted, replace(installed(wanted), homes=frozenset({"worker-api"})), Options()).steps == ()
 
 
+def test_a_changed_target_is_reloaded_and_restarts_nothing() -> None:
+    wanted = desired(configuration(worker("api")))
+    before = installed(wanted)
+    (path,) = (file.path for file in wanted.units if file.unit == name.TARGET)
+    old = replace(before.files[path], content=before.files[path].content + "# before\n")
+    made = make_plan(wanted, replace(before, files={**before.files, path: old}), NOW)
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
+
+
+def test_a_worker_that_stays_as_installed_keeps_its_home() -> None:
+    before = installed(desired(configuration(worker("api"), worker("web"))))
+    idle = replace(before, homes=frozenset({"worker-api", "worker-web"}), units={})
+    made = make_plan(desired(configuration(worker("api"))), idle, Options())
+    assert [step for step in made.steps if isinstance(step, Rehome)] == [Rehome(("api",))]
+
+
 def test_a_home_goes_between_stop_and_start_one_worker_after_the_other() -> None:
     wanted = desired(configuration(worker("api"), worker("web")))
     busy = replace(installed(wanted), homes=frozenset({"worker-api", "worker-web"}))

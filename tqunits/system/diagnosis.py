@@ -106,7 +106,10 @@ def homes(layout: Layout) -> Iterator[Finding]:
     if found:
         names = " ".join(user.removeprefix(account_of("")) for user in found)
         message = f"their home is the worker's to write, and sshd lets in whom it names there: {', '.join(found)}"
-        advice = f"'tqunits install --now' restarts them without; or tqunits stop {names}, install, start {names}"
+        advice = (
+            f"'tqunits install --now' restarts them without one; or stop {names}, 'tqunits install', start {names}. "
+            "What is no longer configured, or refused, keeps it until it is uninstalled"
+        )
         yield _warning("accounts", message, advice)
 
 

@@ -199,7 +199,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     steps = [
         *writes,
         *_users(desired, writes, observed),
-        *_rehomings(observed),
+        *_rehomings(desired, observed),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(unit_writes, enabling, observed),
         *_admissions(observed),
@@ -323,9 +323,13 @@ def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.
 
 
 def _stale(running: Iterable[str], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Units whose process is older than the files that made it."""
+    """Units whose process is older than the files that made it.
+
+    The target has none: a reload is enough, and its restart would be one of all its parts, the socket included.
+    """
     rewritten = {w.file.unit for w in writes if not w.keep_time}
-    return tuple(u for u in running if _runs(u, observed) and _is_stale(u, rewritten, observed))
+    parts = (u for u in running if u != name.TARGET)
+    return tuple(u for u in parts if _runs(u, observed) and _is_stale(u, rewritten, observed))
 
 
 def _with_proxies(stale: tuple[str, ...], running: tuple[str, ...]) -> tuple[str, ...]:
@@ -409,10 +413,15 @@ def _is_at_home(unit: str, observed: Observed) -> bool:
     return worker is not None and account_of(worker) in observed.homes
 
 
-def _rehomings(observed: Observed) -> Iterable[Step]:
-    """Accounts whose workers are at rest. The others wait for a restart, or until somebody stops them."""
-    workers = (user.removeprefix(account_of("")) for user in sorted(observed.homes))
-    resting = tuple(worker for worker in workers if not _runs(name.service(worker), observed))
+def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
+    """Accounts whose workers are at rest. The others wait for a restart, or until somebody stops them.
+
+    A worker that stays as it is installed keeps its home as well: its drop-in, of an earlier release, sets no HOME=.
+    """
+    rendered = {ledger.worker for ledger in _ledgers(desired.units)}
+    staying = {ledger.worker for ledger in _ledgers(observed.files.values())} - rendered
+    workers = {user.removeprefix(account_of("")) for user in observed.homes} - staying
+    resting = tuple(worker for worker in sorted(workers) if not _runs(name.service(worker), observed))
     return [Rehome(resting)] if resting else []
 
 
