@@ -260,6 +260,25 @@ class NotRoots:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """What a build loads from the network before it, as a step of its own."""
+
+    needs: str  # a file of the worker's folder; without it there is nothing to load
+    command: tuple[str, ...]
+    offline: tuple[tuple[str, str], ...]  # what the build is told by it, besides: it has no network then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How a worker's program is made."""
+
+    command: tuple[str, ...]  # empty: nothing to build
+    environment: tuple[tuple[str, str], ...]
+    disk_max: int  # bytes: its workspace and its caches together
+    fetch: Fetch | None  # a preset's alone; without one the build itself has the network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
     """One worker.yaml, valid and complete: every default is filled in."""
 
@@ -275,7 +294,7 @@ class Worker:
     type: WorkerType
     service_type: ServiceType
     enabled: Enabled
-    build: tuple[str, ...]  # empty: nothing to build
+    build: Build
     command: tuple[str, ...]  # empty only for `static`
     user: str
     group: str
@@ -471,9 +490,14 @@ def is_some_workers(account: str) -> bool:
     return account.startswith(account_of(""))
 
 
+def build_account_of(worker: str) -> str:
+    """The user and the group that a worker's builds run as, and nothing else."""
+    return f"build-{worker}"
+
+
 def is_reserved_account(account: str) -> bool:
     """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the router, builds)."""
-    return account in {"root", MANAGER_USER} or account.startswith("tq-")
+    return account in {"root", MANAGER_USER} or account.startswith(("tq-", build_account_of("")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -465,6 +465,20 @@ IN_WORKER: dict[str, Mistake] = {
         "sandbox: strict and legacy are both profiles",
         "write one, and relaxations",
     ),
+    "build-unbounded": Mistake(
+        "path: /a\ntype: go\nbuild: {disk_max: infinity}",
+        3,
+        19,
+        "build.disk_max: 'infinity' is more than 1P",
+        "write less",
+    ),
+    "build-key": Mistake(
+        "path: /a\ntype: go\nbuild: {comand: [make]}",
+        3,
+        9,
+        "unknown key 'comand'",
+        "did you mean 'command'?",
+    ),
     "unit-privilege": Mistake(
         "path: /a\ntype: go\nunit: {Service: {User: root}}",
         3,
@@ -477,7 +491,7 @@ IN_WORKER: dict[str, Mistake] = {
         5,
         5,
         "unit: 'ExecStartPre' is not passed through",
-        "use the setting 'build'",
+        "use the setting 'build.command'",
     ),
     "unit-section": Mistake(
         "path: /a\ntype: go\nunit: {Install: {WantedBy: x}}",

@@ -8,7 +8,7 @@ import pytest
 
 from tqunits.config.parse import parse_server
 from tqunits.config.settings import SERVER, WORKER
-from tqunits.model import INFINITY, OriginKind, Profile, Relaxation, Sandbox, Share, WorkerType
+from tqunits.model import INFINITY, Build, OriginKind, Profile, Relaxation, Sandbox, Share, WorkerType
 
 from .parsing import server, valid
 
@@ -25,7 +25,7 @@ PRESETS: dict[WorkerType, tuple[tuple[str, ...], tuple[str, ...], Profile]] = {
 @pytest.mark.parametrize("worker_type", PRESETS, ids=str)
 def test_a_type_presets_build_command_and_sandbox(worker_type: WorkerType) -> None:
     worker = valid(f"path: /a\ntype: {worker_type}")
-    assert (worker.build, worker.command, worker.sandbox.profile) == PRESETS[worker_type]
+    assert (worker.build.command, worker.command, worker.sandbox.profile) == PRESETS[worker_type]
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
@@ -127,3 +127,37 @@ def test_below_a_root_everything_is_relative_to_it() -> None:
     result = parse_server(None, [], source=root / "config/tqunits.yaml", root=root)
     assert result.server.workers.directory == root / "workers"
     assert result.diagnostics == ()
+
+
+BUILDS = ["[make, all]", "make all", "{command: [make, all]}", "{command: make all}"]
+
+
+@pytest.mark.parametrize("written", BUILDS)
+def test_a_build_is_a_command_line_or_a_mapping(written: str) -> None:
+    build = valid(f"path: /a\ntype: go\nbuild: {written}").build
+    assert build == Build(command=("make", "all"), environment=(), disk_max=4 << 30, fetch=None)
+
+
+def test_a_build_has_variables_and_a_bound_of_its_own() -> None:
+    common = "defaults:\n  build: {environment: {GOPRIVATE: example.org, CGO_ENABLED: 1}, disk_max: 8G}"
+    worker = valid("path: /a\ntype: go\nbuild:\n  environment:\n    CGO_ENABLED: 0\n  disk_max: 1G", common)
+    assert dict(worker.build.environment) == {"GOPRIVATE": "example.org", "CGO_ENABLED": "0"}
+    assert worker.build.disk_max == 1 << 30
+    assert worker.build.command == ("go", "build", "-o", "bin/api", "./src")
+
+
+@pytest.mark.parametrize("yaml", ["type: go", "type: go\nbuild: {disk_max: 1G}"])
+def test_a_preset_build_loads_before_it_builds(yaml: str) -> None:
+    fetch = valid(f"path: /a\n{yaml}").build.fetch
+    assert fetch is not None
+    assert fetch.command == ("go", "mod", "download")
+
+
+@pytest.mark.parametrize("yaml", ["type: go\nbuild: [go, build]", "type: exec\ncommand: [bin/a]"])
+def test_what_somebody_wrote_is_one_step(yaml: str) -> None:
+    assert valid(f"path: /a\n{yaml}").build.fetch is None
+
+
+@pytest.mark.parametrize("nothing", ["build: []", "build:", "build: {command: []}"])
+def test_a_build_may_be_nothing(nothing: str) -> None:
+    assert valid(f"path: /a\ntype: go\n{nothing}").build.command == ()

@@ -21,8 +21,9 @@ from .parsing import server, shown, valid, workers
 CONFIG = Path(__file__).parents[2] / "config"
 
 DESIGNED = {
-    File.WORKER: """path host strip_prefix type enabled build command user group environment environment_file
-        credentials listen port runtime.go_mem_limit runtime.go_max_procs runtime.max_requests runtime.max_age
+    File.WORKER: """path host strip_prefix type enabled command user group environment environment_file
+        credentials build.command build.environment build.disk_max listen port
+        runtime.go_mem_limit runtime.go_max_procs runtime.max_requests runtime.max_age
         limits.memory_max limits.memory_high limits.cpu_quota limits.cpu_weight limits.tasks_max limits.limit_nofile
         limits.limit_nproc limits.io_weight health.path health.interval health.timeout health.failure_threshold
         health.success_threshold health.start_period restart.policy restart.delay restart.max_restarts restart.period

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.system.harvest import MAX_BYTES, MAX_DEPTH, bring_home
+from tqunits.system.harvest import bring_home
+from tqunits.system.survey import MAX_DEPTH, Bounds
+
+BOUNDS = Bounds(size=4 << 30)
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def made(path: Path) -> Path:
 def hole(path: Path) -> None:
     """A file that says it is too large, and takes no room."""
     path.write_bytes(b"")
-    os.truncate(path, MAX_BYTES + 1)
+    os.truncate(path, BOUNDS.size + 1)
 
 
 def tree(folder: Path) -> set[str]:
@@ -44,7 +47,7 @@ def test_new_files_come_home_and_old_ones_stay(built: Path, folder: Path) -> Non
     program = built / "bin" / "run"
     program.write_text("program")
     program.chmod(0o6711)
-    bring_home(built, folder, last="./bin/run")
+    bring_home(built, folder, last="./bin/run", bounds=BOUNDS)
     assert tree(folder) == {"old", "bin/run", "bin/deeper/data"}
     assert (folder / "old").read_text() == "old"
     assert (folder / "bin/run").stat().st_mode & 0o7777 == 0o755
@@ -70,7 +73,7 @@ def test_only_regular_files_come_home(
     secret = made(tmp_path / "host") / "secret"
     secret.write_text("secret")
     plant(built / "planted", secret)
-    bring_home(built, folder, last="run")
+    bring_home(built, folder, last="run", bounds=BOUNDS)
     assert list(folder.iterdir()) == []
 
 
@@ -79,14 +82,14 @@ def test_a_link_in_the_workers_folder_leads_nowhere(built: Path, folder: Path, t
     host = made(tmp_path / "host" / "deeper").parent
     (folder / "out").symlink_to(host)
     (made(built / below) / "planted").write_text("by the build")
-    bring_home(built, folder, last="run")
+    bring_home(built, folder, last="run", bounds=BOUNDS)
     assert tree(host) == set()
 
 
 def test_a_link_in_the_place_of_a_file_stays(built: Path, folder: Path, tmp_path: Path) -> None:
     (folder / "run").symlink_to(tmp_path / "host")
     (built / "run").write_text("by the build")
-    bring_home(built, folder, last="run")
+    bring_home(built, folder, last="run", bounds=BOUNDS)
     assert not (tmp_path / "host").exists()
     assert (folder / "run").is_symlink()
 
@@ -94,8 +97,8 @@ def test_a_link_in_the_place_of_a_file_stays(built: Path, folder: Path, tmp_path
 def test_a_file_with_a_hole_is_taken_for_its_size(built: Path, folder: Path) -> None:
     hole(built / "hole")
     (built / "run").write_text("program")
-    with pytest.raises(TqunitsError, match="more than 4 GiB"):
-        bring_home(built, folder, last="run")
+    with pytest.raises(TqunitsError, match="more than 4G"):
+        bring_home(built, folder, last="run", bounds=BOUNDS)
     assert tree(folder) == set()
 
 
@@ -103,7 +106,7 @@ def test_a_folder_without_a_bottom_is_refused(built: Path, folder: Path) -> None
     made(built / "/".join("d" * MAX_DEPTH))
     (built / "run").write_text("program")
     with pytest.raises(TqunitsError, match="deep"):
-        bring_home(built, folder, last="run")
+        bring_home(built, folder, last="run", bounds=BOUNDS)
     assert tree(folder) == set()
 
 
@@ -113,5 +116,5 @@ def test_the_command_comes_last(built: Path, folder: Path) -> None:
     (made(built / "lib") / "data").write_text("data")
     hole(built / "lib" / "hole")
     with pytest.raises(TqunitsError):
-        bring_home(built, folder, last="a-program")
+        bring_home(built, folder, last="a-program", bounds=BOUNDS)
     assert not (folder / "a-program").exists()

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tqunits.config.presets import FETCHES
 from tqunits.model import (
     INFINITY,
     SYSTEM_LAYOUT,
+    Build,
     Configuration,
     Depends,
     Enabled,
@@ -128,7 +130,7 @@ def worker(name: str, **changes: Any) -> Worker:
         type=WorkerType.EXEC,
         service_type=ServiceType.EXEC,
         enabled=Enabled.TRUE,
-        build=(),
+        build=build(),
         command=("bin/serve",),
         user=f"worker-{name}",
         group=f"worker-{name}",
@@ -192,6 +194,10 @@ def limits(**changes: Any) -> Limits:
     return replace(plain, **changes)
 
 
+def build(*command: str, **changes: Any) -> Build:
+    return replace(Build(command=command, environment=(), disk_max=4096 * MIB, fetch=None), **changes)
+
+
 def sandbox(profile: Profile, *relaxations: Relaxation) -> Sandbox:
     return Sandbox(profile=profile, relaxations=relaxations)
 
@@ -209,7 +215,13 @@ def samples() -> tuple[Worker, ...]:
     go = Runtime(go_mem_limit=96 * MIB, go_max_procs=1, node_max_old_space=None, max_requests=0, max_age=0)
     node = Runtime(go_mem_limit=None, go_max_procs=None, node_max_old_space=96 * MIB, max_requests=0, max_age=0)
     return (
-        worker("api", type=WorkerType.GO, command=("bin/api",), runtime=go),
+        worker(
+            "api",
+            type=WorkerType.GO,
+            build=build("go", "build", "-o", "bin/api", "./src", fetch=FETCHES[WorkerType.GO]),
+            command=("bin/api",),
+            runtime=go,
+        ),
         worker("index", type=WorkerType.PYTHON, routes=("/",), command=("python3", "src/main.py")),
         worker(
             "admin",
@@ -261,6 +273,14 @@ def options() -> tuple[Worker, ...]:
             timeouts=replace(worker("x").timeouts, start=0, stop=1_500_000),
         ),
         worker("www", user="www-data", group="www-data"),
+        worker(
+            "made",
+            folder=PurePosixPath("/home/ada/a 100% folder: mine"),
+            command=("python3", "src/main.py"),
+            build=build(
+                "./make", 'a "b" $HOME 100%', environment=(("GREETING", 'a "b" $HOME 100%'),), disk_max=64 * MIB
+            ),
+        ),
     )
 
 

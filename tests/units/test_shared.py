@@ -27,8 +27,10 @@ def test_groups(line: str, groups: set[str], left: str) -> None:
 @pytest.mark.parametrize(
     ("user", "group", "accounts"),
     [
-        pytest.param("worker-api", "worker-api", {"worker-api"}, id="its own"),
-        pytest.param("www-data", "web", {"www-data", "web", "worker-api"}, id="others, and its socket's group"),
+        pytest.param("worker-api", "worker-api", {"worker-api", "build-api"}, id="its own"),
+        pytest.param(
+            "www-data", "web", {"www-data", "web", "worker-api", "build-api"}, id="others, and its socket's group"
+        ),
     ],
 )
 def test_the_accounts_that_a_drop_in_needs(user: str, group: str, accounts: set[str]) -> None:

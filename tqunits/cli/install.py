@@ -78,7 +78,8 @@ def perform(
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
         prepared = installation.prepare(context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
-        skipped = _build(prepared.present.running(), context, say)
+        builder = _builder(bus, prepared, arguments, context)
+        skipped = _build(prepared.present.running(), builder, say)
         if skipped or prepared.refused:  # a build may have made the file that was not there
             prepared = installation.prepare(context, bus, choice, skipped=skipped)
         _tell_skipped(prepared.skipped, context)
@@ -116,9 +117,19 @@ def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
         context.output.message(f"refused {worker}: what is installed of it stays", style="yellow")
 
 
-def _build(workers: tuple[Worker, ...], context: Context, say: execute.Say) -> tuple[build.Lacking, ...]:
+def _builder(
+    bus: Bus, prepared: installation.Prepared, arguments: argparse.Namespace, context: Context
+) -> build.Builder | None:
+    """What runs builds; None with --user, where they are the user's own."""
+    if context.user_mode:
+        return None
+    waiting = partial(progress, context, quiet=arguments.quiet)
+    return build.Builder(bus=bus, files=prepared.desired.units, timeout_us=timeout_of(arguments), progress=waiting)
+
+
+def _build(workers: tuple[Worker, ...], builder: build.Builder | None, say: execute.Say) -> tuple[build.Lacking, ...]:
     """Build what is missing; gives the workers that this host can not run. One's failure is not another's."""
-    outcomes = [_build_one(worker, context, say) for worker in workers]
+    outcomes = [_build_one(worker, builder, say) for worker in workers]
     return tuple(outcome for outcome in outcomes if outcome is not None)
 
 
@@ -129,12 +140,12 @@ def _tell_skipped(skipped: Sequence[build.Lacking], context: Context) -> None:
             context.output.message(f"    hint: {lack.hint}")
 
 
-def _build_one(worker: Worker, context: Context, say: execute.Say) -> build.Lacking | None:
+def _build_one(worker: Worker, builder: build.Builder | None, say: execute.Say) -> build.Lacking | None:
     lack = build.lacking(worker)
     if lack is not None or not build.command_missing(worker):
         return lack
-    say(f"build {worker.name}: {shlex.join(worker.build)}")
-    return build.build(worker, user_mode=context.user_mode)
+    say(f"build {worker.name}: {shlex.join(worker.build.command)}")
+    return builder.build(worker) if builder else build.build_for_oneself(worker)
 
 
 def _settle_limits(workers: Sequence[Worker], plan: Plan, bus: Bus, say: execute.Say) -> tuple[execute.Difference, ...]:

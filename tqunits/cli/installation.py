@@ -14,7 +14,17 @@ from tqunits.cli.judged import judge
 from tqunits.cli.refits import Refits, refits
 from tqunits.cli.requested import Requested
 from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, TqunitsError
-from tqunits.model import MANAGER_USER, Configuration, Layout, Server, Target, Worker, WorkerType, account_of
+from tqunits.model import (
+    MANAGER_USER,
+    Configuration,
+    Layout,
+    Server,
+    Target,
+    Worker,
+    WorkerType,
+    account_of,
+    build_account_of,
+)
 from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
@@ -157,6 +167,8 @@ def remove_leftovers(layout: Layout) -> None:
     for folder in (layout.units, journals, layout.state, credentials.folder(layout.state), layout.sysusers):
         if folder:
             files.remove_leftovers(Path(folder))
+    if layout.sysusers:
+        build.remove_old()
 
 
 def _desired(
@@ -190,7 +202,9 @@ def _desired(
 
 def _own_accounts(configuration: Configuration) -> tuple[str, ...]:
     """The accounts that have to be there, and that we make."""
-    return tuple(account_of(w.name) for w in configuration.workers if _has_unit(w) and accounts.needs_own(w))
+    workers = [w for w in configuration.workers if _has_unit(w)]
+    builds = (build_account_of(w.name) for w in workers if w.build.command)
+    return (*(account_of(w.name) for w in workers if accounts.needs_own(w)), *builds)
 
 
 def _has_unit(worker: Worker) -> bool:

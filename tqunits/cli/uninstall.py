@@ -21,7 +21,7 @@ from tqunits.cli.installation import remove_leftovers
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
-from tqunits.model import MANAGER_USER, Layout, account_of
+from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
 from tqunits.system import build, execute, files, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
@@ -111,6 +111,9 @@ def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> No
         user = account_of(worker.name)
         if layout.sysusers and users.is_ours(user, layout.state):
             _remove_users([user], say)
+        builder = build_account_of(worker.name)
+        if layout.sysusers and users.is_ours_to_build(builder):
+            _remove_users([builder], say)
 
 
 def _remove_users(names: Iterable[str], say: execute.Say) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from tqunits.config.layers import Values
-from tqunits.config.presets import PRESETS
+from tqunits.config.presets import FETCHES, PRESETS
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import (
+    Build,
     Depends,
     HeadLimits,
     Health,
     Limits,
     ManagerSettings,
     NotRoots,
+    OriginKind,
     Profile,
     ProxyRules,
     Restart,
@@ -56,7 +58,7 @@ def worker(
         type=values[W.type],
         service_type=values[W.service_type],
         enabled=values[W.enabled],
-        build=values[W.build],
+        build=_build(values),
         command=values[W.command],
         user=user,
         group=values[W.group] if values.written(W.group) else user,
@@ -115,6 +117,17 @@ def server(values: Values, bounds: Values, *, source: PurePosixPath, root: PureP
         grants=values[S.grants],
         bounds=_limits(bounds),
         origins=values.origins,
+    )
+
+
+def _build(values: Values) -> Build:
+    """What somebody wrote is one step: nobody knows which part of it loads something."""
+    is_preset = values.origins[W.build_command.key].kind is OriginKind.PRESET
+    return Build(
+        command=values[W.build_command],
+        environment=values[W.build_environment],
+        disk_max=values[W.disk_max],
+        fetch=FETCHES.get(values[W.type]) if is_preset else None,
     )
 
 

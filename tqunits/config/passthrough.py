@@ -20,7 +20,7 @@ Directives = tuple[tuple[str, str, str], ...]
 
 INSTEAD = {
     "ExecStart": "command",
-    "ExecStartPre": "build",
+    "ExecStartPre": "build.command",
     "Environment": "environment",
     "EnvironmentFile": "environment_file",
     "PassEnvironment": "environment",

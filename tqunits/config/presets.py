@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tqunits.model import WorkerType
+from tqunits.model import Fetch, WorkerType
 
 _JIT = {"sandbox": "jit"}
 
 PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
-    WorkerType.GO: {"build": "[go, build, -o, bin/{name}, ./src]", "command": "[bin/{name}]"},
+    WorkerType.GO: {"build.command": "[go, build, -o, bin/{name}, ./src]", "command": "[bin/{name}]"},
     WorkerType.PYTHON: {"command": "[python3, src/main.py]"},
     WorkerType.NODE: {"command": "[node, src/main.js]", **_JIT},
     WorkerType.BUN: {"command": "[bun, run, index.ts]", **_JIT},
@@ -20,3 +20,8 @@ PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.STATIC: {},
     WorkerType.EXEC: {},
 }
+
+FETCHES: Mapping[WorkerType, Fetch] = {
+    WorkerType.GO: Fetch(needs="go.sum", command=("go", "mod", "download"), offline=(("GOPROXY", "off"),)),
+}
+"""The first step of a preset build. It runs no code of what it loads, so that only who has no network does."""

@@ -12,6 +12,7 @@ from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings
 
 GROUPS = {
+    "build": "how the program is made; a command line alone, build: [make], is its command",
     "runtime": "what the language's runtime is told",
     "limits": "what the kernel enforces for this worker, whatever its program does",
     "health": "how the worker is asked whether it is well",

@@ -131,7 +131,6 @@ WORKER_SPELLINGS: Mapping[str, Spelling] = {
     "health_check.timeout": Spelling("health.timeout"),
     "health_check.retries": Spelling("health.failure_threshold"),
     "health_check.enabled": Spelling(None, why="every worker is asked whether it is well"),
-    "build.command": Spelling("build"),
 }
 """Of worker.yaml."""
 

@@ -38,16 +38,23 @@ class Schema:
     spellings: Mapping[str, Spelling]
     groups: frozenset[str]
     free: frozenset[str] = frozenset()  # keys whose content is another schema's
+    short: Mapping[str, str] = field(default_factory=dict)  # a group -> its setting that a value alone is
 
     @classmethod
-    def of(cls, settings: Mapping[str, Setting[object]], spellings: Mapping[str, Spelling], *free: str) -> Schema:
+    def of(
+        cls,
+        settings: Mapping[str, Setting[object]],
+        spellings: Mapping[str, Spelling],
+        *free: str,
+        short: Mapping[str, str] | None = None,
+    ) -> Schema:
         """The schema of a table of settings."""
         dotted = (*settings, *spellings)
         groups = {key[:at] for key in dotted for at in range(len(key)) if key[at] == "."}
-        return cls(settings, spellings, frozenset(groups), frozenset(free))
+        return cls(settings, spellings, frozenset(groups), frozenset(free), short or {})
 
 
-WORKER_SCHEMA = Schema.of(WORKER, tqserver.WORKER_SPELLINGS)
+WORKER_SCHEMA = Schema.of(WORKER, tqserver.WORKER_SPELLINGS, short={"build": "build.command"})
 SERVER_SCHEMA = Schema.of(SERVER, tqserver.SERVER_SPELLINGS, DEFAULTS)
 
 
@@ -114,11 +121,11 @@ def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> I
         if len(problems) >= MAX_PER_FILE:
             return
         key = prefix + name.text
-        is_value = key in schema.settings or key in schema.spellings
-        if key in schema.groups and (isinstance(value, MapNode) or not is_value):  # `build: {command: x}` is TQServer's
+        is_value = key in schema.settings or key in schema.spellings or key in schema.short
+        if key in schema.groups and (isinstance(value, MapNode) or not is_value):
             yield from _walk(value, key + ".", schema, problems)
         elif is_value or key in schema.free:
-            yield Entry(key, name, value)
+            yield Entry(schema.short.get(key, key), name, value)
         else:
             problems.append(Problem(name, f"unknown key {shown(name.text)}", _known(name.text, prefix, schema)))
 

@@ -69,14 +69,6 @@ class WorkerSettings:
         "Whether it runs: always, never, or in that mode only.",
         feeds="systemctl enable",
     )
-    build = Setting(
-        "build",
-        fields.command,
-        "[]",
-        "command line",
-        "Makes the program. install runs it when the command's file is missing, in a sandbox of its own. Default:"
-        " from the type; [] builds nothing.",
-    )
     command = Setting(
         "command",
         fields.command,
@@ -158,6 +150,39 @@ class WorkerSettings:
         "A pinned port; null: one of workers.port_range is assigned, and kept for life.",
         feeds="WORKER_PORT",
         for_all=False,
+    )
+
+    build_command = Setting(
+        "build.command",
+        fields.command,
+        "[]",
+        "command line",
+        "Makes the program. install runs it when the command's file is missing, in a sandbox of its own, as "
+        "build-NAME, in a copy of what that user may read of the folder. New files come back as root's: regular "
+        "ones, of whose names none begins with a dash, and with a dot only if the build's or the worker's command "
+        "names it. Default: from the type; [] builds nothing. It reaches other hosts, and nothing on this one's "
+        "loopback. What a type presets loads its modules first, running none of their code, and then builds without "
+        "a network.",
+        feeds="tq-build@NAME.service",
+    )
+    build_environment = Setting(
+        "build.environment",
+        pairs(words.variable, words.line),
+        "{}",
+        "mapping of names to values",
+        "Environment variables of the build, such as GOFLAGS. Not for secrets: every process of the host may ask "
+        "systemd for them, and whatever a build loads gets them.",
+        feeds="Environment=",
+        merges=True,
+    )
+    disk_max = Setting(
+        "build.disk_max",
+        fields.size_between(1024**2, 1024**5),
+        "4G",
+        "size",
+        "How much of the disk a build may take, its caches counted. It is looked at once a second, so a build that "
+        "goes beyond it writes for a moment more; then it is killed, and leaves nothing. One file is never larger.",
+        feeds="LimitFSIZE=",
     )
 
     go_mem_limit = Setting(

@@ -1,33 +1,55 @@
-"""Build a worker whose command is missing: in a sandboxed transient unit, by a user that exists for the build alone.
+"""Build a worker whose command is missing: in a unit with a sandbox, as an account that builds alone run as.
 
 A build runs other people's code (a compiler's plug-ins, a package's install script). So it never runs as root or as
-the worker, and never sees a secret: systemd makes a user for it (DynamicUser=), gives it a copy of the worker's folder
-to write in, limits it, and removes it. What a build that succeeded has made is copied back by us, as root's, file by
-file (harvest.py): only files that were not there before, and never through a link. systemd.exec(5), DynamicUser= and
-ProtectSystem=.
+the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a copy of the worker's folder to write in
+(units/build.py has the unit, alone/workspace.py makes the copy). What a build that succeeded has made is brought home
+by us, as root's (harvest.py).
+
+Builds come before the steps of an install, for a build may make the file that a credential names. So their units and
+accounts are laid down here, ahead of the plan that has them too: each file is whole, an account that is there already
+is none to be made, and systemd is asked to read what it has not read. Cut off anywhere, the next install does the rest.
+
+Nothing serves to bound a folder on any file system (project quotas are there on few, a tmpfs is memory, an image in a
+loop device takes its whole size and a mkfs): so the workspace is looked at once a second while we wait for the build,
+and the unit's LimitFSIZE= bounds each file. A build that goes on after an install was killed is looked at by nobody,
+until its TimeoutStartSec=; the next install ends it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TimedOut, TqunitsError
-from tqunits.model import Worker
-from tqunits.system import files, harvest
+from tqunits.model import INFINITY, SYSTEM_LAYOUT, Worker, build_account_of
+from tqunits.system import files, harvest, journal, users
+from tqunits.system.bus import Bus, Failure, JobResult, OnWait
 from tqunits.system.process import Completed, run
+from tqunits.system.survey import Bounds, Watch
+from tqunits.units import build as unit
+from tqunits.units import name, quote, shared
+from tqunits.units.render import RenderedFile
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a worker gets."""
 
 BUILD_TIMEOUT_S = 900
-"""A cold build of a large Go or Node program takes minutes, not a quarter of an hour."""
+"""What tq-build@.service has, for builds with --user. A cold build of a large program takes minutes."""
 
-_STOP_S = 120
-"""Beyond it: systemd ends a build that takes too long, with SIGTERM and, 90 s later, with SIGKILL."""
+_STOP_US = 60_000_000
+"""TimeoutStopSec= of the unit, and time for systemd to kill what is left then."""
 
-_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - to look out for, not to write to
+_JOURNAL_LINES = 10
+_STATE, _CACHE = SYSTEM_LAYOUT.state, SYSTEM_LAYOUT.state.parent.parent / "cache" / SYSTEM_LAYOUT.state.name
+_OLD = (Path("/var/lib/private/tqunits"), Path("/var/cache/private/tqunits"))
+"""Where DynamicUser= kept workspaces and caches of builds, up to the release before."""
+
+_FILE_TOO_LARGE = 25  # SIGXFSZ (signal(7)); a shell says 128 more
+_SHELL = 128
 
 _PACKAGES = {"go": "golang-go", "node": "nodejs", "npm": "npm", "php": "php-cli", "python3": "python3", "bun": None}
 
@@ -49,30 +71,194 @@ def command_missing(worker: Worker) -> bool:
 def lacking(worker: Worker) -> Lacking | None:
     """What the host lacks to run, or to build, this worker; None when nothing."""
     if command_missing(worker):
-        if not worker.build:
+        if not worker.build.command:
             return Lacking(
                 worker=worker.name,
                 reason=f"its command {worker.command[0]} does not exist",
                 hint=f"build it, or give `build:` in {worker.source}",
             )
-        return _program_missing(worker, worker.build[0], "to build it")
+        return _program_missing(worker, worker.build.command[0], "to build it")
     return _program_missing(worker, worker.command[0], "to run it") if worker.command else None
 
 
-def build(worker: Worker, *, user_mode: bool) -> Lacking | None:
-    """Run the worker's build; gives what went wrong, or None when its command exists now."""
+def build_for_oneself(worker: Worker) -> Lacking | None:
+    """Run the worker's build as who asks, in the folder itself: with --user all of it is that user's.
+
+    Gives what went wrong, or None when its command exists now.
+    """
+    environment = {**os.environ, **dict(worker.build.environment)}
+    folder = Path(worker.folder)
     try:
-        return _build_for_oneself(worker) if user_mode else _build_apart(worker)
-    except TimedOut as error:
+        done = run(worker.build.command, environment=environment, working_directory=folder, timeout_s=BUILD_TIMEOUT_S)
+    except (TimedOut, OSError) as error:
         return Lacking(worker=worker.name, reason=f"its build is not done: {error}")
+    if done.returncode == 0:
+        return _not_made(worker, _tail(done))
+    return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=_tail(done))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """What runs builds in their units."""
+
+    bus: Bus
+    files: Sequence[RenderedFile]  # all units of the host, and sysusers.d, as they are to be
+    timeout_us: int = INFINITY  # of each build, besides the unit's own
+    progress: Callable[[], OnWait | None] = lambda: None
+
+    def build(self, worker: Worker) -> Lacking | None:
+        """Build; gives what went wrong, or None when the worker's command exists now. Raises TqunitsError."""
+        self._lay_down(worker)
+        units = unit.units(worker)
+        with self._workspace(worker, units) as watch:
+            results = {result.unit: result for result in self._run(units, watch)}
+            reason = _reason(results, units, watch, self.timeout_us)
+            said = self._said(results, units) if reason else ""
+            if watch.beyond:
+                _remove(_caches(worker.name))  # counted too: with them as they are no build would ever be small enough
+            if reason:
+                return Lacking(worker=worker.name, reason=reason, hint=said or None)
+            try:
+                _bring_home(worker)
+            except (TqunitsError, OSError) as error:
+                return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
+        return _not_made(worker, self._said(results, units))
+
+    def _lay_down(self, worker: Worker) -> None:
+        """Its units and its account, as far as they are not there."""
+        account, units = build_account_of(worker.name), unit.units(worker)
+        for file in self.files:
+            path = Path(file.path)
+            if file.unit is None and not users.exists(account):
+                users.create_alone(shared.lines_of(file.content, {account}))
+            wanted = file.unit == name.BUILD_TEMPLATE or file.unit in units
+            if wanted and files.read_text_if_exists(path) != file.content:
+                files.write_atomically(path, file.content, file.mode)
+        if any(self.bus.property_of(u, "Unit", "NeedDaemonReload", "b") for u in units):
+            self.bus.reload_daemon()
+
+    @contextmanager
+    def _workspace(self, worker: Worker, units: Sequence[str]) -> Iterator[Watch]:
+        """Nothing is left of a build before, and of this one nothing but its caches."""
+        self._end(units)
+        _remove((*_old(worker.name), _workspace(worker.name)))
+        folders = (_workspace(worker.name), *_caches(worker.name))
+        try:
+            yield Watch(folders, Bounds(size=worker.build.disk_max))
+        finally:
+            self._end(units)
+            _remove([_workspace(worker.name)])
+
+    def _run(self, units: Sequence[str], watch: Watch) -> Iterator[JobResult]:
+        tell = self.progress()
+
+        def look(waiting: Sequence[str]) -> None:
+            if watch.look():
+                for each in waiting:
+                    self.bus.kill_all(each)
+            elif tell:
+                tell(waiting)
+
+        return self.bus.jobs("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
+
+    def _end(self, units: Sequence[str]) -> None:
+        """They may run still: our patience has ended before theirs, or an install before was killed."""
+        if self.bus.list_units(units):
+            list(self.bus.jobs("StopUnit", units[::-1], timeout_us=_STOP_US, block=True))
+            for each in units:
+                self.bus.reset_failed(each)
+
+    def _said(self, results: dict[str, JobResult], units: Sequence[str]) -> str:
+        """The last words of the unit that failed, else of the last one."""
+        failed = next((results[u] for u in units if u in results and results[u].failure), None)
+        invocation = failed.failure.invocation if failed and failed.failure else ""
+        asked = failed.unit if failed else units[-1]
+        lines = journal.last_lines(asked, _JOURNAL_LINES, user_mode=False, invocation=invocation)
+        return "\n".join(lines)
 
 
 def remains(worker: str | None) -> tuple[Path, ...]:
-    """What systemd keeps of the builds of one worker, or (None) of all: the compilers' caches, and links to them."""
-    name = "tqunits" if worker is None else f"tqunits/builds/{worker}"
-    kept = (Path(f"/var/{kind}/private/{name}") for kind in ("lib", "cache"))
-    links = (Path(f"/var/{kind}/{name}") for kind in ("lib", "cache") if worker is not None)
-    return (*kept, *links)
+    """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's own folders."""
+    return (*_old(worker), _workspace(worker), *_caches(worker)) if worker is not None else _OLD
+
+
+def remove_old() -> None:
+    """Remove what builds of the release before have left, when they ran as DynamicUser=."""
+    links = [p for above in (_STATE, _CACHE) for p in Path(above, "builds").glob("*") if p.is_symlink()]
+    _remove([*links, *_OLD])
+
+
+def _reason(results: dict[str, JobResult], units: Sequence[str], watch: Watch, timeout_us: int) -> str | None:
+    """Why there is nothing to bring home, in words; None when all went well."""
+    if watch.beyond:
+        return f"its build was ended: {watch.beyond}"
+    for result in (results[u] for u in units if u in results):
+        what = "its build" if result.unit == units[-1] else "the fetch for its build"
+        match result:
+            case JobResult(result="done"):
+                continue
+            case JobResult(result="waiting"):
+                return f"{what} is not done after {quote.span(timeout_us)}"
+            case JobResult(failure=Failure() as failure):
+                return f"{what} {_ended(failure)}"
+            case _:
+                return f"{what} was not run: {result.message or result.result}"
+    return None
+
+
+def _ended(failure: Failure) -> str:
+    match failure.result:
+        case "timeout":
+            return f"took longer than {BUILD_TIMEOUT_S // 60} min"
+        case "oom-kill":
+            return "ran out of memory"
+        case "exit-code" if failure.main_status != _SHELL + _FILE_TOO_LARGE:
+            return f"exited with status {failure.main_status}"
+        case "exit-code" | "signal" | "core-dump" if failure.main_status % _SHELL == _FILE_TOO_LARGE:
+            return "made a file larger than its build.disk_max"
+        case "signal" | "core-dump":
+            return f"was killed by signal {failure.main_status}"
+        case _:
+            return f"failed: {failure.result}"
+
+
+def _bring_home(worker: Worker) -> None:
+    """Words of the build's command that are paths may begin with a dot, as the worker's own command may."""
+    named = [word for word in (*worker.build.command, *worker.command) if not word.startswith(("/", "-"))]
+    harvest.bring_home(
+        _workspace(worker.name) / "work",
+        Path(worker.folder),
+        last=worker.command[0],
+        named=named,
+        bounds=Bounds(size=worker.build.disk_max),
+    )
+
+
+def _not_made(worker: Worker, said: str) -> Lacking | None:
+    if not command_missing(worker):
+        return None
+    return Lacking(worker=worker.name, reason=f"its build did not make {worker.command[0]}", hint=said or None)
+
+
+def _workspace(worker: str) -> Path:
+    """The unit's StateDirectory=: its user's eyes only."""
+    return Path(unit.folder(worker, _STATE))
+
+
+def _caches(worker: str) -> tuple[Path, ...]:
+    return (Path(unit.folder(worker, _CACHE)),)
+
+
+def _old(worker: str) -> tuple[Path, ...]:
+    """What is of the release before: its folders, and the links to them where this release has folders."""
+    links = (path for path in (_workspace(worker), *_caches(worker)) if path.is_symlink())
+    return (*(above / "builds" / worker for above in _OLD), *links)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            files.remove_tree(path)
 
 
 def _program_missing(worker: Worker, program: str, purpose: str) -> Lacking | None:
@@ -83,81 +269,5 @@ def _program_missing(worker: Worker, program: str, purpose: str) -> Lacking | No
     return Lacking(worker=worker.name, reason=f"{program} is not installed, which it needs {purpose}", hint=hint)
 
 
-def _workspace(worker: Worker) -> Path:
-    """Where DynamicUser= keeps a StateDirectory= (systemd.exec(5)): root's eyes only, besides the build's."""
-    return Path("/var/lib/private/tqunits/builds") / worker.name
-
-
-def _sandboxed(worker: Worker) -> list[str]:
-    """systemd-run's command line for the build. The copy is made inside, by the build's own user."""
-    state = f"tqunits/builds/{worker.name}"
-    properties = {
-        "Description": f"Build of worker {worker.name}",
-        "DynamicUser": "yes",
-        "StateDirectory": state,
-        "CacheDirectory": state,  # this worker's alone: nobody plants an object file in another one's build
-        "Environment": f"HOME=/var/lib/{state} GOCACHE=/var/cache/{state}/go npm_config_cache=/var/cache/{state}/npm",
-        "ProtectSystem": "strict",
-        "ProtectHome": "tmpfs" if _is_hidden(worker) else "yes",
-        "PrivateTmp": "yes",
-        "PrivateDevices": "yes",
-        "ProtectProc": "invisible",
-        "ProtectKernelTunables": "yes",
-        "ProtectControlGroups": "yes",
-        "NoNewPrivileges": "yes",
-        "CapabilityBoundingSet": "",
-        "RestrictSUIDSGID": "yes",
-        "CPUWeight": "20",
-        "MemoryMax": "50%",
-        "TasksMax": "1024",
-        "RuntimeMaxSec": str(BUILD_TIMEOUT_S),  # systemd's, so that no build goes on behind our back
-        "Slice": "tq.slice",
-    }
-    if _is_hidden(worker):
-        properties["BindReadOnlyPaths"] = str(worker.folder)
-    options = [f"--property={key}={value}" for key, value in properties.items()]
-    # "$STATE_DIRECTORY" is the shell's, set by systemd; the folder and the build are arguments, never shell text.
-    script = 'cd "$STATE_DIRECTORY" && rm -rf work && cp -R "$1" work && cd work && shift && exec "$@"'
-    shell = ["/bin/sh", "-c", script, "build", str(worker.folder), *worker.build]
-    return [
-        "systemd-run",
-        f"--unit=tq-build@{worker.name}",
-        "--quiet",
-        "--wait",
-        "--pipe",
-        "--collect",
-        *options,
-        *shell,
-    ]
-
-
-def _is_hidden(worker: Worker) -> bool:
-    """Whether ProtectHome= or PrivateTmp= hides the worker's folder, so that it must be bound in."""
-    return any(worker.folder.is_relative_to(folder) for folder in _HIDDEN)
-
-
-def _build_for_oneself(worker: Worker) -> Lacking | None:
-    return _outcome(worker, run(worker.build, working_directory=Path(worker.folder), timeout_s=BUILD_TIMEOUT_S))
-
-
-def _build_apart(worker: Worker) -> Lacking | None:
-    done = run(_sandboxed(worker), timeout_s=BUILD_TIMEOUT_S + _STOP_S)
-    try:
-        if done.returncode == 0:
-            harvest.bring_home(_workspace(worker) / "work", Path(worker.folder), last=worker.command[0])
-    except (TqunitsError, OSError) as error:
-        return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
-    finally:
-        files.remove_tree(_workspace(worker))
-    return _outcome(worker, done)
-
-
-def _outcome(worker: Worker, done: Completed) -> Lacking | None:
-    if done.returncode == 0 and not command_missing(worker):
-        return None
-    why = f"exited with status {done.returncode}" if done.returncode else f"did not make {worker.command[0]}"
-    return Lacking(worker=worker.name, reason=f"its build {why}", hint=_tail(done.stderr or done.stdout))
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-10:])
+def _tail(done: Completed) -> str:
+    return "\n".join((done.stderr or done.stdout).strip().splitlines()[-_JOURNAL_LINES:])

@@ -19,6 +19,7 @@ import errno
 import os
 import re
 import select
+import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -227,9 +228,14 @@ class Bus:
         with suppress(_NotLoaded):
             self._call("ResetFailedUnit", string(unit), what=f"reset {unit}")
 
-    def kill(self, unit: str, signal: int) -> None:
+    def kill(self, unit: str, signum: int) -> None:
         """Send a signal to the unit's main process."""
-        self._call("KillUnit", string(unit), string("main"), marshal.number(signal), what=f"signal {unit}")
+        self._call("KillUnit", string(unit), string("main"), marshal.number(signum), what=f"signal {unit}")
+
+    def kill_all(self, unit: str) -> None:
+        """End all processes of the unit at once, with SIGKILL. No harm when it has none."""
+        with suppress(_Refused):
+            self._call("KillUnit", string(unit), string("all"), marshal.number(signal.SIGKILL), what=f"end {unit}")
 
     @property
     def _calls(self) -> _Connection:

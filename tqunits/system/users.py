@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
@@ -17,6 +17,7 @@ from tqunits.model import (
     Layout,
     Worker,
     account_of,
+    build_account_of,
     is_reserved_account,
     is_some_workers,
 )
@@ -40,6 +41,13 @@ def create(path: Path) -> None:
         raise TqunitsError(f"the users of {path} could not be made: {done.stderr.strip()}")
 
 
+def create_alone(lines: Sequence[str]) -> None:
+    """Make what these lines of sysusers.d(5) name, ahead of the file that has them. Raises TqunitsError."""
+    done = run(["systemd-sysusers", "--inline", *lines], timeout_s=_TIMEOUT_S)
+    if done.returncode != 0:
+        raise TqunitsError(f"a user could not be made: {done.stderr.strip()}")
+
+
 def exists(user: str) -> bool:
     """Whether the host knows this user."""
     return _account(user) is not None
@@ -56,9 +64,16 @@ def is_ours(user: str, state: PurePosixPath) -> bool:
     return account is not None and accounts.is_ours(user, _user(account), state)
 
 
+def is_ours_to_build(user: str) -> bool:
+    """Whether we made this user, for builds."""
+    account = _account(user)
+    return account is not None and accounts.is_ours_to_build(user, _user(account))
+
+
 def of_workers(state: PurePosixPath) -> tuple[str, ...]:
     """All users that are ours; a worker that is gone, or that needs no process any more, may have left its own."""
-    return tuple(a.pw_name for a in pwd.getpwall() if accounts.is_ours(a.pw_name, _user(a), state))
+    found = ((a.pw_name, _user(a)) for a in pwd.getpwall())
+    return tuple(n for n, user in found if accounts.is_ours(n, user, state) or accounts.is_ours_to_build(n, user))
 
 
 def of_before(state: PurePosixPath) -> tuple[str, ...]:
@@ -94,6 +109,7 @@ def remove(user: str) -> None:
 def _database(workers: Collection[Worker]) -> Database:
     """The host's accounts, as far as the workers' matter. All are looked through only if a worker needs it."""
     own = {account_of(worker.name) for worker in workers}
+    own |= {build_account_of(worker.name) for worker in workers if worker.build.command}
     named = own.union(*({worker.user, worker.group} for worker in workers))
     users = {name: _user(account) for name in named if (account := _account(name))}
     groups = {name: gid for name in named if (gid := _gid(name)) is not None}

@@ -29,9 +29,11 @@ from tqunits.model import (
     Worker,
     WorkerType,
     account_of,
+    build_account_of,
     is_reserved_account,
     is_some_workers,
 )
+from tqunits.units import build
 from tqunits.units.refusal import Refusal, refusal
 
 FIRST_PERSON: Final = 1000
@@ -88,6 +90,13 @@ def is_of_before(name: str, user: User, state: PurePosixPath) -> bool:
     return _is_of_the_system(name, user) and user.home == str(state_of(name.removeprefix(account_of("")), state))
 
 
+def is_ours_to_build(name: str, user: User) -> bool:
+    """Whether tqunits has made this user, for builds: it has nothing of its own, so the comment is what tells."""
+    worker = name.removeprefix(build_account_of(""))
+    described = user.home == build.HOME and user.description == build.description_of(worker)
+    return name.startswith(build_account_of("")) and 0 < user.uid < FIRST_PERSON and described
+
+
 def description_of(worker: str) -> str:
     """How the account of a worker is described."""
     return f"tqunits worker {worker}"
@@ -108,6 +117,8 @@ def _refusals(worker: Worker, database: Database, state: PurePosixPath) -> Itera
     yield from _socket(worker)
     if needs_own(worker):
         yield from _own(worker, database, state)
+    if worker.build.command:
+        yield from _builds(worker, database)
 
 
 def _user(worker: Worker, users: Mapping[str, User]) -> Iterator[Refusal]:
@@ -165,6 +176,17 @@ def _own(worker: Worker, database: Database, state: PurePosixPath) -> Iterator[R
         what, remove = ("user", "userdel") if user is not None else ("group", "groupdel")
         message = f"there is a {what} {own}, which tqunits has not made"
         yield _refusal(worker, what, message, f"rename the worker's folder, or, if nobody needs it: {remove} {own}")
+
+
+def _builds(worker: Worker, database: Database) -> Iterator[Refusal]:
+    own = build_account_of(worker.name)
+    user, gid = database.users.get(own), database.groups.get(own)
+    made_by_us = is_ours_to_build(own, user) if user is not None else gid is None
+    if not made_by_us or (gid is not None and not 0 < gid < FIRST_PERSON):
+        what, remove = ("user", "userdel") if user is not None else ("group", "groupdel")
+        message = f"there is a {what} {own}, which tqunits has not made for builds"
+        hint = f"rename the worker's folder, or, if nobody needs it: {remove} {own}"
+        yield _refusal(worker, "build.command", message, hint)
 
 
 def _refusal(worker: Worker, key: str, message: str, hint: str) -> Refusal:

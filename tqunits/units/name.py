@@ -16,6 +16,7 @@ PROXY_SOCKET = "tq-proxy.socket"
 PROXY_TEMPLATE = "tq-proxy@.service"
 CONTROL_TEMPLATE = "tq-proxy-control@.socket"
 WORKER_TEMPLATE = "tq-worker@.service"
+BUILD_TEMPLATE = "tq-build@.service"
 CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service")
 """The watch over the router's certificate, and what it starts."""
 ACCESS_LOG = "tq-access"
@@ -61,6 +62,29 @@ def mount(worker: str) -> str:
 def access_journal(units: PurePosixPath) -> PurePosixPath:
     """The configuration of the access log's journal (journald.conf(5)), beside the folder of the units."""
     return units.parent / f"journald@{ACCESS_LOG}.conf"
+
+
+def build(worker: str) -> str:
+    """The unit that builds a worker."""
+    return f"tq-build@{worker}.service"
+
+
+def fetch(worker: str) -> str:
+    """The unit that loads what a worker's build needs.
+
+    No worker has a dot in its name. It is no colon, for with one systemd-analyze(1) reads a file and an alias of it.
+    """
+    return f"tq-build@{worker}.fetch.service"
+
+
+def is_build(unit: str) -> bool:
+    """Whether the unit is a build or its fetch."""
+    return unit != BUILD_TEMPLATE and template_of(unit) == BUILD_TEMPLATE
+
+
+def built_by(unit: str) -> str | None:
+    """The worker that a build or a fetch is for; None for every other unit."""
+    return _instance(unit).partition(".")[0] if is_build(unit) else None
 
 
 def proxy(number: int) -> str:

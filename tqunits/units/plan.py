@@ -492,9 +492,19 @@ def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], opt
 
 
 def _spare_units(desired: Desired, observed: Observed) -> list[Step]:
-    """Sockets of workers that are still configured and now listen otherwise; a watch without a certificate."""
+    """Sockets of workers that are still configured and now listen otherwise; a watch without a certificate; builds of
+    workers that have none any more.
+    """
     found = [(p, f) for p, f in observed.files.items() if p.name in desired.disabled and name.comes_and_goes(p.name)]
+    found += [(p, f) for p, f in observed.files.items() if _is_spare_build(p, desired)]
     return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
+
+
+def _is_spare_build(path: PurePosixPath, desired: Desired) -> bool:
+    """Whether it is the drop-in of a build that a worker with files in this plan does not have."""
+    rendered = {file.path for file in desired.units}
+    worker = name.built_by(_unit_of(path)) if path.name == name.DROP_IN and path not in rendered else None
+    return worker is not None and any(file.unit == name.service(worker) for file in desired.units)
 
 
 def _spare_copies(desired: Desired, observed: Observed) -> Iterable[Step]:
@@ -510,7 +520,9 @@ def _copy_removals(observed: Observed, paths: Iterable[PurePosixPath]) -> list[S
 
 
 def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step]:
+    workers = tuple(workers)
     units = [u for worker in workers for u in (name.socket(worker), name.service(worker), name.mount(worker))]
+    units += [u for worker in workers for u in (name.build(worker), name.fetch(worker))]
     ours = [p for p, f in observed.files.items() if _unit_of(p) in units and unitfile.is_ours(f.content)]
     copies = [path for path in observed.copies if credentials.unit_of(path) in units]
     return [*_take_down(observed, units, sorted(ours)), *_copy_removals(observed, copies)]

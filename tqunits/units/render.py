@@ -30,7 +30,7 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import accounts, credentials, environment, name, quote, sandbox, unitfile
+from tqunits.units import accounts, build, credentials, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.snapshot import served_folder
 from tqunits.units.unitfile import Assignment, Copy
@@ -41,6 +41,7 @@ _MODE = 0o644
 _JOURNALD = "journald@tq-access.conf"
 _SYSUSERS = "tqunits-workers.conf"
 _DROP_IN = f"{name.DROP_IN}.j2"
+_BUILD_DROP_IN = "tq-build.conf.j2"
 _MANAGER = quote.account(MANAGER_USER)
 
 _RESTART_STEPS_SINCE = 254
@@ -132,6 +133,7 @@ class _Rendering:
             name.PROXY_SOCKET,
             name.PROXY_TEMPLATE,
             name.CONTROL_TEMPLATE,
+            *(() if self._target.user_mode else (name.BUILD_TEMPLATE,)),
             *watch,
         ):
             yield self._unit(unit, f"{unit}.j2", values)
@@ -140,7 +142,7 @@ class _Rendering:
             text = self._from_template(f"{_JOURNALD}.j2", {})
             yield RenderedFile(path=path, content=text, mode=_MODE, unit=name.ACCESS_JOURNAL)
         if self._target.layout.sysusers:
-            values = {"manager": _MANAGER, "accounts": _accounts(workers)}
+            values = {"manager": _MANAGER, "accounts": [*_accounts(workers), *build.accounts(workers)]}
             text = self._from_template(f"{_SYSUSERS}.j2", values)
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
 
@@ -154,6 +156,7 @@ class _Rendering:
             yield self._unit(name.socket(worker.name), "tq-worker@.socket.j2", values)
         if not self._target.user_mode:  # a user's manager may not mount
             yield self._unit(name.mount(worker.name), "tq-worker.mount.j2", _mount_values(worker, self._target))
+            yield from (self._build(worker, unit) for unit in build.units(worker))  # with --user it is the user's own
 
     def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
         copies = tuple(self._copies.get(worker.name, ()))
@@ -167,6 +170,12 @@ class _Rendering:
         unit = name.service(worker.name)
         path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
+
+    def _build(self, worker: Worker, unit: str) -> RenderedFile:
+        text = self._text(_BUILD_DROP_IN, build.values(worker, unit, self._target))
+        path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
+        content = f"{unitfile.header(str(worker.source), worker.source_hash)}\n{text}"
+        return RenderedFile(path=path, content=content, mode=_MODE, unit=unit)
 
     def _unit(self, unit: str, template: str, values: Values) -> RenderedFile:
         content = self._from_template(template, values)

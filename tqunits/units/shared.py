@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from tqunits.model import account_of
+from tqunits.model import account_of, build_account_of
 from tqunits.units import unitfile
 
 _GROUPS = "SupplementaryGroups="
 
 
 def accounts_of(drop_in: str) -> frozenset[str]:
-    """The user and the group that a worker's drop-in names, and the worker's own, by which the router gets in."""
+    """The user and group that a worker's drop-in names, its own, by which the router gets in, and its builds'."""
     named = [unitfile.last_value(drop_in, "Service", directive) for directive in ("User", "Group")]
     ledger = unitfile.ledger(drop_in)
-    own = account_of(ledger.worker) if ledger else None
-    return frozenset(value for value in (*named, own) if value)
+    own = (account_of(ledger.worker), build_account_of(ledger.worker)) if ledger else ()
+    return frozenset(value for value in (*named, *own) if value)
 
 
 def without_groups(unit: str, groups: Collection[str]) -> str:
@@ -45,6 +45,11 @@ def with_groups(unit: str, before: str, groups: Collection[str]) -> str:
 def without_accounts(sysusers: str, accounts: Collection[str]) -> str:
     """Our sysusers.d file without these users and groups: each line is a type, a name and more (sysusers.d(5))."""
     return "".join(line for line in sysusers.splitlines(keepends=True) if _account(line) not in accounts)
+
+
+def lines_of(sysusers: str, accounts: Collection[str]) -> tuple[str, ...]:
+    """The lines of a sysusers.d file that are about these accounts."""
+    return tuple(line for line in sysusers.splitlines() if _account(line) in accounts)
 
 
 def with_accounts(sysusers: str, before: str, accounts: frozenset[str]) -> str:

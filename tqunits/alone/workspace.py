@@ -1,0 +1,154 @@
+"""Makes the workspace of a build and becomes the build: ExecStart= of tq-build@NAME.service, and of its fetch.
+
+    /usr/bin/python3 -I -S workspace.py [--copy FOLDER] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]...
+
+The program runs in WORKSPACE/work, and has WORKSPACE/tmp for what it puts aside. With --copy the first is a new copy of
+FOLDER, the second new as well. With --needs nothing is run where the copy has no such file.
+
+It runs as the build's own user in its sandbox, so it copies what that user may read, and says what it leaves out: a
+secret of the worker's (0600) is never in a workspace. Sockets, pipes and devices are left out too. A file keeps its
+mode and its time, as make(1) wants it, and a link stays a link.
+
+Exit statuses: 203 the program can not be executed (systemd.exec(5)); 1 the folder can not be copied; 2 the command line
+is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+
+USAGE, NOT_COPIED, NOT_EXECUTED = 2, 1, 203
+
+MAX_DEPTH = 100
+"""Folders in folders, as the harvest takes them. Each level holds two descriptors, of 1024."""
+
+MAX_NAMED = 20
+"""Files left out that are named one by one."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class Failure(Exception):
+    """There is no build."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def main(arguments: list[str]) -> int:
+    """Become the build; gives an exit status when that fails, and says why in one line."""
+    try:
+        options, workspace, program = parse(arguments)
+        work = os.path.join(workspace, "work")  # noqa: PTH118 - pathlib costs more
+        if "--copy" in options:
+            _make(options["--copy"], workspace, work)
+        os.chdir(work)
+        if "--needs" in options and not os.path.exists(options["--needs"]):  # noqa: PTH110 - the same
+            return 0
+        _execute(program)
+    except Failure as failure:
+        say(str(failure))
+        return failure.status
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}")
+        return NOT_COPIED
+    raise AssertionError
+
+
+def parse(arguments: list[str]) -> tuple[dict[str, str], str, list[str]]:
+    """The options, the workspace, the program. Raises Failure."""
+    end = arguments.index("--") if "--" in arguments[:-1] else 0
+    *pairs, workspace = arguments[:end] or [""]
+    options = dict(zip(pairs[::2], pairs[1::2], strict=False))
+    if not workspace or len(pairs) != 2 * len(options) or not options.keys() <= {"--copy", "--needs"}:
+        raise Failure(USAGE, "usage: [--copy FOLDER] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]...")
+    return options, workspace, arguments[end + 1 :]
+
+
+def say(message: str) -> None:
+    """A line for the journal; what names have in it that is no text is escaped."""
+    sys.stderr.write(f"tqunits-workspace: {message.encode('ascii', 'backslashreplace').decode()}\n")
+
+
+def _make(folder: str, workspace: str, work: str) -> None:
+    old = [work, os.path.join(workspace, "tmp")]  # noqa: PTH118
+    if os.spawnvp(os.P_WAIT, "rm", ["rm", "-rf", "--", *old]) != 0:  # noqa: S606 - takes any depth
+        raise Failure(NOT_COPIED, f"{workspace} can not be emptied")
+    for path in old:
+        os.mkdir(path, 0o700)  # noqa: PTH102
+    source, target = os.open(folder, _FOLDER), os.open(work, _FOLDER)
+    copy = Copy()
+    copy.folder(source, target, "", 0)
+    if copy.left_out > MAX_NAMED:
+        say(f"and {copy.left_out - MAX_NAMED} more")
+
+
+class Copy:
+    """One copy of a folder."""
+
+    def __init__(self) -> None:
+        self.left_out = 0
+
+    def folder(self, source: int, target: int, path: str, depth: int) -> None:
+        """Copy what is in an open folder into another."""
+        if depth > MAX_DEPTH:
+            raise Failure(NOT_COPIED, f"the folder has more than {MAX_DEPTH} folders in each other")
+        with os.scandir(source) as entries:
+            for entry in entries:
+                here = f"{path}{entry.name}"
+                try:
+                    self._entry(entry.name, entry.stat(follow_symlinks=False), (source, target), here, depth)
+                except PermissionError as error:
+                    self._leave_out(here, error.strerror or "")
+
+    def _entry(self, name: str, found: os.stat_result, places: tuple[int, int], path: str, depth: int) -> None:
+        source, target = places
+        if stat.S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        elif stat.S_ISREG(found.st_mode):
+            _copy_file(name, source, target)
+        elif stat.S_ISDIR(found.st_mode):
+            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=source)
+            try:
+                os.mkdir(name, 0o700 | found.st_mode & 0o777, dir_fd=target)
+                outer = os.open(name, _FOLDER, dir_fd=target)
+                try:
+                    self.folder(inner, outer, f"{path}/", depth + 1)
+                finally:
+                    os.close(outer)
+            finally:
+                os.close(inner)
+        else:
+            self._leave_out(path, "no file")
+
+    def _leave_out(self, path: str, why: str) -> None:
+        self.left_out += 1
+        if self.left_out <= MAX_NAMED:
+            say(f"{path} is left out: {why}")
+
+
+def _copy_file(name: str, source: int, target: int) -> None:
+    with os.fdopen(os.open(name, _READ, dir_fd=source), "rb") as reader:
+        found = os.fstat(reader.fileno())
+        mode = 0o600 | found.st_mode & 0o777
+        with os.fdopen(os.open(name, _CREATE, mode, dir_fd=target), "wb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+            writer.flush()
+            os.utime(writer.fileno(), ns=(found.st_mtime_ns, found.st_mtime_ns))
+
+
+def _execute(program: list[str]) -> None:
+    try:
+        os.execvp(program[0], program)  # noqa: S606 - no shell is what we want
+    except OSError as error:
+        raise Failure(NOT_EXECUTED, f"{program[0]} can not be executed: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

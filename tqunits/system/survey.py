@@ -1,0 +1,136 @@
+"""What a build has made, counted within bounds: for the watch while it runs, and for the harvest.
+
+Every name in a workspace is the build's, who may make them without end, in each other or beside each other. So folders
+are read as a stream (a list of a million names would be 300 MB of ours), opened below each other without following
+links, and the first bound that is passed ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tqunits.errors import TqunitsError
+from tqunits.system import ownership
+from tqunits.units import quote
+
+MAX_DEPTH: Final = 100
+"""Folders in folders: nested node_modules come to 30. Each level holds two or three descriptors, of 1024."""
+
+MAX_ENTRIES: Final = 500_000
+"""Ten times a large node_modules."""
+
+FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_BLOCK = 512  # bytes of st_blocks, whatever the file system (stat(2))
+_REST = 4  # a look is followed by a pause that is so many times as long: at most a fifth of a CPU goes into looking
+
+
+class Beyond(TqunitsError):
+    """A bound is passed; the message says which, with its figure, and is about "it"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much a build may make."""
+
+    size: int  # bytes
+    entries: int = MAX_ENTRIES
+    depth: int = MAX_DEPTH
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been counted so far."""
+
+    bounds: Bounds
+    entries: int = 0
+    size: int = 0
+
+    def add(self, size: int) -> None:
+        """Count one file or folder. Raises Beyond."""
+        self.entries += 1
+        if self.entries > self.bounds.entries:
+            raise Beyond(f"it made more than {self.bounds.entries} files and folders")
+        self.add_size(size)
+
+    def add_size(self, size: int) -> None:
+        """Count bytes. Raises Beyond."""
+        self.size += size
+        if self.size > self.bounds.size:
+            raise Beyond(f"it made more than {quote.size(self.bounds.size)}, which is its build.disk_max")
+
+    def descend(self, depth: int) -> None:
+        """Count a folder in folders. Raises Beyond."""
+        if depth > self.bounds.depth:
+            raise Beyond(f"it made folders more than {self.bounds.depth} deep")
+
+
+@dataclass(slots=True)
+class Watch:
+    """The folders of a build that runs, looked at when `look` is called, but not all the time."""
+
+    folders: Sequence[Path]
+    bounds: Bounds
+    beyond: Beyond | None = None
+    _due: float = 0.0
+
+    def look(self) -> Beyond | None:
+        """The bound that the build has passed, if it has."""
+        begin = time.monotonic()
+        if self.beyond is None and begin >= self._due:
+            try:
+                _count(self.folders, self.bounds)
+            except Beyond as beyond:
+                self.beyond = beyond
+            end = time.monotonic()
+            self._due = end + _REST * (end - begin)
+        return self.beyond
+
+
+def _count(folders: Sequence[Path], bounds: Bounds) -> None:
+    tally = Tally(bounds)
+    for folder in folders:
+        with suppress(FileNotFoundError), opened_for_root(folder) as descriptor:
+            _count_below(descriptor, tally, 1)
+
+
+def _count_below(folder: int, tally: Tally, depth: int) -> None:
+    """Blocks on the disk, so that a hole counts for nothing; a file under several names is shared among them."""
+    tally.descend(depth)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError, NotADirectoryError):  # it changes while we look
+                found = entry.stat(follow_symlinks=False)
+                is_folder = stat.S_ISDIR(found.st_mode)
+                tally.add(found.st_blocks * _BLOCK // (1 if is_folder else max(1, found.st_nlink)))
+                if is_folder:
+                    with opened(entry.name, folder) as below:
+                        _count_below(below, tally, depth + 1)
+
+
+@contextmanager
+def opened(name: str, folder: int) -> Iterator[int]:
+    """A folder below an open one; never a link. Raises OSError."""
+    descriptor = os.open(name, FOLDER, dir_fd=folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened_for_root(path: Path) -> Iterator[int]:
+    """A folder by its path, on which no link is followed that is not root's. Raises OSError."""
+    with ownership.anchor(path) as anchor:
+        descriptor = ownership.open_below(anchor.descriptor, anchor.rest, FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

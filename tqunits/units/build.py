@@ -1,0 +1,112 @@
+"""The units of a build: what stands in the drop-ins of tq-build@NAME.service and tq-build@NAME.fetch.service.
+
+A build that loads modules and one that runs their code are two units, for a unit has one network: the fetch reaches
+other hosts and runs nothing of what it gets, the build has no network at all. They are instances of one template, so
+nothing of the sandbox can be in one and not in the other, and the build requires its fetch: whoever starts it gets
+both. A build that somebody wrote is one step, and has the network.
+
+With the network, no other program of this host is reached on loopback but systemd-resolved's stub (127.0.0.53), nor
+what answers on link-local addresses (a cloud's metadata, 169.254.169.254). What listens on this host's other addresses
+is as near as to any host of its network: systemd has no word for "the host's own".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+from tqunits.model import Target, Worker, build_account_of
+from tqunits.units import name, quote, sandbox
+from tqunits.units.sandbox import Directives
+
+_OUTWARD: Directives = (("IPAddressDeny", "localhost link-local multicast"), ("IPAddressAllow", "127.0.0.53"))
+_NO_NETWORK: Directives = (("PrivateNetwork", "yes"),)
+
+_EMPTY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the template's TemporaryFileSystem=
+
+_CACHES = {"XDG_CACHE_HOME": ".", "GOCACHE": "go", "GOMODCACHE": "mod", "npm_config_cache": "npm"}
+"""Variable -> folder below the worker's cache: nobody plants an object file in another one's build."""
+
+
+def units(worker: Worker) -> tuple[str, ...]:
+    """The units of its build, in the order in which they run; none where there is nothing to build."""
+    if not worker.build.command:
+        return ()
+    return (*((name.fetch(worker.name),) if worker.build.fetch else ()), name.build(worker.name))
+
+
+def folder(worker: str, above: PurePosixPath) -> PurePosixPath:
+    """Where a worker's builds have their workspace, or their caches, below the layout's folder."""
+    return above / "builds" / worker
+
+
+def values(worker: Worker, unit: str, target: Target) -> Mapping[str, object]:
+    """What the template tq-build.conf.j2 places for one of `units`."""
+    fetch = worker.build.fetch
+    is_fetch = unit == name.fetch(worker.name)
+    offline = fetch.offline if fetch and not is_fetch else ()
+    variables = {**dict(_own_variables(worker.name, target)), **dict(offline), **dict(worker.build.environment)}
+    return {
+        "description": quote.text(f"{'Fetch for the build' if is_fetch else 'Build'} of worker {worker.name}"),
+        "source": quote.path(str(worker.source)),
+        "fetch": name.fetch(worker.name) if fetch and not is_fetch else "",
+        "command": quote.command(_command(worker, target, is_fetch=is_fetch)),
+        "account": quote.account(build_account_of(worker.name)),
+        "folders": str(folder(worker.name, PurePosixPath(target.layout.state.name))),
+        "disk_max": quote.size(worker.build.disk_max),
+        "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
+        "sandbox": (*(_NO_NETWORK if fetch and not is_fetch else _OUTWARD), *_paths(worker, target)),
+    }
+
+
+def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
+    """build-NAME for sysusers.d(5), where there is something to build."""
+    return [
+        {
+            "user": quote.account(build_account_of(worker.name)),
+            "description": quote.word(description_of(worker.name)),
+            "home": HOME,
+        }
+        for worker in workers
+        if worker.build.command
+    ]
+
+
+HOME = "/nonexistent"
+"""Where builds' accounts live."""
+
+
+def description_of(worker: str) -> str:
+    """The comment of its account in passwd(5), by which `uninstall` knows that it is ours."""
+    return f"tqunits build of {worker}"
+
+
+def _command(worker: Worker, target: Target, *, is_fetch: bool) -> list[str]:
+    """The first step copies the worker's folder."""
+    build = worker.build
+    copy = ["--copy", str(worker.folder)] if is_fetch or not build.fetch else []
+    needs = ["--needs", build.fetch.needs] if is_fetch and build.fetch else []
+    program = build.fetch.command if is_fetch and build.fetch else build.command
+    workspace = str(folder(worker.name, target.layout.state))
+    return [*target.argv_alone("workspace"), *copy, *needs, workspace, "--", *program]
+
+
+def _own_variables(worker: str, target: Target) -> Iterable[tuple[str, str]]:
+    workspace, cache = folder(worker, target.layout.state), folder(worker, PurePosixPath("/var/cache/tqunits"))
+    yield from (("HOME", str(workspace)), ("TMPDIR", str(workspace / "tmp")))
+    yield from ((variable, str(cache / below)) for variable, below in _CACHES.items())
+
+
+def _paths(worker: Worker, target: Target) -> Directives:
+    """What the build has to see of what its sandbox hides, and no more than to see."""
+    needed = [str(worker.folder), str(target.alone)]
+    hidden = [path for path in needed if _is_hidden(PurePosixPath(path))]
+    homes = any(sandbox.hidden_home(PurePosixPath(path)) for path in hidden)
+    return (
+        ("ProtectHome", "tmpfs" if homes else "yes"),
+        *(("BindReadOnlyPaths", quote.path_word(path)) for path in hidden),
+    )
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return sandbox.hidden_home(path) or any(path.is_relative_to(place) for place in _EMPTY)
