@@ -465,6 +465,20 @@ IN_WORKER: dict[str, Mistake] = {
         "sandbox: strict and legacy are both profiles",
         "write one, and relaxations",
     ),
+    "build-user": Mistake(
+        "path: /a\ntype: go\nuser: build-web",
+        3,
+        7,
+        "user: a worker never runs as build-web",
+        "leave it out: the worker gets a user of its own",
+    ),
+    "build-group": Mistake(
+        "path: /a\ntype: go\ngroup: build-web",
+        3,
+        8,
+        "group: the group build-web is tqunits' own",
+        "leave it out: the worker gets a group of its own",
+    ),
     "build-unbounded": Mistake(
         "path: /a\ntype: go\nbuild: {disk_max: infinity}",
         3,

@@ -9,9 +9,17 @@ import pytest
 
 from tqunits.errors import Mark, Severity
 from tqunits.model import Listen, NotRoots, Origin, OriginKind, Worker, WorkerType
-from tqunits.units.accounts import Database, User, is_of_before, is_ours, needs_own, refusals
+from tqunits.units.accounts import (
+    Database,
+    User,
+    is_of_before,
+    is_ours,
+    is_ours_to_build,
+    needs_own,
+    refusals,
+)
 
-from .cases import worker
+from .cases import build, worker
 
 STATE = PurePosixPath("/var/lib/tqunits")
 API = PurePosixPath("/srv/tqunits/workers/api")
@@ -198,3 +206,39 @@ def test_the_home_of_before_is_known_as_such() -> None:
 def test_no_other_name_makes_our_row_ours(name: str) -> None:
     assert is_ours("worker-api", OURS, STATE)
     assert not is_ours(name, OURS, STATE)
+
+
+def builds(**of_build_api: object) -> list[str]:
+    users = {
+        **USERS,
+        "build-api": User(**{"uid": 990, "home": "/nonexistent", "description": "tqunits build of api"} | of_build_api),
+    }
+    return said(api(build=build("make")), Database(users=users, groups={**GROUPS, "build-api": 990}))
+
+
+def test_an_account_that_was_made_for_builds_is_taken() -> None:
+    assert builds() == []
+    assert said(api(build=build("make"))) == []
+
+
+@pytest.mark.parametrize(
+    "of_build_api", [{"uid": 1000}, {"home": "/home/build-api"}, {"description": "tqunits build of web"}]
+)
+def test_an_account_of_somebody_elses_is_no_builds(of_build_api: dict[str, object]) -> None:
+    assert builds(**of_build_api) == ["there is a user build-api, which tqunits has not made for builds"]
+
+
+def test_a_group_of_somebody_elses_is_no_builds() -> None:
+    host = Database(users=USERS, groups={**GROUPS, "build-api": 1001})
+    assert said(api(build=build("make")), host) == ["there is a group build-api, which tqunits has not made for builds"]
+
+
+def test_who_builds_nothing_needs_no_account_for_it() -> None:
+    host = Database(users={**USERS, "build-api": User(uid=1000, home="/home/build-api")}, groups=GROUPS)
+    assert said(api(), host) == []
+
+
+def test_only_builds_accounts_are_ours_to_build() -> None:
+    made = User(uid=990, home="/nonexistent", description="tqunits build of api")
+    assert is_ours_to_build("build-api", made)
+    assert not is_ours_to_build("api", made)

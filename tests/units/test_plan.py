@@ -40,7 +40,7 @@ from tqunits.units.plan import (
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, routes_snapshot
 
-from .cases import ONE_CERTIFICATE, Case, configuration, limits, target, worker
+from .cases import ONE_CERTIFICATE, Case, build, configuration, limits, target, worker
 
 NOTHING = Observed(files={}, copies={}, units={}, file_states={}, missing_users=frozenset())
 NOW = Options(now=True)
@@ -295,6 +295,23 @@ def test_a_watch_goes_with_its_certificate() -> None:
     removed = {step.path.name for step in made.steps if isinstance(step, RemoveFile)}
     assert removed == set(name.CERTIFICATE_UNITS)
     assert Stop(("tq-proxy-certificate.path",)) in made.steps
+
+
+def test_a_build_that_is_no_longer_wanted_goes() -> None:
+    before = installed(desired(configuration(worker("api", build=build("make")))))
+    made = plan(configuration(worker("api")), before)
+    gone = [step.path.parent.name for step in made.steps if isinstance(step, RemoveFile)]
+    assert gone == ["tq-build@api.service.d"]
+
+
+def test_a_build_of_what_vanished_stays_with_its_account_until_that_is_removed() -> None:
+    before = installed(desired(configuration(worker("api", build=build("make")), worker("web"))))
+    assert [step for step in plan(configuration(worker("web")), before).steps if isinstance(step, RemoveFile)] == []
+    pruned = plan(configuration(worker("web")), before, Options(now=True, prune=True))
+    gone = {step.path.parent.name for step in pruned.steps if isinstance(step, RemoveFile)}
+    assert "tq-build@api.service.d" in gone
+    sysusers = next(text for path, text in written(pruned).items() if path.endswith("tqunits-workers.conf"))
+    assert "build-api" not in sysusers
 
 
 def test_a_socket_that_is_no_longer_wanted_goes() -> None:

@@ -72,8 +72,9 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], str, list[str]]:
 
 
 def say(message: str) -> None:
-    """A line for the journal; what names have in it that is no text is escaped."""
-    sys.stderr.write(f"tqunits-workspace: {message.encode('ascii', 'backslashreplace').decode()}\n")
+    """A line for the journal; what a name has in it that would steer a terminal, or is no text, is escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    sys.stderr.write(f"tqunits-workspace: {shown}\n")
 
 
 def _make(folder: str, workspace: str, work: str) -> None:

@@ -66,6 +66,7 @@ def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
             "user": quote.account(build_account_of(worker.name)),
             "description": quote.word(description_of(worker.name)),
             "home": HOME,
+            "shell": NO_SHELL,
         }
         for worker in workers
         if worker.build.command
@@ -74,6 +75,8 @@ def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
 
 HOME = "/nonexistent"
 """Where builds' accounts live."""
+
+NO_SHELL = "/usr/sbin/nologin"
 
 
 def description_of(worker: str) -> str:
