@@ -116,9 +116,9 @@ def test_the_go_sample_is_built_by_a_user_of_its_own(samples: Samples) -> None:
     samples.machine.remove(BUILT)
     assert "build api: go build" in samples.tqunits("install", "--now")
     assert samples.machine.run(["stat", "-c", "%U %a", f"{BUILT}/api"]).stdout.split() == ["root", "755"]
-    caches = samples.machine.run(["find", "/var/cache/private/tqunits/builds/api", "-uid", "0"]).stdout
+    caches = samples.machine.run(["find", "/var/cache/tqunits/builds/api", "-uid", "0"]).stdout
     assert caches == ""  # what the compiler has written is not root's
-    assert samples.machine.exists("/var/cache/private/tqunits/builds/api/go")
+    assert samples.machine.exists("/var/cache/tqunits/builds/api/go")
 
 
 def test_a_comment_survives_a_restart(samples: Samples) -> None:
@@ -203,7 +203,7 @@ def test_show_tells_where_a_setting_comes_from(samples: Samples) -> None:
     assert re.search(
         r"^limits\.memory_max +128M +/srv/tqunits/workers/api/config/worker\.yaml:12$", shown, re.MULTILINE
     )
-    assert re.search(r"^build +go build -o bin/api \./src +preset go$", shown, re.MULTILINE)
+    assert re.search(r"^build\.command +go build -o bin/api \./src +preset go$", shown, re.MULTILINE)
     assert re.search(r"^health\.path +/health +default$", shown, re.MULTILINE)
     assert f"process {main_pid(samples, 'api')}" in shown
 
@@ -246,5 +246,5 @@ def test_purge_leaves_no_trace(samples: Samples) -> None:
     samples.machine.remove("/run/systemd/system/tq-worker@index.service.d")
     samples.tqunits("uninstall", "--all", "--purge")
     left = samples.machine.run(["sh", "-c", TRACES]).stdout.splitlines()
-    assert not [line for line in left if re.search(r"tq[-.]|tqunits|worker-|builds", line)]
+    assert not [line for line in left if re.search(r"tq[-.]|tqunits|worker-|build-|builds", line)]
     assert samples.machine.systemctl("list-units", "--all", "--plain", "--no-legend", *UNITS, "tq-proxy*", "tq.*") == ""

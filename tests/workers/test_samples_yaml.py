@@ -40,7 +40,7 @@ def test_there_is_one_of_each_kind() -> None:
 
 def test_each_runs_the_program_that_is_there() -> None:
     for worker in configuration().workers:
-        if worker.build:
-            assert worker.build[-2:] == (worker.command[0], "./src")
+        if worker.build.command:
+            assert worker.build.command[-2:] == (worker.command[0], "./src")
         else:
             assert worker.command == COMMANDS[worker.name]
