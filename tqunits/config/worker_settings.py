@@ -181,7 +181,8 @@ class WorkerSettings:
         "4G",
         "size",
         "How much of the disk a build may take, its caches counted. It is looked at once a second, so a build that "
-        "goes beyond it writes for a moment more; then it is killed, and leaves nothing. One file is never larger.",
+        "goes beyond it writes for a moment more; then it is killed, and leaves nothing. One file is never larger. "
+        "A worker that is not root's has 4G at most.",
         feeds="LimitFSIZE=",
     )
 

@@ -73,6 +73,9 @@ def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
     ]
 
 
+DISK_MAX_OF_A_REQUEST = 4 << 30
+"""The default: who is not root takes no more of everybody's disk."""
+
 HOME = "/nonexistent"
 """Where builds' accounts live."""
 
