@@ -11,7 +11,7 @@ from tqunits.config import dependencies
 from tqunits.config.circles import circles
 from tqunits.config.parse import WorkerText, parse_workers
 from tqunits.config.reject import Reject
-from tqunits.model import Depends, Worker
+from tqunits.model import Depends, NotRoots, Worker
 
 from .parsing import Mistake, api, errors, server, text
 
@@ -163,13 +163,14 @@ def test_it_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
     result = api(mistake.yaml)
     place = f"api.yaml:{mistake.line}:{mistake.column}"
     assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
-    assert result.configuration is None
+    assert result.configuration is not None
+    assert result.configuration.broken == ("api",)
 
 
 def of(name: str, after: str, *, not_roots: str | None = None) -> WorkerText:
     yaml = f"path: /{name}\ntype: go\ndepends: {{after: tq-worker@{after}.service}}"
     folder = PurePosixPath("/srv/tqunits/workers", name)
-    owner = None if not_roots is None else PurePosixPath(not_roots)
+    owner = None if not_roots is None else NotRoots(PurePosixPath(not_roots), "is bob's")
     return WorkerText(name=name, folder=folder, text=text(f"{name}.yaml", yaml), not_roots=owner)
 
 

@@ -17,6 +17,7 @@ from tqunits.errors import Mark
 from tqunits.model import (
     ANYBODY,
     INFINITY,
+    MAX_START_OF_A_REQUEST,
     Depends,
     Grant,
     Listen,
@@ -31,9 +32,9 @@ from tqunits.model import (
     WorkersSettings,
     WorkerType,
 )
-from tqunits.units.grants import MAX_WAIT, may_name, refusals
+from tqunits.units.grants import may_name, refusals
 
-from .cases import MIB, limits, server, worker
+from .cases import MIB, build, limits, server, worker
 
 GIB = 1 << 30
 FILE = PurePosixPath("/etc/tqunits/tqunits.yaml")
@@ -72,7 +73,7 @@ FREE: dict[str, dict[str, Any]] = {
     "less of everything": limited(memory_max=MIB, cpu_quota=10_000, cpu_weight=1, tasks_max=1, io_weight=1),
     "memory_high": limited(memory_high=MIB),
     "words": {"unit": (("Unit", "Description", "a shop"), ("Unit", "Documentation", "https://x.org"))},
-    "10 min": {"timeouts": replace(worker("shop").timeouts, start=MAX_WAIT, stop=MAX_WAIT)},
+    "10 min": {"timeouts": replace(worker("shop").timeouts, start=MAX_START_OF_A_REQUEST, stop=MAX_START_OF_A_REQUEST)},
     "files alone have no account": {"type": WorkerType.STATIC, "user": "www-data", "group": "www-data"},
 }
 
@@ -122,9 +123,9 @@ BY_GRANT: dict[str, tuple[dict[str, Any], str, Grant]] = {
         Grant(depends=("postgresql.service",)),
     ),
     "wants": (
-        {"unit": (("Unit", "Wants", "rescue.service"),)},
-        "unit: rescue.service",
-        Grant(depends=("rescue.service",)),
+        {"unit": (("Unit", "Wants", "redis.service"),)},
+        "unit.Unit.Wants: redis.service",
+        Grant(depends=("redis.service",)),
     ),
     "another worker": (
         {"depends": Depends(after=(), requires=("tq-worker@api.service",))},
@@ -147,6 +148,11 @@ BY_GRANT: dict[str, tuple[dict[str, Any], str, Grant]] = {
     "disk": (limited(io_weight=101), "limits.io_weight: 101", Grant(limits={"io_weight": 101})),
     "tasks": (limited(tasks_max=INFINITY), "limits.tasks_max: infinity", Grant(limits={"tasks_max": INFINITY})),
     "files": (limited(limit_nofile=65536), "limits.limit_nofile: 65536", Grant(limits={"limit_nofile": 65536})),
+    "a large build": (
+        {"build": build("make", disk_max=8 * GIB)},
+        "build.disk_max: 8G",
+        Grant(limits={"disk_max": 8 * GIB}),
+    ),
     "legacy": (sandboxed(profile=Profile.LEGACY), "sandbox: legacy", Grant(sandbox=(Profile.LEGACY,))),
     "devices": (sandboxed(Relaxation.DEVICES), "sandbox: devices", Grant(sandbox=(Relaxation.DEVICES,))),
     "a directive": ({"unit": (("Service", "Nice", "5"),)}, "unit: Nice", Grant(unit=("Nice",))),
@@ -187,7 +193,7 @@ def test_who_may_make_the_folder_of_that_name_has_no_grant() -> None:
 
 @pytest.mark.parametrize("key", ["start", "stop"])
 def test_no_request_holds_up_a_boot_or_a_shutdown(key: str) -> None:
-    for span in (MAX_WAIT + 1, INFINITY):
+    for span in (MAX_START_OF_A_REQUEST + 1, INFINITY):
         timeouts = replace(worker("shop").timeouts, **{key: span})
         (message,) = refused(timeouts=timeouts)
         assert message.startswith(f"timeouts.{key}: ")

@@ -15,6 +15,7 @@ from tqunits.model import (
     Enabled,
     Listen,
     Mode,
+    NotRoots,
     Origin,
     OriginKind,
     Profile,
@@ -148,7 +149,7 @@ REQUESTS: Mapping[str, tuple[str, str, dict[str, str]]] = {
 def test_of_a_request_is_put_back_what_nobody_but_root_can_rename(
     folder: str, not_roots: str, expected: dict[str, str]
 ) -> None:
-    placed = worker("api", folder=PurePosixPath(folder), not_roots=PurePosixPath(not_roots))
+    placed = worker("api", folder=PurePosixPath(folder), not_roots=NotRoots(PurePosixPath(not_roots), "is bob's"))
     rows = dict(sandbox.directives(placed, (), user_mode=False))
     paths = ("ProtectHome", "BindReadOnlyPaths", "BindPaths", "ReadWritePaths")
     assert {key: rows[key] for key in paths if key in rows} == expected

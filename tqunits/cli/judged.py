@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tqunits.model import Configuration, Layout, Worker
-from tqunits.system import users
+from tqunits.system import aliases, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import CONFIGURATION
-from tqunits.units import contests, grants, unitfile
+from tqunits.units import contests, dependencies, grants, unitfile
 from tqunits.units.contests import Installed
 from tqunits.units.plan import ObservedFile, kept_ports
 from tqunits.units.ports import assign_ports
-from tqunits.units.refusal import Refusal
+from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import ROUTES, installed_routes
 
 Files = Mapping[PurePosixPath, ObservedFile]
@@ -52,7 +52,7 @@ def judge(
     refused = list(_of_requests(configuration, out, layout))
     ungranted = frozenset(each.worker for each in refused)
     out |= ungranted
-    refused += (refusal for refusal in of_files if refusal.worker not in out)
+    refused += (each for each in of_files if each.worker not in out)
     out |= {each.worker for each in refused}
     refused += _of_accounts(configuration, out, layout)
     out |= {each.worker for each in refused}
@@ -77,7 +77,19 @@ def _of_requests(configuration: Configuration, out: Collection[str], layout: Lay
     """A user's own manager runs everything as that user: there is nobody to grant."""
     file = layout.configuration / CONFIGURATION
     for worker in _without(configuration, out) if layout.sysusers else ():
-        yield from grants.refusals(worker, configuration.server, file)
+        names = _aliases(worker, configuration)
+        yield from grants.refusals(worker, configuration.server, file, names)
+        yield from dependencies.refusals(worker, names)
+        closed = folders.folder_refusal(worker)
+        if closed is not None:
+            yield refusal(worker, closed.reason, closed.hint)
+
+
+def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:
+    """The names that systemd has for the units that a worker names, and for those that it is granted."""
+    named = {unit for _, unit in dependencies.foreign_dependencies(worker)}
+    granted = grants.grant_of(worker, configuration.server).depends if named else ()
+    return aliases.canonical_names({*named, *granted}, None)
 
 
 def _of_accounts(configuration: Configuration, out: Collection[str], layout: Layout) -> tuple[Refusal, ...]:

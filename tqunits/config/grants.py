@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from tqunits.config import words
+from tqunits.config.directives import DIRECTIVES
 from tqunits.config.fields import Parser, entries_of, listing, profile_or_relaxation, scalar
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import Node, ScalarNode
-from tqunits.config.passthrough import ALLOWED
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import ANYBODY, Grant, Share
@@ -30,6 +30,7 @@ _LIMITS = {
         W.limit_nofile,
         W.limit_nproc,
         W.io_weight,
+        W.disk_max,
     )
 }
 
@@ -53,7 +54,7 @@ def _worker(text: str) -> str:
 
 
 def _directive(text: str) -> str:
-    known = [name for names in ALLOWED.values() for name in names]
+    known = [name for names in DIRECTIVES.values() for name in names]
     if text not in known:
         hint = did_you_mean(text, known) or "'tqunits docs unit' lists what can be passed through"
         raise Reject(f"{shown(text)} is not passed through by any worker", hint)

@@ -173,7 +173,7 @@ class WorkerSettings:
         "Environment variables of the build, such as GOFLAGS. Not for secrets: every process of the host may ask "
         "systemd for them, and whatever a build loads gets them.",
         feeds="Environment=",
-        merges=True,
+        merges=1,
     )
     disk_max = Setting(
         "build.disk_max",
@@ -181,8 +181,7 @@ class WorkerSettings:
         "4G",
         "size",
         "How much of the disk a build may take, its caches counted. It is looked at once a second, so a build that "
-        "goes beyond it writes for a moment more; then it is killed, and leaves nothing. One file is never larger. "
-        "A worker that is not root's has 4G at most.",
+        "goes beyond it writes for a moment more; then it is killed, and leaves nothing. One file is never larger.",
         feeds="LimitFSIZE=",
     )
 

@@ -38,7 +38,7 @@ def folder_refusal(worker: Worker) -> FolderRefusal | None:
     if not_roots is None or not sandbox.is_hidden(worker):
         return None
     if sandbox.put_back(worker) is None:
-        return FolderRefusal(f"{folder} leads through {not_roots}, where others decide what is there", _ELSEWHERE)
+        return FolderRefusal(f"{folder} leads through {not_roots.path}, where others decide what is there", _ELSEWHERE)
     try:
         with anchor(folder, users=(0,)) as found:
             return next(_on_the_way(found), None)

@@ -10,10 +10,11 @@ names compares those that systemd has for them (system/aliases.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tqunits.model import BOOT_TARGETS, Worker, is_ending
 from tqunits.units import name
+from tqunits.units.refusal import Refusal, refusal
 
 Dependencies = tuple[tuple[str, str], ...]
 
@@ -45,6 +46,14 @@ def canonical(unit: str, aliases: Mapping[str, str]) -> str:
             break
         unit = after
     return unit
+
+
+def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
+    """Units that no worker may name, by another name of theirs; the names themselves are config/dependencies.py's."""
+    for key, unit in foreign_dependencies(worker):
+        name_of_it = canonical(unit, aliases)
+        if name_of_it != unit and is_nobodys(name_of_it):
+            yield refusal(worker, f"{key}: {unit} is {name_of_it} under another name", "remove it", key, "unit")
 
 
 def is_nobodys(unit: str) -> bool:

@@ -25,6 +25,7 @@ from typing import Final
 from tqunits.model import (
     ANYBODY,
     INFINITY,
+    MAX_START_OF_A_REQUEST,
     Grant,
     Limits,
     NotRoots,
@@ -36,12 +37,11 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import quote
+from tqunits.units import dependencies, quote
+from tqunits.units.build import DISK_MAX_OF_A_REQUEST
+from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import served_folder
-
-MAX_WAIT: Final = 10 * 60 * 1_000_000
-"""µs that a request's start or stop may take: so long it can hold up a boot or a shutdown."""
 
 NONE: Final = Grant()
 
@@ -49,10 +49,11 @@ _FREE_PROFILES = frozenset({Profile.STRICT, Profile.STANDARD, Profile.JIT})
 _FREE_RELAXATIONS = frozenset({Relaxation.OUTBOUND, Relaxation.PROC, Relaxation.NETLINK, Relaxation.WRITE_EXECUTE})
 """What one of these profiles has anyway."""
 
-_FREE_DIRECTIVES = frozenset({"Description", "Documentation"})
-_DEPENDENCIES = frozenset({"After", "Before", "Wants"})
+_FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before", "Wants"})
+"""Of the last three it is the units that take a grant."""
+
 _IO_WEIGHT = 100  # what systemd gives without IOWeight=
-_SIZES = frozenset({"memory_max", "memory_high"})
+_SIZES = frozenset({"memory_max", "memory_high", "disk_max"})
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
 
 
@@ -92,12 +93,17 @@ def refusals(
     grant, names = grant_of(worker, server), canonical or {}
     asked = tuple(_asked(worker, server.bounds))
     refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names)]
-    found = [refusal(worker, _message(ask, worker.not_roots), None, ask.setting) for ask in refused]
+    found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask)) for ask in refused]
     if found:
         *rest, last = found
         hint = _hint(worker, worker.not_roots, server, grants, asked)
         found = [*rest, Refusal(worker=last.worker, message=last.message, mark=last.mark, hint=hint)]
     return (*found, *_waits(worker))
+
+
+def _settings(ask: _Ask) -> tuple[str, ...]:
+    """Where it may be written: what stands below `unit` is one setting."""
+    return ask.setting, ask.setting.partition(".")[0]
 
 
 def _asked(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
@@ -128,13 +134,9 @@ def _files(worker: Worker) -> Iterator[_Ask]:
 
 
 def _units(worker: Worker) -> Iterator[_Ask]:
-    yield from (_Ask("depends", "depends.after", unit) for unit in worker.depends.after)
-    yield from (_Ask("depends", "depends.requires", unit) for unit in worker.depends.requires)
-    for _, directive, value in worker.unit:
-        if directive in _DEPENDENCIES:
-            yield from (_Ask("depends", "unit", unit) for unit in value.split())
-        elif directive not in _FREE_DIRECTIVES:
-            yield _Ask("unit", "unit", directive)
+    yield from (_Ask("depends", key, unit) for key, unit in foreign_dependencies(worker))
+    named = (directive for _, directive, _ in worker.unit)
+    yield from (_Ask("unit", "unit", directive) for directive in named if directive not in _FREE_DIRECTIVES)
 
 
 def _limits(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
@@ -148,10 +150,11 @@ def _limits(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
         "limit_nofile": limits.limit_nofile,
         "limit_nproc": limits.limit_nproc,
         "io_weight": limits.io_weight,
+        "disk_max": worker.build.disk_max if worker.build.command else None,
     }
     for name, value in given.items():
         if value is not None and not _fits(value, _bound(name, bounds)):
-            yield _Ask("limits", f"limits.{name}", value, name)
+            yield _Ask("limits", f"{'build' if name == 'disk_max' else 'limits'}.{name}", value, name)
 
 
 def _bound(name: str, bounds: Limits) -> int | Share:
@@ -170,6 +173,8 @@ def _bound(name: str, bounds: Limits) -> int | Share:
             return bounds.limit_nofile
         case "limit_nproc":
             return bounds.limit_nproc
+        case "disk_max":
+            return DISK_MAX_OF_A_REQUEST
         case _:
             return _IO_WEIGHT if bounds.io_weight is None else bounds.io_weight
 
@@ -186,7 +191,8 @@ def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str,
     if ask.key == "limits" and not isinstance(value, str):
         return _fits(value, grant.limits.get(ask.name, _bound(ask.name, bounds)))
     if ask.key == "depends":
-        return canonical.get(str(value), str(value)) in {canonical.get(unit, unit) for unit in grant.depends}
+        name = dependencies.canonical(str(value), canonical)
+        return name in {dependencies.canonical(unit, canonical) for unit in grant.depends}
     if ask.key in _PATTERNS:
         return any(_matches(str(value), pattern) for pattern in _PATTERNS[ask.key](grant))
     return value in _LISTS[ask.key](grant)
@@ -238,12 +244,12 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _waits(worker: Worker) -> Iterator[Refusal]:
-    """No grant lifts these: root's own worker may have them."""
+    """So long a worker can hold up a shutdown, or whoever waits for its start. No grant lifts it."""
     for key, span in (("timeouts.start", worker.timeouts.start), ("timeouts.stop", worker.timeouts.stop)):
-        if span > MAX_WAIT:
+        if span > MAX_START_OF_A_REQUEST:
             shown = "no end" if span == INFINITY else quote.span(span)
             message = f"{key}: {shown} is too long for a worker that is not root's ({worker.not_roots})"
-            yield refusal(worker, message, f"write at most {quote.span(MAX_WAIT)}", key)
+            yield refusal(worker, message, f"write at most {quote.span(MAX_START_OF_A_REQUEST)}", key)
 
 
 def _message(ask: _Ask, not_roots: NotRoots) -> str:

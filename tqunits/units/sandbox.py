@@ -119,7 +119,8 @@ def put_back(worker: Worker) -> PurePosixPath | None:
     worker goes by itself, with its account's rights. None: there is no such folder on this very path, or it is one in
     which everybody may make names.
     """
-    folder, not_roots = worker.folder, worker.not_roots
+    folder = worker.folder
+    not_roots = worker.not_roots.path if worker.not_roots is not None else None
     if not_roots is None or (not_roots != folder and not_roots.is_relative_to(folder)):
         return folder
     is_anybodys = str(not_roots) in _TEMPORARY
