@@ -420,6 +420,7 @@ class Server:
     manager: ManagerSettings
     grants: Mapping[str, Grant]  # by worker, or ANYBODY
     bounds: Limits  # what `defaults` and the table give: a worker that is not root's gets no more by itself
+    trusted: bool = False  # --trust: what the workers ask for counts as root's; whose their files are stays as it is
     origins: Mapping[str, Origin] = field(compare=False, repr=False)
 
 

@@ -44,9 +44,9 @@ ASKED = {
     "memory": ("limits: {memory_max: 90%}\n", "limits.memory_max: 90%", "{limits: {memory_max: 90%}}"),
     "sandbox": ("sandbox: legacy\n", "sandbox: legacy", "{sandbox: [legacy]}"),
     "unit": (
-        "depends: {requires: [rescue.service]}\n",
-        "depends.requires: rescue.service",
-        "{depends: [rescue.service]}",
+        "depends: {requires: [cron.service]}\n",
+        "depends.requires: cron.service",
+        "{depends: [cron.service]}",
     ),
     "files": (
         "static: {directory: /usr/share/doc}\n",
@@ -181,6 +181,21 @@ def test_an_installed_route_is_kept(host: Site, alice: str) -> None:
     assert "path: /alpha is the route of worker 'beta', which is installed" in host.install(status=1)
     host.run("apply")
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "alpha"
+
+
+def test_a_route_below_another_workers_is_by_grant(host: Site, alice: str) -> None:
+    host.worker("beta")
+    host.yaml("beta", "path: [/beta, /alpha]\ntype: python\ncommand: [python3, src/main.py]\n")
+    host.worker("alpha")
+    host.yaml("alpha", "path: /alpha/login\ntype: python\ncommand: [python3, src/main.py]\n")
+    given_to(host, alice)
+    assert f"{PLACE}:1:1: error: path: /alpha/login needs a grant" in host.install(status=1)
+    assert not host.machine.exists(host.drop_in("alpha"))
+    assert "path: /alpha/login takes requests from worker 'beta'" in host.run("check", status=1)
+    host.server("grants: {alpha: {routes: [/alpha/login]}}\n")
+    host.install()
+    assert host.get("/alpha/login/environment")[1]["WORKER_NAME"] == "alpha"
+    assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "beta"
 
 
 def test_of_two_new_ones_roots_wins_and_of_equals_nobody(host: Site, alice: str) -> None:

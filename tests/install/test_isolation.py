@@ -16,6 +16,7 @@ DENIED = {
     "the units": "write?of=/etc/systemd/system/tq-worker@attacker.service.d/99.conf",
     "the kernel's settings": "write?of=/proc/sys/kernel/hostname",
     "its own cgroup": "write?of=/sys/fs/cgroup/pids/cgroup.procs",
+    "where every user of the host may write": "write?of=/run/lock/planted",
     "root's home": "read?of=/root/.bashrc",
     "become root": "become_root",
     "a set-uid file": "setuid_file?of=/var/lib/tqunits/workers/attacker/suid",
@@ -33,6 +34,18 @@ def test_a_worker_is_kept_in(site: Site, profile: str) -> None:
     outcome = {what: site.get(f"/attacker/{deed}")[0] for what, deed in DENIED.items()}
     assert outcome == dict.fromkeys(DENIED, 403)
     assert site.get("/victim/read?of=/var/lib/tqunits/workers/victim/secret") == (200, "written")
+
+
+def test_shared_memory_is_a_workers_own_and_goes_with_it(site: Site) -> None:
+    for name in ("alpha", "beta"):
+        site.worker(name)
+    site.install()
+    assert site.get("/alpha/write?of=/dev/shm/left") == (200, "written")
+    assert site.get("/alpha/read?of=/dev/shm/left") == (200, "written")
+    assert site.get("/beta/read?of=/dev/shm/left")[0] == 403
+    assert not site.machine.exists("/dev/shm/left")
+    site.machine.systemctl("restart", "tq-worker@alpha.service")
+    assert site.get("/alpha/read?of=/dev/shm/left")[0] == 403
 
 
 def test_a_worker_sees_no_other_users_processes(site: Site) -> None:

@@ -21,7 +21,7 @@ def attempt(what, act):
 
 def datagram():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendto(b"MESSAGE=forged\\nUNIT=tq-worker@beta.service\\nTQUNITS_WORKER=beta\\n", NATIVE)
+        sock.sendto(b"MESSAGE=forged\\nUNIT=tq-worker@beta.service\\nTQUNITS_WORKER=forged\\n", NATIVE)
 
 def file():
     memory = os.memfd_create("entry", os.MFD_ALLOW_SEALING)
@@ -68,7 +68,7 @@ def test_a_worker_has_stdout_and_syslog_and_not_the_journals_own_sockets(site: S
         assert f"{what}: Permission denied" in said
     assert "JOURNAL_STREAM is not set" in said
     assert "by syslog" in said
-    assert not site.machine.journal(None, "TQUNITS_WORKER=beta")
+    assert not site.machine.journal(None, "TQUNITS_WORKER=forged")
 
 
 def test_who_needs_the_journals_own_socket_asks_for_it(site: Site) -> None:

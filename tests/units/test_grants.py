@@ -32,7 +32,7 @@ from tqunits.model import (
     WorkersSettings,
     WorkerType,
 )
-from tqunits.units.grants import may_name, refusals
+from tqunits.units.grants import grant_of, may_name, owned_routes, refusals
 
 from .cases import MIB, build, limits, server, worker
 
@@ -179,6 +179,40 @@ def test_a_name_has_its_own_grant_and_not_everybodys() -> None:
     asked = worker("shop", routes=("/a", "/b"), not_roots=BOBS)
     both = server(grants={ANYBODY: Grant(routes=("/a",)), "shop": Grant(routes=("/b",))})
     assert [each.message.partition(" needs")[0] for each in refusals(asked, both, FILE)] == ["path: /a"]
+
+
+@pytest.mark.parametrize(
+    ("routes", "owned", "asked"),
+    [
+        (("/shop", "/shop/cart"), [], []),
+        (("/shop", "/shop/cart"), ["/", "/cart", "/shopping"], []),
+        (("/shop/cart",), ["/shop"], ["/shop/cart"]),
+        (("/shop/cart/2",), ["/shop/cart"], ["/shop/cart/2"]),
+        (("/shop/cart",), ["/shop/cart"], ["/shop/cart"]),
+        (("/shop",), ["/shop"], []),  # who gets it is a matter of contests.py
+    ],
+)
+def test_below_its_own_name_it_takes_nothing_from_another(
+    routes: tuple[str, ...], owned: list[str], asked: list[str]
+) -> None:
+    found = refusals(worker("shop", routes=routes, not_roots=BOBS), server(), FILE, {}, owned)
+    assert [each.message.partition(" needs")[0] for each in found] == [f"path: {route}" for route in asked]
+    granted = server(grants={"shop": Grant(routes=tuple(asked))})
+    assert refusals(worker("shop", routes=routes, not_roots=BOBS), granted, FILE, {}, owned) == ()
+
+
+def test_what_a_worker_only_asks_for_is_in_nobodys_way() -> None:
+    assert owned_routes(worker("web", routes=("/shop",)), server()) == ("/shop",)
+    asked = worker("evil", routes=("/shop", "/evil"), not_roots=BOBS)
+    assert owned_routes(asked, server()) == []
+    assert owned_routes(asked, server(grants={"evil": Grant(routes=("/shop",))})) == ["/shop"]
+
+
+def test_what_root_trusts_needs_no_grant() -> None:
+    trusted = server(trusted=True)
+    shop = worker("shop", routes=("/",), hosts=("x.org",), not_roots=BOBS, limits=limits(memory_max=INFINITY))
+    assert refusals(shop, trusted, FILE) == ()
+    assert may_name(shop, grant_of(shop, trusted).credentials, "/etc/anything/at/all")
 
 
 def test_who_may_make_the_folder_of_that_name_has_no_grant() -> None:

@@ -49,20 +49,21 @@ def judge(
     `before` is what lies on the host, `of_files` what is wrong with the files that workers name.
     """
     out = {*left_alone, *configuration.broken}
-    refused = list(_of_requests(configuration, out, layout))
+    known = _installed(before, layout)
+    refused = list(_of_requests(configuration, out, layout, known))
     ungranted = frozenset(each.worker for each in refused)
     out |= ungranted
     refused += (each for each in of_files if each.worker not in out)
     out |= {each.worker for each in refused}
     refused += _of_accounts(configuration, out, layout)
     out |= {each.worker for each in refused}
-    known = _installed(before, layout)
     gone = {*known.routes, *kept_ports(before)} - configuration.names
     staying = frozenset() if prune else frozenset(gone)
-    refused += contests.refusals(_without(configuration, out), known, left_alone=out, gone=staying)
+    claimants = _as_meant(_without(configuration, out), configuration)
+    refused += contests.refusals(claimants, known, left_alone=out, gone=staying)
     out |= {each.worker for each in refused}
     assigned = assign_ports(
-        configuration,
+        replace(configuration, workers=_as_meant(configuration.workers, configuration)),
         kept_ports(before),
         busy=listening_ports(),
         without=out,
@@ -73,16 +74,27 @@ def judge(
     return Judged(present=present, ports=assigned.ports, refusals=tuple(refused), ungranted=ungranted)
 
 
-def _of_requests(configuration: Configuration, out: Collection[str], layout: Layout) -> Iterator[Refusal]:
+def _of_requests(
+    configuration: Configuration, out: Collection[str], layout: Layout, known: Installed
+) -> Iterator[Refusal]:
     """A user's own manager runs everything as that user: there is nobody to grant."""
     file = layout.configuration / CONFIGURATION
     for worker in _without(configuration, out) if layout.sysusers else ():
         names = _aliases(worker, configuration)
-        yield from grants.refusals(worker, configuration.server, file, names)
+        owned = _owned_by_others(worker, configuration, known)
+        yield from grants.refusals(worker, configuration.server, file, names, owned)
         yield from dependencies.refusals(worker, names)
         closed = folders.folder_refusal(worker)
         if closed is not None:
             yield refusal(worker, closed.reason, closed.hint)
+
+
+def _owned_by_others(worker: Worker, configuration: Configuration, known: Installed) -> Collection[str]:
+    """The routes that other workers have, or have a right to; on whatever host, for a request has no host by itself."""
+    others = (other for other in configuration.workers if other.name != worker.name)
+    claimed = {route for other in others for route in grants.owned_routes(other, configuration.server)}
+    installed = (routes for name, routes in known.routes.items() if name != worker.name)
+    return claimed | {route for routes in installed for _, route in routes}
 
 
 def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:
@@ -94,6 +106,12 @@ def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:
 
 def _of_accounts(configuration: Configuration, out: Collection[str], layout: Layout) -> tuple[Refusal, ...]:
     return users.refusals(_without(configuration, out), layout)
+
+
+def _as_meant(workers: Iterable[Worker], configuration: Configuration) -> tuple[Worker, ...]:
+    """With --trust root's own wish, whose files they ever are."""
+    is_roots = configuration.server.trusted
+    return tuple(replace(worker, not_roots=None) if is_roots else worker for worker in workers)
 
 
 def _without(configuration: Configuration, names: Collection[str]) -> tuple[Worker, ...]:

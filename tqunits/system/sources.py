@@ -65,12 +65,12 @@ class Loaded:
 def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
     """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the files say or lack.
 
-    `trust`: all of it counts as root's.
+    `trust`: what is asked for there is root's own wish.
     """
     findings: list[Diagnostic] = []
     server, not_roots = _server(root, layout, findings)
     server = _judged(server, root, not_roots, trust=trust)
-    found = _Workers(Path(server.server.workers.directory), findings, trust=trust)
+    found = _Workers(Path(server.server.workers.directory), findings)
     result = parse_workers(found.texts, server)
     configuration = None if has_errors(findings) else result.configuration
     if configuration is not None:
@@ -109,14 +109,14 @@ def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> tu
 def _judged(result: ServerResult, root: Path | None, not_roots: NotRoots | None, *, trust: bool) -> ServerResult:
     """The server, with what is root's: the way to the workers, and the right to grant."""
     server, findings = result.server, result.diagnostics
-    way = None if trust else first_not_roots(server.workers.directory)
+    way = first_not_roots(server.workers.directory)
     if server.grants and (root is not None or not_roots is not None or way is not None):
         why = str(not_roots or way or "this is not /etc/tqunits")
         message, hint = f"grants: none of them counts: {why}", "see 'tqunits docs grants'"
         findings = (*findings, _warning(server.origins["grants"].mark, message, hint))
         server = replace(server, grants={})
-    workers = replace(server.workers, not_roots=way)
-    return replace(result, server=replace(server, workers=workers), diagnostics=findings)
+    server = replace(server, workers=replace(server.workers, not_roots=way), trusted=trust)
+    return replace(result, server=server, diagnostics=findings)
 
 
 def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
@@ -129,7 +129,7 @@ def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
 class _Workers:
     """The workers' files. What can not be read is that worker's mistake; without the folder there is nobody's."""
 
-    def __init__(self, directory: Path, common: list[Diagnostic], *, trust: bool) -> None:
+    def __init__(self, directory: Path, common: list[Diagnostic]) -> None:
         self.texts: list[WorkerText] = []
         self.unread: dict[str, PurePosixPath] = {}
         self.findings: list[Diagnostic] = []
@@ -137,11 +137,11 @@ class _Workers:
         if len(names) > MAX_WORKERS:
             common.append(_error(directory, f"more than {MAX_WORKERS} folders of workers", "the rest is not read"))
         for name in names[:MAX_WORKERS]:
-            self._read(directory / name, trust=trust)
+            self._read(directory / name)
 
-    def _read(self, folder: Path, *, trust: bool) -> None:
+    def _read(self, folder: Path) -> None:
         source = folder / "config" / "worker.yaml"
-        not_roots = None if trust else first_not_roots(source)
+        not_roots = first_not_roots(source)
         before = len(self.findings)
         text = _read(source, self.findings, by=_open_workers)
         if text is not None:

@@ -45,6 +45,9 @@ from tqunits.units.snapshot import served_folder
 
 NONE: Final = Grant()
 
+_EVERYTHING = "/**"
+_TRUSTED = Grant(credentials=(_EVERYTHING,), environment_files=(_EVERYTHING,))
+
 _FREE_PROFILES = frozenset({Profile.STRICT, Profile.STANDARD, Profile.JIT})
 _FREE_RELAXATIONS = frozenset({Relaxation.OUTBOUND, Relaxation.PROC, Relaxation.NETLINK, Relaxation.WRITE_EXECUTE})
 """What one of these profiles has anyway."""
@@ -69,6 +72,8 @@ class _Ask:
 
 def grant_of(worker: Worker, server: Server) -> Grant:
     """What root lets a worker have. None counts where somebody else may make a folder of that name."""
+    if server.trusted:
+        return _TRUSTED
     if server.workers.not_roots is not None:
         return NONE
     return server.grants.get(worker.name) or server.grants.get(ANYBODY) or NONE
@@ -81,17 +86,30 @@ def may_name(worker: Worker, patterns: Iterable[str], path: str) -> bool:
     return any(_matches(path, pattern) for pattern in patterns)
 
 
+def owned_routes(worker: Worker, server: Server) -> Collection[str]:
+    """The routes that are a worker's by right, but for /NAME: all of root's, of a request those that it is granted."""
+    if worker.not_roots is None:
+        return worker.routes
+    granted = grant_of(worker, server).routes
+    return [route for route in worker.routes if route in granted]
+
+
 def refusals(
-    worker: Worker, server: Server, grants: PurePosixPath, canonical: Mapping[str, str] | None = None
+    worker: Worker,
+    server: Server,
+    grants: PurePosixPath,
+    canonical: Mapping[str, str] | None = None,
+    owned: Collection[str] = (),
 ) -> tuple[Refusal, ...]:
     """What this worker asks for and may not have. `grants` is the file in which root would grant it.
 
-    `canonical` tells the name of a unit that has others as well (Alias=).
+    `canonical` tells the name of a unit that has others as well (Alias=). `owned` are the routes of other workers:
+    below one of them, but for "/", every other route takes requests away from it.
     """
-    if worker.not_roots is None:
+    if worker.not_roots is None or server.trusted:
         return ()
     grant, names = grant_of(worker, server), canonical or {}
-    asked = tuple(_asked(worker, server.bounds))
+    asked = tuple(_asked(worker, server.bounds, owned))
     refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names)]
     found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask)) for ask in refused]
     if found:
@@ -106,9 +124,9 @@ def _settings(ask: _Ask) -> tuple[str, ...]:
     return ask.setting, ask.setting.partition(".")[0]
 
 
-def _asked(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
+def _asked(worker: Worker, bounds: Limits, owned: Collection[str]) -> Iterator[_Ask]:
     own = account_of(worker.name)
-    yield from (_Ask("routes", "path", route) for route in worker.routes if not _is_below(route, f"/{worker.name}"))
+    yield from (_Ask("routes", "path", route) for route in worker.routes if not _is_free(route, worker.name, owned))
     yield from (_Ask("hosts", "host", host) for host in worker.hosts)
     if worker.port is not None:
         yield _Ask("ports", "port", worker.port)
@@ -226,6 +244,13 @@ def _fits(value: int | Share, most: int | Share) -> bool:
             return most == INFINITY
 
 
+def _is_free(route: str, name: str, owned: Collection[str]) -> bool:
+    """/NAME always is, and what is below it unless another worker's route is on the way."""
+    if route == f"/{name}":
+        return True
+    return _is_below(route, f"/{name}") and not any(other != "/" and _is_below(route, other) for other in owned)
+
+
 def _is_below(route: str, above: str) -> bool:
     return route == above or route.startswith(f"{above}/")
 
@@ -236,7 +261,9 @@ def _is_own(worker: Worker, path: str) -> bool:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Name by name, so that * ends at a slash."""
+    """Name by name, so that * ends at a slash; but for the pattern of every path."""
+    if pattern == _EVERYTHING:
+        return True
     names, wanted = PurePosixPath(path).parts, PurePosixPath(pattern).parts
     if len(names) != len(wanted) or ".." in names:
         return False
