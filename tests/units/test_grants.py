@@ -182,7 +182,7 @@ def test_a_name_has_its_own_grant_and_not_everybodys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("routes", "owned", "asked"),
+    ("routes", "others", "asked"),
     [
         (("/shop", "/shop/cart"), [], []),
         (("/shop", "/shop/cart"), ["/", "/cart", "/shopping"], []),
@@ -193,12 +193,13 @@ def test_a_name_has_its_own_grant_and_not_everybodys() -> None:
     ],
 )
 def test_below_its_own_name_it_takes_nothing_from_another(
-    routes: tuple[str, ...], owned: list[str], asked: list[str]
+    routes: tuple[str, ...], others: list[str], asked: list[str]
 ) -> None:
-    found = refusals(worker("shop", routes=routes, not_roots=BOBS), server(), FILE, {}, owned)
+    owners = {route: {"another"} for route in others} | {"/shop": {"shop", *(["another"] if "/shop" in others else [])}}
+    found = refusals(worker("shop", routes=routes, not_roots=BOBS), server(), FILE, {}, owners)
     assert [each.message.partition(" needs")[0] for each in found] == [f"path: {route}" for route in asked]
     granted = server(grants={"shop": Grant(routes=tuple(asked))})
-    assert refusals(worker("shop", routes=routes, not_roots=BOBS), granted, FILE, {}, owned) == ()
+    assert refusals(worker("shop", routes=routes, not_roots=BOBS), granted, FILE, {}, owners) == ()
 
 
 def test_what_a_worker_only_asks_for_is_in_nobodys_way() -> None:

@@ -78,23 +78,26 @@ def _of_requests(
     configuration: Configuration, out: Collection[str], layout: Layout, known: Installed
 ) -> Iterator[Refusal]:
     """A user's own manager runs everything as that user: there is nobody to grant."""
-    file = layout.configuration / CONFIGURATION
+    file, owners = layout.configuration / CONFIGURATION, _owners(configuration, known)
     for worker in _without(configuration, out) if layout.sysusers else ():
         names = _aliases(worker, configuration)
-        owned = _owned_by_others(worker, configuration, known)
-        yield from grants.refusals(worker, configuration.server, file, names, owned)
+        yield from grants.refusals(worker, configuration.server, file, names, owners)
         yield from dependencies.refusals(worker, names)
         closed = folders.folder_refusal(worker)
         if closed is not None:
             yield refusal(worker, closed.reason, closed.hint)
 
 
-def _owned_by_others(worker: Worker, configuration: Configuration, known: Installed) -> Collection[str]:
-    """The routes that other workers have, or have a right to; on whatever host, for a request has no host by itself."""
-    others = (other for other in configuration.workers if other.name != worker.name)
-    claimed = {route for other in others for route in grants.owned_routes(other, configuration.server)}
-    installed = (routes for name, routes in known.routes.items() if name != worker.name)
-    return claimed | {route for routes in installed for _, route in routes}
+def _owners(configuration: Configuration, known: Installed) -> grants.Owners:
+    """Who has a route, or has a right to it; on whatever host, for a request has no host by itself."""
+    owners: dict[str, set[str]] = {}
+    for worker in configuration.workers:
+        for route in grants.owned_routes(worker, configuration.server):
+            owners.setdefault(route, set()).add(worker.name)
+    for name, routes in known.routes.items():
+        for _, route in routes:
+            owners.setdefault(route, set()).add(name)
+    return owners
 
 
 def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:

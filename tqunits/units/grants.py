@@ -15,7 +15,7 @@ wants to let it have besides stands in `grants` of tqunits.yaml, by the worker's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -42,6 +42,9 @@ from tqunits.units.build import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import served_folder
+
+Owners = Mapping[str, Set[str]]
+"""The workers that have a route, or have a right to it, on whatever host."""
 
 NONE: Final = Grant()
 
@@ -99,17 +102,17 @@ def refusals(
     server: Server,
     grants: PurePosixPath,
     canonical: Mapping[str, str] | None = None,
-    owned: Collection[str] = (),
+    owners: Owners | None = None,
 ) -> tuple[Refusal, ...]:
     """What this worker asks for and may not have. `grants` is the file in which root would grant it.
 
-    `canonical` tells the name of a unit that has others as well (Alias=). `owned` are the routes of other workers:
-    below one of them, but for "/", every other route takes requests away from it.
+    `canonical` tells the name of a unit that has others as well (Alias=). `owners` are those of all routes: what is
+    below another worker's, but for "/", takes requests away from it.
     """
     if worker.not_roots is None or server.trusted:
         return ()
     grant, names = grant_of(worker, server), canonical or {}
-    asked = tuple(_asked(worker, server.bounds, owned))
+    asked = tuple(_asked(worker, server.bounds, owners or {}))
     refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names)]
     found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask)) for ask in refused]
     if found:
@@ -124,9 +127,9 @@ def _settings(ask: _Ask) -> tuple[str, ...]:
     return ask.setting, ask.setting.partition(".")[0]
 
 
-def _asked(worker: Worker, bounds: Limits, owned: Collection[str]) -> Iterator[_Ask]:
+def _asked(worker: Worker, bounds: Limits, owners: Owners) -> Iterator[_Ask]:
     own = account_of(worker.name)
-    yield from (_Ask("routes", "path", route) for route in worker.routes if not _is_free(route, worker.name, owned))
+    yield from (_Ask("routes", "path", route) for route in worker.routes if not _is_free(route, worker.name, owners))
     yield from (_Ask("hosts", "host", host) for host in worker.hosts)
     if worker.port is not None:
         yield _Ask("ports", "port", worker.port)
@@ -244,15 +247,12 @@ def _fits(value: int | Share, most: int | Share) -> bool:
             return most == INFINITY
 
 
-def _is_free(route: str, name: str, owned: Collection[str]) -> bool:
+def _is_free(route: str, name: str, owners: Owners) -> bool:
     """/NAME always is, and what is below it unless another worker's route is on the way."""
-    if route == f"/{name}":
-        return True
-    return _is_below(route, f"/{name}") and not any(other != "/" and _is_below(route, other) for other in owned)
-
-
-def _is_below(route: str, above: str) -> bool:
-    return route == above or route.startswith(f"{above}/")
+    if not f"{route}/".startswith(f"/{name}/"):
+        return False
+    on_the_way = [route, *map(str, PurePosixPath(route).parents)][:-1]  # the last is "/"
+    return route == f"/{name}" or all(owners.get(above, {name}) <= {name} for above in on_the_way)
 
 
 def _is_own(worker: Worker, path: str) -> bool:
