@@ -1,0 +1,32 @@
+"""What the documents name is there: tests, and files that they link to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
+TEST = re.compile(r"\b(?:tests/)?([a-z]+/test_[a-z_]+|test_[a-z_]+(?=\.py))\b")
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    named = set(TEST.findall(page.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not (ROOT / "tests" / f"{name}.py").exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_each_line_of_what_holds_names_its_test() -> None:
+    rows = [line for line in (ROOT / "docs/security.md").read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
+    attacks = [row for row in rows if row.count(" | ") == 2 and not row.startswith(("| attack", "| ---", "| border"))]
+    assert len(attacks) > 30
+    assert [row for row in attacks[5:] if not TEST.search(row)] == []  # the first five are the borders themselves
