@@ -14,9 +14,13 @@ YAML = "path: /{name}\ntype: exec\ncommand: [bin/x]\n"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    add(tmp_path, "api", "environment_file: .env\ncredentials: {token: token}\n")
-    return tmp_path
+def root(roots: Path) -> Path:
+    """Somebody else's, so that its files are copied; and trusted, so that they are looked at."""
+    site = roots / "site"
+    site.mkdir()
+    os.chown(site, 40123, 40123)
+    add(site, "api", "environment_file: .env\ncredentials: {token: token}\n")
+    return site
 
 
 def add(root: Path, name: str, yaml: str) -> Path:
