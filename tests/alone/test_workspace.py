@@ -45,7 +45,7 @@ def test_the_program_runs_in_a_copy(folder: Path, workspace: Path) -> None:
     (folder / "make").write_text("#!/bin/sh\ncat src/main; echo more > src/made; echo; pwd")
     (folder / "make").chmod(0o755)
     done = copied(folder, workspace, "./make")
-    assert (done.returncode, done.stdout.splitlines()) == (0, ["text", str(workspace / "work")])
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["text", str(workspace / "copy")])
     assert not (folder / "src/made").exists()
     assert (workspace / "tmp").is_dir()
 
@@ -56,17 +56,17 @@ def test_a_copy_has_the_modes_and_times_of_files_and_the_links(folder: Path, wor
     (folder / "old").chmod(0o6751)
     (folder / "link").symlink_to("/nowhere")
     assert copied(folder, workspace).returncode == 0
-    found = (workspace / "work/old").stat()
+    found = (workspace / "copy/old").stat()
     assert (found.st_mtime_ns, stat.S_IMODE(found.st_mode)) == (1_000_000_007, 0o751)
-    assert (workspace / "work/link").readlink() == Path("/nowhere")
+    assert (workspace / "copy/link").readlink() == Path("/nowhere")
 
 
 def test_what_was_there_is_gone(folder: Path, workspace: Path) -> None:
-    for name in ("work/deep/old", "tmp/old"):
+    for name in ("copy/deep/old", "tmp/old"):
         (workspace / name).parent.mkdir(parents=True)
         (workspace / name).write_text("")
     assert copied(folder, workspace).returncode == 0
-    assert {str(p.relative_to(workspace)) for p in workspace.rglob("*")} == {"work", "tmp"}
+    assert {str(p.relative_to(workspace)) for p in workspace.rglob("*")} == {"copy", "tmp"}
 
 
 def test_what_is_no_file_is_left_out_and_said(folder: Path, workspace: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_is_no_file_is_left_out_and_said(folder: Path, workspace: Path) -> 
     assert done.returncode == 0
     said = sorted(done.stderr.splitlines())
     assert said == ["tqunits-workspace: pipe\\n is left out: no file", "tqunits-workspace: socket is left out: no file"]
-    assert list((workspace / "work").iterdir()) == []
+    assert list((workspace / "copy").iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
@@ -90,7 +90,7 @@ def test_what_may_not_be_read_is_left_out_and_said() -> None:
         (folder / "keys").chmod(0o700)
         argv = [*alone("workspace"), "--copy", str(folder), str(workspace), "--", "true"]
         done = process.run(argv, user="nobody", environment={"PATH": "/usr/bin:/bin"})
-        assert (done.returncode, sorted(p.name for p in (workspace / "work").iterdir())) == (0, ["fine"])
+        assert (done.returncode, sorted(p.name for p in (workspace / "copy").iterdir())) == (0, ["fine"])
         assert ".env is left out: Permission denied" in done.stderr
         assert "keys is left out: Permission denied" in done.stderr
 
@@ -130,7 +130,7 @@ def test_a_step_may_need_a_file(folder: Path, workspace: Path, there: object, sa
         (folder / "go.sum").write_text("")
     done = run("--copy", folder, "--needs", "go.sum", workspace, "--", "echo", "run")
     assert (done.returncode, done.stdout) == (0, said)
-    assert (workspace / "work").is_dir()
+    assert (workspace / "copy").is_dir()
 
 
 def test_the_next_step_goes_on_in_the_copy(folder: Path, workspace: Path) -> None:

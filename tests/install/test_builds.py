@@ -203,7 +203,7 @@ def test_what_a_build_says_does_not_evict_what_others_said(site: Site) -> None:
 
 def test_what_builds_of_the_release_before_left_goes(site: Site) -> None:
     for kind in ("lib", "cache"):
-        site.machine.write(f"/var/{kind}/private/tqunits/builds/alpha/work/old", "old")
+        site.machine.write(f"/var/{kind}/private/tqunits/builds/alpha/old", "old")
         site.machine.run(["mkdir", "-p", f"/var/{kind}/tqunits/builds"])
         for name in ("alpha", "gone"):
             site.machine.run(

@@ -2,7 +2,7 @@
 
     /usr/bin/python3 -I -S workspace.py [--copy FOLDER] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]...
 
-The program runs in WORKSPACE/work, and has WORKSPACE/tmp for what it puts aside. With --copy the first is a new copy of
+The program runs in WORKSPACE/copy, and has WORKSPACE/tmp for what it puts aside. With --copy the first is a new copy of
 FOLDER, the second new as well. With --needs nothing is run where the copy has no such file.
 
 It runs as the build's own user in its sandbox, so it copies what that user may read, and says what it leaves out: a
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     """Become the build; gives an exit status when that fails, and says why in one line."""
     try:
         options, workspace, program = parse(arguments)
-        work = os.path.join(workspace, "work")  # noqa: PTH118 - pathlib costs more
+        work = os.path.join(workspace, "copy")  # noqa: PTH118 - pathlib costs more
         if "--copy" in options:
             _make(options["--copy"], workspace, work)
         os.chdir(work)

@@ -198,10 +198,9 @@ class Client(Gathering):
         elif len(data) == RECEIVE:
             splicing.upload(self, upstream)
 
-    def _more_of_body(self) -> None:
+    def on_turn(self) -> None:
         """Another turn has come for what is here of a body of small chunks."""
-        self.postponed = False
-        if self.closed or self.pump is None or self._is_early() or self._is_full():
+        if self.pump is None or self._is_early() or self._is_full():
             return
         self._on_more(b"")
         if self.phase is not BUSY:

@@ -25,12 +25,11 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Gathering(Asking):
     """One client's connection, as far as bodies wait here."""
 
-    __slots__ = ("gathered", "postponed", "whole")
+    __slots__ = ("gathered", "whole")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
-        self.postponed = False  # what has come of a body is looked at in a later turn of the loop
         self.whole = False  # all of the request's body is in `first`
 
     def enter(self, worker: Worker) -> None:
@@ -95,21 +94,15 @@ class Gathering(Asking):
             self.input = pump.surplus
             self.pump = None
         elif pump.rest:
-            self.pause()
-            self.resume()
+            self.postpone()
         return out
 
     def resume(self) -> None:
         """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
-        if self.pump is None or not self.pump.rest:
+        if self.pump is not None and self.pump.rest:
+            self.postpone()
+        else:
             super().resume()
-        elif not self.postponed:
-            self.postponed = True
-            self.router.loop.call_soon(self._more_of_body)
-
-    def _more_of_body(self) -> None:
-        """Another turn has come for what is here of a body of small chunks."""
-        raise AssertionError
 
     def moved(self) -> None:
         """Something moved: nobody is given up on that makes progress."""

@@ -61,7 +61,7 @@ def received(wire: Wire) -> bytes | None:
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 
-    __slots__ = ("closed", "outbox", "poller", "reading", "relay", "shut", "sock", "wire")
+    __slots__ = ("closed", "outbox", "poller", "postponed", "reading", "relay", "shut", "sock", "wire")
 
     def __init__(self, sock: socket.socket, poller: Poller, wheel: Wheel) -> None:
         super().__init__(wheel)
@@ -70,6 +70,7 @@ class Stream(Timed):
         self.wire: Wire = sock  # or what speaks TLS on it; not bound methods of it, which cost 72 bytes each
         self.outbox: bytes = b""  # what the kernel has not taken yet
         self.reading = False
+        self.postponed = False  # what has come is looked at in a later turn of the loop
         self.relay: Relay | None = None  # what takes its bytes in the kernel, and owns its reader meanwhile
         self.shut = False  # the sending side ends when the outbox is empty
         self.closed = False
@@ -120,6 +121,18 @@ class Stream(Timed):
             self.reading = False
             self.poller.remove_reader(self.sock)
 
+    def postpone(self) -> None:
+        """Leave what has come for a later turn of the loop (`on_turn`), and read nothing more before that."""
+        self.pause()
+        if not self.postponed:
+            self.postponed = True
+            self.poller.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self.postponed = False
+        if not self.closed:
+            self.on_turn()
+
     def shut_down(self) -> None:
         """Send no more once everything is sent; go on reading."""
         self.shut = True
@@ -151,6 +164,10 @@ class Stream(Timed):
 
     def on_readable(self) -> None:
         """There is something to receive, or the end."""
+        raise AssertionError
+
+    def on_turn(self) -> None:
+        """Another turn has come for what was left."""
         raise AssertionError
 
     def on_flushed(self) -> None:

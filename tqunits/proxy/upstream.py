@@ -49,7 +49,6 @@ class Upstream(Stream):
         "heads",
         "interim",
         "phase",
-        "postponed",
         "pump",
         "reusable",
         "reused",
@@ -66,7 +65,6 @@ class Upstream(Stream):
         self.fields: ResponseFields | None = None  # of the last response that was read the long way
         self.alike: AlikeResponse | None = None  # what was made of the response before
         self.pump: Pump | None = None  # of the response's body
-        self.postponed = False  # what has come of the body is looked at in a later turn of the loop
         self.reused = False  # it served before: it may have died of old age
         self.reusable = False
         self.said = False  # a byte of the response has come
@@ -294,8 +292,7 @@ class Upstream(Stream):
         if client.outbox:
             self.pause()
         elif pump.rest:
-            self.pause()
-            self.resume()
+            self.postpone()
         else:
             splicing.download(self, client)
 
@@ -317,24 +314,21 @@ class Upstream(Stream):
         if client.outbox:
             self.pause()
         elif pump.rest:
-            self.pause()
-            self.resume()
+            self.postpone()
         elif len(data) == RECEIVE:
             splicing.download(self, client)
 
     def resume(self) -> None:
         """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
-        if self.pump is None or not self.pump.rest:
+        if self.pump is not None and self.pump.rest:
+            self.postpone()
+        else:
             super().resume()
-        elif not self.postponed:
-            self.postponed = True
-            self.poller.loop.call_soon(self._more_of_body)
 
-    def _more_of_body(self) -> None:
+    def on_turn(self) -> None:
         """Another turn has come for what is here of a body of small chunks."""
-        self.postponed = False
         client = self.client
-        if client is not None and not self.closed and self.phase is BODY and not client.outbox:
+        if client is not None and self.phase is BODY and not client.outbox:
             self._on_body(client, b"")
             if self.phase is BODY and not client.outbox:
                 self.resume()

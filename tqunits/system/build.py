@@ -226,7 +226,7 @@ def _bring_home(worker: Worker) -> None:
     """Words of the build's command that are paths may begin with a dot, as the worker's own command may."""
     named = [word for word in (*worker.build.command, *worker.command) if not word.startswith(("/", "-"))]
     harvest.bring_home(
-        _workspace(worker.name) / "work",
+        _workspace(worker.name) / "copy",
         Path(worker.folder),
         last=worker.command[0],
         named=named,
