@@ -317,6 +317,11 @@ class Worker:
     unit: tuple[tuple[str, str, str], ...]  # pass-through: section, directive, value
     origins: Mapping[str, Origin] = field(compare=False, repr=False)  # dotted key -> who decided it
 
+    @property
+    def modes(self) -> frozenset[Mode]:
+        """On hosts of which mode it is meant to run."""
+        return frozenset(mode for mode in Mode if self.runs_in(mode))
+
     def runs_in(self, mode: Mode) -> bool:
         """Whether this worker is meant to run on a host of that mode."""
         return self.enabled is Enabled.TRUE or self.enabled.value == mode.value

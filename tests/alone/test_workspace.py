@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import tempfile
@@ -37,6 +38,13 @@ def run(*arguments: str | Path) -> Completed:
 
 def copied(folder: Path, workspace: Path, *program: str) -> Completed:
     return run("--copy", folder, workspace, "--", *(program or ("true",)))
+
+
+def test_the_program_has_the_signals_that_systemd_gives_it(folder: Path, workspace: Path) -> None:
+    """Python ignores SIGXFSZ, by which the kernel ends who makes a file larger than disk_max: systemd does not."""
+    masks = ("/bin/sh", "-c", "grep SigIgn /proc/self/status")
+    ignored = int(copied(folder, workspace, *masks).stdout.split()[1], 16)
+    assert not ignored & 1 << (signal.SIGXFSZ - 1)
 
 
 def test_the_program_runs_in_a_copy(folder: Path, workspace: Path) -> None:

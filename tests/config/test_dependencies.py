@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 import pytest
-from units.cases import worker
 
 from tqunits.config import dependencies
-from tqunits.config.circles import circles
-from tqunits.config.parse import WorkerText, parse_workers
 from tqunits.config.reject import Reject
-from tqunits.model import Depends, NotRoots, Worker
 
-from .parsing import Mistake, api, errors, server, text
+from .parsing import Mistake, api, errors
 
 ENDING = (
     "poweroff.target",
@@ -66,36 +60,6 @@ def test_nothing_of_the_host_waits_for_a_worker(unit: str) -> None:
     with pytest.raises(Reject, match="would wait for a worker"):
         dependencies.worker(unit)
     assert dependencies.worker("tq-worker@api.service") == "tq-worker@api.service"
-
-
-def after(name: str, *others: str, before: str = "") -> Worker:
-    ordered = (("Unit", "Before", f"tq-worker@{before}.service"),) if before else ()
-    return worker(
-        name, depends=Depends(after=tuple(f"tq-worker@{o}.service" for o in others), requires=()), unit=ordered
-    )
-
-
-@pytest.mark.parametrize(
-    ("workers", "found"),
-    [
-        pytest.param([after("a", "b"), after("b")], [], id="a line"),
-        pytest.param([after("a", "b"), after("b", "a")], [("a", "b", "a")], id="two"),
-        pytest.param([after("a", "b"), after("b", "c"), after("c", "a")], [("a", "b", "c", "a")], id="three"),
-        pytest.param([after("a", "b", before="b"), after("b")], [("a", "b", "a")], id="before and after"),
-        pytest.param([after("a", "a")], [], id="itself, which is said elsewhere"),
-        pytest.param([worker("a", unit=(("Unit", "After", "tq-worker@a.service"),))], [("a", "a")], id="itself"),
-        pytest.param([after("a", "b", "c"), after("b", "c"), after("c")], [], id="two ways"),
-        pytest.param([after("a", "b"), after("b", "c"), after("c", "b")], [("b", "c", "b")], id="a way into a circle"),
-    ],
-)
-def test_circles(workers: list[Worker], found: list[tuple[str, ...]]) -> None:
-    assert list(circles(workers)) == found
-
-
-def test_who_is_not_in_a_circle_is_in_none_for_naming_somebody() -> None:
-    mine = after("a", "b")
-    theirs = worker("b", not_roots=PurePosixPath("/srv"), depends=Depends(after=("ssh.service",), requires=()))
-    assert list(circles([mine, theirs])) == []
 
 
 CASES: dict[str, Mistake] = {
@@ -165,23 +129,3 @@ def test_it_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
     assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
     assert result.configuration is not None
     assert result.configuration.broken == ("api",)
-
-
-def of(name: str, after: str, *, not_roots: str | None = None) -> WorkerText:
-    yaml = f"path: /{name}\ntype: go\ndepends: {{after: tq-worker@{after}.service}}"
-    folder = PurePosixPath("/srv/tqunits/workers", name)
-    owner = None if not_roots is None else NotRoots(PurePosixPath(not_roots), "is bob's")
-    return WorkerText(name=name, folder=folder, text=text(f"{name}.yaml", yaml), not_roots=owner)
-
-
-def test_a_circle_is_said_where_it_can_be_taken_apart() -> None:
-    both = parse_workers([of("a", "b"), of("b", "a")], server())
-    message = "a waits for b waits for a: systemd would leave out the start of one of them"
-    assert errors(both.diagnostics) == [
-        (f"{name}.yaml:3:18", message, "remove one of these dependencies") for name in ("a", "b")
-    ]
-
-
-def test_a_circle_is_the_mistake_of_who_is_not_root() -> None:
-    found = parse_workers([of("a", "b"), of("b", "a", not_roots="/srv/tqunits/workers/b")], server())
-    assert [place for place, _, _ in errors(found.diagnostics)] == ["b.yaml:3:18"]

@@ -110,6 +110,10 @@ def test_drop_ins_add_names_and_a_name_is_replaced_whole() -> None:
     }
 
 
+def test_a_clients_connections_are_bounded_by_default() -> None:
+    assert server("").server.proxy.max_connections_per_client == 1000
+
+
 def test_bounds_are_what_a_worker_has_that_writes_nothing() -> None:
     assert server("").server.bounds.memory_max == 512 << 20
     assert server("defaults: {limits: {memory_max: 1G}}").server.bounds.memory_max == 1 << 30

@@ -13,17 +13,9 @@ BOBS = "/home/bob/site"
 UNIT = "tq-worker@alpha.service"
 
 
-class Bobs(Site):
-    """`tqunits -C /home/bob/site --trust` in the machine, as root: what PID 1 may follow is as it is without it."""
-
-    def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
-        done = self.machine.tqunits("-C", BOBS, "--trust", *arguments, check=False, timeout=timeout)
-        assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
-
-
 @pytest.fixture
-def bobs(site: Site) -> Iterator[Bobs]:
+def bobs(site: Site) -> Iterator[Site]:
+    """`tqunits -C /home/bob/site --trust`, as root: what PID 1 may follow is as it is without it."""
     machine = site.machine
     for user, mode in (("bob", "755"), ("alice", "700")):
         machine.run(["useradd", "--create-home", user])
@@ -35,7 +27,7 @@ def bobs(site: Site) -> Iterator[Bobs]:
     machine.write("/home/alice/key", "secret")
     for user in ("bob", "alice"):
         machine.run(["chown", "-R", user, f"/home/{user}"])
-    yield Bobs(machine)
+    yield Site(machine, ("-C", BOBS, "--trust"))
     machine.tqunits("-C", BOBS, "uninstall", "--all", "--purge", "--quiet", check=False)
     for user in ("bob", "alice"):
         machine.run(["userdel", "--remove", user])
@@ -47,7 +39,7 @@ def swap(machine: Machine, name: str, target: str) -> None:
         machine.run(argv, user="bob")
 
 
-def test_a_request_below_an_open_home_runs(bobs: Bobs) -> None:
+def test_a_request_below_an_open_home_runs(bobs: Site) -> None:
     bobs.install()
     assert bobs.get("/alpha/health") == (200, "ok")
     assert bobs.get("/alpha/read?of=/home/alice/key")[0] == 403
@@ -55,7 +47,7 @@ def test_a_request_below_an_open_home_runs(bobs: Bobs) -> None:
 
 
 @pytest.mark.parametrize("name", ["workers", "workers/alpha"])
-def test_a_link_leads_a_worker_into_no_home_that_is_closed_to_it(bobs: Bobs, name: str) -> None:
+def test_a_link_leads_a_worker_into_no_home_that_is_closed_to_it(bobs: Site, name: str) -> None:
     bobs.install()
     swap(bobs.machine, name, "/home/alice" if name == "workers" else "/home/alice/alpha")
     bobs.machine.systemctl("restart", UNIT, check=False)

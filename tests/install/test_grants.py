@@ -164,8 +164,44 @@ def test_a_broken_worker_holds_up_nobody(site: Site) -> None:
         assert site.get("/docs/") == (200, "docs")
         assert site.get("/beta/health") == (200, "ok")
     assert site.machine.show("tq-worker@alpha.service", "MainPID") == before
-    assert site.run("diff", status=1)
+    site.run("diff", status=1)
     assert {row["name"] for row in json.loads(site.run("ls", "--json"))["workers"]} == {"alpha", "beta", "docs"}
+    site.machine.remove("/srv/docs")
+
+
+def test_a_name_that_no_file_can_have_holds_up_nobody(host: Site, alice: str) -> None:
+    host.yaml("alpha", f"path: /alpha\ntype: exec\ncommand: [./{'a' * 300}]\n")
+    given_to(host, alice)
+    host.worker("beta")
+    assert "skipped alpha: its command ./aaa" in host.install(status=1)
+    assert host.get("/beta/health") == (200, "ok")
+
+
+def test_who_orders_himself_around_another_holds_up_nobody(host: Site, alice: str) -> None:
+    for name in ("alpha", "beta"):
+        host.worker(name)
+    unit = "tq-worker@beta.service"
+    host.worker("alpha", f"unit: {{Unit: {{After: {unit}, Before: {unit}}}}}\n")
+    for name in ("alpha", "beta"):
+        given_to(host, alice, name)
+    for yaml in ("", f"grants: {{alpha: {{depends: [{unit}]}}}}\n"):
+        host.server(yaml)
+        assert "refused alpha" in (said := host.install(status=1))
+        assert "refused beta" not in said
+        assert host.get("/beta/health") == (200, "ok")
+
+
+def test_files_that_are_no_longer_configured_are_served_until_they_are_removed(site: Site) -> None:
+    site.yaml("docs", "path: /docs\ntype: static\nstatic: {directory: /srv/docs}\n")
+    site.machine.write("/srv/docs/index.html", "docs")
+    site.worker("alpha")
+    site.install()
+    site.remove_worker("docs")
+    site.worker("beta")
+    assert "docs is installed but no longer configured" in site.install()
+    assert site.get("/docs/") == (200, "docs")
+    site.run("apply")
+    assert site.get("/docs/")[0] == 404
     site.machine.remove("/srv/docs")
 
 

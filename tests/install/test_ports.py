@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
@@ -30,7 +29,9 @@ def test_a_neighbour_on_the_port_is_named_and_does_not_end_the_worker_for_good(s
         held = f"its port is held by process {pid} (python3) of nobody, impostor.service"
         assert held in said
         assert held in site.run("show", "alpha")
-        assert json.loads(site.run("show", "alpha", "--json"))["port_held_by"] in held
+        assert json.loads(site.run("show", "alpha", "--json"))["port_held_by"] == held.removeprefix(
+            "its port is held by "
+        )
         many = f"test $(systemctl show -P NRestarts {UNIT}) -gt 8"  # more than any limit there was
         site.machine.wait_until(["sh", "-c", many])
     finally:
@@ -40,13 +41,8 @@ def test_a_neighbour_on_the_port_is_named_and_does_not_end_the_worker_for_good(s
     assert "is held by" not in site.run("show", "alpha")
 
 
-PROGRAMS = {"python": "python3", "go": "go", "node": "node"}
-
-
-@pytest.mark.parametrize("worker_type", PROGRAMS)
+@pytest.mark.parametrize("worker_type", ["python", "go", "node"])
 def test_what_init_writes_listens_where_nobody_else_can(site: Site, worker_type: str) -> None:
-    if shutil.which(PROGRAMS[worker_type]) is None:
-        pytest.skip(f"{PROGRAMS[worker_type]} is not installed")
     site.run("init", "alpha", "--type", worker_type)
     site.install()
     assert site.get("/alpha/") == (200, "hello from alpha\n")

@@ -11,7 +11,7 @@ import pytest
 from machine import Machine
 
 from .conftest import ROOT, Site
-from .control import in_flight, pid, signal
+from .control import echo, in_flight, pid, signal
 from .hammering import RUDE
 
 WORKER = "tq-worker@alpha"
@@ -219,12 +219,10 @@ def test_who_is_held_is_told_and_a_restart_serves_it_again(site: Site, gone: str
 
 
 def test_who_finishes_what_it_has_is_draining(site: Site) -> None:
-    before = '            if head.startswith(b"POST"):'
-    slow = RUDE.replace(before, f"            await asyncio.sleep(5 if identity else 0)\n{before}")
-    site.worker("alpha", program=slow)
-    site.install()
-    with site.machine.start(ASK):
+    echo(site)
+    with site.machine.start(["curl", "-sf", "http://localhost:8080/alpha/first"]):
         site.machine.wait_until(lambda: in_flight(site, 1) == 1)
         with site.machine.start(["systemctl", "stop", WORKER]):
             site.machine.wait_until(lambda: state(site) == "draining")
+            signal(site, WORKER, "USR1")  # which it waits for with its answer
     site.machine.wait_until(lambda: state(site) == "stopped")

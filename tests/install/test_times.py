@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import PROBE, Site
+from .conftest import PROBE, ROOT, Site
 
 ALPHA = "tq-worker@alpha.service"
-OURS = "/etc/systemd/system /etc/systemd/journald@tq-access.conf /var/lib/tqunits /srv/site"
+OURS = f"/etc/systemd/system /etc/systemd/journald@tq-access.conf /var/lib/tqunits {ROOT}"
 
 ANNOUNCING = """\
 import os, signal, socket, subprocess
@@ -27,7 +27,7 @@ notify("READY=1")
 def touch(site: Site, date: str) -> None:
     """Set the modification time of everything that is ours."""
     argv = ["find", *OURS.split(), "-exec", "touch", "--no-dereference", f"--date={date}", "{}", "+"]
-    site.machine.run(argv, check=False)
+    site.machine.run(argv)
 
 
 def invocations(site: Site) -> list[str]:

@@ -14,8 +14,6 @@ YAML = "path: /shop\ntype: python\ncommand: [python3, src/main.py]\n"
 @pytest.fixture
 def git(host: Site, alice: str) -> Site:
     """A repository of a worker that alice may pull from."""
-    if host.machine.run(["which", "git"], check=False).returncode:
-        pytest.skip("the machine has no git")
     host.machine.write("/srv/origin/config/worker.yaml", YAML)
     host.machine.write("/srv/origin/src/main.py", PROBE)
     commit(host.machine, "git init -q -b main")
@@ -31,9 +29,8 @@ def commit(machine: Machine, first: str = "true") -> None:
 
 
 def shell(machine: Machine, user: str, script: str) -> None:
-    who = [f"--reuid={user}", f"--regid={user}", "--init-groups"]
     trusting = f"export HOME=/home/{user}; git config --global safe.directory '*'; {script}"
-    machine.run(["setpriv", *who, "sh", "-ec", trusting])
+    machine.run(["sh", "-ec", trusting], user=user)
 
 
 def test_a_deploy_user_pulls_and_root_installs(git: Site, alice: str) -> None:

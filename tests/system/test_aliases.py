@@ -14,11 +14,11 @@ LOGIN = "dbus-org.freedesktop.login1.service"
 ASK = """
 import json, sys
 sys.path.insert(0, "/opt/tqunits")
-from tqunits.system.aliases import canonical_names, in_folders
+from tqunits.system.aliases import canonical_names
 from tqunits.system.bus import Bus
 with Bus() as bus:
-    asked = canonical_names(sys.argv[1:], bus)
-print(json.dumps([dict(asked), {unit: in_folders(unit) for unit in sys.argv[1:]}]))
+    asked = {unit: str(bus.property_of(unit, "Unit", "Id", "s")) for unit in sys.argv[1:]}
+print(json.dumps([asked, dict(canonical_names(sys.argv[1:]))]))
 """
 
 

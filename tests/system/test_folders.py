@@ -78,7 +78,7 @@ def test_what_bars_the_way(home: Path, spoil: Callable[[Path], None], said: str)
     assert (refused(home / "site/api") or "").startswith(said.replace("{}", str(home)))
 
 
-def test_below_a_temporary_folder_anybody_may_be_first(tmp_path: Path) -> None:
+def test_below_a_temporary_folder_anybody_may_be_first() -> None:
     assert "leads through /tmp, where others decide" in (refused(Path("/tmp/x/api")) or "")
 
 

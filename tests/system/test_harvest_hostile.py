@@ -209,11 +209,14 @@ def immutable(folder: Path) -> Iterator[None]:
 
 def test_what_a_harvest_that_was_killed_has_left_goes_with_the_next(built: Path, folder: Path) -> None:
     left = folder / ".tqunits-0123456789abcdef.tmp"
-    (left / "half").mkdir(parents=True)
+    left.mkdir(mode=0o700)
+    (left / "half").mkdir()
+    roots_own = folder / ".tqunits-00000000000000ff.tmp"  # which the folder's owner has given that name
+    roots_own.mkdir(mode=0o755)
     like_it = given(folder / ".tqunits-fedcba9876543210.tmp", ALICE)
     make(built, b"run")
     bring(built, folder)
-    assert tree(folder) == {"run", like_it.name}
+    assert tree(folder) == {"run", like_it.name, roots_own.name}
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tqunits.system import process
 from tqunits.system.inotify import MAX_RATE, FolderWatches
 
 
@@ -26,8 +27,10 @@ def changes(folder: Path, *steps: str) -> list[str | None]:
         watches = FolderWatches(asyncio.get_running_loop())
         watches.add(folder, on_change)
         for step in (*steps, "touch end"):
-            process = await asyncio.create_subprocess_shell(step, cwd=folder)
-            assert await process.wait() == 0
+            done = process.run(
+                ["sh", "-c", step], working_directory=folder
+            )  # the loop stands still: told once for each
+            assert done.returncode == 0
         await asyncio.wait_for(ended.wait(), 10)
         watches.close()
         return told[: told.index("end")]

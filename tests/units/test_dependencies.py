@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tqunits.model import Depends
-from tqunits.units.dependencies import canonical, foreign_dependencies, is_nobodys
+from tqunits.units.dependencies import foreign_dependencies, refusals
 
 from .cases import worker
 
@@ -39,23 +37,11 @@ def test_its_own_units_are_nobody_elses() -> None:
     assert len(foreign_dependencies(worker("ap", depends=Depends(after=own, requires=())))) == 3
 
 
-@pytest.mark.parametrize(
-    ("asked", "is_called"),
-    [
-        ("sshd.service", "ssh.service"),
-        ("ssh.service", "ssh.service"),
-        ("old.service", "ssh.service"),
-        ("other.service", "other.service"),
-    ],
-)
-def test_a_unit_has_one_name_to_be_compared_by(asked: str, is_called: str) -> None:
-    assert canonical(asked, {"sshd.service": "ssh.service", "old.service": "sshd.service"}) == is_called
-
-
-def test_names_that_lead_in_a_circle_end() -> None:
-    assert canonical("a.service", {"a.service": "b.service", "b.service": "a.service"}) in {"a.service", "b.service"}
-
-
 def test_an_alias_of_what_nobody_may_name_is_nobodys_either() -> None:
     aliases = {"night.service": "systemd-suspend.service", "up.target": "multi-user.target", "db.service": "a.service"}
-    assert [unit for unit in aliases if is_nobodys(canonical(unit, aliases))] == ["night.service", "up.target"]
+    named = worker("api", depends=Depends(after=tuple(aliases), requires=()))
+    assert [refusal.message.partition(" under")[0] for refusal in refusals(named, aliases)] == [
+        "depends.after: night.service is systemd-suspend.service",
+        "depends.after: up.target is multi-user.target",
+    ]
+    assert list(refusals(named, {})) == []

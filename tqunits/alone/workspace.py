@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import sys
 
@@ -145,6 +146,7 @@ def _copy_file(name: str, source: int, target: int) -> None:
 
 
 def _execute(program: list[str]) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so in the program
     try:
         os.execvp(program[0], program)  # noqa: S606 - no shell is what we want
     except OSError as error:

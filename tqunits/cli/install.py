@@ -32,7 +32,7 @@ from pathlib import Path
 from tqunits.cli import installation
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.errors import ExitStatus, UsageError
+from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.model import Worker
 from tqunits.system import build, execute, files, handover, live
 from tqunits.system.bus import Bus, JobResult
@@ -79,8 +79,10 @@ def perform(
         prepared = installation.prepare(context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         builder = _builder(bus, prepared, arguments, context)
-        skipped = _build(prepared.present.running(), builder, say)
-        if skipped or prepared.refused:  # a build may have made the file that was not there
+        running = prepared.present.running()
+        has_builds = any(map(build.command_missing, running))
+        skipped = _build(running, builder, say)
+        if skipped or has_builds:  # a build may have made a file that was not there
             prepared = installation.prepare(context, bus, choice, skipped=skipped)
         _tell_skipped(prepared.skipped, context)
         _tell_refused(context, prepared)
@@ -145,7 +147,10 @@ def _build_one(worker: Worker, builder: build.Builder | None, say: execute.Say) 
     if lack is not None or not build.command_missing(worker):
         return lack
     say(f"build {worker.name}: {shlex.join(worker.build.command)}")
-    return builder.build(worker) if builder else build.build_for_oneself(worker)
+    try:
+        return builder.build(worker) if builder else build.build_for_oneself(worker)
+    except TqunitsError as error:
+        return build.Lacking(worker=worker.name, reason=f"its build is not done: {error.message}", hint=error.hint)
 
 
 def _settle_limits(workers: Sequence[Worker], plan: Plan, bus: Bus, say: execute.Say) -> tuple[execute.Difference, ...]:

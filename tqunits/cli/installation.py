@@ -195,6 +195,7 @@ def _desired(
         routes=routes,
         workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
         left_alone=configuration.names - {worker.name for worker in present.workers},
+        files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
         enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )

@@ -15,10 +15,10 @@ from tqunits.model import Configuration, Layout, Worker
 from tqunits.system import aliases, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import CONFIGURATION
-from tqunits.units import contests, dependencies, grants, unitfile
+from tqunits.units import circles, contests, dependencies, grants, unitfile
 from tqunits.units.contests import Installed
 from tqunits.units.plan import ObservedFile, kept_ports
-from tqunits.units.ports import assign_ports
+from tqunits.units.ports import Assigned, assign_ports
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import ROUTES, installed_routes
 
@@ -51,27 +51,32 @@ def judge(
     out = {*left_alone, *configuration.broken}
     known = _installed(before, layout)
     refused = list(_of_requests(configuration, out, layout, known))
-    ungranted = frozenset(each.worker for each in refused)
+    refused += circles.refusals(_as_meant(_without(configuration, {*out, *_names(refused)}), configuration))
+    ungranted = _names(refused)
     out |= ungranted
     refused += (each for each in of_files if each.worker not in out)
-    out |= {each.worker for each in refused}
-    refused += _of_accounts(configuration, out, layout)
-    out |= {each.worker for each in refused}
-    gone = {*known.routes, *kept_ports(before)} - configuration.names
-    staying = frozenset() if prune else frozenset(gone)
+    out |= _names(refused)
+    refused += users.refusals(_without(configuration, out), layout)
+    out |= _names(refused)
+    gone = frozenset() if prune else known.routes.keys() - configuration.names
     claimants = _as_meant(_without(configuration, out), configuration)
-    refused += contests.refusals(claimants, known, left_alone=out, gone=staying)
-    out |= {each.worker for each in refused}
-    assigned = assign_ports(
-        replace(configuration, workers=_as_meant(configuration.workers, configuration)),
-        kept_ports(before),
-        busy=listening_ports(),
-        without=out,
-    )
+    refused += contests.refusals(claimants, known, left_alone=out, gone=gone)
+    out |= _names(refused)
+    assigned = assigned_ports(configuration, before, without=out)
     refused += assigned.refusals
-    out |= {each.worker for each in refused}
+    out |= _names(refused)
     present = replace(configuration, workers=_without(configuration, out))
     return Judged(present=present, ports=assigned.ports, refusals=tuple(refused), ungranted=ungranted)
+
+
+def assigned_ports(configuration: Configuration, before: Files, *, without: Collection[str] = frozenset()) -> Assigned:
+    """The ports that an install would give now; `without`: workers that stay as they are."""
+    meant = replace(configuration, workers=_as_meant(configuration.workers, configuration))
+    return assign_ports(meant, kept_ports(before), busy=listening_ports(), without=without)
+
+
+def _names(refused: Iterable[Refusal]) -> frozenset[str]:
+    return frozenset(each.worker for each in refused)
 
 
 def _of_requests(
@@ -104,11 +109,7 @@ def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:
     """The names that systemd has for the units that a worker names, and for those that it is granted."""
     named = {unit for _, unit in dependencies.foreign_dependencies(worker)}
     granted = grants.grant_of(worker, configuration.server).depends if named else ()
-    return aliases.canonical_names({*named, *granted}, None)
-
-
-def _of_accounts(configuration: Configuration, out: Collection[str], layout: Layout) -> tuple[Refusal, ...]:
-    return users.refusals(_without(configuration, out), layout)
+    return aliases.canonical_names({*named, *granted})
 
 
 def _as_meant(workers: Iterable[Worker], configuration: Configuration) -> tuple[Worker, ...]:

@@ -16,17 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.cli.context import Context
-from tqunits.cli.judged import judge
+from tqunits.cli.judged import assigned_ports, judge
 from tqunits.cli.requested import Requested
 from tqunits.cli.selection import nearest
 from tqunits.errors import ConfigurationError, ExitStatus, NoSuchWorker, UsageError
 from tqunits.model import Configuration, Target, Worker, WorkerType
 from tqunits.system import files, observe, target
-from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import load
 from tqunits.units import name
-from tqunits.units.plan import kept_ports
-from tqunits.units.ports import assign_ports
 from tqunits.units.render import RenderedFile, render
 
 
@@ -72,7 +69,7 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
     before = observe.observe_files(context.layout)
     refused = judge(configuration, context.layout, before).refusals
     context.output.diagnostics((*loaded.diagnostics, *(refusal.note() for refusal in refused)))
-    assigned = assign_ports(configuration, kept_ports(before), busy=listening_ports())
+    assigned = assigned_ports(configuration, before)
     lacking = {refusal.worker for refusal in assigned.refusals}
     configuration = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in lacking))
     requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)

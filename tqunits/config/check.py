@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from tqunits.config.circles import circles
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
@@ -23,7 +22,6 @@ from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import (
     UNSERVED,
     Listen,
-    Mode,
     Server,
     Share,
     Worker,
@@ -86,7 +84,6 @@ def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]
     yield from _routes_of_others(drafts)
     yield from _routers_ports(drafts, server)
     yield from _shared_users(drafts)
-    yield from _circles(drafts)
 
 
 def _program(draft: Draft) -> Iterator[Problem]:
@@ -207,7 +204,7 @@ def _routes_of_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
         for at, route in enumerate(draft.worker.routes):
             for host in draft.worker.hosts or ("",):
                 for other in _above(host, route, owners):
-                    if other is not draft and _modes(other.worker) & _modes(draft.worker):
+                    if other is not draft and other.worker.modes & draft.worker.modes:
                         message = f"path: {host}{route} takes requests from worker '{other.name}'"
                         hint = f"that one's route is in {other.place(W.path).mark}"
                         yield note(_item(draft.place(W.path), at), message, hint)
@@ -243,23 +240,6 @@ def _shared_users(drafts: Sequence[Draft]) -> Iterator[Problem]:
             message = f"user: {draft.worker.user} is the user of worker '{first.worker.name}' too"
             node = draft.values.node(W.user) or first.values.node(W.user) or draft.top
             yield warning(node, message, "they can read and kill each other: leave user out, or accept that")
-
-
-def _circles(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """Said at the workers that are not root's, where there are some: what they write is no mistake of the others."""
-    named = {draft.worker.name: draft for draft in drafts}
-    for circle in circles(draft.worker for draft in drafts):
-        around = [named[name] for name in dict.fromkeys(circle) if name in named]
-        blamed = [draft for draft in around if draft.worker.not_roots is not None] or around
-        for draft in blamed:
-            settings = (W.depends_after, W.depends_requires, W.unit)
-            node = next((node for s in settings if (node := draft.values.node(s))), draft.top)
-            message = f"{' waits for '.join(circle)}: systemd would leave out the start of one of them"
-            yield Problem(node, message, "remove one of these dependencies")
-
-
-def _modes(worker: Worker) -> frozenset[Mode]:
-    return frozenset(mode for mode in Mode if worker.runs_in(mode))
 
 
 def _item(node: Node, at: int) -> Node:

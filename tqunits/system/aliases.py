@@ -10,9 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tqunits.errors import TqunitsError
-from tqunits.system.bus import Bus
-
 FOLDERS: Final[Sequence[Path]] = tuple(
     map(
         Path,
@@ -36,27 +33,19 @@ FOLDERS: Final[Sequence[Path]] = tuple(
 _MOST_LINKS = 16
 
 
-def canonical_names(units: Iterable[str], bus: Bus | None) -> Mapping[str, str]:
+def canonical_names(units: Iterable[str]) -> Mapping[str, str]:
     """Each of these names -> the name that the unit has; a unit that there is not has the name it was asked by."""
-    return {unit: _asked(unit, bus) if bus else in_folders(unit) for unit in units}
+    return {unit: in_folders(unit) for unit in units}
 
 
 def in_folders(unit: str, folders: Sequence[Path] = FOLDERS) -> str:
-    """The same from the links alone, without a manager to ask."""
+    """The name that a unit has, by the links in these folders."""
     for _ in range(_MOST_LINKS):
         after = _linked(unit, folders)
         if after in (None, unit):
             break
         unit = after or unit
     return unit
-
-
-def _asked(unit: str, bus: Bus) -> str:
-    """systemd loads a unit that is asked for; what it can not load is looked for in the folders."""
-    try:
-        return str(bus.property_of(unit, "Unit", "Id", "s"))
-    except TqunitsError:
-        return in_folders(unit)
 
 
 def _linked(unit: str, folders: Sequence[Path]) -> str | None:

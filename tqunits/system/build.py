@@ -65,7 +65,9 @@ class Lacking:
 
 def command_missing(worker: Worker) -> bool:
     """Whether the worker's own program (a command with a slash) still has to be built."""
-    return bool(worker.command) and "/" in worker.command[0] and not Path(worker.folder / worker.command[0]).exists()
+    if not worker.command or "/" not in worker.command[0]:
+        return False
+    return not os.path.exists(worker.folder / worker.command[0])  # noqa: PTH110 - Path.exists() raises for some names
 
 
 def lacking(worker: Worker) -> Lacking | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tqunits.model import Worker
-from tqunits.system.ownership import Anchor, anchor, open_below
+from tqunits.system.ownership import Anchor, anchor, has_acl, open_below
 from tqunits.units import sandbox
 
 _ELSEWHERE = "keep it below /srv, or in a folder of root's"
@@ -58,17 +58,8 @@ def _on_the_way(found: Anchor) -> Iterator[FolderRefusal]:
             yield FolderRefusal(f"{here} is a symbolic link, or no folder", "put the folder itself there")
             return
         try:
-            is_closed = not os.fstat(descriptor).st_mode & stat.S_IXOTH and not _has_acl(descriptor)
+            is_closed = not os.fstat(descriptor).st_mode & stat.S_IXOTH and not has_acl(descriptor)
         finally:
             os.close(descriptor)
         if is_closed:
             yield FolderRefusal(f"{here} is closed to the worker's account", f"chmod o+x {here}, or {_ELSEWHERE}")
-
-
-def _has_acl(descriptor: int) -> bool:
-    """Whether single accounts may have been let in, acl(5)."""
-    try:
-        os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access")
-    except OSError:
-        return False
-    return True

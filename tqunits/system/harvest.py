@@ -114,7 +114,7 @@ class _Copy(_Look):
     def file(self, name: str, source: int, found: os.stat_result) -> None:
         with os.fdopen(os.open(name, _READ, dir_fd=source), "rb") as reader:
             found = os.fstat(reader.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != self.rules.owner:
                 return
             with os.fdopen(os.open(name, _CREATE, 0o600, dir_fd=self.staging), "wb") as writer:
                 while chunk := reader.read(_CHUNK):
@@ -176,11 +176,14 @@ class _Move:
                 os.close(folder)
 
 
+_CLOSED = 0o700
+
+
 @contextmanager
 def _staging(target: int) -> Iterator[int]:
     """A new folder that nobody but root may enter, on the file system of the worker's."""
     name = f".tqunits-{secrets.token_hex(8)}.tmp"
-    os.mkdir(name, 0o700, dir_fd=target)
+    os.mkdir(name, _CLOSED, dir_fd=target)
     try:
         with opened(name, target) as staging:
             yield staging
@@ -189,7 +192,10 @@ def _staging(target: int) -> Iterator[int]:
 
 
 def _remove_leftovers(target: int) -> None:
-    """What a harvest that was killed has left. Nobody else can make a folder that is ours, so it has a bottom."""
+    """What a harvest that was killed has left: ours, and closed to everybody else, as nothing is that was brought home.
+
+    The owner of the worker's folder can give another folder of root's that name, and would lose it.
+    """
     with os.scandir(target) as entries:
         found = [entry.name for entry in entries if _STAGING.fullmatch(entry.name) and _is_ours(entry)]
     for name in found:
@@ -197,7 +203,8 @@ def _remove_leftovers(target: int) -> None:
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+    found = entry.stat(follow_symlinks=False)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == _CLOSED
 
 
 def _remove(name: str, folder: int) -> None:

@@ -6,7 +6,6 @@ being built) the files are still observed, and no unit is loaded.
 
 from __future__ import annotations
 
-import pwd
 import stat
 import time
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from tqunits.errors import TqunitsError
 from tqunits.model import Layout
 from tqunits.system import handover
 from tqunits.system.bus import Bus
-from tqunits.system.users import of_before
+from tqunits.system.users import exists, of_before
 from tqunits.units import credentials, name
 from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
@@ -59,7 +58,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
         copies=observe_copies(layout) or {},
         units=observe_units(bus) if bus else {},
         file_states=unit_file_states(Path(layout.units)),
-        missing_users=frozenset(user for user in users if not _exists(user)),
+        missing_users=frozenset(user for user in users if not exists(user)),
         now=_now(),
         unserved=handover.unserved(layout),
         homes=frozenset(of_before(layout.state)) if layout.sysusers else frozenset(),
@@ -118,11 +117,3 @@ def _started(bus: Bus, unit: str) -> int:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True

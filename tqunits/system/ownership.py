@@ -196,10 +196,10 @@ def is_only_for(status: os.stat_result, users: Collection[int], *, descriptor: i
         return False
     if not status.st_mode & stat.S_IWGRP:
         return True
-    return status.st_gid == 0 and not _has_acl(descriptor)
+    return status.st_gid == 0 and not has_acl(descriptor)
 
 
-def _has_acl(descriptor: int) -> bool:
+def has_acl(descriptor: int) -> bool:
     """Whether the group's right to write may be somebody else's: with an ACL it is the mask of all entries, acl(5)."""
     try:
         os.getxattr(f"/proc/self/fd/{descriptor}", _ACL)

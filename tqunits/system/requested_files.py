@@ -23,6 +23,7 @@ from tqunits.system.ownership import Anchor, anchor, is_only_for, open_below
 from tqunits.units import credentials
 from tqunits.units.credentials import Source
 from tqunits.units.grants import NONE, may_name
+from tqunits.units.refusal import place
 from tqunits.units.unitfile import Copy
 
 MAX_TOTAL = 1 << 20
@@ -79,7 +80,8 @@ def look(worker: Worker, grant: Grant = NONE, *, user_mode: bool, missing: Sever
     total = sum(len(file.source.id) + file.size for file in files)
     if total > MAX_TOTAL:
         message = f"the files of environment_file and credentials hold {total} bytes together"
-        findings.append(_finding(Severity.ERROR, _mark(worker, files[-1].source), message, "systemd takes up to 1 MiB"))
+        mark = place(worker, files[-1].source.setting)
+        findings.append(_finding(Severity.ERROR, mark, message, "systemd takes up to 1 MiB"))
     return Looked(tuple(file.taken for file in files if file.taken), tuple(findings))
 
 
@@ -104,7 +106,7 @@ class _File:
         self.taken: Taken | None = None
         self.size = 0
         self._limit = MAX_BYTES if source.has_variables else MAX_TOTAL
-        self._mark = _mark(worker, source)
+        self._mark = place(worker, source.setting)
         self._is_copied = not user_mode
         self._knows_all = user_mode or os.geteuid() == 0
         try:
@@ -251,12 +253,6 @@ def _reason(error: OSError) -> _Refused:
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return _Refused("is behind a symbolic link, or in what is no folder", _ITSELF)
     return _Refused(f"can not be read: {error.strerror}", _ITSELF)
-
-
-def _mark(worker: Worker, source: Source) -> Mark:
-    """The place in the YAML."""
-    origin = worker.origins.get(source.setting)
-    return (origin.mark if origin else None) or Mark(str(worker.source), 1, 1)
 
 
 def _finding(severity: Severity, mark: Mark, message: str, hint: str) -> Diagnostic:

@@ -152,7 +152,7 @@ class _Workers:
             )
         elif len(self.findings) > before:
             self.unread[folder.name] = PurePosixPath(source)
-        elif source.with_suffix(".yml").is_file():
+        elif os.path.isfile(source.with_suffix(".yml")):  # noqa: PTH113 - Path.is_file() raises for some
             hint = f"rename it to {source}"
             self.findings.append(_finding(Severity.WARNING, source.with_suffix(".yml"), "this file is not read", hint))
 

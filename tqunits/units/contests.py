@@ -10,10 +10,10 @@ Two workers are in each other's way only where both would run: one for developme
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tqunits.model import Mode, Worker
+from tqunits.model import Worker
 from tqunits.units.refusal import Refusal, place, refusal
 
 Route = tuple[str, str]
@@ -26,20 +26,11 @@ class Installed:
 
     routes: Mapping[str, frozenset[Route]]
 
-    def holders(self, route: Route, among: Collection[str]) -> Iterator[str]:
-        """Who of these workers has a route."""
-        return (name for name, routes in self.routes.items() if route in routes and name in among)
-
 
 def routes_of(hosts: Iterable[str], routes: Iterable[str]) -> frozenset[Route]:
     """Every route of a worker on every host of it."""
     prefixes = tuple(routes)
     return frozenset((host, route) for host in (tuple(hosts) or ("",)) for route in prefixes)
-
-
-def modes(worker: Worker) -> frozenset[Mode]:
-    """In which modes it runs."""
-    return frozenset(mode for mode in Mode if worker.runs_in(mode))
 
 
 def refusals(
@@ -53,9 +44,7 @@ def refusals(
     left = {worker.name: worker for worker in workers}
     staying = set(left_alone)
     found: list[Refusal] = []
-    while refused := [*_against_staying(left.values(), installed, staying, gone)] or [
-        *_among(left.values(), installed)
-    ]:
+    while refused := _round(left.values(), installed, staying, gone):
         found += refused
         staying |= {each.worker for each in refused}
         left = {name: worker for name, worker in left.items() if name not in staying}
@@ -63,7 +52,7 @@ def refusals(
 
 
 def _round(
-    workers: Sequence[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
+    workers: Collection[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
 ) -> list[Refusal]:
     """Who loses to what stays; and, where nobody does, who loses to another one."""
     return [*_against_staying(workers, installed, staying, gone)] or [*_among(workers, installed)]
@@ -73,12 +62,16 @@ def _against_staying(
     workers: Iterable[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
 ) -> Iterator[Refusal]:
     """What a worker has that this install does not touch."""
+    holders = {route: name for name, routes in installed.routes.items() if name in staying for route in routes}
+    departed = {route: name for name, routes in installed.routes.items() if name in gone for route in routes}
     for worker in workers:
-        others = {*staying, *(gone if worker.not_roots is not None else ())} - {worker.name}
         for route in sorted(_routes(worker)):
-            holder = next(installed.holders(route, others), None)
+            holder = holders.get(route)
             if holder is not None:
-                hint = f"'tqunits uninstall {holder}' removes it" if holder in gone else "write another route"
+                yield _refused(worker, route, f"is the route of worker '{holder}', which is installed", "write another")
+            elif worker.not_roots is not None and route in departed:
+                holder = departed[route]
+                hint = f"'tqunits uninstall {holder}' removes it"
                 yield _refused(worker, route, f"is the route of worker '{holder}', which is installed", hint)
 
 
@@ -101,12 +94,12 @@ def _winner(worker: Worker, claimants: Iterable[Worker], route: Route, installed
     def rank(claimant: Worker) -> tuple[bool, bool]:
         return route in installed.routes.get(claimant.name, ()), claimant.not_roots is None
 
-    rivals = (other for other in claimants if other is not worker and modes(other) & modes(worker))
+    rivals = (other for other in claimants if other is not worker and other.modes & worker.modes)
     return next((rival for rival in rivals if rank(rival) >= rank(worker)), None)
 
 
 def _routes(worker: Worker) -> frozenset[Route]:
-    return routes_of(worker.hosts, worker.routes) if modes(worker) else frozenset()
+    return routes_of(worker.hosts, worker.routes) if worker.modes else frozenset()
 
 
 def _refused(worker: Worker, route: Route, reason: str, hint: str) -> Refusal:

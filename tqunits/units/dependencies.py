@@ -19,7 +19,6 @@ from tqunits.units.refusal import Refusal, refusal
 Dependencies = tuple[tuple[str, str], ...]
 
 _ORDERED = frozenset(("After", "Before", "Wants"))
-_MOST_ALIASES = 16
 
 
 def foreign_dependencies(worker: Worker) -> Dependencies:
@@ -38,20 +37,10 @@ def foreign_dependencies(worker: Worker) -> Dependencies:
     return tuple(dict.fromkeys((key, unit) for key, unit in named if unit not in own))
 
 
-def canonical(unit: str, aliases: Mapping[str, str]) -> str:
-    """The name that systemd has for a unit: `aliases` leads from another name of it to that, maybe by way of others."""
-    for _ in range(_MOST_ALIASES):
-        after = aliases.get(unit, unit)
-        if after == unit:
-            break
-        unit = after
-    return unit
-
-
 def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
     """Units that no worker may name, by another name of theirs; the names themselves are config/dependencies.py's."""
     for key, unit in foreign_dependencies(worker):
-        name_of_it = canonical(unit, aliases)
+        name_of_it = aliases.get(unit, unit)
         if name_of_it != unit and is_nobodys(name_of_it):
             yield refusal(worker, f"{key}: {unit} is {name_of_it} under another name", "remove it", key, "unit")
 

@@ -37,7 +37,7 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import dependencies, quote
+from tqunits.units import quote
 from tqunits.units.build import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.refusal import Refusal, refusal
@@ -212,8 +212,7 @@ def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str,
     if ask.key == "limits" and not isinstance(value, str):
         return _fits(value, grant.limits.get(ask.name, _bound(ask.name, bounds)))
     if ask.key == "depends":
-        name = dependencies.canonical(str(value), canonical)
-        return name in {dependencies.canonical(unit, canonical) for unit in grant.depends}
+        return canonical.get(str(value), value) in {canonical.get(unit, unit) for unit in grant.depends}
     if ask.key in _PATTERNS:
         return any(_matches(str(value), pattern) for pattern in _PATTERNS[ask.key](grant))
     return value in _LISTS[ask.key](grant)

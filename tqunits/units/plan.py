@@ -25,7 +25,7 @@ from pathlib import PurePosixPath
 from tqunits.model import INFINITY, account_of
 from tqunits.units import credentials, name, refit, shared, unitfile
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import ROUTES, with_workers
+from tqunits.units.snapshot import ROUTES, installed_routes, with_workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +128,7 @@ class Desired:
     routes: RenderedFile
     workers: frozenset[str]  # every configured worker, also those that are left alone
     left_alone: frozenset[str] = frozenset()  # configured, and in no file of this plan: they stay as they are installed
+    files_alone: frozenset[str] = frozenset()  # configured, and files that the router serves: they have no unit
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
 
@@ -292,7 +293,11 @@ def _foreign(writes: Iterable[WriteFile]) -> tuple[PurePosixPath, ...]:
 
 
 def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
-    return tuple(sorted({ledger.worker for ledger in _ledgers(observed.files.values())} - desired.workers))
+    """Workers that are no longer configured. Who was files alone has no drop-in, but his routes."""
+    routes = observed.files.get(desired.routes.path)
+    routed = installed_routes(routes.content).keys() if routes else set[str]()
+    installed = {ledger.worker for ledger in _ledgers(observed.files.values())}
+    return tuple(sorted((installed | (routed - desired.files_alone)) - desired.workers))
 
 
 def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> Desired:
@@ -301,7 +306,8 @@ def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[s
     drop_ins = {ledger.worker: file.content for file in observed.files.values() for ledger in _ledgers([file])}
     staying = {worker: text for worker, text in drop_ins.items() if worker not in rendered and worker not in leaving}
     accounts = frozenset(account for text in staying.values() for account in shared.accounts_of(text))
-    served = {*staying, *desired.left_alone}  # who has files alone has no drop-in
+    gone = {worker for worker in _orphans(desired, observed) if worker not in leaving}
+    served = {*staying, *gone, *desired.left_alone}  # who has files alone has no drop-in
 
     def kept(file: RenderedFile) -> RenderedFile:
         found = observed.files.get(file.path)

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tqunits.model import Configuration, Listen, Worker, WorkerType
-from tqunits.units.contests import modes
 from tqunits.units.refusal import Refusal, place, refusal
 
 
@@ -63,21 +62,27 @@ def _of_pinned(pinned: Iterable[Worker], kept: Mapping[str, int], configuration:
     claims: dict[int, list[Worker]] = {}
     for worker in pinned:
         claims.setdefault(worker.port or 0, []).append(worker)
+    holders: dict[int, set[str]] = {}
+    for name, port in kept.items():
+        holders.setdefault(port, set()).add(name)
+    configured = {worker.name: worker for worker in configuration.workers}
+    known = configuration.names
     for port, claimants in sorted(claims.items()):
-        holders = {name for name, its in kept.items() if its == port}
+        its = holders.get(port, set())
         for worker in claimants:
-            reason = _taken(worker, holders, configuration) or _contested(worker, claimants, holders)
+            reason = _taken(worker, its, configured, known) or _contested(worker, claimants, its)
             if reason is not None:
                 yield refusal(worker, f"port: {port} {reason[0]}", reason[1], "port")
 
 
-def _taken(worker: Worker, holders: Collection[str], configuration: Configuration) -> tuple[str, str] | None:
-    """What another installed worker has."""
-    configured = {other.name: other for other in configuration.workers}
+def _taken(
+    worker: Worker, holders: Collection[str], configured: Mapping[str, Worker], known: Collection[str]
+) -> tuple[str, str] | None:
+    """What another installed worker has. `known` has the names of wrong ones, too."""
     for name in sorted(holders):
         holder = configured.get(name)
-        if name != worker.name and (holder is None or modes(holder) & modes(worker)):
-            removal = "" if name in configuration.names else f"; or remove that worker: tqunits uninstall {name}"
+        if name != worker.name and (holder is None or holder.modes & worker.modes):
+            removal = "" if name in known else f"; or remove that worker: tqunits uninstall {name}"
             return f"is the port of worker '{name}', which is installed", f"write another, or none{removal}"
     return None
 
@@ -86,7 +91,7 @@ def _contested(worker: Worker, claimants: Iterable[Worker], holders: Collection[
     """Among new ones root's wins, and equals are all refused."""
     for other in claimants:
         loses = other.name in holders or (other.not_roots is None) >= (worker.not_roots is None)
-        if other is not worker and worker.name not in holders and loses and modes(other) & modes(worker):
+        if other is not worker and worker.name not in holders and loses and other.modes & worker.modes:
             return f"is the port of worker '{other.name}' too", f"it is in {place(other, 'port')}"
     return None
 

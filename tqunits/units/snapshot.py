@@ -119,8 +119,8 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
     """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of ours."""
     try:
-        return {str(worker["name"]): frozenset(_routes(worker)) for worker in json.loads(text)["workers"]}
-    except (ValueError, LookupError, TypeError, RecursionError):
+        return {str(worker["name"]): frozenset(_routes(worker)) for worker in _read(text)["workers"]}
+    except _NOT_OURS:
         return {}
 
 

@@ -1,0 +1,93 @@
+"""Workers that wait for each other in a circle. systemd breaks it: it leaves out the start of one unit, whichever.
+
+Who closes a circle is refused, and that is whoever has written a part of it: a worker may order itself before another
+one, which has said nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import pairwise
+
+from tqunits.model import Worker
+from tqunits.units.refusal import Refusal, refusal
+
+Waits = Mapping[str, Mapping[str, Set[str]]]
+"""Worker -> whoever has to have started before it -> the workers whose YAML says so."""
+
+_BEGIN, _END = "tq-worker@", ".service"
+
+
+def refusals(workers: Iterable[Worker]) -> Iterator[Refusal]:
+    """Said at the workers that are not root's, where some have written a part of a circle, else at all who have."""
+    named = {worker.name: worker for worker in workers}
+    waits = waits_of(named.values())
+    for circle in circles(waits):
+        authors = {author for waiter, awaited in pairwise(circle) for author in waits[waiter][awaited]}
+        requests = {author for author in authors if named[author].not_roots is not None}
+        for author in sorted(requests or authors):
+            message = f"{' waits for '.join(circle)}: systemd would leave out the start of one of them"
+            hint = "remove one of these dependencies"
+            yield refusal(named[author], message, hint, "depends.after", "depends.requires", "unit")
+
+
+def circles(waits: Waits) -> Iterator[tuple[str, ...]]:
+    """The names of each circle, its first one again at the end; a worker is in one of them at most."""
+    told: set[str] = set()
+    for worker in sorted(_knotted(waits)):
+        found = () if worker in told else _way_back(worker, waits)
+        if found:
+            told.update(found)
+            yield found
+
+
+def _knotted(waits: Waits) -> Set[str]:
+    """Whoever waits, maybe by way of others, for somebody in a circle: nobody, as a rule."""
+    left = set(waits)
+    while free := {worker for worker in left if not left & waits[worker].keys()}:
+        left -= free
+    return left
+
+
+def _way_back(start: str, waits: Waits) -> tuple[str, ...]:
+    """The shortest way from a worker to itself, by whom it waits for."""
+    came_from: dict[str, str] = {}
+    reached = [start]
+    for waiter in reached:
+        for awaited in sorted(waits.get(waiter, {})):
+            if awaited == start:
+                return (*_way(start, waiter, came_from), start)
+            if awaited not in came_from:
+                came_from[awaited] = waiter
+                reached.append(awaited)
+    return ()
+
+
+def _way(start: str, end: str, came_from: Mapping[str, str]) -> tuple[str, ...]:
+    way = [end]
+    while way[-1] != start:
+        way.append(came_from[way[-1]])
+    return tuple(reversed(way))
+
+
+def waits_of(workers: Iterable[Worker]) -> Waits:
+    """What these workers say. That `depends` names the worker itself is said there."""
+    waits: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for worker in workers:
+        of_settings = {_worker(unit) for unit in (*worker.depends.after, *worker.depends.requires)} - {worker.name}
+        for awaited in of_settings | {_worker(unit) for unit in _ordered(worker, "After")}:
+            waits[worker.name][awaited].add(worker.name)
+        for unit in _ordered(worker, "Before"):
+            waits[_worker(unit)][worker.name].add(worker.name)
+    return waits
+
+
+def _ordered(worker: Worker, directive: str) -> Iterator[str]:
+    return (unit for _, name, value in worker.unit if name == directive for unit in value.split())
+
+
+def _worker(unit: str) -> str:
+    """The worker that a unit is of; any other unit stands for itself, which is no worker's name."""
+    is_workers = unit.startswith(_BEGIN) and unit.endswith(_END)
+    return unit.removeprefix(_BEGIN).removesuffix(_END) if is_workers else unit
