@@ -122,6 +122,16 @@ def alice(machine: Machine) -> Iterator[str]:
     machine.run(["userdel", "--remove", "--force", "alice"], check=False)
 
 
+@pytest.fixture
+def accounts(machine: Machine) -> Iterator[None]:
+    """The host's accounts are afterwards as they were, whatever the test has made."""
+    files = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
+    before = {path: machine.read(path) for path in files}
+    yield
+    for path, text in before.items():
+        machine.write(path, text, 0o640 if "shadow" in path else 0o644)
+
+
 def given_to(site: Site, owner: str, name: str = "alpha") -> None:
     """A worker's folder becomes somebody's."""
     site.machine.run(["chown", "-R", f"{owner}:{owner}", f"{ROOT}/workers/{name}"])

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from machine import Machine
 
 from .conftest import ROOT, Site, given_to
 from .test_listen import HANDED, INHERITED
 
 ALPHA = f"{ROOT}/workers/alpha"
 PLACE = f"{ALPHA}/config/worker.yaml"
-
-
-@pytest.fixture
-def accounts(machine: Machine) -> Iterator[None]:
-    """The host's accounts are afterwards as they were, whatever the test has made."""
-    files = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
-    before = {path: machine.read(path) for path in files}
-    yield
-    for path, text in before.items():
-        machine.write(path, text, 0o640 if "shadow" in path else 0o644)
 
 
 def account_of(site: Site, name: str) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import pytest
 
 from .conftest import ROOT, Site
-from .test_accounts import account_of, accounts
-
-__all__ = ["accounts"]
+from .test_accounts import account_of
 
 STATE = "/var/lib/tqunits/workers/alpha"
 UNIT = "tq-worker@alpha.service"

@@ -37,8 +37,7 @@ from tqunits.units.render import RenderedFile
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a worker gets."""
 
-BUILD_TIMEOUT_S = 900
-"""What tq-build@.service has, for builds with --user. A cold build of a large program takes minutes."""
+BUILD_TIMEOUT_S = unit.TIMEOUT // 1_000_000
 
 _STOP_US = 60_000_000
 """TimeoutStopSec= of the unit, and time for systemd to kill what is left then."""

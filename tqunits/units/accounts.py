@@ -170,23 +170,26 @@ def _socket(worker: Worker) -> Iterator[Refusal]:
 
 def _own(worker: Worker, database: Database, state: PurePosixPath) -> Iterator[Refusal]:
     own = account_of(worker.name)
-    user, gid = database.users.get(own), database.groups.get(own)
-    made_by_us = is_ours(own, user, state) if user is not None else gid is None
-    if not made_by_us or (gid is not None and not 0 < gid < FIRST_PERSON):
-        what, remove = ("user", "userdel") if user is not None else ("group", "groupdel")
-        message = f"there is a {what} {own}, which tqunits has not made"
-        yield _refusal(worker, what, message, f"rename the worker's folder, or, if nobody needs it: {remove} {own}")
+    user = database.users.get(own)
+    yield from _made(worker, own, database, "", made=user is not None and is_ours(own, user, state))
 
 
 def _builds(worker: Worker, database: Database) -> Iterator[Refusal]:
     own = build_account_of(worker.name)
-    user, gid = database.users.get(own), database.groups.get(own)
-    made_by_us = is_ours_to_build(own, user) if user is not None else gid is None
+    user = database.users.get(own)
+    made = user is not None and is_ours_to_build(own, user)
+    yield from _made(worker, own, database, " for builds", "build.command", made=made)
+
+
+def _made(worker: Worker, own: str, database: Database, purpose: str, *keys: str, made: bool) -> Iterator[Refusal]:
+    """An account that is there already has to be of our making; a group without a user is not."""
+    has_user, gid = own in database.users, database.groups.get(own)
+    made_by_us = made if has_user else gid is None
     if not made_by_us or (gid is not None and not 0 < gid < FIRST_PERSON):
-        what, remove = ("user", "userdel") if user is not None else ("group", "groupdel")
-        message = f"there is a {what} {own}, which tqunits has not made for builds"
+        what, remove = ("user", "userdel") if has_user else ("group", "groupdel")
+        message = f"there is a {what} {own}, which tqunits has not made{purpose}"
         hint = f"rename the worker's folder, or, if nobody needs it: {remove} {own}"
-        yield _refusal(worker, "build.command", message, hint)
+        yield refusal(worker, message, hint, *(keys or (what, "user")))
 
 
 def _refusal(worker: Worker, key: str, message: str, hint: str) -> Refusal:

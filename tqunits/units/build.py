@@ -76,6 +76,9 @@ def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
 DISK_MAX_OF_A_REQUEST = 4 << 30
 """The default: who is not root takes no more of everybody's disk."""
 
+TIMEOUT = 15 * 60 * 1_000_000
+"""µs. A cold build of a large Go or Node program takes minutes, not a quarter of an hour."""
+
 HOME = "/nonexistent"
 """Where builds' accounts live."""
 

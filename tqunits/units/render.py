@@ -208,6 +208,7 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
     return {
         "user_mode": target.user_mode,
         "systemd": target.systemd,
+        "build_timeout": quote.span(build.TIMEOUT),
         "namespace": name.ACCESS_LOG,
         "namespace_option": "" if target.user_mode else f" --journal-namespace {name.ACCESS_LOG}",
         "units": quote.path(str(layout.units)),
