@@ -10,6 +10,7 @@ import pytest
 from programs import alone
 
 from tqunits.alone import launch
+from tqunits.alone.program import NOT_EXECUTED
 from tqunits.system import process
 from tqunits.system.process import Completed
 
@@ -109,7 +110,7 @@ def test_a_file_that_is_wrong_is_one_line(tmp_path: Path, text: str | None, said
 )
 def test_a_program_that_can_not_be_executed_is_one_line(tmp_path: Path, program: str, said: str) -> None:
     done = run(tmp_path, "--", program)
-    assert (done.returncode, done.stderr) == (launch.NOT_EXECUTED, f"tqunits-launch: {said}\n")
+    assert (done.returncode, done.stderr) == (NOT_EXECUTED, f"tqunits-launch: {said}\n")
 
 
 @pytest.mark.parametrize("words", [[], ["--"], ["x"], ["--keep", "--", "x"], ["--bogus", "y", "--", "x"]])

@@ -17,24 +17,14 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal
-
     from tqunits.alone import variables
+    from tqunits.alone.program import Failure, become
 else:  # isolated (-I), Python looks for nothing beside the program
-    import _signal as signal  # the built-in part: the rest loads enum, which costs as much as all of this
-
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import variables
+    from program import Failure, become
 
-USAGE, MISTAKE, NOT_EXECUTED = 2, 78, 203
-
-
-class Failure(Exception):
-    """The program is not executed."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+USAGE, MISTAKE = 2, 78
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +34,7 @@ def main(arguments: list[str]) -> int:
         environment = _inherited()
         for credential, shown in files:
             _add(environment, _read(environment, credential, shown), keep)
-        _execute(program, environment)
+        become(program, environment)
     except Failure as failure:
         prefix = "<3>" if "JOURNAL_STREAM" in os.environ else ""
         sys.stderr.write(f"{prefix}tqunits-launch: {failure}\n")
@@ -89,17 +79,6 @@ def _add(environment: dict[str, str], found: list[tuple[str, str]], keep: list[s
     for name, value in found:
         if not (variables.is_reserved(name) or name in keep):
             environment[name] = value
-
-
-def _execute(program: list[str], environment: dict[str, str]) -> None:
-    """Raises Failure. Python ignores SIGXFSZ, and what is ignored stays so in the program; SIGPIPE systemd ignores."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    try:
-        os.execvpe(program[0], program, environment)  # noqa: S606 - this is what a launcher is for
-    except OSError as error:
-        raise Failure(NOT_EXECUTED, f"{program[0]} can not be executed: {error.strerror}") from None
-    except ValueError as error:
-        raise Failure(NOT_EXECUTED, f"{program[0]} can not be executed: {error}") from None
 
 
 if __name__ == "__main__":

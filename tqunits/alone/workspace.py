@@ -17,11 +17,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import stat
 import sys
 
-USAGE, NOT_COPIED, NOT_EXECUTED = 2, 1, 203
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tqunits.alone.program import Failure, become
+else:  # isolated (-I), Python looks for nothing beside the program
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
+    from program import Failure, become
+
+USAGE, NOT_COPIED = 2, 1
 
 MAX_DEPTH = 100
 """Folders in folders, as the harvest takes them. Each level holds two descriptors, of 1024."""
@@ -34,14 +40,6 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-class Failure(Exception):
-    """There is no build."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 def main(arguments: list[str]) -> int:
     """Become the build; gives an exit status when that fails, and says why in one line."""
     try:
@@ -52,7 +50,7 @@ def main(arguments: list[str]) -> int:
         os.chdir(work)
         if "--needs" in options and not os.path.exists(options["--needs"]):  # noqa: PTH110 - the same
             return 0
-        _execute(program)
+        become(program, dict(os.environ))
     except Failure as failure:
         say(str(failure))
         return failure.status
@@ -143,14 +141,6 @@ def _copy_file(name: str, source: int, target: int) -> None:
             shutil.copyfileobj(reader, writer, 1 << 20)
             writer.flush()
             os.utime(writer.fileno(), ns=(found.st_mtime_ns, found.st_mtime_ns))
-
-
-def _execute(program: list[str]) -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so in the program
-    try:
-        os.execvp(program[0], program)  # noqa: S606 - no shell is what we want
-    except OSError as error:
-        raise Failure(NOT_EXECUTED, f"{program[0]} can not be executed: {error.strerror}") from None
 
 
 if __name__ == "__main__":
