@@ -77,3 +77,14 @@ def test_a_provisioning_unit_of_the_boot_may_install(fresh_machine: Callable[[],
     site.machine.wait_until(["systemctl", "is-active", "--quiet", "multi-user.target"])
     assert site.machine.show("provision.service", "Result") == "success"
     assert site.get("/alpha/health") == (200, "ok")
+
+
+def test_a_restart_of_all_opens_the_routers_socket_again(site: Site) -> None:
+    """Once in ten times its address was in use still: by a child of systemd's, which made the control socket."""
+    site.worker("alpha")
+    site.install()
+    for _ in range(30):
+        site.machine.systemctl("restart", "tq.target")
+        assert site.machine.show("tq-proxy.socket", "ActiveState") == "active"
+        site.machine.systemctl("reset-failed", "tq-proxy.socket", "tq-proxy-control@1.socket")  # five starts in 10 s
+    assert site.get("/alpha/health") == (200, "ok")
