@@ -99,15 +99,16 @@ _tqunits() {
             enable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             logs) _tqunits_offer -h --help --access -f --follow -n --lines --since --until -p --priority --json ;;
+            repair) _tqunits_offer -h --help -n --dry-run --json ;;
             doctor) _tqunits_offer -h --help --json ;;
-            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
         esac
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs render diff security install apply uninstall ls show start stop restart enable disable logs doctor proxy completion version ;;
+        '') _tqunits_offer init check docs render diff security install apply uninstall ls show start stop restart enable disable logs repair doctor proxy completion version ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;

@@ -57,6 +57,7 @@ complete -c tqunits -n '__tqunits_verb ""' -a restart -d 'restart workers and wa
 complete -c tqunits -n '__tqunits_verb ""' -a enable -d 'start workers at boot'
 complete -c tqunits -n '__tqunits_verb ""' -a disable -d 'do not start workers at boot'
 complete -c tqunits -n '__tqunits_verb ""' -a logs -d 'show the journal of workers'
+complete -c tqunits -n '__tqunits_verb ""' -a repair -d 'serve again what runs and has lost its files in /run'
 complete -c tqunits -n '__tqunits_verb ""' -a doctor -d 'check what this host offers and what is wrong on it'
 complete -c tqunits -n '__tqunits_verb ""' -a proxy -d 'run the router'
 complete -c tqunits -n '__tqunits_verb ""' -a completion -d 'print a completion script for your shell'
@@ -142,6 +143,9 @@ complete -c tqunits -n '__tqunits_verb logs' -l until -d 'up to then' -x
 complete -c tqunits -n '__tqunits_verb logs' -s p -l priority -d 'as grave as that: err, warning, info, or err..crit' -x
 complete -c tqunits -n '__tqunits_verb logs' -l json -d 'journalctl\'s own JSON, one object a line'
 complete -c tqunits -n '__tqunits_verb logs' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb repair' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb repair' -s n -l dry-run -d 'say what is to be done, and do nothing'
+complete -c tqunits -n '__tqunits_verb repair' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb doctor' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb doctor' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb proxy' -s h -l help -d 'show this help message and exit'
@@ -153,6 +157,7 @@ complete -c tqunits -n '__tqunits_verb proxy' -l routes -d 'the routes as instal
 complete -c tqunits -n '__tqunits_verb proxy' -l control -d 'where to make a control socket, if systemd passes none' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l serving -d 'send a worker requests while DIR/NAME/serving is there' -x -a '(__fish_complete_directories)'
 complete -c tqunits -n '__tqunits_verb proxy' -l leave -d 'where workers that stop ask whether they are drained' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l repair -d 'write to stdout when a worker may have lost its file in DIR: tq-repair.path watches what that is'
 complete -c tqunits -n '__tqunits_verb proxy' -l certificate -d 'speak TLS too, on every address: a PEM chain, or a folder of NAME.pem with NAME.key, chosen by SNI' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l key -d 'the certificate\'s private key, PEM' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l check -d 'only look whether certificate and key are fit for use'

@@ -135,3 +135,9 @@ def accounts(machine: Machine) -> Iterator[None]:
 def given_to(site: Site, owner: str, name: str = "alpha") -> None:
     """A worker's folder becomes somebody's."""
     site.machine.run(["chown", "-R", f"{owner}:{owner}", f"{ROOT}/workers/{name}"])
+
+
+def sync_access_log(machine: Machine) -> None:
+    """Wait until the access log is written. Its journald ends when it has been idle, and then takes no question."""
+    machine.systemctl("start", "systemd-journald@tq-access.service")
+    machine.run(["journalctl", "--namespace=tq-access", "--sync"])

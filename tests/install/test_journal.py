@@ -6,7 +6,7 @@ import json
 
 from machine import Machine
 
-from .conftest import PROBE, Site
+from .conftest import PROBE, Site, sync_access_log
 
 WRITE = """\
 import array, fcntl, os, socket, syslog
@@ -103,7 +103,7 @@ BOUND = "/etc/systemd/journald@tq-access.conf"
 
 
 def requests(machine: Machine) -> list[str]:
-    machine.run([*ACCESS[:2], "--sync"])
+    sync_access_log(machine)
     return machine.run(ACCESS).stdout.splitlines()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import LISTEN, ROOT, Site
+from .conftest import LISTEN, ROOT, Site, sync_access_log
 from .control import TWO, control, control_socket, echo, held, in_flight, pid, served, signal
 from .hammering import RUDE, check, hammered, rude
 
@@ -29,7 +29,7 @@ def descriptors(site: Site) -> list[str]:
 
 def log(site: Site) -> list[dict[str, Any]]:
     """The access log of the first router process, since its start."""
-    site.machine.run(["journalctl", "--namespace=tq-access", "--sync"])
+    sync_access_log(site.machine)
     return [json.loads(line) for line in site.machine.run([*LOG, this_run(site)]).stdout.splitlines()]
 
 

@@ -202,20 +202,105 @@ def state(site: Site) -> str:
     return next(line.split()[2] for line in lines if line.startswith("alpha "))
 
 
-@pytest.mark.parametrize("gone", [f"{FOLDER}/*", FOLDER, "/run/tqunits/workers", "/run/tqunits"])
-def test_who_is_held_is_told_and_a_restart_serves_it_again(site: Site, gone: str) -> None:
-    """A worker whose file somebody has removed is not said to be running as if all were well."""
+TAKEN = {
+    "its file": f"rm {SERVING}",
+    "all in its folder": f"rm -rf {FOLDER}/*",
+    "its folder": f"rm -rf {FOLDER}",
+    "its mount": f"umount {FOLDER}",
+    "all workers' folders": "rm -rf /run/tqunits/workers",
+    "all": "rm -rf /run/tqunits",
+}
+ROUTERS = ("/run/tqunits/leave/1/leave.sock", "/run/tqunits/proxy/1/control.sock")
+
+SICK = RUDE.replace('"HTTP/1.1 200 OK', '"HTTP/1.1 %b OK').replace("% (len(answer)", "% (WELL(), len(answer)")
+SICK = SICK.replace(
+    "FILL =", """WELL = lambda: b"200" if os.path.exists(os.environ["STATE_DIRECTORY"] + "/well") else b"503"\nFILL ="""
+)
+
+
+def take(site: Site, what: str) -> None:
+    """Mounted folders stay, and what is in them goes."""
+    site.machine.run(["sh", "-c", TAKEN[what]], check=False)
+
+
+@pytest.mark.parametrize("what", TAKEN)
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, what: str) -> None:
+    """Nobody does anything for it; and no worker is restarted that needs none."""
+    install(site, f"listen: {listen}\n")
+    before = pid(site, f"{WORKER}.service")
+    take(site, what)
+    assert site.machine.run(ASK).stdout == "200"
+    if what == "its file":
+        assert pid(site, f"{WORKER}.service") == before
+    site.machine.wait_until(lambda: state(site) == "running" and all(map(site.machine.exists, ROUTERS)))
+    assert is_served(site)
+    site.machine.systemctl("restart", WORKER)
+    assert is_served(site)
+
+
+@pytest.mark.parametrize("what", ["leave", "proxy"])
+def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
+    """Without them a worker that stops could ask nobody whether it is drained."""
+    echo(site)
+    site.machine.run(["rm", "-rf", f"/run/tqunits/{what}"])
+    site.machine.wait_until(lambda: all(map(site.machine.exists, ROUTERS)))
+    with site.machine.start(["curl", "-sf", "http://localhost:8080/alpha/first"]) as first:
+        site.machine.wait_until(lambda: in_flight(site, 1) == 1)
+        with site.machine.start(["systemctl", "restart", WORKER]):
+            site.machine.wait_until(lambda: state(site) == "draining")
+            signal(site, WORKER, "USR1")
+        assert first.wait() == 0
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
+    """While the gate asks: it is not served before it is healthy, and then it is."""
+    well = "/var/lib/tqunits/workers/alpha/well"
     install(site)
-    assert state(site) == "running"
-    site.machine.run(["sh", "-c", f"rm -rf {gone}"], check=False)
-    assert not site.machine.exists(SERVING)
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", SICK)
+    site.machine.run(["systemctl", "--no-block", "restart", WORKER])
+    site.machine.wait_for_log(WORKER, "Stopped")
+    site.machine.wait_until(lambda: site.machine.show(f"{WORKER}.service", "ActiveState") == "activating")
+    take(site, what)
+    assert site.machine.run(IMPATIENT, check=False).returncode == HELD
+    site.machine.tqunits("repair")
+    assert site.machine.run(IMPATIENT, check=False).returncode == HELD
+    site.machine.run(["touch", well], user="worker-alpha")
+    assert is_served(site)
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: str) -> None:
+    """It is to be stopped: nothing new is sent to it, and what runs is finished."""
+    echo(site)
+    with site.machine.start(["curl", "-sf", "http://localhost:8080/alpha/first"]) as first:
+        site.machine.wait_until(lambda: in_flight(site, 1) == 1)
+        with site.machine.start(["systemctl", "stop", WORKER]):
+            site.machine.wait_until(lambda: state(site) == "draining")
+            take(site, what)
+            with site.machine.start(["/usr/local/bin/tqunits", "repair"]):
+                assert site.machine.run(IMPATIENT, check=False).returncode == HELD
+                assert state(site) == "draining"
+                signal(site, WORKER, "USR1")
+        assert first.wait() == 0
+    site.machine.wait_until(lambda: state(site) == "stopped")
+
+
+def test_repair_says_what_it_does_and_does_nothing_to_who_is_well(site: Site) -> None:
+    install(site)
+    assert "nothing is lost" in site.machine.tqunits("repair").stderr
+    site.machine.systemctl("stop", "tq-repair.path")
+    site.machine.run(["rm", SERVING])
     assert state(site) == "holding"
     said = site.machine.tqunits("ls")
-    assert "tqunits restart alpha" in said.stdout + said.stderr
+    assert "tqunits repair" in said.stdout + said.stderr
     assert site.machine.tqunits("ls", "alpha", check=False).returncode == 3
-    site.machine.tqunits("restart", "alpha")
+    assert "is to be served again" in site.machine.tqunits("repair", "--dry-run").stderr
+    assert state(site) == "holding"
+    assert '"cure":"admit"' in site.machine.tqunits("repair", "--json").stdout.replace(" ", "")
     assert state(site) == "running"
-    assert is_served(site)
+    site.machine.systemctl("start", "tq-repair.path")
 
 
 def test_who_finishes_what_it_has_is_draining(site: Site) -> None:

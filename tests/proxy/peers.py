@@ -230,6 +230,7 @@ class Router:
         listening: socket.socket | None = None,
         control: socket.socket | None = None,
         program: Sequence[str] = ("-m", "tqunits"),
+        stdout: Path | None = None,
     ) -> None:
         """`listening`, `control`: what systemd would hand over; the buffers of connections are as the first one's."""
         self._program = program
@@ -238,6 +239,7 @@ class Router:
         self._arguments = arguments
         self._environment = dict(environment or {})
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._stdout = stdout
         self.errors = folder / "stderr"
         self.port = 0
         self.process: asyncio.subprocess.Process
@@ -250,9 +252,11 @@ class Router:
         if self._handed:
             command = ["-c", LAUNCHER, ",".join(map(str, descriptors)), *command]
             environment |= {"LISTEN_FDS": str(len(descriptors)), "LISTEN_FDNAMES": ":".join(self._handed)}
-        with self.errors.open("wb") as errors:
+        with contextlib.ExitStack() as files:
+            errors = files.enter_context(self.errors.open("wb"))
+            output = files.enter_context(self._stdout.open("wb")) if self._stdout else None
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, env=environment, stderr=errors, pass_fds=descriptors
+                sys.executable, *command, env=environment, stdout=output, stderr=errors, pass_fds=descriptors
             )
         await self.told("READY=1")
         with contextlib.suppress(ValueError, IndexError):

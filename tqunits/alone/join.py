@@ -22,6 +22,9 @@ else:  # isolated (-I), Python looks for nothing beside the program
 
 def join(serving: str, folder: str, name: str) -> None:
     """Take requests from now on. Raises OSError: the file can not be made."""
+    leaving = f"{os.path.dirname(serving)}/leaving"  # noqa: PTH120 - pathlib costs more than all of this
+    if os.path.lexists(leaving):  # of a stop that left its folder behind
+        os.unlink(leaving)  # noqa: PTH108
     os.close(os.open(serving, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     routers.tell(folder, name)
 

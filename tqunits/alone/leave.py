@@ -2,9 +2,11 @@
 
     /usr/bin/python3 -I -S leave.py --serving FILE --routers DIR --name api --wait SECONDS --pid $MAINPID
 
-Removes the worker's file `serving`, so that the routers send nothing new to it, and waits until what runs there has
-ended, or until the time is over; then systemd sends SIGTERM. So `systemctl restart` loses no request, whatever the
-worker does with SIGTERM: requests that come meanwhile wait in the routers until the file is there again.
+Renames the worker's file `serving` to `leaving`, so that the routers send nothing new to it, and waits until what runs
+there has ended, or until the time is over; then systemd sends SIGTERM. So `systemctl restart` loses no request,
+whatever the worker does with SIGTERM: requests that come meanwhile wait in the routers until `serving` is there again.
+A worker that runs and has neither file was not asked to leave: somebody has removed `serving`, and tq-repair.service
+makes it again.
 
 It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID: then there is
 nothing to wait for. It always exits 0: a router that does not answer is no reason not to stop.
@@ -26,7 +28,7 @@ _LONGEST_WAIT = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 day
 
 
 def main(arguments: list[str]) -> int:
-    """Take the file away, and wait."""
+    """Take no more requests, and wait for those that run."""
     options = dict(zip(arguments[::2], [*arguments[1::2], ""], strict=False))
     try:
         serving, folder, name = options["--serving"], options["--routers"], options["--name"]
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     except (KeyError, ValueError):
         _say("usage: --serving FILE --routers DIR --name NAME --wait SECONDS --pid PID")
         return 0
-    _remove(serving)
+    _leave(serving)
     process = _watch(pid)
     if process is not None:
         left = routers.wait(folder, name, wait, process)
@@ -44,11 +46,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _remove(serving: str) -> None:
+def _leave(serving: str) -> None:
+    leaving = f"{os.path.dirname(serving)}/leaving"  # noqa: PTH120 - pathlib costs more than all of this
     try:
-        os.unlink(serving)  # noqa: PTH108 - pathlib costs more than all of this
+        try:
+            os.rename(serving, leaving)  # noqa: PTH104
+        except FileNotFoundError:  # else it might be made again while this waits
+            os.close(os.open(leaving, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     except FileNotFoundError:
-        pass
+        pass  # there is no folder either
     except OSError as error:
         _say(f"{serving}: {error.strerror}")
 

@@ -196,7 +196,7 @@ def _desired(
         workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
         left_alone=configuration.names - {worker.name for worker in present.workers},
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
-        enabled=(*sorted(running), name.PROXY_SOCKET, *watch, *proxies, name.TARGET),
+        enabled=(*sorted(running), name.PROXY_SOCKET, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )
 

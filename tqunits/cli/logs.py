@@ -23,7 +23,7 @@ from tqunits.units import name
 
 _ACCESS = name.ACCESS_LOG
 _ROUTER = "tq-proxy@*.service"
-_EVERYTHING = ("tq-worker@*.service", _ROUTER, "tq-proxy*.socket", "tq-proxy-certificate.service")
+_EVERYTHING = ("tq-worker@*.service", _ROUTER, "tq-proxy*.socket", "tq-proxy-certificate.service", name.REPAIR_UNITS[1])
 _VALUED = (("--lines", "lines"), ("--since", "since"), ("--until", "until"), ("--priority", "priority"))
 
 

@@ -130,7 +130,7 @@ def _print(rows: Sequence[_Row], output: Output) -> None:
     for row in rows:
         if row.status.state is State.HOLDING:
             text = "runs, but somebody has removed its file 'serving', so its requests are held"
-            output.message(f"{row.name} {text}: 'tqunits restart {row.name}' makes it again", style="red")
+            output.message(f"{row.name} {text}; 'tqunits repair' serves it again, as a router asks for", style="red")
         for path in row.waiting:
             output.message(f"{row.name} gets {path} as it is now with 'tqunits install --now'", style="yellow")
 

@@ -62,6 +62,7 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("enable", "enable", "start workers at boot"),
             Verb("disable", "disable", "do not start workers at boot"),
             Verb("logs", "logs", "show the journal of workers"),
+            Verb("repair", "repair", "serve again what runs and has lost its files in /run"),
             Verb("doctor", "doctor", "check what this host offers and what is wrong on it"),
         ),
     ),

@@ -30,7 +30,7 @@ from typing import Final
 from tqunits.cli.context import Context
 from tqunits.cli.span import span_argument
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
-from tqunits.proxy.access import parse_destination
+from tqunits.proxy.access import STDOUT, parse_destination
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.control import INHERITED, inherited_control
 from tqunits.proxy.listen import listen_on, name_of
@@ -53,6 +53,8 @@ from tqunits.system.files import read_regular
 from tqunits.system.notify import Notifier, inherited_sockets
 
 MAX_SAMPLE: Final = 1_000_000
+
+_STDOUT: Final = 1
 
 _EXAMPLE: Final = "write --route /api=127.0.0.1:9000 or --route /=unix:/run/x.sock"
 
@@ -88,6 +90,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--leave", metavar="SOCKET", type=Path, help="where workers that stop ask whether they are drained"
+    )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="write to stdout when a worker may have lost its file in DIR: tq-repair.path watches what that is",
     )
     parser.add_argument("--draining", type=Path, help=argparse.SUPPRESS)  # in units of earlier releases
     parser.add_argument(
@@ -127,9 +134,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     if arguments.check:
         return _check_certificate(arguments)
     load = _source(arguments)
-    parse_destination(
-        arguments.access_log or "none", arguments.journal_namespace
-    )  # a wrong one is said before a port is taken
+    log = parse_destination(arguments.access_log or "none", arguments.journal_namespace)  # said before a port is taken
+    if arguments.repair and log is not None and log.path == STDOUT:
+        raise UsageError("--repair and an access log both write to stdout", hint="give the log a file: json:PATH")
     notifier = Notifier(os.environ)
     inherited = inherited_sockets(os.environ)
     control = inherited_control(inherited) or arguments.control
@@ -149,6 +156,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             control=control,
             leave=arguments.leave,
             serving=_serving(arguments),
+            repair=_STDOUT if arguments.repair else None,
             name=_name(control),
             access_log=arguments.access_log,
             namespace=arguments.journal_namespace,

@@ -30,6 +30,8 @@ from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.control import Control
 from tqunits.proxy.leaving import Leaving
 from tqunits.proxy.listener import Listeners
+from tqunits.proxy.local_http import socket_path
+from tqunits.proxy.lost import Lost
 from tqunits.proxy.router import Router
 from tqunits.proxy.serving import ServingFiles
 from tqunits.routing.snapshot import Snapshot
@@ -61,6 +63,7 @@ class Setup:
     control: Path | socket.socket | None  # where the control socket is to be, or systemd's
     leave: Path | None  # where the leave socket is to be; needs `serving`
     serving: Path | None  # the folder that has a folder for each worker, with its file `serving`
+    repair: int | None  # a descriptor to write to when a worker is lost (lost.py)
     name: str  # of this process, in the metrics
     access_log: str | None  # as `--access-log` has it; None: as the routes say
     namespace: str  # of the journal that the access log is written to; "" for the journal itself
@@ -182,7 +185,12 @@ class _Service:
             return None
 
     def _serving_files(self, folder: Path | None) -> ServingFiles | None:
-        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints) if folder else None
+        if folder is None:
+            return None
+        control = self._setup.control
+        sockets = [path for path in (self._setup.leave, socket_path(control) if control else None) if path]
+        lost = Lost(self._setup.repair, sockets, self._complaints.warn)
+        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints, lost)
 
     def _watch_routes(self) -> None:
         """What is not there can not be watched: that is said, and the router serves without."""

@@ -1,9 +1,12 @@
 """Which workers take requests: each has a file `serving` in its own folder, DIR/NAME/serving. There: serve; else hold.
 
-The worker's unit makes the file when the worker is healthy, and removes it before the worker is stopped; systemd takes
-it away with its folder when the worker has crashed. So a router that starts at any moment knows as well, and requests
-wait through a crash. Whoever may write to the folder decides for that worker alone. What is in the file, and what kind
-of file it is, does not matter: it is never opened.
+The worker's unit makes the file when the worker is healthy, and renames it to `leaving` before the worker is stopped;
+systemd takes both away with their folder when the worker has ended. So a router that starts at any moment knows as
+well, and requests wait through a crash. Whoever may write to the folder decides for that worker alone. What is in a
+file, and what kind of file it is, does not matter: it is never opened.
+
+Neither file: the worker does not run, or has not got healthy yet, or somebody has removed `serving` from one that runs.
+Only systemd knows which, so it is asked by way of proxy/lost.py.
 
 What tells that a file came or went: inotify, a question at the leave socket (leaving.py), and a look every LOOK_AGAIN
 seconds. A mount over a folder is not told by inotify, so each look asks whether the folder is still the one that is
@@ -16,18 +19,20 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from tqunits.proxy.complaints import Complaints
+from tqunits.proxy.lost import ABSENT, Lost, is_gone
 from tqunits.proxy.pool import Endpoint
 from tqunits.proxy.router import Router
 from tqunits.system.inotify import FolderWatch, FolderWatches
 
 FILE: Final = "serving"
+LEAVING: Final = "leaving"
 
 LOOK_AGAIN: Final = 2.0
 """Seconds between two looks at everything, for what nobody has told."""
@@ -35,7 +40,6 @@ LOOK_AGAIN: Final = 2.0
 TURN: Final = 50
 """Workers that are looked at in one turn of the loop: less than a millisecond."""
 
-_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 Identity = tuple[int, int]
 
@@ -50,6 +54,7 @@ class ServingFiles:
         watches: FolderWatches | None,
         loop: asyncio.AbstractEventLoop,
         complaints: Complaints,
+        lost: Lost,
     ) -> None:
         """`watches`: None where nothing can be watched; then a look is all there is."""
         self._folder = folder
@@ -59,6 +64,7 @@ class ServingFiles:
         self._watches: dict[str, tuple[FolderWatch, Identity]] = {}
         self._above: FolderWatch | None = None
         self._complaints = complaints
+        self._lost = lost
         self._has_complained = False
 
     def start(self) -> None:
@@ -71,6 +77,7 @@ class ServingFiles:
         self._watch_above()
         for name in set(self._watches) - set(self._router.workers):
             self._watches.pop(name)[0].close()
+        self._lost.keep_only(self._router.workers)
         for name in self._router.workers:
             self.look_at(name)
 
@@ -80,7 +87,9 @@ class ServingFiles:
         if worker is None or not worker.endpoints:
             return False
         self._keep_watch(name)  # first, so that no change falls in between
-        serving = self._is_there(name)
+        leaving = os.path.lexists(self._folder / name / LEAVING)
+        serving = not leaving and not is_gone(self._folder / name / FILE)
+        self._lost.see(name, is_lost=not leaving and not (serving and _have_sockets(worker.endpoints)))
         for endpoint in worker.endpoints:
             if endpoint.draining == serving:
                 endpoint.undrain() if serving else endpoint.drain()
@@ -90,13 +99,6 @@ class ServingFiles:
         """Those of a worker."""
         worker = self._router.workers.get(name)
         return worker.endpoints if worker is not None else ()
-
-    def _is_there(self, name: str) -> bool:
-        try:
-            os.lstat(self._folder / name / FILE)
-        except OSError as error:
-            return error.errno not in _ABSENT
-        return True
 
     def _watch_above(self) -> None:
         """Folders of workers that come; a mount over one does not show here."""
@@ -132,7 +134,7 @@ class ServingFiles:
 
     def _complain(self, folder: Path, error: OSError) -> None:
         """Once: what can not be watched is looked at all the same. One that has gone, or is closed, is no trouble."""
-        if self._has_complained or error.errno in _ABSENT or error.errno == errno.EACCES:
+        if self._has_complained or error.errno in ABSENT or error.errno == errno.EACCES:
             return
         self._has_complained = True
         what = f"{folder} can not be watched: {error.strerror}"
@@ -140,8 +142,9 @@ class ServingFiles:
         self._complaints.say(f"{what}{hint}; what comes and goes there is seen up to {LOOK_AGAIN:g} s late", priority=4)
 
     def _on_file(self, name: str, file: str | None) -> None:
-        if file in (None, FILE):
+        if file in (None, FILE, LEAVING):
             self.look_at(name)
+            self._lost.hurry(name)  # its start has just ended, for one
 
     def _look_again(self) -> None:
         self._watch_above()
@@ -154,4 +157,10 @@ class ServingFiles:
         if turn:
             self._loop.call_soon(self._take_turns, names)
         else:
+            self._lost.ask()
             self._loop.call_later(LOOK_AGAIN, self._look_again)
+
+
+def _have_sockets(endpoints: Iterable[Endpoint]) -> bool:
+    """Whether the files of those that listen on a Unix socket are there."""
+    return not any(endpoint.address.path and is_gone(endpoint.address.path) for endpoint in endpoints)

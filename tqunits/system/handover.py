@@ -1,7 +1,7 @@
-"""From an earlier release to this one, while workers run: what says that a worker takes requests.
+"""Makes the file that says that a worker takes requests, for a worker that runs and has none (units/environment.py).
 
-Earlier, a mark in /run/tqunits/draining said that a worker did not. A worker that has been running since then has no
-file `serving` (units/environment.py) until its next start, and the routers would hold its requests.
+Its own unit makes it in each start. Somebody may remove it, and a worker that has been running since an earlier release
+never had one: then a mark in /run/tqunits/draining said that a worker takes no requests.
 """
 
 from __future__ import annotations
@@ -20,14 +20,19 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def unserved(layout: Layout) -> Mapping[str, PurePosixPath]:
-    """The workers that have a runtime folder, and no such file in it; with the file's path."""
+    """The workers that have a runtime folder, and none of the two files in it; with the path of `serving`."""
     workers = Path(layout.runtime) / "workers"
     try:
         names = [folder.name for folder in workers.iterdir() if folder.is_dir()]
     except FileNotFoundError:
         return {}
     files = {name: PurePosixPath(environment.serving_file(name, layout.runtime)) for name in names}
-    return {name: file for name, file in files.items() if not os.path.lexists(file)}
+    return {name: f for name, f in files.items() if not os.path.lexists(f) and not os.path.lexists(leaving(f))}
+
+
+def leaving(file: PurePosixPath) -> PurePosixPath:
+    """What a worker that was asked to leave has in the place of its file `serving` (alone/leave.py)."""
+    return file.with_name("leaving")
 
 
 def admit(file: PurePosixPath) -> None:
@@ -46,6 +51,16 @@ def admit(file: PurePosixPath) -> None:
             os.close(os.open(file.name, _NEW, 0o644, dir_fd=folder))
     finally:
         os.close(folder)
+
+
+def dismiss(file: PurePosixPath) -> None:
+    """Take back what `admit` has made."""
+    with suppress(OSError):
+        folder = os.open(file.parent, _FOLDER)
+        try:
+            os.unlink(file.name, dir_fd=folder)
+        finally:
+            os.close(folder)
 
 
 def remove_marks(layout: Layout) -> None:

@@ -19,6 +19,10 @@ WORKER_TEMPLATE = "tq-worker@.service"
 BUILD_TEMPLATE = "tq-build@.service"
 CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service")
 """The watch over the router's certificate, and what it starts."""
+REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
+"""What a router asks to serve again a worker that is held for no reason."""
+REPAIR_FILE = "repair"
+"""The file in the state folder that a router writes to for that."""
 ACCESS_LOG = "tq-access"
 """The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL NAMESPACES)."""
 ACCESS_JOURNAL = f"systemd-journald@{ACCESS_LOG}.service"

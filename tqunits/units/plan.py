@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from tqunits.model import INFINITY, account_of
-from tqunits.units import credentials, name, refit, shared, unitfile
+from tqunits.units import credentials, name, shared, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, installed_routes, with_workers
 
@@ -260,17 +260,10 @@ def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -
 
 
 def _admissions(observed: Observed) -> list[Step]:
-    """Workers that run since before their drop-in was as it is now. Any other one makes the file itself."""
+    """Workers that run without the file that they are served by: of an earlier release, or somebody has removed it."""
     found = ((name.service(worker), file) for worker, file in sorted(observed.unserved.items()))
-    of_before = tuple(file for unit, file in found if _is_up(unit, observed) and _is_older(unit, observed))
-    return [Admit(of_before)] if of_before else []
-
-
-def _is_older(unit: str, observed: Observed) -> bool:
-    """Whether its process is older than its drop-in, or was started by a drop-in of an earlier release."""
-    drop_ins = [f for path, f in observed.files.items() if _unit_of(path) == unit and path.name == name.DROP_IN]
-    started = observed.units[unit].started
-    return any(file.modified > started or refit.is_of_before(file.content) for file in drop_ins)
+    held = tuple(file for unit, file in found if _is_up(unit, observed))
+    return [Admit(held)] if held else []
 
 
 def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
@@ -557,4 +550,4 @@ def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ..
 
 
 def _is_state(path: PurePosixPath) -> bool:
-    return path.name == ROUTES
+    return path.name in {ROUTES, name.REPAIR_FILE}

@@ -133,6 +133,7 @@ class _Rendering:
             name.PROXY_SOCKET,
             name.PROXY_TEMPLATE,
             name.CONTROL_TEMPLATE,
+            *name.REPAIR_UNITS,
             *(() if self._target.user_mode else (name.BUILD_TEMPLATE,)),
             *watch,
         ):
@@ -215,6 +216,8 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "listen": [quote.address(a) for a in server.listen],
         "groups": " ".join(groups),
         "command": quote.command([*target.program, "proxy", "--routes", routes, "--serving", folders]),
+        "repair": quote.path(str(layout.state / name.REPAIR_FILE)),
+        "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "runtime": quote.path(runtime),
         "folders": quote.command([runtime, folders]),
         "manager": _MANAGER,
