@@ -196,6 +196,7 @@ class Timeouts:
     read: int
     write: int
     idle: int
+    body: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +204,7 @@ class ProxyRules:
     """What the router does for this worker."""
 
     max_body: int
+    min_body_rate: int  # bytes a second
     max_inflight: int
     queue_timeout: int
     retry: Retry

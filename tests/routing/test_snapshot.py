@@ -58,6 +58,15 @@ def test_a_snapshot_is_read_whole() -> None:
     assert (snapshot.max_connections, snapshot.timeouts.drain_us) == (20000, 30000000)
 
 
+def test_a_worker_of_an_earlier_release_has_the_default_rate_for_bodies() -> None:
+    """What install keeps of a worker that it refuses is written as it was."""
+    changed = document()
+    changed["workers"][0] |= {"min_body_rate": 0}
+    changed["workers"][0]["timeouts"] |= {"body_us": 5}
+    found = [parse_snapshot(json.dumps(one).encode()).workers[0] for one in (document(), changed)]
+    assert [(one.min_body_rate, one.timeouts.body_us) for one in found] == [(1024, 10_000_000), (0, 5)]
+
+
 Change = Callable[[dict[str, Any]], object]
 
 BROKEN: dict[str, tuple[str, Change]] = {

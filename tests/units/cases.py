@@ -161,9 +161,11 @@ def worker(name: str, **changes: Any) -> Worker:
             read=30 * SECOND,
             write=30 * SECOND,
             idle=120 * SECOND,
+            body=10 * SECOND,
         ),
         proxy=ProxyRules(
             max_body=0,
+            min_body_rate=1024,
             max_inflight=1000,
             queue_timeout=30 * SECOND,
             retry=Retry.IDEMPOTENT,

@@ -212,6 +212,14 @@ def test_the_router_accepts_every_snapshot(one: Case) -> None:
     assert [w.name for w in snapshot.workers if w.static] == [w.name for w in meant if w.type is WorkerType.STATIC]
 
 
+def test_the_router_is_told_how_slow_a_body_may_be() -> None:
+    slow = worker("slow")
+    proxy, timeouts = replace(slow.proxy, min_body_rate=7), replace(slow.timeouts, body=3 * SECOND)
+    one = case(replace(slow, proxy=proxy, timeouts=timeouts))
+    (routed,) = parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode()).workers
+    assert (routed.min_body_rate, routed.timeouts.body_us) == (7, 3 * SECOND)
+
+
 STATIC: dict[str, tuple[WorkerType, str, tuple[str, OriginKind] | None, str | None]] = {
     "no program": (WorkerType.STATIC, "public", None, "/srv/tqunits/workers/site/public"),
     "an absolute folder": (WorkerType.STATIC, "/var/www", None, "/var/www"),

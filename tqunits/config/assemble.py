@@ -194,12 +194,14 @@ def _timeouts(values: Values) -> Timeouts:
         read=values[W.timeout_read],
         write=values[W.timeout_write],
         idle=values[W.timeout_idle],
+        body=values[W.timeout_body],
     )
 
 
 def _proxy(values: Values) -> ProxyRules:
     return ProxyRules(
         max_body=values[W.max_body],
+        min_body_rate=values[W.min_body_rate],
         max_inflight=values[W.max_inflight],
         queue_timeout=values[W.queue_timeout],
         retry=values[W.retry],

@@ -395,6 +395,13 @@ class WorkerSettings:
         _SPAN,
         "The router keeps an unused connection to the worker so long, but never over 1.5s.",
     )
+    timeout_body = Setting(
+        "timeouts.body",
+        _NO_LIMIT_SPAN,
+        "10s",
+        _SPAN,
+        "So far a request's body may lag behind proxy.min_body_rate; then the client is answered 408.",
+    )
     timeout_drain = Setting(
         "timeouts.drain",
         _NO_LIMIT_SPAN,
@@ -473,6 +480,14 @@ class WorkerSettings:
     )
 
     max_body = Setting("proxy.max_body", scalar(values.size), "0", _SIZE, "The largest request body; 0: no limit.")
+    min_body_rate = Setting(
+        "proxy.min_body_rate",
+        scalar(values.size),
+        "1K",
+        _SIZE,
+        "Bytes a second that a request's body has to come with, on average, while it is the client that is waited for "
+        "and the answer has not begun; 0: it may be as slow as it likes, as a stream of events is that a client sends.",
+    )
     max_inflight = Setting(
         "proxy.max_inflight",
         number(1, _MANY),

@@ -275,6 +275,8 @@ class Client(Gathering):
                 splicing.upload(self, upstream)
             if not self.reading and not self.ended and len(self.input) < RECEIVE:
                 self.resume()
+        if self.pump is not None:
+            self.watch_pace()
 
     def upstream_failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
         """The worker's connection ended without a response. `sent`: the worker may have seen the request."""
@@ -294,6 +296,8 @@ class Client(Gathering):
             self.tunnel.worker_flushed()
             return
         self.moved()
+        if self.pace is not None:
+            self.pace.held_up = True
         if not self.ended and len(self.input) < RECEIVE:
             self.resume()
 
@@ -388,6 +392,8 @@ class Client(Gathering):
         relay, self.relay = self.relay, None
         assert relay is not None
         self.exchange.received += relay.moved
+        if self.pace is not None and relay.held_up:
+            self.pace.held_up = True
         if isinstance(self.pump, LengthPump):
             self.pump.left = relay.left
 
@@ -473,6 +479,20 @@ class Client(Gathering):
             return False
         return self.relay is None or not self.relay.blocked
 
+    def owes_body(self) -> bool:
+        relay, upstream = self.relay, self.upstream
+        if relay is not None and relay.held_up:
+            relay.held_up = False
+            return False
+        if upstream is not None and not upstream.interim and self.exchange.received == 0 and self.says_continue():
+            return False  # it waits to be told that it may
+        return self._waits_for_client()
+
+    def body_came(self) -> int:
+        if self.secured is not None:  # a record counts only when it is whole, and may take its time
+            return self.secured.received
+        return self.exchange.received + (0 if self.relay is None else self.relay.moved)
+
     def drain(self) -> None:
         """Serve what has come; then no more."""
         if self.phase is HEAD and self.reading:
@@ -488,5 +508,7 @@ class Client(Gathering):
     def close(self) -> None:
         if not self.closed:
             self.stop_relay()
+            if self.pace is not None:
+                self.pace.forget()
             super().close()
             self.router.left(self)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tqunits.http.grammar import Malformed
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.asking import Asking
+from tqunits.proxy.pace import Pace
 from tqunits.proxy.stream import RECEIVE
 
 if TYPE_CHECKING:
@@ -25,16 +26,39 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Gathering(Asking):
     """One client's connection, as far as bodies wait here."""
 
-    __slots__ = ("gathered", "whole")
+    __slots__ = ("gathered", "pace", "whole")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
         self.whole = False  # all of the request's body is in `first`
+        self.pace: Pace | None = None  # of its bodies, since the first that was waited for
 
     def enter(self, worker: Worker) -> None:
         """Nothing more is waited for here: the request begins, or stands in line."""
         raise AssertionError
+
+    def body_came(self) -> int:
+        """Bytes that the client has sent, as far as they are counted while a body comes."""
+        raise AssertionError
+
+    def owes_body(self) -> bool:
+        """Whether the client is who is waited for."""
+        raise AssertionError
+
+    def watch_pace(self) -> None:
+        """The rest of the body is waited for: see that it comes."""
+        backend, pump = self.backend, self.pump
+        if pump is None or backend is None or not backend.grace:
+            return
+        if self.pace is None:
+            self.pace = Pace(self)
+        self.pace.begin(pump, backend.min_rate, backend.grace)
+
+    def on_slow_body(self, rate: int) -> None:
+        """It does not come at that rate, in bytes a second."""
+        self.complain(f"408: a body slower than {rate} bytes a second (proxy.min_body_rate, timeouts.body)")
+        self.refuse(Malformed(408, "the body came too slowly"))
 
     def gather(self) -> None:
         """Wait for the body; some of it may be here, or all."""
@@ -43,8 +67,10 @@ class Gathering(Asking):
         data, self.input = self.input, b""
         if data:
             self.gather_more(data)
-        if self.is_gathering() and self.says_continue():
-            self.write_out(_CONTINUE)  # RFC 9110 §10.1.1: the client waits for it, and the worker is not asked yet
+        if self.is_gathering():
+            self.watch_pace()
+            if self.says_continue():
+                self.write_out(_CONTINUE)  # RFC 9110 §10.1.1: the client waits for it, and the worker is not asked yet
 
     def is_gathering(self) -> bool:
         """Whether the rest of a body is waited for."""

@@ -176,7 +176,9 @@ class Backend:
     __slots__ = (
         "buffers",
         "encoded_slash",
+        "grace",
         "max_body",
+        "min_rate",
         "read",
         "request",
         "rewrite",
@@ -198,6 +200,8 @@ class Backend:
         self.request = ticks_of(routed.timeouts.request_us)
         self.read = ticks_of(routed.timeouts.read_us)
         self.write = ticks_of(routed.timeouts.write_us)
+        self.min_rate = routed.min_body_rate
+        self.grace = routed.min_body_rate * routed.timeouts.body_us // 1_000_000  # bytes that a body may be late by
 
     def is_too_long(self, framing: Framing) -> bool:
         """Whether a body says itself that it is longer than the worker takes."""

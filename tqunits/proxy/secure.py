@@ -70,7 +70,19 @@ class Wire:
 class Secured:
     """The server's end of one TLS connection."""
 
-    __slots__ = ("_early", "_ended", "_incoming", "_is_open", "_outgoing", "_owed", "_read", "_rest", "_sock", "_tls")
+    __slots__ = (
+        "_early",
+        "_ended",
+        "_incoming",
+        "_is_open",
+        "_outgoing",
+        "_owed",
+        "_read",
+        "_rest",
+        "_sock",
+        "_tls",
+        "received",
+    )
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, wire: Wire) -> None:
         """`sock` is connected and non-blocking, and nothing has been read from it (but by MSG_PEEK)."""
@@ -83,6 +95,7 @@ class Secured:
         self._ended = False  # the client has said close_notify
         self._early = b""  # received with the end of the handshake, not decrypted yet
         self._rest = b""  # encrypted, not taken by the kernel yet
+        self.received = 0  # bytes of ciphertext
         self._owed = 0  # bytes given to `send` that are in `_rest`, and not yet said to be taken
 
     def handshake(self) -> Step:
@@ -112,6 +125,7 @@ class Secured:
         if not raw:
             raise ConnectionResetError("the end of the stream without close_notify")
         self._early = b""
+        self.received += len(raw)
         self._incoming.write(raw)
         try:
             data = self._read(RECORD)

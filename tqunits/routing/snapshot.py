@@ -28,6 +28,9 @@ MAX_PREFIX: Final = 1024
 _PREFIX: Final = re.compile(r"/|(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 DEFAULT_QUEUE_US: Final = 30_000_000
+DEFAULT_BODY_US: Final = 10_000_000
+DEFAULT_BODY_RATE: Final = 1024
+"""A body's, where the file is of a release that had none: what stays of a refused worker is written as it was."""
 _MAX_SPAN: Final = 2**63
 
 T = TypeVar("T")
@@ -45,12 +48,13 @@ class ClientTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTimeouts:
-    """Its patience with one worker: the whole request, a silence, a stall, an idle connection."""
+    """Its patience with one worker and its clients: the whole request, a silence, a stall, an idle connection."""
 
     request_us: int
     read_us: int
     write_us: int
     idle_us: int
+    body_us: int = DEFAULT_BODY_US  # how far a body may lag behind `min_body_rate`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class RoutedWorker:
     endpoints: tuple[Address, ...]
     timeouts: WorkerTimeouts
     max_body: int = 0  # bytes; 0: any
+    min_body_rate: int = DEFAULT_BODY_RATE  # bytes a second; 0: any
     max_inflight: int = 1000  # requests at once; more wait, as many again
     queue_us: int = DEFAULT_QUEUE_US  # how long they wait, also for an endpoint that refuses
     retry: Retry = Retry.IDEMPOTENT
@@ -166,6 +171,10 @@ class _Object:
             raise TqunitsError(f"{self._where}.{key}: {value!r} is not a number from {least}")
         return value
 
+    def later(self, key: str, default: int) -> int:
+        """A number from 0 that files of earlier releases do not have."""
+        return self.integer(key, 0) if key in self._members else default
+
     def boolean(self, key: str) -> bool:
         return self._take(key, bool)
 
@@ -245,6 +254,7 @@ def _worker_timeouts(members: _Object) -> WorkerTimeouts:
         read_us=members.integer("read_us", 0),
         write_us=members.integer("write_us", 0),
         idle_us=members.integer("idle_us", 0),
+        body_us=members.later("body_us", DEFAULT_BODY_US),
     )
 
 
@@ -274,6 +284,7 @@ def _worker(members: _Object) -> RoutedWorker:
         endpoints=members.strings("endpoints", _endpoint),
         timeouts=members.object("timeouts", _worker_timeouts),
         max_body=members.integer("max_body", 0),
+        min_body_rate=members.later("min_body_rate", DEFAULT_BODY_RATE),
         max_inflight=members.integer("max_inflight", 1),
         queue_us=members.integer("queue_us", 0),
         retry=members.choice("retry", Retry),
