@@ -354,6 +354,8 @@ class Client(Gathering):
             self.rest()
         elif self.ended:
             self.touch(self.silence)
+        elif self.phase is LINGER:
+            self.linger_on()
 
     def on_broken(self) -> None:
         self.abort()

@@ -13,12 +13,17 @@ from tqunits.http.phases import CLIENT_PHASES
 from tqunits.http.pump import Pump
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.stream import Stream
-from tqunits.proxy.timers import NEVER, Wheel, ticks_of
+from tqunits.proxy.timers import NEVER, RESOLUTION, Wheel, ticks_of
 
-LINGERING: Final = ticks_of(2_000_000)
-MAX_LINGER: Final = 1024 * 1024
-"""How long and how much is read of what nobody wants, so that the answer arrives: nginx waits 5 s per read, 30 s in
-all, without a limit of bytes."""
+SILENT: Final = ticks_of(5_000_000)
+LINGERING: Final = ticks_of(30_000_000)
+LONGEST: Final = ticks_of(300_000_000)
+WORTH_READING: Final = int(64 * 1024 * RESOLUTION)
+"""How long what nobody wants is read so that the answer arrives; who writes all before it reads (wget, and Go's client
+as a rule) sees a broken pipe in its place else. Until the client ends its side, or neither sends nor takes anything for
+SILENT (nginx's 5 s); for LINGERING in all (nginx's 30 s), and longer, up to LONGEST, for as long as it was more than so
+many bytes a tick: then 60 MB arrive at 2 Mbit/s. It takes no place of a worker's, no memory but that of one recv, and a
+turn as everybody's. There is no limit of bytes, because who is fast would reach it first: Go's server reads 256 KiB."""
 
 
 HEAD: Final = CLIENT_PHASES["HEAD"]
@@ -30,14 +35,15 @@ LINGER: Final = CLIENT_PHASES["LINGER"]
 class Parting(Stream):
     """A client's connection, as far as its end goes."""
 
-    __slots__ = ("ended", "hard", "input", "lingered", "phase", "pump", "silence")
+    __slots__ = ("ended", "hard", "input", "lingered", "phase", "pump", "silence", "since")
 
     def __init__(self, sock: socket.socket, poller: Poller, wheel: Wheel) -> None:
         super().__init__(sock, poller, wheel)
         self.phase = HEAD
         self.input = b""  # received, not yet looked at
         self.ended = False  # the client sends no more
-        self.lingered = 0
+        self.lingered = 0  # bytes that nobody wanted
+        self.since = 0  # the tick since which it lingers
         self.pump: Pump | None = None  # of the request's body, until all of it has come
         self.silence = 0  # ticks without progress that are borne
         self.hard = NEVER  # the tick at which the whole exchange is given up
@@ -69,7 +75,8 @@ class Parting(Stream):
         self.pump = None
         self.hard = NEVER
         self.lingered = 0
-        self.touch(LINGERING)
+        self.touch(SILENT)
+        self.since = self.wheel.tick
         self.shut_down()
         if not self.ended:
             self.resume()
@@ -79,5 +86,12 @@ class Parting(Stream):
     def discard(self, size: int) -> None:
         """Something nobody wants has come."""
         self.lingered += size
-        if self.lingered > MAX_LINGER:
+        self.linger_on()
+
+    def linger_on(self) -> None:
+        """The client is still there, sending or taking: for how long yet?"""
+        left = self.since + min(LINGERING + self.lingered // WORTH_READING, LONGEST) - self.wheel.tick
+        if left > 0:
+            self.touch(min(left, SILENT))
+        else:
             self.close()
