@@ -261,9 +261,12 @@ def test_a_body_that_waits_in_the_router_is_ended_as_well(folder: Path) -> None:
 
 def test_a_fast_beginning_does_not_pay_for_hours(folder: Path) -> None:
     async def scenario() -> None:
-        async with watched(folder, taking) as (router, _):
+        async with watched(folder, taking) as (router, worker):
             client = await router.connect()
-            await client.send(LENGTH + b"x" * 90_000)  # a minute and a half at this rate
+            await client.send(LENGTH)
+            while not b"".join(worker.seen):
+                await asyncio.sleep(0)
+            await client.send(b"x" * 90_000)  # a minute and a half at this rate
             trickling = asyncio.create_task(trickle(client, b"x"))
             assert (await client.head())[:13] == b"HTTP/1.1 408 "
             trickling.cancel()

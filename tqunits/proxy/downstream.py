@@ -296,8 +296,6 @@ class Client(Gathering):
             self.tunnel.worker_flushed()
             return
         self.moved()
-        if self.pace is not None:
-            self.pace.held_up = True
         if not self.ended and len(self.input) < RECEIVE:
             self.resume()
 
@@ -394,8 +392,6 @@ class Client(Gathering):
         relay, self.relay = self.relay, None
         assert relay is not None
         self.exchange.received += relay.moved
-        if self.pace is not None and relay.held_up:
-            self.pace.held_up = True
         if isinstance(self.pump, LengthPump):
             self.pump.left = relay.left
 
@@ -482,10 +478,7 @@ class Client(Gathering):
         return self.relay is None or not self.relay.blocked
 
     def owes_body(self) -> bool:
-        relay, upstream = self.relay, self.upstream
-        if relay is not None and relay.held_up:
-            relay.held_up = False
-            return False
+        upstream = self.upstream
         if upstream is not None and not upstream.interim and self.exchange.received == 0 and self.says_continue():
             return False  # it waits to be told that it may
         return self._waits_for_client()

@@ -8,7 +8,9 @@ answer has begun it is a conversation, whose pace is the worker's to set: then o
 `timeouts.request`.
 
 The account is in bytes: `lead` is how many more have come than had to. It is looked at once a second, and only of
-bodies that were not there with their head; so there is nothing to do for each piece that comes.
+bodies that were not there with their head; so there is nothing to do for each piece that comes. Who is waited for at
+that moment counts for all of the second: where that is wrong by chance, a full buffer has been moved in it as well,
+which is more than a second's worth.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ beginning does not pay for hours of next to nothing."""
 class Pace(Timed):
     """The account of the body that a client's connection is sending; one for all its bodies, one after the other."""
 
-    __slots__ = ("_came", "_client", "_lead", "_most", "_pump", "_rate", "_since", "held_up")
+    __slots__ = ("_came", "_client", "_lead", "_most", "_pump", "_rate", "_since")
 
     def __init__(self, client: Gathering) -> None:
         super().__init__(client.wheel)
@@ -49,12 +51,10 @@ class Pace(Timed):
         self._most = 0
         self._came = 0  # bytes of it, when it was last looked at
         self._since = 0  # the tick of that
-        self.held_up = False  # since then the client has waited, not been waited for
 
     def begin(self, pump: Pump, rate: int, grace: int) -> None:
-        """The rest of a body is waited for, with so many bytes of patience; or goes on to be, after a pause of ours."""
-        self.held_up = self._pump is pump
-        if self.held_up:
+        """The rest of a body is waited for, with so many bytes of patience; or still is, after a pause of ours."""
+        if self._pump is pump:
             return
         self._pump = pump
         self._rate = rate
@@ -73,9 +73,8 @@ class Pace(Timed):
         span, self._since = self.wheel.tick - self._since, self.wheel.tick
         before, self._came = self._came, client.body_came()
         lead = self._lead + self._came - before
-        if client.owes_body() and not self.held_up:
+        if client.owes_body():
             lead -= self._rate * min(span, LATE) // PER_SECOND
-        self.held_up = False
         self._lead = min(lead, self._most)
         if self._lead < 0:
             self._pump = None

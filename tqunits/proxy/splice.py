@@ -171,7 +171,6 @@ class Relay:
         "_source",
         "_target",
         "_writing",
-        "held_up",
         "left",
         "moved",
     )
@@ -203,7 +202,6 @@ class Relay:
         self._loaded = False  # something taken is not yet out
         self._reading = False
         self._writing = False
-        self.held_up = False  # the target was waited for
         self.left = ENDLESS if limit is None else limit  # bytes still to be taken from the source
         self.moved = 0  # bytes that the target's kernel has taken
 
@@ -305,7 +303,6 @@ class Relay:
             self._poller.remove_writer(self._target)
 
     def _wait_for_target(self) -> None:
-        self.held_up = True
         if self._reading:
             self._reading = False
             self._poller.remove_reader(self._source)
