@@ -17,6 +17,7 @@ from functools import cache
 from peers import PATIENCE, Connection, Router
 
 from tqunits.proxy.splice import WORTH
+from tqunits.proxy.standing import FOUND_STANDING
 from tqunits.proxy.stream import RECEIVE
 
 MIB = 1024 * 1024
@@ -56,6 +57,13 @@ def post(body: bytes, framing: str = "length") -> bytes:
     if framing == "chunked":
         return b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(body)
     return b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def rely(client: Connection) -> None:
+    """Ask until the worker's only connection is one that also what can not be sent twice goes on."""
+    await client.send(get("/length/1") * (FOUND_STANDING + 1))
+    for _ in range(FOUND_STANDING + 1):
+        await receive(client)
 
 
 @cache

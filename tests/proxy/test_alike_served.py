@@ -9,6 +9,8 @@ from pathlib import Path
 
 from peers import Connection, Router, TcpWorker, Worker, routed, snapshot
 
+from tqunits.proxy.standing import FOUND_STANDING
+
 DATE = b"HTTP/1.1 %b\r\nDate: Tue, 24 Nov 2026 20:00:00 GMT\r\nETag: %b\r\n"
 FORMS = {
     b"0": DATE % (b"200 OK", b"0") + b"Content-Length: %d\r\n\r\n",
@@ -198,7 +200,7 @@ def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(fol
     async def scenario() -> None:
         async with routed(folder, at_once) as (router, worker):
             client, early = await router.connect(), await router.connect()
-            for _ in range(3):
+            for _ in range(FOUND_STANDING):
                 await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 await client.response()
             await early.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")

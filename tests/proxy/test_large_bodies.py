@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from bodies import MIB, SIZES, SMALL, answer_to, digest, get, give_and_take, payload, post, receive
+from bodies import MIB, SIZES, SMALL, answer_to, digest, get, give_and_take, payload, post, receive, rely
 from control_peers import relayed, until
 from peers import PATIENCE, SWITCHED, UPGRADE, Connection, Router
 
@@ -55,6 +55,7 @@ def test_uploads_one_after_the_other_on_the_same_connections(folder: Path, frami
     async def scenario() -> None:
         async with relayed(folder, give_and_take) as (router, worker):
             client = await router.connect()
+            await rely(client)
             for size in (*SIZES, *reversed(SIZES)):
                 await client.send(post(payload(size), framing))
                 assert (await receive(client)).body.decode() == digest(payload(size))
@@ -68,6 +69,7 @@ def test_what_is_sent_behind_a_large_upload_is_answered_after_it(folder: Path, f
     async def scenario() -> None:
         async with relayed(folder, give_and_take) as (router, worker):
             client = await router.connect()
+            await rely(client)
             behind = get("/length/3") + post(payload(MIB), framing) + get("/chunked/200000")
             sending = asyncio.create_task(client.send(post(payload(3 * MIB), framing) + behind))
             answers = [await receive(client) for _ in range(4)]
@@ -95,6 +97,7 @@ def test_a_worker_with_small_buffers_gets_all_of_it_and_more(folder: Path) -> No
     async def scenario() -> None:
         async with relayed(folder, give_and_take, receive=SMALL) as (router, worker):
             client = await router.connect()
+            await rely(client)
             for framing in ("length", "chunked", "length"):
                 await client.send(post(payload(2 * MIB), framing))
                 assert (await receive(client)).body.decode() == digest(payload(2 * MIB))

@@ -82,7 +82,7 @@ def test_files_are_served_below_the_route_on_one_connection_and_the_program_has_
                 assert (await ask(client, path, method=method)).body == b"ok"
             await client.send(request("/app/", "Content-Length: 5", method="POST") + b"hello" + request("/app/docs/"))
             assert [(await receive(client)).body for _ in range(2)] == [b"ok", b"docs"]
-            assert [seen.split(b" HTTP")[0] for seen in worker.seen[0].split(b"\r\n\r\n")[:4]] == [
+            assert [seen.split(b" HTTP")[0] for seen in b"".join(worker.seen).split(b"\r\n\r\n")[:4]] == [
                 b"GET /none",
                 b"POST /index.html",
                 b"OPTIONS /app.js",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bodies import MIB, SIZES, SMALL, digest, get, give_and_take, payload, post, receive
+from bodies import MIB, SIZES, SMALL, digest, get, give_and_take, payload, post, receive, rely
 from control_peers import relayed, until, write_routes
 from peers import OK, PATIENCE, Behaviour, Connection, Router, TcpWorker, answering
 from secure_peers import client_context, make
@@ -147,6 +147,7 @@ def test_large_bodies_go_both_ways_one_after_the_other(folder: Path, version: ss
         context.minimum_version = context.maximum_version = version
         async with secured(folder, give_and_take) as (router, worker):
             client = await connect(router, context)
+            await rely(client)
             for framing, size in product(("length", "chunked"), SIZES):
                 await client.send(get(f"/{framing}/{size}"))
                 assert (await receive(client)).digest == digest(payload(size))

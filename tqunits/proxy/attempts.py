@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tqunits.model import Retry
 from tqunits.proxy.timers import NEVER, ticks_of
 from tqunits.proxy.upstream import CONNECTING, Upstream
+from tqunits.proxy.worker import IDEMPOTENT
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
@@ -29,8 +30,12 @@ DYING: Final = 0.02
 """Seconds until a request is sent again whose connection died: a process that ends closes its connections before its
 listening socket, and whoever came at once would be in the backlog that goes with it."""
 
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-"""RFC 9110 §9.2.2 (TRACE is not served)."""
+
+CLOSES_UNSAID: Final = (
+    "closes connections that it let us keep, without 'Connection: close' in the last answer: what can not be sent "
+    "twice goes on a new connection there; to spare that, let the worker keep them for 2s at least (uvicorn "
+    "--timeout-keep-alive 5, gunicorn --keep-alive 5, uWSGI http11-socket), or say close in its answers"
+)
 
 
 class Attempts:
@@ -53,7 +58,7 @@ def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
         if endpoint is None:
             client.hold()
             return
-        upstream = idle(endpoint, client) if past is None or past.left is None else None
+        upstream = idle(endpoint, client, worker) if past is None or past.left is None else None
         if upstream is None:
             trial = None
             upstream = _connect(endpoint, client)
@@ -72,6 +77,8 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
     endpoint = upstream.endpoint
     past = client.history()
     past.left = endpoint
+    if upstream.uses and not upstream.said:
+        endpoint.standing.ended(upstream.number, endpoint.wheel.tick)
     if sent:
         past.sent += 1
         may = past.sent == 1 and not upstream.said and worker.retry is Retry.IDEMPOTENT and is_repeatable(client)
@@ -131,12 +138,11 @@ def _leave_alone(endpoint: Endpoint, client: Client, reason: str) -> None:
     endpoint.failed()
 
 
-def idle(endpoint: Endpoint, client: Client) -> Upstream | None:
+def idle(endpoint: Endpoint, client: Client, worker: Worker) -> Upstream | None:
     """A pooled connection; looked at first if the request could not be sent a second time."""
-    upstream = endpoint.take()
-    if upstream is None or is_repeatable(client):
-        return upstream
-    while upstream is not None and not upstream.is_alive():
-        upstream.close()
-        upstream = endpoint.take()
+    if worker.retry is Retry.IDEMPOTENT and is_repeatable(client):
+        return endpoint.take()
+    upstream = endpoint.take_standing()
+    if upstream is None and endpoint.standing.is_to_be_told():
+        client.complain(f"{endpoint.address} {CLOSES_UNSAID}")
     return upstream

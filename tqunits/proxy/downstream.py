@@ -26,7 +26,7 @@ from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.gathering import Gathering
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.splice import LITTLE
-from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.stream import RECEIVE, UNCOPIED
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
 from tqunits.proxy.upstream import BODY, CONNECTING, Upstream
@@ -117,8 +117,11 @@ class Client(Gathering):
                 return
         endpoint = worker.ready
         if endpoint is not None and endpoint.idle and worker.in_flight < worker.max_inflight:
-            at_sight = framing is NO_BODY and self.method in attempts.IDEMPOTENT
-            upstream = endpoint.idle.pop() if at_sight else attempts.idle(endpoint, self)
+            upstream: Upstream | None = None
+            if framing is NO_BODY and self.method in worker.repeated:
+                upstream = endpoint.idle.pop()
+            elif endpoint.standing.relied_on:
+                upstream = attempts.idle(endpoint, self, worker)
             if upstream is not None:
                 self.worker = worker
                 worker.in_flight += 1
@@ -263,7 +266,11 @@ class Client(Gathering):
             pumped = self.pumped(data)
             if pumped is None:
                 return
-            body = pumped
+            if len(pumped) < UNCOPIED:
+                self.first += pumped
+            else:
+                body = pumped
+        self.kept = self.pump is None and not body
         if not upstream.write_both(self.first, body):
             self.first += body
             upstream.abandon()

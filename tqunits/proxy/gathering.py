@@ -26,13 +26,14 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Gathering(Asking):
     """One client's connection, as far as bodies wait here."""
 
-    __slots__ = ("gathered", "pace", "whole")
+    __slots__ = ("gathered", "kept", "pace", "whole")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
         self.whole = False  # all of the request's body is in `first`
         self.pace: Pace | None = None  # of its bodies, since the first that was waited for
+        self.kept = False  # all that was sent of the request is in `first`, and that is all of it
 
     def enter(self, worker: Worker) -> None:
         """Nothing more is waited for here: the request begins, or stands in line."""

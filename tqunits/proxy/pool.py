@@ -13,6 +13,7 @@ from typing import Final
 from tqunits.http.forward import Rewrite
 from tqunits.http.framing import Framing
 from tqunits.proxy.poller import Poller
+from tqunits.proxy.standing import LASTED, Standing
 from tqunits.proxy.static import Site
 from tqunits.proxy.timers import Wheel, ticks_of
 from tqunits.proxy.upstream import Upstream
@@ -55,6 +56,7 @@ class Endpoint:
         "label",
         "poller",
         "retired",
+        "standing",
         "trying",
         "wheel",
         "workers",
@@ -69,6 +71,7 @@ class Endpoint:
         self.idle_ticks = ticks_of(POOL_IDLE_US)
         self.in_flight = 0
         self.retired = False
+        self.standing = Standing()
         self.workers: set[Worker] = set()  # whose endpoint it is
         self.failures = 0  # connections that failed, one after the other
         self.trying = False  # one request finds out whether it is back
@@ -155,10 +158,43 @@ class Endpoint:
             upstream.touch(self.idle_ticks)
 
     def lose(self, upstream: Upstream) -> None:
-        """An idle connection has ended."""
+        """An idle connection is done with."""
         if upstream in self.idle:
             self.idle.remove(upstream)
         upstream.close()
+
+    def lose_ended(self, upstream: Upstream) -> None:
+        """The worker has ended an idle connection."""
+        self.standing.ended(upstream.number, self.wheel.tick)
+        self.lose(upstream)
+
+    def lose_aged(self, upstream: Upstream) -> None:
+        """An idle connection has been kept for as long as any is."""
+        if upstream in self.idle:
+            self.standing.lasted(self.wheel.tick)
+        self.lose(upstream)
+
+    def take_standing(self) -> Upstream | None:
+        """An idle connection that is open, for what can not be sent twice; None where they are not relied on.
+
+        There one is closed for the new one that takes its place: some programs serve one connection at a time.
+        """
+        standing = self.standing
+        while self.idle:
+            upstream = self.idle.pop()
+            if upstream.is_alive():
+                if standing.relied_on or self._has_lasted(upstream) or standing.found(upstream.uses, self.wheel.tick):
+                    return upstream
+                upstream.close()
+                return None
+            standing.ended(upstream.number, self.wheel.tick)
+            upstream.close()
+        return None
+
+    def _has_lasted(self, upstream: Upstream) -> bool:
+        """Whether that one has been idle for long enough to be relied on, and with it the others."""
+        tick = self.wheel.tick
+        return upstream.deadline - self.idle_ticks + LASTED <= tick and self.standing.lasted(tick)
 
     def retire(self) -> None:
         """It is in no route any more: requests in flight go on, nothing is kept."""

@@ -22,6 +22,7 @@ from tqunits.http.phases import WORKER_PHASES, WorkerPhase
 from tqunits.http.pump import Pump
 from tqunits.proxy import splicing
 from tqunits.proxy.stream import RECEIVE, UNCOPIED, Stream
+from tqunits.proxy.untaken import is_untaken
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
@@ -48,24 +49,26 @@ class Upstream(Stream):
         "fields",
         "heads",
         "interim",
+        "number",
         "phase",
         "pump",
         "reusable",
-        "reused",
         "said",
         "unheard",
+        "uses",
     )
 
     def __init__(self, sock: socket.socket, endpoint: Endpoint, phase: WorkerPhase) -> None:
         super().__init__(sock, endpoint.poller, endpoint.wheel)
         self.endpoint = endpoint
+        self.number = endpoint.standing.opened = endpoint.standing.opened + 1
         self.phase = phase
         self.client: Client | None = None
         self.heads = HeadBuffer()
         self.fields: ResponseFields | None = None  # of the last response that was read the long way
         self.alike: AlikeResponse | None = None  # what was made of the response before
         self.pump: Pump | None = None  # of the response's body
-        self.reused = False  # it served before: it may have died of old age
+        self.uses = 0  # how often it served before: it may have died of old age
         self.reusable = False
         self.said = False  # a byte of the response has come
         self.unheard = False  # it takes no more of the request, but may still answer
@@ -140,7 +143,7 @@ class Upstream(Stream):
         except OSError:
             data = None
         if client is None:
-            self.endpoint.lose(self)
+            self.endpoint.lose_ended(self)
         elif not data:
             self.on_end(client, regular=data is not None)
         elif self.phase is HEAD:
@@ -184,7 +187,7 @@ class Upstream(Stream):
     def expire(self) -> None:
         """Idle for long enough; if it serves again, that deadline is of the time before, and its client has one."""
         if self.client is None:
-            self.endpoint.lose(self)
+            self.endpoint.lose_aged(self)
 
     def _on_connected(self) -> None:
         self.poller.remove_writer(self.sock)
@@ -345,7 +348,7 @@ class Upstream(Stream):
             endpoint.settle()
         if self.reusable and not surplus and not self.outbox and client.pump is None and not self.unheard:
             self.phase = self.phase.completed
-            self.reused = True
+            self.uses += 1
             endpoint.keep(self)
             if not self.reading:
                 self.resume()
@@ -368,10 +371,13 @@ class Upstream(Stream):
             client.tunnel.worker_ended(regular=regular)
         elif self.phase is BODY:
             self._on_end_of_body(client, regular=regular and not self.unheard)  # the write has had the error
-        else:
-            said = self.said
+        elif self.said:
             self.abandon()
-            client.upstream_failed(self, "closed in the middle of a head" if said else "closed without an answer")
+            client.upstream_failed(self, "closed in the middle of a head")
+        else:
+            untaken = regular and not self.unheard and client.kept and is_untaken(self.sock, len(client.first))
+            self.abandon()
+            client.upstream_failed(self, "closed without an answer", sent=not untaken)
 
     def _on_end_of_body(self, client: Client, *, regular: bool) -> None:
         assert self.pump is not None

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from tqunits.proxy.pool import Endpoint
     from tqunits.proxy.waiting import Waiting
 
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+"""RFC 9110 §9.2.2 (TRACE is not served)."""
+
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+
 RETRY_AFTER: Final = 1
 """Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by then."""
 
@@ -46,6 +51,7 @@ class Worker:
         "queue",
         "queue_ticks",
         "ready",
+        "repeated",
         "retry",
     )
 
@@ -56,6 +62,7 @@ class Worker:
         self.max_inflight = 1
         self.queue_ticks = NEVER
         self.retry = Retry.IDEMPOTENT
+        self.repeated = IDEMPOTENT  # methods of what may be sent twice
         self.ready: Endpoint | None = None  # the only endpoint, while nothing stands between a request and it
         self.in_flight = 0  # requests that have begun
         self.queue: deque[Waiting] = deque()
@@ -69,6 +76,7 @@ class Worker:
         self.max_inflight = routed.max_inflight
         self.queue_ticks = ticks_of(routed.queue_us)
         self.retry = routed.retry
+        self.repeated = IDEMPOTENT if routed.retry is Retry.IDEMPOTENT else _NOTHING
         self.endpoints = endpoints
         for endpoint in endpoints:
             endpoint.workers.add(self)
