@@ -78,6 +78,13 @@ class Retry(StrEnum):
     IDEMPOTENT = "idempotent"
 
 
+class ClientGone(StrEnum):
+    """What becomes of a request whose client has ended its side of the connection: it left, or only sends no more."""
+
+    FINISH = "finish"
+    ABORT = "abort"
+
+
 class Profile(StrEnum):
     """The named sandboxes, strictest first."""
 
@@ -197,6 +204,7 @@ class Timeouts:
     write: int
     idle: int
     body: int
+    stream: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +218,9 @@ class ProxyRules:
     retry: Retry
     buffer_requests: bool
     allow_encoded_slash: bool
+    on_client_gone: ClientGone
+    max_response_head: int
+    max_response_fields: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,7 +359,10 @@ class HeadLimits:
 
 
 USUAL_HEADS: Final = HeadLimits()
-"""What holds where nothing else is said, and for the heads of workers."""
+"""What holds where nothing else is said."""
+
+USUAL_RESPONSE_HEADS: Final = HeadLimits(request_line=32 * 1024)
+"""The same for a worker's: its status line may be as long as all of the head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

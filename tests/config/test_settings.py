@@ -29,7 +29,8 @@ DESIGNED = {
         health.success_threshold health.start_period restart.policy restart.delay restart.max_restarts restart.period
         restart.backoff_max scaling.min_workers scaling.max_workers scaling.target_inflight scaling.scale_down_delay
         scaling.idle_stop timeouts.start timeouts.stop timeouts.drain timeouts.request timeouts.read timeouts.write
-        timeouts.idle proxy.max_body proxy.max_inflight proxy.queue_timeout proxy.retry proxy.buffer_requests
+        timeouts.idle timeouts.stream proxy.on_client_gone proxy.max_response_head proxy.max_response_fields
+        proxy.max_body proxy.max_inflight proxy.queue_timeout proxy.retry proxy.buffer_requests
         watch.enabled watch.paths watch.ignore watch.debounce sandbox depends.after depends.requires static.directory
         static.prefix unit""",
     File.SERVER: """mode listen workers.directory workers.port_range proxy.processes proxy.trusted_proxies

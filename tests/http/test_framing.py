@@ -119,7 +119,13 @@ def test_a_client_of_http_1_0_gets_no_chunks(lines: str) -> None:
     assert (framing.sink, framing.line) == (Kind.CLOSE, b"")
 
 
-@pytest.mark.parametrize("lines", [lines for _, lines in BAD_REQUESTS.values()], ids=BAD_REQUESTS.keys())
+AS_LONG = frozenset({"length twice", "list of lengths"})
+"""RFC 9110 §8.6: a response may say its length more than once."""
+
+BAD_RESPONSES = {name: lines for name, (_, lines) in BAD_REQUESTS.items() if name not in AS_LONG}
+
+
+@pytest.mark.parametrize("lines", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
 def test_an_ambiguous_response_is_refused_too(lines: str, method: bytes) -> None:
     with pytest.raises(Malformed):

@@ -120,9 +120,11 @@ BAD_RESPONSES = {
     "bare LF": b"HTTP/1.1 200 OK\nA: b\r\n\r\n",
     "bare CR": b"HTTP/1.1 200 OK\rA: b\r\n\r\n",
     "control in the reason": b"HTTP/1.1 200 O\0K\r\n\r\n",
-    "folded line": b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
-    "space before the colon": b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+    "a fold of nothing": b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n",
+    "no colon": b"HTTP/1.1 200 OK\r\nA \r\n\r\n",
+    "space in the name": b"HTTP/1.1 200 OK\r\nA b : c\r\n\r\n",
     "NUL in a value": b"HTTP/1.1 200 OK\r\nA: \0\r\n\r\n",
+    "NUL in a mended one": b"HTTP/1.1 200 OK\r\nA : \0\r\n\r\n",
 }
 
 

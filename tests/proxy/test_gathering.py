@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bodies import digest, give_and_take, receive
 from peers import OK, PATIENCE, Behaviour, Connection, Router, Worker, answering, length_of, snapshot
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
@@ -54,7 +55,56 @@ def test_a_chunked_body_is_whole_as_well(folder: Path) -> None:
             for _ in range(2):
                 assert (await slow.response())[1] == b"ok"
             assert b"".join(worker.seen).count(b"GET ") == 5
-            assert b"\r\n\r\n3\r\nabc\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n" in b"".join(worker.seen)
+            seen = b"".join(worker.seen)
+            assert b"\r\nContent-Length: 6\r\n\r\nabcdef" in seen  # as everybody reads it
+            assert b"Transfer-Encoding" not in seen
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"x" * 70_000], ids=["empty", "short", "as much as may wait"])
+def test_a_whole_body_has_a_length_in_each_of_many_requests(folder: Path, body: bytes) -> None:
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK)) as (router, worker):
+            client = await router.connect()
+            for _ in range(4):  # the later ones are read by what differs
+                await client.send(CHUNKED + sent)
+                assert (await client.response())[1] == b"ok"
+            seen = b"".join(worker.seen)
+            assert seen.count(b"\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)) == 4
+            assert b"Transfer-Encoding" not in seen
+
+    asyncio.run(scenario())
+
+
+def test_trailers_stay_and_with_them_the_chunks(folder: Path) -> None:
+    async def scenario() -> None:
+        async with gathering(folder, answering(OK)) as (router, worker):
+            client = await router.connect()
+            asked = CHUNKED.replace(b"\r\n\r\n", b"\r\nTrailer: X-Sum\r\n\r\n")
+            await client.send(asked + b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n")
+            assert (await client.response())[1] == b"ok"
+            (seen,) = worker.seen
+            assert seen.endswith(b"\r\n\r\n5\r\nabcde\r\n0\r\nX-Sum: 1\r\n\r\n")
+            assert b"Content-Length" not in seen
+
+    asyncio.run(scenario())
+
+
+def test_chunks_that_are_too_many_to_wait_go_on_as_chunks(folder: Path) -> None:
+    pieces = [b"%d" % n * 10_000 for n in range(10)]
+
+    async def scenario() -> None:
+        async with gathering(folder, give_and_take) as (router, worker):
+            client = await router.connect()
+            await client.send(CHUNKED)
+            for piece in pieces:
+                await client.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await client.send(b"0\r\n\r\n")
+            assert (await receive(client)).body.decode() == digest(b"".join(pieces))
+            assert b"\r\nTransfer-Encoding: chunked\r\n\r\n" in worker.seen[0]
 
     asyncio.run(scenario())
 

@@ -110,7 +110,8 @@ def routes(folder: Path, endpoint: str, **changes: object) -> list[str]:
 KINDS = {
     "after each answer": {"requests": 1},
     "after some answers": {"requests": 3},
-    "when idle": {"idle_s": 0.001},
+    "after many answers": {"requests": 40},
+    "when idle": {"idle_s": 0.0005},
 }
 
 
@@ -121,32 +122,23 @@ KINDS = {
 def test_what_can_not_be_sent_twice_is_not_lost(
     folder: Path, family: str, kind: dict[str, float], *, reset: bool, method: str, retry: str
 ) -> None:
+    """Where connections last until a number of answers, the first of those ends may cost what crosses with it.
+
+    Nothing told of it before; from then on it is remembered.
+    """
     statuses: Counter[int] = Counter()
 
     async def scenario(worker: Closing, endpoint: str) -> None:
         async with Router(folder, routes(folder, endpoint, retry=retry)) as router:
             clients = [asyncio.to_thread(post, router.port, f"c{n}", statuses, method) for n in range(CLIENTS)]
             await asyncio.gather(*clients)
-        assert statuses == {200: CLIENTS * EACH}
-        assert len(worker.seen) == CLIENTS * EACH
-        assert set(worker.seen.values()) == {1}
+        assert set(worker.seen.values()) == {1}  # never twice
+        assert statuses[502] <= (0 if told else CLIENTS)
+        assert statuses.total() == CLIENTS * EACH and statuses[200] == len(worker.seen)
 
+    told = kind.get("requests", 1) == 1
     with listening(folder, family) as (sock, endpoint):
         asyncio.run(scenario(Closing(sock, reset=reset, **kind), endpoint))  # type: ignore[arg-type]
-
-
-def test_of_a_worker_whose_connections_last_the_first_to_end_costs_nothing(folder: Path) -> None:
-    """Over TCP its kernel says that it took nothing of the request that crossed with the end."""
-    statuses: Counter[int] = Counter()
-
-    async def scenario(worker: Closing, endpoint: str) -> None:
-        async with Router(folder, routes(folder, endpoint)) as router:
-            await asyncio.gather(*(asyncio.to_thread(post, router.port, f"c{n}", statuses) for n in range(2 * CLIENTS)))
-        assert statuses == {200: 2 * CLIENTS * EACH}
-        assert set(worker.seen.values()) == {1}
-
-    with listening(folder, "tcp") as (sock, endpoint):
-        asyncio.run(scenario(Closing(sock, requests=40), endpoint))
 
 
 def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(folder: Path) -> None:

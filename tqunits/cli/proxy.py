@@ -7,7 +7,10 @@ FILE. Alone it is
 
 A route is [HOST]/PREFIX=ENDPOINT. The longest prefix on a segment border wins: /api takes /api/x, never /apix. The
 worker sees the path without the prefix (and X-Forwarded-Prefix); --keep-prefix leaves it. The same route given again
-adds an endpoint. An endpoint is ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH.
+adds an endpoint. An endpoint is ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH. Behind it may stand settings of worker.yaml
+(timeouts.*, proxy.*, strip_prefix):
+
+    --route /live=127.0.0.1:9001,timeouts.stream=6h,proxy.on_client_gone=abort
 
 FILE is read again when it changes, and at SIGHUP (a bad one is refused, the routes of before stay). SIGTERM finishes
 what runs and ends. The control socket speaks HTTP:
@@ -28,6 +31,7 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.cli.context import Context
+from tqunits.cli.route_options import split_options, with_options
 from tqunits.cli.span import span_argument
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.proxy.access import STDOUT, parse_destination
@@ -69,7 +73,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="HOST:PORT, [V6]:PORT or unix:/PATH; repeatable",
     )
     parser.add_argument(
-        "--route", metavar="ROUTE", action="append", default=[], help="[HOST]/PREFIX=ENDPOINT; repeatable"
+        "--route",
+        metavar="ROUTE",
+        action="append",
+        default=[],
+        help="[HOST]/PREFIX=ENDPOINT[,SETTING=VALUE...]; repeatable",
     )
     parser.add_argument("--keep-prefix", action="store_true", help="give the worker the whole path (with --route)")
     parser.add_argument(
@@ -215,12 +223,14 @@ def snapshot_of(routes: Sequence[str], *, strip: bool, queue_us: int = DEFAULT_Q
     """A snapshot of `--route` options. Raises UsageError that says what to write instead."""
     workers: dict[tuple[str, str], RoutedWorker] = {}
     for text in routes:
-        host, prefix, address = _parse_route(text)
+        route, options = split_options(text)
+        host, prefix, address = _parse_route(route)
         known = workers.get((host, prefix))
         if known is not None:
-            workers[host, prefix] = replace(known, endpoints=(*known.endpoints, address))
+            known = replace(known, endpoints=(*known.endpoints, address))
+            workers[host, prefix] = with_options(known, options, f"--route {text}")
             continue
-        workers[host, prefix] = RoutedWorker(
+        plain = RoutedWorker(
             name=host + prefix,
             hosts=(host,) if host else (),
             routes=(prefix,),
@@ -229,6 +239,7 @@ def snapshot_of(routes: Sequence[str], *, strip: bool, queue_us: int = DEFAULT_Q
             timeouts=DEFAULT_WORKER_TIMEOUTS,
             queue_us=queue_us,
         )
+        workers[host, prefix] = with_options(plain, options, f"--route {text}")
     return Snapshot(timeouts=DEFAULT_TIMEOUTS, max_connections=DEFAULT_MAX_CONNECTIONS, workers=tuple(workers.values()))
 
 

@@ -195,6 +195,7 @@ def _timeouts(values: Values) -> Timeouts:
         write=values[W.timeout_write],
         idle=values[W.timeout_idle],
         body=values[W.timeout_body],
+        stream=values[W.timeout_stream],
     )
 
 
@@ -207,6 +208,9 @@ def _proxy(values: Values) -> ProxyRules:
         retry=values[W.retry],
         buffer_requests=values[W.buffer_requests],
         allow_encoded_slash=values[W.allow_encoded_slash],
+        on_client_gone=values[W.on_client_gone],
+        max_response_head=values[W.max_response_head],
+        max_response_fields=values[W.max_response_fields],
     )
 
 

@@ -11,12 +11,15 @@ from tqunits.model import Fetch, WorkerType
 
 _JIT = {"sandbox": "jit"}
 
+_WHOLE = {"proxy.buffer_requests": "true"}
+"""PHP's own server and most of WSGI know of a body by its Content-Length, and see none in what comes in chunks."""
+
 PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.GO: {"build.command": "[go, build, -o, bin/{name}, ./src]", "command": "[bin/{name}]"},
-    WorkerType.PYTHON: {"command": "[python3, src/main.py]"},
+    WorkerType.PYTHON: {"command": "[python3, src/main.py]", **_WHOLE},
     WorkerType.NODE: {"command": "[node, src/main.js]", **_JIT},
     WorkerType.BUN: {"command": "[bun, run, index.ts]", **_JIT},
-    WorkerType.PHP: {"command": '[php, -S, "127.0.0.1:${WORKER_PORT}", -t, public]'},
+    WorkerType.PHP: {"command": '[php, -S, "127.0.0.1:${WORKER_PORT}", -t, public]', **_WHOLE},
     WorkerType.STATIC: {},
     WorkerType.EXEC: {},
 }

@@ -7,7 +7,7 @@ from tqunits.config.directives import reference
 from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
 from tqunits.config.passthrough import directives
 from tqunits.config.setting import Setting
-from tqunits.model import Listen, RestartPolicy, Retry, ServiceType, WorkerType
+from tqunits.model import ClientGone, Listen, RestartPolicy, Retry, ServiceType, WorkerType
 
 _MANY = 2**31 - 1
 _SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
@@ -379,7 +379,8 @@ class WorkerSettings:
         _NO_LIMIT_SPAN,
         "30s",
         _SPAN,
-        "The router waits so long for the worker's next bytes, and for a client to take some.",
+        "The router waits so long for the worker's answer to begin and for more of it (504), and for a client to take "
+        "some. See timeouts.stream for answers that are silent by nature.",
     )
     timeout_write = Setting(
         "timeouts.write",
@@ -401,6 +402,14 @@ class WorkerSettings:
         "10s",
         _SPAN,
         "So far a request's body may lag behind proxy.min_body_rate; then the client is answered 408.",
+    )
+    timeout_stream = Setting(
+        "timeouts.stream",
+        _NO_LIMIT_SPAN,
+        "1h",
+        _SPAN,
+        "In the place of timeouts.read for an answer that has begun and has no known length (in chunks, "
+        "text/event-stream, until the connection ends), and for websockets: nothing may come for so long.",
     )
     timeout_drain = Setting(
         "timeouts.drain",
@@ -514,7 +523,9 @@ class WorkerSettings:
         _TRUTH,
         "false",
         _BOOLEAN,
-        "Let the worker see a request only when its body is there, or 72 KiB of it.",
+        "Let the worker see a request only when its body is there, or 72 KiB of it. A body that is there whole has a "
+        "Content-Length, also if it came in chunks, of which CGI, PHP and most of WSGI know nothing. Default: true "
+        "for python and php, false for others.",
     )
     allow_encoded_slash = Setting(
         "proxy.allow_encoded_slash",
@@ -522,6 +533,30 @@ class WorkerSettings:
         "false",
         _BOOLEAN,
         "Let %2F in paths through to the worker. It never ends a route's prefix.",
+    )
+
+    on_client_gone = Setting(
+        "proxy.on_client_gone",
+        choice(ClientGone),
+        "finish",
+        " | ".join(ClientGone),
+        "When a client ends its side of the connection before it has its answer, it has left, or only sends no more "
+        "and reads on, which looks the same. finish: the worker goes on until the answer finds nobody. abort: its "
+        "connection is closed at once. What is certain (a reset) is always told at once, and nothing is asked again.",
+    )
+    max_response_head = Setting(
+        "proxy.max_response_head",
+        fields.size_between(4096, 1_048_576),
+        "32K",
+        _SIZE,
+        "The longest head of a worker's answer; a longer one is a 502.",
+    )
+    max_response_fields = Setting(
+        "proxy.max_response_fields",
+        number(10, 10_000),
+        "100",
+        "number",
+        "Header fields of a worker's answer; with more it is a 502.",
     )
 
     watch_enabled = Setting(

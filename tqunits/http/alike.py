@@ -17,7 +17,7 @@ from tqunits.http.framing import NO_BODY, Framing, Kind, framing_told
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.stencil import Stencil
 from tqunits.http.target import USUAL_PATH, Target
-from tqunits.model import USUAL_HEADS, HeadLimits
+from tqunits.model import USUAL_RESPONSE_HEADS, HeadLimits
 
 _END: Final = b"\r\n\r\n"
 _REST_OF_LINE: Final = re.compile(USUAL_PATH + rb" HTTP/1\.1(?=\r\n)")
@@ -87,16 +87,19 @@ class AlikeRequest:
 class AlikeResponse:
     """Final responses with the same status line and a body of known length, not to HEAD."""
 
-    __slots__ = ("_framing", "_line", "_stencil", "status")
+    __slots__ = ("_framing", "_line", "_longest", "_stencil", "status")
 
-    def __init__(self, status: int, line: bytes, stencil: Stencil, framing: Framing) -> None:
+    def __init__(self, status: int, line: bytes, stencil: Stencil, framing: Framing, longest: int) -> None:
         self.status = status
         self._framing = None if stencil.tells else framing  # None: each tells its own
         self._line = line
         self._stencil = stencil
+        self._longest = longest  # bytes of a head
 
     @classmethod
-    def of(cls, head: ResponseHead, framing: Framing) -> AlikeResponse | None:
+    def of(
+        cls, head: ResponseHead, framing: Framing, limits: HeadLimits = USUAL_RESPONSE_HEADS
+    ) -> AlikeResponse | None:
         """What the responses after this one are compared with."""
         fields = head.fields
         stencil = fields.stencil
@@ -104,7 +107,7 @@ class AlikeResponse:
             return None
         if b"close" in fields.options_said or b"date" not in fields.special or b"x-request-id" in fields.special:
             return None
-        return cls(head.status, b"HTTP/1.1 %d %b" % (head.status, head.reason), stencil, framing)
+        return cls(head.status, b"HTTP/1.1 %d %b" % (head.status, head.reason), stencil, framing, limits.head)
 
     def read(self, data: bytes) -> tuple[bytes, Framing, int] | None:
         """The field lines that go on, how the body comes and where it begins, of what begins with a whole head."""
@@ -112,7 +115,7 @@ class AlikeResponse:
         if not data.startswith(line):
             return None
         end = data.find(_END) + 4
-        found = self._stencil.fit(data, len(line), end) if end <= USUAL_HEADS.head else None
+        found = self._stencil.fit(data, len(line), end) if end <= self._longest else None
         if found is None:
             return None
         kept, length = found

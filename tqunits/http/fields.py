@@ -15,6 +15,7 @@ from operator import ne
 from typing import ClassVar, Final
 
 from tqunits.http.grammar import AUTHORITY, FIELD_LINES, MAX_DIGITS, Malformed, has_controls, length_of, split_list
+from tqunits.http.mending import mended
 from tqunits.http.stencil import MAX_HOLES, Stencil
 from tqunits.model import USUAL_HEADS
 
@@ -294,7 +295,7 @@ class HeadFields(Fields):
         if len(holes) > MAX_HOLES or any(names[hole] in _FIXED for hole in holes):
             return None
         lengths = [hole for hole in holes if names[hole] == b"content-length"]
-        if len(lengths) > 1:
+        if lengths and len(self._outline.places[b"content-length"]) > 1:
             return None
         return Stencil(lines, self._outline.beginnings, dropped, holes, lengths[0] if lengths else None)
 
@@ -335,10 +336,21 @@ class ResponseFields(HeadFields):
 
     _never = NEVER_RETURNED
 
-    def __init__(self, block: bytes, known: ResponseFields | None = None) -> None:
+    def __init__(self, block: bytes, known: ResponseFields | None = None, most: int = MAX_FIELDS) -> None:
         """`known`: of the response before; they spare work and change nothing. Raises Malformed: 400 or 431."""
         if known is None or not self._fits(block, known):
-            self._read(block, known)
+            self._read(block, known, most)
+
+    def content_length(self) -> int:
+        """The length that all of them give: as often as it is said, it is one (RFC 9110 §8.6). Raises Malformed."""
+        if self._length < 0:
+            told = {value.strip(b" \t") for value in b",".join(self.values(b"content-length")).split(b",")}
+            if len(told) > 1:
+                raise Malformed(502, "more than one Content-Length, and they differ")
+            self._length = length_of(told.pop())
+            if self._length < 0:
+                raise Malformed(502, f"a Content-Length that is not 1 to {MAX_DIGITS} digits")
+        return self._length
 
 
 def _nominated(options: Set[bytes]) -> Set[bytes]:
@@ -354,12 +366,13 @@ def valid_authority(text: bytes) -> bytes:
     return text
 
 
-def trailer_lines(section: bytes) -> bytes:
+def trailer_lines(section: bytes, *, mend: bool = False) -> bytes:
     """What may be passed on of a trailer section (its lines with the empty one): whole lines, each with its CRLF.
 
-    Raises Malformed. RFC 9112 §7.1.2: never merged into the fields of the head.
+    `mend`: it is a worker's (mending.py). Raises Malformed. RFC 9112 §7.1.2: never merged into the fields of the head.
     """
-    fields = Fields(b"\r\n" + section)
+    block = b"\r\n" + section
+    fields = Fields((mended(block) if mend else None) or block)
     lines = fields.without(NOT_IN_TRAILERS | lookalikes(fields.names, NOT_IN_TRAILERS))
     return lines[2:] + b"\r\n" if lines else b""
 

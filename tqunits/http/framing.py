@@ -2,7 +2,8 @@
 
 RFC 9112 §6. A proxy that drops a length field but still reads by it, or reads by one and announces the other, is how
 requests are smuggled: so `Framing` is the only source both of the framing field that goes out (`line`) and of the pump
-that takes the body through (`pump`). Where the RFC lets a proxy repair (§6.1, §6.3), this one refuses.
+that takes the body through (`pump`). Where the RFC lets a proxy repair (§6.1, §6.3), this one refuses; only a response
+may say its length more than once.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Framing:
         """What moves the body: None when there is none.
 
         `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants them; `passed`:
-        bytes of a known length that have gone on already, not all of them; `framing`: as for `pump.ChunkedPump`.
+        bytes of a known length that have gone on already, not all of them; `framing`: as for `pump.ChunkedPump`, where
+        a response's may be padded.
         """
         match self.source:
             case Kind.NONE:
@@ -60,7 +62,13 @@ class Framing:
             case Kind.LENGTH:
                 return LengthPump(self.length - passed)
             case Kind.CHUNKED:
-                return ChunkedPump(rechunk=self.sink is Kind.CHUNKED, limit=limit, trailers=trailers, framing=framing)
+                return ChunkedPump(
+                    rechunk=self.sink is Kind.CHUNKED,
+                    limit=limit,
+                    trailers=trailers,
+                    framing=framing,
+                    padded=framing == MAX_FRAMING_RETURNED,
+                )
             case Kind.CLOSE:
                 return ClosePump(rechunk=self.sink is Kind.CHUNKED)
 
@@ -145,6 +153,13 @@ def _by_length(length: int) -> Framing:
     if length == 0:
         return _EMPTY
     return Framing(Kind.LENGTH, Kind.LENGTH, length, b"\r\nContent-Length: %d" % length)
+
+
+def framed_by_length(head: bytes, body: bytes) -> bytes:
+    """A request with a body that is here whole, of which the head says that it comes in chunks, as the last of all."""
+    beginning = head.removesuffix(_CHUNKED_LINE + b"\r\n\r\n")
+    assert beginning != head
+    return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (beginning, len(body), body)
 
 
 def _require_chunked(values: list[bytes]) -> None:

@@ -42,6 +42,10 @@ CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[" + TEXT + rb"]*+)?+\r\n
 CHUNK_LINE_BEGINNING: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:;[" + TEXT + rb"]*+)?+\r?+)?+")
 """What an unfinished chunk line may look like."""
 
+PADDED_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*+(;[" + TEXT + rb"]*+)?+\r\n")
+PADDED_CHUNK_LINE_BEGINNING: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}[ \t]*+(?:;[" + TEXT + rb"]*+)?+\r?+)?+")
+"""The same as workers write it that make room for eight digits and fill it up with spaces. Everybody reads those."""
+
 _TEXT: Final = frozenset({0x09, *range(0x20, 0x7F), *range(0x80, 0x100)})
 _SAME_TEXT: Final = bytes(byte if byte in _TEXT else (byte + 0x40) & 0x7F for byte in range(256))
 _SAME_LINES: Final = bytes(byte if byte in b"\r\n" else _SAME_TEXT[byte] for byte in range(256))

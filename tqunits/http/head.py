@@ -1,9 +1,9 @@
 """The head of a message: from bytes as they come to a validated start line and its fields.
 
 A head is taken whole or not at all: `HeadBuffer` collects until the empty line, within limits, and `parse_request` and
-`parse_response` then look at exactly those bytes. What is wrong is refused, never repaired (RFC 9112 §2.2, §3, §5):
-bare CR or LF, controls, folded lines, a space before the colon. Limits have statuses of their own: the request line's
-is 414, the head's and that of the number of fields 431.
+`parse_response` then look at exactly those bytes. What is wrong in a request is refused, never repaired (RFC 9112 §2.2,
+§3, §5): bare CR or LF, controls, folded lines, a space before the colon; for responses see mending.py. Limits have
+statuses of their own: the request line's is 414, the head's and that of the number of fields 431.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Final
 
 from tqunits.http.fields import RequestFields, ResponseFields
 from tqunits.http.grammar import REQUEST_LINE, STATUS_LINE, Malformed, has_controls
-from tqunits.model import USUAL_HEADS, HeadLimits
+from tqunits.http.mending import fault_of_status_line, mended
+from tqunits.model import USUAL_HEADS, USUAL_RESPONSE_HEADS, HeadLimits
 
 _END: Final = b"\r\n\r\n"
 
@@ -45,10 +46,10 @@ class ResponseHead:
 class HeadBuffer:
     """Collects one head. Every byte is looked at once, however small the pieces are in which it comes."""
 
-    __slots__ = ("_limits", "collected")
+    __slots__ = ("collected", "limits")
 
     def __init__(self, limits: HeadLimits = USUAL_HEADS) -> None:
-        self._limits = limits
+        self.limits = limits
         self.collected: bytearray | None = None  # only while there is a piece of a head: most connections are idle
 
     @property
@@ -68,7 +69,7 @@ class HeadBuffer:
         """
         if not self.collected:
             end = data.find(_END)
-            if 0 < end <= self._limits.head - 4:
+            if 0 < end <= self.limits.head - 4:
                 return data[: end + 4], data[end + 4 :]
         return self._collect(data)
 
@@ -80,10 +81,10 @@ class HeadBuffer:
         collected += data
         end = collected.find(_END, max(0, known - 3))
         if end < 0:
-            _check_beginning(collected, known, self._limits)
+            _check_beginning(collected, known, self.limits)
             return None
-        if end + 4 > self._limits.head:
-            raise _too_long(self._limits)
+        if end + 4 > self.limits.head:
+            raise _too_long(self.limits)
         head, rest = bytes(collected[: end + 4]), bytes(collected[end + 4 :])
         self.collected = None
         return head, rest
@@ -109,7 +110,9 @@ def parse_request(head: bytes, known: RequestFields | None = None, limits: HeadL
     return RequestHead(method, target, 0 if minor == b"0" else 1, fields)
 
 
-def parse_response(head: bytes, known: ResponseFields | None = None) -> ResponseHead:
+def parse_response(
+    head: bytes, known: ResponseFields | None = None, limits: HeadLimits = USUAL_RESPONSE_HEADS
+) -> ResponseHead:
     """Read a whole response head (with its empty line). Raises Malformed, whose status means nothing here.
 
     `known`: the fields of the response before on the same connection; see `parse_request`.
@@ -118,15 +121,26 @@ def parse_response(head: bytes, known: ResponseFields | None = None) -> Response
     line = head[:end]
     status, reason, minor = _USUAL_STATUS_LINES.get(line) or _status_line(line)
     block = head[end:]
-    fields = known if known is not None and known.says(block) else ResponseFields(block, known)
+    fields = known if known is not None and known.says(block) else _response_fields(block, known, limits)
     return ResponseHead(status, reason, minor, fields)
+
+
+def _response_fields(block: bytes, known: ResponseFields | None, limits: HeadLimits) -> ResponseFields:
+    """Those of a block, mended if it has to be. Raises Malformed."""
+    try:
+        return ResponseFields(block, known, limits.fields)
+    except Malformed:
+        whole = mended(block)
+        if whole is None:
+            raise
+    return ResponseFields(whole, known, limits.fields)
 
 
 def _status_line(line: bytes) -> tuple[int, bytes, int]:
     """Its status, reason phrase (may be empty) and HTTP/1.minor. Raises Malformed."""
     match = STATUS_LINE.fullmatch(line)
     if match is None:
-        raise Malformed(502, "a control character in the head" if has_controls(line) else "no HTTP/1.1 status line")
+        raise Malformed(502, "a control character in the head" if has_controls(line) else fault_of_status_line(line))
     return int(match[2]), match[3] or b"", int(match[1])
 
 

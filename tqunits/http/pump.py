@@ -2,7 +2,7 @@
 
 Each pump is fed what was received and gives what to send; it knows when the body is over (`done`), what came behind it
 (`surplus`: the next request, or a worker's garbage), and whether an end of the stream is the end of the body. A chunked
-body is taken apart and framed anew (RFC 9112 §7.1): sizes as strict as they are read, extensions dropped, trailers
+body is taken apart and framed anew (RFC 9112 §7.1): sizes strict, extensions and padding dropped, trailers
 filtered. A pump never keeps payload: what it holds back is at most one chunk line or one trailer section.
 """
 
@@ -11,7 +11,13 @@ from __future__ import annotations
 from typing import Final
 
 from tqunits.http.fields import trailer_lines
-from tqunits.http.grammar import CHUNK_LINE, CHUNK_LINE_BEGINNING, Malformed
+from tqunits.http.grammar import (
+    CHUNK_LINE,
+    CHUNK_LINE_BEGINNING,
+    PADDED_CHUNK_LINE,
+    PADDED_CHUNK_LINE_BEGINNING,
+    Malformed,
+)
 
 MAX_CHUNK_LINE: Final = 1024
 """16 digits and an extension; nobody sends extensions, so this is generous."""
@@ -93,7 +99,7 @@ class ClosePump(Pump):
         self.rechunk = rechunk
 
     def feed(self, data: bytes) -> bytes:
-        return _chunk(data) if self.rechunk else data
+        return chunk(data) if self.rechunk else data
 
     def end(self) -> bytes | None:
         self.done = True
@@ -111,19 +117,32 @@ class ChunkedPump(Pump):
         "_left",
         "_limit",
         "_most",
-        "_rechunk",
+        "_padded",
         "_scanned",
         "_trailers",
+        "rechunk",
+        "trailing",
     )
 
     def __init__(
-        self, *, rechunk: bool, limit: int = 0, trailers: bool = True, framing: int = MAX_FRAMING_RETURNED
+        self,
+        *,
+        rechunk: bool,
+        limit: int = 0,
+        trailers: bool = True,
+        framing: int = MAX_FRAMING_RETURNED,
+        padded: bool = False,
     ) -> None:
-        """`limit`, `trailers`: as for `framing.Framing.pump`; `framing`: MAX_FRAMING or MAX_FRAMING_RETURNED."""
+        """`limit`, `trailers`: as for `framing.Framing.pump`; `framing`: MAX_FRAMING or MAX_FRAMING_RETURNED.
+
+        `padded`: spaces behind a size are borne, and trailers mended, as a worker's may be.
+        """
         super().__init__()
+        self._padded = padded
         self._most = framing
         self._excess = 0  # how much longer the framing was than twice the payload, of what came in bulk
-        self._rechunk = rechunk
+        self.rechunk = rechunk  # may be changed as long as nothing of the body has gone on
+        self.trailing = b""  # trailers that nobody was told of, because chunks alone have them
         self._limit = limit + 1 if limit else 0  # one more than the payload still allowed; 0: any
         self._trailers = trailers
         self._left = 0  # of the current chunk: payload and its CRLF
@@ -152,7 +171,7 @@ class ChunkedPump(Pump):
         payload = b"".join(pieces)
         if lines > BULK:
             self._weigh(at, len(payload))
-        out = _chunk(payload) if self._rechunk else payload
+        out = chunk(payload) if self.rechunk else payload
         return out + self._trailer_section(data[at:]) if self._in_trailers else out
 
     def _weigh(self, size: int, payload: int) -> None:
@@ -176,10 +195,13 @@ class ChunkedPump(Pump):
         return taken
 
     def _chunk_line(self, data: bytes, at: int) -> int:
-        line = CHUNK_LINE.match(data, at, at + MAX_CHUNK_LINE)
+        pattern = PADDED_CHUNK_LINE if self._padded else CHUNK_LINE
+        line = pattern.match(data, at, at + MAX_CHUNK_LINE)
         if line is None:
             return self._unfinished_line(data, at)
-        self._count_extension(line.end() - line.end(1) - 2)
+        extension = line[2]
+        if extension is not None:
+            self._count_extension(len(extension))
         size = int(line[1], 16)
         if self._limit and size:
             self._limit -= size
@@ -196,7 +218,8 @@ class ChunkedPump(Pump):
 
     def _unfinished_line(self, data: bytes, at: int) -> int:
         rest = data[at:]
-        if len(rest) >= MAX_CHUNK_LINE or CHUNK_LINE_BEGINNING.fullmatch(rest) is None:
+        beginning = PADDED_CHUNK_LINE_BEGINNING if self._padded else CHUNK_LINE_BEGINNING
+        if len(rest) >= MAX_CHUNK_LINE or beginning.fullmatch(rest) is None:
             raise Malformed(400, "a chunk size that is not 1 to 16 hex digits and CRLF")
         self._held += rest
         return len(data)
@@ -215,17 +238,24 @@ class ChunkedPump(Pump):
             raise Malformed(431, "the trailers are longer than 8 KiB")
         if end < 0:
             return b""
-        return self._finish(trailer_lines(bytes(held[: end + 4])), bytes(held[end + 4 :]))
+        return self._finish(trailer_lines(bytes(held[: end + 4]), mend=self._padded), bytes(held[end + 4 :]))
 
     def _finish(self, lines: bytes, surplus: bytes) -> bytes:
         self.done = True
         self.surplus = surplus
         self._held = bytearray()
-        if not self._rechunk:
+        lines = lines if self._trailers else b""
+        if not self.rechunk:
+            self.trailing = lines
             return b""
-        return b"0\r\n%b\r\n" % (lines if self._trailers else b"")
+        return last_chunk(lines)
 
 
-def _chunk(payload: bytes) -> bytes:
+def last_chunk(trailers: bytes) -> bytes:
+    """The end of a chunked body; `trailers`: whole lines, each with its CRLF."""
+    return b"0\r\n%b\r\n" % trailers
+
+
+def chunk(payload: bytes) -> bytes:
     """Nothing is no chunk: one without payload is the last, and only an end writes that."""
     return b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""

@@ -2,8 +2,9 @@
 
 RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was sent may go once
 more, if it is idempotent, without a body or with all of it here (gathering.py), and if the connection ended before any
-byte of the answer: then it most likely died of age or of a restart, not of the request. A request that finds no
-endpoint waits with its worker.
+byte of the answer: then it most likely died of age or of a restart, not of the request. But where the process is found
+to have ended, unasked, and had read this request and nothing else was under way, the next is not given the same. A
+request that finds no endpoint waits with its worker.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ DYING: Final = 0.02
 listening socket, and whoever came at once would be in the backlog that goes with it."""
 
 
+KILLED: Final = "its process ended with this request alone under way, which may have been why: it is not asked again"
+
 CLOSES_UNSAID: Final = (
     "closes connections that it let us keep, without 'Connection: close' in the last answer: what can not be sent "
     "twice goes on a new connection there; to spare that, let the worker keep them for 2s at least (uvicorn "
@@ -41,12 +44,13 @@ CLOSES_UNSAID: Final = (
 class Attempts:
     """What has gone wrong for one request so far; most requests have none of it."""
 
-    __slots__ = ("left", "patience", "sent", "unsent")
+    __slots__ = ("left", "patience", "sent", "suspect", "unsent")
 
     def __init__(self) -> None:
         self.left: Endpoint | None = None  # where a connection died under this request
         self.patience = NEVER  # the tick until which it waits for an endpoint, once it had to
         self.sent = 0  # times that it may have been seen
+        self.suspect: Endpoint | None = None  # whose process ended, if it did, with this request alone under way
         self.unsent = 0
 
 
@@ -63,6 +67,9 @@ def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
             trial = None
             upstream = _connect(endpoint, client)
             if upstream is None:
+                if past is not None and past.suspect is endpoint:
+                    _give_up_suspect(client, endpoint)
+                    return
                 continue
             client.limit(CONNECT)
         elif trial is not None:
@@ -82,6 +89,10 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
     if sent:
         past.sent += 1
         may = past.sent == 1 and not upstream.said and worker.retry is Retry.IDEMPOTENT and is_repeatable(client)
+        if may and client.ended and not (upstream.uses and _has_just_begun(client)):
+            may, reason = False, f"{reason}; its client has ended its side of the connection, so it is not asked again"
+        if not upstream.cut_off and endpoint.died_under_one():
+            past.suspect = endpoint
     else:
         past.unsent += 1
         may = past.unsent <= MAX_UNSENT and worker.retry is not Retry.NEVER
@@ -98,13 +109,29 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
 def _begin_later(client: Client, worker: Worker, past: Attempts) -> None:
     """Unless the request has ended meanwhile; each has an account of its own of what went wrong."""
     if client.attempts is past and client.worker is worker and client.upstream is None and not client.closed:
-        begin(client, worker, None)
+        if past.suspect is not None and past.suspect.is_gone:
+            _give_up_suspect(client, past.suspect)
+        else:
+            begin(client, worker, None)
+
+
+def _give_up_suspect(client: Client, endpoint: Endpoint) -> None:
+    client.fail(502, f"{endpoint.address}: {KILLED}")
+
+
+def _has_just_begun(client: Client) -> bool:
+    """Whether its request was sent within half a second: the connection may have been dead already."""
+    return client.wheel.tick - (client.deadline - client.silence) <= 1
 
 
 def refused(client: Client, worker: Worker, upstream: Upstream, reason: str) -> None:
     """No connection came to stand: nothing was sent, so another endpoint will do, or this one when it is back."""
     _leave_alone(upstream.endpoint, client, reason)
-    begin(client, worker, None)
+    past = client.attempts
+    if past is not None and past.suspect is upstream.endpoint:
+        _give_up_suspect(client, upstream.endpoint)
+    else:
+        begin(client, worker, None)
 
 
 def is_repeatable(client: Client) -> bool:

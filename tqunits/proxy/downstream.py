@@ -25,10 +25,11 @@ from tqunits.proxy.answering import Peer
 from tqunits.proxy.file_body import FileBody
 from tqunits.proxy.gathering import Gathering
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
+from tqunits.proxy.patience import request_said, silence_said, stream_said
 from tqunits.proxy.splice import LITTLE
 from tqunits.proxy.stream import RECEIVE, UNCOPIED
 from tqunits.proxy.timers import NEVER
-from tqunits.proxy.tunnel import TUNNEL_IDLE, Tunnel
+from tqunits.proxy.tunnel import Tunnel
 from tqunits.proxy.upstream import BODY, CONNECTING, Upstream
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ _QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 class Client(Gathering):
     """One client's connection."""
 
-    __slots__ = ("file", "tunnel", "upstream")
+    __slots__ = ("borne_until", "file", "silent_since", "tunnel", "upstream")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.upstream: Upstream | None = None
         self.tunnel: Tunnel | None = None
         self.file: FileBody | None = None  # that is being sent
+        self.borne_until = NEVER  # the deadline given to a silent stream; with another it has said something
+        self.silent_since = 0  # tick
 
     # What comes from the client.
 
@@ -230,6 +233,8 @@ class Client(Gathering):
             self.tunnel.client_ended()
         elif self.phase is BUSY:
             self._end_of_body()
+            if self.phase is BUSY and not self.closed:
+                self.poller.add_last(self.sock, self)
         elif self.phase is HEAD and not self.heads.empty:
             self.refuse(Malformed(400, "the head is cut short"))
         elif self.phase is HEAD and self.outbox:
@@ -246,6 +251,12 @@ class Client(Gathering):
                 self.refuse(Malformed(400, "the body is cut short"))
         if self.waiting:
             self.lose_place()
+        elif self.phase is BUSY and self.file is None and self.backend is not None and self.backend.aborts:
+            self.abort()
+
+    def on_hung_up(self) -> None:
+        """It had ended its side, and now it is gone altogether."""
+        self.abort()
 
     # The exchange with the worker.
 
@@ -429,7 +440,8 @@ class Client(Gathering):
         self.exchange.status = 101
         self.exchange.endpoint = upstream.endpoint.label
         self.exchange.finished()  # told when the tunnel stands: how long it does is no latency
-        self.silence = TUNNEL_IDLE
+        assert self.backend is not None
+        self.silence = self.backend.stream
         interim = response_head(head, None, close=False, date=b"")
         waiting, self.input = self.input, b""
         if self.write_out(interim[:-4] + upgrade_lines(b"websocket") + b"\r\n\r\n"):
@@ -443,13 +455,16 @@ class Client(Gathering):
         if self.phase is HEAD:
             self._expire_between_requests()
         elif self.phase is not BUSY or self._takes_nothing():
+            if self.phase is TUNNEL and not self.outbox and self.backend is not None:
+                self.complain(f"cut: an upgraded connection was silent for {stream_said(self.backend.timeouts)}")
             self.abort()
         elif self.started:
-            self.cut("no progress in time")
+            if not self._bears_silence():
+                self.cut(f"no progress for {self._limit_said()}")
         elif self.waiting:
             if self.worker is not None:
                 self.worker.metrics.queue_timeouts += 1
-            self.fail(504, "no endpoint took it in time")
+            self.fail(504, "no endpoint took it in time (proxy.queue_timeout)")
         elif self.upstream is not None and self.upstream.phase is CONNECTING:
             upstream = self.upstream
             upstream.abandon()
@@ -457,7 +472,31 @@ class Client(Gathering):
         elif self.pump is not None and self._waits_for_client():
             self.refuse(Malformed(408, ""))
         else:
-            self.fail(504, "no answer in time")
+            self.fail(504, f"no answer for {self._limit_said()}")
+
+    def _bears_silence(self) -> bool:
+        """Whether it is a stream that is silent, and may be for a while yet: the deadline is for what is no stream."""
+        tick, upstream, backend = self.wheel.tick, self.upstream, self.backend
+        if upstream is None or backend is None or isinstance(upstream.pump, LengthPump) or tick >= self.hard:
+            return False
+        if self.deadline != self.borne_until:
+            self.silent_since = tick - self.silence
+        left = self.silent_since + backend.stream - tick
+        if left <= 0:
+            return False
+        self.limit(min(left, self.silence))
+        self.borne_until = self.deadline
+        return True
+
+    def _limit_said(self) -> str:
+        """The limit that has passed, and its setting."""
+        assert self.backend is not None
+        timeouts, upstream = self.backend.timeouts, self.upstream
+        if self.wheel.tick >= self.hard:
+            return request_said(timeouts)
+        if self.started and upstream is not None and not isinstance(upstream.pump, LengthPump):
+            return stream_said(timeouts)
+        return silence_said(timeouts, body=not self.bodiless)
 
     def _expire_between_requests(self) -> None:
         left = self.rests_until - self.wheel.tick

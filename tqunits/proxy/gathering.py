@@ -2,7 +2,8 @@
 
 Without it a body is passed on as it comes, and a slow one takes one of the worker's places (`max_inflight`) for as long
 as it lasts. With it, it waits here, in memory, up to what a connection may hold in one direction anyway; what is longer
-goes on as it comes from there on. And a request that is here whole can be sent twice, if it is idempotent.
+goes on as it comes from there on. A request that is here whole can be sent twice, if it is idempotent; and it has a
+Content-Length, however it came, for the programs that know of nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Final
 
+from tqunits.http.framing import framed_by_length
 from tqunits.http.grammar import Malformed
+from tqunits.http.pump import ChunkedPump, Pump, chunk, last_chunk
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.asking import Asking
 from tqunits.proxy.pace import Pace
@@ -64,6 +67,8 @@ class Gathering(Asking):
     def gather(self) -> None:
         """Wait for the body; some of it may be here, or all."""
         self.gathered = bytearray()
+        if isinstance(self.pump, ChunkedPump):
+            self.pump.rechunk = False
         self.limit(self.silence)
         data, self.input = self.input, b""
         if data:
@@ -79,6 +84,7 @@ class Gathering(Asking):
 
     def gather_more(self, data: bytes) -> None:
         """More of the body has come."""
+        pump = self.pump
         out = self.pumped(data)
         if out is None or self.gathered is None:
             return
@@ -86,10 +92,24 @@ class Gathering(Asking):
         self.gathered += out
         if self.pump is None or len(self.gathered) >= RECEIVE:
             self.whole = self.pump is None
-            self.first += self.gathered
+            self.first = self._with_body(pump, bytes(self.gathered))
             self.gathered = None
             assert self.backend is not None
             self.enter(self.backend.worker)
+
+    def _with_body(self, pump: Pump | None, body: bytes) -> bytes:
+        """The request as far as it is here. What came in chunks and is whole gets a length.
+
+        Whole or not, what goes on in chunks is one up to here; so is what has trailers, which nothing else can have.
+        """
+        if not isinstance(pump, ChunkedPump):
+            return self.first + body
+        if not self.whole:
+            pump.rechunk = True
+            return self.first + chunk(body)
+        if pump.trailing:
+            return self.first + chunk(body) + last_chunk(pump.trailing)
+        return framed_by_length(self.first, body)
 
     def take_in(self) -> None:
         """The client sends no more, and what has come of the body was not looked at yet: it is all there, or cut."""

@@ -44,6 +44,13 @@ class Writer(Fallible, Protocol):
         """Use it, or be told again."""
 
 
+class Last(Fallible, Protocol):
+    """Who is told only that the other end is gone: both its ways have ended, or there is an error."""
+
+    def on_hung_up(self) -> None:
+        """Close it, or be told again."""
+
+
 Watcher = TypeVar("Watcher")  # a Reader or a Writer
 
 
@@ -55,6 +62,7 @@ class Poller:
         self._epoll = select.epoll()
         self._readers: list[Reader | None] = []  # by descriptor: the kernel gives the lowest that is free
         self._writers: list[Writer | None] = []  # as long
+        self._last: dict[int, Last] = {}  # by descriptor: who waits for nothing but the end; hardly anybody
         self._fresh: set[int] = set()  # in the epoll since the events at hand were asked for: they are not theirs
         loop.add_reader(self._epoll.fileno(), self._turn)
 
@@ -82,12 +90,25 @@ class Poller:
         """Tell no writer any more; none is as good."""
         self._clear(self._writers, sock)
 
+    def add_last(self, sock: socket.socket, last: Last) -> None:
+        """Tell `last`, until the socket is closed, that the other end is gone, as long as no writer is to be told.
+
+        EPOLLHUP and EPOLLERR are told whether they are asked for or not (epoll_ctl(2)). Raises as `add_reader`.
+        """
+        descriptor = self._place(sock)
+        if not self._asked(descriptor) and descriptor not in self._last:
+            self._epoll.register(descriptor, 0)
+            self._fresh.add(descriptor)
+        self._last[descriptor] = last
+
     def close_socket(self, sock: socket.socket) -> None:
         """Close it; nobody is told of it any more."""
         descriptor = sock.fileno()
         if 0 <= descriptor < len(self._readers):
             self._readers[descriptor] = None
             self._writers[descriptor] = None
+            if self._last:
+                self._last.pop(descriptor, None)
         sock.close()
 
     def _place(self, sock: socket.socket) -> int:
@@ -123,7 +144,9 @@ class Poller:
         now = self._asked(descriptor)
         if now == before:
             return
-        if not before:
+        if self._last and descriptor in self._last:
+            self._epoll.modify(descriptor, now)
+        elif not before:
             self._epoll.register(descriptor, now)
             self._fresh.add(descriptor)
         elif now:
@@ -144,14 +167,19 @@ class Poller:
                     writer = writers[descriptor]
                     if writer is not None:
                         writer.on_writable()
+                    elif self._last and descriptor in self._last and readers[descriptor] is None:
+                        self._last[descriptor].on_hung_up()
             except Exception as error:  # whatever it is, the others' events are not to be lost by it
                 self._give_up(descriptor, error)
 
     def _give_up(self, descriptor: int, error: Exception) -> None:
         """Whoever fails is not told again, or it would be for ever: what it serves ends."""
         before = self._asked(descriptor)
-        watchers: set[Fallible | None] = {self._readers[descriptor], self._writers[descriptor]}
+        last = self._last.pop(descriptor, None)
+        watchers: set[Fallible | None] = {self._readers[descriptor], self._writers[descriptor], last}
         self._readers[descriptor] = self._writers[descriptor] = None
+        if last is not None and not before:
+            self._epoll.unregister(descriptor)
         self._ask(descriptor, before)
         for watcher in watchers:
             if watcher is not None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from tqunits.http.forward import Rewrite
 from tqunits.http.framing import Framing
+from tqunits.model import ClientGone
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.standing import LASTED, Standing
 from tqunits.proxy.static import Site
@@ -37,6 +38,9 @@ that is gone for good costs four attempts a second while somebody waits for it."
 MAX_FAILURES: Final = 20
 """Counted no further: the pause is at its longest by then."""
 
+TOGETHER: Final = 0.1
+"""Seconds within which connections end that end with one process; a process that is started anew takes longer."""
+
 TRIAL: Final = 2.5
 """Seconds an attempt may take before another request tries: longer than a connection may take to stand."""
 
@@ -47,6 +51,7 @@ class Endpoint:
     __slots__ = (
         "_waiting",
         "address",
+        "died_at",
         "down_until",
         "draining",
         "failures",
@@ -76,6 +81,7 @@ class Endpoint:
         self.failures = 0  # connections that failed, one after the other
         self.trying = False  # one request finds out whether it is back
         self.down_until = 0.0  # loop time; until then it is left alone
+        self.died_at = -TOGETHER  # loop time: when a connection last ended under a request
         self.draining = False
         self._waiting: list[asyncio.Future[None]] = []  # for its last request to end
 
@@ -106,6 +112,18 @@ class Endpoint:
         self.down_until = self.poller.loop.time() + pause
         for worker in self.workers:
             worker.refresh()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is known that no process serves it: it takes no connections, or has left."""
+        return self.draining or bool(self.failures)
+
+    def died_under_one(self) -> bool:
+        """A connection has ended under a request: whether no other was under way, and nobody had asked it to leave."""
+        now = self.poller.loop.time()
+        alone = not self.in_flight and now - self.died_at >= TOGETHER
+        self.died_at = now
+        return alone and not self.draining
 
     def came_up(self) -> None:
         """It took a connection again."""
@@ -210,6 +228,7 @@ class Backend:
     """What one route leads to, ready for use: the same worker under two routes is two of these."""
 
     __slots__ = (
+        "aborts",
         "buffers",
         "encoded_slash",
         "grace",
@@ -217,9 +236,12 @@ class Backend:
         "min_rate",
         "read",
         "request",
+        "response_heads",
         "rewrite",
         "site",
         "site_path",
+        "stream",
+        "timeouts",
         "worker",
         "write",
     )
@@ -230,6 +252,7 @@ class Backend:
         self.max_body = routed.max_body
         self.buffers = routed.buffer_requests
         self.encoded_slash = routed.encoded_slash
+        self.response_heads = routed.response_heads
         static = routed.static
         self.site = Site(static.directory, static.prefix, alone=not routed.endpoints) if static else None
         self.site_path = Rewrite(prefix.encode("ascii"), strip=True)  # also where the worker keeps its prefix
@@ -238,6 +261,9 @@ class Backend:
         self.write = ticks_of(routed.timeouts.write_us)
         self.min_rate = routed.min_body_rate
         self.grace = routed.min_body_rate * routed.timeouts.body_us // 1_000_000  # bytes that a body may be late by
+        self.stream = ticks_of(routed.timeouts.stream_us)
+        self.timeouts = routed.timeouts
+        self.aborts = routed.on_client_gone is ClientGone.ABORT
 
     def is_too_long(self, framing: Framing) -> bool:
         """Whether a body says itself that it is longer than the worker takes."""

@@ -5,18 +5,14 @@ Each way ends by itself: the end of one side is passed on once everything before
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tqunits.proxy import splicing
 from tqunits.proxy.stream import RECEIVE
-from tqunits.proxy.timers import ticks_of
 
 if TYPE_CHECKING:
     from tqunits.proxy.downstream import Client
     from tqunits.proxy.upstream import Upstream
-
-TUNNEL_IDLE: Final = ticks_of(3_600_000_000)
-"""A websocket says nothing for as long as nothing happens; an hour without a ping is a peer that is gone."""
 
 
 class Tunnel:

@@ -18,6 +18,7 @@ from tqunits.http.forward import accepts_websocket, response_head
 from tqunits.http.framing import Framing, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
+from tqunits.http.mending import foreign
 from tqunits.http.phases import WORKER_PHASES, WorkerPhase
 from tqunits.http.pump import Pump
 from tqunits.proxy import splicing
@@ -45,6 +46,7 @@ class Upstream(Stream):
     __slots__ = (
         "alike",
         "client",
+        "cut_off",
         "endpoint",
         "fields",
         "heads",
@@ -71,6 +73,7 @@ class Upstream(Stream):
         self.uses = 0  # how often it served before: it may have died of old age
         self.reusable = False
         self.said = False  # a byte of the response has come
+        self.cut_off = False  # by a reset: the worker had not read all that was sent
         self.unheard = False  # it takes no more of the request, but may still answer
         self.interim = 0
 
@@ -207,13 +210,18 @@ class Upstream(Stream):
     def _on_head(self, client: Client, data: bytes) -> None:
         """Collect the response's head, and pass it on with what came behind it."""
         self.said = True
+        backend = client.backend
+        assert backend is not None
+        self.heads.limits = limits = backend.response_heads
         try:
             while True:
+                if self.heads.collected is None and (said := foreign(data)):
+                    raise Malformed(502, said)
                 whole = self.heads.feed(data)
                 if whole is None:
                     return
                 raw, data = whole
-                head = parse_response(raw, self.fields)
+                head = parse_response(raw, self.fields, limits)
                 self.fields = head.fields
                 if head.status >= 200:
                     self._respond(client, head, data)
@@ -226,7 +234,7 @@ class Upstream(Stream):
                 if not data:
                     return
         except Malformed as error:
-            self._garbage(client, error)
+            self._garbage(client, _naming_setting(error))
 
     def _pass_interim(self, client: Client, head: ResponseHead) -> bool:
         """Forward 100, 103 and the like to a client that knows them (RFC 9110 §15.2)."""
@@ -257,7 +265,8 @@ class Upstream(Stream):
         self.reusable = (
             head.minor == 1 and b"close" not in fields.options_said and not framing.until_close and client.pump is None
         )
-        self.alike = AlikeResponse.of(head, framing)
+        assert client.backend is not None
+        self.alike = AlikeResponse.of(head, framing, client.backend.response_heads)
         date = b"" if b"date" in fields.special else client.router.clock.date()
         lines = b"" if b"x-request-id" in fields.special else b"\r\nX-Request-ID: " + client.exchange.request_id
         if client.secured is not None:
@@ -291,6 +300,9 @@ class Upstream(Stream):
             self.complete(client, surplus)
             return
         self.phase = self.phase.responded
+        if framing.length < 0:
+            assert client.backend is not None
+            client.silence = min(client.silence, client.backend.stream)
         client.moved()
         if client.outbox:
             self.pause()
@@ -366,6 +378,7 @@ class Upstream(Stream):
     def on_end(self, client: Client, *, regular: bool) -> None:
         """The worker closed. That ends a response only if the response was to end so."""
         self.pause()
+        self.cut_off = not regular
         if self.phase is TUNNEL:
             assert client.tunnel is not None
             client.tunnel.worker_ended(regular=regular)
@@ -398,6 +411,14 @@ class Upstream(Stream):
             client.cut(f"invalid response: {error.detail}")
         else:
             client.upstream_failed(self, f"invalid response: {error.detail}")
+
+
+def _naming_setting(error: Malformed) -> Malformed:
+    """A head that is too large has a setting that lets it through."""
+    if error.status not in (414, 431):
+        return error
+    setting = "proxy.max_response_fields" if error.detail.endswith("fields") else "proxy.max_response_head"
+    return Malformed(502, f"{error.detail} ({setting})")
 
 
 def _connect_unix(sock: socket.socket, path: str) -> int:

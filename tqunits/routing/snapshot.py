@@ -16,7 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 
 from tqunits.errors import TqunitsError
-from tqunits.model import USUAL_HEADS, HeadLimits, Retry
+from tqunits.model import USUAL_HEADS, USUAL_RESPONSE_HEADS, ClientGone, HeadLimits, Retry
 from tqunits.routing.endpoint import Address, parse_address
 
 VERSION: Final = 1
@@ -31,6 +31,7 @@ DEFAULT_QUEUE_US: Final = 30_000_000
 DEFAULT_BODY_US: Final = 10_000_000
 DEFAULT_BODY_RATE: Final = 1024
 """A body's, where the file is of a release that had none: what stays of a refused worker is written as it was."""
+DEFAULT_STREAM_US: Final = 3_600_000_000
 _MAX_SPAN: Final = 2**63
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class WorkerTimeouts:
     write_us: int
     idle_us: int
     body_us: int = DEFAULT_BODY_US  # how far a body may lag behind `min_body_rate`
+    stream_us: int = DEFAULT_STREAM_US  # a silence in an answer that has begun and has no known length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class RoutedWorker:
     retry: Retry = Retry.IDEMPOTENT
     buffer_requests: bool = False  # the worker hears of one when its body is there
     encoded_slash: bool = False  # let %2F through
+    on_client_gone: ClientGone = ClientGone.FINISH
+    response_heads: HeadLimits = USUAL_RESPONSE_HEADS  # of its answers
     static: StaticFiles | None = None
 
 
@@ -198,6 +202,10 @@ class _Object:
             found.append(check(value, where))
         return tuple(found)
 
+    def knows(self, key: str) -> bool:
+        """Whether it is there: a worker that install left as it was is in a snapshot as an earlier release wrote it."""
+        return key in self._members
+
     def object(self, key: str, read: Callable[[_Object], T]) -> T:
         return _read(self._take(key, dict), f"{self._where}.{key}", read)
 
@@ -255,6 +263,7 @@ def _worker_timeouts(members: _Object) -> WorkerTimeouts:
         write_us=members.integer("write_us", 0),
         idle_us=members.integer("idle_us", 0),
         body_us=members.later("body_us", DEFAULT_BODY_US),
+        stream_us=members.later("stream_us", DEFAULT_STREAM_US),
     )
 
 
@@ -290,8 +299,24 @@ def _worker(members: _Object) -> RoutedWorker:
         retry=members.choice("retry", Retry),
         buffer_requests=members.boolean("buffer_requests"),
         encoded_slash=members.boolean("encoded_slash"),
+        on_client_gone=_on_client_gone(members),
+        response_heads=_response_heads(members),
         static=members.object_or_null("static", _static),
     )
+
+
+def _on_client_gone(members: _Object) -> ClientGone:
+    return members.choice("on_client_gone", ClientGone) if members.knows("on_client_gone") else ClientGone.FINISH
+
+
+def _response_heads(members: _Object) -> HeadLimits:
+    """The status line may be as long as the head."""
+    head, fields = USUAL_RESPONSE_HEADS.head, USUAL_RESPONSE_HEADS.fields
+    if members.knows("max_response_head"):
+        head = members.integer("max_response_head", 1)
+    if members.knows("max_response_fields"):
+        fields = members.integer("max_response_fields", 1)
+    return HeadLimits(head, head, fields)
 
 
 def _network(text: str, where: str) -> IPv4Network | IPv6Network:

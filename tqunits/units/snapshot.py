@@ -183,6 +183,7 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
             "write_us": _span(timeouts.write),
             "idle_us": _span(timeouts.idle),
             "body_us": _span(timeouts.body),
+            "stream_us": _span(timeouts.stream),
         },
         "max_body": _span(worker.proxy.max_body),
         "min_body_rate": _span(worker.proxy.min_body_rate),
@@ -191,6 +192,9 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
         "retry": str(worker.proxy.retry),
         "buffer_requests": worker.proxy.buffer_requests,
         "encoded_slash": worker.proxy.allow_encoded_slash,
+        "on_client_gone": str(worker.proxy.on_client_gone),
+        "max_response_head": worker.proxy.max_response_head,
+        "max_response_fields": worker.proxy.max_response_fields,
         "static": _static(worker),
     }
 

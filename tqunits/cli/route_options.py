@@ -1,0 +1,90 @@
+"""What may stand behind the endpoint of a --route: settings of worker.yaml, by the names that they have there.
+
+    --route /live=127.0.0.1:9000,timeouts.stream=6h,proxy.on_client_gone=abort
+
+worker.yaml itself is read by other code, which the router does not load: it brings PyYAML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Final
+
+from tqunits.config.reject import Reject
+from tqunits.config.values import boolean, integer, size, span
+from tqunits.errors import UsageError
+from tqunits.model import INFINITY, ClientGone, HeadLimits, Retry
+from tqunits.routing.snapshot import RoutedWorker
+
+Apply = Callable[[RoutedWorker, str], RoutedWorker]
+
+_OPTION: Final = re.compile(r",(?=[a-z_]+(?:\.[a-z_]+)?=)")
+"""Where one begins: the path of a socket may have commas."""
+
+
+def split_options(text: str) -> tuple[str, list[str]]:
+    """The endpoint, and the options behind it."""
+    endpoint, *options = _OPTION.split(text)
+    return endpoint, options
+
+
+def with_options(worker: RoutedWorker, options: list[str], where: str) -> RoutedWorker:
+    """The worker as they want it. Raises UsageError that names what is wrong."""
+    for option in options:
+        name, _, value = option.partition("=")
+        if name not in OPTIONS:
+            close = get_close_matches(name, OPTIONS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(OPTIONS)}"
+            raise UsageError(f"{where}: no option {name!r}", hint=hint)
+        try:
+            worker = OPTIONS[name](worker, value)
+        except Reject as rejected:
+            raise UsageError(f"{where}: {name}: {rejected}", hint=rejected.hint) from None
+        except ValueError:  # of an enumeration
+            raise UsageError(f"{where}: {name}: {value!r} is none of its values") from None
+    return worker
+
+
+def _finite(value: int) -> int:
+    """The router knows one "no limit", and it is 0."""
+    return 0 if value == INFINITY else value
+
+
+def _times(worker: RoutedWorker, **spans: int) -> RoutedWorker:
+    return replace(worker, timeouts=replace(worker.timeouts, **spans))
+
+
+def _head_limits(worker: RoutedWorker, *, head: int, fields: int) -> RoutedWorker:
+    return replace(worker, response_heads=HeadLimits(request_line=head, head=head, fields=fields))
+
+
+def _longest_head(worker: RoutedWorker, text: str) -> RoutedWorker:
+    longest = integer(str(size(text)), least=4096, most=1_048_576)
+    return _head_limits(worker, head=longest, fields=worker.response_heads.fields)
+
+
+def _most_fields(worker: RoutedWorker, text: str) -> RoutedWorker:
+    most = integer(text, least=10, most=10_000)
+    return _head_limits(worker, head=worker.response_heads.head, fields=most)
+
+
+OPTIONS: Final[Mapping[str, Apply]] = {
+    "timeouts.request": lambda worker, text: _times(worker, request_us=_finite(span(text))),
+    "timeouts.read": lambda worker, text: _times(worker, read_us=_finite(span(text))),
+    "timeouts.write": lambda worker, text: _times(worker, write_us=_finite(span(text))),
+    "timeouts.idle": lambda worker, text: _times(worker, idle_us=_finite(span(text))),
+    "timeouts.stream": lambda worker, text: _times(worker, stream_us=_finite(span(text))),
+    "proxy.max_body": lambda worker, text: replace(worker, max_body=_finite(size(text))),
+    "proxy.max_inflight": lambda worker, text: replace(worker, max_inflight=integer(text, least=1, most=2**31 - 1)),
+    "proxy.queue_timeout": lambda worker, text: replace(worker, queue_us=_finite(span(text))),
+    "proxy.retry": lambda worker, text: replace(worker, retry=Retry(text)),
+    "proxy.buffer_requests": lambda worker, text: replace(worker, buffer_requests=boolean(text)),
+    "proxy.allow_encoded_slash": lambda worker, text: replace(worker, encoded_slash=boolean(text)),
+    "proxy.on_client_gone": lambda worker, text: replace(worker, on_client_gone=ClientGone(text)),
+    "proxy.max_response_head": _longest_head,
+    "proxy.max_response_fields": _most_fields,
+    "strip_prefix": lambda worker, text: replace(worker, strip_prefix=boolean(text)),
+}
