@@ -319,3 +319,104 @@ def test_what_the_kernel_does_not_watch_leaves_no_trace_for_the_next_with_its_de
         there.close()
 
     assert play(scenario) == []
+
+
+class Gone(Told):
+    """Waits for nothing but the end."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        super().__init__(do)
+        self.hung_up = 0
+
+    def on_hung_up(self) -> None:
+        self.hung_up += 1
+        self.event.set()
+        self._do()
+
+
+@pytest.mark.parametrize("family", ["unix", "tcp"])
+def test_who_waits_for_the_end_alone_is_told_when_both_ways_have_ended(
+    play: Callable[[Scenario], list[str]], family: str
+) -> None:
+    """Not of bytes, nor of one way's end."""
+
+    async def scenario(poller: Poller) -> None:
+        here, there = pair() if family == "unix" else connected()
+        gone = Gone(lambda: poller.close_socket(here))
+        poller.add_last(here, gone)
+        there.send(b"x")
+        there.shutdown(socket.SHUT_WR)
+        await turns()
+        assert gone.hung_up == 0
+        if family == "unix":
+            there.close()
+        else:
+            reset(there)
+        await gone.event.wait()
+        await turns()
+        assert gone.hung_up == 1
+
+    assert play(scenario) == []
+
+
+def test_a_reader_and_a_writer_come_and_go_before_the_end_is_told(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+        gone = Gone(lambda: poller.close_socket(here))
+        reader, writer = Told(lambda: here.recv(9)), Told(lambda: poller.remove_writer(here))
+        poller.add_reader(here, reader)
+        poller.add_last(here, gone)
+        poller.add_writer(here, writer)
+        there.send(b"x")
+        await reader.event.wait()
+        await writer.event.wait()
+        poller.remove_reader(here)
+        await turns()
+        assert gone.hung_up == 0
+        there.close()
+        await gone.event.wait()
+        assert (gone.hung_up, reader.readable, writer.writable) == (1, 1, 1)
+
+    assert play(scenario) == []
+
+
+def test_the_next_socket_with_that_descriptor_has_nobody_who_waits_for_its_end(
+    play: Callable[[Scenario], list[str]],
+) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+        descriptor = here.fileno()
+        gone = Gone(lambda: None)
+        poller.add_last(here, gone)
+        poller.close_socket(here)
+        there.close()
+        again, other = pair()
+        assert descriptor in (again.fileno(), other.fileno())
+        mine, its = (again, other) if again.fileno() == descriptor else (other, again)
+        mine.setblocking(False)
+        reader = Told(lambda: poller.close_socket(mine))
+        poller.add_reader(mine, reader)
+        its.close()
+        await reader.event.wait()
+        await turns()
+        assert gone.hung_up == 0
+
+    assert play(scenario) == []
+
+
+def test_who_fails_at_the_end_is_not_told_again(play: Callable[[Scenario], list[str]]) -> None:
+    async def scenario(poller: Poller) -> None:
+        here, there = pair()
+
+        def fail() -> None:
+            raise ValueError("at the end")
+
+        gone = Gone(fail)
+        poller.add_last(here, gone)
+        there.close()
+        await gone.event.wait()
+        await turns()
+        assert (gone.hung_up, gone.faults) == (1, 1)
+        poller.close_socket(here)
+
+    assert play(scenario) == ["ValueError('at the end')"]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.errors import TqunitsError
+from tqunits.model import USUAL_RESPONSE_HEADS, ClientGone, HeadLimits
 from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import parse_snapshot
 
@@ -67,6 +68,19 @@ def test_a_worker_of_an_earlier_release_has_the_default_rate_for_bodies() -> Non
     assert [(one.min_body_rate, one.timeouts.body_us) for one in found] == [(1024, 10_000_000), (0, 5)]
 
 
+def test_what_a_later_release_added_is_as_usual_in_a_snapshot_of_before() -> None:
+    """A worker that install leaves as it was is in the snapshot as it was."""
+    (worker,) = parse_snapshot(json.dumps(document()).encode()).workers
+    assert (worker.on_client_gone, worker.response_heads) == (ClientGone.FINISH, USUAL_RESPONSE_HEADS)
+    assert worker.timeouts.stream_us == 3_600_000_000
+    later = document()
+    later["workers"][0].update(on_client_gone="abort", max_response_head=65536, max_response_fields=7)
+    later["workers"][0]["timeouts"]["stream_us"] = 0
+    (worker,) = parse_snapshot(json.dumps(later).encode()).workers
+    assert (worker.on_client_gone, worker.response_heads) == (ClientGone.ABORT, HeadLimits(65536, 65536, 7))
+    assert worker.timeouts.stream_us == 0
+
+
 Change = Callable[[dict[str, Any]], object]
 
 BROKEN: dict[str, tuple[str, Change]] = {
@@ -80,6 +94,16 @@ BROKEN: dict[str, tuple[str, Change]] = {
     "a negative span": ("head_us: -1", lambda d: d["timeouts"].update(head_us=-1)),
     "no connections": ("max_connections: 0", lambda d: d["limits"].update(max_connections=0)),
     "retry of another kind": (r"retry: 'always' is not one of never", lambda d: d["workers"][0].update(retry="always")),
+    "another word for a client that is gone": (
+        r"on_client_gone: 'ask' is not one of finish",
+        lambda d: d["workers"][0].update(on_client_gone="ask"),
+    ),
+    "no response head": ("max_response_head: 0", lambda d: d["workers"][0].update(max_response_head=0)),
+    "no response field": ("max_response_fields: 0", lambda d: d["workers"][0].update(max_response_fields=0)),
+    "a silence that is no number": (
+        "stream_us: not a number",
+        lambda d: d["workers"][0]["timeouts"].update(stream_us=None),
+    ),
     "no network": (r"trusted_proxies\[0\]: 'x' is no network", lambda d: d.update(trusted_proxies=["x"])),
     "static files at no path": (
         "'public' is no absolute path",
