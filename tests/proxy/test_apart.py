@@ -240,7 +240,7 @@ async def stopping(connection: Connection) -> None:
 @pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
 @tls_or_not
 def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None, minor: int) -> None:
-    impatient = {"request_us": 0, "read_us": 500_000, "write_us": 500_000, "idle_us": 0}
+    impatient = {"request_us": 0, "read_us": 500_000, "write_us": 500_000, "idle_us": 0, "stream_us": 500_000}
 
     async def ask(router: Router, name: str, place: int) -> None:
         client = await router.connect(tls=tls)
@@ -253,7 +253,7 @@ def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None
         async with served(folder, TcpWorker(), stopping, timeouts=impatient) as router:
             names = [name for name, (_, body) in RESPONSES.items() if body or name in UNTIL_CLOSE]
             await asyncio.gather(*(ask(router, *cut) for cut in product(names, (0, 3))))
-            assert "cut: no progress in time" in router.said()
+            assert "cut: no progress for 500ms (timeouts." in router.said()
 
     asyncio.run(scenario())
 
@@ -445,7 +445,8 @@ def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(folder: 
             await behind.taken()
             worker.stop()
             held.set()
-            assert ((await receive(behind)).body, (await receive(behind)).head[9:12]) == (b"ok", b"503")
+            assert (await receive(behind)).body == b"ok"
+            assert (await receive(behind)).head[9:12] in (b"502", b"503")  # 502: it may have ended the process
             at_once, later = await router.connect(), await router.connect()
             await at_once.send(get("/at-once"))
             at_once.half_close()

@@ -170,7 +170,7 @@ RESPONSES = {
     "a flood of 1xx": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 17 + OK,
     "an LF in the reason": b"HTTP/1.1 200 OK\nSet-Cookie: a\r\nContent-Length: 0\r\n\r\n",
     "a bare CR in a field": b"HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 0\r\n\r\n",
-    "a folded field": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+    "a fold of nothing": b"HTTP/1.1 200 OK\r\n X: a\r\nContent-Length: 0\r\n\r\n",
     "HTTP/2": b"HTTP/2.0 200 OK\r\n\r\n",
     "a status of two digits": b"HTTP/1.1 20 OK\r\n\r\n",
     "an endless head": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
