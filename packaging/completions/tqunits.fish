@@ -150,7 +150,7 @@ complete -c tqunits -n '__tqunits_verb doctor' -s h -l help -d 'show this help m
 complete -c tqunits -n '__tqunits_verb doctor' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb proxy' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb proxy' -l listen -d 'HOST:PORT, [V6]:PORT or unix:/PATH; repeatable' -x
-complete -c tqunits -n '__tqunits_verb proxy' -l route -d '[HOST]/PREFIX=ENDPOINT; repeatable' -x
+complete -c tqunits -n '__tqunits_verb proxy' -l route -d '[HOST]/PREFIX=ENDPOINT[,SETTING=VALUE...]; repeatable' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l keep-prefix -d 'give the worker the whole path (with --route)'
 complete -c tqunits -n '__tqunits_verb proxy' -l queue-timeout -d 'how long a request waits for an endpoint that takes no connections (with --route; default 30s)' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l routes -d 'the routes as install writes them; reread when it changes' -r -F
