@@ -81,7 +81,7 @@ class Bench:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, log: AccessLog | None = None) -> None:
         snapshot = snapshot_of(["/api=127.0.0.1:9"], strip=True)
-        self.router = Router(loop, snapshot, complaints=Complaints(), via=b"tqunits-bench", seed=b"8 bytes.", log=log)
+        self.router = Router(loop, snapshot, complaints=Complaints(), name=b"tqunits-bench", seed=b"8 bytes.", log=log)
         near, far = socket.socketpair()
         near.setblocking(False)
         far.setblocking(False)

@@ -6,11 +6,12 @@ from tqunits.http.alike import AlikeRequest, AlikeResponse
 from tqunits.http.forward import Origin, Rewrite, request_head, response_head
 from tqunits.http.framing import request_framing, response_framing
 from tqunits.http.head import HeadBuffer, RequestHead, parse_request, parse_response
+from tqunits.http.passes import pass_line
 from tqunits.http.target import read_target
 from tqunits.model import USUAL_HEADS, HeadLimits
 
-ORIGIN = Origin(b"192.0.2.1", b"http", b"tqunits-1")
-ROUTE = Rewrite(b"/api", strip=True)
+ORIGIN = Origin(b"192.0.2.1", b"http")
+ROUTE = Rewrite(b"/api", strip=True, mark=pass_line(b"tqunits-1", via=False))
 ID = b"0123456789abcdef"
 
 

@@ -59,7 +59,7 @@ def request(data: bytes) -> None:
             head,
             target,
             framing,
-            origin=Origin(b"192.0.2.1", b"http", b"tqunits-x"),
+            origin=Origin(b"192.0.2.1", b"http"),
             route=Rewrite(b"/a", strip=True),
             request_id=b"0" * 32,
             upgrade=wants_websocket(head, framing),

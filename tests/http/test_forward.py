@@ -11,6 +11,7 @@ from tqunits.http.forward import Origin, Rewrite, check_request, ends_here, requ
 from tqunits.http.framing import request_framing, response_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import RequestHead, parse_request, parse_response
+from tqunits.http.passes import MAX_PASSES, pass_line, passes
 from tqunits.http.target import read_target
 
 
@@ -24,8 +25,8 @@ def forwarded(head: RequestHead, *, address: bytes = b"192.0.2.7", prefix: bytes
         head,
         read_target(head),
         framing,
-        origin=Origin(address, b"http", b"me"),
-        route=Rewrite(prefix, strip=True),
+        origin=Origin(address, b"http"),
+        route=Rewrite(prefix, strip=True, mark=pass_line(b"me", via=True)),
         request_id=b"id1",
         upgrade=wants_websocket(head, framing),
     )
@@ -34,12 +35,12 @@ def forwarded(head: RequestHead, *, address: bytes = b"192.0.2.7", prefix: bytes
 
 
 ADDED = [
-    "Via: 1.1 me",
     "X-Forwarded-For: 192.0.2.7",
     "X-Real-IP: 192.0.2.7",
     "X-Forwarded-Proto: http",
     "X-Forwarded-Host: a.example",
     "Forwarded: for=192.0.2.7;host=a.example;proto=http",
+    "Via: 1.1 me",
     "X-Request-ID: id1",
 ]
 
@@ -181,16 +182,43 @@ def test_max_forwards_counts_down_for_options_only() -> None:
 
 def test_http_1_0_expects_nothing_and_needs_no_host() -> None:
     head = parse_request(b"POST /x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
-    assert forwarded(head)[:3] == ["POST /x HTTP/1.1", "Host: ", "Via: 1.1 me"]
+    assert forwarded(head)[:3] == ["POST /x HTTP/1.1", "Host: ", "X-Forwarded-For: 192.0.2.7"]
 
 
 def test_loops_and_unknown_expectations_are_refused() -> None:
     with pytest.raises(Malformed) as loop:
-        check_request(parsed("Via: 1.1 other, 1.1 me (x)\r\n"), b"me")
+        check_request(parsed("Via: 1.1 other, 1.1 me (x)\r\n" * MAX_PASSES), b"me")
     with pytest.raises(Malformed) as expectation:
         check_request(parsed("Expect: 200-ok\r\n"), b"me")
     assert (loop.value.status, expectation.value.status) == (508, 417)
     check_request(parsed("Via: 1.1 menace\r\nExpect: 100-Continue\r\n"), b"me")
+
+
+PASSED = {
+    "never": ("", 0),
+    "others": ("Via: 1.1 menace, 1.1 me.example\r\nCDN-Loop: cloudflare; loops=1, men\r\n", 0),
+    "Via": ("Via: 1.1 me, HTTP/1.1 me (a, b)\r\nVia: 1.0 me\r\n", 3),
+    "CDN-Loop": ("CDN-Loop: me, cloudflare;me=1, me;x=y\r\ncdn-loop:\tme \r\n", 3),
+    "both": ("CDN-Loop: me\r\nVia: 1.1 other, 1.1 me\r\n", 2),
+    "empty members": ("CDN-Loop: ,,\r\nVia: ,\r\n", 0),
+}
+
+
+@pytest.mark.parametrize(("lines", "count"), PASSED.values(), ids=PASSED.keys())
+def test_passes_are_counted_wherever_they_are_told(lines: str, count: int) -> None:
+    assert passes(parsed(lines).fields, b"me") == count
+
+
+@given(st.lists(st.booleans(), max_size=2 * MAX_PASSES))
+def test_a_request_passes_so_often_and_no_more(ways: list[bool]) -> None:
+    """Whatever its routes want to be told by, and whether what lies between joins the lines or not."""
+    lines = b"".join(pass_line(b"me", via=via) for via in ways)
+    head = parse_request(b"GET / HTTP/1.1\r\nHost: a" + lines + b"\r\n\r\n")
+    if len(ways) < MAX_PASSES:
+        check_request(head, b"me")
+    else:
+        with pytest.raises(Malformed, match=f"{MAX_PASSES} times"):
+            check_request(head, b"me")
 
 
 WEBSOCKET = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: x\r\n"

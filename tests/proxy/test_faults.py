@@ -66,7 +66,7 @@ class FaultyPipes(Pipes):
 
 class FaultyRouter(Router):
     def __init__(self, loop: asyncio.AbstractEventLoop, routes: Snapshot, faults: Faults) -> None:
-        super().__init__(loop, routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
+        super().__init__(loop, routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.")
         self._faults = faults
         self.clock = FaultyClock(faults)
         self.pipes = FaultyPipes(faults)
@@ -222,7 +222,7 @@ def test_of_a_connection_that_can_not_be_watched_nothing_is_left(
         routes = replace(routes, trusted_proxies=tuple(map(ip_network, trusted)))
         certificates = Certificates.load(*make(tmp_path, "a", "a.example")) if tls else None
         router = Router(
-            asyncio.get_running_loop(), routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.",
+            asyncio.get_running_loop(), routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.",
             certificates=certificates,
         )  # fmt: skip
         router.poller.close()

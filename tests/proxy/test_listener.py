@@ -37,7 +37,7 @@ def listening_on(listening: socket.socket, kind: type[Router] = Router) -> Itera
     listening.listen()
     listening.setblocking(False)
     routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
-    router = kind(asyncio.get_running_loop(), routes, complaints=Complaints(), via=b"v", seed=b"8 bytes.")
+    router = kind(asyncio.get_running_loop(), routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.")
     listeners = Listeners([listening], router)
     listeners.start()
     yield router

@@ -81,6 +81,15 @@ def test_what_a_later_release_added_is_as_usual_in_a_snapshot_of_before() -> Non
     assert worker.timeouts.stream_us == 0
 
 
+def test_a_worker_of_an_earlier_release_lacks_keys_that_came_later() -> None:
+    """It stays as it is installed while its files are refused, and the other workers are not to go down with it."""
+    (worker,) = parse_snapshot(json.dumps(document()).encode()).workers
+    assert worker.via is False
+    told = document()
+    told["workers"][0] |= {"via": True}
+    assert parse_snapshot(json.dumps(told).encode()).workers[0].via is True
+
+
 Change = Callable[[dict[str, Any]], object]
 
 BROKEN: dict[str, tuple[str, Change]] = {
@@ -109,6 +118,7 @@ BROKEN: dict[str, tuple[str, Change]] = {
         "'public' is no absolute path",
         lambda d: d["workers"][0].update(static={"directory": "public", "prefix": "/"}),
     ),
+    "via no truth": (r"workers\[0\].via: not true or false", lambda d: d["workers"][0].update(via="yes")),
     "workers no list": ("workers: not a list", lambda d: d.update(workers={})),
     "worker no object": (r"workers\[0\]: not an object", lambda d: d.update(workers=[1])),
     "route no string": (r"routes\[0\]: not a string", lambda d: d["workers"][0].update(routes=[1])),

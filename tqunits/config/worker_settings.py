@@ -534,6 +534,14 @@ class WorkerSettings:
         _BOOLEAN,
         "Let %2F in paths through to the worker. It never ends a route's prefix.",
     )
+    via = Setting(
+        "proxy.via",
+        _TRUTH,
+        "false",
+        _BOOLEAN,
+        "Tell the worker of the router in Via. Without it the router is named in CDN-Loop, which ends loops as well: "
+        "servers change what they do where there is a Via, and nginx compresses nothing then.",
+    )
 
     on_client_gone = Setting(
         "proxy.on_client_gone",

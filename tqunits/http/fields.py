@@ -73,7 +73,7 @@ HTTP_PROXY in CGI (httpoxy)."""
 NEVER_RETURNED: Final = HOP_BY_HOP | FRAMING
 """From a worker."""
 
-SPECIAL: Final = NEVER_FORWARDED | {b"date", b"expect", b"host", b"max-forwards", b"via"}
+SPECIAL: Final = NEVER_FORWARDED | {b"cdn-loop", b"date", b"expect", b"host", b"max-forwards", b"via"}
 
 NOT_NOMINATED: Final = FRAMING | FORWARDING | {b"authorization", b"cookie", b"host"}
 """RFC 9110 §7.6.1 forbids a sender to name end-to-end fields in Connection. These are the ones whose loss would change

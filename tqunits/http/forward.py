@@ -2,7 +2,8 @@
 
 RFC 9110 §7.6. Fields of the message itself go on in their order; those of the hop are dropped; what the worker may
 believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239, X-Request-ID) is the router's own word; only
-a trusted proxy is quoted (trust.py). `Via` goes on requests only, as §7.6.3 demands of a gateway, and catches loops.
+a trusted proxy is quoted (trust.py). What catches loops (passes.py) is the same for all requests of a route, and so
+it is the route's.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tqunits.http.fields import NEVER_FORWARDED
 from tqunits.http.framing import Framing, Kind
 from tqunits.http.grammar import Malformed, split_list
 from tqunits.http.head import RequestHead, ResponseHead
+from tqunits.http.passes import MAX_PASSES, PASSES, passes
 from tqunits.http.target import Target
 
 _NODE: Final = re.compile(rb"[0-9A-Za-z.\-_]++")
@@ -31,13 +33,12 @@ class Sender(Protocol):
 class Origin:
     """A client that is not believed; one per connection, since most of what is said of it never changes."""
 
-    __slots__ = ("_address", "_host", "_lines", "_node", "_scheme", "_via")
+    __slots__ = ("_address", "_host", "_lines", "_node", "_scheme")
 
-    def __init__(self, address: bytes, scheme: bytes, via: bytes) -> None:
-        """`address`: the client's, without port; b"" for a peer on a Unix socket. `via`: this router's pseudonym."""
+    def __init__(self, address: bytes, scheme: bytes) -> None:
+        """`address`: the client's, without port; b"" for a peer on a Unix socket."""
         self._address = address
         self._scheme = scheme
-        self._via = via
         self._node = node(address)
         self._host: bytes | None = None
         self._lines = b""
@@ -56,8 +57,7 @@ class Origin:
 
     def _write(self, host: bytes) -> bytes:
         address = b"\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b" % (self._address, self._address)
-        return b"\r\nVia: 1.1 %b%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b" % (
-            self._via,
+        return b"%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b" % (
             address if self._address else b"",
             self._scheme,
             b"\r\nX-Forwarded-Host: %b" % host if host else b"",
@@ -78,15 +78,15 @@ def node(address: bytes) -> bytes:
     return b'"[%b]"' % address if b":" in address else address
 
 
-def check_request(head: RequestHead, via: bytes) -> None:
-    """What a valid request may still ask in vain. Raises Malformed: 417, 508."""
+def check_request(head: RequestHead, name: bytes) -> None:
+    """What a valid request may still ask in vain. `name`: of this host's routers. Raises Malformed: 417, 508."""
     special = head.fields.special
     if b"expect" in special and head.fields.values(b"expect") != [b"100-continue"]:
         values = head.fields.values(b"expect")
         if len(values) != 1 or values[0].lower() != b"100-continue":
             raise Malformed(417, "an expectation other than 100-continue")
-    if b"via" in special and any(via in member.split() for member in _via_members(head)):
-        raise Malformed(508, "this request came through here before")
+    if not special.isdisjoint(PASSES) and passes(head.fields, name) >= MAX_PASSES:
+        raise Malformed(508, f"this request came through here {MAX_PASSES} times")
 
 
 def wants_websocket(head: RequestHead, framing: Framing) -> bool:
@@ -135,20 +135,21 @@ def request_head(
 
 
 class Rewrite:
-    """What a route does to the path: strips its prefix, and tells the worker so."""
+    """What a route does to a request: strips its prefix from the path, tells the worker so, marks that it was here."""
 
-    __slots__ = ("_cut", "_stripped", "line")
+    __slots__ = ("_cut", "_mark", "_stripped", "line")
 
-    def __init__(self, prefix: bytes, *, strip: bool, outer: bytes = b"") -> None:
-        """`outer`: what a trusted proxy before us has stripped already; b"" is nothing."""
+    def __init__(self, prefix: bytes, *, strip: bool, mark: bytes = b"", outer: bytes = b"") -> None:
+        """`mark`: from `pass_line`; `outer`: what a trusted proxy before us has stripped already; b"" is nothing."""
         self._stripped = prefix if strip and prefix != b"/" else b""
         self._cut = len(self._stripped)
+        self._mark = mark
         told = outer + self._stripped
-        self.line = b"\r\nX-Forwarded-Prefix: " + told if told else b""
+        self.line = mark + (b"\r\nX-Forwarded-Prefix: " + told if told else b"")
 
     def below(self, outer: bytes) -> Rewrite:
         """The same, for a request of which a trusted proxy has stripped `outer`."""
-        return Rewrite(self._stripped, strip=True, outer=outer) if outer else self
+        return Rewrite(self._stripped, strip=True, mark=self._mark, outer=outer) if outer else self
 
     def path(self, path: bytes) -> bytes:
         """The path that the worker sees; "/" when nothing is left, and never two slashes at its beginning."""
@@ -226,7 +227,3 @@ def _max_forwards(head: RequestHead) -> int:
     if len(values) != 1 or not values[0].isdigit() or len(values[0]) > 9:
         raise Malformed(400, "a Max-Forwards that is no number")
     return int(values[0])
-
-
-def _via_members(head: RequestHead) -> list[bytes]:
-    return b",".join(head.fields.values(b"via")).split(b",")

@@ -91,13 +91,12 @@ class Networks:
 class TrustedPeer:
     """A peer that is believed; one per connection."""
 
-    __slots__ = ("_address", "_networks", "_scheme", "via")
+    __slots__ = ("_address", "_networks", "_scheme")
 
-    def __init__(self, address: bytes, scheme: bytes, via: bytes, networks: Networks) -> None:
-        """`address`, `scheme`, `via`: as for `forward.Origin`, of the peer itself."""
+    def __init__(self, address: bytes, scheme: bytes, networks: Networks) -> None:
+        """`address`, `scheme`: as for `forward.Origin`, of the peer itself."""
         self._address = address
         self._scheme = scheme
-        self.via = via
         self._networks = networks
 
     def origin(self, fields: Fields) -> RelayedOrigin:
@@ -155,7 +154,7 @@ class RelayedOrigin:
     def lines(self, host: bytes) -> bytes:
         """The lines for a request to that host, each with the CRLF before it."""
         asked = self.host or host
-        head = b"\r\nVia: 1.1 %b\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b" % (self.peer.via, self.chain, self.client)
+        head = b"\r\nX-Forwarded-For: %b\r\nX-Real-IP: %b" % (self.chain, self.client)
         return b"%b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b%b" % (
             head,
             self.scheme,

@@ -76,9 +76,9 @@ class Answering(Parting):
         self.secured = peer.secured
         if peer.secured is not None:
             self.wire = peer.secured
-        self.origin = Origin(peer.address, scheme, router.via)
+        self.origin = Origin(peer.address, scheme)
         self.exchange = Exchange(router.books, peer.address, scheme)
-        self.trusted = TrustedPeer(peer.address, scheme, router.via, router.networks) if peer.believed else None
+        self.trusted = TrustedPeer(peer.address, scheme, router.networks) if peer.believed else None
         self.method = b""  # of the request that runs; b"" if none does
         self.modern = True  # it speaks HTTP/1.1
         self.persistent = True

@@ -15,6 +15,7 @@ from tqunits.http.forward import check_request, ends_here, request_head, wants_t
 from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, RequestHead, parse_request
+from tqunits.http.passes import PASSES
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin
 from tqunits.proxy.answering import Peer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tqunits.proxy.static import Site
     from tqunits.routing.table import Table
 
-_QUESTIONABLE: Final = frozenset({b"expect", b"via"})
+_QUESTIONABLE: Final = PASSES | {b"expect"}
 
 
 class Known:
@@ -146,7 +147,7 @@ class Asking(Waiting):
             self.upgrade = self.trailers = False
             return framing
         if not fields.special.isdisjoint(_QUESTIONABLE):
-            check_request(head, self.router.via)
+            check_request(head, self.router.name)
         self.modern = head.minor == 1
         self.persistent = self.modern and b"close" not in fields.options_said
         self.bodiless = framing.source is Kind.NONE

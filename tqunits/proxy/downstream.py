@@ -9,7 +9,7 @@ malformed request nothing more is parsed. How it ends is parting.py's.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tqunits.http.forward import (
     response_head,
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from tqunits.proxy.router import Router
     from tqunits.proxy.static import Site
     from tqunits.proxy.worker import Worker
-
-_QUESTIONABLE: Final = frozenset({b"expect", b"via"})
 
 
 class Client(Gathering):

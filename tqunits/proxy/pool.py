@@ -13,6 +13,7 @@ from typing import Final
 from tqunits.http.forward import Rewrite
 from tqunits.http.framing import Framing
 from tqunits.model import ClientGone
+from tqunits.http.passes import pass_line
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.standing import LASTED, Standing
 from tqunits.proxy.static import Site
@@ -246,9 +247,11 @@ class Backend:
         "write",
     )
 
-    def __init__(self, routed: RoutedWorker, prefix: str, worker: Worker) -> None:
+    def __init__(self, routed: RoutedWorker, prefix: str, worker: Worker, name: bytes) -> None:
+        """`name`: of this host's routers."""
         self.worker = worker
-        self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix)
+        mark = pass_line(name, via=routed.via)
+        self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix, mark=mark)
         self.max_body = routed.max_body
         self.buffers = routed.buffer_requests
         self.encoded_slash = routed.encoded_slash

@@ -43,19 +43,19 @@ class Router:
         snapshot: Snapshot,
         *,
         complaints: Complaints,
-        via: bytes,
+        name: bytes,
         seed: bytes,
         log: AccessLog | None = None,
         certificates: Certificates | None = None,
         ports: Collection[int] = (),
     ) -> None:
-        """`via`: this router's pseudonym in Via; `seed`: 8 random bytes, for the request identifiers.
+        """`name`: of this host's routers in requests (passes.py); `seed`: 8 random bytes, for the request identifiers.
 
         `certificates`: every address speaks TLS too; `ports`: those that it listens on.
         """
         self.loop = loop
         self.complaints = complaints
-        self.via = via
+        self.name = name
         self.poller = Poller(loop)
         self.wheel = Wheel(loop)
         self.clock = Clock()
@@ -82,7 +82,7 @@ class Router:
         }
         self.table = Table(
             [
-                (host, prefix, Backend(routed, prefix, workers[routed.name]))
+                (host, prefix, Backend(routed, prefix, workers[routed.name], self.name))
                 for host, prefix, routed in snapshot.routes()
             ]
         )

@@ -36,6 +36,7 @@ from tqunits.proxy.router import Router
 from tqunits.proxy.serving import ServingFiles
 from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
+from tqunits.system.identity import router_name
 from tqunits.system.inotify import FolderWatches
 from tqunits.system.notify import Notifier
 from tqunits.system.published import objection
@@ -104,7 +105,7 @@ class _Service:
             loop,
             snapshot,
             complaints=self._complaints,
-            via=pseudonym(socket.gethostname()),
+            name=router_name(),
             seed=os.urandom(8),
             log=self._log,
             certificates=self._certificates,
@@ -304,12 +305,6 @@ def _port(sock: socket.socket) -> int:
     """What it listens on; 0 for a Unix socket."""
     address = sock.getsockname()
     return int(address[1]) if isinstance(address, tuple) else 0
-
-
-def pseudonym(host: str) -> bytes:
-    """This host's router in Via: the same for all router processes of a host, so that they see each other's loops."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in host)
-    return f"tqunits-{safe or 'host'}".encode("ascii")
 
 
 def _spare_the_collector() -> None:

@@ -86,6 +86,7 @@ class RoutedWorker:
     encoded_slash: bool = False  # let %2F through
     on_client_gone: ClientGone = ClientGone.FINISH
     response_heads: HeadLimits = USUAL_RESPONSE_HEADS  # of its answers
+    via: bool = False  # what catches loops stands in Via, else in CDN-Loop
     static: StaticFiles | None = None
 
 
@@ -181,6 +182,10 @@ class _Object:
 
     def boolean(self, key: str) -> bool:
         return self._take(key, bool)
+
+    def boolean_or(self, key: str, *, otherwise: bool) -> bool:
+        """For keys that came later: a worker that stays as an earlier release has installed it lacks them."""
+        return self.boolean(key) if key in self._members else otherwise
 
     def string(self, key: str) -> str:
         return self._take(key, str)
@@ -301,6 +306,7 @@ def _worker(members: _Object) -> RoutedWorker:
         encoded_slash=members.boolean("encoded_slash"),
         on_client_gone=_on_client_gone(members),
         response_heads=_response_heads(members),
+        via=members.boolean_or("via", otherwise=False),
         static=members.object_or_null("static", _static),
     )
 
