@@ -27,7 +27,7 @@ CLAIMS = (
 )
 OF_THE_HOP = frozenset(f"{HOP} content-length".encode().split())
 FALSE = frozenset(CLAIMS.encode().split())
-OBEYED = frozenset(b"date expect host max-forwards via proxy".split())
+OBEYED = frozenset(b"cdn-loop date expect host max-forwards via proxy".split())
 SACRED = FALSE | frozenset(b"content-length transfer-encoding authorization cookie host".split())
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 MEANINGLESS = frozenset(b"close keep-alive upgrade te".split())
@@ -62,7 +62,7 @@ def slowly(block: bytes, *, request: bool) -> Reading | int:
     if len(lines) > 100:
         return 431
     hosts = [value for _, name, value in lines if name == b"host"]
-    if request and hosts and (len(hosts) > 1 or not is_authority(hosts[0])):
+    if request and hosts and (len(hosts) > 1 or (hosts[0] and not is_authority(hosts[0]))):
         return 400
     listed = b",".join(value for _, name, value in lines if name == b"connection")
     options = frozenset(option for part in listed.split(b",") if (option := part.strip(b" \t").lower()))
@@ -70,7 +70,11 @@ def slowly(block: bytes, *, request: bool) -> Reading | int:
     stays = [text for text, name, _ in lines if name not in nominated and not is_dropped(name, request=request)]
     special = frozenset(name for _, name, _ in lines if is_dropped(name, request=True) or name in OBEYED)
     return Reading(
-        tuple(lines), hosts[0] if hosts else None, options, b"".join(b"\r\n" + text for text in stays), special
+        tuple(lines),
+        hosts[0].removesuffix(b":") if hosts else None,
+        options,
+        b"".join(b"\r\n" + text for text in stays),
+        special,
     )
 
 
@@ -122,7 +126,9 @@ def is_authority(text: bytes) -> bool:
         rest = colon + port
         good = 1 <= len(host) <= 255 and LABEL.issuperset(host)
     digits = rest[1:]
-    return good and (not rest or (rest[:1] == b":" and digits.isdigit() and len(digits) <= 5 and int(digits) <= 65535))
+    return good and (
+        rest in (b"", b":") or (rest[:1] == b":" and digits.isdigit() and len(digits) <= 5 and int(digits) <= 65535)
+    )
 
 
 def read(block: bytes, known: RequestFields | None) -> RequestFields | int:

@@ -63,7 +63,9 @@ INVALID = {
     "space in Host": (400, b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
     "list in Host": (400, b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\n"),
     "path in Host": (400, b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
-    "empty Host": (400, b"GET / HTTP/1.1\r\nHost:\r\n\r\n"),
+    "a port without a host": (400, b"GET / HTTP/1.1\r\nHost: :80\r\n\r\n"),
+    "a colon alone": (400, b"GET / HTTP/1.1\r\nHost: :\r\n\r\n"),
+    "two colons": (400, b"GET / HTTP/1.1\r\nHost: a::\r\n\r\n"),
     "port out of range": (400, b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n"),
     "port that is none": (400, b"GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
 }

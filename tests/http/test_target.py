@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tqunits.http.fields import valid_authority
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import parse_request
-from tqunits.http.target import Target, canonical_path, host_name, read_target
+from tqunits.http.target import Target, authority, canonical_path, host_name, read_target
 from tqunits.routing.table import Table
 
 
@@ -127,6 +128,34 @@ NAMES = {"port": (b"A.Example:80", b"a.example"), "root": (b"a.example.", b"a.ex
 @pytest.mark.parametrize(("authority", "name"), NAMES.values(), ids=NAMES.keys())
 def test_hosts_are_routed_by_name(authority: bytes, name: bytes) -> None:
     assert host_name(authority) == name
+
+
+AUTHORITIES = {
+    "a port": (("192.0.2.1", 8080, False), b"192.0.2.1:8080"),
+    "HTTP's own": (("192.0.2.1", 80, False), b"192.0.2.1"),
+    "HTTPS' own": (("192.0.2.1", 443, True), b"192.0.2.1"),
+    "HTTPS' own, plain": (("192.0.2.1", 443, False), b"192.0.2.1:443"),
+    "IPv6": (("2001:db8::1", 8080, False), b"[2001:db8::1]:8080"),
+    "a link's": (("fe80::1%eth0", 80, False), b"[fe80::1]"),
+    "IPv4 in IPv6": (("::ffff:192.0.2.1", 80, False), b"192.0.2.1"),
+    "a Unix socket": (("", 0, False), b"localhost"),
+}
+
+
+@pytest.mark.parametrize(("local", "host"), AUTHORITIES.values(), ids=AUTHORITIES.keys())
+def test_whom_a_request_without_an_authority_is_for(local: tuple[str, int, bool], host: bytes) -> None:
+    address, port, secured = local
+    assert authority(address, port, secured=secured) == host
+    assert valid_authority(host) == host
+
+
+def test_an_undefined_authority_is_an_empty_host() -> None:
+    """RFC 9110 section 7.2; without the field it takes HTTP/1.0."""
+    for line, host in (("GET /x HTTP/1.1", "Host:\r\n"), ("GET /x HTTP/1.0", "Host: \r\n"), ("GET /x HTTP/1.0", "")):
+        assert target(line, host).host == b""
+    with pytest.raises(Malformed, match="no Host"):
+        target("GET /x HTTP/1.1", "")
+    assert target("GET http://b.example:/x HTTP/1.1", "Host:\r\n").host == b"b.example"
 
 
 @given(st.lists(st.sampled_from([b"/", b".", b"%2e", b"%41", b"%25", b"a", b";", b"%c3", b"%2f", b"\\"])))

@@ -303,30 +303,34 @@ class HeadFields(Fields):
 class RequestFields(HeadFields):
     """The fields of a request and what they say to the router, whatever the request line is."""
 
-    __slots__ = ("host", "usual")
+    __slots__ = ("host", "respells", "usual")
 
     _never = NEVER_FORWARDED
 
     def __init__(self, block: bytes, known: RequestFields | None = None, most: int = MAX_FIELDS) -> None:
         """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400 or 431."""
-        self.host: bytes | None  # None: not given
+        self.host: bytes | None  # None: not given; b"": of a URI without an authority
+        self.respells: bool  # Host does not go on as it came
         self.usual: bool  # a body of known length or none, and a connection that may stay
         if known is not None and self._fits(block, known):
             self.host = known.host
+            self.respells = known.respells
             self.usual = known.usual
         else:
             self._read(block, known, most)
-            self.host = self._host()
-            self.usual = self._outline.usual and self.host is not None and self.options_said <= _LASTING
+            said = self._host_said()
+            self.host = valid_authority(said) if said else said
+            self.respells = not said or self.host != said
+            self.usual = self._outline.usual and not self.respells and self.options_said <= _LASTING
 
-    def _host(self) -> bytes | None:
+    def _host_said(self) -> bytes | None:
         """The one Host (RFC 9112 §3.2)."""
         if b"host" not in self.special:
             return None
         values = self.values(b"host")
         if len(values) != 1:
             raise Malformed(400, "more than one Host")
-        return valid_authority(values[0])
+        return values[0]
 
 
 class ResponseFields(HeadFields):
@@ -359,11 +363,14 @@ def _nominated(options: Set[bytes]) -> Set[bytes]:
 
 
 def valid_authority(text: bytes) -> bytes:
-    """`text`, if it is a host with or without a port. Raises Malformed."""
+    """`text`, if it is a host with or without a port. Raises Malformed.
+
+    An empty port is none (RFC 3986 §3.2.3), and is left out with its colon (§6.2.3).
+    """
     match = AUTHORITY.fullmatch(text)
-    if match is None or (match[2] is not None and int(match[2]) > 0xFFFF):
+    if match is None or (match[2] and int(match[2]) > 0xFFFF):
         raise Malformed(400, "a host that is no host")
-    return text
+    return text.removesuffix(b":")
 
 
 def trailer_lines(section: bytes, *, mend: bool = False) -> bytes:

@@ -118,10 +118,8 @@ def request_head(
     """
     fields = head.fields
     kept = fields.kept
-    if target.absolute or not fields.special.isdisjoint(_RARE):
+    if target.absolute or fields.respells or not fields.special.isdisjoint(_RARE):
         kept = _rewritten(head, target, continued=continued)
-    elif fields.host is None:
-        kept += b"\r\nHost:"
     return b"%b %b%b HTTP/1.1%b%b%b\r\nX-Request-ID: %b%b\r\n\r\n" % (
         head.method,
         route.path(target.path),
@@ -199,7 +197,7 @@ def _rewritten(head: RequestHead, target: Target, *, continued: bool) -> bytes:
     """The lines of a request in which more than the hop's own changes."""
     fields = head.fields
     drop, add = set(), b""
-    if target.absolute or fields.host is None:
+    if target.absolute or fields.respells:
         drop.add(b"host")
         add += b"\r\nHost: " + target.host
     if b"expect" in fields.special and (continued or head.minor == 0):

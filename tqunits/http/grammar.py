@@ -22,10 +22,10 @@ MAX_DIGITS: Final = 18
 """Of a Content-Length: `isdigit` of bytes wants them to be 0 to 9, no sign, no space, no list, no underscore. So many
 always fit in a signed 64-bit integer."""
 
-AUTHORITY: Final = re.compile(rb"([A-Za-z0-9._~\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
-"""A host the way clients write it: a name or an address, and a port. Narrower than RFC 3986 §3.2.2: no user
-information, no percent-encoding and no sub-delimiters, none of which a host name has and all of which have been used
-to make two readers of one request see two hosts."""
+AUTHORITY: Final = re.compile(rb"([A-Za-z0-9._~\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?")
+"""A host the way clients write it: a name or an address, and a port, which may be empty. Narrower than
+RFC 3986 §3.2.2: no user information, no percent-encoding and no sub-delimiters, none of which a host name has and all
+of which have been used to make two readers of one request see two hosts."""
 
 REQUEST_LINE: Final = re.compile(rb"([" + TOKEN_CHARACTERS + rb"]++) ([\x21-\x7e]++) HTTP/([0-9])\.([0-9])(?=\r\n)")
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([" + TEXT + rb"]*+))?")

@@ -34,7 +34,10 @@ _REFUSED_ESCAPES: Final = frozenset(b"\\\0")
 
 
 class Target:
-    """What a request asks for: `host` is the authority as it is forwarded, b"" when an HTTP/1.0 client gave none."""
+    """What a request asks for: `host` is the authority as it is forwarded.
+
+    Where the client gave none it is b"" at first: `authority` has what the connection tells then.
+    """
 
     __slots__ = ("absolute", "encoded_slash", "host", "path", "query")
 
@@ -52,7 +55,7 @@ def read_target(head: RequestHead) -> Target:
     """The target of a request. Raises Malformed: 400, 405 (TRACE), 501 (CONNECT)."""
     host = head.fields.host
     if host is None:
-        host = _no_host(head)
+        host = _no_host(head)  # b"" is one that is undefined (RFC 9110 §7.2)
     usual = _USUAL.fullmatch(head.target)
     if usual is None or head.method in _NOT_SERVED:
         return _other_form(head, host)
@@ -76,6 +79,16 @@ def canonical_path(path: bytes) -> bytes:
     if b"/." in path and _DOT_SEGMENT.search(path):
         raise Malformed(400, "a dot segment in the path")
     return path
+
+
+def authority(address: str, port: int, *, secured: bool) -> bytes:
+    """Whom a request is for that names nobody: the address that it came to (RFC 9112 §3.3), "" for a Unix socket.
+
+    The scheme's own port is left out, as clients do (RFC 9110 §4.2.3).
+    """
+    host = address.partition("%")[0].removeprefix("::ffff:") or "localhost"
+    name = (f"[{host}]" if ":" in host else host).encode("ascii")
+    return name if port in (0, 443 if secured else 80) else b"%b:%d" % (name, port)
 
 
 def host_name(authority: bytes) -> bytes:

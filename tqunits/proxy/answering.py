@@ -16,7 +16,7 @@ from tqunits.http.framing import Framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import ResponseHead
 from tqunits.http.redirect import https_location, https_port, says_hsts
-from tqunits.http.target import Target
+from tqunits.http.target import Target, authority
 from tqunits.http.trust import TrustedPeer
 from tqunits.metrics.access_formats import End
 from tqunits.proxy.exchange import Exchange
@@ -148,11 +148,19 @@ class Answering(Parting):
     def redirect(self, target: Target) -> None:
         """Send it to the same place over HTTPS. Raises Malformed."""
         self._settle_persistence()
-        local = self.sock.getsockname()
-        port = https_port(local[1] if isinstance(local, tuple) else 0, self.router.ports)
+        port = https_port(self._local()[1], self.router.ports)
         line = b"\r\nLocation: " + https_location(target, port)
         date = self.router.clock.date()
         self._say(308, answer(308, date=date, head_only=self.method == b"HEAD", close=not self.persistent, lines=line))
+
+    def own_authority(self) -> bytes:
+        """Whom a request is for that names nobody."""
+        return authority(*self._local(), secured=self.secured is not None)
+
+    def _local(self) -> tuple[str, int]:
+        """The address and the port that the client has connected to; "" and 0 for a Unix socket."""
+        local = self.sock.getsockname()
+        return (str(local[0]), int(local[1])) if isinstance(local, tuple) else ("", 0)
 
     def _settle_persistence(self) -> None:
         if not self.bodiless or not self.modern or self.router.draining or self.is_last():

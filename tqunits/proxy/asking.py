@@ -128,6 +128,8 @@ class Asking(Waiting):
         self.method = head.method
         self.exchange.began(raw)
         target = read_target(head)
+        if not target.host:
+            target.host = self.own_authority()
         framing = self._read_meaning(head)
         relayed = None if self.trusted is None else self.trusted.origin(head.fields)
         backend = self._route(head, target, relayed)
