@@ -2,8 +2,9 @@
 
 RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is what is forwarded: the
 path is brought into its one canonical spelling, routed by it, and sent on in it. Spellings that servers disagree on
-(dot segments, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads differently is
-no rule. `%2f` is refused too unless the worker wants it; who that is, routing tells: so it is only noted here, and is
+(`..`, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads differently is no rule.
+A single dot, which leads nowhere, is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything else is
+asked, so a rule of its own would be a second reading; browsers do the same before they ask. `%2f` is refused too unless the worker wants it; who that is, routing tells: so it is only noted here, and is
 routed as any other character, never as a border.
 """
 
@@ -27,8 +28,10 @@ fails later (CPython issues 100061 and 106052), and would let `/a/.` through."""
 _USUAL: Final = re.compile(USUAL_PATH)
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)(.*+)", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?+")
+_SINGLE_DOT: Final = re.compile(rb"/\.(?=/)")
 _DOT_SEGMENT: Final = re.compile(rb"(?:/|%2F)\.\.?+(?:[/;]|%2F|\Z)")
-"""Between encoded slashes too: a worker that decodes `/a%2F..%2Fb` climbs."""
+"""What is refused. Between encoded slashes too: a worker that decodes `/a%2F..%2Fb` climbs. A single dot beside an
+encoded slash, or with a parameter (`/.;x`), is a segment to some servers and none to others."""
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _REFUSED_ESCAPES: Final = frozenset(b"\\\0")
 
@@ -66,18 +69,22 @@ def read_target(head: RequestHead) -> Target:
 def canonical_path(path: bytes) -> bytes:
     """The one spelling of a path: one slash at its beginning, unreserved characters decoded once, others in upper case.
 
-    Two slashes would begin a network-path reference (RFC 3986 §4.2): `//evil.example/x` is a host to who resolves it.
+    And without single dots: `/a/./b` is `/a/b`, `/a/.` is `/a/`. Two slashes would begin a network-path reference (RFC 3986 §4.2): `//evil.example/x` is a host to who resolves it.
 
     Raises Malformed for what two servers may read differently, but for an encoded slash.
     """
     if b"%" in path:
-        path = _unescaped(path)
+        path = _ESCAPE.sub(_escape, path)
     if b"\\" in path:
         raise Malformed(400, "a backslash in the path")
+    if b"/." in path:
+        path = _SINGLE_DOT.sub(b"", path)
+        if path.endswith(b"/."):
+            path = path[:-1]
+    if (b"/." in path or b"%2F." in path) and _DOT_SEGMENT.search(path):
+        raise Malformed(400, "a dot segment in the path")
     if path.startswith(b"//"):
         path = b"/" + path.lstrip(b"/")
-    if b"/." in path and _DOT_SEGMENT.search(path):
-        raise Malformed(400, "a dot segment in the path")
     return path
 
 
@@ -140,13 +147,6 @@ def _spelt(host: bytes, path_and_query: bytes, *, absolute: bool = False) -> Tar
     path = canonical_path(path or b"/")
     slash = b"%2F" in path  # in a canonical path every "%" begins an escape
     return Target(host, path, mark + query, absolute=absolute, encoded_slash=slash)
-
-
-def _unescaped(path: bytes) -> bytes:
-    path = _ESCAPE.sub(_escape, path)
-    if b"%2F." in path and _DOT_SEGMENT.search(path):
-        raise Malformed(400, "a dot segment in the path")
-    return path
 
 
 def _escape(match: re.Match[bytes]) -> bytes:

@@ -239,7 +239,7 @@ def _prefix(fields: Fields) -> bytes:
     if len(value) > MAX_PREFIX or not _PREFIX.fullmatch(value) or value.endswith(b"/") or b"//" in value:
         return b""
     try:
-        return canonical_path(value)  # which refuses dot segments
+        return value if canonical_path(value) == value else b""  # which refuses dot segments, or leaves them out
     except Malformed:
         return b""
 
