@@ -23,11 +23,12 @@ HOP = "connection keep-alive proxy-authenticate proxy-authorization proxy-connec
 CLAIMS = (
     "forwarded x-client-ip x-cluster-client-ip x-forwarded-by x-forwarded-for x-forwarded-host x-forwarded-method "
     "x-forwarded-path x-forwarded-port x-forwarded-prefix x-forwarded-proto x-forwarded-scheme x-forwarded-server "
-    "x-forwarded-ssl x-forwarded-uri x-original-host x-original-uri x-original-url x-real-ip x-request-id x-rewrite-url"
+    "x-forwarded-ssl x-forwarded-uri x-original-host x-original-uri x-original-url x-real-ip x-request-id "
+    "x-rewrite-url x-forwarded-protocol x-scheme x-url-scheme front-end-https"
 )
 OF_THE_HOP = frozenset(f"{HOP} content-length".encode().split())
 FALSE = frozenset(CLAIMS.encode().split())
-OBEYED = frozenset(b"cdn-loop date expect host max-forwards via proxy".split())
+OBEYED = frozenset(b"cdn-loop cf-visitor cloudfront-forwarded-proto date expect host max-forwards via proxy".split())
 SACRED = FALSE | frozenset(b"content-length transfer-encoding authorization cookie host".split())
 ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 MEANINGLESS = frozenset(b"close keep-alive upgrade te".split())

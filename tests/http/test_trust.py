@@ -126,9 +126,50 @@ SCHEMES = {
     "http": ("X-Forwarded-Proto: http\r\n", b"http"),
     "none": ("", b"http"),
     "another": ("X-Forwarded-Proto: javascript\r\n", b"http"),
-    "a list": ("X-Forwarded-Proto: https, http\r\n", b"http"),
-    "twice": ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: https\r\n", b"http"),
+    "a list": ("X-Forwarded-Proto: https, https\r\n", b"https"),
+    "a list without spaces": ("X-Forwarded-Proto: https,http\r\n", b"https"),
+    "the client's is the first": ("X-Forwarded-Proto: http, https\r\n", b"http"),
+    "twice": ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: https\r\n", b"https"),
+    "twice, the first": ("X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n", b"http"),
+    "a WebSocket": ("X-Forwarded-Proto: wss\r\n", b"https"),
+    "a plain WebSocket": ("X-Forwarded-Proto: ws\r\n", b"http"),
+    "what does not read, before it": ("X-Forwarded-Proto: , spdy, https\r\n", b"https"),
+    "Forwarded": ("Forwarded: for=203.0.113.7;proto=https\r\n", b"https"),
+    "Forwarded, quoted": ('Forwarded: for=203.0.113.7;Proto="HTTPS", for=10.2.3.4;proto=http\r\n', b"https"),
+    "Forwarded of another story": ("X-Forwarded-For: 203.0.113.7\r\nForwarded: for=1.2.3.4;proto=https\r\n", b"http"),
+    "Forwarded that does not read": ('Forwarded: proto=https;for="\r\n', b"http"),
+    "Ssl": ("X-Forwarded-Ssl: on\r\n", b"https"),
+    "no Ssl": ("X-Forwarded-Ssl: off\r\n", b"http"),
+    "gunicorn's": ("X-Forwarded-Protocol: ssl\r\n", b"https"),
+    "Rack's": ("X-Forwarded-Scheme: https\r\n", b"https"),
+    "Paste's": ("X-Url-Scheme: https\r\n", b"https"),
+    "the ingress'": ("X-Scheme: https\r\n", b"https"),
+    "Microsoft's": ("Front-End-Https: On\r\n", b"https"),
+    "CloudFront's": ("CloudFront-Forwarded-Proto: https\r\n", b"https"),
+    "Cloudflare's": ('CF-Visitor: {"scheme":"https"}\r\n', b"https"),
+    "several that agree": ("X-Forwarded-Proto: https, http\r\nX-Forwarded-Ssl: on\r\n", b"https"),
 }
+
+CONTRADICTIONS = {
+    "Ssl": ("X-Forwarded-Proto: http\r\nX-Forwarded-Ssl: on\r\n", ("x-forwarded-proto", "x-forwarded-ssl")),
+    "no Ssl": ("X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off\r\n", ("x-forwarded-proto", "x-forwarded-ssl")),
+    "Forwarded": ("X-Forwarded-Proto: https\r\nForwarded: proto=http\r\n", ("forwarded", "x-forwarded-proto")),
+    "the CDN": ('X-Forwarded-Proto: http\r\nCF-Visitor: {"scheme":"https"}\r\n', ("cf-visitor", "x-forwarded-proto")),
+}
+
+
+@pytest.mark.parametrize(("lines", "names"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_contradiction_is_https_and_known(lines: str, names: tuple[str, ...]) -> None:
+    origin = relayed(lines)
+    assert (origin.scheme, origin.contradicting) == (b"https", names)
+
+
+@given(st.lists(st.sampled_from(["https", "http", "wss", "ws", "HTTP", "on", "x", ""])))
+def test_only_http_and_https_are_told(values: list[str]) -> None:
+    origin = relayed("".join(f"X-Forwarded-Proto: {value}\r\n" for value in values))
+    assert said(origin)["X-Forwarded-Proto"] in ("http", "https")
+    assert relayed(f"X-Forwarded-Proto: {', '.join(values)}\r\n").scheme == origin.scheme
+    assert origin.contradicting == ()
 
 
 @pytest.mark.parametrize(("lines", "scheme"), SCHEMES.values(), ids=SCHEMES.keys())
@@ -146,6 +187,9 @@ HOSTS = {
     "none": ("", "inner"),
     "a list": ("X-Forwarded-Host: a, b\r\n", "inner"),
     "twice": ("X-Forwarded-Host: a\r\nX-Forwarded-Host: b\r\n", "inner"),
+    "twice the same": ("X-Forwarded-Host: A\r\nX-Forwarded-Host: a\r\n", "A"),
+    "a list of the same": ("X-Forwarded-Host: outer.example:8443 , outer.example:8443\r\n", "outer.example:8443"),
+    "an empty port": ("X-Forwarded-Host: a:\r\n", "a"),
     "no host": ("X-Forwarded-Host: a/b\r\n", "inner"),
     "a user": ("X-Forwarded-Host: u@a\r\n", "inner"),
     "a port beyond": ("X-Forwarded-Host: a:99999\r\n", "inner"),

@@ -40,6 +40,7 @@ FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 FORWARDING: Final = frozenset(
     {
         b"forwarded",
+        b"front-end-https",
         b"x-client-ip",
         b"x-cluster-client-ip",
         b"x-forwarded-by",
@@ -50,6 +51,7 @@ FORWARDING: Final = frozenset(
         b"x-forwarded-port",
         b"x-forwarded-prefix",
         b"x-forwarded-proto",
+        b"x-forwarded-protocol",
         b"x-forwarded-scheme",
         b"x-forwarded-server",
         b"x-forwarded-ssl",
@@ -60,10 +62,27 @@ FORWARDING: Final = frozenset(
         b"x-real-ip",
         b"x-request-id",
         b"x-rewrite-url",
+        b"x-scheme",
+        b"x-url-scheme",
     }
 )
 """What a worker believes about the client, or about what was asked, because a router says it (every framework believes
 some of these); from a client it is a lie until proven. A CDN's own (CF-Connecting-IP) are between it and the worker."""
+
+SCHEMES: Final = frozenset(
+    {
+        b"cf-visitor",
+        b"cloudfront-forwarded-proto",
+        b"front-end-https",
+        b"x-forwarded-proto",
+        b"x-forwarded-protocol",
+        b"x-forwarded-scheme",
+        b"x-forwarded-ssl",
+        b"x-scheme",
+        b"x-url-scheme",
+    }
+)
+"""By which a trusted proxy says whether the client spoke HTTPS (schemes.py)."""
 
 
 NEVER_FORWARDED: Final = HOP_BY_HOP | FRAMING | FORWARDING | {b"proxy"}
@@ -73,7 +92,7 @@ HTTP_PROXY in CGI (httpoxy)."""
 NEVER_RETURNED: Final = HOP_BY_HOP | FRAMING
 """From a worker."""
 
-SPECIAL: Final = NEVER_FORWARDED | {b"cdn-loop", b"date", b"expect", b"host", b"max-forwards", b"via"}
+SPECIAL: Final = NEVER_FORWARDED | SCHEMES | {b"cdn-loop", b"date", b"expect", b"host", b"max-forwards", b"via"}
 
 NOT_NOMINATED: Final = FRAMING | FORWARDING | {b"authorization", b"cookie", b"host"}
 """RFC 9110 §7.6.1 forbids a sender to name end-to-end fields in Connection. These are the ones whose loss would change

@@ -2,10 +2,11 @@
 
 RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is what is forwarded: the
 path is brought into its one canonical spelling, routed by it, and sent on in it. Spellings that servers disagree on
-(`..`, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads differently is no rule.
-A single dot, which leads nowhere, is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything else is
-asked, so a rule of its own would be a second reading; browsers do the same before they ask. `%2f` is refused too unless the worker wants it; who that is, routing tells: so it is only noted here, and is
-routed as any other character, never as a border.
+(`..`, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads differently is no
+rule. A single dot, which leads nowhere, is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything
+else is asked, so a rule of its own would be a second reading; browsers do the same before they ask. `%2f` is refused
+too unless the worker wants it; who that is, routing tells: so it is only noted here, and is routed as any other
+character, never as a border.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def read_target(head: RequestHead) -> Target:
 def canonical_path(path: bytes) -> bytes:
     """The one spelling of a path: one slash at its beginning, unreserved characters decoded once, others in upper case.
 
-    And without single dots: `/a/./b` is `/a/b`, `/a/.` is `/a/`. Two slashes would begin a network-path reference (RFC 3986 §4.2): `//evil.example/x` is a host to who resolves it.
+    And without single dots: `/a/./b` is `/a/b`, `/a/.` is `/a/`. Two slashes would begin a network-path reference (RFC
+    3986 §4.2): `//evil.example/x` is a host to who resolves it.
 
     Raises Malformed for what two servers may read differently, but for an encoded slash.
     """

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 from tqunits.http.address import Address, read_address, told
 from tqunits.http.fields import Fields, valid_authority
 from tqunits.http.forward import element, node
-from tqunits.http.grammar import TOKEN, Malformed
+from tqunits.http.grammar import TOKEN, Malformed, split_list
+from tqunits.http.schemes import scheme_said
 from tqunits.http.target import canonical_path
 
 MAX_HOPS: Final = 32
@@ -103,16 +104,17 @@ class TrustedPeer:
         """Whom a request with these fields comes from."""
         chain = _members(fields)
         forwarded = _forwarded(fields)
-        nodes = _nodes(forwarded)
+        nodes, proto = _nodes(forwarded)
         if not nodes or (chain and self._networks.hop(nodes[-1]) != self._networks.hop(chain[-1])):
-            forwarded, nodes = b"", []  # no story, or two: the proxy writes one and passes the other on
+            forwarded, nodes, proto = b"", [], b""  # no story, or two: the proxy writes one and passes the other on
         hops = self._hops(chain or nodes)
-        scheme, host = _scheme(fields), _host(fields)
+        (scheme, contradicting), host = scheme_said(fields, proto), _host(fields)
         if not forwarded and (hops or scheme or host):
             forwarded = _from_hops(hops, host, scheme or self._scheme)
         return RelayedOrigin(
             client=hops[-1] if hops else self._address,
             scheme=scheme or self._scheme,
+            contradicting=contradicting,
             host=host,
             prefix=_prefix(fields),
             request_id=_request_id(fields),
@@ -144,6 +146,7 @@ class RelayedOrigin:
 
     client: bytes  # its address; the peer's own when the peer names nobody
     scheme: bytes  # of the client's request: b"http" or b"https"
+    contradicting: tuple[str, ...]  # the fields that do not agree about it
     host: bytes  # that the client asked for, if the peer says so; b"" if not
     prefix: bytes  # that a proxy before us stripped; b"" if none
     request_id: bytes  # b"": make one
@@ -196,23 +199,26 @@ def _forwarded(fields: Fields) -> bytes:
     return b", ".join(fields.values(b"forwarded")).strip(b" \t,;")
 
 
-def _nodes(forwarded: bytes) -> list[bytes]:
-    """Whom each element is `for`, b"" where it does not say; nothing at all if any of it does not read.
+def _nodes(forwarded: bytes) -> tuple[list[bytes], bytes]:
+    """Whom each element is `for`, b"" where it does not say, and the first `proto`.
 
-    An open quote in it, say, would swallow what is appended.
+    Nothing at all if any of it does not read: an open quote in it, say, would swallow what is appended.
     """
-    nodes = [b""]
+    nodes, proto = [b""], b""
     at = 0
     while at < len(forwarded):
         pair = _PAIR.match(forwarded, at)
         if pair is None or (at > 0 and not pair[1].strip(b" \t")):
-            return []
+            return [], b""
         if b"," in pair[1]:
             nodes.append(b"")
-        if pair[2].lower() == b"for":
+        name = pair[2].lower()
+        if name == b"for":
             nodes[-1] = pair[3] or pair[4]
+        elif name == b"proto":
+            proto = proto or pair[3] or pair[4]
         at = pair.end()
-    return nodes if at else []
+    return (nodes, proto) if at else ([], b"")
 
 
 def _from_hops(hops: list[bytes], host: bytes, scheme: bytes) -> bytes:
@@ -221,13 +227,13 @@ def _from_hops(hops: list[bytes], host: bytes, scheme: bytes) -> bytes:
     return b", ".join((element(node(client), host, scheme), *(b"for=" + node(proxy) for proxy in proxies)))
 
 
-def _scheme(fields: Fields) -> bytes:
-    value = _one(fields, b"x-forwarded-proto").lower()
-    return value if value in (b"http", b"https") else b""
-
-
 def _host(fields: Fields) -> bytes:
-    value = _one(fields, b"x-forwarded-host")
+    """What all proxies agree on: of different ones, one may be the client's own, and pages link to it."""
+    if b"x-forwarded-host" not in fields.special:
+        return b""
+    values = fields.values(b"x-forwarded-host")
+    members = split_list(values)
+    value = values[0].partition(b",")[0].rstrip(b" \t") if len(set(members)) == 1 else b""
     try:
         return valid_authority(value) if value else b""
     except Malformed:

@@ -132,6 +132,8 @@ class Asking(Waiting):
             target.host = self.own_authority()
         framing = self._read_meaning(head)
         relayed = None if self.trusted is None else self.trusted.origin(head.fields)
+        if relayed is not None and relayed.contradicting:
+            self._say_contradiction(relayed.contradicting)
         backend = self._route(head, target, relayed)
         if backend is not None:
             self._prepare(head, framing, target, backend, relayed)
@@ -172,6 +174,15 @@ class Asking(Waiting):
         if backend.site is not None and self.serve_file(backend.site, head, target, backend):
             return None
         return backend
+
+    def _say_contradiction(self, names: tuple[str, ...]) -> None:
+        """Once: the proxy does it with every request."""
+        peer = self.peer.address.decode("ascii", "replace")
+        fields = ", ".join(names)
+        self.router.complaints.once(
+            f"the trusted proxy {peer} contradicts itself about a client's scheme, so that is taken for https ({fields}):"
+            " let it set X-Forwarded-Proto, and remove the others"
+        )
 
     def _name(self, host: bytes) -> bytes:
         """The name to route by; b"" where no route asks for it."""

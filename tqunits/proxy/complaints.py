@@ -11,6 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Final, TextIO
 
+MAX_ONCE: Final = 256
+"""Lines that are said once and remembered: what they are about are settings of the proxies in front."""
+
 MAX_LINES: Final = 10
 """Per second: enough to see several workers fail at once, far under journald's own limit (10 000 in 30 s)."""
 
@@ -27,6 +30,13 @@ class Complaints:
         self._second = 0
         self._lines = 0
         self._left_out = 0
+        self._once: set[str] = set()
+
+    def once(self, text: str) -> None:
+        """Something that is so with every request: said one time, as long as there is room to remember it."""
+        if text not in self._once and len(self._once) < MAX_ONCE:
+            self._once.add(text)
+            self._write(4, text)
 
     def warn(self, text: str) -> None:
         """Something failed for a client."""
