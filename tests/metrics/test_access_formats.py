@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.metrics.access_formats import End, Entry, combined, counted, journal_datagram, json_line
+from tqunits.metrics.access_formats import End, Entry, combined, counted, journal_datagram, json_line, whom
 
 ENTRY = Entry(
     time=971186136.789,
@@ -126,14 +126,34 @@ def test_json_has_its_units_in_its_keys() -> None:
         "user_agent": "Mozilla/5.0 (X11)",
         "end": "ok",
         "retries": 0,
+        "reason": None,
     }
+
+
+def test_a_refusal_has_its_reason() -> None:
+    refused = ENTRY._replace(status=400, end=End.REFUSED, reason="no \N{SNOWMAN}\nof ours")
+    assert json.loads(json_line(refused))["reason"] == "no \N{SNOWMAN}\nof ours"
+    datagram = journal_datagram(refused)
+    assert b"\nTQ_REASON\n" in datagram
+    message = datagram.partition(b"MESSAGE=")[2].partition(b"\n")[0]
+    assert message.endswith(rb" refused: no \xE2\x98\x83\x0Aof ours")
+    plain = journal_datagram(refused._replace(reason="no file"))
+    assert b"\nTQ_REASON=no file\n" in plain
+
+
+def test_who_asked_is_plain_text() -> None:
+    assert whom(b"192.0.2.1", b"") == "192.0.2.1"
+    assert whom(b"", b"GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n") == '- "GET /a%2fb"'
+    hostile = whom(b"192.0.2.1", b'\r\nGET /"\\\x1b' + b"x" * 300 + b" HTTP/1.1\r\n\r\n")
+    assert hostile.startswith(r'192.0.2.1 "GET /\x22\x5C\x1B')
+    assert len(hostile) < 260 and hostile.isprintable()
 
 
 def test_json_keys_are_the_same_when_nothing_is_known() -> None:
     told = json.loads(json_line(NOTHING))
     assert list(told) == list(json.loads(json_line(ENTRY)))
     assert [key for key, value in told.items() if value is None] == [
-        "client", "method", "target", "worker", "endpoint", "request_id", "host", "referer", "user_agent",
+        "client", "method", "target", "worker", "endpoint", "request_id", "host", "referer", "user_agent", "reason",
     ]  # fmt: skip
 
 

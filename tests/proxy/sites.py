@@ -10,7 +10,7 @@ from pathlib import Path
 from tqunits.http.dates import write_date
 from tqunits.http.fields import RequestFields
 from tqunits.http.target import Target
-from tqunits.proxy.static import Answer, Site
+from tqunits.proxy.static import Answer, Site, Unsent
 
 NOW = 1_700_000_000
 DATE = write_date(NOW)
@@ -55,7 +55,7 @@ def ask(
         date=date,
         close=close,
     )
-    return None if answer is None else received(answer, date)
+    return None if isinstance(answer, Unsent) else received(answer, date)
 
 
 def received(answer: Answer, date: bytes = DATE) -> Response:

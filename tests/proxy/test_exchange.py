@@ -76,11 +76,13 @@ def test_nothing_is_left_for_the_next() -> None:
     exchange = desk.begin()
     exchange.endpoint, exchange.status, exchange.retries, exchange.sent, exchange.received = "x", 200, 2, 5, 6
     exchange.finished(End.OK)
-    exchange.answered(400)
+    exchange.answered(400, b"id", "why")
     entry = desk.entries[1]
-    assert (entry.method, entry.target, entry.worker, entry.endpoint, entry.request_id) == (b"", b"", "", "", b"")
+    assert (entry.method, entry.target, entry.worker, entry.endpoint, entry.request_id) == (b"", b"", "", "", b"id")
     assert (entry.status, entry.sent, entry.received, entry.retries) == (400, 0, 0, 0)
     assert (desk.metrics.unrouted[4], sum(desk.api.classes)) == (1, 1)
+    desk.begin().finished(End.OK)
+    assert [entry.reason for entry in desk.entries] == ["", "why", ""]
 
 
 Counts = Callable[[Desk], list[int]]
@@ -102,7 +104,7 @@ def test_ends(status: int, end: End, logged: int, counts: Counts, expected: list
 
 def test_an_answer_for_a_worker_is_the_workers() -> None:
     desk = Desk()
-    desk.begin().answered(503)
+    desk.begin().answered(503, b"id")
     assert (desk.api.classes[5], desk.metrics.unrouted) == (1, [0] * 6)
     assert [(e.worker, e.status, e.end) for e in desk.entries] == [("api", 503, End.REFUSED)]
 
@@ -110,7 +112,7 @@ def test_an_answer_for_a_worker_is_the_workers() -> None:
 def test_a_request_without_a_route_is_the_routers() -> None:
     desk = Desk()
     desk.exchange.began(HEAD)
-    desk.exchange.answered(404)
+    desk.exchange.answered(404, b"id")
     assert desk.metrics.unrouted[4] == 1
     assert [(e.target, e.status) for e in desk.entries] == [(b"/api/x?y=1", 404)]
 

@@ -102,6 +102,7 @@ def test_a_loop_ends_soon_and_is_said(folder: Path, changes: dict[str, Any]) -> 
             gateway.port = router.port
             assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).startswith(b"HTTP/1.1 508 ")
             assert gateway.asked == MAX_PASSES
+            assert f"came through here {MAX_PASSES} times" in router.said()
 
     asyncio.run(scenario())
 

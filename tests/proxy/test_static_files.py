@@ -14,7 +14,7 @@ from sites import DATE, MODIFIED, NOW, ask, found, put, received
 from tqunits.http.dates import read_date, write_date
 from tqunits.http.fields import RequestFields
 from tqunits.http.target import Target
-from tqunits.proxy.static import Site
+from tqunits.proxy.static import Answer, Site, Unsent
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
 
@@ -172,10 +172,10 @@ def test_the_route_itself_gets_its_slash(public: Path) -> None:
     """`/site` without a slash comes as "/", the rest of a route that was taken off."""
     fields, target = RequestFields(b"\r\n\r\n"), Target(b"", b"/site", b"?x", absolute=False)
     answer = Site(str(public), "/", alone=True).answer(b"GET", b"/", fields, target=target, date=DATE, close=False)
-    assert answer is not None
+    assert isinstance(answer, Answer)
     assert received(answer).fields["Location"] == "/site/?x"
     bare = Site(str(public / "bare"), "/", alone=True)
-    assert bare.answer(b"GET", b"/", fields, target=target, date=DATE, close=False) is None
+    assert isinstance(bare.answer(b"GET", b"/", fields, target=target, date=DATE, close=False), Unsent)
 
 
 PREFIXED = {

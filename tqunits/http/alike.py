@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tqunits.http.forward import Rewrite
+from tqunits.http.forward import UPGRADE_REQUIRED, Rewrite
 from tqunits.http.framing import NO_BODY, Framing, Kind, framing_told
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.stencil import Stencil
@@ -104,6 +104,8 @@ class AlikeResponse:
         fields = head.fields
         stencil = fields.stencil
         if stencil is None or framing.source is not Kind.LENGTH or not head.minor:
+            return None
+        if head.status == UPGRADE_REQUIRED:
             return None
         if b"close" in fields.options_said or b"date" not in fields.special or b"x-request-id" in fields.special:
             return None

@@ -114,6 +114,12 @@ def answer(
     return head + content + (b"" if head_only else body)
 
 
+def reason(status: int, detail: str, hint: str = "") -> str:
+    """Why it is answered so, for the operator."""
+    why = detail or _EXPLAINED.get(status, REASONS[status].decode("ascii"))
+    return f"{why}; {hint}" if hint else why
+
+
 def notice(message: str) -> str:
     """An operator's message as a detail: line ends stay, other controls go, and what is too long is cut off."""
     return message[:MAX_MESSAGE].translate(_CONTROLS).strip()

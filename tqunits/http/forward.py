@@ -81,12 +81,21 @@ def node(address: bytes) -> bytes:
 def check_request(head: RequestHead, name: bytes) -> None:
     """What a valid request may still ask in vain. `name`: of this host's routers. Raises Malformed: 417, 508."""
     special = head.fields.special
-    if b"expect" in special and head.fields.values(b"expect") != [b"100-continue"]:
-        values = head.fields.values(b"expect")
-        if len(values) != 1 or values[0].lower() != b"100-continue":
-            raise Malformed(417, "an expectation other than 100-continue")
+    if b"expect" in special and not _expectations(head) <= _CONTINUE:
+        raise Malformed(417, "an expectation other than 100-continue")
     if not special.isdisjoint(PASSES) and passes(head.fields, name) >= MAX_PASSES:
         raise Malformed(508, f"this request came through here {MAX_PASSES} times")
+
+
+def expects_continue(head: RequestHead) -> bool:
+    """Whether the client waits for a 100 before it sends the body; from HTTP/1.0 it means nothing (§10.1.1)."""
+    return head.minor == 1 and b"expect" in head.fields.special and bool(_expectations(head))
+
+
+def wants_upgrade(head: RequestHead) -> bool:
+    """Whether an upgrade is asked for in due form, to whatever; RFC 9110 §7.8 lets a server do without."""
+    fields = head.fields
+    return head.minor == 1 and b"upgrade" in fields.options_said and b"upgrade" in fields.special
 
 
 def wants_websocket(head: RequestHead, framing: Framing) -> bool:
@@ -179,6 +188,8 @@ def response_head(
     kept = fields.kept
     if framing is None:
         return b"HTTP/1.1 %d %b%b\r\n\r\n" % (head.status, head.reason, kept)
+    if head.status == UPGRADE_REQUIRED and b"upgrade" in fields.special:
+        lines += upgrade_lines(b", ".join(fields.values(b"upgrade")))
     return b"HTTP/1.1 %d %b%b%b%b%b%b\r\n\r\n" % (
         head.status,
         head.reason,
@@ -190,6 +201,10 @@ def response_head(
     )
 
 
+UPGRADE_REQUIRED: Final = 426
+"""The one answer that says Upgrade without switching: it must (RFC 9110 §15.5.22), and it is for the client."""
+
+_CONTINUE: Final = frozenset({b"100-continue"})
 _RARE: Final = frozenset({b"expect", b"max-forwards", b"te"})
 
 
@@ -200,8 +215,9 @@ def _rewritten(head: RequestHead, target: Target, *, continued: bool) -> bytes:
     if target.absolute or fields.respells:
         drop.add(b"host")
         add += b"\r\nHost: " + target.host
-    if b"expect" in fields.special and (continued or head.minor == 0):
-        drop.add(b"expect")  # RFC 9110 §10.1.1: from HTTP/1.0 it means nothing
+    if b"expect" in fields.special:
+        drop.add(b"expect")
+        add += b"" if continued or not expects_continue(head) else b"\r\nExpect: 100-continue"
     if b"max-forwards" in fields.special and head.method == b"OPTIONS":
         drop.add(b"max-forwards")
         add += b"\r\nMax-Forwards: %d" % (_max_forwards(head) - 1)
@@ -218,6 +234,11 @@ def wants_trailers(head: RequestHead) -> bool:
 def ends_here(head: RequestHead) -> bool:
     """Whether an OPTIONS has no hop left and is answered by the router itself (RFC 9110 §7.6.2)."""
     return head.method == b"OPTIONS" and b"max-forwards" in head.fields.special and _max_forwards(head) == 0
+
+
+def _expectations(head: RequestHead) -> frozenset[bytes]:
+    """A list, which may be empty (RFC 9110 §10.1.1)."""
+    return frozenset(split_list(head.fields.values(b"expect")))
 
 
 def _max_forwards(head: RequestHead) -> int:

@@ -52,12 +52,16 @@ _SAME_LINES: Final = bytes(byte if byte in b"\r\n" else _SAME_TEXT[byte] for byt
 
 
 class Malformed(Exception):
-    """A message that is not answered but refused. `status` is what a client is told; a worker's is always 502."""
+    """A message that is not answered but refused. `status` is what a client is told; a worker's is always 502.
 
-    def __init__(self, status: int, detail: str) -> None:
+    `hint`: for whoever keeps the router, and not for clients: what would let such a message through.
+    """
+
+    def __init__(self, status: int, detail: str, hint: str = "") -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.hint = hint
 
 
 def has_controls(data: bytes) -> bool:

@@ -24,6 +24,9 @@ MAX_JOURNAL_TARGET: Final = 1024
 """In the journal, where a target is once: in MESSAGE, up to four times as long by its escapes. Everybody's requests are
 kept in the same room, and whoever sends long ones would push the others' out."""
 
+MAX_SAID: Final = 200
+"""Of a target, where a line for people is about something else."""
+
 MAX_VALUE: Final = 1024
 """Of the other values that a client sends: a browser's are under 300 bytes. With MAX_TARGET it bounds a line, escapes
 and all, to less than 128 KiB, so that an entry is always one datagram (net.core.wmem_default is 208 KiB)."""
@@ -62,6 +65,7 @@ class Entry(NamedTuple):
     scheme: bytes
     end: End
     retries: int
+    reason: str = ""  # of an answer of the router's own that refuses
 
 
 def combined(entry: Entry) -> bytes:
@@ -103,6 +107,7 @@ def json_line(entry: Entry) -> bytes:
                 "user_agent": _text(entry.user_agent),
                 "end": entry.end.value,
                 "retries": entry.retries,
+                "reason": entry.reason or None,
             }
         ).encode("ascii")
         + b"\n"
@@ -118,6 +123,7 @@ def journal_datagram(entry: Entry) -> bytes:
         (b"\nMESSAGE=", _message(entry)),
         (b"\nTQ_WORKER=", entry.worker.encode("utf-8", "replace")),
         (b"\nTQ_ENDPOINT=", entry.endpoint.encode("utf-8", "replace")),
+        (b"\nTQ_REASON=", entry.reason.encode("utf-8", "replace")),
         (b"\nREQUEST_ID=", _cut(entry.request_id)),
         (b"\nCLIENT_ADDRESS=", _cut(entry.client)),
         (b"\nHTTP_METHOD=", _cut(entry.method)),
@@ -161,7 +167,7 @@ _ESCAPES: Final = {code: rf"\x{code:02X}" for code in range(256) if not _PLAIN.f
 def _message(entry: Entry) -> bytes:
     """The entry for people: who wanted what, what became of it, how long it took, which worker."""
     milliseconds, rest = divmod(entry.duration, 1000)
-    return b'%b "%b" %03d %dB %d.%03dms %b%b' % (
+    return b'%b "%b" %03d %dB %d.%03dms %b%b%b' % (
         _column(entry.client),
         _quotable(_request_line(entry, MAX_JOURNAL_TARGET)),
         entry.status,
@@ -170,7 +176,15 @@ def _message(entry: Entry) -> bytes:
         rest,
         _column(entry.worker.encode("utf-8", "replace")),
         b"" if entry.end is End.OK else b" " + entry.end.encode("ascii"),
+        b": " + _escaped(entry.reason.encode("utf-8", "replace")) if entry.reason else b"",
     )
+
+
+def whom(client: bytes, head: bytes) -> str:
+    """Who asked for what, for a line of the router's own: nothing in it is more than plain text."""
+    method, _, rest = head[: head.find(b"\r\n", 2)].lstrip(b"\r\n").partition(b" ")
+    asked = b' "%b %b"' % (_cut(method, 32), _quotable(_cut(rest.partition(b" ")[0], MAX_SAID))) if rest else b""
+    return (_column(client) + asked).decode("ascii", "replace")
 
 
 def _request_line(entry: Entry, most: int) -> bytes:

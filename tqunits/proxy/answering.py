@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tqunits.http.answers import answer
+from tqunits.http.answers import answer, reason
 from tqunits.http.forward import Origin
 from tqunits.http.framing import Framing
 from tqunits.http.grammar import Malformed
@@ -35,6 +35,10 @@ After that it sleeps."""
 CROWD = 1000
 """Connections beyond which none remembers anything between its requests, and each sleeps a tick after the last: what is
 kept for each is 1.2 KiB, and memory that so many have had for a moment does not come back."""
+
+
+_COMPLAINED: Final = frozenset({502, 503, 504})
+"""What is the worker's fault, and has been said as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,13 @@ class Answering(Parting):
             return b""
         return self.router.hsts
 
-    def answer(self, status: int, detail: str = "") -> None:
-        """Answer without a worker; the connection stays if the request is over."""
+    def answer(self, status: int, detail: str = "", hint: str = "") -> None:
+        """Answer without a worker; the connection stays if the request is over. `hint`: for the operator alone."""
         self._settle_persistence()
+        why = reason(status, detail, hint) if status >= 400 else ""
+        request_id = self.exchange.request_id or self.router.request_id()
+        if why and status not in _COMPLAINED:
+            self.router.complaints.seldom(why, f"{status} for {self.exchange.whom()}: ")
         text = answer(
             status,
             date=self.router.clock.date(),
@@ -139,11 +147,11 @@ class Answering(Parting):
             head_only=self.method == b"HEAD",
             close=not self.persistent,
             accept=self.exchange.accept,
-            request_id=self.exchange.request_id or self.router.request_id(),
+            request_id=request_id,
             retry_after=RETRY_AFTER if status == 503 else 0,
             lines=self.router.hsts if self.secured is not None else b"",
         )
-        self._say(status, text)
+        self._say(status, text, request_id, why)
 
     def redirect(self, target: Target) -> None:
         """Send it to the same place over HTTPS. Raises Malformed."""
@@ -151,7 +159,10 @@ class Answering(Parting):
         port = https_port(self._local()[1], self.router.ports)
         line = b"\r\nLocation: " + https_location(target, port)
         date = self.router.clock.date()
-        self._say(308, answer(308, date=date, head_only=self.method == b"HEAD", close=not self.persistent, lines=line))
+        request_id, last = self.exchange.request_id, not self.persistent
+        head_only = self.method == b"HEAD"
+        text = answer(308, date=date, head_only=head_only, close=last, request_id=request_id, lines=line)
+        self._say(308, text, request_id)
 
     def own_authority(self) -> bytes:
         """Whom a request is for that names nobody."""
@@ -166,8 +177,8 @@ class Answering(Parting):
         if not self.bodiless or not self.modern or self.router.draining or self.is_last():
             self.persistent = False
 
-    def _say(self, status: int, text: bytes) -> None:
-        self.exchange.answered(status)
+    def _say(self, status: int, text: bytes, request_id: bytes, why: str = "") -> None:
+        self.exchange.answered(status, request_id, why)
         self.started = True
         if self.write_out(text):
             self.go_on_or_linger()
@@ -208,7 +219,7 @@ class Answering(Parting):
             self.abort()
             return
         self.persistent = False
-        self.answer(error.status, error.detail)
+        self.answer(error.status, error.detail, error.hint)
 
     def cut(self, reason: str) -> None:
         """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""

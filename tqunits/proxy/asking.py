@@ -11,13 +11,21 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from tqunits.http.alike import AlikeRequest, Asked
-from tqunits.http.forward import check_request, ends_here, request_head, wants_trailers, wants_websocket
+from tqunits.http.forward import (
+    check_request,
+    ends_here,
+    expects_continue,
+    request_head,
+    wants_trailers,
+    wants_upgrade,
+    wants_websocket,
+)
 from tqunits.http.framing import NO_BODY, Framing, Kind, request_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, RequestHead, parse_request
 from tqunits.http.passes import PASSES
 from tqunits.http.target import Target, host_name, read_target
-from tqunits.http.trust import RelayedOrigin
+from tqunits.http.trust import RelayedOrigin, TrustedPeer
 from tqunits.proxy.answering import Peer
 from tqunits.proxy.waiting import Waiting
 
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
     from tqunits.routing.table import Table
 
 _QUESTIONABLE: Final = PASSES | {b"expect"}
+
+_ONLY_WEBSOCKET: Final = "an upgrade is not passed on: the router upgrades only to websocket, by a GET without a body"
 
 
 class Known:
@@ -131,9 +141,8 @@ class Asking(Waiting):
         if not target.host:
             target.host = self.own_authority()
         framing = self._read_meaning(head)
-        relayed = None if self.trusted is None else self.trusted.origin(head.fields)
-        if relayed is not None and relayed.contradicting:
-            self._say_contradiction(relayed.contradicting)
+        relayed = None if self.trusted is None else self._relayed(self.trusted, head)
+        self.exchange.request_id = (b"" if relayed is None else relayed.request_id) or self.router.request_id()
         backend = self._route(head, target, relayed)
         if backend is not None:
             self._prepare(head, framing, target, backend, relayed)
@@ -155,9 +164,17 @@ class Asking(Waiting):
         self.modern = head.minor == 1
         self.persistent = self.modern and b"close" not in fields.options_said
         self.bodiless = framing.source is Kind.NONE
-        self.upgrade = b"upgrade" in fields.special and wants_websocket(head, framing)
+        self.upgrade = b"upgrade" in fields.special and self._upgrades(head, framing)
         self.trailers = b"te" in fields.special and wants_trailers(head)
         return framing
+
+    def _upgrades(self, head: RequestHead, framing: Framing) -> bool:
+        """Whether it asks for the one upgrade that there is. That another is not passed on is said."""
+        if wants_websocket(head, framing):
+            return True
+        if wants_upgrade(head):
+            self.router.complaints.seldom(_ONLY_WEBSOCKET, f"for {self.exchange.whom()}: ")
+        return False
 
     def _route(self, head: RequestHead, target: Target, relayed: RelayedOrigin | None) -> Backend | None:
         """What it is for; None: it has been answered here. Raises Malformed."""
@@ -167,7 +184,9 @@ class Asking(Waiting):
             return None
         backend = router.table.find(self._name(target.host), target.path)
         if target.encoded_slash and (backend is None or not backend.encoded_slash):
-            raise Malformed(400, "an encoded slash in the path")
+            worker = "a worker" if backend is None else f"worker {backend.worker.name}"
+            hint = f"{worker} takes it with proxy.allow_encoded_slash: true"
+            raise Malformed(400, "an encoded slash in the path", hint)
         if backend is None or ends_here(head):
             self.answer(404 if backend is None else 200)
             return None
@@ -175,14 +194,17 @@ class Asking(Waiting):
             return None
         return backend
 
-    def _say_contradiction(self, names: tuple[str, ...]) -> None:
-        """Once: the proxy does it with every request."""
-        peer = self.peer.address.decode("ascii", "replace")
-        fields = ", ".join(names)
-        self.router.complaints.once(
-            f"the trusted proxy {peer} contradicts itself about a client's scheme, so that is taken for https ({fields}):"
-            " let it set X-Forwarded-Proto, and remove the others"
-        )
+    def _relayed(self, trusted: TrustedPeer, head: RequestHead) -> RelayedOrigin:
+        """For whom a trusted proxy asks. That it contradicts itself is said once: it does so with every request."""
+        relayed = trusted.origin(head.fields)
+        self.exchange.relayed(relayed.client, relayed.scheme)
+        if relayed.contradicting:
+            peer, fields = self.peer.address.decode("ascii", "replace"), ", ".join(relayed.contradicting)
+            self.router.complaints.once(
+                f"the trusted proxy {peer} contradicts itself about a client's scheme, which is taken for https"
+                f" ({fields}): let it set X-Forwarded-Proto, and remove the others"
+            )
+        return relayed
 
     def _name(self, host: bytes) -> bytes:
         """The name to route by; b"" where no route asks for it."""
@@ -192,11 +214,9 @@ class Asking(Waiting):
         self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
     ) -> None:
         """The head that the worker gets. Raises Malformed: 413."""
-        worker, route, request_id = backend.worker, backend.rewrite, b""
+        worker, route, request_id = backend.worker, backend.rewrite, self.exchange.request_id
         if relayed is not None:
-            route, request_id = route.below(relayed.prefix), relayed.request_id
-            self.exchange.relayed(relayed.client, relayed.scheme)
-        request_id = request_id or self.router.request_id()
+            route = route.below(relayed.prefix)
         self.exchange.routed(worker.name, worker.metrics, request_id)
         if backend.is_too_long(framing):
             raise Malformed(413, "the body is too large")
@@ -213,7 +233,7 @@ class Asking(Waiting):
 
     def says_continue(self) -> bool:
         """Whether the client waits for a 100 before it sends the body."""
-        return self.modern and self.last is not None and b"expect" in self.last.fields.special
+        return self.last is not None and expects_continue(self.last)
 
     def _remember(self, head: RequestHead, target: Target, framing: Framing, backend: Backend) -> None:
         """Keep what was made of a request, if the next may be read by it."""

@@ -14,6 +14,11 @@ from typing import Final, TextIO
 MAX_ONCE: Final = 256
 """Lines that are said once and remembered: what they are about are settings of the proxies in front."""
 
+SELDOM: Final = 60.0
+"""Seconds until the same is said again of other requests: whoever scans a host makes as many as he likes."""
+MAX_SELDOM: Final = 256
+"""Different things that are remembered for so long; what is beyond them is in the access log alone."""
+
 MAX_LINES: Final = 10
 """Per second: enough to see several workers fail at once, far under journald's own limit (10 000 in 30 s)."""
 
@@ -31,6 +36,24 @@ class Complaints:
         self._lines = 0
         self._left_out = 0
         self._once: set[str] = set()
+        self._seldom: dict[str, tuple[float, int]] = {}  # when it was said, how often it has been so since
+
+    def seldom(self, what: str, before: str = "", behind: str = "") -> None:
+        """Something about requests of a kind: said of the first one, and of another one once a minute.
+
+        `what` tells the kinds apart; what stands before and behind it is of the one request.
+        """
+        now = self._now()
+        said, more = self._seldom.get(what, (-SELDOM, 0))
+        if now - said < SELDOM:
+            self._seldom[what] = said, more + 1
+            return
+        if len(self._seldom) >= MAX_SELDOM:
+            self._seldom = {kind: known for kind, known in self._seldom.items() if now - known[0] < SELDOM}
+            if len(self._seldom) >= MAX_SELDOM:
+                return
+        self._seldom[what] = now, 0
+        self._write(5, f"{before}{what}{behind}{f' ({more} more like it before)' if more else ''}")
 
     def once(self, text: str) -> None:
         """Something that is so with every request: said one time, as long as there is room to remember it."""

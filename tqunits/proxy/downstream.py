@@ -27,6 +27,7 @@ from tqunits.proxy.gathering import Gathering
 from tqunits.proxy.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.patience import request_said, silence_said, stream_said
 from tqunits.proxy.splice import LITTLE
+from tqunits.proxy.static import NO_FILE, REFUSALS, Unsent
 from tqunits.proxy.stream import RECEIVE, UNCOPIED
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import Tunnel
@@ -142,6 +143,7 @@ class Client(Gathering):
     def serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
         """Whether the request is answered without the program: with a file, or because there is no program."""
         self.backend = backend
+        exchange = self.exchange
         last = not (self.persistent and self.bodiless) or self.router.draining or self.is_last()
         date = self.router.clock.date()
         path = backend.site_path.path(target.path)
@@ -151,23 +153,34 @@ class Client(Gathering):
             self.complain(f"503: static files: {error}")
             self.answer(503)
             return True
-        if found is None:
-            if backend.worker.endpoints:
-                return False
-            self.answer(404)
-            return True
+        if isinstance(found, Unsent):
+            return self._without_file(found, backend)
         self.persistent = not last
-        self.exchange.routed(backend.worker.name, backend.worker.metrics, b"")
-        self.exchange.status = found.status
+        exchange.routed(backend.worker.name, backend.worker.metrics, exchange.request_id)
+        exchange.status = found.status
+        if found.status >= 400:
+            exchange.because(REFUSALS[found.status])
         self.started = True
         self.phase = self.phase.asked
         self.silence = backend.write
         self.file = FileBody(self, found)
         hsts = b"" if self.secured is None else self.router.hsts
-        if self.file.begin(b"%b%b\r\n\r\n" % (found.head[:-4], hsts) if hsts else found.head):
+        if self.file.begin(b"%b\r\nX-Request-ID: %b%b\r\n\r\n" % (found.head[:-4], exchange.request_id, hsts)):
             self.file = None
-            self.exchange.finished()
+            exchange.finished()
+            exchange.because("")
             self.go_on_or_linger()
+        return True
+
+    def _without_file(self, found: Unsent, backend: Backend) -> bool:
+        """No file is sent: the program answers, if there is one; what is odd about it is said either way."""
+        if backend.worker.endpoints:
+            if found.odd:
+                complaints, who = self.router.complaints, f"worker {backend.worker.name}: {self.exchange.whom()}: "
+                complaints.seldom(found.why, f"{who}no file is sent: ")
+            return False
+        self.exchange.routed(backend.worker.name, backend.worker.metrics, self.exchange.request_id)
+        self.answer(404, NO_FILE, found.why)
         return True
 
     def file_sent(self) -> None:
@@ -435,6 +448,7 @@ class Client(Gathering):
         self.phase = self.phase.switched
         self.hard = NEVER
         self.started = True
+        request_id = self.exchange.request_id
         self.exchange.status = 101
         self.exchange.endpoint = upstream.endpoint.label
         self.exchange.finished()  # told when the tunnel stands: how long it does is no latency
@@ -442,6 +456,8 @@ class Client(Gathering):
         self.silence = self.backend.stream
         interim = response_head(head, None, close=False, date=b"")
         waiting, self.input = self.input, b""
+        if b"x-request-id" not in head.fields.special:
+            interim = b"%b\r\nX-Request-ID: %b\r\n\r\n" % (interim[:-4], request_id)
         if self.write_out(interim[:-4] + upgrade_lines(b"websocket") + b"\r\n\r\n"):
             self.tunnel = Tunnel(self, upstream)
             self.tunnel.open(from_client=waiting, from_worker=data, client_ended=self.ended)

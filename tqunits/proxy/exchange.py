@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import Final
 
-from tqunits.metrics.access_formats import End, Entry
+from tqunits.metrics.access_formats import End, Entry, whom
 from tqunits.metrics.counters import RouterMetrics, WorkerMetrics
 from tqunits.proxy.access import AccessLog
 
@@ -38,6 +38,7 @@ class Exchange:
         "_books",
         "_client",
         "_head",
+        "_reason",
         "_scheme",
         "_worker",
         "_worker_name",
@@ -104,13 +105,24 @@ class Exchange:
         self.request_id = b""
         self._head = b""  # an idle connection remembers no request
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, request_id: bytes, reason: str = "") -> None:
         """The router gave an answer of its own, perhaps to what was no request."""
         if not self._began:
             self._clear()
             self._began = monotonic_ns()
         self.status = status
+        self.request_id = request_id
+        self._reason = reason
         self.finished(End.REFUSED)
+        self._reason = ""
+
+    def because(self, reason: str) -> None:
+        """What is answered refuses, though it is an answer as any other."""
+        self._reason = reason
+
+    def whom(self) -> str:
+        """Who asks for what."""
+        return whom(self._client, self._head)
 
     def _clear(self) -> None:
         self._began = 0  # nanoseconds, monotonic; 0: none runs
@@ -123,6 +135,7 @@ class Exchange:
         self.received = 0  # bytes of the request's body, with its framing
         self.sent = 0  # bytes of the response's body, with its framing
         self.retries = 0
+        self._reason = ""  # of what is answered here
 
     def _count(self, end: End, span: int) -> None:
         status, worker = self.status, self._worker
@@ -162,6 +175,7 @@ class Exchange:
             scheme=self._scheme,
             end=end,
             retries=self.retries,
+            reason=self._reason,
         )
 
 

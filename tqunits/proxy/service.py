@@ -39,7 +39,7 @@ from tqunits.system import loop as event_loop
 from tqunits.system.identity import router_name
 from tqunits.system.inotify import FolderWatches
 from tqunits.system.notify import Notifier
-from tqunits.system.published import objection
+from tqunits.system.published import unserved
 
 REPORT: Final = 5.0
 """Seconds between two lines for `systemctl status`."""
@@ -164,7 +164,7 @@ class _Service:
     def _say_of_files(self) -> None:
         """Which folders are not served, and what helps: the router answers 404 there, without a word."""
         for worker in self._router.snapshot.workers:
-            reason = objection(worker.static.directory) if worker.static is not None else None
+            reason = unserved(worker.static.directory) if worker.static is not None else None
             if worker.static is not None and reason is not None:
                 said = f"worker {worker.name}: no file of {worker.static.directory} is served: {reason}"
                 self._complaints.say(said, priority=4)

@@ -26,7 +26,7 @@ from tqunits.http.filenames import file_names
 from tqunits.http.media import media_of
 from tqunits.http.representation import Question, Reply, Representation, moved, refused, reply
 from tqunits.http.target import Target
-from tqunits.system.published import Root, find
+from tqunits.system.published import Root, find, unserved
 
 INDEX: Final = b"index.html"
 
@@ -63,10 +63,43 @@ class Answer(NamedTuple):
     length: int = 0
 
 
+class Unsent(NamedTuple):
+    """Why there is no file of ours, for the operator."""
+
+    why: str
+    odd: bool = False  # somebody may have meant it to be sent
+
+
+NO_FILE: Final = "There is no such file."
+"""All that a client is told."""
+
+REFUSALS: Final = {
+    405: "files take GET and HEAD only",
+    412: "a condition of the request does not hold",
+    416: "a range outside of the file",
+}
+
+_NOTHING: Final = Unsent("nothing has that name")
+_OTHER_METHOD: Final = Unsent("files take GET and HEAD only")
+_UNSENT_NAME: Final = Unsent(
+    "no hidden file, no PHP program, no encoded slash, nothing outside of static.prefix is sent"
+)
+_CLOSED_FILE: Final = Unsent("others may not read it: chmod o+r", odd=True)
+_CLOSED_FOLDER: Final = Unsent("others may not enter a folder on the way: chmod o+x", odd=True)
+_NO_INDEX: Final = Unsent("a folder without an index.html that others may read: folders are not listed")
+_NO_FILE: Final = Unsent("neither a file nor a folder", odd=True)
+_BY_ERROR: Final = {
+    errno.ELOOP: Unsent("a symbolic link, which is not followed", odd=True),
+    errno.ENOTDIR: Unsent("a symbolic link, which is not followed, or no folder, on the way", odd=True),
+    errno.EACCES: _CLOSED_FOLDER,
+    errno.EPERM: _CLOSED_FOLDER,
+}
+
+
 class Site:
     """One folder of files, and where it appears."""
 
-    __slots__ = ("_alone", "_directory", "_prefix", "_root", "_second")
+    __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_root", "_second")
 
     def __init__(self, directory: str, prefix: str, *, alone: bool) -> None:
         """`directory`: absolute; `prefix`: "/" or "/assets", after the route's; `alone`: no program is behind it."""
@@ -75,27 +108,37 @@ class Site:
         self._alone = alone
         self._root: Root | None = None
         self._second = b""  # in which it was looked up, as Date has it
+        self._closed: Unsent | None = None  # why nothing of it is served
+        self._looked = b""  # the second in which that was found out
 
     def answer(
         self, method: bytes, path: bytes, fields: RequestFields, *, target: Target, date: bytes, close: bool
-    ) -> Answer | None:
-        """The response to a request, or None: no file of ours, so the program's to answer, else 404.
+    ) -> Answer | Unsent:
+        """The response to a request, or why there is no file of ours: then it is the program's to answer, else 404.
 
         `path`: canonical, without the route's prefix; `target` has the path as the client knows it, and the query.
         Raises OSError when the host fails (no descriptors left, a broken disk), which is a 503 and no 404.
         """
         question = Question(method == b"GET", fields, target, date, close)
         if not question.get and method != b"HEAD":
-            return _bodiless(refused(question)) if self._alone else None
+            return _bodiless(refused(question)) if self._alone else _OTHER_METHOD
         names = self._names(path)
         if names is None:
-            return None
+            return _UNSENT_NAME
         try:
             return self._look_up(names, question)
         except OSError as error:
             if error.errno in _ABSENT:
-                return None
+                return self._why_closed(date) or _BY_ERROR.get(error.errno or 0, _NOTHING)
             raise
+
+    def _why_closed(self, second: bytes) -> Unsent | None:
+        """Why nothing of the folder is served, if that is so: looked at once a second, when something is missed."""
+        if second != self._looked:
+            self._looked = second
+            why = unserved(self._directory)
+            self._closed = Unsent(f"no file of {self._directory} is served: {why}", odd=True) if why else None
+        return self._closed
 
     def _names(self, path: bytes) -> list[bytes] | None:
         prefix = self._prefix
@@ -106,13 +149,13 @@ class Site:
         rest = path[len(prefix) :] or b"/"
         return file_names(rest) if rest[0] == 0x2F else None
 
-    def _look_up(self, names: list[bytes], question: Question) -> Answer | None:
+    def _look_up(self, names: list[bytes], question: Question) -> Answer | Unsent:
         """Raises OSError."""
         root = self._root
         if question.date != self._second or (root is not None and not root.stands()):
             root = self._find(question.date)
         if root is None:
-            return None
+            return self._why_closed(question.date) or _NOTHING
         first = folder = root.descriptor
         try:
             for name in (*root.names, *names[:-1]):
@@ -156,6 +199,15 @@ class _File(NamedTuple):
         """Whether it is a folder, and everybody may get to what is in it."""
         return stat.S_ISDIR(self.status.st_mode) and self.status.st_mode & stat.S_IXOTH != 0
 
+    @property
+    def objection(self) -> Unsent:
+        """Why it is not sent, where it is no file that everybody may read, and no folder with an index."""
+        if stat.S_ISREG(self.status.st_mode):
+            return _CLOSED_FILE
+        if stat.S_ISDIR(self.status.st_mode):
+            return _NO_INDEX if self.is_open_folder else _CLOSED_FOLDER
+        return _NO_FILE
+
 
 def _enter(above: int, name: bytes) -> int:
     """A folder below another. Raises OSError; ENOTDIR for a symbolic link, EACCES where others may not enter."""
@@ -170,7 +222,7 @@ def _enter(above: int, name: bytes) -> int:
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _named(folder: int, name: bytes, question: Question) -> Answer | None:
+def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
     """The file of that name in a folder; the way to it, if it is a folder with an index. Raises OSError."""
     file = _open(folder, name)
     if file.is_public:
@@ -179,15 +231,15 @@ def _named(folder: int, name: bytes, question: Question) -> Answer | None:
         is_site = file.is_open_folder and _has_index(file.descriptor)
     finally:
         os.close(file.descriptor)
-    return _bodiless(moved(question)) if is_site else None
+    return _bodiless(moved(question)) if is_site else file.objection
 
 
-def _of_folder(folder: int, question: Question) -> Answer | None:
+def _of_folder(folder: int, question: Question) -> Answer | Unsent:
     """The index of a folder. Without a slash at the end of the URI, what it links to would be looked for beside it."""
     if not question.target.path.endswith(b"/"):
-        return _bodiless(moved(question)) if _has_index(folder) else None
+        return _bodiless(moved(question)) if _has_index(folder) else _NO_INDEX
     index = _open_regular(folder, INDEX)
-    return None if index is None else _send(folder, INDEX, index, question)
+    return _NO_INDEX if index is None else _send(folder, INDEX, index, question)
 
 
 def _send(folder: int, name: bytes, original: _File, question: Question) -> Answer:

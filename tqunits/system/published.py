@@ -84,6 +84,12 @@ def objection(directory: str) -> str | None:
     return None
 
 
+def unserved(directory: str) -> str | None:
+    """Why no file of it is served as it is now, also where it is only not there."""
+    why = objection(directory)
+    return why if why or os.path.isdir(directory) else "it is not there"  # noqa: PTH112 - which never raises
+
+
 def _looks(status: os.stat_result) -> tuple[int, ...]:
     """What tells one folder from another, and from itself when it has another owner or mode."""
     return (status.st_ino, status.st_dev, status.st_mode, status.st_uid, status.st_gid)
