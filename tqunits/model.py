@@ -221,6 +221,7 @@ class ProxyRules:
     on_client_gone: ClientGone
     max_response_head: int
     max_response_fields: int
+    raw_path: bool
     via: bool
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tqunits.http.fields import valid_authority
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import parse_request
-from tqunits.http.target import Target, authority, canonical_path, host_name, read_target
+from tqunits.http.target import Target, authority, canonical_path, host_name, raw_below, read_target
 from tqunits.routing.table import Table
 
 
@@ -192,3 +192,15 @@ def test_the_usual_target_and_the_unusual_are_read_alike(pieces: list[bytes]) ->
         return
     found = target(f"GET {text.decode()} HTTP/1.1")
     assert (found.path, found.query, found.encoded_slash) == (path, mark + query, b"%2F" in path)
+
+
+@given(st.lists(st.sampled_from([b"/", b"./", b"%2e/", b"a", b"%61", b"b/", b"/a/", b"%C3", b"%7e"]), max_size=12))
+def test_what_is_left_of_a_raw_path_is_what_is_left_of_the_canonical(pieces: list[bytes]) -> None:
+    raw = b"/" + b"".join(pieces)
+    path = canonical_path(raw)
+    for prefix in (b"/a", b"/a/b"):
+        if path == prefix or path.startswith(prefix + b"/"):
+            rest = raw_below(raw, prefix)
+            assert raw.endswith(rest)
+            assert rest[:1] in (b"", b"/")
+            assert canonical_path(b"/x" + rest) == b"/x" + path[len(prefix) :]

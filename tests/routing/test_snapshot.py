@@ -84,10 +84,11 @@ def test_what_a_later_release_added_is_as_usual_in_a_snapshot_of_before() -> Non
 def test_a_worker_of_an_earlier_release_lacks_keys_that_came_later() -> None:
     """It stays as it is installed while its files are refused, and the other workers are not to go down with it."""
     (worker,) = parse_snapshot(json.dumps(document()).encode()).workers
-    assert worker.via is False
+    assert (worker.via, worker.raw_path) == (False, False)
     told = document()
-    told["workers"][0] |= {"via": True}
-    assert parse_snapshot(json.dumps(told).encode()).workers[0].via is True
+    told["workers"][0] |= {"via": True, "raw_path": True}
+    (worker,) = parse_snapshot(json.dumps(told).encode()).workers
+    assert (worker.via, worker.raw_path) == (True, True)
 
 
 Change = Callable[[dict[str, Any]], object]

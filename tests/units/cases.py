@@ -176,6 +176,7 @@ def worker(name: str, **changes: Any) -> Worker:
             on_client_gone=ClientGone.FINISH,
             max_response_head=32 * 1024,
             max_response_fields=100,
+            raw_path=False,
             via=False,
         ),
         watch=Watch(enabled=None, paths=("src",), ignore=(), debounce=50_000),

@@ -211,6 +211,7 @@ def _proxy(values: Values) -> ProxyRules:
         on_client_gone=values[W.on_client_gone],
         max_response_head=values[W.max_response_head],
         max_response_fields=values[W.max_response_fields],
+        raw_path=values[W.raw_path],
         via=values[W.via],
     )
 

@@ -532,7 +532,16 @@ class WorkerSettings:
         _TRUTH,
         "false",
         _BOOLEAN,
-        "Let %2F in paths through to the worker. It never ends a route's prefix.",
+        "Let %2F in paths through to the worker; else it is 400. It never ends a route's prefix. Registries of npm "
+        "packages, RabbitMQ, GitLab, Gitea and Elasticsearch need it.",
+    )
+    raw_path = Setting(
+        "proxy.raw_path",
+        _TRUTH,
+        "false",
+        _BOOLEAN,
+        "Let the worker have paths as they were sent, without the route's prefix, for signatures over them. What is "
+        "refused stays so; but a path may begin with two slashes then, and have single dots.",
     )
     via = Setting(
         "proxy.via",

@@ -16,7 +16,7 @@ from tqunits.http.framing import Framing, Kind
 from tqunits.http.grammar import Malformed, split_list
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.passes import MAX_PASSES, PASSES, passes
-from tqunits.http.target import Target
+from tqunits.http.target import Target, raw_below
 
 _NODE: Final = re.compile(rb"[0-9A-Za-z.\-_]++")
 """What needs no quotes in Forwarded (RFC 7239 §4)."""
@@ -131,7 +131,7 @@ def request_head(
         kept = _rewritten(head, target, continued=continued)
     return b"%b %b%b HTTP/1.1%b%b%b\r\nX-Request-ID: %b%b\r\n\r\n" % (
         head.method,
-        route.path(target.path),
+        route.path_of(target),
         target.query,
         kept,
         origin.lines(target.host),
@@ -144,10 +144,14 @@ def request_head(
 class Rewrite:
     """What a route does to a request: strips its prefix from the path, tells the worker so, marks that it was here."""
 
-    __slots__ = ("_cut", "_mark", "_stripped", "line")
+    __slots__ = ("_cut", "_mark", "_raw", "_stripped", "line")
 
-    def __init__(self, prefix: bytes, *, strip: bool, mark: bytes = b"", outer: bytes = b"") -> None:
-        """`mark`: from `pass_line`; `outer`: what a trusted proxy before us has stripped already; b"" is nothing."""
+    def __init__(self, prefix: bytes, *, strip: bool, mark: bytes = b"", outer: bytes = b"", raw: bool = False) -> None:
+        """`mark`: from `pass_line`; `outer`: what a trusted proxy before us has stripped already; b"" is nothing.
+
+        `raw`: the worker gets the path as it was sent, in whatever valid spelling.
+        """
+        self._raw = raw
         self._stripped = prefix if strip and prefix != b"/" else b""
         self._cut = len(self._stripped)
         self._mark = mark
@@ -156,14 +160,25 @@ class Rewrite:
 
     def below(self, outer: bytes) -> Rewrite:
         """The same, for a request of which a trusted proxy has stripped `outer`."""
-        return Rewrite(self._stripped, strip=True, mark=self._mark, outer=outer) if outer else self
+        if not outer:
+            return self
+        return Rewrite(self._stripped, strip=True, mark=self._mark, outer=outer, raw=self._raw)
 
     def path(self, path: bytes) -> bytes:
-        """The path that the worker sees; "/" when nothing is left, and never two slashes at its beginning."""
+        """The path that the worker sees; "/" when nothing is left.
+
+        Never two slashes at its beginning, unless the worker wants what was sent.
+        """
         if not self._cut:
             return path
         rest = path[self._cut :]
-        return b"/" + rest.lstrip(b"/") if rest.startswith(b"//") else rest or b"/"
+        return b"/" + rest.lstrip(b"/") if rest.startswith(b"//") and not self._raw else rest or b"/"
+
+    def path_of(self, target: Target) -> bytes:
+        """The same, for a target that may have been spelled in another way."""
+        if self._raw and target.raw:
+            return (raw_below(target.raw, self._stripped) if self._cut else target.raw) or b"/"
+        return self.path(target.path)
 
 
 def upgrade_lines(protocol: bytes) -> bytes:

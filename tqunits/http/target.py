@@ -33,6 +33,7 @@ _SINGLE_DOT: Final = re.compile(rb"/\.(?=/)")
 _DOT_SEGMENT: Final = re.compile(rb"(?:/|%2F)\.\.?+(?:[/;]|%2F|\Z)")
 """What is refused. Between encoded slashes too: a worker that decodes `/a%2F..%2Fb` climbs. A single dot beside an
 encoded slash, or with a parameter (`/.;x`), is a segment to some servers and none to others."""
+_PASSED_BY: Final = frozenset({b"", b".", b"%2e", b"%2E"})
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _REFUSED_ESCAPES: Final = frozenset(b"\\\0")
 
@@ -43,15 +44,23 @@ class Target:
     Where the client gave none it is b"" at first: `authority` has what the connection tells then.
     """
 
-    __slots__ = ("absolute", "encoded_slash", "host", "path", "query")
+    __slots__ = ("absolute", "encoded_slash", "host", "path", "query", "raw")
 
     def __init__(
-        self, host: bytes, path: bytes, query: bytes, *, absolute: bool = False, encoded_slash: bool = False
+        self,
+        host: bytes,
+        path: bytes,
+        query: bytes,
+        *,
+        absolute: bool = False,
+        encoded_slash: bool = False,
+        raw: bytes = b"",
     ) -> None:
         self.host = host
         self.path = path  # canonical, begins with "/"; or "*" of OPTIONS
         self.query = query  # with its "?", or empty
         self.absolute = absolute  # the target named the host: it replaces Host
+        self.raw = raw  # the path as it was sent, where that is another spelling; else b""
         self.encoded_slash = encoded_slash  # the path has a %2F, which only some workers take
 
 
@@ -88,6 +97,22 @@ def canonical_path(path: bytes) -> bytes:
     if path.startswith(b"//"):
         path = b"/" + path.lstrip(b"/")
     return path
+
+
+def raw_below(raw: bytes, prefix: bytes) -> bytes:
+    """What is left of a path as it was sent, of which the canonical spelling is below `prefix` ("/api"); may be empty.
+
+    Segment by segment: those that are not in the canonical spelling are passed by.
+    """
+    end = 0
+    for _ in range(prefix.count(b"/")):
+        segment = b""
+        while segment in _PASSED_BY and end < len(raw):
+            start = end + 1
+            end = raw.find(b"/", start)
+            end = len(raw) if end < 0 else end
+            segment = raw[start:end]
+    return raw[end:]
 
 
 def authority(address: str, port: int, *, secured: bool) -> bytes:
@@ -145,10 +170,11 @@ def _other_form(head: RequestHead, host: bytes) -> Target:
 
 
 def _spelt(host: bytes, path_and_query: bytes, *, absolute: bool = False) -> Target:
-    path, mark, query = path_and_query.partition(b"?")
-    path = canonical_path(path or b"/")
+    raw, mark, query = path_and_query.partition(b"?")
+    path = canonical_path(raw or b"/")
     slash = b"%2F" in path  # in a canonical path every "%" begins an escape
-    return Target(host, path, mark + query, absolute=absolute, encoded_slash=slash)
+    raw = b"" if raw == path else raw
+    return Target(host, path, mark + query, absolute=absolute, encoded_slash=slash, raw=raw)
 
 
 def _escape(match: re.Match[bytes]) -> bytes:

@@ -251,7 +251,7 @@ class Backend:
         """`name`: of this host's routers."""
         self.worker = worker
         mark = pass_line(name, via=routed.via)
-        self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix, mark=mark)
+        self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix, mark=mark, raw=routed.raw_path)
         self.max_body = routed.max_body
         self.buffers = routed.buffer_requests
         self.encoded_slash = routed.encoded_slash

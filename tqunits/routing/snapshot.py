@@ -86,6 +86,7 @@ class RoutedWorker:
     encoded_slash: bool = False  # let %2F through
     on_client_gone: ClientGone = ClientGone.FINISH
     response_heads: HeadLimits = USUAL_RESPONSE_HEADS  # of its answers
+    raw_path: bool = False  # paths go on as they were sent
     via: bool = False  # what catches loops stands in Via, else in CDN-Loop
     static: StaticFiles | None = None
 
@@ -306,6 +307,7 @@ def _worker(members: _Object) -> RoutedWorker:
         encoded_slash=members.boolean("encoded_slash"),
         on_client_gone=_on_client_gone(members),
         response_heads=_response_heads(members),
+        raw_path=members.boolean_or("raw_path", otherwise=False),
         via=members.boolean_or("via", otherwise=False),
         static=members.object_or_null("static", _static),
     )

@@ -195,6 +195,7 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
         "on_client_gone": str(worker.proxy.on_client_gone),
         "max_response_head": worker.proxy.max_response_head,
         "max_response_fields": worker.proxy.max_response_fields,
+        "raw_path": worker.proxy.raw_path,
         "via": worker.proxy.via,
         "static": _static(worker),
     }
