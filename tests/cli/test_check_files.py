@@ -117,3 +117,17 @@ def test_a_file_that_is_refused_is_named_by_no_unit(root: Path, capsys: pytest.C
     assert "LoadCredential=token:/var/lib/tqunits/credentials/off/token\n" in capsys.readouterr().out
     assert main(["-C", str(root), "--trust", "diff"]) == 2
     assert "+++ /var/lib/tqunits/credentials/off" not in capsys.readouterr().out
+
+
+def test_a_folder_of_which_no_file_is_served_is_said_at_its_place(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = add(root, "docs", "static: {directory: public}\n")
+    yaml = folder / "config/worker.yaml"
+    said = f"{yaml}:4:10: warning: static.directory: no file of {folder}/public is served: "
+    assert f"{said}it is not there\n" in check(root, capsys)
+    (folder / "public").mkdir(mode=0o700)
+    output = check(root, capsys)
+    assert f"{said}others may not enter {folder}/public\n    hint: chmod o+x {folder}/public\n" in output
+    (folder / "public").chmod(0o755)
+    assert "public" not in check(root, capsys)

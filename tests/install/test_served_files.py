@@ -35,6 +35,18 @@ def test_files_are_served_without_a_unit(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+def test_a_folder_that_is_closed_or_missing_is_said_wherever_one_looks(site: Site) -> None:
+    docs(site)
+    site.install()
+    site.machine.run(["chmod", "0700", PUBLIC])
+    why = f"others may not enter {PUBLIC}"
+    assert why in site.run("check") and why in site.run("show", "docs")
+    assert site.get("/docs/")[0] == 404
+    assert f"no file of {PUBLIC} is served: {why}; chmod o+x {PUBLIC}" in site.machine.journal("tq-proxy@1.service")
+    site.machine.remove(PUBLIC)
+    assert "it is not there" in site.run("check") and "it is not there" in site.run("show", "docs")
+
+
 def test_the_sandbox_of_the_router_shows_files_below_a_home(site: Site) -> None:
     site.yaml("docs", f"{STATIC}static: {{directory: /home/docs}}\n")
     site.machine.write("/home/docs/index.html", "at home")

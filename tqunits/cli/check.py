@@ -23,10 +23,12 @@ from tqunits.config.findings import bounded
 from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity
 from tqunits.model import Configuration, Worker, WorkerType
 from tqunits.system import observe
+from tqunits.system.published import unserved
 from tqunits.system.requested_files import Looked, look
 from tqunits.system.sources import Loaded, load
 from tqunits.system.waiting import changed
 from tqunits.units.grants import grant_of
+from tqunits.units.snapshot import served_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +94,30 @@ def _no_order(loaded: Loaded, context: Context) -> Iterator[Diagnostic]:
 def _of_files(configuration: Configuration, names: Sequence[str], context: Context) -> list[Diagnostic]:
     """What is to be said about the files that these workers name (all, when there are none)."""
     copies = {(w.name, w.ledger.source): w.ledger.copies for w in installed(context.layout)}
-    chosen = (w for w in configuration.workers if not names or w.name in names)
+    chosen = [w for w in configuration.workers if not names or w.name in names]
     workers = [w for w in chosen if w.type is not WorkerType.STATIC]
     looked = (_look(w, configuration, context) for w in workers)
     found = [finding for each in looked for finding in each.findings]
+    found += [finding for w in chosen for finding in _unserved(w)]
     return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
 
 
 def _look(worker: Worker, configuration: Configuration, context: Context) -> Looked:
     grant = grant_of(worker, configuration.server)
     return look(worker, grant, user_mode=context.user_mode, missing=Severity.WARNING)
+
+
+def _unserved(worker: Worker) -> Iterator[Diagnostic]:
+    """Why the router would send no file of it: to clients that is a 404. Not root may see less."""
+    folder = served_folder(worker)
+    why = unserved(str(folder)) if folder is not None else None
+    if why is not None:
+        severity = Severity.WARNING if os.geteuid() == 0 else Severity.NOTE
+        origin = worker.origins.get("static.directory")
+        mark = (origin.mark if origin is not None else None) or Mark(str(worker.source), 1, 1)
+        reason, _, hint = why.partition("; ")
+        message = f"static.directory: no file of {folder} is served: {reason}"
+        yield Diagnostic(severity=severity, message=message, mark=mark, hint=hint or "make the folder, for all to read")
 
 
 def _waiting(path: str) -> Diagnostic:

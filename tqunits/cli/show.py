@@ -28,6 +28,7 @@ from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
 from tqunits.system.listeners import Holder
 from tqunits.system.marshal import rows
+from tqunits.system.published import unserved
 from tqunits.system.sources import load
 from tqunits.system.status import State, Status, statuses
 from tqunits.units import name
@@ -134,7 +135,9 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     if status is None:
         return [*lines, ("state", "not installed")]
     if facts.served is not None:
-        return [*lines, ("state", "static: the router serves its files"), ("folder", facts.served.directory)]
+        why = unserved(facts.served.directory)
+        state = f"static: no file is served: {why}" if why else "static: the router serves its files"
+        return [*lines, ("state", state), ("folder", facts.served.directory)]
     state = status.state.value
     if status.state in {State.RUNNING, State.HOLDING}:
         state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
