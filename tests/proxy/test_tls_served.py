@@ -102,7 +102,7 @@ def redirects(port: int) -> dict[bytes, tuple[bytes, bytes]]:
         b"POST /" + head + b"a.example\r\nContent-Length: 2\r\n\r\nhi": (b"308", here + b"/"),
         b"OPTIONS *" + head + b"a.example\r\n\r\n": (b"308", here),
         b"GET //evil.example" + head + b"a.example\r\n\r\n": (b"308", here + b"/evil.example"),
-        b"GET / HTTP/1.0\r\n\r\n": (b"400", b""),
+        b"GET / HTTP/1.0\r\n\r\n": (b"308", b"https://127.0.0.1:%d/" % port),
     }
 
 
