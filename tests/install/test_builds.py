@@ -16,6 +16,7 @@ WORKSPACE = "/var/lib/tqunits/builds/alpha"
 CACHE = "/var/cache/tqunits/builds/alpha"
 UNIT = "tq-build@alpha.service"
 RUN = r"mkdir -p bin; printf '#!/bin/sh\nexec python3 src/main.py\n' > bin/run; chmod 755 bin/run"
+MOUNTS_AS_WORDS = 255  # from this version on a unit's mounts are handed to another process
 PROBE = (Path(__file__).parent / "build_probe.py").read_text(encoding="utf-8")
 
 
@@ -86,10 +87,10 @@ def test_a_worker_that_is_built_no_more_has_no_unit_for_it(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
-@pytest.mark.parametrize("above", ["/srv/a site: mine", "/home/ada/a site: mine"])
-def test_a_folder_may_have_any_name(site: Site, above: str) -> None:
+def placed(site: Site, above: str) -> None:
+    """A worker `alpha`, which is built, in that folder."""
     folder = f"{above}/alpha"
-    site.server(f"mode: production\nworkers: {{directory: {json.dumps(above)}}}\n")
+    site.server(f"mode: production\nworkers: {{directory: {json.dumps(above, ensure_ascii=False)}}}\n")
     site.worker("alpha")
     site.machine.run(["mkdir", "-p", above])
     site.machine.run(["mv", ALPHA, folder])
@@ -97,11 +98,59 @@ def test_a_folder_may_have_any_name(site: Site, above: str) -> None:
     site.machine.write(
         f"{folder}/config/worker.yaml", "path: /alpha\ntype: exec\nbuild: [./make, a b]\ncommand: [bin/run]\n"
     )
+
+
+NAMES = {
+    "blank and colon": "a site: mine",
+    "percent": "100% of %n %%",
+    "dollar": "$HOME ${HOME} $$",
+    "backslash": "back\\slash\\",
+    "unicode": "ß漢🙂",
+}
+QUOTED = """it's "mine" 50% $HOME \\n: ß """
+
+
+@pytest.mark.parametrize("above", ["/srv", "/home/ada"])
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_a_folder_may_have_any_name(site: Site, above: str, name: str) -> None:
+    placed(site, f"{above}/{name}")
+    try:
+        site.install()
+        assert site.get("/alpha/health") == (200, "ok")
+        assert "nothing to do" in site.install()
+    finally:
+        site.machine.remove(f"{above}/{name}")
+
+
+def test_a_folder_may_have_quotes(site: Site) -> None:
+    placed(site, f"/srv/{QUOTED}")
     try:
         site.install()
         assert site.get("/alpha/health") == (200, "ok")
     finally:
-        site.machine.remove(above)
+        site.machine.remove(f"/srv/{QUOTED}")
+
+
+def test_quotes_in_a_home_are_refused_where_systemd_can_not_mount_such_a_folder(site: Site) -> None:
+    """And nobody else's install is held up by it."""
+    placed(site, "/home/ada's")
+    site.machine.run(["cp", "-r", "/home/ada's/alpha", "/home/ada's/beta"])
+    site.machine.write("/home/ada's/beta/config/worker.yaml", "path: /beta\ntype: static\nstatic: {directory: src}\n")
+    try:
+        if systemd(site.machine) < MOUNTS_AS_WORDS:
+            site.install()
+            assert site.get("/alpha/health") == (200, "ok")
+        else:
+            said = site.install(status=1)
+            assert "can not mount a path with a quote" in said
+            assert "rename that file or folder, or have it outside of homes" in said
+            assert "can not mount a path with a quote" in site.run("check", status=1)
+    finally:
+        site.machine.remove("/home/ada's")
+
+
+def systemd(machine: Machine) -> int:
+    return int(machine.systemctl("--version").split()[1])
 
 
 def probed(site: Site) -> dict[str, object]:

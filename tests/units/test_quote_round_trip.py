@@ -21,7 +21,7 @@ NASTY = "%$ \\\"';:#=~*?[]{}()<>|&!@-+,.äß漢🙂naN0x1"
 EXPRESSIBLE = st.characters(exclude_categories=("Cc", "Cs", "Cn"))
 ANYTHING = st.text(st.sampled_from(NASTY) | EXPRESSIBLE, max_size=24)
 PATHS = st.lists(
-    st.text(st.sampled_from("%$ \"':#,;a.=é*[") | EXPRESSIBLE, min_size=1, max_size=8), min_size=1, max_size=3
+    st.text(st.sampled_from("%$ \\\"':#,;a.=é*[") | EXPRESSIBLE, min_size=1, max_size=8), min_size=1, max_size=3
 )
 BATCH = 60
 """Values that one run of systemd takes: a run costs 30 ms, so batches make thousands of cases cheap."""
@@ -69,6 +69,22 @@ def test_a_single_path_survives_or_is_refused(paths: list[list[str]]) -> None:
     spelled = {path: line for p in paths if (line := quoted(quote.path, path := simple(p))) is not None}
     dumps = load([f"ExecStart=/bin/true\nWorkingDirectory={line}" for line in spelled.values()])
     assert [analyze.values(dump, "WorkingDirectory") for dump in dumps] == [[path] for path in spelled]
+
+
+@ROUNDS
+@given(st.lists(PATHS, min_size=1, max_size=BATCH))
+def test_any_folder_survives(paths: list[list[str]]) -> None:
+    spelled = {path: line for p in paths if (line := quoted(quote.folder, path := simple(p))) is not None}
+    dumps = load([f"ExecStart=/bin/true\nWorkingDirectory={line}" for line in spelled.values()])
+    assert [analyze.values(dump, "WorkingDirectory") for dump in dumps] == [[path] for path in spelled]
+
+
+@ROUNDS
+@given(st.lists(PATHS, min_size=1, max_size=BATCH))
+def test_a_program_survives_or_is_refused(paths: list[list[str]]) -> None:
+    spelled = {path: line for p in paths if (line := quoted(quote.program, path := simple(p))) is not None}
+    dumps = load([f"ExecStart={line} x" for line in spelled.values()])
+    assert [argv for dump in dumps for argv in analyze.command_lines(dump)] == [[path, "x"] for path in spelled]
 
 
 @ROUNDS
@@ -122,7 +138,7 @@ def test_what_a_line_can_not_hold_is_refused(function: Callable[[str], str], val
 
 @pytest.mark.parametrize(
     "program",
-    ["-/bin/rm", "+/bin/rm", "!/bin/rm", "@/bin/rm", ":/bin/rm", "|sh", "-rm", "bin/rm", "", "a b", "/bin/$x", "/b/%n"],
+    ["-/bin/rm", "+/bin/rm", "!/bin/rm", "@/bin/rm", ":/bin/rm", "|sh", "-rm", "bin/rm", "", "a b", "/bin/$x", "/b/'x"],
 )
 def test_no_prefix_reaches_the_program(program: str) -> None:
     with pytest.raises(quote.Unquotable):
@@ -132,7 +148,8 @@ def test_no_prefix_reaches_the_program(program: str) -> None:
 REFUSED: Mapping[str, tuple[Callable[[str], str], str]] = {
     "relative path": (quote.path, "srv/x"),
     "path upwards": (quote.path, "/srv/../etc"),
-    "path with a backslash": (quote.path, "/srv/a\\"),
+    "path with a backslash at its end": (quote.path, "/srv/a\\"),
+    "mount with a quote, from 255 on": (lambda path: quote.mount_word(path, 257), "/home/ada's"),
     "path with a blank at its end": (quote.path, "/srv/a "),
     "text that joins the next line": (quote.text, "a\\"),
     "pass-through that joins the next line": (quote.verbatim, "a\\"),

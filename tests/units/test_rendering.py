@@ -125,7 +125,7 @@ FOLDERS: Mapping[str, tuple[str, tuple[Relaxation, ...], dict[str, str]]] = {
 @pytest.mark.parametrize(("folder", "relaxed", "expected"), FOLDERS.values(), ids=FOLDERS)
 def test_a_workers_folder_stays_visible(folder: str, relaxed: tuple[Relaxation, ...], expected: dict[str, str]) -> None:
     placed = worker("api", folder=PurePosixPath(folder), sandbox=holes(Profile.STANDARD, *relaxed))
-    rows = dict(sandbox.directives(placed, (), user_mode=False))
+    rows = dict(sandbox.directives(placed, (), systemd=252, user_mode=False))
     paths = ("ProtectHome", "BindReadOnlyPaths", "BindPaths", "ReadWritePaths")
     assert {key: rows[key] for key in paths if key in rows} == expected
 
@@ -150,7 +150,7 @@ def test_of_a_request_is_put_back_what_nobody_but_root_can_rename(
     folder: str, not_roots: str, expected: dict[str, str]
 ) -> None:
     placed = worker("api", folder=PurePosixPath(folder), not_roots=NotRoots(PurePosixPath(not_roots), "is bob's"))
-    rows = dict(sandbox.directives(placed, (), user_mode=False))
+    rows = dict(sandbox.directives(placed, (), systemd=252, user_mode=False))
     paths = ("ProtectHome", "BindReadOnlyPaths", "BindPaths", "ReadWritePaths")
     assert {key: rows[key] for key in paths if key in rows} == expected
 
@@ -158,7 +158,9 @@ def test_of_a_request_is_put_back_what_nobody_but_root_can_rename(
 @pytest.mark.parametrize("hole", Relaxation, ids=lambda r: r.value)
 def test_every_relaxation_changes_something_and_is_named(hole: Relaxation) -> None:
     tight, loose = worker("api", sandbox=holes(Profile.STRICT)), worker("api", sandbox=holes(Profile.STRICT, hole))
-    assert sandbox.directives(tight, (), user_mode=False) != sandbox.directives(loose, (), user_mode=False)
+    assert sandbox.directives(tight, (), systemd=252, user_mode=False) != sandbox.directives(
+        loose, (), systemd=252, user_mode=False
+    )
     assert f"# relaxed: {hole.value} (" in case(loose).drop_in("api")
 
 

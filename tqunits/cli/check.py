@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tqunits.cli.context import Context
@@ -20,14 +21,16 @@ from tqunits.cli.judged import judge
 from tqunits.cli.output import diagnostic_json
 from tqunits.cli.selection import installed
 from tqunits.config.findings import bounded
-from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity
+from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity, TqunitsError
 from tqunits.model import Configuration, Worker, WorkerType
-from tqunits.system import observe
+from tqunits.system import observe, target
 from tqunits.system.published import unserved
 from tqunits.system.requested_files import Looked, look
 from tqunits.system.sources import Loaded, load
 from tqunits.system.waiting import changed
+from tqunits.units import render
 from tqunits.units.grants import grant_of
+from tqunits.units.refusal import Refusal
 from tqunits.units.snapshot import served_folder
 
 
@@ -74,12 +77,20 @@ def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[D
     """What the files say; and, unless tqunits.yaml is wrong, what this host would refuse the workers."""
     if loaded.configuration is None:
         return loaded.diagnostics
-    judged = judge(loaded.configuration, context.layout, observe.observe_files(context.layout))
+    before = observe.observe_files(context.layout)
+    judged = judge(loaded.configuration, context.layout, before, of_files=_unsaid(loaded.configuration, context))
     is_root = os.geteuid() == 0
     refused = (refusal.diagnostic() if is_root else refusal.note() for refusal in judged.refusals)
     granted = [w for w in loaded.configuration.workers if w.name not in judged.ungranted]  # of others it is known
     files = bounded(_of_files(replace(loaded.configuration, workers=tuple(granted)), names, context))
     return (*loaded.diagnostics, *_no_order(loaded, context), *refused, *files)
+
+
+def _unsaid(configuration: Configuration, context: Context) -> Iterator[Refusal]:
+    """What no unit of this host's can say; without a systemd there is none."""
+    with suppress(TqunitsError):
+        host = target.current(context.layout, user_mode=context.user_mode)
+        yield from render.refusals(configuration, host)
 
 
 def _no_order(loaded: Loaded, context: Context) -> Iterator[Diagnostic]:

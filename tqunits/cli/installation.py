@@ -32,7 +32,7 @@ from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, credentials, name
 from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile
 from tqunits.units.refusal import Refusal
-from tqunits.units.render import RenderedFile, render
+from tqunits.units.render import RenderedFile, refusals, render
 from tqunits.units.snapshot import ROUTES, routes_snapshot
 
 
@@ -87,7 +87,7 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
         configuration,
         context.layout,
         before,
-        of_files=requested.refusals,
+        of_files=(*refusals(configuration, host, requested.copies), *requested.refusals),
         left_alone=out,
         prune=choice.prune,
     )

@@ -46,7 +46,8 @@ def judge(
 ) -> Judged:
     """Judge every worker but those that are left alone anyway.
 
-    `before` is what lies on the host, `of_files` what is wrong with the files that workers name.
+    `before` is what lies on the host, `of_files` what is wrong with the files that workers name, and what no unit can
+    say of them.
     """
     out = {*left_alone, *configuration.broken}
     known = _installed(before, layout)

@@ -113,7 +113,7 @@ def _paths(worker: Worker, target: Target) -> Directives:
     homes = any(sandbox.hidden_home(PurePosixPath(path)) for path in hidden)
     return (
         ("ProtectHome", "tmpfs" if homes else "yes"),
-        *(("BindReadOnlyPaths", quote.path_word(path)) for path in hidden),
+        *(("BindReadOnlyPaths", quote.mount_word(path, target.systemd)) for path in hidden),
     )
 
 

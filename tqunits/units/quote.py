@@ -28,7 +28,15 @@ _LONGEST = 64 * 1024
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
-_PROGRAM_FORBIDDEN = frozenset("\"'\\$%")  # systemd refuses the first three (string_is_safe), and expands no "$" here
+_PROGRAM_FORBIDDEN = frozenset("\"'\\$")
+"""systemd refuses the first three in a path that it is to execute (string_is_safe() in its source). A "$" it takes as
+it is in the path, and expands in the program's argv[0], by which Python finds its virtual environment."""
+
+_SERIALIZED_SINCE = 255
+"""systemd's version that hands a unit's mounts to another process (systemd-executor) as words, and does not escape the
+quotes in them: the unit fails with 226/NAMESPACE, or the executor with "Failed to deserialize" (seen with 257)."""
+
+_RENAME = "rename that file or folder"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
@@ -58,9 +66,16 @@ def program(value: str) -> str:
     _checked(value, "a program")
     if not value.startswith("/") and not _PROGRAM_NAME.fullmatch(value):
         raise Unquotable(f"program {value!r}: neither an absolute path nor the plain name of a program")
-    if _PROGRAM_FORBIDDEN & set(value):
-        raise Unquotable(f"program {value!r}: systemd can not run a path with a quote, a backslash, '$' or '%'")
-    return _quoted(value)
+    if not is_executable(value):
+        raise Unquotable(
+            f"program {value!r}: systemd can not run a path with a quote, a backslash or '$'", hint=_RENAME
+        )
+    return _quoted(value.replace("%", "%%"))
+
+
+def is_executable(value: str) -> bool:
+    """Whether systemd can run a program of that path itself. As an argument any path can be said."""
+    return not _PROGRAM_FORBIDDEN & set(value)
 
 
 def command(argv: Sequence[str]) -> str:
@@ -85,9 +100,27 @@ def path(value: str) -> str:
     return _unquoted(_absolute(value), "a path").replace("%", "%%")
 
 
+def folder(value: str) -> str:
+    """The path of a folder, for a directive that takes a slash off its end (WorkingDirectory=).
+
+    So a name may end in what a line would lose: a blank, a backslash.
+    """
+    return path(f"{value}/" if value.endswith((" ", "\\")) else value)
+
+
 def path_word(value: str) -> str:
-    """One path in a list of paths (ReadWritePaths=, BindPaths=): in quotes, ":" is no separator either."""
+    """One path in a list of paths (ReadWritePaths=): in quotes, ":" is no separator either."""
     return _quoted(_absolute(value).replace("%", "%%"), always=True)
+
+
+def mount_word(value: str, systemd: int) -> str:
+    """One path of BindPaths= and BindReadOnlyPaths=, for that version of systemd."""
+    if systemd >= _SERIALIZED_SINCE and {'"', "'"} & set(value):
+        message = f"path {value!r}: systemd {systemd} can not mount a path with a quote"
+        raise Unquotable(
+            message, hint=f"{_RENAME}, or have it outside of homes and temporary folders, where none is mounted"
+        )
+    return path_word(value)
 
 
 def credential(name: str, source: str) -> str:
@@ -201,7 +234,7 @@ def _checked(value: str, what: str) -> str:
         raise Unquotable(f"{what} of {len(value)} characters: a unit file takes {_LONGEST}")
     bad = next((c for c in value if _is_inexpressible(ord(c))), None)
     if bad is not None:
-        raise Unquotable(f"{what} with the character {bad!r}: a unit file can not hold it")
+        raise Unquotable(f"{what} with the character {bad!r}: a unit file can not hold it", hint="leave it out")
     return value
 
 
@@ -219,8 +252,8 @@ def _unquoted(value: str, what: str) -> str:
 
 def _absolute(value: str) -> str:
     _checked(value, "a path")
-    if not value.startswith("/") or "\\" in value or ".." in value.split("/"):
-        raise Unquotable(f"path {value!r}: not absolute, or with '..' or a backslash in it")
+    if not value.startswith("/") or ".." in value.split("/"):
+        raise Unquotable(f"path {value!r}: not absolute, or with '..' in it")
     return value
 
 

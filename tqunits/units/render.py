@@ -9,7 +9,7 @@ template that an administrator has replaced can not lose them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import PurePosixPath
@@ -32,6 +32,7 @@ from tqunits.model import (
 )
 from tqunits.units import accounts, build, credentials, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
+from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import served_folder
 from tqunits.units.unitfile import Assignment, Copy
 
@@ -95,6 +96,23 @@ def render(
     for worker in workers:
         files += rendering.worker(worker)
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def refusals(
+    configuration: Configuration, target: Target, copies: credentials.Copies | None = None
+) -> Iterator[Refusal]:
+    """The workers with a value that no unit can express: who they are, where `render` could only raise."""
+    for worker in configuration.workers:
+        if worker.type is WorkerType.STATIC:
+            continue
+        socket = environment.socket_path(worker, target.layout.runtime)
+        try:
+            _worker_values(worker, configuration, target, None if socket else 0, socket)
+            credentials.directives(worker, target.layout.state, tuple((copies or {}).get(worker.name, ())))
+            for unit in build.units(worker):
+                build.values(worker, unit, target)
+        except TqunitsError as error:
+            yield refusal(worker, error.message, error.hint)
 
 
 class _Rendering:
@@ -264,7 +282,7 @@ def _worker_values(
         "source": quote.path(str(worker.source)),
         "after": quote.unit_list(dict.fromkeys([*worker.depends.after, *worker.depends.requires])),
         "requires": quote.unit_list(worker.depends.requires),
-        "folder": quote.path(str(worker.folder)),
+        "folder": quote.folder(str(worker.folder)),
         "command": quote.command(argv),
         "started": _started(worker, target, port, socket),
         "leave": _leave(worker, target),
@@ -274,7 +292,7 @@ def _worker_values(
         "leaks": quote.variables(leaks),
         "sockets": name.socket(worker.name) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
-        "sandbox": sandbox.directives(worker, [str(target.alone)], user_mode=target.user_mode),
+        "sandbox": sandbox.directives(worker, [str(target.alone)], systemd=target.systemd, user_mode=target.user_mode),
         "limits": limit_directives(worker.limits),
         "pass_through": _pass_through(worker),
         **_life(worker, target),
@@ -330,9 +348,9 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _launched(worker: Worker, program: tuple[str, ...], target: Target) -> tuple[str, ...]:
-    """The argv of ExecStart=: the program itself, unless its variables come from files."""
+    """The argv of ExecStart=: the program itself, unless its variables come from files or its path is not systemd's."""
     files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
-    if not files:
+    if not files and quote.is_executable(program[0]):
         return program
     keep = environment.runtime_variables(worker)
     options = chain.from_iterable([*(("--environment", file) for file in files), *(("--keep", name) for name in keep)])

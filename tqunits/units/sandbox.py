@@ -55,17 +55,18 @@ _EFFECTS = {
 }
 
 
-def directives(worker: Worker, needed: Iterable[str], *, user_mode: bool) -> Directives:
+def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode: bool) -> Directives:
     """[Service] directives and values of a worker's sandbox.
 
     `needed` are absolute paths that must stay visible, besides its own folder, when they lie where a sandbox hides all.
+    Raises Unquotable for a folder that this version of systemd can not put back there.
     """
     sandbox = worker.sandbox
     if user_mode:
         return _filters(sandbox)
     return (
         *_namespaces(sandbox),
-        *_paths(worker, needed),
+        *_paths(worker, needed, systemd),
         *_network(sandbox),
         *_journal(sandbox),
         *_filters(sandbox),
@@ -94,7 +95,7 @@ def _namespaces(sandbox: Sandbox) -> Directives:
     )
 
 
-def _paths(worker: Worker, needed: Iterable[str]) -> Directives:
+def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
     """Home folders are hidden by an empty file system, which leaves a place to put back what the worker needs."""
     readable_home = Relaxation.HOME in worker.sandbox.relaxations
     writable = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
@@ -104,7 +105,8 @@ def _paths(worker: Worker, needed: Iterable[str]) -> Directives:
     hidden = tuple(dict.fromkeys(back))
     rows = [("ProtectHome", "read-only" if readable_home else "tmpfs" if any(map(hidden_home, hidden)) else "yes")]
     for path in hidden:
-        rows.append(("BindPaths" if path == own and writable else "BindReadOnlyPaths", quote.path_word(str(path))))
+        directive = "BindPaths" if path == own and writable else "BindReadOnlyPaths"
+        rows.append((directive, quote.mount_word(str(path), systemd)))
     if writable and not is_hidden(worker):
         rows.append(("ReadWritePaths", quote.path_word(str(worker.folder))))
     return tuple(rows)
