@@ -120,10 +120,14 @@ class OriginKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where an effective setting comes from; `mark` for SERVER and WORKER."""
+    """Where an effective setting comes from; `mark` for SERVER and WORKER.
+
+    `items` are the values in a list, or in a mapping, as they are written and where, from the first to the last.
+    """
 
     kind: OriginKind
     mark: Mark | None = None
+    items: tuple[tuple[str, Mark], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

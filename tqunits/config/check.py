@@ -176,8 +176,10 @@ def _slashes(draft: Draft) -> Iterator[Problem]:
 def _depends(draft: Draft) -> Iterator[Problem]:
     own = f"tq-worker@{draft.worker.name}.service"
     for setting in (W.depends_after, W.depends_requires):
-        if own in draft.values[setting]:
-            yield Problem(draft.place(setting), f"{setting.key}: a worker can not depend on itself", "remove it")
+        units = draft.values[setting]
+        if own in units:
+            node = _item(draft.place(setting), units.index(own))
+            yield Problem(node, f"{setting.key}: a worker can not depend on itself", "remove it")
 
 
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (

@@ -71,7 +71,8 @@ def evaluate(
     for key, entry in entries.items():
         setting = settings[key]
         try:
-            layer[key] = Value(setting.parse(entry.node), Origin(kind=kind, mark=entry.name.mark), entry.node)
+            origin = Origin(kind=kind, mark=entry.name.mark, items=marks.items(entry.node))
+            layer[key] = Value(setting.parse(entry.node), origin, entry.node)
         except Invalid as error:
             problems += (problem.about(key) for problem in error.problems)
         if not setting.in_effect:

@@ -118,6 +118,21 @@ class Reading:
     mistakes: tuple[Mistake, ...]
 
 
+def items(node: Node) -> tuple[tuple[str, Mark], ...]:
+    """The texts in a list or a mapping, and in those in it, each with its place; of a text alone none."""
+    match node:
+        case ListNode():
+            return tuple(found for item in node.items for found in _texts(item))
+        case MapNode():
+            return tuple(found for _, value in node.entries for found in _texts(value))
+        case _:
+            return ()
+
+
+def _texts(node: Node) -> tuple[tuple[str, Mark], ...]:
+    return ((node.text, node.mark),) if isinstance(node, ScalarNode) else items(node)
+
+
 Events = Callable[[str], Iterator[yaml.Event]]
 
 

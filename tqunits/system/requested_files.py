@@ -106,7 +106,7 @@ class _File:
         self.taken: Taken | None = None
         self.size = 0
         self._limit = MAX_BYTES if source.has_variables else MAX_TOTAL
-        self._mark = place(worker, source.setting)
+        self._mark = place(worker, source.setting, item=source.item)
         self._is_copied = not user_mode
         self._knows_all = user_mode or os.geteuid() == 0
         try:

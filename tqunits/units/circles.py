@@ -29,7 +29,16 @@ def refusals(workers: Iterable[Worker]) -> Iterator[Refusal]:
         for author in sorted(requests or authors):
             message = f"{' waits for '.join(circle)}: systemd would leave out the start of one of them"
             hint = "remove one of these dependencies"
-            yield refusal(named[author], message, hint, "depends.after", "depends.requires", "unit")
+            settings = ("depends.after", "depends.requires", "unit")
+            yield refusal(named[author], message, hint, *settings, item=_part(author, circle, waits))
+
+
+def _part(author: str, circle: tuple[str, ...], waits: Waits) -> str | None:
+    """The unit of the worker that this one waits for, or has wait for it, in the circle."""
+    for waiter, awaited in pairwise(circle):
+        if author in waits[waiter][awaited]:
+            return f"{_BEGIN}{awaited if author == waiter else waiter}{_END}"
+    return None
 
 
 def circles(waits: Waits) -> Iterator[tuple[str, ...]]:

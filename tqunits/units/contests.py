@@ -85,7 +85,8 @@ def _among(workers: Iterable[Worker], installed: Installed) -> Iterator[Refusal]
             winner = _winner(worker, claimants, route, installed)
             if winner is not None:
                 reason = f"is the route of worker '{winner.name}' too"
-                yield _refused(worker, route, reason, f"it is in {place(winner, 'path')}")
+                its = place(winner, "path", item=winner.routes.index(route[1]))
+                yield _refused(worker, route, reason, f"it is in {its}")
 
 
 def _winner(worker: Worker, claimants: Iterable[Worker], route: Route, installed: Installed) -> Worker | None:
@@ -103,4 +104,4 @@ def _routes(worker: Worker) -> frozenset[Route]:
 
 
 def _refused(worker: Worker, route: Route, reason: str, hint: str) -> Refusal:
-    return refusal(worker, f"path: {''.join(route)} {reason}", hint, "path")
+    return refusal(worker, f"path: {''.join(route)} {reason}", hint, "path", item=worker.routes.index(route[1]))

@@ -34,6 +34,7 @@ class Source:
     id: str  # the file's name in $CREDENTIALS_DIRECTORY
     path: str  # absolute, as it stands in the YAML
     setting: str  # the setting that names it
+    item: int = 0  # which of those that the setting names
 
     @property
     def has_variables(self) -> bool:
@@ -43,8 +44,10 @@ class Source:
 
 def sources(worker: Worker) -> tuple[Source, ...]:
     """All of a worker's files; environment files first, in the order in which later ones win."""
-    files = (Source(f"environment-{n}", path, "environment_file") for n, path in enumerate(worker.environment_file, 1))
-    return (*files, *(Source(credential, path, "credentials") for credential, path in worker.credentials))
+    variables = enumerate(worker.environment_file)
+    files = (Source(f"environment-{at + 1}", path, "environment_file", at) for at, path in variables)
+    named = enumerate(worker.credentials)
+    return (*files, *(Source(credential, path, "credentials", at) for at, (credential, path) in named))
 
 
 def copy_path(state: PurePosixPath, worker: str, credential: str) -> PurePosixPath:

@@ -42,7 +42,8 @@ def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
     for key, unit in foreign_dependencies(worker):
         name_of_it = aliases.get(unit, unit)
         if name_of_it != unit and is_nobodys(name_of_it):
-            yield refusal(worker, f"{key}: {unit} is {name_of_it} under another name", "remove it", key, "unit")
+            message = f"{key}: {unit} is {name_of_it} under another name"
+            yield refusal(worker, message, "remove it", key, "unit", item=unit)
 
 
 def is_nobodys(unit: str) -> bool:

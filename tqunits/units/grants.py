@@ -40,7 +40,7 @@ from tqunits.model import (
 from tqunits.units import quote
 from tqunits.units.build import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
-from tqunits.units.refusal import Refusal, refusal
+from tqunits.units.refusal import Item, Refusal, refusal
 from tqunits.units.snapshot import served_folder
 
 Owners = Mapping[str, Set[str]]
@@ -71,6 +71,7 @@ class _Ask:
     setting: str  # of worker.yaml
     value: str | int | Share
     name: str = ""  # of a limit
+    item: Item = None  # of a list
 
 
 def grant_of(worker: Worker, server: Server) -> Grant:
@@ -114,7 +115,7 @@ def refusals(
     grant, names = grant_of(worker, server), canonical or {}
     asked = tuple(_asked(worker, server.bounds, owners or {}))
     refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names)]
-    found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask)) for ask in refused]
+    found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask), item=ask.item) for ask in refused]
     if found:
         *rest, last = found
         hint = _hint(worker, worker.not_roots, server, grants, asked)
@@ -129,8 +130,10 @@ def _settings(ask: _Ask) -> tuple[str, ...]:
 
 def _asked(worker: Worker, bounds: Limits, owners: Owners) -> Iterator[_Ask]:
     own = account_of(worker.name)
-    yield from (_Ask("routes", "path", route) for route in worker.routes if not _is_free(route, worker.name, owners))
-    yield from (_Ask("hosts", "host", host) for host in worker.hosts)
+    for at, route in enumerate(worker.routes):
+        if not _is_free(route, worker.name, owners):
+            yield _Ask("routes", "path", route, item=at)
+    yield from (_Ask("hosts", "host", host, item=at) for at, host in enumerate(worker.hosts))
     if worker.port is not None:
         yield _Ask("ports", "port", worker.port)
     if worker.type is not WorkerType.STATIC:
@@ -147,17 +150,18 @@ def _asked(worker: Worker, bounds: Limits, owners: Owners) -> Iterator[_Ask]:
 def _files(worker: Worker) -> Iterator[_Ask]:
     folder = served_folder(worker)
     named = [
-        *(("credentials", "credentials", path) for _, path in worker.credentials),
-        *(("environment_files", "environment_file", path) for path in worker.environment_file),
-        *([("static", "static.directory", str(folder))] if folder is not None else []),
+        *(("credentials", "credentials", path, at) for at, (_, path) in enumerate(worker.credentials)),
+        *(("environment_files", "environment_file", path, at) for at, path in enumerate(worker.environment_file)),
+        *([("static", "static.directory", str(folder), None)] if folder is not None else []),
     ]
-    return (_Ask(key, setting, path) for key, setting, path in named if not _is_own(worker, path))
+    return (_Ask(key, setting, path, item=at) for key, setting, path, at in named if not _is_own(worker, path))
 
 
 def _units(worker: Worker) -> Iterator[_Ask]:
-    yield from (_Ask("depends", key, unit) for key, unit in foreign_dependencies(worker))
-    named = (directive for _, directive, _ in worker.unit)
-    yield from (_Ask("unit", "unit", directive) for directive in named if directive not in _FREE_DIRECTIVES)
+    yield from (_Ask("depends", key, unit, item=unit) for key, unit in foreign_dependencies(worker))
+    for at, (_, directive, _) in enumerate(worker.unit):
+        if directive not in _FREE_DIRECTIVES:
+            yield _Ask("unit", "unit", directive, item=at)
 
 
 def _limits(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
@@ -203,8 +207,9 @@ def _bound(name: str, bounds: Limits) -> int | Share:
 def _sandbox(worker: Worker) -> Iterator[_Ask]:
     sandbox = worker.sandbox
     if sandbox.profile not in _FREE_PROFILES:
-        yield _Ask("sandbox", "sandbox", sandbox.profile.value)
-    yield from (_Ask("sandbox", "sandbox", r.value) for r in sandbox.relaxations if r not in _FREE_RELAXATIONS)
+        yield _Ask("sandbox", "sandbox", sandbox.profile.value, item=sandbox.profile.value)
+    words = (relaxation.value for relaxation in sandbox.relaxations if relaxation not in _FREE_RELAXATIONS)
+    yield from (_Ask("sandbox", "sandbox", word, item=word) for word in words)
 
 
 def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str, str]) -> bool:

@@ -7,7 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tqunits.errors import Diagnostic, Mark, Severity
-from tqunits.model import Worker
+from tqunits.model import Origin, Worker
+
+Item = int | str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +31,25 @@ class Refusal:
         return Diagnostic(severity=Severity.NOTE, message=message, mark=self.mark, hint=self.hint)
 
 
-def refusal(worker: Worker, message: str, hint: str | None, *settings: str) -> Refusal:
-    """At the first of these settings that was written, or at the top of worker.yaml."""
-    return Refusal(worker=worker.name, message=message, hint=hint, mark=place(worker, *settings))
+def refusal(worker: Worker, message: str, hint: str | None, *settings: str, item: Item = None) -> Refusal:
+    """At the first of these settings that was written (in a list, at that item), or at the top of worker.yaml."""
+    return Refusal(worker=worker.name, message=message, hint=hint, mark=place(worker, *settings, item=item))
 
 
-def place(worker: Worker, *settings: str) -> Mark:
-    """Where the first of these settings was written; the top of worker.yaml, where nobody wrote any."""
+def place(worker: Worker, *settings: str, item: Item = None) -> Mark:
+    """Where the first of these settings was written; the top of worker.yaml, where nobody wrote any.
+
+    `item` is which one of a list or of a mapping's values is meant: where it stands among them, or a word of it.
+    """
     origins = (worker.origins.get(setting) for setting in settings)
-    marks = (origin.mark for origin in origins if origin is not None and origin.mark is not None)
-    return next(marks, Mark(str(worker.source), 1, 1))
+    written = [origin for origin in origins if origin is not None and origin.mark is not None]
+    marks = (*(_item(origin, item) for origin in written), *(origin.mark for origin in written))
+    return next((mark for mark in marks if mark is not None), Mark(str(worker.source), 1, 1))
+
+
+def _item(origin: Origin, item: Item) -> Mark | None:
+    """None for a setting that is no list, and for an item that stands there in other words."""
+    if isinstance(item, int):
+        return origin.items[item][1] if item < len(origin.items) else None
+    marks = (mark for text, mark in origin.items if item == text or item in text.split())
+    return None if item is None else next(marks, None)
