@@ -69,7 +69,7 @@ def test_what_is_no_file_is_said_at_its_place_in_the_yaml(root: Path, capsys: py
     (folder / "token").symlink_to("/etc/shadow")
     output = check(root, capsys, status=1)
     assert f"{folder}/config/worker.yaml:4:1: error: environment_file: {folder}/.env is a FIFO\n" in output
-    assert f"{folder}/config/worker.yaml:5:1: error: credentials: {folder}/token is a symbolic link" in output
+    assert f"{folder}/config/worker.yaml:5:22: error: credentials: {folder}/token is a symbolic link" in output
 
 
 def test_a_file_that_is_not_there_may_be_on_another_host(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

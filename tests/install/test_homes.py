@@ -75,6 +75,19 @@ def test_the_home_of_before_goes_in_the_restart_of_its_worker(site: Site) -> Non
     assert "nothing to do" in site.install()
 
 
+SHOWN = "# worker-alpha has the home /nonexistent once nothing of it runs"
+
+
+def test_a_home_that_will_go_is_shown_before(site: Site) -> None:
+    site.worker("alpha")
+    of_before(site)
+    for verb in (["diff"], ["install", "--dry-run"], ["apply", "--dry-run"]):
+        assert SHOWN in site.run(*verb, status=2)
+    assert row(site)[5] == STATE
+    site.install()
+    assert site.run("diff") == ""
+
+
 def test_the_home_of_before_goes_while_its_worker_is_stopped(site: Site) -> None:
     site.worker("alpha")
     of_before(site)

@@ -120,6 +120,32 @@ def test_what_clients_send_fills_the_access_logs_journal_and_no_other(site: Site
     assert not site.machine.exists(BOUND)
 
 
+def access_journals(machine: Machine) -> list[str]:
+    find = ["find", "/var/log/journal", "/run/log/journal", "-maxdepth", "1", "-name", "*.tq-access"]
+    return machine.run(find, check=False).stdout.splitlines()
+
+
+def test_a_purge_takes_the_access_logs_journal_too(site: Site) -> None:
+    site.worker("quiet")
+    site.install()
+    assert site.get("/quiet/health?purged") == (200, "ok")
+    assert any("purged" in line for line in requests(site.machine))
+    site.run("uninstall", "--all")
+    assert access_journals(site.machine)
+    said = site.run("uninstall", "--all", "--purge")
+    assert ".tq-access" in said
+    assert not access_journals(site.machine)
+    site.machine.run(["journalctl", "--sync"])
+    assert "Worker quiet" in site.machine.journal("tq-worker@quiet.service")
+    site.install()
+    assert site.get("/quiet/health?again") == (200, "ok")
+    lines = requests(site.machine)
+    assert any("again" in line for line in lines)
+    assert not any("purged" in line for line in lines)
+    site.run("uninstall", "--all", "--purge")
+    assert not access_journals(site.machine)
+
+
 def test_logs_shows_the_access_log_alone_and_among_the_others(site: Site) -> None:
     site.worker("first", program="print('first begins', flush=True)\n" + PROBE)
     site.worker("second")

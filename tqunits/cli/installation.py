@@ -30,7 +30,7 @@ from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, credentials, name
-from tqunits.units.plan import Desired, Observed, Plan, RemoveFile, Step, WriteFile
+from tqunits.units.plan import Desired, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render
 from tqunits.units.snapshot import ROUTES, routes_snapshot
@@ -135,7 +135,7 @@ def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
 
 
 def unified_diff(plan: Plan) -> str:
-    """What the plan changes in files, as `diff -u` shows it."""
+    """What the plan changes in files, as `diff -u` shows it; and in accounts, whose files are not ours."""
     return "".join(line for step in plan.steps for line in _file_diff(step))
 
 
@@ -222,6 +222,9 @@ def _file_diff(step: Step) -> Iterator[str]:
             return _lines(file.path, before, file.content)
         case RemoveFile(path=path, before=before):
             return _lines(path, before, None)
+        case Rehome(workers=workers):  # what runs is not asked here, so this is said of whoever has such a home
+            homeless = f"has the home {accounts.NO_HOME} once nothing of it runs (a restart by install, a stop)"
+            return (f"# {account_of(worker)} {homeless}\n" for worker in workers)
         case _:
             return iter(())
 

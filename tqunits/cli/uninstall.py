@@ -5,7 +5,7 @@ and YAML are yours and stay, so the next 'tqunits install' brings them back. Wit
 written is removed: every unit, the router's socket, the users' sysusers.d file.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
-stay. The user tqunits, and users of workers that are gone already, go with --all --purge.
+stay. The user tqunits, users of workers that are gone already, and the access log's journal go with --all --purge.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
-from tqunits.system import build, execute, files, users
+from tqunits.system import build, execute, files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
 from tqunits.units.plan import Observed, Plan, Reload, Step, WriteFile, removal
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, without
+
+_STOP_US = 60_000_000
+"""For journald to write what it has and to end."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +66,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             _purge(context.layout, chosen, say)
             if arguments.all and context.layout.sysusers:
                 _remove_users(users.of_workers(context.layout.state), say)
-    if arguments.all and arguments.purge:
-        _remove_all(context.layout, say)
+        if arguments.all and arguments.purge:
+            _remove_all(context.layout, bus, say)
     return status
 
 
@@ -122,15 +125,28 @@ def _remove_users(names: Iterable[str], say: execute.Say) -> None:
         users.remove(user)
 
 
-def _remove_all(layout: Layout, say: execute.Say) -> None:
+def _remove_all(layout: Layout, bus: Bus, say: execute.Say) -> None:
     for folder in _folders(layout):
         files.remove_tree(folder)
     if layout.sysusers and users.is_managers_ours():
         say(f"remove user {MANAGER_USER}")
         users.remove(MANAGER_USER)
+    if layout.sysusers:
+        _remove_access_log(bus, say)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()
+
+
+def _remove_access_log(bus: Bus, say: execute.Say) -> None:
+    """The namespace's journals. What journald of it may run has them open, and would make them anew when asked to."""
+    folders = journal.folders_of(name.ACCESS_LOG)
+    if folders:
+        units = [unit for unit in name.ACCESS_JOURNAL_UNITS if bus.list_units([unit])]
+        list(bus.jobs("StopUnit", units, timeout_us=_STOP_US, block=True))
+    for folder in folders:
+        say(f"remove {folder}")
+        files.remove_tree(folder)
 
 
 def _data(layout: Layout) -> tuple[Path, ...]:

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tqunits.system import entries
 from tqunits.system.entries import Entry, Exit, ManagerMessage
 from tqunits.system.process import run
 
+_KEPT, _PASSING = Path("/var/log/journal"), Path("/run/log/journal")
+_MACHINE = re.compile("[0-9a-f]{32}")
 _TIMEOUT_S = 30.0  # a journal of many GiB on a slow disk; the index answers in milliseconds elsewhere
 _SYNC_TIMEOUT_S = 5.0
 _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, before the few that matter
@@ -135,3 +138,9 @@ def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
 def _moment(time_us: int) -> str:
     """A moment as journalctl reads it (systemd.time(7)), to the microsecond."""
     return f"@{time_us // 1_000_000}.{time_us % 1_000_000:06d}"
+
+
+def folders_of(namespace: str) -> tuple[Path, ...]:
+    """Where the journals of a namespace lie, of whatever machine id (systemd-journald.service(8), FILES)."""
+    found = (folder for above in (_KEPT, _PASSING) for folder in above.glob(f"*.{namespace}"))
+    return tuple(sorted(folder for folder in found if _MACHINE.fullmatch(folder.stem)))

@@ -26,6 +26,12 @@ REPAIR_FILE = "repair"
 ACCESS_LOG = "tq-access"
 """The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL NAMESPACES)."""
 ACCESS_JOURNAL = f"systemd-journald@{ACCESS_LOG}.service"
+ACCESS_JOURNAL_UNITS = (
+    f"systemd-journald@{ACCESS_LOG}.socket",
+    f"systemd-journald-varlink@{ACCESS_LOG}.socket",
+    ACCESS_JOURNAL,
+)
+"""Its sockets first: they would start it."""
 DROP_IN = "10-tqunits.conf"
 """Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and `systemctl edit` come later."""
 
