@@ -303,3 +303,27 @@ def test_whatever_is_asked_for_the_pasted_block_allows_it(asks: list[str]) -> No
     *_, last = refusals(shop, server(), FILE)
     granted = pasted(last.hint)
     assert refusals(shop, server(grants=granted), FILE) == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "bound", "memory", "fits"),
+    [
+        pytest.param(Share(permyriad=5000), GIB, 2 * GIB, True, id="half of 2 GiB, up to 1 GiB"),
+        pytest.param(Share(permyriad=5001), GIB, 2 * GIB, False, id="more than half"),
+        pytest.param(Share(permyriad=5000), GIB, 2 * GIB + 4096, False, id="half of a larger host"),
+        pytest.param(GIB, Share(permyriad=5000), 2 * GIB, True, id="1 GiB, up to half of 2 GiB"),
+        pytest.param(GIB + 1, Share(permyriad=5000), 2 * GIB, False, id="a byte more"),
+        pytest.param(Share(permyriad=100), GIB, 0, False, id="a share where nobody has looked"),
+        pytest.param(MIB, Share(permyriad=5000), 0, False, id="a size where nobody has looked"),
+        pytest.param(Share(permyriad=10000), INFINITY, 0, True, id="no bound"),
+    ],
+)
+@pytest.mark.parametrize("by", ["defaults", "grant"])
+def test_a_share_and_a_size_are_compared_on_a_host(
+    asked: int | Share, bound: int | Share, memory: int, by: str, *, fits: bool
+) -> None:
+    worker_of_bobs = worker("shop", not_roots=BOBS, limits=limits(memory_max=asked))
+    bounds = limits(memory_max=bound if by == "defaults" else 1)
+    granted = {"shop": Grant(limits={"memory_max": bound})} if by == "grant" else {}
+    found = refusals(worker_of_bobs, server(grants=granted, bounds=bounds), FILE, memory=memory)
+    assert (found == ()) == fits

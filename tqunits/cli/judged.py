@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tqunits.model import Configuration, Layout, Worker
-from tqunits.system import aliases, folders, users
+from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import CONFIGURATION
 from tqunits.units import circles, contests, dependencies, grants, unitfile
@@ -85,9 +85,10 @@ def _of_requests(
 ) -> Iterator[Refusal]:
     """A user's own manager runs everything as that user: there is nobody to grant."""
     file, owners = layout.configuration / CONFIGURATION, _owners(configuration, known)
+    memory = files.physical_memory()
     for worker in _without(configuration, out) if layout.sysusers else ():
         names = _aliases(worker, configuration)
-        yield from grants.refusals(worker, configuration.server, file, names, owners)
+        yield from grants.refusals(worker, configuration.server, file, names, owners, memory)
         yield from dependencies.refusals(worker, names)
         closed = folders.folder_refusal(worker)
         if closed is not None:

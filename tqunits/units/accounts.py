@@ -70,7 +70,8 @@ class Database:
 def refusals(workers: Iterable[Worker], database: Database, state: PurePosixPath) -> tuple[Refusal, ...]:
     """Everything that these workers ask for and may not have; `state` is the layout's folder."""
     with_unit = (worker for worker in workers if worker.type is not WorkerType.STATIC)
-    return tuple(refusal for worker in with_unit for refusal in _refusals(worker, database, state))
+    reserved = _reserved(database)
+    return tuple(refusal for worker in with_unit for refusal in _refusals(worker, database, reserved, state))
 
 
 def needs_own(worker: Worker) -> bool:
@@ -111,9 +112,24 @@ def _is_of_the_system(name: str, user: User) -> bool:
     return is_some_workers(name) and 0 < user.uid < FIRST_PERSON
 
 
-def _refusals(worker: Worker, database: Database, state: PurePosixPath) -> Iterator[Refusal]:
-    yield from _user(worker, database.users)
-    yield from _group(worker, database)
+@dataclass(frozen=True, slots=True)
+class _Reserved:
+    """The numbers that stand for an account which no worker, or one alone, may have: name -> number."""
+
+    users: Mapping[str, int]
+    groups: Mapping[str, int]
+
+
+def _reserved(database: Database) -> _Reserved:
+    users, groups = database.users.items(), database.groups.items()
+    uids = {u: user.uid for u, user in users if is_reserved_account(u) or is_some_workers(u)}
+    gids = {g: gid for g, gid in groups if is_reserved_account(g) or is_some_workers(g) or g in PRIVILEGED_GROUPS}
+    return _Reserved({"root": 0, **uids}, {"root": 0, **gids})
+
+
+def _refusals(worker: Worker, database: Database, reserved: _Reserved, state: PurePosixPath) -> Iterator[Refusal]:
+    yield from _user(worker, database.users, reserved.users)
+    yield from _group(worker, database, reserved.groups)
     yield from _socket(worker)
     if needs_own(worker):
         yield from _own(worker, database, state)
@@ -121,7 +137,7 @@ def _refusals(worker: Worker, database: Database, state: PurePosixPath) -> Itera
         yield from _builds(worker, database)
 
 
-def _user(worker: Worker, users: Mapping[str, User]) -> Iterator[Refusal]:
+def _user(worker: Worker, users: Mapping[str, User], reserved: Mapping[str, int]) -> Iterator[Refusal]:
     name = worker.user
     if name == account_of(worker.name):
         return
@@ -129,14 +145,10 @@ def _user(worker: Worker, users: Mapping[str, User]) -> Iterator[Refusal]:
         hint = f"leave it out, or make it: useradd --system {name}"
         yield _refusal(worker, "user", f"user: there is no user {name} on this host", hint)
         return
-    uid = users[name].uid
-    reserved = {
-        other: user.uid for other, user in users.items() if is_reserved_account(other) or is_some_workers(other)
-    }
-    yield from _number(worker, "user", name, uid, {"root": 0, **reserved})
+    yield from _number(worker, "user", name, users[name].uid, reserved)
 
 
-def _group(worker: Worker, database: Database) -> Iterator[Refusal]:
+def _group(worker: Worker, database: Database, reserved: Mapping[str, int]) -> Iterator[Refusal]:
     name = worker.group
     if name == account_of(worker.name) or (name == worker.user and name not in database.users):
         return  # what is wrong with a user that is not there has been said
@@ -144,9 +156,7 @@ def _group(worker: Worker, database: Database) -> Iterator[Refusal]:
         hint = f"write a group that there is, or make it: groupadd --system {name}"
         yield _refusal(worker, "group", f"group: there is no group {name} on this host", hint)
         return
-    groups = database.groups.items()
-    reserved = {g: n for g, n in groups if is_reserved_account(g) or is_some_workers(g) or g in PRIVILEGED_GROUPS}
-    yield from _number(worker, "group", name, database.groups[name], {"root": 0, **reserved})
+    yield from _number(worker, "group", name, database.groups[name], reserved)
 
 
 def _number(worker: Worker, key: str, name: str, number: int, reserved: Mapping[str, int]) -> Iterator[Refusal]:

@@ -58,6 +58,7 @@ _FREE_RELAXATIONS = frozenset({Relaxation.OUTBOUND, Relaxation.PROC, Relaxation.
 _FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before", "Wants"})
 """Of the last three it is the units that take a grant."""
 
+_WHOLE = 10_000  # 100% in a Share
 _IO_WEIGHT = 100  # what systemd gives without IOWeight=
 _SIZES = frozenset({"memory_max", "memory_high", "disk_max"})
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
@@ -104,17 +105,19 @@ def refusals(
     grants: PurePosixPath,
     canonical: Mapping[str, str] | None = None,
     owners: Owners | None = None,
+    memory: int = 0,
 ) -> tuple[Refusal, ...]:
     """What this worker asks for and may not have. `grants` is the file in which root would grant it.
 
     `canonical` tells the name of a unit that has others as well (Alias=). `owners` are those of all routes: what is
-    below another worker's, but for "/", takes requests away from it.
+    below another worker's, but for "/", takes requests away from it. `memory` is the host's, in bytes, which a share is
+    of; 0 where nobody has looked: there a size and a share are not compared, and need a grant.
     """
     if worker.not_roots is None or server.trusted:
         return ()
     grant, names = grant_of(worker, server), canonical or {}
-    asked = tuple(_asked(worker, server.bounds, owners or {}))
-    refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names)]
+    asked = tuple(_asked(worker, server.bounds, owners or {}, memory))
+    refused = [ask for ask in asked if not _is_granted(ask, grant, server.bounds, names, memory)]
     found = [refusal(worker, _message(ask, worker.not_roots), None, *_settings(ask), item=ask.item) for ask in refused]
     if found:
         *rest, last = found
@@ -128,7 +131,7 @@ def _settings(ask: _Ask) -> tuple[str, ...]:
     return ask.setting, ask.setting.partition(".")[0]
 
 
-def _asked(worker: Worker, bounds: Limits, owners: Owners) -> Iterator[_Ask]:
+def _asked(worker: Worker, bounds: Limits, owners: Owners, memory: int) -> Iterator[_Ask]:
     own = account_of(worker.name)
     for at, route in enumerate(worker.routes):
         if not _is_free(route, worker.name, owners):
@@ -143,7 +146,7 @@ def _asked(worker: Worker, bounds: Limits, owners: Owners) -> Iterator[_Ask]:
             yield _Ask("group", "group" if "group" in worker.origins else "user", worker.group)
     yield from _files(worker)
     yield from _units(worker)
-    yield from _limits(worker, bounds)
+    yield from _limits(worker, bounds, memory)
     yield from _sandbox(worker)
 
 
@@ -164,7 +167,7 @@ def _units(worker: Worker) -> Iterator[_Ask]:
             yield _Ask("unit", "unit", directive, item=at)
 
 
-def _limits(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
+def _limits(worker: Worker, bounds: Limits, memory: int) -> Iterator[_Ask]:
     limits = worker.limits
     given: Mapping[str, int | Share | None] = {
         "memory_max": limits.memory_max,
@@ -178,7 +181,7 @@ def _limits(worker: Worker, bounds: Limits) -> Iterator[_Ask]:
         "disk_max": worker.build.disk_max if worker.build.command else None,
     }
     for name, value in given.items():
-        if value is not None and not _fits(value, _bound(name, bounds)):
+        if value is not None and not _fits(value, _bound(name, bounds), memory):
             yield _Ask("limits", f"{'build' if name == 'disk_max' else 'limits'}.{name}", value, name)
 
 
@@ -212,10 +215,10 @@ def _sandbox(worker: Worker) -> Iterator[_Ask]:
     yield from (_Ask("sandbox", "sandbox", word, item=word) for word in words)
 
 
-def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str, str]) -> bool:
+def _is_granted(ask: _Ask, grant: Grant, bounds: Limits, canonical: Mapping[str, str], memory: int) -> bool:
     value = ask.value
     if ask.key == "limits" and not isinstance(value, str):
-        return _fits(value, grant.limits.get(ask.name, _bound(ask.name, bounds)))
+        return _fits(value, grant.limits.get(ask.name, _bound(ask.name, bounds)), memory)
     if ask.key == "depends":
         return canonical.get(str(value), value) in {canonical.get(unit, unit) for unit in grant.depends}
     if ask.key in _PATTERNS:
@@ -240,15 +243,18 @@ _LISTS: Mapping[str, Callable[[Grant], Collection[object]]] = {
 """What is granted by each key, as it is written in worker.yaml."""
 
 
-def _fits(value: int | Share, most: int | Share) -> bool:
-    """Whether it is not more. A size and a share of a machine that nobody has looked at can not be compared."""
+def _fits(value: int | Share, most: int | Share, memory: int) -> bool:
+    """Whether it is not more; a share of a host with that much memory, as systemd takes one."""
     match value, most:
         case Share(), Share():
             return value.permyriad <= most.permyriad
         case int(), int():
             return value <= most
-        case _:
-            return most == INFINITY
+        case Share(), int():
+            return most == INFINITY or 0 < memory * value.permyriad <= most * _WHOLE
+        case int(), Share():
+            return value * _WHOLE <= memory * most.permyriad
+    raise AssertionError
 
 
 def _is_free(route: str, name: str, owners: Owners) -> bool:
