@@ -10,14 +10,15 @@ INSTALLED := $(VENV)/.installed
 COMPILED := $(VENV)/.compiled
 SOURCES := $(wildcard tqunits/*.py tqunits/http/*.py tqunits/metrics/*.py tqunits/proxy/*.py tqunits/routing/*.py)
 EXTENSIONS := *.so tqunits/*/*.so
+REAL := build/real
 MACHINE := cd tests && $(PYTHON) -m machine.demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell down test lint venv compiled interpreted clean root
+.PHONY: help demo shell down test test-real lint venv compiled interpreted clean root
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: root $(COMPILED) ## boot a throw-away systemd and show the sample workers in it (ARGS=--stay leaves it up)
 	@$(MACHINE) $(ARGS)
@@ -30,6 +31,9 @@ down: root ## end that machine
 
 test: root $(COMPILED) ## run all the tests (ARGS="-k router" runs some)
 	@$(BIN)/pytest -n "$$(nproc)" --dist worksteal $(ARGS)
+
+test-real: $(COMPILED) $(REAL)/.installed ## the router between real clients and real workers: git, apt, npm, HAProxy, gunicorn ...
+	@$(BIN)/pytest -m real tests/real $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy, pyright
 	$(BIN)/ruff check .
@@ -47,6 +51,14 @@ interpreted: ## take that away: the sources run themselves, as they are at the m
 clean: ## remove what was made, .venv included
 	rm -rf $(VENV) $(EXTENSIONS) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	find tqunits tests workers unit-templates -name __pycache__ -prune -exec rm -rf {} +
+
+# The workers' programs get an environment of their own: nothing of tqunits may lean on them.
+$(REAL)/.installed: tests/real/requirements.txt tests/real/packages
+	@sh .ci/packages ./tests/real/packages
+	@echo "Installing the real workers into $(REAL)"
+	@test -x $(REAL)/bin/pip || $(PYTHON) -m venv $(REAL)
+	@$(REAL)/bin/pip install --quiet --disable-pip-version-check --requirement tests/real/requirements.txt
+	@touch $@
 
 root:
 	@test "$$(id -u)" = 0 || { echo "This boots a systemd of its own (namespaces, cgroups, mounts) and needs root: sudo make" >&2; exit 1; }

@@ -1,0 +1,51 @@
+"""The router between programs that others have written. `make test-real` installs them and asks for the mark `real`.
+
+Who does not ask for the mark does not get these tests, whatever else is asked for: they need programs that the others
+do without. A program that is missing is a failure with its name.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "proxy"))  # peers: the real router as a process
+
+Figure = Callable[[str], None]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, for a socket's path has 108 bytes; everybody may look into it, or no static file is served from it."""
+    with tempfile.TemporaryDirectory(prefix="tq", ignore_cleanup_errors=True) as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """A line for the table at the end of the run."""
+    return lambda text: record_property("figure", text)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.real)
+    if "real" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=ours)
+        items[:] = [item for item in items if item not in ours]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for each in ("passed", "failed") for one in terminalreporter.stats.get(each, [])]
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(f"{report.outcome}: {text}")

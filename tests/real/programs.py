@@ -1,0 +1,159 @@
+"""Programs of others as subprocesses: found by name, run to their end, or kept running as workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+from peers import Router
+
+from setup import ROOT
+
+ENVIRONMENT = ROOT / "build/real/bin"
+APPS = Path(__file__).parent / "apps"
+PATIENCE = 60.0
+"""Seconds until a program that is waited for has failed."""
+
+_PATH = f"{ENVIRONMENT}:{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+_ports = itertools.count(20000)
+
+
+def found(name: str) -> str:
+    """The program's path; a test without its program has failed."""
+    path = shutil.which(name, path=_PATH)
+    if path is None:
+        pytest.fail(f"{name} is not installed: 'make test-real' installs what these tests need", pytrace=False)
+    return path
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Nothing of the caller's: no proxy, no configuration, no cache of its own is used or touched."""
+    return {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def free_address() -> str:
+    """ADDRESS:PORT on loopback that nobody else is given: each process of tests has an address of its own."""
+    high, low = divmod(os.getpid() % 65536, 256)
+    return f"127.77.{high}.{low}:{next(_ports)}"
+
+
+def endpoints(folder: Path) -> dict[str, str]:
+    """Where a worker may listen, as the router is told."""
+    return {"tcp": free_address(), "unix": f"unix:{folder}/worker.sock"}
+
+
+async def run(
+    folder: Path,
+    *argv: str | Path,
+    variables: Mapping[str, str] | None = None,
+    statuses: Sequence[int] | None = (0,),
+    patience: float = PATIENCE,
+    directory: Path | None = None,
+) -> str:
+    """Run a program to its end; gives what it wrote, stdout and stderr. `statuses`: those that are no failure."""
+    process = await asyncio.create_subprocess_exec(
+        found(str(argv[0])),
+        *map(str, argv[1:]),
+        env=environment(folder, **(variables or {})),
+        cwd=directory or folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output = (await asyncio.wait_for(process.communicate(), patience))[0].decode(errors="replace")
+    finally:
+        await _end(process)
+    assert statuses is None or process.returncode in statuses, f"{argv}: exit status {process.returncode}\n{output}"
+    return output
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """The program and all that it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # those whose parent has gone before them
+
+
+class Program:
+    """A program that runs as long as the context. What it writes is a file, and shown when the test has failed."""
+
+    def __init__(self, folder: Path, *argv: str | Path, variables: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
+        self._argv = argv
+        self._variables = dict(variables or {})
+        self.log = folder / f"{Path(argv[0]).name}.log"
+        self.process: asyncio.subprocess.Process
+
+    async def __aenter__(self) -> Self:
+        with self.log.open("wb") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                found(str(self._argv[0])),
+                *map(str, self._argv[1:]),
+                env=environment(self._folder, **self._variables),
+                cwd=self._folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ended = self.process.returncode
+        await _end(self.process)
+        if kind is not None:
+            print(f"--- {self.log.name}, the end:\n{self.said()[-3000:]}")
+        assert kind is not None or ended is None, f"{self._argv[0]} has ended by itself: {ended}\n{self.said()}"
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@contextlib.contextmanager
+def notified(path: Path) -> Iterator[socket.socket]:
+    """Where a program says READY=1 as to systemd: NOTIFY_SOCKET."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        sock.bind(str(path))
+        yield sock
+
+
+async def ready(sock: socket.socket) -> None:
+    """Until the program has said so."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(PATIENCE):
+        while b"READY=1" not in await loop.sock_recv(sock, 4096):
+            pass
+
+
+@contextlib.asynccontextmanager
+async def routed_to(folder: Path, endpoint: str, *options: str) -> AsyncIterator[Router]:
+    """The router with one worker, all as usual. It holds requests for a worker that does not listen yet."""
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--route", f"/={endpoint}", *options]) as router:
+        try:
+            yield router
+        except BaseException:
+            print(f"--- the router, the end:\n{router.said()[-3000:]}")
+            raise
+
+
+def url(router: Router, path: str = "/") -> str:
+    return f"http://127.0.0.1:{router.port}{path}"

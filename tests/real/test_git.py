@@ -1,0 +1,54 @@
+"""git over HTTP through the router: a push and a clone of 40 MB that do not compress."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from conftest import Figure
+from programs import APPS, Program, endpoints, routed_to, run, url
+
+MIB = 1 << 20
+FILES = 40
+IDENTITY = {name: "tester" for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME")} | {
+    name: "tester@example.org" for name in ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")
+}
+FRAMINGS = {"chunked": "1048576", "length": str(64 * MIB)}
+"""http.postBuffer: a push that is larger is chunked, one that fits has its length."""
+
+
+async def git(folder: Path, *words: str | Path) -> str:
+    variables = {**IDENTITY, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+    return await run(folder, "git", *words, variables=variables, patience=120)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("listens", ["tcp", "unix"])
+def test_a_push_and_a_clone_of_forty_megabytes(folder: Path, listens: str, framing: str, figure: Figure) -> None:
+    async def scenario() -> None:
+        here, there, again = folder / "here", folder / "served/there.git", folder / "again"
+        await git(folder, "init", "-q", "-b", "main", here)
+        for number in range(FILES):
+            (here / f"{number}.bin").write_bytes(os.urandom(MIB))
+        await git(folder, "-C", here, "add", ".")
+        await git(folder, "-C", here, "commit", "-q", "-m", "forty")
+        await git(folder, "init", "-q", "-b", "main", "--bare", there)
+        await git(folder, "-C", there, "config", "http.receivepack", "true")
+        endpoint = endpoints(folder)[listens]
+        served = ["gunicorn", "--worker-class=gthread", "--threads=4", "--bind", endpoint, "--pythonpath", APPS]
+        backend = Program(folder, *served, "git_app", variables={"GIT_PROJECT_ROOT": str(folder / "served")})
+        async with backend, routed_to(folder, endpoint) as router:
+            remote = url(router, "/there.git")
+            await git(folder, "-C", here, "-c", f"http.postBuffer={FRAMINGS[framing]}", "push", "-q", remote, "main")
+            await git(folder, "clone", "-q", remote, again)
+            fetched = await git(folder, "-C", again, "rev-parse", "HEAD^{tree}")
+        assert fetched == await git(folder, "-C", here, "rev-parse", "HEAD^{tree}")
+        assert [(again / f"{n}.bin").read_bytes() == (here / f"{n}.bin").read_bytes() for n in range(FILES)] == [
+            True
+        ] * FILES
+        await git(folder, "-C", again, "fsck", "--strict")
+        figure(f"git over {listens}, push {framing}: {FILES} MiB there and back, the trees are alike")
+
+    asyncio.run(scenario())
