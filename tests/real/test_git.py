@@ -12,8 +12,11 @@ from programs import APPS, Program, endpoints, routed_to, run, url
 
 MIB = 1 << 20
 FILES = 40
-IDENTITY = {name: "tester" for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME")} | {
-    name: "tester@example.org" for name in ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Tester",
+    "GIT_AUTHOR_EMAIL": "tester@example.org",
+    "GIT_COMMITTER_NAME": "Tester",
+    "GIT_COMMITTER_EMAIL": "tester@example.org",
 }
 FRAMINGS = {"chunked": "1048576", "length": str(64 * MIB)}
 """http.postBuffer: a push that is larger is chunked, one that fits has its length."""
