@@ -136,12 +136,21 @@ def notified(path: Path) -> Iterator[socket.socket]:
         yield sock
 
 
-async def ready(sock: socket.socket) -> None:
-    """Until the program has said so."""
-    loop = asyncio.get_running_loop()
+async def ready(sock: socket.socket, program: Program) -> None:
+    """Until the program has said so; one that ends instead has failed."""
     async with asyncio.timeout(PATIENCE):
-        while b"READY=1" not in await loop.sock_recv(sock, 4096):
-            pass
+        said, ended = asyncio.create_task(_said_ready(sock)), asyncio.create_task(program.process.wait())
+        try:
+            await asyncio.wait({said, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            said.cancel()
+            ended.cancel()
+    assert program.process.returncode is None, "it has ended before it was ready"
+
+
+async def _said_ready(sock: socket.socket) -> None:
+    while b"READY=1" not in await asyncio.get_running_loop().sock_recv(sock, 4096):
+        pass
 
 
 @contextlib.asynccontextmanager

@@ -21,10 +21,6 @@ UWSGI = ["uwsgi", "--die-on-term", "--need-app", "--disable-logging", "--master"
 UWSGI_APP = ["--module=noting", "--processes=2", "--threads=4"]
 
 
-def uwsgi_at(endpoint: str) -> str:
-    return endpoint.removeprefix("unix:")
-
-
 def commands(endpoint: str) -> dict[str, list[str]]:
     """The worker's command line, by what is its own way to end a connection."""
     path, (address, _, port) = endpoint.removeprefix("unix:"), endpoint.rpartition(":")
@@ -33,9 +29,9 @@ def commands(endpoint: str) -> dict[str, list[str]]:
     return {
         "gunicorn gthread": [*GUNICORN, endpoint, "--workers=2", "--worker-class=gthread", "--threads=8", *recycled],
         "gunicorn sync": [*GUNICORN, endpoint, "--workers=2"],
-        "uWSGI http11-socket": [*UWSGI, "--http11-socket", uwsgi_at(endpoint), *UWSGI_APP],
-        "uWSGI http-socket": [*UWSGI, "--http-socket", uwsgi_at(endpoint), *UWSGI_APP],
-        "uWSGI http router": [*UWSGI, "--http", uwsgi_at(endpoint), "--http-keepalive=2", *UWSGI_APP],
+        "uWSGI http11-socket": [*UWSGI, "--http11-socket", path, *UWSGI_APP],
+        "uWSGI http-socket": [*UWSGI, "--http-socket", path, *UWSGI_APP],
+        "uWSGI http router": [*UWSGI, "--http", path, "--http-keepalive=2", *UWSGI_APP],
         "uvicorn": [*UVICORN, *uvicorn],
     }
 

@@ -1,0 +1,179 @@
+"""HAProxy in front of the router, nginx behind it: health checks as they are usually configured, and ab through both.
+
+nginx answers 400 to an HTTP/1.1 request that names no host: what a check without one is turned into counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Figure
+from control_peers import write_routes
+from peers import Router
+from programs import PATIENCE, Program, endpoints, free_address, notified, ready, run
+
+REQUESTS = 2000
+CLIENTS = 16
+
+CHECKS = {
+    "httpchk": "option httpchk",
+    "httpchk GET": "option httpchk GET /",
+    "HTTP/1.0 with Host": "option httpchk GET / HTTP/1.0\n    http-check send hdr Host a.example",
+    "HTTP/1.1 with Host": "option httpchk GET / HTTP/1.1\n    http-check send hdr Host a.example",
+}
+"""How HAProxy asks whether the router is well."""
+
+HAPROXY = """
+global
+    stats socket {folder}/haproxy.sock level admin
+    maxconn 200
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend front
+    bind {address}
+    default_backend router
+backend router
+    {check}
+    server router 127.0.0.1:{port} check inter 100ms rise 1 fall 1 {server}
+"""
+
+NGINX = """
+daemon off;
+{user}
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 256; }}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/temporary;
+    proxy_temp_path {folder}/temporary;
+    fastcgi_temp_path {folder}/temporary;
+    uwsgi_temp_path {folder}/temporary;
+    scgi_temp_path {folder}/temporary;
+    server {{
+        listen {endpoint};
+        location / {{ return 200 "well\\n"; }}
+    }}
+}}
+"""
+
+
+@asynccontextmanager
+async def served(folder: Path, listens: str, *trusted: str) -> AsyncIterator[Router]:
+    """The router in front of nginx."""
+    endpoint = endpoints(folder)[listens]
+    configuration = folder / "nginx.conf"
+    user = "user root;" if os.getuid() == 0 else ""  # its own would not get into the folder
+    configuration.write_text(NGINX.format(folder=folder, endpoint=endpoint, user=user))
+    write_routes(folder, endpoint, trusted=trusted)
+    nginx = Program(folder, "nginx", "-e", "stderr", "-p", folder, "-c", configuration)
+    async with nginx, Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
+        await run(folder, "curl", "--silent", "--fail", f"http://127.0.0.1:{router.port}/")  # held until nginx is there
+        yield router
+
+
+@asynccontextmanager
+async def balanced(folder: Path, router: Router, check: str, server: str = "") -> AsyncIterator[str]:
+    """HAProxy in front of the router; gives its address, where it answers."""
+    address = free_address()
+    configuration = folder / "haproxy.cfg"
+    words = {"folder": folder, "address": address, "check": check, "port": router.port, "server": server}
+    configuration.write_text(HAPROXY.format(**words))
+    notify = folder / "haproxy.notify"
+    with notified(notify) as sock:
+        variables = {"NOTIFY_SOCKET": str(notify)}
+        async with Program(folder, "haproxy", "-Ws", "-f", configuration, variables=variables) as haproxy:
+            await ready(sock, haproxy)
+            yield address
+
+
+async def stats(folder: Path) -> dict[str, str]:
+    """What HAProxy says of its server."""
+    reader, writer = await asyncio.open_unix_connection(f"{folder}/haproxy.sock")
+    writer.write(b"show stat\n")
+    lines = (await reader.read()).decode().removeprefix("# ").splitlines()
+    writer.close()
+    return next(row for row in csv.DictReader(lines) if row["svname"] == "router" and row["pxname"] == "router")
+
+
+async def checked(folder: Path) -> dict[str, str]:
+    """What it says once a check has come to its end: before, it believes all to be UP."""
+    async with asyncio.timeout(PATIENCE):
+        while "INI" in (now := await stats(folder))["check_status"]:
+            pass
+        return now | {"check_status": now["check_status"].removeprefix("* ")}  # the next one runs already
+
+
+async def load(folder: Path, address: str, *options: str) -> str:
+    """ab, and not one request failed; gives what it measured."""
+    said = await run(folder, "ab", "-q", "-n", str(REQUESTS), "-c", str(CLIENTS), *options, f"http://{address}/")
+    figures = dict(re.findall(r"^([A-Z][^:]+): +([\d.]+)", said, re.MULTILINE))
+    assert (figures["Complete requests"], figures["Failed requests"]) == (str(REQUESTS), "0"), said
+    assert "Non-2xx responses" not in figures, said
+    return f"{REQUESTS} requests, 0 failed"
+
+
+@pytest.mark.parametrize("listens", ["tcp", "unix"])
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_health_check_finds_the_router_up(folder: Path, check: str, listens: str, figure: Figure) -> None:
+    async def scenario() -> None:
+        async with served(folder, listens) as router, balanced(folder, router, CHECKS[check]) as address:
+            state = await checked(folder)
+            found = f"{state['status']}, {state['check_status']} {state['check_code']}".strip()
+            figure(f"HAProxy, {check}, nginx on {listens}: {found}")
+            assert found == "UP, L7OK 200", state
+            await load(folder, address, "-k")
+            assert (await stats(folder))["status"] == "UP"
+
+    asyncio.run(scenario())
+
+
+def test_a_health_check_in_one_dot_one_without_a_host_is_refused(folder: Path) -> None:
+    """As RFC 9112 §3.2 orders: the test above has what the administrator has to write."""
+
+    async def scenario() -> None:
+        check = "option httpchk\n    http-check connect\n    http-check send meth GET uri / ver HTTP/1.1"
+        async with served(folder, "tcp") as router, balanced(folder, router, check):
+            state = await checked(folder)
+            assert (state["status"], state["check_status"], state["check_code"]) == ("DOWN", "L7STS", "400"), state
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
+def test_the_client_behind_the_balancer_is_told_with_the_proxy_protocol(
+    folder: Path, version: str, figure: Figure
+) -> None:
+    async def scenario() -> None:
+        trusting = served(folder, "tcp", "127.0.0.0/8")
+        async with trusting as router, balanced(folder, router, "option httpchk", version) as address:
+            state = await checked(folder)
+            assert (state["status"], state["check_status"], state["check_code"]) == ("UP", "L7OK", "200"), state
+            measured = [await load(folder, address, *options) for options in ([], ["-k"])]
+            figure(f"HAProxy with {version}: UP, {measured[0]}; kept: {measured[1]}")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("options", [[], ["-k"]], ids=["new connections", "kept connections"])
+@pytest.mark.parametrize("front", ["ab", "ab and HAProxy"])
+@pytest.mark.parametrize("listens", ["tcp", "unix"])
+def test_no_request_of_ab_fails(folder: Path, listens: str, front: str, options: list[str], figure: Figure) -> None:
+    async def scenario() -> None:
+        async with served(folder, listens) as router, balanced(folder, router, CHECKS["httpchk"]) as address:
+            where = address if front == "ab and HAProxy" else f"127.0.0.1:{router.port}"
+            measured = await load(folder, where, *options)
+            figure(f"{front}, {'-k' if options else 'no -k'}, nginx on {listens}: {measured}")
+
+    asyncio.run(scenario())
