@@ -69,8 +69,8 @@ def options(folder: Path, source: str) -> list[str]:
 def test_update_and_download_from_a_flat_repository(folder: Path, below: str, figure: Figure) -> None:
     async def scenario() -> None:
         package = await lay_repository(folder)
-        files = {"directory": str(package.parent), "prefix": below.rstrip("/") or "/"}
-        write_routes(folder, "unix:/nobody", endpoints=[], routes=[files["prefix"]], static=files)
+        files = {"directory": str(package.parent), "prefix": "/"}  # of the path as the worker sees it
+        write_routes(folder, "unix:/nobody", endpoints=[], routes=[below.rstrip("/") or "/"], static=files)
         async with Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
             settings = options(folder, f"deb [trusted=yes] {url(router, below)} ./\n")
             updated = await run(folder, "apt-get", *settings, "update", "--error-on=any")
