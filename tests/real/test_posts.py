@@ -75,6 +75,6 @@ def test_each_post_is_answered_and_done_once(folder: Path, kind: str, listens: s
         done = Counter(notes.read_bytes().split())
         lost, doubled = POSTS - len(done), sum(count > 1 for count in done.values())
         figure(f"{kind} on {listens}, {POSTS} POSTs: {dict(results)}, {lost} lost, {doubled} done twice")
-        assert (dict(results), lost, doubled) == ({"200": POSTS}, 0, 0)
+        assert (dict(results), lost, doubled) == ({"200": POSTS}, 0, 0), router.said()
 
     asyncio.run(scenario())
