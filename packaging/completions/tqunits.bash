@@ -73,6 +73,7 @@ _tqunits() {
         proxy,--control) return ;;
         proxy,--serving) _tqunits_value folder; return ;;
         proxy,--leave) return ;;
+        proxy,--traffic) _tqunits_value file; return ;;
         proxy,--certificate) _tqunits_value file; return ;;
         proxy,--key) _tqunits_value file; return ;;
         proxy,--access-log) return ;;
@@ -101,7 +102,7 @@ _tqunits() {
             logs) _tqunits_offer -h --help --access -f --follow -n --lines --since --until -p --priority --json ;;
             repair) _tqunits_offer -h --help -n --dry-run --json ;;
             doctor) _tqunits_offer -h --help --json ;;
-            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
         esac

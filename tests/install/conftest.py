@@ -71,7 +71,7 @@ class Site:
             " \\( -type f -exec sha256sum {} + \\) -o \\( -type l -printf '%l  %p\\n' \\) 2>/dev/null; true"
         )
         lines = (line.partition("  ") for line in self.machine.run(["sh", "-c", script]).stdout.splitlines())
-        return {path: digest for digest, _, path in lines if not path.endswith("/install.lock")}
+        return {path: digest for digest, _, path in lines if not path.endswith(".lock")}
 
     def users(self) -> set[str]:
         text = self.machine.read("/etc/passwd") + self.machine.read("/etc/group")

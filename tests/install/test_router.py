@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .conftest import LISTEN, ROOT, Site, sync_access_log
-from .control import TWO, control, control_socket, echo, held, in_flight, pid, served, signal
+from .control import ECHO, TWO, control, control_socket, echo, held, in_flight, pid, served, signal
 from .hammering import RUDE, check, hammered, rude
 
 MEBIBYTE = 1 << 20
@@ -247,12 +247,36 @@ def test_the_access_log_is_switched_off_and_on_by_install(site: Site) -> None:
     assert pid(site, "tq-proxy@1.service") == router
 
 
-def test_requests_for_a_stopped_worker_wait_so_long_and_no_longer(site: Site) -> None:
+def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
+    """Whoever has stopped it by systemctl says so to systemd alone: those requests wait, as in a restart."""
     echo(site, "proxy: {queue_timeout: 1s}\n")
     site.run("stop", "alpha")
-    assert site.get("/alpha/")[0] == 504
+    status, page = site.get("/alpha/")
+    assert (status, "The worker is stopped." in page) == (503, True)
     site.run("start", "alpha")
     assert site.get("/alpha/") == (200, "ok")
+    site.machine.systemctl("stop", "tq-worker@alpha")
+    assert site.get("/alpha/")[0] == 504
+    site.run("restart", "alpha")
+    assert site.get("/alpha/") == (200, "ok")
+    site.run("stop", "alpha")
+    site.machine.systemctl("start", "tq-worker@alpha")  # which wins, and from then on its requests wait
+    assert site.get("/alpha/") == (200, "ok")
+    site.machine.systemctl("stop", "tq-worker@alpha")
+    assert site.get("/alpha/")[0] == 504
+    site.run("stop", "alpha")
+    site.install()
+    assert site.get("/alpha/") == (200, "ok")
+
+
+def test_requests_for_a_worker_that_is_down_are_answered_at_once(site: Site) -> None:
+    """Once it has not come up for as long as a start may take; until then they wait."""
+    echo(site, "proxy: {queue_timeout: 20s}\ntimeouts: {start: 3s}\nrestart: {delay: 100ms}\n")
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", "raise SystemExit(3)\n")
+    site.machine.run(["systemctl", "--no-block", "restart", "tq-worker@alpha"])
+    site.machine.wait_until(lambda: "The worker is down." in site.get("/alpha/")[1])
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", ECHO)
+    site.machine.wait_until(lambda: site.get("/alpha/") == (200, "ok"))
 
 
 def test_uninstall_of_everything_waits_for_what_runs(site: Site) -> None:
@@ -307,5 +331,5 @@ def test_uninstall_leaves_nothing_of_the_router(site: Site, purge: tuple[str, ..
     assert site.units() == []
     data = "/var/lib/tqunits/workers/"
     assert {path for path in site.files() if purge or not path.startswith(data)} == before
-    left = site.machine.run(["sh", "-c", "find /run/tqunits ! -type d ! -name install.lock; ss -Hltnx"]).stdout
+    left = site.machine.run(["sh", "-c", "find /run/tqunits ! -type d ! -name '*.lock'; ss -Hltnx"]).stdout
     assert not re.search(rf"tqunits|:{LISTEN}\b", left)

@@ -27,7 +27,7 @@ from tqunits.model import (
 from tqunits.routing.snapshot import StaticFiles, parse_snapshot
 from tqunits.units import environment, name, sandbox
 from tqunits.units.render import render
-from tqunits.units.snapshot import routes_snapshot, with_workers, without
+from tqunits.units.snapshot import files_alone, installed_routes, routes_snapshot, with_workers, without
 from tqunits.units.unitfile import last_value
 from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, case, samples, worker
 from units.cases import sandbox as holes
@@ -209,7 +209,9 @@ def test_the_router_accepts_every_snapshot(one: Case) -> None:
     text = routes_snapshot(one.configuration, one.target, one.ports())
     snapshot = parse_snapshot(text.encode())
     meant = [w for w in one.configuration.workers if w.runs_in(one.configuration.server.mode)]
-    assert [w.name for w in snapshot.workers] == [w.name for w in meant]
+    assert [w.name for w in snapshot.workers if not w.disabled] == [w.name for w in meant]
+    off = [w.name for w in one.configuration.workers if w.enabled is Enabled.FALSE]
+    assert [w.name for w in snapshot.workers if w.disabled] == off
     assert [w.name for w in snapshot.workers if w.endpoints] == [w.name for w in one.configuration.running()]
     assert [w.name for w in snapshot.workers if w.static] == [w.name for w in meant if w.type is WorkerType.STATIC]
 
@@ -258,9 +260,19 @@ def test_which_folder_the_router_serves(
     assert bool(routed.endpoints) is (kind is not WorkerType.STATIC)
 
 
-def test_a_worker_that_is_switched_off_serves_no_files() -> None:
-    one = case(worker("site", type=WorkerType.STATIC, enabled=Enabled.FALSE))
-    assert parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode()).workers == ()
+def test_a_worker_that_is_switched_off_serves_nothing_and_says_so() -> None:
+    """On the routes that nobody else has. Who is for another mode was never meant to be here."""
+    off = worker("off", type=WorkerType.STATIC, enabled=Enabled.FALSE, routes=("/off", "/on"), hosts=("a.example",))
+    on = worker("on", routes=("/on",), hosts=("a.example", "b.example"))
+    other = worker("other", enabled=Enabled.DEVELOPMENT)
+    gone = worker("gone", enabled=Enabled.FALSE, routes=("/on",), hosts=("b.example",))
+    one = case(off, on, other, gone)
+    text = routes_snapshot(one.configuration, one.target, one.ports())
+    routed = {w.name: w for w in parse_snapshot(text.encode()).workers}
+    assert routed.keys() == {"off", "on"}
+    assert (routed["off"].disabled, routed["off"].routes, routed["off"].static) == (True, ("/off",), None)
+    assert installed_routes(text).keys() == {"on"}  # nobody has to ask for his routes
+    assert files_alone(text) == ()
 
 
 def test_a_program_that_became_a_folder_of_files_is_routed_once() -> None:

@@ -34,10 +34,10 @@ from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.model import Worker
-from tqunits.system import build, execute, files, handover, live
+from tqunits.system import build, execute, files, handover, live, traffic
 from tqunits.system.bus import Bus, JobResult
 from tqunits.units import name
-from tqunits.units.plan import Options, Plan, ReloadDaemon, make_plan
+from tqunits.units.plan import Options, Plan, ReloadDaemon, Restart, Start, make_plan
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +90,7 @@ def perform(
         installation.remove_leftovers(context.layout)
         live.recover(context.layout, bus)
         waiting = partial(progress, context, quiet=arguments.quiet)
+        traffic.wanted(context.layout, _started(plan))
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         handover.remove_marks(context.layout)
         workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
@@ -98,6 +99,12 @@ def perform(
         limited = execute.apply_process_limits(workers, bus)
         plan = replace(plan, pending=tuple(sorted({*plan.pending, *limited})))
         return _conclude(context, prepared, plan, results, differing)
+
+
+def _started(plan: Plan) -> frozenset[str]:
+    """The workers that are started or restarted: whoever was stopped is not any more."""
+    units = (unit for step in plan.steps if isinstance(step, Start | Restart) for unit in step.units)
+    return frozenset(worker for unit in units if (worker := name.worker_of(unit)))
 
 
 def dry_run(context: Context, options: Options, names: tuple[str, ...] = ()) -> ExitStatus:

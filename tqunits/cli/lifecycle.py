@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.errors import ExitStatus
+from tqunits.errors import ExitStatus, NotPermitted
+from tqunits.system import traffic
 from tqunits.system.bus import Bus
+from tqunits.units import name
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +22,22 @@ def configure_waiting(parser: argparse.ArgumentParser) -> None:
 
 def perform(method: str, units: Sequence[str], bus: Bus, arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """One job for each unit, `method` being StartUnit, StopUnit or RestartUnit; gives the exit status."""
-    results = bus.jobs(
-        method,
-        units,
-        timeout_us=timeout_of(arguments),
-        block=not arguments.no_block,
-        on_wait=progress(context),
-    )
-    return report(tuple(results), context)
+    workers = {worker for unit in units if (worker := name.worker_of(unit))}
+    with suppress(PermissionError):  # whoever may start units, but is not root: requests wait, as with systemctl
+        (traffic.stop if method == "StopUnit" else traffic.wanted)(context.layout, workers)
+    try:
+        results = bus.jobs(
+            method,
+            units,
+            timeout_us=timeout_of(arguments),
+            block=not arguments.no_block,
+            on_wait=progress(context),
+        )
+        return report(tuple(results), context)
+    except NotPermitted:
+        with suppress(PermissionError):
+            traffic.wanted(context.layout, workers)
+        raise
 
 
 def forget_failures(bus: Bus, units: Sequence[str]) -> None:

@@ -100,6 +100,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--leave", metavar="SOCKET", type=Path, help="where workers that stop ask whether they are drained"
     )
     parser.add_argument(
+        "--traffic", metavar="FILE", type=Path, help="answer with 503 for workers that are stopped in FILE"
+    )
+    parser.add_argument(
         "--repair",
         action="store_true",
         help="write to stdout when a worker may have lost its file in DIR: tq-repair.path watches what that is",
@@ -164,6 +167,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             control=control,
             leave=arguments.leave,
             serving=_serving(arguments),
+            traffic=arguments.traffic,
             repair=_STDOUT if arguments.repair else None,
             name=_name(control),
             access_log=arguments.access_log,

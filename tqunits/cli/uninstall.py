@@ -22,7 +22,7 @@ from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
-from tqunits.system import build, execute, files, journal, users
+from tqunits.system import build, execute, files, journal, traffic, users
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         waiting = partial(progress, context, quiet=arguments.quiet)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         status = report(results, context)
+        traffic.wanted(context.layout, workers)
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)
             if arguments.all and context.layout.sysusers:

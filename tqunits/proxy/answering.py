@@ -133,8 +133,11 @@ class Answering(Parting):
             return b""
         return self.router.hsts
 
-    def answer(self, status: int, detail: str = "", hint: str = "") -> None:
-        """Answer without a worker; the connection stays if the request is over. `hint`: for the operator alone."""
+    def answer(self, status: int, detail: str = "", hint: str = "", retry_after: int = RETRY_AFTER) -> None:
+        """Answer without a worker; the connection stays if the request is over.
+
+        `hint`: for the operator alone; `retry_after`: seconds, of a 503.
+        """
         self._settle_persistence()
         why = reason(status, detail, hint) if status >= 400 else ""
         request_id = self.exchange.request_id or self.router.request_id()
@@ -148,7 +151,7 @@ class Answering(Parting):
             close=not self.persistent,
             accept=self.exchange.accept,
             request_id=request_id,
-            retry_after=RETRY_AFTER if status == 503 else 0,
+            retry_after=retry_after if status == 503 else 0,
             lines=self.router.hsts if self.secured is not None else b"",
         )
         self._say(status, text, request_id, why)

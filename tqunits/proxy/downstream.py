@@ -32,6 +32,7 @@ from tqunits.proxy.stream import RECEIVE, UNCOPIED
 from tqunits.proxy.timers import NEVER
 from tqunits.proxy.tunnel import Tunnel
 from tqunits.proxy.upstream import BODY, CONNECTING, Upstream
+from tqunits.proxy.worker import RETRY_AFTER
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
@@ -398,13 +399,13 @@ class Client(Gathering):
         self.complain(f"{status}: {reason}")
         self.give_up(status)
 
-    def give_up(self, status: int, detail: str = "") -> None:
+    def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
         """Answer here after all; what the client has sent behind it is read next."""
         self.drop()
         if self.is_out_of_step():
             self.persistent = False
         self.bodiless = self.pump is None
-        self.answer(status, detail)
+        self.answer(status, detail, retry_after=retry_after)
         if self.phase is HEAD and self.input:
             self.router.loop.call_soon(self._go_on)
 

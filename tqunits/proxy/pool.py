@@ -12,8 +12,8 @@ from typing import Final
 
 from tqunits.http.forward import Rewrite
 from tqunits.http.framing import Framing
-from tqunits.model import ClientGone
 from tqunits.http.passes import pass_line
+from tqunits.model import ClientGone
 from tqunits.proxy.poller import Poller
 from tqunits.proxy.standing import LASTED, Standing
 from tqunits.proxy.static import Site

@@ -24,6 +24,7 @@ from typing import Final
 from tqunits.errors import TqunitsError
 from tqunits.metrics.openmetrics import Now, render
 from tqunits.proxy import downstream
+from tqunits.proxy.absence import Absence
 from tqunits.proxy.access import AccessLog, parse_destination
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.complaints import Complaints
@@ -64,6 +65,7 @@ class Setup:
     control: Path | socket.socket | None  # where the control socket is to be, or systemd's
     leave: Path | None  # where the leave socket is to be; needs `serving`
     serving: Path | None  # the folder that has a folder for each worker, with its file `serving`
+    traffic: Path | None  # who is stopped (routing/traffic.py)
     repair: int | None  # a descriptor to write to when a worker is lost (lost.py)
     name: str  # of this process, in the metrics
     access_log: str | None  # as `--access-log` has it; None: as the routes say
@@ -191,7 +193,8 @@ class _Service:
         control = self._setup.control
         sockets = [path for path in (self._setup.leave, socket_path(control) if control else None) if path]
         lost = Lost(self._setup.repair, sockets, self._complaints.warn)
-        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints, lost)
+        absence = Absence(self._setup.traffic, self._complaints)
+        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints, lost, absence)
 
     def _watch_routes(self) -> None:
         """What is not there can not be watched: that is said, and the router serves without."""

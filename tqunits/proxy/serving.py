@@ -25,6 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tqunits.proxy.absence import Absence
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.lost import ABSENT, Lost, is_gone
 from tqunits.proxy.pool import Endpoint
@@ -55,6 +56,7 @@ class ServingFiles:
         loop: asyncio.AbstractEventLoop,
         complaints: Complaints,
         lost: Lost,
+        absence: Absence,
     ) -> None:
         """`watches`: None where nothing can be watched; then a look is all there is."""
         self._folder = folder
@@ -63,8 +65,10 @@ class ServingFiles:
         self._loop = loop
         self._watches: dict[str, tuple[FolderWatch, Identity]] = {}
         self._above: FolderWatch | None = None
+        self._traffic: FolderWatch | None = None
         self._complaints = complaints
         self._lost = lost
+        self._absence = absence
         self._has_complained = False
 
     def start(self) -> None:
@@ -78,6 +82,8 @@ class ServingFiles:
         for name in set(self._watches) - set(self._router.workers):
             self._watches.pop(name)[0].close()
         self._lost.keep_only(self._router.workers)
+        self._absence.keep_only(self._router.workers)
+        self._keep_traffic()
         for name in self._router.workers:
             self.look_at(name)
 
@@ -88,8 +94,10 @@ class ServingFiles:
             return False
         self._keep_watch(name)  # first, so that no change falls in between
         leaving = os.path.lexists(self._folder / name / LEAVING)
-        serving = not leaving and not is_gone(self._folder / name / FILE)
+        since_us = None if leaving else _made(self._folder / name / FILE)
+        serving = since_us is not None
         self._lost.see(name, is_lost=not leaving and not (serving and _have_sockets(worker.endpoints)))
+        self._absence.see(worker, since_us=since_us)
         for endpoint in worker.endpoints:
             if endpoint.draining == serving:
                 endpoint.undrain() if serving else endpoint.drain()
@@ -146,8 +154,23 @@ class ServingFiles:
             self.look_at(name)
             self._lost.hurry(name)  # its start has just ended, for one
 
+    def _keep_traffic(self) -> None:
+        """Watch who is stopped, and see it now."""
+        place = self._absence.place
+        if place is not None and self._all is not None and (self._traffic is None or not self._traffic.alive):
+            with contextlib.suppress(OSError):
+                self._traffic = self._all.add(place.parent, self._on_traffic)
+        self._absence.read()
+
+    def _on_traffic(self, name: str | None) -> None:
+        place = self._absence.place
+        if place is not None and name in (None, place.name) and self._absence.read():
+            for worker in self._router.workers:
+                self.look_at(worker)
+
     def _look_again(self) -> None:
         self._watch_above()
+        self._keep_traffic()
         self._take_turns(iter(tuple(self._router.workers)))
 
     def _take_turns(self, names: Iterator[str]) -> None:
@@ -159,6 +182,14 @@ class ServingFiles:
         else:
             self._lost.ask()
             self._loop.call_later(LOOK_AGAIN, self._look_again)
+
+
+def _made(file: Path) -> int | None:
+    """When it was made, in µs since 1970; None: it is not there. What can not be seen counts as there."""
+    try:
+        return os.lstat(file).st_mtime_ns // 1000
+    except OSError as error:
+        return None if error.errno in ABSENT else 0
 
 
 def _have_sockets(endpoints: Iterable[Endpoint]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tqunits.proxy.answering import Answering, Peer
 from tqunits.proxy.attempts import Attempts
 from tqunits.proxy.timers import NEVER
+from tqunits.proxy.worker import AWAY_RETRY_AFTER, RETRY_AFTER
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
@@ -38,7 +39,7 @@ class Waiting(Answering):
         """The worker's fault, before anything of a response went out."""
         raise AssertionError
 
-    def give_up(self, status: int, detail: str = "") -> None:
+    def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
         """Answer here after all; what the client has sent behind it is read next."""
         raise AssertionError
 
@@ -56,6 +57,8 @@ class Waiting(Answering):
         """The worker has no room now."""
         if worker.notice is not None:
             self.give_up(503, worker.notice)
+        elif worker.away is not None:
+            self.give_up(503, worker.away, AWAY_RETRY_AFTER)
         elif worker.join(self):
             self.worker = worker
             self._wait(worker)
@@ -66,6 +69,9 @@ class Waiting(Answering):
     def hold(self) -> None:
         """No endpoint takes it now: wait for one."""
         assert self.worker is not None
+        if self.worker.away is not None:
+            self.give_up(503, self.worker.away, AWAY_RETRY_AFTER)
+            return
         self.worker.join_again(self)
         self._wait(self.worker)
 

@@ -34,6 +34,11 @@ _NOTHING: Final[frozenset[bytes]] = frozenset()
 RETRY_AFTER: Final = 1
 """Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by then."""
 
+AWAY_RETRY_AFTER: Final = 30
+"""The same where somebody has to do something first."""
+
+DISABLED: Final = "The worker is disabled."
+
 
 class Worker:
     """Its endpoints, its limits, its queue."""
@@ -41,6 +46,7 @@ class Worker:
     __slots__ = (
         "_loop",
         "_timer",
+        "away",
         "endpoints",
         "in_flight",
         "max_inflight",
@@ -53,6 +59,7 @@ class Worker:
         "ready",
         "repeated",
         "retry",
+        "start_s",
     )
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop, metrics: WorkerMetrics) -> None:
@@ -63,11 +70,13 @@ class Worker:
         self.queue_ticks = NEVER
         self.retry = Retry.IDEMPOTENT
         self.repeated = IDEMPOTENT  # methods of what may be sent twice
+        self.start_s = 0.0  # 0: a start takes as long as it takes
         self.ready: Endpoint | None = None  # the only endpoint, while nothing stands between a request and it
         self.in_flight = 0  # requests that have begun
         self.queue: deque[Waiting] = deque()
         self.paused = False  # everybody waits
         self.notice: str | None = None  # the text of the maintenance page: all are turned away
+        self.away: str | None = None  # why nobody is to wait for it, in a sentence for the page
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,7 +86,10 @@ class Worker:
         self.queue_ticks = ticks_of(routed.queue_us)
         self.retry = routed.retry
         self.repeated = IDEMPOTENT if routed.retry is Retry.IDEMPOTENT else _NOTHING
+        self.start_s = routed.start_us / 1e6
         self.endpoints = endpoints
+        if routed.disabled or self.away == DISABLED:
+            self.go_away(DISABLED if routed.disabled else None)
         for endpoint in endpoints:
             endpoint.workers.add(self)
         self.release()
@@ -85,7 +97,8 @@ class Worker:
     @property
     def has_room(self) -> bool:
         """Whether a request may begin at once, and passes nobody by."""
-        return self.in_flight < self.max_inflight and not self.queue and not self.paused and self.notice is None
+        is_open = not self.paused and self.notice is None and self.away is None
+        return self.in_flight < self.max_inflight and not self.queue and is_open
 
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go the short way, to `ready`."""
@@ -158,6 +171,13 @@ class Worker:
         self.refresh()
         for client in tuple(self.queue):
             client.give_up(503, text)
+
+    def go_away(self, reason: str | None) -> None:
+        """Nobody is to wait for it, those that wait neither: it will not be back soon. None: it may be."""
+        self.away = reason
+        if reason is not None:
+            for client in tuple(self.queue):
+                client.give_up(503, reason, AWAY_RETRY_AFTER)
 
     def resume(self) -> None:
         """The end of a pause and of a maintenance page."""

@@ -89,6 +89,8 @@ class RoutedWorker:
     raw_path: bool = False  # paths go on as they were sent
     via: bool = False  # what catches loops stands in Via, else in CDN-Loop
     static: StaticFiles | None = None
+    start_us: int = 0  # a start takes no longer: who is not serving after that is down; 0: any
+    disabled: bool = False  # by its worker.yaml: every request is answered with 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +312,8 @@ def _worker(members: _Object) -> RoutedWorker:
         raw_path=members.boolean_or("raw_path", otherwise=False),
         via=members.boolean_or("via", otherwise=False),
         static=members.object_or_null("static", _static),
+        start_us=members.later("start_us", 0),
+        disabled=members.boolean_or("disabled", otherwise=False),
     )
 
 

@@ -222,6 +222,7 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
     routes = str(layout.state / "routes.json")
     runtime, folders = str(layout.runtime), str(layout.runtime / "workers")
+    traffic = str(layout.runtime / "traffic.json")
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
     homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
     return {
@@ -233,7 +234,9 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "units": quote.path(str(layout.units)),
         "listen": [quote.address(a) for a in server.listen],
         "groups": " ".join(groups),
-        "command": quote.command([*target.program, "proxy", "--routes", routes, "--serving", folders]),
+        "command": quote.command(
+            [*target.program, "proxy", "--routes", routes, "--serving", folders, "--traffic", traffic]
+        ),
         "repair": quote.path(str(layout.state / name.REPAIR_FILE)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "runtime": quote.path(runtime),

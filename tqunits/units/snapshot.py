@@ -1,19 +1,20 @@
 """The router's snapshot: which request goes where, as JSON (version 1; routing/snapshot.py reads it).
 
-Only workers that run are in it, and those of type static, which have nothing to run. The text is the same for the same
-configuration, so that comparing texts tells whether the router has to read it again.
+In it are workers that run, those of type static, which have nothing to run, and those that are disabled, of which the
+router says so. The text is the same for the same configuration, so that comparing texts tells whether the router has to
+read it again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from tqunits.errors import TqunitsError
-from tqunits.model import INFINITY, Configuration, OriginKind, Target, Worker, WorkerType
+from tqunits.model import INFINITY, Configuration, Enabled, OriginKind, Target, Worker, WorkerType
 from tqunits.units.environment import socket_path
 
 VERSION = 1
@@ -60,7 +61,7 @@ def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping
         "trusted_proxies": list(server.proxy.trusted_proxies),
         "access_log": server.proxy.access_log == "journal",
         "tls": {"redirect": server.tls.redirect, "hsts_s": server.tls.hsts // 1_000_000},
-        "workers": [_worker(worker, target, ports) for worker in configuration.workers if worker.runs_in(server.mode)],
+        "workers": [*_running(configuration, target, ports), *_disabled(configuration)],
     }
     return _text(document)
 
@@ -117,9 +118,13 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
-    """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of ours."""
+    """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of ours.
+
+    Who is disabled keeps nobody from taking his.
+    """
     try:
-        return {str(worker["name"]): frozenset(_routes(worker)) for worker in _read(text)["workers"]}
+        workers = [worker for worker in _read(text)["workers"] if not worker.get("disabled")]
+        return {str(worker["name"]): frozenset(_routes(worker)) for worker in workers}
     except _NOT_OURS:
         return {}
 
@@ -169,14 +174,14 @@ def _text(document: Mapping[str, object]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping[str, object]:
+def _worker(worker: Worker, endpoints: list[str]) -> Mapping[str, object]:
     timeouts = worker.timeouts
     return {
         "name": worker.name,
         "hosts": list(worker.hosts),
         "routes": list(worker.routes),
         "strip_prefix": worker.strip_prefix,
-        "endpoints": [] if worker.type is WorkerType.STATIC else [_endpoint(worker, target, ports)],
+        "endpoints": endpoints,
         "timeouts": {
             "request_us": _span(timeouts.request),
             "read_us": _span(timeouts.read),
@@ -198,7 +203,38 @@ def _worker(worker: Worker, target: Target, ports: Mapping[str, int]) -> Mapping
         "raw_path": worker.proxy.raw_path,
         "via": worker.proxy.via,
         "static": _static(worker),
+        "start_us": _span(timeouts.start),
+        "disabled": False,
     }
+
+
+def _running(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> list[Mapping[str, object]]:
+    workers = (worker for worker in configuration.workers if worker.runs_in(configuration.server.mode))
+    return [
+        _worker(worker, [] if worker.type is WorkerType.STATIC else [_endpoint(worker, target, ports)])
+        for worker in workers
+    ]
+
+
+def _disabled(configuration: Configuration) -> Iterator[Mapping[str, object]]:
+    """Workers with `enabled: false` keep the routes that nobody else has: they are answered with 503.
+
+    A worker that is for another mode has none here: on this host it was never meant to be.
+    """
+    mode = configuration.server.mode
+    taken = {
+        (host, route)
+        for worker in configuration.workers
+        if worker.runs_in(mode)
+        for host in worker.hosts or ("",)
+        for route in worker.routes
+    }
+    for worker in configuration.workers:
+        hosts = worker.hosts or ("",)
+        routes = [route for route in worker.routes if not any((host, route) in taken for host in hosts)]
+        if worker.enabled is Enabled.FALSE and routes:
+            taken |= {(host, route) for host in hosts for route in routes}
+            yield {**_worker(worker, []), "routes": routes, "static": None, "disabled": True}
 
 
 def _static(worker: Worker) -> Mapping[str, str] | None:

@@ -1,0 +1,130 @@
+"""Workers that nobody is to wait for: stopped, disabled, down. Their requests get 503 at once, with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from control_peers import GET, POST, controlled, serving_path, until, write_routes
+from peers import OK, PATIENCE, Router, TcpWorker, answering
+
+from tqunits.routing.traffic import traffic_text
+
+
+def traffic(folder: Path) -> Path:
+    return folder / "traffic/traffic.json"
+
+
+def stop(folder: Path, *names: str) -> None:
+    """As the command line does it."""
+    aside = traffic(folder).with_name("aside")
+    aside.write_text(traffic_text(dict.fromkeys(names, time.time_ns() // 1000)))
+    aside.rename(traffic(folder))
+
+
+@asynccontextmanager
+async def served(folder: Path, **changes: Any) -> AsyncIterator[tuple[Router, str]]:
+    traffic(folder).parent.mkdir()
+    worker = await TcpWorker().start(answering(OK))
+    options = controlled(folder, worker.endpoint, f"--traffic={traffic(folder)}", **changes)
+    async with Router(folder, options) as router:
+        yield router, worker.endpoint
+    worker.stop()
+
+
+async def ask(router: Router, request: bytes = GET) -> bytes:
+    return await asyncio.wait_for(router.ask(request), PATIENCE)
+
+
+def test_who_is_stopped_is_not_waited_for(folder: Path) -> None:
+    """Those that wait hear of it too; and who serves is served, whatever the file says."""
+
+    async def scenario() -> None:
+        async with served(folder) as (router, _):
+            serving_path(folder).unlink()
+            await until(folder, endpoint={"draining": True})
+            waiting = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
+            await until(folder, waiting=2)
+            stop(folder, "w", "another")
+            for answer in [await one for one in waiting] + [await ask(router), await ask(router, POST)]:
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert b"\r\nRetry-After: 30\r\n" in answer
+                assert b"The worker is stopped." in answer
+            serving_path(folder).touch()
+            await until(folder, endpoint={"draining": False})
+            assert (await ask(router)).endswith(b"ok")
+            serving_path(folder).unlink()  # somebody has started it with systemctl, and restarts it now
+            await until(folder, endpoint={"draining": True})
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            serving_path(folder).touch()
+            assert (await held).endswith(b"ok")
+            stop(folder, "another", "w")  # while it runs still
+            serving_path(folder).unlink()
+            await until(folder, endpoint={"draining": True})
+            assert (await ask(router)).startswith(b"HTTP/1.1 503 ")
+            assert router.said().count("worker w: 503 for its requests: The worker is stopped.") == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_router_that_starts_later_knows_who_is_stopped(folder: Path) -> None:
+    async def scenario() -> None:
+        traffic(folder).parent.mkdir()
+        stop(folder, "w")
+        worker = await TcpWorker().start(answering(OK))
+        options = controlled(folder, worker.endpoint, f"--traffic={traffic(folder)}")
+        serving_path(folder).unlink()
+        async with Router(folder, options) as router:
+            assert (await ask(router)).startswith(b"HTTP/1.1 503 ")
+            write_routes(folder, worker.endpoint, routes=["/", "/more"])  # a reload forgets nothing
+            await router.told("READY=1")
+            assert (await ask(router)).startswith(b"HTTP/1.1 503 ")
+            traffic(folder).write_text("rubbish")
+            await until(folder, waiting=0)
+            held = asyncio.create_task(router.ask(GET))
+            await until(folder, waiting=1)
+            held.cancel()
+            assert "traffic.json: not JSON" in router.said()
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_who_does_not_come_up_in_time_is_down(folder: Path) -> None:
+    async def scenario() -> None:
+        async with served(folder, start_us=1_000_000) as (router, _):
+            serving_path(folder).unlink()
+            await until(folder, endpoint={"draining": True})
+            answer = await ask(router)  # which waits for it first
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"The worker is down." in answer
+            assert (await ask(router, POST)).startswith(b"HTTP/1.1 503 ")
+            serving_path(folder).touch()
+            await until(folder, endpoint={"draining": False})
+            assert (await ask(router)).endswith(b"ok")
+
+    asyncio.run(scenario())
+
+
+def test_who_is_disabled_says_so(folder: Path) -> None:
+    async def scenario() -> None:
+        async with served(folder) as (router, endpoint):
+            document = json.loads((folder / "routes.json").read_text())
+            document["workers"][0] |= {"disabled": True, "endpoints": []}
+            (folder / "aside").write_text(json.dumps(document))
+            (folder / "aside").rename(folder / "routes.json")
+            await router.told("READY=1")
+            answer = await ask(router, POST)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"The worker is disabled." in answer
+            write_routes(folder, endpoint)
+            await router.told("READY=1")
+            assert (await ask(router)).endswith(b"ok")
+
+    asyncio.run(scenario())

@@ -1,0 +1,87 @@
+"""Workers that nobody is to wait for: an administrator has stopped them, or they do not come up.
+
+A worker that restarts or has crashed is back in a moment, so its requests wait. One that was stopped with
+`tqunits stop` is in the traffic file (routing/traffic.py); one that has had no file `serving` for longer than a start
+may take is down, whatever the reason. Their requests get 503 at once, until they serve again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Mapping
+from pathlib import Path
+from typing import Final
+
+from tqunits.errors import TqunitsError
+from tqunits.proxy.complaints import Complaints
+from tqunits.proxy.worker import Worker
+from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, parse_traffic
+from tqunits.system.files import read_regular
+
+STOPPED: Final = "The worker is stopped."
+DOWN: Final = "The worker is down."
+
+Version = tuple[int, int, int]
+
+
+class Absence:
+    """Since when each worker is not serving, and who is stopped."""
+
+    def __init__(self, place: Path | None, complaints: Complaints, now: Callable[[], float] = time.monotonic) -> None:
+        """`place`: the traffic file; None where there is none to be read."""
+        self.place = place
+        self._complaints = complaints
+        self._now = now
+        self._since: dict[str, float] = {}
+        self._started: dict[str, int] = {}  # when each last began to serve, in µs since 1970
+        self._stopped = EVERYBODY.stopped
+        self._version: Version | None = None
+
+    def see(self, worker: Worker, *, since_us: int | None) -> None:
+        """What a look has shown: since when it is serving (µs since 1970), None: it is not."""
+        if since_us is not None:
+            self._since.pop(worker.name, None)
+            self._started[worker.name] = since_us
+            reason = None
+        else:
+            since = self._since.setdefault(worker.name, self._now())
+            reason = self._reason(worker, self._now() - since)
+        if reason != worker.away:
+            if reason is not None:
+                self._complaints.say(f"worker {worker.name}: 503 for its requests: {reason}", priority=5)
+            worker.go_away(reason)
+
+    def keep_only(self, names: Container[str]) -> None:
+        """Forget the workers that are in no route any more."""
+        for known in (self._since, self._started):
+            for name in [name for name in known if name not in names]:
+                del known[name]
+
+    def read(self) -> bool:
+        """Read who is stopped, where that has changed; whether it has."""
+        version = self._found()
+        if version == self._version:
+            return False
+        self._version = version
+        self._stopped = self._read() if version is not None else EVERYBODY.stopped
+        return True
+
+    def _reason(self, worker: Worker, seconds: float) -> str | None:
+        if self._stopped.get(worker.name, 0) > self._started.get(worker.name, 0):
+            return STOPPED
+        return DOWN if 0 < worker.start_s < seconds else None
+
+    def _found(self) -> Version | None:
+        try:
+            found = self.place.stat() if self.place is not None else None
+        except OSError:
+            return None
+        return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def _read(self) -> Mapping[str, int]:
+        assert self.place is not None
+        try:
+            return parse_traffic(read_regular(self.place, MAX_TRAFFIC)).stopped
+        except (OSError, TqunitsError) as error:
+            self._complaints.say(f"{self.place}: {error}: as if it were not there", priority=4)
+            return EVERYBODY.stopped
