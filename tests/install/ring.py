@@ -47,4 +47,4 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     if "WORKER_PORT" in os.environ:
         HTTPServer(("127.0.0.1", int(os.environ["WORKER_PORT"])), Handler).serve_forever()
-    print("rings:", json.dumps(rings(), sort_keys=True), flush=True)
+    print("rings:", json.dumps(rings(), sort_keys=True), file=sys.stderr, flush=True)

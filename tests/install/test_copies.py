@@ -114,7 +114,7 @@ def test_what_is_no_file_is_not_taken_and_holds_up_nobody_else(site: Site, deed:
     shell(site, f"rm token; {deed}")
     site.worker("beta", "limits: {tasks_max: 99}\n")
     output = site.install(status=1)
-    assert f"{FOLDER}/config/worker.yaml:4:1: error: credentials: {FOLDER}/token {said}" in output
+    assert f"{FOLDER}/config/worker.yaml:4:22: error: credentials: {FOLDER}/token {said}" in output
     assert "refused alpha: what is installed of it stays" in output
     assert site.machine.show("tq-worker@beta.service", "TasksMax") == "99"
     site.machine.systemctl("restart", "tq-worker@alpha.service")  # what was installed stays, and serves

@@ -100,7 +100,7 @@ def test_files_beside_a_program_are_served_while_it_is_stopped(site: Site) -> No
     site.install()
     site.run("stop", "alpha")
     assert site.get("/alpha/assets/style.css") == (200, "p {}")
-    assert site.get("/alpha/health")[0] == 504
+    assert site.get("/alpha/health")[0] == 503
     site.run("start", "alpha")
     assert site.get("/alpha/health") == (200, "ok")
     assert site.get("/alpha/assets/style.css") == (200, "p {}")

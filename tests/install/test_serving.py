@@ -223,8 +223,13 @@ def take(site: Site, what: str) -> None:
     site.machine.run(["sh", "-c", TAKEN[what]], check=False)
 
 
-@pytest.mark.parametrize("what", TAKEN)
-@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+@pytest.mark.parametrize(
+    ("listen", "what"),
+    [
+        *(("tcp", what) for what in TAKEN),
+        *((listen, what) for listen in ("unix", "fd") for what in ("its mount", "all")),
+    ],
+)
 def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, what: str) -> None:
     """Nobody does anything for it; and no worker is restarted that needs none."""
     install(site, f"listen: {listen}\n")
@@ -253,7 +258,7 @@ def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
         assert first.wait() == 0
 
 
-@pytest.mark.parametrize("what", TAKEN)
+@pytest.mark.parametrize("what", ["its file", "its mount", "all"])
 def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
     """While the gate asks: it is not served before it is healthy, and then it is."""
     well = "/var/lib/tqunits/workers/alpha/well"
@@ -270,7 +275,7 @@ def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
     assert is_served(site)
 
 
-@pytest.mark.parametrize("what", TAKEN)
+@pytest.mark.parametrize("what", ["all in its folder", "its mount", "all"])
 def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: str) -> None:
     """It is to be stopped: nothing new is sent to it, and what runs is finished."""
     echo(site)

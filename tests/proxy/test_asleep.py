@@ -83,6 +83,7 @@ def test_what_wakes_it_may_come_in_pieces_or_be_large_or_none(folder: Path) -> N
             assert (await large.response())[1].startswith(b"1000000 ")
             await bad.send(b"\x16\x03\r\n\r\n")
             assert (await bad.rest()).startswith(b"HTTP/1.1 400 ")
+            bad.close()
             gone.reset()
             half.half_close()
             assert await half.rest() == b""

@@ -56,6 +56,7 @@ def test_every_refusal_leaves_its_reason(folder: Path, status: int, reason: str,
             assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
             (said,) = [line for line in router.said().splitlines() if f"{status} for 127.0.0.1" in line]
             assert reason.rstrip(".") in said
+            client.close()  # else a router that stops waits for what it still sends
             await router.stop()
         (entry,) = entries(folder)
         assert (entry["status"], entry["end"]) == (status, "refused")

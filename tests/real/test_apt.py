@@ -10,7 +10,7 @@ import pytest
 from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from programs import run, url
+from real_programs import run, url
 
 CONTROL = """Package: greeting
 Version: 1.0

@@ -17,7 +17,7 @@ import pytest
 from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from programs import PATIENCE, Program, endpoints, free_address, notified, ready, run
+from real_programs import PATIENCE, Program, endpoints, free_address, notified, ready, run
 
 REQUESTS = 2000
 CLIENTS = 16

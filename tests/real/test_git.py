@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Figure
-from programs import APPS, Program, endpoints, routed_to, run, url
+from real_programs import APPS, Program, endpoints, routed_to, run, url
 
 MIB = 1 << 20
 FILES = 40

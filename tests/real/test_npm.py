@@ -10,7 +10,7 @@ import pytest
 from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from programs import APPS, Program, endpoints, run, url
+from real_programs import APPS, Program, endpoints, run, url
 
 PACKAGES = {"outer": {"@scope/inner": "^1.0.0"}, "inner": {}}
 """Their names below @scope, and what they need."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Figure
 from peers import Connection, Router
-from programs import APPS, Program, endpoints, routed_to
+from real_programs import APPS, Program, endpoints, routed_to
 
 POSTS = 3000
 CLIENTS = 32

@@ -13,7 +13,7 @@ import pytest
 from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from programs import APPS, Program, endpoints, run, url
+from real_programs import APPS, Program, endpoints, run, url
 
 from setup import ROOT
 

@@ -7,6 +7,7 @@ here; a setting that is not in this table does not exist. The order is the reade
 
 from __future__ import annotations
 
+from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings
@@ -34,7 +35,7 @@ def _rows(table: type) -> dict[str, Setting[object]]:
     return {row.key: row for row in vars(table).values() if isinstance(row, Setting)}
 
 
-WORKER = _rows(WorkerSettings)
+WORKER = {**_rows(WorkerSettings), **_rows(ProxySettings)}
 SERVER = _rows(ServerSettings)
 SETTINGS: tuple[Setting[object], ...] = (*WORKER.values(), *SERVER.values())
 """Every setting, in the reader's order."""
