@@ -161,7 +161,7 @@ def test_a_large_body_is_never_cut_because_the_worker_is_slow(folder: Path, fram
         worker = Reluctant()
         certificate, key = make(folder, "a", "a.example")
         more = [f"--certificate={certificate}", f"--key={key}"] if secured else []
-        async with watched(folder, worker, *more, rate=100 * MIB, receive=SMALL) as (router, _):
+        async with watched(folder, worker, *more, rate=20 * MIB, receive=SMALL) as (router, _):
             field, body = FRAMINGS[framing]
             client = await router.connect(tls=client_context() if secured else None)
             client.writer.write(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n%b" % (field, body))
