@@ -241,7 +241,5 @@ def routed(name: str, *endpoints: str, directory: str = "") -> dict[str, object]
         "retry": "idempotent",
         "buffer_requests": False,
         "encoded_slash": False,
-        "raw_path": False,
-        "via": False,
         "static": {"directory": directory, "prefix": "/"} if directory else None,
     }

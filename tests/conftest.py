@@ -26,6 +26,9 @@ hypothesis.settings.load_profile("suite")
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+ASKED_FOR = ("real", "long")
+"""Marks of tests that run only where -m names them."""
+
 MACHINES = pytest.StashKey[list[Machine]]()
 
 
@@ -80,10 +83,14 @@ def pytest_sessionstart() -> None:
         )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and MACHINE_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.machine)
+    unasked = [mark for mark in ASKED_FOR if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

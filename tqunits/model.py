@@ -19,6 +19,11 @@ INFINITY = 2**64 - 1
 """UINT64_MAX: systemd's "infinity" for sizes and spans, on D-Bus too."""
 
 
+def zero_if_endless(value: int) -> int:
+    """The same for the router, which knows one "no limit", and it is 0."""
+    return 0 if value == INFINITY else value
+
+
 class Mode(StrEnum):
     """What the host is for: development builds and reloads eagerly, production does neither by itself."""
 

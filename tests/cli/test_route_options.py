@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from tqunits.cli.proxy import snapshot_of
@@ -10,7 +12,7 @@ from tqunits.config.settings import WORKER
 from tqunits.errors import UsageError
 from tqunits.model import ClientGone, HeadLimits, Retry
 from tqunits.routing.endpoint import Address
-from tqunits.routing.snapshot import RoutedWorker
+from tqunits.routing.snapshot import RoutedWorker, WorkerTimeouts
 
 
 def worker(options: str, endpoint: str = "127.0.0.1:1") -> RoutedWorker:
@@ -18,21 +20,27 @@ def worker(options: str, endpoint: str = "127.0.0.1:1") -> RoutedWorker:
     return found
 
 
-def test_each_is_a_setting_of_worker_yaml() -> None:
-    assert OPTIONS.keys() <= WORKER.keys()
+def test_what_the_router_is_told_of_a_worker_may_be_told_here() -> None:
+    """All that a snapshot has of a worker by its settings; the rest is systemd's, or a matter of files."""
+    told = {key for key in WORKER if key.startswith("proxy.")} | {"strip_prefix"}
+    told |= {f"timeouts.{one.name.removesuffix('_us')}" for one in fields(WorkerTimeouts)}
+    assert OPTIONS.keys() == told
+    assert told <= WORKER.keys()
 
 
 def test_they_are_read_as_there() -> None:
     found = worker(
         ",timeouts.read=5min,timeouts.stream=infinity,timeouts.request=1h 30min,proxy.max_body=2M,proxy.max_inflight=7,"
         "proxy.queue_timeout=500ms,proxy.retry=never,proxy.buffer_requests=yes,proxy.allow_encoded_slash=true,"
-        "proxy.on_client_gone=abort,proxy.max_response_head=64K,proxy.max_response_fields=200,strip_prefix=no"
+        "proxy.on_client_gone=abort,proxy.max_response_head=64K,proxy.max_response_fields=200,strip_prefix=no,"
+        "timeouts.body=1min,proxy.min_body_rate=0,proxy.raw_path=on,proxy.via=yes"
     )
     times = found.timeouts
     assert (times.read_us, times.stream_us, times.request_us) == (300_000_000, 0, 5_400_000_000)
     assert (found.max_body, found.max_inflight, found.queue_us) == (2 * 1024 * 1024, 7, 500_000)
     assert (found.retry, found.on_client_gone) == (Retry.NEVER, ClientGone.ABORT)
     assert (found.buffer_requests, found.encoded_slash, found.strip_prefix) == (True, True, False)
+    assert (times.body_us, found.min_body_rate, found.raw_path, found.via) == (60_000_000, 0, True, True)
     assert found.response_heads == HeadLimits(65_536, 65_536, 200)
 
 
@@ -55,7 +63,9 @@ WRONG = {
     ",timeouts.read=soon": "timeouts.read: 'soon' is not a time span",
     ",proxy.retry=always": "proxy.retry: 'always' is none of its values",
     ",proxy.max_inflight=0": "proxy.max_inflight: 0 is not within 1",
-    ",proxy.max_response_head=1K": "proxy.max_response_head: 1024 is not within 4096",
+    ",proxy.max_response_head=1K": "proxy.max_response_head: '1K' is less than 4K",
+    ",proxy.max_response_head=2M": "proxy.max_response_head: '2M' is more than 1M",
+    ",proxy.max_response_fields=9": "proxy.max_response_fields: 9 is not within 10",
     ",proxy.max_response_head=infinity": "proxy.max_response_head",
     ",proxy.buffer_requests=": "neither true nor false",
 }

@@ -269,6 +269,22 @@ def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
     assert site.get("/alpha/") == (200, "ok")
 
 
+def test_who_could_not_be_stopped_is_waited_for(site: Site) -> None:
+    """Of a stop that systemd refuses nothing stays: when the worker crashes, its requests wait for the next start."""
+    echo(site, "restart: {delay: 2s}\n")
+    refuses = "/run/systemd/system/tq-worker@alpha.service.d/50-test.conf"
+    site.machine.write(refuses, "[Unit]\nRefuseManualStop=yes\n")
+    try:
+        site.machine.systemctl("daemon-reload")
+        site.run("stop", "alpha", status=1)
+        signal(site, "tq-worker@alpha", "KILL")
+        site.machine.wait_until(lambda: not site.machine.exists(SERVING))
+        assert site.get("/alpha/") == (200, "ok")
+    finally:
+        site.machine.remove(refuses)
+        site.machine.systemctl("daemon-reload")
+
+
 def test_requests_for_a_worker_that_is_down_are_answered_at_once(site: Site) -> None:
     """Once it has not come up for as long as a start may take; until then they wait."""
     echo(site, "proxy: {queue_timeout: 20s}\ntimeouts: {start: 3s}\nrestart: {delay: 100ms}\n")

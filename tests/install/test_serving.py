@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from _pytest.mark import ParameterSet
 from machine import Machine
 
 from .conftest import ROOT, Site
@@ -223,11 +224,17 @@ def take(site: Site, what: str) -> None:
     site.machine.run(["sh", "-c", TAKEN[what]], check=False)
 
 
+def taken(*short: str) -> list[ParameterSet]:
+    """All of them; those that are not in the short form have the mark."""
+    return [pytest.param(what, marks=() if what in short else pytest.mark.long) for what in TAKEN]
+
+
 @pytest.mark.parametrize(
     ("listen", "what"),
     [
-        *(("tcp", what) for what in TAKEN),
-        *((listen, what) for listen in ("unix", "fd") for what in ("its mount", "all")),
+        pytest.param(listen, what, marks=() if listen == "tcp" or what in {"its mount", "all"} else pytest.mark.long)
+        for listen in ("tcp", "unix", "fd")
+        for what in TAKEN
     ],
 )
 def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, what: str) -> None:
@@ -258,7 +265,7 @@ def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
         assert first.wait() == 0
 
 
-@pytest.mark.parametrize("what", ["its file", "its mount", "all"])
+@pytest.mark.parametrize("what", taken("its file", "its mount", "all"))
 def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
     """While the gate asks: it is not served before it is healthy, and then it is."""
     well = "/var/lib/tqunits/workers/alpha/well"
@@ -275,7 +282,19 @@ def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
     assert is_served(site)
 
 
-@pytest.mark.parametrize("what", ["all in its folder", "its mount", "all"])
+def test_a_first_start_gets_no_request_before_it_is_healthy(site: Site) -> None:
+    """It has a route from the moment that it is installed; what comes waits for its health check."""
+    site.worker("alpha", program=SICK)
+    with site.machine.start(["/usr/local/bin/tqunits", *site.options, "install", "--now"]) as installing:
+        site.machine.wait_until(lambda: site.machine.show(f"{WORKER}.service", "ActiveState") == "activating")
+        site.machine.wait_until(lambda: site.machine.show("tq-proxy@1.service", "ActiveState") == "active")
+        assert site.machine.run(IMPATIENT, check=False).returncode == HELD
+        site.machine.run(["touch", "/var/lib/tqunits/workers/alpha/well"], user="worker-alpha")
+        assert installing.wait() == 0
+    assert is_served(site)
+
+
+@pytest.mark.parametrize("what", taken("all in its folder", "its mount", "all"))
 def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: str) -> None:
     """It is to be stopped: nothing new is sent to it, and what runs is finished."""
     echo(site)

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import random
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -135,16 +136,25 @@ async def _dechunked(connection: Connection) -> tuple[bytes, bytes]:
     return b"".join(pieces), b"".join(trailers)
 
 
-async def answer_to(router: Router, upload: bytes) -> bytes:
+async def _send(client: socket.socket, upload: bytes, arrived: Callable[[], Awaitable[object]] | None) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, upload[:MIB])
+    if arrived is not None:
+        await arrived()
+    await loop.sock_sendall(client, upload[MIB:])
+
+
+async def answer_to(router: Router, upload: bytes, arrived: Callable[[], Awaitable[object]] | None = None) -> bytes:
     """What comes back while an upload is sent, up to the end or the cut.
 
-    By hand, because asyncio's streams forget what they have received when they can not send.
+    `arrived`: what is behind the first MIB waits for it. By hand, because asyncio's streams forget what they have
+    received when they can not send.
     """
     loop = asyncio.get_running_loop()
     with socket.socket() as client:
         client.setblocking(False)
         await loop.sock_connect(client, ("127.0.0.1", router.port))
-        sending = asyncio.create_task(loop.sock_sendall(client, upload))
+        sending = asyncio.create_task(_send(client, upload, arrived))
         said = b""
         with contextlib.suppress(ConnectionError):
             while piece := await asyncio.wait_for(loop.sock_recv(client, 4096), PATIENCE):

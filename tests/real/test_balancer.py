@@ -64,19 +64,23 @@ http {{
     server {{
         listen {endpoint};
         location / {{ return 200 "well\\n"; }}
+        location /page {{ gzip on; gzip_types text/plain; gzip_min_length 1; return 200 "{page}"; }}
     }}
 }}
 """
 
 
+PAGE = "much of the same, " * 200
+
+
 @asynccontextmanager
-async def served(folder: Path, listens: str, *trusted: str) -> AsyncIterator[Router]:
+async def served(folder: Path, listens: str, *trusted: str, **changes: object) -> AsyncIterator[Router]:
     """The router in front of nginx."""
     endpoint = endpoints(folder)[listens]
     configuration = folder / "nginx.conf"
     user = "user root;" if os.getuid() == 0 else ""  # its own would not get into the folder
-    configuration.write_text(NGINX.format(folder=folder, endpoint=endpoint, user=user))
-    write_routes(folder, endpoint, trusted=trusted)
+    configuration.write_text(NGINX.format(folder=folder, endpoint=endpoint, user=user, page=PAGE))
+    write_routes(folder, endpoint, trusted=trusted, **changes)
     nginx = Program(folder, "nginx", "-e", "stderr", "-p", folder, "-c", configuration)
     async with nginx, Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
         await run(folder, "curl", "--silent", "--fail", f"http://127.0.0.1:{router.port}/")  # held until nginx is there
@@ -175,5 +179,23 @@ def test_no_request_of_ab_fails(folder: Path, listens: str, front: str, options:
             where = address if front == "ab and HAProxy" else f"127.0.0.1:{router.port}"
             measured = await load(folder, where, *options)
             figure(f"{front}, {'-k' if options else 'no -k'}, nginx on {listens}: {measured}")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("via", "is_small"), [(False, True), (True, False)], ids=["by default", "with proxy.via"])
+def test_nginx_compresses_what_goes_through_the_router(
+    folder: Path, figure: Figure, *, via: bool, is_small: bool
+) -> None:
+    """A Via tells it that a proxy asks, which may not know what to do with gzip (its gzip_proxied)."""
+
+    async def scenario() -> None:
+        async with served(folder, "tcp", via=via) as router:
+            page = f"http://127.0.0.1:{router.port}/page"
+            size = int(
+                await run(folder, "curl", "-sf", "--compressed", "-o", "/dev/null", "-w", "%{size_download}", page)
+            )
+            figure(f"nginx, {len(PAGE)} bytes of text, proxy.via: {str(via).lower()}: {size} bytes")
+            assert (size < len(PAGE) // 10) is is_small
 
     asyncio.run(scenario())

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.errors import ExitStatus, NotPermitted
+from tqunits.errors import ExitStatus
 from tqunits.system import traffic
 from tqunits.system.bus import Bus
 from tqunits.units import name
+
+_STOPPED = frozenset({"done", "queued", "waiting"})
+"""What becomes of the job of a unit that is stopped, or will be."""
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
@@ -22,22 +24,33 @@ def configure_waiting(parser: argparse.ArgumentParser) -> None:
 
 def perform(method: str, units: Sequence[str], bus: Bus, arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """One job for each unit, `method` being StartUnit, StopUnit or RestartUnit; gives the exit status."""
-    workers = {worker for unit in units if (worker := name.worker_of(unit))}
-    with suppress(PermissionError):  # whoever may start units, but is not root: requests wait, as with systemctl
-        (traffic.stop if method == "StopUnit" else traffic.wanted)(context.layout, workers)
+    stops, failed = method == "StopUnit", {*units}
+    _tell_routers(units, context, stops=stops)
     try:
-        results = bus.jobs(
+        jobs = bus.jobs(
             method,
             units,
             timeout_us=timeout_of(arguments),
             block=not arguments.no_block,
             on_wait=progress(context),
         )
-        return report(tuple(results), context)
-    except NotPermitted:
-        with suppress(PermissionError):
-            traffic.wanted(context.layout, workers)
-        raise
+        results = tuple(jobs)
+        failed = {job.unit for job in results if job.result not in _STOPPED}
+        return report(results, context)
+    finally:
+        if stops and failed:
+            _tell_routers(failed, context, stops=False)  # who runs on is waited for, when it restarts for one
+
+
+def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> None:
+    """Whether requests for these workers are to wait. Where that can not be said they do, as with systemctl."""
+    workers = {worker for unit in units if (worker := name.worker_of(unit))}
+    try:
+        (traffic.stop if stops else traffic.wanted)(context.layout, workers)
+    except PermissionError:
+        pass  # who is not root may be let in by systemd all the same, and else is told so
+    except OSError as error:
+        context.output.message(f"the routers can not be told: {error.strerror}; requests wait", style="yellow")
 
 
 def forget_failures(bus: Bus, units: Sequence[str]) -> None:

@@ -14,9 +14,9 @@ from difflib import get_close_matches
 from typing import Final
 
 from tqunits.config.reject import Reject
-from tqunits.config.values import boolean, integer, size, span
+from tqunits.config.values import HEAD_BYTES, MANY, RESPONSE_FIELDS, boolean, integer, size, size_within, span
 from tqunits.errors import UsageError
-from tqunits.model import INFINITY, ClientGone, HeadLimits, Retry
+from tqunits.model import ClientGone, HeadLimits, Retry, zero_if_endless
 from tqunits.routing.snapshot import RoutedWorker
 
 Apply = Callable[[RoutedWorker, str], RoutedWorker]
@@ -48,11 +48,6 @@ def with_options(worker: RoutedWorker, options: list[str], where: str) -> Routed
     return worker
 
 
-def _finite(value: int) -> int:
-    """The router knows one "no limit", and it is 0."""
-    return 0 if value == INFINITY else value
-
-
 def _times(worker: RoutedWorker, **spans: int) -> RoutedWorker:
     return replace(worker, timeouts=replace(worker.timeouts, **spans))
 
@@ -62,27 +57,31 @@ def _head_limits(worker: RoutedWorker, *, head: int, fields: int) -> RoutedWorke
 
 
 def _longest_head(worker: RoutedWorker, text: str) -> RoutedWorker:
-    longest = integer(str(size(text)), least=4096, most=1_048_576)
+    longest = size_within(text, least=HEAD_BYTES[0], most=HEAD_BYTES[1])
     return _head_limits(worker, head=longest, fields=worker.response_heads.fields)
 
 
 def _most_fields(worker: RoutedWorker, text: str) -> RoutedWorker:
-    most = integer(text, least=10, most=10_000)
+    most = integer(text, least=RESPONSE_FIELDS[0], most=RESPONSE_FIELDS[1])
     return _head_limits(worker, head=worker.response_heads.head, fields=most)
 
 
 OPTIONS: Final[Mapping[str, Apply]] = {
-    "timeouts.request": lambda worker, text: _times(worker, request_us=_finite(span(text))),
-    "timeouts.read": lambda worker, text: _times(worker, read_us=_finite(span(text))),
-    "timeouts.write": lambda worker, text: _times(worker, write_us=_finite(span(text))),
-    "timeouts.idle": lambda worker, text: _times(worker, idle_us=_finite(span(text))),
-    "timeouts.stream": lambda worker, text: _times(worker, stream_us=_finite(span(text))),
-    "proxy.max_body": lambda worker, text: replace(worker, max_body=_finite(size(text))),
-    "proxy.max_inflight": lambda worker, text: replace(worker, max_inflight=integer(text, least=1, most=2**31 - 1)),
-    "proxy.queue_timeout": lambda worker, text: replace(worker, queue_us=_finite(span(text))),
+    "timeouts.request": lambda worker, text: _times(worker, request_us=zero_if_endless(span(text))),
+    "timeouts.read": lambda worker, text: _times(worker, read_us=zero_if_endless(span(text))),
+    "timeouts.write": lambda worker, text: _times(worker, write_us=zero_if_endless(span(text))),
+    "timeouts.idle": lambda worker, text: _times(worker, idle_us=zero_if_endless(span(text))),
+    "timeouts.body": lambda worker, text: _times(worker, body_us=zero_if_endless(span(text))),
+    "timeouts.stream": lambda worker, text: _times(worker, stream_us=zero_if_endless(span(text))),
+    "proxy.max_body": lambda worker, text: replace(worker, max_body=zero_if_endless(size(text))),
+    "proxy.min_body_rate": lambda worker, text: replace(worker, min_body_rate=zero_if_endless(size(text))),
+    "proxy.max_inflight": lambda worker, text: replace(worker, max_inflight=integer(text, least=1, most=MANY)),
+    "proxy.queue_timeout": lambda worker, text: replace(worker, queue_us=zero_if_endless(span(text))),
     "proxy.retry": lambda worker, text: replace(worker, retry=Retry(text)),
     "proxy.buffer_requests": lambda worker, text: replace(worker, buffer_requests=boolean(text)),
     "proxy.allow_encoded_slash": lambda worker, text: replace(worker, encoded_slash=boolean(text)),
+    "proxy.raw_path": lambda worker, text: replace(worker, raw_path=boolean(text)),
+    "proxy.via": lambda worker, text: replace(worker, via=boolean(text)),
     "proxy.on_client_gone": lambda worker, text: replace(worker, on_client_gone=ClientGone(text)),
     "proxy.max_response_head": _longest_head,
     "proxy.max_response_fields": _most_fields,

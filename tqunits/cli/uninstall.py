@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         status = report(results, context)
         traffic.wanted(context.layout, workers)
+        if arguments.all:
+            files.remove(Path(context.layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
         if arguments.purge and status is ExitStatus.OK:
             _purge(context.layout, chosen, say)
             if arguments.all and context.layout.sysusers:
@@ -143,8 +145,7 @@ def _remove_access_log(bus: Bus, say: execute.Say) -> None:
     """The namespace's journals. What journald of it may run has them open, and would make them anew when asked to."""
     folders = journal.folders_of(name.ACCESS_LOG)
     if folders:
-        units = [unit for unit in name.ACCESS_JOURNAL_UNITS if bus.list_units([unit])]
-        list(bus.jobs("StopUnit", units, timeout_us=_STOP_US, block=True))
+        bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
     for folder in folders:
         say(f"remove {folder}")
         files.remove_tree(folder)

@@ -186,7 +186,7 @@ def _seconds(text: str) -> int:
 
 
 def _count(text: str) -> int:
-    return INFINITY if text == "infinity" else values.integer(text, least=0, most=2**31 - 1)
+    return INFINITY if text == "infinity" else values.integer(text, least=0, most=values.MANY)
 
 
 def _slack(text: str) -> str:

@@ -114,14 +114,7 @@ def at_least(least: int, convert: Callable[[str], int], printed: Callable[[int],
 
 def size_between(least: int, most: int) -> Parser[int]:
     """Bytes, within both bounds."""
-
-    def check(text: str) -> int:
-        value = values.size(text)
-        if value > most:
-            raise Reject(f"{shown(text)} is more than {values.print_size(most)}", "write less")
-        return value
-
-    return scalar(at_least(least, check, values.print_size))
+    return scalar(lambda text: values.size_within(text, least=least, most=most))
 
 
 def positive_span(text: str) -> int:
@@ -168,7 +161,7 @@ def memory_size(text: str) -> int:
 
 def count(text: str) -> int:
     """A whole number from 1 on, or infinity."""
-    return INFINITY if text == "infinity" else values.integer(text, least=1, most=2**31 - 1)
+    return INFINITY if text == "infinity" else values.integer(text, least=1, most=values.MANY)
 
 
 def access_log(text: str) -> str:

@@ -7,7 +7,6 @@ from tqunits.config.fields import choice, number, scalar
 from tqunits.config.setting import Setting
 from tqunits.model import ClientGone, Retry
 
-_MANY = 2**31 - 1
 _SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
 _NO_LIMIT_SPAN = scalar(values.span)
 _TRUTH = scalar(values.boolean)
@@ -27,7 +26,7 @@ class ProxySettings:
     )
     max_inflight = Setting(
         "proxy.max_inflight",
-        number(1, _MANY),
+        number(1, values.MANY),
         "1000",
         "number",
         "Requests at once for this worker; more wait.",
@@ -91,14 +90,14 @@ class ProxySettings:
     )
     max_response_head = Setting(
         "proxy.max_response_head",
-        fields.size_between(4096, 1_048_576),
+        fields.size_between(*values.HEAD_BYTES),
         "32K",
         _SIZE,
         "The longest head of a worker's answer; a longer one is a 502.",
     )
     max_response_fields = Setting(
         "proxy.max_response_fields",
-        number(10, 10_000),
+        number(*values.RESPONSE_FIELDS),
         "100",
         "number",
         "Header fields of a worker's answer; with more it is a 502.",

@@ -88,7 +88,7 @@ class ServerSettings:
     )
     max_head = _row(
         "proxy.max_head",
-        fields.size_between(4096, 1_048_576),
+        fields.size_between(*values.HEAD_BYTES),
         "32K",
         _SIZE,
         "The longest head of a request; a longer one is answered 431.",

@@ -12,6 +12,13 @@ import re
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY
 
+MANY = 2**31 - 1
+"""The most that is counted of anything: systemd's and the kernel's own limits are below it."""
+
+HEAD_BYTES = (4096, 1_048_576)
+RESPONSE_FIELDS = (10, 10_000)
+"""The bounds of what may be allowed to a head, and to the number of fields of a worker's."""
+
 PERCENT = 100
 """permyriad in one percent (model.Share); a quota of 1% is 100 * PERCENT microseconds of CPU per second."""
 
@@ -133,6 +140,16 @@ def integer(text: str, *, least: int, most: int) -> int:
     value = int(text)
     if not least <= value <= most:
         raise Reject(f"{value} is not within {least} and {most}", f"write a number from {least} to {most}")
+    return value
+
+
+def size_within(text: str, *, least: int, most: int) -> int:
+    """Bytes, within both bounds. Raises Reject."""
+    value = size(text)
+    if value > most:
+        raise Reject(f"{shown(text)} is more than {print_size(most)}", "write less")
+    if value < least:
+        raise Reject(f"{shown(text)} is less than {print_size(least)}", f"write at least {print_size(least)}")
     return value
 
 

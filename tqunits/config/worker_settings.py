@@ -10,7 +10,6 @@ from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.setting import Setting
 from tqunits.model import Listen, RestartPolicy, ServiceType, WorkerType
 
-_MANY = 2**31 - 1
 _SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
 _NO_LIMIT_SPAN = scalar(values.span)
 _POSITIVE_SPAN = scalar(fields.positive_span)
@@ -212,7 +211,7 @@ class WorkerSettings(ProxySettings):
     )
     max_requests = Setting(
         "runtime.max_requests",
-        number(0, _MANY),
+        number(0, values.MANY),
         "0",
         "number",
         "Replace an instance after that many requests; 0: never.",
@@ -337,7 +336,7 @@ class WorkerSettings(ProxySettings):
     )
     max_restarts = Setting(
         "restart.max_restarts",
-        number(0, _MANY),
+        number(0, values.MANY),
         "0",
         "number",
         "0: a worker that fails is started again for ever. Else at most so many starts within restart.period, also "
@@ -466,7 +465,7 @@ class WorkerSettings(ProxySettings):
     )
     target_inflight = Setting(
         "scaling.target_inflight",
-        number(1, _MANY),
+        number(1, values.MANY),
         "32",
         "number",
         "Requests at once per instance to aim for.",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from tqunits.http.fields import Fields
+from tqunits.http.grammar import split_list
 
 MAX_PASSES: Final = 8
 """Times that one request may come through here. A page's worker that asks an API, that asks who the user is, makes
@@ -27,16 +28,14 @@ def pass_line(name: bytes, *, via: bool) -> bytes:
 
 
 def passes(fields: Fields, name: bytes) -> int:
-    """How many times a request with these fields has come through routers of that name."""
+    """How many times a request with these fields has come through routers of that name, which is in lower case.
+
+    A comma in a comment parts it in two, which hides no name.
+    """
     special = fields.special
     count = 0
     if b"via" in special:
-        count += sum(name in member.split() for member in _members(fields, b"via"))
+        count += sum(name in member.split() for member in split_list(fields.values(b"via")))
     if b"cdn-loop" in special:
-        count += sum(name == member.partition(b";")[0].strip() for member in _members(fields, b"cdn-loop"))
+        count += sum(name == member.partition(b";")[0].rstrip() for member in split_list(fields.values(b"cdn-loop")))
     return count
-
-
-def _members(fields: Fields, name: bytes) -> list[bytes]:
-    """Those of a list, all its lines joined; a comment's comma parts it in two, which hides no name."""
-    return b",".join(fields.values(name)).split(b",")

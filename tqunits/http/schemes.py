@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from tqunits.http.fields import SCHEMES, Fields
+from tqunits.http.grammar import split_list
 
 _MEANINGS: Final = {
     b"https": b"https",
@@ -54,8 +55,4 @@ def scheme_said(fields: Fields, forwarded: bytes) -> Said:
 
 def _first(values: list[bytes]) -> bytes:
     """Of all lines of a field, the first member that can be read: the client's."""
-    for member in b",".join(values).lower().split(b","):
-        meaning = _MEANINGS.get(member.strip(b" \t"))
-        if meaning is not None:
-            return meaning
-    return b""
+    return next((_MEANINGS[member] for member in split_list(values) if member in _MEANINGS), b"")

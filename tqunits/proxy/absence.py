@@ -8,7 +8,7 @@ may take is down, whatever the reason. Their requests get 503 at once, until the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
@@ -59,11 +59,15 @@ class Absence:
 
     def read(self) -> bool:
         """Read who is stopped, where that has changed; whether it has."""
-        version = self._found()
-        if version == self._version:
+        version = _version(self.place) if self.place is not None else None
+        if version == self._version or self.place is None:
             return False
-        self._version = version
-        self._stopped = self._read() if version is not None else EVERYBODY.stopped
+        self._version, self._stopped = version, EVERYBODY.stopped
+        if version is not None:
+            try:
+                self._stopped = parse_traffic(read_regular(self.place, MAX_TRAFFIC)).stopped
+            except (OSError, TqunitsError) as error:
+                self._complaints.say(f"{self.place}: {error}: as if it were not there", priority=4)
         return True
 
     def _reason(self, worker: Worker, seconds: float) -> str | None:
@@ -71,17 +75,11 @@ class Absence:
             return STOPPED
         return DOWN if 0 < worker.start_s < seconds else None
 
-    def _found(self) -> Version | None:
-        try:
-            found = self.place.stat() if self.place is not None else None
-        except OSError:
-            return None
-        return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
 
-    def _read(self) -> Mapping[str, int]:
-        assert self.place is not None
-        try:
-            return parse_traffic(read_regular(self.place, MAX_TRAFFIC)).stopped
-        except (OSError, TqunitsError) as error:
-            self._complaints.say(f"{self.place}: {error}: as if it were not there", priority=4)
-            return EVERYBODY.stopped
+def _version(place: Path) -> Version | None:
+    """What tells one content from another; None: there is no file."""
+    try:
+        found = place.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)

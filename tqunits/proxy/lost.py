@@ -4,20 +4,20 @@ A worker without `serving` and without `leaving` may have crashed, may be starti
 while it runs. systemd knows, and a router may not ask it. So the router asks for `tqunits repair`, which may: it
 writes to an open file that systemd has given it, and that tq-repair.path watches. What is written does not matter.
 
-A start looks the same as a loss until it ends, so who is lost for long is asked for less and less often; and no worker
-can make it happen more often than once in SHORTEST seconds, by removing its own file for one.
+A start looks the same as a loss until it ends, so who is lost for long is asked for less and less often. And a worker
+that is served again, and loses its file once more, is not asked for before SHORTEST seconds are over: it may remove the
+file itself, and what is started for it is root's.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Final
 
-ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+from tqunits.system.files import is_absent
 
 FIRST: Final = 2.0
 """Seconds from a loss to the first question: most starts are over by then."""
@@ -26,19 +26,10 @@ LONGEST: Final = 3600.0
 """Seconds between two questions about one that stays lost: it is stopped, most likely."""
 
 SHORTEST: Final = 10.0
-"""Seconds between two questions about one worker, whatever it does meanwhile."""
+"""Seconds from the last question about one loss of a worker to the first about the next."""
 
 _OWN: Final = ""
 """In the place of a worker's name: the sockets of this process."""
-
-
-def is_gone(path: Path | str) -> bool:
-    """Whether nothing is there. What can not be seen counts as there."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return error.errno in ABSENT
-    return False
 
 
 class Lost:
@@ -80,7 +71,7 @@ class Lost:
 
     def ask(self) -> None:
         """Ask, if it is time to: once for all."""
-        self.see(_OWN, is_lost=any(map(is_gone, self._sockets)))
+        self.see(_OWN, is_lost=any(map(is_absent, self._sockets)))
         now = self._now()
         due = [name for name, then in self._due.items() if then <= now]
         for name in due:

@@ -27,10 +27,11 @@ from typing import Final
 
 from tqunits.proxy.absence import Absence
 from tqunits.proxy.complaints import Complaints
-from tqunits.proxy.lost import ABSENT, Lost, is_gone
+from tqunits.proxy.lost import Lost
 from tqunits.proxy.pool import Endpoint
 from tqunits.proxy.router import Router
-from tqunits.system.inotify import FolderWatch, FolderWatches
+from tqunits.system.files import is_absent, made_us
+from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange
 
 FILE: Final = "serving"
 LEAVING: Final = "leaving"
@@ -94,7 +95,7 @@ class ServingFiles:
             return False
         self._keep_watch(name)  # first, so that no change falls in between
         leaving = os.path.lexists(self._folder / name / LEAVING)
-        since_us = None if leaving else _made(self._folder / name / FILE)
+        since_us = None if leaving else made_us(self._folder / name / FILE)
         serving = since_us is not None
         self._lost.see(name, is_lost=not leaving and not (serving and _have_sockets(worker.endpoints)))
         self._absence.see(worker, since_us=since_us)
@@ -110,9 +111,15 @@ class ServingFiles:
 
     def _watch_above(self) -> None:
         """Folders of workers that come; a mount over one does not show here."""
-        if self._all is not None and (self._above is None or not self._above.alive):
-            with contextlib.suppress(OSError):
-                self._above = self._all.add(self._folder, self._on_folder)
+        self._above = self._kept(self._above, self._folder, self._on_folder)
+
+    def _kept(self, watch: FolderWatch | None, folder: Path, on_change: OnChange) -> FolderWatch | None:
+        """The watch over a folder, anew where it has ended; what can not be watched is looked at all the same."""
+        if self._all is None or (watch is not None and watch.alive):
+            return watch
+        with contextlib.suppress(OSError):
+            return self._all.add(folder, on_change)
+        return None
 
     def _on_folder(self, name: str | None) -> None:
         if name is None:
@@ -142,7 +149,7 @@ class ServingFiles:
 
     def _complain(self, folder: Path, error: OSError) -> None:
         """Once: what can not be watched is looked at all the same. One that has gone, or is closed, is no trouble."""
-        if self._has_complained or error.errno in ABSENT or error.errno == errno.EACCES:
+        if self._has_complained or isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
             return
         self._has_complained = True
         what = f"{folder} can not be watched: {error.strerror}"
@@ -157,10 +164,9 @@ class ServingFiles:
     def _keep_traffic(self) -> None:
         """Watch who is stopped, and see it now."""
         place = self._absence.place
-        if place is not None and self._all is not None and (self._traffic is None or not self._traffic.alive):
-            with contextlib.suppress(OSError):
-                self._traffic = self._all.add(place.parent, self._on_traffic)
-        self._absence.read()
+        if place is not None:
+            self._traffic = self._kept(self._traffic, place.parent, self._on_traffic)
+            self._absence.read()
 
     def _on_traffic(self, name: str | None) -> None:
         place = self._absence.place
@@ -184,14 +190,6 @@ class ServingFiles:
             self._loop.call_later(LOOK_AGAIN, self._look_again)
 
 
-def _made(file: Path) -> int | None:
-    """When it was made, in µs since 1970; None: it is not there. What can not be seen counts as there."""
-    try:
-        return os.lstat(file).st_mtime_ns // 1000
-    except OSError as error:
-        return None if error.errno in ABSENT else 0
-
-
 def _have_sockets(endpoints: Iterable[Endpoint]) -> bool:
     """Whether the files of those that listen on a Unix socket are there."""
-    return not any(endpoint.address.path and is_gone(endpoint.address.path) for endpoint in endpoints)
+    return not any(endpoint.address.path and is_absent(endpoint.address.path) for endpoint in endpoints)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tqunits.proxy.answering import Answering, Peer
 from tqunits.proxy.attempts import Attempts
 from tqunits.proxy.timers import NEVER
-from tqunits.proxy.worker import AWAY_RETRY_AFTER, RETRY_AFTER
+from tqunits.proxy.worker import RETRY_AFTER
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Backend, Endpoint
@@ -55,10 +55,9 @@ class Waiting(Answering):
 
     def stand_in_line(self, worker: Worker) -> None:
         """The worker has no room now."""
-        if worker.notice is not None:
-            self.give_up(503, worker.notice)
-        elif worker.away is not None:
-            self.give_up(503, worker.away, AWAY_RETRY_AFTER)
+        refusal = worker.refusal
+        if refusal is not None:
+            self.give_up(503, *refusal)
         elif worker.join(self):
             self.worker = worker
             self._wait(worker)
@@ -69,8 +68,9 @@ class Waiting(Answering):
     def hold(self) -> None:
         """No endpoint takes it now: wait for one."""
         assert self.worker is not None
-        if self.worker.away is not None:
-            self.give_up(503, self.worker.away, AWAY_RETRY_AFTER)
+        refusal = self.worker.refusal
+        if refusal is not None:
+            self.give_up(503, *refusal)
             return
         self.worker.join_again(self)
         self._wait(self.worker)

@@ -97,14 +97,20 @@ class Worker:
     @property
     def has_room(self) -> bool:
         """Whether a request may begin at once, and passes nobody by."""
-        is_open = not self.paused and self.notice is None and self.away is None
-        return self.in_flight < self.max_inflight and not self.queue and is_open
+        return self.in_flight < self.max_inflight and not self.queue and not self.paused and self.refusal is None
+
+    @property
+    def refusal(self) -> tuple[str, int] | None:
+        """What every request is answered with 503, and after how many seconds to come again; None: they are taken."""
+        if self.notice is not None:
+            return self.notice, RETRY_AFTER
+        return (self.away, AWAY_RETRY_AFTER) if self.away is not None else None
 
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go the short way, to `ready`."""
         endpoints = self.endpoints
         open_ = len(endpoints) == 1 and not endpoints[0].failures and not endpoints[0].draining
-        waits = self.queue or self.paused or self.notice is not None
+        waits = self.queue or self.paused or self.refusal is not None
         self.ready = endpoints[0] if open_ and not waits else None
 
     def pick(self, tried: Iterable[Endpoint]) -> Endpoint | None:
@@ -168,16 +174,12 @@ class Worker:
     def turn_away(self, text: str) -> None:
         """Answer every request with the maintenance page, those that wait too."""
         self.notice = text
-        self.refresh()
-        for client in tuple(self.queue):
-            client.give_up(503, text)
+        self._empty()
 
     def go_away(self, reason: str | None) -> None:
         """Nobody is to wait for it, those that wait neither: it will not be back soon. None: it may be."""
         self.away = reason
-        if reason is not None:
-            for client in tuple(self.queue):
-                client.give_up(503, reason, AWAY_RETRY_AFTER)
+        self._empty()
 
     def resume(self) -> None:
         """The end of a pause and of a maintenance page."""
@@ -189,6 +191,14 @@ class Worker:
         """It is in no route any more: nobody waits for it any longer; what runs goes on."""
         for client in tuple(self.queue):
             client.fail(503, "it is in no route any more")
+
+    def _empty(self) -> None:
+        """Who waits hears what everybody hears from now on."""
+        self.refresh()
+        refusal = self.refusal
+        if refusal is not None:
+            for client in tuple(self.queue):
+                client.give_up(503, *refusal)
 
     def _begin(self, client: Waiting, trial: Endpoint | None) -> None:
         if client.worker is self and not client.closed:

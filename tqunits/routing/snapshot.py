@@ -179,16 +179,18 @@ class _Object:
             raise TqunitsError(f"{self._where}.{key}: {value!r} is not a number from {least}")
         return value
 
-    def later(self, key: str, default: int) -> int:
-        """A number from 0 that files of earlier releases do not have."""
-        return self.integer(key, 0) if key in self._members else default
+    def natural(self, key: str) -> int:
+        return self.integer(key, 0)
+
+    def positive(self, key: str) -> int:
+        return self.integer(key, 1)
+
+    def later(self, key: str, read: Callable[[str], T], otherwise: T) -> T:
+        """What came later: a worker that install left as it was is in a snapshot as an earlier release wrote it."""
+        return read(key) if key in self._members else otherwise
 
     def boolean(self, key: str) -> bool:
         return self._take(key, bool)
-
-    def boolean_or(self, key: str, *, otherwise: bool) -> bool:
-        """For keys that came later: a worker that stays as an earlier release has installed it lacks them."""
-        return self.boolean(key) if key in self._members else otherwise
 
     def string(self, key: str) -> str:
         return self._take(key, str)
@@ -209,10 +211,6 @@ class _Object:
                 raise TqunitsError(f"{where}: not a string")
             found.append(check(value, where))
         return tuple(found)
-
-    def knows(self, key: str) -> bool:
-        """Whether it is there: a worker that install left as it was is in a snapshot as an earlier release wrote it."""
-        return key in self._members
 
     def object(self, key: str, read: Callable[[_Object], T]) -> T:
         return _read(self._take(key, dict), f"{self._where}.{key}", read)
@@ -270,8 +268,8 @@ def _worker_timeouts(members: _Object) -> WorkerTimeouts:
         read_us=members.integer("read_us", 0),
         write_us=members.integer("write_us", 0),
         idle_us=members.integer("idle_us", 0),
-        body_us=members.later("body_us", DEFAULT_BODY_US),
-        stream_us=members.later("stream_us", DEFAULT_STREAM_US),
+        body_us=members.later("body_us", members.natural, DEFAULT_BODY_US),
+        stream_us=members.later("stream_us", members.natural, DEFAULT_STREAM_US),
     )
 
 
@@ -301,33 +299,30 @@ def _worker(members: _Object) -> RoutedWorker:
         endpoints=members.strings("endpoints", _endpoint),
         timeouts=members.object("timeouts", _worker_timeouts),
         max_body=members.integer("max_body", 0),
-        min_body_rate=members.later("min_body_rate", DEFAULT_BODY_RATE),
+        min_body_rate=members.later("min_body_rate", members.natural, DEFAULT_BODY_RATE),
         max_inflight=members.integer("max_inflight", 1),
         queue_us=members.integer("queue_us", 0),
         retry=members.choice("retry", Retry),
         buffer_requests=members.boolean("buffer_requests"),
         encoded_slash=members.boolean("encoded_slash"),
-        on_client_gone=_on_client_gone(members),
+        on_client_gone=members.later("on_client_gone", _client_gone(members), ClientGone.FINISH),
         response_heads=_response_heads(members),
-        raw_path=members.boolean_or("raw_path", otherwise=False),
-        via=members.boolean_or("via", otherwise=False),
+        raw_path=members.later("raw_path", members.boolean, False),
+        via=members.later("via", members.boolean, False),
         static=members.object_or_null("static", _static),
-        start_us=members.later("start_us", 0),
-        disabled=members.boolean_or("disabled", otherwise=False),
+        start_us=members.later("start_us", members.natural, 0),
+        disabled=members.later("disabled", members.boolean, False),
     )
 
 
-def _on_client_gone(members: _Object) -> ClientGone:
-    return members.choice("on_client_gone", ClientGone) if members.knows("on_client_gone") else ClientGone.FINISH
+def _client_gone(members: _Object) -> Callable[[str], ClientGone]:
+    return lambda key: members.choice(key, ClientGone)
 
 
 def _response_heads(members: _Object) -> HeadLimits:
     """The status line may be as long as the head."""
-    head, fields = USUAL_RESPONSE_HEADS.head, USUAL_RESPONSE_HEADS.fields
-    if members.knows("max_response_head"):
-        head = members.integer("max_response_head", 1)
-    if members.knows("max_response_fields"):
-        fields = members.integer("max_response_fields", 1)
+    head = members.later("max_response_head", members.positive, USUAL_RESPONSE_HEADS.head)
+    fields = members.later("max_response_fields", members.positive, USUAL_RESPONSE_HEADS.fields)
     return HeadLimits(head, head, fields)
 
 

@@ -129,6 +129,21 @@ def lock(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_absent(path: Path | str) -> bool:
+    """Whether nothing is there, not even a link. What can not be seen counts as there."""
+    return made_us(path) is None
+
+
+def made_us(path: Path | str) -> int | None:
+    """When it was last written, in µs since 1970: None where nothing is there, 0 where that can not be seen."""
+    try:
+        return os.lstat(path).st_mtime_ns // 1000
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return 0
+
+
 def read_regular(path: Path, most: int) -> bytes:
     """The bytes of a regular file, in bounded time: a FIFO, a folder or a device is not waited for.
 

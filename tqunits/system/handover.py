@@ -26,13 +26,9 @@ def unserved(layout: Layout) -> Mapping[str, PurePosixPath]:
         names = [folder.name for folder in workers.iterdir() if folder.is_dir()]
     except FileNotFoundError:
         return {}
-    files = {name: PurePosixPath(environment.serving_file(name, layout.runtime)) for name in names}
-    return {name: f for name, f in files.items() if not os.path.lexists(f) and not os.path.lexists(leaving(f))}
-
-
-def leaving(file: PurePosixPath) -> PurePosixPath:
-    """What a worker that was asked to leave has in the place of its file `serving` (alone/leave.py)."""
-    return file.with_name("leaving")
+    places = ((name, environment.serving_file(name, layout.runtime)) for name in names)
+    both = ((name, serving, environment.leaving_file(name, layout.runtime)) for name, serving in places)
+    return {name: PurePosixPath(a) for name, a, b in both if not os.path.lexists(a) and not os.path.lexists(b)}
 
 
 def admit(file: PurePosixPath) -> None:

@@ -6,7 +6,6 @@ being built) the files are still observed, and no unit is loaded.
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
@@ -34,11 +33,7 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
     found |= {layout.state / ROUTES, name.access_journal(layout.units), *wanted}
     observed = ((path, _observe_file(Path(path))) for path in sorted(found))
-    files = {path: file for path, file in observed if file is not None}
-    asking = layout.state / name.REPAIR_FILE
-    if os.path.lexists(asking):  # what is in it means nothing, and only root may look
-        files[asking] = ObservedFile(content="", modified=0)
-    return files
+    return {path: file for path, file in observed if file is not None}
 
 
 def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | None:

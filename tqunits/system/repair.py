@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.model import INFINITY, Layout
@@ -44,12 +44,13 @@ class Ailing:
 
 def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing, ...]:
     """Those of the workers, and of the router's processes, that run and are not what they were."""
-    active = {unit.name: unit.active for unit in bus.list_units([_WORKERS, _ROUTERS])}
-    up = [unit for unit, state in active.items() if state == "active"]
-    found = [one for worker in workers if name.service(worker.name) in up and (one := _worker(bus, layout, worker))]
-    routers = (unit for unit in up if name.is_proxy(unit))
-    lost = (unit for unit in routers if not _has_sockets(Path(layout.runtime), unit) and not _has_job(bus, unit))
-    return (*found, *(Ailing(unit=unit, cure=Cure.RESTART) for unit in lost))
+    units = bus.list_units([_WORKERS, _ROUTERS])
+    up = [unit.name for unit in units if unit.active == "active"]
+    sought = {name.service(worker.name): worker for worker in workers}
+    found = (_worker(bus, layout, unit, sought[unit]) for unit in up if unit in sought)
+    routers = (unit for unit in up if name.is_proxy(unit) and not _has_sockets(Path(layout.runtime), unit))
+    lost = (Ailing(unit=unit, cure=Cure.RESTART) for unit in routers if not _has_job(bus, unit))
+    return (*(one for one in found if one is not None), *lost)
 
 
 def repaired(bus: Bus, found: Sequence[Ailing]) -> Iterator[tuple[Ailing, bool]]:
@@ -92,27 +93,29 @@ def _restart(bus: Bus, one: Ailing, patience_us: int = INFINITY) -> bool:
         return False
     socket = name.socket_of(one.unit)
     if socket is not None:
-        bus.stop([unit.name for unit in bus.list_units([socket])], timeout_us=INFINITY)
+        bus.stop([socket], timeout_us=INFINITY)  # which is done at once where there is none
     (started,) = bus.start([one.unit], timeout_us=INFINITY)
     return started.result == "done"
 
 
-def _worker(bus: Bus, layout: Layout, worker: Sought) -> Ailing | None:
-    unit = name.service(worker.name)
-    invocation = bus.invocation(unit)
-    serving = PurePosixPath(environment.serving_file(worker.name, layout.runtime))
+def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | None:
+    """None: it is as it should be. systemd is asked once more of the others only."""
+    serving = environment.serving_file(worker.name, layout.runtime)
     found = Found(
-        state=_state(bus, unit),
-        has_job=_has_job(bus, unit),
+        state="active",
+        has_job=False,
         folder=_is_its_own(Path(serving).parent, Path(layout.units) / name.mount(worker.name)),
         serving=os.path.lexists(serving),
-        leaving=os.path.lexists(handover.leaving(serving)),
+        leaving=os.path.lexists(environment.leaving_file(worker.name, layout.runtime)),
         socket=worker.socket is None or os.path.lexists(worker.socket),
     )
-    needed = cure(found)
+    if cure(found) is Cure.NOTHING:
+        return None
+    invocation = bus.invocation(unit)
+    needed = cure(replace(found, state=_state(bus, unit), has_job=_has_job(bus, unit)))
     if needed is Cure.NOTHING:
         return None
-    return Ailing(unit=unit, cure=needed, serving=serving, invocation=invocation)
+    return Ailing(unit=unit, cure=needed, serving=PurePosixPath(serving), invocation=invocation)
 
 
 def _has_sockets(runtime: Path, router: str) -> bool:

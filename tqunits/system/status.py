@@ -7,8 +7,6 @@ for one of its properties would have systemd read its files.
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from tqunits.model import INFINITY
 from tqunits.system import cgroup
 from tqunits.system.bus import Bus, UnitStatus
+from tqunits.system.files import is_absent
 from tqunits.system.marshal import integer
 
 
@@ -77,20 +76,9 @@ def state_of(active: str, sub: str) -> State:
             return State.STOPPED
 
 
-def _is_held(serving: str | None) -> bool:
-    """Whether the routers send nothing to a worker that runs: they look at the same file (proxy/serving.py)."""
-    if serving is None:
-        return False
-    try:
-        os.lstat(serving)
-    except OSError as error:
-        return error.errno in {errno.ENOENT, errno.ENOTDIR}
-    return False
-
-
 def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
     state = state_of(unit.active, unit.sub)
-    if state is State.RUNNING and _is_held(serving):
+    if state is State.RUNNING and serving is not None and is_absent(serving):  # the routers look at the same file
         state = State.HOLDING
     if state is State.STOPPED:
         return Status(state=state)

@@ -51,6 +51,11 @@ def serving_file(worker: str, runtime: PurePosixPath) -> str:
     return str(runtime / "workers" / worker / "serving")
 
 
+def leaving_file(worker: str, runtime: PurePosixPath) -> str:
+    """What a worker that was asked to leave has in its place (alone/leave.py)."""
+    return str(runtime / "workers" / worker / "leaving")
+
+
 def place(worker: str, runtime: PurePosixPath) -> Mapping[str, str]:
     """Where a worker joins and leaves the routers: the options of the programs that do it."""
     return {"--serving": serving_file(worker, runtime), "--routers": str(runtime / "leave"), "--name": worker}

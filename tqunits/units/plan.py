@@ -550,4 +550,4 @@ def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ..
 
 
 def _is_state(path: PurePosixPath) -> bool:
-    return path.name in {ROUTES, name.REPAIR_FILE}
+    return path.name == ROUTES

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tqunits.errors import TqunitsError
-from tqunits.model import INFINITY, Configuration, Enabled, OriginKind, Target, Worker, WorkerType
+from tqunits.model import Configuration, Enabled, OriginKind, Target, Worker, WorkerType, zero_if_endless
 from tqunits.units.environment import socket_path
 
 VERSION = 1
@@ -47,9 +47,9 @@ def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping
     document = {
         "version": VERSION,
         "timeouts": {
-            "head_us": _span(server.timeouts.head),
-            "idle_us": _span(server.timeouts.idle),
-            "drain_us": _span(server.timeouts.drain),
+            "head_us": zero_if_endless(server.timeouts.head),
+            "idle_us": zero_if_endless(server.timeouts.idle),
+            "drain_us": zero_if_endless(server.timeouts.drain),
         },
         "limits": {
             "max_connections": server.proxy.max_connections,
@@ -183,17 +183,17 @@ def _worker(worker: Worker, endpoints: list[str]) -> Mapping[str, object]:
         "strip_prefix": worker.strip_prefix,
         "endpoints": endpoints,
         "timeouts": {
-            "request_us": _span(timeouts.request),
-            "read_us": _span(timeouts.read),
-            "write_us": _span(timeouts.write),
-            "idle_us": _span(timeouts.idle),
-            "body_us": _span(timeouts.body),
-            "stream_us": _span(timeouts.stream),
+            "request_us": zero_if_endless(timeouts.request),
+            "read_us": zero_if_endless(timeouts.read),
+            "write_us": zero_if_endless(timeouts.write),
+            "idle_us": zero_if_endless(timeouts.idle),
+            "body_us": zero_if_endless(timeouts.body),
+            "stream_us": zero_if_endless(timeouts.stream),
         },
-        "max_body": _span(worker.proxy.max_body),
-        "min_body_rate": _span(worker.proxy.min_body_rate),
+        "max_body": zero_if_endless(worker.proxy.max_body),
+        "min_body_rate": zero_if_endless(worker.proxy.min_body_rate),
         "max_inflight": worker.proxy.max_inflight,
-        "queue_us": _span(worker.proxy.queue_timeout),
+        "queue_us": zero_if_endless(worker.proxy.queue_timeout),
         "retry": str(worker.proxy.retry),
         "buffer_requests": worker.proxy.buffer_requests,
         "encoded_slash": worker.proxy.allow_encoded_slash,
@@ -203,7 +203,7 @@ def _worker(worker: Worker, endpoints: list[str]) -> Mapping[str, object]:
         "raw_path": worker.proxy.raw_path,
         "via": worker.proxy.via,
         "static": _static(worker),
-        "start_us": _span(timeouts.start),
+        "start_us": zero_if_endless(timeouts.start),
         "disabled": False,
     }
 
@@ -240,11 +240,6 @@ def _disabled(configuration: Configuration) -> Iterator[Mapping[str, object]]:
 def _static(worker: Worker) -> Mapping[str, str] | None:
     folder = served_folder(worker)
     return None if folder is None else {"directory": str(folder), "prefix": worker.static.prefix}
-
-
-def _span(value: int) -> int:
-    """The router knows one "no limit", and it is 0."""
-    return 0 if value == INFINITY else value
 
 
 def _endpoint(worker: Worker, target: Target, ports: Mapping[str, int]) -> str:
