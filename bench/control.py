@@ -64,7 +64,7 @@ def measure(size: int) -> dict[str, float | int]:
         figures["ls"] = median(machine, "ls")
         lay_down(machine, size, memory=96)
         figures["new limits"] = timed(machine, "install", "--now")
-        figures["uninstall"] = timed(machine, "uninstall", "--all", "--purge")
+        figures["uninstall"] = timed(machine, "uninstall", "--all", "--purge", "--yes")
         return figures
 
 

@@ -542,6 +542,7 @@ class Layout:
     configuration: PurePosixPath  # /etc/tqunits
     state: PurePosixPath  # /var/lib/tqunits
     runtime: PurePosixPath  # /run/tqunits
+    workers: PurePosixPath  # /srv/tqunits/workers, where tqunits.yaml does not say
 
 
 SYSTEM_LAYOUT = Layout(
@@ -550,6 +551,7 @@ SYSTEM_LAYOUT = Layout(
     configuration=PurePosixPath("/etc/tqunits"),
     state=PurePosixPath("/var/lib/tqunits"),
     runtime=PurePosixPath("/run/tqunits"),
+    workers=PurePosixPath("/srv/tqunits/workers"),
 )
 
 

@@ -89,9 +89,9 @@ _tqunits() {
             render) _tqunits_offer -h --help --out --systemd ;;
             diff) _tqunits_offer -h --help --prune ;;
             security) _tqunits_offer -h --help --json --threshold ;;
-            install) _tqunits_offer -h --help --now --prune --replace --dry-run -q --quiet --timeout ;;
-            apply) _tqunits_offer -h --help --replace --dry-run -q --quiet --timeout ;;
-            uninstall) _tqunits_offer -h --help --all --purge -q --quiet --timeout ;;
+            install) _tqunits_offer -h --help --now --prune --remove-all --replace --dry-run -q --quiet --timeout ;;
+            apply) _tqunits_offer -h --help --remove-all --replace --dry-run -q --quiet --timeout ;;
+            uninstall) _tqunits_offer -h --help --all --purge -y --yes --dry-run -q --quiet --timeout ;;
             ls) _tqunits_offer -h --help --json ;;
             show) _tqunits_offer -h --help --json ;;
             start) _tqunits_offer -h --help --all --no-block --timeout ;;

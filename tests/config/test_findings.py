@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tqunits.config import ineffective
 from tqunits.config.findings import MAX_PER_FILE
 from tqunits.config.parse import WorkerText, parse_workers
 from tqunits.errors import Diagnostic, Severity
@@ -180,6 +181,20 @@ def test_a_setting_to_come_is_noted_once_when_it_is_a_default_and_never_when_nob
     assert [f.message for f in common.diagnostics] == ["'scaling.max_workers' is not in effect yet"]
     result = parse_workers([worker_text("api", "path: /a\ntype: go"), worker_text("b", "path: /b\ntype: go")], common)
     assert result.diagnostics == ()
+
+
+def test_install_warns_of_settings_to_come_in_the_files_that_are_meant() -> None:
+    common = server("defaults: {scaling: {max_workers: 3}}")
+    texts = [worker_text("api", "path: /a\ntype: go\nwatch: {debounce: 1s}"), worker_text("b", "path: /b\ntype: go")]
+    configuration = parse_workers(texts, common).configuration
+    assert configuration is not None
+    of_all, of_b = (ineffective.warnings(configuration, names) for names in ({"api", "b"}, {"b"}))
+    assert [finding.message for finding in of_all] == [
+        "'watch.debounce' is not in effect yet",
+        "'scaling.max_workers' is not in effect yet",
+    ]
+    assert of_b == of_all[1:]
+    assert {finding.severity for finding in of_all} == {Severity.WARNING}
 
 
 def test_a_shared_user_is_a_warning() -> None:

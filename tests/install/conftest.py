@@ -64,14 +64,17 @@ class Site:
         return f"/etc/systemd/system/tq-worker@{name}.service.d/10-tqunits.conf"
 
     def files(self) -> dict[str, str]:
-        """Everything that could be of ours on the host: path -> hash (or the link's target)."""
+        """Everything that could be of ours on the host: path -> hash (or the link's target).
+
+        But for what routers write by themselves, where a start takes long.
+        """
         script = (
             "find /etc/systemd /etc/sysusers.d /etc/tqunits /var/lib/tqunits /var/lib/private /var/cache/tqunits"
             " /var/cache/private /run/systemd/system /run/systemd/system.control /run/tqunits"
             " \\( -type f -exec sha256sum {} + \\) -o \\( -type l -printf '%l  %p\\n' \\) 2>/dev/null; true"
         )
         lines = (line.partition("  ") for line in self.machine.run(["sh", "-c", script]).stdout.splitlines())
-        return {path: digest for digest, _, path in lines if not path.endswith(".lock")}
+        return {path: digest for digest, _, path in lines if not path.endswith((".lock", "/repair"))}
 
     def users(self) -> set[str]:
         text = self.machine.read("/etc/passwd") + self.machine.read("/etc/group")
@@ -89,7 +92,7 @@ def emptied(machine: Machine) -> Iterator[Machine]:
     machine.remove(ROOT)
     machine.write(f"{ROOT}/workers/.keep", "")
     yield machine
-    machine.tqunits("uninstall", "--all", "--purge", "--quiet", check=False)
+    machine.tqunits("uninstall", "--all", "--purge", "--yes", "--quiet", check=False)
     machine.run(
         ["sh", "-c", "cd /etc/systemd/system && rm -rf tq[-.]* run-tqunits-*; systemctl daemon-reload"]
     )  # what a failed test left

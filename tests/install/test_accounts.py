@@ -224,7 +224,7 @@ def test_an_account_of_that_name_which_we_did_not_make_is_not_taken_over(site: S
     assert not site.machine.exists(site.drop_in("alpha"))
     assert "worker-alpha" not in site.machine.read("/etc/sysusers.d/tqunits-workers.conf")
     assert site.get("/beta/health") == (200, "ok")
-    site.run("uninstall", "--all", "--purge")
+    site.run("uninstall", "--all", "--purge", "--yes")
     assert "worker-alpha" in site.users()
 
 

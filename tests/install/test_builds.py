@@ -71,7 +71,7 @@ def test_an_account_that_is_not_ours_is_no_builds(site: Site) -> None:
         said = site.install(status=1)
         assert "there is a user build-alpha, which tqunits has not made for builds" in said
         assert not site.machine.exists(f"{ALPHA}/bin")
-        site.run("uninstall", "--all", "--purge")
+        site.run("uninstall", "--all", "--purge", "--yes")
         assert "build-alpha" in site.users()
     finally:
         site.machine.run(["userdel", "build-alpha"])

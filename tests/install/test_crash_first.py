@@ -14,7 +14,7 @@ def test_killed_anywhere_on_the_way_from_nothing_to_running(site: Site, calls: s
     site.install()
     new = site.files()
     for number in range(1, MOST):
-        site.run("uninstall", "--all", "--purge")
+        site.run("uninstall", "--all", "--purge", "--yes")
         old = site.files()
         finished = not killed_at(site, calls, number, "--now")
         assert_each_file_is_whole(site.files(), old, new)

@@ -28,7 +28,7 @@ def bobs(site: Site) -> Iterator[Site]:
     for user in ("bob", "alice"):
         machine.run(["chown", "-R", user, f"/home/{user}"])
     yield Site(machine, ("-C", BOBS, "--trust"))
-    machine.tqunits("-C", BOBS, "uninstall", "--all", "--purge", "--quiet", check=False)
+    machine.tqunits("-C", BOBS, "uninstall", "--all", "--purge", "--yes", "--quiet", check=False)
     for user in ("bob", "alice"):
         machine.run(["userdel", "--remove", user])
 

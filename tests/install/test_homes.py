@@ -148,7 +148,7 @@ def test_the_account_is_known_again_without_any_file_of_ours(site: Site, which: 
     site.install()
     assert site.get("/alpha/health") == (200, "ok")
     assert (row(site)[2], row(site)[5]) == (number, "/nonexistent")
-    site.run("uninstall", which, "--purge")
+    site.run("uninstall", which, "--purge", "--yes")
     assert "worker-alpha" not in site.users()
 
 
@@ -170,5 +170,5 @@ def test_an_account_without_a_home_is_not_ours_for_that(site: Site, made: str) -
     site.worker("beta")
     assert "worker-alpha, which tqunits has not made" in site.install(status=1)
     assert site.get("/beta/health") == (200, "ok")
-    site.run("uninstall", "--all", "--purge")
+    site.run("uninstall", "--all", "--purge", "--yes")
     assert row(site) == before

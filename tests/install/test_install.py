@@ -39,7 +39,7 @@ def test_uninstall_leaves_nothing_behind(site: Site) -> None:
     site.worker("beta")
     site.install()
     assert site.get("/alpha/write?of=/var/lib/tqunits/workers/alpha/x") == (200, "written")
-    site.run("uninstall", "--all", "--purge")
+    site.run("uninstall", "--all", "--purge", "--yes")
     assert site.files() == before
     assert site.users() == users
     assert site.units() == []
@@ -57,7 +57,7 @@ def test_a_purge_of_all_takes_the_users_of_workers_that_are_gone_too(site: Site)
     site.machine.write(f"{ROOT}/workers/beta/public/index.html", "")
     site.run("apply")
     assert {"worker-alpha", "worker-beta"} <= site.users()  # data goes only with --purge, and its owner too
-    site.run("uninstall", "--all", "--purge")
+    site.run("uninstall", "--all", "--purge", "--yes")
     assert site.users() == users
 
 
@@ -199,7 +199,7 @@ def test_drop_ins_of_the_administrator_stay_and_are_told(site: Site) -> None:
     site.machine.write(path, "[Service]\nMemoryMax=64M\n")
     assert path in site.install()
     assert site.machine.show("tq-worker@alpha.service", "MemoryMax") == str(64 << 20)
-    site.run("uninstall", "--all", "--purge")
+    site.run("uninstall", "--all", "--purge", "--yes")
     assert site.machine.exists(path)
     site.machine.remove("/etc/systemd/system/tq-worker@alpha.service.d")
     site.machine.systemctl("daemon-reload")

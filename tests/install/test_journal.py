@@ -132,7 +132,7 @@ def test_a_purge_takes_the_access_logs_journal_too(site: Site) -> None:
     assert any("purged" in line for line in requests(site.machine))
     site.run("uninstall", "--all")
     assert access_journals(site.machine)
-    said = site.run("uninstall", "--all", "--purge")
+    said = site.run("uninstall", "--all", "--purge", "--yes")
     assert ".tq-access" in said
     assert not access_journals(site.machine)
     site.machine.run(["journalctl", "--sync"])
@@ -142,7 +142,7 @@ def test_a_purge_takes_the_access_logs_journal_too(site: Site) -> None:
     lines = requests(site.machine)
     assert any("again" in line for line in lines)
     assert not any("purged" in line for line in lines)
-    site.run("uninstall", "--all", "--purge")
+    site.run("uninstall", "--all", "--purge", "--yes")
     assert not access_journals(site.machine)
 
 

@@ -166,6 +166,16 @@ def test_a_users_workers_come_back_after_a_reboot(tenant: Tenant) -> None:
     tenant.machine.wait_until(["curl", "-sf", f"{URL}/port/health"])
 
 
+def test_without_a_root_the_systems_workers_are_not_the_users(tenant: Tenant) -> None:
+    """The folder of the system's workers is none of a user's."""
+    with_c = tenant.run("/usr/local/bin/tqunits", "--user", "check")
+    assert f"{HOME}/.local/share/tqunits/workers" in with_c
+    assert "0 workers" in with_c
+    tenant.run("/usr/local/bin/tqunits", "--user", "init", "own", "--type", "python")
+    assert "1 worker," in tenant.run("/usr/local/bin/tqunits", "--user", "check", "own")
+    assert tenant.run("ls", f"{HOME}/.local/share/tqunits/workers").split() == ["own"]
+
+
 def test_uninstall_leaves_nothing_in_the_users_home(tenant: Tenant) -> None:
     tenant.write(f"{HOME}/.config/systemd/user/own.service", "[Service]\nExecStart=/bin/true\n")
     tenant.write(f"{HOME}/.cache/own", "")
@@ -177,7 +187,7 @@ def test_uninstall_leaves_nothing_in_the_users_home(tenant: Tenant) -> None:
     tenant.tqunits("install", "--now")
     state = tenant.get("/port/environment")["STATE_DIRECTORY"]
     assert tenant.get(f"/port/write?of={state}/x") == "written"
-    tenant.tqunits("uninstall", "--all", "--purge")
+    tenant.tqunits("uninstall", "--all", "--purge", "--yes")
     assert tenant.files() == before
     assert tenant.run("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "tq*") == ""
 
@@ -187,7 +197,7 @@ def test_purge_leaves_the_users_own_configuration(tenant: Tenant) -> None:
     tenant.write(mine, "mode: development\n")
     tenant.worker("port")
     tenant.tqunits("install", "--now")
-    tenant.tqunits("uninstall", "--all", "--purge")
+    tenant.tqunits("uninstall", "--all", "--purge", "--yes")
     assert tenant.machine.read(mine) == "mode: development\n"
     assert tenant.run("ls", f"{HOME}/.config/tqunits").split() == ["tqunits.yaml"]
 

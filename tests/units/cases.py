@@ -61,6 +61,7 @@ USER_LAYOUT = Layout(
     configuration=HOME / ".config/tqunits",
     state=HOME / ".local/state/tqunits",
     runtime=PurePosixPath("/run/user/1000/tqunits"),
+    workers=HOME / ".local/share/tqunits/workers",
 )
 
 

@@ -21,7 +21,7 @@ def router(machine: Machine) -> Iterator[Machine]:
     machine.run(["ip", "address", "add", f"{STRANGER}/32", "dev", "lo"])
     yield machine
     machine.run(["ip", "address", "del", f"{STRANGER}/32", "dev", "lo"])
-    machine.tqunits("uninstall", "--all", "--purge")
+    machine.tqunits("uninstall", "--all", "--purge", "--yes")
     machine.remove("/srv/filter")
 
 

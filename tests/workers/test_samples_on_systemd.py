@@ -75,7 +75,7 @@ class Samples:
 def _installed(machine: Machine) -> Iterator[Samples]:
     machine.remove(BUILT)
     yield Samples(machine)
-    machine.tqunits("uninstall", "--all", "--purge", "--quiet", check=False)
+    machine.tqunits("uninstall", "--all", "--purge", "--yes", "--quiet", check=False)
     machine.remove(BUILT)
 
 
@@ -244,7 +244,7 @@ def test_purge_leaves_no_trace(samples: Samples) -> None:
     samples.machine.systemctl("kill", "--signal=KILL", "tq-worker@index")  # what has failed leaves no trace either
     samples.machine.wait_until(lambda: samples.ls()["index"]["state"] == "failed")
     samples.machine.remove("/run/systemd/system/tq-worker@index.service.d")
-    samples.tqunits("uninstall", "--all", "--purge")
+    samples.tqunits("uninstall", "--all", "--purge", "--yes")
     left = samples.machine.run(["sh", "-c", TRACES]).stdout.splitlines()
     assert not [line for line in left if re.search(r"tq[-.]|tqunits|worker-|build-|builds", line)]
     assert samples.machine.systemctl("list-units", "--all", "--plain", "--no-legend", *UNITS, "tq-proxy*", "tq.*") == ""

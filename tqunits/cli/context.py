@@ -1,8 +1,9 @@
 """What every verb is told before its own arguments: which root, which manager, where to write.
 
 `-C DIR` makes DIR the root: `DIR/config/tqunits.yaml` and `DIR/workers`. Without it the host's own configuration under
-/etc/tqunits holds. What root installs is an order of root's, so with -C all that is read has to be root's, or `--trust`
-says that it is meant. `--user` speaks to the caller's own service manager and writes only below the caller's home.
+/etc/tqunits holds, and with `--user` the user's own, under ~/.config/tqunits, with ~/.local/share/tqunits/workers. What
+root installs is an order of root's, so with -C all that is read has to be root's, or `--trust` says that it is meant.
+`--user` speaks to the caller's own service manager and writes only below the caller's home.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def user_layout() -> Layout:
         configuration=_folder("XDG_CONFIG_HOME", home / ".config") / "tqunits",
         state=_folder("XDG_STATE_HOME", home / ".local/state") / "tqunits",
         runtime=_folder("XDG_RUNTIME_DIR", Path(f"/run/user/{os.getuid()}")) / "tqunits",
+        workers=_folder("XDG_DATA_HOME", home / ".local/share") / "tqunits/workers",
     )
 
 

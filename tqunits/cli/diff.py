@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from tqunits.cli import install
+from tqunits.cli import install, installation
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus
 from tqunits.units.plan import Options
@@ -21,4 +21,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print the diff."""
-    return install.dry_run(context, Options(prune=arguments.prune, replace=True))
+    choice = installation.Choice(prune=arguments.prune)
+    return install.dry_run(context, Options(prune=arguments.prune, replace=True), choice)

@@ -1,7 +1,9 @@
 """Check what this host offers and what is wrong on it.
 
-Looked at are systemd and its D-Bus, the kernel's cgroups, the folders and ports that tqunits needs, the programs that
-the configured workers run, the installed units and whether somebody has edited them. Nothing is changed.
+Looked at are systemd and its D-Bus, polkit, the kernel's cgroups, the folders and ports that tqunits needs, the
+programs that the configured workers run, the router's certificate, the installed units, whether somebody has edited
+them, and whether they are what is configured now; workers that have failed, or fail again and again; secrets that have
+changed since they were copied; workers that listen on more than loopback, past the router. Nothing is changed.
 
 Exit status: 0 no problem (there may be warnings), 1 a problem.
 """
@@ -9,14 +11,22 @@ Exit status: 0 no problem (there may be warnings), 1 a problem.
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 from collections.abc import Iterator
+from pathlib import Path
 
 from tqunits.cli.context import Context
+from tqunits.cli.selection import installed
 from tqunits.errors import ExitStatus, Severity, TqunitsError
-from tqunits.system import diagnosis
+from tqunits.model import Tls
+from tqunits.proxy.certificates import Certificates
+from tqunits.system import diagnosis, soundness
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
+from tqunits.system.listeners import listening
 from tqunits.system.sources import load
+from tqunits.units import unitfile
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
@@ -41,13 +51,27 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield from _asked(context)
     yield from diagnosis.installation(context.layout)
     yield from diagnosis.homes(context.layout)
+    workers = _workers(context)
+    yield from soundness.secrets(workers)
+    users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
+    yield from soundness.exposed(workers, listening(), users)
+
+
+def _workers(context: Context) -> list[soundness.Worker]:
+    """The installed ones. With --user all run as that user, whom their units do not name."""
+    default = pwd.getpwuid(os.geteuid()).pw_name
+    found = (
+        (worker.ledger, unitfile.last_value(worker.text, "Service", "User")) for worker in installed(context.layout)
+    )
+    return [soundness.Worker(ledger, user or default) for ledger, user in found]
 
 
 def _asked(context: Context) -> list[Finding]:
     """The checks that ask the service manager, and what is left of them without one."""
     try:
         with Bus(user_mode=context.user_mode) as bus:
-            return [*diagnosis.manager(bus), *_configured(context, bus)]
+            found = [*diagnosis.manager(bus, user_mode=context.user_mode), *soundness.restarting(bus)]
+            return [*found, *_configured(context, bus)]
     except TqunitsError as error:
         return [diagnosis.unreachable(error), *_configured(context, None)]
 
@@ -59,6 +83,23 @@ def _configured(context: Context, bus: Bus | None) -> Iterator[Finding]:
         yield diagnosis.misconfigured(errors)
     if loaded.configuration:
         yield from diagnosis.configuration(loaded.configuration, bus)
+        yield soundness.drift(loaded.configuration, _workers(context))
+        yield from _certificate(loaded.configuration.server.tls)
+
+
+def _certificate(tls: Tls) -> Iterator[Finding]:
+    """What the router would say of it at its next start, which may be the next reboot."""
+    if tls.certificate is None:
+        return
+    try:
+        found = Certificates.load(Path(tls.certificate), None if tls.key is None else Path(tls.key))
+    except TqunitsError as error:
+        yield diagnosis.problem("certificate", f"the router can not serve with it: {error.message}", error.hint or "")
+        return
+    for text in found.warnings:
+        yield diagnosis.warning("certificate", text, "renew it: the router takes a changed file by itself")
+    if not found.warnings:
+        yield diagnosis.ok("certificate", f"{tls.certificate} fits its key, and is valid for two weeks at least")
 
 
 def _print(findings: tuple[Finding, ...], context: Context) -> None:

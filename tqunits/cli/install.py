@@ -18,6 +18,11 @@ nobody but root can change what their path leads to: an edit takes effect with t
 not written are never overwritten without --replace, and drop-ins of your own are never touched. Workers that are no
 longer configured stay, and are served, until 'tqunits apply' or --prune. With NAMEs all other workers stay as they are
 installed; what tqunits.yaml says of the router counts all the same.
+
+When the folder of the workers is not there, although workers are installed, nothing is done: its disk may not be
+mounted. With --prune nothing is done either when no worker is in it, or when workers were installed from another folder
+(-C): --remove-all says that all of them are to go. A worker whose own folder is empty, or a link that leads nowhere,
+stays as it is installed and makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -29,12 +34,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tqunits.cli import installation
+from tqunits.cli import installation, vanishing
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.model import Worker
-from tqunits.system import build, execute, files, handover, live, traffic
+from tqunits.system import build, execute, files, handover, ledger, live, traffic
 from tqunits.system.bus import Bus, JobResult
 from tqunits.units import name
 from tqunits.units.plan import Options, Plan, ReloadDaemon, Restart, Start, make_plan
@@ -50,6 +55,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def configure_common(parser: argparse.ArgumentParser) -> None:
     """Arguments that install and apply share."""
+    parser.add_argument(
+        vanishing.INSIST,
+        dest="remove_all",
+        action="store_true",
+        help="remove workers that are not configured also when that is all of them, or those of another root",
+    )
     parser.add_argument("--replace", action="store_true", help="overwrite files that tqunits has not written")
     parser.add_argument("--dry-run", action="store_true", help="print the changes as a diff, and change nothing")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
@@ -60,6 +71,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Install."""
     if arguments.names and arguments.prune:
         raise UsageError("--prune is about all workers, NAME about some", hint="leave one of them out")
+    if arguments.remove_all and not arguments.prune:
+        raise UsageError(f"{vanishing.INSIST} is about --prune", hint="without it no worker is removed")
     options = Options(now=arguments.now, prune=arguments.prune, replace=arguments.replace)
     return perform(arguments, context, options, tuple(name.worker_of(text) or text for text in arguments.names))
 
@@ -68,14 +81,16 @@ def perform(
     arguments: argparse.Namespace, context: Context, options: Options, names: tuple[str, ...] = ()
 ) -> ExitStatus:
     """The whole of install and of apply, which differ in their options alone."""
+    choice = installation.Choice(names=names, prune=options.prune, remove_all=arguments.remove_all)
     if arguments.dry_run:
-        return dry_run(context, options, names)
+        return dry_run(context, options, choice)
     context.require_root("installing units")
     configuration = installation.configured(context).configured()  # before anything is locked, built or asked
     installation.refuse_unfit(configuration.server)
-    choice = installation.Choice(names=names, prune=options.prune)
     say = (lambda _: None) if arguments.quiet else context.output.message
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
+        for path in ledger.put_back(context.layout, bus):
+            say(f"put back {path}, which somebody has removed")
         prepared = installation.prepare(context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         builder = _builder(bus, prepared, arguments, context)
@@ -84,9 +99,10 @@ def perform(
         skipped = _build(running, builder, say)
         if skipped or has_builds:  # a build may have made a file that was not there
             prepared = installation.prepare(context, bus, choice, skipped=skipped)
+        context.output.diagnostics(prepared.warnings)
         _tell_skipped(prepared.skipped, context)
         _tell_refused(context, prepared)
-        plan = make_plan(prepared.desired, prepared.observed, options)
+        plan = installation.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
         installation.remove_leftovers(context.layout)
         live.recover(context.layout, bus)
         waiting = partial(progress, context, quiet=arguments.quiet)
@@ -107,9 +123,9 @@ def _started(plan: Plan) -> frozenset[str]:
     return frozenset(worker for unit in units if (worker := name.worker_of(unit)))
 
 
-def dry_run(context: Context, options: Options, names: tuple[str, ...] = ()) -> ExitStatus:
+def dry_run(context: Context, options: Options, choice: installation.Choice) -> ExitStatus:
     """Print what would change: exit status 0 when nothing, 2 when something, 1 when a worker would be refused."""
-    prepared = installation.prepare(context, None, installation.Choice(names=names, prune=options.prune))
+    prepared = installation.prepare(context, None, choice)
     _tell_refused(context, prepared)
     plan = make_plan(prepared.desired, prepared.observed, options)
     difference = installation.unified_diff(plan)
@@ -179,7 +195,7 @@ def _conclude(
 ) -> ExitStatus:
     """Say what the operator should know, and find the exit status that does not lie."""
     tell = context.output.message
-    if not plan.steps:
+    if not (plan.steps or plan.orphans or plan.pending or differing) and prepared.is_whole:
         tell("nothing to do: everything is as configured")
     for unit in plan.masked:
         tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")

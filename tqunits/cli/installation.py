@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from tqunits.cli import selection
+from tqunits.cli import selection, vanishing
 from tqunits.cli.context import Context
 from tqunits.cli.judged import judge
 from tqunits.cli.refits import Refits, refits
 from tqunits.cli.requested import Requested
+from tqunits.config import ineffective
 from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, TqunitsError
 from tqunits.model import (
     MANAGER_USER,
@@ -29,7 +30,7 @@ from tqunits.proxy.certificates import Certificates
 from tqunits.system import build, files, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.sources import Loaded, load
-from tqunits.units import accounts, credentials, name
+from tqunits.units import accounts, credentials, ledger, name
 from tqunits.units.plan import Desired, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render
@@ -42,6 +43,7 @@ class Choice:
 
     names: tuple[str, ...] = ()  # only these workers; empty: all
     prune: bool = False
+    remove_all: bool = False  # prune, whatever speaks against it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +59,18 @@ class Prepared:
     refused: tuple[Refusal, ...]
     broken: tuple[str, ...]  # of the chosen workers
     errors: tuple[Diagnostic, ...]  # of those
+    warnings: tuple[Diagnostic, ...]  # of tqunits.yaml and the chosen workers
     lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
 
     @property
     def workers(self) -> tuple[Worker, ...]:
         """The workers that this host will have units for."""
         return tuple(w for w in self.present.workers if _has_unit(w))
+
+    @property
+    def sources_of_files(self) -> Mapping[str, str]:
+        """The worker.yaml of each worker that is files alone."""
+        return {w.name: str(w.source) for w in self.configuration.workers if not _has_unit(w)}
 
     @property
     def is_whole(self) -> bool:
@@ -77,10 +85,14 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
     worker is that worker's alone: it is left as it is installed.
     """
     loaded = configured(context)
-    configuration = loaded.configured()
+    before = observe.observe_files(context.layout)
+    sources = vanishing.installed_from(before, context.layout)
+    if not choice.remove_all:
+        vanishing.refuse_doubtful(loaded.configured(), sources, prune=choice.prune)
+    held = {} if choice.remove_all else vanishing.held(loaded.configured(), sources)
+    configuration = replace(loaded.configured(), broken=(*loaded.configured().broken, *held))
     others = _others(configuration, choice)
     host = target.current(context.layout, user_mode=context.user_mode)
-    before = observe.observe_files(context.layout)
     requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
     out = others | {lack.worker for lack in skipped}
     judged = judge(
@@ -100,6 +112,7 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
     refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
     broken = tuple(worker for worker in configuration.broken if worker not in others)
+    chosen = configuration.names - others
     return Prepared(
         configuration=configuration,
         present=present,
@@ -109,7 +122,8 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
         skipped=skipped,
         refused=judged.refusals,
         broken=broken,
-        errors=loaded.errors_of(broken),
+        errors=(*loaded.errors_of(b for b in broken if b not in held), *(held[b] for b in broken if b in held)),
+        warnings=(*loaded.warnings_of(chosen), *ineffective.warnings(configuration, chosen)),
         lost=refitted.lost,
     )
 
@@ -137,6 +151,18 @@ def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
 def unified_diff(plan: Plan) -> str:
     """What the plan changes in files, as `diff -u` shows it; and in accounts, whose files are not ours."""
     return "".join(line for step in plan.steps for line in _file_diff(step))
+
+
+def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
+    """The plan, and the ledger of what it makes: after the files that it tells of, and before any of them goes."""
+    path, observed = prepared.desired.routes.path.with_name(name.LEDGER_FILE), prepared.observed
+    text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)
+    before = observed.files[path].content if path in observed.files else None
+    if text == before:
+        return plan
+    file = RenderedFile(path=path, content=text, mode=ledger.MODE, unit=None)
+    first = next((at for at, step in enumerate(plan.steps) if not isinstance(step, WriteFile)), len(plan.steps))
+    return replace(plan, steps=(*plan.steps[:first], WriteFile(file=file, before=before), *plan.steps[first:]))
 
 
 def refuse_foreign(plan: Plan) -> None:

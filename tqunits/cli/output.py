@@ -41,6 +41,14 @@ class Output:
         """Whether somebody is watching stderr: then progress is worth writing."""
         return self._stderr.isatty()
 
+    def asks(self, question: str, answer: str) -> bool:
+        """Whether the person at the terminal gives this answer; nobody there is no."""
+        if not (self.interactive and sys.stdin is not None and sys.stdin.isatty()):
+            return False
+        self._stderr.write(printable(question))
+        self._stderr.flush()
+        return sys.stdin.readline().strip().lower() == answer
+
     def line(self, text: str = "") -> None:
         """One line of data."""
         self._stdout.write(f"{text}\n")

@@ -5,23 +5,29 @@ systemd says that the worker runs, the file is made again. Where the worker's so
 worker is restarted; requests wait meanwhile. A router process that has lost its sockets is restarted as well: what runs
 there is finished first. What is stopped, failed, starting or leaving is left alone.
 
-Nobody has to run this: a router that holds a worker's requests for no reason that it knows asks for tq-repair.service,
-which does, within seconds.
+Before that, what 'systemctl revert' or somebody else has taken of installed workers, their drop-ins, is put back as it
+was: 'tqunits uninstall' removes a worker.
 
-Exit status: 0 all that runs is served, 1 something could not be served again, 5 not permitted.
+Nobody has to run this: a router that holds a worker's requests for no reason that it knows asks for tq-repair.service,
+which does, within seconds, and which watches the folder of the units.
+
+Exit status: 0 nothing is lost any more, 1 something could not be served again, 5 not permitted.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output
 from tqunits.cli.selection import installed, serving
 from tqunits.errors import ExitStatus
-from tqunits.system import repair
+from tqunits.model import Layout
+from tqunits.system import files, ledger, repair
 from tqunits.system.bus import Bus
+from tqunits.units import name
 from tqunits.units.cures import Cure
 
 _SAYS = {
@@ -39,18 +45,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Repair."""
     context.require_root("repair")
-    workers = installed(context.layout)
-    known = serving(workers, context.layout)
-    sought = [repair.Sought(name=w.name, socket=w.ledger.socket) for w in workers if w.unit in known]
+    output = None if arguments.json else context.output
     with Bus(user_mode=context.user_mode) as bus:
-        found = repair.ailing(bus, context.layout, sought)
+        lost = _put_back(bus, context.layout, dry_run=arguments.dry_run)
+        done = [_restored(unit, output, dry_run=arguments.dry_run) for unit in lost]
+        found = repair.ailing(bus, context.layout, _sought(context.layout))
         outcomes = ((one, None) for one in found) if arguments.dry_run else repair.repaired(bus, found)
-        done = [_said(one, served, None if arguments.json else context.output) for one, served in outcomes]
+        done += [_said(one, served, output) for one, served in outcomes]
     if arguments.json:
         context.output.json("repair", 1, repaired=done)
     elif not done:
         context.output.message("nothing is lost: what runs is served")
     return ExitStatus.FAILED if any(one["served"] is False for one in done) else ExitStatus.OK
+
+
+def _sought(layout: Layout) -> list[repair.Sought]:
+    workers = installed(layout)
+    known = serving(workers, layout)
+    return [repair.Sought(name=w.name, socket=w.ledger.socket) for w in workers if w.unit in known]
+
+
+def _put_back(bus: Bus, layout: Layout, *, dry_run: bool) -> tuple[str, ...]:
+    """The units that had lost their drop-ins. While another tqunits is at work, what lies there is its business."""
+    lost = ledger.lost(layout)
+    if dry_run or not lost:
+        return tuple(name.service(entry.worker) for entry in lost)
+    with files.lock(Path(layout.runtime) / "install.lock", wait=True):
+        return tuple(path.parent.name.removesuffix(".d") for path in ledger.put_back(layout, bus))
+
+
+def _restored(unit: str, output: Output | None, *, dry_run: bool) -> Mapping[str, str | bool | None]:
+    if output is not None:
+        output.message(f"{unit} {'has lost its drop-in' if dry_run else 'had lost its drop-in: it is put back'}")
+    return {"unit": unit, "cure": "restore", "served": None}
 
 
 def _said(one: repair.Ailing, served: bool | None, output: Output | None) -> Mapping[str, str | bool | None]:  # noqa: FBT001

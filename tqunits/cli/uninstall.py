@@ -6,72 +6,144 @@ written is removed: every unit, the router's socket, the users' sysusers.d file.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
 stay. The user tqunits, users of workers that are gone already, and the access log's journal go with --all --purge.
+A worker that 'tqunits apply' has removed is purged by its name all the same.
+
+What --all --purge removes can not be brought back: it asks first, on a terminal, and elsewhere wants --yes. --dry-run
+prints what would be removed, changes nothing, and exits with 2 when there is something, else with 0.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tqunits.cli import purge
 from tqunits.cli.context import Context
 from tqunits.cli.installation import remove_leftovers
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.cli.selection import Installed, add_names, installed, select
-from tqunits.errors import ExitStatus
-from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
-from tqunits.system import build, execute, files, journal, traffic, users
+from tqunits.cli.selection import Installed, add_names, installed, named, select
+from tqunits.errors import ExitStatus, UsageError
+from tqunits.model import Layout
+from tqunits.system import execute, files, ledger, traffic
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
 from tqunits.units.plan import Observed, Plan, Reload, Step, WriteFile, removal
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, without
-
-_STOP_US = 60_000_000
-"""For journald to write what it has and to end."""
+from tqunits.units.vanished import sentence
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits uninstall`."""
     add_names(parser, all_means="remove everything that tqunits has installed")
     parser.add_argument("--purge", action="store_true", help="remove the workers' data, caches and users as well")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before --all --purge")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be removed, and change nothing")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     add_timeout(parser)
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Uninstall."""
-    present = installed(context.layout)
-    chosen = select(arguments, present, context)
+    layout = context.layout
+    present = installed(layout)
+    choice = _chosen(arguments, present, context)
+    if arguments.dry_run:
+        return _dry_run(arguments, context, present, choice)
     context.require_root("removing units")
+    if arguments.all and arguments.purge and not arguments.yes:
+        _ask(context, choice)
     say = (lambda _: None) if arguments.quiet else context.output.message
-    lock = Path(context.layout.runtime) / "install.lock"
-    with Bus(user_mode=context.user_mode) as bus, files.lock(lock):
-        remove_leftovers(context.layout)
-        observed = observe(context.layout, bus, wanted=(), users=())
-        workers = [worker.name for worker in chosen]
-        steps = removal(observed, None if arguments.all else workers)
-        if not arguments.all:
-            staying = [worker for worker in present if worker not in chosen]
-            released = _release(context.layout, observed, _accounts(chosen) - _accounts(staying))
-            steps = (*_unroute(context.layout, observed, workers), *released, *steps)
-        plan = Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=())
+    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(layout.runtime) / "install.lock"):
+        remove_leftovers(layout)
+        observed = observe(layout, bus, wanted=(), users=())
+        if arguments.all:
+            files.remove(Path(layout.state) / name.LEDGER_FILE)
+        else:
+            ledger.forget(layout, choice.workers)
         waiting = partial(progress, context, quiet=arguments.quiet)
+        plan = _plan(arguments, layout, observed, present, choice)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         status = report(results, context)
-        traffic.wanted(context.layout, workers)
+        traffic.wanted(layout, choice.workers)
         if arguments.all:
-            files.remove(Path(context.layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
+            files.remove(Path(layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
         if arguments.purge and status is ExitStatus.OK:
-            _purge(context.layout, chosen, say)
-            if arguments.all and context.layout.sysusers:
-                _remove_users(users.of_workers(context.layout.state), say)
+            for worker in choice.names:
+                purge.purge(worker, layout, say)
         if arguments.all and arguments.purge:
-            _remove_all(context.layout, bus, say)
+            purge.purge_all(layout, bus, say)
     return status
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What the command line means: installed workers, and what is left of others."""
+
+    installed: tuple[Installed, ...]
+    remains: tuple[purge.Remains, ...] = ()
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the installed ones."""
+        return tuple(worker.name for worker in self.installed)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names."""
+        return (*self.workers, *(worker.name for worker in self.remains))
+
+
+def _chosen(arguments: argparse.Namespace, present: Sequence[Installed], context: Context) -> _Choice:
+    if arguments.all or not arguments.purge:
+        return _Choice(select(arguments, present, context))
+    try:
+        left = purge.remains(context.layout, (worker.name for worker in present))
+    except PermissionError:  # who may not look is told later what he may not do
+        left = ()
+    every: list[Installed | purge.Remains] = [*present, *left]
+    meant = {worker.name for worker in named(arguments.names, every, context)}
+    return _Choice(tuple(w for w in present if w.name in meant), tuple(w for w in left if w.name in meant))
+
+
+def _plan(
+    arguments: argparse.Namespace, layout: Layout, observed: Observed, present: Sequence[Installed], choice: _Choice
+) -> Plan:
+    steps = removal(observed, None if arguments.all else choice.workers)
+    if not arguments.all:
+        staying = [worker for worker in present if worker not in choice.installed]
+        released = _release(layout, observed, _accounts(choice.installed) - _accounts(staying))
+        steps = (*_unroute(layout, observed, choice.workers), *released, *steps)
+    return Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=(), leaving=choice.workers)
+
+
+def _ask(context: Context, choice: _Choice) -> None:
+    """Raises UsageError when there is nobody to ask, or when the answer is no."""
+    what = f"all units, the data and the users of {sentence(choice.names) or 'every worker'}"
+    hint = "--yes says that it is meant, --dry-run shows what would be removed"
+    if not context.output.asks(f"Remove {what}? They can not be brought back. Type yes: ", "yes"):
+        raise UsageError(f"not done: this removes {what}", hint=hint)
+
+
+def _dry_run(
+    arguments: argparse.Namespace, context: Context, present: Sequence[Installed], choice: _Choice
+) -> ExitStatus:
+    layout = context.layout
+    plan = _plan(arguments, layout, observe(layout, None, wanted=(), users=()), present, choice)
+    lines = [execute.describe(step) for step in plan.steps]
+    if arguments.purge and arguments.all:
+        lines += [f"remove {folder}" for folder in purge.folders_of_all(layout)]
+        lines += [f"remove user {user}" for user in purge.users_of_all(layout)]
+    elif arguments.purge:
+        lines += [f"remove {folder}" for worker in choice.names for folder in purge.folders_of(worker, layout)]
+        lines += [f"remove user {user}" for worker in choice.names for user in purge.users_of(worker, layout)]
+    for line in lines:
+        context.output.line(line)
+    return ExitStatus.USAGE if lines else ExitStatus.OK
 
 
 def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tuple[Step, ...]:
@@ -104,67 +176,3 @@ def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> I
 
 def _accounts(workers: Iterable[Installed]) -> set[str]:
     return {account for worker in workers for account in shared.accounts_of(worker.text)}
-
-
-def _purge(layout: Layout, workers: Iterable[Installed], say: execute.Say) -> None:
-    """Remove what the workers have stored, and the users that were made for them (and no others)."""
-    for worker in workers:
-        own = [data / worker.name for data in _data(layout)]
-        for folder in (*own, *(build.remains(worker.name) if layout.sysusers else ())):
-            if folder.exists() or folder.is_symlink():
-                say(f"remove {folder}")
-                files.remove_tree(folder)
-        user = account_of(worker.name)
-        if layout.sysusers and users.is_ours(user, layout.state):
-            _remove_users([user], say)
-        builder = build_account_of(worker.name)
-        if layout.sysusers and users.is_ours_to_build(builder):
-            _remove_users([builder], say)
-
-
-def _remove_users(names: Iterable[str], say: execute.Say) -> None:
-    for user in names:
-        say(f"remove user {user}")
-        users.remove(user)
-
-
-def _remove_all(layout: Layout, bus: Bus, say: execute.Say) -> None:
-    for folder in _folders(layout):
-        files.remove_tree(folder)
-    if layout.sysusers and users.is_managers_ours():
-        say(f"remove user {MANAGER_USER}")
-        users.remove(MANAGER_USER)
-    if layout.sysusers:
-        _remove_access_log(bus, say)
-    if not layout.sysusers:
-        with suppress(OSError):  # not empty: the user's own configuration
-            Path(layout.configuration).rmdir()
-
-
-def _remove_access_log(bus: Bus, say: execute.Say) -> None:
-    """The namespace's journals. What journald of it may run has them open, and would make them anew when asked to."""
-    folders = journal.folders_of(name.ACCESS_LOG)
-    if folders:
-        bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
-    for folder in folders:
-        say(f"remove {folder}")
-        files.remove_tree(folder)
-
-
-def _data(layout: Layout) -> tuple[Path, ...]:
-    """The folders in which systemd makes a StateDirectory= and a CacheDirectory= for each worker.
-
-    A user's own manager has states below ~/.config up to version 253, and below ~/.local/state since (its NEWS).
-    """
-    states = [layout.state] if layout.sysusers else [layout.state, layout.configuration]
-    return tuple(Path(folder) / "workers" for folder in (*states, _cache(layout)))
-
-
-def _folders(layout: Layout) -> tuple[Path, ...]:
-    """All that can be ours besides the units, which the plan removes, and the configuration, which stays."""
-    whole = (Path(layout.state), Path(layout.runtime), _cache(layout))
-    return (*whole, *(build.remains(None) if layout.sysusers else _data(layout)))
-
-
-def _cache(layout: Layout) -> Path:
-    return Path("/var/cache/tqunits") if layout.sysusers else Path.home() / ".cache/tqunits"

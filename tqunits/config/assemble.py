@@ -83,15 +83,17 @@ def worker(
     )
 
 
-def server(values: Values, bounds: Values, *, source: PurePosixPath, root: PurePosixPath | None) -> Server:
+def server(
+    values: Values, bounds: Values, *, source: PurePosixPath, root: PurePosixPath | None, workers: PurePosixPath
+) -> Server:
     """The server of these values; `bounds` are a worker's that writes nothing.
 
-    Relative paths are below `-C DIR`, else beside tqunits.yaml.
+    Relative paths are below `-C DIR`, else beside tqunits.yaml. Where it says nothing of them, workers are in
+    DIR/workers, else in `workers`.
     """
     base = root if root is not None else source.parent
-    directory = base / values[S.directory]
-    if root is not None and not values.written(S.directory):
-        directory = root / "workers"
+    unsaid = root / "workers" if root is not None else workers
+    directory = base / values[S.directory] if values.written(S.directory) else unsaid
     certificate, key = values[S.certificate], values[S.key]
     return Server(
         source=source,

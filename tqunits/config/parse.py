@@ -23,7 +23,7 @@ from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import DEFAULTS, SERVER_SCHEMA, WORKER_SCHEMA, Entry, Flat, Schema, canonical, flatten, merge
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.errors import Diagnostic, Severity
-from tqunits.model import Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
+from tqunits.model import SYSTEM_LAYOUT, Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +79,18 @@ class WorkersResult:
 
 
 def parse_server(
-    main: Text | None, drop_ins: Sequence[Text], *, source: PurePosixPath, root: PurePosixPath | None
+    main: Text | None,
+    drop_ins: Sequence[Text],
+    *,
+    source: PurePosixPath,
+    root: PurePosixPath | None,
+    workers: PurePosixPath = SYSTEM_LAYOUT.workers,
 ) -> ServerResult:
-    """tqunits.yaml and its drop-ins, of which later ones win key by key. `source`: where tqunits.yaml would be."""
+    """tqunits.yaml and its drop-ins, of which later ones win key by key.
+
+    `source`: where tqunits.yaml would be. Workers are in `root`/workers, or without a root in `workers`, where it does
+    not say.
+    """
     problems: list[Problem] = []
     entries: dict[str, Entry] = {}
     common: dict[str, Entry] = {}
@@ -97,7 +106,7 @@ def parse_server(
     values = Values(server_defaults(), layer)
     problems += [*found, *found_common, *(check.within_server(values, top) if top else ())]
     return ServerResult(
-        server=assemble.server(values, _bounds(common_layer), source=source, root=root),
+        server=assemble.server(values, _bounds(common_layer), source=source, root=root, workers=workers),
         defaults=Defaults(entries=common, layer=common_layer),
         diagnostics=diagnostics(problems),
     )

@@ -48,7 +48,8 @@ class ServerSettings:
         scalar(words.path),
         "/srv/tqunits/workers",
         "path",
-        "The folder of the workers' folders. With -C DIR the default is DIR/workers.",
+        "The folder of the workers' folders. With -C DIR the default is DIR/workers, with --user it is "
+        "~/.local/share/tqunits/workers.",
     )
     port_range = _row(
         "workers.port_range",

@@ -32,6 +32,9 @@ from tqunits.proxy.secure import Secured, Wire
 MAX_CERTIFICATES: Final = 1000
 """Pairs in a folder. Each costs some 5 ms to load, and the router answers nobody while it reloads."""
 
+SOON_S: Final = 14 * 24 * 3600
+"""What renews certificates of 90 days does so 30 days before they end: two weeks before, it has failed for long."""
+
 MAX_FILE: Final = 1 << 20
 """Bytes of one file; systemd takes no larger credential (CREDENTIALS_TOTAL_SIZE_MAX)."""
 
@@ -72,7 +75,9 @@ class Certificates:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with certificates that are used all the same: expired, not valid yet, without a name."""
+        """What is wrong with certificates that are used all the same: expired, or soon to be, not valid yet, without a
+        name.
+        """
         return self._loaded.warnings
 
     def secure(self, sock: socket.socket) -> Secured:
@@ -237,6 +242,8 @@ def _odd(pair: _Pair, found: _Found) -> Iterator[str]:
     now = time.time()
     if found.ends < now:
         yield f"{pair.certificate}: expired on {_date(found.ends)}"
+    elif found.ends < now + SOON_S:
+        yield f"{pair.certificate}: expires on {_date(found.ends)}"
     if found.begins > now:
         yield f"{pair.certificate}: not valid before {_date(found.begins)}"
     if not found.names:

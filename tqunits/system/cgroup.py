@@ -7,6 +7,7 @@ the mount of each controller (cgroups(7)); in a container it is relative to the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +43,12 @@ def controllers() -> frozenset[str]:
     if hierarchy() is Hierarchy.UNIFIED:
         return frozenset((ROOT / "cgroup.controllers").read_text(encoding="ascii").split())
     return frozenset(name for name in ("cpu", "cpuacct", "memory", "pids", "io", "blkio") if (ROOT / name).is_dir())
+
+
+def read_only() -> tuple[Path, ...]:
+    """The mounts of controllers that nobody can set a limit in, as in a container without its own."""
+    mounts = [ROOT] if hierarchy() is Hierarchy.UNIFIED else [ROOT / name for name in ("cpu", "memory", "pids")]
+    return tuple(mount for mount in mounts if mount.is_dir() and os.statvfs(mount).f_flag & os.ST_RDONLY)
 
 
 def pids(control_group: str) -> frozenset[int]:

@@ -20,6 +20,8 @@ from tqunits.system.files import read_text_if_exists
 from tqunits.system.listeners import listening_ports
 from tqunits.units import name, unitfile
 
+_POLKIT = "polkit.service"
+
 
 class Level(StrEnum):
     """How bad a finding is."""
@@ -44,28 +46,28 @@ def host(layout: Layout, *, user_mode: bool) -> Iterator[Finding]:
     yield _init()
     yield from _cgroups(user_mode=user_mode)
     yield _folder(Path(layout.units), user_mode=user_mode)
-    if not user_mode:
-        yield _polkit()
     yield _journal()
     yield _overcommit()
 
 
-def manager(bus: Bus) -> Iterator[Finding]:
+def manager(bus: Bus, *, user_mode: bool) -> Iterator[Finding]:
     """The running service manager and our units in it."""
     version = bus.systemd_version()
     if version < target.OLDEST:
-        yield _problem("systemd", f"systemd {version} is too old", f"tqunits needs {target.OLDEST} or newer")
+        yield problem("systemd", f"systemd {version} is too old", f"tqunits needs {target.OLDEST} or newer")
     else:
-        yield _ok("systemd", f"systemd {version}, reachable over D-Bus")
+        yield ok("systemd", f"systemd {version}, reachable over D-Bus")
     units = bus.list_units(["tq-*", "tq.*"])
     failed = [unit.name for unit in units if unit.active == "failed"]
     if failed:
-        yield _problem("units", f"failed: {', '.join(failed)}", "'tqunits show NAME' tells why")
+        yield problem("units", f"failed: {', '.join(failed)}", "'tqunits show NAME' tells why")
     else:
-        yield _ok("units", f"none of {len(units)} loaded units has failed")
+        yield ok("units", f"none of {len(units)} loaded units has failed")
+    if not user_mode:
+        yield _polkit(bus)
     stale = [unit.name for unit in units if bus.property_of(unit.name, "Unit", "NeedDaemonReload", "b")]
     if stale:
-        yield _warning(
+        yield warning(
             "reload", f"changed on disk since they were loaded: {', '.join(stale)}", "systemctl daemon-reload"
         )
 
@@ -83,20 +85,20 @@ def installation(layout: Layout) -> Iterator[Finding]:
             edited.append(str(path))
     if edited:
         advice = "the next 'tqunits install' undoes it; use 'systemctl edit UNIT' for changes of your own"
-        yield _warning("drop-ins", f"edited by hand: {', '.join(edited)}", advice)
+        yield warning("drop-ins", f"edited by hand: {', '.join(edited)}", advice)
     else:
-        yield _ok("drop-ins", "all of ours are as tqunits has written them")
+        yield ok("drop-ins", "all of ours are as tqunits has written them")
     if beside:
-        yield _ok("overrides", f"your own drop-ins are in effect: {', '.join(beside)}")
+        yield ok("overrides", f"your own drop-ins are in effect: {', '.join(beside)}")
 
 
 def configuration(settings: Configuration, bus: Bus | None) -> Iterator[Finding]:
     """What the configured workers and the router need from this host."""
     lacking = [lack for lack in map(build.lacking, settings.running()) if lack]
     for lack in lacking:
-        yield _problem("programs", f"{lack.worker}: {lack.reason}", lack.hint or "")
+        yield problem("programs", f"{lack.worker}: {lack.reason}", lack.hint or "")
     if not lacking:
-        yield _ok("programs", f"everything that {len(settings.running())} workers run is there")
+        yield ok("programs", f"everything that {len(settings.running())} workers run is there")
     yield from _listeners(settings.server.listen, bus)
 
 
@@ -110,98 +112,108 @@ def homes(layout: Layout) -> Iterator[Finding]:
             f"'tqunits install --now' restarts them without one; or stop {names}, 'tqunits install', start {names}. "
             "What is no longer configured, or refused, keeps it until it is uninstalled"
         )
-        yield _warning("accounts", message, advice)
+        yield warning("accounts", message, advice)
 
 
 def _init() -> Finding:
     if Path("/run/systemd/system").is_dir():  # sd_booted(3)
-        return _ok("init", "this host was booted with systemd")
-    return _problem("init", "systemd is not the init of this host", "units can be rendered here, but not run")
+        return ok("init", "this host was booted with systemd")
+    return problem("init", "systemd is not the init of this host", "units can be rendered here, but not run")
 
 
 def _cgroups(*, user_mode: bool) -> Iterator[Finding]:
     mode = cgroup.hierarchy()
     if mode is cgroup.Hierarchy.UNIFIED:
-        yield _ok("cgroups", "cgroup v2: every limit is enforced")
+        yield ok("cgroups", "cgroup v2: every limit is enforced")
     elif mode is cgroup.Hierarchy.NONE:
-        yield _problem("cgroups", "no cgroups are mounted: no limit is enforced")
+        yield problem("cgroups", "no cgroups are mounted: no limit is enforced")
     elif user_mode:  # systemd.resource-control(5): delegation to users is for version 2 only
         message = f"cgroup {mode}: your own manager may set no limits; memory_max, cpu_quota and tasks_max do nothing"
-        yield _warning("cgroups", message, "boot with systemd.unified_cgroup_hierarchy=1")
+        yield warning("cgroups", message, "boot with systemd.unified_cgroup_hierarchy=1")
     else:
         message = (
             f"cgroup {mode}: memory_high, io_weight and the killing of a whole worker when out of memory do nothing"
         )
-        yield _warning("cgroups", message, "boot with systemd.unified_cgroup_hierarchy=1")
+        yield warning("cgroups", message, "boot with systemd.unified_cgroup_hierarchy=1")
     missing = {"cpu", "memory", "pids"} - cgroup.controllers()
     if missing:
         message = f"the kernel does not offer: {', '.join(sorted(missing))}; these limits do nothing"
-        yield _problem("controllers", message, "look for cgroup_disable= on the kernel's command line")
+        yield problem("controllers", message, "look for cgroup_disable= on the kernel's command line")
+    elif locked := cgroup.read_only():
+        message = f"mounted read-only: {', '.join(sorted(map(str, locked)))}; no limit below it is enforced"
+        yield problem("controllers", message, "a container needs its cgroups writable (delegated) to set limits")
     else:
-        yield _ok("controllers", "cpu, memory and pids are there")
+        yield ok("controllers", "cpu, memory and pids are there, and can be set")
 
 
 def _folder(folder: Path, *, user_mode: bool) -> Finding:
     existing = next(f for f in (folder, *folder.parents) if f.is_dir())
     if os.statvfs(existing).f_flag & os.ST_RDONLY:
-        return _problem("folder", f"{folder} is on a read-only file system", "units can not be installed there")
+        return problem("folder", f"{folder} is on a read-only file system", "units can not be installed there")
     if not os.access(existing, os.W_OK):
         advice = "" if user_mode else "'tqunits install' needs root"
-        return _warning("folder", f"you may not write {folder}", advice)
-    return _ok("folder", f"{folder} can be written")
+        return warning("folder", f"you may not write {folder}", advice)
+    return ok("folder", f"{folder} can be written")
 
 
-def _polkit() -> Finding:
-    if any(Path(folder).is_dir() for folder in ("/usr/share/polkit-1/rules.d", "/etc/polkit-1/rules.d")):
-        return _ok("polkit", "polkit is installed: operators without root can be given single workers")
-    return _warning("polkit", "polkit is not installed: only root can start and stop workers", "apt install polkitd")
+def _polkit(bus: Bus) -> Finding:
+    """Its folders of rules are no proof: other packages put theirs there."""
+    if bus.property_of(_POLKIT, "Unit", "LoadState", "s") != "loaded":
+        return warning("polkit", "polkit is not installed: only root can start and stop workers", "apt install polkitd")
+    if bus.property_of(_POLKIT, "Unit", "ActiveState", "s") == "failed":
+        advice = f"systemctl status {_POLKIT}"
+        return warning("polkit", f"{_POLKIT} has failed: only root can start and stop workers", advice)
+    return ok("polkit", "polkit is there: rules of yours can let others start and stop single workers")
 
 
 def _journal() -> Finding:
     if any(Path("/var/log/journal").glob("*")):
-        return _ok("journal", "the journal is kept on disk")
+        return ok("journal", "the journal is kept on disk")
     advice = "mkdir -p /var/log/journal && systemctl restart systemd-journald"
-    return _warning("journal", "the journal is in memory only: a reboot loses the workers' logs", advice)
+    return warning("journal", "the journal is in memory only: a reboot loses the workers' logs", advice)
 
 
 def _overcommit() -> Finding:
     mode = (read_text_if_exists(Path("/proc/sys/vm/overcommit_memory")) or "").strip()
     if mode != "2":
-        return _ok("memory", "the kernel overcommits memory: go, node and others may reserve more than they use")
+        return ok("memory", "the kernel overcommits memory: go, node and others may reserve more than they use")
     advice = "sysctl vm.overcommit_memory=0"
-    return _warning("memory", "vm.overcommit_memory is 2: go and node reserve far more than they use, and fail", advice)
+    return warning("memory", "vm.overcommit_memory is 2: go and node reserve far more than they use, and fail", advice)
 
 
 def _listeners(addresses: Iterable[str], bus: Bus | None) -> Iterator[Finding]:
     if bus is not None and any(unit.active == "active" for unit in bus.list_units([name.PROXY_SOCKET])):
-        yield _ok("router", f"{name.PROXY_SOCKET} listens on {', '.join(addresses)}")
+        yield ok("router", f"{name.PROXY_SOCKET} listens on {', '.join(addresses)}")
         return
     ports = {int(address.rpartition(":")[2]) for address in addresses if not address.startswith("/")}
     busy = sorted(ports & listening_ports())
     if busy:
         message = f"another program listens on port {', '.join(map(str, busy))}"
-        yield _problem("router", message, "stop it ('ss -ltnp' names it), or change `listen` in tqunits.yaml")
+        yield problem("router", message, "stop it ('ss -ltnp' names it), or change `listen` in tqunits.yaml")
     else:
-        yield _ok("router", f"nothing else listens on {', '.join(addresses)}")
+        yield ok("router", f"nothing else listens on {', '.join(addresses)}")
 
 
 def unreachable(error: TqunitsError) -> Finding:
     """The finding that there is no service manager to ask."""
-    return _problem("systemd", error.message, error.hint or "")
+    return problem("systemd", error.message, error.hint or "")
 
 
 def misconfigured(count: int) -> Finding:
     """The finding that the YAML has errors."""
-    return _problem("configuration", f"{count} error{'s' if count != 1 else ''} in the YAML", "see 'tqunits check'")
+    return problem("configuration", f"{count} error{'s' if count != 1 else ''} in the YAML", "see 'tqunits check'")
 
 
-def _ok(check: str, message: str) -> Finding:
+def ok(check: str, message: str) -> Finding:
+    """All is well."""
     return Finding(check=check, level=Level.OK, message=message)
 
 
-def _warning(check: str, message: str, advice: str) -> Finding:
+def warning(check: str, message: str, advice: str) -> Finding:
+    """It works less well than it could."""
     return Finding(check=check, level=Level.WARNING, message=message, advice=advice)
 
 
-def _problem(check: str, message: str, advice: str = "") -> Finding:
+def problem(check: str, message: str, advice: str = "") -> Finding:
+    """Something does not work."""
     return Finding(check=check, level=Level.PROBLEM, message=message, advice=advice)

@@ -111,17 +111,21 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock on this file, which is made where missing; the kernel lets go of it when the process dies.
 
     Raises TqunitsError at once when another process holds it: two runs in a row would surprise more than an error.
+    With `wait` it is waited for.
     Nobody else may open it: flock(2) asks for no permission to write, so who may read a lock may hold it for ever.
     """
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        _lock(descriptor, path)
+        if wait:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        else:
+            _lock(descriptor, path)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

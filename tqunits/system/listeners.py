@@ -6,8 +6,10 @@ Whose process it is, the kernel tells root and its owner alone; the user it tell
 from __future__ import annotations
 
 import pwd
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -26,6 +28,20 @@ class Holder:
     def __str__(self) -> str:
         process = f"process {self.pid} ({self.program})" if self.pid else "a process"
         return f"{process} of {self.user}{f', {self.unit}' if self.unit else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket that listens; `is_local`: on loopback, where no other host gets."""
+
+    port: int
+    uid: int
+    is_local: bool
+
+
+def listening() -> tuple[Listener, ...]:
+    """Every TCP socket of this host that listens."""
+    return tuple(Listener(int(port, 16), uid, _is_loopback(address)) for address, port, uid, _ in _rows())
 
 
 def listening_ports() -> frozenset[int]:
@@ -48,11 +64,26 @@ def holder(port: int) -> Holder | None:
 
 def _listeners() -> Iterator[tuple[int, int, str]]:
     """Port, uid and inode of each socket that listens."""
+    return ((int(port, 16), uid, inode) for _, port, uid, inode in _rows())
+
+
+def _rows() -> Iterator[tuple[str, str, int, str]]:
+    """Address and port (both in hex), uid and inode of each socket that listens."""
     for table in _TABLES:
         for row in _text(table).splitlines()[1:]:
             fields = row.split()
             if len(fields) > 9 and fields[3] == "0A":
-                yield int(fields[1].rpartition(":")[2], 16), int(fields[7]), fields[9]
+                address, _, port = fields[1].rpartition(":")
+                yield address, port, int(fields[7]), fields[9]
+
+
+def _is_loopback(address: str) -> bool:
+    """An address as the kernel prints it: words of 32 bits, each in this host's order of bytes."""
+    words = (bytes.fromhex(address[at : at + 8]) for at in range(0, len(address), 8))
+    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    found = ip_address(packed)
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 def _process_with(link: str) -> int:

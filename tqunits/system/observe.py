@@ -31,7 +31,7 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
-    found |= {layout.state / ROUTES, name.access_journal(layout.units), *wanted}
+    found |= {layout.state / ROUTES, layout.state / name.LEDGER_FILE, name.access_journal(layout.units), *wanted}
     observed = ((path, _observe_file(Path(path))) for path in sorted(found))
     return {path: file for path, file in observed if file is not None}
 

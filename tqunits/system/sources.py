@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -55,11 +55,17 @@ class Loaded:
             raise ConfigurationError(self.diagnostics)
         return self.configuration
 
-    def errors_of(self, names: Collection[str]) -> tuple[Diagnostic, ...]:
+    def errors_of(self, names: Iterable[str]) -> tuple[Diagnostic, ...]:
         """What is wrong in the files of these workers."""
         paths = {str(self.workers[name]) for name in names}
         errors = (finding for finding in self.diagnostics if finding.severity is Severity.ERROR)
         return tuple(finding for finding in errors if finding.mark is not None and finding.mark.file in paths)
+
+    def warnings_of(self, names: Collection[str]) -> tuple[Diagnostic, ...]:
+        """What does not do what it says, in the files of these workers and in those that are about all."""
+        others = {str(path) for name, path in self.workers.items() if name not in names}
+        warnings = (finding for finding in self.diagnostics if finding.severity is Severity.WARNING)
+        return tuple(finding for finding in warnings if finding.mark is None or finding.mark.file not in others)
 
 
 def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
@@ -99,6 +105,7 @@ def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> tu
         drop_ins,
         source=PurePosixPath(folder / CONFIGURATION),
         root=None if root is None else PurePosixPath(root),
+        workers=layout.workers,
     )
     if root is not None:
         read.append(PurePosixPath(root))

@@ -21,6 +21,8 @@ CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service"
 """The watch over the router's certificate, and what it starts."""
 REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
 """What a router asks to serve again a worker that is held for no reason."""
+LEDGER_FILE = "ledger.json"
+"""The file in the state folder that has what the drop-ins say (units/ledger.py)."""
 REPAIR_FILE = "repair"
 """The file in the state folder that a router writes to for that."""
 ACCESS_LOG = "tq-access"

@@ -184,13 +184,14 @@ class Plan:
     orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
     pending: tuple[str, ...]  # running units that need a restart to take their change
     masked: tuple[str, ...]  # units the administrator has masked: they stay so
+    leaving: tuple[str, ...] = ()  # workers that are removed
 
 
 def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     """Decide what to do. Writes nothing, asks nothing."""
     gone = _orphans(desired, observed)
-    desired = _with_staying(desired, observed, leaving=gone if options.prune else ())
     leaving = gone if options.prune else ()
+    desired = _with_staying(desired, observed, leaving=leaving)
     unit_writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=leaving))
     foreign = () if options.replace else _foreign(unit_writes)
     writes = (*_copy_writes(desired, observed), *unit_writes)
@@ -217,6 +218,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         orphans=() if options.prune else gone,
         pending=() if options.now else stale,
         masked=masked,
+        leaving=leaving,
     )
 
 

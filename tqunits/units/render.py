@@ -239,6 +239,9 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         ),
         "repair": quote.path(str(layout.state / name.REPAIR_FILE)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
+        "missing": quote.command(
+            [*target.argv_alone("missing"), str(layout.state / name.LEDGER_FILE), str(layout.units)]
+        ),
         "runtime": quote.path(runtime),
         "folders": quote.command([runtime, folders]),
         "manager": _MANAGER,

@@ -1,0 +1,190 @@
+"""A folder of workers that is not there is no order to remove them; what systemd's commands take is put back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from machine import Machine
+
+from .conftest import ROOT, Site
+
+AWAY = "/srv/away"
+OTHER = "/srv/other"
+YAML = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"
+
+
+def state(site: Site, worker: str = "alpha") -> str:
+    return site.machine.show(f"tq-worker@{worker}.service", "ActiveState")
+
+
+def empty(site: Site) -> None:
+    """As a mount point is without its disk."""
+    site.machine.run(["mkdir", "-p", f"{ROOT}/workers/lost+found"])
+
+
+@pytest.fixture
+def away(site: Site) -> Iterator[Site]:
+    """alpha and a worker of files alone are installed, and then their folder is gone."""
+    site.worker("alpha")
+    site.yaml("docs", "path: /docs\ntype: static\n")
+    site.machine.write(f"{ROOT}/workers/docs/public/page", '"docs"')
+    site.install()
+    site.machine.run(["mv", f"{ROOT}/workers", AWAY])
+    yield site
+    site.machine.remove(AWAY)
+
+
+def test_a_folder_of_workers_that_is_not_there_is_no_order(away: Site) -> None:
+    before = away.files()
+    for verb in (["apply"], ["install", "--now"], ["install", "--prune"], ["diff", "--prune"], ["apply", "--dry-run"]):
+        said = away.run(*verb, status=1)
+        assert f"the folder of the workers, {ROOT}/workers, is not there, and alpha, docs are installed" in said
+    assert away.files() == before
+    assert away.get("/alpha/health") == (200, "ok")
+    assert "is about --prune" in away.run("install", "--remove-all", status=2)
+    away.run("apply", "--remove-all")
+    assert state(away) == "inactive"
+
+
+def test_a_folder_without_workers_is_no_order(away: Site) -> None:
+    empty(away)
+    before = away.files()
+    assert f"no worker is in {ROOT}/workers, and alpha, docs are installed" in away.run("apply", status=1)
+    said = away.install()
+    assert "alpha is installed but no longer configured" in said
+    assert "nothing to do" not in said
+    assert away.files() == before
+    away.run("uninstall", "alpha")  # one by one they go
+    away.machine.run(["mv", f"{AWAY}/docs", f"{ROOT}/workers/docs"])
+    away.run("apply")
+    assert away.get("/docs/page") == (200, "docs")
+
+
+@pytest.mark.parametrize("how", ["empty", "link"])
+def test_a_worker_whose_own_folder_shows_nothing_stays(site: Site, how: str) -> None:
+    site.worker("alpha")
+    site.worker("beta")
+    site.install()
+    site.remove_worker("alpha")
+    folder = f"{ROOT}/workers/alpha"
+    site.machine.run(["mkdir", "-p", folder] if how == "empty" else ["ln", "-s", "/srv/unmounted", folder])
+    site.worker("beta", "environment: {X: y}\n")
+    said = site.run("apply", status=1)
+    assert f"alpha is installed, and its folder {'is empty' if how == 'empty' else 'leads nowhere'}" in said
+    assert "refused alpha: what is installed of it stays" in said
+    assert site.get("/alpha/health") == (200, "ok")
+    assert site.get("/beta/environment")[1]["X"] == "y"
+    site.remove_worker("alpha")
+    site.run("apply")
+    assert state(site) == "inactive"
+
+
+def test_another_root_does_not_remove_the_workers_of_the_first(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    site.machine.write(f"{OTHER}/workers/gamma/config/worker.yaml", YAML.replace("alpha", "gamma"))
+    other = Site(site.machine, ("-C", OTHER))
+    said = other.run("apply", status=1)
+    assert f"alpha is installed from {ROOT}/workers, not from {OTHER}/workers: nothing was changed" in said
+    assert site.get("/alpha/health") == (200, "ok")
+    assert not site.machine.exists(site.drop_in("gamma"))
+    site.machine.remove(OTHER)
+
+
+def test_what_is_left_of_a_removed_worker_is_purged_by_its_name(site: Site) -> None:
+    users = site.users()
+    site.worker("alpha")
+    site.worker("beta")
+    site.install()
+    assert site.get("/alpha/write?of=/var/lib/tqunits/workers/alpha/x") == (200, "written")
+    site.remove_worker("alpha")
+    site.run("apply")
+    assert "worker-alpha" in site.users()
+    site.run("uninstall", "alpha", status=4)
+    planned = site.run("uninstall", "alpha", "--purge", "--dry-run", status=2)
+    assert "remove /var/lib/tqunits/workers/alpha\n" in planned
+    assert "remove user worker-alpha\n" in planned
+    assert "beta" not in planned
+    site.run("uninstall", "alpha", "--purge")
+    assert not site.machine.exists("/var/lib/tqunits/workers/alpha")
+    assert site.users() - users == {"worker-beta", "tqunits"}
+    assert site.get("/beta/health") == (200, "ok")
+    site.run("uninstall", "alpha", "--purge", status=4)
+
+
+def test_a_purge_of_all_is_asked_for_and_shown(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    before = site.files()
+    assert "--yes says that it is meant" in site.run("uninstall", "--all", "--purge", status=2)
+    shown = site.run("uninstall", "--all", "--purge", "--dry-run", status=2)
+    assert {"remove /var/lib/tqunits", "remove user worker-alpha", f"remove {site.drop_in('alpha')}"} <= {
+        *shown.split("\n")
+    }
+    assert site.files() == before
+    site.run("uninstall", "--all", "--purge", "--yes")
+    assert site.run("uninstall", "--all", "--purge", "--dry-run") == ""
+
+
+def answered(machine: Machine, text: str) -> str:
+    """What `uninstall --all --purge` says at a terminal where somebody types that."""
+    command = "tqunits uninstall --all --purge; echo status $?"
+    return machine.run(["script", "-qec", command, "/dev/null"], input=text).stdout
+
+
+def test_a_person_at_a_terminal_is_asked(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    assert "status 2" in answered(site.machine, "y\n")
+    assert site.get("/alpha/health") == (200, "ok")
+    assert "status 0" in answered(site.machine, "yes\n")
+    assert not site.machine.exists("/var/lib/tqunits")
+
+
+def test_systemctl_revert_uninstalls_nobody(site: Site) -> None:
+    """The ledger has all that the drop-in said, and the watch over the folder of the units puts it back."""
+    site.worker("alpha")
+    site.worker("beta")
+    site.install()
+    drop_in, pid = site.drop_in("beta"), site.machine.show("tq-worker@beta.service", "MainPID")
+    before = site.machine.read(drop_in)
+    site.machine.systemctl("revert", "tq-worker@beta.service")
+    site.machine.wait_until(["systemctl", "restart", "tq-worker@beta.service"])
+    assert site.machine.read(drop_in) == before
+    assert site.machine.show("tq-worker@beta.service", "MainPID") != pid
+    assert site.get("/beta/health") == (200, "ok")
+
+
+def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> None:
+    for name in ("alpha", "beta"):
+        site.worker(name)
+    site.install()
+    before = site.machine.read(site.drop_in("beta"))
+    site.machine.systemctl("stop", "tq-repair.path")
+    site.machine.systemctl("revert", "tq-worker@alpha.service", "tq-worker@beta.service")
+    found = json.loads(site.machine.tqunits("repair", "--dry-run", "--json").stdout)["repaired"]
+    assert [(one["unit"], one["cure"]) for one in found] == [
+        (f"tq-worker@{name}.service", "restore") for name in ("alpha", "beta")
+    ]
+    site.remove_worker("alpha")  # and who is no longer configured is an orphan still
+    site.worker("aaa")  # would be the first to get a port
+    said = site.install()
+    assert f"put back {site.drop_in('beta')}" in said
+    assert "alpha is installed but no longer configured" in said
+    assert site.machine.read(site.drop_in("beta")) == before
+    assert site.get("/beta/health") == (200, "ok")
+    site.machine.systemctl("start", "tq-repair.path")
+
+
+def test_who_is_uninstalled_does_not_come_back(site: Site) -> None:
+    site.worker("alpha")
+    site.worker("beta")
+    site.install()
+    site.run("uninstall", "beta")
+    site.machine.systemctl("start", "tq-repair.service")
+    assert not site.machine.exists(site.drop_in("beta"))
+    assert "beta" not in site.machine.read("/var/lib/tqunits/ledger.json")
+    site.run("uninstall", "--all")
+    assert not site.machine.exists("/var/lib/tqunits/ledger.json")

@@ -1,0 +1,76 @@
+"""The second home of what drop-ins remember."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.units import ledger, name
+from tqunits.units.ledger import Entry
+
+from .cases import Case, configuration, target, worker
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True)
+FILES_ALONE = st.builds(Entry, worker=NAMES, source=st.text(), enabled=st.booleans())
+
+
+def drop_in(worker_name: str) -> str:
+    files = Case(configuration(worker(worker_name)), target()).files()
+    return next(file.content for file in files if file.path.name == name.DROP_IN)
+
+
+def test_a_drop_in_survives_to_the_letter() -> None:
+    text = drop_in("api")
+    entry = ledger.of_drop_in(text)
+    assert entry is not None
+    assert (entry.worker, entry.enabled, entry.drop_in) == ("api", True, text)
+    assert ledger.load(ledger.dump([entry])) == {"api": entry}
+
+
+@given(st.lists(FILES_ALONE, unique_by=lambda entry: entry.worker))
+def test_what_is_written_is_read(entries: list[Entry]) -> None:
+    assert ledger.load(ledger.dump(entries)) == {entry.worker: entry for entry in entries}
+
+
+def test_who_is_forgotten_is_not_in_it() -> None:
+    text = ledger.dump([Entry(worker="api", source="/a"), Entry(worker="web", source="/w")])
+    assert set(ledger.load(ledger.without(text, ["api", "other"]))) == {"web"}
+
+
+def altered(**members: object) -> str:
+    document = json.loads(ledger.dump([Entry(worker="api", source="/a")]))
+    document["workers"]["api"].update(members)
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "[]",
+        "{",
+        '{"version": 2, "workers": {}}',
+        '{"version": 1, "workers": []}',
+        '{"version": 1, "workers": {"api": null}}',
+        ledger.dump([Entry(worker="../x", source="")]),
+        "[" * 100_000,
+        altered(port="80"),
+        altered(source=None),
+        altered(drop_in=drop_in("web")),
+        altered(drop_in="[Service]\nExecStart=/bin/sh\n"),
+    ],
+)
+def test_what_is_no_ledger_of_ours_remembers_nothing(text: str | None) -> None:
+    assert ledger.load(text) == {}
+
+
+def test_no_file_but_a_drop_in_is_an_entry() -> None:
+    assert ledger.of_drop_in("[Service]\nExecStart=/bin/sh\n") is None
+    assert ledger.drop_in_path("api", PurePosixPath("/u")) == PurePosixPath(
+        "/u/tq-worker@api.service.d/10-tqunits.conf"
+    )

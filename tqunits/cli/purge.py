@@ -1,0 +1,119 @@
+"""What workers leave behind when their units are gone: data, caches, accounts. `uninstall --purge` removes it.
+
+A worker that is no longer installed has all of it still: apply removes units, and nothing that somebody may want back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
+from tqunits.system import build, execute, files, journal, users
+from tqunits.system.bus import Bus
+from tqunits.units import name
+
+_STOP_US = 60_000_000
+"""For journald to write what it has and to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """A worker that is not installed, and has something left."""
+
+    name: str
+
+
+def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
+    """Those workers, by name. Raises PermissionError for who may not look: the folders of builds are root's."""
+    found = {folder.name for place in _places(layout) for folder in _entries(place)}
+    if layout.sysusers:
+        found |= {user.partition("-")[2] for user in users.of_workers(layout.state)}
+    return tuple(Remains(worker) for worker in sorted(found - set(installed)) if name.is_worker_name(worker))
+
+
+def folders_of(worker: str, layout: Layout) -> list[Path]:
+    """What a worker has stored."""
+    own = (data / worker for data in _data(layout))
+    return _there((*own, *(build.remains(worker) if layout.sysusers else ())))
+
+
+def users_of(worker: str, layout: Layout) -> list[str]:
+    """The accounts that were made for a worker, and no others."""
+    user, builder = account_of(worker), build_account_of(worker)
+    own = [user] if layout.sysusers and users.is_ours(user, layout.state) else []
+    return own + ([builder] if layout.sysusers and users.is_ours_to_build(builder) else [])
+
+
+def folders_of_all(layout: Layout) -> list[Path]:
+    """All that can be ours besides the units, which the plan removes, and the configuration, which stays."""
+    whole = (Path(layout.state), Path(layout.runtime), _cache(layout))
+    return _there((*whole, *(build.remains(None) if layout.sysusers else _data(layout)), *_journals(layout)))
+
+
+def users_of_all(layout: Layout) -> list[str]:
+    """Every account of ours, those of workers that are gone as well."""
+    if not layout.sysusers:
+        return []
+    return [*users.of_workers(layout.state), *([MANAGER_USER] if users.is_managers_ours() else [])]
+
+
+def purge(worker: str, layout: Layout, say: execute.Say) -> None:
+    """Remove what a worker has stored, and the users that were made for it."""
+    _remove(folders_of(worker, layout), users_of(worker, layout), say)
+
+
+def purge_all(layout: Layout, bus: Bus, say: execute.Say) -> None:
+    """Remove all that any worker of this layout has left, and all of ours."""
+    if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
+        bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
+    _remove(folders_of_all(layout), users_of_all(layout), say)
+    if not layout.sysusers:
+        with suppress(OSError):  # not empty: the user's own configuration
+            Path(layout.configuration).rmdir()
+
+
+def _remove(folders: Iterable[Path], accounts: Iterable[str], say: execute.Say) -> None:
+    for folder in folders:
+        say(f"remove {folder}")
+        files.remove_tree(folder)
+    for user in accounts:
+        say(f"remove user {user}")
+        users.remove(user)
+
+
+def _there(folders: Iterable[Path]) -> list[Path]:
+    return [folder for folder in folders if folder.exists() or folder.is_symlink()]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _places(layout: Layout) -> tuple[Path, ...]:
+    """The folders that have a folder for each worker."""
+    builds = (Path(layout.state) / "builds", _cache(layout) / "builds") if layout.sysusers else ()
+    return (*_data(layout), *builds)
+
+
+def _data(layout: Layout) -> tuple[Path, ...]:
+    """The folders in which systemd makes a StateDirectory= and a CacheDirectory= for each worker.
+
+    A user's own manager has states below ~/.config up to version 253, and below ~/.local/state since (its NEWS).
+    """
+    states = [layout.state] if layout.sysusers else [layout.state, layout.configuration]
+    return tuple(Path(folder) / "workers" for folder in (*states, _cache(layout)))
+
+
+def _cache(layout: Layout) -> Path:
+    return Path("/var/cache/tqunits") if layout.sysusers else Path.home() / ".cache/tqunits"
+
+
+def _journals(layout: Layout) -> tuple[Path, ...]:
+    """Those of the access log's namespace."""
+    return tuple(journal.folders_of(name.ACCESS_LOG)) if layout.sysusers else ()

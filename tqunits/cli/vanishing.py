@@ -1,0 +1,67 @@
+"""Installed workers that the configuration does not have: what install, apply and diff make of them.
+
+Whose folder is gone is left alone by install, and removed by apply. Whose folder is there and shows nothing, as a mount
+point does without its disk, is left alone by both, and named. Where all are gone, nothing is done (units/vanished.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
+from tqunits.model import Configuration, Layout
+from tqunits.system import ledger
+from tqunits.units import unitfile
+from tqunits.units.plan import ObservedFile
+from tqunits.units.vanished import Found, Sources, doubt
+
+INSIST = "--remove-all"
+"""The option that means it all the same."""
+
+
+def installed_from(before: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Sources:
+    """Every installed worker, and where it was installed from."""
+    remembered = {entry.worker: entry.source for entry in ledger.read(layout).values()}
+    drop_ins = {found.worker: found.source for file in before.values() if (found := unitfile.ledger(file.content))}
+    return {worker: PurePosixPath(path) if path else None for worker, path in {**remembered, **drop_ins}.items()}
+
+
+def held(configuration: Configuration, sources: Sources) -> Mapping[str, Diagnostic]:
+    """Installed workers whose folder is there, and shows nothing: name -> what to say."""
+    gone = ((worker, source) for worker, source in sources.items() if source and worker not in configuration.names)
+    found = ((worker, _held(worker, Path(source).parents[1])) for worker, source in gone)
+    return {worker: finding for worker, finding in found if finding is not None}
+
+
+def refuse_doubtful(configuration: Configuration, sources: Sources, *, prune: bool) -> None:
+    """Raise TqunitsError when what is gone is no order to remove it."""
+    directory = configuration.server.workers.directory
+    found = Found(directory=directory, is_there=Path(directory).is_dir(), configured=configuration.names)
+    why = doubt(found, {worker: source for worker, source in sources.items() if worker not in configuration.names})
+    if why is not None and (prune or not found.is_there):
+        insist = f"; to remove all that is not configured: {INSIST}" if prune else ""
+        raise TqunitsError(f"{why.reason}: nothing was changed", hint=why.hint + insist)
+
+
+def _held(worker: str, folder: Path) -> Diagnostic | None:
+    if not os.path.lexists(folder) or _shows_something(folder):
+        return None
+    what = "leads nowhere" if folder.is_symlink() else "is empty"
+    return Diagnostic(
+        severity=Severity.ERROR,
+        message=f"{worker} is installed, and its folder {what}",
+        mark=Mark(str(folder), 1, 1),
+        hint=f"mount its disk; or remove {folder}: then 'tqunits apply' removes the worker",
+    )
+
+
+def _shows_something(folder: Path) -> bool:
+    """What can not be looked at counts as something. A new file system has a lost+found (mke2fs(8))."""
+    try:
+        return bool(set(os.listdir(folder)) - {"lost+found"})  # noqa: PTH208 - names are enough
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

@@ -1,0 +1,72 @@
+"""Installed workers that are no longer configured: an order to remove them, or a disk that is not mounted?
+
+Whoever removes a worker's folder means that worker. But a folder of workers that is not there, or has no worker in it,
+is what the host looks like while a disk is missing; and the workers of another folder are not there because nobody has
+looked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+Sources = Mapping[str, PurePosixPath | None]
+"""Worker -> the worker.yaml that it was installed from; None where nobody knows."""
+
+_NAMED = 5
+"""Names that fit a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the folder of the workers holds."""
+
+    directory: PurePosixPath
+    is_there: bool
+    configured: Collection[str]  # every worker that is found in it, right or wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why what is gone is no order, and what to do."""
+
+    reason: str
+    hint: str
+
+
+def doubt(found: Found, gone: Sources) -> Doubt | None:
+    """Why these workers, which are installed and not configured, may not be meant to go."""
+    if not gone:
+        return None
+    unmounted = "mount its disk, or correct workers.directory; 'tqunits uninstall' removes single workers"
+    if not found.is_there:
+        absent = f"the folder of the workers, {found.directory}, is not there"
+        return Doubt(f"{absent}, and {_are(gone)} installed", unmounted)
+    if not found.configured:
+        return Doubt(f"no worker is in {found.directory}, and {_are(gone)} installed", unmounted)
+    elsewhere = {name: source for name, source in gone.items() if source and not _is_in(source, found.directory)}
+    if elsewhere:
+        reason = f"{_are(elsewhere)} installed from {_folders(elsewhere)}, not from {found.directory}"
+        return Doubt(reason, "'tqunits uninstall' removes single workers; or say which root is meant (-C)")
+    return None
+
+
+def sentence(names: Iterable[str]) -> str:
+    """`a, b and 298 more`."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
+    return f"{', '.join(ordered[:_NAMED])}{more}"
+
+
+def _are(names: Collection[str]) -> str:
+    return f"{sentence(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _is_in(source: PurePosixPath, directory: PurePosixPath) -> bool:
+    return source.is_relative_to(directory)
+
+
+def _folders(sources: Sources) -> str:
+    """DIRECTORY of each DIRECTORY/NAME/config/worker.yaml."""
+    return sentence({str(source.parents[min(2, len(source.parents) - 1)]) for source in sources.values() if source})
