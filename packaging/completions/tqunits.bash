@@ -62,10 +62,16 @@ _tqunits() {
         restart,--timeout) return ;;
         enable,--timeout) return ;;
         disable,--timeout) return ;;
+        drain,--timeout) return ;;
+        maintenance,--text) return ;;
+        logs,--request) return ;;
         logs,-n|logs,--lines) return ;;
         logs,--since) return ;;
         logs,--until) return ;;
         logs,-p|logs,--priority) return ;;
+        logs,-g|logs,--grep) return ;;
+        logs,-b|logs,--boot) return ;;
+        logs,-o|logs,--output) return ;;
         proxy,--listen) return ;;
         proxy,--route) return ;;
         proxy,--queue-timeout) return ;;
@@ -99,7 +105,11 @@ _tqunits() {
             restart) _tqunits_offer -h --help --all --no-block --timeout ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
-            logs) _tqunits_offer -h --help --access -f --follow -n --lines --since --until -p --priority --json ;;
+            pause) _tqunits_offer -h --help --all ;;
+            drain) _tqunits_offer -h --help --all --timeout ;;
+            maintenance) _tqunits_offer -h --help --all --text ;;
+            resume) _tqunits_offer -h --help --all ;;
+            logs) _tqunits_offer -h --help --access --router --request -f --follow -n --lines --since --until -p --priority -g --grep -b --boot -o --output --json ;;
             repair) _tqunits_offer -h --help -n --dry-run --json ;;
             doctor) _tqunits_offer -h --help --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
@@ -109,7 +119,7 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs render diff security install apply uninstall ls show start stop restart enable disable logs repair doctor proxy completion version ;;
+        '') _tqunits_offer init check docs render diff security install apply uninstall ls show start stop restart enable disable pause drain maintenance resume logs repair doctor proxy completion version ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -124,6 +134,10 @@ _tqunits() {
         restart) _tqunits_value worker ;;
         enable) _tqunits_value worker ;;
         disable) _tqunits_value worker ;;
+        pause) _tqunits_value worker ;;
+        drain) _tqunits_value worker ;;
+        maintenance) _tqunits_offer on off; _tqunits_value worker ;;
+        resume) _tqunits_value worker ;;
         logs) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
     esac

@@ -56,6 +56,10 @@ complete -c tqunits -n '__tqunits_verb ""' -a stop -d 'stop workers'
 complete -c tqunits -n '__tqunits_verb ""' -a restart -d 'restart workers and wait until they are healthy'
 complete -c tqunits -n '__tqunits_verb ""' -a enable -d 'start workers at boot'
 complete -c tqunits -n '__tqunits_verb ""' -a disable -d 'do not start workers at boot'
+complete -c tqunits -n '__tqunits_verb ""' -a pause -d 'let new requests for workers wait in the routers'
+complete -c tqunits -n '__tqunits_verb ""' -a drain -d 'take running workers out of service, and wait for what runs'
+complete -c tqunits -n '__tqunits_verb ""' -a maintenance -d 'answer all requests for workers with a page (on, off)'
+complete -c tqunits -n '__tqunits_verb ""' -a resume -d 'send workers requests again'
 complete -c tqunits -n '__tqunits_verb ""' -a logs -d 'show the journal of workers'
 complete -c tqunits -n '__tqunits_verb ""' -a repair -d 'serve again what runs and has lost its files in /run'
 complete -c tqunits -n '__tqunits_verb ""' -a doctor -d 'check what this host offers and what is wrong on it'
@@ -138,14 +142,34 @@ complete -c tqunits -n '__tqunits_verb disable' -l now -d 'also stop them'
 complete -c tqunits -n '__tqunits_verb disable' -l no-block -d 'return at once, without waiting for the result'
 complete -c tqunits -n '__tqunits_verb disable' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb disable' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb pause' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb pause' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb pause' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb drain' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb drain' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb drain' -l timeout -d 'wait at most so long (30s, 2min) for what runs' -x
+complete -c tqunits -n '__tqunits_verb drain' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb maintenance' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb maintenance' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb maintenance' -l text -d 'what the page says, with `on`' -x
+complete -c tqunits -n '__tqunits_verb maintenance' -a 'on off'
+complete -c tqunits -n '__tqunits_verb maintenance' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb resume' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb resume' -l all -d 'every worker'
+complete -c tqunits -n '__tqunits_verb resume' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb logs' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb logs' -l access -d 'the access log, and it alone'
+complete -c tqunits -n '__tqunits_verb logs' -l router -d 'the router\'s own messages, and them alone'
+complete -c tqunits -n '__tqunits_verb logs' -l request -d 'all that is known of this request, by its X-Request-ID' -x
 complete -c tqunits -n '__tqunits_verb logs' -s f -l follow -d 'go on with what comes'
 complete -c tqunits -n '__tqunits_verb logs' -s n -l lines -d 'only the last N lines' -x
 complete -c tqunits -n '__tqunits_verb logs' -l since -d 'from then on: \'10:00\', \'-1h\', \'yesterday\' (systemd.time(7))' -x
 complete -c tqunits -n '__tqunits_verb logs' -l until -d 'up to then' -x
 complete -c tqunits -n '__tqunits_verb logs' -s p -l priority -d 'as grave as that: err, warning, info, or err..crit' -x
-complete -c tqunits -n '__tqunits_verb logs' -l json -d 'journalctl\'s own JSON, one object a line'
+complete -c tqunits -n '__tqunits_verb logs' -s g -l grep -d 'only messages that match it (a PCRE)' -x
+complete -c tqunits -n '__tqunits_verb logs' -s b -l boot -d 'only of this boot; -1: the one before' -x
+complete -c tqunits -n '__tqunits_verb logs' -s o -l output -d 'journalctl\'s format: short-iso, cat, json, verbose ...' -x
+complete -c tqunits -n '__tqunits_verb logs' -l json -d 'the same as --output json: one object a line'
 complete -c tqunits -n '__tqunits_verb logs' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb repair' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb repair' -s n -l dry-run -d 'say what is to be done, and do nothing'

@@ -107,6 +107,12 @@ def status(host: Host, line: str, user: str | None = None) -> int:
         ("logs alpha -n 1", 0),
         ("logs alpha --since never", 1),
         ("logs nope", 4),
+        ("logs alpha --router", 2),
+        ("logs alpha --json -o cat", 2),
+        ("pause nope", 4),
+        ("resume", 2),
+        ("maintenance off alpha --text x", 2),
+        ("maintenance alpha", 2),
         ("doctor", 1),  # broken has failed
         ("proxy", 2),
         ("proxy --route api --listen 127.0.0.1:1", 2),

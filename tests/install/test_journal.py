@@ -162,6 +162,36 @@ def test_logs_shows_the_access_log_alone_and_among_the_others(site: Site) -> Non
     assert "GET /first/health?shown" in everything
     assert "first begins" in everything
     assert "GET /" not in site.run("logs", "first")
+    assert "first begins" not in site.run("logs", "--router")
+    assert "listening on" in site.run("logs", "--router")
+
+
+ECHO_ID = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print("looks into", self.headers["X-Request-ID"], flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["WORKER_PORT"])), Handler).serve_forever()
+"""
+
+
+def test_one_command_leads_from_a_request_to_all_its_lines(site: Site) -> None:
+    site.worker("first", program=ECHO_ID)
+    site.install()
+    url = "http://localhost:8080/first/"
+    heads = [site.machine.run(["curl", "-s", "-D", "-", url + path]).stdout for path in ("asked", "other")]
+    asked, _ = (head.lower().partition("x-request-id: ")[2].split()[0] for head in heads)
+    requests(site.machine), messages(site.machine, "tq-worker@first.service")
+    said = site.run("logs", "--request", asked)
+    assert said.count(f"looks into {asked}") == 1
+    assert "GET /first/asked" in said
+    assert "/first/other" not in said
+    assert said.count("looks into") == 1
+    assert "nothing is known of a request 'none'" in site.run("logs", "--request", "none", status=1)
+    assert "--request stands alone" in site.run("logs", "first", "--request", asked, status=2)
 
 
 def test_the_router_serves_where_the_access_log_has_no_journal(site: Site) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from control_peers import GET, POST, controlled, serving_path, until, write_routes
+from control_peers import GET, POST, Slow, controlled, serving_path, until, write_routes
+from control_peers import ask as control
 from peers import OK, PATIENCE, Router, TcpWorker, answering
 
-from tqunits.routing.traffic import traffic_text
+from tqunits.routing.traffic import DRAIN, MAINTENANCE, PAUSE, Order, Traffic, traffic_text
 
 
 def traffic(folder: Path) -> Path:
@@ -23,7 +25,7 @@ def traffic(folder: Path) -> Path:
 def stop(folder: Path, *names: str) -> None:
     """As the command line does it."""
     aside = traffic(folder).with_name("aside")
-    aside.write_text(traffic_text(dict.fromkeys(names, time.time_ns() // 1000)))
+    aside.write_text(traffic_text(Traffic(dict.fromkeys(names, time.time_ns() // 1000))))
     aside.rename(traffic(folder))
 
 
@@ -126,5 +128,93 @@ def test_who_is_disabled_says_so(folder: Path) -> None:
             write_routes(folder, endpoint)
             await router.told("READY=1")
             assert (await ask(router)).endswith(b"ok")
+
+    asyncio.run(scenario())
+
+
+def order(folder: Path, **orders: Order) -> None:
+    """As the command line does it."""
+    aside = traffic(folder).with_name("aside")
+    aside.write_text(traffic_text(Traffic(orders=orders)))
+    aside.rename(traffic(folder))
+
+
+async def obeyed(folder: Path, **orders: str) -> None:
+    """Wait until the router carries these out."""
+    while (await control(folder, "GET", "/status"))[1]["orders"] != orders:
+        await asyncio.sleep(0)
+
+
+def test_orders_are_carried_out_and_taken_back(folder: Path) -> None:
+    """One replaces the other; and who waits hears of it at once."""
+
+    async def scenario() -> None:
+        async with served(folder) as (router, _):
+            order(folder, w=Order(PAUSE), another=Order(PAUSE))
+            await obeyed(folder, w="pause")
+            waiting = asyncio.create_task(router.ask(POST))
+            await until(folder, waiting=1)
+            order(folder, w=Order(MAINTENANCE, "Back at <nine>."))
+            answer = await waiting
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"Back at <nine>." in answer
+            order(folder, w=Order(DRAIN))
+            await obeyed(folder, w="drain")
+            drained = await ask(router)
+            assert drained.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 30" in drained
+            assert b"taken out of service" in drained
+            traffic(folder).unlink()
+            await obeyed(folder)
+            assert (await ask(router)).endswith(b"ok")
+
+    asyncio.run(scenario())
+
+
+def test_a_router_that_starts_later_carries_out_what_was_ordered(folder: Path) -> None:
+    async def scenario() -> None:
+        traffic(folder).parent.mkdir()
+        order(folder, w=Order(MAINTENANCE, "later"))
+        worker = await TcpWorker().start(answering(OK))
+        async with Router(folder, controlled(folder, worker.endpoint, f"--traffic={traffic(folder)}")) as router:
+            assert b"later" in await ask(router)
+        worker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_drain_finishes_what_runs_and_pages_are_for_files_too(folder: Path) -> None:
+    """A worker that has no program, too; and what has neither is as it was."""
+
+    async def scenario() -> None:
+        slow = Slow()
+        worker = await TcpWorker().start(slow)
+        (folder / "public").mkdir()
+        (folder / "public/page").write_text("a file")
+        for path in (folder, folder / "public", folder / "public/page"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        traffic(folder).parent.mkdir()
+        site = {"directory": str(folder / "public"), "prefix": "/"}
+        options = controlled(folder, worker.endpoint, f"--traffic={traffic(folder)}", static=site)
+        page = b"GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        async with Router(folder, options) as router:
+            running = asyncio.create_task(router.ask(GET))
+            await slow.asked.wait()
+            order(folder, w=Order(DRAIN))
+            await obeyed(folder, w="drain")
+            assert (await ask(router)).startswith(b"HTTP/1.1 503 ")
+            assert (await ask(router, page)).endswith(b"a file")
+            slow.go.set()
+            assert (await running).endswith(b"ok")
+            order(folder, w=Order(MAINTENANCE, "closed"))
+            await obeyed(folder, w="maintenance")
+            assert b"closed" in await ask(router, page)
+            write_routes(folder, worker.endpoint, static=site, endpoints=[])
+            router.process.send_signal(signal.SIGHUP)
+            assert b"closed" in await ask(router, page)
+            traffic(folder).unlink()
+            await obeyed(folder)
+            assert (await ask(router, page)).endswith(b"a file")
+        worker.stop()
 
     asyncio.run(scenario())

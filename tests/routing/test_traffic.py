@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.errors import TqunitsError
-from tqunits.routing.traffic import Traffic, parse_traffic, traffic_text
+from tqunits.routing.traffic import ORDERS, Order, Traffic, parse_traffic, traffic_text
+
+ORDER = st.builds(Order, order=st.sampled_from(ORDERS), text=st.text())
 
 
-@given(st.dictionaries(st.text(), st.integers()))
-def test_what_is_written_is_read(stopped: dict[str, int]) -> None:
-    assert parse_traffic(traffic_text(stopped).encode()) == Traffic(stopped)
+@given(st.dictionaries(st.text(), st.integers()), st.dictionaries(st.text(), ORDER))
+def test_what_is_written_is_read(stopped: dict[str, int], orders: dict[str, Order]) -> None:
+    traffic = Traffic(stopped, orders)
+    assert parse_traffic(traffic_text(traffic).encode()) == traffic
+
+
+def test_orders_may_be_missing() -> None:
+    assert parse_traffic(b'{"version": 1, "stopped": {"api": 1}}') == Traffic({"api": 1})
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,11 @@ def test_what_is_written_is_read(stopped: dict[str, int]) -> None:
         b'{"version": 1, "stopped": {"api": true}}',
         b'{"version": 1, "stopped": {"api": 1.5}}',
         b'{"version": 1, "stopped": {}, "more": 1}',
+        b'{"version": 1, "stopped": {}, "orders": []}',
+        b'{"version": 1, "stopped": {}, "orders": {"api": "pause"}}',
+        b'{"version": 1, "stopped": {}, "orders": {"api": {"order": "pause"}}}',
+        b'{"version": 1, "stopped": {}, "orders": {"api": {"order": "halt", "text": ""}}}',
+        b'{"version": 1, "stopped": {}, "orders": {"api": {"order": "pause", "text": 1}}}',
     ],
     ids=lambda text: text[:40].decode("latin-1"),
 )

@@ -58,7 +58,7 @@ class Command:
     name: str
     help: str
     options: tuple[Option, ...]
-    positional: Value | None  # the first one: no verb takes two of different kinds
+    positional: tuple[Value, ...]
 
 
 KINDS = {
@@ -101,10 +101,9 @@ def _command(name: str, module: str, help_line: str) -> Command:
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     options = tuple(_option(action) for action in actions if action.option_strings)
     values = [_value(action) for action in actions if not action.option_strings]
-    first = values[0] if values else None
-    if first and name in NEW_NAMES:
-        first = Value(name=first.name)
-    return Command(name=name, help=help_line, options=options, positional=first)
+    if name in NEW_NAMES:
+        values = [Value(name=value.name) for value in values]
+    return Command(name=name, help=help_line, options=options, positional=tuple(values))
 
 
 def _option(action: argparse.Action) -> Option:
@@ -196,7 +195,7 @@ def bash(table: tuple[Command, ...]) -> str:
     lines += [f"            {c.name}) _tqunits_offer {' '.join(_flags(c.options))} ;;" for c in table]
     lines += ["        esac", "        return", "    fi", "    case $verb in"]
     lines.append(f"        '') _tqunits_offer {' '.join(c.name for c in table)} ;;")
-    lines += [f"        {c.name}) {_bash_value(c.positional)} ;;" for c in table if c.positional]
+    lines += [f"        {c.name}) {'; '.join(map(_bash_value, c.positional))} ;;" for c in table if c.positional]
     lines += ["    esac", "}", "", "complete -F _tqunits tqunits"]
     return "\n".join(lines) + "\n"
 
@@ -249,8 +248,7 @@ def zsh(table: tuple[Command, ...]) -> str:
     lines += ["            root=${(Q)opt_args[-C]} user=${+opt_args[--user]}", "            case $words[1] in"]
     for command in table:
         parts = [_zsh_option(option) for option in command.options]
-        if command.positional:
-            parts.append(_zsh_positional(command.positional))
+        parts += [_zsh_positional(number, value) for number, value in enumerate(command.positional, 1)]
         lines.append(f"                {command.name}) _arguments {' '.join(parts)} ;;")
     lines += ["            esac ;;", "    esac", "}", "", '_tqunits "$@"']
     return "\n".join(lines) + "\n"
@@ -263,8 +261,8 @@ def _zsh_option(option: Option) -> str:
     return f"'({' '.join(option.flags)})'{{{','.join(option.flags)}}}{_quoted(text)}"
 
 
-def _zsh_positional(value: Value) -> str:
-    return _quoted(("*" if value.many else "1") + _zsh_value(value))
+def _zsh_positional(number: int, value: Value) -> str:
+    return _quoted(("*" if value.many else str(number)) + _zsh_value(value))
 
 
 def _zsh_value(value: Value) -> str:
@@ -331,9 +329,7 @@ def fish(table: tuple[Command, ...]) -> str:
     for command in table:
         here = f"complete -c tqunits -n '__tqunits_verb {command.name}'"
         lines += [f"{here} {_fish_option(option)}" for option in command.options]
-        offered = _fish_value(command.positional) if command.positional else ""
-        if offered:
-            lines.append(f"{here} {offered}")
+        lines += [f"{here} {offered}" for offered in map(_fish_value, command.positional) if offered]
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,11 @@ the journals of all workers and of the router are shown together. Messages of th
 the worker are among them.
 
 The access log is a journal of its own (the namespace tq-access): --access shows it, for all workers or for those named,
-and without a name it is shown among the others. With --user it is in your own journal.
+and without a name it is shown among the others. With --user it is in your own journal. --router shows the router's own
+messages alone.
+
+--request ID shows all that is known of one request, by the X-Request-ID that its answer had (an error page shows it
+too): its line in the access log, and what the router and the workers have said of it, where they log that ID.
 
 Reading other users' journals needs root, or membership in the group systemd-journal.
 """
@@ -13,45 +17,96 @@ Reading other users' journals needs root, or membership in the group systemd-jou
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 
 from tqunits.cli.context import Context
-from tqunits.cli.selection import installed, named
-from tqunits.errors import ExitStatus
+from tqunits.cli.selection import Installed, installed, named
+from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.system import journal
 from tqunits.system.process import replace_process
+from tqunits.system.process import run as run_program
 from tqunits.units import name
 
 _ACCESS = name.ACCESS_LOG
 _ROUTER = "tq-proxy@*.service"
-_EVERYTHING = ("tq-worker@*.service", _ROUTER, "tq-proxy*.socket", "tq-proxy-certificate.service", name.REPAIR_UNITS[1])
-_VALUED = (("--lines", "lines"), ("--since", "since"), ("--until", "until"), ("--priority", "priority"))
+_ROUTERS = (_ROUTER, "tq-proxy*.socket", name.CERTIFICATE_UNITS[1], name.REPAIR_UNITS[1])
+_EVERYTHING = ("tq-worker@*.service", *_ROUTERS)
+_VALUED = ("lines", "since", "until", "priority", "grep", "output", "boot")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits logs`."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="worker, its unit, or a pattern such as 'api-*'")
     parser.add_argument("--access", action="store_true", help="the access log, and it alone")
+    parser.add_argument("--router", action="store_true", help="the router's own messages, and them alone")
+    parser.add_argument("--request", metavar="ID", help="all that is known of this request, by its X-Request-ID")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what comes")
     parser.add_argument("-n", "--lines", metavar="N", help="only the last N lines")
     parser.add_argument("--since", metavar="TIME", help="from then on: '10:00', '-1h', 'yesterday' (systemd.time(7))")
     parser.add_argument("--until", metavar="TIME", help="up to then")
     parser.add_argument("-p", "--priority", metavar="LEVEL", help="as grave as that: err, warning, info, or err..crit")
-    parser.add_argument("--json", action="store_true", help="journalctl's own JSON, one object a line")
+    parser.add_argument("-g", "--grep", metavar="PATTERN", help="only messages that match it (a PCRE)")
+    parser.add_argument(
+        "-b", "--boot", metavar="BOOT", nargs="?", const="0", help="only of this boot; -1: the one before"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FORMAT", help="journalctl's format: short-iso, cat, json, verbose ..."
+    )
+    parser.add_argument("--json", action="store_true", help="the same as --output json: one object a line")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Become journalctl."""
+    _refuse_contradictions(arguments)
     workers = named(arguments.names, installed(context.layout), context) if arguments.names else ()
-    options, user_mode = _options(arguments), context.user_mode
+    if arguments.request is None:
+        replace_process(_command(arguments, workers, user_mode=context.user_mode))
+    return _of_request(arguments.request, _options(arguments), context)
+
+
+def _command(arguments: argparse.Namespace, workers: Sequence[Installed], *, user_mode: bool) -> list[str]:
+    options = _options(arguments)
     if arguments.access:
         requests = [f"--identifier={_ACCESS}", *options, *(f"TQ_WORKER={worker.name}" for worker in workers)]
-        replace_process(journal.command([_ROUTER], user_mode=user_mode, options=requests, namespace=_ACCESS))
-    units = [worker.unit for worker in workers] or _EVERYTHING
-    namespace = "" if workers else f"+{_ACCESS}"
-    replace_process(journal.command(units, user_mode=user_mode, options=options, namespace=namespace))
+        return journal.command([_ROUTER], user_mode=user_mode, options=requests, namespace=_ACCESS)
+    units = [worker.unit for worker in workers] or (_ROUTERS if arguments.router else _EVERYTHING)
+    namespace = "" if workers or arguments.router else f"+{_ACCESS}"
+    return journal.command(units, user_mode=user_mode, options=options, namespace=namespace)
+
+
+def _of_request(request: str, options: list[str], context: Context) -> ExitStatus:
+    """Its line in the access log with all that the router noted, and then the messages that have its ID in them."""
+    user_mode, namespace = context.user_mode, "" if context.user_mode else _ACCESS
+    noted = [f"--identifier={_ACCESS}", "--output=verbose", *options, f"REQUEST_ID={request}"]
+    grep = [f"--grep={re.escape(request)}", "--case-sensitive=yes", *options]
+    asked = journal.command([_ROUTER], user_mode=user_mode, options=["--quiet", *noted], namespace=namespace)
+    said = journal.command(_EVERYTHING, user_mode=user_mode, options=["--quiet", *grep])
+    found = [run_program([*command, "--no-pager"]) for command in (asked, said)]
+    for done in found:
+        context.output.raw(done.stdout)
+    errors = "".join(done.stderr for done in found)
+    if errors:
+        raise TqunitsError(f"journalctl: {errors.strip()}")
+    if not any(done.stdout for done in found):
+        hint = "the access log may be switched off (proxy.access_log), or too old; a line that is cut has no ID"
+        raise TqunitsError(f"nothing is known of a request {request!r}", hint=hint)
+    return ExitStatus.OK
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    """Raises UsageError."""
+    others = [f"--{other}" for other in ("access", "router", "grep", "follow") if getattr(arguments, other)]
+    if arguments.request is not None and (arguments.names or others):
+        hint = "it finds the request wherever it was"
+        raise UsageError(f"--request stands alone, without {', '.join(others) or 'NAME'}", hint=hint)
+    if arguments.router and (arguments.names or arguments.access):
+        raise UsageError("--router is about no worker, and not the access log", hint="leave one of them out")
+    if arguments.json and arguments.output is not None:
+        raise UsageError("--json is --output json", hint="leave one of them out")
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:
-    options = [f"{option}={getattr(arguments, key)}" for option, key in _VALUED if getattr(arguments, key) is not None]
+    options = [f"--{key}={value}" for key in _VALUED if (value := getattr(arguments, key)) is not None]
     options += ["--follow"] if arguments.follow else []
     return [*options, "--output=json"] if arguments.json else options

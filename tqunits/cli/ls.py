@@ -6,7 +6,8 @@ exit status is 3 when one of them does not run (as 'systemctl status').
 STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its requests), starting (its
 health check has not answered yet), draining (it is to stop, and finishes what it has), stopping, restarting (it failed;
 systemd starts it again in a moment), failed (with systemd's result), stopped, disabled (stopped, and not started at
-boot), or static (files that the router serves: nothing runs).
+boot), or static (files that the router serves: nothing runs). Behind it stands what was ordered of its traffic: pause,
+drain or maintenance (see 'tqunits resume').
 Below the table stands which files of a worker (environment_file, credentials) have changed since install copied them.
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or
 what this host does not count.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.cli import format as human
@@ -24,6 +25,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import Installed, installed, named, served, serving
 from tqunits.errors import ExitStatus
+from tqunits.system import traffic
 from tqunits.system.bus import Bus
 from tqunits.system.status import State, Status, enabled_at_boot, statuses
 from tqunits.system.waiting import changed
@@ -60,10 +62,15 @@ class _Row:
     user: str | None = None
     is_enabled: bool | None = None  # at boot
     waiting: tuple[str, ...] = ()  # files that have changed since install copied them
+    order: str | None = None  # what an administrator has ordered of its traffic
 
     @property
     def state(self) -> str:
-        """The word of the STATE column."""
+        """The words of the STATE column."""
+        return f"{self._of_unit}, {self.order}" if self.order else self._of_unit
+
+    @property
+    def _of_unit(self) -> str:
         if self.status.state is State.STOPPED and self.is_enabled is False:
             return "disabled"
         has_reason = self.status.state in {State.FAILED, State.RESTARTING} and self.status.result != "success"
@@ -101,6 +108,8 @@ def _rows(workers: Sequence[Installed | Served], context: Context) -> list[_Row]
             found = statuses(bus, (worker.unit for worker in units), serving(units, context.layout))
         enabled = enabled_at_boot(Path(context.layout.units))
         rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
+    orders = traffic.orders(context.layout)
+    rows = [replace(row, order=orders[row.name].order) if row.name in orders else row for row in rows]
     return sorted(rows, key=lambda row: row.name)
 
 
@@ -141,7 +150,7 @@ def _cells(row: _Row) -> list[Cell | str]:
     return [
         row.name,
         " ".join(row.routes),
-        Cell(row.state, _STYLES.get(status.state, "")),
+        Cell(row.state, "yellow" if row.order else _STYLES.get(status.state, "")),
         str(status.pid or "-"),
         human.span(status.uptime_us),
         Cell(str(status.restarts) if row.unit else "-", "yellow" if status.restarts else ""),
@@ -173,4 +182,5 @@ def _json(row: _Row) -> Mapping[str, object]:
         "socket": row.socket,
         "user": row.user,
         "waiting": list(row.waiting),
+        "order": row.order,
     }

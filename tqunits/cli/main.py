@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,10 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
             Verb("restart", "restart", "restart workers and wait until they are healthy"),
             Verb("enable", "enable", "start workers at boot"),
             Verb("disable", "disable", "do not start workers at boot"),
+            Verb("pause", "pause", "let new requests for workers wait in the routers"),
+            Verb("drain", "drain", "take running workers out of service, and wait for what runs"),
+            Verb("maintenance", "maintenance", "answer all requests for workers with a page (on, off)"),
+            Verb("resume", "resume", "send workers requests again"),
             Verb("logs", "logs", "show the journal of workers"),
             Verb("repair", "repair", "serve again what runs and has lost its files in /run"),
             Verb("doctor", "doctor", "check what this host offers and what is wrong on it"),
@@ -114,8 +119,12 @@ Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running,
 'sudo tqunits init NAME --type python', then 'sudo tqunits install --now'."""
 
 
+_NEGATIVE = re.compile(r"-\d")
+"""How a time before now begins (systemd.time(7)); no option of ours does."""
+
+
 class _Parser(argparse.ArgumentParser):
-    """argparse, with errors that go the way of all other errors."""
+    """argparse, with errors that go the way of all other errors, and options whose value may be a time before now."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=_usage_hint(self.prog, message))
@@ -202,7 +211,19 @@ def _run(name: str, arguments: list[str], context: Context) -> int:
     module = import_module(f"tqunits.cli.{verb.module}")
     parser = _Parser(prog=f"tqunits {name}", description=module.__doc__, formatter_class=_formatter())
     module.configure(parser)
-    return int(module.run(parser.parse_args(arguments), context))
+    return int(module.run(parser.parse_args(_with_negative_values(arguments)), context))
+
+
+def _with_negative_values(arguments: Sequence[str]) -> list[str]:
+    """`--since -1h` as `--since=-1h`: argparse takes what begins with a hyphen for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        before = joined[-1] if joined else ""
+        if _NEGATIVE.match(argument) and before.startswith("--") and len(before) > 2 and "=" not in before:
+            joined[-1] = f"{before}={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _formatter() -> type[argparse.HelpFormatter]:

@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         status = report(results, context)
         traffic.wanted(layout, choice.workers)
+        traffic.order(layout, choice.workers, None)
         if arguments.all:
             files.remove(Path(layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
         if arguments.purge and status is ExitStatus.OK:

@@ -1,8 +1,11 @@
-"""Workers that nobody is to wait for: an administrator has stopped them, or they do not come up.
+"""Workers that get no traffic: an administrator has stopped them or ordered so, or they do not come up.
 
 A worker that restarts or has crashed is back in a moment, so its requests wait. One that was stopped with
 `tqunits stop` is in the traffic file (routing/traffic.py); one that has had no file `serving` for longer than a start
 may take is down, whatever the reason. Their requests get 503 at once, until they serve again.
+
+An order (pause, drain, maintenance) is in the traffic file too. It is carried out when it comes and taken back when it
+goes, so that what the control socket was asked in between holds as well.
 """
 
 from __future__ import annotations
@@ -13,13 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.http.answers import notice
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.worker import Worker
-from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, parse_traffic
+from tqunits.routing.traffic import DRAIN, EVERYBODY, MAINTENANCE, MAX_TRAFFIC, PAUSE, Order, parse_traffic
 from tqunits.system.files import read_regular
 
 STOPPED: Final = "The worker is stopped."
 DOWN: Final = "The worker is down."
+DRAINED: Final = "The worker is taken out of service for a while."
 
 Version = tuple[int, int, int]
 
@@ -34,11 +39,13 @@ class Absence:
         self._now = now
         self._since: dict[str, float] = {}
         self._started: dict[str, int] = {}  # when each last began to serve, in µs since 1970
-        self._stopped = EVERYBODY.stopped
+        self._traffic = EVERYBODY
+        self._obeyed: dict[str, Order] = {}
         self._version: Version | None = None
 
     def see(self, worker: Worker, *, since_us: int | None) -> None:
         """What a look has shown: since when it is serving (µs since 1970), None: it is not."""
+        order = self._traffic.orders.get(worker.name)
         if since_us is not None:
             self._since.pop(worker.name, None)
             self._started[worker.name] = since_us
@@ -46,32 +53,54 @@ class Absence:
         else:
             since = self._since.setdefault(worker.name, self._now())
             reason = self._reason(worker, self._now() - since)
+        if reason is None and order is not None and order.order == DRAIN:
+            reason = DRAINED
         if reason != worker.away:
             if reason is not None:
                 self._complaints.say(f"worker {worker.name}: 503 for its requests: {reason}", priority=5)
             worker.go_away(reason)
 
+    def obey(self, worker: Worker) -> None:
+        """Carry out what is ordered of it, where that is something else than before."""
+        order, before = self._traffic.orders.get(worker.name), self._obeyed.get(worker.name)
+        if order == before:
+            return
+        worker.order = order.order if order is not None else ""
+        if order is None:
+            del self._obeyed[worker.name]
+            worker.resume()
+        else:
+            self._obeyed[worker.name] = order
+            worker.replace_order(
+                paused=order.order == PAUSE,
+                text=notice(order.text) if order.order == MAINTENANCE else None,
+                away=DRAINED if order.order == DRAIN else worker.away,
+            )
+        self._complaints.say(f"worker {worker.name}: {worker.order or 'traffic as ever'}", priority=5)
+
     def keep_only(self, names: Container[str]) -> None:
         """Forget the workers that are in no route any more."""
-        for known in (self._since, self._started):
-            for name in [name for name in known if name not in names]:
-                del known[name]
+        for name in {*self._since, *self._started, *self._obeyed}:
+            if name not in names:
+                self._since.pop(name, None)
+                self._started.pop(name, None)
+                self._obeyed.pop(name, None)
 
     def read(self) -> bool:
         """Read who is stopped, where that has changed; whether it has."""
         version = _version(self.place) if self.place is not None else None
         if version == self._version or self.place is None:
             return False
-        self._version, self._stopped = version, EVERYBODY.stopped
+        self._version, self._traffic = version, EVERYBODY
         if version is not None:
             try:
-                self._stopped = parse_traffic(read_regular(self.place, MAX_TRAFFIC)).stopped
+                self._traffic = parse_traffic(read_regular(self.place, MAX_TRAFFIC))
             except (OSError, TqunitsError) as error:
                 self._complaints.say(f"{self.place}: {error}: as if it were not there", priority=4)
         return True
 
     def _reason(self, worker: Worker, seconds: float) -> str | None:
-        if self._stopped.get(worker.name, 0) > self._started.get(worker.name, 0):
+        if self._traffic.stopped.get(worker.name, 0) > self._started.get(worker.name, 0):
             return STOPPED
         return DOWN if 0 < worker.start_s < seconds else None
 

@@ -87,6 +87,7 @@ class Control:
             "asleep": sum(isinstance(client, Asleep) for client in router.clients),
             "requests": router.requests,
             "draining": router.draining,
+            "orders": {worker.name: worker.order for worker in router.workers.values() if worker.order},
             "workers": [_worker_status(worker) for worker in router.workers.values()],
         }
 

@@ -91,7 +91,10 @@ class ServingFiles:
     def look_at(self, name: str) -> bool:
         """See whether that worker takes requests, and act by it."""
         worker = self._router.workers.get(name)
-        if worker is None or not worker.endpoints:
+        if worker is None:
+            return False
+        self._absence.obey(worker)
+        if not worker.endpoints:
             return False
         self._keep_watch(name)  # first, so that no change falls in between
         leaving = os.path.lexists(self._folder / name / LEAVING)

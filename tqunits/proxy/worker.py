@@ -53,6 +53,7 @@ class Worker:
         "metrics",
         "name",
         "notice",
+        "order",
         "paused",
         "queue",
         "queue_ticks",
@@ -76,6 +77,7 @@ class Worker:
         self.queue: deque[Waiting] = deque()
         self.paused = False  # everybody waits
         self.notice: str | None = None  # the text of the maintenance page: all are turned away
+        self.order = ""  # what an administrator has ordered of it (routing/traffic.py), as it is carried out
         self.away: str | None = None  # why nobody is to wait for it, in a sentence for the page
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
@@ -179,6 +181,11 @@ class Worker:
     def go_away(self, reason: str | None) -> None:
         """Nobody is to wait for it, those that wait neither: it will not be back soon. None: it may be."""
         self.away = reason
+        self._empty()
+
+    def replace_order(self, *, paused: bool, text: str | None, away: str | None) -> None:
+        """One order follows another, and nobody gets through in between."""
+        self.paused, self.notice, self.away = paused, text, away
         self._empty()
 
     def resume(self) -> None:

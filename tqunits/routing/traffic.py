@@ -1,10 +1,13 @@
 """Who gets no traffic now, though the routes have him: /run/tqunits/traffic.json, version 1.
 
-    {"version": 1, "stopped": {"api": 1790000000000000}}
+    {"version": 1, "stopped": {"api": 1790000000000000},
+     "orders": {"shop": {"order": "maintenance", "text": "Back at nine."}}}
 
 The command line writes it, and the routers read it. `stopped`: by an administrator with `tqunits stop`, and when (µs
 since 1970), so that nobody waits for it. A worker whose file `serving` is newer was started since, with systemctl.
-No file, or one that does not read: nobody is stopped.
+`orders` (it may be missing): what `tqunits pause`, `drain` and `maintenance on` have asked for. They hold until
+`tqunits resume` or `maintenance off`, through restarts of the routers and of the worker, and end with the host's run.
+No file, or one that does not read: everybody gets traffic.
 """
 
 from __future__ import annotations
@@ -22,11 +25,29 @@ MAX_TRAFFIC: Final = 1024 * 1024
 """Ten thousand names with room."""
 
 
+PAUSE: Final = "pause"
+"""New requests wait in the router."""
+DRAIN: Final = "drain"
+"""New requests are answered with 503; what runs is finished."""
+MAINTENANCE: Final = "maintenance"
+"""All requests, for files too, are answered with 503 and a page."""
+ORDERS: Final = (PAUSE, DRAIN, MAINTENANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an administrator wants of a worker's traffic; `text` stands on the page."""
+
+    order: str
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """What the file says."""
 
     stopped: Mapping[str, int] = field(default_factory=dict)  # when, in µs since 1970
+    orders: Mapping[str, Order] = field(default_factory=dict)
 
 
 EVERYBODY: Final = Traffic()
@@ -39,16 +60,30 @@ def parse_traffic(text: bytes) -> Traffic:
         document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise TqunitsError(f"{FILE}: not JSON: {error}") from None
-    if not isinstance(document, dict) or document.keys() != {"version", "stopped"}:
-        raise TqunitsError(f"{FILE}: not an object of version and stopped")
+    if not isinstance(document, dict) or document.keys() - {"orders"} != {"version", "stopped"}:
+        raise TqunitsError(f"{FILE}: not an object of version, stopped and orders")
     if document["version"] != VERSION:
         raise TqunitsError(f"{FILE}: version {document['version']!r} is not {VERSION}")
     stopped = document["stopped"]
     if not isinstance(stopped, dict) or not all(type(time) is int for time in stopped.values()):
         raise TqunitsError(f"{FILE}: stopped is not an object of times")
-    return Traffic(stopped)
+    orders = document.get("orders", {})
+    if not isinstance(orders, dict):
+        raise TqunitsError(f"{FILE}: orders is not an object")
+    return Traffic(stopped, {worker: _order(members) for worker, members in orders.items()})
 
 
-def traffic_text(stopped: Mapping[str, int]) -> str:
-    """The file for these workers, and when they were stopped."""
-    return json.dumps({"version": VERSION, "stopped": stopped}, sort_keys=True) + "\n"
+def traffic_text(traffic: Traffic) -> str:
+    """The file that says so."""
+    orders = {worker: {"order": order.order, "text": order.text} for worker, order in traffic.orders.items()}
+    document = {"version": VERSION, "stopped": dict(traffic.stopped), "orders": orders}
+    return json.dumps(document, sort_keys=True) + "\n"
+
+
+def _order(members: object) -> Order:
+    if not isinstance(members, dict) or members.keys() != {"order", "text"}:
+        raise TqunitsError(f"{FILE}: an order is not an object of order and text")
+    order, text = members["order"], members["text"]
+    if order not in ORDERS or not isinstance(text, str):
+        raise TqunitsError(f"{FILE}: {order!r} is no order")
+    return Order(order, text)

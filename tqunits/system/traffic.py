@@ -1,4 +1,4 @@
-"""Says to the routers which workers an administrator has stopped: /run/tqunits/traffic.json (routing/traffic.py)."""
+"""Says to the routers who gets no traffic, and why: /run/tqunits/traffic.json (routing/traffic.py)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
-from tqunits.routing.traffic import EVERYBODY, FILE, MAX_TRAFFIC, Traffic, parse_traffic, traffic_text
+from tqunits.routing.traffic import EVERYBODY, FILE, MAX_TRAFFIC, Order, Traffic, parse_traffic, traffic_text
 from tqunits.system import files
 
 _MODE = 0o644
@@ -21,7 +22,8 @@ def stop(layout: Layout, workers: Collection[str]) -> None:
     """These are stopped, and nobody is to wait for them. Raises OSError."""
     with _locked(layout) as path:
         now = time.time_ns() // 1000
-        _write(path, {**_read(path).stopped, **dict.fromkeys(workers, now)})
+        found = _read(path)
+        _write(path, replace(found, stopped={**found.stopped, **dict.fromkeys(workers, now)}))
 
 
 def wanted(layout: Layout, workers: Collection[str]) -> None:
@@ -29,12 +31,27 @@ def wanted(layout: Layout, workers: Collection[str]) -> None:
     if _read(Path(layout.runtime) / FILE).stopped.keys().isdisjoint(workers):
         return
     with _locked(layout) as path:
-        _write(path, {name: then for name, then in _read(path).stopped.items() if name not in workers})
+        found = _read(path)
+        _write(path, replace(found, stopped={n: then for n, then in found.stopped.items() if n not in workers}))
 
 
-def _write(path: Path, stopped: Mapping[str, int]) -> None:
-    if stopped:
-        files.write_atomically(path, traffic_text(stopped), _MODE)
+def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> None:
+    """What these workers' traffic is to do from now on; None: as ever. Raises OSError."""
+    with _locked(layout) as path:
+        found = _read(path)
+        others = {name: order for name, order in found.orders.items() if name not in workers}
+        new = {} if wanted is None else dict.fromkeys(workers, wanted)
+        _write(path, replace(found, orders={**others, **new}))
+
+
+def orders(layout: Layout) -> Mapping[str, Order]:
+    """Worker -> what an administrator has ordered."""
+    return _read(Path(layout.runtime) / FILE).orders
+
+
+def _write(path: Path, traffic: Traffic) -> None:
+    if traffic != EVERYBODY:
+        files.write_atomically(path, traffic_text(traffic), _MODE)
     else:
         files.remove(path)
 
