@@ -17,6 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYER = {
     "errors": -1,
     "model": 0,
+    "placeholders": 0,
     "config": 1,
     "units": 1,
     "http": 1,

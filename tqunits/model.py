@@ -533,6 +533,9 @@ def is_reserved_account(account: str) -> bool:
     return account in {"root", MANAGER_USER} or account.startswith(("tq-", build_account_of("")))
 
 
+_CACHE = PurePosixPath("/var/cache/tqunits")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where things go on this host: the system's folders, or a user's own with `--user`. All absolute."""
@@ -543,6 +546,7 @@ class Layout:
     state: PurePosixPath  # /var/lib/tqunits
     runtime: PurePosixPath  # /run/tqunits
     workers: PurePosixPath  # /srv/tqunits/workers, where tqunits.yaml does not say
+    cache: PurePosixPath = _CACHE
 
 
 SYSTEM_LAYOUT = Layout(

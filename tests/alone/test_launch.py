@@ -50,8 +50,13 @@ def test_the_file_wins_over_the_unit(tmp_path: Path) -> None:
 )
 def test_the_contract_and_systemd_win_over_the_file(tmp_path: Path, name: str) -> None:
     before = {} if name == "CREDENTIALS_DIRECTORY" else {name: "unit"}
-    found = variables(tmp_path, f"{name}=file\n", environment=before)
+    found = variables(tmp_path, f"{name}=file\n", environment={"WORKER_PORT": "9000", **before})
     assert found[name] == before.get(name, str(tmp_path))
+
+
+def test_the_file_sets_a_port_for_who_listens_on_none(tmp_path: Path) -> None:
+    found = variables(tmp_path, "PORT=file\n", environment={"WORKER_SOCKET": "/run/x", "PORT": "unit"})
+    assert found["PORT"] == "file"
 
 
 def test_what_the_unit_sets_for_the_runtime_is_kept(tmp_path: Path) -> None:

@@ -164,7 +164,13 @@ def test_it_takes_no_time_that_grows_with_the_square(line: str) -> None:
 
 def test_the_contract_is_reserved() -> None:
     assert all(map(is_reserved, ("PORT", "WORKER_PORT", "WORKER_MODE", "LISTEN_FDS", "NOTIFY_SOCKET")))
-    assert not any(map(is_reserved, ("HOME", "PORTS", "NODE_ENV", "GOMEMLIMIT")))
+    assert not any(map(is_reserved, ("HOME", "PORTS", "NODE_ENV", "GOMEMLIMIT", "LISTEN_ADDR", "WORKER_CONCURRENCY")))
+    assert not is_reserved("PORT", has_port=False)
+
+
+def test_a_port_in_a_file_counts_for_who_listens_on_none() -> None:
+    assert [doubt.line for doubt in Reading(b"PORT=1\n").doubts] == [1]
+    assert Reading(b"PORT=1\n", has_port=False).doubts == []
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=6))

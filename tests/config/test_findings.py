@@ -138,15 +138,6 @@ NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
         Severity.WARNING,
         ("api.yaml:4:7", "port has no meaning with listen: unix", "remove it"),
     ),
-    "placeholder": (
-        "path: /a\ncommand: [bin/api, '${HOME}', '${WORKER_PORT}']",
-        Severity.WARNING,
-        (
-            "api.yaml:2:10",
-            "command: ${HOME} is not put in: the program gets it as it is written",
-            "known: PORT, WORKER_MODE, WORKER_NAME, WORKER_PATH, WORKER_PORT, WORKER_ROUTE, WORKER_SOCKET, WORKER_TYPE",
-        ),
-    ),
     "go-memory": (
         "path: /a\ntype: go\nlimits: {memory_max: 1G}\nruntime: {go_mem_limit: 2GiB}",
         Severity.WARNING,

@@ -82,20 +82,6 @@ IN_WORKER: dict[str, Mistake] = {
         "command is missing",
         "write the command, or a type that presets one: go, python, node, bun, php",
     ),
-    "command-open-quote": Mistake(
-        "path: /a\ncommand: bin/api 'x",
-        2,
-        10,
-        "command: 'bin/api 'x' has a quote that is not closed",
-        'write it as a list: ["program", "word"]',
-    ),
-    "command-control-character": Mistake(
-        'path: /a\ncommand: ["bin/api", "a\\nb"]',
-        2,
-        22,
-        "command: 'a\nb' has the control character 0x0a in it",
-        "remove it",
-    ),
     "user-root": Mistake(
         "path: /a\ntype: go\nuser: root",
         3,
@@ -199,13 +185,6 @@ IN_WORKER: dict[str, Mistake] = {
         15,
         "environment: '2x' is no name of a variable",
         "letters, digits and _, no digit first",
-    ),
-    "variable-newline": Mistake(
-        'path: /a\ntype: go\nenvironment: {A: "x\\ny"}',
-        3,
-        18,
-        "environment: 'x\ny' has the control character 0x0a in it",
-        "remove it",
     ),
     "variable-list": Mistake(
         "path: /a\ntype: go\nenvironment: {A: [x]}", 3, 18, "environment: takes one value, not a list", None

@@ -62,6 +62,7 @@ USER_LAYOUT = Layout(
     state=HOME / ".local/state/tqunits",
     runtime=PurePosixPath("/run/user/1000/tqunits"),
     workers=HOME / ".local/share/tqunits/workers",
+    cache=HOME / ".cache/tqunits",
 )
 
 

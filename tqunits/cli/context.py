@@ -50,6 +50,7 @@ def user_layout() -> Layout:
         state=_folder("XDG_STATE_HOME", home / ".local/state") / "tqunits",
         runtime=_folder("XDG_RUNTIME_DIR", Path(f"/run/user/{os.getuid()}")) / "tqunits",
         workers=_folder("XDG_DATA_HOME", home / ".local/share") / "tqunits/workers",
+        cache=_folder("XDG_CACHE_HOME", home / ".cache") / "tqunits",
     )
 
 

@@ -6,12 +6,12 @@ units/contests.py and units/ports.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from tqunits.config import variables
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
@@ -32,13 +32,7 @@ from tqunits.model import (
 
 T = TypeVar("T")
 
-PLACEHOLDERS = frozenset(
-    ("PORT", "WORKER_PORT", "WORKER_SOCKET", "WORKER_NAME", "WORKER_ROUTE", "WORKER_PATH", "WORKER_MODE", "WORKER_TYPE")
-)
-"""The variables of the worker contract: what a command may name as ${NAME}."""
-
 _VAR_RUN = PurePosixPath("/var/run")
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +86,7 @@ def _program(draft: Draft) -> Iterator[Problem]:
     if worker.type is not WorkerType.STATIC and not worker.command and is_known:
         hint = "write the command, or a type that presets one: go, python, node, bun, php"
         yield Problem(draft.place(W.command), "command is missing", hint)
-    for name in (name for word in worker.command for name in _VARIABLE.findall(word)):
-        if name not in PLACEHOLDERS:
-            message = f"command: ${{{name}}} is not put in: the program gets it as it is written"
-            yield warning(draft.place(W.command), message, f"known: {', '.join(sorted(PLACEHOLDERS))}")
+    yield from variables.problems(worker, draft.values, draft.top)
 
 
 def _accounts(draft: Draft) -> Iterator[Problem]:

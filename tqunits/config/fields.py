@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from tqunits.config import values, words
+from tqunits.config import shellwords, values, words
 from tqunits.config.findings import Invalid, Problem, invalid
-from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
+from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY, MAX_START, Enabled, Profile, Relaxation, Share
 
@@ -93,11 +93,38 @@ def pairs(name: Callable[[str], str], value: Callable[[str], str]) -> Parser[Pai
 
 def command(node: Node) -> tuple[str, ...]:
     """A command line: a list of words, or one text that is split as a shell would."""
-    if isinstance(node, ListNode):
-        return _each(node.items, scalar(words.line if node.items else words.word))
     if isinstance(node, MapNode):
         raise invalid(node, "takes a command line, not a mapping", 'write a list: ["program", "word"]')
-    return () if is_null(node) else scalar(words.command_words)(node)
+    if isinstance(node, ListNode):
+        results = _each(node.items, scalar(words.value))
+        return tuple(_whole_command(results, [(item, 0) for item in node.items]))
+    return () if is_null(node) else _command_text(node)
+
+
+def _command_text(node: Node) -> tuple[str, ...]:
+    text = text_of(node)
+    if not isinstance(node, ScalarNode):
+        return ()
+    try:
+        split = shellwords.split(words.value(text), folded=node.folded)
+    except shellwords.Misplaced as error:
+        raise invalid(within(node, error.at), error.message, error.hint) from error
+    except Reject as error:
+        raise invalid(node, error.message, error.hint) from error
+    if not split:
+        raise invalid(node, "'' is empty", 'write a list: ["program", "word"], or [] for none')
+    return tuple(_whole_command([word.text for word in split], [(node, word.at) for word in split]))
+
+
+def _whole_command(results: Sequence[str], places: Sequence[tuple[Node, int]]) -> Sequence[str]:
+    """The words of a command, if a unit can say them all; `places`: the node of each, and where in it."""
+    try:
+        words.check_command(results)
+    except words.WrongWord as error:
+        node, at = places[error.word]
+        place = within(node, at) if isinstance(node, ScalarNode) else node
+        raise invalid(place, error.message, error.hint) from error
+    return results
 
 
 def at_least(least: int, convert: Callable[[str], int], printed: Callable[[int], str]) -> Callable[[str], int]:

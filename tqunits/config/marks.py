@@ -75,10 +75,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScalarNode(Node):
-    """A text, as written. `plain`: without quotes."""
+    """A text, as written. `plain`: without quotes; `folded`: a block that begins with >."""
 
     text: str
     plain: bool
+    folded: bool = False
 
     @property
     def is_null(self) -> bool:
@@ -127,6 +128,16 @@ def items(node: Node) -> tuple[tuple[str, Mark], ...]:
             return tuple(found for _, value in node.entries for found in _texts(value))
         case _:
             return ()
+
+
+def within(node: ScalarNode, at: int) -> Node:
+    """The place of a character of a text: in its line or its block; else, where none can be told, the text's."""
+    line = node.line + (1 + node.text.count("\n", 0, at) if "\n" in node.text else 0)
+    begin = node.text.rfind("\n", 0, at) + 1
+    written = node.text[begin:].partition("\n")[0]
+    lines = node.document.lines
+    found = lines[line - 1].find(written, node.column - 1 if line == node.line else 0) if line <= len(lines) else -1
+    return Node(node.document, line, found + 1 + at - begin) if at and written and found >= 0 else node
 
 
 def _texts(node: Node) -> tuple[tuple[str, Mark], ...]:
@@ -251,7 +262,7 @@ class _Composer:
         line, column = _position(event)
         if not event.value.isascii() and _SURROGATE.search(event.value):
             raise _Stop(self._place(event), "half a surrogate pair is no character")
-        return ScalarNode(self._document, line, column, event.value, not event.style)
+        return ScalarNode(self._document, line, column, event.value, not event.style, event.style == ">")
 
     def _list(self, start: yaml.Event, depth: int) -> ListNode:
         items: list[Node] = []

@@ -32,7 +32,7 @@ _PROGRAMS: Mapping[WorkerType, str] = {
     WorkerType.PYTHON: "# command: python3 src/main.py; write 'command' for another\n",
     WorkerType.NODE: "# command: node src/main.js; write 'command' for another\n",
     WorkerType.BUN: "# command: bun run index.ts; write 'command' for another\n",
-    WorkerType.PHP: "# command: php -S 127.0.0.1:$WORKER_PORT -t public; write 'command' for another\n",
+    WorkerType.PHP: "# command: php -S 127.0.0.1:${WORKER_PORT} -t public; write 'command' for another\n",
     WorkerType.STATIC: "static:\n  directory: public\n",
     WorkerType.EXEC: 'command: ["bin/{name}"]         # listens on 127.0.0.1:$WORKER_PORT, ends on SIGTERM\n',
 }

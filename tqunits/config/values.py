@@ -176,6 +176,9 @@ def _span_hint(text: str) -> str:
 
 
 def _quota_hint(text: str) -> str:
+    finer = re.fullmatch(r"([0-9]{1,9}\.[0-9]{2})[0-9]+%", text)
+    if finer is not None:
+        return f"write {finer[1]}%: systemd knows hundredths of a percent"
     if re.fullmatch(r"[0-9]{1,2}", text):
         return f"write {text}00% for {text} CPUs' time, or {text}%"
     return "write a percentage of one CPU, such as 50% or 200%, or infinity"

@@ -10,25 +10,36 @@ RFC 1123 section 2.1; users as systemd's strict rules (systemd.io/USER_NAMES); u
 from __future__ import annotations
 
 import re
-import shlex
+from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 
 from tqunits.alone.variables import is_reserved
-from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.config.reject import SHOWN, Reject, did_you_mean, shown
 from tqunits.config.values import integer
 from tqunits.model import PRIVILEGED_GROUPS, is_reserved_account
 
 PORTS = (1024, 65535)
 """A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
 
+LONGEST = 32 * 1024
+"""Characters of one value. systemd takes a line of 1 MiB, the kernel a word of 128 KiB, in bytes (MAX_ARG_STRLEN)."""
+
+MOST_OF_A_COMMAND = 64 * 1024
+
 
 def _set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-_VARIABLE_SETTINGS = {"PORT": "port", "WORKER_PORT": "port", "WORKER_ROUTE": "path", "WORKER_PATH": "path"}
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_VARIABLE_SETTINGS = {"WORKER_PORT": "port", "WORKER_ROUTE": "path", "WORKER_PATH": "path"}
+_UNPRINTABLE = "\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+)
+_CONTROL = re.compile(f"[\x00-\x1f{_UNPRINTABLE}{_NONCHARACTERS}]")
+_NOT_IN_VALUES = re.compile(f"[\x00-\x08\x0b-\x1f{_UNPRINTABLE}{_NONCHARACTERS}]")
 _ROUTE = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@/-]*")
+_ROUTE_MAX = 1000
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _UNIX_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -36,14 +47,33 @@ _ENVIRONMENT = re.compile(r"environment-[0-9]+")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _UNIT_TYPES = _set("service socket device mount automount swap target path timer slice scope")
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
+_PLACEHOLDER = re.compile(r"\$\{[A-Z_]+\}")
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_SHELLS_OWN = _set("cd exec source . export set unset ulimit umask eval trap alias if for while until case { ( !")
+_NAME_MAX, _PATH_MAX = 255, 4095
+"""Bytes of a file's name, and of a path: the kernel's (limits.h), which systemd holds units to."""
+
 _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
 
 
 def line(text: str) -> str:
     """Any text that stays on its line."""
-    control = _CONTROL.search(text)
+    return _without(_CONTROL, text)
+
+
+def value(text: str) -> str:
+    """What a program may be given: a text with line feeds and tabs, which systemd can say (env_value_is_valid())."""
+    return _without(_NOT_IN_VALUES, text)
+
+
+def _without(pattern: re.Pattern[str], text: str) -> str:
+    control = pattern.search(text)
     if control is not None:
-        raise Reject(f"{shown(text)} has the control character {ord(control.group()):#04x} in it", "remove it")
+        hint = "save the file with line feeds as line ends" if control.group() == "\r" else "remove it"
+        raise Reject(f"{shown(text)} has the control character {ord(control.group()):#04x} in it", hint)
+    if len(text) > LONGEST:
+        raise Reject(f"{shown(text)} is longer than {LONGEST} characters", "put it in a file")
     return text
 
 
@@ -54,14 +84,52 @@ def word(text: str) -> str:
     return line(text)
 
 
-def command_words(text: str) -> tuple[str, ...]:
-    """A command line as a shell would split it; no shell ever sees it."""
+class WrongWord(Reject):
+    """A command that can not be run for the sake of one of its words."""
+
+    def __init__(self, word: int, message: str, hint: str | None) -> None:
+        super().__init__(message, hint)
+        self.word = word
+
+
+def check_command(argv: Sequence[str]) -> None:
+    """Raise WrongWord for a command that no unit can say, or that asks for what only a shell does."""
+    if not argv:
+        return
+    assigned = _ASSIGNMENT.fullmatch(argv[0])
+    if assigned is not None:
+        hint = f"write it below environment, as {assigned[1]}: {assigned[2] or chr(34) * 2}"
+        raise WrongWord(0, f"{shown(argv[0])} sets a variable, which only a shell does here", hint)
+    if argv[0] in _SHELLS_OWN:
+        hint = "leave it out" if argv[0] == "exec" else f'write ["sh", "-c", "{argv[0]} …"]'
+        raise WrongWord(0, f"{argv[0]} is a word of the shell's, no program", hint)
     try:
-        return tuple(shlex.split(line(text)))
-    except ValueError as error:
-        raise Reject(
-            f"{shown(text)} has a quote that is not closed", 'write it as a list: ["program", "word"]'
-        ) from error
+        _check_program(argv[0])
+    except Reject as error:
+        raise WrongWord(0, error.message, error.hint) from error
+    length, longest = 0, MOST_OF_A_COMMAND
+    for at, each in enumerate(argv):
+        length += len(each)
+        if length > longest:
+            raise WrongWord(at, f"the command is longer than {longest} characters", "put a part of it in a file")
+
+
+def _check_program(text: str) -> None:
+    """The first word: a path, or a name that systemd looks for in its own search path (units/quote.py, program)."""
+    line(text)
+    if not text:
+        raise Reject("the program is ''", "write the program's name or path first")
+    if text[0] in "-@:+!|" and "/" in text:
+        raise Reject(f"{shown(text)} begins with {text[0]}", f"write {text.lstrip('-@:+!|')}")
+    if text.endswith("/"):
+        raise Reject(f"{shown(text)} is a folder, no program", "write the program's own path")
+    if "/" in text:
+        _bounded_path(text)
+        return
+    name = _PLACEHOLDER.sub("x", text)
+    if not _PROGRAM_NAME.fullmatch(name) or not name.strip(".") or len(name) > _NAME_MAX:
+        hint = f"a program in the worker's folder is written with its path: ./{text}" if len(text) < SHOWN else None
+        raise Reject(f"{shown(text)} is no name of a program", hint)
 
 
 def worker_name(text: str) -> str:
@@ -75,6 +143,8 @@ def worker_name(text: str) -> str:
 
 def route(text: str) -> str:
     """A route prefix: begins with "/", has no empty or dot segments; a trailing slash goes."""
+    if len(text) > _ROUTE_MAX:
+        raise Reject(f"{shown(text)} is longer than {_ROUTE_MAX} characters", "a prefix takes everything below it")
     if not text.startswith("/"):
         raise Reject(f"{shown(text)} does not begin with /", f"write /{text}" if _ROUTE.fullmatch(text) else None)
     if not _ROUTE.fullmatch(text):
@@ -123,10 +193,10 @@ def group(text: str) -> str:
 
 
 def variable(text: str) -> str:
-    """The name of an environment variable that neither systemd nor tqunits sets."""
+    """The name of an environment variable that neither systemd nor tqunits sets, but for PORT (variables.py)."""
     if not _VARIABLE.fullmatch(text):
         raise Reject(f"{shown(text)} is no name of a variable", "letters, digits and _, no digit first")
-    if is_reserved(text):
+    if is_reserved(text, has_port=False):
         setting = _VARIABLE_SETTINGS.get(text)
         hint = f"set '{setting}' instead" if setting else "remove it: the worker gets it anyway where it applies"
         raise Reject(f"{text} is set by tqunits or systemd", hint)
@@ -148,7 +218,16 @@ def path(text: str) -> str:
         raise Reject(f"{shown(text)} begins with -", f"write {text[1:]}: a missing file is an error, not a surprise")
     if ".." in text.split("/"):
         raise Reject(f"{shown(text)} climbs with ..", "write the absolute path")
-    return word(text)
+    if text != text.strip(" ") or text.endswith("\\"):
+        raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "rename the file")
+    return _bounded_path(word(text))
+
+
+def _bounded_path(text: str) -> str:
+    """Raise Reject for what no file system has."""
+    if any(len(name.encode()) > _NAME_MAX for name in text.split("/")) or len(text.encode()) > _PATH_MAX:
+        raise Reject(f"{shown(text)} is too long for a path", f"names have {_NAME_MAX} bytes, paths {_PATH_MAX}")
+    return text
 
 
 def unit_name(text: str) -> str:

@@ -75,8 +75,12 @@ class WorkerSettings(ProxySettings):
         "[]",
         "command line",
         "The program, run in the worker's folder without a shell. A list of words, or one text that is split as a"
-        " shell would. Default: from the type. ${WORKER_PORT}, ${WORKER_SOCKET} and the other variables of the "
-        "worker contract are put in.",
+        " shell would. Default: from the type. What else a shell does, it does for "
+        '["sh", "-c", "npm run migrate && exec node server.js"]. Put in are ${WORKER_PORT} and ${PORT}, or '
+        "${WORKER_SOCKET}; ${WORKER_NAME}, ${WORKER_ROUTE}, ${WORKER_PATH}, ${WORKER_MODE}, ${WORKER_TYPE}; "
+        "${STATE_DIRECTORY}, ${CACHE_DIRECTORY}, ${RUNTIME_DIRECTORY}; and with credentials "
+        "${CREDENTIALS_DIRECTORY}. A script for a shell has them as its variables. $${NAME} and $$NAME say the "
+        "characters themselves.",
         feeds="ExecStart=",
     )
     user = Setting(
@@ -102,11 +106,12 @@ class WorkerSettings(ProxySettings):
     )
     environment = Setting(
         "environment",
-        pairs(words.variable, words.line),
+        pairs(words.variable, words.value),
         "{}",
         "mapping of names to values",
-        "Environment variables, besides those of the worker contract. Values are taken as written: no is 'no'. "
-        "Not for secrets: every process of the host may ask systemd for them.",
+        "Environment variables, besides those of the worker contract. Values are taken as written: no is 'no'; they "
+        "may have several lines. The placeholders of command are put in, as in http://127.0.0.1:${WORKER_PORT}; "
+        "$${NAME} says the characters themselves. Not for secrets: every process of the host may ask systemd for them.",
         feeds="Environment=",
         merges=1,
     )
@@ -167,7 +172,7 @@ class WorkerSettings(ProxySettings):
     )
     build_environment = Setting(
         "build.environment",
-        pairs(words.variable, words.line),
+        pairs(words.variable, words.value),
         "{}",
         "mapping of names to values",
         "Environment variables of the build, such as GOFLAGS. Not for secrets: every process of the host may ask "

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqunits.alone.variables import MAX_BYTES, Mistake, Reading
 from tqunits.errors import Diagnostic, Mark, Severity
-from tqunits.model import Grant, Worker
+from tqunits.model import Grant, Listen, Worker
 from tqunits.system.ownership import Anchor, anchor, is_only_for, open_below
 from tqunits.units import credentials
 from tqunits.units.credentials import Source
@@ -160,7 +160,7 @@ class _File:
         if self._is_copied:
             self.taken = Taken(copy, content)
         if self.source.has_variables:
-            reading = Reading(content)
+            reading = Reading(content, has_port=self._worker.listen is Listen.TCP)
             self.findings += (self._in_file(Severity.ERROR, mistake) for mistake in reading.mistakes)
             self.findings += (self._in_file(Severity.WARNING, doubt) for doubt in reading.doubts)
 

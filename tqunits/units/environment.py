@@ -6,13 +6,14 @@ the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWN
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import assert_never
 
+from tqunits import placeholders
 from tqunits.errors import TqunitsError
-from tqunits.model import Listen, Mode, Worker, WorkerType
+from tqunits.model import Layout, Listen, Mode, Target, Worker, WorkerType
+from tqunits.units import name
 
 SESSION_VARIABLES = (
     "DBUS_SESSION_BUS_ADDRESS",
@@ -26,7 +27,8 @@ SESSION_VARIABLES = (
 """What a desktop session hands to its service manager, and it to every unit. The system's manager hands on nothing."""
 
 _MEBIBYTE = 1024 * 1024
-_PLACEHOLDER = re.compile(r"\$\{((?:WORKER_[A-Z]+)|PORT)\}")
+_STATE_FOLDERS_SINCE = 254
+"""From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME (its NEWS)."""
 
 
 def socket_path(worker: Worker, runtime: PurePosixPath) -> str | None:
@@ -61,8 +63,13 @@ def place(worker: str, runtime: PurePosixPath) -> Mapping[str, str]:
     return {"--serving": serving_file(worker, runtime), "--routers": str(runtime / "leave"), "--name": worker}
 
 
-def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None) -> Mapping[str, str]:
-    """Name and value of every variable. The worker's own win over those for its runtime, the contract's over all."""
+def contract(
+    worker: Worker, mode: Mode, *, port: int | None, socket: str | None, folders: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """Name and value of every variable. The worker's own win over those for its runtime, the contract's over all.
+
+    `folders` are known to the worker's own as placeholders. Raises TqunitsError for one without a value.
+    """
     variables = {
         "WORKER_NAME": worker.name,
         "WORKER_ROUTE": worker.routes[0],
@@ -74,33 +81,52 @@ def contract(worker: Worker, mode: Mode, *, port: int | None, socket: str | None
         variables |= {"WORKER_PORT": str(port), "PORT": str(port)}
     if socket is not None:
         variables["WORKER_SOCKET"] = socket
-    return variables | runtime_variables(worker) | dict(worker.environment) | variables
+    return variables | runtime_variables(worker) | _own(worker, {**variables, **(folders or {})}) | variables
 
 
-def fill_in(worker: Worker, variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The worker's command with `${WORKER_PORT}` and the other names of the contract replaced by their values.
+def _own(worker: Worker, values: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return {name: placeholders.value_filled(value, values) for name, value in worker.environment}
+    except KeyError as error:
+        raise _without_value(worker, error, "environment") from None
 
-    Only these, once, and in one word: every other "$" stays what it is. Raises TqunitsError for a name without a value.
+
+def fill_in(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The worker's command with its placeholders put in. Raises TqunitsError for one without a value."""
+    try:
+        return placeholders.command_filled(worker.command, values)
+    except KeyError as error:
+        raise _without_value(worker, error, "command") from None
+
+
+def folders(worker: Worker, target: Target) -> Mapping[str, str]:
+    """The folders that systemd makes for a worker, by the variables that it sets (systemd.exec(5), RuntimeDirectory=).
+
+    They are told beforehand, for nothing else in a unit than the arguments of its programs knows these variables.
     """
+    below = f"tqunits/workers/{worker.name}"
+    state, cache, runtime = (str(above / below) for above in _above(target))
+    variables = {"STATE_DIRECTORY": state, "CACHE_DIRECTORY": cache, "RUNTIME_DIRECTORY": runtime}
+    if worker.credentials or worker.environment_file:
+        folder = target.layout.runtime.parent / "credentials" / name.service(worker.name)
+        variables["CREDENTIALS_DIRECTORY"] = str(folder)
+    return variables
 
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in variables:
-            raise TqunitsError(
-                f"worker {worker.name!r}: {match[0]} in its command has no value",
-                hint=f"with `listen: {worker.listen}` there are {', '.join(_placeholders(variables))}",
-            )
-        return variables[match[1]]
 
-    return tuple(_PLACEHOLDER.sub(value, word) for word in worker.command)
+def _above(target: Target) -> tuple[PurePosixPath, PurePosixPath, PurePosixPath]:
+    layout: Layout = target.layout
+    has_state = not target.user_mode or target.systemd >= _STATE_FOLDERS_SINCE
+    state = (layout.state if has_state else layout.configuration).parent
+    return state, layout.cache.parent, layout.runtime.parent
+
+
+def _without_value(worker: Worker, error: KeyError, setting: str) -> TqunitsError:
+    return TqunitsError(f"worker {worker.name!r}: ${{{error.args[0]}}} in its {setting} has no value")
 
 
 def leaks(variables: Iterable[str]) -> tuple[str, ...]:
     """The session's variables that a worker must not see; one that it sets itself is its own."""
     return tuple(name for name in SESSION_VARIABLES if name not in set(variables))
-
-
-def _placeholders(variables: Iterable[str]) -> list[str]:
-    return [f"${{{name}}}" for name in variables if _PLACEHOLDER.fullmatch(f"${{{name}}}")]
 
 
 def runtime_variables(worker: Worker) -> dict[str, str]:

@@ -4,7 +4,8 @@ A directive's value is parsed up to three times, and each place has other rules 
 and src/core/load-fragment.c; proven against systemd itself by tests/units/test_quote_round_trip.py):
 
 * Every line: a newline or a carriage return ends it, a backslash at its end joins the next line to it, and blanks at
-  either end are dropped. A value with a control character has no honest spelling, and is refused everywhere.
+  either end are dropped. A value with a control character has no honest spelling, and is refused everywhere, but for
+  line feeds and tabs in arguments and variables, which have C escapes (man systemd.syntax, "Quoting").
 * Specifiers: "%" begins one in most directives; "%%" is a percent sign.
 * Words: Exec*=, Environment= and lists of paths are split at blanks, with quotes and C escapes; Exec*= alone expands
   "$" besides, and "$$" is a dollar sign. Directives with a single path or text know no quotes at all.
@@ -25,6 +26,9 @@ from tqunits.units.name import is_unit_name
 
 _LONGEST = 64 * 1024
 """Characters of one value. The kernel ends an argument at 128 KiB (MAX_ARG_STRLEN), systemd a line at 1 MiB."""
+
+_ESCAPED = "\n\t"
+"""What systemd takes in variables besides text (env_value_is_valid() in its source), and in arguments."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
@@ -55,7 +59,7 @@ class Unquotable(TqunitsError, ValueError):
 
 def word(value: str) -> str:
     """One argument of Exec*=."""
-    return _quoted(_checked(value, "an argument").replace("%", "%%").replace("$", "$$"))
+    return _quoted(_checked(value, "an argument", but=_ESCAPED).replace("%", "%%").replace("$", "$$"))
 
 
 def program(value: str) -> str:
@@ -87,7 +91,7 @@ def assignment(variable: str, value: str) -> str:
     """One variable of Environment=. There "$" has no meaning, and is not doubled."""
     if not _VARIABLE.fullmatch(variable):
         raise Unquotable(f"{variable!r}: not the name of an environment variable")
-    return _quoted(f"{variable}={_checked(value, variable)}".replace("%", "%%"), always=True)
+    return _quoted(f"{variable}={_checked(value, variable, but=_ESCAPED)}".replace("%", "%%"), always=True)
 
 
 def variables(names: Iterable[str]) -> str:
@@ -225,14 +229,14 @@ def boolean(*, value: bool) -> str:
 def _quoted(value: str, *, always: bool = False) -> str:
     if not always and _PLAIN_WORD.fullmatch(value):
         return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'
 
 
-def _checked(value: str, what: str) -> str:
+def _checked(value: str, what: str, but: str = "") -> str:
     if len(value) > _LONGEST:
         raise Unquotable(f"{what} of {len(value)} characters: a unit file takes {_LONGEST}")
-    bad = next((c for c in value if _is_inexpressible(ord(c))), None)
+    bad = next((c for c in value if _is_inexpressible(ord(c)) and c not in but), None)
     if bad is not None:
         raise Unquotable(f"{what} with the character {bad!r}: a unit file can not hold it", hint="leave it out")
     return value

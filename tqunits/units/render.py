@@ -277,9 +277,11 @@ def _certificate_values(server: Server, target: Target) -> Values:
 def _worker_values(
     worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
 ) -> Values:
-    contract = environment.contract(worker, configuration.server.mode, port=port, socket=socket)
+    folders = environment.folders(worker, target)
+    contract = environment.contract(worker, configuration.server.mode, port=port, socket=socket, folders=folders)
     variables = {**_home(worker, target), **contract}
-    argv = _launched(worker, _in_folder(worker, environment.fill_in(worker, variables)), target)
+    filled = environment.fill_in(worker, {**contract, **folders})
+    argv = _launched(worker, _in_folder(worker, filled), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
         "user_mode": target.user_mode,

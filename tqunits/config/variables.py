@@ -1,0 +1,151 @@
+"""Rules about variables: placeholders in commands and environments, and names that are not a worker's to set.
+
+Which placeholders have a value, and which names tqunits sets, depends on how the worker listens and on whether it has
+credentials; so these are rules of the whole worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tqunits import placeholders
+from tqunits.config import shellwords, words
+from tqunits.config.findings import Problem, warning
+from tqunits.config.layers import Values
+from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode, within
+from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.config.setting import Setting
+from tqunits.config.worker_settings import WorkerSettings as W
+from tqunits.model import Listen, Worker
+from tqunits.placeholders import Found, Kind
+
+_SUSPECTS = frozenset(("&&", "||", "|", ">", ">>", "<", "2>&1", "&>"))
+
+_IN_SHELL = 'a shell has its own: ["sh", "-c", "…"]'
+
+
+def problems(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+    """Of one worker; `top`: where a setting counts that nobody wrote."""
+    known = names(worker)
+    yield from _command(worker, values, top, known)
+    yield from _build(worker, values, top)
+    yield from _environment(worker, values, known)
+    yield from _reserved(worker, values)
+
+
+def names(worker: Worker) -> tuple[str, ...]:
+    """The placeholders that have a value for this worker."""
+    listening = placeholders.WITH_PORT if worker.listen is Listen.TCP else placeholders.WITH_SOCKET
+    has_credentials = worker.credentials or worker.environment_file
+    return (*placeholders.ALWAYS, *listening, *(placeholders.WITH_CREDENTIALS if has_credentials else ()))
+
+
+def _command(worker: Worker, values: Values, top: Node, known: Sequence[str]) -> Iterator[Problem]:
+    script = placeholders.script_at(worker.command)
+    node = values.node(W.command) or values.node(W.listen) or top
+    for at, word in enumerate(worker.command):
+        found = placeholders.in_script(word) if at == script else placeholders.in_word(word)
+        for each in found:
+            wrong = _wrong(each, known, worker, in_command=True)
+            if wrong is not None:
+                yield Problem(_place(node, at, each, W.command, values), f"command: {wrong.message}", wrong.hint)
+        yield from _too_long(W.command, _place(node, at, None, W.command, values), word)
+    yield from _suspects(W.command, values.node(W.command), script)
+
+
+def _build(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+    """A build has no port and no folders of the worker's; what its own variables are, its shell finds."""
+    argv = worker.build.command
+    script = placeholders.script_at(argv)
+    node = values.node(W.build_command) or top
+    for at, word in enumerate(argv):
+        for each in placeholders.in_word(word) if at != script else ():
+            message = f"build.command: {each.text} is not put in: a build has no placeholders"
+            hint = f"write {_doubled(each)} if it is meant as it stands; {_IN_SHELL}"
+            yield Problem(_place(node, at, each, W.build_command, values), message, hint)
+    yield from _suspects(W.build_command, values.node(W.build_command), script)
+
+
+def _environment(worker: Worker, values: Values, known: Sequence[str]) -> Iterator[Problem]:
+    node = values.node(W.environment)
+    nodes = [value for _, value in node.entries] if isinstance(node, MapNode) else []
+    for (name, text), place in zip(worker.environment, nodes, strict=False):
+        for each in placeholders.in_value(text):
+            wrong = _wrong(each, known, worker, in_command=False)
+            if wrong is not None:
+                yield Problem(_within(place, each), f"environment: {name}: {wrong.message}", wrong.hint)
+        yield from _too_long(W.environment, place, text)
+
+
+def _reserved(worker: Worker, values: Values) -> Iterator[Problem]:
+    """PORT is taken where the worker listens on one; every other name is taken always, or never (words.py)."""
+    node = values.node(W.environment) if worker.listen is Listen.TCP else None
+    for key, _ in node.entries if isinstance(node, MapNode) else ():
+        if key.text == "PORT":
+            yield Problem(
+                key, "environment: PORT is set by tqunits, for the worker listens on it", "set 'port' instead"
+            )
+
+
+def _wrong(found: Found, known: Sequence[str], worker: Worker, *, in_command: bool) -> Reject | None:
+    """What is wrong with something that looks like a variable, and what to write."""
+    if found.kind is Kind.NAMED and found.name in known:
+        return None
+    literal = f"write {_doubled(found)} if it is meant as it stands"
+    if found.name in placeholders.NAMES and found.name not in known:
+        return Reject(f"{found.text} has no value here", _why_not(found.name, worker))
+    if found.name in known:
+        return Reject(f"{found.text} is not put in without braces", f"write ${{{found.name}}}")
+    near = did_you_mean(found.name, known) if found.name else None
+    there = near.replace("'", "'${", 1).replace("'?", "}'?") if near else "'tqunits docs command' lists them"
+    shell = f"; {_IN_SHELL}" if in_command and not near else ""
+    return Reject(f"{found.text} is no placeholder", f"{there}; {literal}{shell}")
+
+
+def _why_not(name: str, worker: Worker) -> str:
+    if name in placeholders.WITH_CREDENTIALS:
+        return "there are no credentials: write them below credentials"
+    other = "${WORKER_PORT}" if worker.listen is Listen.TCP else "${WORKER_SOCKET}"
+    return f"with listen: {worker.listen} there is {other}"
+
+
+def _doubled(found: Found) -> str:
+    return f"${found.text}"
+
+
+def _too_long(setting: Setting[object], place: Node, text: str) -> Iterator[Problem]:
+    """With all that is put in; what is written is bounded already."""
+    count = text.count("${")
+    if count and len(text) + count * placeholders.LONGEST_VALUE > words.LONGEST:
+        yield Problem(place, f"{setting.key}: {shown(text)} is too long with all that is put in", "write a shorter one")
+
+
+def _suspects(setting: Setting[object], node: Node | None, script: int | None) -> Iterator[Problem]:
+    """Right, and seldom meant: a shell's operators as words of their own, and what a shell would replace by names."""
+    if isinstance(node, ListNode):
+        for at, item in enumerate(node.items):
+            if isinstance(item, ScalarNode) and item.text in _SUSPECTS and at != script:
+                message = f"{setting.key}: {item.text} is given to the program as it stands"
+                yield warning(item, message, 'for a shell\'s meaning of it, write ["sh", "-c", "…"]')
+    elif isinstance(node, ScalarNode) and not node.is_null:
+        for word in shellwords.split(node.text, folded=node.folded):
+            if word.globs and not word.text.startswith("-"):
+                message = f"{setting.key}: {shown(word.text)} is given to the program as it stands"
+                yield warning(within(node, word.at), message, "put it in quotes if that is meant; a shell replaces it")
+
+
+def _place(node: Node, at: int, found: Found | None, setting: Setting[object], values: Values) -> Node:
+    """A word of a command, or a place in it."""
+    if values.node(setting) is not node:
+        return node
+    if isinstance(node, ListNode) and at < len(node.items):
+        return _within(node.items[at], found)
+    return _within(node, found)
+
+
+def _within(node: Node, found: Found | None) -> Node:
+    """In the text that was written it is found by what it says: quotes may have moved it."""
+    if not isinstance(node, ScalarNode) or found is None:
+        return node
+    at = node.text.find(found.text)
+    return within(node, at) if at >= 0 else node
