@@ -385,7 +385,7 @@ IN_WORKER: dict[str, Mistake] = {
         "path: /a\ntype: go\nstatic: {directory: //}",
         3,
         21,
-        "static.directory: '//' has the worker's own files in it",
+        "static.directory: '/' has the worker's own files in it",
         "serve a folder of its own, such as public",
     ),
     "static-files-are-credentials": Mistake(

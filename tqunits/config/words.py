@@ -51,6 +51,8 @@ _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 _PLACEHOLDER = re.compile(r"\$\{[A-Z_]+\}")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _SHELLS_OWN = _set("cd exec source . export set unset ulimit umask eval trap alias if for while until case { ( !")
+_SOCKET_MAX = 107  # sun_path of unix(7) is 108 bytes, the last of them NUL
+_MANY_SLASHES = re.compile("//+")
 _NAME_MAX, _PATH_MAX = 255, 4095
 """Bytes of a file's name, and of a path: the kernel's (limits.h), which systemd holds units to."""
 
@@ -213,14 +215,14 @@ def credential(text: str) -> str:
 
 
 def path(text: str) -> str:
-    """A file's path, absolute or below the folder, that does not climb."""
+    """A file's path, absolute or below the folder, that does not climb; several slashes are one, as to the kernel."""
     if text.startswith("-/"):
         raise Reject(f"{shown(text)} begins with -", f"write {text[1:]}: a missing file is an error, not a surprise")
     if ".." in text.split("/"):
         raise Reject(f"{shown(text)} climbs with ..", "write the absolute path")
     if text != text.strip(" ") or text.endswith("\\"):
         raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "rename the file")
-    return _bounded_path(word(text))
+    return _bounded_path(_MANY_SLASHES.sub("/", word(text)))
 
 
 def _bounded_path(text: str) -> str:
@@ -265,7 +267,7 @@ def port_range(text: str) -> tuple[int, int]:
 def listen_address(text: str) -> str:
     """What the router listens on: ADDRESS:PORT, [ADDRESS]:PORT or /path.sock."""
     if text.startswith("/"):
-        return path(text)
+        return _socket_path(text)
     address, colon, number = text.rpartition(":")
     if not colon:
         raise Reject(f"{shown(text)} is no address with a port", f"write 0.0.0.0:{text}" if text.isdecimal() else None)
@@ -274,6 +276,15 @@ def listen_address(text: str) -> str:
         hint = f"write 127.0.0.1:{number}" if address == "localhost" else f"write 0.0.0.0:{number} or [::]:{number}"
         raise Reject(f"{shown(address)} is no address", hint)
     return text
+
+
+def _socket_path(text: str) -> str:
+    socket = path(text)
+    if socket.endswith("/"):
+        raise Reject(f"{shown(text)} is a folder, no socket", f"write {socket.rstrip('/')}/http.sock")
+    if len(socket.encode()) > _SOCKET_MAX:
+        raise Reject(f"{shown(text)} is too long for a socket", f"a socket's path has at most {_SOCKET_MAX} bytes")
+    return socket
 
 
 def network(text: str) -> str:

@@ -248,9 +248,13 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "protect_home": "read-only" if homes else "yes",
         "descriptors": quote.count(2 * server.proxy.max_connections + _SPARE_DESCRIPTORS),
         "memory": quote.size(_PROXY_MEMORY + _CONNECTION_MEMORY * server.proxy.max_connections),
-        "stop": quote.span(server.timeouts.drain + _PROXY_STOP_MARGIN_US),
+        "stop": quote.span(_proxy_stop(server.timeouts.drain)),
         **_certificate_values(server, target),
     }
+
+
+def _proxy_stop(drain: int) -> int:
+    return INFINITY if drain in (0, INFINITY) else drain + _PROXY_STOP_MARGIN_US
 
 
 def _certificate_values(server: Server, target: Target) -> Values:

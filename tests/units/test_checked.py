@@ -1,0 +1,178 @@
+"""What `check` has nothing to say about is rendered, and systemd takes what was rendered.
+
+The files are generated from the settings table (generated.py). The short forms draw some of them, several keys in each;
+the long forms take every value that the corpus has for every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tqunits.config.parse import Text, WorkerText, parse_server, parse_workers
+from tqunits.config.setting import Setting
+from tqunits.config.settings import SERVER, SETTINGS, WORKER
+from tqunits.errors import Diagnostic, Severity
+from tqunits.model import Configuration, Target
+from tqunits.units.render import RenderedFile, render
+from units import analyze, generated
+from units.cases import TEMPLATES, target
+from units.test_verify import OWN_VERSION
+
+WORKERS = PurePosixPath("/srv/tqunits/workers")
+ETC = PurePosixPath("/etc/tqunits/tqunits.yaml")
+TARGETS = (target(systemd=252), target(systemd=257), target(systemd=252, user_mode=True))
+ONE = {"api": "path: /api\ntype: go\n"}
+BATCH = 200
+"""Workers in one tree: systemd-analyze takes them in the time of a few."""
+
+SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+IN_UNITS = ("listen", "tls.certificate", "tls.key", "proxy.max_connections", "timeouts.drain", "grants")
+"""Settings of tqunits.yaml that units have something of."""
+
+
+def parsed(files: Mapping[str, str], common: str = "") -> tuple[Configuration | None, tuple[Diagnostic, ...]]:
+    """The workers that are right, and all that was found."""
+    server = parse_server(text("tqunits.yaml", common), (), source=ETC, root=None)
+    texts = [
+        WorkerText(name=name, folder=WORKERS / name, text=text(f"/srv/{name}.yaml", yaml), not_roots=None)
+        for name, yaml in files.items()
+    ]
+    result = parse_workers(texts, server)
+    return result.configuration, (*server.diagnostics, *result.diagnostics)
+
+
+def text(path: str, content: str) -> Text:
+    return Text(path=PurePosixPath(path), content=content.encode("utf-8", "surrogatepass"))
+
+
+def rendered(configuration: Configuration, host: Target) -> tuple[RenderedFile, ...]:
+    ports = {worker.name: 9000 + at for at, worker in enumerate(configuration.workers)}
+    return render(configuration, host, ports, TEMPLATES)
+
+
+def said(configuration: Configuration) -> list[str]:
+    """What this host's systemd has to say, without programs that are missing: not all can be laid down in one tree."""
+    with analyze.scratch() as root:
+        done = analyze.verify(rendered(configuration, target(systemd=OWN_VERSION)), root)
+    return [line for line in done.stderr.splitlines() if "is not executable: No such file" not in line]
+
+
+def one_key(rows: Iterable[Setting[object]], **others: str) -> list[str]:
+    """A file for every value of the corpus."""
+    return [generated.document({**others, row.key: value}) for row in rows for value in generated.taken(row)]
+
+
+@st.composite
+def workers(draw: st.DrawFn) -> str:
+    """A worker.yaml with some keys, each with a value that its own parser takes."""
+    keys = draw(st.lists(st.sampled_from(sorted(WORKER)), max_size=8, unique=True))
+    entries = {key: draw(generated.values(WORKER[key])) for key in keys}
+    return generated.document({"path": "/api", "command": "[bin/serve]", **entries})
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> str:
+    """A tqunits.yaml, in the same way."""
+    keys = draw(st.lists(st.sampled_from(sorted(SERVER)), max_size=5, unique=True))
+    return generated.document({key: draw(generated.values(SERVER[key])) for key in keys})
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: f"{row.file.value}-{row.key}")
+def test_each_setting_is_generated(row: Setting[object]) -> None:
+    """Else the tests below would not be about it."""
+    assert len(generated.taken(row)) > 1
+
+
+@settings(SLOW, max_examples=40)
+@given(st.lists(workers(), min_size=1, max_size=8), st.sampled_from(TARGETS))
+def test_workers_that_are_right_are_rendered(yamls: list[str], host: Target) -> None:
+    configuration, findings = parsed({f"w{at}": yaml for at, yaml in enumerate(yamls)})
+    assert configuration is not None
+    assert len(configuration.workers) == len(yamls) or Severity.ERROR in {f.severity for f in findings}
+    rendered(configuration, host)
+
+
+@settings(SLOW, max_examples=60)
+@given(servers(), st.sampled_from(TARGETS))
+def test_a_server_that_is_right_is_rendered(yaml: str, host: Target) -> None:
+    configuration, findings = parsed(ONE, yaml)
+    if configuration is None:
+        assert Severity.ERROR in {finding.severity for finding in findings}
+    else:
+        rendered(configuration, host)
+
+
+def test_systemd_has_nothing_to_say_about_workers_that_are_right() -> None:
+    yamls = one_key(WORKER.values(), path="/api", command="[bin/serve]")
+    configuration, _ = parsed({f"w{at}": yaml for at, yaml in enumerate(yamls[:: len(yamls) // 100])})
+    assert configuration is not None
+    assert len(configuration.workers) > 90
+    assert said(configuration) == []
+
+
+@pytest.mark.long
+@settings(SLOW, max_examples=10)
+@given(st.lists(workers(), min_size=60, max_size=60))
+def test_systemd_has_nothing_to_say_about_workers_of_several_keys(yamls: list[str]) -> None:
+    configuration, _ = parsed({f"w{at}": yaml for at, yaml in enumerate(yamls)})
+    assert configuration is not None
+    assert said(configuration) == []
+
+
+@pytest.mark.long
+def test_every_value_of_every_key_is_rendered_and_taken() -> None:
+    yamls = one_key(WORKER.values(), path="/api", command="[bin/serve]")
+    for at in range(0, len(yamls), BATCH):
+        configuration, _ = parsed({f"w{n}": yaml for n, yaml in enumerate(yamls[at : at + BATCH])})
+        assert configuration is not None
+        for host in TARGETS:
+            rendered(configuration, host)
+        assert said(configuration) == [], yamls[at : at + BATCH]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("key", IN_UNITS)
+def test_every_value_of_every_key_of_the_server_is_rendered_and_taken(key: str) -> None:
+    others = {"tls.certificate": "/c.pem", "tls.key": "/k.pem"} if key.startswith("tls.") else {}
+    for yaml in one_key([SERVER[key]], **others):
+        configuration, _ = parsed(ONE, yaml)
+        if configuration is not None:
+            assert (said(configuration), yaml) == ([], yaml)
+
+
+ODD: dict[str, tuple[str, str, str]] = {
+    "a socket that is a folder": ("listen: /run/", "listen: '/run/' is a folder, no socket", "write /run/http.sock"),
+    "a long socket": (
+        f"listen: /run/{'x' * 110}",
+        f"listen: '/run/{'x' * 55}…' is too long for a socket",
+        "a socket's path has at most 107 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("yaml", "message", "hint"), ODD.values(), ids=ODD)
+def test_what_systemd_would_ignore_is_refused(yaml: str, message: str, hint: str) -> None:
+    configuration, findings = parsed(ONE, yaml)
+    assert configuration is None
+    assert [(finding.message, finding.hint) for finding in findings] == [(message, hint)]
+
+
+@pytest.mark.parametrize("span", ["0", "infinity"])
+def test_a_router_without_a_limit_to_its_end_has_none_in_its_unit(span: str) -> None:
+    configuration, _ = parsed(ONE, f"timeouts: {{drain: {span}}}")
+    assert configuration is not None
+    unit = next(f.content for f in rendered(configuration, TARGETS[0]) if f.unit == "tq-proxy@.service")
+    assert "\nTimeoutStopSec=infinity\n" in unit
+
+
+def test_slashes_of_a_path_are_one() -> None:
+    """systemd ignores a credential whose path is not normalized, with a line in its log."""
+    configuration, _ = parsed({"api": "path: /a\ntype: go\ncredentials: {a: //etc///key}\n"})
+    assert configuration is not None
+    assert configuration.workers[0].credentials == (("a", "/etc/key"),)
