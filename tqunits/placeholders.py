@@ -92,6 +92,13 @@ def script_at(words: Sequence[str]) -> int | None:
     return None
 
 
+def escaped(word: str) -> str:
+    """A word that says these characters themselves in a command."""
+    for found in reversed(tuple(in_word(word))):
+        word = f"{word[: found.at]}${word[found.at :]}"
+    return word
+
+
 def command_filled(words: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
     """A command's words with their placeholders put in. Raises KeyError for a name without a value."""
     script = script_at(words)

@@ -6,6 +6,7 @@ import pytest
 
 from tqunits.errors import Severity
 from tqunits.model import Scaling, Worker
+from tqunits.units.environment import runtime_variables
 
 from .parsing import api, errors, server, shown, valid
 
@@ -68,6 +69,74 @@ def test_go_and_php_blocks_are_understood() -> None:
     assert (go.runtime.go_max_procs, go.runtime.go_mem_limit, go.timeouts.read) == (4, None, 5_000_000)
     php = valid("path: /b\ntype: php\nphp: {binary: php-fpm, settings: {a: b}, pool: {max_workers: 3, mode: dynamic}}")
     assert php.scaling.max_workers == 3
+
+
+NOT_SET = {
+    "nothing in quotes": 'runtime: {go_mem_limit: "", go_max_procs: 2}',
+    "in its own block": 'go: {go_mem_limit: "", go_max_procs: 2}',
+    "no processors": "runtime: {go_max_procs: 0}",
+    "none in its own block": "go: {go_max_procs: 0, go_mem_limit: null}",
+}
+
+
+@pytest.mark.parametrize("yaml", NOT_SET.values(), ids=NOT_SET)
+def test_what_is_nothing_to_it_is_not_set(yaml: str) -> None:
+    text = f"path: /a\ntype: go\n{yaml}"
+    assert errors(api(text).diagnostics) == []
+    assert not {"GOMEMLIMIT", *(() if "2" in yaml else ("GOMAXPROCS",))} & set(runtime_variables(valid(text)))
+
+
+PHP = """\
+path: /blog
+type: php
+enabled: true
+php:
+  settings: {max_execution_time: "30", error_reporting: E_ALL & ~E_NOTICE, error_log: "a;b $x", open_basedir: }
+  pool: {manager: dynamic, min_workers: 2, max_workers: 10, start_workers: 3, max_requests: 1000, request_timeout: 30}
+document_root: ./web
+logging: {level: info, access_log: true, slow_log: {enabled: true, threshold: 1s}}
+""".replace("open_basedir: }", "open_basedir: ''}")
+
+
+def test_the_settings_of_php_take_effect() -> None:
+    assert errors(api(PHP).diagnostics) == []
+    options = ("max_execution_time=30", "error_reporting=E_ALL & ~E_NOTICE", "error_log='a;b $$x'", "open_basedir=")
+    told = tuple(word for option in options for word in ("-d", option))
+    assert valid(PHP).command == ("php", *told, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "./web")
+
+
+def test_its_document_root_is_told_as_its_spelling() -> None:
+    assert ("api.yaml:7:1", "'document_root' is TQServer's spelling of 'php.document_root'", None) in shown(
+        api(PHP).diagnostics
+    )
+
+
+PHP_MISTAKES = {
+    "name": ("{'a b': 1}", "3:18", "'a b' is no name of a PHP setting", None),
+    "line": ('{a: "x\\ny"}', "3:21", "'x\ny' has the control character 0x0a in it", "remove it"),
+    "quote": (
+        '{a: "it\'s;"}',
+        "3:21",
+        "'it's;' has a ' in it, which no quotes of php.ini take",
+        "put it in a php.ini: php -c FILE",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "place", "message", "hint"), PHP_MISTAKES.values(), ids=PHP_MISTAKES)
+def test_what_php_would_read_otherwise_is_refused(settings: str, place: str, message: str, hint: str | None) -> None:
+    found = errors(api(f"path: /a\ntype: php\nphp: {{settings: {settings}}}").diagnostics)
+    assert found == [(f"api.yaml:{place}", f"php.settings: {message}", hint)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "hint"),
+    [("php", "write it in the command: -d memory_limit=1G"), ("python", "remove it, or set type: php")],
+)
+def test_settings_that_reach_no_command_are_a_warning(type_: str, hint: str) -> None:
+    found = api(f"path: /a\ntype: {type_}\ncommand: [php, x.php]\nphp: {{settings: {{memory_limit: 1G}}}}").diagnostics
+    message = "php.settings has no effect: it is for the command that type php presets"
+    assert [(f.severity, f.message, f.hint) for f in found] == [(Severity.WARNING, message, hint)]
 
 
 def test_both_spellings_at_once_are_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from tqunits.config import php
 from tqunits.config.layers import Values
 from tqunits.config.presets import FETCHES, PRESETS
 from tqunits.config.server_settings import ServerSettings as S
@@ -32,6 +33,7 @@ from tqunits.model import (
     Watch,
     Worker,
     WorkersSettings,
+    WorkerType,
 )
 
 
@@ -59,7 +61,7 @@ def worker(
         service_type=values[W.service_type],
         enabled=values[W.enabled],
         build=_build(values),
-        command=values[W.command],
+        command=_command(values),
         user=user,
         group=values[W.group] if values.written(W.group) else user,
         environment=values[W.environment],
@@ -120,6 +122,14 @@ def server(
         bounds=_limits(bounds),
         origins=values.origins,
     )
+
+
+def _command(values: Values) -> tuple[str, ...]:
+    """The command; the preset one of PHP with its settings."""
+    preset = values[W.command]
+    if values[W.type] is not WorkerType.PHP or values.written(W.command):
+        return preset
+    return php.command(preset, values[W.php_settings], values[W.php_document_root])
 
 
 def _build(values: Values) -> Build:

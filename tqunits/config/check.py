@@ -89,6 +89,22 @@ def _program(draft: Draft) -> Iterator[Problem]:
     yield from variables.problems(worker, draft.values, draft.top)
 
 
+def _php(draft: Draft) -> Iterator[Problem]:
+    """What is written for a command that somebody has replaced, or for another language's."""
+    worker = draft.worker
+    if worker.type is WorkerType.PHP and not draft.values.written(W.command):
+        return
+    words = " ".join(f"-d {name}={text}" for name, text in draft.values[W.php_settings])
+    folder = f"-t {draft.values[W.php_document_root]}"
+    for setting, told in ((W.php_settings, words), (W.php_document_root, folder)):
+        if draft.values.written(setting) and draft.values[setting] not in ((), setting.default):
+            hint = (
+                f"write it in the command: {told}" if worker.type is WorkerType.PHP else "remove it, or set type: php"
+            )
+            message = f"{setting.key} has no effect: it is for the command that type php presets"
+            yield warning(draft.place(setting), message, hint)
+
+
 def _accounts(draft: Draft) -> Iterator[Problem]:
     """Whether there is such a worker or not: there may be one tomorrow."""
     own = account_of(draft.worker.name)
@@ -175,6 +191,7 @@ def _depends(draft: Draft) -> Iterator[Problem]:
 
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _program,
+    _php,
     _accounts,
     _listening,
     _static,

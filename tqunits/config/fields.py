@@ -54,6 +54,11 @@ def optional(parse: Parser[T]) -> Parser[T | None]:
     return lambda node: None if is_null(node) else parse(node)
 
 
+def unless_empty(parse: Parser[T]) -> Parser[T | None]:
+    """The same, or null, or a text without a character."""
+    return lambda node: None if isinstance(node, ScalarNode) and not node.text else optional(parse)(node)
+
+
 def number(least: int, most: int) -> Parser[int]:
     """A whole number within both bounds."""
     return scalar(lambda text: values.integer(text, least=least, most=most))

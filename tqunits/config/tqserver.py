@@ -45,12 +45,6 @@ def _bun_run(node: Node) -> Node:
     return ListNode(node.document, node.line, node.column, words)
 
 
-def _empty_is_null(node: Node) -> Node:
-    if isinstance(node, ScalarNode) and node.text == "":
-        return ScalarNode(node.document, node.line, node.column, "null", True)
-    return node
-
-
 def _cpus(node: Node) -> Node:
     """A number of CPUs -> a percentage of one."""
     return _suffixed("00%")(node)
@@ -92,7 +86,7 @@ WORKER_SPELLINGS: Mapping[str, Spelling] = {
     "restart_policy.max_restarts": Spelling("restart.max_restarts"),
     "restart_policy.max_retries": Spelling("restart.max_restarts"),
     "restart_delay": Spelling("restart.delay"),
-    "go.go_mem_limit": Spelling("runtime.go_mem_limit", _empty_is_null),
+    "go.go_mem_limit": Spelling("runtime.go_mem_limit"),
     "go.go_max_procs": Spelling("runtime.go_max_procs"),
     "go.max_requests": Spelling("runtime.max_requests"),
     "go.read_timeout_seconds": Spelling("timeouts.read"),
@@ -101,13 +95,13 @@ WORKER_SPELLINGS: Mapping[str, Spelling] = {
     "timeouts.read_timeout_seconds": Spelling("timeouts.read"),
     "timeouts.write_timeout_seconds": Spelling("timeouts.write"),
     "timeouts.idle_timeout_seconds": Spelling("timeouts.idle"),
+    "timeouts.request_timeout_seconds": Spelling("timeouts.request"),
     "bun.entrypoint": Spelling("command", _bun_run),
     "bun.env": Spelling("environment"),
     "php.env": Spelling("environment"),
     "php.binary": Spelling(None, why="write the 'command'"),
-    "php.config_file": Spelling(None, why=FPM),
-    "php.settings": Spelling(None, why=FPM),
-    "php.document_root": Spelling(None, why="write it in the 'command', behind -t"),
+    "php.config_file": Spelling(None, why="write the 'command', with -c FILE"),
+    "document_root": Spelling("php.document_root"),
     "php.script_name": Spelling(None, why=FPM),
     "php.port": Spelling("port"),
     "php.worker_base_port": Spelling(None, why="ports come from workers.port_range"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tqunits.config import dependencies, fields, values, words
+from tqunits.config import dependencies, fields, php, values, words
 from tqunits.config.directives import reference
 from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
 from tqunits.config.passthrough import directives
@@ -192,18 +192,18 @@ class WorkerSettings(ProxySettings):
 
     go_mem_limit = Setting(
         "runtime.go_mem_limit",
-        optional(scalar(fields.at_least(1, values.size, values.print_size))),
+        fields.unless_empty(scalar(fields.at_least(1, values.size, values.print_size))),
         "null",
         f"{_SIZE} | null",
-        "Go's soft memory limit: set it to about 90 % of limits.memory_max.",
+        "Go's soft memory limit: set it to about 90 % of limits.memory_max. Nothing in quotes is none.",
         feeds="GOMEMLIMIT",
     )
     go_max_procs = Setting(
         "runtime.go_max_procs",
-        optional(number(1, 4096)),
+        optional(number(0, 4096)),
         "null",
         "number | null",
-        "How many threads run Go code at once: about limits.cpu_quota / 100 %.",
+        "How many threads run Go code at once: about limits.cpu_quota / 100 %; null or 0: as Go finds it right.",
         feeds="GOMAXPROCS",
     )
     node_max_old_space = Setting(
@@ -224,6 +224,25 @@ class WorkerSettings(ProxySettings):
     )
     max_age = Setting(
         "runtime.max_age", _NO_LIMIT_SPAN, "0", _SPAN, "Replace an instance at that age; 0: never.", in_effect=False
+    )
+
+    php_document_root = Setting(
+        "php.document_root",
+        scalar(words.path),
+        "public",
+        "path",
+        "The folder from which the preset command of type php serves, below the worker's folder.",
+        feeds="php -t",
+    )
+    php_settings = Setting(
+        "php.settings",
+        pairs(php.name, php.value),
+        "{}",
+        "mapping of names to values",
+        "Settings of php.ini for the preset command of type php, such as {memory_limit: 128M, display_errors: Off}. "
+        "Who writes a command of his own writes them there, as -d memory_limit=128M.",
+        feeds="php -d",
+        merges=1,
     )
 
     memory_max = Setting(
