@@ -7,7 +7,7 @@ import pytest
 from tqunits.config import dependencies
 from tqunits.config.reject import Reject
 
-from .parsing import Mistake, api, errors
+from .parsing import Mistake, api, errors, shown, workers
 
 ENDING = (
     "poweroff.target",
@@ -129,3 +129,24 @@ def test_it_is_said_with_its_place_and_a_hint(mistake: Mistake) -> None:
     assert errors(result.diagnostics) == [(place, mistake.message, mistake.hint)]
     assert result.configuration is not None
     assert result.configuration.broken == ("api",)
+
+
+def test_a_name_without_a_suffix_is_a_worker() -> None:
+    files = {"api": "path: /api\ntype: go\ndepends: [db]\nunit: {Unit: {After: db}}", "db": "path: /db\ntype: go"}
+    result = workers(files)
+    assert result.diagnostics == ()
+    assert result.configuration is not None
+    api_ = result.configuration.workers[0]
+    assert api_.depends.requires == ("tq-worker@db.service",)
+    assert api_.unit == (("Unit", "After", "tq-worker@db.service"),)
+
+
+def test_a_unit_that_is_called_like_a_worker_is_told() -> None:
+    files = {"api": "path: /api\ntype: go\ndepends: {after: [db.service]}", "db": "path: /db\ntype: go"}
+    message = "depends.after: db.service is a unit of this host, not the worker 'db'"
+    assert shown(workers(files).diagnostics) == [("api.yaml:3:19", message, "for the worker write db")]
+
+
+def test_a_worker_does_not_depend_on_itself_by_name() -> None:
+    message = "depends.requires: a worker can not depend on itself"
+    assert errors(api("path: /a\ntype: go\ndepends: api").diagnostics) == [("api.yaml:3:10", message, "remove it")]

@@ -194,6 +194,24 @@ def test_a_shared_user_is_a_warning() -> None:
     assert shown(result.diagnostics) == [("b.yaml:3:7", "user: www is the user of worker 'a' too", hint)]
 
 
+NOT_SHARED = {
+    "folders to be renamed": {"A1": "path: /a\ntype: go", "B1": "path: /b\ntype: go"},
+    "one without a process": {"a": "path: /a\ntype: go\nuser: www", "b": "path: /b\ntype: static\nuser: www"},
+    "in modes of their own": {
+        "a": "path: /a\ntype: go\nuser: www\nenabled: development",
+        "b": "path: /b\ntype: go\nuser: www\nenabled: production",
+    },
+    "one that is off": {"a": "path: /a\ntype: go\nuser: www", "b": "path: /b\ntype: go\nuser: www\nenabled: no"},
+    "another's, which is a mistake": {"a": "path: /a\ntype: go\nuser: worker-b", "b": "path: /b\ntype: go"},
+}
+
+
+@pytest.mark.parametrize("files", NOT_SHARED.values(), ids=NOT_SHARED)
+def test_a_user_that_nobody_shares_is_none(files: dict[str, str]) -> None:
+    found = workers(files).diagnostics
+    assert [f.message for f in found if "is the user of worker" in f.message] == []
+
+
 def test_a_file_that_others_may_write_is_a_warning() -> None:
     written = text("api.yaml", "path: /a\ntype: go", writable_by_others=True)
     file = WorkerText(name="api", folder=WORKERS, text=written, not_roots=None)

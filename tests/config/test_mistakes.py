@@ -229,7 +229,7 @@ IN_WORKER: dict[str, Mistake] = {
         3,
         7,
         "port: 70000 is not within 1 and 65535",
-        "write a number from 1 to 65535",
+        "take one from 1024 to 65535",
     ),
     "number-octal": Mistake(
         "path: /a\ntype: go\nlimits:\n  tasks_max: 010",
@@ -350,8 +350,8 @@ IN_WORKER: dict[str, Mistake] = {
         "path: /a\ntype: go\ndepends: {after: [postgresql]}",
         3,
         19,
-        "depends.after: 'postgresql' has no unit's suffix",
-        "did you mean 'postgresql.service'?",
+        "depends.after: there is no worker 'postgresql'",
+        "for a unit of this host write postgresql.service",
     ),
     "depends-on-poweroff": Mistake(
         "path: /a\ntype: go\ndepends: {requires: poweroff.target}",

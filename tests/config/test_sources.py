@@ -13,6 +13,7 @@ import pytest
 from tqunits.cli.main import main
 from tqunits.errors import ConfigurationError, Severity
 from tqunits.model import SYSTEM_LAYOUT, NotRoots
+from tqunits.system.process import run
 from tqunits.system.sources import MAX_BYTES, load
 
 GO = "path: /{name}\ntype: go\n"
@@ -226,10 +227,40 @@ def test_grants_count_where_all_is_roots(root: Path, place: str) -> None:
     ]
 
 
-def test_the_other_suffix_is_a_warning(root: Path) -> None:
+ELSEWHERE = {
+    "another suffix": (
+        "config/worker.yml",
+        "mv {root}/workers/a/config/worker.yml {root}/workers/a/config/worker.yaml",
+    ),
+    "the folder's root": (
+        "worker.yaml",
+        "mkdir -p {root}/workers/a/config && mv {root}/workers/a/worker.yaml {root}/workers/a/config/worker.yaml",
+    ),
+    "both": (
+        "worker.yml",
+        "mkdir -p {root}/workers/a/config && mv {root}/workers/a/worker.yml {root}/workers/a/config/worker.yaml",
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "hint"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_a_workers_file_in_another_place_is_that_workers_mistake(root: Path, place: str, hint: str) -> None:
+    add(root, "b")
     path = add(root, "a")
-    path.rename(path.with_suffix(".yml"))
-    assert findings(root) == [(Severity.WARNING, "workers/a/config/worker.yml", "this file is not read")]
+    path.rename(root / "workers/a" / place)
+    if place != "config/worker.yml":
+        path.parent.rmdir()
+    assert findings(root) == [
+        (Severity.ERROR, f"workers/a/{place}", "this file is not read: a worker's is config/worker.yaml")
+    ]
+    loaded = load(root, SYSTEM_LAYOUT)
+    assert [worker.name for worker in loaded.configured().workers] == ["b"]
+    assert loaded.configured().broken == ("a",)
+    assert [str(finding.mark) for finding in loaded.errors_of(["a"])] == [f"{root}/workers/a/{place}:1:1"]
+    (told,) = (finding.hint for finding in loaded.diagnostics)
+    assert told == hint.format(root=root)
+    assert run(["sh", "-c", told]).returncode == 0
+    assert findings(root) == []
 
 
 def test_check_says_what_it_found(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from tqunits.config import variables
+from tqunits.config import dependencies, variables
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
+from tqunits.config.reject import did_you_mean
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
@@ -78,6 +79,7 @@ def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]
     yield from _routes_of_others(drafts)
     yield from _routers_ports(drafts, server)
     yield from _shared_users(drafts)
+    yield from _depends_on_others(drafts)
 
 
 def _program(draft: Draft) -> Iterator[Problem]:
@@ -243,13 +245,48 @@ def _routers_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]
 
 
 def _shared_users(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    taken: dict[str, Draft] = {}
-    for draft in drafts:
-        first = taken.setdefault(draft.worker.user, draft)
-        if first is not draft:
+    """Of those who run at the same time: static ones do not run at all."""
+    taken: dict[str, list[Draft]] = {}
+    for draft in (d for d in drafts if d.worker.type is not WorkerType.STATIC and _has_its_name(d)):
+        others = taken.setdefault(draft.worker.user, [])
+        first = next((other for other in others if other.worker.modes & draft.worker.modes), None)
+        others.append(draft)
+        if first is not None and not _is_refused(draft) and not _is_refused(first):
             message = f"user: {draft.worker.user} is the user of worker '{first.worker.name}' too"
             node = draft.values.node(W.user) or first.values.node(W.user) or draft.top
             yield warning(node, message, "they can read and kill each other: leave user out, or accept that")
+
+
+def _has_its_name(draft: Draft) -> bool:
+    """A folder that is to be renamed has another name until then, and so has its account."""
+    return draft.values.written(W.user) or draft.worker.user == account_of(draft.worker.name)
+
+
+def _is_refused(draft: Draft) -> bool:
+    """Whether its account is the mistake: another worker's."""
+    return W.user.key in draft.wrong or any(True for _ in _accounts(draft))
+
+
+def _depends_on_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """A name without a suffix is a worker, which has to be there; and one with it is none, even where there is one."""
+    names = {draft.name for draft in drafts}
+    for draft in drafts:
+        for setting in (W.depends_after, W.depends_requires):
+            for node in _texts(draft.values.node(setting)):
+                text = node.text
+                if dependencies.is_worker(text) and text not in names:
+                    hint = did_you_mean(text, names - {draft.name}) or f"for a unit of this host write {text}.service"
+                    yield Problem(node, f"{setting.key}: there is no worker '{text}'", hint)
+                elif text.removesuffix(".service") in names and text.endswith(".service"):
+                    worker = text.removesuffix(".service")
+                    message = f"{setting.key}: {text} is a unit of this host, not the worker '{worker}'"
+                    yield note(node, message, f"for the worker write {worker}")
+
+
+def _texts(node: Node | None) -> Iterator[ScalarNode]:
+    yield from (
+        item for item in (node.items if isinstance(node, ListNode) else (node,)) if isinstance(item, ScalarNode)
+    )
 
 
 def _item(node: Node, at: int) -> Node:

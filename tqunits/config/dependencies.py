@@ -14,9 +14,24 @@ from tqunits.model import BOOT_TARGETS, is_ending
 _WORKER = "tq-worker@"
 
 
+def is_worker(text: str) -> bool:
+    """Whether this is how a worker is named, and no whole unit name."""
+    return words.is_worker_name(text)
+
+
+def service(worker: str) -> str:
+    """A worker's unit."""
+    return f"{_WORKER}{worker}.service"
+
+
+def named(text: str) -> str:
+    """Any unit. A name without a suffix is a worker of ours."""
+    return service(text) if is_worker(text) else words.unit_name(text)
+
+
 def unit(text: str) -> str:
     """A unit that a worker may start after, or together with."""
-    name = words.unit_name(text)
+    name = named(text)
     if is_ending(name):
         raise Reject(f"starting {name} would end the host's work", "remove it")
     if name in BOOT_TARGETS:
@@ -27,7 +42,7 @@ def unit(text: str) -> str:
 
 def worker(text: str) -> str:
     """A unit that may have to wait for a worker: nobody but another worker."""
-    name = words.unit_name(text)
+    name = named(text)
     if name.startswith(_WORKER) and name.endswith(".service"):
         return name
     raise Reject(f"{shown(name)} would wait for a worker, and only another worker may", "use systemctl edit there")

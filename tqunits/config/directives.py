@@ -292,6 +292,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "MemoryLow": "it would take memory from others when there is little left",
     "MemorySwapMax": "a worker's memory is what limits.memory_max says, without swap",
     "MemoryZSwapMax": "a worker's memory is what limits.memory_max says, without swap",
+    "UMask": "what a worker makes is its own; with listen: unix the router's group may use its socket",
     "LimitCORE": "core dumps of workers would fill a disk that others need",
 }
 """What one might look for here, and why it is not."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from tqunits.config import words
+from tqunits.config import dependencies, words
 from tqunits.config.directives import DIRECTIVES
 from tqunits.config.fields import Parser, entries_of, listing, profile_or_relaxation, scalar
 from tqunits.config.findings import Invalid, Problem, invalid
@@ -119,7 +119,7 @@ def _grant(node: Node) -> Grant:
         credentials=read("credentials", listing(pattern), ()),
         environment_files=read("environment_files", listing(pattern), ()),
         static=read("static", listing(pattern), ()),
-        depends=read("depends", listing(words.unit_name), ()),
+        depends=read("depends", listing(dependencies.named), ()),
         limits=read("limits", _limits, {}),
         sandbox=read("sandbox", listing(profile_or_relaxation), ()),
         unit=read("unit", listing(_directive), ()),

@@ -11,6 +11,10 @@ SHOWN = 60
 """A value is quoted up to this many characters: the source line shows the rest."""
 
 
+_BEGINNING = 3
+_PER_SLIP = 4
+
+
 class Reject(ValueError):
     """A text that can not be read as what it should be; the caller knows where it stands."""
 
@@ -31,5 +35,26 @@ def did_you_mean(text: str, known: Iterable[str]) -> str | None:
         return None  # get_close_matches is quadratic in the length
     from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
 
-    near = get_close_matches(text, list(known), n=1)
+    names = list(known)
+    same = [name for name in names if name.lower() == text.lower()]
+    near = same or [name for name in get_close_matches(text, names, n=3) if _is_near(text, name)]
     return f"did you mean '{near[0]}'?" if near else None
+
+
+def _is_near(text: str, name: str) -> bool:
+    """Whether one may stand for the other: its beginning, or with a slip of the finger for every four letters."""
+    is_beginning = len(text) >= _BEGINNING and name.startswith(text)
+    return is_beginning or _distance(text, name) <= max(1, len(text) // _PER_SLIP)
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters added, left out, taken for others, or two of them exchanged (optimal string alignment)."""
+    before, row = list[int](), list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        older, before, row = before, row, [i]
+        for j, b in enumerate(other, start=1):
+            best = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                best = min(best, older[j - 2] + 1)
+            row.append(best)
+    return row[-1]

@@ -23,7 +23,7 @@ GROUPS = {
     "timeouts": "time spans; 0 or infinity is no limit",
     "proxy": "what the router does",
     "watch": "which changed files cause a rebuild",
-    "depends": "other units of this host",
+    "depends": "what this worker needs; a list alone, depends: [api, postgresql.service], is its requires",
     "static": "files that the router serves itself",
     "workers": "where the workers are, and their ports",
     "tls": "encryption towards the clients",

@@ -54,7 +54,9 @@ class Schema:
         return cls(settings, spellings, frozenset(groups), frozenset(free), short or {})
 
 
-WORKER_SCHEMA = Schema.of(WORKER, tqserver.WORKER_SPELLINGS, short={"build": "build.command"})
+WORKER_SCHEMA = Schema.of(
+    WORKER, tqserver.WORKER_SPELLINGS, short={"build": "build.command", "depends": "depends.requires"}
+)
 SERVER_SCHEMA = Schema.of(SERVER, tqserver.SERVER_SPELLINGS, DEFAULTS)
 
 

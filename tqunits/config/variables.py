@@ -46,7 +46,9 @@ def _command(worker: Worker, values: Values, top: Node, known: Sequence[str]) ->
     for at, word in enumerate(worker.command):
         found = placeholders.in_script(word) if at == script else placeholders.in_word(word)
         for each in found:
-            wrong = _wrong(each, known, worker, in_command=True)
+            wrong = _wrong(
+                each, known, worker, whole=_whole(node, at) if isinstance(node, ListNode) else None, in_command=True
+            )
             if wrong is not None:
                 yield Problem(_place(node, at, each, W.command, values), f"command: {wrong.message}", wrong.hint)
         yield from _too_long(W.command, _place(node, at, None, W.command, values), word)
@@ -71,7 +73,7 @@ def _environment(worker: Worker, values: Values, known: Sequence[str]) -> Iterat
     nodes = [value for _, value in node.entries] if isinstance(node, MapNode) else []
     for (name, text), place in zip(worker.environment, nodes, strict=False):
         for each in placeholders.in_value(text):
-            wrong = _wrong(each, known, worker, in_command=False)
+            wrong = _wrong(each, known, worker, whole=_whole(place, 0), in_command=False)
             if wrong is not None:
                 yield Problem(_within(place, each), f"environment: {name}: {wrong.message}", wrong.hint)
         yield from _too_long(W.environment, place, text)
@@ -87,15 +89,20 @@ def _reserved(worker: Worker, values: Values) -> Iterator[Problem]:
             )
 
 
-def _wrong(found: Found, known: Sequence[str], worker: Worker, *, in_command: bool) -> Reject | None:
-    """What is wrong with something that looks like a variable, and what to write."""
+def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | None, in_command: bool) -> Reject | None:
+    """What is wrong with something that looks like a variable, and what to write.
+
+    `whole`: the text it stands in, where that has no quotes: in a list or a mapping a brace needs them.
+    """
     if found.kind is Kind.NAMED and found.name in known:
         return None
     literal = f"write {_doubled(found)} if it is meant as it stands"
     if found.name in placeholders.NAMES and found.name not in known:
         return Reject(f"{found.text} has no value here", _why_not(found.name, worker))
     if found.name in known:
-        return Reject(f"{found.text} is not put in without braces", f"write ${{{found.name}}}")
+        right = f"${{{found.name}}}"
+        quoted = None if whole is None else f'"{whole[: found.at]}{right}{whole[found.at + len(found.text) :]}"'
+        return Reject(f"{found.text} is not put in without braces", f"write {quoted or right}")
     near = did_you_mean(found.name, known) if found.name else None
     there = near.replace("'", "'${", 1).replace("'?", "}'?") if near else "'tqunits docs command' lists them"
     shell = f"; {_IN_SHELL}" if in_command and not near else ""
@@ -132,6 +139,14 @@ def _suspects(setting: Setting[object], node: Node | None, script: int | None) -
             if word.globs and not word.text.startswith("-"):
                 message = f"{setting.key}: {shown(word.text)} is given to the program as it stands"
                 yield warning(within(node, word.at), message, "put it in quotes if that is meant; a shell replaces it")
+
+
+def _whole(node: Node, at: int) -> str | None:
+    """A word of a list, or a value, that was written without quotes."""
+    if isinstance(node, ListNode):
+        item = node.items[at] if at < len(node.items) else node
+        return item.text if isinstance(item, ScalarNode) and item.plain else None
+    return node.text if isinstance(node, ScalarNode) and node.plain and "\n" not in node.text else None
 
 
 def _place(node: Node, at: int, found: Found | None, setting: Setting[object], values: Values) -> Node:

@@ -130,8 +130,14 @@ def _check_program(text: str) -> None:
         return
     name = _PLACEHOLDER.sub("x", text)
     if not _PROGRAM_NAME.fullmatch(name) or not name.strip(".") or len(name) > _NAME_MAX:
-        hint = f"a program in the worker's folder is written with its path: ./{text}" if len(text) < SHOWN else None
+        is_short = len(text) < SHOWN and name.strip(".")
+        hint = f"a program in the worker's folder is written with its path: ./{text}" if is_short else None
         raise Reject(f"{shown(text)} is no name of a program", hint)
+
+
+def is_worker_name(text: str) -> bool:
+    """Whether a worker may be called so."""
+    return bool(_WORKER_NAME.fullmatch(text))
 
 
 def worker_name(text: str) -> str:
@@ -247,7 +253,13 @@ def unit_name(text: str) -> str:
 
 def port(text: str) -> int:
     """A port that a worker can listen on."""
-    value = integer(text, least=1, most=PORTS[1])
+    try:
+        value = integer(text, least=1, most=PORTS[1])
+    except Reject as error:
+        outside = (
+            f"take one from {PORTS[0]} to {PORTS[1]}" if text.isdecimal() and not text.startswith("0") else error.hint
+        )
+        raise Reject(error.message, outside) from error
     if value < PORTS[0]:
         raise Reject(f"port {value} needs privilege, which no worker has", f"take one from {PORTS[0]} to {PORTS[1]}")
     return value

@@ -458,16 +458,17 @@ class WorkerSettings(ProxySettings):
         "depends.after",
         listing(dependencies.unit),
         "[]",
-        "list of units",
-        "Units that start before this worker, if they start at all.",
+        "list of workers and units",
+        "Workers by name, and units of this host with their suffix, that start before this worker, if they start "
+        "at all.",
         feeds="After=",
     )
     depends_requires = Setting(
         "depends.requires",
         listing(dependencies.unit),
         "[]",
-        "list of units",
-        "Units without which the worker can not run.",
+        "list of workers and units",
+        "Workers by name, and units of this host with their suffix, without which this worker can not run.",
         feeds="Requires=",
     )
     unit = Setting(

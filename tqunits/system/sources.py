@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -159,9 +160,20 @@ class _Workers:
             )
         elif len(self.findings) > before:
             self.unread[folder.name] = PurePosixPath(source)
-        elif os.path.isfile(source.with_suffix(".yml")):  # noqa: PTH113 - Path.is_file() raises for some
-            hint = f"rename it to {source}"
-            self.findings.append(_finding(Severity.WARNING, source.with_suffix(".yml"), "this file is not read", hint))
+        else:
+            self._look_elsewhere(folder, source)
+
+    def _look_elsewhere(self, folder: Path, source: Path) -> None:
+        """A worker's file in another place: whoever put it there takes it for installed."""
+        places = (source.with_suffix(".yml"), folder / "worker.yaml", folder / "worker.yml")
+        found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - is_file() may raise
+        if found is not None:
+            words = ["mkdir", "-p", str(source.parent), "&&"] if found.parent != source.parent else []
+            hint = " ".join(
+                word if word == "&&" else shlex.quote(word) for word in [*words, "mv", str(found), str(source)]
+            )
+            self.findings.append(_error(found, "this file is not read: a worker's is config/worker.yaml", hint))
+            self.unread[folder.name] = PurePosixPath(found)
 
 
 def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) -> list[str]:
