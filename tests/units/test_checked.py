@@ -89,7 +89,7 @@ def test_each_setting_is_generated(row: Setting[object]) -> None:
     assert len(generated.taken(row)) > 1
 
 
-@settings(SLOW, max_examples=40)
+@settings(SLOW, max_examples=20)
 @given(st.lists(workers(), min_size=1, max_size=8), st.sampled_from(TARGETS))
 def test_workers_that_are_right_are_rendered(yamls: list[str], host: Target) -> None:
     configuration, findings = parsed({f"w{at}": yaml for at, yaml in enumerate(yamls)})
@@ -98,7 +98,7 @@ def test_workers_that_are_right_are_rendered(yamls: list[str], host: Target) -> 
     rendered(configuration, host)
 
 
-@settings(SLOW, max_examples=60)
+@settings(SLOW, max_examples=30)
 @given(servers(), st.sampled_from(TARGETS))
 def test_a_server_that_is_right_is_rendered(yaml: str, host: Target) -> None:
     configuration, findings = parsed(ONE, yaml)
@@ -176,3 +176,11 @@ def test_slashes_of_a_path_are_one() -> None:
     configuration, _ = parsed({"api": "path: /a\ntype: go\ncredentials: {a: //etc///key}\n"})
     assert configuration is not None
     assert configuration.workers[0].credentials == (("a", "/etc/key"),)
+
+
+def test_a_delay_that_grows_without_end_grows() -> None:
+    """systemd 254 and later ignore RestartSteps= beside RestartMaxDelaySec=infinity, which is its default."""
+    configuration, _ = parsed({"api": "path: /a\ntype: go\nrestart: {backoff_max: infinity}\n"})
+    assert configuration is not None
+    unit = next(f.content for f in rendered(configuration, TARGETS[1]) if f.unit == "tq-worker@api.service")
+    assert "\nRestartSteps=25\nRestartMaxDelaySec=8760h\n" in unit

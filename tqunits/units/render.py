@@ -48,6 +48,9 @@ _MANAGER = quote.account(MANAGER_USER)
 _RESTART_STEPS_SINCE = 254
 """systemd's version with RestartSteps= and RestartMaxDelaySec= (its NEWS)."""
 
+_LONGEST_DELAY_US = 365 * 86_400 * 1_000_000
+"""Of a restart. RestartMaxDelaySec=infinity means that nobody has set it, and then no delay grows."""
+
 _LEAVE_MARGIN_US = 1_000_000
 """A drain ends this long before TimeoutStopSec=."""
 
@@ -413,10 +416,11 @@ def _patience(span: int) -> str:
 
 def _backoff(restart: Restart) -> tuple[tuple[str, str], ...]:
     """Each restart waits about twice as long as the one before, from `delay` up to `backoff_max`."""
-    if restart.backoff_max <= restart.delay:
+    most = min(restart.backoff_max, _LONGEST_DELAY_US)
+    if most <= restart.delay:
         return ()
-    doublings = (restart.backoff_max // max(restart.delay, 1)).bit_length()
-    return (("RestartSteps", quote.count(doublings)), ("RestartMaxDelaySec", quote.span(restart.backoff_max)))
+    doublings = (most // max(restart.delay, 1)).bit_length()
+    return (("RestartSteps", quote.count(doublings)), ("RestartMaxDelaySec", quote.span(most)))
 
 
 def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
