@@ -26,7 +26,7 @@ MISTAKES = {
     "unknown-type": ("path: /alpha\ntype: pyton\n", "2:7", "did you mean 'python'"),
     "root": (GOOD + "user: root\n", "4:7", "root"),
     "port-too-high": (GOOD + "port: 70000\n", "4:7", "70000"),
-    "newline-in-value": (GOOD + 'environment: {A: "x\\nExecStart=/bin/sh"}\n', "4:18", "control character"),
+    "return-in-value": (GOOD + 'environment: {A: "x\\rExecStart=/bin/sh"}\n', "4:18", "control character"),
     "pass-through-refused": (GOOD + "unit: {Service: {ExecStartPre: /bin/sh}}\n", "4:18", "ExecStartPre"),
     "relaxation-unknown": (GOOD + "sandbox: lax\n", "4:10", "lax"),
 }
@@ -75,3 +75,19 @@ def test_all_mistakes_of_all_files_are_said_at_once(site: Site) -> None:
         "beta/config/worker.yaml:1:1",
     ):
         assert place in said
+
+
+def test_a_workers_file_in_another_place_is_no_success(site: Site) -> None:
+    site.worker("alpha")
+    site.worker("beta", "depends: [alpha]\n")
+    site.install()
+    folder = f"{ROOT}/workers/alpha"
+    site.machine.run(["sh", "-c", f"mv {folder}/config/worker.yaml {folder} && rmdir {folder}/config"])
+    hint = f"mkdir -p {folder}/config && mv {folder}/worker.yaml {folder}/config/worker.yaml"
+    for verb in (("check",), ("install", "--now")):
+        said = site.run(*verb, status=1)
+        assert f"{folder}/worker.yaml:1:1: error: this file is not read: a worker's is config/worker.yaml" in said
+        assert hint in said
+    assert site.get("/alpha/health")[0] == 200
+    site.machine.run(["sh", "-c", hint])
+    assert "tq-worker@alpha" not in site.install()
