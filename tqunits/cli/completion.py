@@ -58,7 +58,13 @@ class Command:
     name: str
     help: str
     options: tuple[Option, ...]
-    positional: tuple[Value, ...]
+    positional: Value | None
+    second: Value | None = None  # that follows it, where the verb takes two kinds
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """What it takes besides options."""
+        return tuple(value for value in (self.positional, self.second) if value is not None)
 
 
 KINDS = {
@@ -103,7 +109,8 @@ def _command(name: str, module: str, help_line: str) -> Command:
     values = [_value(action) for action in actions if not action.option_strings]
     if name in NEW_NAMES:
         values = [Value(name=value.name) for value in values]
-    return Command(name=name, help=help_line, options=options, positional=tuple(values))
+    first, second = (*values, None, None)[:2]
+    return Command(name=name, help=help_line, options=options, positional=first, second=second)
 
 
 def _option(action: argparse.Action) -> Option:
@@ -195,7 +202,7 @@ def bash(table: tuple[Command, ...]) -> str:
     lines += [f"            {c.name}) _tqunits_offer {' '.join(_flags(c.options))} ;;" for c in table]
     lines += ["        esac", "        return", "    fi", "    case $verb in"]
     lines.append(f"        '') _tqunits_offer {' '.join(c.name for c in table)} ;;")
-    lines += [f"        {c.name}) {'; '.join(map(_bash_value, c.positional))} ;;" for c in table if c.positional]
+    lines += [f"        {c.name}) {'; '.join(map(_bash_value, c.values))} ;;" for c in table if c.values]
     lines += ["    esac", "}", "", "complete -F _tqunits tqunits"]
     return "\n".join(lines) + "\n"
 
@@ -248,7 +255,7 @@ def zsh(table: tuple[Command, ...]) -> str:
     lines += ["            root=${(Q)opt_args[-C]} user=${+opt_args[--user]}", "            case $words[1] in"]
     for command in table:
         parts = [_zsh_option(option) for option in command.options]
-        parts += [_zsh_positional(number, value) for number, value in enumerate(command.positional, 1)]
+        parts += [_zsh_positional(number, value) for number, value in enumerate(command.values, 1)]
         lines.append(f"                {command.name}) _arguments {' '.join(parts)} ;;")
     lines += ["            esac ;;", "    esac", "}", "", '_tqunits "$@"']
     return "\n".join(lines) + "\n"
@@ -329,7 +336,7 @@ def fish(table: tuple[Command, ...]) -> str:
     for command in table:
         here = f"complete -c tqunits -n '__tqunits_verb {command.name}'"
         lines += [f"{here} {_fish_option(option)}" for option in command.options]
-        lines += [f"{here} {offered}" for offered in map(_fish_value, command.positional) if offered]
+        lines += [f"{here} {offered}" for offered in map(_fish_value, command.values) if offered]
     return "\n".join(lines) + "\n"
 
 
