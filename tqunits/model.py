@@ -67,6 +67,13 @@ class ServiceType(StrEnum):
     NOTIFY = "notify"
 
 
+class KillMode(StrEnum):
+    """systemd's KillMode=: who is told to stop. `process` and `none` would leave some behind, which hold the port."""
+
+    CONTROL_GROUP = "control-group"
+    MIXED = "mixed"
+
+
 class RestartPolicy(StrEnum):
     """systemd's Restart=, as far as it makes sense for a worker."""
 
@@ -188,6 +195,16 @@ class Restart:
     max_restarts: int
     period: int
     backoff_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What systemd sends to the processes, by the names of signal(7), and what it waits to hear."""
+
+    kill_mode: KillMode
+    stop: str
+    reload: str | None  # None: it can not be reloaded
+    watchdog: int  # µs between two signs of life; 0: none is waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +348,7 @@ class Worker:
     limits: Limits
     health: Health
     restart: Restart
+    signals: Signals
     scaling: Scaling
     timeouts: Timeouts
     proxy: ProxyRules

@@ -54,6 +54,7 @@ complete -c tqunits -n '__tqunits_verb ""' -a show -d 'show one worker: its sett
 complete -c tqunits -n '__tqunits_verb ""' -a start -d 'start workers and wait until they are healthy'
 complete -c tqunits -n '__tqunits_verb ""' -a stop -d 'stop workers'
 complete -c tqunits -n '__tqunits_verb ""' -a restart -d 'restart workers and wait until they are healthy'
+complete -c tqunits -n '__tqunits_verb ""' -a reload -d 'have workers read their configuration again'
 complete -c tqunits -n '__tqunits_verb ""' -a enable -d 'start workers at boot'
 complete -c tqunits -n '__tqunits_verb ""' -a disable -d 'do not start workers at boot'
 complete -c tqunits -n '__tqunits_verb ""' -a pause -d 'let new requests for workers wait in the routers'
@@ -130,6 +131,11 @@ complete -c tqunits -n '__tqunits_verb restart' -l all -d 'every worker that is 
 complete -c tqunits -n '__tqunits_verb restart' -l no-block -d 'return at once, without waiting for the result'
 complete -c tqunits -n '__tqunits_verb restart' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb restart' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb reload' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb reload' -l all -d 'every worker that runs and can be reloaded'
+complete -c tqunits -n '__tqunits_verb reload' -l no-block -d 'return at once, without waiting for the result'
+complete -c tqunits -n '__tqunits_verb reload' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
+complete -c tqunits -n '__tqunits_verb reload' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb enable' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb enable' -l all -d 'every worker'
 complete -c tqunits -n '__tqunits_verb enable' -l now -d 'also start them'

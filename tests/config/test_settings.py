@@ -27,7 +27,8 @@ DESIGNED = {
         limits.memory_max limits.memory_high limits.cpu_quota limits.cpu_weight limits.tasks_max limits.limit_nofile
         limits.limit_nproc limits.io_weight health.path health.interval health.timeout health.failure_threshold
         health.success_threshold health.start_period restart.policy restart.delay restart.max_restarts restart.period
-        restart.backoff_max scaling.min_workers scaling.max_workers scaling.target_inflight scaling.scale_down_delay
+        restart.backoff_max kill_mode stop_signal reload watchdog
+        scaling.min_workers scaling.max_workers scaling.target_inflight scaling.scale_down_delay
         scaling.idle_stop timeouts.start timeouts.stop timeouts.drain timeouts.request timeouts.read timeouts.write
         timeouts.idle timeouts.stream proxy.on_client_gone proxy.max_response_head proxy.max_response_fields
         proxy.max_body proxy.max_inflight proxy.queue_timeout proxy.retry proxy.buffer_requests

@@ -18,6 +18,7 @@ from tqunits.model import (
     Enabled,
     HeadLimits,
     Health,
+    KillMode,
     Layout,
     Limits,
     Listen,
@@ -37,6 +38,7 @@ from tqunits.model import (
     ServerTimeouts,
     ServiceType,
     Share,
+    Signals,
     Static,
     Target,
     Timeouts,
@@ -155,6 +157,7 @@ def worker(name: str, **changes: Any) -> Worker:
         restart=Restart(
             policy=RestartPolicy.ALWAYS, delay=SECOND, max_restarts=5, period=300 * SECOND, backoff_max=30 * SECOND
         ),
+        signals=Signals(kill_mode=KillMode.CONTROL_GROUP, stop="SIGTERM", reload=None, watchdog=0),
         scaling=Scaling(min_workers=1, max_workers=1, target_inflight=32, scale_down_delay=60 * SECOND, idle_stop=0),
         timeouts=Timeouts(
             start=60 * SECOND,
@@ -282,6 +285,11 @@ def options() -> tuple[Worker, ...]:
             depends=Depends(after=("redis.service",), requires=("postgresql.service",)),
             unit=(("Service", "Nice", "5"), ("Service", "IOSchedulingClass", "idle"), ("Unit", "Wants", "a.service")),
             timeouts=replace(worker("x").timeouts, start=0, stop=1_500_000),
+        ),
+        worker(
+            "signals",
+            service_type=ServiceType.NOTIFY,
+            signals=Signals(kill_mode=KillMode.MIXED, stop="SIGQUIT", reload="SIGHUP", watchdog=30 * SECOND),
         ),
         worker("www", user="www-data", group="www-data"),
         worker(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.model import Listen, Worker
+from tqunits.model import KillMode, Listen, RestartPolicy, Worker
 from tqunits.units.limits import LIMIT_DIRECTIVES, limit_directives, limit_properties
 from tqunits.units.unitfile import Assignment, dump, header, last_value, ledger, parse, restart_hash, sets
 from units.cases import MIB, case, limits, worker
@@ -81,14 +81,18 @@ NO_RESTART = {
     "limits": worker("api", limits=limits(memory_max=MIB, memory_high=MIB, cpu_quota=10_000, io_weight=7)),
     "hosts": worker("api", hosts=("example.org",)),
     "source": worker("api", source_hash="f" * 64),
+    "stop": worker("api", timeouts=replace(BASE.timeouts, stop=1, drain=1)),
+    "restart": worker("api", restart=replace(BASE.restart, delay=1, policy=RestartPolicy.NO)),
+    "signals": worker("api", signals=replace(BASE.signals, kill_mode=KillMode.MIXED, stop="SIGINT", reload="SIGHUP")),
 }
 RESTART = {
     "environment": worker("api", environment=(("A", "b"),)),
     "command": worker("api", command=("bin/other",)),
     "route": worker("api", routes=("/other",)),
     "port": worker("api", port=9100),
+    "watchdog": worker("api", signals=replace(BASE.signals, watchdog=1)),  # it reads $WATCHDOG_USEC
     "pass-through": worker("api", unit=(("Service", "Nice", "5"),)),
-    "timeouts": worker("api", timeouts=replace(BASE.timeouts, stop=1)),
+    "start": worker("api", timeouts=replace(BASE.timeouts, start=1)),  # the gate's budget
 }
 
 

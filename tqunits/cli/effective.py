@@ -20,7 +20,15 @@ from tqunits.model import INFINITY, Origin, OriginKind, Sandbox, Share, Worker
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import unitfile
 
-_ATTRIBUTES = {"path": "routes", "host": "hosts"}  # settings whose model field has another name
+_ATTRIBUTES = {
+    "path": "routes",
+    "host": "hosts",
+    "kill_mode": "signals.kill_mode",
+    "stop_signal": "signals.stop",
+    "reload": "signals.reload",
+    "watchdog": "signals.watchdog",
+}
+"""Settings whose field in the model has another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

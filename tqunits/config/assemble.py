@@ -27,6 +27,7 @@ from tqunits.model import (
     Server,
     ServerProxy,
     ServerTimeouts,
+    Signals,
     Static,
     Timeouts,
     Tls,
@@ -73,6 +74,7 @@ def worker(
         limits=_limits(values),
         health=_health(values),
         restart=_restart(values),
+        signals=_signals(values),
         scaling=_scaling(values),
         timeouts=_timeouts(values),
         proxy=_proxy(values),
@@ -184,6 +186,15 @@ def _restart(values: Values) -> Restart:
         max_restarts=values[W.max_restarts],
         period=values[W.restart_period],
         backoff_max=values[W.backoff_max],
+    )
+
+
+def _signals(values: Values) -> Signals:
+    return Signals(
+        kill_mode=values[W.kill_mode],
+        stop=values[W.stop_signal],
+        reload=values[W.reload],
+        watchdog=values[W.watchdog] or 0,
     )
 
 

@@ -24,6 +24,7 @@ from tqunits.model import (
     UNSERVED,
     Listen,
     Server,
+    ServiceType,
     Share,
     Worker,
     WorkerType,
@@ -191,6 +192,17 @@ def _depends(draft: Draft) -> Iterator[Problem]:
             yield Problem(node, f"{setting.key}: a worker can not depend on itself", "remove it")
 
 
+def _signals(draft: Draft) -> Iterator[Problem]:
+    signals = draft.worker.signals
+    if signals.watchdog and draft.worker.service_type is not ServiceType.NOTIFY:
+        message = "watchdog: only a program that speaks to systemd can say that it lives"
+        yield Problem(draft.place(W.watchdog), message, "write service_type: notify as well, or leave it out")
+    if signals.reload == signals.stop:
+        message = f"reload: {signals.reload} is the stop_signal: systemd would stop the worker by it"
+        node = draft.values.node(W.reload) or draft.place(W.stop_signal)
+        yield Problem(node, message, "write another signal for one of them")
+
+
 _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _program,
     _php,
@@ -202,6 +214,7 @@ _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _health,
     _slashes,
     _depends,
+    _signals,
 )
 
 

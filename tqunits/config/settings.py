@@ -10,6 +10,7 @@ from __future__ import annotations
 from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.setting import Setting
+from tqunits.config.signal_settings import SignalSettings
 from tqunits.config.worker_settings import WorkerSettings
 
 GROUPS = {
@@ -36,7 +37,7 @@ def _rows(table: type) -> dict[str, Setting[object]]:
     return {row.key: row for row in vars(table).values() if isinstance(row, Setting)}
 
 
-WORKER = {**_rows(WorkerSettings), **_rows(ProxySettings)}
+WORKER = {**_rows(WorkerSettings), **_rows(SignalSettings), **_rows(ProxySettings)}
 SERVER = _rows(ServerSettings)
 SETTINGS: tuple[Setting[object], ...] = (*WORKER.values(), *SERVER.values())
 """Every setting, in the reader's order."""

@@ -8,6 +8,7 @@ from tqunits.config.fields import choice, listing, number, optional, pairs, scal
 from tqunits.config.passthrough import directives
 from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.setting import Setting
+from tqunits.config.signal_settings import SignalSettings
 from tqunits.model import Listen, RestartPolicy, ServiceType, WorkerType
 
 _SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
@@ -16,7 +17,7 @@ _POSITIVE_SPAN = scalar(fields.positive_span)
 _TRUTH = scalar(values.boolean)
 
 
-class WorkerSettings(ProxySettings):
+class WorkerSettings(ProxySettings, SignalSettings):
     """The settings of worker.yaml."""
 
     path = Setting(

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import PurePosixPath
+from signal import Signals as Signal
 
 import jinja2  # noqa: TID251 - this is its door
 
@@ -21,10 +22,12 @@ from tqunits.model import (
     INFINITY,
     MANAGER_USER,
     Configuration,
+    KillMode,
     Listen,
     Restart,
     Server,
     ServiceType,
+    Signals,
     Target,
     Worker,
     WorkerType,
@@ -66,6 +69,8 @@ _CONNECTION_MEMORY = 64 * 1024
 side is slow; TLS has its buffers. Up to 144 KiB for each it may hold for a moment, all of them never. What is in the
 kernel's buffers counts too, and gives way before anybody is killed (a full megabyte for a slow download over loopback
 without a limit)."""
+
+_USUAL_STOP = "SIGTERM"
 
 _PROXY_STOP_MARGIN_US = 5_000_000
 """Beyond the drain, the router needs moments to close; a router that hangs longer than this is killed."""
@@ -327,12 +332,29 @@ def _life(worker: Worker, target: Target) -> Values:
         "type": worker.service_type.value,
         "start": _patience(worker.timeouts.start),
         "stop": _patience(worker.timeouts.stop),
+        "signals": _signals(worker.signals, target),
         "restart": worker.restart.policy.value,
         "delay": quote.span(worker.restart.delay),
         "period": quote.span(worker.restart.period if worker.restart.max_restarts else 0),
         "burst": quote.count(worker.restart.max_restarts) if worker.restart.max_restarts else None,
         "backoff": _backoff(worker.restart) if target.systemd >= _RESTART_STEPS_SINCE else (),
     }
+
+
+def _signals(signals: Signals, target: Target) -> list[tuple[str, str]]:
+    """What differs from the template, and the reload, which runs as the worker's own user in its sandbox."""
+    rows: list[tuple[str, str]] = []
+    if signals.kill_mode is not KillMode.CONTROL_GROUP:
+        rows.append(("KillMode", quote.word(signals.kill_mode.value)))
+    if signals.stop != _USUAL_STOP:
+        by_it = f"{128 + Signal[signals.stop]} {signals.stop}"  # caught by a runtime, or not at all
+        rows += [("KillSignal", quote.word(signals.stop)), ("SuccessExitStatus", quote.verbatim(by_it))]
+    if signals.reload is not None:
+        tell = [*target.argv_alone("tell"), str(int(Signal[signals.reload]))]
+        rows.append(("ExecReload", f"{quote.command(tell)} $MAINPID"))
+    if signals.watchdog:
+        rows.append(("WatchdogSec", quote.span(signals.watchdog)))
+    return rows
 
 
 def _mount_values(worker: Worker, target: Target) -> Values:

@@ -21,6 +21,25 @@ from tqunits.units.limits import LIMIT_DIRECTIVES
 
 LEDGER = "X-Tqunits"
 
+LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
+    "ExecReload",
+    "ExecStop",
+    "KillMode",
+    "KillSignal",
+    "Restart",
+    "RestartMaxDelaySec",
+    "RestartPreventExitStatus",
+    "RestartSec",
+    "RestartSteps",
+    "StartLimitBurst",
+    "StartLimitIntervalSec",
+    "SuccessExitStatus",
+    "TimeoutStartSec",
+    "TimeoutStopSec",
+}
+"""What takes no restart: limits, and what systemd itself goes by when a process starts, stops or ends. It has that from
+the files as they were at the last daemon-reload, not at the start of the process."""
+
 _MARK = "# Rendered by tqunits from "
 _WHITESPACE = " \t\n\r"
 _COMMENT = ("#", ";")
@@ -130,8 +149,8 @@ def copy_note(copy: Copy) -> str:
 
 
 def restart_hash(text: str) -> str:
-    """The sha256, in hex, of all that a running worker can only take by a restart: not its limits, not our notes."""
-    kept = (a for a in parse(text) if a.name not in LIMIT_DIRECTIVES and a.section != LEDGER)
+    """The sha256, in hex, of all that a running worker can only take by a restart: not our notes, not what is live."""
+    kept = (a for a in parse(text) if a.name not in LIVE_DIRECTIVES and a.section != LEDGER)
     return hashlib.sha256(dump(kept).encode()).hexdigest()
 
 

@@ -1,0 +1,236 @@
+"""How a worker is told to stop, to read its configuration again, and to show that it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import PROBE, ROOT, Site
+
+UNIT = "tq-worker@alpha.service"
+
+GRACEFUL = """\
+import os, signal, socket, time
+
+listening = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
+told = []
+
+
+def stop(number, _):
+    if not told:
+        print("begin", signal.Signals(number).name, flush=True)
+    told.append(number)
+
+
+for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGWINCH", "SIGUSR2"):
+    signal.signal(getattr(signal, name), stop)
+listening.settimeout(0.02)
+while not told:
+    try:
+        client, _ = listening.accept()
+    except TimeoutError:
+        continue
+    client.settimeout(2)
+    client.recv(4096)
+    client.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+    client.close()
+until = time.monotonic() + 0.4
+while time.monotonic() < until:
+    time.sleep(0.02)
+print("end", flush=True)
+"""
+
+WRAPPERS = {
+    "shell": ("[sh, run.sh]", "export MODE=x\npython3 src/main.py\n"),  # ends at once, and tells nobody
+    "script": ("[sh, -c, 'python3 src/main.py; exit $?']", ""),
+    "forwards": (  # as `npm start` and tini do: it tells its child, and waits
+        "[python3, run.sh]",
+        (
+            "import signal, subprocess, sys\n"
+            "child = subprocess.Popen([sys.executable, 'src/main.py'])\n"
+            "signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))\n"
+            "sys.exit(child.wait())\n"
+        ),
+    ),
+}
+
+MASTER = """\
+import os, signal, socket, sys, time
+
+listening = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
+stopping = []
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda *_: stopping.append(1))
+children = []
+for at in range(2):
+    pid = os.fork()
+    if not pid:
+        listening.settimeout(0.02)
+        while not stopping:
+            try:
+                client, _ = listening.accept()
+            except TimeoutError:
+                continue
+            client.recv(4096)
+            client.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+            client.close()
+        time.sleep(0.3)
+        print("child ends", flush=True)
+        os._exit(0)
+    children.append(pid)
+while not stopping:
+    time.sleep(0.02)
+for child in children:
+    os.kill(child, signal.SIGTERM)
+    os.waitpid(child, 0)
+print("master ends", flush=True)
+"""
+
+
+Heard = Callable[[], str]
+
+
+@pytest.fixture
+def heard(site: Site) -> Heard:
+    """The messages of the unit since the test began."""
+    cursor = (
+        site.machine.run(["journalctl", "-n1", "--show-cursor", "--quiet"]).stdout.rpartition("-- cursor: ")[2].strip()
+    )
+
+    def read() -> str:
+        site.machine.run(["journalctl", "--sync"])
+        return site.machine.journal(UNIT, f"--after-cursor={cursor}")
+
+    return read
+
+
+def lay_down(site: Site, command: str, script: str, yaml: str = "") -> None:
+    site.yaml("alpha", f"path: /alpha\ntype: python\ncommand: {command}\n{yaml}")
+    site.machine.write(f"{ROOT}/workers/alpha/run.sh", script)
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", GRACEFUL)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_program_behind_a_wrapper_ends_as_it_likes(site: Site, heard: Heard, wrapper: str) -> None:
+    lay_down(site, *WRAPPERS[wrapper])
+    site.install()
+    site.machine.systemctl("stop", UNIT)
+    journal = heard()
+    assert "begin SIGTERM" in journal
+    assert "end" in journal.split("begin SIGTERM", 1)[1].split()
+    assert "SIGKILL" not in journal
+    assert site.machine.show(UNIT, "Result") == "success"
+
+
+@pytest.mark.parametrize("mode", ["control-group", "mixed"])
+def test_a_master_and_its_processes_end_in_either_mode(site: Site, heard: Heard, mode: str) -> None:
+    site.worker("alpha", f"kill_mode: {mode}\n", program=MASTER)
+    site.install()
+    site.machine.systemctl("stop", UNIT)
+    journal = heard()
+    assert journal.count("child ends") == 2
+    assert "master ends" in journal
+    assert "SIGKILL" not in journal
+    assert site.machine.show(UNIT, "ActiveState") == "inactive"
+
+
+def test_mixed_tells_the_main_process_alone(site: Site, heard: Heard) -> None:
+    lay_down(site, *WRAPPERS["shell"], "kill_mode: mixed\n")
+    site.install()
+    site.machine.systemctl("stop", UNIT)
+    assert "begin" not in heard()
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGQUIT", "SIGWINCH"])
+def test_the_signal_that_asks_it_to_stop_can_be_another(site: Site, heard: Heard, signal: str) -> None:
+    site.worker("alpha", f"stop_signal: {signal}\n", program=GRACEFUL)
+    site.install()
+    site.machine.systemctl("stop", UNIT)
+    assert f"begin {signal}" in heard()
+    assert site.machine.show(UNIT, "ActiveState") == "inactive"
+
+
+def test_who_dies_of_the_stop_signal_has_not_failed(site: Site, heard: Heard) -> None:
+    site.worker("alpha", "stop_signal: SIGQUIT\nrestart: {policy: on-failure}\n")
+    site.install()
+    site.machine.systemctl("stop", UNIT)
+    assert site.machine.show(UNIT, "Result") == "success"
+
+
+def test_how_it_ends_and_comes_back_changes_without_a_restart(site: Site, heard: Heard) -> None:
+    site.worker("alpha")
+    site.install()
+    pid = site.machine.show(UNIT, "MainPID")
+    site.worker(
+        "alpha",
+        "kill_mode: mixed\nstop_signal: SIGINT\nreload: SIGHUP\n"
+        "timeouts: {stop: 7s}\nrestart: {delay: 3s, policy: on-failure}\n",
+    )
+    site.install()
+    assert site.machine.show(UNIT, "MainPID") == pid
+    found = site.machine.systemctl("show", UNIT, "-p", "KillMode", "-p", "KillSignal", "-p", "TimeoutStopUSec")
+    assert set(found.split()) == {"KillMode=mixed", "KillSignal=2", "TimeoutStopUSec=7s"}
+    assert "nothing to do" in site.install()
+
+
+RELOADS = PROBE.replace(
+    "def main() -> None:\n",
+    'def main() -> None:\n    signal.signal(signal.SIGHUP, lambda *_: print("read again", flush=True))\n',
+)
+
+
+def test_reload_sends_the_signal_and_keeps_the_process(site: Site, heard: Heard) -> None:
+    assert RELOADS != PROBE
+    site.worker("alpha", "reload: SIGHUP\n", program=RELOADS)
+    site.worker("beta")
+    site.install()
+    pid = site.machine.show(UNIT, "MainPID")
+    site.run("reload", "alpha")
+    site.machine.wait_until(lambda: heard().count("read again") == 1)
+    site.machine.systemctl("reload-or-restart", UNIT)
+    site.machine.wait_until(lambda: heard().count("read again") == 2)
+    assert site.machine.show(UNIT, "MainPID") == pid
+    assert site.get("/alpha/health") == (200, "ok")
+    said = site.run("reload", "beta", status=1)
+    assert "beta: has no `reload`" in said
+    assert "tqunits restart beta" in said
+    assert "alpha" not in site.run("reload", "--all")  # says nothing where all went well, and leaves beta alone
+    site.machine.wait_until(lambda: heard().count("read again") == 3)
+    site.run("stop", "alpha")
+    assert "alpha: does not run" in site.run("reload", "alpha", status=1)
+
+
+HANGS = """\
+import os, signal, socket, time
+
+TOLD = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+listening = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
+hung = os.path.join(os.environ["STATE_DIRECTORY"], "hung")
+period = int(os.environ["WATCHDOG_USEC"]) / 1e6
+TOLD.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+for beat in range(8):
+    TOLD.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+    time.sleep(period / 4)
+if not os.path.exists(hung):
+    os.close(os.open(hung, os.O_CREAT))
+    time.sleep(600)
+while True:
+    TOLD.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
+    time.sleep(period / 4)
+"""
+
+
+def test_a_program_that_hangs_is_started_again_by_the_watchdog(site: Site, heard: Heard) -> None:
+    site.worker("alpha", "service_type: notify\nwatchdog: 1s\nrestart: {delay: 50ms}\n", program=HANGS)
+    site.install()
+    pid = site.machine.show(UNIT, "MainPID")
+    site.machine.wait_until(
+        lambda: (
+            site.machine.show(UNIT, "MainPID") not in {pid, "0"} and site.machine.show(UNIT, "ActiveState") == "active"
+        )
+    )
+    assert site.machine.show(UNIT, "NRestarts") == "1"
+    assert "watchdog" in heard().lower()
+    exits = site.run("show", "alpha")
+    assert "stopped answering systemd's watchdog" in exits

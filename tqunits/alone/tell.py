@@ -1,0 +1,31 @@
+"""Sends a signal to the worker's main process: ExecReload= of a worker that can be reloaded (systemd.service(5)).
+
+    /usr/bin/python3 -I -S tell.py SIGNUM $MAINPID
+
+It runs as the worker's user in its sandbox, so it can reach nobody else. kill(1) would do, but belongs to a package
+that a small system lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 1: there is nobody to tell."""
+    try:
+        number, pid = map(int, arguments)
+    except ValueError:
+        sys.stderr.write("tqunits-tell: usage: SIGNUM PID\n")
+        return 2
+    try:
+        os.kill(pid, number)
+    except OSError as error:
+        sys.stderr.write(f"tqunits-tell: process {pid}: {error.strerror}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
