@@ -188,7 +188,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """Restart policy: at most `max_restarts` starts (0: no limit) within `period`, `delay` apart."""
+    """Restart policy: first after `delay` and then later and later, up to `backoff_max`; at most `max_restarts` times
+    (0: no limit) in a row, and a run that was good for `period` begins a new one.
+    """
 
     policy: RestartPolicy
     delay: int

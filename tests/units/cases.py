@@ -155,7 +155,7 @@ def worker(name: str, **changes: Any) -> Worker:
             start_period=60 * SECOND,
         ),
         restart=Restart(
-            policy=RestartPolicy.ALWAYS, delay=SECOND, max_restarts=5, period=300 * SECOND, backoff_max=30 * SECOND
+            policy=RestartPolicy.ALWAYS, delay=SECOND, max_restarts=0, period=300 * SECOND, backoff_max=30 * SECOND
         ),
         signals=Signals(kill_mode=KillMode.CONTROL_GROUP, stop="SIGTERM", reload=None, watchdog=0),
         scaling=Scaling(min_workers=1, max_workers=1, target_inflight=32, scale_down_delay=60 * SECOND, idle_stop=0),
@@ -291,6 +291,7 @@ def options() -> tuple[Worker, ...]:
             service_type=ServiceType.NOTIFY,
             signals=Signals(kill_mode=KillMode.MIXED, stop="SIGQUIT", reload="SIGHUP", watchdog=30 * SECOND),
         ),
+        worker("bounded", restart=replace(worker("x").restart, max_restarts=5)),
         worker("www", user="www-data", group="www-data"),
         worker(
             "made",

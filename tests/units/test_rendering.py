@@ -403,9 +403,8 @@ def test_names_that_systemd_would_refuse_are_none() -> None:
 
 def test_a_worker_is_started_again_for_ever_unless_a_number_is_written() -> None:
     restart = worker("api").restart
-    for most, lines in (
-        (0, ["StartLimitIntervalSec=0"]),
-        (5, ["StartLimitIntervalSec=5min", "StartLimitBurst=5"]),
-    ):
+    for most, lines in ((0, []), (5, ["RestartPreventExitStatus=247"])):
         one = case(worker("api", restart=replace(restart, max_restarts=most)))
-        assert [line for line in one.drop_in("api").splitlines() if line.startswith("StartLimit")] == lines
+        assert [line for line in one.drop_in("api").splitlines() if line.startswith("RestartPrevent")] == lines
+        assert ("--unless /run/tqunits/backoff/api/given-up -- " in one.drop_in("api")) == bool(most)
+        assert f"Backoff=1000000 30000000 {most} 300000000" in one.drop_in("api")

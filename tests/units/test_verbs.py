@@ -48,7 +48,7 @@ def test_render_writes_a_tree_for_another_systemd(site: Path, tmp_path: Path) ->
     out = tmp_path / "out"
     done = tqunits(site, "render", "--out", str(out), "--systemd", "257")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "RestartSteps=" in (out / "etc/systemd/system/tq-worker@tight.service.d/10-tqunits.conf").read_text()
+    assert "RestartSteps=" in (out / "etc/systemd/system/tq-proxy@.service").read_text()
 
 
 @pytest.mark.parametrize(

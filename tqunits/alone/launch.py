@@ -1,10 +1,14 @@
 """Sets the variables of environment files and becomes the program: ExecStart= of a worker that has such files.
 
-    /usr/bin/python3 -I -S launch.py [--environment ID=PATH]... [--keep NAME]... -- PROGRAM [ARGUMENT]...
+    /usr/bin/python3 -I -S launch.py [--environment ID=PATH]... [--keep NAME]... [--unless FILE] -- PROGRAM [WORD]...
 
 The files come as credentials (systemd.exec(5)): $CREDENTIALS_DIRECTORY/ID is read, PATH is what messages say. It runs
 in the worker's sandbox, as its user. What the files set reaches the program alone, and wins over what the unit sets,
 but for the contract's variables, systemd's own, and each NAME to keep.
+
+A worker with `restart.max_restarts` is not started when FILE has just been made (alone/backoff.py): the status is 247,
+at which systemd does not start it again (RestartPreventExitStatus=). No program has that one: they end at 125, shells
+and signals at 128 + 64, and systemd's own begin with 200 and end with 245.
 
 Exit statuses are systemd's where it has one (systemd.exec(5), "PROCESS EXIT CODES"): 203 the program can not be
 executed; 78 (EX_CONFIG) an environment file is wrong; 2 the command line is.
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +29,17 @@ else:  # isolated (-I), Python looks for nothing beside the program
     import variables
     from program import Failure, become
 
-USAGE, MISTAKE = 2, 78
+USAGE, MISTAKE, GIVEN_UP = 2, 78, 247
+
+FRESH = 10.0
+"""Seconds that FILE holds: it is made in the moment before, and must not keep a worker down that is started later."""
 
 
 def main(arguments: list[str]) -> int:
     """Execute the program; gives an exit status when that fails, and says why in one line."""
     try:
-        files, keep, program = parse(arguments)
+        files, keep, unless, program = parse(arguments)
+        _look(unless)
         environment = _inherited()
         for credential, shown in files:
             _add(environment, _read(environment, credential, shown), keep)
@@ -42,15 +51,30 @@ def main(arguments: list[str]) -> int:
     raise AssertionError
 
 
-def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], list[str]]:
-    """The environment files (credential, path), the names to keep, the program. Raises Failure."""
+def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], str, list[str]]:
+    """The environment files (credential, path), the names to keep, the file to look at, the program. Raises Failure."""
     end = arguments.index("--") if "--" in arguments[:-1] else 1
     pairs = list(zip(arguments[:end:2], arguments[1:end:2], strict=False))
-    if end % 2 or any(option not in ("--environment", "--keep") for option, _ in pairs):
-        raise Failure(USAGE, "usage: [--environment ID=PATH]... [--keep NAME]... -- PROGRAM [ARGUMENT]...")
+    if end % 2 or any(option not in ("--environment", "--keep", "--unless") for option, _ in pairs):
+        options = "[--environment ID=PATH]... [--keep NAME]... [--unless FILE]"
+        raise Failure(USAGE, f"usage: {options} -- PROGRAM [ARGUMENT]...")
     split = (value.partition("=") for option, value in pairs if option == "--environment")
     files = [(credential, path) for credential, _, path in split]
-    return files, [value for option, value in pairs if option == "--keep"], arguments[end + 1 :]
+    unless = next((value for option, value in pairs if option == "--unless"), "")
+    return files, [value for option, value in pairs if option == "--keep"], unless, arguments[end + 1 :]
+
+
+def _look(unless: str) -> None:
+    """Raises Failure: the worker has failed too often. Who can not look starts it."""
+    try:
+        age = time.time() - os.stat(unless).st_mtime  # noqa: PTH116 - pathlib costs more
+        with open(unless, encoding="ascii", errors="replace") as file:  # noqa: PTH123 - as above
+            times = file.read(20).strip()
+    except OSError:
+        return
+    if 0 <= age < FRESH:
+        message = f"started again {times} times in a row, which is restart.max_restarts; it is not started any more"
+        raise Failure(GIVEN_UP, message)
 
 
 def _inherited() -> dict[str, str]:

@@ -8,12 +8,15 @@ whatever the worker does with SIGTERM: requests that come meanwhile wait in the 
 A worker that runs and has neither file was not asked to leave: somebody has removed `serving`, and tq-repair.service
 makes it again.
 
+It takes the link `.begun` away as well, by which a start would be one after a failure.
+
 It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID: then there is
 nothing to wait for. It always exits 0: a router that does not answer is no reason not to stop.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 else:  # isolated (-I), Python looks for nothing beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import routers
+
+BEGUN = ".begun"
+"""What systemd makes in the worker's CacheDirectory= at each start."""
 
 _LONGEST_WAIT = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
 
@@ -40,6 +46,7 @@ def main(arguments: list[str]) -> int:
     _leave(serving)
     process = _watch(pid)
     if process is not None:
+        _was_asked()
         left = routers.wait(folder, name, wait, process)
         if left:
             _say(f"{left} router processes still have requests for {name} after {wait:g} s; they are cut off now")
@@ -57,6 +64,15 @@ def _leave(serving: str) -> None:
         pass  # there is no folder either
     except OSError as error:
         _say(f"{serving}: {error.strerror}")
+
+
+def _was_asked() -> None:
+    """Who is stopped has not failed, and waits for nothing when it is started (alone/backoff.py)."""
+    try:
+        os.unlink(f"{os.environ.get('CACHE_DIRECTORY', '')}/{BEGUN}")  # noqa: PTH108
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            _say(f"{BEGUN} is left: {error.strerror}; the next start takes a moment longer")
 
 
 def _watch(pid: int) -> int | None:

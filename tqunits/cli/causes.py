@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from tqunits.system.bus import Failure, JobResult
 from tqunits.system.entries import Exit
 from tqunits.system.listeners import Holder
+from tqunits.units.backoff import GIVEN_UP
 
 GATE_UNHEALTHY = 1
 GATE_EXITED = 3
@@ -59,6 +60,7 @@ _STATUSES = {
     238: "its state folder can not be made",
     239: "its cache folder can not be made",
     243: "its credentials can not be read",
+    GIVEN_UP: "failed too often in a row, and is not started again by itself",
 }
 
 
@@ -72,6 +74,7 @@ _ADVICE = {
 
 _STATUS_ADVICE = {
     200: "its user must be able to enter the worker's folder and all above it",
+    GIVEN_UP: "'tqunits show NAME' tells how its last runs ended; 'tqunits start NAME' tries again",
     203: "see `command` in its worker.yaml; a script needs #! in its first line, and chmod +x",
     216: "'tqunits install' creates the groups of the workers",
     217: "'tqunits install' creates the users of the workers",

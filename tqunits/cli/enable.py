@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, forget_failures, perform
+from tqunits.cli.lifecycle import configure_waiting, perform
 from tqunits.cli.selection import add_names, installed, select
 from tqunits.errors import ExitStatus
+from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus
 
 
@@ -31,5 +32,5 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         bus.enable(units)
         if not arguments.now:
             return ExitStatus.OK
-        forget_failures(bus, units)
+        let_go(bus, units)
         return perform("StartUnit", units, bus, arguments, context)

@@ -51,10 +51,3 @@ def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> Non
         pass  # who is not root may be let in by systemd all the same, and else is told so
     except OSError as error:
         context.output.message(f"the routers can not be told: {error.strerror}; requests wait", style="yellow")
-
-
-def forget_failures(bus: Bus, units: Sequence[str]) -> None:
-    """Reset those that have failed: who asks for a start means it, also where the restarts are used up."""
-    for unit in bus.list_units(units):
-        if unit.active == "failed":
-            bus.reset_failed(unit.name)

@@ -4,10 +4,10 @@ Without a name all installed workers are listed, and the exit status is 0. With 
 exit status is 3 when one of them does not run (as 'systemctl status').
 
 STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its requests), starting (its
-health check has not answered yet), draining (it is to stop, and finishes what it has), stopping, restarting (it failed;
-systemd starts it again in a moment), failed (with systemd's result), stopped, disabled (stopped, and not started at
-boot), or static (files that the router serves: nothing runs). Behind it stands what was ordered of its traffic: pause,
-drain or maintenance (see 'tqunits resume').
+health check has not answered yet), draining (it is to stop, and finishes what it has), stopping, restarting (it failed,
+and is started again in that time, which grows from one failure to the next; 'tqunits start' does it at once), failed
+(with systemd's result), stopped, disabled (stopped, and not started at boot), or static (files that the router serves:
+nothing runs). Behind it stands what was ordered of its traffic: pause, drain or maintenance (see 'tqunits resume').
 Below the table stands which files of a worker (environment_file, credentials) have changed since install copied them.
 CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or
 what this host does not count.
@@ -74,7 +74,8 @@ class _Row:
         if self.status.state is State.STOPPED and self.is_enabled is False:
             return "disabled"
         has_reason = self.status.state in {State.FAILED, State.RESTARTING} and self.status.result != "success"
-        return f"{self.status.state} ({self.status.result})" if has_reason else self.status.state.value
+        word = f"{self.status.state} ({self.status.result})" if has_reason else self.status.state.value
+        return word if self.status.next_us is None else f"{word} in {human.span(self.status.next_us)}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +106,9 @@ def _rows(workers: Sequence[Installed | Served], context: Context) -> list[_Row]
     rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
     if units:
         with Bus(user_mode=context.user_mode) as bus:
-            found = statuses(bus, (worker.unit for worker in units), serving(units, context.layout))
+            found = statuses(
+                bus, (worker.unit for worker in units), serving(units, context.layout), context.layout.runtime
+            )
         enabled = enabled_at_boot(Path(context.layout.units))
         rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
     orders = traffic.orders(context.layout)
@@ -175,6 +178,7 @@ def _json(row: _Row) -> Mapping[str, object]:
         "pid": status.pid,
         "uptime_us": status.uptime_us,
         "restarts": status.restarts if row.unit else None,
+        "next_try_us": status.next_us,
         "cpu_ns": status.cpu_ns,
         "memory": status.memory,
         "memory_max": status.memory_max,

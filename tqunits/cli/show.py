@@ -94,7 +94,7 @@ def _facts(wanted: str, context: Context) -> _Facts:
 
 def _installed_facts(here: Installed, worker: Worker | None, context: Context) -> _Facts:
     with Bus(user_mode=context.user_mode) as bus:
-        status = statuses(bus, [here.unit], serving([here], context.layout))[here.unit]
+        status = statuses(bus, [here.unit], serving([here], context.layout), context.layout.runtime)[here.unit]
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
     overrides = effective.overrides(paths)
     shown = (
@@ -143,6 +143,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
         state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
     elif status.state in {State.FAILED, State.RESTARTING}:
         state += f" ({status.result}), {status.restarts} restarts"
+        state += f", next try in {human.span(status.next_us)}" if status.next_us is not None else ""
     lines.append(("state", state))
     if facts.exits and status.state in {State.FAILED, State.RESTARTING}:
         lines.append(("cause", f"{causes.of_exit(facts.exits[0])} ('tqunits logs {facts.name}')"))
@@ -180,6 +181,7 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "pid": status.pid if status else None,
         "uptime_us": status.uptime_us if status else None,
         "restarts": status.restarts if status and facts.installed else None,
+        "next_try_us": status.next_us if status else None,
         "cpu_ns": status.cpu_ns if status else None,
         "memory": status.memory if status else None,
         "memory_max": status.memory_max if status else None,

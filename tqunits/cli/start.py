@@ -3,7 +3,8 @@
 All are started at once, and waited for together. The command returns when each has answered its health check (or has
 said READY=1 itself), or has failed: then it prints why, with the last lines of the worker's journal.
 
-A worker that failed too often, so that systemd does not start it any more, is given a new chance. With --all those that
+A worker that failed too often, so that systemd does not start it any more, is given a new chance; one that waits for
+its next try has it now. With --all those that
 their worker.yaml disables (enabled: false) are left alone.
 
 Exit status: 0 all run, 1 one failed, 6 one did not get healthy in time, 4 no such worker, 5 not permitted.
@@ -14,9 +15,10 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, forget_failures, perform
+from tqunits.cli.lifecycle import configure_waiting, perform
 from tqunits.cli.selection import add_names, installed, select
 from tqunits.errors import ExitStatus
+from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus
 
 
@@ -31,5 +33,5 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     workers = select(arguments, installed(context.layout), context)
     units = [worker.unit for worker in workers if worker.ledger.enabled or not arguments.all]
     with Bus(user_mode=context.user_mode) as bus:
-        forget_failures(bus, units)
+        let_go(bus, units)
         return perform("StartUnit", units, bus, arguments, context)

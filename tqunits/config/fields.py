@@ -22,6 +22,8 @@ Parser: TypeAlias = Callable[[Node], T]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 _MIB = 1024**2
+DAY = 86_400_000_000
+"""µs."""
 
 
 def text_of(node: Node) -> str:
@@ -163,6 +165,14 @@ def start_span(text: str) -> int:
     if span > MAX_START:
         most = values.print_span(MAX_START)
         raise Reject(f"{shown(text)} is more than {most}", f"write at most {most}, and answer /health when it is up")
+    return span
+
+
+def day(text: str) -> int:
+    """A time span of a day at most: nobody means a longer pause."""
+    span = values.span(text)
+    if span > DAY:
+        raise Reject(f"{shown(text)} is more than {values.print_span(DAY)}", f"write at most {values.print_span(DAY)}")
     return span
 
 

@@ -31,6 +31,7 @@ INSTEAD = {
     "Type": "service_type",
     "Restart": "restart.policy",
     "RestartSec": "restart.delay",
+    "RestartSteps": "restart.backoff_max",
     "RestartMaxDelaySec": "restart.backoff_max",
     "StartLimitBurst": "restart.max_restarts",
     "StartLimitIntervalSec": "restart.period",

@@ -357,28 +357,32 @@ class WorkerSettings(ProxySettings, SignalSettings):
         feeds="Restart=",
     )
     restart_delay = Setting(
-        "restart.delay", _NO_LIMIT_SPAN, "1s", _SPAN, "How long systemd waits before that.", feeds="RestartSec="
+        "restart.delay", scalar(fields.day), "1s", _SPAN, "How long it waits before that.", feeds="RestartSec="
     )
     max_restarts = Setting(
         "restart.max_restarts",
         number(0, values.MANY),
         "0",
         "number",
-        "0: a worker that fails is started again for ever. Else at most so many starts within restart.period, also "
-        "those that somebody asks for; then the unit is failed, and stays so until somebody starts it.",
-        feeds="StartLimitBurst=",
+        "0: a worker that fails is started again for ever. Else so many times in a row; then the unit is failed, and "
+        "stays so until somebody starts it. A restart that somebody asks for never counts, and begins a new row.",
+        feeds="RestartPreventExitStatus=",
     )
     restart_period = Setting(
-        "restart.period", _POSITIVE_SPAN, "5m", _SPAN, "See restart.max_restarts.", feeds="StartLimitIntervalSec="
+        "restart.period",
+        _POSITIVE_SPAN,
+        "5m",
+        _SPAN,
+        "A worker that was healthy for so long begins a new row of failures when it fails: with restart.delay, and "
+        "with none counted.",
     )
     backoff_max = Setting(
         "restart.backoff_max",
-        _NO_LIMIT_SPAN,
+        scalar(fields.day),
         "30s",
         _SPAN,
-        "The delay grows up to this from restart to restart; 0: it does not grow. Needs systemd 254 (Debian 13): "
-        "older ones always wait restart.delay.",
-        feeds="RestartMaxDelaySec=",
+        "The delay doubles from failure to failure up to this, at most 1d; 0: it does not grow. 'tqunits ls' shows "
+        "when the next try comes, and whoever starts or restarts the worker has it at once.",
     )
 
     timeout_start = Setting(

@@ -15,6 +15,7 @@ from typing import assert_never
 from tqunits.errors import TqunitsError
 from tqunits.model import Share, Worker, account_of
 from tqunits.system import files, handover, rlimits, users
+from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
 from tqunits.units.limits import limit_properties
@@ -152,7 +153,7 @@ def _perform(step: Step, bus: Bus, jobs: _Jobs, say: Say) -> tuple[JobResult, ..
 def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
         case Start(units):
-            _forget_failures(bus, units)  # who installs a new configuration means it to be tried
+            let_go(bus, units)  # who installs a new configuration means it to be tried
             return tuple(jobs("StartUnit", units))
         case Restart(units):
             return tuple(jobs("RestartUnit", units))

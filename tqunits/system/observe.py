@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
-from tqunits.system import handover
+from tqunits.system import backoff, handover
 from tqunits.system.bus import Bus
 from tqunits.system.users import exists, of_before
 from tqunits.units import credentials, name
@@ -48,7 +48,10 @@ def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | Non
 
 def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
     """Every loaded unit of ours."""
-    return {unit.name: _observe_unit(bus, unit.name, unit.active) for unit in bus.list_units(UNIT_PATTERNS)}
+    found = bus.list_units(UNIT_PATTERNS)
+    paused = backoff.pausing((unit.name, unit.active) for unit in found)
+    states = {unit.name: "activating" if unit.name in paused else unit.active for unit in found}
+    return {unit: _observe_unit(bus, unit, state) for unit, state in states.items()}
 
 
 def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], users: Iterable[str]) -> Observed:

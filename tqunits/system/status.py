@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqunits.model import INFINITY
-from tqunits.system import cgroup
+from tqunits.system import backoff, cgroup
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.files import is_absent
 from tqunits.system.marshal import integer
@@ -44,16 +44,25 @@ class Status:
     pid: int | None = None
     uptime_us: int | None = None
     restarts: int = 0
+    next_us: int | None = None  # until the next try of one that is restarting
     cpu_ns: int | None = None
     memory: int | None = None
     memory_max: int | None = None  # None: no limit
 
 
-def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str]) -> dict[str, Status]:
+def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath) -> dict[str, Status]:
     """The status of each of these units, by name. `serving`: the file of each that is served by one."""
-    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service"])}
+    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", backoff.PATTERN])}
+    paused = backoff.pausing((unit.name, unit.active) for unit in loaded.values())
     stopped = Status(state=State.STOPPED)
-    return {unit: _status(bus, loaded[unit], serving.get(unit)) if unit in loaded else stopped for unit in units}
+    return {
+        unit: _waiting(bus, unit, runtime)
+        if unit in paused
+        else _status(bus, loaded[unit], serving.get(unit))
+        if unit in loaded
+        else stopped
+        for unit in units
+    }
 
 
 def enabled_at_boot(units: Path) -> frozenset[str]:
@@ -83,10 +92,22 @@ def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
     if state is State.STOPPED:
         return Status(state=state)
     restarts = integer(bus.property_of(unit.name, "Service", "NRestarts", "u"))
-    if state in {State.FAILED, State.RESTARTING}:
+    if state is State.RESTARTING:
+        return _waiting(bus, unit.name, None)
+    if state is State.FAILED:
         result = str(bus.property_of(unit.name, "Service", "Result", "s"))
         return Status(state=state, result=result, restarts=restarts)
     return _running(bus, unit.name, state, restarts)
+
+
+def _waiting(bus: Bus, unit: str, runtime: PurePosixPath | None) -> Status:
+    """It has failed. In its pause systemd has it as inactive (252), or as a restart that is queued (257)."""
+    return Status(
+        state=State.RESTARTING,
+        result=str(bus.property_of(unit, "Service", "Result", "s")),
+        restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
+        next_us=backoff.next_try(bus, unit, runtime),
+    )
 
 
 def _running(bus: Bus, unit: str, state: State, restarts: int) -> Status:

@@ -23,6 +23,8 @@ REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
 """What a router asks to serve again a worker that is held for no reason."""
 LEDGER_FILE = "ledger.json"
 """The file in the state folder that has what the drop-ins say (units/ledger.py)."""
+BACKOFF_TEMPLATE = "tq-backoff@.service"
+"""The pause before a worker that has failed is started again."""
 REPAIR_FILE = "repair"
 """The file in the state folder that a router writes to for that."""
 ACCESS_LOG = "tq-access"
@@ -64,6 +66,16 @@ def service(worker: str) -> str:
 def socket(worker: str) -> str:
     """The unit that holds the socket of a worker with `listen: fd`."""
     return f"tq-worker@{worker}.socket"
+
+
+def backoff(worker: str) -> str:
+    """The unit that is a worker's pause."""
+    return f"tq-backoff@{worker}.service"
+
+
+def paused_by(unit: str) -> str | None:
+    """The worker whose pause a unit is; None for every other unit."""
+    return _instance(unit) if unit != BACKOFF_TEMPLATE and template_of(unit) == BACKOFF_TEMPLATE else None
 
 
 def mount(worker: str) -> str:

@@ -24,7 +24,6 @@ from tqunits.model import (
     Configuration,
     KillMode,
     Listen,
-    Restart,
     Server,
     ServiceType,
     Signals,
@@ -33,7 +32,7 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import accounts, build, credentials, environment, name, quote, sandbox, unitfile
+from tqunits.units import accounts, backoff, build, credentials, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import served_folder
@@ -47,12 +46,6 @@ _SYSUSERS = "tqunits-workers.conf"
 _DROP_IN = f"{name.DROP_IN}.j2"
 _BUILD_DROP_IN = "tq-build.conf.j2"
 _MANAGER = quote.account(MANAGER_USER)
-
-_RESTART_STEPS_SINCE = 254
-"""systemd's version with RestartSteps= and RestartMaxDelaySec= (its NEWS)."""
-
-_LONGEST_DELAY_US = 365 * 86_400 * 1_000_000
-"""Of a restart. RestartMaxDelaySec=infinity means that nobody has set it, and then no delay grows."""
 
 _LEAVE_MARGIN_US = 1_000_000
 """A drain ends this long before TimeoutStopSec=."""
@@ -160,6 +153,7 @@ class _Rendering:
             name.PROXY_TEMPLATE,
             name.CONTROL_TEMPLATE,
             *name.REPAIR_UNITS,
+            name.BACKOFF_TEMPLATE,
             *(() if self._target.user_mode else (name.BUILD_TEMPLATE,)),
             *watch,
         ):
@@ -250,6 +244,9 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "missing": quote.command(
             [*target.argv_alone("missing"), str(layout.state / name.LEDGER_FILE), str(layout.units)]
         ),
+        "pausing": quote.command(
+            [*target.argv_alone("backoff"), *(["--user"] if target.user_mode else []), "--units", str(layout.units)]
+        ),
         "runtime": quote.path(runtime),
         "folders": quote.command([runtime, folders]),
         "manager": _MANAGER,
@@ -335,9 +332,7 @@ def _life(worker: Worker, target: Target) -> Values:
         "signals": _signals(worker.signals, target),
         "restart": worker.restart.policy.value,
         "delay": quote.span(worker.restart.delay),
-        "period": quote.span(worker.restart.period if worker.restart.max_restarts else 0),
-        "burst": quote.count(worker.restart.max_restarts) if worker.restart.max_restarts else None,
-        "backoff": _backoff(worker.restart) if target.systemd >= _RESTART_STEPS_SINCE else (),
+        "gives_up": backoff.GIVEN_UP if worker.restart.max_restarts else None,
     }
 
 
@@ -385,13 +380,19 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _launched(worker: Worker, program: tuple[str, ...], target: Target) -> tuple[str, ...]:
-    """The argv of ExecStart=: the program itself, unless its variables come from files or its path is not systemd's."""
+    """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need a launcher."""
     files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
-    if not files and quote.is_executable(program[0]):
+    unless = _given_up(worker, target) if worker.restart.max_restarts else []
+    if not files and not unless and quote.is_executable(program[0]):
         return program
     keep = environment.runtime_variables(worker)
     options = chain.from_iterable([*(("--environment", file) for file in files), *(("--keep", name) for name in keep)])
-    return (*target.argv_alone("launch"), *options, "--", *program)
+    return (*target.argv_alone("launch"), *options, *unless, "--", *program)
+
+
+def _given_up(worker: Worker, target: Target) -> list[str]:
+    """The file that tq-backoff@ makes when the worker has failed too often."""
+    return ["--unless", str(backoff.given_up_file(worker.name, target.layout.runtime))]
 
 
 def _started(worker: Worker, target: Target, port: int | None, socket: str | None) -> str:
@@ -436,15 +437,6 @@ def _patience(span: int) -> str:
     return quote.span(span or INFINITY)
 
 
-def _backoff(restart: Restart) -> tuple[tuple[str, str], ...]:
-    """Each restart waits about twice as long as the one before, from `delay` up to `backoff_max`."""
-    most = min(restart.backoff_max, _LONGEST_DELAY_US)
-    if most <= restart.delay:
-        return ()
-    doublings = (most // max(restart.delay, 1)).bit_length()
-    return (("RestartSteps", quote.count(doublings)), ("RestartMaxDelaySec", quote.span(most)))
-
-
 def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
     sections: dict[str, list[tuple[str, str]]] = {"Unit": [], "Service": []}
     for section, directive, value in worker.unit:
@@ -486,6 +478,7 @@ def _ledger(
         *(("Route", route) for route in worker.routes),
         *(("Host", host) for host in worker.hosts),
         *(("Copy", unitfile.copy_note(copy)) for copy in copies),
+        ("Backoff", backoff.note(worker.restart)),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),
     ]

@@ -1,0 +1,171 @@
+"""A worker that fails is started again, later from one failure to the next; what somebody asks for never counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import PROBE, ROOT, Site
+
+UNIT, PAUSE = "tq-worker@alpha.service", "tq-backoff@alpha.service"
+STATE = "/run/tqunits/backoff/alpha/state"
+FLAG = f"{ROOT}/there"
+NEEDS = f"""\
+import os, sys
+if not os.path.exists("{FLAG}"):
+    sys.exit("the database is away")
+{PROBE}"""
+TELLS = NEEDS.replace(
+    "    server.serve_forever",
+    '    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])\n'
+    "    server.serve_forever",
+)
+
+
+def listed(site: Site) -> dict[str, Any]:
+    rows = json.loads(site.machine.tqunits(*site.options, "ls", "--json").stdout)["workers"]
+    return {row["name"]: row for row in rows}["alpha"]
+
+
+def restarts(site: Site) -> int:
+    return int(site.machine.show(UNIT, "NRestarts"))
+
+
+def failures(site: Site) -> int:
+    """How many in a row the last pause was for."""
+    return int(site.machine.read(STATE).split()[3]) if site.machine.exists(STATE) else 0
+
+
+def is_in_pause(site: Site, number: int) -> bool:
+    """Whether it waits, after so many failures in a row at least."""
+    return site.machine.show(PAUSE, "ActiveState") == "activating" and failures(site) >= number
+
+
+def kill(site: Site) -> None:
+    """A crash, and the wait for what comes after it."""
+    before = restarts(site)
+    site.machine.systemctl("kill", "--signal=KILL", UNIT)
+    site.machine.wait_until(lambda: restarts(site) > before and site.machine.show(UNIT, "ActiveState") == "active")
+
+
+ASKED: dict[str, Callable[[Site], object]] = {
+    "systemctl": lambda site: site.machine.systemctl("restart", UNIT),
+    "tqunits": lambda site: site.run("restart", "alpha"),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED)
+def test_six_restarts_in_a_row_are_no_failures(site: Site, ask: str) -> None:
+    site.worker("alpha", "restart: {max_restarts: 2}\n")
+    site.install()
+    site.machine.remove("/run/tqunits/backoff/alpha")
+    for _ in range(6):
+        ASKED[ask](site)
+    assert site.machine.show(UNIT, "ActiveState") == "active"
+    assert restarts(site) == 0
+    assert not site.machine.exists(STATE)  # nobody has paid for a look at it
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+@pytest.mark.parametrize(("yaml", "program"), [("", NEEDS), ("service_type: notify\n", TELLS)], ids=["exec", "notify"])
+def test_what_it_needs_is_away_for_a_while_and_it_comes_back_by_itself(site: Site, yaml: str, program: str) -> None:
+    assert TELLS != NEEDS
+    site.machine.remove(FLAG)
+    cursor = site.machine.run(["journalctl", "-n1", "--show-cursor", "--quiet"]).stdout.split("-- cursor: ")[1].strip()
+    site.worker("alpha", f"{yaml}restart: {{delay: 100ms, backoff_max: 1s}}\n", program=program)
+    site.install(status=1)
+    site.machine.wait_until(lambda: is_in_pause(site, 6))
+    site.machine.run(["journalctl", "--sync"])
+    texts = site.machine.journal(PAUSE, f"--after-cursor={cursor}")
+    waits = [line.rpartition(" in ")[2] for line in texts.splitlines() if "times in a row" in line]
+    assert [wait for wait in waits if wait != "0.1 s"][:3] == ["0.3 s", "0.7 s", "0.9 s"]  # besides the delay
+    site.machine.write(FLAG, "")
+    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "active")
+    assert site.get("/alpha/health") == (200, "ok")
+    site.machine.systemctl("restart", UNIT)
+    assert restarts(site) == 0
+
+
+def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site) -> None:
+    site.machine.remove(FLAG)
+    site.worker("alpha", "restart: {delay: 200ms, backoff_max: 1d}\n", program=NEEDS)
+    site.worker("beta")
+    site.install(status=1)
+    site.machine.wait_until(lambda: is_in_pause(site, 5))
+    row = listed(site)
+    assert (row["state"], row["result"]) == ("restarting", "exit-code")
+    assert row["restarts"] >= 4
+    assert row["next_try_us"] > 0
+    site.machine.wait_until(lambda: is_in_pause(site, 6))  # 6 s
+    assert "restarting (exit-code) in " in site.run("ls", "alpha", status=3)
+    assert ", next try in " in site.run("show", "alpha")
+    for number, ask in enumerate((*ASKED.values(), lambda site: site.run("start", "alpha"))):
+        if number:
+            site.machine.remove(FLAG)
+            site.machine.systemctl("kill", "--signal=KILL", UNIT)
+            site.machine.wait_until(lambda: is_in_pause(site, 2))
+        site.machine.write(FLAG, "")
+        ask(site)
+        assert failures(site) == 0  # by whom the pause was ended
+        assert site.get("/alpha/health") == (200, "ok")
+    site.machine.remove(FLAG)
+    site.machine.systemctl("kill", "--signal=KILL", UNIT)
+    site.machine.wait_until(lambda: is_in_pause(site, 2))
+    site.machine.systemctl("stop", UNIT)
+    assert site.machine.show(PAUSE, "ActiveState") == "inactive"
+    assert listed(site)["state"] == "stopped"
+
+
+@pytest.mark.long
+def test_a_good_run_begins_a_new_row(site: Site) -> None:
+    site.worker("alpha", "restart: {delay: 50ms, backoff_max: 400ms, period: 2s, max_restarts: 4}\n")
+    site.install()
+    for number in (1, 2, 3):
+        kill(site)
+        assert failures(site) == number
+    site.machine.wait_until(
+        lambda: (
+            float(site.machine.read("/proc/uptime").split()[0])
+            - int(site.machine.show(UNIT, "ActiveEnterTimestampMonotonic")) / 1e6
+            > 2.1
+        )
+    )
+    for number in (1, 2):
+        kill(site)
+        assert failures(site) == number
+    assert restarts(site) == 5
+
+
+@pytest.mark.parametrize("kind", ["exec", pytest.param("notify", marks=pytest.mark.long)])
+def test_who_fails_too_often_is_given_up_until_somebody_starts_it(site: Site, kind: str) -> None:
+    site.machine.write(FLAG, "")
+    yaml = f"service_type: {kind}\nrestart: {{delay: 50ms, backoff_max: 200ms, max_restarts: 2}}\n"
+    site.worker("alpha", yaml, program=TELLS if kind == "notify" else NEEDS)
+    site.install()
+    site.machine.remove(FLAG)
+    site.machine.systemctl("kill", "--signal=KILL", UNIT)
+    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "failed")
+    assert site.machine.show(UNIT, "ExecMainStatus") == "247"
+    assert restarts(site) == 3  # the third is the one that was refused
+    assert UNIT in site.machine.systemctl("--failed", "--plain", "--no-legend")
+    assert "failed too often in a row" in site.run("show", "alpha")
+    site.machine.write(FLAG, "")
+    site.machine.systemctl("start", UNIT)
+    assert site.get("/alpha/health") == (200, "ok")
+    site.machine.remove(FLAG)
+    site.run("restart", "alpha", status=1)  # it fails, and has a row of its own
+    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "failed")
+    site.machine.write(FLAG, "")
+    site.run("start", "alpha")
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+@pytest.mark.long
+def test_a_program_that_is_missing_is_tried_less_and_less_often(site: Site) -> None:
+    site.yaml("alpha", "path: /alpha\ncommand: [bin/none]\nbuild: []\nrestart: {delay: 50ms, backoff_max: 1s}\n")
+    site.machine.write(f"{ROOT}/workers/alpha/bin/none", "#!/nowhere\n", 0o755)
+    site.install(status=1)
+    site.machine.wait_until(lambda: failures(site) >= 4)

@@ -1,0 +1,51 @@
+"""Workers that have failed and wait for their next try (units/backoff.py), and how that wait is ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from tqunits.model import INFINITY
+from tqunits.system.bus import Bus
+from tqunits.system.files import read_text_if_exists
+from tqunits.system.marshal import integer
+from tqunits.units import name
+from tqunits.units.backoff import pause, state_file
+
+PATTERN = "tq-backoff@*.service"
+
+
+def pausing(units: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """The workers' units whose pause is under way; `units`: name and ActiveState of what systemd has loaded."""
+    found = (name.paused_by(unit) for unit, state in units if state == "activating")
+    return frozenset(name.service(worker) for worker in found if worker)
+
+
+def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
+    """µs until a worker that has failed is started again; `runtime`: of tqunits, where its pause is under way.
+
+    None: nobody knows.
+    """
+    now = time.monotonic_ns() // 1000
+    if runtime is not None:
+        found = pause(read_text_if_exists(Path(state_file(name.worker_of(unit) or "", runtime))) or "")
+        return max(0, found.due - now) if found else None
+    since = integer(bus.property_of(unit, "Unit", "StateChangeTimestampMonotonic", "t"))
+    return max(0, since + integer(bus.property_of(unit, "Service", "RestartUSec", "t")) - now)
+
+
+def let_go(bus: Bus, units: Sequence[str]) -> None:
+    """Forget what has failed, and end every wait: who asks for a start means it, and means now.
+
+    A job for a start would join the one that waits. A stop of what does not run takes that one back, and no time.
+    """
+    loaded = bus.list_units([*units, PATTERN])
+    paused = pausing((unit.name, unit.active) for unit in loaded)
+    for unit in loaded:
+        if unit.name not in units:
+            continue
+        if unit.active == "failed":
+            bus.reset_failed(unit.name)
+        elif unit.name in paused or unit.sub.startswith("auto-restart"):
+            bus.stop([unit.name], timeout_us=INFINITY)
