@@ -160,6 +160,17 @@ class Runtime:
     max_age: int
 
 
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """How many files and connections a process may have open: at first, and when it raises that itself."""
+
+    soft: int
+    hard: int
+
+    def __str__(self) -> str:
+        return str(self.hard) if self.soft == self.hard else f"{self.soft}:{self.hard}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The cgroup's and the process's limits; `None` leaves systemd's default."""
@@ -169,7 +180,7 @@ class Limits:
     cpu_quota: int
     cpu_weight: int
     tasks_max: int
-    limit_nofile: int
+    limit_nofile: Descriptors
     limit_nproc: int
     io_weight: int | None
 

@@ -301,6 +301,20 @@ IN_WORKER: dict[str, Mistake] = {
         "watchdog: '0' is less than 100ms",
         "write at least 100ms",
     ),
+    "files-soft-above-hard": Mistake(
+        "path: /a\ntype: go\nlimits: {limit_nofile: 4096:1024}",
+        3,
+        24,
+        "limits.limit_nofile: '4096:1024': the soft limit is above the hard one",
+        "write 1024:4096",
+    ),
+    "files-without-an-end": Mistake(
+        "path: /a\ntype: go\nlimits: {limit_nofile: 'infinity'}",
+        3,
+        24,
+        "limits.limit_nofile: 'infinity' is not a whole decimal number",
+        "write digits only, such as 10",
+    ),
     "number-out-of-range": Mistake(
         "path: /a\ntype: go\nlimits:\n  cpu_weight: 0",
         4,

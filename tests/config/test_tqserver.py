@@ -44,7 +44,7 @@ def test_its_spellings_become_ours(translated: Worker) -> None:
         min_workers=1, max_workers=5, target_inflight=10, scale_down_delay=60_000_000, idle_stop=0
     )
     limits = translated.limits
-    assert (limits.memory_max, limits.cpu_quota, limits.limit_nofile) == (256 * 1024**2, 2_000_000, 4096)
+    assert (limits.memory_max, limits.cpu_quota, limits.limit_nofile.hard) == (256 * 1024**2, 2_000_000, 4096)
     assert (translated.health.path, translated.health.interval, translated.health.timeout) == (
         "/up",
         7_000_000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .conftest import ROOT, Site
+from .conftest import PROBE, ROOT, Site
 
 
 def test_installed_workers_run_and_are_routed(site: Site) -> None:
@@ -98,6 +98,23 @@ def test_change_of_limits_is_applied_live_with_the_same_pid(site: Site) -> None:
     assert kernel_limits(site, "alpha") == {"memory": 150 << 20, "tasks": 150, "cpu": 1.5}
     assert site.get("/alpha/descriptors") == (200, 150)
     assert "nothing to do" in site.install()
+
+
+def test_a_program_that_raises_its_own_limit_keeps_what_it_has_raised(site: Site) -> None:
+    raises = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (900, 1000))\n" + PROBE
+    site.worker("alpha", "limits: {limit_nofile: 500:1000}\n", program=raises)
+    site.install()
+    pid = site.machine.show("tq-worker@alpha.service", "MainPID")
+    site.worker("alpha", "limits: {limit_nofile: 500:950}\n", program=raises)
+    site.install()
+    assert site.machine.show("tq-worker@alpha.service", "MainPID") == pid
+    assert site.get("/alpha/descriptors") == (200, 900)
+    site.worker("alpha", "limits: {limit_nofile: 500:800}\n", program=raises)
+    site.install()
+    assert site.get("/alpha/descriptors") == (200, 800)
+    assert "nothing to do" in site.install()
+    site.worker("alpha", "limits: {limit_nofile: 400:800}\n")
+    assert "still runs as it was" in site.run("install")  # nobody can say who has chosen 800
 
 
 def test_limits_that_the_kernel_has_lost_are_given_again(site: Site) -> None:

@@ -64,7 +64,7 @@ def test_memory_and_cpu_are_the_kernels_own_numbers(host: Host) -> None:
 def test_limits_reach_every_running_process(host: Host) -> None:
     group = host.run("LimitNOFILE=512\nLimitNPROC=512\nExecStart=/bin/sh -c 'sleep 99 & exec sleep 99'")
     host.machine.wait_until(lambda: len(host.evaluate(f"cgroup.pids({group!r})")) == 2)
-    host.evaluate(f"rlimits.apply({group!r}, nofile=256, nproc=300)")
+    host.evaluate(f"rlimits.apply({group!r}, nofile=(256, 256), nproc=300)")
     for pid in host.evaluate(f"cgroup.pids({group!r})"):
         lines = host.machine.read(f"/proc/{pid}/limits").splitlines()
         limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
@@ -74,7 +74,7 @@ def test_limits_reach_every_running_process(host: Host) -> None:
 
 def test_what_can_not_be_raised_stays(host: Host) -> None:
     group = host.run("LimitNOFILE=512\nLimitNPROC=400\nExecStart=/bin/sleep 99")
-    host.evaluate(f"rlimits.apply({group!r}, nofile=512, nproc=2**64 - 1)")
+    host.evaluate(f"rlimits.apply({group!r}, nofile=(512, 512), nproc=2**64 - 1)")
     pid = host.machine.show(UNIT, "MainPID")
     (line,) = (line for line in host.machine.read(f"/proc/{pid}/limits").splitlines() if "processes" in line)
     assert line[26:].split()[0] in {"400", "unlimited"}
@@ -84,7 +84,7 @@ def test_a_soft_limit_that_a_program_chose_is_left_to_it(host: Host) -> None:
     group = host.run("LimitNOFILE=512\nLimitNPROC=400\nExecStart=/bin/sh -c 'ulimit -Sn 100; exec sleep 99'")
     pid = host.machine.show(UNIT, "MainPID")
     host.machine.wait_until(lambda: " 100 " in host.machine.read(f"/proc/{pid}/limits"))
-    host.evaluate(f"rlimits.apply({group!r}, nofile=512, nproc=400)")
+    host.evaluate(f"rlimits.apply({group!r}, nofile=(512, 512), nproc=400)")
     assert " 100 " in host.machine.read(f"/proc/{pid}/limits")
 
 

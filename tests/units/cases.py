@@ -15,6 +15,7 @@ from tqunits.model import (
     ClientGone,
     Configuration,
     Depends,
+    Descriptors,
     Enabled,
     HeadLimits,
     Health,
@@ -201,7 +202,7 @@ def limits(**changes: Any) -> Limits:
         cpu_quota=SECOND,
         cpu_weight=100,
         tasks_max=512,
-        limit_nofile=1024,
+        limit_nofile=Descriptors(1024, 524288),
         limit_nproc=512,
         io_weight=None,
     )

@@ -19,6 +19,7 @@ from tqunits.model import (
     INFINITY,
     MAX_START_OF_A_REQUEST,
     Depends,
+    Descriptors,
     Grant,
     Listen,
     NotRoots,
@@ -147,7 +148,11 @@ BY_GRANT: dict[str, tuple[dict[str, Any], str, Grant]] = {
     "weight": (limited(cpu_weight=101), "limits.cpu_weight: 101", Grant(limits={"cpu_weight": 101})),
     "disk": (limited(io_weight=101), "limits.io_weight: 101", Grant(limits={"io_weight": 101})),
     "tasks": (limited(tasks_max=INFINITY), "limits.tasks_max: infinity", Grant(limits={"tasks_max": INFINITY})),
-    "files": (limited(limit_nofile=65536), "limits.limit_nofile: 65536", Grant(limits={"limit_nofile": 65536})),
+    "files": (
+        limited(limit_nofile=Descriptors(1024, 600000)),
+        "limits.limit_nofile: 600000",
+        Grant(limits={"limit_nofile": 600000}),
+    ),
     "a large build": (
         {"build": build("make", disk_max=8 * GIB)},
         "build.disk_max: 8G",

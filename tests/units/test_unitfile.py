@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.model import KillMode, Listen, RestartPolicy, Worker
+from tqunits.model import Descriptors, KillMode, Listen, RestartPolicy, Worker
 from tqunits.units.limits import LIMIT_DIRECTIVES, limit_directives, limit_properties
 from tqunits.units.unitfile import Assignment, dump, header, last_value, ledger, parse, restart_hash, sets
 from units.cases import MIB, case, limits, worker
@@ -79,6 +79,7 @@ def test_a_damaged_port_is_no_port(port: str) -> None:
 BASE = worker("api")
 NO_RESTART = {
     "limits": worker("api", limits=limits(memory_max=MIB, memory_high=MIB, cpu_quota=10_000, io_weight=7)),
+    "hard limit": worker("api", limits=limits(limit_nofile=Descriptors(1024, 4096))),
     "hosts": worker("api", hosts=("example.org",)),
     "source": worker("api", source_hash="f" * 64),
     "stop": worker("api", timeouts=replace(BASE.timeouts, stop=1, drain=1)),
@@ -90,6 +91,7 @@ RESTART = {
     "command": worker("api", command=("bin/other",)),
     "route": worker("api", routes=("/other",)),
     "port": worker("api", port=9100),
+    "soft limit": worker("api", limits=limits(limit_nofile=Descriptors(2048, 524288))),  # programs raise it themselves
     "watchdog": worker("api", signals=replace(BASE.signals, watchdog=1)),  # it reads $WATCHDOG_USEC
     "pass-through": worker("api", unit=(("Service", "Nice", "5"),)),
     "start": worker("api", timeouts=replace(BASE.timeouts, start=1)),  # the gate's budget
@@ -118,6 +120,6 @@ def restart_of(rendered: Worker) -> str:
 def test_each_limit_that_is_set_can_be_read_back(high: int | None) -> None:
     limited = worker("api", limits=limits(memory_high=high))
     directives = [directive for directive, _ in limit_directives(limited.limits)]
-    spelled = {"CPUQuotaPerSecUSec": "CPUQuota"}
-    assert sorted(spelled.get(p, p) for p in limit_properties(limited)) == sorted(directives)
+    spelled = {"CPUQuotaPerSecUSec": "CPUQuota", "LimitNOFILESoft": "LimitNOFILE"}
+    assert sorted({spelled.get(p, p) for p in limit_properties(limited)}) == sorted(directives)
     assert set(directives) <= LIMIT_DIRECTIVES

@@ -90,8 +90,6 @@ def main(arguments: list[str]) -> int:
         count = failures(*answer, settings, memory)
         has_given_up = 0 < settings.most < count
         wait = 0 if has_given_up else pause(count, settings)
-        if has_given_up:
-            memory.base = memory.last  # whoever starts it has a new row
         _mark(f"{folder}/{GIVEN_UP}", f"{count - 1}\n" if has_given_up else None)
         due = time.monotonic_ns() // 1000 + wait
         _write(f"{folder}/{STATE}", f"{memory.last} {memory.base} {memory.ended} {count} {due}\n")

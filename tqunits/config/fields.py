@@ -14,7 +14,7 @@ from tqunits.config import shellwords, values, words
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
-from tqunits.model import INFINITY, MAX_START, Enabled, Profile, Relaxation, Share
+from tqunits.model import INFINITY, MAX_START, Descriptors, Enabled, Profile, Relaxation, Share
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -22,6 +22,7 @@ Parser: TypeAlias = Callable[[Node], T]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 _MIB = 1024**2
+_MOST_FILES = 1_073_741_816  # what fs.nr_open can be set to
 DAY = 86_400_000_000
 """µs."""
 
@@ -204,6 +205,15 @@ def memory_size(text: str) -> int:
 def count(text: str) -> int:
     """A whole number from 1 on, or infinity."""
     return INFINITY if text == "infinity" else values.integer(text, least=1, most=values.MANY)
+
+
+def descriptors(text: str) -> Descriptors:
+    """A soft and a hard limit of open files, SOFT:HARD or one number for both."""
+    soft, colon, hard = text.partition(":")
+    found = [values.integer(end, least=16, most=_MOST_FILES) for end in ([soft, hard] if colon else [text])]
+    if found[0] > found[-1]:
+        raise Reject(f"{shown(text)}: the soft limit is above the hard one", f"write {hard}:{soft}")
+    return Descriptors(found[0], found[-1])
 
 
 def access_log(text: str) -> str:

@@ -15,7 +15,7 @@ from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import Node, ScalarNode
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.model import ANYBODY, Grant, Share
+from tqunits.model import ANYBODY, Descriptors, Grant, Share
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def _limit(key: ScalarNode, value: Node) -> tuple[str, int | Share]:
     most = row.parse(value)
     if most is None:
         raise invalid(value, f"{key.text} has no value", "write how much the worker may have")
-    return key.text, most
+    return key.text, most.hard if isinstance(most, Descriptors) else most
 
 
 class _Keys:

@@ -288,10 +288,12 @@ class WorkerSettings(ProxySettings, SignalSettings):
     )
     limit_nofile = Setting(
         "limits.limit_nofile",
-        number(16, 1_073_741_816),
-        "1024",
-        "number",
-        "Open files and connections of one process.",
+        scalar(fields.descriptors),
+        "1024:524288",
+        "number | SOFT:HARD",
+        "Open files and connections of one process: SOFT to begin with, for programs that can take no more, and HARD "
+        "for those that raise it themselves, as Go, Node and Java do. One number is both. Python and PHP raise "
+        "nothing: write a number if they are to hold more than a thousand connections.",
         feeds="LimitNOFILE=",
     )
     limit_nproc = Setting(

@@ -105,8 +105,9 @@ def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]
 
 def _apply_process_limits(unit: str, bus: Bus) -> bool:
     """What systemd has, not what the YAML asks: a drop-in of the administrator may have decided otherwise."""
-    nofile, nproc = (int(str(bus.property_of(unit, "Service", f"Limit{kind}", "t"))) for kind in ("NOFILE", "NPROC"))
-    return rlimits.apply(bus.control_group(unit), nofile=nofile, nproc=nproc)
+    kinds = ("NOFILESoft", "NOFILE", "NPROC")
+    soft, hard, nproc = (int(str(bus.property_of(unit, "Service", f"Limit{kind}", "t"))) for kind in kinds)
+    return rlimits.apply(bus.control_group(unit), nofile=(soft, hard), nproc=nproc)
 
 
 def _write(step: WriteFile) -> None:
@@ -196,7 +197,7 @@ def _bytes(value: int | Share, memory: int) -> int:
     return memory * value.permyriad // 10000 if isinstance(value, Share) else value
 
 
-_DIRECTIVES: Mapping[str, str] = {"CPUQuotaPerSecUSec": "CPUQuota"}
+_DIRECTIVES: Mapping[str, str] = {"CPUQuotaPerSecUSec": "CPUQuota", "LimitNOFILESoft": "LimitNOFILE"}
 """D-Bus properties that are spelled otherwise than the directive which sets them."""
 
 

@@ -1,11 +1,13 @@
 """Resource limits of running processes: changed in place by prlimit(2), so that a worker need not restart for them.
 
 systemd applies LimitNOFILE= and LimitNPROC= to processes that it starts; neither a daemon-reload nor SetUnitProperties
-touches those that run. A limit is set for the soft and the hard value alike, as systemd does for a single number, and
-only where the hard one differs: a program may have lowered its own soft limit on purpose.
+touches those that run. It is done where the
+hard limit is another: then the process has the new soft one too, or its own, if it has raised that. Where only the soft
+one is new nobody can say whether the program has chosen the old one, and the next start takes it.
 
 Raising a hard limit needs CAP_SYS_RESOURCE, which neither a user's own manager nor root in many a container has. What
-can not be raised stays: systemd does the same when it starts a process (setrlimit_closest() in its source).
+can not be raised stays: systemd does the same when it starts a process (setrlimit_closest() in its source), so who has
+what the service manager has itself has all that there is.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from tqunits.system import cgroup
 _ROUNDS = 4  # a process may fork while we walk: its child has the old limit, and shows up in the next round
 
 
-def apply(control_group: str, *, nofile: int, nproc: int) -> bool:
-    """Give every process of a unit these limits; INFINITY is none. Whether all have them now.
+def apply(control_group: str, *, nofile: tuple[int, int], nproc: int) -> bool:
+    """Give every process of a unit these limits (`nofile`: soft, hard); INFINITY is none. Whether all have them now.
 
     Not all have them where a limit is to rise and we lack CAP_SYS_RESOURCE (a container, a user's own manager).
     """
-    wanted = {resource.RLIMIT_NOFILE: _limit(nofile), resource.RLIMIT_NPROC: _limit(nproc)}
+    wanted = {resource.RLIMIT_NOFILE: nofile, resource.RLIMIT_NPROC: (nproc, nproc)}
     done: frozenset[int] = frozenset()
     refused = False
     for _ in range(_ROUNDS):
@@ -37,14 +39,42 @@ def apply(control_group: str, *, nofile: int, nproc: int) -> bool:
     return not refused
 
 
-def _apply(pid: int, kind: int, limit: int) -> bool:
+def _apply(pid: int, kind: int, limit: tuple[int, int]) -> bool:
+    soft, hard = map(_limit, limit)
     with suppress(ProcessLookupError):  # it has ended meanwhile
         try:
-            if resource.prlimit(pid, kind)[1] != limit:
-                resource.prlimit(pid, kind, (limit, limit))
+            had_soft, had_hard = resource.prlimit(pid, kind)
         except PermissionError:
             return False
+        if had_hard == hard:
+            return True
+        try:
+            resource.prlimit(pid, kind, (_least(_most(soft, had_soft), hard), hard))
+        except PermissionError:
+            managers = _managers(kind)
+            return _least(had_hard, managers) == managers
     return True
+
+
+def _managers(kind: int) -> int:
+    """The hard limit of who starts the processes; for whoever may not look, our own."""
+    try:
+        return resource.prlimit(1, kind)[1]
+    except (PermissionError, ProcessLookupError):
+        return resource.getrlimit(kind)[1]
+
+
+def _least(one: int, other: int) -> int:
+    return min((one, other), key=_measure)
+
+
+def _most(one: int, other: int) -> int:
+    return max((one, other), key=_measure)
+
+
+def _measure(limit: int) -> float:
+    """RLIM_INFINITY is -1 to Python."""
+    return float("inf") if limit == resource.RLIM_INFINITY else limit
 
 
 def _limit(value: int) -> int:

@@ -175,7 +175,7 @@ def _limits(worker: Worker, bounds: Limits, memory: int) -> Iterator[_Ask]:
         "cpu_quota": limits.cpu_quota,
         "cpu_weight": limits.cpu_weight,
         "tasks_max": limits.tasks_max,
-        "limit_nofile": limits.limit_nofile,
+        "limit_nofile": limits.limit_nofile.hard,
         "limit_nproc": limits.limit_nproc,
         "io_weight": limits.io_weight,
         "disk_max": worker.build.disk_max if worker.build.command else None,
@@ -198,7 +198,7 @@ def _bound(name: str, bounds: Limits) -> int | Share:
         case "tasks_max":
             return bounds.tasks_max
         case "limit_nofile":
-            return bounds.limit_nofile
+            return bounds.limit_nofile.hard
         case "limit_nproc":
             return bounds.limit_nproc
         case "disk_max":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tqunits.model import Limits, Share, Worker
+from tqunits.model import Descriptors, Limits, Share, Worker
 from tqunits.units import quote
 
 LIMIT_DIRECTIVES = frozenset(
@@ -27,10 +27,16 @@ def limit_directives(limits: Limits) -> tuple[tuple[str, str], ...]:
         ("MemoryMax", quote.memory(limits.memory_max)),
         ("TasksMax", quote.count(limits.tasks_max)),
         ("IOWeight", None if limits.io_weight is None else quote.count(limits.io_weight)),
-        ("LimitNOFILE", quote.count(limits.limit_nofile)),
+        ("LimitNOFILE", _descriptors(limits.limit_nofile)),
         ("LimitNPROC", quote.count(limits.limit_nproc)),
     )
     return tuple((directive, value) for directive, value in rows if value is not None)
+
+
+def _descriptors(files: Descriptors) -> str:
+    """SOFT:HARD, or one number for both (systemd.exec(5), PROCESS PROPERTIES)."""
+    hard = quote.count(files.hard)
+    return hard if files.soft == files.hard else f"{quote.count(files.soft)}:{hard}"
 
 
 def limit_properties(worker: Worker) -> Mapping[str, int | Share]:
@@ -46,7 +52,8 @@ def limit_properties(worker: Worker) -> Mapping[str, int | Share]:
         "MemoryMax": limits.memory_max,
         "TasksMax": limits.tasks_max,
         "IOWeight": limits.io_weight,
-        "LimitNOFILE": limits.limit_nofile,
+        "LimitNOFILE": limits.limit_nofile.hard,
+        "LimitNOFILESoft": limits.limit_nofile.soft,
         "LimitNPROC": limits.limit_nproc,
     }
     return {name: value for name, value in properties.items() if value is not None}

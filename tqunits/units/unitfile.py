@@ -146,8 +146,15 @@ def copy_note(copy: Copy) -> str:
 
 def restart_hash(text: str) -> str:
     """The sha256, in hex, of all that a running worker can only take by a restart: not our notes, not what is live."""
-    kept = (a for a in parse(text) if a.name not in LIVE_DIRECTIVES and a.section != LEDGER)
+    assignments = [*parse(text), *_soft_limits(text)]
+    kept = (a for a in assignments if a.name not in LIVE_DIRECTIVES and a.section != LEDGER)
     return hashlib.sha256(dump(kept).encode()).hexdigest()
+
+
+def _soft_limits(text: str) -> Iterable[Assignment]:
+    """A soft limit of its own is the program's from its start on: who would change it later may undo its choice."""
+    found = (a for a in parse(text) if a.name == "LimitNOFILE" and ":" in a.value)
+    return (Assignment("", "soft limit of files", a.value.partition(":")[0]) for a in found)
 
 
 def _logical_lines(text: str) -> Iterable[str]:
