@@ -25,6 +25,11 @@ TELLS = NEEDS.replace(
 )
 
 
+def wait(site: Site, condition: Callable[[], bool]) -> None:
+    """These are rows of starts, each of which a busy host takes its time for."""
+    site.machine.wait_until(condition, timeout=120)
+
+
 def listed(site: Site) -> dict[str, Any]:
     rows = json.loads(site.machine.tqunits(*site.options, "ls", "--json").stdout)["workers"]
     return {row["name"]: row for row in rows}["alpha"]
@@ -48,7 +53,7 @@ def kill(site: Site) -> None:
     """A crash, and the wait for what comes after it."""
     before = restarts(site)
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
-    site.machine.wait_until(lambda: restarts(site) > before and site.machine.show(UNIT, "ActiveState") == "active")
+    wait(site, lambda: restarts(site) > before and site.machine.show(UNIT, "ActiveState") == "active")
 
 
 ASKED: dict[str, Callable[[Site], object]] = {
@@ -77,13 +82,13 @@ def test_what_it_needs_is_away_for_a_while_and_it_comes_back_by_itself(site: Sit
     cursor = site.machine.run(["journalctl", "-n1", "--show-cursor", "--quiet"]).stdout.split("-- cursor: ")[1].strip()
     site.worker("alpha", f"{yaml}restart: {{delay: 100ms, backoff_max: 1s}}\n", program=program)
     site.install(status=1)
-    site.machine.wait_until(lambda: is_in_pause(site, 6))
+    wait(site, lambda: is_in_pause(site, 6))
     site.machine.run(["journalctl", "--sync"])
     texts = site.machine.journal(PAUSE, f"--after-cursor={cursor}")
     waits = [line.rpartition(" in ")[2] for line in texts.splitlines() if "times in a row" in line]
     assert [wait for wait in waits if wait != "0.1 s"][:3] == ["0.3 s", "0.7 s", "0.9 s"]  # besides the delay
     site.machine.write(FLAG, "")
-    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "active")
+    wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "active")
     assert site.get("/alpha/health") == (200, "ok")
     site.machine.systemctl("restart", UNIT)
     assert restarts(site) == 0
@@ -94,26 +99,26 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
     site.worker("alpha", "restart: {delay: 200ms, backoff_max: 1d}\n", program=NEEDS)
     site.worker("beta")
     site.install(status=1)
-    site.machine.wait_until(lambda: is_in_pause(site, 5))
+    wait(site, lambda: is_in_pause(site, 5))
     row = listed(site)
     assert (row["state"], row["result"]) == ("restarting", "exit-code")
     assert row["restarts"] >= 4
     assert row["next_try_us"] > 0
-    site.machine.wait_until(lambda: is_in_pause(site, 6))  # 6 s
+    wait(site, lambda: is_in_pause(site, 6))  # 6 s
     assert "restarting (exit-code) in " in site.run("ls", "alpha", status=3)
     assert ", next try in " in site.run("show", "alpha")
     for number, ask in enumerate((*ASKED.values(), lambda site: site.run("start", "alpha"))):
         if number:
             site.machine.remove(FLAG)
             site.machine.systemctl("kill", "--signal=KILL", UNIT)
-            site.machine.wait_until(lambda: is_in_pause(site, 2))
+            wait(site, lambda: is_in_pause(site, 2))
         site.machine.write(FLAG, "")
         ask(site)
         assert failures(site) == 0  # by whom the pause was ended
         assert site.get("/alpha/health") == (200, "ok")
     site.machine.remove(FLAG)
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
-    site.machine.wait_until(lambda: is_in_pause(site, 2))
+    wait(site, lambda: is_in_pause(site, 2))
     site.machine.systemctl("stop", UNIT)
     assert site.machine.show(PAUSE, "ActiveState") == "inactive"
     assert listed(site)["state"] == "stopped"
@@ -126,12 +131,13 @@ def test_a_good_run_begins_a_new_row(site: Site) -> None:
     for number in (1, 2, 3):
         kill(site)
         assert failures(site) == number
-    site.machine.wait_until(
+    wait(
+        site,
         lambda: (
             float(site.machine.read("/proc/uptime").split()[0])
             - int(site.machine.show(UNIT, "ActiveEnterTimestampMonotonic")) / 1e6
             > 2.1
-        )
+        ),
     )
     for number in (1, 2):
         kill(site)
@@ -147,7 +153,7 @@ def test_who_fails_too_often_is_given_up_until_somebody_starts_it(site: Site, ki
     site.install()
     site.machine.remove(FLAG)
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
-    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "failed")
+    wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "failed")
     assert site.machine.show(UNIT, "ExecMainStatus") == "247"
     assert restarts(site) == 3  # the third is the one that was refused
     assert UNIT in site.machine.systemctl("--failed", "--plain", "--no-legend")
@@ -157,7 +163,7 @@ def test_who_fails_too_often_is_given_up_until_somebody_starts_it(site: Site, ki
     assert site.get("/alpha/health") == (200, "ok")
     site.machine.remove(FLAG)
     site.run("restart", "alpha", status=1)  # it fails, and has a row of its own
-    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") == "failed")
+    wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "failed")
     site.machine.write(FLAG, "")
     site.run("start", "alpha")
     assert site.get("/alpha/health") == (200, "ok")
@@ -168,4 +174,4 @@ def test_a_program_that_is_missing_is_tried_less_and_less_often(site: Site) -> N
     site.yaml("alpha", "path: /alpha\ncommand: [bin/none]\nbuild: []\nrestart: {delay: 50ms, backoff_max: 1s}\n")
     site.machine.write(f"{ROOT}/workers/alpha/bin/none", "#!/nowhere\n", 0o755)
     site.install(status=1)
-    site.machine.wait_until(lambda: failures(site) >= 4)
+    wait(site, lambda: failures(site) >= 4)
