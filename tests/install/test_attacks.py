@@ -30,7 +30,7 @@ def listing(machine: Machine, folder: str) -> set[str]:
     return set(machine.run(["find", folder, "-mindepth", "1", "-printf", "%P %y\n"]).stdout.splitlines())
 
 
-def test_links_and_pipes_of_a_build_do_not_come_home(site: Site) -> None:
+def test_pipes_of_a_build_do_not_come_home_and_links_lead_root_nowhere(site: Site) -> None:
     site.machine.run(["mkdir", "-p", "/etc/planted", ALPHA])
     site.machine.run(["ln", "-s", "/etc/planted", f"{ALPHA}/out"])
     links = "ln -s /etc/shadow shadow; ln -s /etc etc; mkfifo pipe; ln /etc/passwd hard"
@@ -43,12 +43,19 @@ def test_links_and_pipes_of_a_build_do_not_come_home(site: Site) -> None:
         "bin/run f",
         "config d",
         "config/worker.yaml f",
+        "etc l",
         "make f",
         "out l",
+        "shadow l",
         "src d",
         "src/main.py f",
     }
     assert site.machine.run(["stat", "-c", "%U %a", f"{ALPHA}/bin/run"]).stdout.split() == ["root", "755"]
+    assert site.machine.run(["stat", "-c", "%U", f"{ALPHA}/etc"]).stdout.split() == ["build-alpha"]
+    site.machine.write(f"{ALPHA}/make", f"#!/bin/sh\n{RUN}\nmkdir etc; echo again > etc/passwd\n", 0o755)
+    site.install()
+    assert site.machine.read(f"{ALPHA}/etc/passwd") == "again\n"
+    assert "root:" in site.machine.read("/etc/passwd")
 
 
 @pytest.mark.parametrize(

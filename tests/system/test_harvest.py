@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.system.harvest import bring_home
+from tqunits.system.harvest import Home, Made, NotMade, Untaken, bring_home
+from tqunits.system.process import run
 from tqunits.system.survey import MAX_DEPTH, Bounds
 
 BOUNDS = Bounds(size=4 << 30)
@@ -54,27 +54,22 @@ def test_new_files_come_home_and_old_ones_stay(built: Path, folder: Path) -> Non
     assert (folder / "bin/deeper/data").stat().st_mode & 0o7777 == 0o644
 
 
-def a_link(path: Path, secret: Path) -> None:
-    path.symlink_to(secret)
-
-
-def a_pipe(path: Path, _: Path) -> None:
-    os.mkfifo(path)
-
-
-def a_link_to_a_folder(path: Path, secret: Path) -> None:
-    path.symlink_to(secret.parent)
-
-
-@pytest.mark.parametrize("plant", [a_link, a_pipe, a_link_to_a_folder])
-def test_only_regular_files_come_home(
-    built: Path, folder: Path, tmp_path: Path, plant: Callable[[Path, Path], None]
-) -> None:
-    secret = made(tmp_path / "host") / "secret"
-    secret.write_text("secret")
-    plant(built / "planted", secret)
-    bring_home(built, folder, last="run", bounds=BOUNDS)
+def test_a_pipe_stays(built: Path, folder: Path) -> None:
+    os.mkfifo(built / "planted")
+    home = bring_home(built, folder, last="run", bounds=BOUNDS)
     assert list(folder.iterdir()) == []
+    assert str(home.left) == "planted"
+
+
+@pytest.mark.parametrize("place", ["secret", "."])
+def test_a_link_comes_as_what_it_says(built: Path, folder: Path, tmp_path: Path, place: str) -> None:
+    host = made(tmp_path / "host")
+    (host / "secret").write_text("secret")
+    (built / "planted").symlink_to(host / place)
+    home = bring_home(built, folder, last="run", bounds=BOUNDS)
+    assert (folder / "planted").readlink() == host / place
+    assert home.made == Made(frozenset({"planted"}), frozenset({"planted"}))
+    assert tree(host) == {"secret"}
 
 
 @pytest.mark.parametrize("below", ["out", "out/deeper"])
@@ -118,3 +113,75 @@ def test_the_command_comes_last(built: Path, folder: Path) -> None:
     with pytest.raises(TqunitsError):
         bring_home(built, folder, last="a-program", bounds=BOUNDS)
     assert not (folder / "a-program").exists()
+
+
+def again(built: Path, folder: Path, home: Home, **files: str) -> Home:
+    """A harvest of these files, after an earlier one."""
+    run(["rm", "-rf", str(built)])
+    for name, text in files.items():
+        path = built / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return bring_home(built, folder, last="bin/run", bounds=BOUNDS, before=home.made)
+
+
+NOTHING = Home(made=Made(), kept=Untaken(), left=Untaken())
+
+
+def test_what_was_made_before_is_replaced_and_what_is_made_no_more_goes(built: Path, folder: Path) -> None:
+    (made(folder / "src") / "main").write_text("source")
+    first = again(built, folder, NOTHING, bin__run="one", bin__old="one", src__made="one", lone="one")
+    assert first.made.roots == {"bin", "src/made", "lone"}
+    (folder / "bin" / "mine").write_text("by hand")
+    second = again(built, folder, first, bin__run="two", src__made="two")
+    assert second.made.roots == {"bin", "src/made"}
+    assert tree(folder) == {"src/main", "src/made", "bin/run", "bin/mine"}
+    assert {(folder / name).read_text() for name in ("bin/run", "src/made")} == {"two"}
+    assert (folder / "bin" / "mine").read_text() == "by hand"
+
+
+def test_files_of_somebody_elses_stay_in_a_folder_that_is_made_no_more(built: Path, folder: Path) -> None:
+    first = again(built, folder, NOTHING, bin__run="one", lib__deep__old="one")
+    (made(folder / "lib" / "data") / "upload").write_text("data")
+    again(built, folder, first, bin__run="two")
+    assert tree(folder) == {"bin/run", "lib/data/upload"}
+
+
+def test_a_build_without_the_command_replaces_nothing(built: Path, folder: Path) -> None:
+    first = again(built, folder, NOTHING, bin__run="one", lib__data="one")
+    with pytest.raises(NotMade):
+        again(built, folder, first, lib__data="two")
+    assert tree(folder) == {"bin/run", "lib/data"}
+    assert (folder / "lib" / "data").read_text() == "one"
+
+
+def test_who_renames_meanwhile_leads_nowhere(built: Path, folder: Path) -> None:
+    first = again(built, folder, NOTHING, bin__run="one", aaa="one", gone="one")
+
+    def intrude(_: Made) -> None:
+        run(["rm", "-r", str(folder / "bin")])
+        (folder / "bin").symlink_to("/nowhere")
+        (folder / "bbb").mkdir()
+        (folder / "bbb" / "full").write_text("x")
+
+    run(["rm", "-rf", str(built)])
+    (made(built / "bin") / "run").write_text("two")
+    (built / "aaa").write_text("two")
+    (built / "bbb").write_text("two")
+    bring_home(built, folder, last="bin/run", bounds=BOUNDS, before=first.made, intend=intrude)
+    assert (folder / "bin" / "run").read_text() == "two"
+    assert (folder / "bbb" / "full").read_text() == "x"
+
+
+def test_the_command_of_before_there_was_a_record_is_replaced_if_the_build_has_made_it(
+    built: Path, folder: Path
+) -> None:
+    for name in ("run", "other", "same"):
+        (folder / name).write_text("old")
+        (built / name).write_text("by the build")
+    (built / "same").write_text("old")
+    time = (folder / "same").stat().st_mtime_ns
+    os.utime(built / "same", ns=(time, time))
+    home = bring_home(built, folder, last="run", bounds=BOUNDS)
+    assert {name: (folder / name).read_text() for name in ("run", "other")} == {"run": "by the build", "other": "old"}
+    assert (str(home.kept), home.made.roots) == ("other", {"run"})

@@ -77,13 +77,21 @@ def test_names_that_somebodys_script_would_take_for_something_else_stay(built: P
 
 
 def test_what_begins_with_a_dot_stays(built: Path, folder: Path) -> None:
+    (folder / "lib").mkdir()
     make(built, b"run", b".env", b".profile", b"lib/.htaccess", b".ssh/authorized_keys", b"lib/fine")
     bring(built, folder)
     assert tree(folder) == {"run", "lib", "lib/fine"}
 
 
+def test_what_begins_with_a_dot_comes_in_a_folder_of_the_builds(built: Path, folder: Path) -> None:
+    """As npm has its node_modules/.bin."""
+    make(built, b"run", b"modules/.bin/tool", b"modules/.git/config")
+    bring(built, folder)
+    assert tree(folder) == {"run", "modules", "modules/.bin", "modules/.bin/tool"}
+
+
 def test_what_begins_with_a_dot_comes_if_the_build_names_it(built: Path, folder: Path) -> None:
-    make(built, b".out/run", b".out/data", b".out/.hidden", b".other/data")
+    make(built, b".out/run", b".out/data", b".other/data")
     bring_home(built, folder, last=".out/run", bounds=BOUNDS)
     assert tree(folder) == {".out", ".out/run", ".out/data"}
 
@@ -195,6 +203,19 @@ def test_what_can_not_be_moved_takes_all_back(built: Path, folder: Path) -> None
     with immutable(folder / "lib"), pytest.raises(OSError, match="not permitted"):
         bring(built, folder)
     assert tree(folder) == {"lib"}
+
+
+def test_what_can_not_be_moved_leaves_what_was_made_before(built: Path, folder: Path) -> None:
+    make(built, b"run", b"aaa/data", b"zzz")
+    before = bring_home(built, folder, last="run", bounds=BOUNDS).made
+    (folder / "lib").mkdir()
+    files.remove_tree(built / "zzz")
+    make(built, b"lib/new", b"aaa/more")
+    (built / "aaa/data").write_bytes(b"again")
+    with immutable(folder / "lib"), pytest.raises(OSError, match="not permitted"):
+        bring_home(built, folder, last="run", bounds=BOUNDS, before=before)
+    assert tree(folder) == {"run", "aaa", "aaa/data", "zzz", "lib"}
+    assert (folder / "aaa/data").read_bytes() == b"made"
 
 
 @contextmanager

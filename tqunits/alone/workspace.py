@@ -1,9 +1,12 @@
 """Makes the workspace of a build and becomes the build: ExecStart= of tq-build@NAME.service, and of its fetch.
 
-    /usr/bin/python3 -I -S workspace.py [--copy FOLDER] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]...
+    /usr/bin/python3 -I -S workspace.py [--copy FOLDER [--without LIST]] [--at PLACE] [--needs FILE] WORKSPACE
+        -- PROGRAM [ARGUMENT]...
 
 The program runs in WORKSPACE/copy, and has WORKSPACE/tmp for what it puts aside. With --copy the first is a new copy of
-FOLDER, the second new as well. With --needs nothing is run where the copy has no such file.
+FOLDER, the second is empty; LIST names paths below FOLDER that a build has made, one after the other with a NUL behind
+each, which are not copied. PLACE is where else the copy is mounted, and the program runs there. With --needs nothing is
+run where the copy has no such file.
 
 It runs as the build's own user in its sandbox, so it copies what that user may read, and says what it leaves out: a
 secret of the worker's (0600) is never in a workspace. Sockets, pipes and devices are left out too. A file keeps its
@@ -28,6 +31,8 @@ else:  # isolated (-I), Python looks for nothing beside the program
     from program import Failure, become
 
 USAGE, NOT_COPIED = 2, 1
+USE = "[--copy FOLDER [--without LIST]] [--at PLACE] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]..."
+OPTIONS = {"--copy", "--without", "--at", "--needs"}
 
 MAX_DEPTH = 100
 """Folders in folders, as the harvest takes them. Each level holds two descriptors, of 1024."""
@@ -46,8 +51,8 @@ def main(arguments: list[str]) -> int:
         options, workspace, program = parse(arguments)
         work = os.path.join(workspace, "copy")  # noqa: PTH118 - pathlib costs more
         if "--copy" in options:
-            _make(options["--copy"], workspace, work)
-        os.chdir(work)
+            _make(options["--copy"], workspace, work, options.get("--without"))
+        os.chdir(options.get("--at", work))
         if "--needs" in options and not os.path.exists(options["--needs"]):  # noqa: PTH110 - the same
             return 0
         become(program, dict(os.environ))
@@ -65,8 +70,8 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], str, list[str]]:
     end = arguments.index("--") if "--" in arguments[:-1] else 0
     *pairs, workspace = arguments[:end] or [""]
     options = dict(zip(pairs[::2], pairs[1::2], strict=False))
-    if not workspace or len(pairs) != 2 * len(options) or not options.keys() <= {"--copy", "--needs"}:
-        raise Failure(USAGE, "usage: [--copy FOLDER] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]...")
+    if not workspace or len(pairs) != 2 * len(options) or not options.keys() <= OPTIONS:
+        raise Failure(USAGE, f"usage: {USE}")
     return options, workspace, arguments[end + 1 :]
 
 
@@ -76,23 +81,34 @@ def say(message: str) -> None:
     sys.stderr.write(f"tqunits-workspace: {shown}\n")
 
 
-def _make(folder: str, workspace: str, work: str) -> None:
-    old = [work, os.path.join(workspace, "tmp")]  # noqa: PTH118
-    if os.spawnvp(os.P_WAIT, "rm", ["rm", "-rf", "--", *old]) != 0:  # noqa: S606 - takes any depth
-        raise Failure(NOT_COPIED, f"{workspace} can not be emptied")
-    for path in old:
-        os.mkdir(path, 0o700)  # noqa: PTH102
+def _make(folder: str, workspace: str, work: str, without: str | None) -> None:
+    aside = os.path.join(workspace, "tmp")  # noqa: PTH118
+    for path in (work, aside):  # emptied, for the copy itself is mounted
+        os.makedirs(path, 0o700, exist_ok=True)  # noqa: PTH103
+        emptied = ["find", path, "-mindepth", "1", "-delete"]  # takes any depth
+        if os.spawnv(os.P_WAIT, "/usr/bin/find", emptied) != 0:  # noqa: S606
+            raise Failure(NOT_COPIED, f"{path} can not be emptied")
     source, target = os.open(folder, _FOLDER), os.open(work, _FOLDER)
-    copy = Copy()
+    copy = Copy(_paths(without))
     copy.folder(source, target, "", 0)
     if copy.left_out > MAX_NAMED:
         say(f"and {copy.left_out - MAX_NAMED} more")
 
 
+def _paths(listed: str | None) -> frozenset[str]:
+    """What stands in a list; one that is not there is empty: nothing was ever built."""
+    try:
+        with open(listed or os.devnull, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+            return frozenset(file.read().split("\0"))
+    except FileNotFoundError:
+        return frozenset()
+
+
 class Copy:
     """One copy of a folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, without: frozenset[str]) -> None:
+        self.without = without
         self.left_out = 0
 
     def folder(self, source: int, target: int, path: str, depth: int) -> None:
@@ -102,6 +118,8 @@ class Copy:
         with os.scandir(source) as entries:
             for entry in entries:
                 here = f"{path}{entry.name}"
+                if here in self.without:
+                    continue
                 try:
                     self._entry(entry.name, entry.stat(follow_symlinks=False), (source, target), here, depth)
                 except PermissionError as error:

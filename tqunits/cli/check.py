@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from tqunits.cli import builds
 from tqunits.cli.context import Context
 from tqunits.cli.judged import judge
 from tqunits.cli.output import diagnostic_json
@@ -110,6 +111,7 @@ def _of_files(configuration: Configuration, names: Sequence[str], context: Conte
     looked = (_look(w, configuration, context) for w in workers)
     found = [finding for each in looked for finding in each.findings]
     found += [finding for w in chosen for finding in _unserved(w)]
+    found += [finding for w in workers for finding in builds.finding(w, context.layout)]
     return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
 
 

@@ -13,6 +13,10 @@ systemd reads them, and they are enabled. With --now they are also started, and 
 changed; the command returns when every worker is healthy. A change of limits alone is applied to the running worker,
 without a restart.
 
+A worker with a build is built when its sources are not what was built: by their content, whatever their times, and
+without what builds have made. A build that fails replaces nothing, and its worker stays as it is installed. With --now
+a worker that runs since before is restarted with what was built.
+
 A second run changes nothing. The files that a worker's YAML names (environment_file, credentials) are copied, unless
 nobody but root can change what their path leads to: an edit takes effect with the next install. Files that tqunits has
 not written are never overwritten without --replace, and drop-ins of your own are never touched. Workers that are no
@@ -28,16 +32,15 @@ stays as it is installed and makes the exit status 1.
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tqunits.cli import installation, vanishing
+from tqunits.cli import builds, installation, vanishing
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.errors import ExitStatus, TqunitsError, UsageError
+from tqunits.errors import ExitStatus, UsageError
 from tqunits.model import Worker
 from tqunits.system import build, execute, files, handover, ledger, live, traffic
 from tqunits.system.bus import Bus, JobResult
@@ -93,14 +96,12 @@ def perform(
             say(f"put back {path}, which somebody has removed")
         prepared = installation.prepare(context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
-        builder = _builder(bus, prepared, arguments, context)
-        running = prepared.present.running()
-        has_builds = any(map(build.command_missing, running))
-        skipped = _build(running, builder, say)
-        if skipped or has_builds:  # a build may have made a file that was not there
-            prepared = installation.prepare(context, bus, choice, skipped=skipped)
+        builder = _builder(bus, prepared, arguments, context, say)
+        outcome = builds.build_due(prepared.present.running(), builder, context.layout, say)
+        if outcome.skipped or outcome.any_built:  # a build may have made a file that was not there
+            prepared = installation.prepare(context, bus, choice, skipped=outcome.skipped)
         context.output.diagnostics(prepared.warnings)
-        _tell_skipped(prepared.skipped, context)
+        _tell_skipped(prepared, context)
         _tell_refused(context, prepared)
         plan = installation.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
         installation.remove_leftovers(context.layout)
@@ -130,9 +131,12 @@ def dry_run(context: Context, options: Options, choice: installation.Choice) -> 
     plan = make_plan(prepared.desired, prepared.observed, options)
     difference = installation.unified_diff(plan)
     context.output.raw(difference)
+    due = list(builds.would_build(prepared.present.running(), context.layout))
+    for line in due:
+        context.output.message(line)
     if prepared.refused or prepared.broken:
         return ExitStatus.FAILED
-    return ExitStatus.USAGE if difference else ExitStatus.OK
+    return ExitStatus.USAGE if difference or due else ExitStatus.OK
 
 
 def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
@@ -143,37 +147,23 @@ def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
 
 
 def _builder(
-    bus: Bus, prepared: installation.Prepared, arguments: argparse.Namespace, context: Context
+    bus: Bus, prepared: installation.Prepared, arguments: argparse.Namespace, context: Context, say: execute.Say
 ) -> build.Builder | None:
     """What runs builds; None with --user, where they are the user's own."""
     if context.user_mode:
         return None
     waiting = partial(progress, context, quiet=arguments.quiet)
-    return build.Builder(bus=bus, files=prepared.desired.units, timeout_us=timeout_of(arguments), progress=waiting)
+    timeout = timeout_of(arguments)
+    return build.Builder(bus=bus, files=prepared.desired.units, say=say, timeout_us=timeout, progress=waiting)
 
 
-def _build(workers: tuple[Worker, ...], builder: build.Builder | None, say: execute.Say) -> tuple[build.Lacking, ...]:
-    """Build what is missing; gives the workers that this host can not run. One's failure is not another's."""
-    outcomes = [_build_one(worker, builder, say) for worker in workers]
-    return tuple(outcome for outcome in outcomes if outcome is not None)
-
-
-def _tell_skipped(skipped: Sequence[build.Lacking], context: Context) -> None:
-    for lack in skipped:
-        context.output.message(f"skipped {lack.worker}: {lack.reason}", style="yellow")
+def _tell_skipped(prepared: installation.Prepared, context: Context) -> None:
+    installed = {path.parent.name.removesuffix(".d") for path in prepared.observed.files if path.name == name.DROP_IN}
+    for lack in prepared.skipped:
+        stays = "; it stays as it is installed" if name.service(lack.worker) in installed else ""
+        context.output.message(f"skipped {lack.worker}: {lack.reason}{stays}", style="yellow")
         if lack.hint:
             context.output.message(f"    hint: {lack.hint}")
-
-
-def _build_one(worker: Worker, builder: build.Builder | None, say: execute.Say) -> build.Lacking | None:
-    lack = build.lacking(worker)
-    if lack is not None or not build.command_missing(worker):
-        return lack
-    say(f"build {worker.name}: {shlex.join(worker.build.command)}")
-    try:
-        return builder.build(worker) if builder else build.build_for_oneself(worker)
-    except TqunitsError as error:
-        return build.Lacking(worker=worker.name, reason=f"its build is not done: {error.message}", hint=error.hint)
 
 
 def _settle_limits(workers: Sequence[Worker], plan: Plan, bus: Bus, say: execute.Say) -> tuple[execute.Difference, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
-from tqunits.system import build, execute, files, journal, users
+from tqunits.system import build, built, execute, files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.units import name
 
@@ -36,7 +36,7 @@ def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
 
 def folders_of(worker: str, layout: Layout) -> list[Path]:
     """What a worker has stored."""
-    own = (data / worker for data in _data(layout))
+    own = (*(data / worker for data in _data(layout)), built.remains(worker, layout))
     return _there((*own, *(build.remains(worker) if layout.sysusers else ())))
 
 

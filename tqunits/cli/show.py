@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqunits.cli import causes, effective
+from tqunits.cli import builds, causes, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import intruder
@@ -50,6 +50,7 @@ class _Facts:
     drop_ins: tuple[str, ...] = ()
     exits: tuple[Exit, ...] = ()
     intruder: Holder | None = None  # who else has its port
+    outdated: str = ""  # why its program is not what its sources say
 
     @property
     def unit(self) -> str | None:
@@ -109,6 +110,7 @@ def _installed_facts(here: Installed, worker: Worker | None, context: Context) -
         drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
         exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
         intruder=intruder(here.unit, context),
+        outdated=builds.outdated(worker, context.layout) if worker else "",
     )
 
 
@@ -144,7 +146,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     elif status.state in {State.FAILED, State.RESTARTING}:
         state += f" ({status.result}), {status.restarts} restarts"
         state += f", next try in {human.span(status.next_us)}" if status.next_us is not None else ""
-    lines.append(("state", state))
+    lines += [("state", state), *_program(facts)]
     if facts.exits and status.state in {State.FAILED, State.RESTARTING}:
         lines.append(("cause", f"{causes.of_exit(facts.exits[0])} ('tqunits logs {facts.name}')"))
     if facts.intruder is not None:
@@ -157,6 +159,11 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
         ledger = facts.installed.ledger
         lines += [("source", ledger.source), ("listens on", ledger.socket or f"127.0.0.1:{ledger.port}")]
     return [*lines, *(("drop-in", path) for path in facts.drop_ins)]
+
+
+def _program(facts: _Facts) -> list[tuple[str, str]]:
+    told = facts.outdated.removeprefix("its program is ")
+    return [("program", f"{told} ('tqunits install --now' builds it)")] if told else []
 
 
 def _origin(row: effective.Row) -> Cell:
@@ -188,6 +195,7 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "settings": [_setting_json(row) for row in facts.settings],
         "drop_ins": list(facts.drop_ins),
         "exits": [_exit_json(exit_) for exit_ in facts.exits],
+        "outdated": facts.outdated or None,
         "port_held_by": None if facts.intruder is None else str(facts.intruder),
     }
 

@@ -7,6 +7,9 @@ A worker that failed too often, so that systemd does not start it any more, is g
 its next try has it now. With --all those that
 their worker.yaml disables (enabled: false) are left alone.
 
+What was built is started as it is: when its sources have changed since then, that is said ('tqunits install --now'
+builds it).
+
 Exit status: 0 all run, 1 one failed, 6 one did not get healthy in time, 4 no such worker, 5 not permitted.
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 
+from tqunits.cli import builds
 from tqunits.cli.context import Context
 from tqunits.cli.lifecycle import configure_waiting, perform
 from tqunits.cli.selection import add_names, installed, select
@@ -32,6 +36,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Start."""
     workers = select(arguments, installed(context.layout), context)
     units = [worker.unit for worker in workers if worker.ledger.enabled or not arguments.all]
+    builds.tell_outdated(workers, context)
     with Bus(user_mode=context.user_mode) as bus:
         let_go(bus, units)
         return perform("StartUnit", units, bus, arguments, context)

@@ -1,9 +1,9 @@
-"""Build a worker whose command is missing: in a unit with a sandbox, as an account that builds alone run as.
+"""Build a worker whose sources are not what was built: in a unit with a sandbox, as an account of builds alone.
 
 A build runs other people's code (a compiler's plug-ins, a package's install script). So it never runs as root or as
 the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a copy of the worker's folder to write in
 (units/build.py has the unit, alone/workspace.py makes the copy). What a build that succeeded has made is brought home
-by us, as root's (harvest.py).
+by us, as root's (harvest.py), and remembered (built.py). A build that fails has replaced nothing.
 
 Builds come before the steps of an install, for a build may make the file that a credential names. So their units and
 accounts are laid down here, ahead of the plan that has them too: each file is whole, an account that is there already
@@ -25,10 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TimedOut, TqunitsError
-from tqunits.model import INFINITY, SYSTEM_LAYOUT, Worker, build_account_of
-from tqunits.system import files, harvest, journal, users
+from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
+from tqunits.system import built, files, harvest, journal, users
+from tqunits.system.built import Glance
 from tqunits.system.bus import Bus, Failure, JobResult, OnWait
+from tqunits.system.harvest import Home
 from tqunits.system.process import Completed, run
+from tqunits.system.source_tree import Sources
 from tqunits.system.survey import Bounds, Watch
 from tqunits.units import build as unit
 from tqunits.units import name, quote, shared
@@ -63,7 +66,7 @@ class Lacking:
 
 
 def command_missing(worker: Worker) -> bool:
-    """Whether the worker's own program (a command with a slash) still has to be built."""
+    """Whether the worker's own program (a command with a slash) is not there."""
     if not worker.command or "/" not in worker.command[0]:
         return False
     return not os.path.exists(worker.folder / worker.command[0])  # noqa: PTH110 - Path.exists() raises for some names
@@ -78,24 +81,32 @@ def lacking(worker: Worker) -> Lacking | None:
                 reason=f"its command {worker.command[0]} does not exist",
                 hint=f"build it, or give `build:` in {worker.source}",
             )
-        return _program_missing(worker, worker.build.command[0], "to build it")
+        return lacking_to_build(worker)
     return _program_missing(worker, worker.command[0], "to run it") if worker.command else None
 
 
-def build_for_oneself(worker: Worker) -> Lacking | None:
+def lacking_to_build(worker: Worker) -> Lacking | None:
+    """What the host lacks to build this worker; None when nothing."""
+    return _program_missing(worker, worker.build.command[0], "to build it")
+
+
+def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | None:
     """Run the worker's build as who asks, in the folder itself: with --user all of it is that user's.
 
     Gives what went wrong, or None when its command exists now.
     """
-    environment = {**os.environ, **dict(worker.build.environment)}
+    environment = {**os.environ, **dict(worker.environment), **dict(worker.build.environment)}
     folder = Path(worker.folder)
     try:
         done = run(worker.build.command, environment=environment, working_directory=folder, timeout_s=BUILD_TIMEOUT_S)
     except (TimedOut, OSError) as error:
         return Lacking(worker=worker.name, reason=f"its build is not done: {error}")
-    if done.returncode == 0:
+    if done.returncode != 0:
+        return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=_tail(done))
+    if command_missing(worker):
         return _not_made(worker, _tail(done))
-    return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=_tail(done))
+    built.end_in_place(worker, layout, now)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +115,14 @@ class Builder:
 
     bus: Bus
     files: Sequence[RenderedFile]  # all units of the host, and sysusers.d, as they are to be
+    say: Callable[[str], None] = lambda _: None
     timeout_us: int = INFINITY  # of each build, besides the unit's own
     progress: Callable[[], OnWait | None] = lambda: None
 
-    def build(self, worker: Worker) -> Lacking | None:
-        """Build; gives what went wrong, or None when the worker's command exists now. Raises TqunitsError."""
+    def build(self, worker: Worker, now: Glance) -> Lacking | None:
+        """Build; gives what went wrong, or None when all that it made is there now. Raises TqunitsError."""
         self._lay_down(worker)
+        built.lend(worker.name, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
         units = unit.units(worker)
         with self._workspace(worker, units) as watch:
             results = {result.unit: result for result in self._run(units, watch)}
@@ -120,10 +133,22 @@ class Builder:
             if reason:
                 return Lacking(worker=worker.name, reason=reason, hint=said or None)
             try:
-                _bring_home(worker)
+                home = _bring_home(worker, now.sources)
+            except harvest.NotMade:
+                return _not_made(worker, self._said(results, units))
             except (TqunitsError, OSError) as error:
                 return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
-        return _not_made(worker, self._said(results, units))
+        if command_missing(worker):
+            return _not_made(worker, self._said(results, units))
+        built.end(worker, SYSTEM_LAYOUT, now.sources, home.made)
+        self._tell(worker.name, home)
+        return None
+
+    def _tell(self, worker: str, home: Home) -> None:
+        if home.kept.count:
+            self.say(f"    {worker} keeps its own, which its build has written to: {home.kept}")
+        if home.left.count:
+            self.say(f"    {worker} does not get what no build may bring (tqunits docs build): {home.left}")
 
     def _lay_down(self, worker: Worker) -> None:
         """Its units and its account, as far as they are not there."""
@@ -180,7 +205,9 @@ class Builder:
 
 def remains(worker: str | None) -> tuple[Path, ...]:
     """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's own folders."""
-    return (*_old(worker), _workspace(worker), *_caches(worker)) if worker is not None else _OLD
+    if worker is None:
+        return _OLD
+    return (*_old(worker), _workspace(worker), *_caches(worker))
 
 
 def remove_old() -> None:
@@ -223,21 +250,22 @@ def _ended(failure: Failure) -> str:
             return f"failed: {failure.result}"
 
 
-def _bring_home(worker: Worker) -> None:
+def _bring_home(worker: Worker, sources: Sources) -> Home:
     """Words of the build's command that are paths may begin with a dot, as the worker's own command may."""
-    named = [word for word in (*worker.build.command, *worker.command) if not word.startswith(("/", "-"))]
-    harvest.bring_home(
+    words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
+    named = [word for word in words if not word.startswith(("/", "-"))]
+    return harvest.bring_home(
         _workspace(worker.name) / "copy",
         Path(worker.folder),
-        last=worker.command[0],
+        last=worker.command[0].removeprefix(f"{worker.folder}/"),
         named=named,
         bounds=Bounds(size=worker.build.disk_max),
+        before=built.made(worker.name, SYSTEM_LAYOUT),
+        intend=lambda made: built.begin(worker, SYSTEM_LAYOUT, sources, made),
     )
 
 
-def _not_made(worker: Worker, said: str) -> Lacking | None:
-    if not command_missing(worker):
-        return None
+def _not_made(worker: Worker, said: str) -> Lacking:
     return Lacking(worker=worker.name, reason=f"its build did not make {worker.command[0]}", hint=said or None)
 
 

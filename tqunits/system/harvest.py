@@ -1,4 +1,4 @@
-"""Bring home what a build has made: new regular files from its workspace into the worker's folder, as root's.
+"""Bring home what a build has made: from its workspace into the worker's folder, as root's.
 
 Both sides belong to somebody who may want root to write, or to read, where he can not: the build made every name in
 its workspace, and the owner of a worker's folder may rename in it meanwhile. So nothing is reached by its path but
@@ -6,13 +6,21 @@ what only root can rename: each folder is opened below the one before (openat(2)
 is looked at, not what has the name.
 
 First all of it is looked at, within bounds. Then it is copied to a folder of root's beside its place, and only what
-arrived there whole is moved, by a rename(2) for each name that is new. What goes wrong on the way leaves nothing; a
-power cut in the middle of the renames may leave some, and never the worker's command, which comes last: so the next
-install builds again.
+arrived there whole is moved, by a rename(2) for each name that is new. What an earlier build has made is replaced, or
+removed where it is made no more; it is put aside first, so what goes wrong on the way leaves everything as it was. A
+power cut in the middle of the renames may leave some, and the record (built.py) without its end: so the next install
+builds again. The worker's command comes last. Files that somebody else has put between those of a build stay.
 
-What stays behind: whatever is no regular file or folder, or not the build's own; names that begin with "-" or have a
-control character, or are no UTF-8, for somebody's script will be given them; `.git`, whose hooks and settings are run
-by whoever asks it something; and all that begins with a dot, unless the build's or the worker's command names it.
+A source stays as it is, also where the build has written to its copy of it; but for the worker's command, which is the
+one thing that a build is there for.
+
+Links come as what they say, and belong to the build's user: a link of root's in a folder of root's would be root's word
+for where a path leads (ownership.py), and what this one leads to is the build's.
+
+What stays behind: whatever is no regular file, folder or link, or not the build's own; names that begin with "-" or
+have a control character, or are no UTF-8, for somebody's script will be given them; `.git`, whose hooks and settings
+are run by whoever asks it something; and all that begins with a dot, unless it is in a folder that the build has made
+itself, or the build's or the worker's command names it.
 """
 
 from __future__ import annotations
@@ -22,12 +30,13 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tqunits.errors import TqunitsError
 from tqunits.system import ownership
 from tqunits.system.survey import FOLDER, Bounds, Tally, opened, opened_for_root
 
@@ -39,37 +48,113 @@ _STAGING = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
 _STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # an undecodable byte is a surrogate (PEP 383)
 
 
-def bring_home(built: Path, folder: Path, *, last: str, named: Collection[str] = (), bounds: Bounds) -> None:
-    """Move what stands in `built` and not in `folder`; `last`, the worker's command, after everything else.
+MAX_NAMED: Final = 5
+"""Names that are told one by one."""
 
-    `named`: paths below the folder whose names may begin with a dot; `last` is one of them. Raises OSError, and
-    TqunitsError beyond a bound.
+
+class NotMade(TqunitsError):
+    """The build has not made the worker's command; the message is its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What builds have brought home. Paths below the worker's folder."""
+
+    roots: frozenset[str] = frozenset()  # the files and folders that they made where there was nothing
+    names: frozenset[str] = frozenset()  # these, and all in them
+
+
+@dataclass(slots=True)
+class Untaken:
+    """Names that are told, up to MAX_NAMED, and counted."""
+
+    names: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, path: str) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.names) < MAX_NAMED:
+            self.names.append(path)
+
+    def __str__(self) -> str:
+        more = self.count - len(self.names)
+        return ", ".join(self.names) + (f" and {more} more" if more else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """What came of a harvest."""
+
+    made: Made
+    kept: Untaken  # sources that the build has written to
+    left: Untaken  # what does not come home
+
+
+def bring_home(
+    built: Path,
+    folder: Path,
+    *,
+    last: str,
+    bounds: Bounds,
+    named: Collection[str] = (),
+    before: Made = Made(),
+    intend: Callable[[Made], None] = lambda _: None,
+) -> Home:
+    """Move what stands in `built` to `folder`; `last`, the worker's command, after everything else.
+
+    `named`: paths below the folder whose names may begin with a dot; `last` is one of them. `before` is what an earlier
+    harvest has brought; `intend` is told what there will be besides, ahead of the first change. Raises OSError,
+    TqunitsError beyond a bound, and NotMade where `last` would be gone.
     """
     last = os.path.normpath(last)
     paths = {os.path.normpath(path) for path in named} | {last}
     with opened_for_root(built) as source, opened_for_root(folder) as target:
-        rules = _Rules(owner=os.fstat(source).st_uid, named=frozenset(paths))
-        _Look(rules, Tally(bounds)).walk(source, target, "", 1)
+        rules = _Rules(owner=os.fstat(source).st_uid, named=frozenset(paths), last=last, before=before)
+        look = _Look(rules, Tally(bounds))
+        look.walk(source, target, "", 1)
+        if not look.has_last and rules.is_before(last):
+            raise NotMade(last)
         _remove_leftovers(target)
-        with _staging(target) as staging:
-            _Copy(rules, Tally(bounds), staging).walk(source, target, "", 1)
-            _Move(target, last).all_of(staging)
+        with _staging(target) as staging, _staging(target) as aside:
+            copy = _Copy(rules, Tally(bounds), staging=staging)
+            copy.walk(source, target, "", 1)
+            move = _Move(target, rules, aside)
+            made = Made(frozenset(move.roots_of(staging, target, "")), frozenset(copy.names))
+            intend(made)
+            move.all_of(staging, gone=before.roots - made.roots)
+            move.carry_foreign()
+    return Home(made=made, kept=look.kept, left=look.left)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What comes home."""
+    """What comes home, and what it may replace."""
 
     owner: int  # the build's uid: a hard link to a file of somebody else's is no work of the build's
     named: frozenset[str]
+    last: str
+    before: Made
 
-    def take(self, name: str, path: str, found: os.stat_result) -> bool:
-        """Whether this file or folder does, as far as it goes by itself."""
-        if found.st_uid != self.owner or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+    def take(self, name: str, path: str, found: os.stat_result, *, is_within: bool) -> bool:
+        """Whether this file or folder does, as far as it goes by itself; `is_within` a folder of the build's own."""
+        if found.st_uid != self.owner or stat.S_IFMT(found.st_mode) not in _TAKEN:
             return False
         if name.startswith("-") or name == ".git" or _STRANGE.search(name):
             return False
-        return not name.startswith(".") or any(n == path or n.startswith(f"{path}/") for n in self.named)
+        is_named = not name.startswith(".") or is_within
+        return is_named or any(n == path or n.startswith(f"{path}/") for n in self.named)
+
+    def is_replaced(self, path: str, there: int) -> bool:
+        """Whether what the worker's folder has there gives way."""
+        return path in self.before.roots or (path == self.last and stat.S_ISREG(there))
+
+    def is_before(self, path: str) -> bool:
+        """Whether an earlier build has made that."""
+        return path in self.before.names
+
+
+_TAKEN: Final = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 
 
 @dataclass(slots=True)
@@ -78,25 +163,54 @@ class _Look:
 
     rules: _Rules
     tally: Tally
+    has_last: bool = False
+    kept: Untaken = field(default_factory=Untaken)
+    left: Untaken = field(default_factory=Untaken)
 
     def walk(self, source: int, target: int | None, path: str, depth: int) -> None:
         """Everything in an open folder that comes home; `target` is the worker's by that name, if there is one."""
         self.tally.descend(depth)
         with os.scandir(source) as entries:
             for entry in entries:
-                found, here = entry.stat(follow_symlinks=False), f"{path}{entry.name}"
                 self.tally.add(0)
-                if not self.rules.take(entry.name, here, found):
-                    continue
-                there = _mode(entry.name, target)
-                if stat.S_ISREG(found.st_mode):
-                    if there is None:
-                        self.file(entry.name, source, found)
-                elif there is None or stat.S_ISDIR(there):  # anything else, a link above all, is left alone
-                    with opened(entry.name, source) as inner, _opened_if(entry.name, target, there) as outer:
-                        self.folder(entry.name, inner, outer, here, depth + 1)
+                self._entry(
+                    entry.name, entry.stat(follow_symlinks=False), (source, target), f"{path}{entry.name}", depth
+                )
 
-    def file(self, _name: str, _source: int, found: os.stat_result) -> None:
+    def _entry(self, name: str, found: os.stat_result, places: tuple[int, int | None], path: str, depth: int) -> None:
+        source, target = places
+        there = _status(name, target)
+        if not self.rules.take(name, path, found, is_within=target is None):
+            if there is None:
+                self.left.add(path)
+            return
+        if there is not None and self.rules.is_replaced(path, there.st_mode):
+            is_copy = not self.rules.is_before(path) and _is_same(there, found)
+            there = there if is_copy else None
+        if not stat.S_ISDIR(found.st_mode):
+            self._leaf(name, found, places, path, there)
+        elif there is None or stat.S_ISDIR(there.st_mode):  # anything else, a link above all, is left alone
+            with opened(name, source) as inner, _opened_if(name, target, there) as outer:
+                self.folder(name, inner, outer, path, depth + 1)
+        else:
+            self.kept.add(path)
+
+    def _leaf(
+        self, name: str, found: os.stat_result, places: tuple[int, int | None], path: str, there: os.stat_result | None
+    ) -> None:
+        self.has_last = self.has_last or path == self.rules.last
+        if there is not None:
+            if not _is_same(there, found) and not (stat.S_ISLNK(there.st_mode) and stat.S_ISLNK(found.st_mode)):
+                self.kept.add(path)
+        elif stat.S_ISLNK(found.st_mode):
+            self.link(name, places[0], path)
+        else:
+            self.file(name, places[0], found, path)
+
+    def link(self, _name: str, _source: int, _path: str) -> None:
+        """A link takes no room."""
+
+    def file(self, name: str, source: int, found: os.stat_result, path: str) -> None:
         """As it says its size: one with holes takes no room in the workspace, and all of it in the worker's folder."""
         self.tally.add_size(found.st_size)
 
@@ -105,13 +219,19 @@ class _Look:
         self.walk(source, target, f"{path}/", depth)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Copy(_Look):
     """The pass that copies, into `staging`. It counts again, for it believes nobody."""
 
     staging: int
+    names: list[str] = field(default_factory=list)
 
-    def file(self, name: str, source: int, found: os.stat_result) -> None:
+    def link(self, name: str, source: int, path: str) -> None:
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=self.staging)
+        os.chown(name, self.rules.owner, -1, dir_fd=self.staging, follow_symlinks=False)
+        self.names.append(path)
+
+    def file(self, name: str, source: int, found: os.stat_result, path: str) -> None:
         with os.fdopen(os.open(name, _READ, dir_fd=source), "rb") as reader:
             found = os.fstat(reader.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_uid != self.rules.owner:
@@ -123,9 +243,12 @@ class _Copy(_Look):
                 writer.flush()
                 os.fchmod(writer.fileno(), 0o755 if found.st_mode & stat.S_IXUSR else 0o644)
                 os.fsync(writer.fileno())
+        self.names.append(path)
 
     def folder(self, name: str, source: int, target: int | None, path: str, depth: int) -> None:
         os.mkdir(name, 0o755, dir_fd=self.staging)
+        if target is None:
+            self.names.append(path)
         above = self.staging
         with opened(name, above) as self.staging:
             os.fchmod(self.staging, 0o755)  # whatever our umask takes off
@@ -134,46 +257,125 @@ class _Copy(_Look):
         self.staging = above
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A name that was changed in the worker's folder."""
+
+    path: str
+    old: str | None  # what was there has this name aside
+    is_new: bool  # something is there now
+
+
 @dataclass(slots=True)
 class _Move:
     """From staging to its place, and back when it fails."""
 
     target: int
-    last: str
-    done: list[str] = field(default_factory=list)
+    rules: _Rules
+    aside: int
+    done: list[_Step] = field(default_factory=list)
 
-    def all_of(self, staging: int) -> None:
-        """Every name that is new; a folder that is new in one rename."""
+    def roots_of(self, staging: int, target: int, path: str) -> Iterator[str]:
+        """What will be moved: every name that is new, a folder as one."""
+        for name in self._sorted(staging, path):
+            there, here = _status(name, target), f"{path}{name}"
+            if there is None or self.rules.is_replaced(here, there.st_mode):
+                yield here
+            elif _is_folder(there) and _is_folder(_status(name, staging)):
+                with opened(name, staging) as inner, opened(name, target) as outer:
+                    yield from self.roots_of(inner, outer, f"{here}/")
+
+    def all_of(self, staging: int, *, gone: Collection[str]) -> None:
+        """Everything from there; and aside goes what is made no more."""
         try:
+            for path in sorted(gone):
+                self._remove_old(path)
             self._names(staging, self.target, "")
         except BaseException:
-            for path in reversed(self.done):
-                self._take_back(path)
+            for step in reversed(self.done):
+                self._take_back(step)
             raise
 
+    def carry_foreign(self) -> None:
+        """What somebody else has put into a folder of the build's goes where it was, unless its place is taken."""
+        for step in self.done:
+            if step.old is not None and _is_folder(_status(step.old, self.aside)):
+                with opened(step.old, self.aside) as old:
+                    self._carry(old, f"{step.path}/")
+
     def _names(self, staging: int, target: int, path: str) -> None:
-        names = sorted(os.listdir(staging), key=lambda name: self._holds_last(f"{path}{name}"))
-        for name in names:
-            there, here = _mode(name, target), f"{path}{name}"
+        for name in self._sorted(staging, path):
+            there, here = _status(name, target), f"{path}{name}"
             if there is None:
                 os.rename(name, name, src_dir_fd=staging, dst_dir_fd=target)
-                self.done.append(here)
-            elif stat.S_ISDIR(there) and stat.S_ISDIR(_mode(name, staging) or 0):
+                self.done.append(_Step(here, None, is_new=True))
+            elif self.rules.is_replaced(here, there.st_mode):
+                self._replace(name, staging, target, here)
+            elif _is_folder(there) and _is_folder(_status(name, staging)):
                 with opened(name, staging) as inner, opened(name, target) as outer:
                     self._names(inner, outer, f"{here}/")
         os.fsync(target)
 
-    def _holds_last(self, path: str) -> bool:
-        return self.last == path or self.last.startswith(f"{path}/")
+    def _replace(self, name: str, staging: int, target: int, path: str) -> None:
+        """A file in one rename: there is always one of that name, for a worker that starts at this moment."""
+        old: str | None = str(len(self.done))
+        if _is_folder(_status(name, target)) or _is_folder(_status(name, staging)):
+            os.rename(name, str(old), src_dir_fd=target, dst_dir_fd=self.aside)
+            self.done.append(_Step(path, old, is_new=False))
+            old = None
+        else:
+            os.link(name, str(old), src_dir_fd=target, dst_dir_fd=self.aside, follow_symlinks=False)
+        os.rename(name, name, src_dir_fd=staging, dst_dir_fd=target)
+        self.done.append(_Step(path, old, is_new=True))
 
-    def _take_back(self, path: str) -> None:
-        *above, name = path.split("/")
-        with suppress(OSError):
-            folder = ownership.open_below(self.target, above, FOLDER)
-            try:
+    def _remove_old(self, path: str) -> None:
+        old = str(len(self.done))
+        with suppress(FileNotFoundError, NotADirectoryError), self._above(path) as (folder, name):
+            os.rename(name, old, src_dir_fd=folder, dst_dir_fd=self.aside)
+            self.done.append(_Step(path, old, is_new=False))
+
+    def _take_back(self, step: _Step) -> None:
+        with suppress(OSError), self._above(step.path) as (folder, name):
+            if step.is_new:
                 _remove(name, folder)
-            finally:
-                os.close(folder)
+            if step.old is not None:
+                os.rename(step.old, name, src_dir_fd=self.aside, dst_dir_fd=folder)
+
+    def _carry(self, old: int, path: str) -> None:
+        for name in os.listdir(old):
+            here = f"{path}{name}"
+            if not self.rules.is_before(here):
+                self._put(name, old, here)
+            elif _is_folder(_status(name, old)):
+                with opened(name, old) as inner:
+                    self._carry(inner, f"{here}/")
+
+    def _put(self, name: str, old: int, path: str) -> None:
+        with suppress(OSError), self._above(path, make=True) as (folder, _):
+            if _status(name, folder) is None:
+                os.rename(name, name, src_dir_fd=old, dst_dir_fd=folder)
+
+    @contextmanager
+    def _above(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """The folder that a path lies in, opened without following a link, and the name in it."""
+        *names, name = path.split("/")
+        for count in range(1, len(names) + 1 if make else 0):
+            above = ownership.open_below(self.target, names[: count - 1], FOLDER)
+            with suppress(FileExistsError):
+                os.mkdir(names[count - 1], 0o755, dir_fd=above)
+            os.close(above)
+        folder = ownership.open_below(self.target, names, FOLDER)
+        try:
+            yield folder, name
+        finally:
+            os.close(folder)
+
+    def _sorted(self, staging: int, path: str) -> list[str]:
+        """The command last."""
+        return sorted(os.listdir(staging), key=lambda name: self._holds_last(f"{path}{name}"))
+
+    def _holds_last(self, path: str) -> bool:
+        return self.rules.last == path or self.rules.last.startswith(f"{path}/")
 
 
 _CLOSED = 0o700
@@ -215,19 +417,29 @@ def _remove(name: str, folder: int) -> None:
         shutil.rmtree(name, dir_fd=folder)
 
 
-def _mode(name: str, folder: int | None) -> int | None:
-    """The type and mode of a name in a folder, a link's own; None where there is nothing."""
+def _status(name: str, folder: int | None) -> os.stat_result | None:
+    """What a name in a folder is, a link's own; None where there is nothing."""
     if folder is None:
         return None
     try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
+def _is_folder(status: os.stat_result | None) -> bool:
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def _is_same(there: os.stat_result, found: os.stat_result) -> bool:
+    """Whether a file is still the copy that was made of the source: it has kept its time (alone/workspace.py)."""
+    both = stat.S_ISREG(there.st_mode) and stat.S_ISREG(found.st_mode)
+    return both and (there.st_size, there.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+
+
 @contextmanager
-def _opened_if(name: str, folder: int | None, mode: int | None) -> Iterator[int | None]:
-    if folder is None or mode is None:
+def _opened_if(name: str, folder: int | None, there: os.stat_result | None) -> Iterator[int | None]:
+    if folder is None or there is None:
         yield None
     else:
         with opened(name, folder) as descriptor:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
-from tqunits.system import backoff, handover
+from tqunits.system import backoff, built, handover
 from tqunits.system.bus import Bus
 from tqunits.system.users import exists, of_before
 from tqunits.units import credentials, name
@@ -64,6 +64,7 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
         missing_users=frozenset(user for user in users if not exists(user)),
         now=_now(),
         unserved=handover.unserved(layout),
+        built=built.times(layout),
         homes=frozenset(of_before(layout.state)) if layout.sysusers else frozenset(),
     )
 

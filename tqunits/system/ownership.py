@@ -154,6 +154,9 @@ class _Walk:
             except FileNotFoundError:
                 return self._end(name, left)
             status = os.fstat(below)
+            if stat.S_ISLNK(status.st_mode) and status.st_uid not in self._users:
+                os.close(below)
+                return self._end(name, left)
             if stat.S_ISLNK(status.st_mode):
                 left += self._follow(below, path)
             elif not is_only_for(status, self._users, descriptor=below):
@@ -167,7 +170,9 @@ class _Walk:
         return self._end("", [])
 
     def _follow(self, link: int, path: str) -> list[str]:
-        """A link in a folder of root's: only root can change it."""
+        """A link of root's in a folder of root's. One of somebody else's lies there if root has brought it in: what a
+        build has made (harvest.py), an archive that was unpacked. Where it leads is not root's word.
+        """
         try:
             self._links += 1
             if self._links > MAX_LINKS:

@@ -53,6 +53,14 @@ def exists(user: str) -> bool:
     return _account(user) is not None
 
 
+def group_of(user: str) -> int:
+    """The number of a user's own group. Raises TqunitsError where there is no such user."""
+    account = _account(user)
+    if account is None:
+        raise TqunitsError(f"there is no user {user}")
+    return account.pw_gid
+
+
 def refusals(workers: Collection[Worker], layout: Layout) -> tuple[Refusal, ...]:
     """What the workers ask of this host and may not have. A user's own manager has one account, that user's."""
     return accounts.refusals(workers, _database(workers), layout.state) if layout.sysusers else ()

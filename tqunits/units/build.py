@@ -8,6 +8,12 @@ both. A build that somebody wrote is one step, and has the network.
 With the network, no other program of this host is reached on loopback but systemd-resolved's stub (127.0.0.53), nor
 what answers on link-local addresses (a cloud's metadata, 169.254.169.254). What listens on this host's other addresses
 is as near as to any host of its network: systemd has no word for "the host's own".
+
+A build runs in its copy of the worker's folder. What it makes may name the path where it was made (the scripts of a
+virtual environment do), so the copy is mounted at the folder's own path, and the folder itself at `_SOURCES`, where the
+copy is made from. PID 1 resolves both with root's rights. So that is done where nobody but root can put another folder
+in the place of this one (sandbox.put_back); elsewhere, and where systemd can not say the path, a build runs in its
+workspace.
 """
 
 from __future__ import annotations
@@ -23,6 +29,8 @@ _OUTWARD: Directives = (("IPAddressDeny", "localhost link-local multicast"), ("I
 _NO_NETWORK: Directives = (("PrivateNetwork", "yes"),)
 
 _EMPTY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the template's TemporaryFileSystem=
+
+_SOURCES = "/var/tmp/sources"  # noqa: S108 - in the build's own file system: the path is nobody else's
 
 _CACHES = {"XDG_CACHE_HOME": ".", "GOCACHE": "go", "GOMODCACHE": "mod", "npm_config_cache": "npm"}
 """Variable -> folder below the worker's cache: nobody plants an object file in another one's build."""
@@ -45,14 +53,17 @@ def values(worker: Worker, unit: str, target: Target) -> Mapping[str, object]:
     fetch = worker.build.fetch
     is_fetch = unit == name.fetch(worker.name)
     offline = fetch.offline if fetch and not is_fetch else ()
-    variables = {**dict(_own_variables(worker.name, target)), **dict(offline), **dict(worker.build.environment)}
+    fixed = {**dict(_own_variables(worker.name, target)), **dict(offline)}
+    variables = {**dict(worker.environment), **fixed, **dict(worker.build.environment)}
+    own = folder(worker.name, PurePosixPath(target.layout.state.name))
     return {
         "description": quote.text(f"{'Fetch for the build' if is_fetch else 'Build'} of worker {worker.name}"),
         "source": quote.path(str(worker.source)),
         "fetch": name.fetch(worker.name) if fetch and not is_fetch else "",
         "command": quote.command(_command(worker, target, is_fetch=is_fetch)),
         "account": quote.account(build_account_of(worker.name)),
-        "folders": str(folder(worker.name, PurePosixPath(target.layout.state.name))),
+        "workspace": f"{own} {own}/copy",
+        "cache": str(own),
         "disk_max": quote.size(worker.build.disk_max),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "sandbox": (*(_NO_NETWORK if fetch and not is_fetch else _OUTWARD), *_paths(worker, target)),
@@ -90,14 +101,32 @@ def description_of(worker: str) -> str:
     return f"tqunits build of {worker}"
 
 
+def is_in_place(worker: Worker, target: Target) -> bool:
+    """Whether its build runs at the path of the worker's folder."""
+    try:
+        quote.mount_word(str(worker.folder), target.systemd)
+    except quote.Unquotable:
+        return False
+    return sandbox.put_back(worker) == worker.folder
+
+
+def results(worker: str, target: Target) -> PurePosixPath:
+    """The file that says what of the worker's folder builds have made, and so is no source."""
+    return target.layout.state / "built" / worker / "results"
+
+
 def _command(worker: Worker, target: Target, *, is_fetch: bool) -> list[str]:
     """The first step copies the worker's folder."""
-    build = worker.build
-    copy = ["--copy", str(worker.folder)] if is_fetch or not build.fetch else []
+    build, in_place = worker.build, is_in_place(worker, target)
+    copied = is_fetch or not build.fetch
+    source = ["--copy", _SOURCES if in_place else str(worker.folder)] if copied else []
+    without = ["--without", str(results(worker.name, target))] if copied else []
+    place = ["--at", str(worker.folder)] if in_place else []
     needs = ["--needs", build.fetch.needs] if is_fetch and build.fetch else []
     program = build.fetch.command if is_fetch and build.fetch else build.command
     workspace = str(folder(worker.name, target.layout.state))
-    return [*target.argv_alone("workspace"), *copy, *needs, workspace, "--", *program]
+    options = (*source, *without, *place, *needs)
+    return [*target.argv_alone("workspace"), *options, workspace, "--", *program]
 
 
 def _own_variables(worker: str, target: Target) -> Iterable[tuple[str, str]]:
@@ -107,14 +136,21 @@ def _own_variables(worker: str, target: Target) -> Iterable[tuple[str, str]]:
 
 
 def _paths(worker: Worker, target: Target) -> Directives:
-    """What the build has to see of what its sandbox hides, and no more than to see."""
-    needed = [str(worker.folder), str(target.alone)]
-    hidden = [path for path in needed if _is_hidden(PurePosixPath(path))]
-    homes = any(sandbox.hidden_home(PurePosixPath(path)) for path in hidden)
-    return (
-        ("ProtectHome", "tmpfs" if homes else "yes"),
-        *(("BindReadOnlyPaths", quote.mount_word(path, target.systemd)) for path in hidden),
-    )
+    """Where the build sees its copy, the folder that this is of, and what it has to see of what its sandbox hides.
+
+    Of a folder on whose way somebody else may rename, only the first that is not root's is put back: the build goes on
+    from there with its own rights, as the worker does.
+    """
+    systemd, own, in_place = target.systemd, sandbox.put_back(worker), is_in_place(worker, target)
+    needed = [path for path in (own, target.alone) if path is not None and _is_hidden(path)]
+    homes = any(map(sandbox.hidden_home, needed))
+    seen = (path for path in needed if not (in_place and path == own))
+    rows = [("ProtectHome", "tmpfs" if homes else "yes")]
+    if in_place:
+        workspace = str(folder(worker.name, target.layout.state))
+        rows.append(("BindReadOnlyPaths", quote.mount_pair(str(worker.folder), _SOURCES, systemd)))
+        rows.append(("BindPaths", quote.mount_pair(f"{workspace}/copy", str(worker.folder), systemd)))
+    return (*rows, *(("BindReadOnlyPaths", quote.mount_word(str(path), systemd)) for path in seen))
 
 
 def _is_hidden(path: PurePosixPath) -> bool:

@@ -163,6 +163,7 @@ class Observed:
     unserved: Mapping[str, PurePosixPath] = field(
         default_factory=dict
     )  # worker with a runtime folder -> its missing file
+    built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, µs since 1970
     homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
 
 
@@ -324,7 +325,7 @@ def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.
 
 
 def _stale(running: Iterable[str], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Units whose process is older than the files that made it.
+    """Units whose process is older than the files that made it, or than the program that was built for it.
 
     The target has none: a reload is enough, and its restart would be one of all its parts, the socket included.
     """
@@ -347,6 +348,8 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
     started = observed.units[unit].started
     times = [f.modified for path, f in observed.files.items() if _unit_of(path) in sources]
     times += [f.modified for path, f in observed.copies.items() if credentials.unit_of(path) == unit]
+    built = observed.built.get(name.worker_of(unit) or "", 0)
+    times += [built] if built <= observed.now else []  # by a clock that was set back no start would ever be later
     return started > 0 and any(modified > started for modified in times)
 
 

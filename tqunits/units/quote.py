@@ -127,6 +127,11 @@ def mount_word(value: str, systemd: int) -> str:
     return path_word(value)
 
 
+def mount_pair(source: str, place: str, systemd: int) -> str:
+    """The same for a path that is mounted in another place."""
+    return f"{mount_word(source, systemd)}:{mount_word(place, systemd)}"
+
+
 def credential(name: str, source: str) -> str:
     """LoadCredential=NAME:PATH; everything behind the first ":" is the path, as it stands."""
     return f"{_matching(_CREDENTIAL, name, 'the name of a credential')}:{path(source)}"

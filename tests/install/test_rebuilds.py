@@ -1,0 +1,198 @@
+"""Sources and what was built of them: what is built anew, what replaces what, where a build runs, what it is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from machine import Machine
+
+from .conftest import ROOT, Site
+from .test_builds import ALPHA, UNIT, WORKSPACE
+
+SERVICE = "tq-worker@alpha.service"
+MAKE = r"""#!/bin/sh
+set -e
+mkdir bin lib
+cp version lib/version
+printf '#!/bin/sh\nexec python3 src/main.py\n' > bin/run
+chmod 755 bin/run
+"""
+
+
+def built(site: Site, make: str = MAKE, *, build: str = "[./make]", command: str = "[bin/run]", more: str = "") -> None:
+    """A worker `alpha` that is built by a script."""
+    site.worker("alpha")
+    site.machine.write(f"{ALPHA}/make", make, 0o755)
+    site.machine.write(f"{ALPHA}/version", "one\n")
+    site.yaml("alpha", f"path: /alpha\ntype: exec\nhealth: {{timeout: 1s}}\nbuild: {build}\ncommand: {command}\n{more}")
+
+
+def started(machine: Machine) -> str:
+    return machine.show(SERVICE, "InvocationID")
+
+
+def version(site: Site) -> str:
+    return site.machine.read(f"{ALPHA}/lib/version")
+
+
+def test_changed_sources_are_built_and_the_worker_gets_the_program(site: Site) -> None:
+    built(site)
+    site.install()
+    first = started(site.machine)
+    site.machine.run(["touch", f"{ALPHA}/version", f"{ALPHA}/make"])  # the content is what counts
+    assert "nothing to do" in site.install()
+    assert started(site.machine) == first
+    site.machine.write(f"{ALPHA}/version", "two\n")
+    said = site.install()
+    assert "build alpha: ./make (version has changed)" in said
+    assert (version(site), site.get("/alpha/health")) == ("two\n", (200, "ok"))
+    assert started(site.machine) != first
+    assert "nothing to do" in site.install()
+
+
+def test_who_only_starts_is_told_that_the_program_is_older(site: Site) -> None:
+    built(site)
+    site.install()
+    site.machine.write(f"{ALPHA}/version", "two\n")
+    site.machine.write(f"{ALPHA}/src/more.py", "")
+    older = "alpha: its program is older than its sources: src/more.py is new, version has changed"
+    assert older in site.run("restart", "alpha")
+    assert older in site.run("start", "alpha")
+    assert "would build alpha: ./make (src/more.py is new, version has changed)" in site.run("diff", status=2)
+    assert "would build alpha" in site.run("install", "--dry-run", status=2)
+    assert "is older than its sources: src/more.py is new, version has changed" in site.run("check")
+    assert "src/more.py is new, version has changed" in site.run("show", "alpha")
+    shown = json.loads(site.run("show", "--json", "alpha"))
+    assert f"alpha: {shown['outdated']}" == older
+    assert version(site) == "one\n"
+    said = site.run("install")
+    assert f"{SERVICE} still runs as it was" in said
+    assert version(site) == "two\n"
+    before = started(site.machine)
+    assert "older" not in site.install()
+    assert started(site.machine) != before
+
+
+def test_a_build_that_fails_replaces_nothing(site: Site) -> None:
+    built(site)
+    site.install()
+    first = started(site.machine)
+    site.machine.write(f"{ALPHA}/make", "#!/bin/sh\nmkdir bin; echo broken > bin/run; exit 3\n", 0o755)
+    site.worker("beta")
+    said = site.install(status=1)
+    assert "skipped alpha: its build exited with status 3; it stays as it is installed" in said
+    assert (site.get("/alpha/health"), site.get("/beta/health")) == ((200, "ok"), (200, "ok"))
+    site.machine.write(f"{ALPHA}/make", "#!/bin/sh\nmkdir lib\n", 0o755)
+    assert "its build did not make bin/run" in site.install(status=1)
+    assert (version(site), started(site.machine)) == ("one\n", first)
+    site.run("restart", "alpha")
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+def test_what_a_build_made_is_replaced_and_nothing_else(site: Site) -> None:
+    built(site, f"{MAKE}echo data > lib/old\necho changed > version\n")
+    site.install()
+    site.machine.write(f"{ALPHA}/lib/mine", "mine")
+    site.machine.run(["rm", f"{ALPHA}/lib/version"])
+    assert "(lib/version is gone)" in site.install()
+    assert version(site) == "one\n"
+    site.machine.write(f"{ALPHA}/bin/run", "by hand")
+    site.machine.write(f"{ALPHA}/make", MAKE, 0o755)
+    assert "(bin/run is not what was built, make has changed)" in site.install()
+    assert site.get("/alpha/health") == (200, "ok")
+    assert site.machine.run(["ls", f"{ALPHA}/lib"]).stdout.split() == ["mine", "version"]
+    assert site.machine.read(f"{ALPHA}/version") == "one\n"
+
+
+def test_a_build_beside_a_program_of_the_hosts_is_run(site: Site) -> None:
+    built(site, "#!/bin/sh\necho made > made\n", command="[python3, src/main.py]")
+    said = site.install()
+    assert "build alpha: ./make (it was never built)" in said
+    assert site.machine.read(f"{ALPHA}/made") == "made\n"
+    assert "nothing to do" in site.install()
+
+
+def test_a_build_sees_the_environment_of_its_worker_and_no_secret(site: Site) -> None:
+    make = f"{MAKE}env > lib/seen\n"
+    more = "environment: {COLOUR: red, SHAPE: round}\nenvironment_file: .env\n"
+    built(site, make, build="{command: [./make], environment: {SHAPE: square}}", more=more)
+    site.machine.write(f"{ALPHA}/.env", "TOKEN=secret\n", 0o600)
+    site.install()
+    seen = set(site.machine.read(f"{ALPHA}/lib/seen").splitlines())
+    assert {"COLOUR=red", "SHAPE=square"} <= seen
+    assert not any(line.startswith("TOKEN") for line in seen)
+    assert "nothing to do" in site.install()
+
+
+ENVIRONMENT = """#!/bin/sh
+set -e
+python3 -m venv --without-pip venv
+printf '#!%s/venv/bin/python\\nimport runpy; runpy.run_path("src/main.py", run_name="__main__")\\n' "$PWD" \
+ > venv/bin/serve
+chmod 755 venv/bin/serve
+mkdir -p modules/.bin
+ln -s ../tool modules/.bin/tool
+ln -s /etc/shadow modules/absolute
+echo tool > modules/tool
+"""
+
+
+def test_a_virtual_environment_is_built_where_it_will_run(site: Site) -> None:
+    built(site, ENVIRONMENT, command="[venv/bin/serve]")
+    site.machine.write(f"{ALPHA}/keys/token", "secret")
+    site.machine.run(["chmod", "700", f"{ALPHA}/keys"])
+    site.machine.run(["mkfifo", f"{ALPHA}/pipe"])
+    site.machine.run(["ln", "-s", "src", f"{ALPHA}/link"])
+    site.install()
+    assert site.get("/alpha/health") == (200, "ok")
+    links = {
+        name: site.machine.run(["readlink", f"{ALPHA}/modules/{name}"]).stdout for name in (".bin/tool", "absolute")
+    }
+    assert links == {".bin/tool": "../tool\n", "absolute": "/etc/shadow\n"}
+    assert WORKSPACE not in site.machine.run(["grep", "-rh", "^#!", f"{ALPHA}/venv/bin"]).stdout
+    assert site.machine.read(f"{ALPHA}/keys/token") == "secret"
+    assert "keys is left out: Permission denied" in site.machine.journal(UNIT)
+    assert "nothing to do" in site.install()
+
+
+def test_a_link_that_a_build_made_leads_root_nowhere(site: Site) -> None:
+    """A credential below it would be whatever the build chose: it is no path of root's."""
+    built(site, f"{MAKE}ln -s /etc keys\n")
+    site.install()
+    site.yaml(
+        "alpha", "path: /alpha\ntype: exec\nbuild: [./make]\ncommand: [bin/run]\ncredentials: {token: keys/shadow}\n"
+    )
+    said = site.install(status=1)
+    assert "keys/shadow is behind a symbolic link" in said
+    assert site.get("/alpha/health") == (200, "ok")
+
+
+@pytest.mark.parametrize("name", ["it's", "a site: 100%"])
+def test_a_folder_of_any_name_is_rebuilt(site: Site, name: str) -> None:
+    above = f"/srv/{name}"
+    site.server(f"mode: production\nworkers: {{directory: {json.dumps(above)}}}\n")
+    built(site)
+    site.machine.run(["mkdir", "-p", above])
+    site.machine.run(["mv", ALPHA, f"{above}/alpha"])
+    try:
+        site.install()
+        site.machine.write(f"{above}/alpha/version", "two\n")
+        site.install()
+        assert site.machine.read(f"{above}/alpha/lib/version") == "two\n"
+    finally:
+        site.machine.remove(above)
+
+
+def test_the_folder_of_a_worker_that_is_not_roots(host: Site, alice: str) -> None:
+    """Its name is root's to change, so that is where it is built; what it holds is Alice's."""
+    built(host, f'{MAKE}pwd > lib/place\nln -s "$PWD" lib/here\n')
+    host.machine.run(["chown", "-R", f"{alice}:", ALPHA])
+    host.install()
+    assert host.machine.read(f"{ALPHA}/lib/place") == f"{ALPHA}\n"
+    host.machine.run(["rm", "-r", f"{ALPHA}/lib"], user=alice, check=False)
+    host.machine.write(f"{ALPHA}/version", "two\n")
+    host.install()
+    assert host.machine.read(f"{ROOT}/workers/alpha/lib/version") == "two\n"
+    host.run("uninstall", "--purge", "alpha")
+    assert not host.machine.exists("/var/lib/tqunits/built/alpha")

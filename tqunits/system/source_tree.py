@@ -1,0 +1,220 @@
+"""The sources of a worker: what a build sees of its folder, so that a change of it can be told from a mere touch.
+
+What may change the outcome of a build is each file's name, its content, whether it may be executed, and what a link
+says. What a build does not see is no source: files that are not for everybody to read, for a build's account has no
+rights of its own. Nor is worker.yaml, whose words for the build count by themselves (built.py), nor `.git`, nor byte
+code of Python's, nor what builds have made.
+
+The folder is somebody's who may make names without end, and rename them while we look: so it is walked below an open
+folder without following links, within bounds, and what was opened is looked at. As git's index does it, a file is read
+only where its size or one of its times is not as it was; nobody can set a change time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tqunits.errors import TqunitsError
+from tqunits.system.ownership import open_below
+from tqunits.system.survey import FOLDER, MAX_DEPTH, MAX_ENTRIES, opened, opened_for_root
+
+MAX_READ: Final = 1 << 30
+"""Bytes that are read of one worker's files; what is beyond is known by its size and time alone."""
+
+MAX_RESULTS: Final = 500
+"""Files of a build that are looked at, those nearest to the worker's folder."""
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_CHUNK: Final = 1 << 20
+_RACY_NS: Final = 50_000_000  # a file that changed so shortly ago may change again without another time
+_NEVER: Final = frozenset({".git", "__pycache__"})
+
+LINK, FILE, PROGRAM = "l", "f", "x"
+
+
+class Source(NamedTuple):
+    """One file or link, as it was looked at."""
+
+    kind: str  # LINK, FILE, PROGRAM
+    size: int
+    modified: int  # ns since 1970
+    changed: int  # ns since 1970; 0: it has to be read again
+    content: str  # a digest, or what stands for one
+
+    @property
+    def is_what(self) -> tuple[str, str]:
+        """What counts of it."""
+        return self.kind, self.content
+
+
+Sources = Mapping[str, Source]
+"""Path below the worker's folder -> what lies there."""
+
+
+class Result(NamedTuple):
+    """A file that a build has made."""
+
+    size: int
+    modified: int  # ns since 1970
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What of a folder counts."""
+
+    without: Collection[str] = frozenset()  # paths, with all below them
+    all_may_read: bool = True  # only what everybody may read
+
+
+def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, Source]:
+    """Every source. `known`: as they were, so that only what has changed is read.
+
+    Raises OSError, and TqunitsError beyond a bound.
+    """
+    walk = _Walk(known, scope)
+    with opened_for_root(folder) as descriptor:
+        walk.folder(descriptor, "", 1)
+    return walk.found
+
+
+def differences(before: Sources, now: Sources) -> list[str]:
+    """What has changed, in words, by path."""
+    changed = [path for path in before.keys() | now.keys() if _has_changed(before.get(path), now.get(path))]
+    return [f"{path} {_how(path in before, path in now)}" for path in sorted(changed)]
+
+
+def results(folder: Path, paths: Collection[str]) -> dict[str, Result]:
+    """How files look that a build has made; those that are not there are left out. Raises OSError."""
+    found: dict[str, Result] = {}
+    with opened_for_root(folder) as descriptor:
+        for path in paths:
+            status = _status_below(descriptor, path)
+            if status is not None and not stat.S_ISDIR(status.st_mode):
+                found[path] = Result(status.st_size, status.st_mtime_ns)
+    return found
+
+
+def below(folder: Path, roots: Collection[str]) -> list[str]:
+    """The files in these folders, and those of them that are files: the nearest first, up to MAX_RESULTS."""
+    found: list[str] = []
+    level = sorted(roots)
+    with opened_for_root(folder) as descriptor:
+        while level and len(found) < MAX_RESULTS:
+            deeper: list[str] = []
+            for path in level:
+                status = _status_below(descriptor, path)
+                if status is not None and stat.S_ISDIR(status.st_mode):
+                    deeper += (f"{path}/{name}" for name in _names(descriptor, path) if name not in _NEVER)
+                elif status is not None:
+                    found.append(path)
+            level = deeper[:MAX_ENTRIES]
+    return found[:MAX_RESULTS]
+
+
+def _has_changed(before: Source | None, now: Source | None) -> bool:
+    return before is None or now is None or before.is_what != now.is_what
+
+
+def _how(was: bool, is_: bool) -> str:  # noqa: FBT001 - a row of a truth table
+    return "has changed" if was and is_ else "is new" if is_ else "is gone"
+
+
+@dataclass(slots=True)
+class _Walk:
+    known: Sources
+    scope: Scope
+    found: dict[str, Source] = field(default_factory=dict)
+    _entries: int = 0
+    _left: int = MAX_READ
+    _begin: int = field(default_factory=time.time_ns)
+
+    def folder(self, folder: int, path: str, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise TqunitsError(f"it has folders more than {MAX_DEPTH} deep")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                self._entries += 1
+                if self._entries > MAX_ENTRIES:
+                    raise TqunitsError(f"it has more than {MAX_ENTRIES} files and folders")
+                here = f"{path}{entry.name}"
+                if entry.name not in _NEVER and here not in self.scope.without:
+                    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # it changes while we look
+                        self._entry(entry.name, entry.stat(follow_symlinks=False), folder, here, depth)
+
+    def _entry(self, name: str, found: os.stat_result, folder: int, path: str, depth: int) -> None:
+        mode = found.st_mode
+        if stat.S_ISLNK(mode):
+            self.found[path] = _row(found, LINK, _digest(os.fsencode(os.readlink(name, dir_fd=folder))))
+        elif stat.S_ISDIR(mode) and self._is_seen(mode, stat.S_IROTH | stat.S_IXOTH):
+            with opened(name, folder) as below_:
+                self.folder(below_, f"{path}/", depth + 1)
+        elif stat.S_ISREG(mode) and self._is_seen(mode, stat.S_IROTH):
+            self.found[path] = self._file(name, found, folder, path)
+
+    def _is_seen(self, mode: int, bits: int) -> bool:
+        return not self.scope.all_may_read or mode & bits == bits
+
+    def _file(self, name: str, found: os.stat_result, folder: int, path: str) -> Source:
+        kind = PROGRAM if found.st_mode & stat.S_IXUSR else FILE
+        known, row = self.known.get(path), _row(found, kind, "")
+        if known is not None and known.changed and known[:4] == row[:4]:
+            return known
+        content = self._content(name, found, folder)
+        is_racy = self._begin - row.changed < _RACY_NS
+        return row._replace(content=content, changed=0 if is_racy else row.changed)
+
+    def _content(self, name: str, found: os.stat_result, folder: int) -> str:
+        if found.st_size > self._left:
+            return f"{found.st_size}-{found.st_mtime_ns}"
+        digest = hashlib.blake2b(digest_size=20)
+        with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb", buffering=0) as reader:
+            opened_ = os.fstat(reader.fileno())
+            if not stat.S_ISREG(opened_.st_mode) or not self._is_seen(opened_.st_mode, stat.S_IROTH):
+                raise PermissionError  # another one has its name now
+            while self._left > 0 and (chunk := reader.read(_CHUNK)):
+                self._left -= len(chunk)
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+def _row(found: os.stat_result, kind: str, content: str) -> Source:
+    return Source(kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=20).hexdigest()
+
+
+def _status_below(folder: int, path: str) -> os.stat_result | None:
+    """Of a path on which no link is followed; None where nothing is."""
+    *above, name = path.split("/")
+    try:
+        with _opened_below(folder, above) as descriptor:
+            return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def _names(folder: int, path: str) -> list[str]:
+    try:
+        with _opened_below(folder, path.split("/")) as descriptor:
+            return sorted(os.listdir(descriptor))  # noqa: PTH208 - an open folder
+    except OSError:
+        return []
+
+
+@contextmanager
+def _opened_below(folder: int, names: list[str]) -> Iterator[int]:
+    descriptor = open_below(folder, names, FOLDER)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
