@@ -130,6 +130,11 @@ def test_a_users_worker_is_built(tenant: Tenant) -> None:
     assert tenant.get("/api/")["pid"] == int(tenant.show("tq-worker@api", "MainPID"))
     built = tenant.machine.run(["stat", "-c", "%U", f"{SITE}/workers/api/bin/api"]).stdout.strip()
     assert built == USER
+    assert "nothing to do" in tenant.tqunits("install", "--now")
+    tenant.run("sh", "-c", f"echo '// more' >> {SITE}/workers/api/src/main.go")
+    assert "its program is older than its sources: src/main.go has changed" in tenant.tqunits("restart", "api")
+    assert "build api: go build -o bin/api ./src (src/main.go has changed)" in tenant.tqunits("install", "--now")
+    assert "nothing to do" in tenant.tqunits("install", "--now")
 
 
 def test_a_users_worker_has_the_sandbox_that_needs_no_privilege(tenant: Tenant) -> None:

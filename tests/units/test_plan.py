@@ -148,6 +148,15 @@ def test_a_process_older_than_its_files_is_restarted_by_the_next_run() -> None:
     assert Restart(("tq-worker@api.service",)) in made.steps
 
 
+def test_who_runs_a_program_of_before_is_restarted_and_nobody_else() -> None:
+    site = configuration(worker("api"), worker("shop"))
+    observed = replace(installed(desired(site)), built={"api": 3 * HOUR}, now=4 * HOUR)
+    assert plan(site, observed).steps == (Restart(("tq-worker@api.service",)),)
+    later = plan(site, observed, Options())
+    assert (later.steps, later.pending) == ((), ("tq-worker@api.service",))
+    assert plan(site, replace(observed, now=2 * HOUR)).steps == ()  # its time is from a clock that was set back
+
+
 def test_files_from_the_future_cost_one_restart_and_no_more() -> None:
     """A clock that was set back: what was written before is newer than every process that will ever be."""
     site = configuration(worker("api"))

@@ -112,7 +112,8 @@ class WorkerSettings(ProxySettings, SignalSettings):
         "mapping of names to values",
         "Environment variables, besides those of the worker contract. Values are taken as written: no is 'no'; they "
         "may have several lines. The placeholders of command are put in, as in http://127.0.0.1:${WORKER_PORT}; "
-        "$${NAME} says the characters themselves. Not for secrets: every process of the host may ask systemd for them.",
+        "$${NAME} says the characters themselves. The worker's build has them too, but for those with placeholders. "
+        "Not for secrets: every process of the host may ask systemd for them.",
         feeds="Environment=",
         merges=1,
     )
@@ -163,12 +164,13 @@ class WorkerSettings(ProxySettings, SignalSettings):
         fields.command,
         "[]",
         "command line",
-        "Makes the program. install runs it when the command's file is missing, in a sandbox of its own, as "
-        "build-NAME, in a copy of what that user may read of the folder. New files come back as root's: regular "
-        "ones, of whose names none begins with a dash, and with a dot only if the build's or the worker's command "
-        "names it. Default: from the type; [] builds nothing. It reaches other hosts, and nothing on this one's "
-        "loopback. What a type presets loads its modules first, running none of their code, and then builds without "
-        "a network.",
+        "Makes the program. install runs it when the content of the sources, this or `environment` is not what was "
+        "built, in a sandbox of its own, as build-NAME, in a copy of what everybody may read of the folder, at the "
+        "folder's own path. What it makes comes back as root's and replaces what it made before; sources stay as they "
+        "are. No name in it begins with a dash, and with a dot only in a folder that the build made itself, or if the "
+        "build's or the worker's command names it. Default: from the type; [] builds nothing. It reaches other hosts, "
+        "and nothing on this one's loopback. What a type presets loads its modules first, running none of their code, "
+        "and then builds without a network.",
         feeds="tq-build@NAME.service",
     )
     build_environment = Setting(
@@ -176,7 +178,7 @@ class WorkerSettings(ProxySettings, SignalSettings):
         pairs(words.variable, words.value),
         "{}",
         "mapping of names to values",
-        "Environment variables of the build, such as GOFLAGS. Not for secrets: every process of the host may ask "
+        "Environment variables of the build, such as GOFLAGS, besides the worker's `environment`. Not for secrets: every process of the host may ask "
         "systemd for them, and whatever a build loads gets them.",
         feeds="Environment=",
         merges=1,
