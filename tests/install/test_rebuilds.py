@@ -196,3 +196,47 @@ def test_the_folder_of_a_worker_that_is_not_roots(host: Site, alice: str) -> Non
     assert host.machine.read(f"{ROOT}/workers/alpha/lib/version") == "two\n"
     host.run("uninstall", "--purge", "alpha")
     assert not host.machine.exists("/var/lib/tqunits/built/alpha")
+
+
+SERVER = """\
+const http = require("node:http");
+const word = require("word");
+http.createServer((request, response) => response.end(JSON.stringify(word))).listen(process.env.WORKER_PORT);
+process.on("SIGTERM", () => process.exit(0));
+"""
+
+
+def test_a_node_worker_with_a_lock_file_gets_its_packages(site: Site) -> None:
+    """A package of the folder's own, for there is no other host here."""
+    if not site.machine.exists("/usr/bin/npm"):
+        pytest.skip("this tree has no npm")
+    lock = {
+        "lockfileVersion": 3,
+        "packages": {
+            "": {"dependencies": {"word": "file:lib/word"}},
+            "lib/word": {"version": "1.0.0", "bin": {"word": "index.js"}},
+            "node_modules/word": {"resolved": "lib/word", "link": True},
+        },
+    }
+    files = {
+        "config/worker.yaml": "path: /alpha\ntype: node\nhealth: {timeout: 1s}\n",
+        "src/main.js": SERVER,
+        "package.json": json.dumps({"dependencies": {"word": "file:lib/word"}}),
+        "package-lock.json": json.dumps(lock),
+        "lib/word/package.json": json.dumps({"name": "word", "version": "1.0.0", "bin": {"word": "index.js"}}),
+        "lib/word/index.js": 'module.exports = "one";\n',
+        "node_modules/stale/index.js": "",
+    }
+    for name, text in files.items():
+        site.machine.write(f"{ALPHA}/{name}", text)
+    said = site.install()
+    assert "build alpha: npm rebuild (it was never built)" in said
+    assert site.get("/alpha/") == (200, "one")
+    assert site.machine.run(["readlink", f"{ALPHA}/node_modules/word"]).stdout == "../lib/word\n"
+    assert site.machine.exists(f"{ALPHA}/node_modules/.bin/word")
+    assert not site.machine.exists(f"{ALPHA}/node_modules/stale")
+    assert "nothing to do" in site.install()
+    site.machine.remove(f"{ALPHA}/package-lock.json")
+    site.install()
+    assert "build-alpha" not in site.machine.read("/etc/sysusers.d/tqunits-workers.conf")
+    assert site.get("/alpha/") == (200, "one")

@@ -1,4 +1,4 @@
-"""Whether what was built is what the sources say: by content, within bounds, in the hands of whoever owns the folder."""
+"""Whether what was built is what the sources say: by content, within bounds, in a folder that is somebody's."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_a_build_that_was_cut_off_is_done_again_and_knows_what_it_had_begun(
     now = seen(api, layout)
     assert now.reason == "its last build was not finished"
     assert "bin/new" not in now.sources
-    assert built.made("api", layout) == Made(frozenset({"old", "bin"}), frozenset({"old", "bin", "bin/new"}))
+    assert built.made(api, layout) == Made(frozenset({"old", "bin"}), frozenset({"old", "bin", "bin/new"}))
 
 
 def test_a_program_of_before_there_were_records_counts_if_it_is_newer_than_all_its_sources(
@@ -231,7 +231,7 @@ def test_a_record_that_is_none_is_none(api: Worker, layout: Layout, damage: byte
 
 def test_names_of_any_kind_are_remembered(api: Worker, layout: Layout, folder: Path) -> None:
     for name in (b"a b", b"new\nline", b"\xff\xfe", "ß漢".encode()):
-        Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_text("")  # noqa: PTH118 - bytes
+        Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_text("")
     was_built(api, layout)
     assert reason(api, layout) == ""
 
@@ -280,6 +280,6 @@ def test_a_build_in_place_knows_what_it_made(folder: Path, api: Worker, layout: 
         (folder / "run").write_text(f"written to: {text}")
         built.end_in_place(own, mine, before)
         assert seen(own, mine).reason == ""
-        assert built.made("api", mine).roots == {"bin", "lib", "src/made"}
+        assert built.made(own, mine).roots == {"bin", "lib", "src/made"}
         (folder / "src/main.go").write_text(f"after {text}")
         assert seen(own, mine).reason == "src/main.go has changed"

@@ -116,7 +116,8 @@ class _Build:
 def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
     """Whether its program was put there without a build of ours, on a host that could not make it."""
     has_own = bool(worker.command) and "/" in worker.command[0] and not build.command_missing(worker)
-    return now.record is None and has_own and build.lacking_to_build(worker) is not None
+    is_asked = worker.build.fetch is None  # what a type presets nobody has asked for
+    return now.record is None and (has_own or not is_asked) and build.lacking_to_build(worker) is not None
 
 
 def _told(worker: Worker, now: Glance) -> str:

@@ -6,7 +6,7 @@ so that each value has its row's type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 from tqunits.config import marks
 from tqunits.config.findings import Invalid, Problem, note
 from tqunits.config.marks import Node
-from tqunits.config.presets import PRESETS
+from tqunits.config.presets import BY_FILE, PRESETS
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import Entry
@@ -86,10 +86,19 @@ def server_defaults() -> Layer:
     return {key: _literal(row, row.default or "null", OriginKind.DEFAULT) for key, row in SERVER.items()}
 
 
-def worker_defaults(worker_type: WorkerType, name: str) -> Layer:
-    """The table's layer for the worker.yaml of a valid name, with the presets of the type on it."""
+def worker_defaults(worker_type: WorkerType, name: str, present: Collection[str] = ()) -> Layer:
+    """The table's layer for the worker.yaml of a valid name, with the presets of the type on it.
+
+    `present`: files in the worker's folder, of those that presets go by.
+    """
     named = {key: _literal(WORKER[key], text, kind, name) for key, text, kind in _named(worker_type)}
-    return {**_unnamed(worker_type), **named}
+    file, texts = BY_FILE.get(worker_type, ("", {}))
+    more = texts if file in present else {}
+    return {
+        **_unnamed(worker_type),
+        **named,
+        **{key: _literal(WORKER[key], text, OriginKind.PRESET, name) for key, text in more.items()},
+    }
 
 
 @lru_cache(maxsize=len(WorkerType))

@@ -43,6 +43,7 @@ class WorkerText:
     folder: PurePosixPath
     text: Text
     not_roots: NotRoots | None  # as model.Worker has it
+    present: frozenset[str] = frozenset()  # the files in the folder, of those that presets go by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Dra
         problems.append(Problem(reading.top, "path is missing", f"write the route, such as path: /{text.name}"))
     layer, found = evaluate(_on_defaults(entries, defaults), WORKER, OriginKind.WORKER)
     wrong = frozenset(entries.keys() - layer.keys())
-    values = Values(worker_defaults(_type(layer, defaults.layer), name), defaults.layer, layer)
+    values = Values(worker_defaults(_type(layer, defaults.layer), name, text.present), defaults.layer, layer)
     draft = Draft(text.name, _worker(text, values, defaults), values, reading.top, wrong)
     problems += found
     if is_readable:

@@ -24,7 +24,17 @@ PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.EXEC: {},
 }
 
+BY_FILE: Mapping[WorkerType, tuple[str, Mapping[str, str]]] = {
+    WorkerType.NODE: ("package-lock.json", {"build.command": "[npm, rebuild]"}),
+}
+"""What a type presets besides, where the worker's folder has this file: who has no dependencies needs no build."""
+
 FETCHES: Mapping[WorkerType, Fetch] = {
+    WorkerType.NODE: Fetch(
+        needs="package-lock.json",
+        command=("npm", "ci", "--ignore-scripts"),
+        offline=(("npm_config_offline", "true"),),
+    ),
     WorkerType.GO: Fetch(needs="go.sum", command=("go", "mod", "download"), offline=(("GOPROXY", "off"),)),
 }
 """The first step of a preset build. It runs no code of what it loads, so that only who has no network does."""

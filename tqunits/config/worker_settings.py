@@ -168,9 +168,10 @@ class WorkerSettings(ProxySettings, SignalSettings):
         "built, in a sandbox of its own, as build-NAME, in a copy of what everybody may read of the folder, at the "
         "folder's own path. What it makes comes back as root's and replaces what it made before; sources stay as they "
         "are. No name in it begins with a dash, and with a dot only in a folder that the build made itself, or if the "
-        "build's or the worker's command names it. Default: from the type; [] builds nothing. It reaches other hosts, "
-        "and nothing on this one's loopback. What a type presets loads its modules first, running none of their code, "
-        "and then builds without a network.",
+        "build's or the worker's command names it. Default: from the type (node: where there is a package-lock.json, "
+        "npm ci without scripts, then npm rebuild); [] builds nothing. It reaches other hosts, and nothing on this "
+        "one's loopback. What a type presets loads its modules first, running none of their code, and then builds "
+        "without a network.",
         feeds="tq-build@NAME.service",
     )
     build_environment = Setting(
@@ -178,8 +179,8 @@ class WorkerSettings(ProxySettings, SignalSettings):
         pairs(words.variable, words.value),
         "{}",
         "mapping of names to values",
-        "Environment variables of the build, such as GOFLAGS, besides the worker's `environment`. Not for secrets: every process of the host may ask "
-        "systemd for them, and whatever a build loads gets them.",
+        "Environment variables of the build, such as GOFLAGS, besides the worker's `environment`. Not for secrets: "
+        "every process of the host may ask systemd for them, and whatever a build loads gets them.",
         feeds="Environment=",
         merges=1,
     )

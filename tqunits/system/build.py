@@ -96,17 +96,26 @@ def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | 
     Gives what went wrong, or None when its command exists now.
     """
     environment = {**os.environ, **dict(worker.environment), **dict(worker.build.environment)}
-    folder = Path(worker.folder)
-    try:
-        done = run(worker.build.command, environment=environment, working_directory=folder, timeout_s=BUILD_TIMEOUT_S)
-    except (TimedOut, OSError) as error:
-        return Lacking(worker=worker.name, reason=f"its build is not done: {error}")
-    if done.returncode != 0:
-        return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=_tail(done))
+    folder, said = Path(worker.folder), ""
+    for command in _commands(worker):
+        try:
+            done = run(command, environment=environment, working_directory=folder, timeout_s=BUILD_TIMEOUT_S)
+        except (TimedOut, OSError) as error:
+            return Lacking(worker=worker.name, reason=f"its build is not done: {error}")
+        said = _tail(done)
+        if done.returncode != 0:
+            return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=said)
     if command_missing(worker):
-        return _not_made(worker, _tail(done))
+        return _not_made(worker, said)
     built.end_in_place(worker, layout, now)
     return None
+
+
+def _commands(worker: Worker) -> Iterator[tuple[str, ...]]:
+    fetch = worker.build.fetch
+    if fetch is not None and os.path.lexists(worker.folder / fetch.needs):
+        yield fetch.command
+    yield worker.build.command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +131,7 @@ class Builder:
     def build(self, worker: Worker, now: Glance) -> Lacking | None:
         """Build; gives what went wrong, or None when all that it made is there now. Raises TqunitsError."""
         self._lay_down(worker)
-        built.lend(worker.name, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
+        built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
         units = unit.units(worker)
         with self._workspace(worker, units) as watch:
             results = {result.unit: result for result in self._run(units, watch)}
@@ -260,7 +269,7 @@ def _bring_home(worker: Worker, sources: Sources) -> Home:
         last=worker.command[0].removeprefix(f"{worker.folder}/"),
         named=named,
         bounds=Bounds(size=worker.build.disk_max),
-        before=built.made(worker.name, SYSTEM_LAYOUT),
+        before=built.made(worker, SYSTEM_LAYOUT),
         intend=lambda made: built.begin(worker, SYSTEM_LAYOUT, sources, made),
     )
 

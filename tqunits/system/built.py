@@ -35,6 +35,10 @@ MAX_RECORD = 512 << 20
 MAX_TOLD = 3
 """Changes that are told one by one."""
 
+_MODULES = "node_modules"
+_MANAGERS = frozenset({("npm",), ("pnpm",), ("yarn",), ("bun",)})
+_LOADS = frozenset({("ci",), ("install",), ("i",), ("clean-install",)})
+
 _FORM = "tqunits-built 1"
 _ENDED, _BEGUN = "ended", "begun"
 
@@ -74,7 +78,7 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
     if not worker.build.command:
         return None
     record = read(worker.name, layout)
-    now = _glance(Path(worker.folder), _worker_yaml(worker), layout, record)
+    now = _glance(Path(worker.folder), _whole(worker) | {_worker_yaml(worker)}, layout, record)
     program = _own_program(worker)
     if record is None:
         is_built = program is not None and _is_newest(Path(worker.folder) / program, program, now.sources)
@@ -94,7 +98,7 @@ def glance_at_installed(worker: str, source: str, layout: Layout) -> Glance | No
     yaml = Path(source)
     if record is None or not record.is_ended or yaml.name != "worker.yaml":
         return None
-    return _glance(yaml.parent.parent, "config/worker.yaml", layout, record)
+    return _glance(yaml.parent.parent, frozenset({"config/worker.yaml"}), layout, record)
 
 
 def told(now: Glance) -> str:
@@ -112,29 +116,29 @@ def recipe(worker: Worker) -> str:
     return hashlib.sha256(repr(words).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def made(worker: str, layout: Layout) -> Made:
+def made(worker: Worker, layout: Layout) -> Made:
     """What builds have brought home, as the next one replaces it."""
-    record = read(worker, layout)
+    record = read(worker.name, layout)
     try:
-        text = files.read_regular(_folder(worker, layout) / "names", MAX_RECORD)
+        text = files.read_regular(_folder(worker.name, layout) / "names", MAX_RECORD)
     except FileNotFoundError:
         text = b""
     names = (os.fsdecode(name) for name in text.split(b"\0") if name)
-    return Made(record.roots if record else frozenset(), frozenset(names))
+    return Made(record.roots if record else frozenset(), frozenset(names), _whole(worker))
 
 
-def lend(worker: str, layout: Layout, group: int) -> None:
+def lend(worker: Worker, layout: Layout, group: int) -> None:
     """Let a build's account read what it is to leave out."""
-    path = _folder(worker, layout) / "results"
-    record = read(worker, layout)
-    _write(path, sorted(record.roots) if record else [])
+    path = _folder(worker.name, layout) / "results"
+    before = made(worker, layout)
+    _write(path, sorted(before.roots | before.whole))
     os.chown(path, -1, group)
     path.chmod(0o640)
 
 
 def begin(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
     """Something is about to change in the worker's folder: what was made before, and this, may be there afterwards."""
-    before = made(worker.name, layout)
+    before = made(worker, layout)
     both = Made(before.roots | roots.roots, before.names | roots.names)
     _save(worker, layout, Record(recipe="", is_ended=False, sources=sources, results={}, roots=both.roots), both)
 
@@ -156,8 +160,8 @@ def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
     A source that it has written to (a lock file) counts as it is now, or it would be built again for ever.
     """
     folder, program = Path(worker.folder), _own_program(worker)
-    roots = before.record.roots if before.record else frozenset[str]()
-    scope = Scope(without=frozenset({_worker_yaml(worker)}) | roots, all_may_read=layout.sysusers is not None)
+    roots = _whole(worker) | (before.record.roots if before.record else frozenset[str]())
+    scope = Scope(without=roots | {_worker_yaml(worker)}, all_may_read=layout.sysusers is not None)
     now = source_tree.sources(folder, before.sources, scope)
     changed = {
         path for path, source in now.items() if path in before.sources and _is_other(source, before.sources[path])
@@ -227,10 +231,10 @@ def read(worker: str, layout: Layout) -> Record | None:
         return None
 
 
-def _glance(folder: Path, worker_yaml: str, layout: Layout, record: Record | None) -> Glance:
+def _glance(folder: Path, without: frozenset[str], layout: Layout, record: Record | None) -> Glance:
     roots = record.roots if record else frozenset[str]()
     known = record.sources if record else {}
-    scope = Scope(without=frozenset({worker_yaml}) | roots, all_may_read=layout.sysusers is not None)
+    scope = Scope(without=without | roots, all_may_read=layout.sysusers is not None)
     sources = source_tree.sources(folder, known, scope)
     if record is None:
         return Glance(record=None, sources=sources)
@@ -251,6 +255,14 @@ def _own_program(worker: Worker) -> str | None:
         return None
     path = os.path.normpath(worker.folder / command)
     return os.path.relpath(path, worker.folder) if path.startswith(f"{worker.folder}/") else None
+
+
+def _whole(worker: Worker) -> frozenset[str]:
+    """The folders that its build makes from top to bottom: what a package manager has loaded is no source, whoever has
+    called it.
+    """
+    commands = (worker.build.command, worker.build.fetch.command if worker.build.fetch else ())
+    return frozenset(_MODULES for command in commands if command[:1] in _MANAGERS and command[1:2] in _LOADS)
 
 
 def _worker_yaml(worker: Worker) -> str:

@@ -62,6 +62,11 @@ class Made:
 
     roots: frozenset[str] = frozenset()  # the files and folders that they made where there was nothing
     names: frozenset[str] = frozenset()  # these, and all in them
+    whole: frozenset[str] = frozenset()  # folders that the build makes anew from top to bottom, whoever did it before
+
+    def has(self, path: str) -> bool:
+        """Whether that is a build's."""
+        return path in self.names or any(path == top or path.startswith(f"{top}/") for top in self.whole)
 
 
 @dataclass(slots=True)
@@ -147,11 +152,11 @@ class _Rules:
 
     def is_replaced(self, path: str, there: int) -> bool:
         """Whether what the worker's folder has there gives way."""
-        return path in self.before.roots or (path == self.last and stat.S_ISREG(there))
+        return path in self.before.roots | self.before.whole or (path == self.last and stat.S_ISREG(there))
 
     def is_before(self, path: str) -> bool:
         """Whether an earlier build has made that."""
-        return path in self.before.names
+        return self.before.has(path)
 
 
 _TAKEN: Final = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})

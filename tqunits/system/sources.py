@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.config.findings import has_errors
 from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, parse_workers
+from tqunits.config.presets import BY_FILE
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
 from tqunits.model import Configuration, Layout, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
@@ -155,8 +156,9 @@ class _Workers:
         if text is not None:
             with suppress(OSError):  # it has just been removed
                 _warn_of_folders(folder, self.findings)
+            here, present = PurePosixPath(folder), _present(folder)
             self.texts.append(
-                WorkerText(name=folder.name, folder=PurePosixPath(folder), text=text, not_roots=not_roots)
+                WorkerText(name=folder.name, folder=here, text=text, not_roots=not_roots, present=present)
             )
         elif len(self.findings) > before:
             self.unread[folder.name] = PurePosixPath(source)
@@ -174,6 +176,11 @@ class _Workers:
             )
             self.findings.append(_error(found, "this file is not read: a worker's is config/worker.yaml", hint))
             self.unread[folder.name] = PurePosixPath(found)
+
+
+def _present(folder: Path) -> frozenset[str]:
+    """Which of the files are there that presets go by. They are not opened."""
+    return frozenset(file for file, _ in BY_FILE.values() if os.path.lexists(folder / file))
 
 
 def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) -> list[str]:
