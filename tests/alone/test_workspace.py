@@ -156,3 +156,33 @@ def test_a_program_that_is_missing_is_said(folder: Path, workspace: Path) -> Non
 def test_a_wrong_command_line_is_said(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
     assert (done.returncode, "usage:" in done.stderr) == (2, True)
+
+
+def test_what_a_build_has_made_is_not_copied(folder: Path, workspace: Path, tmp_path: Path) -> None:
+    for name in ("bin/run", "src/main", "src/made", "bin-too"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    (tmp_path / "list").write_bytes(b"bin\0src/made\0")
+    for listed, expected in ((tmp_path / "list", ["bin-too", "src"]), (tmp_path / "none", ["bin", "bin-too", "src"])):
+        done = run("--copy", folder, "--without", listed, workspace, "--", "ls")
+        assert (done.returncode, done.stdout.split()) == (0, expected)
+    assert sorted(p.name for p in (workspace / "copy/src").iterdir()) == ["made", "main"]
+
+
+def test_the_copy_may_lie_and_be_seen_elsewhere(folder: Path, workspace: Path, tmp_path: Path) -> None:
+    (folder / "file").write_text("")
+    seen = tmp_path / "seen"
+    seen.symlink_to(tmp_path / "copied")  # as a mount would have it
+    done = run("--copy", folder, "--in", tmp_path / "copied", "--at", seen, workspace, "--", "ls")
+    assert (done.returncode, done.stdout) == (0, "file\n")
+    assert not (workspace / "copy").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_folder_that_is_closed_to_builds_is_said() -> None:
+    with Apart() as (folder, workspace):
+        folder.chmod(0o700)
+        argv = [*alone("workspace"), "--copy", str(folder), str(workspace), "--", "true"]
+        done = process.run(argv, user="nobody", environment={"PATH": "/usr/bin:/bin"})
+        assert done.returncode == 1
+        assert "the worker's folder is closed to the account of its builds: chmod o+rx" in done.stderr

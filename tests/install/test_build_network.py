@@ -54,7 +54,7 @@ func main() {{ fmt.Println(dependency.Word()) }}
 TOOL = f"""#!/usr/bin/python3
 # Called by `go build` for each of its tools, as -toolexec: it stands for the code of a module that a build runs.
 import os, pathlib, socket, sys
-answers = pathlib.Path(os.environ["HOME"], "copy", "bin", "reached")
+answers = pathlib.Path("{ALPHA}", "bin", "reached")
 if not answers.exists():
     answers.parent.mkdir(exist_ok=True)
     reached = []
@@ -119,7 +119,7 @@ def go_worker(site: Site, *, proxy: str, flags: str = "") -> None:
 
 
 def test_a_go_build_loads_its_modules_first_and_has_no_network_then(served: Site) -> None:
-    tool = "-toolexec=/var/lib/tqunits/builds/alpha/copy/tool"
+    tool = f"-toolexec={ALPHA}/tool"
     go_worker(served, proxy=f"http://{STUB}:{PORT}", flags=tool)
     served.run("install")
     assert served.machine.run([f"{ALPHA}/bin/alpha"]).stdout == "loaded\n"

@@ -13,6 +13,7 @@ from .test_journal import BURST, MODULATION
 
 ALPHA = f"{ROOT}/workers/alpha"
 WORKSPACE = "/var/lib/tqunits/builds/alpha"
+COPY = "/var/lib/tqunits/copies/alpha"
 CACHE = "/var/cache/tqunits/builds/alpha"
 UNIT = "tq-build@alpha.service"
 RUN = r"mkdir -p bin; printf '#!/bin/sh\nexec python3 src/main.py\n' > bin/run; chmod 755 bin/run"
@@ -29,7 +30,7 @@ def building(site: Site, *lines: str, build: str = "[./make]") -> None:
 
 def left(machine: Machine) -> set[str]:
     """What there is of builds of alpha."""
-    places = (WORKSPACE, CACHE, f"{ALPHA}/bin", "/var/lib/private/tqunits", "/var/cache/private/tqunits")
+    places = (WORKSPACE, COPY, CACHE, f"{ALPHA}/bin", "/var/lib/private/tqunits", "/var/cache/private/tqunits")
     return {place for place in places if machine.exists(place)}
 
 

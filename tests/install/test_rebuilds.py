@@ -8,7 +8,7 @@ import pytest
 from machine import Machine
 
 from .conftest import ROOT, Site
-from .test_builds import ALPHA, UNIT, WORKSPACE
+from .test_builds import ALPHA, COPY, UNIT
 
 SERVICE = "tq-worker@alpha.service"
 MAKE = r"""#!/bin/sh
@@ -150,7 +150,7 @@ def test_a_virtual_environment_is_built_where_it_will_run(site: Site) -> None:
         name: site.machine.run(["readlink", f"{ALPHA}/modules/{name}"]).stdout for name in (".bin/tool", "absolute")
     }
     assert links == {".bin/tool": "../tool\n", "absolute": "/etc/shadow\n"}
-    assert WORKSPACE not in site.machine.run(["grep", "-rh", "^#!", f"{ALPHA}/venv/bin"]).stdout
+    assert COPY not in site.machine.run(["grep", "-rh", "^#!", f"{ALPHA}/venv/bin"]).stdout
     assert site.machine.read(f"{ALPHA}/keys/token") == "secret"
     assert "keys is left out: Permission denied" in site.machine.journal(UNIT)
     assert "nothing to do" in site.install()

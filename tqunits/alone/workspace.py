@@ -1,12 +1,12 @@
 """Makes the workspace of a build and becomes the build: ExecStart= of tq-build@NAME.service, and of its fetch.
 
-    /usr/bin/python3 -I -S workspace.py [--copy FOLDER [--without LIST]] [--at PLACE] [--needs FILE] WORKSPACE
-        -- PROGRAM [ARGUMENT]...
+    /usr/bin/python3 -I -S workspace.py [--copy FOLDER [--without LIST]] [--in COPY] [--at PLACE] [--needs FILE]
+        WORKSPACE -- PROGRAM [ARGUMENT]...
 
-The program runs in WORKSPACE/copy, and has WORKSPACE/tmp for what it puts aside. With --copy the first is a new copy of
-FOLDER, the second is empty; LIST names paths below FOLDER that a build has made, one after the other with a NUL behind
-each, which are not copied. PLACE is where else the copy is mounted, and the program runs there. With --needs nothing is
-run where the copy has no such file.
+The program runs in COPY (WORKSPACE/copy), and has WORKSPACE/tmp for what it puts aside. With --copy the first becomes a
+copy of FOLDER, the second is empty; LIST names paths below FOLDER that a build has made, one after the other with a NUL
+behind each, which are not copied. PLACE is where else the copy is mounted, and the program runs there. With --needs
+nothing is run where the copy has no such file.
 
 It runs as the build's own user in its sandbox, so it copies what that user may read, and says what it leaves out: a
 secret of the worker's (0600) is never in a workspace. Sockets, pipes and devices are left out too. A file keeps its
@@ -31,8 +31,8 @@ else:  # isolated (-I), Python looks for nothing beside the program
     from program import Failure, become
 
 USAGE, NOT_COPIED = 2, 1
-USE = "[--copy FOLDER [--without LIST]] [--at PLACE] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]..."
-OPTIONS = {"--copy", "--without", "--at", "--needs"}
+USE = "[--copy FOLDER [--without LIST]] [--in COPY] [--at PLACE] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]..."
+OPTIONS = {"--copy", "--without", "--in", "--at", "--needs"}
 
 MAX_DEPTH = 100
 """Folders in folders, as the harvest takes them. Each level holds two descriptors, of 1024."""
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     """Become the build; gives an exit status when that fails, and says why in one line."""
     try:
         options, workspace, program = parse(arguments)
-        work = os.path.join(workspace, "copy")  # noqa: PTH118 - pathlib costs more
+        work = options.get("--in", os.path.join(workspace, "copy"))  # noqa: PTH118 - pathlib costs more
         if "--copy" in options:
             _make(options["--copy"], workspace, work, options.get("--without"))
         os.chdir(options.get("--at", work))
@@ -88,7 +88,11 @@ def _make(folder: str, workspace: str, work: str, without: str | None) -> None:
         emptied = ["find", path, "-mindepth", "1", "-delete"]  # takes any depth
         if os.spawnv(os.P_WAIT, "/usr/bin/find", emptied) != 0:  # noqa: S606
             raise Failure(NOT_COPIED, f"{path} can not be emptied")
-    source, target = os.open(folder, _FOLDER), os.open(work, _FOLDER)
+    try:
+        source = os.open(folder, _FOLDER)
+    except PermissionError:
+        raise Failure(NOT_COPIED, "the worker's folder is closed to the account of its builds: chmod o+rx") from None
+    target = os.open(work, _FOLDER)
     copy = Copy(_paths(without))
     copy.folder(source, target, "", 0)
     if copy.left_out > MAX_NAMED:

@@ -176,13 +176,13 @@ class Builder:
     def _workspace(self, worker: Worker, units: Sequence[str]) -> Iterator[Watch]:
         """Nothing is left of a build before, and of this one nothing but its caches."""
         self._end(units)
-        _remove((*_old(worker.name), _workspace(worker.name)))
-        folders = (_workspace(worker.name), *_caches(worker.name))
+        _remove((*_old(worker.name), *_workspace(worker.name)))
+        folders = (*_workspace(worker.name), *_caches(worker.name))
         try:
             yield Watch(folders, Bounds(size=worker.build.disk_max))
         finally:
             self._end(units)
-            _remove([_workspace(worker.name)])
+            _remove(_workspace(worker.name))
 
     def _run(self, units: Sequence[str], watch: Watch) -> Iterator[JobResult]:
         tell = self.progress()
@@ -216,7 +216,7 @@ def remains(worker: str | None) -> tuple[Path, ...]:
     """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's own folders."""
     if worker is None:
         return _OLD
-    return (*_old(worker), _workspace(worker), *_caches(worker))
+    return (*_old(worker), *_workspace(worker), *_caches(worker))
 
 
 def remove_old() -> None:
@@ -264,7 +264,7 @@ def _bring_home(worker: Worker, sources: Sources) -> Home:
     words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
     named = [word for word in words if not word.startswith(("/", "-"))]
     return harvest.bring_home(
-        _workspace(worker.name) / "copy",
+        Path(unit.copy(worker.name, _STATE)),
         Path(worker.folder),
         last=worker.command[0].removeprefix(f"{worker.folder}/"),
         named=named,
@@ -278,9 +278,9 @@ def _not_made(worker: Worker, said: str) -> Lacking:
     return Lacking(worker=worker.name, reason=f"its build did not make {worker.command[0]}", hint=said or None)
 
 
-def _workspace(worker: str) -> Path:
+def _workspace(worker: str) -> tuple[Path, ...]:
     """The unit's StateDirectory=: its user's eyes only."""
-    return Path(unit.folder(worker, _STATE))
+    return Path(unit.folder(worker, _STATE)), Path(unit.copy(worker, _STATE))
 
 
 def _caches(worker: str) -> tuple[Path, ...]:
@@ -289,7 +289,7 @@ def _caches(worker: str) -> tuple[Path, ...]:
 
 def _old(worker: str) -> tuple[Path, ...]:
     """What is of the release before: its folders, and the links to them where this release has folders."""
-    links = (path for path in (_workspace(worker), *_caches(worker)) if path.is_symlink())
+    links = (path for path in (*_workspace(worker), *_caches(worker)) if path.is_symlink())
     return (*(above / "builds" / worker for above in _OLD), *links)
 
 

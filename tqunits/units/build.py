@@ -48,6 +48,13 @@ def folder(worker: str, above: PurePosixPath) -> PurePosixPath:
     return above / "builds" / worker
 
 
+def copy(worker: str, above: PurePosixPath) -> PurePosixPath:
+    """Where the copy of the worker's folder lies. Not in the workspace, where the build could put a link in its place:
+    PID 1 mounts it, as root.
+    """
+    return above / "copies" / worker
+
+
 def values(worker: Worker, unit: str, target: Target) -> Mapping[str, object]:
     """What the template tq-build.conf.j2 places for one of `units`."""
     fetch = worker.build.fetch
@@ -55,15 +62,15 @@ def values(worker: Worker, unit: str, target: Target) -> Mapping[str, object]:
     offline = fetch.offline if fetch and not is_fetch else ()
     fixed = {**dict(_own_variables(worker.name, target)), **dict(offline)}
     variables = {**dict(worker.environment), **fixed, **dict(worker.build.environment)}
-    own = folder(worker.name, PurePosixPath(target.layout.state.name))
+    state = PurePosixPath(target.layout.state.name)
     return {
         "description": quote.text(f"{'Fetch for the build' if is_fetch else 'Build'} of worker {worker.name}"),
         "source": quote.path(str(worker.source)),
         "fetch": name.fetch(worker.name) if fetch and not is_fetch else "",
         "command": quote.command(_command(worker, target, is_fetch=is_fetch)),
         "account": quote.account(build_account_of(worker.name)),
-        "workspace": f"{own} {own}/copy",
-        "cache": str(own),
+        "workspace": f"{folder(worker.name, state)} {copy(worker.name, state)}",
+        "cache": str(folder(worker.name, state)),
         "disk_max": quote.size(worker.build.disk_max),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "sandbox": (*(_NO_NETWORK if fetch and not is_fetch else _OUTWARD), *_paths(worker, target)),
@@ -125,7 +132,7 @@ def _command(worker: Worker, target: Target, *, is_fetch: bool) -> list[str]:
     needs = ["--needs", build.fetch.needs] if is_fetch and build.fetch else []
     program = build.fetch.command if is_fetch and build.fetch else build.command
     workspace = str(folder(worker.name, target.layout.state))
-    options = (*source, *without, *place, *needs)
+    options = (*source, *without, "--in", str(copy(worker.name, target.layout.state)), *place, *needs)
     return [*target.argv_alone("workspace"), *options, workspace, "--", *program]
 
 
@@ -147,9 +154,9 @@ def _paths(worker: Worker, target: Target) -> Directives:
     seen = (path for path in needed if not (in_place and path == own))
     rows = [("ProtectHome", "tmpfs" if homes else "yes")]
     if in_place:
-        workspace = str(folder(worker.name, target.layout.state))
+        copied = str(copy(worker.name, target.layout.state))
         rows.append(("BindReadOnlyPaths", quote.mount_pair(str(worker.folder), _SOURCES, systemd)))
-        rows.append(("BindPaths", quote.mount_pair(f"{workspace}/copy", str(worker.folder), systemd)))
+        rows.append(("BindPaths", quote.mount_pair(copied, str(worker.folder), systemd)))
     return (*rows, *(("BindReadOnlyPaths", quote.mount_word(str(path), systemd)) for path in seen))
 
 
