@@ -240,3 +240,16 @@ def test_a_node_worker_with_a_lock_file_gets_its_packages(site: Site) -> None:
     site.install()
     assert "build-alpha" not in site.machine.read("/etc/sysusers.d/tqunits-workers.conf")
     assert site.get("/alpha/") == (200, "one")
+
+
+def test_a_program_that_was_made_elsewhere_runs_where_it_can_not_be_built(site: Site) -> None:
+    site.worker("alpha")
+    site.machine.write(f"{ALPHA}/bin/run", "#!/bin/sh\nexec python3 src/main.py\n", 0o755)
+    site.machine.write(f"{ALPHA}/version", "newer\n")
+    site.yaml("alpha", "path: /alpha\ntype: exec\nbuild: [no-such-compiler]\ncommand: [bin/run]\n")
+    as_it_is = "alpha runs bin/run as it is: no-such-compiler is not installed"
+    assert as_it_is in site.install()
+    assert site.get("/alpha/health") == (200, "ok")
+    said = site.install()
+    assert as_it_is in said
+    assert "nothing to do" in said
