@@ -11,7 +11,7 @@ same variables in its environment.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -108,6 +108,13 @@ def command_filled(words: Sequence[str], values: Mapping[str, str]) -> tuple[str
 def value_filled(value: str, values: Mapping[str, str]) -> str:
     """The same of an environment variable's value."""
     return _filled(_IN_VALUE, value, values)
+
+
+def constant(environment: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The variables whose values have no placeholder in them: what they say holds without a running worker, too."""
+    for name, value in environment:
+        if not any(found.kind is Kind.NAMED and found.name in NAMES for found in in_value(value)):
+            yield name, value_filled(value, {})
 
 
 def _script_after(words: Sequence[str], at: int) -> int | None:

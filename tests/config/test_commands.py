@@ -298,3 +298,9 @@ def test_a_doubled_dollar_sign_is_one(words: list[str]) -> None:
         if "$$" not in word:
             assert list(placeholders.in_word(doubled)) == []
             assert placeholders.command_filled(["x", doubled], {}) == ("x", word)
+
+
+def test_a_build_gets_what_holds_without_a_running_worker() -> None:
+    """A value that names the port or a folder of the running worker is none of the build's."""
+    environment = (("FLAGS", "-O2 $${PORT}"), ("URL", "http://127.0.0.1:${WORKER_PORT}"), ("PASSWORD", "pa$$word"))
+    assert dict(placeholders.constant(environment)) == {"FLAGS": "-O2 ${PORT}", "PASSWORD": "pa$$word"}

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits import placeholders
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
 from tqunits.system import built, files, harvest, journal, users
@@ -95,7 +96,7 @@ def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | 
 
     Gives what went wrong, or None when its command exists now.
     """
-    environment = {**os.environ, **dict(worker.environment), **dict(worker.build.environment)}
+    environment = {**os.environ, **dict(placeholders.constant(worker.environment)), **dict(worker.build.environment)}
     folder, said = Path(worker.folder), ""
     for command in _commands(worker):
         try:

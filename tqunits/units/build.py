@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
+from tqunits import placeholders
 from tqunits.model import Target, Worker, build_account_of
 from tqunits.units import name, quote, sandbox
 from tqunits.units.sandbox import Directives
@@ -61,7 +62,7 @@ def values(worker: Worker, unit: str, target: Target) -> Mapping[str, object]:
     is_fetch = unit == name.fetch(worker.name)
     offline = fetch.offline if fetch and not is_fetch else ()
     fixed = {**dict(_own_variables(worker.name, target)), **dict(offline)}
-    variables = {**dict(worker.environment), **fixed, **dict(worker.build.environment)}
+    variables = {**dict(placeholders.constant(worker.environment)), **fixed, **dict(worker.build.environment)}
     state = PurePosixPath(target.layout.state.name)
     return {
         "description": quote.text(f"{'Fetch for the build' if is_fetch else 'Build'} of worker {worker.name}"),
