@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,19 @@ def saying(answer: bytes) -> Answer:
         writer.close()
 
     return handle
+
+
+CHILD_LISTENS = """
+import os, socket
+mine, parents = os.pipe()
+if os.fork():
+    os.close(mine)
+    os.wait()
+os.close(parents)
+v4, v6 = socket.create_server(("127.0.0.1", 0)), socket.create_server(("::1", 0), family=socket.AF_INET6)
+print(v4.getsockname()[1], v6.getsockname()[1], flush=True)
+os.read(mine, 1)  # until its parent has ended
+"""
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,10 +193,114 @@ def test_what_is_not_200_fails_within_the_budget(answer: bytes, last: str) -> No
     assert text.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "last"),
+    [
+        pytest.param(b'Content-Length: 17\r\n\r\n{"db": "is down"}', '500 No: {"db": "is down"}', id="json"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n5\r\nno db\r\n0\r\n\r\n", "500 No: no db 0", id="chunked"),
+        pytest.param(b"\r\n" + b"x" * 5000, f"500 No: {'x' * 200}...", id="200-bytes"),
+        pytest.param(b"\r\n\x1b[2J\n\n <b>\xff", "500 No: \\x1b[2J <b>\\xff", id="hostile"),
+        pytest.param(b"Content-Length: 9", "500 No", id="no-end-of-the-head"),
+    ],
+)
+def test_a_bad_answers_first_bytes_are_told(answer: bytes, last: str) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(saying(b"HTTP/1.1 500 No\r\n" + answer)) as port:
+            return await run_gate("--port", port, "--budget", "0.1")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.UNHEALTHY
+    assert text.endswith(f"; last answer: {last}\n")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Wait\r\nContent-Length: 5\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port, "--budget", "0.6")
+
+    code, text = asyncio.run(scenario())
+    assert (code, text.endswith("; last answer: 503 Wait\n")) == (gate.UNHEALTHY, True), text
+    assert "1 attempt " not in text
+
+
+def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
+    times: list[float] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        times.append(time.monotonic())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Wait\r\n\r\n")
+        writer.close()
+
+    async def scenario() -> None:
+        async with serving(handle) as port:
+            await run_gate("--port", port, "--budget", "2")
+
+    asyncio.run(scenario())
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert 4 <= len(times) <= 9  # 2 s: 0.05, 0.075, 0.11, 0.17, 0.25, 0.38, 0.57, and the last chance
+    assert all(pause >= 0.05 for pause in pauses[:-1])
+
+
+def test_a_worker_that_listens_elsewhere_is_told_where() -> None:
+    async def scenario() -> tuple[int, str, list[bytes]]:
+        async with a_process("/usr/bin/python3", "-c", CHILD_LISTENS) as worker:
+            assert worker.stdout is not None
+            ports = (await worker.stdout.readline()).split()
+            arguments = ("--port", free_port(), "--budget", "0.2", "--pid", str(worker.pid))
+            return *await run_gate(*arguments), ports
+
+    code, text, (first, second) = asyncio.run(scenario())
+    assert code == gate.ELSEWHERE
+    assert f"; it listens on 127.0.0.1:{first.decode()}, [::1]:{second.decode()} instead; " in text
+
+
+def test_the_verdict_is_said_when_systemds_patience_is_over() -> None:
+    async def scenario() -> tuple[int, str]:
+        asked = asyncio.Event()
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\n\r\nnothing here")
+            writer.close()
+            attempts.append(port)
+            if len(attempts) > 1:
+                asked.set()
+
+        attempts: list[str] = []
+        async with serving(handle) as port:
+            process = await asyncio.create_subprocess_exec(
+                *GATE, *("--port", port, "--budget", "60"), stderr=asyncio.subprocess.PIPE, env={}
+            )
+            await asyncio.wait_for(asked.wait(), 10)  # its second question: the first answer is read
+            process.terminate()
+            _, stderr = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode is not None
+        return process.returncode, stderr.decode()
+
+    code, text = asyncio.run(scenario())
+    assert code == -signal.SIGTERM  # as one that says nothing: what a stop means does not change
+    assert "/health not healthy, and told to end, after " in text
+    assert text.endswith("; last answer: 404 Not Found: nothing here\n")
+
+
+def test_no_exit_status_has_a_name_that_means_something_else() -> None:
+    """Of systemd.exec(5), PROCESS EXIT CODES: 1-7 LSB, 64-78 BSD, 200-245 systemd; "150-199" are a program's own."""
+    verdicts = (gate.UNHEALTHY, gate.SILENT, gate.SLOW, gate.FOREIGN, gate.ELSEWHERE, gate.EXITED, gate.UNPLACED)
+    assert len({*verdicts}) == len(verdicts)
+    assert all(150 <= verdict < 200 for verdict in verdicts)
+
+
 def test_a_worker_that_never_listens_fails_when_the_budget_is_spent() -> None:
     begin = time.monotonic()
     code, text = asyncio.run(run_gate("--port", free_port(), "--budget", "0.5"))
-    assert code == gate.UNHEALTHY
+    assert code == gate.SILENT
     assert 0.4 < time.monotonic() - begin < 5
     assert "(refused " in text
     assert text.endswith("; last answer: connection refused\n")
@@ -193,7 +312,7 @@ def test_a_hanging_worker_is_asked_again_after_the_probe_timeout() -> None:
             return await run_gate("--port", port, "--budget", "0.7", "--probe-timeout", "0.2")
 
     code, text = asyncio.run(scenario())
-    assert code == gate.UNHEALTHY
+    assert code == gate.SLOW
     assert "(timed out " in text
     assert text.endswith("; last answer: none in time\n")
 
@@ -235,7 +354,7 @@ def test_another_users_program_on_the_port_is_not_the_worker(host: str, *, close
             return await run_gate("--port", port, "--budget", "0.3")
 
     code, text = asyncio.run(scenario())
-    assert code == gate.UNHEALTHY
+    assert code == gate.FOREIGN
     assert text.endswith("; last answer: 200 OK, but from a process of another user (uid 65534)\n")
 
 
@@ -279,7 +398,7 @@ def test_another_users_unix_socket_is_not_the_workers() -> None:
             return await run_gate("--socket", path, "--budget", "0.3")
 
     code, text = asyncio.run(scenario())
-    assert code == gate.UNHEALTHY
+    assert code == gate.FOREIGN
     assert "from a process of another user (uid 65534)" in text
 
 
@@ -300,7 +419,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 def test_a_missing_unix_socket_is_refused(tmp_path: Path) -> None:
     code, text = asyncio.run(run_gate("--socket", str(tmp_path / "none"), "--budget", "0.2"))
-    assert code == gate.UNHEALTHY
+    assert code == gate.SILENT
     assert text.endswith("; last answer: no such file or directory\n")
 
 
@@ -362,7 +481,7 @@ def test_a_healthy_worker_gets_its_file(tmp_path: Path) -> None:
 
 def test_a_sick_worker_gets_no_file(tmp_path: Path) -> None:
     place = ("--serving", str(tmp_path / "serving"), *PLACE)
-    assert asyncio.run(run_gate("--port", free_port(), "--budget", "0.1", *place))[0] == gate.UNHEALTHY
+    assert asyncio.run(run_gate("--port", free_port(), "--budget", "0.1", *place))[0] == gate.SILENT
     assert not (tmp_path / "serving").exists()
 
 
@@ -372,7 +491,7 @@ def test_a_file_that_can_not_be_made_is_a_failure_that_says_so(tmp_path: Path) -
             return await run_gate("--port", port, "--serving", str(tmp_path / "none/serving"), *PLACE)
 
     code, text = asyncio.run(scenario())
-    assert code == gate.USAGE
+    assert code == gate.UNPLACED
     assert "none/serving can not be made: No such file or directory; no request comes without it\n" in text
 
 

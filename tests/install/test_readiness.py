@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from .conftest import PROBE, Site
 
 SLOW = "import time\ntime.sleep(1)\n" + PROBE
@@ -103,3 +105,29 @@ def test_a_crash_loop_ends_within_its_budget(site: Site) -> None:
     assert site.machine.show("tq-worker@beta.service", "MainPID") == pid
     site.run("start", "alpha")  # an operator's start is a new beginning
     assert site.get("/alpha/health") == (200, "ok")
+
+
+def test_the_gates_exit_status_is_no_name_that_means_something_else(site: Site) -> None:
+    site.worker("alpha", SHORT.replace("3s", "1s") + "health: {timeout: 1s}\n", program=SICK)
+    site.run("install")
+    site.run("start", "alpha", status=6)
+    said = site.machine.systemctl("status", "tq-worker@alpha", check=False)
+    assert "status=150)" in said or "status=150/n/a" in said
+
+
+@pytest.mark.long
+def test_no_verdict_is_lost_when_many_start_at_once_on_a_busy_host(site: Site) -> None:
+    """Sixty programs want all of the processor: systemd's time would be over while the gates wait for their turn."""
+    for number in range(40):
+        site.worker(f"w{number}", SHORT.replace("3s", "2s") + "health: {timeout: 2s}\n", program=SICK)
+    site.run("install")
+    busy = [f"busy{number}.service" for number in range(60)]
+    for unit in busy:
+        site.machine.run(["systemd-run", "--collect", f"--unit={unit}", "sh", "-c", "while :; do :; done"])
+    try:
+        said = site.run("start", "--all", status=6)
+    finally:
+        site.machine.systemctl("stop", *busy)
+    units = [f"tq-worker@w{number}.service" for number in range(40)]
+    assert {site.machine.show(unit, "Result") for unit in units} == {"exit-code"}
+    assert "timeouts.start" not in said

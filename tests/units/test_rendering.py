@@ -20,6 +20,7 @@ from tqunits.model import (
     OriginKind,
     Profile,
     Relaxation,
+    ServiceType,
     Static,
     Tls,
     WorkerType,
@@ -81,17 +82,6 @@ def test_where_a_program_is_looked_for(first: str, program: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "budget"),
-    [(60 * SECOND, "59.5"), (SECOND, "0.9"), (0, "infinity"), (INFINITY, "infinity")],
-    ids=["long", "short", "none", "infinite"],
-)
-def test_the_gate_gives_up_before_systemd_does(start: int, budget: str) -> None:
-    plain = worker("api")
-    text = case(replace(plain, timeouts=replace(plain.timeouts, start=start))).drop_in("api")
-    assert f" --budget {budget} --serving " in text
-
-
-@pytest.mark.parametrize(
     ("stop", "drain", "wait"),
     [
         pytest.param(60 * SECOND, 30 * SECOND, "30", id="drain first"),
@@ -105,6 +95,27 @@ def test_a_worker_has_left_the_router_before_systemd_loses_patience(stop: int, d
     plain = worker("api")
     text = case(replace(plain, timeouts=replace(plain.timeouts, stop=stop, drain=drain))).drop_in("api")
     assert str(service(text, "ExecStop")).endswith(f" --name api --wait {wait} --pid $MAINPID")
+
+
+@pytest.mark.parametrize(
+    ("start", "budget", "patience"),
+    [
+        pytest.param(60 * SECOND, "60", "65s", id="default"),
+        pytest.param(SECOND, "1", "6s", id="short"),
+        pytest.param(0, "infinity", "infinity", id="none"),
+        pytest.param(INFINITY, "infinity", "infinity", id="infinite"),
+    ],
+)
+def test_the_gates_verdict_comes_before_systemd_loses_patience(start: int, budget: str, patience: str) -> None:
+    plain = worker("api")
+    text = case(replace(plain, timeouts=replace(plain.timeouts, start=start))).drop_in("api")
+    assert f" --budget {budget} --serving " in str(service(text, "ExecStartPost"))
+    assert service(text, "TimeoutStartSec") == patience
+
+
+def test_who_says_ready_itself_has_just_its_time() -> None:
+    text = case(worker("api", service_type=ServiceType.NOTIFY)).drop_in("api")
+    assert service(text, "TimeoutStartSec") == "1min"
 
 
 FOLDERS: Mapping[str, tuple[str, tuple[Relaxation, ...], dict[str, str]]] = {

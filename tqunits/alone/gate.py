@@ -5,11 +5,16 @@
         [--serving FILE --routers DIR --name NAME]
 
 The unit stays "activating" until this ends: exit 0 the health check answered 200, and the file `serving` is made, on
-which the routers send requests; 1 it did not answer within the budget; 2 the command line is wrong, or the file can not
-be made; 3 the worker's process is gone. It runs as the worker's user inside its sandbox, once per start, so the
-interpreter is most of its cost: nothing but built-in modules is imported (argparse, pathlib, typing and socket would
-double it). systemd would wait for ExecStartPost= after the main process died: a pidfd ends that wait at once. The
-budget begins when this process does, as systemd's time does: on a busy host the sandbox takes a good part of it.
+which the routers send requests. The other exit statuses are the verdict (`READY` and what follows it): they reach who
+asks systemd even where the journal's line does not, and are of the range that no specification has a name for
+(systemd.exec(5), PROCESS EXIT CODES), so `systemctl status` prints them as they are. It runs as the worker's user
+inside its sandbox, once per start, so the interpreter is most of its cost: nothing but built-in modules is imported
+(argparse, pathlib, typing and socket would double it). systemd would wait for ExecStartPost= after the main process
+died: a pidfd ends that wait at once. The budget begins when this process does, as systemd's time does: on a busy host
+the sandbox takes a good part of it. systemd's own time is longer; where it ends all the same, the verdict is said.
+
+While nothing listens, an attempt leaves no trace with the worker, so they come often; an answer is a line in its log,
+so after a bad one the pauses grow.
 
 An answer counts only from a process of our own user: any program may sit on a free port (proc(5), /proc/net/tcp).
 Inside PrivateUsers= the kernel shows other users as 65534, which is as different.
@@ -26,21 +31,40 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
+
     from tqunits.alone import join
 else:  # isolated (-I), Python looks for nothing beside the program
+    import _signal
+
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import join
 
-READY, UNHEALTHY, USAGE, EXITED = 0, 1, 2, 3
+READY = 0
+USAGE = 2  # the command line is wrong: INVALIDARGUMENT, as systemd calls it
+UNHEALTHY = 150  # it answers, but not with 200
+SILENT = 151  # nothing listens at its address
+SLOW = 152  # it listens, and gives no answer in time
+FOREIGN = 153  # the answer is of another user's process: it has the worker's port
+ELSEWHERE = 154  # the worker listens, at another address than its own
+EXITED = 155  # the worker's process is gone
+UNPLACED = 156  # it is healthy, but the file `serving` can not be made
 
+_SIGTERM = 15
 _FIRST_PAUSE = 0.001  # a compiled worker listens within a few milliseconds
-_LONGEST_PAUSE = 0.025  # at most 40 probes a second, and at most 25 ms lost on a slow start
+_SHARE = 0.05  # of the time so far: who listens after two seconds is noticed a tenth of a second later
+_LONGEST_PAUSE = 0.25
+_FIRST_PAUSE_OF_ANSWERS = 0.05
+_LONGEST_PAUSE_OF_ANSWERS = 1.0
+_GROWTH = 1.5
+_LAST_CHANCE = 0.05  # before the end of the budget, for the last attempt
 _LONGEST_SPAN = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
 _LONGEST_AGE = 10.0  # seconds; a clock namespace or a pause of the host would make it any number
 _HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
 _REST_LIMIT = 65536  # of an answer: a health check says little more than its status
 _FAREWELL = 0.1  # seconds for the rest of it, from a worker that keeps its connections all the same
 _SHOWN = 120  # characters of a strange answer worth a place in the journal
+_BODY_SHOWN = 200  # bytes of what comes with a bad status: most say there what is wrong
 _MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96 as /proc/net/tcp6 writes it
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
 
@@ -53,13 +77,48 @@ class Exited(Exception):
     """The worker's process is gone."""
 
 
-class NotHealthy(Exception):
-    """One probe failed: `kind` counts it, `answer` is what the journal shows."""
+class Terminated(Exception):
+    """Somebody ends this process: systemd, whose patience is over, or who stops the unit."""
 
-    def __init__(self, kind: str, answer: str) -> None:
+
+class NotHealthy(Exception):
+    """One probe failed: `kind` counts it, `answer` is what the journal shows, `verdict` the exit status if it is the
+    last one.
+    """
+
+    def __init__(self, kind: str, answer: str, verdict: int = UNHEALTHY) -> None:
         super().__init__(answer)
         self.kind = kind
         self.answer = answer
+        self.verdict = verdict
+
+
+class Record:
+    """What all probes have brought: how often each kind, and the last one that was an answer."""
+
+    __slots__ = ("answer", "begin", "tally", "verdict")
+
+    def __init__(self, begin: float) -> None:
+        self.begin = begin
+        self.tally: dict[str, int] = {}
+        self.answer = ""
+        self.verdict = SILENT
+
+    def add(self, failure: NotHealthy, *, cut_short: bool) -> None:
+        """`cut_short`: it was ended by us, so it is no answer of the worker's where there is one."""
+        self.count(failure.kind)
+        if not self.answer or not cut_short:
+            self.answer, self.verdict = failure.answer, failure.verdict
+
+    def count(self, kind: str) -> None:
+        """One more of this kind."""
+        self.tally[kind] = self.tally.get(kind, 0) + 1
+
+    def __str__(self) -> str:
+        attempts = sum(self.tally.values())
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.tally.items() if kind != "200")
+        detail = f" ({kinds})" if kinds else ""
+        return f"{time.monotonic() - self.begin:.2f} s, {attempts} attempt{'' if attempts == 1 else 's'}{detail}"
 
 
 class Options:
@@ -87,25 +146,57 @@ class Options:
 
 def main(arguments: list[str]) -> int:
     """Wait until the worker is healthy; gives the exit status."""
-    begin = _begin()
+    record = Record(_begin())
     try:
         options = parse(arguments)
     except UsageProblem as problem:
         return _fail(USAGE, f"usage: {problem}")
-    tally: dict[str, int] = {}
+    _signal.signal(_SIGTERM, _terminate)
     try:
-        last = _wait(options, begin, tally)
+        is_healthy = _wait(options, record)
     except Exited:
-        return _fail(EXITED, f"{options.url} not healthy: the worker's process exited after {_since(begin, tally)}")
-    if last is not None:
-        return _fail(UNHEALTHY, f"{options.url} not healthy after {_since(begin, tally)}; last answer: {last}")
+        return _fail(EXITED, f"{options.url} not healthy: the worker's process exited after {record}")
+    except Terminated:
+        _fail(record.verdict, f"{options.url} not healthy, and told to end, after {record}; {_last(record)}")
+        _signal.signal(_SIGTERM, _signal.SIG_DFL)
+        os.kill(os.getpid(), _SIGTERM)
+        return record.verdict  # not reached: the signal has ended this process
+    _signal.signal(_SIGTERM, _signal.SIG_DFL)
+    if not is_healthy:
+        return _give_up(options, record)
     try:
         if options.serving:
             join.join(options.serving, options.routers, options.name)
     except OSError as error:
-        return _fail(USAGE, f"{options.serving} can not be made: {error.strerror}; no request comes without it")
-    _say("6", f"{options.url} healthy after {_since(begin, tally)}")
+        text = f"{options.serving} can not be made: {error.strerror}; no request comes without it"
+        return _fail(UNPLACED, text)
+    _say("6", f"{options.url} healthy after {record}")
     return READY
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
+def _give_up(options: Options, record: Record) -> int:
+    """Where nothing listens, the worker may listen somewhere else, which explains it."""
+    others = _elsewhere(options.pid) if record.verdict == SILENT and options.pid else ()
+    verdict = ELSEWHERE if others else record.verdict
+    elsewhere = f"; it listens on {', '.join(others)} instead" if others else ""
+    return _fail(verdict, f"{options.url} not healthy after {record}{elsewhere}; {_last(record)}")
+
+
+def _elsewhere(pid: int) -> tuple[str, ...]:
+    if TYPE_CHECKING:
+        from tqunits.alone import listening
+    else:
+        import listening  # only now: no healthy worker's start pays for it
+
+    return listening.addresses(pid)
+
+
+def _last(record: Record) -> str:
+    return f"last answer: {record.answer or 'none'}"
 
 
 def _fail(status: int, verdict: str) -> int:
@@ -141,9 +232,9 @@ def parse(arguments: list[str]) -> Options:
     return options
 
 
-def shown(text: str) -> str:
+def shown(text: str, limit: int = _SHOWN) -> str:
     """A stranger's text, fit for the journal: short, on one line, without anything that a terminal obeys."""
-    cut = text[:_SHOWN] + ("..." if len(text) > _SHOWN else "")
+    cut = text[:limit] + ("..." if len(text) > limit else "")
     return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in cut)
 
 
@@ -194,27 +285,29 @@ def _span(text: str) -> float:
     return min(seconds, _LONGEST_SPAN)
 
 
-def _wait(options: Options, begin: float, tally: dict[str, int]) -> str | None:
-    """Probe until the worker is healthy (None) or the budget is spent (the last answer). Raises Exited."""
+def _wait(options: Options, record: Record) -> bool:
+    """Probe until the worker is healthy, or the budget is spent. Raises Exited, Terminated."""
     process = _watch(options.pid)
-    deadline = begin + options.budget
-    pause = _FIRST_PAUSE
-    answer = ""
+    deadline = record.begin + options.budget
+    answers = _FIRST_PAUSE_OF_ANSWERS
     while True:
         now = time.monotonic()
         try:
             _probe(options, process, min(deadline, now + options.probe_timeout))
         except NotHealthy as failure:
-            tally[failure.kind] = tally.get(failure.kind, 0) + 1
-            cut_short = now + options.probe_timeout > deadline <= time.monotonic()  # by us, no answer of the worker's
-            answer = answer if answer and cut_short else failure.answer
-            if time.monotonic() + pause >= deadline:
-                return answer
+            after = time.monotonic()
+            record.add(failure, cut_short=now + options.probe_timeout > deadline <= after)
+            left = deadline - after
+            if left <= _LAST_CHANCE:
+                return False
+            if failure.verdict == SILENT:
+                pause = min(max(_SHARE * (after - record.begin), _FIRST_PAUSE), _LONGEST_PAUSE)
+            else:
+                pause, answers = answers, min(answers * _GROWTH, _LONGEST_PAUSE_OF_ANSWERS)
         else:
-            tally["200"] = tally.get("200", 0) + 1
-            return None
-        _sleep_watching(process, pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+            record.count("200")
+            return True
+        _sleep_watching(process, min(pause, left - _LAST_CHANCE))
 
 
 def _watch(pid: int | None) -> int:
@@ -244,13 +337,14 @@ def _probe(options: Options, process: int, deadline: float) -> None:
     with _Connection(options, process, deadline) as connection:
         answer = connection.ask(options)
         code = status(answer)
-        owner = connection.owner() if code == 200 else None  # while it stands: a closed one has none
+        reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
+        if code != 200:
+            body = connection.body()
+            raise NotHealthy(f"status {code}", f"{reason}: {body}" if body else reason)
+        owner = connection.owner()  # while it stands: a closed one has none
         connection.finish()
-    reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
-    if code != 200:
-        raise NotHealthy(f"status {code}", reason)
     if owner is not None and owner != os.getuid():
-        raise NotHealthy("foreign", f"{reason}, but from a process of another user (uid {owner})")
+        raise NotHealthy("foreign", f"{reason}, but from a process of another user (uid {owner})", FOREIGN)
 
 
 def status(line: bytes) -> int:
@@ -264,12 +358,22 @@ def status(line: bytes) -> int:
     raise NotHealthy("not HTTP", f"not HTTP: {shown(line.decode('latin-1'))}")
 
 
+def excerpt(answer: bytes) -> str:
+    """The beginning of an answer's body, on one line; without the first chunk's size (RFC 9112, section 7.1)."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        body = body.partition(b"\r\n")[2]
+    text = " ".join(body[: _BODY_SHOWN + 1].decode("latin-1").split())
+    return shown(text, _BODY_SHOWN)
+
+
 class _Connection:
     """One probe's connection; every wait ends at `deadline`, or when the worker's process does."""
 
     def __init__(self, options: Options, process: int, deadline: float) -> None:
         self._process = process
         self._deadline = deadline
+        self._read = b""
         self._socket = socket.socket(socket.AF_UNIX if options.socket else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._target: str | tuple[str, int] = options.socket or (options.host, options.port)
@@ -300,6 +404,17 @@ class _Connection:
         uid = int.from_bytes(credentials[4:8], sys.byteorder)
         return None if uid == 0 else uid  # listen(2) was the service manager's: an inherited socket
 
+    def body(self) -> str:
+        """What stands at the beginning of a bad answer's body, as far as it comes soon."""
+        self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
+        try:
+            while len(self._read.partition(b"\r\n\r\n")[2]) <= 2 * _BODY_SHOWN and len(self._read) < 2 * _HEAD_LIMIT:
+                if not self._receive(_HEAD_LIMIT):
+                    break
+        except (NotHealthy, OSError):
+            pass
+        return excerpt(self._read)
+
     def finish(self) -> None:
         """Let the worker end its answer: to close before that resets the connection, which many log as an error."""
         self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
@@ -323,14 +438,17 @@ class _Connection:
             raise OSError(code, os.strerror(code))
 
     def _first_line(self) -> bytes:
-        line = b""
-        while b"\n" not in line and len(line) < _HEAD_LIMIT:
-            self._wait(select.POLLIN)
-            more = self._socket.recv(_HEAD_LIMIT - len(line))
-            if not more:
+        while b"\n" not in self._read and len(self._read) < _HEAD_LIMIT:
+            if not self._receive(_HEAD_LIMIT - len(self._read)):
                 break
-            line += more
-        return line.partition(b"\n")[0].rstrip(b"\r")
+        return self._read.partition(b"\n")[0].rstrip(b"\r")
+
+    def _receive(self, count: int) -> bool:
+        """Whether there was more."""
+        self._wait(select.POLLIN)
+        more = self._socket.recv(count)
+        self._read += more
+        return bool(more)
 
     def _wait(self, events: int) -> None:
         poll = select.poll()
@@ -341,12 +459,12 @@ class _Connection:
         if any(descriptor == self._process for descriptor, _ in ready):
             raise Exited
         if not ready:
-            raise NotHealthy("timed out", "none in time")
+            raise NotHealthy("timed out", "none in time", SLOW)
 
 
-def _reason(error: OSError) -> tuple[str, str]:
-    text = os.strerror(error.errno) if error.errno else str(error)
-    return ("refused" if error.errno in _GONE else text.lower()), text.lower()
+def _reason(error: OSError) -> tuple[str, str, int]:
+    text = (os.strerror(error.errno) if error.errno else str(error)).lower()
+    return ("refused", text, SILENT) if error.errno in _GONE else (text, text, UNHEALTHY)
 
 
 def _tcp_owner(server: tuple[str, int], client: tuple[str, int]) -> int | None:
@@ -378,13 +496,6 @@ def _owner_in(table: str, accepted: tuple[str, str], listeners: tuple[str, str])
 def _hex(address: tuple[str, int]) -> str:
     """An IPv4 address and port as /proc/net/tcp writes them: 127.0.0.1:80 is 0100007F:0050 on a little-endian host."""
     return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
-
-
-def _since(begin: float, tally: dict[str, int]) -> str:
-    attempts = sum(tally.values())
-    kinds = ", ".join(f"{kind} {count}" for kind, count in tally.items() if kind != "200")
-    detail = f" ({kinds})" if kinds else ""
-    return f"{time.monotonic() - begin:.2f} s, {attempts} attempt{'' if attempts == 1 else 's'}{detail}"
 
 
 def _say(priority: str, text: str) -> None:

@@ -15,9 +15,8 @@ from tqunits.system.entries import Exit
 from tqunits.system.listeners import Holder
 from tqunits.units.backoff import GIVEN_UP
 
-GATE_UNHEALTHY = 1
-GATE_EXITED = 3
-"""Exit statuses of the readiness gate (gate.py)."""
+GATE_UNHEALTHY = frozenset({1, 150, 151, 152, 153, 154})
+"""Exit statuses of the readiness gate (alone/gate.py; 1 was an earlier release's)."""
 
 GATE_VERDICT = "tqunits-gate: "
 """How its lines in the journal begin."""
@@ -102,7 +101,7 @@ def of_failure(failure: Failure) -> str:
 
 def is_unhealthy(failure: Failure) -> bool:
     """Whether the readiness gate gave the worker up."""
-    return failure.result == "exit-code" and failure.gate_status == GATE_UNHEALTHY
+    return failure.result == "exit-code" and failure.gate_status in GATE_UNHEALTHY
 
 
 def of_exit(exit_: Exit) -> str:

@@ -395,7 +395,8 @@ class WorkerSettings(ProxySettings, SignalSettings):
         scalar(fields.start_span),
         "60s",
         _SPAN,
-        "From the start until the health check passes; at most 1h.",
+        "From the start until the health check passes; at most 1h. TimeoutStartSec= itself is 5s longer (but for type "
+        "notify), so that what the health check has seen is told, on a busy host too.",
         feeds="TimeoutStartSec=",
     )
     timeout_stop = Setting(

@@ -50,8 +50,9 @@ _MANAGER = quote.account(MANAGER_USER)
 _LEAVE_MARGIN_US = 1_000_000
 """A drain ends this long before TimeoutStopSec=."""
 
-_GATE_MARGIN_US = 500_000
-"""The gate gives up this long before TimeoutStartSec=, so that the journal has its reason and not only a SIGTERM."""
+_GATE_MARGIN_US = 5_000_000
+"""TimeoutStartSec= is this much longer than `timeouts.start`, at which the gate gives up: it has seen why, and systemd,
+on a host where many start at once, would end it before it can say so."""
 
 _SPARE_DESCRIPTORS = 1024
 """The router's own: the listening and control sockets, the journal, idle connections to workers being opened."""
@@ -327,7 +328,7 @@ def _life(worker: Worker, target: Target) -> Values:
     """How it starts, stops and comes back."""
     return {
         "type": worker.service_type.value,
-        "start": _patience(worker.timeouts.start),
+        "start": _patience(_start_patience(worker)),
         "stop": _patience(worker.timeouts.stop),
         "signals": _signals(worker.signals, target),
         "restart": worker.restart.policy.value,
@@ -405,7 +406,7 @@ def _started(worker: Worker, target: Target, port: int | None, socket: str | Non
         return quote.command([*target.argv_alone("join"), *place.values()])
     address = ["--socket", socket] if socket else ["--port", str(port)]
     probe = _seconds(worker.health.timeout)
-    budget = _seconds(_gate_budget(worker.timeouts.start))
+    budget = _seconds(worker.timeouts.start)
     check = ["--path", worker.health.path, "--probe-timeout", probe, "--budget", budget]
     return f"{quote.command([*target.argv_alone('gate'), *address, *check, *_place(worker, target)])} --pid $MAINPID"
 
@@ -421,8 +422,10 @@ def _leave(worker: Worker, target: Target) -> str:
     return f"{quote.command([*target.argv_alone('leave'), *_place(worker, target), '--wait', wait])} --pid $MAINPID"
 
 
-def _gate_budget(start: int) -> int:
-    return start if start in (0, INFINITY) else start - min(_GATE_MARGIN_US, start // 10)
+def _start_patience(worker: Worker) -> int:
+    """TimeoutStartSec=: the gate's budget and more, where there is one; 0 is no limit."""
+    start = worker.timeouts.start
+    return start if start in (0, INFINITY) or worker.service_type is ServiceType.NOTIFY else start + _GATE_MARGIN_US
 
 
 def _seconds(span: int) -> str:

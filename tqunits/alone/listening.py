@@ -1,0 +1,63 @@
+"""Where processes of a worker listen, when it is not where they should: for the gate's last words.
+
+Only what listens on TCP is told, as /proc/net/tcp has it (proc(5): state 0A is LISTEN), and only of processes that the
+caller may look into, which those of its own user are.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def addresses(pid: int) -> tuple[str, ...]:
+    """Where the worker's processes listen: `pid` and its children, and theirs. At most three."""
+    links = {link for process in _family(pid) for link in _links(f"/proc/{process}/fd")}
+    found: list[str] = []
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        try:
+            with Path(f"/proc/self/net/{table}").open(encoding="ascii") as rows:
+                for row in rows:
+                    fields = row.split(None, 10)
+                    if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
+                        found.append(_address(fields[1], family))
+        except (OSError, ValueError, IndexError):
+            continue
+    return tuple(found[:3])
+
+
+def _family(pid: int) -> set[int]:
+    """A process and all that descend from it (proc_pid_stat(5): ppid)."""
+    parents: dict[int, int] = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                text = (process / "stat").read_text(encoding="ascii", errors="replace")
+                parents[int(process.name)] = int(text.rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):  # it has ended
+                continue
+    family = {pid}
+    while True:
+        more = {child for child, parent in parents.items() if parent in family} - family
+        if not more:
+            return family
+        family |= more
+
+
+def _links(folder: str) -> list[str]:
+    found = []
+    with suppress(OSError):  # it has ended, or is not ours to look into
+        for file in Path(folder).iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.append(str(file.readlink()))
+    return found
+
+
+def _address(text: str, family: int) -> str:
+    """An address as people write it, of one as /proc/net/tcp has it: words of 32 bits, each in the host's order."""
+    digits, _, port = text.partition(":")
+    words = (int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8))
+    host = socket.inet_ntop(family, b"".join(words))
+    return f"[{host}]:{int(port, 16)}" if family == socket.AF_INET6 else f"{host}:{int(port, 16)}"
