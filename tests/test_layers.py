@@ -23,6 +23,7 @@ LAYER = {
     "http": 1,
     "routing": 1,
     "metrics": 1,
+    "lifecycle": 1,
     "system": 2,
     "proxy": 3,
     "cli": 4,

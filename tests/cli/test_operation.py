@@ -46,7 +46,7 @@ def test_no_block_does_not_wait(host: Host) -> None:
     [
         pytest.param(CRASH, 1, ["exited with status 7", "the disk is on fire"], id="exit-status"),
         pytest.param(f"{CRASH}\n{LOOP}", 1, ["exited with status 7", "the disk is on fire"], id="crash-loop"),
-        pytest.param(NOT_THERE, 1, ["/nowhere/program can not be executed", "203", "chmod +x"], id="no-program"),
+        pytest.param(NOT_THERE, 1, ["/nowhere/program does not exist", "203", "`command`"], id="no-program"),
         pytest.param(GATE_FAILS, 6, ["health check", "hint: it must listen"], id="unhealthy"),
         pytest.param(TAKEN, 1, ["Address already in use", "ss -ltnp"], id="port-taken"),
         pytest.param("TimeoutStartSec=1\nExecStartPost=/bin/sleep 20", 6, ["in time"], id="start-timeout"),
@@ -76,7 +76,7 @@ def test_only_the_lines_of_the_failed_start_are_shown(host: Host) -> None:
 def test_what_systemd_says_of_every_failure_does_not_push_the_workers_words_away(host: Host) -> None:
     host.install(alpha=f"{CRASH}\n{LOOP}")
     lines = host.machine.tqunits("start", "alpha", check=False).stderr.splitlines()
-    assert (lines[0], lines[-1]) == ("alpha: exited with status 7", "    the disk is on fire")
+    assert (lines[0], lines[-1]) == ("alpha: it exited with status 7", "    the disk is on fire")
     assert not [line for line in lines if "Failed" in line or "Scheduled restart" in line]
 
 

@@ -99,9 +99,10 @@ def test_a_failed_worker_shows_its_cause_first(host: Host) -> None:
     configure(host, "alpha")
     host.install(alpha="ExecStartPost=/bin/sh -c 'exit 1'")  # as the gate does
     host.machine.tqunits("start", "alpha", check=False)
-    lines = host.machine.tqunits("show", "alpha").stdout.splitlines()
-    (cause,) = [line for line in lines if line.startswith("cause:")]
-    assert cause.split(None, 1)[1] == "did not answer its health check in time ('tqunits logs alpha')"
+    first, *_ = host.machine.tqunits("show", "alpha").stdout.splitlines()
+    assert first == "alpha: it did not answer its health check in time"
+    document = json.loads(host.machine.tqunits("show", "--json", "alpha").stdout)
+    assert (document["state"], document["why"]["kind"]) == ("unhealthy", "health")
 
 
 def test_a_worker_that_waits_for_install_is_told_apart_from_a_mistyped_one(host: Host) -> None:

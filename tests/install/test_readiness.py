@@ -36,7 +36,7 @@ def test_a_worker_that_never_gets_healthy_fails_in_time_and_says_why(site: Site)
     for text in (said, journal):
         assert "/health" in text
         assert "503" in text
-        assert "attempts" in text
+    assert "attempts" in journal
     assert site.machine.show("tq-worker@alpha.service", "ActiveState") == "failed"
 
 
@@ -45,8 +45,8 @@ def test_the_reason_is_told_however_much_the_worker_says_after_it(site: Site) ->
     site.worker("alpha", SHORT, program=TALKATIVE)
     site.run("install")
     said = site.run("start", "alpha", status=6)
-    assert "bye" in said
-    assert "attempts" in said
+    assert "503 Service Unavailable" in said
+    assert "bye" not in said
 
 
 def test_a_worker_that_dies_at_once_fails_at_once(site: Site) -> None:

@@ -57,6 +57,7 @@ _LONGEST_PAUSE = 0.25
 _FIRST_PAUSE_OF_ANSWERS = 0.05
 _LONGEST_PAUSE_OF_ANSWERS = 1.0
 _GROWTH = 1.5
+_FIRST_CHANCE = 2.0  # for the first attempt, even when a busy host has let all of the budget pass before it
 _LAST_CHANCE = 0.05  # before the end of the budget, for the last attempt
 _LONGEST_SPAN = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
 _LONGEST_AGE = 10.0  # seconds; a clock namespace or a pause of the host would make it any number
@@ -292,11 +293,12 @@ def _wait(options: Options, record: Record) -> bool:
     answers = _FIRST_PAUSE_OF_ANSWERS
     while True:
         now = time.monotonic()
+        until = max(deadline, now + _FIRST_CHANCE) if not record.tally else deadline
         try:
-            _probe(options, process, min(deadline, now + options.probe_timeout))
+            _probe(options, process, min(until, now + options.probe_timeout))
         except NotHealthy as failure:
             after = time.monotonic()
-            record.add(failure, cut_short=now + options.probe_timeout > deadline <= after)
+            record.add(failure, cut_short=now + options.probe_timeout > until <= after)
             left = deadline - after
             if left <= _LAST_CHANCE:
                 return False

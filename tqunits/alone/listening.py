@@ -1,11 +1,14 @@
 """Where processes of a worker listen, when it is not where they should: for the gate's last words.
 
-Only what listens on TCP is told, as /proc/net/tcp has it (proc(5): state 0A is LISTEN), and only of processes that the
-caller may look into, which those of its own user are.
+Only what listens on TCP is told, as /proc/net/tcp has it (proc(5): state 0A is LISTEN). Which sockets are the worker's,
+its processes' descriptors tell; but in a unit with PrivateUsers= each command has a user namespace of its own, and the
+kernel lets nobody look from one into another (commoncap.c, cap_ptrace_access_check). There the sockets of its user
+count, if no other process of that user runs.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -14,15 +17,17 @@ from pathlib import Path
 
 def addresses(pid: int) -> tuple[str, ...]:
     """Where the worker's processes listen: `pid` and its children, and theirs. At most three."""
-    links = {link for process in _family(pid) for link in _links(f"/proc/{process}/fd")}
+    family = _family(pid)
+    links = {link for process in family for link in _links(f"/proc/{process}/fd")}
+    user = str(os.getuid()) if not links and _is_alone(family) else None
     found: list[str] = []
-    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+    for table, kind in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
         try:
             with Path(f"/proc/self/net/{table}").open(encoding="ascii") as rows:
                 for row in rows:
                     fields = row.split(None, 10)
-                    if fields[3] == "0A" and f"socket:[{fields[9]}]" in links:
-                        found.append(_address(fields[1], family))
+                    if fields[3] == "0A" and (fields[7] == user or f"socket:[{fields[9]}]" in links):
+                        found.append(_address(fields[1], kind))
         except (OSError, ValueError, IndexError):
             continue
     return tuple(found[:3])
@@ -44,6 +49,17 @@ def _family(pid: int) -> set[int]:
         if not more:
             return family
         family |= more
+
+
+def _is_alone(family: set[int]) -> bool:
+    """Whether no other process of our user can be seen, but ourselves."""
+    mine = os.getuid()
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):  # it has ended
+            is_other = process.name.isdigit() and int(process.name) not in {*family, os.getpid()}
+            if is_other and process.stat().st_uid == mine:
+                return False
+    return mine != 0
 
 
 def _links(folder: str) -> list[str]:

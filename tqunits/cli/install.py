@@ -32,7 +32,7 @@ stays as it is installed and makes the exit status 1.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,8 +42,9 @@ from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import ExitStatus, UsageError
 from tqunits.model import Worker
-from tqunits.system import build, execute, files, handover, ledger, live, traffic
+from tqunits.system import build, execute, files, handover, ledger, left_out, live, traffic
 from tqunits.system.bus import Bus, JobResult
+from tqunits.system.left_out import LeftOut
 from tqunits.units import name
 from tqunits.units.plan import Options, Plan, ReloadDaemon, Restart, Start, make_plan
 
@@ -108,6 +109,7 @@ def perform(
         live.recover(context.layout, bus)
         waiting = partial(progress, context, quiet=arguments.quiet)
         traffic.wanted(context.layout, _started(plan))
+        _report_left_out(context, prepared, names)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         handover.remove_marks(context.layout)
         workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
@@ -144,6 +146,25 @@ def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
     context.output.diagnostics((*prepared.errors, *(refusal.diagnostic() for refusal in prepared.refused)))
     for worker in dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused))):
         context.output.message(f"refused {worker}: what is installed of it stays", style="yellow")
+
+
+def _report_left_out(context: Context, prepared: installation.Prepared, names: tuple[str, ...]) -> None:
+    """For `ls` and `why`, which read no YAML, or want to know what was the matter then."""
+    errors = {error.mark.file: f"{error.mark}: {error.message}" for error in reversed(prepared.errors) if error.mark}
+    left = {worker: LeftOut("refused", _first(errors, worker)) for worker in prepared.broken}
+    for refusal in prepared.refused:
+        left.setdefault(
+            refusal.worker, LeftOut("refused", refusal.diagnostic().message, refusal.diagnostic().hint or "")
+        )
+    left |= {lack.worker: LeftOut("skipped", lack.reason, lack.hint or "") for lack in prepared.skipped}
+    directory = str(prepared.configuration.server.workers.directory)
+    left_out.write(context.layout, directory, left, frozenset(names) if names else None)
+
+
+def _first(errors: Mapping[str, str], worker: str) -> str:
+    """The first error of a worker's file."""
+    found = (text for file, text in errors.items() if f"/{worker}/config/" in file)
+    return next(found, "its worker.yaml is wrong: 'tqunits check' tells")
 
 
 def _builder(

@@ -8,20 +8,25 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tqunits.cli import causes
 from tqunits.cli.context import Context
-from tqunits.cli.selection import installed
+from tqunits.cli.selection import Installed, installed
 from tqunits.cli.span import positive_span_argument
 from tqunits.errors import ExitStatus
+from tqunits.lifecycle import causes, outcome
+from tqunits.lifecycle.causes import Judgement
+from tqunits.lifecycle.facts import Facts
+from tqunits.lifecycle.reason import Cause
 from tqunits.model import INFINITY
-from tqunits.system import journal
-from tqunits.system.bus import JobResult, OnWait
-from tqunits.system.listeners import Holder, holder
-from tqunits.units import name, unitfile
+from tqunits.system import evidence, journal
+from tqunits.system.bus import Failure, JobResult, OnWait
+from tqunits.system.evidence import Subject
+from tqunits.units import name
 
-JOURNAL_LINES = 10
+_JOURNAL_LINES = 10
+_SAID = 3  # of the last lines of who says nothing that is known for an error
+_UNEXPLAINED = frozenset({Cause.EXITED, Cause.CRASHED, Cause.FAILED, Cause.TIMEOUT})
 _NAMED = 5  # units that fit a line of progress
 
 _FINE = {"done", "queued"}
@@ -44,15 +49,16 @@ def timeout_of(arguments: argparse.Namespace) -> int:
 
 
 def report(results: Iterable[JobResult], context: Context) -> ExitStatus:
-    """Say on stderr what failed and why, with the last lines of its journal; gives the exit status."""
+    """Say on stderr what failed, why, and what to do (lifecycle/ judges it); gives the exit status."""
     failed = [result for result in results if result.result not in _FINE]
+    workers = {worker.unit: worker for worker in installed(context.layout)} if failed else {}
     for result in failed:
-        _tell(result, context)
+        _tell(result, workers, context)
     if not failed:
         return ExitStatus.OK
     if len(failed) > 1:  # the first of them may have left the screen
         context.output.message(f"failed: {', '.join(short(result.unit) for result in failed)}", style="red")
-    return ExitStatus.TIMEOUT if all(map(causes.is_slow, failed)) else ExitStatus.FAILED
+    return ExitStatus.TIMEOUT if all(map(_is_slow, failed)) else ExitStatus.FAILED
 
 
 def progress(context: Context, *, quiet: bool = False) -> OnWait | None:
@@ -80,41 +86,61 @@ def short(unit: str) -> str:
     return name.worker_of(unit) or unit
 
 
-def intruder(unit: str, context: Context) -> Holder | None:
-    """Who else listens on the port of an installed worker: a process of another user's."""
-    worker = next((w for w in installed(context.layout) if w.unit == unit), None)
-    found = holder(worker.ledger.port) if worker is not None and worker.ledger.port else None
-    if worker is None or found is None:
-        return None
-    own = unitfile.last_value(worker.text, "Service", "User")
-    return None if found.user == own or (own is None and found.uid == os.geteuid()) else found
-
-
-def _tell(result: JobResult, context: Context) -> None:
-    tell = context.output.message
-    if result.result == "waiting":
-        tell(f"{short(result.unit)}: not done yet; it goes on without being waited for", style="red")
-        return
-    tell(f"{short(result.unit)}: {causes.of_job(result)}", style="red")
-    lines = _last_lines(result, context)
-    for line in lines:
-        tell(f"    {line}", style="dim")
-    advice = causes.advice(result, lines, intruder(result.unit, context))
-    if advice:
-        tell(f"    hint: {advice.replace('NAME', short(result.unit))}")
-
-
-def _last_lines(result: JobResult, context: Context) -> tuple[str, ...]:
-    """What the failed start has left in the journal; or where it would be, for who may not read it."""
-    if result.failure is None:
-        return ()
-    lines = journal.last_lines(
-        result.unit,
-        JOURNAL_LINES,
+def subject_of(worker: Installed, context: Context) -> Subject:
+    """An installed worker, as evidence is gathered of it."""
+    return Subject(
+        name=worker.name,
+        unit=worker.unit,
+        text=worker.text,
+        ledger=worker.ledger,
+        layout=context.layout,
         user_mode=context.user_mode,
-        invocation=result.failure.invocation,
-        verdict=causes.GATE_VERDICT if causes.is_unhealthy(result.failure) else "",
     )
-    if lines or context.user_mode or os.geteuid() == 0:
-        return lines
-    return (f"(its journal has nothing that you may read: sudo tqunits logs {short(result.unit)})",)
+
+
+def details(judgement: Judgement, facts: Facts) -> Iterator[tuple[str, str]]:
+    """What explains the sentence further, each with its label; what it says already is not said again."""
+    error = judgement.error
+    if error is not None and error.text not in judgement.sentence:
+        yield "error", f"{error.text} ({error.place})" if error.place else error.text
+    elif error is None and judgement.cause in _UNEXPLAINED:
+        yield from (("", line) for line in facts.lines[-_SAID:])
+    if judgement.answer and judgement.answer not in judgement.sentence:
+        yield "answer", judgement.answer
+    yield from (("hint", advice) for advice in judgement.advice)
+
+
+def _tell(result: JobResult, workers: Mapping[str, Installed], context: Context) -> None:
+    tell = context.output.message
+    unit, failure = short(result.unit), result.failure
+    if result.result == "waiting":
+        tell(f"{unit}: not done yet; it goes on without being waited for", style="red")
+    elif failure is None or result.result != "failed":
+        tell(f"{unit}: {outcome.of_job(result.result, result.message)}", style="red")
+    elif result.unit in workers:
+        facts = evidence.of_failure(subject_of(workers[result.unit], context), failure)
+        judgement = causes.judge(facts)
+        tell(f"{unit}: {judgement.sentence}", style="red")
+        for label, text in details(judgement, facts):
+            tell(f"    {label}: {text}" if label else f"    {text}", style="" if label == "hint" else "dim")
+        if not (facts.lines or facts.verdict or context.user_mode or os.geteuid() == 0):
+            tell(f"    (its journal has nothing that you may read: sudo tqunits why {unit})", style="dim")
+    else:
+        _tell_other(result.unit, failure, context)
+
+
+def _tell_other(unit: str, failure: Failure, context: Context) -> None:
+    """A unit that is no worker's: how it ended, and its last words."""
+    tell = context.output.message
+    code = outcome.CODES.get(failure.main_code, "")
+    tell(f"{unit}: {outcome.of_run(failure.result, code, failure.main_status, None, failure.program)}", style="red")
+    invocation = failure.invocation
+    for line in journal.last_lines(unit, _JOURNAL_LINES, user_mode=context.user_mode, invocation=invocation):
+        tell(f"    {line}", style="dim")
+
+
+def _is_slow(result: JobResult) -> bool:
+    """Whether it is a matter of time or of health: exit status 6, not 1."""
+    if result.failure is not None:
+        return outcome.is_slow(result.failure.result, result.failure.gate_status)
+    return result.result in {"timeout", "waiting"}

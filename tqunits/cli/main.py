@@ -57,6 +57,7 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
         (
             Verb("ls", "ls", "list the workers: state, route, CPU, memory"),
             Verb("show", "show", "show one worker: its settings and where they come from, its exits"),
+            Verb("why", "why", "say why a worker is down, or that it is well"),
             Verb("start", "start", "start workers and wait until they are healthy"),
             Verb("stop", "stop", "stop workers"),
             Verb("restart", "restart", "restart workers and wait until they are healthy"),
@@ -83,11 +84,13 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
 )
 
 _OTHER_WORDS = {
-    "status": "ls' or 'tqunits show NAME",
+    "status": "ls' or 'tqunits why NAME",
     "list": "ls",
     "ps": "ls",
     "sl": "ls",
     "info": "show",
+    "explain": "why",
+    "diagnose": "why",
     "log": "logs",
     "journal": "logs",
     "up": "install --now",

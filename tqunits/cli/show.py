@@ -1,4 +1,4 @@
-"""Show one worker: every setting and where it comes from, the last exits.
+"""Show one worker: how it is and why, every setting and where it comes from, the last exits.
 
 ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of the administrator's,
 which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead. A setting
@@ -15,21 +15,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqunits.cli import builds, causes, effective
+from tqunits.cli import builds, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import intruder
+from tqunits.cli.explained import facts_of, known
+from tqunits.cli.jobs import details
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, installed, nearest, served, serving
-from tqunits.errors import ExitStatus, NoSuchWorker
+from tqunits.cli.selection import Installed, serving
+from tqunits.cli.why import as_json, style_of
+from tqunits.errors import ExitStatus
+from tqunits.lifecycle import outcome
+from tqunits.lifecycle.causes import judge
+from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
 from tqunits.system import journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
-from tqunits.system.listeners import Holder
 from tqunits.system.marshal import rows
 from tqunits.system.published import unserved
-from tqunits.system.sources import load
 from tqunits.system.status import State, Status, statuses
 from tqunits.units import name
 from tqunits.units.snapshot import Served
@@ -49,7 +52,7 @@ class _Facts:
     settings: tuple[effective.Row, ...]
     drop_ins: tuple[str, ...] = ()
     exits: tuple[Exit, ...] = ()
-    intruder: Holder | None = None  # who else has its port
+    explained: Facts  # for the sentence at the top
     outdated: str = ""  # why its program is not what its sources say
 
     @property
@@ -76,24 +79,22 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _facts(wanted: str, context: Context) -> _Facts:
-    loaded = load(context.root, context.layout, trust=context.trust)
+    of = known(context)
+    of.require([wanted])
+    loaded = of.loaded
     configured = {worker.name: worker for worker in loaded.configuration.workers} if loaded.configuration else {}
-    present = {worker.name: worker for worker in installed(context.layout)}
-    files = {worker.name: worker for worker in served(context.layout)}
-    known = {*present, *files, *loaded.workers}
-    if wanted not in known:
-        raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, known))
     if loaded.configuration is None or wanted in loaded.configuration.broken:
         context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
-    worker, here = configured.get(wanted), present.get(wanted)
+    worker, here, files = configured.get(wanted), of.installed.get(wanted), of.served.get(wanted)
+    (explained,) = facts_of([wanted], of, context)
     if here is not None:
-        return _installed_facts(here, worker, context)
+        return _installed_facts(here, worker, explained, context)
     settings = effective.settings(worker, ()) if worker else ()
-    status = Status(state=State.STATIC) if wanted in files else None
-    return _Facts(name=wanted, worker=worker, served=files.get(wanted), status=status, settings=settings)
+    status = Status(state=State.STATIC) if files is not None else None
+    return _Facts(name=wanted, worker=worker, served=files, status=status, settings=settings, explained=explained)
 
 
-def _installed_facts(here: Installed, worker: Worker | None, context: Context) -> _Facts:
+def _installed_facts(here: Installed, worker: Worker | None, explained: Facts, context: Context) -> _Facts:
     with Bus(user_mode=context.user_mode) as bus:
         status = statuses(bus, [here.unit], serving([here], context.layout), context.layout.runtime)[here.unit]
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
@@ -109,12 +110,17 @@ def _installed_facts(here: Installed, worker: Worker | None, context: Context) -
         settings=shown,
         drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
         exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
-        intruder=intruder(here.unit, context),
+        explained=explained,
         outdated=builds.outdated(worker, context.layout) if worker else "",
     )
 
 
 def _print(facts: _Facts, output: Output) -> None:
+    judgement = judge(facts.explained)
+    output.line(output.styled(f"{facts.name}: {judgement.sentence}", style_of(judgement)))
+    for label, text in details(judgement, facts.explained):
+        output.line(f"{label + ':' if label else '':<12}{output.styled(text, '')}")
+    output.line()
     for label, text in _summary(facts):
         output.line(f"{label + ':':<12}{output.styled(text, '')}")
     output.line()
@@ -123,7 +129,7 @@ def _print(facts: _Facts, output: Output) -> None:
         output.line()
         output.line(output.styled("Last exits:", "bold"))
         for exit_ in facts.exits:
-            output.line(f"  {human.moment(exit_.time_us)}  {output.styled(causes.of_exit(exit_), _exit_style(exit_))}")
+            output.line(f"  {human.moment(exit_.time_us)}  {output.styled(_cause(exit_), _exit_style(exit_))}")
 
 
 def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
@@ -143,14 +149,12 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     state = status.state.value
     if status.state in {State.RUNNING, State.HOLDING}:
         state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
-    elif status.state in {State.FAILED, State.RESTARTING}:
+    elif status.state in {State.FAILED, State.RESTARTING, State.UNHEALTHY}:
         state += f" ({status.result}), {status.restarts} restarts"
         state += f", next try in {human.span(status.next_us)}" if status.next_us is not None else ""
     lines += [("state", state), *_program(facts)]
-    if facts.exits and status.state in {State.FAILED, State.RESTARTING}:
-        lines.append(("cause", f"{causes.of_exit(facts.exits[0])} ('tqunits logs {facts.name}')"))
-    if facts.intruder is not None:
-        lines.append(("port", causes.of_port(facts.intruder)))
+    if facts.explained.holder:
+        lines.append(("port", f"its port is held by {facts.explained.holder}"))
     if status.memory is not None:
         lines.append(("memory", f"{human.size(status.memory)} of {human.size(status.memory_max)}"))
     if status.cpu_ns is not None:
@@ -170,6 +174,12 @@ def _origin(row: effective.Row) -> Cell:
     if not row.in_effect:
         return Cell(f"{row.origin} (not in effect yet)", "yellow")
     return Cell(row.origin, "dim" if row.origin == "default" else "yellow" if row.origin.startswith("drop-in") else "")
+
+
+def _cause(exit_: Exit) -> str:
+    is_gates = exit_.command == "ExecStartPost"
+    status = int(exit_.status or 0)
+    return outcome.of_run(exit_.result, "" if is_gates else exit_.code, status, status if is_gates else None)
 
 
 def _exit_style(exit_: Exit) -> str:
@@ -196,7 +206,8 @@ def _json(facts: _Facts) -> Mapping[str, object]:
         "drop_ins": list(facts.drop_ins),
         "exits": [_exit_json(exit_) for exit_ in facts.exits],
         "outdated": facts.outdated or None,
-        "port_held_by": None if facts.intruder is None else str(facts.intruder),
+        "port_held_by": facts.explained.holder or None,
+        "why": as_json(facts.explained, judge(facts.explained)),
     }
 
 
@@ -218,6 +229,6 @@ def _exit_json(exit_: Exit) -> Mapping[str, object]:
         "result": exit_.result,
         "code": exit_.code,
         "status": exit_.status,
-        "cause": causes.of_exit(exit_),
+        "cause": _cause(exit_),
         "invocation": exit_.invocation,
     }

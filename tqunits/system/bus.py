@@ -75,6 +75,9 @@ class Failure:
     gate_status: int | None  # exit status of the readiness gate, when that is what failed
     program: str  # the path of the main process' program; "" when the unit names none
     invocation: str  # 32 hex digits; "" when nothing was started
+    main_pid: int = 0
+    main_exit_us: int = 0  # since 1970
+    was_active: bool = False  # this start had been a success: the end came later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,18 +301,26 @@ class Bus:
     def _result(self, unit: str, result: str) -> JobResult:
         outcome = JobResult(unit=unit, result=result)
         if result in {"failed", "timeout"} and unit.endswith(".service"):
-            return replace(outcome, failure=self._failure(unit))
+            return replace(outcome, failure=self.failure(unit))
         return outcome
 
-    def _failure(self, unit: str) -> Failure:
-        """Read at once: the unit's next automatic start overwrites it."""
+    def gate_status(self, unit: str) -> int | None:
+        """The exit status of the ExecStartPost= command that failed in its last start; None when none did."""
+        return _gate_status(self.property_of(unit, "Service", "ExecStartPost", _COMMANDS))
+
+    def failure(self, unit: str) -> Failure:
+        """How the unit's last start ended. Read at once: its next automatic start overwrites it."""
+        began = integer(self.property_of(unit, "Unit", "InactiveExitTimestampMonotonic", "t"))
         return Failure(
             result=str(self.property_of(unit, "Service", "Result", "s")),
             main_code=integer(self.property_of(unit, "Service", "ExecMainCode", "i")),
             main_status=integer(self.property_of(unit, "Service", "ExecMainStatus", "i")),
-            gate_status=_gate_status(self.property_of(unit, "Service", "ExecStartPost", _COMMANDS)),
+            gate_status=self.gate_status(unit),
             program=_program(self.property_of(unit, "Service", "ExecStart", _COMMANDS)),
             invocation=self.invocation(unit),
+            main_pid=integer(self.property_of(unit, "Service", "ExecMainPID", "u")),
+            main_exit_us=integer(self.property_of(unit, "Service", "ExecMainExitTimestamp", "t")),
+            was_active=integer(self.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t")) >= began > 0,
         )
 
 

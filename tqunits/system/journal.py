@@ -23,6 +23,7 @@ _SYNC_TIMEOUT_S = 5.0
 _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, before the few that matter
 
 
+_AROUND_US = 10_000_000  # the kernel and the manager do not note a death at the same moment
 _EARLY_US = 50_000  # a process may be heard before the manager's "Starting": they do not share a socket
 
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
@@ -57,28 +58,46 @@ _FIELDS = (
 """What is read of an entry, which may have a thousand more (journald's ENTRY_FIELD_COUNT_MAX)."""
 
 
-def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "", verdict: str = "") -> tuple[str, ...]:
+def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
     """The unit's last messages, oldest first: of one start (its invocation, 32 hex digits) where it is given.
 
     The last words of a process that has died at once are the very ones that matter, and journald often looks up its
     invocation too late: so messages without any count as well, where they lie between messages of that start.
     What the manager says of every failed start is left out: its cause is known from its properties.
+    """
+    sync()
+    if not invocation:
+        matches = _of_unit(unit, user_mode=user_mode)
+        return tuple(entry.message for entry in _entries([f"--lines={count}", *matches], user_mode=user_mode))
+    left_out = _AFTERWARDS | _FRAME
+    found = _of_start(unit, invocation, user_mode=user_mode)
+    return tuple([entry.message for entry in found if entry.message_id not in left_out][-count:])
+
+
+def said(unit: str, invocation: str, *, user_mode: bool, verdict: str) -> tuple[str, ...]:
+    """What the processes of one start have said, oldest first, and not the manager: the last 500 lines, as above.
+
     `verdict`: how the message begins that matters most; it is there, however much a talkative process said after it.
     """
     sync()
-    matches = [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
-    if not invocation:
-        return tuple(entry.message for entry in _entries([f"--lines={count}", *matches], user_mode=user_mode))
-    span = _span(unit, invocation, user_mode=user_mode)
-    found = _entries([f"--lines={_LINES_OF_A_START}", *span, *matches], user_mode=user_mode) if span else ()
-    left_out = _AFTERWARDS | _FRAME
-    own = (e for e in found if e.invocation in {"", invocation} and e.message_id not in left_out)
-    messages = tuple([entry.message for entry in own][-count:])
-    if not verdict or any(message.startswith(verdict) for message in messages):
+    found = _of_start(unit, invocation, user_mode=user_mode)
+    messages = tuple(entry.message for entry in found if not entry.by_manager)
+    if not messages or any(message.startswith(verdict) for message in messages):
         return messages
-    sought = [f"--grep=^{re.escape(verdict)}", "--lines=1", *span, *matches]
-    said = tuple(entry.message for entry in _entries(sought, user_mode=user_mode)) if span else ()
-    return (*said, *messages[len(said) :])
+    sought = [f"--grep=^{re.escape(verdict)}", "--lines=1", *_span(unit, invocation, user_mode=user_mode)]
+    found = list(_entries([*sought, *_of_unit(unit, user_mode=user_mode)], user_mode=user_mode))
+    return (*(entry.message for entry in found), *messages)
+
+
+def kernel_killed(pid: int, time_us: int) -> str:
+    """What the kernel said of killing that process for want of memory, around that moment (µs since 1970); "" if none.
+
+    It counts processes as the host's first PID namespace does.
+    """
+    span = [f"--since={_moment(time_us - _AROUND_US)}", f"--until={_moment(time_us + _AROUND_US)}"]
+    sought = ["--dmesg", *span, "--lines=1", f"--grep=(Out of memory|out of memory: ).*Killed process {pid} "]
+    found = list(_entries(sought, user_mode=False)) if pid > 0 and time_us > _AROUND_US else []
+    return found[0].message if found else ""
 
 
 def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
@@ -106,6 +125,18 @@ def _entries(arguments: Sequence[str], *, user_mode: bool) -> Iterator[Entry]:
     options = ["--quiet", "--no-pager", "--output=json", *(["--user"] if user_mode else [])]
     done = run(["journalctl", *options, f"--output-fields={','.join(_FIELDS)}", *arguments], timeout_s=_TIMEOUT_S)
     return entries.parse(done.stdout, _manager(user_mode=user_mode))
+
+
+def _of_unit(unit: str, *, user_mode: bool) -> list[str]:
+    return [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
+
+
+def _of_start(unit: str, invocation: str, *, user_mode: bool) -> list[Entry]:
+    """The entries of one start, oldest first."""
+    span = _span(unit, invocation, user_mode=user_mode)
+    wanted = [f"--lines={_LINES_OF_A_START}", *span, *_of_unit(unit, user_mode=user_mode)]
+    found = _entries(wanted, user_mode=user_mode) if span else ()
+    return [entry for entry in found if entry.invocation in {"", invocation}]
 
 
 def _manager(*, user_mode: bool) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from tqunits.lifecycle import outcome
 from tqunits.model import INFINITY
 from tqunits.system import backoff, cgroup
 from tqunits.system.bus import Bus, UnitStatus
@@ -21,7 +22,7 @@ from tqunits.system.marshal import integer
 
 
 class State(StrEnum):
-    """The words for what a worker does. UNHEALTHY is kept for who watches health while it runs."""
+    """The words for what a worker does."""
 
     RUNNING = "running"
     HOLDING = "holding"  # it runs, and its file `serving` is not there: the routers hold its requests
@@ -31,7 +32,10 @@ class State(StrEnum):
     RESTARTING = "restarting"  # it failed, and systemd waits to start it again
     FAILED = "failed"
     STOPPED = "stopped"
-    UNHEALTHY = "unhealthy"
+    UNHEALTHY = "unhealthy"  # it did not pass its health check, so its start has failed
+    REFUSED = "refused"  # not installed: for what it asks for, or for its worker.yaml
+    SKIPPED = "skipped"  # not installed: its host lacks something
+    NOT_INSTALLED = "not installed"
     STATIC = "static"  # it is files that the router serves: there is nothing to run
 
 
@@ -43,6 +47,7 @@ class Status:
     result: str = "success"  # why the last run ended
     pid: int | None = None
     uptime_us: int | None = None
+    comes_again: bool = False  # systemd waits to start it again
     restarts: int = 0
     next_us: int | None = None  # until the next try of one that is restarting
     cpu_ns: int | None = None
@@ -96,7 +101,10 @@ def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
         return _waiting(bus, unit.name, None)
     if state is State.FAILED:
         result = str(bus.property_of(unit.name, "Service", "Result", "s"))
-        return Status(state=state, result=result, restarts=restarts)
+        again = state is State.RESTARTING
+        if outcome.is_unhealthy(result, bus.gate_status(unit.name) if result == "exit-code" else None):
+            state = State.UNHEALTHY
+        return Status(state=state, result=result, restarts=restarts, comes_again=again)
     return _running(bus, unit.name, state, restarts)
 
 

@@ -1,0 +1,327 @@
+"""Why a worker is down: each kind of failure by a real worker, all of them started at once, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from machine import Machine
+
+from .conftest import ROOT, Site
+
+SHORT = "timeouts: {start: 6s}\nhealth: {timeout: 1s}\nrestart: {policy: no}\n"
+PYTHON = "command: [python3, src/main.py]\n"
+ANSWERS = """
+import http.server, os, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(DELAY)
+        self.send_response(STATUS)
+        self.end_headers()
+        self.wfile.write(b"the database is gone")
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(PORT)), Handler).serve_forever()
+"""
+
+
+def answering(*, status: str = "200", delay: str = "0", port: str = 'os.environ["PORT"]') -> str:
+    return ANSWERS.replace("DELAY", delay).replace("STATUS", status).replace("PORT", port, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A worker that fails, and what has to be said of it."""
+
+    program: str = ""
+    yaml: str = PYTHON
+    kind: str
+    words: tuple[str, ...]  # of the sentence
+    hint: str = ""
+    link: str = "start"
+    place: str = ""  # the end of it
+    sandbox: str | None = None
+    killed_by: str | None = None
+    answer: str = ""
+    status: int = 1  # of `start` for it alone: 6 where it is a matter of health or time
+
+
+MAIN = f"{ROOT}/workers/NAME/src/main.py"
+FAILURES = {
+    "syntax": Failure(
+        program="import os\ndef f(:\n    pass\n",
+        kind="syntax-error",
+        words=("syntax error", "SyntaxError"),
+        place="/src/main.py:2",
+        hint="mend",
+    ),
+    "wrongport": Failure(
+        program=answering(port="18999"),
+        kind="wrong-port",
+        words=("listens on 127.0.0.1:18999", "asked on 127.0.0.1:90"),
+        hint="$PORT",
+        link="health",
+        status=6,
+    ),
+    "noprogram": Failure(
+        yaml="command: [bin/nothing]\n",
+        program="",
+        kind="program-missing",
+        words=("bin/nothing does not exist",),
+        hint="command",
+    ),
+    "nomodule": Failure(
+        program="import os\nimport no_such_module\n",
+        kind="module-missing",
+        words=("No module named 'no_such_module'",),
+        place="/src/main.py:2",
+        hint="build:",
+    ),
+    "health500": Failure(
+        program=answering(status="500"),
+        kind="health",
+        words=("/health", "500 Internal Server Error", "the database is gone"),
+        answer="500 Internal Server Error: the database is gone",
+        link="health",
+        status=6,
+    ),
+    "slow": Failure(
+        program=answering(delay="30"),
+        kind="slow",
+        words=("listens", "no answer", "6 s"),
+        hint="timeouts.start",
+        link="health",
+        status=6,
+    ),
+    "silent": Failure(
+        program="import time\ntime.sleep(60)\n",
+        kind="start-timeout",
+        words=("nothing listened on 127.0.0.1:90", "6 s"),
+        hint="timeouts: {start: SPAN}",
+        link="health",
+        status=6,
+    ),
+    "memory": Failure(
+        program="data = []\nwhile True:\n    data.append(bytearray(1 << 20))\n",
+        yaml=f"{PYTHON}limits: {{memory_max: 40M}}\n",
+        kind="out-of-memory",
+        words=("memory",),
+        hint="memory_max",
+    ),
+    "jit": Failure(
+        program="import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)\n",
+        kind="sandbox",
+        words=("memory that is writable and executable",),
+        hint="`sandbox: jit`",
+        sandbox="write-execute",
+        place="/src/main.py:2",
+    ),
+    "readonly": Failure(
+        program="open('src/cache', 'w')\n",
+        kind="sandbox",
+        words=("read", "not write", "Read-only file system"),
+        hint="writable-code",
+        sandbox="read-only",
+        place="/src/main.py:1",
+    ),
+    "permission": Failure(
+        program="open('/srv/secret')\n",
+        kind="file-permission",
+        words=("/srv/secret", "worker-permission", "mode 0600, of root"),
+        hint="/srv/secret",
+        place="/src/main.py:1",
+    ),
+    "taken": Failure(
+        program="import socket, os\nsocket.create_server(('127.0.0.1', int(os.environ['PORT'])))\n",
+        kind="port-taken",
+        words=("is taken", "in use", "of nobody"),
+        hint="lets go",
+        place="/src/main.py:2",
+    ),
+    "variable": Failure(
+        program="import os\ndef boot():\n    return os.environ['DATABASE_URL']\nboot()\n",
+        kind="environment",
+        words=("DATABASE_URL",),
+        hint="environment: {DATABASE_URL: ...}",
+        place="/src/main.py:3",
+    ),
+    "hidden": Failure(
+        program="open('/root/settings.ini')\n",
+        kind="sandbox",
+        words=("/root/settings.ini", "hides /root"),
+        hint="/srv",
+        sandbox="hidden",
+    ),
+    "seccomp": Failure(
+        program="import os\nos.sched_setaffinity(0, {0})\n",
+        kind="sandbox",
+        words=("system call", "SIGSYS"),
+        sandbox="system-call",
+        killed_by="kernel",
+    ),
+    "shell": Failure(
+        yaml='command: ["sh", "src/main.py"]\n',
+        program="set -e\nno-such-program --serve\n",
+        kind="program-missing",
+        words=("no-such-program",),
+        place="main.py:2",
+    ),
+}
+
+
+KILLS = "[Service]\nSystemCallErrorNumber=\nSystemCallFilter=~sched_setaffinity\n"  # as systemctl edit writes it
+
+
+@pytest.fixture
+def failed(site: Site) -> Iterator[Site]:
+    """All of them, each started once."""
+    site.server("mode: production\nworkers: {port_range: 9000-9100}\n")
+    for name, failure in FAILURES.items():
+        site.yaml(name, f"path: /{name}\n{failure.yaml}{SHORT}")
+        site.machine.write(f"{ROOT}/workers/{name}/src/main.py", failure.program)
+    site.machine.write("/srv/secret", "s", 0o600)
+    site.machine.write("/root/settings.ini", "s")
+    site.machine.write(f"{ROOT}/workers/noprogram/bin/nothing", "#!/bin/sh\n", 0o755)
+    site.run("install")
+    site.machine.remove(f"{ROOT}/workers/noprogram/bin/nothing")
+    site.machine.write("/etc/systemd/system/tq-worker@seccomp.service.d/90-own.conf", KILLS)
+    site.machine.systemctl("daemon-reload")
+    port = json.loads(site.run("ls", "--json", "taken", status=3))["workers"][0]["port"]
+    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); s.listen(0); print(flush=True); input()"
+    with site.machine.start(["python3", "-c", listen], stdin=-1, user="nobody") as squatter:
+        assert squatter.stdout
+        squatter.stdout.readline()
+        yield site
+        squatter.kill()
+    site.machine.remove("/srv/secret")
+    site.machine.remove("/root/settings.ini")
+
+
+def explained(machine: Machine, *names: str, status: int = 1) -> dict[str, Any]:
+    done = machine.tqunits("-C", ROOT, "why", "--json", *names, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    assert (document["schema"], document["version"]) == ("tqunits.why", 1)
+    return {worker["name"]: worker for worker in document["workers"]}
+
+
+def test_every_kind_of_failure_is_told_for_what_it_is(failed: Site) -> None:
+    said = failed.run("start", "--all", status=1)
+    found = explained(failed.machine, *FAILURES)
+    if not failed.machine.exists("/sys/fs/cgroup/cgroup.controllers"):
+        # With version 1 nobody is told that it was the kernel.
+        assert found["memory"].pop("kind") == "killed"
+        found["memory"]["kind"] = "out-of-memory"
+    wrong = {name: complaint for name in FAILURES if (complaint := mistakes(name, found[name], said))}
+    assert not wrong, json.dumps(wrong, indent=1)
+
+
+def mistakes(name: str, worker: dict[str, Any], said: str) -> list[str]:
+    """What is not told as it should be."""
+    wanted = FAILURES[name]
+    sentence = worker["sentence"]
+    error = worker["error"] or {"place": ""}
+    checks = {
+        "kind": worker["kind"] == wanted.kind,
+        "words": all(word in sentence for word in wanted.words),
+        "hint": any(wanted.hint in line for line in worker["advice"]) or not wanted.hint,
+        "link": worker["broken"] == wanted.link,
+        "place": str(error["place"] or "").endswith(wanted.place),
+        "sandbox": worker["sandbox"] == wanted.sandbox,
+        "killed_by": worker["killed_by"] == wanted.killed_by,
+        "answer": wanted.answer in (worker["answer"] or ""),
+        "start says the same": f"{name}: {sentence}\n" in said,
+        "wrong": worker["wrong"] and not worker["well"],
+    }
+    return [f"{what}: {worker}" for what, holds in checks.items() if not holds]
+
+
+def test_who_killed_it_is_told(site: Site) -> None:
+    site.worker("alpha", "restart: {policy: no}\n")
+    site.install()
+    site.machine.systemctl("kill", "--signal=KILL", "tq-worker@alpha")
+    site.machine.wait_until(["systemctl", "is-failed", "tq-worker@alpha"])
+    worker = explained(site.machine, "alpha")["alpha"]
+    assert worker["kind"] == "killed"
+    assert "killed with SIGKILL" in worker["sentence"]
+    if site.machine.exists("/sys/fs/cgroup/cgroup.controllers"):
+        assert (worker["killed_by"], "from outside" in worker["sentence"]) == ("outside", True)
+    assert "SIGKILL" in site.run("show", "alpha").splitlines()[0]
+
+
+def test_what_is_well_waits_or_is_down_on_purpose_is_told_apart(site: Site) -> None:
+    slow = "import time\ntime.sleep(60)\n"
+    site.worker("alpha")
+    site.worker("beta", "timeouts: {start: 50s}\n", program=slow)
+    site.worker("gamma")
+    site.worker("broken", "path: [\n")
+    site.run("install", "alpha", "beta", "gamma")
+    site.run("start", "alpha")
+    site.run("start", "--no-block", "beta")
+    site.machine.wait_until(lambda: site.machine.show("tq-worker@beta", "ActiveState") == "activating")
+    assert explained(site.machine, "alpha", status=0)["alpha"]["sentence"] == "it runs, and is healthy"
+    beta = explained(site.machine, "beta", status=3)["beta"]
+    assert (beta["kind"], beta["wrong"]) == ("waiting", False)
+    assert "has not passed yet (at most 50 s)" in beta["sentence"]
+    assert explained(site.machine, "gamma", status=3)["gamma"]["kind"] == "stopped"
+    broken = explained(site.machine, "broken")["broken"]
+    assert (broken["kind"], broken["broken"]) == ("configuration", "file")
+    assert "worker.yaml:" in broken["sentence"]
+    site.run("why", "nobody", status=4)
+    said = site.run("why", "alpha", "broken", status=1)
+    assert said.startswith("alpha: it runs, and is healthy\n")
+    site.machine.systemctl("stop", "tq-worker@beta")
+
+
+def test_a_worker_that_runs_is_asked_how_it_is(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    site.machine.write("/var/lib/tqunits/workers/alpha/sick", "")
+    worker = explained(site.machine, "alpha")["alpha"]
+    assert (worker["kind"], worker["broken"], worker["answer"]) == (
+        "health",
+        "health",
+        '503 Service Unavailable: "sick"',
+    )
+
+
+def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: Site) -> None:
+    site.worker("alpha")
+    site.worker("broken", "path: [\n")
+    site.worker("sick", SHORT.replace("6s", "1s"), program="import time\ntime.sleep(60)\n")
+    site.yaml("lacking", "path: /lacking\ncommand: [no-such-program]\n")
+    site.install(status=1)
+    site.worker("new")
+    workers = json.loads(site.run("ls", "--json"))["workers"]
+    states = [(worker["name"], worker["state"]) for worker in workers]
+    assert states == [
+        ("broken", "refused"),
+        ("lacking", "skipped"),
+        ("sick", "unhealthy"),
+        ("alpha", "running"),
+        ("new", "not installed"),
+    ]
+    reasons = {worker["name"]: worker["left_out"] for worker in workers}
+    assert "broken/config/worker.yaml:" in reasons["broken"]["reason"]
+    assert "no-such-program" in reasons["lacking"]["reason"]
+    assert reasons["alpha"] is reasons["new"] is None
+    site.run("ls", "new", status=3)
+    site.worker("broken")
+    site.remove_worker("lacking")
+    site.run("install", "broken", "alpha")
+    told = site.run("ls")
+    assert "lacking" not in told
+    assert "left out" not in told
+
+
+def test_who_was_installed_and_is_refused_runs_and_says_so(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    site.worker("alpha", "path: [\n")
+    site.install(status=1)
+    (worker,) = json.loads(site.run("ls", "--json"))["workers"]
+    assert (worker["state"], worker["left_out"]["kind"]) == ("running", "refused")
+    assert "alpha is left out by the last install: " in site.run("ls")

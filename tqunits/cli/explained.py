@@ -1,0 +1,104 @@
+"""What is known of workers by name, installed or not, as `why` and `show` explain it: facts for lifecycle/ to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tqunits.cli.context import Context
+from tqunits.cli.jobs import subject_of
+from tqunits.cli.selection import Installed, installed, nearest, served, serving
+from tqunits.errors import NoSuchWorker
+from tqunits.lifecycle.facts import Facts
+from tqunits.model import Worker, WorkerType
+from tqunits.system import build, evidence, left_out
+from tqunits.system.bus import Bus
+from tqunits.system.left_out import LeftOut
+from tqunits.system.published import unserved
+from tqunits.system.sources import Loaded, load
+from tqunits.system.status import Status, statuses
+from tqunits.units.snapshot import Served
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """All workers that are configured, installed or served, by name, and what the last install left out."""
+
+    loaded: Loaded
+    installed: Mapping[str, Installed]
+    served: Mapping[str, Served]
+    left_out: Mapping[str, LeftOut]
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raises NoSuchWorker for a name that is none of them."""
+        known = {*self.installed, *self.served, *self.loaded.workers}
+        for wanted in names:
+            if wanted not in known:
+                raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, known))
+
+
+def known(context: Context) -> Known:
+    """Read the configuration, the drop-ins and the routes."""
+    return Known(
+        loaded=load(context.root, context.layout, trust=context.trust),
+        installed={worker.name: worker for worker in installed(context.layout)},
+        served={worker.name: worker for worker in served(context.layout)},
+        left_out=left_out.read(context.layout).workers,
+    )
+
+
+def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[Facts, ...]:
+    """The facts of each, in this order. systemd is asked for those that are installed."""
+    here = [of.installed[name] for name in names if name in of.installed]
+    if not here:
+        return tuple(_of_files(name, of) for name in names)
+    with Bus(user_mode=context.user_mode) as bus:
+        found = statuses(bus, (worker.unit for worker in here), serving(here, context.layout))
+        return tuple(
+            _of_unit(of.installed[name], found[of.installed[name].unit], bus, of, context)
+            if name in of.installed
+            else _of_files(name, of)
+            for name in names
+        )
+
+
+def _of_unit(worker: Installed, status: Status, bus: Bus, of: Known, context: Context) -> Facts:
+    facts = evidence.of_now(subject_of(worker, context), bus, status)
+    return _with_file(replace(facts, comes_again=status.comes_again), of)
+
+
+def _of_files(name: str, of: Known) -> Facts:
+    """Of what has no unit: files that the router serves, or a worker that is not installed."""
+    is_static = name in of.served
+    facts = Facts(
+        name=name,
+        state="static" if is_static else "not installed",
+        is_installed=False,
+        is_static=is_static,
+        unserved=(unserved(of.served[name].directory) or "") if is_static else "",
+    )
+    return _with_file(facts, of)
+
+
+def _with_file(facts: Facts, of: Known) -> Facts:
+    """What its worker.yaml, and the last install, say of it."""
+    errors = of.loaded.errors_of([facts.name]) if facts.name in of.loaded.workers else ()
+    error = errors[0] if errors else None
+    left = of.left_out.get(facts.name)
+    worker = _configured(facts.name, of)
+    lack = build.lacking(worker) if worker is not None and worker.type is not WorkerType.STATIC else None
+    return replace(
+        facts,
+        source=facts.source or str(of.loaded.workers.get(facts.name, "")),
+        is_configured=facts.name in of.loaded.workers,
+        finding=f"{error.mark}: {error.message}" if error is not None else "",
+        finding_hint=(error.hint or "") if error is not None else "",
+        left_out=left.reason if left is not None else "",
+        left_out_hint=left.hint if left is not None else "",
+        unbuilt=lack.reason if lack is not None else "",
+    )
+
+
+def _configured(name: str, of: Known) -> Worker | None:
+    workers = of.loaded.configuration.workers if of.loaded.configuration else ()
+    return next((worker for worker in workers if worker.name == name), None)

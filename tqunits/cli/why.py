@@ -1,0 +1,110 @@
+"""Say why a worker is down, or that it is well: one sentence, and what to do.
+
+Then the chain: its file (worker.yaml), its build, its start, its health check, its state, with the first link that is
+broken. Where it applies, the error in its own words with the place in its code, the last answer of its health check,
+and who holds its port. A worker that runs is asked for its health now.
+
+What is known comes from systemd, the kernel, the readiness gate, the files and the journal. Without root or membership
+in the group systemd-journal the journal is not there to read, and a sentence has to do without it.
+
+Exit status: 0 well, 1 something is wrong, 3 it does not run and nothing is wrong (stopped, starting, not installed
+yet), 4 no such worker. Of several the worst counts: 1, then 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from tqunits.cli.context import Context
+from tqunits.cli.explained import facts_of, known
+from tqunits.cli.jobs import details
+from tqunits.cli.output import Output
+from tqunits.errors import ExitStatus
+from tqunits.lifecycle.causes import Judgement, Mark, Step, judge
+from tqunits.lifecycle.facts import Facts
+from tqunits.units import name
+
+_STYLES = {Mark.OK: "green", Mark.BROKEN: "red", Mark.WAITING: "yellow", Mark.UNKNOWN: "dim"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits why`."""
+    parser.add_argument("names", metavar="NAME", nargs="+", help="worker, or its unit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Explain."""
+    names = list(dict.fromkeys(name.worker_of(text) or text for text in arguments.names))
+    of = known(context)
+    of.require(names)
+    explained = [(facts, judge(facts)) for facts in facts_of(names, of, context)]
+    if arguments.json:
+        context.output.json("why", 1, workers=[as_json(facts, judgement) for facts, judgement in explained])
+    else:
+        for number, (facts, judgement) in enumerate(explained):
+            if number:
+                context.output.line()
+            _print(facts, judgement, context.output)
+    return status_of([judgement for _, judgement in explained])
+
+
+def status_of(judgements: Sequence[Judgement]) -> ExitStatus:
+    """The worst of them."""
+    if any(judgement.is_wrong for judgement in judgements):
+        return ExitStatus.FAILED
+    return ExitStatus.OK if all(judgement.is_well for judgement in judgements) else ExitStatus.NOT_RUNNING
+
+
+def style_of(judgement: Judgement) -> str:
+    """Of the sentence."""
+    return "green" if judgement.is_well else "red" if judgement.is_wrong else "yellow"
+
+
+def as_json(facts: Facts, judgement: Judgement) -> Mapping[str, object]:
+    """One worker, as --json has it."""
+    error = judgement.error
+    return {
+        "name": facts.name,
+        "kind": judgement.cause.value,
+        "well": judgement.is_well,
+        "wrong": judgement.is_wrong,
+        "sentence": judgement.sentence,
+        "broken": judgement.broken.value if judgement.broken else None,
+        "chain": [{"link": step.link.value, "mark": step.mark.value, "text": step.text} for step in judgement.chain],
+        "state": facts.state,
+        "restarts": facts.restarts,
+        "error": None
+        if error is None
+        else {"kind": error.kind.value, "text": error.text, "place": error.place or None},
+        "answer": judgement.answer or None,
+        "sandbox": judgement.sandbox or None,
+        "killed_by": judgement.killed_by or None,
+        "port_held_by": facts.holder or None,
+        "advice": list(judgement.advice),
+    }
+
+
+def _print(facts: Facts, judgement: Judgement, output: Output) -> None:
+    output.line(output.styled(f"{facts.name}: {judgement.sentence}", style_of(judgement)))
+    output.line()
+    for step in judgement.chain:
+        output.line(
+            f"  {output.styled(f'{_word(step):<8}', _STYLES[step.mark])}  {step.link.value:<6}  {_text(step, output)}"
+        )
+    told = list(details(judgement, facts))
+    if told or judgement.is_wrong:
+        output.line()
+    for label, text in told:
+        output.line(f"  {label + ':' if label else '':<8}{output.styled(text, '')}")
+    if judgement.is_wrong and facts.is_installed:
+        output.line(f"  {'more:':<8}tqunits logs {facts.name}")
+
+
+def _word(step: Step) -> str:
+    return step.mark.value if step.mark is not Mark.UNKNOWN else "-"
+
+
+def _text(step: Step, output: Output) -> str:
+    return output.styled(step.text, "dim" if step.mark is Mark.UNKNOWN else "")

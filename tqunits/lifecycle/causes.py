@@ -1,0 +1,225 @@
+"""Why a worker is down, or that it is well: one sentence, the chain to its first broken link, what to do.
+
+The judgement is a function of the facts alone, for the command line and whoever else asks. What is sure comes first:
+what the kernel and systemd say of the end of a process; then what the gate has seen; then the program's own words,
+which explain most ends by an exit status; then the status alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from tqunits.lifecycle import ends, outcome
+from tqunits.lifecycle.complaints import Complaint, complaint
+from tqunits.lifecycle.facts import Facts
+from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.reason import Cause, Reason
+
+_RUNS = frozenset({"running", "holding"})
+_WAITS = frozenset({"starting", "draining", "stopping"})
+
+
+class Link(StrEnum):
+    """The chain that a worker is: each needs the ones before."""
+
+    FILE = "file"
+    BUILD = "build"
+    START = "start"
+    HEALTH = "health"
+    STATE = "state"
+
+
+class Mark(StrEnum):
+    """What one link is."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"  # behind a broken one, or nobody can tell
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One link with its mark and what there is to say of it."""
+
+    link: Link
+    mark: Mark
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What is known, concluded. `is_well`: it serves. Neither that nor `is_wrong`: down on purpose, or on its way."""
+
+    cause: Cause
+    sentence: str  # without the worker's name
+    is_well: bool = False
+    is_wrong: bool = False
+    chain: tuple[Step, ...] = ()
+    error: Complaint | None = None
+    answer: str = ""  # the last one of its health check
+    killed_by: str = ""  # kernel, outside, systemd
+    sandbox: str = ""  # what of it it was: hidden, read-only, write-execute, system-call, not-permitted
+    advice: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> Link | None:
+        """The first broken link."""
+        return next((step.link for step in self.chain if step.mark is Mark.BROKEN), None)
+
+
+def judge(facts: Facts) -> Judgement:
+    """Why it is as it is."""
+    end = facts.end
+    error = complaint(facts.lines, last=end is not None and end.is_started, folder=facts.folder)
+    reason = _reason(facts, error)
+    is_well = reason.cause is Cause.WELL
+    is_wrong = not is_well and reason.cause not in {Cause.STOPPED, Cause.WAITING, Cause.NOT_INSTALLED}
+    return Judgement(
+        cause=reason.cause,
+        sentence=reason.text,
+        is_well=is_well,
+        is_wrong=is_wrong,
+        chain=_chain(facts, reason),
+        error=error if is_wrong and _explains(error, reason) else None,
+        answer=_answer(facts),
+        killed_by=reason.killed_by,
+        sandbox=reason.sandbox,
+        advice=tuple(line.replace("NAME", facts.name) for line in reason.advice),
+    )
+
+
+def _explains(error: Complaint | None, reason: Reason) -> bool:
+    """Whether it has to do with that: beside an answer that was bad or late, not just any line with such a word."""
+    if error is None or reason.cause in {Cause.CONFIGURATION, Cause.LEFT_OUT, Cause.BUILD}:
+        return False
+    return bool(error.place) or error.kind is not Kind.OTHER or reason.cause not in {Cause.HEALTH, Cause.SLOW}
+
+
+def _answer(facts: Facts) -> str:
+    """Where nothing listens there is none."""
+    silent = facts.end is not None and facts.end.gate in {outcome.SILENT, outcome.ELSEWHERE}
+    return facts.answer or ("" if silent else ends.last_answer(facts.verdict))
+
+
+def _reason(facts: Facts, error: Complaint | None) -> Reason:
+    if facts.is_static:
+        return _of_files(facts)
+    if not facts.is_installed:
+        return _not_installed(facts)
+    if facts.state in _RUNS:
+        return _of_running(facts)
+    if facts.state in _WAITS and not (facts.state == "starting" and facts.restarts and facts.end):
+        return Reason(Cause.WAITING, _waits(facts))
+    if facts.end is None or (facts.state == "stopped" and facts.end.result == "success"):
+        return _stopped(facts)
+    reason = ends.of(facts, facts.end, error)
+    if facts.gave_up:
+        text = f"{reason.text}; it failed too often, and is not started again by itself"
+        return replace(reason, text=text, advice=(*reason.advice, "'tqunits start NAME' tries again"))
+    if facts.comes_again or facts.state == "starting":
+        return replace(reason, text=f"{reason.text}; it is started again (restart {facts.restarts + 1})")
+    return reason
+
+
+def _of_files(facts: Facts) -> Reason:
+    if facts.unserved:
+        return Reason(Cause.FILE_PERMISSION, f"no file of it is served: {facts.unserved}")
+    return Reason(Cause.WELL, "its files are served by the router")
+
+
+def _not_installed(facts: Facts) -> Reason:
+    if facts.finding:
+        hint = (facts.finding_hint,) if facts.finding_hint else ()
+        return Reason(Cause.CONFIGURATION, f"its worker.yaml is wrong: {facts.finding}", (*hint, "tqunits check NAME"))
+    if facts.left_out:
+        hint = (facts.left_out_hint,) if facts.left_out_hint else ()
+        return Reason(Cause.LEFT_OUT, f"it is not installed: {facts.left_out}", hint)
+    if facts.unbuilt:
+        return Reason(Cause.BUILD, f"it is not installed: {facts.unbuilt}", ("tqunits install --now NAME",))
+    return Reason(Cause.NOT_INSTALLED, "it is not installed yet", ("tqunits install --now NAME",))
+
+
+def _of_running(facts: Facts) -> Reason:
+    if facts.state == "holding":
+        text = "it runs, but its file `serving` is gone, so the routers hold its requests"
+        return Reason(Cause.HOLDING, text, ("tqunits repair",))
+    if facts.answer:
+        text = f"it runs, but its health check at {facts.health} says: {facts.answer}"
+        return Reason(Cause.HEALTH, text, ("tqunits logs NAME",))
+    return Reason(Cause.WELL, "it runs, and is healthy" if facts.health else "it runs")
+
+
+def _waits(facts: Facts) -> str:
+    if facts.state != "starting":
+        return "it is being stopped: it finishes what it has" if facts.state == "draining" else "it is being stopped"
+    if not facts.health:
+        return "it is starting: it has not said READY=1 yet"
+    most = f" (at most {facts.patience})" if facts.patience else ""
+    return f"it is starting: its health check at {facts.address}{facts.health} has not passed yet{most}"
+
+
+def _stopped(facts: Facts) -> Reason:
+    if not facts.is_enabled:
+        return Reason(Cause.STOPPED, "it is stopped, and not started at boot", ("tqunits enable --now NAME",))
+    return Reason(Cause.STOPPED, "it is stopped, or has ended by itself without an error", ("tqunits start NAME",))
+
+
+def _chain(facts: Facts, reason: Reason) -> tuple[Step, ...]:
+    """All links; behind the first broken one nothing is known."""
+    broken = _link_of(facts, reason)
+    texts = {
+        Link.FILE: facts.finding or facts.source or "not configured",
+        Link.BUILD: facts.unbuilt or "its program is there",
+        Link.START: _start(facts),
+        Link.HEALTH: _health(facts),
+        Link.STATE: facts.state + (f", {facts.restarts} restarts" if facts.restarts else ""),
+    }
+    steps: list[Step] = []
+    for link in Link:
+        mark = Mark.OK
+        if link is broken:
+            mark = Mark.WAITING if reason.cause is Cause.WAITING else Mark.BROKEN
+        elif steps and steps[-1].mark is not Mark.OK:
+            mark = Mark.UNKNOWN
+        is_idle = reason.cause in {Cause.STOPPED, Cause.NOT_INSTALLED} and link not in {Link.FILE, Link.BUILD}
+        steps.append(Step(link, Mark.UNKNOWN if is_idle else mark, texts[link]))
+    return tuple(steps)
+
+
+def _link_of(facts: Facts, reason: Reason) -> Link | None:
+    if reason.cause in {Cause.CONFIGURATION, Cause.LEFT_OUT}:
+        return Link.FILE
+    if reason.cause is Cause.BUILD:
+        return Link.BUILD
+    if reason.cause in {Cause.WELL, Cause.STOPPED, Cause.NOT_INSTALLED}:
+        return None
+    if reason.cause is Cause.HOLDING or facts.is_static:
+        return Link.STATE
+    if reason.cause is Cause.WAITING:
+        return Link.HEALTH if facts.state == "starting" else Link.STATE
+    if facts.state in _RUNS:
+        return Link.HEALTH
+    end = facts.end
+    is_gate = end is not None and (outcome.is_slow(end.result, end.gate) or end.gate == outcome.UNPLACED)
+    return Link.HEALTH if is_gate else Link.START
+
+
+def _start(facts: Facts) -> str:
+    end = facts.end
+    if facts.state in _RUNS or facts.is_static:
+        return "runs"
+    if end is None:
+        return "it has not been started"
+    if outcome.is_slow(end.result, end.gate) or end.gate == outcome.UNPLACED:
+        return "its program ran"
+    return outcome.of_run(end.result, end.code, end.status, end.gate, end.program)
+
+
+def _health(facts: Facts) -> str:
+    where = f"{facts.address}{facts.health}" if facts.health else "its own READY=1"
+    if facts.is_static:
+        return "none is needed"
+    answer = _answer(facts)
+    return f"{where}: {answer}" if answer else where

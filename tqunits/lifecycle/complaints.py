@@ -1,0 +1,251 @@
+"""The error in what a program has said: which line it is, where in the program's own code, and of what kind.
+
+Each runtime has its shape: Python and Java put the places below or above the error, Node both, Go below, Rust in the
+line before it, Ruby, PHP, Perl and shells in the line itself. What a line means is told by one table for all of them:
+most errors are the kernel's (errno(3)), which each runtime spells a little differently.
+
+In a start the first error counts, for what comes after it are its consequences (a master that says "worker failed to
+boot"); in a crash of what has run for long the last, for the others were survived. A chain of exceptions counts by its
+last one, which is what the program ended with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tqunits.lifecycle.kinds import Kind, kind_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """One error. `place` is FILE:LINE in the program's own code, "" where it is not said."""
+
+    kind: Kind
+    text: str
+    place: str = ""
+    path: str = ""  # the absolute path that it is about
+    variable: str = ""  # the environment variable that it is about
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    index: int
+    text: str
+    place: str = ""
+    context: str = ""  # what else tells of the kind
+
+
+_PATH = re.compile(r"(?<![\w./:])(/[\w.@+,=~-]+(?:/[\w.@+,=~-]+)*)")
+_QUOTED = re.compile(r"['\"]([\w.@-][\w.@/+-]*)['\"]")
+_OF_FILES = frozenset({Kind.READ_ONLY, Kind.PERMISSION, Kind.NO_FILE})
+_PLACE_BEHIND = re.compile(r" (?:at \S+ line \d+\.?|in \S+ on line \d+|in \S+:\d+)$")
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=['\": ])[A-Z][A-Z0-9]{2,}(?=['\": ]|$)")
+
+_TRACEBACK = "Traceback (most recent call last):"
+_CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
+_FRAME = re.compile(r'\s+File "([^"]+)", line (\d+)')
+_LIBRARY = re.compile(
+    r"/(site|dist)-packages/|/lib/python\d|^<frozen|^<string>|/node_modules/|^node:|/usr/(lib|share|local)/"
+)
+_EXECUTES = re.compile(r"PROT_EXEC|mprotect")
+_ENVIRON = re.compile(r'File "(<frozen os>|\S*/os\.py)"')
+
+_NODE = re.compile(r"(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?(?:: .*)?")
+_NODE_AT = re.compile(r"\s+at (?:.*\()?((?:file://|node:)?[^\s():]+):(\d+):\d+\)?$")
+_NODE_HEAD = re.compile(r"((?:file://)?/\S+):(\d+)")
+_NODE_STACK = re.compile(r"- (/\S+)")
+_JAVA = re.compile(
+    r"Exception in thread \"[^\"]*\" (.*)|(Error: (?:Could not find|Unable to access|LinkageError).*)"
+    r"|(\S+\.java:\d+: error: .*)"
+)
+_JAVA_AT = re.compile(r"\s+at (?!(?:java|jdk|sun|javax)\.)(?!java\.base/)\S+\(([\w$]+\.\w+:\d+)\)")
+_GO = re.compile(r"(?:panic|fatal error): (.*)")
+_GO_AT = re.compile(r"\s+(\S+\.go:\d+)(?: \+0x|$)")
+_GO_LIBRARY = re.compile(r"/usr/(local/)?(lib|share)/go|/pkg/mod/|/go/src/|^_cgo")
+_GO_LOG = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)? (?:(\S+\.go:\d+): )?(.*)")
+_RUST = re.compile(r"thread '[^']*'(?: \(\d+\))? panicked at (\S+?:\d+):\d+:$")
+_RUST_OLD = re.compile(r"thread '[^']*' panicked at '(.*)', (\S+?:\d+):\d+$")
+_RUBY = re.compile(
+    r"(\S+\.(?:rb|ru)):(\d+):(?:in [`'].*?': )?(.*(?:\(\w*(?:Error|Exception)\w*(?:::\w+)*\)|syntax error.*|Errno::.*))"
+)
+_PHP = re.compile(r"(?:PHP )?(?:Parse|Fatal|Core) error:\s+(.*?)(?: in (\S+?)(?: on line |:)(\d+))?$")
+_SHELL = re.compile(r"(\S+): (?:line )?(\d+): (.+)")
+_PERL = re.compile(r"(.*) at (\S+) line (\d+)[.,]?.*")
+_PYTHON_ITSELF = re.compile(r"\S*python[\d.]*: (.*(?:can't open file|No module named|can't find).*)")
+_BAD = re.compile(r"(?i)\b(error|fatal|panic|exception|can ?not|can't|could not|failed|denied|invalid|unable)\b")
+
+_AHEAD = 30  # lines of a stack that are looked at for a place
+_LONGEST = 800  # characters of a line that are looked at, and shown
+
+
+def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> Complaint | None:
+    """The error that tells most: the first, or (`last`) the last. None where no line is one.
+
+    `folder`: where the program runs, for paths that are not absolute.
+    """
+    cut = [line[:_LONGEST] for line in lines]
+    found = sorted((each for reader in _READERS for each in reader(cut)), key=lambda each: each.index)
+    found = found or list(_of_table(cut)) or list(_of_words(cut))
+    return _complaint(found[-1 if last else 0], folder) if found else None
+
+
+def _complaint(found: _Found, folder: str) -> Complaint:
+    kind = kind_of(found.text)
+    if found.context and kind in {Kind.OTHER, Kind.NOT_PERMITTED}:
+        kind = kind_of(found.context)
+    paths = _PATH.findall(_PLACE_BEHIND.sub("", found.text))
+    variables = _VARIABLE.findall(found.text) if kind is Kind.ENVIRONMENT else ()
+    return Complaint(
+        kind=kind,
+        text=found.text.strip(),
+        place=found.place,
+        path=paths[-1].rstrip(".,:") if paths else _relative(found.text, kind, folder),
+        variable=variables[0] if variables else "",
+    )
+
+
+def _relative(text: str, kind: Kind, folder: str) -> str:
+    match = _QUOTED.search(text) if folder and kind in _OF_FILES else None
+    return f"{folder.rstrip('/')}/{match[1]}" if match else ""
+
+
+def _python(lines: Sequence[str]) -> Iterator[_Found]:
+    """Frames, innermost last, and then the exception; a chain is one error. Of a mistake in a file just one frame."""
+    frames: list[tuple[str, str]] = []
+    kept: _Found | None = None
+    ignored = environ = executes = is_chained = False
+    for index, line in enumerate(lines):
+        frame = _FRAME.match(line)
+        if line.strip() == _TRACEBACK:
+            ignored = index > 0 and lines[index - 1].startswith("Exception ignored")
+            frames, environ, executes = [], False, False
+        elif frame:
+            frames.append((frame[1], frame[2]))
+            environ = _ENVIRON.search(line) is not None
+        elif frames and line[:1].strip():
+            if kept is not None and not is_chained:
+                yield kept
+            context = f"{line} unbound variable" if environ and line.startswith("KeyError") else ""
+            context = "executable memory" if executes and "[Errno 1]" in line else context
+            kept = kept if ignored else _Found(index, line, _innermost(frames), context)
+            frames, is_chained = [], False
+        elif frames and _EXECUTES.search(line):
+            executes = True
+        elif line.startswith(_CHAINED):
+            is_chained = True
+    if kept is not None:
+        yield kept
+
+
+def _innermost(frames: Sequence[tuple[str, str]]) -> str:
+    own = [frame for frame in frames if not _LIBRARY.search(frame[0])]
+    return ":".join((own or frames)[-1])
+
+
+def _python_itself(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if match := _PYTHON_ITSELF.fullmatch(line):
+            yield _Found(index, match[1])
+
+
+def _node(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if line.startswith("FATAL ERROR: "):
+            yield _Found(index, line)
+        elif _NODE.fullmatch(line) and any(map(_is_node_frame, lines[index + 1 : index + _AHEAD])):
+            yield _Found(index, line, _node_place(lines, index))
+
+
+def _is_node_frame(line: str) -> bool:
+    return line.lstrip().startswith("at ")
+
+
+def _node_place(lines: Sequence[str], index: int) -> str:
+    """Of the stack below, or, for a file that can not be read as code, above."""
+    below = lines[index + 1 : index + _AHEAD]
+    above = (_NODE_HEAD.fullmatch(line) for line in lines[max(0, index - 5) : index])
+    heads = [f"{match[1]}:{match[2]}" for match in above if match and not _LIBRARY.search(match[1])]
+    if heads:
+        return heads[-1].removeprefix("file://")
+    for line in below:
+        if (match := _NODE_AT.match(line)) and not _LIBRARY.search(match[1]):
+            return f"{match[1]}:{match[2]}".removeprefix("file://")
+    stack = [match[1] for line in below if (match := _NODE_STACK.fullmatch(line))]
+    imported = re.search(r"imported from (/\S+)", lines[index])
+    return stack[0] if stack else imported[1] if imported else ""
+
+
+def _java(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if not (match := _JAVA.match(line)):
+            continue
+        below = lines[index + 1 : index + _AHEAD]
+        place = next((at[1] for at in map(_JAVA_AT.match, below) if at), "")
+        causes = " ".join(line for line in below if line.startswith("Caused by: "))
+        yield _Found(index, match[1] or match[2] or match[3], place, causes)
+
+
+def _go(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if match := _GO.fullmatch(line):
+            places = (at[1] for at in map(_GO_AT.match, lines[index + 1 : index + _AHEAD]) if at)
+            yield _Found(index, line, next((place for place in places if not _GO_LIBRARY.search(place)), ""))
+        elif (match := _GO_LOG.fullmatch(line)) and kind_of(match[2]) is not Kind.OTHER:
+            yield _Found(index, match[2], match[1] or "")
+
+
+def _rust(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if (match := _RUST.fullmatch(line)) and index + 1 < len(lines):
+            yield _Found(index, lines[index + 1], match[1])
+        elif match := _RUST_OLD.fullmatch(line):
+            yield _Found(index, match[1], match[2])
+
+
+def _inline(pattern: re.Pattern[str], text: int, file: int, line: int) -> Callable[[Sequence[str]], Iterator[_Found]]:
+    """A reader of errors that have their place in their own line."""
+
+    def read(lines: Sequence[str]) -> Iterator[_Found]:
+        for index, each in enumerate(lines):
+            if (match := pattern.fullmatch(each)) and kind_of(match[text]) is not Kind.OTHER:
+                yield _Found(index, match[text], f"{match[file]}:{match[line]}" if match[file] else "")
+
+    return read
+
+
+def _php(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if match := _PHP.fullmatch(line):
+            context = "syntax error" if "Parse error" in line else ""
+            yield _Found(index, match[1], f"{match[2]}:{match[3]}" if match[2] else "", context)
+
+
+def _shell(lines: Sequence[str]) -> Iterator[_Found]:
+    for index, line in enumerate(lines):
+        if (match := _SHELL.fullmatch(line)) and kind_of(line) is not Kind.OTHER:
+            yield _Found(index, match[3], f"{match[1]}:{match[2]}", line)
+
+
+def _of_table(lines: Sequence[str]) -> Iterator[_Found]:
+    """Of no shape that is known, but what it says is."""
+    return (_Found(index, line) for index, line in enumerate(lines) if kind_of(line) is not Kind.OTHER)
+
+
+def _of_words(lines: Sequence[str]) -> Iterator[_Found]:
+    return (_Found(index, line) for index, line in enumerate(lines) if _BAD.search(line))
+
+
+_READERS: tuple[Callable[[Sequence[str]], Iterator[_Found]], ...] = (
+    _python,
+    _python_itself,
+    _node,
+    _java,
+    _go,
+    _rust,
+    _inline(_RUBY, 3, 1, 2),
+    _php,
+    _shell,
+    _inline(_PERL, 1, 2, 3),
+)

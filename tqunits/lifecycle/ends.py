@@ -1,0 +1,196 @@
+"""What one end of a worker's process, or of its start, means: the table behind the judgement."""
+
+from __future__ import annotations
+
+import re
+
+from tqunits.lifecycle import outcome, told
+from tqunits.lifecycle.complaints import Complaint
+from tqunits.lifecycle.facts import Access, End, Facts
+from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.reason import Cause, Reason
+
+_LAUNCH = "tqunits-launch: "
+_SYSTEMD = range(200, 246)
+_LAST_ANSWER = re.compile(r"; last answer: (.*)$")
+_ELSEWHERE = re.compile(r"; it listens on (.*) instead;")
+_TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # what V8 and others end with where they can not go on
+_FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"})
+_STATUS_ADVICE = {
+    200: "its user must be able to enter the worker's folder and all above it",
+    203: "see `command` in its worker.yaml; a script needs #! in its first line, and chmod +x",
+    216: "'tqunits install' creates the groups of the workers",
+    217: "'tqunits install' creates the users of the workers",
+    226: "every path in `unit` and `sandbox` of its worker.yaml must exist; one that may be missing begins with '-'",
+    243: "the files in `credentials` and `environment_file` of its worker.yaml must exist, and hold 1 MiB at most",
+}
+
+
+def of(facts: Facts, end: End, error: Complaint | None) -> Reason:
+    """Why it ended so."""
+    readings = (_of_memory, _of_systemd, _of_signal, _of_gate_first, _of_error, _of_gate, _of_result)
+    return next(reason for reading in readings if (reason := reading(facts, end, error)) is not None)
+
+
+def last_answer(verdict: str) -> str:
+    """What the health check was told last, of the gate's line; "" where there is none."""
+    match = _LAST_ANSWER.search(verdict)
+    return "" if match is None or match[1] == "none" else match[1]
+
+
+def _of_memory(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+    if end.result == "oom-kill" or facts.kernel:
+        limit = f"its limit of {facts.memory_max}" if facts.memory_max else "there was"
+        return Reason(
+            Cause.MEMORY,
+            f"it used more memory than {limit}, and the kernel killed it",
+            ("`limits: {memory_max: SIZE}` in its worker.yaml says how much it may have; install applies it",),
+            killed_by="kernel",
+        )
+    return None
+
+
+def _of_systemd(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+    """Statuses of what runs before the program: systemd's own, and the launcher's."""
+    if end.code != "exited" or end.result != "exit-code":
+        return None
+    launch = next((line.partition(_LAUNCH)[2] for line in facts.lines if _LAUNCH in line), "")
+    if end.status == 78 and launch:
+        return Reason(
+            Cause.ENVIRONMENT,
+            f"its environment file is wrong: {launch}",
+            ("mend it, then 'tqunits install --now NAME'",),
+        )
+    if end.status == 203 or (launch and not outcome.is_slow(end.result, end.gate)):
+        return _of_program(facts, end, launch)
+    if end.status not in _SYSTEMD or end.status not in outcome.STATUSES:
+        return None
+    text = f"{outcome.STATUSES[end.status]} (status {end.status})"
+    advice = (_STATUS_ADVICE[end.status],) if end.status in _STATUS_ADVICE else ()
+    return Reason(_SYSTEMDS_CAUSES.get(end.status, Cause.FAILED), text, advice)
+
+
+_SYSTEMDS_CAUSES = {200: Cause.FILE_PERMISSION, 226: Cause.SANDBOX, 228: Cause.SANDBOX, 243: Cause.ENVIRONMENT}
+
+
+def _of_program(facts: Facts, end: End, launch: str) -> Reason:
+    look = next((look for look in facts.looks if look.path == end.program), None)
+    if look is None or look.access is Access.THERE:
+        said = f": {launch}" if launch else ": missing, not executable, or hidden by the sandbox"
+        return Reason(
+            Cause.PROGRAM,
+            f"its program {end.program} can not be executed (status {end.status}){said}",
+            (_STATUS_ADVICE[203],),
+        )
+    if look.access is Access.MISSING:
+        advice = "`command` in its worker.yaml names it; `build` there makes it"
+        return Reason(Cause.PROGRAM, f"its program {end.program} does not exist (status {end.status})", (advice,))
+    if look.access is Access.NO_INTERPRETER:
+        return Reason(
+            Cause.PROGRAM,
+            f"its program {end.program} begins with #!{look.cause}, which does not exist",
+            ("mend its first line",),
+        )
+    if look.access is Access.NOT_EXECUTABLE:
+        return Reason(
+            Cause.FILE_PERMISSION, f"its program {end.program} is not executable", (f"chmod +x {end.program}",)
+        )
+    return told.look(facts, look, "its program ")
+
+
+def _of_signal(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+    if end.code not in {"killed", "dumped"} or end.result not in {"signal", "core-dump"}:
+        return None
+    name = outcome.signal_name(end.status)
+    if name == "SIGSYS":
+        text = "it was killed for a system call that its sandbox does not allow (SIGSYS)"
+        advice = "SystemCallFilter= in `unit:` or a drop-in forbids it; without SystemCallErrorNumber=EPERM that kills"
+        return Reason(Cause.SANDBOX, text, (advice,), killed_by="kernel", sandbox="system-call")
+    if facts.denies_write_execute and _is_compilers(name, error):
+        return told.jit(f"it crashed with {name}: ")
+    if error is not None and error.kind is Kind.MEMORY:
+        return told.memory(error)
+    if end.code == "killed" and name in _FROM_OUTSIDE:
+        return _of_killer(facts, name)
+    crash = f"crashed with {name}{' (core dumped)' if end.code == 'dumped' else ''}"
+    return Reason(Cause.CRASHED, f"it {crash}{f': {told.words(error)}' if error else ''}")
+
+
+def _is_compilers(name: str, error: Complaint | None) -> bool:
+    """Whether a crash is that of a runtime which may not make its code executable: it says so, or it traps."""
+    if error is not None and error.kind is Kind.JIT:
+        return True
+    return name in _TRAPS and (error is None or error.kind is Kind.OTHER)
+
+
+def _of_killer(facts: Facts, name: str) -> Reason:
+    """What no process does to itself. systemd's own patience has results of its own."""
+    if name == "SIGKILL" and not facts.names_killer:
+        limit = f" of {facts.memory_max}" if facts.memory_max else ""
+        text = f"it was killed with SIGKILL: by the kernel, for needing more memory than its limit{limit}, or by hand"
+        advice = "'journalctl -k -g oom' tells what the kernel did; `limits.memory_max` is the limit"
+        return Reason(Cause.KILLED, text, (advice,))
+    text = f"it was killed with {name} from outside, by an administrator or another program: the kernel did not do it"
+    return Reason(Cause.KILLED, text, ("tqunits start NAME",), killed_by="outside")
+
+
+def _of_gate_first(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+    """What the gate has seen with its own eyes, whatever the program says."""
+    if end.result != "exit-code":
+        return None
+    if end.gate == outcome.FOREIGN:
+        return told.taken(facts, f"its address {facts.address} is answered by another program")
+    if end.gate == outcome.ELSEWHERE:
+        match = _ELSEWHERE.search(facts.verdict)
+        where = match[1] if match else "another address"
+        return Reason(Cause.WRONG_PORT, f"it listens on {where}, and is asked on {facts.address}", (told.LISTEN,))
+    if end.gate == outcome.UNHEALTHY:
+        answer = last_answer(facts.verdict)
+        text = f"its health check at {facts.health} says: {answer}" if answer else outcome.NOT_HEALTHY
+        return Reason(Cause.HEALTH, text, ("`health.path` must answer 200 once it is ready",))
+    if end.gate == outcome.UNPLACED:
+        return Reason(
+            Cause.FAILED, f"it is healthy, but {facts.verdict.removeprefix(outcome.GATE_VERDICT)}", ("tqunits repair",)
+        )
+    return None
+
+
+def _of_error(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+    """Its own words, where they explain the end: it exited by itself, or nothing listens."""
+    if error is None:
+        return None
+    is_own = end.code == "exited" and not outcome.is_slow(end.result, end.gate)
+    is_silent = end.gate in {1, outcome.SILENT} and error.kind is not Kind.OTHER
+    return told.of(facts, end, error) if is_own or is_silent else None
+
+
+def _of_gate(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+    if not outcome.is_slow(end.result, end.gate):
+        return None
+    within = f" within {facts.patience}" if facts.patience else ""
+    if end.gate == outcome.SLOW:
+        advice = "a health check must be quick; `health.timeout` is how long one may take, `timeouts.start` all of them"
+        return Reason(
+            Cause.SLOW, f"it listens, but gave its health check at {facts.health} no answer{within}", (advice,)
+        )
+    if end.gate == 1:  # of a unit that is not as this release writes it
+        advice = "and answer `health.path` with 200"
+        return Reason(Cause.HEALTH, f"it {outcome.NOT_HEALTHY}", (f"{told.LISTEN}, {advice}",))
+    if end.gate == outcome.SILENT:
+        text = f"nothing listened on {facts.address or 'its address'}{within} of its start, though its program ran"
+        return Reason(
+            Cause.TIMEOUT,
+            text,
+            (told.LISTEN, "where it only takes longer: `timeouts: {start: SPAN}` in its worker.yaml"),
+        )
+    answer = last_answer(facts.verdict)
+    said = f"; the last answer was: {answer}" if answer else ""
+    advice = "`timeouts.start` and `timeouts.stop` in its worker.yaml say how long it may take"
+    return Reason(Cause.TIMEOUT, f"it did not start or stop in time{said}", (advice,), killed_by="systemd")
+
+
+def _of_result(facts: Facts, end: End, error: Complaint | None) -> Reason:
+    text = outcome.of_run(end.result, end.code, end.status, end.gate, end.program)
+    if end.code == "exited" and end.result == "exit-code":
+        return Reason(Cause.EXITED, text if text.startswith(("its ", "an ")) else f"it {text}")
+    return Reason(Cause.FAILED, f"it {text}" if not text.startswith(("its ", "an ")) else text)

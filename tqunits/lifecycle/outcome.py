@@ -1,0 +1,103 @@
+"""How units and jobs end, in plain words: systemd's result names and exit codes as sentences without a subject.
+
+systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses that systemd itself gives,
+org.freedesktop.systemd1(5) the results of jobs.
+"""
+
+from __future__ import annotations
+
+import signal
+
+CODES = {1: "exited", 2: "killed", 3: "dumped"}
+"""si_code of waitid(2) as systemd's words: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""
+
+UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
+"""Exit statuses of the readiness gate (alone/gate.py)."""
+
+GATE_VERDICT = "tqunits-gate: "
+"""How its lines in the journal begin."""
+
+_WAITED_IN_VAIN = frozenset({1, UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE})  # 1 was an earlier release's
+
+NOT_HEALTHY = "did not answer its health check in time"
+
+_RESULTS = {
+    "success": "was stopped, or ended by itself, without an error",
+    "timeout": "did not start or stop in time",
+    "oom-kill": "used more memory than memory_max allows, and was killed",
+    "start-limit-hit": "failed too often in a short time, and is not started again by itself",
+    "protocol": "ended, or did not say READY=1, while systemd waited for it to (type: notify)",
+    "watchdog": "stopped answering systemd's watchdog",
+    "resources": "could not be started: the host ran out of something, or a file that it needs is missing",
+    "exec-condition": "was not started: its condition said no",
+}
+
+_JOBS = {
+    "canceled": "was canceled by another request",
+    "dependency": "was not started: something that it requires failed",
+    "skipped": "was not started: a condition of its unit does not hold",
+    "assert": "was not started: it is not installed completely ('tqunits install' repairs it)",
+    "timeout": "waited too long for other jobs",
+    "unsupported": "can not be started on this host",
+    "invalid": "can not do that",
+    "collected": "was removed from memory meanwhile",
+    "once": "runs once in each boot, and has run",
+}
+
+STATUSES = {
+    78: "an environment file is wrong, or can not be read: its journal has the line",
+    200: "its working directory can not be entered",
+    203: "PROGRAM can not be executed: missing, not executable, or hidden by the sandbox",
+    209: "its output can not be set up",
+    216: "its group does not exist",
+    217: "its user does not exist",
+    218: "its capabilities can not be set",
+    226: "its sandbox can not be set up: a path in it does not exist",
+    228: "its system call filter can not be set",
+    238: "its state folder can not be made",
+    239: "its cache folder can not be made",
+    243: "its credentials can not be read",
+}
+
+
+def of_job(result: str, message: str) -> str:
+    """Why a job did not end as "done", where it is no failure of the unit."""
+    return message or _JOBS.get(result, f"ended as {result!r}")
+
+
+def of_run(result: str, code: str, status: int, gate: int | None, program: str = "") -> str:
+    """How one start ended: systemd's Result, how its main process did, the gate's exit status where it failed."""
+    if is_unhealthy(result, gate):
+        return NOT_HEALTHY
+    if result in {"exit-code", "signal", "core-dump"} and code:
+        return _of_process(code, status, program or "its program")
+    return _RESULTS.get(result, f"failed with result {result!r}")
+
+
+def is_slow(result: str, gate: int | None) -> bool:
+    """Whether it is a matter of time or of health: exit status 6, not 1."""
+    return result == "timeout" or is_unhealthy(result, gate)
+
+
+def is_unhealthy(result: str, gate: int | None) -> bool:
+    """Whether the readiness gate has waited in vain."""
+    return result == "exit-code" and gate in _WAITED_IN_VAIN
+
+
+def signal_name(number: int) -> str:
+    """SIGKILL, or "signal 99"."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _of_process(code: str, status: int, program: str) -> str:
+    if code == "exited":
+        known = STATUSES.get(status, "").replace("PROGRAM", program)
+        return f"{known} (status {status})" if known else f"exited with status {status}"
+    name = signal_name(status)
+    if code == "dumped":
+        return f"crashed with {name} (core dumped)"
+    # With cgroup v1 systemd is not told whom the kernel has killed for want of memory.
+    return f"was killed by {name}" + (", perhaps because it needs more than memory_max" if name == "SIGKILL" else "")

@@ -1,0 +1,48 @@
+"""The kinds of failure, and one of them in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """The kinds of failure, and what is none."""
+
+    WELL = "well"
+    STOPPED = "stopped"
+    WAITING = "waiting"
+    NOT_INSTALLED = "not-installed"
+    CONFIGURATION = "configuration"
+    LEFT_OUT = "left-out"  # by install: refused, or its host lacks something
+    BUILD = "build"
+    SYNTAX = "syntax-error"
+    WRONG_PORT = "wrong-port"
+    PROGRAM = "program-missing"
+    MODULE = "module-missing"
+    HEALTH = "health"
+    SLOW = "slow"
+    MEMORY = "out-of-memory"
+    SANDBOX = "sandbox"
+    FILE_PERMISSION = "file-permission"
+    PORT_TAKEN = "port-taken"
+    ENVIRONMENT = "environment"
+    TIMEOUT = "start-timeout"
+    FILE_MISSING = "file-missing"
+    DEPENDENCY = "connection-refused"
+    KILLED = "killed"
+    CRASHED = "crashed"
+    HOLDING = "holding"
+    EXITED = "exited"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One cause in words. In `advice` NAME is the worker's."""
+
+    cause: Cause
+    text: str
+    advice: tuple[str, ...] = ()
+    killed_by: str = ""
+    sandbox: str = ""

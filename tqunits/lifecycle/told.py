@@ -1,0 +1,163 @@
+"""What a program's own error means for whoever runs it: the sentence, and what to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from tqunits.lifecycle.complaints import Complaint
+from tqunits.lifecycle.facts import Access, End, Facts, Look
+from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.reason import Cause, Reason
+
+LISTEN = "it must listen on 127.0.0.1:$PORT ($WORKER_PORT), or at $WORKER_SOCKET"
+
+_PORT = re.compile(r"(?<![\d.]):(\d{2,5})\b|\d:(\d{2,5})\b|', (\d{2,5})\)")
+
+
+def of(facts: Facts, end: End, error: Complaint) -> Reason:
+    """Why it ended, by its own words."""
+    seen = next((each for each in facts.looks if each.path == error.path), None)
+    if seen is not None and seen.access in {Access.HIDDEN, Access.BARRED}:
+        return look(facts, seen)
+    reading = _READINGS.get(error.kind)
+    return (
+        reading(facts, error)
+        if reading
+        else Reason(Cause.EXITED, f"it exited with status {end.status}: {words(error)}")
+    )
+
+
+def words(error: Complaint) -> str:
+    """The error and its place."""
+    return f"{error.text} ({error.place})" if error.place else error.text
+
+
+def look(facts: Facts, seen: Look, what: str = "") -> Reason:
+    """What keeps it from a path."""
+    user = facts.user
+    if seen.access is Access.HIDDEN:
+        homes = ", or `sandbox: {relax: [home]}`" if seen.cause in {"/home", "/root"} else ""
+        advice = f"move it below {facts.folder or 'its folder'}, /srv or /opt{homes}"
+        text = f"{what}{seen.path} is there, but its sandbox hides {seen.cause} from it"
+        return Reason(Cause.SANDBOX, text, (advice,), sandbox="hidden")
+    if seen.access is Access.BARRED:
+        advice = f"chmod o+x {seen.cause.partition(' ')[0]}, or move it below /srv"
+        return Reason(
+            Cause.FILE_PERMISSION, f"{what}{seen.path}: its user {user} may not enter {seen.cause}", (advice,)
+        )
+    text = f"{what}{seen.path}: its user {user} may not use it: {seen.cause}"
+    return Reason(Cause.FILE_PERMISSION, text, (f"chown or chmod {seen.cause.partition(' ')[0] or seen.path}",))
+
+
+def taken(facts: Facts, text: str) -> Reason:
+    """Its port is another's."""
+    if not facts.holder:
+        return Reason(Cause.PORT_TAKEN, text, ("'ss -ltnp' tells which program has it",))
+    advice = "when that lets go, the next start gets it"
+    return Reason(Cause.PORT_TAKEN, f"{text}: its port is held by {facts.holder}", (advice,))
+
+
+def jit(lead: str) -> Reason:
+    """It makes code at run time."""
+    text = f"{lead}its sandbox forbids memory that is writable and executable, which its runtime needs to compile"
+    advice = "write `sandbox: jit` in its worker.yaml, then 'tqunits install --now NAME'"
+    return Reason(Cause.SANDBOX, text, (advice,), sandbox="write-execute")
+
+
+def memory(error: Complaint) -> Reason:
+    """It says itself that there is none left."""
+    advice = "see `limits.memory_max` in its worker.yaml, and its heap's own limit"
+    return Reason(Cause.MEMORY, f"it ran out of memory: {words(error)}", (advice,))
+
+
+def _syntax(_: Facts, error: Complaint) -> Reason:
+    advice = (f"mend {error.place}, then 'tqunits start NAME'",) if error.place else ()
+    return Reason(Cause.SYNTAX, f"its program has a syntax error: {words(error)}", advice)
+
+
+def _module(_: Facts, error: Complaint) -> Reason:
+    advice = (
+        "let `build:` in its worker.yaml install it, or install it for the whole host; a worker sees no home folder"
+    )
+    return Reason(Cause.MODULE, f"a module that it needs is not there: {words(error)}", (advice,))
+
+
+def _port(facts: Facts, error: Complaint) -> Reason:
+    own = facts.address.rpartition(":")[2]
+    match = _PORT.search(error.text)
+    wanted = next((group for group in match.groups() if group), "") if match else ""
+    if wanted and own.isdecimal() and wanted != own:
+        text = f"it wants port {wanted}, which is taken, and its own is {own}: {words(error)}"
+        return Reason(Cause.WRONG_PORT, text, (LISTEN,))
+    return taken(facts, f"its address {facts.address} is taken: {words(error)}")
+
+
+def _jit(_: Facts, __: Complaint) -> Reason:
+    return jit("")
+
+
+def _memory(_: Facts, error: Complaint) -> Reason:
+    return memory(error)
+
+
+def _read_only(facts: Facts, error: Complaint) -> Reason:
+    own = bool(facts.folder) and f"{error.path}/".startswith(f"{facts.folder}/")
+    folder = facts.state_folder
+    advice = [f"let it write to $STATE_DIRECTORY ({folder}) or $CACHE_DIRECTORY instead"] if folder else []
+    if own:
+        advice.append("or let it write its own folder: `sandbox: {relax: [writable-code]}` in its worker.yaml")
+    text = f"its sandbox lets it read {error.path or 'a file'}, and not write: {words(error)}"
+    return Reason(Cause.SANDBOX, text, tuple(advice), sandbox="read-only")
+
+
+def _permission(facts: Facts, error: Complaint) -> Reason:
+    seen = next((each for each in facts.looks if each.path == error.path), None)
+    if seen is not None and seen.access is Access.REFUSED:
+        return look(facts, seen)
+    advice = f"chown or chmod {error.path or 'the file'}; what it writes belongs in $STATE_DIRECTORY"
+    return Reason(Cause.FILE_PERMISSION, f"its user {facts.user} may not do that: {words(error)}", (advice,))
+
+
+def _not_permitted(_: Facts, error: Complaint) -> Reason:
+    advice = "'tqunits docs sandbox' has the profiles and relaxations: `sandbox:` in its worker.yaml"
+    return Reason(
+        Cause.SANDBOX, f"its sandbox forbids what it does: {words(error)}", (advice,), sandbox="not-permitted"
+    )
+
+
+def _variable(_: Facts, error: Complaint) -> Reason:
+    name = error.variable
+    text = f"a variable of its environment is not set{f' ({name})' if name else ''}: {words(error)}"
+    advice = f"`environment: {{{name or 'NAME'}: ...}}` in its worker.yaml, or a line in its `environment_file`"
+    return Reason(Cause.ENVIRONMENT, text, (advice if name else advice.replace("NAME", "VARIABLE"),))
+
+
+def _no_program(_: Facts, error: Complaint) -> Reason:
+    advice = "install it for the whole host: its PATH is the system's, and a worker sees no home folder"
+    return Reason(Cause.PROGRAM, f"a program that it calls is not there: {words(error)}", (advice,))
+
+
+def _no_file(_: Facts, error: Complaint) -> Reason:
+    return Reason(Cause.FILE_MISSING, f"a file that it needs is not there: {words(error)}")
+
+
+def _refused(_: Facts, error: Complaint) -> Reason:
+    advice = "`depends:` in its worker.yaml starts it after its database"
+    return Reason(Cause.DEPENDENCY, f"what it connects to is not there: {words(error)}", (advice,))
+
+
+_READINGS: Mapping[Kind, Callable[[Facts, Complaint], Reason]] = {
+    Kind.SYNTAX: _syntax,
+    Kind.MODULE: _module,
+    Kind.PORT_TAKEN: _port,
+    Kind.JIT: _jit,
+    Kind.READ_ONLY: _read_only,
+    Kind.MEMORY: _memory,
+    Kind.PERMISSION: _permission,
+    Kind.NOT_PERMITTED: _not_permitted,
+    Kind.ENVIRONMENT: _variable,
+    Kind.NO_PROGRAM: _no_program,
+    Kind.NO_FILE: _no_file,
+    Kind.REFUSED: _refused,
+}

@@ -1,0 +1,116 @@
+"""What stands between a worker and a path: whether it is there, who may use it, what the sandbox hides of it.
+
+Looked at from outside, by mode bits (inode(7)); an ACL may say otherwise. Nothing is opened but the first line of a
+program, which is a regular file.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqunits.lifecycle.facts import Access, Look
+
+_HOMES = ("/home", "/root", "/run/user")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= replaces
+_SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_LONGEST_FIRST_LINE = 256  # execve(2): what is longer is cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """As whom, and through which sandbox, a path is looked at."""
+
+    user: str  # "" : the caller
+    hides_homes: bool = False
+    hides_temporary: bool = False
+    put_back: tuple[str, ...] = ()  # what of hidden folders stays visible
+
+
+def look(path: str, view: View, *, runs: bool = False) -> Look:
+    """What keeps the user of `view` from that absolute path. `runs`: it is to be executed."""
+    if not path.startswith("/"):
+        found = [Path(folder) / path for folder in _SEARCHED if (Path(folder) / path).exists()]
+        return look(str(found[0]), view, runs=runs) if found else Look(path, Access.MISSING)
+    try:
+        return _look(Path(path), view, runs=runs)
+    except (OSError, ValueError):  # no name that the kernel takes, or not ours to see
+        return Look(path, Access.THERE)
+
+
+def _look(path: Path, view: View, *, runs: bool) -> Look:
+    uid, groups = _numbers(view.user)
+    text = str(path)
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            return Look(text, Access.MISSING)
+        hidden = _hidden(folder, text, view)
+        if hidden and path.exists():
+            return Look(text, Access.HIDDEN, hidden)
+        if not _may(folder.stat(), uid, groups, 1):
+            return Look(text, Access.BARRED, _described(folder))
+    if not path.exists():
+        may = _may(path.parent.stat(), uid, groups, 3)
+        return Look(text, Access.MISSING, "" if may else _described(path.parent))
+    status = path.stat()
+    if runs:
+        return _program(path, status, uid, groups)
+    is_free = _may(status, uid, groups, 4) and _may(status, uid, groups, 2)
+    return Look(text, Access.THERE) if is_free else Look(text, Access.REFUSED, _described(path))
+
+
+def _program(path: Path, status: os.stat_result, uid: int, groups: frozenset[int]) -> Look:
+    if not status.st_mode & 0o111:
+        return Look(str(path), Access.NOT_EXECUTABLE)
+    if not _may(status, uid, groups, 1):
+        return Look(str(path), Access.REFUSED, _described(path))
+    interpreter = _interpreter(path) if stat.S_ISREG(status.st_mode) else ""
+    if interpreter and not Path(interpreter).exists():
+        return Look(str(path), Access.NO_INTERPRETER, interpreter)
+    return Look(str(path), Access.THERE)
+
+
+def _interpreter(path: Path) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        line = file.read(_LONGEST_FIRST_LINE).partition(b"\n")[0]
+    words = line[2:].split(None, 1) if line.startswith(b"#!") else []
+    return os.fsdecode(words[0]) if words else ""
+
+
+def _hidden(folder: Path, path: str, view: View) -> str:
+    """The hidden folder that this one is, unless the path is put back into it."""
+    name = str(folder)
+    is_hidden = (view.hides_homes and name in _HOMES) or (view.hides_temporary and name in _TEMPORARY)
+    is_back = any(path == back or path.startswith(f"{back}/") for back in view.put_back)
+    return name if is_hidden and not is_back else ""
+
+
+def _numbers(user: str) -> tuple[int, frozenset[int]]:
+    if not user:
+        return os.geteuid(), frozenset({os.getegid(), *os.getgroups()})
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return -1, frozenset()
+    return entry.pw_uid, frozenset(os.getgrouplist(user, entry.pw_gid))
+
+
+def _may(status: os.stat_result, uid: int, groups: frozenset[int], wanted: int) -> bool:
+    """`wanted`: of one class of mode bits, 4 to read, 2 to write, 1 to execute or enter."""
+    if uid == 0:
+        return True
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
+    return (status.st_mode >> shift) & wanted == wanted
+
+
+def _described(path: Path) -> str:
+    status = path.stat()
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = f"uid {status.st_uid}"
+    return f"{path} (mode {stat.S_IMODE(status.st_mode):04o}, of {owner})"

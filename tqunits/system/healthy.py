@@ -1,0 +1,69 @@
+"""One question to a running worker's health check, as its gate asks it: for who wants to know how it is now.
+
+The answer is the worker's, so it is bounded in size and in time; what is shown of it is the caller's to escape.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?")
+_MOST = 16384
+_BODY_SHOWN = 200
+
+
+def answer(address: str, path: str, *, patience: float) -> str:
+    """What is wrong with the answer of `path` at HOST:PORT, or at a socket's path; "" for 200. Seconds."""
+    deadline = time.monotonic() + patience
+    is_local = address.startswith("/")
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.socket(socket.AF_UNIX if is_local else socket.AF_INET) as peer:
+            peer.settimeout(patience)
+            peer.connect(address if is_local else (host, int(port)))
+            name = "localhost" if is_local else address
+            request = f"GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: tqunits-why\r\nAccept: */*\r\n"
+            peer.sendall(f"{request}Connection: close\r\n\r\n".encode())
+            return _words(_read(peer, deadline))
+    except PermissionError:
+        return ""  # a socket that only its group may use: nothing is known
+    except TimeoutError:
+        return f"no answer within {patience:g} s"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+
+
+def _read(peer: socket.socket, deadline: float) -> bytes:
+    """The answer's beginning; its end is not waited for once the status and enough of the body are there."""
+    text = b""
+    while len(text) < _MOST and len(text.partition(b"\r\n\r\n")[2]) < 2 * _BODY_SHOWN:
+        if b"\n" in text and (match := _STATUS.match(text)) and match[1] == b"200":
+            break
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        peer.settimeout(left)
+        more = peer.recv(_MOST)
+        if not more:
+            break
+        text += more
+    if not text:
+        raise TimeoutError if time.monotonic() >= deadline else ConnectionResetError(0, "closed without an answer")
+    return text
+
+
+def _words(text: bytes) -> str:
+    match = _STATUS.match(text)
+    if match is None:
+        line = text.partition(b"\n")[0][:_BODY_SHOWN]
+        return f"not HTTP: {line.decode('latin-1').strip()}"
+    if match[1] == b"200":
+        return ""
+    head, _, body = text.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        body = body.partition(b"\r\n")[2]
+    shown = " ".join(body[:_BODY_SHOWN].decode("utf-8", "replace").split())
+    status = b" ".join(part for part in match.groups() if part).decode("latin-1")
+    return f"{status}: {shown}" if shown else status
