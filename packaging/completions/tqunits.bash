@@ -60,7 +60,6 @@ _tqunits() {
         start,--timeout) return ;;
         stop,--timeout) return ;;
         restart,--timeout) return ;;
-        reload,--timeout) return ;;
         enable,--timeout) return ;;
         disable,--timeout) return ;;
         logs,-n|logs,--lines) return ;;
@@ -95,10 +94,10 @@ _tqunits() {
             uninstall) _tqunits_offer -h --help --all --purge -q --quiet --timeout ;;
             ls) _tqunits_offer -h --help --json ;;
             show) _tqunits_offer -h --help --json ;;
+            why) _tqunits_offer -h --help --json ;;
             start) _tqunits_offer -h --help --all --no-block --timeout ;;
             stop) _tqunits_offer -h --help --all --no-block --timeout ;;
             restart) _tqunits_offer -h --help --all --no-block --timeout ;;
-            reload) _tqunits_offer -h --help --all --no-block --timeout ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             logs) _tqunits_offer -h --help --access -f --follow -n --lines --since --until -p --priority --json ;;
@@ -111,7 +110,7 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs render diff security install apply uninstall ls show start stop restart reload enable disable logs repair doctor proxy completion version ;;
+        '') _tqunits_offer init check docs render diff security install apply uninstall ls show why start stop restart enable disable logs repair doctor proxy completion version ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -121,10 +120,10 @@ _tqunits() {
         uninstall) _tqunits_value worker ;;
         ls) _tqunits_value worker ;;
         show) _tqunits_value worker ;;
+        why) _tqunits_value worker ;;
         start) _tqunits_value worker ;;
         stop) _tqunits_value worker ;;
         restart) _tqunits_value worker ;;
-        reload) _tqunits_value worker ;;
         enable) _tqunits_value worker ;;
         disable) _tqunits_value worker ;;
         logs) _tqunits_value worker ;;

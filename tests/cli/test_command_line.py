@@ -19,7 +19,7 @@ YAML = "path: /\ncommand: [sleep, infinity]\nscaling: {max_workers: 2}\n"  # one
     ("line", "hint"),
     [
         ("instal", "did you mean 'install'?"),
-        ("status", "did you mean 'tqunits ls' or 'tqunits show NAME'?"),
+        ("status", "did you mean 'tqunits ls' or 'tqunits why NAME'?"),
         ("sl", "did you mean 'tqunits ls'?"),
         ("up", "did you mean 'tqunits install --now'?"),
         ("frobnicate", "see 'tqunits --help'"),

@@ -12,7 +12,7 @@ from machine import Machine
 
 from .conftest import ROOT, Site
 
-SHORT = "timeouts: {start: 6s}\nhealth: {timeout: 1s}\nrestart: {policy: no}\n"
+SHORT = "timeouts: {start: 8s}\nhealth: {timeout: 1s}\nrestart: {policy: no}\n"
 PYTHON = "command: [python3, src/main.py]\n"
 ANSWERS = """
 import http.server, os, time
@@ -91,7 +91,7 @@ FAILURES = {
     "slow": Failure(
         program=answering(delay="30"),
         kind="slow",
-        words=("listens", "no answer", "6 s"),
+        words=("listens", "no answer", "8 s"),
         hint="timeouts.start",
         link="health",
         status=6,
@@ -99,7 +99,7 @@ FAILURES = {
     "silent": Failure(
         program="import time\ntime.sleep(60)\n",
         kind="start-timeout",
-        words=("nothing listened on 127.0.0.1:90", "6 s"),
+        words=("nothing listened on 127.0.0.1:90", "8 s"),
         hint="timeouts: {start: SPAN}",
         link="health",
         status=6,
@@ -291,9 +291,9 @@ def test_a_worker_that_runs_is_asked_how_it_is(site: Site) -> None:
 def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: Site) -> None:
     site.worker("alpha")
     site.worker("broken", "path: [\n")
-    site.worker("sick", SHORT.replace("6s", "1s"), program="import time\ntime.sleep(60)\n")
+    site.worker("sick", SHORT.replace("8s", "1s"), program="import time\ntime.sleep(60)\n")
     site.yaml("lacking", "path: /lacking\ncommand: [no-such-program]\n")
-    site.install(status=1)
+    site.install(status=6)
     site.worker("new")
     workers = json.loads(site.run("ls", "--json"))["workers"]
     states = [(worker["name"], worker["state"]) for worker in workers]
