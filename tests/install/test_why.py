@@ -105,7 +105,7 @@ FAILURES = {
         status=6,
     ),
     "memory": Failure(
-        program="data = []\nwhile True:\n    data.append(bytearray(1 << 20))\n",
+        program="data = b'x' * (200 << 20)\n",
         yaml=f"{PYTHON}limits: {{memory_max: 40M}}\n",
         kind="out-of-memory",
         words=("memory",),
@@ -118,6 +118,14 @@ FAILURES = {
         hint="`sandbox: jit`",
         sandbox="write-execute",
         place="/src/main.py:2",
+    ),
+    "node": Failure(
+        yaml="command: [node, src/main.py]\nsandbox: standard\n",
+        program="require('http')\nprocess.exit(3)\n",
+        kind="sandbox",
+        words=("memory that is writable and executable",),
+        hint="`sandbox: jit`",
+        sandbox="write-execute",
     ),
     "readonly": Failure(
         program="open('src/cache', 'w')\n",

@@ -146,7 +146,7 @@ def _of_gate_first(facts: Facts, end: End, error: Complaint | None) -> Reason | 
         return Reason(Cause.WRONG_PORT, f"it listens on {where}, and is asked on {facts.address}", (told.LISTEN,))
     if end.gate == outcome.UNHEALTHY:
         answer = last_answer(facts.verdict)
-        text = f"its health check at {facts.health} says: {answer}" if answer else outcome.NOT_HEALTHY
+        text = f"its health check at {facts.health} says: {answer}" if answer else f"it {outcome.NOT_HEALTHY}"
         return Reason(Cause.HEALTH, text, ("`health.path` must answer 200 once it is ready",))
     if end.gate == outcome.UNPLACED:
         return Reason(
