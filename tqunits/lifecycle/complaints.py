@@ -49,6 +49,7 @@ _FRAME = re.compile(r'\s+File "([^"]+)", line (\d+)')
 _LIBRARY = re.compile(
     r"/(site|dist)-packages/|/lib/python\d|^<frozen|^<string>|/node_modules/|^node:|/usr/(lib|share|local)/"
 )
+# EPERM of systemd 252's filter, EACCES of the kernel's own PR_SET_MDWE (prctl(2)), which 257 uses where it is there.
 _EXECUTES = re.compile(r"PROT_EXEC|mprotect")
 _ENVIRON = re.compile(r'File "(<frozen os>|\S*/os\.py)"')
 
@@ -93,7 +94,7 @@ def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> 
 
 def _complaint(found: _Found, folder: str) -> Complaint:
     kind = kind_of(found.text)
-    if found.context and kind in {Kind.OTHER, Kind.NOT_PERMITTED}:
+    if found.context and kind in {Kind.OTHER, Kind.NOT_PERMITTED, Kind.PERMISSION}:
         kind = kind_of(found.context)
     paths = _PATH.findall(_PLACE_BEHIND.sub("", found.text))
     variables = _VARIABLE.findall(found.text) if kind is Kind.ENVIRONMENT else ()
@@ -128,7 +129,7 @@ def _python(lines: Sequence[str]) -> Iterator[_Found]:
             if kept is not None and not is_chained:
                 yield kept
             context = f"{line} unbound variable" if environ and line.startswith("KeyError") else ""
-            context = "executable memory" if executes and "[Errno 1]" in line else context
+            context = "executable memory" if executes and line.startswith("PermissionError") else context
             kept = kept if ignored else _Found(index, line, _innermost(frames), context)
             frames, is_chained = [], False
         elif frames and _EXECUTES.search(line):
