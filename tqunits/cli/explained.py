@@ -53,7 +53,7 @@ def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[Facts, 
     if not here:
         return tuple(_of_files(name, of) for name in names)
     with Bus(user_mode=context.user_mode) as bus:
-        found = statuses(bus, (worker.unit for worker in here), serving(here, context.layout))
+        found = statuses(bus, (worker.unit for worker in here), serving(here, context.layout), context.layout.runtime)
         return tuple(
             _of_unit(of.installed[name], found[of.installed[name].unit], bus, of, context)
             if name in of.installed

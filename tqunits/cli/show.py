@@ -24,13 +24,13 @@ from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import Installed, serving
 from tqunits.cli.why import as_json, style_of
 from tqunits.errors import ExitStatus
-from tqunits.lifecycle import outcome
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
 from tqunits.system import journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
+from tqunits.system.evidence import of_exit
 from tqunits.system.marshal import rows
 from tqunits.system.published import unserved
 from tqunits.system.status import State, Status, statuses
@@ -129,7 +129,7 @@ def _print(facts: _Facts, output: Output) -> None:
         output.line()
         output.line(output.styled("Last exits:", "bold"))
         for exit_ in facts.exits:
-            output.line(f"  {human.moment(exit_.time_us)}  {output.styled(_cause(exit_), _exit_style(exit_))}")
+            output.line(f"  {human.moment(exit_.time_us)}  {output.styled(of_exit(exit_), _exit_style(exit_))}")
 
 
 def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
@@ -174,12 +174,6 @@ def _origin(row: effective.Row) -> Cell:
     if not row.in_effect:
         return Cell(f"{row.origin} (not in effect yet)", "yellow")
     return Cell(row.origin, "dim" if row.origin == "default" else "yellow" if row.origin.startswith("drop-in") else "")
-
-
-def _cause(exit_: Exit) -> str:
-    is_gates = exit_.command == "ExecStartPost"
-    status = int(exit_.status or 0)
-    return outcome.of_run(exit_.result, "" if is_gates else exit_.code, status, status if is_gates else None)
 
 
 def _exit_style(exit_: Exit) -> str:
@@ -229,6 +223,6 @@ def _exit_json(exit_: Exit) -> Mapping[str, object]:
         "result": exit_.result,
         "code": exit_.code,
         "status": exit_.status,
-        "cause": _cause(exit_),
+        "cause": of_exit(exit_),
         "invocation": exit_.invocation,
     }

@@ -72,6 +72,12 @@ def of_now(subject: Subject, bus: Bus, status: Status) -> Facts:
             return facts
 
 
+def of_exit(exit_: Exit) -> str:
+    """How one run in the journal ended, in words."""
+    end = _of_exit(exit_)
+    return outcome.of_run(end.result, end.code, end.status, end.gate)
+
+
 def intruder(subject: Subject) -> Holder | None:
     """Who else listens on the worker's port: a process of another user's."""
     port = subject.ledger.port

@@ -101,10 +101,9 @@ def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
         return _waiting(bus, unit.name, None)
     if state is State.FAILED:
         result = str(bus.property_of(unit.name, "Service", "Result", "s"))
-        again = state is State.RESTARTING
         if outcome.is_unhealthy(result, bus.gate_status(unit.name) if result == "exit-code" else None):
             state = State.UNHEALTHY
-        return Status(state=state, result=result, restarts=restarts, comes_again=again)
+        return Status(state=state, result=result, restarts=restarts)
     return _running(bus, unit.name, state, restarts)
 
 
@@ -114,6 +113,7 @@ def _waiting(bus: Bus, unit: str, runtime: PurePosixPath | None) -> Status:
         state=State.RESTARTING,
         result=str(bus.property_of(unit, "Service", "Result", "s")),
         restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
+        comes_again=True,
         next_us=backoff.next_try(bus, unit, runtime),
     )
 
