@@ -92,7 +92,8 @@ class _Row:
         if self.status.state is State.STOPPED and self.is_enabled is False:
             return "disabled"
         if self.status.state is State.UNHEALTHY and self.status.comes_again:
-            return "unhealthy (restarting)"
+            word = "unhealthy (restarting)"
+            return word if self.status.next_us is None else f"{word} in {human.span(self.status.next_us)}"
         has_reason = self.status.state in {State.FAILED, State.RESTARTING} and self.status.result != "success"
         word = f"{self.status.state} ({self.status.result})" if has_reason else self.status.state.value
         return word if self.status.next_us is None else f"{word} in {human.span(self.status.next_us)}"

@@ -11,7 +11,7 @@ from tqunits.lifecycle.kinds import Kind
 from tqunits.lifecycle.reason import Cause, Reason
 
 _LAUNCH = "tqunits-launch: "
-_SYSTEMD = range(200, 246)
+_BEFORE_THE_PROGRAM = range(200, 248)
 _LAST_ANSWER = re.compile(r"; last answer: (.*)$")
 _ELSEWHERE = re.compile(r"; it listens on (.*) instead;")
 _TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # what V8 and others end with where they can not go on
@@ -22,6 +22,7 @@ _STATUS_ADVICE = {
     216: "'tqunits install' creates the groups of the workers",
     217: "'tqunits install' creates the users of the workers",
     226: "every path in `unit` and `sandbox` of its worker.yaml must exist; one that may be missing begins with '-'",
+    outcome.GIVEN_UP: "'tqunits show NAME' tells how its last runs ended; 'tqunits start NAME' tries again",
     243: "the files in `credentials` and `environment_file` of its worker.yaml must exist, and hold 1 MiB at most",
 }
 
@@ -63,7 +64,7 @@ def _of_systemd(facts: Facts, end: End, error: Complaint | None) -> Reason | Non
         )
     if end.status == 203 or (launch and not outcome.is_slow(end.result, end.gate)):
         return _of_program(facts, end, launch)
-    if end.status not in _SYSTEMD or end.status not in outcome.STATUSES:
+    if end.status not in _BEFORE_THE_PROGRAM or end.status not in outcome.STATUSES:
         return None
     text = f"{outcome.STATUSES[end.status]} (status {end.status})"
     advice = (_STATUS_ADVICE[end.status],) if end.status in _STATUS_ADVICE else ()

@@ -14,6 +14,9 @@ CODES = {1: "exited", 2: "killed", 3: "dumped"}
 UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
 """Exit statuses of the readiness gate (alone/gate.py)."""
 
+GIVEN_UP = 247
+"""With which the launcher ends a worker that has failed too often (units/backoff.py)."""
+
 GATE_VERDICT = "tqunits-gate: "
 """How its lines in the journal begin."""
 
@@ -57,6 +60,7 @@ STATUSES = {
     238: "its state folder can not be made",
     239: "its cache folder can not be made",
     243: "its credentials can not be read",
+    GIVEN_UP: "failed too often in a row, and is not started again by itself (restart.max_restarts)",
 }
 
 

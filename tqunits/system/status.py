@@ -61,7 +61,7 @@ def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime
     paused = backoff.pausing((unit.name, unit.active) for unit in loaded.values())
     stopped = Status(state=State.STOPPED)
     return {
-        unit: _waiting(bus, unit, runtime)
+        unit: _failed(bus, unit, runtime, comes_again=True)
         if unit in paused
         else _status(bus, loaded[unit], serving.get(unit))
         if unit in loaded
@@ -96,29 +96,27 @@ def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
         state = State.HOLDING
     if state is State.STOPPED:
         return Status(state=state)
-    restarts = integer(bus.property_of(unit.name, "Service", "NRestarts", "u"))
-    if state is State.RESTARTING:
-        return _waiting(bus, unit.name, None)
-    if state is State.FAILED:
-        result = str(bus.property_of(unit.name, "Service", "Result", "s"))
-        if outcome.is_unhealthy(result, bus.gate_status(unit.name) if result == "exit-code" else None):
-            state = State.UNHEALTHY
-        return Status(state=state, result=result, restarts=restarts)
-    return _running(bus, unit.name, state, restarts)
+    if state in {State.FAILED, State.RESTARTING}:
+        return _failed(bus, unit.name, None, comes_again=state is State.RESTARTING)
+    return _running(bus, unit.name, state)
 
 
-def _waiting(bus: Bus, unit: str, runtime: PurePosixPath | None) -> Status:
-    """It has failed. In its pause systemd has it as inactive (252), or as a restart that is queued (257)."""
+def _failed(bus: Bus, unit: str, runtime: PurePosixPath | None, *, comes_again: bool) -> Status:
+    """In its pause systemd has it as inactive (252), or as a restart that is queued (257)."""
+    result = str(bus.property_of(unit, "Service", "Result", "s"))
+    gate = bus.gate_status(unit) if result == "exit-code" else None
+    again = State.RESTARTING if comes_again else State.FAILED
     return Status(
-        state=State.RESTARTING,
-        result=str(bus.property_of(unit, "Service", "Result", "s")),
+        state=State.UNHEALTHY if outcome.is_unhealthy(result, gate) else again,
+        result=result,
         restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
-        comes_again=True,
-        next_us=backoff.next_try(bus, unit, runtime),
+        comes_again=comes_again,
+        next_us=backoff.next_try(bus, unit, runtime) if comes_again else None,
     )
 
 
-def _running(bus: Bus, unit: str, state: State, restarts: int) -> Status:
+def _running(bus: Bus, unit: str, state: State) -> Status:
+    restarts = integer(bus.property_of(unit, "Service", "NRestarts", "u"))
     group = bus.control_group(unit)
     since = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t"))
     limit = integer(bus.property_of(unit, "Service", "MemoryMax", "t"))
