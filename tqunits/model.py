@@ -599,6 +599,7 @@ class Target:
     user_mode: bool  # rendered for `systemctl --user`
     program: tuple[str, ...]  # argv that runs tqunits, absolute: ("/usr/bin/tqunits",)
     alone: PurePosixPath  # the folder of the programs that workers' units run; its path stands in every unit
+    code: str  # what tells the router's code from every other release's
 
     def argv_alone(self, program: str) -> tuple[str, ...]:
         """How a unit runs one of them: the distribution's own Python, isolated, with nothing but what is built in."""

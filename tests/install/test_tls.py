@@ -159,3 +159,61 @@ def test_install_refuses_what_the_router_could_not_serve_with(secure: Site, dama
     assert "/srv/site/config/tqunits.yaml:1:" in said
     assert secure.files() == before
     assert secure.units() == []
+
+
+UNFIT = {
+    "key": (f"cp /etc/other.key {KEY}", "key", f"{KEY}: not the key of {CERTIFICATE}"),
+    "passphrase": (
+        f"openssl pkey -aes256 -passout pass:x -in {KEY} -out /etc/k && mv /etc/k {KEY}",
+        "key",
+        "encrypted",
+    ),
+    "no key": (f"rm {KEY}", "key", f"{KEY}: No such file"),
+    "text": (f"echo x > {CERTIFICATE}", "certificate", "no PEM certificate in it"),
+    "expired": (
+        f"openssl x509 -in {CERTIFICATE} -signkey {KEY} -days -1 -out /etc/c && mv /etc/c {CERTIFICATE}",
+        "certificate",
+        f"{CERTIFICATE}: expired on",
+    ),
+}
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_changed(secure: Site) -> None:
+    secure.server(TWO)
+    echo(secure)
+    before, running = secure.files(), pids(secure)
+    secure.server(TLS + TWO)
+    for script, key, message in UNFIT.values():
+        make(secure, f"{FOLDER}/site")
+        make(secure, "/etc/other")
+        secure.machine.run(["sh", "-ec", script])
+        said = secure.install(status=1)
+        column = TLS.index(f"{key}:") + 1
+        assert f"tqunits.yaml:1:{column}: tls: " in said, said
+        assert message in said
+        assert (secure.files(), pids(secure)) == (before, running)
+    make(secure, f"{FOLDER}/site")
+    secure.install()
+    assert seen(secure) == lies(secure)
+
+
+def test_tls_is_switched_on_and_no_connection_is_refused(secure: Site) -> None:
+    secure.server(TWO)
+    rude(secure)
+    with hammered(secure, 20) as report:
+        secure.server(f"listen: ['0.0.0.0:{LISTEN}', '0.0.0.0:8443']\n{TLS}{TWO}")
+        secure.install()
+        url = "https://localhost:8443/alpha/?id=x"
+        assert (
+            secure.machine.run(["curl", "-skf", "-m", "9", "-o", "/dev/null", "-w", "%{http_code}", url]).stdout
+            == "200"
+        )
+    check(secure, report)
+
+
+def test_who_lets_a_certificate_expire_may_install_other_things_still(secure: Site) -> None:
+    echo(secure)
+    secure.machine.run(["sh", "-ec", UNFIT["expired"][0]])
+    secure.worker("beta")
+    assert f"warning: tls: {CERTIFICATE}: expired on" in secure.install()
+    assert secure.machine.show("tq-worker@beta.service", "ActiveState") == "active"

@@ -12,7 +12,7 @@ from config.parsing import workers as parsed
 from tqunits.model import Configuration
 from tqunits.system import soundness
 from tqunits.system.diagnosis import Level
-from tqunits.system.listeners import Listener, listening
+from tqunits.system.listeners import Listener, listeners
 from tqunits.system.soundness import Worker
 from tqunits.units.unitfile import Copy, Ledger
 
@@ -64,13 +64,13 @@ def test_a_wrong_worker_is_configured_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("listener", "worker", "named"),
     [
-        pytest.param(Listener(9000, 1, is_local=True), installed("api"), None, id="loopback"),
-        pytest.param(Listener(9000, 1, is_local=False), installed("api"), "api on port 9000", id="its own port"),
-        pytest.param(Listener(9999, 1, is_local=False), installed("api"), "api on port 9999", id="a second one"),
-        pytest.param(Listener(9000, 2, is_local=False), installed("api"), None, id="of somebody else"),
-        pytest.param(Listener(80, 2, is_local=False), installed("web", user="www-data"), None, id="not it alone"),
-        pytest.param(Listener(9000, 2, is_local=False), installed("web", user="www-data"), "web on port 9000", id="it"),
-        pytest.param(Listener(9000, 9, is_local=False), installed("api"), None, id="of nobody that is known"),
+        pytest.param(Listener("127.0.0.1:9000", 1, ""), installed("api"), None, id="loopback"),
+        pytest.param(Listener("0.0.0.0:9000", 1, ""), installed("api"), "api on port 9000", id="its own port"),
+        pytest.param(Listener("[::]:9999", 1, ""), installed("api"), "api on port 9999", id="a second one"),
+        pytest.param(Listener("0.0.0.0:9000", 2, ""), installed("api"), None, id="of somebody else"),
+        pytest.param(Listener("192.0.2.1:80", 2, ""), installed("web", user="www-data"), None, id="not it alone"),
+        pytest.param(Listener("0.0.0.0:9000", 2, ""), installed("web", user="www-data"), "web on port 9000", id="it"),
+        pytest.param(Listener("0.0.0.0:9000", 9, ""), installed("api"), None, id="of nobody that is known"),
     ],
 )
 def test_who_is_reached_past_the_router(listener: Listener, worker: Worker, named: str | None) -> None:
@@ -103,4 +103,4 @@ def test_loopback_is_known_as_the_kernel_prints_it(family: socket.AddressFamily,
     both = address.startswith("::ffff:")
     with socket.create_server((address, 0), family=family, dualstack_ipv6=both) as server:
         port = server.getsockname()[1]
-        assert [found.is_local for found in listening() if found.port == port] == [is_local]
+        assert [found.is_local for found in listeners() if found.port == port] == [is_local]

@@ -125,7 +125,8 @@ def _split(line: str) -> list[str]:
 
 
 def _names(folder: Path) -> list[str]:
-    """Every unit in a folder; a template as its first instance."""
-    return sorted(
-        {path.name.removesuffix(".d").replace("@.", "@1.") for path in folder.glob("*[-.]*") if "tq" in path.name}
-    )
+    """Every unit in a folder; a template as its first instance. Of a name with a colon verify would read what is before
+    it, and take the rest for an alias: the sockets of the router are loaded with its processes.
+    """
+    found = (path.name for path in folder.glob("*[-.]*") if "tq" in path.name and ":" not in path.name)
+    return sorted({file.removesuffix(".d").replace("@.", "@1.") for file in found})

@@ -351,7 +351,7 @@ def test_a_routers_control_socket_is_for_the_managers_user() -> None:
     lines = rendered(case(), name.CONTROL_TEMPLATE)
     assert {"ListenStream=/run/tqunits/proxy/%i/control.sock", "SocketUser=tqunits", "SocketMode=0600"} <= set(lines)
     (sockets,) = (line for line in rendered(case(), name.PROXY_TEMPLATE) if line.startswith("Sockets="))
-    assert sockets == f"Sockets={name.PROXY_SOCKET} tq-proxy-control@%i.socket"
+    assert sockets == rf"Sockets={name.PROXY_SOCKET} tq-proxy-\\x5b::\\x5d:8080.socket tq-proxy-control@%i.socket"
 
 
 def test_in_a_users_manager_it_is_for_that_user() -> None:

@@ -21,10 +21,10 @@ from tqunits.cli.selection import installed
 from tqunits.errors import ExitStatus, Severity, TqunitsError
 from tqunits.model import Tls
 from tqunits.proxy.certificates import Certificates
-from tqunits.system import diagnosis, soundness
+from tqunits.system import diagnosis, reachable, soundness
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
-from tqunits.system.listeners import listening
+from tqunits.system.listeners import listeners
 from tqunits.system.sources import load
 from tqunits.units import unitfile
 
@@ -54,7 +54,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     workers = _workers(context)
     yield from soundness.secrets(workers)
     users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
-    yield from soundness.exposed(workers, listening(), users)
+    yield from soundness.exposed(workers, listeners(), users)
 
 
 def _workers(context: Context) -> list[soundness.Worker]:
@@ -82,7 +82,8 @@ def _configured(context: Context, bus: Bus | None) -> Iterator[Finding]:
     if errors:
         yield diagnosis.misconfigured(errors)
     if loaded.configuration:
-        yield from diagnosis.configuration(loaded.configuration, bus)
+        yield from diagnosis.configuration(loaded.configuration)
+        yield from reachable.findings(loaded.configuration.server, context.layout, bus, user_mode=context.user_mode)
         yield soundness.drift(loaded.configuration, _workers(context))
         yield from _certificate(loaded.configuration.server.tls)
 

@@ -16,6 +16,10 @@ without a restart.
 A worker with a build is built when its sources are not what was built: by their content, whatever their times, and
 without what builds have made. A build that fails replaces nothing, and its worker stays as it is installed. With --now
 a worker that runs since before is restarted with what was built.
+The router's processes are restarted one after the other, for changes of tqunits.yaml and after an upgrade of tqunits
+(without --now it is said that they run the code of another release). An address of `listen` that stays is open all the
+time. A new one is tried first: where another program has it, nothing is changed, and it is said who. A certificate and
+a key that do not fit are refused as well.
 
 A second run changes nothing. The files that a worker's YAML names (environment_file, credentials) are copied, unless
 nobody but root can change what their path leads to: an edit takes effect with the next install. Files that tqunits has
@@ -32,6 +36,7 @@ stays as it is installed and makes the exit status 1.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,7 +45,7 @@ from pathlib import Path
 from tqunits.cli import builds, installation, vanishing
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
-from tqunits.errors import ExitStatus, UsageError
+from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, UsageError
 from tqunits.model import Worker
 from tqunits.system import build, execute, files, handover, ledger, left_out, live, traffic
 from tqunits.system.bus import Bus, JobResult
@@ -90,7 +95,7 @@ def perform(
         return dry_run(context, options, choice)
     context.require_root("installing units")
     configuration = installation.configured(context).configured()  # before anything is locked, built or asked
-    installation.refuse_unfit(configuration.server)
+    context.output.diagnostics(installation.refuse_unfit(configuration.server, context.layout))
     say = (lambda _: None) if arguments.quiet else context.output.message
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
         for path in ledger.put_back(context.layout, bus):
@@ -98,6 +103,7 @@ def perform(
         prepared = installation.prepare(context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         builder = _builder(bus, prepared, arguments, context, say)
+        _refuse_taken(context, installation.obstacles(prepared), now=options.now)
         outcome = builds.build_due(prepared.present.running(), builder, context.layout, say)
         if outcome.skipped or outcome.any_built:  # a build may have made a file that was not there
             prepared = installation.prepare(context, bus, choice, skipped=outcome.skipped)
@@ -129,6 +135,8 @@ def _started(plan: Plan) -> frozenset[str]:
 def dry_run(context: Context, options: Options, choice: installation.Choice) -> ExitStatus:
     """Print what would change: exit status 0 when nothing, 2 when something, 1 when a worker would be refused."""
     prepared = installation.prepare(context, None, choice)
+    if context.user_mode or os.geteuid() == 0:  # nobody else can read a key
+        context.output.diagnostics(installation.refuse_unfit(prepared.configuration.server, context.layout))
     _tell_refused(context, prepared)
     plan = make_plan(prepared.desired, prepared.observed, options)
     difference = installation.unified_diff(plan)
@@ -136,9 +144,24 @@ def dry_run(context: Context, options: Options, choice: installation.Choice) -> 
     due = list(builds.would_build(prepared.present.running(), context.layout))
     for line in due:
         context.output.message(line)
-    if prepared.refused or prepared.broken:
+    obstacles = installation.obstacles(prepared, is_asked=False)
+    context.output.diagnostics(obstacles)
+    if prepared.refused or prepared.broken or (options.now and _errors(obstacles)):
         return ExitStatus.FAILED
     return ExitStatus.USAGE if difference or due else ExitStatus.OK
+
+
+def _refuse_taken(context: Context, obstacles: Sequence[Diagnostic], *, now: bool) -> None:
+    """Raise TqunitsError when the router could not listen as it is configured to. Without --now that is for later."""
+    errors = _errors(obstacles)
+    if now and errors:
+        context.output.diagnostics(each for each in obstacles if each is not errors[0])
+        raise TqunitsError(errors[0].message, hint=errors[0].hint, mark=errors[0].mark)
+    context.output.diagnostics(replace(each, severity=Severity.WARNING) for each in obstacles)
+
+
+def _errors(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    return [each for each in found if each.severity is Severity.ERROR]
 
 
 def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
@@ -215,13 +238,23 @@ def _conclude(
     for worker in plan.orphans:
         tell(f"{worker} is installed but no longer configured; 'tqunits apply' removes it", style="yellow")
     for unit in plan.pending:
-        tell(f"{unit} still runs as it was; it takes the change with 'tqunits restart' or --now", style="yellow")
+        tell(_waits(unit, plan), style="yellow")
     for difference in differing:
         _tell_difference(context, difference)
     status = report(results, context)
     if any(difference.drop_in is None for difference in differing) or not prepared.is_whole:
         return status or ExitStatus.FAILED
     return status
+
+
+def _waits(unit: str, plan: Plan) -> str:
+    if unit in plan.outdated:
+        return f"{unit} runs the code of another release; 'tqunits install --now' restarts it"
+    if name.is_proxy_socket(unit):
+        return f"{unit} still listens where it did; it takes the change with 'tqunits install --now'"
+    if name.is_proxy(unit):
+        return f"{unit} still runs as it was; 'tqunits install --now' restarts it"
+    return f"{unit} still runs as it was; it takes the change with 'tqunits restart' or --now"
 
 
 def _tell_difference(context: Context, difference: execute.Difference) -> None:

@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from tqunits.cli import selection, vanishing
@@ -14,7 +15,7 @@ from tqunits.cli.judged import judge
 from tqunits.cli.refits import Refits, refits
 from tqunits.cli.requested import Requested
 from tqunits.config import ineffective
-from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, TqunitsError
+from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, Severity, TqunitsError
 from tqunits.model import (
     MANAGER_USER,
     Configuration,
@@ -27,13 +28,13 @@ from tqunits.model import (
     build_account_of,
 )
 from tqunits.proxy.certificates import Certificates
-from tqunits.system import build, files, observe, target
+from tqunits.system import binding, build, files, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.sources import Loaded, load
-from tqunits.units import accounts, credentials, ledger, name
+from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
 from tqunits.units.plan import Desired, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.refusal import Refusal
-from tqunits.units.render import RenderedFile, refusals, render
+from tqunits.units.render import RenderedFile, refusals, render, sockets_of
 from tqunits.units.snapshot import ROUTES, routes_snapshot
 
 
@@ -104,7 +105,8 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
         prune=choice.prune,
     )
     present = judged.present
-    rendered = render(present, host, judged.ports, files.read_templates(context.layout), requested.copies)
+    sockets = sockets_of(configuration.server, context.layout, addresses.installed(before))
+    rendered = render(present, host, judged.ports, files.read_templates(context.layout), requested.copies, sockets)
     routes = RenderedFile(
         path=context.layout.state / ROUTES, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
     )
@@ -175,16 +177,55 @@ def refuse_foreign(plan: Plan) -> None:
         )
 
 
-def refuse_unfit(server: Server) -> None:
-    """Raise TqunitsError for a certificate that the router could not serve with: it would not start with that."""
+def refuse_unfit(server: Server, layout: Layout) -> tuple[Diagnostic, ...]:
+    """Raise TqunitsError for a certificate that the router could not serve with: it would not start with that. Or that
+    nobody would take, when it is not what the router has already: who has let it expire may install other things still.
+
+    Gives what else is odd about it.
+    """
     certificate, key = server.tls.certificate, server.tls.key
     if certificate is None:
-        return
+        return ()
+    mark = server.origins["tls.certificate"].mark
     try:
-        Certificates.load(Path(certificate), None if key is None else Path(key))
+        loaded = Certificates.load(Path(certificate), None if key is None else Path(key))
     except TqunitsError as error:
-        mark = server.origins["tls.certificate"].mark
+        is_keys = key is not None and error.message.startswith(f"{key}:")
+        mark = server.origins["tls.key"].mark if is_keys else mark
         raise TqunitsError(f"tls: {error.message}", hint=error.hint, mark=mark) from None
+    if loaded.expired and not _is_served(certificate, layout):
+        raise TqunitsError(f"tls: {loaded.expired[0]}", hint="have it renewed first", mark=mark)
+    warning = partial(Diagnostic, severity=Severity.WARNING, mark=mark, hint=None)
+    return tuple(warning(message=f"tls: {each}") for each in loaded.warnings)
+
+
+def _is_served(certificate: str, layout: Layout) -> bool:
+    """Whether the routers that are installed have that certificate."""
+    text = files.read_text_if_exists(Path(layout.units) / name.PROXY_TEMPLATE) or ""
+    wanted = quote.credential("tls-certificate", certificate)
+    return any(a.name == "LoadCredential" and a.value == wanted for a in unitfile.parse(text))
+
+
+def obstacles(prepared: Prepared, *, is_asked: bool = True) -> tuple[Diagnostic, ...]:
+    """What is in the way of addresses that the router has not got open; errors for those it can not have now.
+
+    `is_asked`: systemd was asked what is open. Without it, what is installed is taken for open.
+    """
+    server, observed = prepared.configuration.server, prepared.observed
+    places = addresses.installed(observed.files)
+    states = {unit: observed.units[unit].state for unit in places if unit in observed.units}
+    held = {unit: found for unit, found in places.items() if not is_asked or states.get(unit) == "active"}
+    ours = addresses.all_of(held)
+    new = (address for address in server.listen if addresses.canonical(address) not in ours)
+    found = (binding.obstacle(address, ours, user_mode=prepared.target.user_mode) for address in new)
+    return tuple(_in_the_way(one, server) for one in found if one is not None)
+
+
+def _in_the_way(one: binding.Obstacle, server: Server) -> Diagnostic:
+    origin = server.origins["listen"]
+    mark = next((mark for text, mark in origin.items if text == one.address), origin.mark)
+    severity = Severity.ERROR if one.is_now else Severity.WARNING
+    return Diagnostic(severity=severity, message=f"listen: {one.address} {one.message}", mark=mark, hint=one.hint)
 
 
 def remove_leftovers(layout: Layout) -> None:
@@ -212,6 +253,8 @@ def _desired(
     surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
     idle = {name.service(worker.name) for worker in present.workers} - running
     optional = {*(name.socket(worker.name) for worker in present.workers), *name.CERTIFICATE_UNITS}
+    sockets = sorted(turnover.sockets(rendered), key=name.PROXY_SOCKET.__ne__)  # it first, the others by name
+    optional |= {unit for unit in (*known, *(p.name for p in observed.files)) if name.is_proxy_socket(unit)}
     surplus |= (optional & {*known, *(p.name for p in observed.files)}) - {file.unit for file in rendered}
     watch = name.CERTIFICATE_UNITS[:1] if configuration.server.tls.certificate else ()
     return Desired(
@@ -222,7 +265,7 @@ def _desired(
         workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
         left_alone=configuration.names - {worker.name for worker in present.workers},
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
-        enabled=(*sorted(running), name.PROXY_SOCKET, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
+        enabled=(*sorted(running), *sockets, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )
 

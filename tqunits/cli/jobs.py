@@ -19,9 +19,10 @@ from tqunits.lifecycle.causes import Judgement
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.reason import Cause
 from tqunits.model import INFINITY
-from tqunits.system import evidence, journal
+from tqunits.system import binding, evidence, journal
 from tqunits.system.bus import Failure, JobResult, OnWait
 from tqunits.system.evidence import Subject
+from tqunits.system.process import run
 from tqunits.units import name
 
 _JOURNAL_LINES = 10
@@ -137,6 +138,20 @@ def _tell_other(unit: str, failure: Failure, context: Context) -> None:
     invocation = failure.invocation
     for line in journal.last_lines(unit, _JOURNAL_LINES, user_mode=context.user_mode, invocation=invocation):
         tell(f"    {line}", style="dim")
+    for found in _in_the_way(unit, context):
+        tell(f"    {found.address} {found.message}", style="red")
+        tell(f"    hint: {found.hint}")
+
+
+def _in_the_way(unit: str, context: Context) -> Iterator[binding.Obstacle]:
+    """What keeps a socket of the router from being opened."""
+    if not name.is_proxy_socket(unit):
+        return
+    show = ["systemctl", *(["--user"] if context.user_mode else []), "show", "-P", "Listen", unit]
+    for line in run(show).stdout.splitlines():  # "127.0.0.1:80 (Stream)"
+        found = binding.obstacle(line.rpartition(" (")[0], (), user_mode=context.user_mode)
+        if found is not None:
+            yield found
 
 
 def _is_slow(result: JobResult) -> bool:

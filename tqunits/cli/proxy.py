@@ -1,7 +1,7 @@
 """Run the router: HTTP/1.1 in front of workers, by path prefix.
 
-Under systemd it takes its sockets from tq-proxy.socket and tq-proxy-control@N.socket, and its routes from --routes
-FILE. Alone it is
+Under systemd it takes its sockets from tq-proxy.socket, tq-proxy-ADDRESS.socket (further addresses) and
+tq-proxy-control@N.socket, and its routes from --routes FILE. Alone it is
 
     tqunits proxy --listen 127.0.0.1:8080 --route /api=127.0.0.1:9000 --route /=unix:/run/x.sock
 

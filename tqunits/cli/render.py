@@ -23,8 +23,8 @@ from tqunits.errors import ConfigurationError, ExitStatus, NoSuchWorker, UsageEr
 from tqunits.model import Configuration, Target, Worker, WorkerType
 from tqunits.system import files, observe, target
 from tqunits.system.sources import load
-from tqunits.units import name
-from tqunits.units.render import RenderedFile, render
+from tqunits.units import addresses, name
+from tqunits.units.render import RenderedFile, render, sockets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,9 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
     configuration = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in lacking))
     requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
     templates = files.read_templates(context.layout)
-    rendered = render(configuration, _target(context, systemd), assigned.ports, templates, requested.copies)
+    host = _target(context, systemd)
+    sockets = sockets_of(configuration.server, context.layout, addresses.installed(before))
+    rendered = render(configuration, host, assigned.ports, templates, requested.copies, sockets)
     return Rendered(workers=_named(names, configuration), files=rendered)
 
 

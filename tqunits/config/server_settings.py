@@ -40,8 +40,9 @@ class ServerSettings:
         listing(words.listen_address, least=1),
         '["0.0.0.0:8080", "[::]:8080"]',
         "list of ADDRESS:PORT, [ADDRESS]:PORT or /path.sock",
-        "What the router listens on. Ports under 1024 work too: systemd opens them.",
-        feeds="ListenStream= of tq-proxy.socket",
+        "What the router listens on. Ports under 1024 work too: systemd opens them, each address in a unit of its own, "
+        "so that a change of one closes no other. A new one is tried before anything is changed.",
+        feeds="ListenStream= of tq-proxy.socket (the first), tq-proxy-ADDRESS.socket (the others)",
     )
     directory = _row(
         "workers.directory",

@@ -80,6 +80,11 @@ class Certificates:
         """
         return self._loaded.warnings
 
+    @property
+    def expired(self) -> tuple[str, ...]:
+        """Of the warnings, those of certificates that no client takes any more."""
+        return self._loaded.expired
+
     def secure(self, sock: socket.socket) -> Secured:
         """TLS over a connected, non-blocking socket on which nothing has been received yet."""
         return Secured(sock, self._loaded.context, self._wire)
@@ -99,16 +104,19 @@ class _Loaded:
 
     context: ssl.SSLContext
     warnings: tuple[str, ...]
+    expired: tuple[str, ...]
 
 
 def _load(certificate: Path, key: Path | None) -> _Loaded:
     first: ssl.SSLContext | None = None
     names: dict[str, ssl.SSLContext] = {}
     warnings: list[str] = []
+    expired: list[str] = []
     for pair in _pairs(certificate, key):
         context = _context(pair)
         found = _look(pair, context)
-        warnings += _odd(pair, found)
+        expired += _expired(pair, found)
+        warnings += (*_expired(pair, found), *_odd(pair, found))
         for name in found.names:
             names.setdefault(name, context)
         first = first or context
@@ -116,7 +124,7 @@ def _load(certificate: Path, key: Path | None) -> _Loaded:
         raise TqunitsError(f"{certificate}: no certificate in it", hint="put in NAME.pem and NAME.key")
     if len(set(names.values()) | {first}) > 1:
         first.sni_callback = _Choice(names)
-    return _Loaded(first, tuple(warnings))
+    return _Loaded(first, tuple(warnings), tuple(expired))
 
 
 class _Choice:
@@ -238,11 +246,14 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str,
     return ends[0].getpeercert() or {}
 
 
+def _expired(pair: _Pair, found: _Found) -> Iterator[str]:
+    if found.ends < time.time():
+        yield f"{pair.certificate}: expired on {_date(found.ends)}"
+
+
 def _odd(pair: _Pair, found: _Found) -> Iterator[str]:
     now = time.time()
-    if found.ends < now:
-        yield f"{pair.certificate}: expired on {_date(found.ends)}"
-    elif found.ends < now + SOON_S:
+    if now <= found.ends < now + SOON_S:
         yield f"{pair.certificate}: expires on {_date(found.ends)}"
     if found.begins > now:
         yield f"{pair.certificate}: not valid before {_date(found.begins)}"

@@ -7,7 +7,7 @@ than it could, or that will surprise somebody.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +17,7 @@ from tqunits.model import Configuration, Layout, account_of
 from tqunits.system import build, cgroup, target, users
 from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
-from tqunits.system.listeners import listening_ports
-from tqunits.units import name, unitfile
+from tqunits.units import unitfile
 
 _POLKIT = "polkit.service"
 
@@ -92,14 +91,13 @@ def installation(layout: Layout) -> Iterator[Finding]:
         yield ok("overrides", f"your own drop-ins are in effect: {', '.join(beside)}")
 
 
-def configuration(settings: Configuration, bus: Bus | None) -> Iterator[Finding]:
-    """What the configured workers and the router need from this host."""
+def configuration(settings: Configuration) -> Iterator[Finding]:
+    """What the configured workers need from this host."""
     lacking = [lack for lack in map(build.lacking, settings.running()) if lack]
     for lack in lacking:
         yield problem("programs", f"{lack.worker}: {lack.reason}", lack.hint or "")
     if not lacking:
         yield ok("programs", f"everything that {len(settings.running())} workers run is there")
-    yield from _listeners(settings.server.listen, bus)
 
 
 def homes(layout: Layout) -> Iterator[Finding]:
@@ -179,19 +177,6 @@ def _overcommit() -> Finding:
         return ok("memory", "the kernel overcommits memory: go, node and others may reserve more than they use")
     advice = "sysctl vm.overcommit_memory=0"
     return warning("memory", "vm.overcommit_memory is 2: go and node reserve far more than they use, and fail", advice)
-
-
-def _listeners(addresses: Iterable[str], bus: Bus | None) -> Iterator[Finding]:
-    if bus is not None and any(unit.active == "active" for unit in bus.list_units([name.PROXY_SOCKET])):
-        yield ok("router", f"{name.PROXY_SOCKET} listens on {', '.join(addresses)}")
-        return
-    ports = {int(address.rpartition(":")[2]) for address in addresses if not address.startswith("/")}
-    busy = sorted(ports & listening_ports())
-    if busy:
-        message = f"another program listens on port {', '.join(map(str, busy))}"
-        yield problem("router", message, "stop it ('ss -ltnp' names it), or change `listen` in tqunits.yaml")
-    else:
-        yield ok("router", f"nothing else listens on {', '.join(addresses)}")
 
 
 def unreachable(error: TqunitsError) -> Finding:

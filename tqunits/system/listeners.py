@@ -5,14 +5,18 @@ Whose process it is, the kernel tells root and its owner alone; the user it tell
 
 from __future__ import annotations
 
+import ipaddress
 import pwd
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
+from tqunits.system.process import run
+
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_UNIX = Path("/proc/net/unix")
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON: the flag of a Unix socket that listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,70 +36,89 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A socket that listens; `is_local`: on loopback, where no other host gets."""
+    """A socket that listens: HOST:PORT, [HOST]:PORT or /path, as systemd writes it."""
 
-    port: int
-    uid: int
-    is_local: bool
+    address: str
+    uid: int  # whose it is; -1 where the kernel does not tell
+    inode: str
 
+    @property
+    def port(self) -> int:
+        """The port; 0 for a Unix socket."""
+        return 0 if self.address.startswith("/") else int(self.address.rpartition(":")[2])
 
-def listening() -> tuple[Listener, ...]:
-    """Every TCP socket of this host that listens."""
-    return tuple(Listener(int(port, 16), uid, _is_loopback(address)) for address, port, uid, _ in _rows())
+    @property
+    def is_local(self) -> bool:
+        """Whether no other host gets there: it is on loopback, or a Unix socket."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        found = ipaddress.ip_address(host) if host else None
+        mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+        return found is None or (mapped or found).is_loopback
 
 
 def listening_ports() -> frozenset[int]:
     """Ports that something listens on now."""
-    return frozenset(port for port, _, _ in _listeners())
+    return frozenset(one.port for one in listeners())
 
 
 def holder(port: int) -> Holder | None:
     """Who listens on this port, on any address; None when nobody does."""
-    found = next(((uid, inode) for its, uid, inode in _listeners() if its == port), None)
-    if found is None:
-        return None
-    uid, inode = found
-    user = _user(uid)
-    pid = _process_with(f"socket:[{inode}]")
+    found = next((one for one in listeners() if one.port == port), None)
+    return None if found is None else holder_of(found)
+
+
+def holder_of(listener: Listener) -> Holder:
+    """Who has this socket open: rather the program that serves it than systemd, which may hold it for one."""
+    user = _user(listener.uid)
+    pids = sorted(_processes_with(f"socket:[{listener.inode}]"))
+    pid = next((pid for pid in pids if pid > 1), 1 if pids else 0)
     if pid == 0:
-        return Holder(uid, user)
-    return Holder(uid, user, pid, _text(Path(f"/proc/{pid}/comm")), _unit(_text(Path(f"/proc/{pid}/cgroup"))))
+        return Holder(listener.uid, user)
+    unit = _unit(_text(Path(f"/proc/{pid}/cgroup"))) if pid > 1 else _socket_unit(listener.address)
+    return Holder(listener.uid, user, pid, _text(Path(f"/proc/{pid}/comm")), unit)
 
 
-def _listeners() -> Iterator[tuple[int, int, str]]:
-    """Port, uid and inode of each socket that listens."""
-    return ((int(port, 16), uid, inode) for _, port, uid, inode in _rows())
-
-
-def _rows() -> Iterator[tuple[str, str, int, str]]:
-    """Address and port (both in hex), uid and inode of each socket that listens."""
+def listeners() -> Iterator[Listener]:
+    """Each TCP socket that listens."""
     for table in _TABLES:
         for row in _text(table).splitlines()[1:]:
             fields = row.split()
             if len(fields) > 9 and fields[3] == "0A":
-                address, _, port = fields[1].rpartition(":")
-                yield address, port, int(fields[7]), fields[9]
+                yield Listener(_address(fields[1]), int(fields[7]), fields[9])
 
 
-def _is_loopback(address: str) -> bool:
-    """An address as the kernel prints it: words of 32 bits, each in this host's order of bytes."""
-    words = (bytes.fromhex(address[at : at + 8]) for at in range(0, len(address), 8))
-    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
-    found = ip_address(packed)
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return (mapped or found).is_loopback
+def unix_listeners() -> Iterator[Listener]:
+    """Each Unix socket with a path that listens (proc(5), /proc/net/unix)."""
+    for row in _text(_UNIX).splitlines()[1:]:
+        fields = row.split(maxsplit=7)
+        if len(fields) == 8 and int(fields[3], 16) & _ACCEPTS and fields[7].startswith("/"):
+            yield Listener(fields[7], -1, fields[6])
 
 
-def _process_with(link: str) -> int:
-    """The first process that has this open; 0 where none can be seen."""
+def _address(text: str) -> str:
+    """From "0100007F:1F90": the address in words of 32 bits, each in the byte order of this machine."""
+    host, _, port = text.partition(":")
+    words = (int(host[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(host), 8))
+    address = ipaddress.ip_address(b"".join(words))
+    return f"[{address}]:{int(port, 16)}" if address.version == 6 else f"{address}:{int(port, 16)}"
+
+
+def _socket_unit(address: str) -> str:
+    """The socket unit that systemd has an address open for."""
+    lines = run(["systemctl", "list-sockets", "--no-legend", "--plain", "--full"]).stdout.splitlines()
+    rows = (line.split() for line in lines)
+    return next((row[1] for row in rows if len(row) > 1 and row[0] == address), "")
+
+
+def _processes_with(link: str) -> Iterator[int]:
+    """The processes that have this open, as far as they can be seen."""
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             try:
                 if any(str(file.readlink()) == link for file in (process / "fd").iterdir()):
-                    return int(process.name)
+                    yield int(process.name)
             except OSError:  # somebody else's, or it has ended
                 continue
-    return 0
 
 
 def _unit(cgroups: str) -> str:
@@ -105,6 +128,8 @@ def _unit(cgroups: str) -> str:
 
 
 def _user(uid: int) -> str:
+    if uid < 0:
+        return "somebody"
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

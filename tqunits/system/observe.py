@@ -17,6 +17,7 @@ from tqunits.system import backoff, built, handover
 from tqunits.system.bus import Bus
 from tqunits.system.users import exists, of_before
 from tqunits.units import credentials, name
+from tqunits.units.environment import CODE
 from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
 
@@ -56,17 +57,25 @@ def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
 
 def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], users: Iterable[str]) -> Observed:
     """Everything that a plan is made from."""
+    units = observe_units(bus) if bus else {}
     return Observed(
         files=observe_files(layout, wanted),
         copies=observe_copies(layout) or {},
-        units=observe_units(bus) if bus else {},
+        units=units,
         file_states=unit_file_states(Path(layout.units)),
         missing_users=frozenset(user for user in users if not exists(user)),
         now=_now(),
         unserved=handover.unserved(layout),
         built=built.times(layout),
         homes=frozenset(of_before(layout.state)) if layout.sysusers else frozenset(),
+        codes=router_codes(bus, units) if bus else {},
     )
+
+
+def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
+    """Process of the router -> the code that it was started by, where it tells, and we may see its environment."""
+    found = ((unit, _code(bus, unit)) for unit in units if name.is_proxy(unit))
+    return {unit: code for unit, code in found if code}
 
 
 def unit_file_states(units: Path) -> Mapping[str, str]:
@@ -103,9 +112,19 @@ def _observe_file(path: Path) -> ObservedFile | None:
 
 
 def _observe_unit(bus: Bus, unit: str, state: str) -> ObservedUnit:
-    started = _started(bus, unit) if unit.endswith(".service") else 0
+    started = _started(bus, unit) if unit.endswith(".service") or name.is_proxy_socket(unit) else 0
     needs_reload = bool(bus.property_of(unit, "Unit", "NeedDaemonReload", "b"))
     return ObservedUnit(state=state, started=started, needs_reload=needs_reload)
+
+
+def _code(bus: Bus, unit: str) -> str:
+    pid = int(str(bus.property_of(unit, "Service", "MainPID", "u")))
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes() if pid else b""
+    except OSError:  # it has ended, or is somebody else's
+        return ""
+    mark = f"{CODE}=".encode()
+    return next((each[len(mark) :].decode() for each in environment.split(b"\0") if each.startswith(mark)), "")
 
 
 def _started(bus: Bus, unit: str) -> int:

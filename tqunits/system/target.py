@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,7 @@ from tqunits.system.process import run
 OLDEST = 252
 """Debian 12's: the oldest systemd whose directives and behaviour we render for and test on."""
 
+_CODE = (".py", ".so")
 _PACKAGED = Path("/usr/bin/tqunits")
 _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
@@ -26,6 +28,7 @@ def current(layout: Layout, *, user_mode: bool) -> Target:
         user_mode=user_mode,
         program=_program(package),
         alone=_alone(package),
+        code=code(),
     )
 
 
@@ -41,6 +44,23 @@ def systemd_version() -> int:
     if version < OLDEST:
         raise TqunitsError(f"systemd {version} is too old", hint=f"tqunits needs systemd {OLDEST} or newer")
     return version
+
+
+def code() -> str:
+    """A fingerprint of all that a router process runs: the Python that runs it, and every file of the package.
+
+    Of what is in the files, not of their times: who unpacks the same release again restarts nothing. What units of
+    workers run is left out, for it is executed anew at each of their starts.
+    """
+    package = Path(tqunits.__file__).resolve().parent
+    found = [file for file in package.rglob("*") if file.suffix in _CODE and "alone" not in file.parts]
+    found += package.parent.glob(f"{package.name}__mypyc*.so")
+    digest = hashlib.sha256(sys.version.encode())
+    for file in sorted(found):
+        content = file.read_bytes()
+        digest.update(f"\0{file.relative_to(package.parent)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
 
 
 def _alone(package: Path) -> PurePosixPath:

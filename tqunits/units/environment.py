@@ -26,6 +26,9 @@ SESSION_VARIABLES = (
 )
 """What a desktop session hands to its service manager, and it to every unit. The system's manager hands on nothing."""
 
+CODE = "TQUNITS_CODE"
+"""Says by what code of ours a process of the router was started (Target.code); root can read it from there."""
+
 _MEBIBYTE = 1024 * 1024
 _STATE_FOLDERS_SINCE = 254
 """From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME (its NEWS)."""

@@ -43,6 +43,7 @@ _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # "worker-" before it, and 
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
 _TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
 _UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})")
+_PROXY_SOCKETS = "tq-proxy-"
 _MOUNT = "run-tqunits-workers-"
 _DASH = r"\x2d"
 _WORKER_UNIT = re.compile(rf"tq-worker@({_WORKER_NAME.pattern})\.(service|socket)")
@@ -116,6 +117,24 @@ def proxy(number: int) -> str:
     return f"tq-proxy@{number}.service"
 
 
+def control(number: int) -> str:
+    """The control socket of the router's process `number`."""
+    return CONTROL_TEMPLATE.replace("@", f"@{number}")
+
+
+def proxy_socket(address: str) -> str:
+    """The socket unit of one address that the router listens on, but for the one that tq-proxy.socket has.
+
+    The address as `systemd-escape ADDRESS` prints it (systemd.unit(5), STRING ESCAPING).
+    """
+    return f"{_PROXY_SOCKETS}{_escaped(address)}.socket"
+
+
+def is_proxy_socket(unit: str) -> bool:
+    """Whether the unit holds addresses of the router: each process gets them all."""
+    return unit == PROXY_SOCKET or (unit.startswith(_PROXY_SOCKETS) and is_socket(unit) and "@" not in unit)
+
+
 def socket_of(service: str) -> str | None:
     """The socket unit that is this service's alone: a worker may have one, a router process has its control socket."""
     worker = worker_of(service)
@@ -152,6 +171,16 @@ def comes_and_goes(unit: str) -> bool:
 def is_proxy(unit: str) -> bool:
     """Whether the unit is one of the router's processes."""
     return unit != PROXY_TEMPLATE and template_of(unit) == PROXY_TEMPLATE
+
+
+def _escaped(text: str) -> str:
+    """What `systemd-escape TEXT` prints."""
+    kept = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
+    first = text.encode()[:1] == b"."
+    escaped = "".join(
+        "-" if byte == ord("/") else chr(byte) if byte in kept else f"\\x{byte:02x}" for byte in text.encode()
+    )
+    return rf"\x2e{escaped[1:]}" if first else escaped
 
 
 def _instance(unit: str) -> str:

@@ -7,9 +7,11 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 2. Users exist before a unit that names them is loaded. A home that an earlier release gave to one is taken away while
    its worker stands still. Units are enabled, and then one daemon-reload makes systemd
    read all of it.
+   A socket of the router none of whose addresses stays is closed before its file says so: a reload would close it too,
+   and leave a unit that is active and has nothing open.
 3. A worker that runs since before there was a file `serving` gets it, so that a router of today serves it. With `--now`
-   routers that have changed are restarted first: whoever leaves a router must find one that knows how. Then workers are
-   started or restarted, and only when they are healthy the routers learn of them.
+   routers that have changed are restarted first, one after the other: whoever leaves a router must find one that knows
+   how. Then workers are started or restarted, and only when they are healthy the routers learn of them.
 4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
    is left, the next run knows that there is work to finish.
 
@@ -23,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from tqunits.model import INFINITY, account_of
-from tqunits.units import credentials, name, shared, unitfile
+from tqunits.units import credentials, name, shared, turnover, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, installed_routes, with_workers
 
@@ -165,6 +167,9 @@ class Observed:
     )  # worker with a runtime folder -> its missing file
     built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, µs since 1970
     homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
+    codes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # process of the router -> the code it was started by, if told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +189,7 @@ class Plan:
     foreign: tuple[PurePosixPath, ...]  # in the way and not ours: nothing may be done
     orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
     pending: tuple[str, ...]  # running units that need a restart to take their change
+    outdated: frozenset[str] = frozenset()  # of those, processes of the router that run the code of another release
     masked: tuple[str, ...]  # units the administrator has masked: they stay so
     leaving: tuple[str, ...] = ()  # workers that are removed
 
@@ -195,11 +201,16 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     desired = _with_staying(desired, observed, leaving=leaving)
     unit_writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=leaving))
     foreign = () if options.replace else _foreign(unit_writes)
+    waiting = () if options.now else turnover.waiting(unit_writes, observed)
+    unit_writes = tuple(w for w in unit_writes if w.file.unit not in waiting)
     writes = (*_copy_writes(desired, observed), *unit_writes)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
-    stale = _with_proxies(_stale(running, writes, observed), running)
+    outdated = turnover.outdated(running, desired, observed)
+    stale = turnover.with_openings(_stale(running, writes, observed, outdated), running, observed)
+    closing = turnover.closing(desired, observed)
     steps = [
+        *_stopped(turnover.emptied(unit_writes, observed)),
         *writes,
         *_users(desired, writes, observed),
         *_rehomings(desired, observed),
@@ -207,7 +218,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *_daemon_reload(unit_writes, enabling, observed),
         *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
-        *(_router_restarts(running, stale, writes, observed) if options.now else ()),
+        *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
         *(_starts(running, stale, writes, observed) if options.now else ()),
         *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options),
@@ -217,9 +228,10 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         steps=tuple(steps),
         foreign=foreign,
         orphans=() if options.prune else gone,
-        pending=() if options.now else stale,
+        pending=() if options.now else tuple(dict.fromkeys((*waiting, *closing, *stale))),
         masked=masked,
         leaving=leaving,
+        outdated=outdated,
     )
 
 
@@ -250,7 +262,7 @@ def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFil
             before=before.content if before else None,
             keep_time=before is not None
             and before.modified <= observed.now
-            and _same_but_limits(before.content, file.content),
+            and (_same_but_limits(before.content, file.content) or turnover.keeps_open(file, before.content)),
         )
         for file, before in found
         if before is None or before.content != file.content or before.modified > observed.now
@@ -324,21 +336,20 @@ def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.
     return (ledger for file in files if (ledger := unitfile.ledger(file.content)))
 
 
-def _stale(running: Iterable[str], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
+def _stale(
+    running: Iterable[str], writes: Iterable[WriteFile], observed: Observed, outdated: Collection[str]
+) -> tuple[str, ...]:
     """Units whose process is older than the files that made it, or than the program that was built for it.
 
     The target has none: a reload is enough, and its restart would be one of all its parts, the socket included.
     """
     rewritten = {w.file.unit for w in writes if not w.keep_time}
     parts = (u for u in running if u != name.TARGET)
-    return tuple(u for u in parts if _runs(u, observed) and _is_stale(u, rewritten, observed))
+    return tuple(u for u in parts if _runs(u, observed) and (u in outdated or _is_stale(u, rewritten, observed)))
 
 
-def _with_proxies(stale: tuple[str, ...], running: tuple[str, ...]) -> tuple[str, ...]:
-    """A socket that is made anew takes every proxy with it: until then a proxy that starts would get no sockets."""
-    if not any(name.is_socket(u) for u in stale):
-        return stale
-    return tuple(u for u in running if u in stale or name.is_proxy(u))
+def _stopped(units: tuple[str, ...]) -> list[Step]:
+    return [Stop(units)] if units else []
 
 
 def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
@@ -465,41 +476,58 @@ def _new_routes(desired: Desired, observed: Observed, options: Options) -> Itera
 
 
 def _router_restarts(
-    running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
+    running: tuple[str, ...], stale: tuple[str, ...], desired: Desired, writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """systemd refuses to restart a socket while its services run: then they stop before it and start after it."""
-    restarts = tuple(u for u in stale if not name.worker_of(u))
-    if not any(name.is_socket(u) for u in restarts):
-        old = _old_controls(restarts, writes, observed)
-        return [*([Stop(old)] if old else []), *([Restart(restarts)] if restarts else [])]
-    proxies = tuple(u for u in running if name.is_proxy(u))
-    others = tuple(u for u in restarts if u not in proxies)
-    stops = _with_sockets(tuple(u for u in proxies if _runs(u, observed)), observed)
-    return [Stop(stops), Restart(others), Start(proxies)]
+    """One process after the other. A socket is opened in the restart of the first one, which wants it (Sockets=):
+    between its stop and its start, for systemd refuses to start a socket while its service is there.
+
+    What overlaps with what is open can be opened when no process has that any more: then the others stand still
+    meanwhile. Unchanged addresses are open all the time. The last step asks what came of the new ones.
+    """
+    restarts = tuple(u for u in stale if not name.worker_of(u) and not name.is_proxy_socket(u))
+    opening = tuple(u for u in stale if name.is_proxy_socket(u))
+    emptied = turnover.emptied(writes, observed)
+    shut = (*turnover.closing(desired, observed), *(u for u in opening if _runs(u, observed) and u not in emptied))
+    others = tuple(u for u in restarts if not name.is_proxy(u))
+    first, *rest = tuple(u for u in restarts if name.is_proxy(u)) or ("",)
+    away: tuple[str, ...] = ()
+    if turnover.needs_room(opening, emptied, desired, observed):
+        known = dict.fromkeys((*rest, *observed.units))
+        away = tuple(u for u in known if name.is_proxy(u) and u != first and _runs(u, observed))
+    steps = [*_stopped(shut), *([Restart(others)] if others else []), *_stopped(_with_sockets(away, observed))]
+    for unit in (first, *rest) if first else ():
+        old = _old_controls((unit,), writes, observed)
+        steps += [Start((unit,))] if unit in away else [*_stopped(old), Restart((unit,))]
+    return [*steps, *([Start(opening)] if opening else [])]
 
 
 def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
     """Control sockets to be made anew. Stopped alone, each comes back in the middle of its process' restart."""
-    anew = tuple(u for u in restarts if name.is_proxy(u) and _has_new_socket(u, writes, observed))
+    anew = tuple(
+        u for u in restarts if name.is_proxy(u) and u in observed.units and _has_new_socket(u, writes, observed)
+    )
     return tuple(u for u in _with_sockets(anew, observed) if u not in anew)
 
 
 def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
     """Units that are configured not to run; and, with --prune, workers that are no longer configured."""
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
-    active = tuple(u for u in _with_sockets(desired.disabled, observed) if _runs(u, observed))
+    closing = turnover.closing(desired, observed)
+    active = tuple(u for u in _with_sockets(desired.disabled, observed) if _runs(u, observed) and u not in closing)
     steps: list[Step] = [Stop(active)] if active and options.now else []
     steps += [Disable(enabled)] if enabled else []
-    steps += (removals := _spare_units(desired, observed))
+    removals = _spare_units(desired, observed, stay=() if options.now else closing)
+    steps += removals
     steps += [ReloadDaemon()] if enabled or removals else []
     return [*steps, *_worker_removal(observed, gone)] if options.prune and gone else steps
 
 
-def _spare_units(desired: Desired, observed: Observed) -> list[Step]:
+def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str]) -> list[Step]:
     """Sockets of workers that are still configured and now listen otherwise; a watch without a certificate; builds of
-    workers that have none any more.
+    workers that have none any more; addresses that the router no longer has, but for those that `stay` a while.
     """
-    found = [(p, f) for p, f in observed.files.items() if p.name in desired.disabled and name.comes_and_goes(p.name)]
+    gone = {unit for unit in desired.disabled if name.comes_and_goes(unit) and unit not in stay}
+    found = [(p, f) for p, f in observed.files.items() if p.name in gone]
     found += [(p, f) for p, f in observed.files.items() if _is_spare_build(p, desired)]
     return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
 

@@ -170,6 +170,11 @@ def account(value: str) -> str:
     return _matching(_ACCOUNT, value, "the name of a user or a group")
 
 
+def socket_list(units: Iterable[str]) -> str:
+    """Names of units: Sockets=, which takes backslashes away where After= leaves them ."""
+    return unit_list(units).replace("\\", "\\\\")
+
+
 def unit_list(units: Iterable[str]) -> str:
     """Names of units: After=, Requires=."""
     names = list(units)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import PurePosixPath
 from signal import Signals as Signal
@@ -23,6 +23,7 @@ from tqunits.model import (
     MANAGER_USER,
     Configuration,
     KillMode,
+    Layout,
     Listen,
     Server,
     ServiceType,
@@ -32,7 +33,7 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import accounts, backoff, build, credentials, environment, name, quote, sandbox, unitfile
+from tqunits.units import accounts, addresses, backoff, build, credentials, environment, name, quote, sandbox, unitfile
 from tqunits.units.limits import limit_directives
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import served_folder
@@ -87,17 +88,26 @@ def render(
     ports: Mapping[str, int],
     templates: Mapping[str, str],
     copies: credentials.Copies | None = None,
+    sockets: addresses.Places | None = None,
 ) -> tuple[RenderedFile, ...]:
     """Every file of the configuration but the copies, sorted by path; each worker that listens on TCP has a port.
 
+    `sockets`: which socket unit has which address, where that is not what it would be on a host without any.
+
     Raises TqunitsError for a value that no unit can express, and for a template that is missing or wrong.
     """
-    rendering = _Rendering(configuration, target, ports, templates, copies or {})
+    places = sockets or sockets_of(configuration.server, target.layout, {})
+    rendering = _Rendering(configuration, target, ports, templates, copies or {}, places)
     workers = [w for w in configuration.workers if w.type is not WorkerType.STATIC]
     files = [*rendering.shared(workers)]
     for worker in workers:
         files += rendering.worker(worker)
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def sockets_of(server: Server, layout: Layout, installed: addresses.Places) -> addresses.Places:
+    """The router's socket units; `installed`: those that are there."""
+    return addresses.places(server.listen, installed, _spare(layout))
 
 
 def refusals(
@@ -127,12 +137,14 @@ class _Rendering:
         ports: Mapping[str, int],
         templates: Mapping[str, str],
         copies: credentials.Copies,
+        sockets: addresses.Places,
     ) -> None:
         self._configuration = configuration
         self._target = target
         self._ports = ports
         self._templates = templates
         self._copies = copies
+        self._sockets = sockets
         self._environment = jinja2.Environment(  # noqa: S701 - unit files are not HTML
             loader=jinja2.DictLoader(templates),
             undefined=jinja2.StrictUndefined,
@@ -143,15 +155,13 @@ class _Rendering:
 
     def shared(self, workers: list[Worker]) -> Iterable[RenderedFile]:
         """The files that are there once."""
-        values = _shared_values(self._configuration, self._target, workers)
+        values = _shared_values(self._configuration, self._target, workers, self._sockets)
         watch = name.CERTIFICATE_UNITS if self._configuration.server.tls.certificate else ()
         for unit in (
             name.TARGET,
             name.SLICE,
             name.WORKER_SLICE,
             name.WORKER_TEMPLATE,
-            name.PROXY_SOCKET,
-            name.PROXY_TEMPLATE,
             name.CONTROL_TEMPLATE,
             *name.REPAIR_UNITS,
             name.BACKOFF_TEMPLATE,
@@ -159,6 +169,8 @@ class _Rendering:
             *watch,
         ):
             yield self._unit(unit, f"{unit}.j2", values)
+        yield self._router(values)
+        yield from (self._socket(unit, found, values) for unit, found in self._sockets.items())
         if not self._target.user_mode:  # a user's manager has no journals of its own
             path = name.access_journal(self._target.layout.units)
             text = self._from_template(f"{_JOURNALD}.j2", {})
@@ -179,6 +191,22 @@ class _Rendering:
         if not self._target.user_mode:  # a user's manager may not mount
             yield self._unit(name.mount(worker.name), "tq-worker.mount.j2", _mount_values(worker, self._target))
             yield from (self._build(worker, unit) for unit in build.units(worker))  # with --user it is the user's own
+
+    def _router(self, values: Values) -> RenderedFile:
+        """The template of the processes: what else than its own text makes another router is noted below it."""
+        notes = {"Listen": " ".join(addresses.all_of(self._sockets)), "Code": self._target.code}
+        file = self._unit(name.PROXY_TEMPLATE, f"{name.PROXY_TEMPLATE}.j2", values)
+        kept = unitfile.dump(Assignment(unitfile.ROUTER, key, value) for key, value in notes.items())
+        return replace(file, content=f"{file.content}\n{kept}")
+
+    def _socket(self, unit: str, found: tuple[str, ...], values: Values) -> RenderedFile:
+        own = {
+            "listen": found,
+            "free_bind": any(map(addresses.is_special, found)),
+            "has_file": any(address.startswith("/") for address in found),
+            "is_spare": found == (addresses.canonical(_spare(self._target.layout)),),
+        }
+        return self._unit(unit, f"{name.PROXY_SOCKET}.j2", {**values, **own})
 
     def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
         copies = tuple(self._copies.get(worker.name, ()))
@@ -220,7 +248,14 @@ class _Rendering:
             raise TqunitsError(f"the unit template {template}: {error.message}") from None
 
 
-def _shared_values(configuration: Configuration, target: Target, workers: list[Worker]) -> Values:
+def _spare(layout: Layout) -> str:
+    """What tq-proxy.socket listens on when every address is in another unit."""
+    return str(layout.runtime / "proxy" / "http.sock")
+
+
+def _shared_values(
+    configuration: Configuration, target: Target, workers: list[Worker], sockets: addresses.Places
+) -> Values:
     server, layout = configuration.server, target.layout
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
     routes = str(layout.state / "routes.json")
@@ -235,7 +270,9 @@ def _shared_values(configuration: Configuration, target: Target, workers: list[W
         "namespace": name.ACCESS_LOG,
         "namespace_option": "" if target.user_mode else f" --journal-namespace {name.ACCESS_LOG}",
         "units": quote.path(str(layout.units)),
-        "listen": [quote.address(a) for a in server.listen],
+        "controls": quote.unit_list(name.control(number) for number in range(1, server.proxy.processes + 1)),
+        "sockets": quote.socket_list(sockets),
+        "code": quote.assignment(environment.CODE, target.code),
         "groups": " ".join(groups),
         "command": quote.command(
             [*target.program, "proxy", "--routes", routes, "--serving", folders, "--traffic", traffic]

@@ -20,6 +20,8 @@ from tqunits.units import quote
 from tqunits.units.limits import LIMIT_DIRECTIVES
 
 LEDGER = "X-Tqunits"
+ROUTER = "X-Tqunits-Router"
+"""A section of the routers' template, ignored by systemd as well: what besides its lines makes another router."""
 
 LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
     "ExecReload",

@@ -1,0 +1,48 @@
+"""Other code of ours in the place of what runs: seen by what it is, said, and taken by the routers one by one."""
+
+from __future__ import annotations
+
+from .conftest import Site
+from .control import TWO, pid
+from .hammering import RESTART, RUDE, check, hammered
+from .test_upgrade import MAKE, RELEASE, tqunits
+
+PROXIES = ("tq-proxy@1.service", "tq-proxy@2.service")
+COPY = f"rm -rf {RELEASE} && mkdir {RELEASE} && cd /opt/tqunits && cp -r tqunits unit-templates {RELEASE}"
+EXTENSIONS = f"cp /opt/tqunits/*.so {RELEASE} || :"  # none where the sources run themselves
+AGAIN = f"cp -r {RELEASE}/tqunits {RELEASE}/new && rm -rf {RELEASE}/tqunits && mv {RELEASE}/new {RELEASE}/tqunits"
+OTHER = f"echo '# another release' >> {RELEASE}/tqunits/proxy/control.py"
+WAITS = "{} runs the code of another release; 'tqunits install --now' restarts it"
+
+
+def shell(site: Site, script: str) -> None:
+    site.machine.run(["sh", "-ec", script])
+
+
+def test_another_release_is_seen_said_and_taken_by_one_process_after_the_other(host: Site) -> None:
+    machine = host.machine
+    shell(host, COPY)
+    shell(host, EXTENSIONS)
+    shell(host, MAKE)
+    host.server(TWO)
+    host.worker("alpha", RESTART, program=RUDE)
+    tqunits(machine, "install", "--now")
+    before, worker = [pid(host, unit) for unit in PROXIES], pid(host, "tq-worker@alpha.service")
+    shell(host, AGAIN)  # the same release, unpacked once more
+    assert "nothing to do" in tqunits(machine, "install", "--now")
+    shell(host, OTHER)
+    for _ in range(2):
+        said = tqunits(machine, "install")
+        assert all(WAITS.format(unit) in said for unit in PROXIES)
+    doctor = machine.run([f"{RELEASE}/.venv/bin/python3", "-I", "-m", "tqunits", "doctor"], check=False).stdout
+    assert f"runs the code of another release: {', '.join(PROXIES)}" in doctor
+    assert [pid(host, unit) for unit in PROXIES] == before
+    with hammered(host, 20) as report:
+        tqunits(machine, "install", "--now")
+    check(host, report)
+    assert not set(before) & {pid(host, unit) for unit in PROXIES}
+    first_is_back = machine.show(PROXIES[0], "ActiveEnterTimestampMonotonic")
+    assert int(machine.show(PROXIES[1], "ActiveExitTimestampMonotonic")) >= int(first_is_back)
+    assert pid(host, "tq-worker@alpha.service") == worker
+    assert "nothing to do" in tqunits(machine, "install", "--now")
+    machine.remove(RELEASE)
