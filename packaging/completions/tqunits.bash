@@ -60,12 +60,19 @@ _tqunits() {
         start,--timeout) return ;;
         stop,--timeout) return ;;
         restart,--timeout) return ;;
+        reload,--timeout) return ;;
         enable,--timeout) return ;;
         disable,--timeout) return ;;
+        drain,--timeout) return ;;
+        maintenance,--text) return ;;
+        logs,--request) return ;;
         logs,-n|logs,--lines) return ;;
         logs,--since) return ;;
         logs,--until) return ;;
         logs,-p|logs,--priority) return ;;
+        logs,-g|logs,--grep) return ;;
+        logs,-b|logs,--boot) return ;;
+        logs,-o|logs,--output) return ;;
         proxy,--listen) return ;;
         proxy,--route) return ;;
         proxy,--queue-timeout) return ;;
@@ -89,18 +96,23 @@ _tqunits() {
             render) _tqunits_offer -h --help --out --systemd ;;
             diff) _tqunits_offer -h --help --prune ;;
             security) _tqunits_offer -h --help --json --threshold ;;
-            install) _tqunits_offer -h --help --now --prune --replace --dry-run -q --quiet --timeout ;;
-            apply) _tqunits_offer -h --help --replace --dry-run -q --quiet --timeout ;;
-            uninstall) _tqunits_offer -h --help --all --purge -q --quiet --timeout ;;
+            install) _tqunits_offer -h --help --now --prune --remove-all --replace --dry-run -q --quiet --timeout ;;
+            apply) _tqunits_offer -h --help --remove-all --replace --dry-run -q --quiet --timeout ;;
+            uninstall) _tqunits_offer -h --help --all --purge -y --yes --dry-run -q --quiet --timeout ;;
             ls) _tqunits_offer -h --help --json ;;
             show) _tqunits_offer -h --help --json ;;
             why) _tqunits_offer -h --help --json ;;
             start) _tqunits_offer -h --help --all --no-block --timeout ;;
             stop) _tqunits_offer -h --help --all --no-block --timeout ;;
             restart) _tqunits_offer -h --help --all --no-block --timeout ;;
+            reload) _tqunits_offer -h --help --all --no-block --timeout ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout ;;
-            logs) _tqunits_offer -h --help --access -f --follow -n --lines --since --until -p --priority --json ;;
+            pause) _tqunits_offer -h --help --all ;;
+            drain) _tqunits_offer -h --help --all --timeout ;;
+            maintenance) _tqunits_offer -h --help --all --text ;;
+            resume) _tqunits_offer -h --help --all ;;
+            logs) _tqunits_offer -h --help --access --router --request -f --follow -n --lines --since --until -p --priority -g --grep -b --boot -o --output --json ;;
             repair) _tqunits_offer -h --help -n --dry-run --json ;;
             doctor) _tqunits_offer -h --help --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
@@ -110,7 +122,7 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs render diff security install apply uninstall ls show why start stop restart enable disable logs repair doctor proxy completion version ;;
+        '') _tqunits_offer init check docs render diff security install apply uninstall ls show why start stop restart reload enable disable pause drain maintenance resume logs repair doctor proxy completion version ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -124,8 +136,13 @@ _tqunits() {
         start) _tqunits_value worker ;;
         stop) _tqunits_value worker ;;
         restart) _tqunits_value worker ;;
+        reload) _tqunits_value worker ;;
         enable) _tqunits_value worker ;;
         disable) _tqunits_value worker ;;
+        pause) _tqunits_value worker ;;
+        drain) _tqunits_value worker ;;
+        maintenance) _tqunits_offer on off; _tqunits_value worker ;;
+        resume) _tqunits_value worker ;;
         logs) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
     esac
