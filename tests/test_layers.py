@@ -18,6 +18,7 @@ LAYER = {
     "errors": -1,
     "model": 0,
     "placeholders": 0,
+    "boot": 0,
     "config": 1,
     "units": 1,
     "http": 1,

@@ -513,30 +513,6 @@ PRIVILEGED_GROUPS = frozenset(
 )
 """Groups that are as good as root."""
 
-
-def _set(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-BOOT_TARGETS: Final = _set(
-    "multi-user.target graphical.target default.target runlevel2.target runlevel3.target runlevel4.target "
-    "runlevel5.target tq.target"
-)
-"""Where the host's start comes to workers, and tqunits' own target: who waits for one of them waits for himself."""
-
-_ENDING: Final = _set(
-    "poweroff reboot halt kexec soft-reboot shutdown umount rescue emergency sleep suspend hibernate hybrid-sleep "
-    "suspend-then-hibernate final exit ctrl-alt-del runlevel0 runlevel1 runlevel6 factory-reset system-update "
-    "initrd-switch-root initrd-cleanup initrd debug-shell"
-)
-
-
-def is_ending(unit: str) -> bool:
-    """Whether a unit's start ends the host's work, or opens a shell (systemd.special(7), systemd-halt.service(8))."""
-    stem, _, suffix = unit.rpartition(".")
-    return suffix in {"target", "service"} and stem.removeprefix("systemd-") in _ENDING
-
-
 MAX_START: Final = 3600 * 1_000_000
 """µs that `timeouts.start` may be: so long the start of a worker counts as one, and is waited for."""
 

@@ -313,7 +313,7 @@ IN_WORKER: dict[str, Mistake] = {
         3,
         24,
         "limits.limit_nofile: 'infinity' is not a whole decimal number",
-        "write digits only, such as 10",
+        "write digits only, such as 16",
     ),
     "number-out-of-range": Mistake(
         "path: /a\ntype: go\nlimits:\n  cpu_weight: 0",

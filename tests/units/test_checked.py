@@ -176,11 +176,3 @@ def test_slashes_of_a_path_are_one() -> None:
     configuration, _ = parsed({"api": "path: /a\ntype: go\ncredentials: {a: //etc///key}\n"})
     assert configuration is not None
     assert configuration.workers[0].credentials == (("a", "/etc/key"),)
-
-
-def test_a_delay_that_grows_without_end_grows() -> None:
-    """systemd 254 and later ignore RestartSteps= beside RestartMaxDelaySec=infinity, which is its default."""
-    configuration, _ = parsed({"api": "path: /a\ntype: go\nrestart: {backoff_max: infinity}\n"})
-    assert configuration is not None
-    unit = next(f.content for f in rendered(configuration, TARGETS[1]) if f.unit == "tq-worker@api.service")
-    assert "\nRestartSteps=25\nRestartMaxDelaySec=8760h\n" in unit

@@ -7,9 +7,9 @@ needs a grant besides (units/dependencies.py).
 
 from __future__ import annotations
 
+from tqunits.boot import BOOT_TARGETS, is_ending
 from tqunits.config import words
 from tqunits.config.reject import Reject, shown
-from tqunits.model import BOOT_TARGETS, is_ending
 
 _WORKER = "tq-worker@"
 

@@ -136,7 +136,7 @@ def boolean(text: str) -> bool:
 def integer(text: str, *, least: int, most: int) -> int:
     """A whole decimal number within both bounds. Raises Reject."""
     if not _INTEGER.fullmatch(text):
-        raise Reject(f"{shown(text)} is not a whole decimal number", _integer_hint(text))
+        raise Reject(f"{shown(text)} is not a whole decimal number", _integer_hint(text, least))
     value = int(text)
     if not least <= value <= most:
         raise Reject(f"{value} is not within {least} and {most}", f"write a number from {least} to {most}")
@@ -184,11 +184,11 @@ def _quota_hint(text: str) -> str:
     return "write a percentage of one CPU, such as 50% or 200%, or infinity"
 
 
-def _integer_hint(text: str) -> str:
+def _integer_hint(text: str, least: int = 0) -> str:
     if re.fullmatch(r"0[0-7]{1,19}", text):
         return f"write {int(text)}, or {int(text, 8)} if you meant it octal"
     if re.fullmatch(r"0[0-9]{1,19}", text):
         return f"write {int(text)}"
     if re.fullmatch(r"0[xX][0-9a-fA-F]{1,15}|0[oO][0-7]{1,19}|0[bB][01]{1,60}|[1-9][0-9]*(?:_[0-9]{1,9}){1,9}", text):
         return f"write {int(text, 0)}"
-    return "write digits only, such as 10"
+    return f"write digits only, such as {max(10, least)}"

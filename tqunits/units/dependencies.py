@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tqunits.model import BOOT_TARGETS, Worker, is_ending
+from tqunits.boot import BOOT_TARGETS, is_ending
+from tqunits.model import Worker
 from tqunits.units import name
 from tqunits.units.refusal import Refusal, refusal
 
