@@ -5,7 +5,7 @@ Read-only, as system/diagnosis.py is. No file but drop-ins and the kernel's own 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tqunits.model import Configuration, WorkerType
@@ -15,8 +15,7 @@ from tqunits.system.listeners import Listener
 from tqunits.system.status import State, state_of
 from tqunits.system.waiting import changed
 from tqunits.units.unitfile import Ledger
-
-_NAMED = 5
+from tqunits.units.vanished import sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def drift(settings: Configuration, workers: Sequence[Worker]) -> Finding:
         "changed since install": {n for n in configured.keys() & installed if configured[n] != installed[n]},
         "no longer configured": installed.keys() - settings.names,
     }
-    found = [f"{what}: {_few(names)}" for what, names in differences.items() if names]
+    found = [f"{what}: {sentence(names)}" for what, names in differences.items() if names]
     if not found:
         return ok("drift", f"{len(installed)} workers are installed as they are configured")
     advice = "'tqunits diff --prune' shows it; 'tqunits install --now' takes it over, 'tqunits apply' removes as well"
@@ -48,7 +47,7 @@ def secrets(workers: Sequence[Worker]) -> Iterator[Finding]:
     found = [f"{path} ({worker.ledger.worker})" for worker in workers for path in changed(worker.ledger.copies)]
     if found:
         advice = "'tqunits install --now' gives it to them as it is now"
-        yield warning("secrets", f"changed since they were copied: {_few(found)}", advice)
+        yield warning("secrets", f"changed since they were copied: {sentence(found)}", advice)
 
 
 def restarting(bus: Bus) -> Iterator[Finding]:
@@ -56,7 +55,7 @@ def restarting(bus: Bus) -> Iterator[Finding]:
     units = bus.list_units(["tq-worker@*.service"])
     found = [unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING]
     if found:
-        yield problem("units", f"fail again and again: {_few(found)}", "'tqunits why NAME' tells why")
+        yield problem("units", f"fail again and again: {sentence(found)}", "'tqunits why NAME' tells why")
 
 
 def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Mapping[int, str]) -> Iterator[Finding]:
@@ -73,7 +72,7 @@ def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Map
         if not listener.is_local and (owner := _owner(listener, accounts.get(users.get(listener.uid, ""), ())))
     ]
     if found:
-        message = f"listens on more than loopback, so clients pass the router by: {_few(set(found))}"
+        message = f"listens on more than loopback, so clients pass the router by: {sentence(set(found))}"
         yield warning("exposure", message, "have it listen on 127.0.0.1 ($WORKER_PORT), or set `listen: unix`")
 
 
@@ -83,9 +82,3 @@ def _owner(listener: Listener, workers: Sequence[Worker]) -> str | None:
         if worker.ledger.port == listener.port or worker.user == f"worker-{worker.ledger.worker}":
             return worker.ledger.worker
     return None
-
-
-def _few(names: Collection[str]) -> str:
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
-    return f"{', '.join(ordered[:_NAMED])}{more}"
