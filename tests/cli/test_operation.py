@@ -226,7 +226,7 @@ def test_logs_become_journalctl(host: Host) -> None:
     assert "hello from alpha" in {json.loads(entry)["MESSAGE"] for entry in entries}
     found = ("logs", "alpha", "--since", "-1h", "-o", "cat", "--grep", "^hello", "-b", "-n", "1")
     assert host.machine.tqunits(*found).stdout == "hello from alpha\n"
-    assert host.machine.tqunits("logs", "alpha", "--until", "-1h", "-o", "cat").stdout == "-- No entries --\n"
+    assert "hello" not in host.machine.tqunits("logs", "alpha", "--until", "-1h", "-o", "cat").stdout
 
 
 def test_ls_of_a_hundred_workers_names_them_all_and_loads_no_yaml_and_no_templates(host: Host) -> None:

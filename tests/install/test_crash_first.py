@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from .conftest import Site
 from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
 
 
-@pytest.mark.parametrize("calls", [CALLS["rename"], CALLS["dbus"]], ids=["rename", "dbus"])
-def test_killed_anywhere_on_the_way_from_nothing_to_running(site: Site, calls: str) -> None:
+@pytest.mark.parametrize(
+    ("calls", "stride"),
+    [
+        pytest.param(CALLS["rename"], 3, id="rename"),
+        pytest.param(CALLS["dbus"], 5, id="dbus"),
+        pytest.param(CALLS["rename"], 1, id="each-rename", marks=pytest.mark.long),
+        pytest.param(CALLS["dbus"], 1, id="each-dbus", marks=pytest.mark.long),
+    ],
+)
+def test_killed_anywhere_on_the_way_from_nothing_to_running(site: Site, calls: str, stride: int) -> None:
+    """`stride`: one of so many calls in the short form, another one in each run of it."""
     configure(site, "one")
     site.install()
     new = site.files()
-    for number in range(1, MOST):
+    for number in range(random.randint(1, stride), MOST, stride):
+        print(f"killed at call {number}")
         site.run("uninstall", "--all", "--purge", "--yes")
         old = site.files()
         finished = not killed_at(site, calls, number, "--now")

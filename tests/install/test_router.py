@@ -334,7 +334,7 @@ def test_who_asks_at_the_control_socket_does_not_start_what_is_uninstalled(site:
     assert site.units() == []
 
 
-@pytest.mark.parametrize("purge", [(), ("--purge",)], ids=["data-stays", "purge"])
+@pytest.mark.parametrize("purge", [(), ("--purge", "--yes")], ids=["data-stays", "purge"])
 def test_uninstall_leaves_nothing_of_the_router(site: Site, purge: tuple[str, ...]) -> None:
     site.server(TWO)
     for name, listen in (("alpha", "tcp"), ("beta", "unix"), ("gamma", "fd")):

@@ -92,7 +92,8 @@ def main(arguments: list[str]) -> int:
         wait = 0 if has_given_up else pause(count, settings)
         _mark(f"{folder}/{GIVEN_UP}", f"{count - 1}\n" if has_given_up else None)
         due = time.monotonic_ns() // 1000 + wait
-        _write(f"{folder}/{STATE}", f"{memory.last} {memory.base} {memory.ended} {count} {due}\n")
+        state = f"{memory.last} {memory.base} {memory.ended} {count} {due}\n"
+        _mark(f"{folder}/{STATE}", state if memory.last else None)  # before any failure there is nothing to remember
     except (OSError, ValueError) as error:
         sys.stderr.write(f"<4>tqunits-backoff: {worker} is started without a pause: {error}\n")
         return 0

@@ -47,7 +47,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, UsageError
 from tqunits.model import Worker
-from tqunits.system import build, execute, files, handover, ledger, left_out, live, traffic
+from tqunits.system import backoff, build, execute, files, handover, ledger, left_out, live, traffic
 from tqunits.system.bus import Bus, JobResult
 from tqunits.system.left_out import LeftOut
 from tqunits.units import name
@@ -118,6 +118,7 @@ def perform(
         _report_left_out(context, prepared, names)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         handover.remove_marks(context.layout)
+        backoff.forget(context.layout, plan.leaving)
         workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
         differing = _settle_limits(workers, plan, bus, say)
         live.realize(workers, context.layout, bus)

@@ -128,6 +128,9 @@ def _tell(result: JobResult, workers: Mapping[str, Installed], context: Context)
             tell(f"    (its journal has nothing that you may read: sudo tqunits why {unit})", style="dim")
     else:
         _tell_other(result.unit, failure, context)
+    for found in _in_the_way(result.unit, context):
+        tell(f"    {found.address} {found.message}", style="red")
+        tell(f"    hint: {found.hint}")
 
 
 def _tell_other(unit: str, failure: Failure, context: Context) -> None:
@@ -138,9 +141,6 @@ def _tell_other(unit: str, failure: Failure, context: Context) -> None:
     invocation = failure.invocation
     for line in journal.last_lines(unit, _JOURNAL_LINES, user_mode=context.user_mode, invocation=invocation):
         tell(f"    {line}", style="dim")
-    for found in _in_the_way(unit, context):
-        tell(f"    {found.address} {found.message}", style="red")
-        tell(f"    hint: {found.hint}")
 
 
 def _in_the_way(unit: str, context: Context) -> Iterator[binding.Obstacle]:

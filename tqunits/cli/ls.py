@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]:
     """Those that are not installed, though there is a folder, or were, and left out by the last install."""
     names = {worker.name for worker in here}
-    folders = left_out.uninstalled(report.directory, names)
+    folders = left_out.uninstalled(report, names)
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]
 
 

@@ -27,7 +27,7 @@ from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
 from tqunits.cli.selection import Installed, add_names, installed, named, select
 from tqunits.errors import ExitStatus, UsageError
 from tqunits.model import Layout
-from tqunits.system import execute, files, ledger, traffic
+from tqunits.system import backoff, execute, files, ledger, left_out, traffic
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
@@ -71,8 +71,10 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         status = report(results, context)
         traffic.wanted(layout, choice.workers)
         traffic.order(layout, choice.workers, None)
+        backoff.forget(layout, None if arguments.all else choice.workers)
         if arguments.all:
             files.remove(Path(layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
+            left_out.remove(layout)
         if arguments.purge and status is ExitStatus.OK:
             for worker in choice.names:
                 purge.purge(worker, layout, say)

@@ -46,7 +46,7 @@ class ServerSettings:
     )
     directory = _row(
         "workers.directory",
-        scalar(words.path),
+        scalar(words.folder),
         "/srv/tqunits/workers",
         "path",
         "The folder of the workers' folders. With -C DIR the default is DIR/workers, with --user it is "

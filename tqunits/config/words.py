@@ -222,12 +222,17 @@ def credential(text: str) -> str:
 
 def path(text: str) -> str:
     """A file's path, absolute or below the folder, that does not climb; several slashes are one, as to the kernel."""
+    if text != text.strip(" ") or text.endswith("\\"):
+        raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "rename the file")
+    return folder(text)
+
+
+def folder(text: str) -> str:
+    """The same of a folder, whose own name never ends a line of a unit."""
     if text.startswith("-/"):
         raise Reject(f"{shown(text)} begins with -", f"write {text[1:]}: a missing file is an error, not a surprise")
     if ".." in text.split("/"):
         raise Reject(f"{shown(text)} climbs with ..", "write the absolute path")
-    if text != text.strip(" ") or text.endswith("\\"):
-        raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "rename the file")
     return _bounded_path(_MANY_SLASHES.sub("/", word(text)))
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from tqunits.model import INFINITY
+from tqunits.model import INFINITY, Layout
+from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
 from tqunits.system.marshal import integer
@@ -33,6 +34,14 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
         return max(0, found.due - now) if found else None
     since = integer(bus.property_of(unit, "Unit", "StateChangeTimestampMonotonic", "t"))
     return max(0, since + integer(bus.property_of(unit, "Service", "RestartUSec", "t")) - now)
+
+
+def forget(layout: Layout, workers: Iterable[str] | None) -> None:
+    """Remove what pauses remember of workers that are gone; None: of all."""
+    above = Path(layout.runtime) / "backoff"
+    for folder in [above] if workers is None else [above / worker for worker in workers]:
+        if folder.is_dir():
+            files.remove_tree(folder)
 
 
 def let_go(bus: Bus, units: Sequence[str]) -> None:

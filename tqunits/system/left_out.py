@@ -19,6 +19,7 @@ from tqunits.system import files
 from tqunits.units import name
 
 _FILE = "left-out.json"
+_LOGS = Path("/var/log/tqunits")
 _MOST = 4 << 20
 _LONGEST = 500  # characters of a reason
 
@@ -62,16 +63,25 @@ def write(layout: Layout, directory: str, left: Mapping[str, LeftOut], meant: Co
         files.write_atomically(path, content, 0o644)
 
 
-def uninstalled(directory: str, others: Collection[str]) -> tuple[str, ...]:
-    """Names of folders with a worker.yaml, besides these: two system calls for each."""
-    if not directory.startswith("/"):
+def remove(layout: Layout) -> None:
+    """Nothing is installed any more."""
+    path = _path(layout)
+    files.remove(path)
+    if layout.sysusers:
+        with suppress(OSError):  # not there, or somebody's
+            path.parent.rmdir()
+
+
+def uninstalled(report: Report, others: Collection[str]) -> tuple[str, ...]:
+    """Names of folders with a worker.yaml, or that were left out, besides these: two system calls for each."""
+    if not report.directory.startswith("/"):
         return ()
     try:
-        folders = sorted(entry.name for entry in Path(directory).iterdir())
+        folders = sorted(entry.name for entry in Path(report.directory).iterdir())
     except OSError:
         return ()
     new = (each for each in folders if each not in others and name.is_worker_name(each))
-    return tuple(each for each in new if _has_yaml(Path(directory) / each))
+    return tuple(each for each in new if each in report.workers or _has_yaml(Path(report.directory) / each))
 
 
 def _has_yaml(folder: Path) -> bool:
@@ -82,7 +92,8 @@ def _has_yaml(folder: Path) -> bool:
 
 
 def _path(layout: Layout) -> Path:
-    return Path(layout.state) / _FILE
+    """With the logs, for that is what it is: an install that changes nothing writes it all the same."""
+    return (_LOGS if layout.sysusers else Path(layout.state)) / _FILE
 
 
 def _cut(row: LeftOut) -> Mapping[str, str]:

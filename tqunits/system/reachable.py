@@ -21,8 +21,8 @@ def findings(server: Server, layout: Layout, bus: Bus | None, *, user_mode: bool
     open_ = [address for address in server.listen if addresses.canonical(address) in ours]
     if open_:
         yield Finding(check=_CHECK, level=Level.OK, message=f"the router listens on {', '.join(open_)}")
-    for address in server.listen:
-        yield from _of(address, ours, is_open=address in open_, user_mode=user_mode)
+    found = [f for a in server.listen for f in _of(a, ours, is_open=a in open_, user_mode=user_mode)]
+    yield from sorted(found, key=lambda finding: list(Level).index(finding.level))  # what is wrong is read last
     if bus is not None:
         yield from _processes(bus)
 
