@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.cli.main import main, usage
+from tqunits.cli.completion import commands
+from tqunits.cli.main import VERBS, main, usage
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "packaging/man/tqunits.1.in").read_text(encoding="utf-8")
 YAML = "path: /\ncommand: [sleep, infinity]\nscaling: {max_workers: 2}\n"  # one note
+
+
+WITHOUT_JSON = {
+    "completion": "what it prints is a script for a shell",
+    "proxy": "it is the router itself, and ends when it is stopped",
+}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +68,53 @@ def test_the_man_page_names_every_member_of_a_json_document(
 
 def test_the_man_page_names_every_document() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tqunits/cli").glob("*.py"))
-    assert set(re.findall(r'output\.json\("(\w+)", 1', sources)) == set(re.findall(r"^\.B tqunits\.(\w+)$", PAGE, re.M))
+    written = set(re.findall(r'output\.json\(\s*"(\w+)",\s*1', sources))
+    assert written == set(re.findall(r"^\.TP\n\.B tqunits\.(\w+)$", PAGE, re.M))
+
+
+@pytest.mark.parametrize("verb", [verb.name for _, verbs in VERBS for verb in verbs])
+def test_every_verb_has_json_or_a_reason_to_have_none(verb: str) -> None:
+    (command,) = (command for command in commands() if command.name == verb)
+    flags = {flag for option in command.options for flag in option.flags}
+    assert ("--json" in flags) is (verb not in WITHOUT_JSON)
+
+
+@pytest.mark.parametrize(
+    ("line", "schema"),
+    [
+        ("diff", "diff"),
+        ("install --dry-run", "diff"),
+        ("apply --dry-run", "diff"),
+        ("uninstall --all --dry-run", "uninstall"),
+        ("render", "render"),
+        ("ls nobody", "error"),
+        ("start nobody", "error"),
+        ("start", "error"),
+        ("pause nobody", "error"),
+        ("maintenance on nobody", "error"),
+    ],
+    ids=str,
+)
+def test_the_document_holds_what_the_page_says(
+    line: str, schema: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = main(["-C", str(root), "--user", *line.split()])
+    capsys.readouterr()
+    status = main(["-C", str(root), "--user", *line.split(), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["version"], status) == (f"tqunits.{schema}", 1, plain)
+    assert document.get("exit_status", status) == status
+    assert members(document) - {"schema", "version"} <= documented(schema)
+
+
+def test_a_wrong_configuration_is_a_document_with_its_places(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "config").mkdir()
+    (root / "config/tqunits.yaml").write_text("mode: nowhere\n")
+    assert main(["-C", str(root), "--user", "diff", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["exit_status"]) == ("tqunits.error", 1)
+    assert (1, "error") in {(each["line"], each["severity"]) for each in document["diagnostics"]}
+    assert members(document) - {"schema", "version"} == documented("error")
 
 
 def members(value: object) -> set[str]:
@@ -78,5 +131,5 @@ def members(value: object) -> set[str]:
 
 def documented(verb: str) -> set[str]:
     """The names that stand in italics in the page's paragraph about this document."""
-    paragraph = PAGE.partition(f".B tqunits.{verb}\n")[2].partition("\n.")[0]
+    paragraph = re.split(r"\n\.(?:TP|PP|SH)\b", PAGE.partition(f"\n.TP\n.B tqunits.{verb}\n")[2])[0]
     return set(re.findall(r"\\fI(\w+)\\fR", paragraph))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tqunits.cli.context import Context
@@ -22,7 +22,21 @@ class Outcome:
     """What came of the builds of an install."""
 
     skipped: tuple[Lacking, ...]  # the workers that this host can not run as they are configured
-    any_built: bool  # a build was tried, so that there may be files which were not there
+    built: tuple[str, ...]  # whose build was tried, so that there may be files which were not there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A build that is to be run, and why."""
+
+    worker: str
+    command: tuple[str, ...]
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """As it is said."""
+        return f"{self.worker}: {shlex.join(self.command)} ({self.reason})"
 
 
 def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, say: Say) -> Outcome:
@@ -31,15 +45,17 @@ def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout
     """
     tried = [_Build(worker, builder, layout, say) for worker in workers]
     lacks = [each.perform() for each in tried]
-    return Outcome(skipped=tuple(lack for lack in lacks if lack), any_built=any(each.is_tried for each in tried))
+    return Outcome(
+        skipped=tuple(lack for lack in lacks if lack), built=tuple(each.name for each in tried if each.is_tried)
+    )
 
 
-def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[str]:
-    """A line for each build that an install would run. What may not be looked at is none."""
+def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Due]:
+    """Each build that an install would run. What may not be looked at is none."""
     for worker in workers:
         now = _glance(worker, layout)
         if now is not None and now.reason and not _is_made_elsewhere(worker, now):
-            yield f"would build {_told(worker, now)}"
+            yield _due(worker, now)
 
 
 def outdated(worker: Worker, layout: Layout) -> str:
@@ -58,8 +74,9 @@ def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
         yield Diagnostic(severity=Severity.WARNING, message=f"build: {told}", mark=mark, hint=hint)
 
 
-def tell_outdated(workers: Iterable[Installed], context: Context) -> None:
-    """Say who is started with a program that is not what its sources say."""
+def tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
+    """Say who is started with a program that is not what its sources say; gives worker -> what was said."""
+    found: dict[str, str] = {}
     for worker in workers:
         try:
             now = built.glance_at_installed(worker.name, worker.ledger.source, context.layout)
@@ -67,8 +84,10 @@ def tell_outdated(workers: Iterable[Installed], context: Context) -> None:
             continue
         told = built.told(now) if now else ""
         if told:
+            found[worker.name] = told
             context.output.message(f"{worker.name}: {told}", style="yellow")
             context.output.message("    hint: 'tqunits install --now' builds it")
+    return found
 
 
 class _Build:
@@ -76,6 +95,7 @@ class _Build:
 
     def __init__(self, worker: Worker, builder: Builder | None, layout: Layout, say: Say) -> None:
         self._worker, self._builder, self._layout, self._say = worker, builder, layout, say
+        self.name = worker.name
         self.is_tried = False
 
     def perform(self) -> Lacking | None:
@@ -103,7 +123,7 @@ class _Build:
             return None
         if lack is not None:
             return lack
-        self._say(f"build {_told(worker, now)}")
+        self._say(f"build {_due(worker, now).text}")
         self.is_tried = True
         if self._builder is not None:
             return self._builder.build(worker, now)
@@ -120,8 +140,8 @@ def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
     return now.record is None and (has_own or not is_asked) and build.lacking_to_build(worker) is not None
 
 
-def _told(worker: Worker, now: Glance) -> str:
-    return f"{worker.name}: {shlex.join(worker.build.command)} ({now.reason})"
+def _due(worker: Worker, now: Glance) -> Due:
+    return Due(worker=worker.name, command=tuple(worker.build.command), reason=now.reason)
 
 
 def _glance(worker: Worker, layout: Layout) -> Glance | None:

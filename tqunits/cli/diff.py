@@ -17,9 +17,10 @@ from tqunits.units.plan import Options
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits diff`."""
     parser.add_argument("--prune", action="store_true", help="also show what apply would remove")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print the diff."""
     choice = installation.Choice(prune=arguments.prune)
-    return install.dry_run(context, Options(prune=arguments.prune, replace=True), choice)
+    return install.dry_run(context, Options(prune=arguments.prune, replace=True), choice, as_json=arguments.json)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, perform
+from tqunits.cli.lifecycle import configure_waiting, finish, perform
 from tqunits.cli.selection import add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.system.bus import Bus
@@ -29,4 +29,6 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     units = [worker.unit for worker in select(arguments, installed(context.layout), context)]
     with Bus(user_mode=context.user_mode) as bus:
         bus.disable(units)
-        return perform("StopUnit", units, bus, arguments, context) if arguments.now else ExitStatus.OK
+        if not arguments.now:
+            return finish((), units, arguments, context)
+        return perform("StopUnit", units, bus, arguments, context)

@@ -39,4 +39,4 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     if late:
         hint = "the order holds: 'tqunits drain' waits again, 'tqunits resume' takes it back"
         raise TimedOut(f"requests still run at {', '.join(late)}", hint=hint)
-    return ordered.said(workers, "is drained: nothing runs there, until 'tqunits resume'", context)
+    return ordered.said(workers, "is drained: nothing runs there, until 'tqunits resume'", DRAIN, arguments, context)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, perform
+from tqunits.cli.lifecycle import configure_waiting, finish, perform
 from tqunits.cli.selection import add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.system.backoff import let_go
@@ -31,6 +31,6 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     with Bus(user_mode=context.user_mode) as bus:
         bus.enable(units)
         if not arguments.now:
-            return ExitStatus.OK
+            return finish((), units, arguments, context)
         let_go(bus, units)
         return perform("StartUnit", units, bus, arguments, context)

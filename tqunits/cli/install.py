@@ -42,9 +42,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tqunits.cli import builds, installation, vanishing
+from tqunits.cli import builds, changes, installation, vanishing
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
+from tqunits.cli.jobs import add_timeout, judged, progress, timeout_of, told
 from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, UsageError
 from tqunits.model import Worker
 from tqunits.system import backoff, build, execute, files, handover, ledger, left_out, live, traffic
@@ -72,6 +72,7 @@ def configure_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replace", action="store_true", help="overwrite files that tqunits has not written")
     parser.add_argument("--dry-run", action="store_true", help="print the changes as a diff, and change nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON: what was done; with --dry-run, the changes")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     add_timeout(parser)
 
@@ -92,7 +93,7 @@ def perform(
     """The whole of install and of apply, which differ in their options alone."""
     choice = installation.Choice(names=names, prune=options.prune, remove_all=arguments.remove_all)
     if arguments.dry_run:
-        return dry_run(context, options, choice)
+        return dry_run(context, options, choice, as_json=arguments.json)
     context.require_root("installing units")
     configuration = installation.configured(context).configured()  # before anything is locked, built or asked
     context.output.diagnostics(installation.refuse_unfit(configuration.server, context.layout))
@@ -105,7 +106,7 @@ def perform(
         builder = _builder(bus, prepared, arguments, context, say)
         _refuse_taken(context, installation.obstacles(prepared), now=options.now)
         outcome = builds.build_due(prepared.present.running(), builder, context.layout, say)
-        if outcome.skipped or outcome.any_built:  # a build may have made a file that was not there
+        if outcome.skipped or outcome.built:  # a build may have made a file that was not there
             prepared = installation.prepare(context, bus, choice, skipped=outcome.skipped)
         context.output.diagnostics(prepared.warnings)
         _tell_skipped(prepared, context)
@@ -124,7 +125,7 @@ def perform(
         live.realize(workers, context.layout, bus)
         limited = execute.apply_process_limits(workers, bus)
         plan = replace(plan, pending=tuple(sorted({*plan.pending, *limited})))
-        return _conclude(context, prepared, plan, results, differing)
+        return _conclude(context, prepared, plan, results, differing, outcome.built, as_json=arguments.json)
 
 
 def _started(plan: Plan) -> frozenset[str]:
@@ -133,23 +134,30 @@ def _started(plan: Plan) -> frozenset[str]:
     return frozenset(worker for unit in units if (worker := name.worker_of(unit)))
 
 
-def dry_run(context: Context, options: Options, choice: installation.Choice) -> ExitStatus:
+def dry_run(context: Context, options: Options, choice: installation.Choice, *, as_json: bool) -> ExitStatus:
     """Print what would change: exit status 0 when nothing, 2 when something, 1 when a worker would be refused."""
     prepared = installation.prepare(context, None, choice)
+    unfit: tuple[Diagnostic, ...] = ()
     if context.user_mode or os.geteuid() == 0:  # nobody else can read a key
-        context.output.diagnostics(installation.refuse_unfit(prepared.configuration.server, context.layout))
+        unfit = installation.refuse_unfit(prepared.configuration.server, context.layout)
+        context.output.diagnostics(unfit)
     _tell_refused(context, prepared)
     plan = make_plan(prepared.desired, prepared.observed, options)
     difference = installation.unified_diff(plan)
-    context.output.raw(difference)
+    if not as_json:
+        context.output.raw(difference)
     due = list(builds.would_build(prepared.present.running(), context.layout))
-    for line in due:
-        context.output.message(line)
+    for one in due:
+        context.output.message(f"would build {one.text}")
     obstacles = installation.obstacles(prepared, is_asked=False)
     context.output.diagnostics(obstacles)
+    status = ExitStatus.USAGE if difference or due else ExitStatus.OK
     if prepared.refused or prepared.broken or (options.now and _errors(obstacles)):
-        return ExitStatus.FAILED
-    return ExitStatus.USAGE if difference or due else ExitStatus.OK
+        status = ExitStatus.FAILED
+    if as_json:
+        members = changes.difference(prepared, plan, due, (*unfit, *obstacles))
+        context.output.json("diff", 1, **members, exit_status=int(status))
+    return status
 
 
 def _refuse_taken(context: Context, obstacles: Sequence[Diagnostic], *, now: bool) -> None:
@@ -227,6 +235,9 @@ def _conclude(
     plan: Plan,
     results: tuple[JobResult, ...],
     differing: tuple[execute.Difference, ...],
+    built: tuple[str, ...],
+    *,
+    as_json: bool,
 ) -> ExitStatus:
     """Say what the operator should know, and find the exit status that does not lie."""
     tell = context.output.message
@@ -242,9 +253,13 @@ def _conclude(
         tell(_waits(unit, plan), style="yellow")
     for difference in differing:
         _tell_difference(context, difference)
-    status = report(results, context)
+    ended = judged(results, context)
+    status = told(ended, context)
     if any(difference.drop_in is None for difference in differing) or not prepared.is_whole:
-        return ExitStatus.FAILED  # graver than a matter of time
+        status = ExitStatus.FAILED  # graver than a matter of time
+    if as_json:
+        members = changes.installation(prepared, plan, built=built, differing=differing, ended=ended)
+        context.output.json("install", 1, **members, exit_status=int(status))
     return status
 
 

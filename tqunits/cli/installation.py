@@ -152,7 +152,7 @@ def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
 
 def unified_diff(plan: Plan) -> str:
     """What the plan changes in files, as `diff -u` shows it; and in accounts, whose files are not ours."""
-    return "".join(line for step in plan.steps for line in _file_diff(step))
+    return "".join(line for step in plan.steps for line in file_diff(step))
 
 
 def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
@@ -281,7 +281,8 @@ def _has_unit(worker: Worker) -> bool:
     return worker.type is not WorkerType.STATIC
 
 
-def _file_diff(step: Step) -> Iterator[str]:
+def file_diff(step: Step) -> Iterator[str]:
+    """What a step changes in a file, line by line; of a secret, that it changes."""
     match step:
         case WriteFile(file=file, before=before) if file.is_secret:
             return _sizes(file.path, before, file.content)

@@ -9,6 +9,7 @@ import argparse
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed, installed
@@ -33,6 +34,34 @@ _NAMED = 5  # units that fit a line of progress
 _FINE = {"done", "queued"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What came of one job, as it is said and as --json has it."""
+
+    unit: str
+    result: str  # JobResult's
+    sentence: str = ""  # what went wrong; "" where nothing did
+    details: tuple[tuple[str, str], ...] = ()  # a label and a text
+    judgement: Judgement | None = None  # of a worker that failed
+    remark: str = ""  # for the person alone
+    is_slow: bool = False  # a matter of time or of health
+
+    def as_json(self) -> Mapping[str, object]:
+        """One of `jobs`."""
+        judgement = self.judgement
+        return {
+            "unit": self.unit,
+            "worker": name.worker_of(self.unit),
+            "result": self.result,
+            "kind": judgement.cause.value if judgement else None,
+            "sentence": self.sentence or None,
+            "error": error_json(judgement) if judgement else None,
+            "answer": (judgement.answer or None) if judgement else None,
+            "lines": [text for label, text in self.details if not label],
+            "advice": [text for label, text in self.details if label == "hint"],
+        }
+
+
 def add_timeout(parser: argparse.ArgumentParser) -> None:
     """Declare --timeout."""
     parser.add_argument(
@@ -49,17 +78,33 @@ def timeout_of(arguments: argparse.Namespace) -> int:
     return int(arguments.timeout)
 
 
-def report(results: Iterable[JobResult], context: Context) -> ExitStatus:
-    """Say on stderr what failed, why, and what to do (lifecycle/ judges it); gives the exit status."""
-    failed = [result for result in results if result.result not in _FINE]
-    workers = {worker.unit: worker for worker in installed(context.layout)} if failed else {}
-    for result in failed:
-        _tell(result, workers, context)
+def conclude(results: Iterable[JobResult], context: Context, *, as_json: bool, **members: object) -> ExitStatus:
+    """Say what failed, and with --json print the document `tqunits.jobs` with these members besides."""
+    ended = judged(results, context)
+    status = told(ended, context)
+    if as_json:
+        context.output.json("jobs", 1, **members, jobs=[each.as_json() for each in ended], exit_status=int(status))
+    return status
+
+
+def judged(results: Iterable[JobResult], context: Context) -> tuple[Ended, ...]:
+    """What came of each, and why it failed (lifecycle/ judges it)."""
+    results = tuple(results)
+    is_fine = all(result.result in _FINE for result in results)
+    workers = {} if is_fine else {worker.unit: worker for worker in installed(context.layout)}
+    return tuple(_judged(result, workers, context) for result in results)
+
+
+def told(ended: Iterable[Ended], context: Context) -> ExitStatus:
+    """Say on stderr what failed, why, and what to do; gives the exit status."""
+    failed = [each for each in ended if each.sentence]
+    for each in failed:
+        _tell(each, context)
     if not failed:
         return ExitStatus.OK
     if len(failed) > 1:  # the first of them may have left the screen
-        context.output.message(f"failed: {', '.join(short(result.unit) for result in failed)}", style="red")
-    return ExitStatus.TIMEOUT if all(map(_is_slow, failed)) else ExitStatus.FAILED
+        context.output.message(f"failed: {', '.join(short(each.unit) for each in failed)}", style="red")
+    return ExitStatus.TIMEOUT if all(each.is_slow for each in failed) else ExitStatus.FAILED
 
 
 def progress(context: Context, *, quiet: bool = False) -> OnWait | None:
@@ -99,6 +144,12 @@ def subject_of(worker: Installed, context: Context) -> Subject:
     )
 
 
+def error_json(judgement: Judgement) -> Mapping[str, str | None] | None:
+    """The program's own error, as every document has it."""
+    error = judgement.error
+    return None if error is None else {"kind": error.kind.value, "text": error.text, "place": error.place or None}
+
+
 def details(judgement: Judgement, facts: Facts) -> Iterator[tuple[str, str]]:
     """What explains the sentence further, each with its label; what it says already is not said again."""
     error = judgement.error
@@ -111,36 +162,64 @@ def details(judgement: Judgement, facts: Facts) -> Iterator[tuple[str, str]]:
     yield from (("hint", advice) for advice in judgement.advice)
 
 
-def _tell(result: JobResult, workers: Mapping[str, Installed], context: Context) -> None:
+def _tell(ended: Ended, context: Context) -> None:
     tell = context.output.message
-    unit, failure = short(result.unit), result.failure
+    tell(f"{short(ended.unit)}: {ended.sentence}", style="red")
+    for label, text in ended.details:
+        tell(f"    {label}: {text}" if label else f"    {text}", style="" if label == "hint" else "dim")
+    if ended.remark:
+        tell(f"    ({ended.remark})", style="dim")
+
+
+def _judged(result: JobResult, workers: Mapping[str, Installed], context: Context) -> Ended:
+    unit, failure = result.unit, result.failure
+    if result.result in _FINE:
+        return Ended(unit=unit, result=result.result)
     if result.result == "waiting":
-        tell(f"{unit}: not done yet; it goes on without being waited for", style="red")
+        sentence = "not done yet; it goes on without being waited for"
     elif failure is None or result.result != "failed":
-        tell(f"{unit}: {outcome.of_job(result.result, result.message)}", style="red")
-    elif result.unit in workers:
-        facts = evidence.of_failure(subject_of(workers[result.unit], context), failure)
-        judgement = causes.judge(facts)
-        tell(f"{unit}: {judgement.sentence}", style="red")
-        for label, text in details(judgement, facts):
-            tell(f"    {label}: {text}" if label else f"    {text}", style="" if label == "hint" else "dim")
-        if not (facts.lines or facts.verdict or context.user_mode or os.geteuid() == 0):
-            tell(f"    (its journal has nothing that you may read: sudo tqunits why {unit})", style="dim")
+        sentence = outcome.of_job(result.result, result.message)
+    elif unit in workers:
+        return _judged_worker(result, failure, workers[unit], context)
     else:
-        _tell_other(result.unit, failure, context)
-    for found in _in_the_way(result.unit, context):
-        tell(f"    {found.address} {found.message}", style="red")
-        tell(f"    hint: {found.hint}")
+        return _judged_other(result, failure, context)
+    in_the_way = tuple(_obstacles(unit, context))
+    return Ended(unit=unit, result=result.result, sentence=sentence, details=in_the_way, is_slow=_is_slow(result))
 
 
-def _tell_other(unit: str, failure: Failure, context: Context) -> None:
+def _judged_worker(result: JobResult, failure: Failure, worker: Installed, context: Context) -> Ended:
+    facts = evidence.of_failure(subject_of(worker, context), failure)
+    judgement = causes.judge(facts)
+    is_mute = not (facts.lines or facts.verdict or context.user_mode or os.geteuid() == 0)
+    return Ended(
+        unit=result.unit,
+        result=result.result,
+        sentence=judgement.sentence,
+        details=tuple(details(judgement, facts)),
+        judgement=judgement,
+        remark=f"its journal has nothing that you may read: sudo tqunits why {worker.name}" if is_mute else "",
+        is_slow=_is_slow(result),
+    )
+
+
+def _judged_other(result: JobResult, failure: Failure, context: Context) -> Ended:
     """A unit that is no worker's: how it ended, and its last words."""
-    tell = context.output.message
     code = outcome.CODES.get(failure.main_code, "")
-    tell(f"{unit}: {outcome.of_run(failure.result, code, failure.main_status, None, failure.program)}", style="red")
     invocation = failure.invocation
-    for line in journal.last_lines(unit, _JOURNAL_LINES, user_mode=context.user_mode, invocation=invocation):
-        tell(f"    {line}", style="dim")
+    lines = journal.last_lines(result.unit, _JOURNAL_LINES, user_mode=context.user_mode, invocation=invocation)
+    return Ended(
+        unit=result.unit,
+        result=result.result,
+        sentence=outcome.of_run(failure.result, code, failure.main_status, None, failure.program),
+        details=(*(("", line) for line in lines), *_obstacles(result.unit, context)),
+        is_slow=_is_slow(result),
+    )
+
+
+def _obstacles(unit: str, context: Context) -> Iterator[tuple[str, str]]:
+    """What keeps a socket of the router from being opened, as details."""
+    for found in _in_the_way(unit, context):
+        yield from (("", f"{found.address} {found.message}"), ("hint", found.hint))
 
 
 def _in_the_way(unit: str, context: Context) -> Iterator[binding.Obstacle]:

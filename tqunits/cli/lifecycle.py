@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
+from tqunits.cli.jobs import add_timeout, conclude, progress, timeout_of
 from tqunits.errors import ExitStatus
 from tqunits.system import traffic
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, JobResult
 from tqunits.units import name
+
+NONE_OUTDATED: Mapping[str, str] = MappingProxyType({})
 
 _STOPPED = frozenset({"done", "queued", "waiting"})
 """What becomes of the job of a unit that is stopped, or will be."""
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
-    """Declare --no-block and --timeout."""
+    """Declare --no-block, --timeout and --json."""
     parser.add_argument("--no-block", action="store_true", help="return at once, without waiting for the result")
     add_timeout(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def perform(method: str, units: Sequence[str], bus: Bus, arguments: argparse.Namespace, context: Context) -> ExitStatus:
+def perform(
+    method: str,
+    units: Sequence[str],
+    bus: Bus,
+    arguments: argparse.Namespace,
+    context: Context,
+    outdated: Mapping[str, str] = NONE_OUTDATED,
+) -> ExitStatus:
     """One job for each unit, `method` being StartUnit, StopUnit or RestartUnit; gives the exit status."""
     stops, failed = method == "StopUnit", {*units}
     _tell_routers(units, context, stops=stops)
@@ -36,10 +47,22 @@ def perform(method: str, units: Sequence[str], bus: Bus, arguments: argparse.Nam
         )
         results = tuple(jobs)
         failed = {job.unit for job in results if job.result not in _STOPPED}
-        return report(results, context)
+        return finish(results, units, arguments, context, outdated)
     finally:
         if stops and failed:
             _tell_routers(failed, context, stops=False)  # who runs on is waited for, when it restarts for one
+
+
+def finish(
+    results: Iterable[JobResult],
+    units: Sequence[str],
+    arguments: argparse.Namespace,
+    context: Context,
+    outdated: Mapping[str, str] = NONE_OUTDATED,
+) -> ExitStatus:
+    """Say what came of the jobs of these units. `outdated`: worker -> what is said of the program that it runs now."""
+    older = [{"worker": worker, "message": message} for worker, message in outdated.items()]
+    return conclude(results, context, as_json=arguments.json, units=list(units), outdated=older)
 
 
 def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> None:

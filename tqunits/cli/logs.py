@@ -53,7 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FORMAT", help="journalctl's format: short-iso, cat, json, verbose ..."
     )
-    parser.add_argument("--json", action="store_true", help="the same as --output json: one object a line")
+    parser.add_argument(
+        "--json", dest="objects", action="store_true", help="the same as --output json: one object a line"
+    )
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
@@ -102,11 +104,11 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--request stands alone, without {', '.join(others) or 'NAME'}", hint=hint)
     if arguments.router and (arguments.names or arguments.access):
         raise UsageError("--router is about no worker, and not the access log", hint="leave one of them out")
-    if arguments.json and arguments.output is not None:
+    if arguments.objects and arguments.output is not None:
         raise UsageError("--json is --output json", hint="leave one of them out")
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:
     options = [f"--{key}={value}" for key in _VALUED if (value := getattr(arguments, key)) is not None]
     options += ["--follow"] if arguments.follow else []
-    return [*options, "--output=json"] if arguments.json else options
+    return [*options, "--output=json"] if arguments.objects else options

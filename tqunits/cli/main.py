@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import NoReturn
 
 from tqunits import __version__
 from tqunits.cli.context import Context
-from tqunits.cli.output import Output, standard_output
+from tqunits.cli.output import Output, error_json, standard_output
 from tqunits.errors import ConfigurationError, ExitStatus, NotPermitted, TqunitsError, UsageError
 
 
@@ -152,8 +153,8 @@ def main(arguments: Sequence[str]) -> int:
     except TqunitsError as error:
         return _fail(output, error)
     except KeyboardInterrupt:
-        output.message("tqunits: interrupted; what systemd was asked to do goes on, and the next run does the rest")
-        return 128 + signal.SIGINT
+        goes_on = "interrupted; what systemd was asked to do goes on, and the next run does the rest"
+        return _fail(output, TqunitsError(goes_on), style="", status=128 + signal.SIGINT)
     except PermissionError as error:
         return _fail(output, NotPermitted(_os_error(error), hint="run it with sudo, or with --user"))
     except OSError as error:
@@ -214,7 +215,9 @@ def _run(name: str, arguments: list[str], context: Context) -> int:
     module = import_module(f"tqunits.cli.{verb.module}")
     parser = _Parser(prog=f"tqunits {name}", description=module.__doc__, formatter_class=_formatter())
     module.configure(parser)
-    return int(module.run(parser.parse_args(_with_negative_values(arguments)), context))
+    parsed = parser.parse_args(_with_negative_values(arguments))
+    context.output.owes_document = getattr(parsed, "json", False)
+    return int(module.run(parsed, context))
 
 
 def _with_negative_values(arguments: Sequence[str]) -> list[str]:
@@ -261,12 +264,16 @@ def _root(text: str | None) -> Path | None:
     return root.resolve()
 
 
-def _fail(output: Output, error: TqunitsError) -> int:
+def _fail(output: Output, error: TqunitsError, *, style: str = "red", status: int | None = None) -> int:
+    status = error.exit_status if status is None else status
     place = f"{error.mark}: " if error.mark else ""
-    output.message(f"tqunits: {place}{error.message}", style="red")
+    output.message(f"tqunits: {place}{error.message}", style=style)
     if error.hint:
         output.message(f"    hint: {error.hint}")
-    return error.exit_status
+    if output.owes_document:
+        with suppress(OSError):
+            output.json("error", 1, **error_json(error, status))
+    return status
 
 
 def _leave_stdout() -> None:

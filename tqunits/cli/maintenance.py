@@ -39,4 +39,4 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     with Bus(user_mode=context.user_mode) as bus:
         ordered.order(workers, Order(MAINTENANCE, text) if is_on else None, bus, context)
     what = "is in maintenance: its requests get a page" if is_on else "gets requests as ever"
-    return ordered.said(workers, what, context)
+    return ordered.said(workers, what, MAINTENANCE if is_on else None, arguments, context)

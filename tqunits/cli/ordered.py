@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed, add_names, installed, named, served
@@ -25,8 +25,9 @@ _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare NAME... and --all."""
+    """Declare NAME..., --all and --json."""
     add_names(parser, all_means="every worker")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool) -> tuple[str, ...]:
@@ -61,10 +62,14 @@ def drained(workers: Collection[str], bus: Bus, context: Context, timeout_s: flo
     return _waited(context, bus, lambda doing: not any(doing[w].in_flight for w in workers if w in doing), timeout_s)
 
 
-def said(workers: Iterable[str], what: str, context: Context) -> ExitStatus:
-    """One line for each worker."""
+def said(
+    workers: Collection[str], what: str, ordered: str | None, arguments: argparse.Namespace, context: Context
+) -> ExitStatus:
+    """One line for each worker; with --json the order that holds now (None: none) as well."""
     for worker in workers:
         context.output.message(f"{worker} {what}")
+    if arguments.json:
+        context.output.json("orders", 1, workers=list(workers), order=ordered, exit_status=int(ExitStatus.OK))
     return ExitStatus.OK
 
 

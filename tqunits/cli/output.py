@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tqunits.errors import Diagnostic, Severity
+from tqunits.errors import ConfigurationError, Diagnostic, Severity, TqunitsError
 
 _SGR = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -32,6 +32,7 @@ class Output:
     """The two streams of one invocation."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
+        self.owes_document = False  # --json was asked for, and nothing was printed yet
         self._stdout = stdout
         self._stderr = stderr
         self._colour = {id(s): _is_colourful(s) for s in (stdout, stderr)}
@@ -62,6 +63,7 @@ class Output:
 
         JSON itself leaves DEL and the controls beyond ASCII as they are; bytes that are no UTF-8 could not be written.
         """
+        self.owes_document = False
         document = {"schema": f"tqunits.{schema}", "version": version, **members}
         text = json.dumps(document, indent=2, ensure_ascii=False)
         self._stdout.write("\n".join(map(_json_line, text.split("\n"))) + "\n")
@@ -113,6 +115,21 @@ def diagnostic_json(finding: Diagnostic) -> Mapping[str, object]:
         "column": mark.column if mark else None,
         "message": finding.message,
         "hint": finding.hint,
+    }
+
+
+def error_json(error: TqunitsError, exit_status: int) -> Mapping[str, object]:
+    """What kept a verb from its work, as `tqunits.error` has it."""
+    mark = error.mark
+    findings = error.diagnostics if isinstance(error, ConfigurationError) else ()
+    return {
+        "message": error.message,
+        "hint": error.hint,
+        "file": mark.file if mark else None,
+        "line": mark.line if mark else None,
+        "column": mark.column if mark else None,
+        "diagnostics": [diagnostic_json(finding) for finding in findings],
+        "exit_status": exit_status,
     }
 
 

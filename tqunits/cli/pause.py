@@ -29,4 +29,4 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     workers = ordered.chosen(arguments, context, files_too=False)
     with Bus(user_mode=context.user_mode) as bus:
         ordered.order(workers, Order(PAUSE), bus, context)
-    return ordered.said(workers, "is paused: its requests wait until 'tqunits resume'", context)
+    return ordered.said(workers, "is paused: its requests wait until 'tqunits resume'", PAUSE, arguments, context)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import progress, report, timeout_of
-from tqunits.cli.lifecycle import configure_waiting
+from tqunits.cli.jobs import progress, timeout_of
+from tqunits.cli.lifecycle import configure_waiting, finish
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, JobResult
 from tqunits.system.status import State, state_of
 from tqunits.units import unitfile
 
@@ -33,9 +33,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     with Bus(user_mode=context.user_mode) as bus:
         found = {unit.name: state_of(unit.active, unit.sub) for unit in bus.list_units([w.unit for w in chosen])}
         able = [worker for worker in chosen if _reason(worker, found) is None]
-        refused = [] if arguments.all else [worker for worker in chosen if worker not in able]
-        for worker in refused:
-            context.output.message(f"{worker.name}: {_reason(worker, found)}", style="red")
+        refused = [] if arguments.all else [(w.unit, reason) for w in chosen if (reason := _reason(w, found))]
         results = bus.jobs(
             "ReloadUnit",
             [worker.unit for worker in able],
@@ -43,8 +41,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             block=not arguments.no_block,
             on_wait=progress(context),
         )
-        status = report(results, context)
-    return ExitStatus.FAILED if refused else status
+        told = (JobResult(unit=unit, result="refused", message=reason) for unit, reason in refused)
+        return finish((*told, *results), [worker.unit for worker in able], arguments, context)
 
 
 def _reason(worker: Installed, states: dict[str, State]) -> str | None:

@@ -40,16 +40,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="worker, or its unit; all files when none is given")
     parser.add_argument("--out", metavar="DIR", type=Path, help="write the files below DIR")
     parser.add_argument("--systemd", metavar="VERSION", help="for that version of systemd (252 or newer)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print or write them."""
     rendered = render_configured(context, arguments.names, systemd=_version(arguments.systemd))
     chosen = rendered.files if not arguments.names else only(rendered.files, {w.name for w in rendered.workers})
+    if arguments.json:
+        context.output.json("render", 1, files=[_json(file) for file in chosen])
     for file in chosen:
         if arguments.out:
             files.write_atomically(arguments.out / file.path.relative_to("/"), file.content, file.mode)
-        else:
+        elif not arguments.json:
             context.output.raw(f"# {file.path}\n{file.content}\n")
     if arguments.out:
         context.output.message(f"{len(chosen)} file{'s' if len(chosen) != 1 else ''} written below {arguments.out}")
@@ -83,6 +86,10 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
 def only(rendered: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:
     """The files of these workers' own."""
     return tuple(file for file in rendered if file.unit and name.worker_of(file.unit) in workers)
+
+
+def _json(file: RenderedFile) -> dict[str, str | None]:
+    return {"path": str(file.path), "mode": f"{file.mode:04o}", "unit": file.unit, "content": file.content}
 
 
 def _target(context: Context, systemd: int | None) -> Target:

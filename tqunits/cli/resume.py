@@ -25,4 +25,4 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     workers = ordered.chosen(arguments, context, files_too=True)
     with Bus(user_mode=context.user_mode) as bus:
         ordered.order(workers, None, bus, context)
-    return ordered.said(workers, "gets requests as ever", context)
+    return ordered.said(workers, "gets requests as ever", None, arguments, context)

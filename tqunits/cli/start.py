@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Start."""
     workers = select(arguments, installed(context.layout), context)
     units = [worker.unit for worker in workers if worker.ledger.enabled or not arguments.all]
-    builds.tell_outdated(workers, context)
+    outdated = builds.tell_outdated(workers, context)
     with Bus(user_mode=context.user_mode) as bus:
         let_go(bus, units)
-        return perform("StartUnit", units, bus, arguments, context)
+        return perform("StartUnit", units, bus, arguments, context, outdated)

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tqunits.cli import purge
+from tqunits.cli import changes, purge
 from tqunits.cli.context import Context
 from tqunits.cli.installation import remove_leftovers
-from tqunits.cli.jobs import add_timeout, progress, report, timeout_of
+from tqunits.cli.jobs import Ended, add_timeout, judged, progress, timeout_of, told
 from tqunits.cli.selection import Installed, add_names, installed, named, select
 from tqunits.errors import ExitStatus, UsageError
 from tqunits.model import Layout
@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--purge", action="store_true", help="remove the workers' data, caches and users as well")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask before --all --purge")
     parser.add_argument("--dry-run", action="store_true", help="print what would be removed, and change nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON: what was removed, or is to be")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     add_timeout(parser)
 
@@ -66,9 +67,10 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         else:
             ledger.forget(layout, choice.workers)
         waiting = partial(progress, context, quiet=arguments.quiet)
-        plan = _plan(arguments, layout, observed, present, choice)
+        plan, left = _plan(arguments, layout, observed, present, choice), _left(arguments, choice, layout)
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
-        status = report(results, context)
+        ended = judged(results, context)
+        status = told(ended, context)
         traffic.wanted(layout, choice.workers)
         traffic.order(layout, choice.workers, None)
         backoff.forget(layout, None if arguments.all else choice.workers)
@@ -80,6 +82,9 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
                 purge.purge(worker, layout, say)
         if arguments.all and arguments.purge:
             purge.purge_all(layout, bus, say)
+    if arguments.json:
+        is_purged = arguments.all or status is ExitStatus.OK
+        _print(context, plan, left if is_purged else _Left(), ended, status)
     return status
 
 
@@ -99,6 +104,14 @@ class _Choice:
     def names(self) -> tuple[str, ...]:
         """All names."""
         return (*self.workers, *(worker.name for worker in self.remains))
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Data of workers, and the users that were made for them."""
+
+    folders: tuple[Path, ...] = ()
+    users: tuple[str, ...] = ()
 
 
 def _chosen(arguments: argparse.Namespace, present: Sequence[Installed], context: Context) -> _Choice:
@@ -137,16 +150,42 @@ def _dry_run(
 ) -> ExitStatus:
     layout = context.layout
     plan = _plan(arguments, layout, observe(layout, None, wanted=(), users=()), present, choice)
+    left = _left(arguments, choice, layout)
     lines = [execute.describe(step) for step in plan.steps]
-    if arguments.purge and arguments.all:
-        lines += [f"remove {folder}" for folder in purge.folders_of_all(layout)]
-        lines += [f"remove user {user}" for user in purge.users_of_all(layout)]
-    elif arguments.purge:
-        lines += [f"remove {folder}" for worker in choice.names for folder in purge.folders_of(worker, layout)]
-        lines += [f"remove user {user}" for worker in choice.names for user in purge.users_of(worker, layout)]
-    for line in lines:
-        context.output.line(line)
-    return ExitStatus.USAGE if lines else ExitStatus.OK
+    lines += [*(f"remove {folder}" for folder in left.folders), *(f"remove user {user}" for user in left.users)]
+    status = ExitStatus.USAGE if lines else ExitStatus.OK
+    if arguments.json:
+        _print(context, plan, left, (), status)
+    else:
+        for line in lines:
+            context.output.line(line)
+    return status
+
+
+def _print(context: Context, plan: Plan, left: _Left, ended: Iterable[Ended], status: ExitStatus) -> None:
+    """The document, of what was done and of what would be."""
+    context.output.json(
+        "uninstall",
+        1,
+        workers=list(plan.leaving),
+        steps=[changes.step_json(step) for step in plan.steps],
+        folders=[str(folder) for folder in left.folders],
+        users=list(left.users),
+        jobs=[each.as_json() for each in ended],
+        exit_status=int(status),
+    )
+
+
+def _left(arguments: argparse.Namespace, choice: _Choice, layout: Layout) -> _Left:
+    """What --purge removes besides."""
+    if not arguments.purge:
+        return _Left()
+    if arguments.all:
+        return _Left(tuple(purge.folders_of_all(layout)), tuple(purge.users_of_all(layout)))
+    return _Left(
+        tuple(folder for worker in choice.names for folder in purge.folders_of(worker, layout)),
+        tuple(user for worker in choice.names for user in purge.users_of(worker, layout)),
+    )
 
 
 def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tuple[Step, ...]:

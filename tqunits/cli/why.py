@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from tqunits.cli.context import Context
 from tqunits.cli.explained import facts_of, known
-from tqunits.cli.jobs import details
+from tqunits.cli.jobs import details, error_json
 from tqunits.cli.output import Output
 from tqunits.errors import ExitStatus
 from tqunits.lifecycle.causes import Judgement, Mark, Step, judge
@@ -64,7 +64,6 @@ def style_of(judgement: Judgement) -> str:
 
 def as_json(facts: Facts, judgement: Judgement) -> Mapping[str, object]:
     """One worker, as --json has it."""
-    error = judgement.error
     return {
         "name": facts.name,
         "kind": judgement.cause.value,
@@ -75,9 +74,7 @@ def as_json(facts: Facts, judgement: Judgement) -> Mapping[str, object]:
         "chain": [{"link": step.link.value, "mark": step.mark.value, "text": step.text} for step in judgement.chain],
         "state": facts.state,
         "restarts": facts.restarts,
-        "error": None
-        if error is None
-        else {"kind": error.kind.value, "text": error.text, "place": error.place or None},
+        "error": error_json(judgement),
         "answer": judgement.answer or None,
         "sandbox": judgement.sandbox or None,
         "killed_by": judgement.killed_by or None,

@@ -1,0 +1,141 @@
+"""What install, apply, diff and uninstall have done, or would do, as --json has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from tqunits.cli.builds import Due
+from tqunits.cli.installation import Prepared, file_diff
+from tqunits.cli.jobs import Ended
+from tqunits.cli.output import diagnostic_json
+from tqunits.errors import Diagnostic
+from tqunits.model import account_of
+from tqunits.system.execute import Difference, describe
+from tqunits.units.plan import (
+    CreateUsers,
+    Disable,
+    Enable,
+    Plan,
+    Rehome,
+    Reload,
+    RemoveFile,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteFile,
+)
+
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def installation(
+    prepared: Prepared,
+    plan: Plan,
+    *,
+    built: Sequence[str],
+    differing: Iterable[Difference],
+    ended: Iterable[Ended],
+) -> Mapping[str, object]:
+    """The members of `tqunits.install`, but for the exit status."""
+    skipped = {lack.worker for lack in prepared.skipped}
+    return {
+        "steps": [step_json(step) for step in plan.steps],
+        "built": [{"worker": worker, "done": worker not in skipped} for worker in built],
+        **_left_out(prepared),
+        "lost": list(prepared.lost),
+        "masked": list(plan.masked),
+        "pending": list(plan.pending),
+        "orphans": list(plan.orphans),
+        "limits": [_limit(difference) for difference in differing],
+        "jobs": [each.as_json() for each in ended],
+    }
+
+
+def difference(
+    prepared: Prepared, plan: Plan, due: Iterable[Due], of_server: Iterable[Diagnostic]
+) -> Mapping[str, object]:
+    """The members of `tqunits.diff`, but for the exit status. `of_server`: what is found besides, of the router."""
+    return {
+        "files": [file for step in plan.steps for file in _file(step)],
+        "accounts": [account_of(w) for step in plan.steps if isinstance(step, Rehome) for w in step.workers],
+        "builds": [{"worker": one.worker, "command": list(one.command), "reason": one.reason} for one in due],
+        **_left_out(prepared, of_server),
+        "orphans": list(plan.orphans),
+    }
+
+
+def step_json(step: Step) -> Mapping[str, object]:
+    """One of `steps`. Its kind is one word for each class of steps: write-file, reload-daemon, start ..."""
+    path, units = _object(step)
+    return {
+        "kind": _WORD.sub("-", type(step).__name__).lower(),
+        "text": describe(step),
+        "path": None if path is None else str(path),
+        "units": list(units),
+    }
+
+
+def _object(step: Step) -> tuple[PurePosixPath | None, tuple[str, ...]]:
+    """The file, or the units, that a step is about."""
+    match step:
+        case WriteFile(file=file):
+            return file.path, ()
+        case RemoveFile(path=path) | CreateUsers(path=path):
+            return path, ()
+        case Enable(units) | Disable(units) | Start(units) | Restart(units) | Stop(units) | Reload(units):
+            return None, units
+        case _:
+            return None, ()
+
+
+def _left_out(prepared: Prepared, of_server: Iterable[Diagnostic] = ()) -> Mapping[str, object]:
+    refused = dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused)))
+    findings = (
+        *prepared.errors,
+        *(refusal.diagnostic() for refusal in prepared.refused),
+        *prepared.warnings,
+        *of_server,
+    )
+    return {
+        "refused": list(refused),
+        "skipped": [{"worker": lack.worker, "reason": lack.reason, "hint": lack.hint} for lack in prepared.skipped],
+        "diagnostics": [diagnostic_json(finding) for finding in findings],
+    }
+
+
+def _limit(found: Difference) -> Mapping[str, object]:
+    return {
+        "unit": found.unit,
+        "directive": found.directive,
+        "asked": found.asked,
+        "actual": found.actual,
+        "drop_in": str(found.drop_in) if found.drop_in else None,
+    }
+
+
+def _file(step: Step) -> Iterator[Mapping[str, object]]:
+    """A file that changes. Of a secret only the sizes are told: a hash would let who reads it try passwords."""
+    before: str | None
+    after: str | None
+    match step:
+        case WriteFile():
+            path, before, after, is_secret = step.file.path, step.before, step.file.content, step.file.is_secret
+        case RemoveFile():
+            path, before, after, is_secret = step.path, step.before, None, step.is_secret
+        case _:
+            return
+    yield {
+        "path": str(path),
+        "change": "remove" if after is None else "create" if before is None else "update",
+        "secret": is_secret,
+        "size_before": _size(before),
+        "size_after": _size(after),
+        "diff": None if is_secret else "".join(file_diff(step)),
+    }
+
+
+def _size(text: str | None) -> int | None:
+    return None if text is None else len(text.encode("utf-8", "surrogateescape"))
