@@ -21,13 +21,17 @@ SERVICES = {
 
 @pytest.fixture(scope="module")
 def host(machine: Machine) -> Iterator[Host]:
-    """alpha runs, the others do not; alpha and new are configured, new is not installed; nothing is really ours."""
+    """alpha runs, broken has failed, the others do neither; alpha and new are configured, new is not installed.
+
+    Nothing is really ours.
+    """
     made = Host(machine)
     machine.run(["mv", "/srv/tqunits", "/srv/tqunits.aside"], check=False)
     made.install(**SERVICES)
     for name in "alpha", "new":
         machine.write(SOURCE.format(name), YAML.format(name))
     machine.tqunits("start", "alpha")
+    machine.tqunits("start", "broken", check=False)
     yield made
     machine.remove("/srv/tqunits")
     machine.run(["mv", "/srv/tqunits.aside", "/srv/tqunits"], check=False)
