@@ -19,6 +19,27 @@ IN_SERVER: dict[str, Mistake] = {
     "listen-port-out-of-range": Mistake(
         "listen: ['0.0.0.0:70000']", 1, 10, "listen: 70000 is not within 1 and 65535", "write a number from 1 to 65535"
     ),
+    "listen-all-and-one": Mistake(
+        "listen: ['0.0.0.0:80', '127.0.0.1:80']",
+        1,
+        24,
+        "listen: 127.0.0.1:80 can not be open beside 0.0.0.0:80, which has it already",
+        "leave one of them out",
+    ),
+    "listen-one-and-all-of-ipv6": Mistake(
+        "listen:\n- '[::1]:80'\n- 127.0.0.1:80\n- '[::]:80'",
+        4,
+        3,
+        "listen: [::]:80 can not be open beside [::1]:80, which has it already",
+        "leave one of them out",
+    ),
+    "listen-in-two-spellings": Mistake(
+        "listen: ['[::1]:80', '[0:0::1]:80']",
+        1,
+        22,
+        "listen: [0:0::1]:80 can not be open beside [::1]:80, which has it already",
+        "leave one of them out",
+    ),
     "range-reversed": Mistake(
         "workers: {port_range: 9999-9000}",
         1,
@@ -85,6 +106,19 @@ IN_SERVER: dict[str, Mistake] = {
     ),
     "unknown-key": Mistake("worker: {directory: /x}", 1, 1, "unknown key 'worker'", "did you mean 'workers'?"),
 }
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "['0.0.0.0:80', '[::]:80']",  # BindIPv6Only=ipv6-only
+        "['0.0.0.0:80', '0.0.0.0:443']",
+        "['127.0.0.1:80', '127.0.0.2:80', '[::]:80']",
+        "['0.0.0.0:80', '127.0.0.1:443', /run/http.sock]",
+    ],
+)
+def test_addresses_that_can_be_open_at_once_are_no_mistake(listen: str) -> None:
+    assert errors(server(f"listen: {listen}").diagnostics) == []
 
 
 @pytest.mark.parametrize("mistake", IN_SERVER.values(), ids=IN_SERVER)

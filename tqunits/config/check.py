@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from tqunits.config import dependencies, variables
+from tqunits.config import addresses, dependencies, variables
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
@@ -60,6 +60,7 @@ def within_worker(draft: Draft) -> Iterator[Problem]:
 
 def within_server(values: Values, top: Node) -> Iterator[Problem]:
     """What is wrong with the server."""
+    yield from _listen(values)
     certificate, key = values[S.certificate], values[S.key]
     if certificate is None:
         if key is not None:
@@ -73,6 +74,16 @@ def within_server(values: Values, top: Node) -> Iterator[Problem]:
     elif key is None:
         hint = "write both, or a folder of NAME.pem and NAME.key with a slash at its end"
         yield Problem(values.node(S.certificate) or top, "tls.key is missing", hint)
+
+
+def _listen(values: Values) -> Iterator[Problem]:
+    """Two addresses of which systemd could open the first alone: the whole router would not start."""
+    node, listen = values.node(S.listen), values[S.listen]
+    if not isinstance(node, ListNode) or len(node.items) != len(listen):
+        return
+    for at, taker in addresses.conflicts(listen):
+        message = f"listen: {listen[at]} can not be open beside {taker}, which has it already"
+        yield Problem(node.items[at], message, "leave one of them out")
 
 
 def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:

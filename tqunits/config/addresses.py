@@ -1,0 +1,33 @@
+"""What the router listens on, all together: whether all of it can be open at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import PurePosixPath
+
+
+def conflicts(listen: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Where in the list an address stands that one before it takes already, and which one that is.
+
+    All addresses of a host (0.0.0.0, [::]) have each of them, on the same port. An IPv6 socket is for IPv6 alone, as
+    the socket unit has it (BindIPv6Only=, systemd.socket(5)), so it takes nothing of IPv4's.
+    """
+    for at, address in enumerate(listen):
+        taker = next((before for before in listen[:at] if _is_both(before, address)), None)
+        if taker is not None:
+            yield at, taker
+
+
+def _is_both(one: str, other: str) -> bool:
+    if one.startswith("/") or other.startswith("/"):
+        return PurePosixPath(one) == PurePosixPath(other)
+    (host, port), (other_host, other_port) = _parts(one), _parts(other)
+    if port != other_port or host.version != other_host.version:
+        return False
+    return host == other_host or host.is_unspecified or other_host.is_unspecified
+
+
+def _parts(address: str) -> tuple[IPv4Address | IPv6Address, int]:
+    host, _, port = address.rpartition(":")
+    return ip_address(host.removeprefix("[").removesuffix("]")), int(port)
