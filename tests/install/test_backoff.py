@@ -104,6 +104,7 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
     assert (row["state"], row["result"]) == ("restarting", "exit-code")
     assert row["restarts"] >= 4
     assert row["next_try_us"] > 0
+    assert "tqunits-backoff: alpha has failed 5 times in a row; it is started again in " in site.run("logs", "alpha")
     wait(site, lambda: is_in_pause(site, 6))  # 6 s
     assert "restarting (exit-code) in " in site.run("ls", "alpha", status=3)
     assert ", next try in " in site.run("show", "alpha")

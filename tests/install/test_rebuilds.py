@@ -59,6 +59,11 @@ def test_who_only_starts_is_told_that_the_program_is_older(site: Site) -> None:
     older = "alpha: its program is older than its sources: src/more.py is new, version has changed"
     assert older in site.run("restart", "alpha")
     assert older in site.run("start", "alpha")
+    assert f"warning  {older}" in site.run("doctor")
+    restarted = json.loads(site.machine.tqunits(*site.options, "restart", "alpha", "--json").stdout)
+    assert [f"{one['worker']}: {one['message']}" for one in restarted["outdated"]] == [older]
+    planned = json.loads(site.machine.tqunits(*site.options, "diff", "--json", check=False).stdout)
+    assert [(one["worker"], one["command"]) for one in planned["builds"]] == [("alpha", ["./make"])]
     assert "would build alpha: ./make (src/more.py is new, version has changed)" in site.run("diff", status=2)
     assert "would build alpha" in site.run("install", "--dry-run", status=2)
     assert "is older than its sources: src/more.py is new, version has changed" in site.run("check")
@@ -78,11 +83,18 @@ def test_a_build_that_fails_replaces_nothing(site: Site) -> None:
     built(site)
     site.install()
     first = started(site.machine)
-    site.machine.write(f"{ALPHA}/make", "#!/bin/sh\nmkdir bin; echo broken > bin/run; exit 3\n", 0o755)
+    site.machine.write(
+        f"{ALPHA}/make", "#!/bin/sh\nmkdir bin; echo broken > bin/run; echo no such compiler; exit 3\n", 0o755
+    )
     site.worker("beta")
     said = site.install(status=1)
     assert "skipped alpha: its build exited with status 3; it stays as it is installed" in said
     assert (site.get("/alpha/health"), site.get("/beta/health")) == ((200, "ok"), (200, "ok"))
+    assert "alpha: skipped by the last install: its build exited with status 3" in site.run("doctor", status=1)
+    assert "no such compiler" in site.run("logs", "alpha", "-o", "cat")
+    again = json.loads(site.machine.tqunits(*site.options, "install", "--json", check=False).stdout)
+    assert (again["built"], again["exit_status"]) == ([{"worker": "alpha", "done": False}], 1)
+    assert [one["worker"] for one in again["skipped"]] == ["alpha"]
     site.machine.write(f"{ALPHA}/make", "#!/bin/sh\nmkdir lib\n", 0o755)
     assert "its build did not make bin/run" in site.install(status=1)
     assert (version(site), started(site.machine)) == ("one\n", first)

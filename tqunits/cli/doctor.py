@@ -1,7 +1,8 @@
 """Check what this host offers and what is wrong on it.
 
 Looked at are systemd and its D-Bus, polkit, the kernel's cgroups, the folders and ports that tqunits needs, the
-programs that the configured workers run, the router's certificate, the installed units, whether somebody has edited
+programs that the configured workers run and whether they are what their sources say, whom the last install has refused
+or skipped (its build failed, say) and why, the router's certificate, the installed units, whether somebody has edited
 them, and whether they are what is configured now; workers that have failed, or fail again and again; secrets that have
 changed since they were copied; workers that listen on more than loopback, past the router. Nothing is changed.
 
@@ -16,12 +17,13 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
+from tqunits.cli import builds
 from tqunits.cli.context import Context
 from tqunits.cli.selection import installed
 from tqunits.errors import ExitStatus, Severity, TqunitsError
-from tqunits.model import Tls
+from tqunits.model import Configuration, Layout, Tls
 from tqunits.proxy.certificates import Certificates
-from tqunits.system import diagnosis, reachable, soundness
+from tqunits.system import diagnosis, left_out, reachable, soundness
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
 from tqunits.system.listeners import listeners
@@ -81,11 +83,28 @@ def _configured(context: Context, bus: Bus | None) -> Iterator[Finding]:
     errors = sum(1 for finding in loaded.diagnostics if finding.severity is Severity.ERROR)
     if errors:
         yield diagnosis.misconfigured(errors)
+    yield from _left_out(context.layout)
     if loaded.configuration:
         yield from diagnosis.configuration(loaded.configuration)
+        yield from _outdated(loaded.configuration, context.layout)
         yield from reachable.findings(loaded.configuration.server, context.layout, bus, user_mode=context.user_mode)
         yield soundness.drift(loaded.configuration, _workers(context))
         yield from _certificate(loaded.configuration.server.tls)
+
+
+def _left_out(layout: Layout) -> Iterator[Finding]:
+    """Whom the last install has refused, or skipped: where its build failed, or its host lacks something."""
+    for worker, left in left_out.read(layout).workers.items():
+        message = f"{worker}: {left.kind} by the last install: {left.reason}"
+        yield diagnosis.problem("left-out", message, left.hint or f"'tqunits why {worker}' tells more")
+
+
+def _outdated(configuration: Configuration, layout: Layout) -> Iterator[Finding]:
+    """Programs that are not what their sources say. Whoever has no build is not looked at."""
+    for worker in configuration.running():
+        told = builds.outdated(worker, layout)
+        if told:
+            yield diagnosis.warning("builds", f"{worker.name}: {told}", "'tqunits install --now' builds it")
 
 
 def _certificate(tls: Tls) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 This becomes journalctl(1) with the right units: its pager, its colours and its keys are what you know. Without a name
 the journals of all workers and of the router are shown together. Messages of the readiness gate and of systemd about
-the worker are among them.
+the worker are among them, those of its pauses after failed starts, and those of its build.
 
 The access log is a journal of its own (the namespace tq-access): --access shows it, for all workers or for those named,
 and without a name it is shown among the others. With --user it is in your own journal. --router shows the router's own
@@ -31,7 +31,7 @@ from tqunits.units import name
 _ACCESS = name.ACCESS_LOG
 _ROUTER = "tq-proxy@*.service"
 _ROUTERS = (_ROUTER, "tq-proxy*.socket", name.CERTIFICATE_UNITS[1], name.REPAIR_UNITS[1])
-_EVERYTHING = ("tq-worker@*.service", *_ROUTERS)
+_EVERYTHING = ("tq-worker@*.service", "tq-backoff@*.service", "tq-build@*.service", *_ROUTERS)
 _VALUED = ("lines", "since", "until", "priority", "grep", "output", "boot")
 
 
@@ -72,9 +72,14 @@ def _command(arguments: argparse.Namespace, workers: Sequence[Installed], *, use
     if arguments.access:
         requests = [f"--identifier={_ACCESS}", *options, *(f"TQ_WORKER={worker.name}" for worker in workers)]
         return journal.command([_ROUTER], user_mode=user_mode, options=requests, namespace=_ACCESS)
-    units = [worker.unit for worker in workers] or (_ROUTERS if arguments.router else _EVERYTHING)
+    units = [unit for worker in workers for unit in _units(worker)] or (_ROUTERS if arguments.router else _EVERYTHING)
     namespace = "" if workers or arguments.router else f"+{_ACCESS}"
     return journal.command(units, user_mode=user_mode, options=options, namespace=namespace)
+
+
+def _units(worker: Installed) -> tuple[str, ...]:
+    """Its own, its pauses after failed starts, and what builds it: there is the reason when it has no program."""
+    return worker.unit, name.backoff(worker.name), name.build(worker.name), name.fetch(worker.name)
 
 
 def _of_request(request: str, options: list[str], context: Context) -> ExitStatus:

@@ -59,7 +59,7 @@ def manager(bus: Bus, *, user_mode: bool) -> Iterator[Finding]:
     units = bus.list_units(["tq-*", "tq.*"])
     failed = [unit.name for unit in units if unit.active == "failed"]
     if failed:
-        yield problem("units", f"failed: {', '.join(failed)}", "'tqunits show NAME' tells why")
+        yield problem("units", f"failed: {', '.join(failed)}", "'tqunits why NAME' tells why")
     else:
         yield ok("units", f"none of {len(units)} loaded units has failed")
     if not user_mode:
