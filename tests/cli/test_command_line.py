@@ -10,6 +10,8 @@ import pytest
 
 from tqunits.cli.completion import commands
 from tqunits.cli.main import VERBS, main, usage
+from tqunits.config.setting import File
+from tqunits.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "packaging/man/tqunits.1.in").read_text(encoding="utf-8")
@@ -105,6 +107,15 @@ def test_the_document_holds_what_the_page_says(
     assert (document["schema"], document["version"], status) == (f"tqunits.{schema}", 1, plain)
     assert document.get("exit_status", status) == status
     assert members(document) - {"schema", "version"} <= documented(schema)
+
+
+@pytest.mark.parametrize("more", ["", "type: php\n"], ids=["exec", "php"])
+def test_every_setting_of_a_worker_is_shown(more: str, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "workers/one/config/worker.yaml").write_text(YAML + more)
+    assert main(["-C", str(root), "--user", "show", "one", "--json"]) == 0
+    shown = {row["key"] for row in json.loads(capsys.readouterr().out)["settings"]}
+    every = {setting.key for setting in SETTINGS if setting.file is File.WORKER}
+    assert every - shown == {"php.document_root", "php.settings"}  # they are words of the command
 
 
 def test_a_wrong_configuration_is_a_document_with_its_places(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,9 @@ _ATTRIBUTES = {
 }
 """Settings whose field in the model has another name."""
 
+_IN_THE_COMMAND = frozenset({"php.document_root", "php.settings"})
+"""Settings that have no field: they are words of the preset command, which is shown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -52,9 +55,10 @@ class Override:
 
 
 def settings(worker: Worker, overrides: Iterable[Override]) -> tuple[Row, ...]:
-    """Every setting of a configured worker, in the order of the reference."""
+    """Every setting of a configured worker that has a value of its own, in the order of the reference."""
     decided = {override.directive: override for override in overrides}  # the last one wins, as in systemd
-    return tuple(_row(worker, setting, decided) for setting in SETTINGS if _is_shown(setting))
+    shown = (setting for setting in SETTINGS if setting.file is File.WORKER and setting.key not in _IN_THE_COMMAND)
+    return tuple(_row(worker, setting, decided) for setting in shown)
 
 
 def directives(drop_in: Path, text: str, overrides: Sequence[Override]) -> tuple[Row, ...]:
@@ -80,11 +84,6 @@ def _overrides(path: Path, text: str) -> Iterable[Override]:
 def _line_of(directive: str, lines: Sequence[str]) -> int:
     """The last line that sets a directive: that is the one which counts."""
     return max((n for n, line in enumerate(lines, 1) if line.partition("=")[0].strip() == directive), default=1)
-
-
-def _is_shown(setting: Setting[object]) -> bool:
-    """What only shapes the preset command is shown there."""
-    return setting.file is File.WORKER and not setting.key.startswith("php.")
 
 
 def _row(worker: Worker, setting: Setting[object], decided: Mapping[str, Override]) -> Row:
