@@ -62,6 +62,8 @@ def measure(size: int) -> dict[str, float | int]:
         figures["again"] = median(machine, "install")
         figures["install --now"] = timed(machine, "install", "--now")
         figures["ls"] = median(machine, "ls")
+        figures["why"] = median(machine, "why", "w000")
+        figures["doctor"] = median(machine, "doctor")
         lay_down(machine, size, memory=96)
         figures["new limits"] = timed(machine, "install", "--now")
         figures["uninstall"] = timed(machine, "uninstall", "--all", "--purge", "--yes")

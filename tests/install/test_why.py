@@ -301,7 +301,7 @@ def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: S
     site.worker("broken", "path: [\n")
     site.worker("sick", SHORT.replace("8s", "1s"), program="import time\ntime.sleep(60)\n")
     site.yaml("lacking", "path: /lacking\ncommand: [no-such-program]\n")
-    site.install(status=6)
+    site.install(status=1)
     site.worker("new")
     workers = json.loads(site.run("ls", "--json"))["workers"]
     states = [(worker["name"], worker["state"]) for worker in workers]
