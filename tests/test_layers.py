@@ -16,6 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYER = {
     "errors": -1,
+    "health": -1,
     "model": 0,
     "placeholders": 0,
     "boot": 0,

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tqunits.errors import Mark
+from tqunits.health import Health
 
 INFINITY = 2**64 - 1
 """UINT64_MAX: systemd's "infinity" for sizes and spans, on D-Bus too."""
@@ -183,18 +184,6 @@ class Limits:
     limit_nofile: Descriptors
     limit_nproc: int
     io_weight: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """How a worker is asked whether it is well."""
-
-    path: str
-    interval: int
-    timeout: int
-    failure_threshold: int
-    success_threshold: int
-    start_period: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import time
@@ -517,3 +518,160 @@ def test_the_worker_may_end_its_answer() -> None:
         return code, rest
 
     assert asyncio.run(scenario()) == (gate.READY, b"")
+
+
+Requests = list[bytes]
+
+
+def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
+    """Exit status, stderr and the first request of a gate with these options."""
+    seen: Requests = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port, "--budget", "0.3", *options)
+
+    return (*asyncio.run(scenario()), seen[0])
+
+
+@pytest.mark.parametrize(
+    ("status", "accepted", "verdict"),
+    [
+        (204, "204", gate.READY),
+        (200, "204", gate.UNHEALTHY),
+        (302, "200,300-399", gate.READY),
+        (399, "200,300-399", gate.READY),
+        (400, "200,300-399", gate.UNHEALTHY),
+        (200, "200,300-399", gate.READY),
+    ],
+)
+def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: str, verdict: int) -> None:
+    code, text, _ = asked_for(f"HTTP/1.1 {status} So\r\n\r\n".encode(), "--status", accepted)
+    assert code == verdict, text
+
+
+def test_the_host_that_is_asked_for_can_be_said() -> None:
+    assert b"\r\nHost: www.example.org\r\n" in asked_for(OK, "--host-field", "www.example.org")[2]
+    assert asyncio.run(run_gate("--port", "1", "--host-field", "a\r\nX: y"))[0] == gate.USAGE
+
+
+@pytest.mark.parametrize("answer", [saying(OK), silent])
+def test_a_connection_is_enough_for_tcp(answer: Answer) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(answer) as port:
+            return await run_gate("--port", port, "--type", "tcp")
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.READY
+    assert text.startswith("tqunits-gate: tcp://127.0.0.1:")
+
+
+def test_a_connection_at_a_unix_socket_is_enough(tmp_path: Path) -> None:
+    async def scenario() -> int:
+        server = await asyncio.start_unix_server(silent, str(tmp_path / "s"))
+        async with server:
+            return (await run_gate("--socket", str(tmp_path / "s"), "--type", "tcp"))[0]
+
+    assert asyncio.run(scenario()) == gate.READY
+    assert asyncio.run(run_gate("--socket", str(tmp_path / "s"), "--type", "tcp", "--budget", "0.1"))[0] == gate.SILENT
+
+
+def test_no_connection_is_none() -> None:
+    assert asyncio.run(run_gate("--port", free_port(), "--type", "tcp", "--budget", "0.1"))[0] == gate.SILENT
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to run as another user")
+def test_a_connection_to_another_users_program_is_none() -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(silent) as port:
+            return await run_gate("--port", port, "--type", "tcp", "--budget", "0.3", user=NOBODY)
+
+    code, text = asyncio.run(scenario())
+    assert code == gate.FOREIGN
+    assert "a connection, but from a process of another user (uid 0)" in text
+
+
+def commanded(*argv: str, budget: str = "0.5", more: tuple[str, ...] = ()) -> tuple[int, str]:
+    words = [word for each in argv for word in ("--run", each)]
+    return asyncio.run(run_gate("--port", "9", "--type", "command", "--budget", budget, *more, *words))
+
+
+def test_a_command_that_exits_with_0_is_well() -> None:
+    code, text = commanded("/bin/sh", "-c", 'test "$1" = "a b" && kill -0 $PPID', "sh", "a b", budget="5")
+    assert code == gate.READY, text
+    assert text.startswith("tqunits-gate: command /bin/sh -c ")
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict", "last"),
+    [
+        ("echo the database; echo is gone >&2; exit 3", gate.UNHEALTHY, "exit status 3: the database is gone"),
+        ("exit 1", gate.UNHEALTHY, "exit status 1"),
+        ("kill -9 $$", gate.UNHEALTHY, "killed by signal 9"),
+        ("printf '\\033[2J'; exit 1", gate.UNHEALTHY, "exit status 1: \\x1b[2J"),
+        ("head -c 1000000 /dev/zero | tr '\\0' A; exit 1", gate.UNHEALTHY, f"exit status 1: {'A' * 200}..."),
+    ],
+)
+def test_what_a_command_says_is_told(script: str, verdict: int, last: str) -> None:
+    code, text = commanded("/bin/sh", "-c", script)
+    assert code == verdict
+    assert text.endswith(f"; last answer: {last}\n")
+
+
+def test_a_command_that_is_not_there_says_so() -> None:
+    code, text = commanded("/bin/nothing")
+    assert code == gate.UNHEALTHY
+    assert text.endswith("; last answer: it can not be run: no such file or directory\n")
+
+
+def test_a_command_that_does_not_end_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    started = time.monotonic()
+    code, text = commanded(
+        "/bin/sh", "-c", f"sleep 1000 & echo $! > {note}; sleep 1000", more=("--probe-timeout", "0.3")
+    )
+    assert time.monotonic() - started < 10
+    assert code == gate.SLOW, text
+    assert "last answer: not ended in time" in text
+    assert _ends(int(note.read_text()))
+
+
+def test_what_a_command_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
+    note = tmp_path / "child"
+    code, _ = commanded("/bin/sh", "-c", f"sleep 1000 & echo $! > {note}", budget="20")
+    assert code == gate.READY
+    assert _ends(int(note.read_text()))
+
+
+def test_a_command_ends_with_the_worker() -> None:
+    async def scenario() -> tuple[int, str]:
+        async with a_process("sleep", "0.3") as worker:
+            words = ("--run", "sleep", "--run", "1000")
+            return await run_gate("--port", "9", "--type", "command", "--pid", str(worker.pid), *words)
+
+    assert asyncio.run(scenario())[0] == gate.EXITED
+
+
+@pytest.mark.parametrize(
+    "options", [("--type", "command"), ("--run", "true"), ("--type", "udp"), ("--status", "2xx"), ("--status", "")]
+)
+def test_what_does_not_go_together_is_refused(options: tuple[str, ...]) -> None:
+    with pytest.raises(gate.UsageProblem):
+        gate.parse(["--port", "9000", *options])
+
+
+def _ends(pid: int) -> bool:
+    """Whether a process that was killed is gone, or will be in a moment: the kernel takes its time."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], 10)[0])
+    finally:
+        os.close(process)

@@ -156,6 +156,20 @@ NO_ERRORS: dict[str, tuple[str, Severity, tuple[str, str, str]]] = {
             "write more than 5s",
         ),
     ),
+    "nothing-asked": (
+        "path: /a\ntype: go\nhealth: none",
+        Severity.WARNING,
+        (
+            "api.yaml:3:9",
+            "health.type: none: requests that come before it listens fail, at each start",
+            "type: tcp waits until it listens, and asks nothing else",
+        ),
+    ),
+    "null-of-a-group": (
+        "path: /a\ntype: go\nlimits: null",
+        Severity.WARNING,
+        ("api.yaml:3:9", "limits: null changes nothing: its settings keep their defaults", "leave it out"),
+    ),
 }
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from tqunits.config import marks
 from tqunits.config.marks import MapNode
+from tqunits.health import HealthType, Statuses
 from tqunits.model import Enabled, RestartPolicy
 
-from .parsing import api, server, shown, valid
+from .parsing import api, server, shown, valid, workers
 
 EVENTS = {"libyaml": marks.fast_events, "pure": marks.pure_events}
 events = pytest.mark.parametrize("reader", EVENTS.values(), ids=EVENTS)
@@ -57,8 +58,27 @@ def test_no_is_a_restart_policy_not_a_boolean() -> None:
 
 @pytest.mark.parametrize("null", ["", "~", "null", "NULL"])
 def test_null_is_null_where_a_setting_may_be_null(null: str) -> None:
-    worker = valid(f"path: /a\ntype: go\nport: {null}\nlimits: {{memory_high: {null}}}\nhost: {null}\nhealth: {null}")
+    worker = valid(f"path: /a\ntype: go\nport: {null}\nlimits: {{memory_high: {null}}}\nhost: {null}")
     assert (worker.port, worker.limits.memory_high, worker.hosts) == (None, None, ())
+
+
+@pytest.mark.parametrize("group", ["health", "limits", "timeouts", "proxy"])
+def test_a_group_whose_lines_are_all_comments_says_nothing(group: str) -> None:
+    result = api(f"path: /a\ntype: go\n{group}:\n  # path: /up\n")
+    assert shown(result.diagnostics) == []
+
+
+@pytest.mark.parametrize("word", ["none", "false", "no", "off"])
+def test_no_health_check_has_a_word(word: str) -> None:
+    assert valid(f"path: /a\ntype: go\nlisten: fd\nhealth: {word}").health.type is HealthType.NONE
+
+
+def test_what_a_worker_says_of_its_health_check_goes_before_the_defaults() -> None:
+    defaults = "defaults: {health: {path: /up, status: [200, 204-206]}}"
+    worker = valid("path: /a\ntype: go\nhealth: tcp", defaults)
+    assert (worker.health.type, worker.health.path) == (HealthType.TCP, "/up")
+    assert shown(workers({"api": "path: /a\ntype: go\nhealth: tcp"}, defaults).diagnostics) == []
+    assert valid("path: /a\ntype: go", defaults).health.status == (Statuses(200, 200), Statuses(204, 206))
 
 
 def test_null_is_an_error_where_a_value_is_needed() -> None:

@@ -25,7 +25,8 @@ DESIGNED = {
         credentials build.command build.environment build.disk_max listen port
         runtime.go_mem_limit runtime.go_max_procs runtime.max_requests runtime.max_age
         limits.memory_max limits.memory_high limits.cpu_quota limits.cpu_weight limits.tasks_max limits.limit_nofile
-        limits.limit_nproc limits.io_weight health.path health.interval health.timeout health.failure_threshold
+        limits.limit_nproc limits.io_weight health.type health.status health.host health.command
+        health.path health.interval health.timeout health.failure_threshold
         health.success_threshold health.start_period restart.policy restart.delay restart.max_restarts restart.period
         restart.backoff_max kill_mode stop_signal reload watchdog
         scaling.min_workers scaling.max_workers scaling.target_inflight scaling.scale_down_delay

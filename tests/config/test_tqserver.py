@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tqunits.errors import Severity
+from tqunits.health import HealthType
 from tqunits.model import Scaling, Worker
 from tqunits.units.environment import runtime_variables
 
@@ -62,6 +63,11 @@ def test_each_is_a_note() -> None:
     journal = "the journal takes the worker's output and rotates it: 'tqunits logs NAME'"
     assert ("api.yaml:4:1", f"'log_file' is TQServer's and has no effect: {journal}") in notes
     assert ("api.yaml:15:1", f"'logging' is TQServer's and has no effect: {journal}") in notes
+
+
+def test_its_switch_of_the_health_check_is_understood() -> None:
+    assert valid("path: /a\ntype: go\nhealth_check: {enabled: false}\nlisten: fd").health.type is HealthType.NONE
+    assert valid("path: /a\ntype: go\nhealth_check: {enabled: true, path: /up}").health.type is HealthType.HTTP
 
 
 def test_go_and_php_blocks_are_understood() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tqunits.config.presets import FETCHES
+from tqunits.health import OK, Health, HealthType, Statuses
 from tqunits.model import (
     INFINITY,
     SYSTEM_LAYOUT,
@@ -18,7 +19,6 @@ from tqunits.model import (
     Descriptors,
     Enabled,
     HeadLimits,
-    Health,
     KillMode,
     Layout,
     Limits,
@@ -149,7 +149,11 @@ def worker(name: str, **changes: Any) -> Worker:
         runtime=Runtime(go_mem_limit=None, go_max_procs=None, node_max_old_space=None, max_requests=0, max_age=0),
         limits=limits(),
         health=Health(
+            type=HealthType.HTTP,
             path="/health",
+            host=None,
+            status=OK,
+            command=(),
             interval=10 * SECOND,
             timeout=5 * SECOND,
             failure_threshold=3,
@@ -261,6 +265,20 @@ def relaxations() -> tuple[Worker, ...]:
     return tuple(worker(hole.value, sandbox=sandbox(Profile.STRICT, hole)) for hole in Relaxation)
 
 
+def asked() -> tuple[Worker, ...]:
+    """The health checks, but for the usual one."""
+    usual = worker("x").health
+    answers = (Statuses(200, 200), Statuses(204, 204), Statuses(300, 399))
+    command = ("bin/well", "--title", 'a "b" $HOME 100%', "${WORKER_PORT}")
+    return (
+        worker("h-answer", health=replace(usual, path="/up?deep=1", status=answers, host="www.example.org")),
+        worker("h-tcp", health=replace(usual, type=HealthType.TCP)),
+        worker("h-unix", listen=Listen.UNIX, health=replace(usual, type=HealthType.TCP)),
+        worker("h-none", listen=Listen.FD, health=replace(usual, type=HealthType.NONE)),
+        worker("h-command", health=replace(usual, type=HealthType.COMMAND, command=command)),
+    )
+
+
 def options() -> tuple[Worker, ...]:
     """Everything that a worker may ask for besides."""
     return (
@@ -293,6 +311,7 @@ def options() -> tuple[Worker, ...]:
             service_type=ServiceType.NOTIFY,
             signals=Signals(kill_mode=KillMode.MIXED, stop="SIGQUIT", reload="SIGHUP", watchdog=30 * SECOND),
         ),
+        *asked(),
         worker("bounded", restart=replace(worker("x").restart, max_restarts=5)),
         worker("www", user="www-data", group="www-data"),
         worker(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tqunits.errors import TqunitsError
+from tqunits.health import HealthType
 from tqunits.model import Depends, Listen, Worker
 from tqunits.units.unitfile import is_ours, ledger, parse
 from units.cases import case, worker
@@ -52,7 +53,13 @@ def hostile_workers(draw: st.DrawFn) -> Worker:
         environment_file=(draw(PATH),),
         credentials=(("key", draw(PATH)),),
         listen=draw(st.sampled_from(Listen)),
-        health=replace(worker("api").health, path=draw(PATH)),
+        health=replace(
+            worker("api").health,
+            type=draw(st.sampled_from(HealthType)),
+            path=draw(PATH),
+            host=draw(TEXT),
+            command=("bin/well", draw(TEXT)),
+        ),
         user=draw(st.just("worker-api") | TEXT),
         group=draw(st.just("worker-api") | TEXT),
         depends=Depends(after=draw(st.just(()) | st.tuples(TEXT)), requires=()),

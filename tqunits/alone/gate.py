@@ -1,10 +1,13 @@
 """The readiness gate: ExecStartPost= of every worker that can not say READY=1 itself (systemd.service(5)).
 
     /usr/bin/python3 -I -S gate.py --port 9000 | --url http://127.0.0.1:9000/health | --socket PATH
-        [--host ADDRESS] [--path /health] [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
+        [--type http] [--path /health] [--host-field NAME] [--status 200,204,300-399]
+        [--type tcp] [--type command --run WORD [--run WORD]...]
+        [--host ADDRESS] [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
         [--serving FILE --routers DIR --name NAME]
 
-The unit stays "activating" until this ends: exit 0 the health check answered 200, and the file `serving` is made, on
+The unit stays "activating" until this ends: exit 0 the worker is well (it answered with one of the statuses, took a
+connection, or the command exited with 0), and the file `serving` is made, on
 which the routers send requests. The other exit statuses are the verdict (`READY` and what follows it): they reach who
 asks systemd even where the journal's line does not, and are of the range that no specification has a name for
 (systemd.exec(5), PROCESS EXIT CODES), so `systemctl status` prints them as they are. It runs as the worker's user
@@ -33,16 +36,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
 
-    from tqunits.alone import join
+    from tqunits.alone import join, owner
 else:  # isolated (-I), Python looks for nothing beside the program
     import _signal
 
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import join
+    import owner
 
 READY = 0
 USAGE = 2  # the command line is wrong: INVALIDARGUMENT, as systemd calls it
-UNHEALTHY = 150  # it answers, but not with 200
+UNHEALTHY = 150  # it answers, but not with such a status; the command exits with another than 0
 SILENT = 151  # nothing listens at its address
 SLOW = 152  # it listens, and gives no answer in time
 FOREIGN = 153  # the answer is of another user's process: it has the worker's port
@@ -66,7 +70,7 @@ _REST_LIMIT = 65536  # of an answer: a health check says little more than its st
 _FAREWELL = 0.1  # seconds for the rest of it, from a worker that keeps its connections all the same
 _SHOWN = 120  # characters of a strange answer worth a place in the journal
 _BODY_SHOWN = 200  # bytes of what comes with a bad status: most say there what is wrong
-_MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96 as /proc/net/tcp6 writes it
+_WELL = "well"
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
 
 
@@ -117,7 +121,7 @@ class Record:
 
     def __str__(self) -> str:
         attempts = sum(self.tally.values())
-        kinds = ", ".join(f"{kind} {count}" for kind, count in self.tally.items() if kind != "200")
+        kinds = ", ".join(f"{kind} {count}" for kind, count in self.tally.items() if kind != _WELL)
         detail = f" ({kinds})" if kinds else ""
         return f"{time.monotonic() - self.begin:.2f} s, {attempts} attempt{'' if attempts == 1 else 's'}{detail}"
 
@@ -125,9 +129,28 @@ class Record:
 class Options:
     """The command line, read; spans in seconds. Exactly one of `port` and `socket` is set."""
 
-    __slots__ = ("budget", "host", "name", "path", "pid", "port", "probe_timeout", "routers", "serving", "socket")
+    __slots__ = (
+        "budget",
+        "host",
+        "host_field",
+        "name",
+        "path",
+        "pid",
+        "port",
+        "probe_timeout",
+        "routers",
+        "run",
+        "serving",
+        "socket",
+        "status",
+        "type",
+    )
 
     def __init__(self) -> None:
+        self.type = "http"
+        self.host_field = ""  # "": the address
+        self.status = [(200, 200)]  # both ends included
+        self.run: list[str] = []
         self.host = "127.0.0.1"
         self.port = 0
         self.socket = ""
@@ -142,6 +165,10 @@ class Options:
     @property
     def url(self) -> str:
         """What is asked, as the journal shows it."""
+        if self.type == "command":
+            return f"command {shown(' '.join(self.run))}"
+        if self.type == "tcp":
+            return f"unix:{self.socket}" if self.socket else f"tcp://{self.host}:{self.port}"
         return f"unix:{self.socket}:{self.path}" if self.socket else f"http://{self.host}:{self.port}{self.path}"
 
 
@@ -230,6 +257,12 @@ def parse(arguments: list[str]) -> Options:
         raise UsageProblem(f"--path {shown(options.path)}: not a path")
     if " " in options.path:
         raise UsageProblem(f"--path {options.path}: write a space as %20")
+    if options.type not in _PROBES:
+        raise UsageProblem(f"--type {shown(options.type)}: not one of {', '.join(_PROBES)}")
+    if bool(options.run) != (options.type == "command"):
+        raise UsageProblem("--run and --type command go together")
+    if not options.host_field.isascii() or not options.host_field.isprintable() or " " in options.host_field:
+        raise UsageProblem(f"--host-field {shown(options.host_field)}: no name of a host")
     return options
 
 
@@ -252,14 +285,27 @@ def _take(options: Options, option: str, value: str) -> None:
                 options.probe_timeout = _span(value)
             case "--budget":
                 options.budget = _span(value)
-            case "--socket" | "--path" | "--serving" | "--routers" | "--name":
+            case "--type" | "--socket" | "--path" | "--serving" | "--routers" | "--name":
                 setattr(options, option[2:], value)
             case "--pid":
                 options.pid = int(value or 0)  # systemd drops an unset $MAINPID: there is no process any more
             case _:
-                raise UsageProblem(f"{shown(option)}: no such option")
+                _take_question(options, option, value)
     except (ValueError, OSError):
         raise UsageProblem(f"{option} {shown(value)}: not valid") from None
+
+
+def _take_question(options: Options, option: str, value: str) -> None:
+    """What is asked for, where it is not the usual."""
+    match option:
+        case "--host-field":
+            options.host_field = value
+        case "--status":
+            options.status = [_codes(each) for each in value.split(",")]
+        case "--run":
+            options.run.append(value)
+        case _:
+            raise UsageProblem(f"{shown(option)}: no such option")
 
 
 def _take_url(options: Options, url: str) -> None:
@@ -279,6 +325,11 @@ def _port(text: str) -> int:
     return port
 
 
+def _codes(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    return int(first), int(last if dash else first)
+
+
 def _span(text: str) -> float:
     seconds = float(text)  # "infinity" is a float too
     if not seconds > 0:
@@ -295,7 +346,7 @@ def _wait(options: Options, record: Record) -> bool:
         now = time.monotonic()
         until = max(deadline, now + _FIRST_CHANCE) if not record.tally else deadline
         try:
-            _probe(options, process, min(until, now + options.probe_timeout))
+            _PROBES[options.type](options, process, min(until, now + options.probe_timeout))
         except NotHealthy as failure:
             after = time.monotonic()
             record.add(failure, cut_short=now + options.probe_timeout > until <= after)
@@ -307,7 +358,7 @@ def _wait(options: Options, record: Record) -> bool:
             else:
                 pause, answers = answers, min(answers * _GROWTH, _LONGEST_PAUSE_OF_ANSWERS)
         else:
-            record.count("200")
+            record.count(_WELL)
             return True
         _sleep_watching(process, min(pause, left - _LAST_CHANCE))
 
@@ -334,19 +385,56 @@ def _sleep_watching(process: int, seconds: float) -> None:
         raise Exited
 
 
-def _probe(options: Options, process: int, deadline: float) -> None:
+def _probe_http(options: Options, process: int, deadline: float) -> None:
     """One connection, one request, one status line. Raises NotHealthy or Exited."""
     with _Connection(options, process, deadline) as connection:
         answer = connection.ask(options)
         code = status(answer)
         reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
-        if code != 200:
+        if not any(first <= code <= last for first, last in options.status):
             body = connection.body()
             raise NotHealthy(f"status {code}", f"{reason}: {body}" if body else reason)
-        owner = connection.owner()  # while it stands: a closed one has none
+        user = connection.owner()  # while it stands: a closed one has none
         connection.finish()
-    if owner is not None and owner != os.getuid():
-        raise NotHealthy("foreign", f"{reason}, but from a process of another user (uid {owner})", FOREIGN)
+    _check_owner(user, reason)
+
+
+def _probe_tcp(options: Options, process: int, deadline: float) -> None:
+    """One connection. Raises NotHealthy or Exited."""
+    with _Connection(options, process, deadline) as connection:
+        connection.reach()
+        user = connection.owner()
+    _check_owner(user, "a connection")
+
+
+def _probe_command(options: Options, process: int, deadline: float) -> None:
+    """One run of the command. Raises NotHealthy or Exited."""
+    if TYPE_CHECKING:
+        from tqunits.alone import commanded
+    else:
+        import commanded  # only now: whoever is asked by HTTP does not pay for it
+
+    try:
+        wrong, said = commanded.run(options.run, process, deadline)
+    except commanded.Interrupted:
+        raise Exited from None
+    except commanded.NotEnded:
+        raise NotHealthy("timed out", "not ended in time", SLOW) from None
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        raise NotHealthy("not run", f"it can not be run: {text}") from None
+    if wrong:
+        text = shown(" ".join(said.split()), _BODY_SHOWN)
+        raise NotHealthy(wrong, f"{wrong}: {text}" if text else wrong)
+
+
+_PROBES = {"http": _probe_http, "tcp": _probe_tcp, "command": _probe_command}
+
+
+def _check_owner(user: int | None, what: str) -> None:
+    """Raises NotHealthy."""
+    if user is not None and user != os.getuid():
+        raise NotHealthy("foreign", f"{what}, but from a process of another user (uid {user})", FOREIGN)
 
 
 def status(line: bytes) -> int:
@@ -388,7 +476,7 @@ class _Connection:
 
     def ask(self, options: Options) -> bytes:
         """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
-        host = "localhost" if options.socket else f"{options.host}:{options.port}"
+        host = options.host_field or ("localhost" if options.socket else f"{options.host}:{options.port}")
         request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n"
         request += "Connection: close\r\n\r\n"
         try:
@@ -398,10 +486,17 @@ class _Connection:
         except OSError as error:
             raise NotHealthy(*_reason(error)) from None
 
+    def reach(self) -> None:
+        """Connect. Raises NotHealthy."""
+        try:
+            self._connect()
+        except OSError as error:
+            raise NotHealthy(*_reason(error)) from None
+
     def owner(self) -> int | None:
         """The user who serves this connection, None if /proc does not tell."""
         if isinstance(self._target, tuple):
-            return _tcp_owner(self._target, self._socket.getsockname())
+            return owner.of_connection(self._target, self._socket.getsockname())
         credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred, unix(7)
         uid = int.from_bytes(credentials[4:8], sys.byteorder)
         return None if uid == 0 else uid  # listen(2) was the service manager's: an inherited socket
@@ -467,37 +562,6 @@ class _Connection:
 def _reason(error: OSError) -> tuple[str, str, int]:
     text = (os.strerror(error.errno) if error.errno else str(error)).lower()
     return ("refused", text, SILENT) if error.errno in _GONE else (text, text, UNHEALTHY)
-
-
-def _tcp_owner(server: tuple[str, int], client: tuple[str, int]) -> int | None:
-    """The uid of the socket that accepted `client`, or of the one that listens for it; None where unknown."""
-    here, there = _hex(server), _hex(client)
-    for table, mapped, wildcard in (("tcp", "", "0" * 8), ("tcp6", _MAPPED, "0" * 32)):
-        listeners = (mapped + here, wildcard + here[8:])
-        uid = _owner_in(f"/proc/self/net/{table}", (mapped + here, mapped + there), listeners)
-        if uid is not None:
-            return uid
-    return None
-
-
-def _owner_in(table: str, accepted: tuple[str, str], listeners: tuple[str, str]) -> int | None:
-    owner: int | None = None
-    try:
-        with open(table, encoding="ascii") as rows:  # noqa: PTH123 - pathlib costs more than the whole probe
-            for row in rows:
-                _, local, remote, state, _, _, _, uid, _, inode = row.split(None, 10)[:10]
-                if (local, remote) == accepted and inode != "0":  # 0: closed, or still in the backlog
-                    return int(uid)
-                if state == "0A" and local in listeners:
-                    owner = int(uid)
-    except (OSError, ValueError):
-        return None
-    return owner
-
-
-def _hex(address: tuple[str, int]) -> str:
-    """An IPv4 address and port as /proc/net/tcp writes them: 127.0.0.1:80 is 0100007F:0050 on a little-endian host."""
-    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
 
 
 def _say(priority: str, text: str) -> None:

@@ -9,11 +9,11 @@ from tqunits.config.layers import Values
 from tqunits.config.presets import FETCHES, PRESETS
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.worker_settings import WorkerSettings as W
+from tqunits.health import Health
 from tqunits.model import (
     Build,
     Depends,
     HeadLimits,
-    Health,
     Limits,
     ManagerSettings,
     NotRoots,
@@ -170,6 +170,10 @@ def _limits(values: Values) -> Limits:
 
 def _health(values: Values) -> Health:
     return Health(
+        type=values[W.health_type],
+        host=values[W.health_host],
+        status=values[W.health_status],
+        command=values[W.health_command],
         path=values[W.health_path],
         interval=values[W.health_interval],
         timeout=values[W.health_timeout],

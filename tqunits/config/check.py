@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from tqunits.config import addresses, dependencies, variables
+from tqunits.config import addresses, dependencies, health, variables
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
@@ -20,6 +20,7 @@ from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
 from tqunits.config.worker_settings import WorkerSettings as W
+from tqunits.health import HealthType
 from tqunits.model import (
     UNSERVED,
     Listen,
@@ -175,16 +176,17 @@ def _scaling(draft: Draft) -> Iterator[Problem]:
 
 
 def _health(draft: Draft) -> Iterator[Problem]:
-    health, start = draft.worker.health, draft.worker.timeouts.start
+    yield from health.problems(draft.worker, draft.values, draft.top, draft.wrong)
+    settings, start = draft.worker.health, draft.worker.timeouts.start
     written = draft.values.written(W.health_timeout) or draft.values.written(W.health_interval)
-    if health.timeout > health.interval and written:
-        message = f"health.timeout: {print_span(health.timeout)} is more than interval"
-        hint = f"write at most {print_span(health.interval)}, or raise interval"
+    if settings.timeout > settings.interval and written:
+        message = f"health.timeout: {print_span(settings.timeout)} is more than interval"
+        hint = f"write at most {print_span(settings.interval)}, or raise interval"
         yield Problem(draft.values.node(W.health_timeout) or draft.place(W.health_interval), message, hint)
-    if health.timeout > start:
+    if settings.timeout > start and settings.type is not HealthType.NONE:
         message = f"timeouts.start: {print_span(start)} is less than health.timeout, so one slow check fails the start"
         node = draft.values.node(W.timeout_start) or draft.place(W.health_timeout)
-        yield warning(node, message, f"write more than {print_span(health.timeout)}")
+        yield warning(node, message, f"write more than {print_span(settings.timeout)}")
 
 
 def _slashes(draft: Draft) -> Iterator[Problem]:

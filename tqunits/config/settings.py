@@ -7,6 +7,7 @@ here; a setting that is not in this table does not exist. The order is the reade
 
 from __future__ import annotations
 
+from tqunits.config.health_settings import HealthSettings
 from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.setting import Setting
@@ -18,7 +19,7 @@ GROUPS = {
     "runtime": "what the language's runtime is told",
     "php": "what PHP's own server is told, in the command that the type presets",
     "limits": "what the kernel enforces for this worker, whatever its program does",
-    "health": "how the worker is asked whether it is well",
+    "health": "how the worker is asked whether it is well; a word alone, health: none, is its type",
     "restart": "what systemd does when the worker ends",
     "scaling": "how many instances run",
     "timeouts": "time spans; 0 or infinity is no limit",
@@ -37,7 +38,7 @@ def _rows(table: type) -> dict[str, Setting[object]]:
     return {row.key: row for row in vars(table).values() if isinstance(row, Setting)}
 
 
-WORKER = {**_rows(WorkerSettings), **_rows(SignalSettings), **_rows(ProxySettings)}
+WORKER = {**_rows(WorkerSettings), **_rows(HealthSettings), **_rows(SignalSettings), **_rows(ProxySettings)}
 SERVER = _rows(ServerSettings)
 SETTINGS: tuple[Setting[object], ...] = (*WORKER.values(), *SERVER.values())
 """Every setting, in the reader's order."""

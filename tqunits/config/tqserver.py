@@ -124,7 +124,7 @@ WORKER_SPELLINGS: Mapping[str, Spelling] = {
     "health_check.interval": Spelling("health.interval"),
     "health_check.timeout": Spelling("health.timeout"),
     "health_check.retries": Spelling("health.failure_threshold"),
-    "health_check.enabled": Spelling(None, why="every worker is asked whether it is well"),
+    "health_check.enabled": Spelling("health.type"),
 }
 """Of worker.yaml."""
 

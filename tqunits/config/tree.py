@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tqunits.config import tqserver
 from tqunits.config.fields import is_null
-from tqunits.config.findings import MAX_PER_FILE, Problem, note
+from tqunits.config.findings import MAX_PER_FILE, Problem, note, warning
 from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
 from tqunits.config.reject import did_you_mean, shown
 from tqunits.config.setting import Setting
@@ -19,6 +19,9 @@ from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tqserver import Spelling
 
 DEFAULTS = "defaults"
+
+_EMPTY = frozenset({"health"})
+"""Groups with a short form to which nothing at all is no value: it is what is left where all lines are comments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ class Schema:
 
 
 WORKER_SCHEMA = Schema.of(
-    WORKER, tqserver.WORKER_SPELLINGS, short={"build": "build.command", "depends": "depends.requires"}
+    WORKER,
+    tqserver.WORKER_SPELLINGS,
+    short={"build": "build.command", "depends": "depends.requires", "health": "health.type"},
 )
 SERVER_SCHEMA = Schema.of(SERVER, tqserver.SERVER_SPELLINGS, DEFAULTS)
 
@@ -124,12 +129,24 @@ def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> I
             return
         key = prefix + name.text
         is_value = key in schema.settings or key in schema.spellings or key in schema.short
-        if key in schema.groups and (isinstance(value, MapNode) or not is_value):
+        if key in schema.groups and is_null(value) and not (is_value and not _is_empty(key, value)):
+            problems += _told_of_null(key, value)
+        elif key in schema.groups and (isinstance(value, MapNode) or not is_value):
             yield from _walk(value, key + ".", schema, problems)
         elif is_value or key in schema.free:
             yield Entry(schema.short.get(key, key), name, value)
         else:
             problems.append(Problem(name, f"unknown key {shown(name.text)}", _known(name.text, prefix, schema)))
+
+
+def _is_empty(key: str, value: Node) -> bool:
+    return key in _EMPTY and isinstance(value, ScalarNode) and not value.text
+
+
+def _told_of_null(key: str, value: Node) -> Iterator[Problem]:
+    """A group whose lines are all comments is null to YAML as well; only the word may have been meant as something."""
+    if isinstance(value, ScalarNode) and value.text:
+        yield warning(value, f"{key}: {value.text} changes nothing: its settings keep their defaults", "leave it out")
 
 
 def _put(flat: Flat, entry: Entry) -> None:

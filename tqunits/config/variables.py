@@ -41,18 +41,35 @@ def names(worker: Worker) -> tuple[str, ...]:
 
 
 def _command(worker: Worker, values: Values, top: Node, known: Sequence[str]) -> Iterator[Problem]:
-    script = placeholders.script_at(worker.command)
-    node = values.node(W.command) or values.node(W.listen) or top
-    for at, word in enumerate(worker.command):
+    yield from _of_command(W.command, worker.command, worker, values, top, known)
+
+
+def health_command(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+    """The same of the command of its health check. systemd 252 shows a unit's credentials to its program alone."""
+    known = [name for name in names(worker) if name not in placeholders.WITH_CREDENTIALS]
+    yield from _of_command(W.health_command, worker.health.command, worker, values, top, known)
+
+
+def _of_command(
+    setting: Setting[object],
+    argv: Sequence[str],
+    worker: Worker,
+    values: Values,
+    top: Node,
+    known: Sequence[str],
+) -> Iterator[Problem]:
+    script = placeholders.script_at(argv)
+    node = values.node(setting) or values.node(W.listen) or top
+    for at, word in enumerate(argv):
         found = placeholders.in_script(word) if at == script else placeholders.in_word(word)
         for each in found:
             wrong = _wrong(
                 each, known, worker, whole=_whole(node, at) if isinstance(node, ListNode) else None, in_command=True
             )
             if wrong is not None:
-                yield Problem(_place(node, at, each, W.command, values), f"command: {wrong.message}", wrong.hint)
-        yield from _too_long(W.command, _place(node, at, None, W.command, values), word)
-    yield from _suspects(W.command, values.node(W.command), script)
+                yield Problem(_place(node, at, each, setting, values), f"{setting.key}: {wrong.message}", wrong.hint)
+        yield from _too_long(setting, _place(node, at, None, setting, values), word)
+    yield from _suspects(setting, values.node(setting), script)
 
 
 def _build(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
@@ -110,6 +127,8 @@ def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | N
 
 
 def _why_not(name: str, worker: Worker) -> str:
+    if name in placeholders.WITH_CREDENTIALS and (worker.credentials or worker.environment_file):
+        return "a health check has no credentials: only the program of the worker has them"
     if name in placeholders.WITH_CREDENTIALS:
         return "there are no credentials: write them below credentials"
     other = "${WORKER_PORT}" if worker.listen is Listen.TCP else "${WORKER_SOCKET}"

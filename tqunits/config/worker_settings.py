@@ -5,6 +5,7 @@ from __future__ import annotations
 from tqunits.config import dependencies, fields, php, values, words
 from tqunits.config.directives import reference
 from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
+from tqunits.config.health_settings import HealthSettings
 from tqunits.config.passthrough import directives
 from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.setting import Setting
@@ -17,7 +18,7 @@ _POSITIVE_SPAN = scalar(fields.positive_span)
 _TRUTH = scalar(values.boolean)
 
 
-class WorkerSettings(ProxySettings, SignalSettings):
+class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     """The settings of worker.yaml."""
 
     path = Setting(
@@ -314,43 +315,6 @@ class WorkerSettings(ProxySettings, SignalSettings):
         "1 to 10000 | null",
         "The share of disk bandwidth when there is not enough for all.",
         feeds="IOWeight=",
-    )
-
-    health_path = Setting(
-        "health.path",
-        scalar(words.request_path),
-        "/health",
-        "path",
-        "GET of this path answers 200 when the worker is ready and well. It is asked of the worker itself, so "
-        "without the route.",
-    )
-    health_timeout = Setting("health.timeout", _POSITIVE_SPAN, "5s", _SPAN, "How long one health check may take.")
-    health_interval = Setting(
-        "health.interval", _POSITIVE_SPAN, "10s", _SPAN, "How often a running worker is asked.", in_effect=False
-    )
-    failure_threshold = Setting(
-        "health.failure_threshold",
-        number(1, 1000),
-        "3",
-        "number",
-        "Failed checks in a row to be unhealthy.",
-        in_effect=False,
-    )
-    success_threshold = Setting(
-        "health.success_threshold",
-        number(1, 1000),
-        "2",
-        "number",
-        "Good checks in a row to be healthy again.",
-        in_effect=False,
-    )
-    start_period = Setting(
-        "health.start_period",
-        _NO_LIMIT_SPAN,
-        "60s",
-        _SPAN,
-        "After a start, failed checks do not count.",
-        in_effect=False,
     )
 
     restart_policy = Setting(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tqunits.health import HealthType
 from tqunits.lifecycle import ends, outcome
 from tqunits.lifecycle.complaints import Complaint, complaint
 from tqunits.lifecycle.facts import Facts
@@ -146,18 +147,21 @@ def _of_running(facts: Facts) -> Reason:
         text = "it runs, but its file `serving` is gone, so the routers hold its requests"
         return Reason(Cause.HOLDING, text, ("tqunits repair",))
     if facts.answer:
-        text = f"it runs, but its health check at {facts.health} says: {facts.answer}"
+        text = f"it runs, but {facts.check} says: {facts.answer}"
         return Reason(Cause.HEALTH, text, ("tqunits logs NAME",))
-    return Reason(Cause.WELL, "it runs, and is healthy" if facts.health else "it runs")
+    is_asked = facts.health_type in {HealthType.HTTP, HealthType.TCP}
+    return Reason(Cause.WELL, "it runs, and is healthy" if is_asked else "it runs")
 
 
 def _waits(facts: Facts) -> str:
     if facts.state != "starting":
         return "it is being stopped: it finishes what it has" if facts.state == "draining" else "it is being stopped"
-    if not facts.health:
+    if facts.health_type is None:
         return "it is starting: it has not said READY=1 yet"
+    if facts.health_type is HealthType.NONE:
+        return "it is starting"
     most = f" (at most {facts.patience})" if facts.patience else ""
-    return f"it is starting: its health check at {facts.address}{facts.health} has not passed yet{most}"
+    return f"it is starting: its health check ({facts.asked}) has not passed yet{most}"
 
 
 def _stopped(facts: Facts) -> Reason:
@@ -218,8 +222,7 @@ def _start(facts: Facts) -> str:
 
 
 def _health(facts: Facts) -> str:
-    where = f"{facts.address}{facts.health}" if facts.health else "its own READY=1"
     if facts.is_static:
         return "none is needed"
     answer = _answer(facts)
-    return f"{where}: {answer}" if answer else where
+    return f"{facts.asked}: {answer}" if answer else facts.asked

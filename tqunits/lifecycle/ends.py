@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tqunits.health import HealthType, printed
 from tqunits.lifecycle import outcome, told
 from tqunits.lifecycle.complaints import Complaint
 from tqunits.lifecycle.facts import Access, End, Facts
@@ -147,13 +148,23 @@ def _of_gate_first(facts: Facts, end: End, error: Complaint | None) -> Reason | 
         return Reason(Cause.WRONG_PORT, f"it listens on {where}, and is asked on {facts.address}", (told.LISTEN,))
     if end.gate == outcome.UNHEALTHY:
         answer = last_answer(facts.verdict)
-        text = f"its health check at {facts.health} says: {answer}" if answer else f"it {outcome.NOT_HEALTHY}"
-        return Reason(Cause.HEALTH, text, ("`health.path` must answer 200 once it is ready",))
+        text = f"{facts.check} says: {answer}" if answer else f"it {outcome.NOT_HEALTHY}"
+        return Reason(Cause.HEALTH, text, _once_ready(facts, answer))
     if end.gate == outcome.UNPLACED:
         return Reason(
             Cause.FAILED, f"it is healthy, but {facts.verdict.removeprefix(outcome.GATE_VERDICT)}", ("tqunits repair",)
         )
     return None
+
+
+def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
+    """What would have been a good answer. Frameworks refuse a Host that they do not know with 400."""
+    if facts.health_type is HealthType.COMMAND:
+        return ("`health.command` must exit with 0 once it is ready",)
+    wanted = printed(facts.accepted).replace(",", ", ")
+    name = ("if it answers to its own names alone: `health: {host: NAME.EXAMPLE}`",)
+    more = name if answer.startswith("400") and not facts.health_host else ()
+    return (f"`health.path` must answer {wanted} once it is ready", *more)
 
 
 def _of_error(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
@@ -171,9 +182,9 @@ def _of_gate(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
     within = f" within {facts.patience}" if facts.patience else ""
     if end.gate == outcome.SLOW:
         advice = "a health check must be quick; `health.timeout` is how long one may take, `timeouts.start` all of them"
-        return Reason(
-            Cause.SLOW, f"it listens, but gave its health check at {facts.health} no answer{within}", (advice,)
-        )
+        is_command = facts.health_type is HealthType.COMMAND
+        text = f"{facts.check} did not end" if is_command else f"it listens, but gave {facts.check} no answer"
+        return Reason(Cause.SLOW, f"{text}{within}", (advice,))
     if end.gate == 1:  # of a unit that is not as this release writes it
         advice = "and answer `health.path` with 200"
         return Reason(Cause.HEALTH, f"it {outcome.NOT_HEALTHY}", (f"{told.LISTEN}, {advice}",))

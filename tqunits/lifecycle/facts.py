@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from tqunits.health import OK, HealthType, Statuses
+
 
 class Access(StrEnum):
     """What stands between a worker and a path that it wants."""
@@ -75,7 +77,10 @@ class Facts:
     answer: str = ""  # what its health check answers now, where it runs; "" when that is 200, or nobody has asked
 
     address: str = ""  # where it is to listen: 127.0.0.1:9000, or the path of its socket
-    health: str = ""  # the path of its health check; "": it says itself when it is ready
+    health: str = ""  # what its health check asks for: a path, or the words of a command
+    health_type: HealthType | None = HealthType.HTTP  # None: it says itself when it is ready
+    accepted: tuple[Statuses, ...] = OK  # the statuses that mean well
+    health_host: str = ""  # the Host field of the question; "": the address
     patience: str = ""  # timeouts.start in words
     holder: str = ""  # who else has its port, in words
     memory_max: str = ""  # its limit in words
@@ -84,3 +89,29 @@ class Facts:
     state_folder: str = ""
     denies_write_execute: bool = False  # MemoryDenyWriteExecute=yes
     looks: tuple[Look, ...] = field(default=())  # at its program, and at the path of its error
+
+    @property
+    def check(self) -> str:
+        """Its health check, as a sentence names it."""
+        match self.health_type:
+            case HealthType.HTTP:
+                return f"its health check at {self.health}"
+            case HealthType.COMMAND:
+                return f"its health check `{self.health}`"
+            case _:
+                return "its health check"
+
+    @property
+    def asked(self) -> str:
+        """What is asked at a start, and where."""
+        match self.health_type:
+            case None:
+                return "its own READY=1"
+            case HealthType.NONE:
+                return "none is asked for"
+            case HealthType.HTTP:
+                return f"{self.address}{self.health}"
+            case HealthType.TCP:
+                return f"a connection to {self.address}"
+            case HealthType.COMMAND:
+                return f"`{self.health}`"

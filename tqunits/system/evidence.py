@@ -12,6 +12,8 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from tqunits import health
+from tqunits.health import HealthType
 from tqunits.lifecycle import complaints, outcome
 from tqunits.lifecycle.facts import End, Facts
 from tqunits.model import Layout
@@ -66,8 +68,8 @@ def of_now(subject: Subject, bus: Bus, status: Status) -> Facts:
         case State.STARTING if status.restarts:
             last = next(iter(journal.exits(subject.unit, 1, user_mode=subject.user_mode)), None)
             return facts if last is None else _with_words(replace(facts, end=_of_exit(last)), subject, last.invocation)
-        case State.RUNNING if facts.health and facts.address:
-            return replace(facts, answer=healthy.answer(facts.address, facts.health, patience=_PATIENCE))
+        case State.RUNNING if facts.address:
+            return replace(facts, answer=healthy.answer(facts, patience=_PATIENCE))
         case _:
             return facts
 
@@ -100,7 +102,10 @@ def _installed(subject: Subject, state: str, restarts: int) -> Facts:
         source=ledger.source,
         is_enabled=ledger.enabled,
         address=ledger.socket or (f"127.0.0.1:{ledger.port}" if ledger.port else ""),
-        health=gate.get("--path", ""),
+        health_type=_health_type(subject, gate),
+        health=_asked(subject) or gate.get("--path", ""),
+        accepted=health.read(gate.get("--status", "")),
+        health_host=gate.get("--host-field", ""),
         patience=f"{gate['--budget']} s" if gate.get("--budget", "infinity") != "infinity" else "",
         holder=str(other) if other else "",
         memory_max=_size(_last(subject, "MemoryMax")),
@@ -147,12 +152,28 @@ def _of_exit(last: Exit) -> End:
 
 def _gate(subject: Subject) -> dict[str, str]:
     """The options of the gate's command line, as the drop-in has them."""
+    return dict(_gate_options(subject))
+
+
+def _gate_options(subject: Subject) -> list[tuple[str, str]]:
     match = _GATE.search(_last(subject, "ExecStartPost"))
     try:
         words = shlex.split(match[1].replace("%%", "%").replace("$$", "$")) if match else []
     except ValueError:
-        return {}
-    return dict(zip(words[::2], words[1::2], strict=False))
+        return []
+    return list(zip(words[::2], words[1::2], strict=False))
+
+
+def _health_type(subject: Subject, gate: dict[str, str]) -> HealthType | None:
+    """None: its own READY=1. Which of them a line of an earlier release's says, is said by no --type."""
+    if not gate:
+        return None if _last(subject, "Type") == "notify" else HealthType.NONE
+    return next((each for each in HealthType if each == gate.get("--type")), HealthType.HTTP)
+
+
+def _asked(subject: Subject) -> str:
+    """The words of the command."""
+    return shlex.join(value for option, value in _gate_options(subject) if option == "--run")
 
 
 def _view(subject: Subject) -> access.View:

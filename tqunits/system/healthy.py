@@ -9,13 +9,22 @@ import re
 import socket
 import time
 
+from tqunits.health import HealthType, Statuses, accepts
+from tqunits.lifecycle.facts import Facts
+
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?")
 _MOST = 16384
 _BODY_SHOWN = 200
 
 
-def answer(address: str, path: str, *, patience: float) -> str:
-    """What is wrong with the answer of `path` at HOST:PORT, or at a socket's path; "" for 200. Seconds."""
+def answer(facts: Facts, *, patience: float) -> str:
+    """What is wrong with a worker's answer now; "" for a good one, and where nobody but its gate asks. Seconds.
+
+    Its own command runs in its sandbox alone, and so at its start.
+    """
+    address = facts.address
+    if facts.health_type not in {HealthType.HTTP, HealthType.TCP}:
+        return ""
     deadline = time.monotonic() + patience
     is_local = address.startswith("/")
     host, _, port = address.rpartition(":")
@@ -23,10 +32,12 @@ def answer(address: str, path: str, *, patience: float) -> str:
         with socket.socket(socket.AF_UNIX if is_local else socket.AF_INET) as peer:
             peer.settimeout(patience)
             peer.connect(address if is_local else (host, int(port)))
-            name = "localhost" if is_local else address
-            request = f"GET {path} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: tqunits-why\r\nAccept: */*\r\n"
+            if facts.health_type is HealthType.TCP:
+                return ""
+            name = facts.health_host or ("localhost" if is_local else address)
+            request = f"GET {facts.health} HTTP/1.1\r\nHost: {name}\r\nUser-Agent: tqunits-why\r\nAccept: */*\r\n"
             peer.sendall(f"{request}Connection: close\r\n\r\n".encode())
-            return _words(_read(peer, deadline))
+            return _words(_read(peer, deadline, facts.accepted), facts.accepted)
     except PermissionError:
         return ""  # a socket that only its group may use: nothing is known
     except TimeoutError:
@@ -35,11 +46,11 @@ def answer(address: str, path: str, *, patience: float) -> str:
         return (error.strerror or str(error)).lower()
 
 
-def _read(peer: socket.socket, deadline: float) -> bytes:
+def _read(peer: socket.socket, deadline: float, accepted: tuple[Statuses, ...]) -> bytes:
     """The answer's beginning; its end is not waited for once the status and enough of the body are there."""
     text = b""
     while len(text) < _MOST and len(text.partition(b"\r\n\r\n")[2]) < 2 * _BODY_SHOWN:
-        if b"\n" in text and (match := _STATUS.match(text)) and match[1] == b"200":
+        if b"\n" in text and (match := _STATUS.match(text)) and accepts(accepted, int(match[1])):
             break
         left = deadline - time.monotonic()
         if left <= 0:
@@ -54,12 +65,12 @@ def _read(peer: socket.socket, deadline: float) -> bytes:
     return text
 
 
-def _words(text: bytes) -> str:
+def _words(text: bytes, accepted: tuple[Statuses, ...]) -> str:
     match = _STATUS.match(text)
     if match is None:
         line = text.partition(b"\n")[0][:_BODY_SHOWN]
         return f"not HTTP: {line.decode('latin-1').strip()}"
-    if match[1] == b"200":
+    if accepts(accepted, int(match[1])):
         return ""
     head, _, body = text.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head.lower():

@@ -96,10 +96,19 @@ def _own(worker: Worker, values: Mapping[str, str]) -> dict[str, str]:
 
 def fill_in(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
     """The worker's command with its placeholders put in. Raises TqunitsError for one without a value."""
+    return _filled(worker, worker.command, values, "command")
+
+
+def fill_in_health(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The same of its health check's."""
+    return _filled(worker, worker.health.command, values, "health.command")
+
+
+def _filled(worker: Worker, argv: tuple[str, ...], values: Mapping[str, str], setting: str) -> tuple[str, ...]:
     try:
-        return placeholders.command_filled(worker.command, values)
+        return placeholders.command_filled(argv, values)
     except KeyError as error:
-        raise _without_value(worker, error, "command") from None
+        raise _without_value(worker, error, setting) from None
 
 
 def folders(worker: Worker, target: Target) -> Mapping[str, str]:

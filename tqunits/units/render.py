@@ -18,6 +18,7 @@ from signal import Signals as Signal
 import jinja2  # noqa: TID251 - this is its door
 
 from tqunits.errors import TqunitsError
+from tqunits.health import OK, HealthType, printed
 from tqunits.model import (
     INFINITY,
     MANAGER_USER,
@@ -339,7 +340,7 @@ def _worker_values(
         "requires": quote.unit_list(worker.depends.requires),
         "folder": quote.folder(str(worker.folder)),
         "command": quote.command(argv),
-        "started": _started(worker, target, port, socket),
+        "started": _started(worker, target, _asked(worker, port, socket, {**contract, **folders})),
         "leave": _leave(worker, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
@@ -433,19 +434,39 @@ def _given_up(worker: Worker, target: Target) -> list[str]:
     return ["--unless", str(backoff.given_up_file(worker.name, target.layout.runtime))]
 
 
-def _started(worker: Worker, target: Target, port: int | None, socket: str | None) -> str:
+def _asked(worker: Worker, port: int | None, socket: str | None, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The health check as options of the gate's; what is usual is not said. Empty: nothing is asked at a start."""
+    if not _has_gate(worker):
+        return ()
+    health = worker.health
+    address = ["--socket", socket] if socket else ["--port", str(port)]
+    words = [*address]
+    if health.type is not HealthType.HTTP:
+        words += ["--type", health.type.value]
+    else:
+        words += ["--path", health.path]
+        words += ["--host-field", health.host] if health.host is not None else []
+        words += ["--status", printed(health.status)] if health.status != OK else []
+    words += ["--probe-timeout", _seconds(health.timeout), "--budget", _seconds(worker.timeouts.start)]
+    if health.type is HealthType.COMMAND:
+        program = _in_folder(worker, environment.fill_in_health(worker, values))
+        words += chain.from_iterable(("--run", word) for word in program)
+    return tuple(words)
+
+
+def _has_gate(worker: Worker) -> bool:
+    return worker.service_type is not ServiceType.NOTIFY and worker.health.type is not HealthType.NONE
+
+
+def _started(worker: Worker, target: Target, asked: tuple[str, ...]) -> str:
     """The command line of ExecStartPost=, after which the routers send requests: the gate's, where there is one.
 
     systemd puts the process in for $MAINPID: this one dollar sign is meant.
     """
     place = environment.place(worker.name, target.layout.runtime)
-    if worker.service_type is ServiceType.NOTIFY:
+    if not asked:
         return quote.command([*target.argv_alone("join"), *place.values()])
-    address = ["--socket", socket] if socket else ["--port", str(port)]
-    probe = _seconds(worker.health.timeout)
-    budget = _seconds(worker.timeouts.start)
-    check = ["--path", worker.health.path, "--probe-timeout", probe, "--budget", budget]
-    return f"{quote.command([*target.argv_alone('gate'), *address, *check, *_place(worker, target)])} --pid $MAINPID"
+    return f"{quote.command([*target.argv_alone('gate'), *asked, *_place(worker, target)])} --pid $MAINPID"
 
 
 def _place(worker: Worker, target: Target) -> Iterable[str]:
@@ -462,7 +483,7 @@ def _leave(worker: Worker, target: Target) -> str:
 def _start_patience(worker: Worker) -> int:
     """TimeoutStartSec=: the gate's budget and more, where there is one; 0 is no limit."""
     start = worker.timeouts.start
-    return start if start in (0, INFINITY) or worker.service_type is ServiceType.NOTIFY else start + _GATE_MARGIN_US
+    return start + _GATE_MARGIN_US if _has_gate(worker) and start not in (0, INFINITY) else start
 
 
 def _seconds(span: int) -> str:
