@@ -356,6 +356,7 @@ class Worker:
     proxy: ProxyRules
     watch: Watch
     sandbox: Sandbox
+    writable: tuple[str, ...]  # folders below its own
     depends: Depends
     static: Static
     unit: tuple[tuple[str, str, str], ...]  # pass-through: section, directive, value

@@ -193,6 +193,7 @@ def worker(name: str, **changes: Any) -> Worker:
         watch=Watch(enabled=None, paths=("src",), ignore=(), debounce=50_000),
         sandbox=Sandbox(profile=Profile.STANDARD, relaxations=()),
         depends=Depends(after=(), requires=()),
+        writable=(),
         static=Static(directory="public", prefix="/"),
         unit=(),
         origins={},
@@ -312,6 +313,7 @@ def options() -> tuple[Worker, ...]:
             signals=Signals(kill_mode=KillMode.MIXED, stop="SIGQUIT", reload="SIGHUP", watchdog=30 * SECOND),
         ),
         *asked(),
+        worker("writes", writable=("data", "public/up loads"), static=Static(directory="public", prefix="/")),
         worker("bounded", restart=replace(worker("x").restart, max_restarts=5)),
         worker("www", user="www-data", group="www-data"),
         worker(

@@ -28,14 +28,15 @@ from tqunits.model import (
     build_account_of,
 )
 from tqunits.proxy.certificates import Certificates
-from tqunits.system import binding, build, files, observe, target
+from tqunits.system import binding, build, files, observe, target, writable
 from tqunits.system.bus import Bus
 from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
-from tqunits.units.plan import Desired, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
+from tqunits.units.plan import Desired, Give, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
 from tqunits.units.snapshot import ROUTES, routes_snapshot
+from tqunits.units.writable import Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +116,14 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
     refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
     broken = tuple(worker for worker in configuration.broken if worker not in others)
     chosen = configuration.names - others
+    given = tuple(each for worker in present.running() for each in writable.due(worker, user_mode=context.user_mode))
     return Prepared(
         configuration=configuration,
         present=present,
         target=host,
-        desired=_desired(configuration, present, (rendered, requested.files(present)), routes, refitted, observed),
+        desired=_desired(
+            configuration, present, (rendered, requested.files(present)), routes, refitted, observed, given
+        ),
         observed=observed,
         skipped=skipped,
         refused=judged.refusals,
@@ -245,6 +249,7 @@ def _desired(
     routes: RenderedFile,
     refitted: Refits,
     observed: Observed,
+    given: tuple[Given, ...],
 ) -> Desired:
     rendered, copies = written
     running = {name.service(worker.name) for worker in present.running()}
@@ -267,6 +272,7 @@ def _desired(
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
         enabled=(*sorted(running), *sockets, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
+        given=given,
     )
 
 
@@ -295,6 +301,8 @@ def file_diff(step: Step) -> Iterator[str]:
         case Rehome(workers=workers):  # what runs is not asked here, so this is said of whoever has such a home
             homeless = f"has the home {accounts.NO_HOME} once nothing of it runs (a restart by install, a stop)"
             return (f"# {account_of(worker)} {homeless}\n" for worker in workers)
+        case Give(folders=folders):
+            return (f"# {each} becomes the worker's to write\n" for each in folders)
         case _:
             return iter(())
 

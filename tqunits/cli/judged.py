@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tqunits.model import Configuration, Layout, Worker
-from tqunits.system import aliases, files, folders, users
+from tqunits.system import aliases, files, folders, users, writable
 from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import CONFIGURATION
 from tqunits.units import circles, contests, dependencies, grants, unitfile
@@ -90,6 +90,7 @@ def _of_requests(
         names = _aliases(worker, configuration)
         yield from grants.refusals(worker, configuration.server, file, names, owners, memory)
         yield from dependencies.refusals(worker, names)
+        yield from writable.refusals(worker)
         closed = folders.folder_refusal(worker)
         if closed is not None:
             yield refusal(worker, closed.reason, closed.hint)

@@ -81,6 +81,7 @@ def worker(
         watch=_watch(values),
         sandbox=_sandbox(values),
         depends=Depends(after=values[W.depends_after], requires=values[W.depends_requires]),
+        writable=values[W.writable],
         static=Static(directory=values[W.static_directory], prefix=values[W.static_prefix]),
         unit=values[W.unit],
         origins=values.origins,

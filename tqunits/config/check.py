@@ -189,6 +189,16 @@ def _health(draft: Draft) -> Iterator[Problem]:
         yield warning(node, message, f"write more than {print_span(settings.timeout)}")
 
 
+def _writable(draft: Draft) -> Iterator[Problem]:
+    """What is in the worker's hands can not be given once more."""
+    folders = [PurePosixPath(path) for path in draft.worker.writable]
+    for at, folder in enumerate(folders):
+        above = next((other for other in folders if other in folder.parents), None)
+        if above is not None:
+            message = f"writable: {folder} is in {above}, which is the worker's to write already"
+            yield Problem(_item(draft.place(W.writable), at), message, "leave it out")
+
+
 def _slashes(draft: Draft) -> Iterator[Problem]:
     node = draft.values.node(W.path)
     for item in node.items if isinstance(node, ListNode) else (node,):
@@ -225,6 +235,7 @@ _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     _memory,
     _scaling,
     _health,
+    _writable,
     _slashes,
     _depends,
     _signals,

@@ -236,6 +236,19 @@ def folder(text: str) -> str:
     return _bounded_path(_MANY_SLASHES.sub("/", word(text)))
 
 
+def path_below(text: str) -> str:
+    """A folder below the worker's own, without its configuration."""
+    clean = path(text).rstrip("/")
+    if text.startswith("/"):
+        raise Reject(f"{shown(text)} is no folder below the worker's own", "write it from there: data")
+    parts = [part for part in clean.split("/") if part != "."]
+    if not parts:
+        raise Reject(f"{shown(text)} is the worker's own folder", "write folders below it: data, or public/uploads")
+    if parts[0] == "config":
+        raise Reject(f"{shown(text)} decides what the worker may do", "give it another folder")
+    return "/".join(parts)
+
+
 def _bounded_path(text: str) -> str:
     """Raise Reject for what no file system has."""
     if any(len(name.encode()) > _NAME_MAX for name in text.split("/")) or len(text.encode()) > _PATH_MAX:

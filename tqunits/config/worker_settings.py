@@ -424,10 +424,23 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "standard",
         "strict | standard | jit | legacy, relaxations",
         "What the worker's process may do to the host. Default: jit for node and bun, standard for others. Relax "
-        "by name: [standard, netlink] or {profile: standard, relax: [netlink]}. Relaxations: writable-code (its "
-        "own folder), host-users (no user namespace), write-execute (memory, for JITs), devices, netlink, proc, "
+        "by name: [standard, netlink] or {profile: standard, relax: [netlink]}. Relaxations: writable-code (the "
+        "folders in its own but config, as with writable), "
+        "host-users (no user namespace), write-execute (memory, for JITs), devices, netlink, proc, "
         "resources, home (reads /home), outbound, journal (sd_journal_send; stdout and syslog need none).",
         feeds="Protect*=, SystemCallFilter=, ...",
+    )
+    writable = Setting(
+        "writable",
+        listing(words.path_below),
+        "[]",
+        "path | list of paths",
+        "Folders in the worker's own that it may write, such as data or public/uploads. install makes those that are "
+        "missing, and gives them to the worker's user, with all that is root's in them; nobody else reads them, but "
+        "for those that static.directory serves: there everybody may read what is made, whatever the umask. A worker "
+        "that is not root's has none: what it writes belongs in $STATE_DIRECTORY.",
+        feeds="ReadWritePaths=",
+        for_all=False,
     )
     depends_after = Setting(
         "depends.after",

@@ -106,7 +106,9 @@ def _read_only(facts: Facts, error: Complaint) -> Reason:
     folder = facts.state_folder
     advice = [f"let it write to $STATE_DIRECTORY ({folder}) or $CACHE_DIRECTORY instead"] if folder else []
     if own:
-        advice.append("or let it write its own folder: `sandbox: {relax: [writable-code]}` in its worker.yaml")
+        below = error.path.removeprefix(f"{facts.folder}/").rpartition("/")[0] or "data"
+        code = "for all of its own folder: `sandbox: {relax: [writable-code]}`"
+        advice.append(f"or let it write there: `writable: [{below}]` in its worker.yaml; {code}")
     text = f"its sandbox lets it read {error.path or 'a file'}, and not write: {words(error)}"
     return Reason(Cause.SANDBOX, text, tuple(advice), sandbox="read-only")
 

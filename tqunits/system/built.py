@@ -78,7 +78,8 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
     if not worker.build.command:
         return None
     record = read(worker.name, layout)
-    now = _glance(Path(worker.folder), _whole(worker) | {_worker_yaml(worker)}, layout, record)
+    without = {*_whole(worker), _worker_yaml(worker), *worker.writable}
+    now = _glance(Path(worker.folder), frozenset(without), layout, record)
     program = _own_program(worker)
     if record is None:
         is_built = program is not None and _is_newest(Path(worker.folder) / program, program, now.sources)

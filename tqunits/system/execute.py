@@ -14,7 +14,7 @@ from typing import assert_never
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Share, Worker, account_of
-from tqunits.system import files, handover, rlimits, users
+from tqunits.system import files, handover, rlimits, users, writable
 from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
@@ -24,6 +24,7 @@ from tqunits.units.plan import (
     CreateUsers,
     Disable,
     Enable,
+    Give,
     Plan,
     Rehome,
     Reload,
@@ -78,6 +79,8 @@ def describe(step: Step) -> str:
             return f"create users of {path}"
         case Rehome(workers=workers):
             return f"take the home from {' '.join(map(account_of, workers))}"
+        case Give(folders=folders):
+            return f"give {' '.join(map(str, folders))}"
         case Admit(files=missing):
             return f"serve {' '.join(file.parent.name for file in missing)}, as before"
         case ReloadDaemon():
@@ -118,8 +121,10 @@ def _write(step: WriteFile) -> None:
         files.write_atomically(path, file.content, file.mode, keep_time=step.keep_time)
 
 
-def _bring_up_to_date(step: Rehome | Admit, say: Say) -> None:
-    """What earlier releases have left. A home that can not go yet keeps no worker from serving: `doctor` names it."""
+def _arrange(step: Rehome | Admit | Give, say: Say) -> None:
+    """What is no file of ours. A home that can not go yet keeps no worker from serving: `doctor` names it."""
+    for folder in step.folders if isinstance(step, Give) else ():
+        writable.give(folder)
     for file in step.files if isinstance(step, Admit) else ():
         handover.admit(file)
     for worker in step.workers if isinstance(step, Rehome) else ():
@@ -134,8 +139,8 @@ def _perform(step: Step, bus: Bus, jobs: _Jobs, say: Say) -> tuple[JobResult, ..
             _write(step)
         case RemoveFile(path=path, is_secret=is_secret):
             (files.remove_secret if is_secret else files.remove)(Path(path))
-        case Rehome() | Admit():
-            _bring_up_to_date(step, say)
+        case Rehome() | Admit() | Give():
+            _arrange(step, say)
         case CreateUsers(path=path):
             users.create(Path(path))
         case ReloadDaemon():

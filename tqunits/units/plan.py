@@ -28,6 +28,7 @@ from tqunits.model import INFINITY, account_of
 from tqunits.units import credentials, name, shared, turnover, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, installed_routes, with_workers
+from tqunits.units.writable import Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,13 @@ class Rehome:
     """Take the home of earlier releases from these workers' accounts: nothing of theirs may run meanwhile."""
 
     workers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Make folders that workers may write, and give them to their accounts."""
+
+    folders: tuple[Given, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class Reload:
 
 
 Job = Start | Restart | Stop | Reload
-Step = WriteFile | RemoveFile | CreateUsers | Rehome | Admit | ReloadDaemon | Enable | Disable | Job
+Step = WriteFile | RemoveFile | CreateUsers | Rehome | Give | Admit | ReloadDaemon | Enable | Disable | Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +141,7 @@ class Desired:
     files_alone: frozenset[str] = frozenset()  # configured, and files that the router serves: they have no unit
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
+    given: tuple[Given, ...] = ()  # folders that workers may write, and that are not theirs yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +223,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *writes,
         *_users(desired, writes, observed),
         *_rehomings(desired, observed),
+        *([Give(desired.given)] if desired.given else ()),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(unit_writes, enabling, observed),
         *_admissions(observed),

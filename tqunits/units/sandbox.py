@@ -109,6 +109,12 @@ def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
         rows.append((directive, quote.mount_word(str(path), systemd)))
     if writable and not is_hidden(worker):
         rows.append(("ReadWritePaths", quote.path_word(str(worker.folder))))
+    for below in worker.writable if worker.not_roots is None else ():
+        given = str(worker.folder / below)
+        if is_hidden(worker):
+            rows.append(("BindPaths", quote.mount_word(given, systemd)))
+        else:
+            rows.append(("ReadWritePaths", quote.path_word(given)))
     return tuple(rows)
 
 

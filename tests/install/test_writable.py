@@ -1,0 +1,83 @@
+"""Folders that a worker may write: given by install, and served where they are to be."""
+
+from __future__ import annotations
+
+from .conftest import ROOT, Site
+
+WRITES = """
+import http.server, os
+FOLDER = os.getcwd()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, text = 200, "ok"
+        if self.path.startswith("/write/"):
+            path = os.path.join(FOLDER, self.path.removeprefix("/write/"))
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as file:
+                    file.write("from the worker")
+            except OSError as error:
+                status, text = 403, error.strerror
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+FOLDER = f"{ROOT}/workers/alpha"
+
+
+def owner(site: Site, path: str) -> str:
+    return site.machine.run(["stat", "-c", "%U %a", f"{FOLDER}/{path}"]).stdout.strip()
+
+
+def test_a_worker_writes_where_it_may_and_what_it_uploads_is_served(site: Site) -> None:
+    yaml = "writable: [data, public/uploads]\nstatic: {directory: public, prefix: /files}\n"
+    site.worker("alpha", yaml, program=WRITES)
+    site.machine.write(f"{FOLDER}/data/old", "root's")
+    said = site.install()
+    assert f"give {FOLDER}/data {FOLDER}/public/uploads" in said
+    assert site.get("/alpha/write/data/a/b") == (200, "ok")
+    assert site.get("/alpha/write/data/old") == (200, "ok")
+    assert site.get("/alpha/write/public/uploads/2026/x.txt") == (200, "ok")
+    assert site.get("/alpha/files/uploads/2026/x.txt") == (200, "from the worker")
+    for path in ("src/x", "config/worker.yaml", "x", "public/x"):
+        assert site.get(f"/alpha/write/{path}")[0] == 403, path
+    assert (owner(site, "data"), owner(site, "data/old")) == ("worker-alpha 755", "worker-alpha 644")
+    assert owner(site, "public").startswith("root ")
+    assert owner(site, "config").startswith("root ")
+    assert "nothing to do" in site.install()
+    assert "alpha" not in site.run("check", "alpha").replace("worker alpha", "")
+    site.machine.run(["rm", "-r", f"{FOLDER}/public/uploads"])
+    assert "give" in site.install()
+
+
+def test_code_that_may_be_written_takes_no_chown_by_hand(site: Site) -> None:
+    site.worker("alpha", "sandbox: {relax: [writable-code]}\n", program=WRITES)
+    site.machine.run(["ln", "-s", "/etc/shadow", f"{FOLDER}/src/link"])
+    site.machine.run(["sh", "-c", f"echo mine > {ROOT}/other && ln {ROOT}/other {FOLDER}/src/twice"])
+    site.install()
+    assert site.get("/alpha/write/src/cache/x") == (200, "ok")
+    assert site.get("/alpha/write/src/main.py") == (200, "ok")
+    assert site.get("/alpha/write/config/worker.yaml")[0] == 403
+    assert site.machine.run(["stat", "-c", "%U", f"{ROOT}/other", "/etc/shadow"]).stdout.split() == ["root", "root"]
+    assert owner(site, "config/worker.yaml").startswith("root ")
+    assert "nothing to do" in site.install()
+    assert "chmod" not in site.run("check", "alpha")
+
+
+def test_what_is_not_roots_is_not_given(host: Site) -> None:
+    host.worker("alpha", "writable: [data]\n", program=WRITES)
+    host.machine.run(["install", "-d", "-o", "nobody", f"{FOLDER}/data"])
+    said = host.install(status=1)
+    assert "neither root nor worker-alpha" in said
+    assert "chown root" in said
+    host.machine.run(["sh", "-c", f"rm -r {FOLDER}/data && ln -s /etc {FOLDER}/data"])
+    assert f"writable: {FOLDER}/data: " in host.install(status=1)
+    host.machine.run(["sh", "-c", f"rm {FOLDER}/data && chown -R nobody {FOLDER}"])
+    said = host.install(status=1)
+    assert "belongs to uid 65534 (nobody), and its owner gives what is below it" in said
+    assert "$STATE_DIRECTORY" in said
+    assert host.machine.run(["stat", "-c", "%U", "/etc"]).stdout == "root\n"

@@ -1,0 +1,193 @@
+"""Folders that a worker may write: made below its folder, which is root's, and given to its account.
+
+Root changes nothing here that somebody else may rename meanwhile. The way to the folder is root's (ownership.py), and
+what lies in it is given from below: a folder comes after all that is in it, and what is somebody else's already is not
+entered, nor what is mounted there. A file with a second name stays as it is: the other name may be anywhere.
+
+What the router is to serve others have to read, and a worker's UMask= is 0077. Where a folder has a default ACL no
+umask counts (acl(5), OBJECT CREATION AND DEFAULT ACLs), and what is made in it inherits that.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from tqunits.errors import TqunitsError
+from tqunits.model import Relaxation, Worker
+from tqunits.system.ownership import anchor, is_only_for, trusted_users
+from tqunits.system.survey import MAX_DEPTH
+from tqunits.units import writable
+from tqunits.units.refusal import Refusal, refusal
+from tqunits.units.writable import Given
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # whoever may not read it may look
+_PLACE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_CLOSED, _OPEN = 0o700, 0o755
+_DEFAULT_ACL: Final = "system.posix_acl_default"
+_NO_ID: Final = 0xFFFFFFFF
+_READABLE: Final = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, rights, _NO_ID) for tag, rights in ((0x01, 7), (0x04, 5), (0x20, 5))
+)
+"""user::rwx, group::r-x, other::r-x (linux/posix_acl_xattr.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    user: int
+    group: int
+
+
+def wanted(worker: Worker, *, user_mode: bool = False) -> tuple[Given, ...]:
+    """The folders of one worker's. Of a request's none is given: whose folder it is decides that."""
+    is_whole = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations and not user_mode
+    if (worker.not_roots is not None and not user_mode) or not (worker.writable or is_whole):
+        return ()
+    found = writable.given(worker, _folders(Path(worker.folder)) if is_whole else ())
+    return tuple(replace(each, user="", group="") for each in found) if user_mode else found
+
+
+def due(worker: Worker, *, user_mode: bool) -> tuple[Given, ...]:
+    """Those that are not the worker's yet."""
+    return tuple(each for each in wanted(worker, user_mode=user_mode) if not _is_given(each))
+
+
+def refusals(worker: Worker) -> Iterator[Refusal]:
+    """What can not be given, before anything is changed."""
+    if worker.not_roots is not None and worker.writable:
+        message = f"writable: {worker.not_roots.path} {worker.not_roots.because}, and its owner gives what is below it"
+        yield refusal(worker, message, "let it write to $STATE_DIRECTORY, or have root own the worker", "writable")
+    for each in wanted(worker):
+        try:
+            with _opened(each, make=False) as folder:
+                status = os.fstat(folder)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield refusal(worker, f"writable: {each}: {error.strerror}", "it has to be a folder", "writable")
+            continue
+        except TqunitsError as error:
+            yield refusal(worker, f"writable: {error.message}", error.hint, "writable")
+            continue
+        if status.st_uid not in {*trusted_users(), _uid(each.user)}:
+            message = f"writable: {each} belongs to uid {status.st_uid}, neither root nor {each.user}"
+            yield refusal(worker, message, f"chown root {each}", "writable")
+
+
+def give(each: Given) -> None:
+    """Make it and give it. Raises TqunitsError."""
+    try:
+        account = _Account(_required(each), grp.getgrnam(each.group).gr_gid) if each.user else None
+        with _opened(each, make=True) as folder:
+            if each.is_served:
+                os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | 0o055)
+                os.setxattr(f"/proc/self/fd/{folder}", _DEFAULT_ACL, _READABLE)
+            if account is not None and os.fstat(folder).st_uid in trusted_users():
+                _hand_over(folder, account, 1)
+    except (OSError, KeyError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"there is no account {error}"
+        raise TqunitsError(f"{each} can not be given to {each.user}: {reason}") from None
+
+
+def _required(each: Given) -> int:
+    return pwd.getpwnam(each.user).pw_uid
+
+
+def _uid(user: str) -> int | None:
+    with suppress(KeyError):
+        return pwd.getpwnam(user).pw_uid
+    return None
+
+
+def _folders(folder: Path) -> list[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
+
+
+def _is_given(each: Given) -> bool:
+    """Also where nobody can tell, and where it is somebody else's: `refusals` has said so."""
+    try:
+        with _opened(each, make=False) as folder:
+            is_theirs = not each.user or os.fstat(folder).st_uid not in trusted_users()
+            return is_theirs and (not each.is_served or _has_default(folder))
+    except FileNotFoundError:
+        return False
+    except (OSError, TqunitsError):
+        return True
+
+
+def _has_default(folder: int) -> bool:
+    with suppress(OSError):
+        return bool(os.getxattr(f"/proc/self/fd/{folder}", _DEFAULT_ACL))
+    return False
+
+
+@contextmanager
+def _opened(each: Given, *, make: bool) -> Iterator[int]:
+    """The folder, by a way that nobody but root can change. Raises OSError, TqunitsError."""
+    with anchor(each.below) as found:
+        if not found.is_roots:
+            raise TqunitsError(f"{each.below} is not root's all the way", hint=f"chown root {each.below}")
+        folder = os.open(".", _LOOK, dir_fd=found.descriptor)
+    try:
+        for name in each.path.parts:
+            if not is_only_for(os.fstat(folder), trusted_users(), descriptor=folder):
+                raise TqunitsError(f"{each}: a folder above it is not root's alone", hint="write that one instead")
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(name, mode=_mode(each, name), dir_fd=folder)
+            below = os.open(name, _FOLDER if make else _LOOK, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _mode(each: Given, name: str) -> int:
+    return _CLOSED if name == each.path.name and not each.is_served else _OPEN
+
+
+def _hand_over(folder: int, account: _Account, depth: int) -> None:
+    """All that is root's in it, and then itself. Until then nobody but root can change a name in it."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    for name in names if depth < MAX_DEPTH else ():
+        place = os.open(name, _PLACE, dir_fd=folder)
+        try:
+            found = os.fstat(place)
+            if found.st_uid not in trusted_users() or _mount(place) != _mount(folder):
+                continue
+            if stat.S_ISDIR(found.st_mode) and is_only_for(found, trusted_users(), descriptor=place):
+                with _reopened(name, folder) as below:
+                    _hand_over(below, account, depth + 1)
+            elif stat.S_ISLNK(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
+                os.chown(name, account.user, account.group, dir_fd=folder, follow_symlinks=False)
+        finally:
+            os.close(place)
+    os.fchown(folder, account.user, account.group)
+
+
+@contextmanager
+def _reopened(name: str, folder: int) -> Iterator[int]:
+    below = os.open(name, _FOLDER, dir_fd=folder)
+    try:
+        yield below
+    finally:
+        os.close(below)
+
+
+def _mount(descriptor: int) -> str:
+    """Which mount it lies in (proc_pid_fdinfo(5)): what is mounted below a folder is not the worker's."""
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
+    return next((line for line in lines if line.startswith("mnt_id:")), "")
