@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .conftest import ROOT, Site
+from .test_rebuilds import built
 
 WRITES = """
 import http.server, os
@@ -66,6 +67,18 @@ def test_code_that_may_be_written_takes_no_chown_by_hand(site: Site) -> None:
     assert owner(site, "config/worker.yaml").startswith("root ")
     assert "nothing to do" in site.install()
     assert "chmod" not in site.run("check", "alpha")
+
+
+def test_what_a_worker_writes_is_no_source_of_its_build(site: Site) -> None:
+    built(site, more="writable: [public/up]\nstatic: {directory: public, prefix: /files}\n")
+    site.machine.write(f"{FOLDER}/version", "1")
+    site.install()
+    as_worker = ["setpriv", "--reuid=worker-alpha", "--regid=worker-alpha", "--clear-groups", "sh", "-c"]
+    site.machine.run([*as_worker, f"umask 077; echo new > {FOLDER}/public/up/x"])
+    assert site.get("/alpha/files/up/x") == (200, "new\n")
+    assert "nothing to do" in site.install()
+    assert "hint" not in site.run("restart", "alpha")
+    assert "build" not in site.run("check", "alpha")
 
 
 def test_what_is_not_roots_is_not_given(host: Site) -> None:

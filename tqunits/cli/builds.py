@@ -13,6 +13,7 @@ from tqunits.model import Layout, Worker
 from tqunits.system import build, built
 from tqunits.system.build import Builder, Lacking
 from tqunits.system.built import Glance
+from tqunits.units import sandbox
 
 Say = Callable[[str], None]
 
@@ -79,7 +80,8 @@ def tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str
     found: dict[str, str] = {}
     for worker in workers:
         try:
-            now = built.glance_at_installed(worker.name, worker.ledger.source, context.layout)
+            given = sandbox.writable_in(worker.text)
+            now = built.glance_at_installed(worker.name, worker.ledger.source, context.layout, given)
         except (OSError, TqunitsError):  # who may not look does not know
             continue
         told = built.told(now) if now else ""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,13 +93,18 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
     return now
 
 
-def glance_at_installed(worker: str, source: str, layout: Layout) -> Glance | None:
-    """The same, by the record alone, of a worker whose worker.yaml lies there; None where nothing was built."""
+def glance_at_installed(worker: str, source: str, layout: Layout, given: Collection[str]) -> Glance | None:
+    """The same, by the record alone, of a worker whose worker.yaml lies there; None where nothing was built.
+
+    `given`: the paths of folders that it writes itself.
+    """
     record = read(worker, layout)
     yaml = Path(source)
     if record is None or not record.is_ended or yaml.name != "worker.yaml":
         return None
-    return _glance(yaml.parent.parent, frozenset({"config/worker.yaml"}), layout, record)
+    folder = yaml.parent.parent
+    own = (os.path.relpath(path, folder) for path in given)
+    return _glance(folder, frozenset({"config/worker.yaml", *own}), layout, record)
 
 
 def told(now: Glance) -> str:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from tqunits.model import Profile, Relaxation, Sandbox, Worker
-from tqunits.units import name, quote
+from tqunits.units import name, quote, unitfile
 
 Directives = tuple[tuple[str, str], ...]
 
@@ -35,6 +35,7 @@ _NETLINK = frozenset({Profile.JIT, Profile.LEGACY})
 _RINGS = "io_uring_setup io_uring_enter io_uring_register"
 _ERROR = ("SystemCallErrorNumber", "EPERM")  # without it a refused call would kill the worker
 
+_WRITING = frozenset({"ReadWritePaths", "BindPaths"})
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces, not files of ours
 
@@ -71,6 +72,12 @@ def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode
         *_journal(sandbox),
         *_filters(sandbox),
     )
+
+
+def writable_in(text: str) -> tuple[str, ...]:
+    """The folders that a drop-in of ours lets its worker write, as paths."""
+    rows = (a.value for a in unitfile.parse(text) if a.section == "Service" and a.name in _WRITING)
+    return tuple(value.strip('"').replace("%%", "%") for value in rows)
 
 
 def remarks(sandbox: Sandbox) -> tuple[str, ...]:
