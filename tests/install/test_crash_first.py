@@ -11,8 +11,8 @@ from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
 @pytest.mark.parametrize(
     ("calls", "stride"),
     [
-        pytest.param(CALLS["rename"], 3, id="rename"),
-        pytest.param(CALLS["dbus"], 5, id="dbus"),
+        pytest.param(CALLS["rename"], 7, id="rename"),
+        pytest.param(CALLS["dbus"], 12, id="dbus"),
         pytest.param(CALLS["rename"], 1, id="each-rename", marks=pytest.mark.long),
         pytest.param(CALLS["dbus"], 1, id="each-dbus", marks=pytest.mark.long),
     ],

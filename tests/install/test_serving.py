@@ -119,7 +119,7 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+@pytest.mark.parametrize("listen", ["tcp", pytest.param("unix", marks=pytest.mark.long), "fd"])
 def test_a_worker_that_runs_is_served_whatever_has_happened(site: Site, listen: str) -> None:
     """In no state does it run while its requests are held."""
     install(site, f"listen: {listen}\n")
@@ -130,7 +130,7 @@ def test_a_worker_that_runs_is_served_whatever_has_happened(site: Site, listen: 
         assert is_served(site), what
 
 
-@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+@pytest.mark.parametrize("listen", ["tcp", pytest.param("unix", marks=pytest.mark.long), "fd"])
 def test_a_crash_takes_the_file_away_and_requests_wait(site: Site, listen: str) -> None:
     site.worker("alpha", f"listen: {listen}\nrestart: {{delay: 3s}}\n", program=RUDE)
     site.install()
@@ -229,10 +229,14 @@ def taken(*short: str) -> list[ParameterSet]:
     return [pytest.param(what, marks=() if what in short else pytest.mark.long) for what in TAKEN]
 
 
+SHORT = {("tcp", "its file"), ("tcp", "its folder"), ("unix", "all"), ("fd", "its mount")}
+"""Each kind of loss, and each way to listen, once."""
+
+
 @pytest.mark.parametrize(
     ("listen", "what"),
     [
-        pytest.param(listen, what, marks=() if listen == "tcp" or what in {"its mount", "all"} else pytest.mark.long)
+        pytest.param(listen, what, marks=() if (listen, what) in SHORT else pytest.mark.long)
         for listen in ("tcp", "unix", "fd")
         for what in TAKEN
     ],

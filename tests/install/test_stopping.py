@@ -18,9 +18,9 @@ told = []
 
 
 def stop(number, _):
-    if not told:
+    told.append(number)  # first: the next signal may come while this one is told of
+    if len(told) == 1:
         print("begin", signal.Signals(number).name, flush=True)
-    told.append(number)
 
 
 for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGWINCH", "SIGUSR2"):

@@ -87,6 +87,8 @@ def test_what_is_not_roots_is_not_given(host: Site) -> None:
     said = host.install(status=1)
     assert "neither root nor worker-alpha" in said
     assert "chown root" in said
+    host.machine.run(["sh", "-c", f"rm -r {FOLDER}/data && install -d -g 40123 -m 0775 {FOLDER}/data"])
+    assert f"in {FOLDER}/data others than root may write" in host.install(status=1)
     host.machine.run(["sh", "-c", f"rm -r {FOLDER}/data && ln -s /etc {FOLDER}/data"])
     assert f"writable: {FOLDER}/data: " in host.install(status=1)
     host.machine.run(["sh", "-c", f"rm {FOLDER}/data && chown -R nobody {FOLDER}"])

@@ -70,6 +70,9 @@ def refusals(worker: Worker) -> Iterator[Refusal]:
         try:
             with _opened(each, make=False) as folder:
                 status = os.fstat(folder)
+                is_open = status.st_uid in trusted_users() and not is_only_for(
+                    status, trusted_users(), descriptor=folder
+                )
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -81,6 +84,9 @@ def refusals(worker: Worker) -> Iterator[Refusal]:
         if status.st_uid not in {*trusted_users(), _uid(each.user)}:
             message = f"writable: {each} belongs to uid {status.st_uid}, neither root nor {each.user}"
             yield refusal(worker, message, f"chown root {each}", "writable")
+        elif is_open:
+            message = f"writable: in {each} others than root may write, who could put another file in the place of one"
+            yield refusal(worker, message, f"chmod go-w {each}", "writable")
 
 
 def give(each: Given) -> None:
@@ -91,7 +97,10 @@ def give(each: Given) -> None:
             if each.is_served:
                 os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | 0o055)
                 os.setxattr(f"/proc/self/fd/{folder}", _DEFAULT_ACL, _READABLE)
-            if account is not None and os.fstat(folder).st_uid in trusted_users():
+            status = os.fstat(folder)
+            if account is not None and status.st_uid in trusted_users():
+                if not is_only_for(status, trusted_users(), descriptor=folder):  # since `refusals` has looked
+                    raise TqunitsError(f"{each}: others than root may write there", hint=f"chmod go-w {each}")
                 _hand_over(folder, account, 1)
     except (OSError, KeyError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"there is no account {error}"
@@ -171,7 +180,9 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
             if stat.S_ISDIR(found.st_mode) and is_only_for(found, trusted_users(), descriptor=place):
                 with _reopened(name, folder) as below:
                     _hand_over(below, account, depth + 1)
-            elif stat.S_ISLNK(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
+            elif stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                os.chown(f"/proc/self/fd/{place}", account.user, account.group)  # that very file
+            elif stat.S_ISLNK(found.st_mode):
                 os.chown(name, account.user, account.group, dir_fd=folder, follow_symlinks=False)
         finally:
             os.close(place)
