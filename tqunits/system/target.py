@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import tqunits
@@ -53,7 +55,7 @@ def code() -> str:
     workers run is left out, for it is executed anew at each of their starts.
     """
     package = Path(tqunits.__file__).resolve().parent
-    found = [file for file in package.rglob("*") if file.suffix in _CODE and "alone" not in file.parts]
+    found = list(_sources(package))
     found += package.parent.glob(f"{package.name}__mypyc*.so")
     digest = hashlib.sha256(sys.version.encode())
     for file in sorted(found):
@@ -61,6 +63,13 @@ def code() -> str:
         digest.update(f"\0{file.relative_to(package.parent)}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
+
+
+def _sources(package: Path) -> Iterator[Path]:
+    """Its files, without what Python itself puts between them, which comes and goes at any time."""
+    for folder, below, names in os.walk(package):
+        below[:] = [name for name in below if name not in {"__pycache__", "alone"}]
+        yield from (Path(folder) / name for name in names if Path(name).suffix in _CODE)
 
 
 def _alone(package: Path) -> PurePosixPath:
