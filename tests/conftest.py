@@ -21,9 +21,7 @@ from machine import Machine, MachineError
 from setup import ROOT
 from tqunits.system import process
 
-hypothesis.settings.register_profile(
-    "suite", deadline=None, max_examples=50
-)  # how long one takes is the machine's affair
+hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("suite")
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})

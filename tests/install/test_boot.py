@@ -88,7 +88,7 @@ def test_a_restart_of_all_opens_the_routers_socket_again(site: Site) -> None:
     """
     site.worker("alpha")
     site.install()
-    for _ in range(12):
+    for _ in range(30):
         site.machine.systemctl("restart", "tq.target")
         assert site.machine.systemctl("is-active", *SOCKETS).split() == ["active"] * 3
     assert site.get("/alpha/health") == (200, "ok")
