@@ -5,10 +5,10 @@ from __future__ import annotations
 from .conftest import Site
 from .control import TWO, pid
 from .hammering import RESTART, RUDE, check, hammered
-from .test_upgrade import MAKE, RELEASE, tqunits
+from .test_upgrade import MAKE, RELEASE, UNPACK, tqunits
 
 PROXIES = ("tq-proxy@1.service", "tq-proxy@2.service")
-COPY = f"rm -rf {RELEASE} && mkdir {RELEASE} && cd /opt/tqunits && cp -r tqunits unit-templates {RELEASE}"
+COPY = f"rm -rf {RELEASE} && mkdir {RELEASE} && {UNPACK.format(RELEASE)}"
 EXTENSIONS = f"cp /opt/tqunits/*.so {RELEASE} || :"  # none where the sources run themselves
 AGAIN = f"cp -r {RELEASE}/tqunits {RELEASE}/new && rm -rf {RELEASE}/tqunits && mv {RELEASE}/new {RELEASE}/tqunits"
 OTHER = f"echo '# another release' >> {RELEASE}/tqunits/proxy/control.py"

@@ -25,6 +25,9 @@ CHECKOUT = Path(__file__).parents[2]
 BEFORE = "34aaf8d"
 RELEASE = "/opt/release"
 PYTHON = f"{RELEASE}/.venv/bin/python3"
+UNPACK = "tar --exclude=__pycache__ -C /opt/tqunits -c tqunits unit-templates | tar -C {} -x"
+"""Our files, as a package has them: Python writes its own beside them while others run from the checkout."""
+
 WORKERS = ("alpha", "beta", "gamma", "delta")
 MAKE = f"""
 set -e
@@ -86,9 +89,9 @@ def tqunits(machine: Machine, *arguments: str, status: int = 0) -> str:
 
 def upgrade(site: Site) -> None:
     """As dpkg does: the new files in the place of the old ones, while all runs."""
-    copy = f"cd /opt/tqunits && for each in tqunits unit-templates; do cp -r $each {RELEASE}/.new-$each"
-    swap = f"rm -rf {RELEASE}/$each && mv {RELEASE}/.new-$each {RELEASE}/$each; done"
-    site.machine.run(["sh", "-ec", f"{copy} && {swap}"])
+    new = f"{RELEASE}/.new"
+    swap = f"for each in tqunits unit-templates; do rm -rf {RELEASE}/$each && mv {new}/$each {RELEASE}; done"
+    site.machine.run(["sh", "-ec", f"mkdir {new}; {UNPACK.format(new)}; {swap}; rmdir {new}"])
     site.machine.run(["sh", "-c", f"cp /opt/tqunits/*.so {RELEASE} 2>/dev/null; true"])
 
 

@@ -118,14 +118,14 @@ async def receive(connection: Connection) -> Message:
     if head.startswith(b"HTTP/1.1 304 "):
         return Message(head, "none", b"")
     if b"transfer-encoding" in fields:
-        return Message(head, "chunked", *await _dechunked(connection))
+        return Message(head, "chunked", *await dechunked(connection))
     if b"content-length" in fields or not head.startswith(b"HTTP/"):
         return Message(head, "length", await connection.exactly(int(fields.get(b"content-length", b"0"))))
     return Message(head, "close", await connection.rest())
 
 
-async def _dechunked(connection: Connection) -> tuple[bytes, bytes]:
-    """(body, trailers)."""
+async def dechunked(connection: Connection) -> tuple[bytes, bytes]:
+    """The rest of a message that comes in chunks: (body, trailers)."""
     pieces = []
     while size := int(await connection.until(b"\r\n"), 16):
         pieces.append(await connection.exactly(size))
