@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Collection
 
 from tqunits.cli.context import Context
-from tqunits.cli.selection import Installed, add_names, installed, named, served
-from tqunits.errors import ExitStatus, TimedOut, TqunitsError, UsageError
+from tqunits.cli.selection import Installed, add_names, installed, select, served
+from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.routing.traffic import Order
 from tqunits.system import routers, traffic
 from tqunits.system.bus import Bus
@@ -32,18 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool) -> tuple[str, ...]:
     """The names that are meant. Without `files_too` only workers with a program: nothing else gets requests."""
-    if bool(arguments.names) == bool(arguments.all):
-        raise UsageError("say which workers, or --all", hint="'tqunits ls' lists them")
-    units, files = installed(context.layout), served(context.layout)
-    every: list[Installed | Served] = [*units, *files]
-    if arguments.all:
-        return tuple(worker.name for worker in (every if files_too else units))
-    found = named(arguments.names, every, context)
-    alone = [worker.name for worker in found if isinstance(worker, Served)]
-    if alone and not files_too:
+    every: list[Installed | Served] = [*installed(context.layout), *served(context.layout)]
+    found = select(arguments, every, context)
+    alone = [] if files_too else [worker.name for worker in found if isinstance(worker, Served)]
+    if alone and not arguments.all:
         hint = f"'tqunits maintenance on {alone[0]}' answers all requests for it with a page"
         raise TqunitsError(f"{alone[0]} is files that the router serves: it has no program to spare", hint=hint)
-    return tuple(worker.name for worker in found)
+    return tuple(worker.name for worker in found if worker.name not in alone)
 
 
 def order(workers: Collection[str], wanted: Order | None, bus: Bus, context: Context) -> None:

@@ -77,7 +77,7 @@ def serving(workers: Sequence[Installed], layout: Layout) -> dict[str, str]:
     return {worker.unit: files[worker.unit] for worker in workers if files[worker.unit] in worker.text}
 
 
-def select(arguments: argparse.Namespace, workers: Sequence[Installed], context: Context) -> tuple[Installed, ...]:
+def select(arguments: argparse.Namespace, workers: Sequence[Worker], context: Context) -> tuple[Worker, ...]:
     """The workers that NAME... or --all mean.
 
     Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that means none.

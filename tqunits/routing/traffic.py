@@ -5,8 +5,9 @@
 
 The command line writes it, and the routers read it. `stopped`: by an administrator with `tqunits stop`, and when (µs
 since 1970), so that nobody waits for it. A worker whose file `serving` is newer was started since, with systemctl.
-`orders` (it may be missing): what `tqunits pause`, `drain` and `maintenance on` have asked for. They hold until
-`tqunits resume` or `maintenance off`, through restarts of the routers and of the worker, and end with the host's run.
+`orders` (missing where there are none): what `tqunits pause`, `drain` and `maintenance on` have asked for. They hold
+until `tqunits resume` or `maintenance off`, through restarts of the routers and of the worker, and end with the host's
+run.
 No file, or one that does not read: everybody gets traffic.
 """
 
@@ -76,7 +77,9 @@ def parse_traffic(text: bytes) -> Traffic:
 def traffic_text(traffic: Traffic) -> str:
     """The file that says so."""
     orders = {worker: {"order": order.order, "text": order.text} for worker, order in traffic.orders.items()}
-    document = {"version": VERSION, "stopped": dict(traffic.stopped), "orders": orders}
+    document: dict[str, object] = {"version": VERSION, "stopped": dict(traffic.stopped)}
+    if orders:  # routers of the release before know nothing of them
+        document["orders"] = orders
     return json.dumps(document, sort_keys=True) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tqunits.model import Layout, Server
-from tqunits.system import binding, observe, target
+from tqunits.system import binding, observe, routers, target
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
 from tqunits.units import addresses
@@ -40,9 +40,8 @@ def _of(address: str, ours: tuple[str, ...], *, is_open: bool, user_mode: bool) 
 
 
 def _processes(bus: Bus) -> Iterator[Finding]:
-    running = [unit.name for unit in bus.list_units(["tq-proxy@*.service"]) if unit.active == "active"]
     code = target.code()
-    old = [unit for unit, its in observe.router_codes(bus, running).items() if its != code]
+    old = [unit for unit, its in observe.router_codes(bus, routers.running(bus)).items() if its != code]
     if old:
         message = f"runs the code of another release: {', '.join(old)}"
         advice = "'tqunits install --now' restarts it, one process after the other"

@@ -15,7 +15,17 @@ from pathlib import Path
 from tqunits.model import Layout
 from tqunits.system.bus import Bus
 
+PATTERN = "tq-proxy@*.service"
+
 _TIMEOUT_S = 5.0
+
+MAX_ANSWER = 16 * 1024 * 1024
+"""Bytes of an answer: a router runs as another user, and root does not read without end what it says."""
+
+_NO_ANSWER = (
+    *(OSError, HTTPException),
+    *(ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError),  # whatever it has sent
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Doing:
 
 def running(bus: Bus) -> tuple[str, ...]:
     """The units of the processes that run."""
-    units = bus.list_units(["tq-proxy@*.service"])
+    units = bus.list_units([PATTERN])
     return tuple(sorted(unit.name for unit in units if unit.active in {"active", "reloading", "refreshing"}))
 
 
@@ -40,7 +50,7 @@ def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
         document = json.loads(text)
         orders = document["orders"]
         return {w["name"]: Doing(orders.get(w["name"], ""), int(w["in_flight"])) for w in document["workers"]}
-    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+    except _NO_ANSWER:
         return None
 
 
@@ -48,7 +58,10 @@ def _status(path: Path) -> bytes:
     connection = _Connection(path)
     try:
         connection.request("GET", "/status")
-        return connection.getresponse().read()
+        text = connection.getresponse().read(MAX_ANSWER + 1)
+        if len(text) > MAX_ANSWER:
+            raise ValueError(f"{path}: longer than {MAX_ANSWER} bytes")
+        return text
     finally:
         connection.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -9,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
@@ -16,6 +18,8 @@ from tqunits.routing.traffic import EVERYBODY, FILE, MAX_TRAFFIC, Order, Traffic
 from tqunits.system import files
 
 _MODE = 0o644
+
+_T = TypeVar("_T")
 
 
 def stop(layout: Layout, workers: Collection[str]) -> None:
@@ -32,16 +36,25 @@ def wanted(layout: Layout, workers: Collection[str]) -> None:
         return
     with _locked(layout) as path:
         found = _read(path)
-        _write(path, replace(found, stopped={n: then for n, then in found.stopped.items() if n not in workers}))
+        _write(path, replace(found, stopped=_without(found.stopped, workers)))
 
 
 def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> None:
     """What these workers' traffic is to do from now on; None: as ever. Raises OSError."""
     with _locked(layout) as path:
         found = _read(path)
-        others = {name: order for name, order in found.orders.items() if name not in workers}
         new = {} if wanted is None else dict.fromkeys(workers, wanted)
-        _write(path, replace(found, orders={**others, **new}))
+        _write(path, replace(found, orders={**_without(found.orders, workers), **new}))
+
+
+def forget(layout: Layout, workers: Collection[str]) -> None:
+    """These are gone. Raises OSError."""
+    found = _read(Path(layout.runtime) / FILE)
+    if {*found.stopped, *found.orders}.isdisjoint(workers):
+        return
+    with _locked(layout) as path:
+        found = _read(path)
+        _write(path, Traffic(_without(found.stopped, workers), _without(found.orders, workers)))
 
 
 def orders(layout: Layout) -> Mapping[str, Order]:
@@ -49,11 +62,20 @@ def orders(layout: Layout) -> Mapping[str, Order]:
     return _read(Path(layout.runtime) / FILE).orders
 
 
+def _without(members: Mapping[str, _T], workers: Collection[str]) -> dict[str, _T]:
+    return {name: member for name, member in members.items() if name not in workers}
+
+
 def _write(path: Path, traffic: Traffic) -> None:
-    if traffic != EVERYBODY:
-        files.write_atomically(path, traffic_text(traffic), _MODE)
-    else:
+    """Raises OSError, also for what the routers would not read: then what held before holds on."""
+    if traffic == EVERYBODY:
         files.remove(path)
+        return
+    text = traffic_text(traffic)
+    if len(text) > MAX_TRAFFIC:
+        message = f"{len(text)} bytes of orders are more than the routers read ({MAX_TRAFFIC}): give a shorter text"
+        raise OSError(errno.EFBIG, message, str(path))
+    files.write_atomically(path, text, _MODE)
 
 
 def _read(path: Path) -> Traffic:
