@@ -49,7 +49,7 @@ def users_of(worker: str, layout: Layout) -> list[str]:
 
 def folders_of_all(layout: Layout) -> list[Path]:
     """All that can be ours besides the units, which the plan removes, and the configuration, which stays."""
-    whole = (Path(layout.state), Path(layout.runtime), _cache(layout))
+    whole = (Path(layout.state), Path(layout.runtime), Path(layout.cache))
     return _there((*whole, *(build.remains(None) if layout.sysusers else _data(layout)), *_journals(layout)))
 
 
@@ -65,11 +65,11 @@ def purge(worker: str, layout: Layout, say: execute.Say) -> None:
     _remove(folders_of(worker, layout), users_of(worker, layout), say)
 
 
-def purge_all(layout: Layout, bus: Bus, say: execute.Say) -> None:
+def purge_all(layout: Layout, bus: Bus, say: execute.Say, *, users_too: bool) -> None:
     """Remove all that any worker of this layout has left, and all of ours."""
     if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
         bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
-    _remove(folders_of_all(layout), users_of_all(layout), say)
+    _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), say)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()
@@ -97,7 +97,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _places(layout: Layout) -> tuple[Path, ...]:
     """The folders that have a folder for each worker."""
-    builds = (Path(layout.state) / "builds", _cache(layout) / "builds") if layout.sysusers else ()
+    builds = (Path(layout.state) / "builds", Path(layout.cache) / "builds") if layout.sysusers else ()
     return (*_data(layout), *builds)
 
 
@@ -107,11 +107,7 @@ def _data(layout: Layout) -> tuple[Path, ...]:
     A user's own manager has states below ~/.config up to version 253, and below ~/.local/state since (its NEWS).
     """
     states = [layout.state] if layout.sysusers else [layout.state, layout.configuration]
-    return tuple(Path(folder) / "workers" for folder in (*states, _cache(layout)))
-
-
-def _cache(layout: Layout) -> Path:
-    return Path("/var/cache/tqunits") if layout.sysusers else Path.home() / ".cache/tqunits"
+    return tuple(Path(folder) / "workers" for folder in (*states, layout.cache))
 
 
 def _journals(layout: Layout) -> tuple[Path, ...]:

@@ -71,20 +71,20 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
         ended = judged(results, context)
         status = told(ended, context)
-        traffic.wanted(layout, choice.workers)
-        traffic.order(layout, choice.workers, None)
+        traffic.forget(layout, choice.workers)
         backoff.forget(layout, None if arguments.all else choice.workers)
         if arguments.all:
             files.remove(Path(layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
             left_out.remove(layout)
-        if arguments.purge and status is ExitStatus.OK:
+        if status is not ExitStatus.OK:  # what still runs keeps its account, or another one would get its number
+            left = _Left(left.folders if arguments.all else ())
+        if arguments.purge and arguments.all:
+            purge.purge_all(layout, bus, say, users_too=bool(left.users))
+        elif arguments.purge and status is ExitStatus.OK:
             for worker in choice.names:
                 purge.purge(worker, layout, say)
-        if arguments.all and arguments.purge:
-            purge.purge_all(layout, bus, say)
     if arguments.json:
-        is_purged = arguments.all or status is ExitStatus.OK
-        _print(context, plan, left if is_purged else _Left(), ended, status)
+        _print(context, plan, left, ended, status)
     return status
 
 
@@ -158,7 +158,7 @@ def _dry_run(
         _print(context, plan, left, (), status)
     else:
         for line in lines:
-            context.output.line(line)
+            context.output.line(context.output.styled(line, ""))
     return status
 
 
