@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).parents[2] / "tqunits/alone/missing.py"
 
 
 def drop_in(host: Path) -> Path:
-    return Path(ledger.drop_in_path("api", PurePosixPath(host)))
+    return Path(name.drop_in(name.service("api"), PurePosixPath(host)))
 
 
 @pytest.fixture

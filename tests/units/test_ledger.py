@@ -15,7 +15,7 @@ from tqunits.units.ledger import Entry
 from .cases import Case, configuration, target, worker
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True)
-FILES_ALONE = st.builds(Entry, worker=NAMES, source=st.text(), enabled=st.booleans())
+FILES_ALONE = st.builds(Entry, worker=NAMES, source=st.text())
 
 
 def drop_in(worker_name: str) -> str:
@@ -27,7 +27,7 @@ def test_a_drop_in_survives_to_the_letter() -> None:
     text = drop_in("api")
     entry = ledger.of_drop_in(text)
     assert entry is not None
-    assert (entry.worker, entry.enabled, entry.drop_in) == ("api", True, text)
+    assert (entry.worker, entry.drop_in) == ("api", text)
     assert ledger.load(ledger.dump([entry])) == {"api": entry}
 
 
@@ -59,7 +59,6 @@ def altered(**members: object) -> str:
         '{"version": 1, "workers": {"api": null}}',
         ledger.dump([Entry(worker="../x", source="")]),
         "[" * 100_000,
-        altered(port="80"),
         altered(source=None),
         altered(drop_in=drop_in("web")),
         altered(drop_in="[Service]\nExecStart=/bin/sh\n"),
@@ -71,6 +70,6 @@ def test_what_is_no_ledger_of_ours_remembers_nothing(text: str | None) -> None:
 
 def test_no_file_but_a_drop_in_is_an_entry() -> None:
     assert ledger.of_drop_in("[Service]\nExecStart=/bin/sh\n") is None
-    assert ledger.drop_in_path("api", PurePosixPath("/u")) == PurePosixPath(
+    assert name.drop_in("tq-worker@api.service", PurePosixPath("/u")) == PurePosixPath(
         "/u/tq-worker@api.service.d/10-tqunits.conf"
     )

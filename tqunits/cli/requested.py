@@ -85,7 +85,7 @@ def _refusals(worker: str, looked: Looked) -> Iterable[Refusal]:
 
 
 def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | None:
-    drop_in = before.get(layout.units / f"{name.service(worker)}.d" / name.DROP_IN)
+    drop_in = before.get(name.drop_in(name.service(worker), layout.units))
     return unitfile.ledger(drop_in.content) if drop_in else None
 
 

@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.model import Configuration, Layout
-from tqunits.system import ledger
-from tqunits.units import unitfile
+from tqunits.units import ledger, name, unitfile
 from tqunits.units.plan import ObservedFile
 from tqunits.units.vanished import Found, Sources, doubt
 
@@ -23,7 +22,8 @@ INSIST = "--remove-all"
 
 def installed_from(before: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Sources:
     """Every installed worker, and where it was installed from."""
-    remembered = {entry.worker: entry.source for entry in ledger.read(layout).values()}
+    text = before.get(layout.state / name.LEDGER_FILE)
+    remembered = {entry.worker: entry.source for entry in ledger.load(text.content if text else None).values()}
     drop_ins = {found.worker: found.source for file in before.values() if (found := unitfile.ledger(file.content))}
     return {worker: PurePosixPath(path) if path else None for worker, path in {**remembered, **drop_ins}.items()}
 

@@ -5,7 +5,7 @@ Whoever removes workers has the ledger forget them first, or they would come bac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
@@ -16,11 +16,6 @@ from tqunits.units import ledger, name
 from tqunits.units.ledger import Entry
 
 
-def read(layout: Layout) -> Mapping[str, Entry]:
-    """Worker -> what is remembered. Whoever may not read it knows nothing, as where there is none."""
-    return ledger.load(_text(layout))
-
-
 def forget(layout: Layout, workers: Collection[str]) -> None:
     """These workers are to be removed."""
     before = _text(layout)
@@ -29,24 +24,26 @@ def forget(layout: Layout, workers: Collection[str]) -> None:
 
 
 def lost(layout: Layout) -> tuple[Entry, ...]:
-    """The workers that are installed, and whose drop-in somebody has taken away."""
-    entries = read(layout).values()
-    return tuple(e for e in entries if e.drop_in is not None and files.is_absent(drop_in(e, layout)))
+    """The workers that are installed, and whose drop-in somebody has taken away.
+
+    Whoever may not read the ledger knows nothing, as where there is none.
+    """
+    entries = ledger.load(_text(layout)).values()
+    return tuple(e for e in entries if e.drop_in is not None and files.is_absent(_drop_in(e, layout)))
 
 
 def put_back(layout: Layout, bus: Bus) -> tuple[Path, ...]:
     """Put back each drop-in that is lost; gives their paths. What runs is older than the file then."""
     entries = lost(layout)
     for entry in entries:
-        files.write_atomically(drop_in(entry, layout), entry.drop_in or "", 0o644)
+        files.write_atomically(_drop_in(entry, layout), entry.drop_in or "", 0o644)
     if entries:
         bus.reload_daemon()
-    return tuple(drop_in(entry, layout) for entry in entries)
+    return tuple(_drop_in(entry, layout) for entry in entries)
 
 
-def drop_in(entry: Entry, layout: Layout) -> Path:
-    """Where its drop-in lies."""
-    return Path(ledger.drop_in_path(entry.worker, layout.units))
+def _drop_in(entry: Entry, layout: Layout) -> Path:
+    return Path(name.drop_in(name.service(entry.worker), layout.units))
 
 
 def _path(layout: Layout) -> Path:

@@ -4,8 +4,8 @@ A drop-in of ours is all that a worker's start needs, and nothing reads this fil
 commands take drop-ins away: `systemctl revert` (systemctl(1)) removes every one of a unit. What is lost is put back
 from here, to the letter, by the next install and by tq-repair.service: the port, the enablement, the source.
 
-Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "port": N | null, "enabled": true,
-"drop_in": TEXT | null}}}`; who is files alone has no drop-in.
+Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT | null}}}`; who is files alone has no
+drop-in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from tqunits.units import name, unitfile
 from tqunits.units.plan import Desired, Observed, Plan
@@ -32,8 +31,6 @@ class Entry:
 
     worker: str
     source: str
-    port: int | None = None
-    enabled: bool = True
     drop_in: str | None = field(default=None, repr=False)
 
 
@@ -42,7 +39,7 @@ def of_drop_in(text: str) -> Entry | None:
     found = unitfile.ledger(text)
     if found is None:
         return None
-    return Entry(worker=found.worker, source=found.source, port=found.port, enabled=found.enabled, drop_in=text)
+    return Entry(worker=found.worker, source=found.source, drop_in=text)
 
 
 def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Mapping[str, str]) -> str:
@@ -60,15 +57,8 @@ def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alon
 
 def dump(entries: Iterable[Entry]) -> str:
     """The file's text."""
-    workers = {
-        entry.worker: {
-            "source": entry.source,
-            "port": entry.port,
-            "enabled": entry.enabled,
-            "drop_in": entry.drop_in,
-        }
-        for entry in sorted(entries, key=lambda entry: entry.worker)
-    }
+    ordered = sorted(entries, key=lambda entry: entry.worker)
+    workers = {entry.worker: {"source": entry.source, "drop_in": entry.drop_in} for entry in ordered}
     return json.dumps({"version": _VERSION, "workers": workers}, indent=1) + "\n"
 
 
@@ -89,25 +79,13 @@ def without(text: str, workers: Iterable[str]) -> str:
     return dump(entry for entry in entries.values() if entry.worker not in gone)
 
 
-def drop_in_path(worker: str, units: PurePosixPath) -> PurePosixPath:
-    """Where a worker's drop-in lies."""
-    return units / f"{name.service(worker)}.d" / name.DROP_IN
-
-
 def _entry(worker: object, members: object) -> Entry:
     """Raises TypeError, KeyError or ValueError for what is none."""
     if not isinstance(worker, str) or not isinstance(members, dict) or not name.is_worker_name(worker):
         raise TypeError
-    port, drop_in = members["port"], members["drop_in"]
-    source = members["source"]
-    if not (isinstance(source, str) and isinstance(port, int | None) and isinstance(drop_in, str | None)):
+    source, drop_in = members["source"], members["drop_in"]
+    if not (isinstance(source, str) and isinstance(drop_in, str | None)):
         raise TypeError
     if drop_in is not None and getattr(unitfile.ledger(drop_in), "worker", None) != worker:
         raise ValueError
-    return Entry(
-        worker=worker,
-        source=source,
-        port=port,
-        enabled=members["enabled"] is True,
-        drop_in=drop_in,
-    )
+    return Entry(worker=worker, source=source, drop_in=drop_in)

@@ -64,6 +64,11 @@ def service(worker: str) -> str:
     return f"tq-worker@{worker}.service"
 
 
+def drop_in(unit: str, units: PurePosixPath) -> PurePosixPath:
+    """Where our drop-in of a unit lies, below the folder of the units."""
+    return units / f"{unit}.d" / DROP_IN
+
+
 def socket(worker: str) -> str:
     """The unit that holds the socket of a worker with `listen: fd`."""
     return f"tq-worker@{worker}.socket"

@@ -219,12 +219,12 @@ class _Rendering:
         digest = unitfile.restart_hash(body)
         notes = _ledger(worker, port, socket, copies=copies, restart_hash=digest, enabled=enabled)
         unit = name.service(worker.name)
-        path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
+        path = name.drop_in(unit, self._target.layout.units)
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
 
     def _build(self, worker: Worker, unit: str) -> RenderedFile:
         text = self._text(_BUILD_DROP_IN, build.values(worker, unit, self._target))
-        path = self._target.layout.units / f"{unit}.d" / name.DROP_IN
+        path = name.drop_in(unit, self._target.layout.units)
         content = f"{unitfile.header(str(worker.source), worker.source_hash)}\n{text}"
         return RenderedFile(path=path, content=content, mode=_MODE, unit=unit)
 
