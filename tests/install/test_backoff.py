@@ -108,6 +108,7 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
     wait(site, lambda: is_in_pause(site, 6))  # 6 s
     assert "restarting (exit-code) in " in site.run("ls", "alpha", status=3)
     assert ", next try in " in site.run("show", "alpha")
+    assert f"fail again and again: {UNIT}" in site.run("doctor", status=1)
     for number, ask in enumerate((*ASKED.values(), lambda site: site.run("start", "alpha"))):
         if number:
             site.machine.remove(FLAG)

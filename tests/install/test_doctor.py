@@ -36,13 +36,17 @@ def test_what_is_not_as_it_looks_is_told(site: Site) -> None:
     site.machine.write(f"{ROOT}/workers/alpha/token", "1")
     site.machine.run(["chown", "40123:40123", f"{ROOT}/workers/alpha/token"])
     site.worker("beta", "health: {path: /}\nrestart: {policy: no}\n", program="raise SystemExit(1)")
+    site.worker("wrong", "credentials: {token: /nowhere/token}\n")
     site.install(status=1)
+    assert report(site)["left-out"][1].startswith("wrong: refused by the last install: credentials: /nowhere/token")
+    site.remove_worker("wrong")
     certificate(site, 90)
     site.server(f"tls: {{certificate: {ROOT}/cert.pem, key: {ROOT}/key.pem}}\n")
     site.worker("alpha", "credentials: {token: token}\nenvironment: {A: b}\n", program=OPEN)
     site.machine.write(f"{ROOT}/workers/alpha/token", "2")
     found = report(site)
-    assert found["exposure"] == ("warning", found["exposure"][1])
+    assert "left-out" not in found  # nobody can do anything for who is gone
+    assert found["exposure"][0] == "warning"
     assert "alpha on port 9000" in found["exposure"][1]
     assert found["secrets"][0] == "warning"
     assert found["drift"] == ("warning", "changed since install: alpha")

@@ -17,6 +17,9 @@ from tqunits.units import sandbox
 
 Say = Callable[[str], None]
 
+ADVICE = "'tqunits install --now' builds it"
+"""For a program that is not what its sources say."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -71,8 +74,7 @@ def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
     if told:
         origin = worker.origins.get("build.command")
         mark = (origin.mark if origin is not None else None) or Mark(str(worker.source), 1, 1)
-        hint = "'tqunits install --now' builds it"
-        yield Diagnostic(severity=Severity.WARNING, message=f"build: {told}", mark=mark, hint=hint)
+        yield Diagnostic(severity=Severity.WARNING, message=f"build: {told}", mark=mark, hint=ADVICE)
 
 
 def tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
@@ -88,7 +90,7 @@ def tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str
         if told:
             found[worker.name] = told
             context.output.message(f"{worker.name}: {told}", style="yellow")
-            context.output.message("    hint: 'tqunits install --now' builds it")
+            context.output.message(f"    hint: {ADVICE}")
     return found
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from tqunits.cli import builds
@@ -49,11 +49,11 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _findings(context: Context) -> Iterator[Finding]:
+    workers = _workers(context)
     yield from diagnosis.host(context.layout, user_mode=context.user_mode)
-    yield from _asked(context)
+    yield from _asked(workers, context)
     yield from diagnosis.installation(context.layout)
     yield from diagnosis.homes(context.layout)
-    workers = _workers(context)
     yield from soundness.secrets(workers)
     users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
     yield from soundness.exposed(workers, listeners(), users)
@@ -68,33 +68,37 @@ def _workers(context: Context) -> list[soundness.Worker]:
     return [soundness.Worker(ledger, user or default) for ledger, user in found]
 
 
-def _asked(context: Context) -> list[Finding]:
+def _asked(workers: Sequence[soundness.Worker], context: Context) -> list[Finding]:
     """The checks that ask the service manager, and what is left of them without one."""
     try:
         with Bus(user_mode=context.user_mode) as bus:
             found = [*diagnosis.manager(bus, user_mode=context.user_mode), *soundness.restarting(bus)]
-            return [*found, *_configured(context, bus)]
+            return [*found, *_configured(workers, context, bus)]
     except TqunitsError as error:
-        return [diagnosis.unreachable(error), *_configured(context, None)]
+        return [diagnosis.unreachable(error), *_configured(workers, context, None)]
 
 
-def _configured(context: Context, bus: Bus | None) -> Iterator[Finding]:
+def _configured(workers: Sequence[soundness.Worker], context: Context, bus: Bus | None) -> Iterator[Finding]:
     loaded = load(context.root, context.layout, trust=context.trust)
     errors = sum(1 for finding in loaded.diagnostics if finding.severity is Severity.ERROR)
     if errors:
         yield diagnosis.misconfigured(errors)
-    yield from _left_out(context.layout)
+    yield from _left_out(context.layout, {*loaded.workers, *(worker.ledger.worker for worker in workers)})
     if loaded.configuration:
         yield from diagnosis.configuration(loaded.configuration)
         yield from _outdated(loaded.configuration, context.layout)
         yield from reachable.findings(loaded.configuration.server, context.layout, bus, user_mode=context.user_mode)
-        yield soundness.drift(loaded.configuration, _workers(context))
+        yield soundness.drift(loaded.configuration, workers)
         yield from _certificate(loaded.configuration.server.tls)
 
 
-def _left_out(layout: Layout) -> Iterator[Finding]:
-    """Whom the last install has refused, or skipped: where its build failed, or its host lacks something."""
-    for worker, left in left_out.read(layout).workers.items():
+def _left_out(layout: Layout, known: Container[str]) -> Iterator[Finding]:
+    """Whom the last install has refused, or skipped: where its build failed, or its host lacks something.
+
+    `known`: who is there still, configured or installed.
+    """
+    rows = left_out.read(layout).workers.items()
+    for worker, left in ((worker, left) for worker, left in rows if worker in known):
         message = f"{worker}: {left.kind} by the last install: {left.reason}"
         yield diagnosis.problem("left-out", message, left.hint or f"'tqunits why {worker}' tells more")
 
@@ -104,7 +108,7 @@ def _outdated(configuration: Configuration, layout: Layout) -> Iterator[Finding]
     for worker in configuration.running():
         told = builds.outdated(worker, layout)
         if told:
-            yield diagnosis.warning("builds", f"{worker.name}: {told}", "'tqunits install --now' builds it")
+            yield diagnosis.warning("builds", f"{worker.name}: {told}", builds.ADVICE)
 
 
 def _certificate(tls: Tls) -> Iterator[Finding]:

@@ -29,6 +29,11 @@ class Known:
     served: Mapping[str, Served]
     left_out: Mapping[str, LeftOut]
 
+    def configured(self, wanted: str) -> Worker | None:
+        """The worker as it is configured; None: it is not, or not validly."""
+        workers = self.loaded.configuration.workers if self.loaded.configuration else ()
+        return next((worker for worker in workers if worker.name == wanted), None)
+
     def require(self, names: Sequence[str]) -> None:
         """Raises NoSuchWorker for a name that is none of them."""
         known = {*self.installed, *self.served, *self.loaded.workers}
@@ -47,24 +52,24 @@ def known(context: Context) -> Known:
     )
 
 
-def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[Facts, ...]:
-    """The facts of each, in this order. systemd is asked for those that are installed."""
+def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[tuple[Facts, Status | None], ...]:
+    """The facts of each, in this order, and the status of those that are installed, which systemd is asked for."""
     here = [of.installed[name] for name in names if name in of.installed]
     if not here:
-        return tuple(_of_files(name, of) for name in names)
+        return tuple((_of_files(name, of), None) for name in names)
     with Bus(user_mode=context.user_mode) as bus:
         found = statuses(bus, (worker.unit for worker in here), serving(here, context.layout), context.layout.runtime)
         return tuple(
             _of_unit(of.installed[name], found[of.installed[name].unit], bus, of, context)
             if name in of.installed
-            else _of_files(name, of)
+            else (_of_files(name, of), None)
             for name in names
         )
 
 
-def _of_unit(worker: Installed, status: Status, bus: Bus, of: Known, context: Context) -> Facts:
+def _of_unit(worker: Installed, status: Status, bus: Bus, of: Known, context: Context) -> tuple[Facts, Status]:
     facts = evidence.of_now(subject_of(worker, context), bus, status)
-    return _with_file(replace(facts, comes_again=status.comes_again), of)
+    return _with_file(replace(facts, comes_again=status.comes_again), of), status
 
 
 def _of_files(name: str, of: Known) -> Facts:
@@ -85,7 +90,7 @@ def _with_file(facts: Facts, of: Known) -> Facts:
     errors = of.loaded.errors_of([facts.name]) if facts.name in of.loaded.workers else ()
     error = errors[0] if errors else None
     left = of.left_out.get(facts.name)
-    worker = _configured(facts.name, of)
+    worker = of.configured(facts.name)
     lack = build.lacking(worker) if worker is not None and worker.type is not WorkerType.STATIC else None
     return replace(
         facts,
@@ -97,8 +102,3 @@ def _with_file(facts: Facts, of: Known) -> Facts:
         left_out_hint=left.hint if left is not None else "",
         unbuilt=lack.reason if lack is not None else "",
     )
-
-
-def _configured(name: str, of: Known) -> Worker | None:
-    workers = of.loaded.configuration.workers if of.loaded.configuration else ()
-    return next((worker for worker in workers if worker.name == name), None)

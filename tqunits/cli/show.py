@@ -21,7 +21,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.explained import facts_of, known
 from tqunits.cli.jobs import details
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, serving
+from tqunits.cli.selection import Installed
 from tqunits.cli.why import as_json, style_of
 from tqunits.errors import ExitStatus
 from tqunits.lifecycle.causes import judge
@@ -33,7 +33,7 @@ from tqunits.system.entries import Exit
 from tqunits.system.evidence import of_exit
 from tqunits.system.marshal import rows
 from tqunits.system.published import unserved
-from tqunits.system.status import State, Status, statuses
+from tqunits.system.status import State, Status
 from tqunits.units import name
 from tqunits.units.snapshot import Served
 
@@ -81,22 +81,22 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 def _facts(wanted: str, context: Context) -> _Facts:
     of = known(context)
     of.require([wanted])
-    loaded = of.loaded
-    configured = {worker.name: worker for worker in loaded.configuration.workers} if loaded.configuration else {}
-    if loaded.configuration is None or wanted in loaded.configuration.broken:
+    configuration = of.loaded.configuration
+    if configuration is None or wanted in configuration.broken:
         context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
-    worker, here, files = configured.get(wanted), of.installed.get(wanted), of.served.get(wanted)
-    (explained,) = facts_of([wanted], of, context)
+    worker, here, files = of.configured(wanted), of.installed.get(wanted), of.served.get(wanted)
+    ((explained, status),) = facts_of([wanted], of, context)
     if here is not None:
-        return _installed_facts(here, worker, explained, context)
+        return _installed_facts(here, worker, explained, status, context)
     settings = effective.settings(worker, ()) if worker else ()
-    status = Status(state=State.STATIC) if files is not None else None
+    status = Status(state=State.STATIC) if files is not None else None  # the router has them, systemd nothing
     return _Facts(name=wanted, worker=worker, served=files, status=status, settings=settings, explained=explained)
 
 
-def _installed_facts(here: Installed, worker: Worker | None, explained: Facts, context: Context) -> _Facts:
+def _installed_facts(
+    here: Installed, worker: Worker | None, explained: Facts, status: Status | None, context: Context
+) -> _Facts:
     with Bus(user_mode=context.user_mode) as bus:
-        status = statuses(bus, [here.unit], serving([here], context.layout), context.layout.runtime)[here.unit]
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
     overrides = effective.overrides(paths)
     shown = (
@@ -167,7 +167,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
 
 def _program(facts: _Facts) -> list[tuple[str, str]]:
     told = facts.outdated.removeprefix("its program is ")
-    return [("program", f"{told} ('tqunits install --now' builds it)")] if told else []
+    return [("program", f"{told} ({builds.ADVICE})")] if told else []
 
 
 def _origin(row: effective.Row) -> Cell:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     names = list(dict.fromkeys(name.worker_of(text) or text for text in arguments.names))
     of = known(context)
     of.require(names)
-    explained = [(facts, judge(facts)) for facts in facts_of(names, of, context)]
+    explained = [(facts, judge(facts)) for facts, _ in facts_of(names, of, context)]
     if arguments.json:
         context.output.json("why", 1, workers=[as_json(facts, judgement) for facts, judgement in explained])
     else:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tqunits.model import Configuration, WorkerType
+from tqunits.model import Configuration, WorkerType, account_of
+from tqunits.system import backoff
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, ok, problem, warning
 from tqunits.system.listeners import Listener
@@ -51,9 +52,10 @@ def secrets(workers: Sequence[Worker]) -> Iterator[Finding]:
 
 
 def restarting(bus: Bus) -> Iterator[Finding]:
-    """Workers that crash again and again: none of their units is failed."""
-    units = bus.list_units(["tq-worker@*.service"])
-    found = [unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING]
+    """Workers that crash again and again: none of their units is failed. In a pause systemd 252 has them as stopped."""
+    units = bus.list_units(["tq-worker@*.service", backoff.PATTERN])
+    again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
+    found = again | backoff.pausing((unit.name, unit.active) for unit in units)
     if found:
         yield problem("units", f"fail again and again: {sentence(found)}", "'tqunits why NAME' tells why")
 
@@ -79,6 +81,6 @@ def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Map
 def _owner(listener: Listener, workers: Sequence[Worker]) -> str | None:
     """Whose socket that is, of the workers that run as its user."""
     for worker in workers:
-        if worker.ledger.port == listener.port or worker.user == f"worker-{worker.ledger.worker}":
+        if worker.ledger.port == listener.port or worker.user == account_of(worker.ledger.worker):
             return worker.ledger.worker
     return None
