@@ -59,6 +59,7 @@ def test_who_only_starts_is_told_that_the_program_is_older(site: Site) -> None:
     older = "alpha: its program is older than its sources: src/more.py is new, version has changed"
     assert older in site.run("restart", "alpha")
     assert older in site.run("start", "alpha")
+    assert older in site.run("enable", "--now", "alpha")
     assert f"warning  {older}" in site.run("doctor")
     restarted = json.loads(site.machine.tqunits(*site.options, "restart", "alpha", "--json").stdout)
     assert [f"{one['worker']}: {one['message']}" for one in restarted["outdated"]] == [older]
@@ -77,6 +78,11 @@ def test_who_only_starts_is_told_that_the_program_is_older(site: Site) -> None:
     before = started(site.machine)
     assert "older" not in site.install()
     assert started(site.machine) != before
+    site.run("stop", "alpha")
+    site.machine.write(f"{ALPHA}/version", "three\n")
+    said = site.run("install")
+    assert "build alpha" in said
+    assert "nothing to do" not in said
 
 
 def test_a_build_that_fails_replaces_nothing(site: Site) -> None:

@@ -72,8 +72,11 @@ def test_a_worker_whose_own_folder_shows_nothing_stays(site: Site, how: str) -> 
     site.machine.run(["mkdir", "-p", folder] if how == "empty" else ["ln", "-s", "/srv/unmounted", folder])
     site.worker("beta", "environment: {X: y}\n")
     said = site.run("apply", status=1)
-    assert f"alpha is installed, and its folder {'is empty' if how == 'empty' else 'leads nowhere'}" in said
+    why = f"alpha is installed, and its folder {'is empty' if how == 'empty' else 'leads nowhere'}"
+    assert why in said
     assert "refused alpha: what is installed of it stays" in said
+    (row,) = json.loads(site.machine.tqunits("ls", "alpha", "--json").stdout)["workers"]
+    assert row["left_out"]["reason"].endswith(why)
     assert site.get("/alpha/health") == (200, "ok")
     assert site.get("/beta/environment")[1]["X"] == "y"
     site.remove_worker("alpha")

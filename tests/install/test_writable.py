@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from .conftest import ROOT, Site
 from .test_rebuilds import built
 
@@ -52,6 +54,8 @@ def test_a_worker_writes_where_it_may_and_what_it_uploads_is_served(site: Site) 
     assert "nothing to do" in site.install()
     assert "alpha" not in site.run("check", "alpha").replace("worker alpha", "")
     site.machine.run(["rm", "-r", f"{FOLDER}/public/uploads"])
+    planned = json.loads(site.machine.tqunits(*site.options, "diff", "--json", check=False).stdout)
+    assert (planned["folders"], planned["exit_status"]) == ([f"{FOLDER}/public/uploads"], 2)
     assert "give" in site.install()
 
 

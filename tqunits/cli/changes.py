@@ -17,6 +17,7 @@ from tqunits.units.plan import (
     CreateUsers,
     Disable,
     Enable,
+    Give,
     Plan,
     Rehome,
     Reload,
@@ -61,6 +62,7 @@ def difference(
     return {
         "files": [file for step in plan.steps for file in _file(step)],
         "accounts": [account_of(w) for step in plan.steps if isinstance(step, Rehome) for w in step.workers],
+        "folders": [str(one) for step in plan.steps if isinstance(step, Give) for one in step.folders],
         "builds": [{"worker": one.worker, "command": list(one.command), "reason": one.reason} for one in due],
         **_left_out(prepared, of_server),
         "orphans": list(plan.orphans),

@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, finish, perform
+from tqunits.cli.lifecycle import configure_waiting, finish, start
 from tqunits.cli.selection import add_names, installed, select
 from tqunits.errors import ExitStatus
-from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus
 
 
@@ -27,10 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Enable."""
-    units = [worker.unit for worker in select(arguments, installed(context.layout), context)]
+    workers = select(arguments, installed(context.layout), context)
+    units = [worker.unit for worker in workers]
     with Bus(user_mode=context.user_mode) as bus:
         bus.enable(units)
         if not arguments.now:
             return finish((), units, arguments, context)
-        let_go(bus, units)
-        return perform("StartUnit", units, bus, arguments, context)
+        return start("StartUnit", workers, bus, arguments, context)

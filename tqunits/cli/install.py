@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -95,19 +95,20 @@ def perform(
     if arguments.dry_run:
         return dry_run(context, options, choice, as_json=arguments.json)
     context.require_root("installing units")
-    configuration = installation.configured(context).configured()  # before anything is locked, built or asked
-    context.output.diagnostics(installation.refuse_unfit(configuration.server, context.layout))
+    loaded = installation.configured(context)  # before anything is locked, built or asked
+    context.output.diagnostics(installation.refuse_unfit(loaded.configured().server, context.layout))
     say = (lambda _: None) if arguments.quiet else context.output.message
     with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
         for path in ledger.put_back(context.layout, bus):
             say(f"put back {path}, which somebody has removed")
-        prepared = installation.prepare(context, bus, choice)
+        prepared = installation.prepare(loaded, context, bus, choice)
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         builder = _builder(bus, prepared, arguments, context, say)
         _refuse_taken(context, installation.obstacles(prepared), now=options.now)
         outcome = builds.build_due(prepared.present.running(), builder, context.layout, say)
         if outcome.skipped or outcome.built:  # a build may have made a file that was not there
-            prepared = installation.prepare(context, bus, choice, skipped=outcome.skipped)
+            loaded = installation.configured(context)
+            prepared = installation.prepare(loaded, context, bus, choice, skipped=outcome.skipped)
         context.output.diagnostics(prepared.warnings)
         _tell_skipped(prepared, context)
         _tell_refused(context, prepared)
@@ -135,8 +136,11 @@ def _started(plan: Plan) -> frozenset[str]:
 
 
 def dry_run(context: Context, options: Options, choice: installation.Choice, *, as_json: bool) -> ExitStatus:
-    """Print what would change: exit status 0 when nothing, 2 when something, 1 when a worker would be refused."""
-    prepared = installation.prepare(context, None, choice)
+    """Print what would change: exit status 0 when nothing, 2 when something.
+
+    1 when a worker would be refused, or (--now) all of it, for an address that is taken.
+    """
+    prepared = installation.prepare(installation.configured(context), context, None, choice)
     unfit: tuple[Diagnostic, ...] = ()
     if context.user_mode or os.geteuid() == 0:  # nobody else can read a key
         unfit = installation.refuse_unfit(prepared.configuration.server, context.layout)
@@ -182,8 +186,7 @@ def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
 
 def _report_left_out(context: Context, prepared: installation.Prepared, names: tuple[str, ...]) -> None:
     """For `ls` and `why`, which read no YAML, or want to know what was the matter then."""
-    errors = {error.mark.file: f"{error.mark}: {error.message}" for error in reversed(prepared.errors) if error.mark}
-    left = {worker: LeftOut("refused", _first(errors, worker)) for worker in prepared.broken}
+    left = {worker: _of_error(errors[0]) for worker, errors in prepared.broken.items()}
     for refusal in prepared.refused:
         left.setdefault(
             refusal.worker, LeftOut("refused", refusal.diagnostic().message, refusal.diagnostic().hint or "")
@@ -193,10 +196,10 @@ def _report_left_out(context: Context, prepared: installation.Prepared, names: t
     left_out.write(context.layout, directory, left, frozenset(names) if names else None)
 
 
-def _first(errors: Mapping[str, str], worker: str) -> str:
-    """The first error of a worker's file."""
-    found = (text for file, text in errors.items() if f"/{worker}/config/" in file)
-    return next(found, "its worker.yaml is wrong: 'tqunits check' tells")
+def _of_error(error: Diagnostic) -> LeftOut:
+    """The first thing that is wrong with a worker, and where."""
+    place = f"{error.mark}: " if error.mark else ""
+    return LeftOut("refused", f"{place}{error.message}", error.hint or "")
 
 
 def _builder(
@@ -241,7 +244,7 @@ def _conclude(
 ) -> ExitStatus:
     """Say what the operator should know, and find the exit status that does not lie."""
     tell = context.output.message
-    if not (plan.steps or plan.orphans or plan.pending or differing) and prepared.is_whole:
+    if not (built or plan.steps or plan.orphans or plan.pending or differing) and prepared.is_whole:
         tell("nothing to do: everything is as configured")
     for unit in plan.masked:
         tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")

@@ -59,8 +59,7 @@ class Prepared:
     observed: Observed
     skipped: tuple[build.Lacking, ...]
     refused: tuple[Refusal, ...]
-    broken: tuple[str, ...]  # of the chosen workers
-    errors: tuple[Diagnostic, ...]  # of those
+    broken: Mapping[str, tuple[Diagnostic, ...]]  # of the chosen workers -> what is wrong
     warnings: tuple[Diagnostic, ...]  # of tqunits.yaml and the chosen workers
     lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
 
@@ -68,6 +67,11 @@ class Prepared:
     def workers(self) -> tuple[Worker, ...]:
         """The workers that this host will have units for."""
         return tuple(w for w in self.present.workers if _has_unit(w))
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with the broken ones."""
+        return tuple(error for errors in self.broken.values() for error in errors)
 
     @property
     def sources_of_files(self) -> Mapping[str, str]:
@@ -80,19 +84,21 @@ class Prepared:
         return not (self.skipped or self.refused or self.broken or self.lost)
 
 
-def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple[build.Lacking, ...] = ()) -> Prepared:
-    """Read the configuration, look at the host, render. Changes nothing.
+def prepare(
+    loaded: Loaded, context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple[build.Lacking, ...] = ()
+) -> Prepared:
+    """Look at the host, and render what is configured. Changes nothing.
 
-    Raises ConfigurationError for tqunits.yaml, NotPermitted for what is not root's, NoSuchWorker. What is wrong with a
-    worker is that worker's alone: it is left as it is installed.
+    Raises ConfigurationError for tqunits.yaml, NoSuchWorker. What is wrong with a worker is that worker's alone: it is
+    left as it is installed.
     """
-    loaded = configured(context)
+    configuration = loaded.configured()
     before = observe.observe_files(context.layout)
     sources = vanishing.installed_from(before, context.layout)
     if not choice.remove_all:
-        vanishing.refuse_doubtful(loaded.configured(), sources, prune=choice.prune)
-    held = {} if choice.remove_all else vanishing.held(loaded.configured(), sources)
-    configuration = replace(loaded.configured(), broken=(*loaded.configured().broken, *held))
+        vanishing.refuse_doubtful(configuration, sources, prune=choice.prune)
+    held = {} if choice.remove_all else vanishing.held(configuration, sources)
+    configuration = replace(configuration, broken=(*configuration.broken, *held))
     others = _others(configuration, choice)
     host = target.current(context.layout, user_mode=context.user_mode)
     requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
@@ -114,7 +120,7 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
     own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
     refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
-    broken = tuple(worker for worker in configuration.broken if worker not in others)
+    broken = (worker for worker in configuration.broken if worker not in others)
     chosen = configuration.names - others
     given = tuple(each for worker in present.running() for each in writable.due(worker, user_mode=context.user_mode))
     return Prepared(
@@ -127,8 +133,7 @@ def prepare(context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple
         observed=observed,
         skipped=skipped,
         refused=judged.refusals,
-        broken=broken,
-        errors=(*loaded.errors_of(b for b in broken if b not in held), *(held[b] for b in broken if b in held)),
+        broken={b: (held[b],) if b in held else loaded.errors_of([b]) for b in broken},
         warnings=(*loaded.warnings_of(chosen), *ineffective.warnings(configuration, chosen)),
         lost=refitted.lost,
     )

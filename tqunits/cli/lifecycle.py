@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from tqunits.cli import builds
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, conclude, progress, timeout_of
+from tqunits.cli.selection import Installed, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.system import traffic
+from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus, JobResult
 from tqunits.units import name
 
@@ -24,6 +27,22 @@ def configure_waiting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-block", action="store_true", help="return at once, without waiting for the result")
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def start(
+    method: str, workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context
+) -> ExitStatus:
+    """Start or restart workers, whatever they wait for, and say whose program is older than its sources."""
+    outdated = builds.tell_outdated(workers, context)
+    units = [worker.unit for worker in workers]
+    let_go(bus, units)
+    return perform(method, units, bus, arguments, context, outdated)
+
+
+def wanted(arguments: argparse.Namespace, context: Context) -> tuple[Installed, ...]:
+    """Who is meant by a start or a restart: with --all those that their worker.yaml enables."""
+    workers = select(arguments, installed(context.layout), context)
+    return tuple(worker for worker in workers if worker.ledger.enabled or not arguments.all)
 
 
 def perform(

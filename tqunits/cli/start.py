@@ -4,8 +4,7 @@ All are started at once, and waited for together. The command returns when each 
 said READY=1 itself), or has failed: then it prints why, with the last lines of the worker's journal.
 
 A worker that failed too often, so that systemd does not start it any more, is given a new chance; one that waits for
-its next try has it now. With --all those that
-their worker.yaml disables (enabled: false) are left alone.
+its next try has it now. With --all those that their worker.yaml disables (enabled: false) are left alone.
 
 What was built is started as it is: when its sources have changed since then, that is said ('tqunits install --now'
 builds it).
@@ -17,12 +16,10 @@ from __future__ import annotations
 
 import argparse
 
-from tqunits.cli import builds
 from tqunits.cli.context import Context
-from tqunits.cli.lifecycle import configure_waiting, perform
-from tqunits.cli.selection import add_names, installed, select
+from tqunits.cli.lifecycle import configure_waiting, start, wanted
+from tqunits.cli.selection import add_names
 from tqunits.errors import ExitStatus
-from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus
 
 
@@ -34,9 +31,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Start."""
-    workers = select(arguments, installed(context.layout), context)
-    units = [worker.unit for worker in workers if worker.ledger.enabled or not arguments.all]
-    outdated = builds.tell_outdated(workers, context)
+    workers = wanted(arguments, context)
     with Bus(user_mode=context.user_mode) as bus:
-        let_go(bus, units)
-        return perform("StartUnit", units, bus, arguments, context, outdated)
+        return start("StartUnit", workers, bus, arguments, context)
