@@ -32,6 +32,8 @@ _ACCESS = name.ACCESS_LOG
 _ROUTER = "tq-proxy@*.service"
 _ROUTERS = (_ROUTER, "tq-proxy*.socket", name.CERTIFICATE_UNITS[1], name.REPAIR_UNITS[1])
 _EVERYTHING = ("tq-worker@*.service", "tq-backoff@*.service", "tq-build@*.service", *_ROUTERS)
+_BOOT = re.compile(r"all|[-+]?\d+|[0-9a-f]{32}([-+]\d+)?")
+"""What journalctl(1) takes for a boot."""
 _VALUED = ("lines", "since", "until", "priority", "grep", "output", "boot")
 
 
@@ -60,6 +62,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Become journalctl."""
+    if arguments.boot is not None and not _BOOT.fullmatch(arguments.boot):  # `-b NAME`: it is of this boot
+        arguments.names, arguments.boot = [arguments.boot, *arguments.names], "0"
     _refuse_contradictions(arguments)
     workers = named(arguments.names, installed(context.layout), context) if arguments.names else ()
     if arguments.request is None:
