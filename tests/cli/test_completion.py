@@ -24,15 +24,15 @@ TABLE = (
             Option(flags=("--timeout",), help="wait", value=Value(name="SPAN")),
             Option(flags=("-o", "--output"), help="as", value=Value(name="FORM", choices=("json", "text"))),
         ),
-        positional=WORKER,
+        values=(WORKER,),
     ),
-    Command(name="stop", help="stop", options=(), positional=WORKER),
-    Command(name="init", help="begin", options=(), positional=Value(name="NAME")),
+    Command(name="stop", help="stop", options=(), values=(WORKER,)),
+    Command(name="init", help="begin", options=(), values=(Value(name="NAME"),)),
     Command(
         name="routes",
         help="read",
         options=(Option(flags=("--from",), help="file", value=Value(name="FILE", kind=Kind.FILE)),),
-        positional=Value(name="SHELL", choices=("bash", "zsh")),
+        values=(Value(name="SHELL", choices=("bash", "zsh")),),
     ),
 )
 DRIVER = """

@@ -58,13 +58,7 @@ class Command:
     name: str
     help: str
     options: tuple[Option, ...]
-    positional: Value | None
-    second: Value | None = None  # that follows it, where the verb takes two kinds
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """What it takes besides options."""
-        return tuple(value for value in (self.positional, self.second) if value is not None)
+    values: tuple[Value, ...]  # that it takes besides, one after the other
 
 
 KINDS = {
@@ -106,11 +100,10 @@ def _command(name: str, module: str, help_line: str) -> Command:
     import_module(f"tqunits.cli.{module}").configure(parser)
     actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     options = tuple(_option(action) for action in actions if action.option_strings)
-    values = [_value(action) for action in actions if not action.option_strings]
+    values = tuple(_value(action) for action in actions if not action.option_strings)
     if name in NEW_NAMES:
-        values = [Value(name=value.name) for value in values]
-    first, second = (*values, None, None)[:2]
-    return Command(name=name, help=help_line, options=options, positional=first, second=second)
+        values = tuple(Value(name=value.name) for value in values)
+    return Command(name=name, help=help_line, options=options, values=values)
 
 
 def _option(action: argparse.Action) -> Option:

@@ -218,19 +218,13 @@ def _judged_other(result: JobResult, failure: Failure, context: Context) -> Ende
 
 def _obstacles(unit: str, context: Context) -> Iterator[tuple[str, str]]:
     """What keeps a socket of the router from being opened, as details."""
-    for found in _in_the_way(unit, context):
-        yield from (("", f"{found.address} {found.message}"), ("hint", found.hint))
-
-
-def _in_the_way(unit: str, context: Context) -> Iterator[binding.Obstacle]:
-    """What keeps a socket of the router from being opened."""
     if not name.is_proxy_socket(unit):
         return
     show = ["systemctl", *(["--user"] if context.user_mode else []), "show", "-P", "Listen", unit]
     for line in run(show).stdout.splitlines():  # "127.0.0.1:80 (Stream)"
         found = binding.obstacle(line.rpartition(" (")[0], (), user_mode=context.user_mode)
         if found is not None:
-            yield found
+            yield from (("", f"{found.address} {found.message}"), ("hint", found.hint))
 
 
 def _is_slow(result: JobResult) -> bool:
