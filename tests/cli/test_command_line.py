@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from documents import PAGE, documented, members
 
 from tqunits.cli.completion import commands
 from tqunits.cli.main import VERBS, main, usage
@@ -14,7 +15,6 @@ from tqunits.config.setting import File
 from tqunits.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "packaging/man/tqunits.1.in").read_text(encoding="utf-8")
 YAML = "path: /\ncommand: [sleep, infinity]\nscaling: {max_workers: 2}\n"  # one note
 
 
@@ -118,6 +118,13 @@ def test_every_setting_of_a_worker_is_shown(more: str, root: Path, capsys: pytes
     assert every - shown == {"php.document_root", "php.settings"}  # they are words of the command
 
 
+def test_what_is_shown_is_what_the_page_says(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["-C", str(root), "--user", "show", "one", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert members(document) - {"schema", "version"} <= documented("show") | documented("why")
+    assert set(document) - {"schema", "version"} <= documented("show")
+
+
 def test_a_wrong_configuration_is_a_document_with_its_places(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "config").mkdir()
     (root / "config/tqunits.yaml").write_text("mode: nowhere\n")
@@ -126,21 +133,3 @@ def test_a_wrong_configuration_is_a_document_with_its_places(root: Path, capsys:
     assert (document["schema"], document["exit_status"]) == ("tqunits.error", 1)
     assert (1, "error") in {(each["line"], each["severity"]) for each in document["diagnostics"]}
     assert members(document) - {"schema", "version"} == documented("error")
-
-
-def members(value: object) -> set[str]:
-    """The names of all members; what is named by the user (a type's preset) is none."""
-    match value:
-        case dict():
-            named = {key: each for key, each in value.items() if key != "presets"}
-            return {*value, *(name for each in named.values() for name in members(each))}
-        case list():
-            return {name for each in value for name in members(each)}
-        case _:
-            return set()
-
-
-def documented(verb: str) -> set[str]:
-    """The names that stand in italics in the page's paragraph about this document."""
-    paragraph = re.split(r"\n\.(?:TP|PP|SH)\b", PAGE.partition(f"\n.TP\n.B tqunits.{verb}\n")[2])[0]
-    return set(re.findall(r"\\fI(\w+)\\fR", paragraph))

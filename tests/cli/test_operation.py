@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from documents import documented, members
 from machine import Machine
 from operation import Host
 
@@ -196,6 +197,7 @@ def test_ls_as_json_is_whole_and_versioned(host: Host) -> None:
     host.machine.tqunits("start", "alpha")
     document = json.loads(host.machine.tqunits("ls", "--json", "alpha").stdout)
     (worker,) = document["workers"]
+    assert members(worker) <= documented("ls")
     assert (document["schema"], document["version"]) == ("tqunits.ls", 1)
     assert worker["pid"] == int(host.machine.show("tq-worker@alpha.service", "MainPID"))
     assert worker["memory_max"] == 64 << 20
@@ -226,6 +228,7 @@ def test_logs_become_journalctl(host: Host) -> None:
     assert "hello from alpha" in {json.loads(entry)["MESSAGE"] for entry in entries}
     found = ("logs", "alpha", "--since", "-1h", "-o", "cat", "--grep", "^hello", "-b", "-n", "1")
     assert host.machine.tqunits(*found).stdout == "hello from alpha\n"
+    assert host.machine.tqunits("logs", "-o", "cat", "-g", "^hello", "-b", "alpha").stdout == "hello from alpha\n"
     assert "hello" not in host.machine.tqunits("logs", "alpha", "--until", "-1h", "-o", "cat").stdout
 
 

@@ -1,7 +1,9 @@
 """Show what install would change in files, as a unified diff.
 
-Exit status 0 when nothing differs, 2 when something does. With --prune (as 'tqunits apply' does it) the files of
-workers that are no longer configured are shown as removed. Which workers would be built, and why, is said on stderr.
+With --prune (as 'tqunits apply' does it) the files of workers that are no longer configured are shown as removed. Which
+workers would be built, and why, is said on stderr.
+
+Exit status: 0 nothing differs, 2 something does, or is to be built; 1 install would refuse a worker.
 """
 
 from __future__ import annotations

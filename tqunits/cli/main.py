@@ -128,7 +128,7 @@ _NEGATIVE = re.compile(r"-\d")
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with errors that go the way of all other errors, and options whose value may be a time before now."""
+    """argparse, with errors that go the way of all other errors."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=_usage_hint(self.prog, message))

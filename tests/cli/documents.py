@@ -1,0 +1,26 @@
+"""What the man page says of JSON documents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+PAGE = (Path(__file__).parents[2] / "packaging/man/tqunits.1.in").read_text(encoding="utf-8")
+
+
+def members(value: object) -> set[str]:
+    """The names of all members; what is named by the user (a type's preset) is none."""
+    match value:
+        case dict():
+            named = {key: each for key, each in value.items() if key != "presets"}
+            return {*value, *(name for each in named.values() for name in members(each))}
+        case list():
+            return {name for each in value for name in members(each)}
+        case _:
+            return set()
+
+
+def documented(verb: str) -> set[str]:
+    """The names that stand in italics in the page's paragraph about this document."""
+    paragraph = re.split(r"\n\.(?:TP|PP|SH)\b", PAGE.partition(f"\n.TP\n.B tqunits.{verb}\n")[2])[0]
+    return set(re.findall(r"\\fI(\w+)\\fR", paragraph))
