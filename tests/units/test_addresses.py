@@ -11,34 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.system.process import run
-from tqunits.units import addresses, name, turnover
-from tqunits.units.plan import (
-    Desired,
-    Disable,
-    Enable,
-    Observed,
-    ObservedFile,
-    ObservedUnit,
-    Options,
-    Plan,
-    ReloadDaemon,
-    RemoveFile,
-    Restart,
-    Start,
-    Step,
-    Stop,
-    WriteFile,
-    make_plan,
-)
+from tqunits.units import addresses, name, steps, turnover
+from tqunits.units.plan import make_plan
 from tqunits.units.render import RenderedFile, render, sockets_of
 from tqunits.units.snapshot import ROUTES, routes_snapshot
+from tqunits.units.steps import Disable, Enable, ReloadDaemon, RemoveFile, Restart, Start, Step, Stop, WriteFile
 
 from .cases import TEMPLATES, Case, configuration, server, target
 
 A, B, C, NARROW = "0.0.0.0:80", "127.0.0.2:81", "[::1]:82", "127.0.0.1:80"
 SPARE = "/run/tqunits/proxy/http.sock"
 FIRST = name.PROXY_SOCKET
-NOW = Options(now=True)
+NOW = steps.Options(now=True)
 
 
 def of(address: str) -> str:
@@ -101,14 +85,14 @@ class Host:
     refused while the service is there, a process has what was open when it started.
     """
 
-    observed: Observed
+    observed: steps.Observed
     open: dict[str, tuple[str, ...]] = field(default_factory=dict)  # socket unit -> what systemd has open
     had: dict[str, frozenset[str]] = field(default_factory=dict)  # process -> what it accepts from
     clock: int = 1000
 
-    def perform(self, steps: Iterable[Step], stays: Iterable[str] = ()) -> None:
+    def perform(self, made: Iterable[Step], stays: Iterable[str] = ()) -> None:
         """What stays must be open in systemd, or its process, at each moment; and wholly in systemd."""
-        for step in steps:
+        for step in made:
             self.clock += 1
             self._perform(step)
             assert set(stays) <= set(addresses.all_of(self.open)), step
@@ -133,7 +117,7 @@ class Host:
         match step:
             case WriteFile(file=file, keep_time=keep):
                 time = files[file.path].modified if keep else self.clock
-                files[file.path] = ObservedFile(content=file.content, modified=time)
+                files[file.path] = steps.ObservedFile(content=file.content, modified=time)
             case RemoveFile(path=path):
                 del files[path]
             case Enable(units):
@@ -163,7 +147,7 @@ class Host:
                 if socket not in self.open:
                     self._open(socket)
             self.had[unit] = frozenset(a for u in sockets for a in self.open.get(u, ()))
-        state = ObservedUnit(state="active", started=self.clock, needs_reload=False)
+        state = steps.ObservedUnit(state="active", started=self.clock, needs_reload=False)
         self.observed = replace(self.observed, units={**self.observed.units, unit: state})
 
     def _open(self, unit: str) -> None:
@@ -172,11 +156,11 @@ class Host:
         had = {*addresses.all_of(self.open), *(address for found in self.had.values() for address in found)}
         assert not addresses.overlapping(new, sorted(had)), f"{unit}: address already in use"
         self.open[unit] = new
-        state = ObservedUnit(state="active", started=self.clock, needs_reload=False)
+        state = steps.ObservedUnit(state="active", started=self.clock, needs_reload=False)
         self.observed = replace(self.observed, units={**self.observed.units, unit: state})
 
 
-def desired(listen: Sequence[str], processes: int, observed: Observed) -> Desired:
+def desired(listen: Sequence[str], processes: int, observed: steps.Observed) -> steps.Desired:
     site = configuration(listen=tuple(listen), proxy=replace(server().proxy, processes=processes))
     case = Case(site, target())
     places = sockets_of(site.server, case.target.layout, addresses.installed(observed.files))
@@ -185,7 +169,7 @@ def desired(listen: Sequence[str], processes: int, observed: Observed) -> Desire
     proxies = [name.proxy(number) for number in range(1, processes + 1)]
     known = {*observed.units, *observed.file_states, *(path.name for path in observed.files)}
     surplus = {u for u in known if name.is_proxy(u) or name.is_proxy_socket(u)} - {*proxies, *places}
-    return Desired(
+    return steps.Desired(
         units=files,
         copies=(),
         routes=RenderedFile(path=case.target.layout.state / ROUTES, content=routes, mode=0o644, unit=None),
@@ -195,12 +179,12 @@ def desired(listen: Sequence[str], processes: int, observed: Observed) -> Desire
     )
 
 
-def plan(listen: Sequence[str], processes: int, host: Host, options: Options = NOW) -> Plan:
+def plan(listen: Sequence[str], processes: int, host: Host, options: steps.Options = NOW) -> steps.Plan:
     return make_plan(desired(listen, processes, host.observed), host.observed, options)
 
 
 def installed(listen: Sequence[str], processes: int = 1) -> Host:
-    host = Host(Observed(files={}, copies={}, units={}, file_states={}, missing_users=frozenset()))
+    host = Host(steps.Observed(files={}, copies={}, units={}, file_states={}, missing_users=frozenset()))
     host.perform(plan(listen, processes, host).steps)
     return host
 
@@ -227,14 +211,14 @@ def test_what_stays_is_open_all_the_time_wherever_a_run_is_cut_off(
 @given(before=LISTS, after=LISTS, processes=st.integers(1, 2))
 def test_without_now_nothing_that_is_open_is_closed(before: list[str], after: list[str], processes: int) -> None:
     host = installed(before, processes)
-    host.perform(plan(after, processes, host, Options()).steps, before)
-    waits = plan(after, processes, host, Options()).pending
+    host.perform(plan(after, processes, host, steps.Options()).steps, before)
+    waits = plan(after, processes, host, steps.Options()).pending
     assert bool(waits) == (set(before) != set(after))
     host.perform(plan(after, processes, host).steps, set(before) & set(after))
     assert set(addresses.all_of(host.open)) - {SPARE} == set(after)
 
 
-def jobs(made: Plan) -> list[tuple[str, tuple[str, ...]]]:
+def jobs(made: steps.Plan) -> list[tuple[str, tuple[str, ...]]]:
     return [(type(s).__name__, s.units) for s in made.steps if isinstance(s, Start | Restart | Stop)]
 
 
@@ -260,16 +244,16 @@ def test_another_text_of_a_socket_closes_nothing_and_restarts_nobody() -> None:
     before = host.observed.files[path]
     changed = {**host.observed.files, path: replace(before, content=before.content + "# of before\n")}
     host.observed = replace(host.observed, files=changed)
-    steps = plan([A, B], 1, host).steps
-    assert [type(step) for step in steps] == [WriteFile, ReloadDaemon]
-    host.perform(steps, [A, B])
+    made = plan([A, B], 1, host).steps
+    assert [type(step) for step in made] == [WriteFile, ReloadDaemon]
+    host.perform(made, [A, B])
     assert plan([A, B], 1, host).steps == ()
 
 
 def test_other_code_of_ours_is_said_and_taken_by_one_process_after_the_other() -> None:
     host = installed([A], 2)
     host.observed = replace(host.observed, codes={name.proxy(1): "before", name.proxy(2): "c0de"})
-    made = plan([A], 2, host, Options())
+    made = plan([A], 2, host, steps.Options())
     assert (made.pending, made.outdated, made.steps) == ((name.proxy(1),), {name.proxy(1)}, ())
     assert jobs(plan([A], 2, host)) == [("Restart", (name.proxy(1),))]
 

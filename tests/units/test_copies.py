@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tqunits.errors import TqunitsError
 from tqunits.model import Worker
 from tqunits.units import credentials
-from tqunits.units.plan import Observed, Options, Plan, RemoveFile, Restart, Step, Stop, WriteFile, make_plan, removal
+from tqunits.units.plan import make_plan, removal
 from tqunits.units.render import RenderedFile, render
+from tqunits.units.steps import Observed, Options, Plan, RemoveFile, Restart, Step, Stop, WriteFile
 from tqunits.units.unitfile import Copy, ledger, parse
 
 from .cases import TEMPLATES, case, configuration, target, worker

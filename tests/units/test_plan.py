@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from tqunits.model import Configuration, Enabled, Listen, Worker
 from tqunits.units import name, turnover
-from tqunits.units.plan import (
+from tqunits.units.plan import kept_ports, make_plan, removal
+from tqunits.units.render import RenderedFile
+from tqunits.units.snapshot import ROUTES, routes_snapshot
+from tqunits.units.steps import (
     Admit,
     CreateUsers,
     Desired,
@@ -33,12 +36,7 @@ from tqunits.units.plan import (
     Step,
     Stop,
     WriteFile,
-    kept_ports,
-    make_plan,
-    removal,
 )
-from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import ROUTES, routes_snapshot
 
 from .cases import ONE_CERTIFICATE, Case, build, configuration, limits, target, worker
 

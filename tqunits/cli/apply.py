@@ -12,7 +12,7 @@ import argparse
 from tqunits.cli import install
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus
-from tqunits.units.plan import Options
+from tqunits.units.steps import Options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

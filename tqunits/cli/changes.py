@@ -13,7 +13,7 @@ from tqunits.cli.output import diagnostic_json
 from tqunits.errors import Diagnostic
 from tqunits.model import account_of
 from tqunits.system.execute import Difference, describe
-from tqunits.units.plan import (
+from tqunits.units.steps import (
     CreateUsers,
     Disable,
     Enable,

@@ -13,7 +13,7 @@ import argparse
 from tqunits.cli import install, installation
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus
-from tqunits.units.plan import Options
+from tqunits.units.steps import Options
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,8 @@ from tqunits.system import backoff, build, execute, files, handover, ledger, lef
 from tqunits.system.bus import Bus, JobResult
 from tqunits.system.left_out import LeftOut
 from tqunits.units import name
-from tqunits.units.plan import Options, Plan, ReloadDaemon, Restart, Start, make_plan
+from tqunits.units.plan import make_plan
+from tqunits.units.steps import Options, Plan, ReloadDaemon, Restart, Start
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

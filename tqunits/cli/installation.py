@@ -32,10 +32,10 @@ from tqunits.system import binding, build, files, observe, target, writable
 from tqunits.system.bus import Bus
 from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
-from tqunits.units.plan import Desired, Give, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
 from tqunits.units.snapshot import ROUTES, routes_snapshot
+from tqunits.units.steps import Desired, Give, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.writable import Given
 
 

@@ -17,10 +17,11 @@ from tqunits.system.listeners import listening_ports
 from tqunits.system.sources import CONFIGURATION
 from tqunits.units import circles, contests, dependencies, grants, unitfile
 from tqunits.units.contests import Installed
-from tqunits.units.plan import ObservedFile, kept_ports
+from tqunits.units.plan import kept_ports
 from tqunits.units.ports import Assigned, assign_ports
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import ROUTES, installed_routes
+from tqunits.units.steps import ObservedFile
 
 Files = Mapping[PurePosixPath, ObservedFile]
 

@@ -31,9 +31,10 @@ from tqunits.system import backoff, execute, files, ledger, left_out, traffic
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
 from tqunits.units import name, shared, unitfile
-from tqunits.units.plan import Observed, Plan, Reload, Step, WriteFile, removal
+from tqunits.units.plan import removal
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, without
+from tqunits.units.steps import Observed, Plan, Reload, Step, WriteFile
 from tqunits.units.vanished import sentence
 
 

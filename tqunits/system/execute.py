@@ -19,7 +19,7 @@ from tqunits.system.backoff import let_go
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile
 from tqunits.units.limits import limit_properties
-from tqunits.units.plan import (
+from tqunits.units.steps import (
     Admit,
     CreateUsers,
     Disable,

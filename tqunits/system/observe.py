@@ -18,8 +18,8 @@ from tqunits.system.bus import Bus
 from tqunits.system.users import exists, of_before
 from tqunits.units import credentials, name
 from tqunits.units.environment import CODE
-from tqunits.units.plan import Observed, ObservedFile, ObservedUnit
 from tqunits.units.snapshot import ROUTES
+from tqunits.units.steps import Observed, ObservedFile, ObservedUnit
 
 UNIT_PATTERNS = ("tq-*", "tq.*", "run-tqunits-workers-*.mount")
 

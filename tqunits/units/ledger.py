@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tqunits.units import name, unitfile
-from tqunits.units.plan import Desired, Observed, Plan
+from tqunits.units.steps import Desired, Observed, Plan
 
 MAX_LEDGER = 64 * 1024 * 1024
 """Bytes: ten times what as many workers as there may be need."""

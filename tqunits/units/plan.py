@@ -4,9 +4,9 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 
 1. Files are written one by one, each whole; nothing points at a file that is not there yet. So the copies of the files
    that a YAML names come before the units, and those that no unit names any more go last.
-2. Users exist before a unit that names them is loaded. A home that an earlier release gave to one is taken away while
-   its worker stands still. Units are enabled, and then one daemon-reload makes systemd
-   read all of it.
+2. Users exist before a unit that names them is loaded, and before a folder is given to them. A home that an earlier
+   release gave to one is taken away while its worker stands still. Units are enabled, and then one daemon-reload makes
+   systemd read all of it.
    A socket of the router none of whose addresses stays is closed before its file says so: a reload would close it too,
    and leave a unit that is active and has nothing open.
 3. A worker that runs since before there was a file `serving` gets it, so that a router of today serves it. With `--now`
@@ -21,186 +21,34 @@ A step that is already true is not in the plan. That is also the recovery: the n
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from tqunits.model import INFINITY, account_of
+from tqunits.model import account_of
 from tqunits.units import credentials, name, shared, turnover, unitfile
 from tqunits.units.render import RenderedFile
 from tqunits.units.snapshot import ROUTES, installed_routes, with_workers
-from tqunits.units.writable import Given
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteFile:
-    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must not look newer."""
-
-    file: RenderedFile
-    before: str | None = field(repr=False)
-    keep_time: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveFile:
-    """Remove a file of ours, and its folder when that is empty then."""
-
-    path: PurePosixPath
-    before: str = field(repr=False)
-    is_secret: bool = False  # its content is shown to nobody
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateUsers:
-    """Run systemd-sysusers on this file."""
-
-    path: PurePosixPath
-
-
-@dataclass(frozen=True, slots=True)
-class Rehome:
-    """Take the home of earlier releases from these workers' accounts: nothing of theirs may run meanwhile."""
-
-    workers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """Make folders that workers may write, and give them to their accounts."""
-
-    folders: tuple[Given, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Admit:
-    """Make the file `serving` of workers that run and have none (system/handover.py)."""
-
-    files: tuple[PurePosixPath, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadDaemon:
-    """`systemctl daemon-reload`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Enable:
-    """`systemctl enable UNIT ...`."""
-
-    units: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Disable:
-    """`systemctl disable UNIT ...`."""
-
-    units: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """`systemctl start UNIT ...`, all at once, waiting for all."""
-
-    units: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """`systemctl restart UNIT ...`, all at once, waiting for all."""
-
-    units: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """`systemctl stop UNIT ...`, all at once, waiting for all."""
-
-    units: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reload:
-    """`systemctl reload UNIT ...`: the router reads its routes again."""
-
-    units: tuple[str, ...]
-
-
-Job = Start | Restart | Stop | Reload
-Step = WriteFile | RemoveFile | CreateUsers | Rehome | Give | Admit | ReloadDaemon | Enable | Disable | Job
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
-    """What the configuration asks for."""
-
-    units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
-    copies: tuple[RenderedFile, ...]  # of the files that worker.yaml names; their content is secret
-    refits: tuple[RenderedFile, ...] = ()  # drop-ins of workers that are not rendered, brought up to this release
-    routes: RenderedFile
-    workers: frozenset[str]  # every configured worker, also those that are left alone
-    left_alone: frozenset[str] = frozenset()  # configured, and in no file of this plan: they stay as they are installed
-    files_alone: frozenset[str] = frozenset()  # configured, and files that the router serves: they have no unit
-    enabled: tuple[str, ...]  # units that start at boot, and with --now
-    disabled: tuple[str, ...]  # units that are configured not to run
-    given: tuple[Given, ...] = ()  # folders that workers may write, and that are not theirs yet
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedFile:
-    """A file as it lies there."""
-
-    content: str = field(repr=False)
-    modified: int  # µs since 1970: its modification time, or its change time if that is earlier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedUnit:
-    """A unit as systemd has it; `started` (µs since 1970) is when its latest start began, 0 when it never did."""
-
-    state: str  # ActiveState
-    started: int
-    needs_reload: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """What is on the host."""
-
-    files: Mapping[PurePosixPath, ObservedFile]  # those we may want to write, and every file with our header
-    copies: Mapping[PurePosixPath, ObservedFile]  # apart: their content is the workers', and may look like ours
-    units: Mapping[str, ObservedUnit]  # the loaded ones, by name
-    file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
-    missing_users: frozenset[str]
-    now: int = INFINITY  # µs since 1970
-    unserved: Mapping[str, PurePosixPath] = field(
-        default_factory=dict
-    )  # worker with a runtime folder -> its missing file
-    built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, µs since 1970
-    homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
-    codes: Mapping[str, str] = field(
-        default_factory=dict
-    )  # process of the router -> the code it was started by, if told
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line asks for."""
-
-    now: bool = False
-    prune: bool = False
-    replace: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The steps, and what the operator should know besides."""
-
-    steps: tuple[Step, ...]
-    foreign: tuple[PurePosixPath, ...]  # in the way and not ours: nothing may be done
-    orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
-    pending: tuple[str, ...]  # running units that need a restart to take their change
-    outdated: frozenset[str] = frozenset()  # of those, processes of the router that run the code of another release
-    masked: tuple[str, ...]  # units the administrator has masked: they stay so
-    leaving: tuple[str, ...] = ()  # workers that are removed
+from tqunits.units.steps import (
+    Admit,
+    CreateUsers,
+    Desired,
+    Disable,
+    Enable,
+    Give,
+    Observed,
+    ObservedFile,
+    Options,
+    Plan,
+    Rehome,
+    Reload,
+    ReloadDaemon,
+    RemoveFile,
+    Restart,
+    Start,
+    Step,
+    Stop,
+    WriteFile,
+)
 
 
 def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
@@ -287,7 +135,7 @@ def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -
 def _admissions(observed: Observed) -> list[Step]:
     """Workers that run without the file that they are served by: of an earlier release, or somebody has removed it."""
     found = ((name.service(worker), file) for worker, file in sorted(observed.unserved.items()))
-    held = tuple(file for unit, file in found if _is_up(unit, observed))
+    held = tuple(file for unit, file in found if observed.is_up(unit))
     return [Admit(held)] if held else []
 
 
@@ -355,7 +203,7 @@ def _stale(
     """
     rewritten = {w.file.unit for w in writes if not w.keep_time}
     parts = (u for u in running if u != name.TARGET)
-    return tuple(u for u in parts if _runs(u, observed) and (u in outdated or _is_stale(u, rewritten, observed)))
+    return tuple(u for u in parts if observed.runs(u) and (u in outdated or _is_stale(u, rewritten, observed)))
 
 
 def _stopped(units: tuple[str, ...]) -> list[Step]:
@@ -377,19 +225,6 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
 def _unit_of(path: PurePosixPath) -> str:
     """The unit that a unit file or a drop-in is about."""
     return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
-
-
-def _runs(unit: str, observed: Observed) -> bool:
-    """It has processes, or will have in a moment: a crash loop counts, it would come back on the old files."""
-    return _state(unit, observed) in {"active", "reloading", "refreshing", "activating"}
-
-
-def _is_up(unit: str, observed: Observed) -> bool:
-    return _state(unit, observed) in {"active", "reloading", "refreshing"}
-
-
-def _state(unit: str, observed: Observed) -> str:
-    return observed.units[unit].state if unit in observed.units else "inactive"
 
 
 def _users(desired: Desired, writes: Iterable[WriteFile], observed: Observed) -> Iterable[Step]:
@@ -417,12 +252,12 @@ def _starts(
     Whose account loses its home stands still between stop and start, so they go one after the other: no request waits
     for another worker's drain.
     """
-    moving = tuple(u for u in running if _is_at_home(u, observed) and _runs(u, observed))
+    moving = tuple(u for u in running if _is_at_home(u, observed) and observed.runs(u))
     restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
     anew = tuple(u for u in restarts if _has_new_socket(u, writes, observed))
     kept = tuple(u for u in restarts if u not in anew)
     done = (*stale, *moving)
-    down = tuple(u for u in running if u in anew or (u not in done and not _is_up(u, observed)))
+    down = tuple(u for u in running if u in anew or (u not in done and not observed.is_up(u)))
     stops = _with_sockets(anew, observed)
     steps = [step(units) for step, units in ((Stop, stops), (Restart, kept), (Start, down)) if units]
     return [*steps, *(step for unit in moving for step in _move(unit, observed))]
@@ -446,7 +281,7 @@ def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     staying = {ledger.worker for ledger in _ledgers(observed.files.values())} - rendered
     workers = {user.removeprefix(account_of("")) for user in observed.homes} - staying
-    resting = tuple(worker for worker in sorted(workers) if not _runs(name.service(worker), observed))
+    resting = tuple(worker for worker in sorted(workers) if not observed.runs(name.service(worker)))
     return [Rehome(resting)] if resting else []
 
 
@@ -466,7 +301,7 @@ def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, .
     done takes it back, and the worker gets the old socket.
     """
     sockets = (socket for unit in services if (socket := name.socket_of(unit)))
-    return (*services, *(u for u in sockets if u not in services and _runs(u, observed)))
+    return (*services, *(u for u in sockets if u not in services and observed.runs(u)))
 
 
 def _first_routes(desired: Desired, observed: Observed) -> list[Step]:
@@ -480,7 +315,7 @@ def _new_routes(desired: Desired, observed: Observed, options: Options) -> Itera
     if before == desired.routes.content:
         return []
     proxies = [u for u in desired.enabled if name.is_proxy(u)]
-    running = tuple(u for u in proxies if options.now or _runs(u, observed))
+    running = tuple(u for u in proxies if options.now or observed.runs(u))
     write = WriteFile(file=desired.routes, before=before)
     return [write, Reload(running)] if running else [write]
 
@@ -497,13 +332,13 @@ def _router_restarts(
     restarts = tuple(u for u in stale if not name.worker_of(u) and not name.is_proxy_socket(u))
     opening = tuple(u for u in stale if name.is_proxy_socket(u))
     emptied = turnover.emptied(writes, observed)
-    shut = (*turnover.closing(desired, observed), *(u for u in opening if _runs(u, observed) and u not in emptied))
+    shut = (*turnover.closing(desired, observed), *(u for u in opening if observed.runs(u) and u not in emptied))
     others = tuple(u for u in restarts if not name.is_proxy(u))
     first, *rest = tuple(u for u in restarts if name.is_proxy(u)) or ("",)
     away: tuple[str, ...] = ()
     if turnover.needs_room(opening, emptied, desired, observed):
         known = dict.fromkeys((*rest, *observed.units))
-        away = tuple(u for u in known if name.is_proxy(u) and u != first and _runs(u, observed))
+        away = tuple(u for u in known if name.is_proxy(u) and u != first and observed.runs(u))
     steps = [*_stopped(shut), *([Restart(others)] if others else []), *_stopped(_with_sockets(away, observed))]
     for unit in (first, *rest) if first else ():
         old = _old_controls((unit,), writes, observed)
@@ -523,7 +358,7 @@ def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], opt
     """Units that are configured not to run; and, with --prune, workers that are no longer configured."""
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
     closing = turnover.closing(desired, observed)
-    active = tuple(u for u in _with_sockets(desired.disabled, observed) if _runs(u, observed) and u not in closing)
+    active = tuple(u for u in _with_sockets(desired.disabled, observed) if observed.runs(u) and u not in closing)
     steps: list[Step] = [Stop(active)] if active and options.now else []
     steps += [Disable(enabled)] if enabled else []
     removals = _spare_units(desired, observed, stay=() if options.now else closing)
@@ -571,7 +406,7 @@ def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step
 
 
 def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath]) -> Iterable[Step]:
-    loaded = [u for u in units if _state(u, observed) != "inactive"]
+    loaded = [u for u in units if observed.state(u) != "inactive"]
     enabled = tuple(u for u in units if observed.file_states.get(u) == "enabled")
     steps: list[Step] = [Stop(_in_order_of_stopping(loaded, whole=name.TARGET in units))] if loaded else []
     steps += [Disable(enabled)] if enabled else []

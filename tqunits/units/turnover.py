@@ -8,15 +8,10 @@ the restart of the first process; what is open and stays, stays open in systemd 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
 from tqunits.units import addresses, name, unitfile
-
-if TYPE_CHECKING:  # plan.py calls us
-    from tqunits.units.plan import Desired, Observed, WriteFile
-    from tqunits.units.render import RenderedFile
-
-_UP = frozenset({"active", "reloading", "refreshing"})
+from tqunits.units.render import RenderedFile
+from tqunits.units.steps import Desired, Observed, WriteFile
 
 
 def sockets(files: Iterable[RenderedFile]) -> addresses.Places:
@@ -42,12 +37,12 @@ def with_openings(stale: tuple[str, ...], running: tuple[str, ...], observed: Ob
     """A socket that is opened takes the first process with it, in whose restart it is, and every other one that runs: a
     service has the sockets that it was started with.
     """
-    routed = any(name.is_proxy(u) and _runs(u, observed) for u in observed.units)
-    down = [u for u in running if routed and name.is_proxy_socket(u) and _state(u, observed) not in _UP]
+    routed = any(name.is_proxy(u) and observed.runs(u) for u in observed.units)
+    down = [u for u in running if routed and name.is_proxy_socket(u) and not observed.is_up(u)]
     if not down and not any(name.is_proxy_socket(u) for u in stale):
         return stale
     first = name.proxy(1)
-    return tuple(u for u in running if u in {*stale, *down, first} or (name.is_proxy(u) and _runs(u, observed)))
+    return tuple(u for u in running if u in {*stale, *down, first} or (name.is_proxy(u) and observed.runs(u)))
 
 
 def waiting(writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
@@ -68,7 +63,7 @@ def closing(desired: Desired, observed: Observed) -> tuple[str, ...]:
 
 
 def _is_open_socket(unit: str | None, observed: Observed) -> bool:
-    return unit is not None and name.is_proxy_socket(unit) and _runs(unit, observed)
+    return unit is not None and name.is_proxy_socket(unit) and observed.runs(unit)
 
 
 def _before(write: WriteFile) -> tuple[str, ...]:
@@ -98,12 +93,4 @@ def needs_room(opening: Collection[str], empty: Collection[str], desired: Desire
 
 def _is_older(process: str, observed: Observed) -> bool:
     times = (file.modified for path, file in observed.files.items() if path.name == name.PROXY_TEMPLATE)
-    return _runs(process, observed) and any(modified > observed.units[process].started for modified in times)
-
-
-def _runs(unit: str, observed: Observed) -> bool:
-    return _state(unit, observed) in {*_UP, "activating"}
-
-
-def _state(unit: str, observed: Observed) -> str:
-    return observed.units[unit].state if unit in observed.units else "inactive"
+    return observed.runs(process) and any(modified > observed.units[process].started for modified in times)

@@ -1,0 +1,197 @@
+"""What a plan is made from, and made of: what is asked for, what is there, and the steps in between, each a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from tqunits.model import INFINITY
+from tqunits.units.render import RenderedFile
+from tqunits.units.writable import Given
+
+_UP = frozenset({"active", "reloading", "refreshing"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile:
+    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must not look newer."""
+
+    file: RenderedFile
+    before: str | None = field(repr=False)
+    keep_time: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFile:
+    """Remove a file of ours, and its folder when that is empty then."""
+
+    path: PurePosixPath
+    before: str = field(repr=False)
+    is_secret: bool = False  # its content is shown to nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateUsers:
+    """Run systemd-sysusers on this file."""
+
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Rehome:
+    """Take the home of earlier releases from these workers' accounts: nothing of theirs may run meanwhile."""
+
+    workers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Make folders that workers may write, and give them to their accounts."""
+
+    folders: tuple[Given, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Make the file `serving` of workers that run and have none (system/handover.py)."""
+
+    files: tuple[PurePosixPath, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadDaemon:
+    """`systemctl daemon-reload`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """`systemctl enable UNIT ...`."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disable:
+    """`systemctl disable UNIT ...`."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """`systemctl start UNIT ...`, all at once, waiting for all."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """`systemctl restart UNIT ...`, all at once, waiting for all."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """`systemctl stop UNIT ...`, all at once, waiting for all."""
+
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """`systemctl reload UNIT ...`: the router reads its routes again."""
+
+    units: tuple[str, ...]
+
+
+Job = Start | Restart | Stop | Reload
+Step = WriteFile | RemoveFile | CreateUsers | Rehome | Give | Admit | ReloadDaemon | Enable | Disable | Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What the configuration asks for."""
+
+    units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
+    copies: tuple[RenderedFile, ...]  # of the files that worker.yaml names; their content is secret
+    refits: tuple[RenderedFile, ...] = ()  # drop-ins of workers that are not rendered, brought up to this release
+    routes: RenderedFile
+    workers: frozenset[str]  # every configured worker, also those that are left alone
+    left_alone: frozenset[str] = frozenset()  # configured, and in no file of this plan: they stay as they are installed
+    files_alone: frozenset[str] = frozenset()  # configured, and files that the router serves: they have no unit
+    enabled: tuple[str, ...]  # units that start at boot, and with --now
+    disabled: tuple[str, ...]  # units that are configured not to run
+    given: tuple[Given, ...] = ()  # folders that workers may write, and that are not theirs yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedFile:
+    """A file as it lies there."""
+
+    content: str = field(repr=False)
+    modified: int  # µs since 1970: its modification time, or its change time if that is earlier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedUnit:
+    """A unit as systemd has it; `started` (µs since 1970) is when its latest start began, 0 when it never did."""
+
+    state: str  # ActiveState
+    started: int
+    needs_reload: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is on the host."""
+
+    files: Mapping[PurePosixPath, ObservedFile]  # those we may want to write, and every file with our header
+    copies: Mapping[PurePosixPath, ObservedFile]  # apart: their content is the workers', and may look like ours
+    units: Mapping[str, ObservedUnit]  # the loaded ones, by name
+    file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
+    missing_users: frozenset[str]
+    now: int = INFINITY  # µs since 1970
+    unserved: Mapping[str, PurePosixPath] = field(
+        default_factory=dict
+    )  # worker with a runtime folder -> its missing file
+    built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, µs since 1970
+    homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
+    codes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # process of the router -> the code it was started by, if told
+
+    def state(self, unit: str) -> str:
+        """Its ActiveState."""
+        return self.units[unit].state if unit in self.units else "inactive"
+
+    def is_up(self, unit: str) -> bool:
+        """Whether it does what it is for."""
+        return self.state(unit) in _UP
+
+    def runs(self, unit: str) -> bool:
+        """It has processes, or will have in a moment: a crash loop counts, it would come back on the old files."""
+        return self.is_up(unit) or self.state(unit) == "activating"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for."""
+
+    now: bool = False
+    prune: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps, and what the operator should know besides."""
+
+    steps: tuple[Step, ...]
+    foreign: tuple[PurePosixPath, ...]  # in the way and not ours: nothing may be done
+    orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
+    pending: tuple[str, ...]  # running units that need a restart to take their change
+    outdated: frozenset[str] = frozenset()  # of those, processes of the router that run the code of another release
+    masked: tuple[str, ...]  # units the administrator has masked: they stay so
+    leaving: tuple[str, ...] = ()  # workers that are removed
