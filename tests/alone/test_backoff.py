@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,3 +69,13 @@ def test_both_sides_mean_the_same_files_and_the_same_status() -> None:
 def test_a_damaged_note_tells_nothing(text: str) -> None:
     assert outside.pause(text) is None
     assert outside.pause("5 2 7 3 99\n") == outside.Pause(3, 99)
+
+
+def test_a_drop_in_of_before_has_the_usual_pauses(tmp_path: Path) -> None:
+    """It has no note of its own, and what systemd counted there is gone (units/refit.py)."""
+    drop_in = tmp_path / "10-tqunits.conf"
+    usual = (USUAL.delay, USUAL.longest, USUAL.most, USUAL.period)
+    for note, expected in (("", usual), ("Backoff=1 2 3 4\n", (1, 2, 3, 4))):
+        drop_in.write_text(f"[Service]\n\n[X-Tqunits]\nWorker=api\n{note}")
+        found = alone.read_settings(str(drop_in))
+        assert (found.delay, found.longest, found.most, found.period) == expected

@@ -17,7 +17,7 @@ BEFORE = """\
 
 [Unit]
 Description=Worker api on /api
-
+{counted}
 [Service]
 Type={type}
 ExecStart=
@@ -39,10 +39,11 @@ EnvironmentFile=-/etc/tqunits/b.env
 LoadCredential=token:/srv/api/token
 LoadCredential=key:/etc/tqunits/key
 """
+COUNTED = "StartLimitIntervalSec=5min\nStartLimitBurst=5\n"
 
 
-def before(*, gate: str = GATE, files: str = "") -> str:
-    return BEFORE.format(type="exec" if gate else "notify", gate=gate, old=OLD, files=files)
+def before(*, gate: str = GATE, files: str = "", counted: str = "") -> str:
+    return BEFORE.format(type="exec" if gate else "notify", gate=gate, old=OLD, files=files, counted=counted)
 
 
 def lines(text: str, directive: str) -> list[str]:
@@ -72,6 +73,15 @@ def test_all_else_stays_as_it_is() -> None:
     removed = {line for line in text.splitlines() if line not in refitted(text).splitlines()}
     assert {line.partition("=")[0] for line in removed} == {"ExecStartPost", "ExecStop"}
     assert unitfile.ledger(refitted(text)) == unitfile.ledger(text)
+
+
+def test_no_restart_that_somebody_asks_for_counts() -> None:
+    """The sixth took a good worker down. In a drop-in that is of today otherwise, nothing else is changed."""
+    assert refitted(before(counted=COUNTED)) == refitted(before())
+    today = refitted(before())
+    drop_in = today.replace("[Service]\n", f"{COUNTED}[Service]\nRestartSteps=4\nRestartMaxDelaySec=30s\n")
+    assert refit.is_of_before(drop_in)
+    assert refitted(drop_in) == today
 
 
 def test_files_are_named_where_systemd_may_open_them() -> None:

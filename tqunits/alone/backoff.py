@@ -29,6 +29,9 @@ LONGEST_US = 86_400_000_000
 
 STATE, GIVEN_UP = "state", "given-up"
 
+_OF_BEFORE = "1000000 30000000 0 300000000"
+"""Backoff= of a drop-in of an earlier release, which has none: worker.yaml's defaults."""
+
 _ASKED = ("NRestarts", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic")
 _MOST = 65536  # bytes of an answer
 
@@ -84,7 +87,7 @@ def main(arguments: list[str]) -> int:
     worker, units = options.get("--worker", ""), options.get("--units", "")
     folder = os.environ.get("RUNTIME_DIRECTORY", "")
     try:
-        settings = _settings(f"{units}/tq-worker@{worker}.service.d/10-tqunits.conf")
+        settings = read_settings(f"{units}/tq-worker@{worker}.service.d/10-tqunits.conf")
         answer = _asked(f"tq-worker@{worker}.service", user=user)
         memory = _remembered(f"{folder}/{STATE}")
         count = failures(*answer, settings, memory)
@@ -104,11 +107,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _settings(path: str) -> Settings:
+def read_settings(path: str) -> Settings:
+    """Of a drop-in."""
     with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib costs more
         ledger = file.read().rpartition("\n[X-Tqunits]\n")[2]
     found = [line.partition("=")[2] for line in ledger.split("\n") if line.startswith("Backoff=")]
-    delay, longest, most, period = (int(word) for word in (found or ["0 0 0 0"])[-1].split())
+    delay, longest, most, period = (int(word) for word in (found or [_OF_BEFORE])[-1].split())
     return Settings(delay, longest, most, period)
 
 

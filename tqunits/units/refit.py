@@ -9,6 +9,7 @@ somebody else may rename. Such lines of before go, and what they did is done as 
     ExecStop=-+LEAVE --wait SECONDS   the same as the worker's own user
     EnvironmentFile=PATH              a credential, which the launcher reads
     LoadCredential=ID:PATH            with the path of a copy, where PATH is not root's
+    StartLimitBurst=, RestartSteps=   go: they count the restarts that somebody asks for, and tq-backoff@ does not
 
 What can not be had goes without a replacement; whoever installs says so.
 """
@@ -23,6 +24,9 @@ from tqunits.units import environment, quote, unitfile
 
 Places = Mapping[str, str]
 """From each path that a drop-in names to the one that systemd may open in its place."""
+
+_COUNTING = frozenset({"StartLimitIntervalSec", "StartLimitBurst", "RestartSteps", "RestartMaxDelaySec"})
+"""Its template has what is right, and config/passthrough.py refuses them: a drop-in of today has none."""
 
 _PRIVILEGED = "+!"
 _PREFIXES = "-@:" + _PRIVILEGED
@@ -41,8 +45,8 @@ class Named:
 
 
 def is_of_before(drop_in: str) -> bool:
-    """Whether it has a line that runs as root, or a file that systemd opens for the worker."""
-    return any(_goes(line) for line in drop_in.splitlines())
+    """Whether it has a line that runs as root, a file that systemd opens for the worker, or counts its restarts."""
+    return any(_goes(line) or _counts(line) for line in drop_in.splitlines())
 
 
 def files(drop_in: str) -> tuple[Named, ...]:
@@ -60,8 +64,15 @@ def refitted(drop_in: str, worker: str, target: Target, places: Places) -> str:
     """The drop-in without such lines; one of this release as it is."""
     if not is_of_before(drop_in):
         return drop_in
+    lines = [line for line in drop_in.splitlines() if not _counts(line)]
+    if any(map(_goes, lines)):
+        lines = _without_privilege(drop_in, lines, worker, target, places)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _without_privilege(drop_in: str, before: list[str], worker: str, target: Target, places: Places) -> list[str]:
     kept = [(named, places[named.path]) for named in files(drop_in) if named.path in places]
-    lines = list(_fitted(drop_in.splitlines(), worker, target))
+    lines = list(_fitted(before, worker, target))
     start = max((n for n, line in enumerate(lines) if line.startswith("ExecStart=")), default=len(lines) - 1)
     variables = [named for named, _ in kept if named.has_variables]
     if variables:
@@ -69,7 +80,7 @@ def refitted(drop_in: str, worker: str, target: Target, places: Places) -> str:
         launch += [word for named in variables for word in ("--environment", f"{named.id}={named.path}")]
         lines[start] = f"ExecStart={quote.command([*launch, '--'])} {lines[start].partition('=')[2]}"
     loads = [f"LoadCredential={quote.credential(named.id, place)}" for named, place in kept]
-    return "".join(f"{line}\n" for line in [*lines[: start + 1], *loads, *lines[start + 1 :]])
+    return [*lines[: start + 1], *loads, *lines[start + 1 :]]
 
 
 def _fitted(lines: list[str], worker: str, target: Target) -> Iterable[str]:
@@ -95,6 +106,10 @@ def _goes(line: str) -> bool:
         return True
     prefixes = value[: len(value) - len(value.lstrip(_PREFIXES))]
     return directive.startswith("Exec") and any(sign in prefixes for sign in _PRIVILEGED)
+
+
+def _counts(line: str) -> bool:
+    return line.partition("=")[0] in _COUNTING
 
 
 def _is_gate(line: str) -> bool:
