@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import tqunits
@@ -16,6 +17,7 @@ from tqunits.system.process import run
 OLDEST = 252
 """Debian 12's: the oldest systemd whose directives and behaviour we render for and test on."""
 
+_PACKAGE = Path(tqunits.__file__).resolve().parent
 _CODE = (".py", ".so")
 _PACKAGED = Path("/usr/bin/tqunits")
 _PACKAGED_ALONE = Path("/usr/lib/tqunits")
@@ -23,13 +25,12 @@ _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
 def current(layout: Layout, *, user_mode: bool) -> Target:
     """This host. Raises TqunitsError when its systemd is missing or too old."""
-    package = Path(tqunits.__file__).resolve().parent
     return Target(
         systemd=systemd_version(),
         layout=layout,
         user_mode=user_mode,
-        program=_program(package),
-        alone=_alone(package),
+        program=_program(_PACKAGE),
+        alone=_alone(_PACKAGE),
         code=code(),
     )
 
@@ -48,20 +49,20 @@ def systemd_version() -> int:
     return version
 
 
-def code() -> str:
+def code(package: Path = _PACKAGE) -> str:
     """A fingerprint of all that a router process runs: the Python that runs it, and every file of the package.
 
     Of what is in the files, not of their times: who unpacks the same release again restarts nothing. What units of
     workers run is left out, for it is executed anew at each of their starts.
     """
-    package = Path(tqunits.__file__).resolve().parent
     found = list(_sources(package))
     found += package.parent.glob(f"{package.name}__mypyc*.so")
     digest = hashlib.sha256(sys.version.encode())
     for file in sorted(found):
-        content = file.read_bytes()
-        digest.update(f"\0{file.relative_to(package.parent)}\0{len(content)}\0".encode())
-        digest.update(content)
+        with suppress(FileNotFoundError):  # an editor's link to nowhere, a file that is just being replaced
+            content = file.read_bytes()
+            digest.update(f"\0{file.relative_to(package.parent)}\0{len(content)}\0".encode())
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 
