@@ -181,6 +181,42 @@ def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> N
     site.machine.systemctl("start", "tq-repair.path")
 
 
+def test_who_gets_its_drop_in_back_is_restarted_for_a_change_alone(site: Site) -> None:
+    """What runs has what it says, and is no older for that; what has not taken a change is."""
+    unit = "tq-worker@alpha.service"
+    site.worker("alpha")
+    site.install()
+    first = site.machine.show(unit, "InvocationID")
+    site.machine.systemctl("stop", "tq-repair.path")
+    site.machine.systemctl("revert", unit)
+    assert f"put back {site.drop_in('alpha')}" in site.install()
+    assert site.machine.show(unit, "InvocationID") == first
+    site.worker("alpha", "environment: {X: y}\n")
+    site.run("install")
+    site.machine.systemctl("stop", "tq-repair.path")
+    site.machine.systemctl("revert", unit)
+    assert f"{unit} still runs as it was" in site.run("install")
+    site.install()
+    assert site.machine.show(unit, "InvocationID") != first
+    assert site.get("/alpha/environment")[1]["X"] == "y"
+
+
+def test_who_edits_a_drop_in_is_told_of_it_also_when_it_is_lost_then(site: Site) -> None:
+    """What it says now is what it said at first, and the process has something else."""
+    unit = "tq-worker@alpha.service"
+    site.worker("alpha")
+    site.install()
+    site.machine.run(["sed", "-i", "s/^\\[Service\\]/&\\nEnvironment=X=edited/", site.drop_in("alpha")])
+    site.machine.systemctl("daemon-reload")
+    site.machine.systemctl("restart", unit)
+    assert site.get("/alpha/environment")[1]["X"] == "edited"
+    assert f"{unit} still runs as it was" in site.run("install")
+    site.machine.systemctl("stop", "tq-repair.path")
+    site.machine.systemctl("revert", unit)
+    assert f"{unit} still runs as it was" in site.run("install")
+    site.machine.systemctl("start", "tq-repair.path")
+
+
 def test_who_is_uninstalled_does_not_come_back(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")

@@ -165,15 +165,23 @@ def unified_diff(plan: Plan) -> str:
 
 
 def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
-    """The plan, and the ledger of what it makes: after the files that it tells of, and before any of them goes."""
+    """The plan, and the ledger of what it makes: after the files that it tells of, and before any of them goes.
+
+    It is written as well where it says the same and one of them is written anew (somebody has edited it), for no
+    process that was started before has what it says (system/ledger.py).
+    """
     path, observed = prepared.desired.routes.path.with_name(name.LEDGER_FILE), prepared.observed
     text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)
     before = observed.files[path].content if path in observed.files else None
-    if text == before:
+    if text == before and not any(map(_is_newer_drop_in, plan.steps)):
         return plan
     file = RenderedFile(path=path, content=text, mode=ledger.MODE, unit=None)
     first = next((at for at, step in enumerate(plan.steps) if not isinstance(step, WriteFile)), len(plan.steps))
     return replace(plan, steps=(*plan.steps[:first], WriteFile(file=file, before=before), *plan.steps[first:]))
+
+
+def _is_newer_drop_in(step: Step) -> bool:
+    return isinstance(step, WriteFile) and step.file.path.name == name.DROP_IN and not step.keep_time
 
 
 def refuse_foreign(plan: Plan) -> None:

@@ -5,7 +5,8 @@ Whoever removes workers has the ledger forget them first, or they would come bac
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
@@ -33,10 +34,18 @@ def lost(layout: Layout) -> tuple[Entry, ...]:
 
 
 def put_back(layout: Layout, bus: Bus) -> tuple[Path, ...]:
-    """Put back each drop-in that is lost; gives their paths. What runs is older than the file then."""
+    """Put back each drop-in that is lost; gives their paths.
+
+    It gets the time of the ledger, which was written after it: who was started since then has what it says, and needs
+    no restart. Of who was started before nobody knows, for the ledger tells of others too: that is a restart too many
+    at worst.
+    """
     entries = lost(layout)
+    time_ns = _written(layout) if entries else 0
     for entry in entries:
-        files.write_atomically(_drop_in(entry, layout), entry.drop_in or "", 0o644)
+        path = _drop_in(entry, layout)
+        files.write_atomically(path, entry.drop_in or "", 0o644)
+        os.utime(path, ns=(time_ns, time_ns))
     if entries:
         bus.reload_daemon()
     return tuple(_drop_in(entry, layout) for entry in entries)
@@ -48,6 +57,12 @@ def _drop_in(entry: Entry, layout: Layout) -> Path:
 
 def _path(layout: Layout) -> Path:
     return Path(layout.state) / name.LEDGER_FILE
+
+
+def _written(layout: Layout) -> int:
+    """When, in ns since 1970. One from a backup may be of before its time; nobody sets the other one back."""
+    found = _path(layout).stat()
+    return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _text(layout: Layout) -> str | None:
