@@ -125,6 +125,12 @@ def test_who_is_disabled_says_so(folder: Path) -> None:
             answer = await ask(router, POST)
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"The worker is disabled." in answer
+            order(folder, w=Order(DRAIN))
+            await obeyed(folder, w="drain")
+            assert b"The worker is disabled." in await ask(router, POST)
+            traffic(folder).unlink()
+            await obeyed(folder)
+            assert b"The worker is disabled." in await ask(router, POST)
             write_routes(folder, endpoint)
             await router.told("READY=1")
             assert (await ask(router)).endswith(b"ok")

@@ -19,12 +19,11 @@ from tqunits.errors import TqunitsError
 from tqunits.http.answers import notice
 from tqunits.proxy.complaints import Complaints
 from tqunits.proxy.worker import Worker
-from tqunits.routing.traffic import DRAIN, EVERYBODY, MAINTENANCE, MAX_TRAFFIC, PAUSE, Order, parse_traffic
+from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, Order, parse_traffic
 from tqunits.system.files import read_regular
 
 STOPPED: Final = "The worker is stopped."
 DOWN: Final = "The worker is down."
-DRAINED: Final = "The worker is taken out of service for a while."
 
 Version = tuple[int, int, int]
 
@@ -45,7 +44,6 @@ class Absence:
 
     def see(self, worker: Worker, *, since_us: int | None) -> None:
         """What a look has shown: since when it is serving (µs since 1970), None: it is not."""
-        order = self._traffic.orders.get(worker.name)
         if since_us is not None:
             self._since.pop(worker.name, None)
             self._started[worker.name] = since_us
@@ -53,8 +51,6 @@ class Absence:
         else:
             since = self._since.setdefault(worker.name, self._now())
             reason = self._reason(worker, self._now() - since)
-        if reason is None and order is not None and order.order == DRAIN:
-            reason = DRAINED
         if reason != worker.away:
             if reason is not None:
                 self._complaints.say(f"worker {worker.name}: 503 for its requests: {reason}", priority=5)
@@ -65,17 +61,13 @@ class Absence:
         order, before = self._traffic.orders.get(worker.name), self._obeyed.get(worker.name)
         if order == before:
             return
-        worker.order = order.order if order is not None else ""
         if order is None:
             del self._obeyed[worker.name]
+            worker.order = ""
             worker.resume()
         else:
             self._obeyed[worker.name] = order
-            worker.replace_order(
-                paused=order.order == PAUSE,
-                text=notice(order.text) if order.order == MAINTENANCE else None,
-                away=DRAINED if order.order == DRAIN else worker.away,
-            )
+            worker.obey(order.order, notice(order.text))
         self._complaints.say(f"worker {worker.name}: {worker.order or 'traffic as ever'}", priority=5)
 
     def keep_only(self, names: Container[str]) -> None:

@@ -115,8 +115,9 @@ def _load(certificate: Path, key: Path | None) -> _Loaded:
     for pair in _pairs(certificate, key):
         context = _context(pair)
         found = _look(pair, context)
-        expired += _expired(pair, found)
-        warnings += (*_expired(pair, found), *_odd(pair, found))
+        gone = tuple(_expired(pair, found))
+        expired += gone
+        warnings += (*gone, *_odd(pair, found))
         for name in found.names:
             names.setdefault(name, context)
         first = first or context

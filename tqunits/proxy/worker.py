@@ -21,6 +21,7 @@ from tqunits.model import Retry
 from tqunits.proxy.timers import NEVER, ticks_of
 from tqunits.routing.select import choose
 from tqunits.routing.snapshot import RoutedWorker
+from tqunits.routing.traffic import DRAIN, MAINTENANCE, PAUSE
 
 if TYPE_CHECKING:
     from tqunits.proxy.pool import Endpoint
@@ -38,6 +39,7 @@ AWAY_RETRY_AFTER: Final = 30
 """The same where somebody has to do something first."""
 
 DISABLED: Final = "The worker is disabled."
+DRAINED: Final = "The worker is taken out of service for a while."
 
 
 class Worker:
@@ -106,7 +108,8 @@ class Worker:
         """What every request is answered with 503, and after how many seconds to come again; None: they are taken."""
         if self.notice is not None:
             return self.notice, RETRY_AFTER
-        return (self.away, AWAY_RETRY_AFTER) if self.away is not None else None
+        away = DRAINED if self.away is None and self.order == DRAIN else self.away
+        return (away, AWAY_RETRY_AFTER) if away is not None else None
 
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go the short way, to `ready`."""
@@ -183,9 +186,9 @@ class Worker:
         self.away = reason
         self._empty()
 
-    def replace_order(self, *, paused: bool, text: str | None, away: str | None) -> None:
-        """One order follows another, and nobody gets through in between."""
-        self.paused, self.notice, self.away = paused, text, away
+    def obey(self, order: str, text: str) -> None:
+        """One order follows another, and nobody gets through in between; `text` is the page's, of MAINTENANCE."""
+        self.order, self.paused, self.notice = order, order == PAUSE, text if order == MAINTENANCE else None
         self._empty()
 
     def resume(self) -> None:
