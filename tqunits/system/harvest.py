@@ -37,8 +37,7 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
-from tqunits.system import ownership
-from tqunits.system.survey import FOLDER, Bounds, Tally, opened, opened_for_root
+from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hang us
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -364,16 +363,11 @@ class _Move:
     def _above(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """The folder that a path lies in, opened without following a link, and the name in it."""
         *names, name = path.split("/")
-        for count in range(1, len(names) + 1 if make else 0):
-            above = ownership.open_below(self.target, names[: count - 1], FOLDER)
-            with suppress(FileExistsError):
-                os.mkdir(names[count - 1], 0o755, dir_fd=above)
-            os.close(above)
-        folder = ownership.open_below(self.target, names, FOLDER)
-        try:
+        for count in range(len(names) if make else 0):
+            with opened_below(self.target, names[:count]) as above, suppress(FileExistsError):
+                os.mkdir(names[count], 0o755, dir_fd=above)
+        with opened_below(self.target, names) as folder:
             yield folder, name
-        finally:
-            os.close(folder)
 
     def _sorted(self, staging: int, path: str) -> list[str]:
         """The command last."""

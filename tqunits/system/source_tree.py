@@ -16,15 +16,14 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tqunits.errors import TqunitsError
-from tqunits.system.ownership import open_below
-from tqunits.system.survey import FOLDER, MAX_DEPTH, MAX_ENTRIES, opened, opened_for_root
+from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, opened, opened_below, opened_for_root
 
 MAX_READ: Final = 1 << 30
 """Bytes that are read of one worker's files; what is beyond is known by its size and time alone."""
@@ -197,7 +196,7 @@ def _status_below(folder: int, path: str) -> os.stat_result | None:
     """Of a path on which no link is followed; None where nothing is."""
     *above, name = path.split("/")
     try:
-        with _opened_below(folder, above) as descriptor:
+        with opened_below(folder, above) as descriptor:
             return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     except OSError:
         return None
@@ -205,16 +204,7 @@ def _status_below(folder: int, path: str) -> os.stat_result | None:
 
 def _names(folder: int, path: str) -> list[str]:
     try:
-        with _opened_below(folder, path.split("/")) as descriptor:
+        with opened_below(folder, path.split("/")) as descriptor:
             return sorted(os.listdir(descriptor))  # noqa: PTH208 - an open folder
     except OSError:
         return []
-
-
-@contextmanager
-def _opened_below(folder: int, names: list[str]) -> Iterator[int]:
-    descriptor = open_below(folder, names, FOLDER)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -126,11 +126,17 @@ def opened(name: str, folder: int) -> Iterator[int]:
 
 
 @contextmanager
-def opened_for_root(path: Path) -> Iterator[int]:
-    """A folder by its path, on which no link is followed that is not root's. Raises OSError."""
-    with ownership.anchor(path) as anchor:
-        descriptor = ownership.open_below(anchor.descriptor, anchor.rest, FOLDER)
+def opened_below(folder: int, names: Sequence[str]) -> Iterator[int]:
+    """A folder further below, on whose way no link is followed; without names the open one. Raises OSError."""
+    descriptor = ownership.open_below(folder, names, FOLDER)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def opened_for_root(path: Path) -> Iterator[int]:
+    """A folder by its path, on which no link is followed that is not root's. Raises OSError."""
+    with ownership.anchor(path) as anchor, opened_below(anchor.descriptor, anchor.rest) as descriptor:
+        yield descriptor
