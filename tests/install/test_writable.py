@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from .conftest import ROOT, Site
 from .test_rebuilds import built
 
@@ -30,6 +32,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 FOLDER = f"{ROOT}/workers/alpha"
+AS_WORKER = ["setpriv", "--reuid=worker-alpha", "--regid=worker-alpha", "--clear-groups", "sh", "-ec"]
 
 
 def owner(site: Site, path: str) -> str:
@@ -77,8 +80,7 @@ def test_what_a_worker_writes_is_no_source_of_its_build(site: Site) -> None:
     built(site, more="writable: [public/up]\nstatic: {directory: public, prefix: /files}\n")
     site.machine.write(f"{FOLDER}/version", "1")
     site.install()
-    as_worker = ["setpriv", "--reuid=worker-alpha", "--regid=worker-alpha", "--clear-groups", "sh", "-c"]
-    site.machine.run([*as_worker, f"umask 077; echo new > {FOLDER}/public/up/x"])
+    site.machine.run([*AS_WORKER, f"umask 077; echo new > {FOLDER}/public/up/x"])
     assert site.get("/alpha/files/up/x") == (200, "new\n")
     assert "nothing to do" in site.install()
     assert "hint" not in site.run("restart", "alpha")
@@ -100,3 +102,48 @@ def test_what_is_not_roots_is_not_given(host: Site) -> None:
     assert "belongs to uid 65534 (nobody), and its owner gives what is below it" in said
     assert "$STATE_DIRECTORY" in said
     assert host.machine.run(["stat", "-c", "%U", "/etc"]).stdout == "root\n"
+
+
+MADE = "cp /bin/true set; chmod 6755 set; ln set twice; ln -s /etc/shadow link; mkdir -m 770 closed; touch closed/x"
+NOT_ROOTS = ["(", "!", "-uid", "0", "-o", "!", "-gid", "0", "-o", "-perm", "/6000", ")"]
+
+
+def foreign(site: Site) -> set[str]:
+    """What is not root's alone in the worker's folder; of links nobody cares."""
+    found = site.machine.run(["find", FOLDER, "!", "-type", "l", *NOT_ROOTS, "-printf", "%P\n"]).stdout
+    return set(found.split())
+
+
+def given(site: Site) -> None:
+    site.worker("alpha", "writable: [data]\n", program=WRITES)
+    site.install()
+    assert site.get("/alpha/write/data/a/b") == (200, "ok")
+    site.machine.run([*AS_WORKER, f"cd {FOLDER}/data; {MADE}"])
+
+
+@pytest.mark.parametrize("before", ["", "uninstall alpha", "all"])
+def test_after_a_purge_nothing_is_left_to_the_number_of_the_account(site: Site, before: str) -> None:
+    """Whoever gets it next would own it. The account is there until then, also where the units have gone before."""
+    given(site)
+    if before.startswith("uninstall"):
+        site.run(*before.split())
+    assert foreign(site) == {"data", "data/a", "data/a/b", "data/set", "data/twice", "data/closed", "data/closed/x"}
+    said = site.run("uninstall", "--purge", *(("--all", "--yes") if before == "all" else ("alpha",)))
+    assert f"give {FOLDER} back to root" in said
+    assert foreign(site) == set()
+    assert site.machine.read(f"{FOLDER}/data/a/b") == "from the worker"
+    assert site.machine.run(["stat", "-c", "%U", "/etc/shadow"]).stdout == "root\n"
+    assert "worker-alpha" not in site.users()
+
+
+def test_while_something_can_not_be_given_back_the_account_stays(site: Site) -> None:
+    given(site)
+    deep = "/".join(["d"] * 110)
+    site.machine.run([*AS_WORKER, f"mkdir -p {FOLDER}/data/{deep}"])
+    said = site.run("uninstall", "--purge", "alpha", status=1)
+    assert f"{FOLDER} can not be given back to root: it has folders more than 100 deep" in said
+    assert f"chown -hR root: {FOLDER}" in said
+    assert "worker-alpha" in site.users()
+    site.machine.run(["chown", "-hR", "root:", FOLDER])
+    site.run("uninstall", "--purge", "alpha")
+    assert "worker-alpha" not in site.users()

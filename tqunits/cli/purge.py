@@ -1,17 +1,19 @@
 """What workers leave behind when their units are gone: data, caches, accounts. `uninstall --purge` removes it.
 
 A worker that is no longer installed has all of it still: apply removes units, and nothing that somebody may want back.
+Its own folder stays. What was its account's there is root's again, for the account's number may be somebody else's one
+day; while that can not be had, the account stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
-from tqunits.system import build, built, execute, files, journal, users
+from tqunits.system import build, built, execute, files, journal, users, writable
 from tqunits.system.bus import Bus
 from tqunits.units import name
 
@@ -24,6 +26,19 @@ class Remains:
     """A worker that is not installed, and has something left."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where workers have their own folders."""
+
+    installed: Mapping[str, Path]
+    others: Path  # of those that are not installed, as far as anybody knows
+
+    def of(self, user: str) -> tuple[Path, ...]:
+        """The folder of the worker whose account that is."""
+        worker = user.removeprefix(account_of(""))
+        return (self.installed.get(worker, self.others / worker),) if user == account_of(worker) else ()
 
 
 def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
@@ -60,26 +75,29 @@ def users_of_all(layout: Layout) -> list[str]:
     return [*users.of_workers(layout.state), *([MANAGER_USER] if users.is_managers_ours() else [])]
 
 
-def purge(worker: str, layout: Layout, say: execute.Say) -> None:
-    """Remove what a worker has stored, and the users that were made for it."""
-    _remove(folders_of(worker, layout), users_of(worker, layout), say)
+def purge(worker: str, layout: Layout, own: Folders, say: execute.Say) -> None:
+    """Remove what a worker has stored, and the users that were made for it. Raises TqunitsError."""
+    _remove(folders_of(worker, layout), users_of(worker, layout), own, say)
 
 
-def purge_all(layout: Layout, bus: Bus, say: execute.Say, *, users_too: bool) -> None:
-    """Remove all that any worker of this layout has left, and all of ours."""
+def purge_all(layout: Layout, bus: Bus, own: Folders, say: execute.Say, *, users_too: bool) -> None:
+    """Remove all that any worker of this layout has left, and all of ours. Raises TqunitsError."""
     if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
         bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
-    _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), say)
+    _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, say)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()
 
 
-def _remove(folders: Iterable[Path], accounts: Iterable[str], say: execute.Say) -> None:
+def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, say: execute.Say) -> None:
     for folder in folders:
         say(f"remove {folder}")
         files.remove_tree(folder)
     for user in accounts:
+        for folder in own.of(user):
+            if writable.take_back(folder, user):
+                say(f"give {folder} back to root")
         say(f"remove user {user}")
         users.remove(user)
 

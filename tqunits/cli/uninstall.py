@@ -6,7 +6,8 @@ written is removed: every unit, the router's socket, the users' sysusers.d file.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
 stay. The user tqunits, users of workers that are gone already, and the access log's journal go with --all --purge.
-A worker that 'tqunits apply' has removed is purged by its name all the same.
+A worker that 'tqunits apply' has removed is purged by its name all the same. What install has given to a worker's user
+in the worker's own folder (`writable`) is root's again.
 
 What --all --purge removes can not be brought back: it asks first, on a terminal, and elsewhere wants --yes. --dry-run
 prints what would be removed, changes nothing, and exits with 2 when there is something, else with 0.
@@ -30,6 +31,7 @@ from tqunits.model import Layout
 from tqunits.system import backoff, execute, files, ledger, left_out, traffic
 from tqunits.system.bus import Bus
 from tqunits.system.observe import observe
+from tqunits.system.sources import workers_directory
 from tqunits.units import name, shared, unitfile
 from tqunits.units.plan import removal
 from tqunits.units.render import RenderedFile
@@ -79,11 +81,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             left_out.remove(layout)
         if status is not ExitStatus.OK:  # what still runs keeps its account, or another one would get its number
             left = _Left(left.folders if arguments.all else ())
-        if arguments.purge and arguments.all:
-            purge.purge_all(layout, bus, say, users_too=bool(left.users))
-        elif arguments.purge and status is ExitStatus.OK:
-            for worker in choice.names:
-                purge.purge(worker, layout, say)
+        if arguments.purge and (arguments.all or status is ExitStatus.OK):
+            _purge(arguments, context, choice, bus, say, users_too=bool(left.users))
     if arguments.json:
         _print(context, plan, left, ended, status)
     return status
@@ -175,6 +174,19 @@ def _print(context: Context, plan: Plan, left: _Left, ended: Iterable[Ended], st
         jobs=[each.as_json() for each in ended],
         exit_status=int(status),
     )
+
+
+def _purge(
+    arguments: argparse.Namespace, context: Context, choice: _Choice, bus: Bus, say: execute.Say, *, users_too: bool
+) -> None:
+    """Raises TqunitsError for what can not be removed."""
+    sources = {worker.name: Path(worker.ledger.source).parent.parent for worker in choice.installed}
+    own = purge.Folders(sources, workers_directory(context.root, context.layout))
+    if arguments.all:
+        purge.purge_all(context.layout, bus, own, say, users_too=users_too)
+    else:
+        for worker in choice.names:
+            purge.purge(worker, context.layout, own, say)
 
 
 def _left(arguments: argparse.Namespace, choice: _Choice, layout: Layout) -> _Left:

@@ -4,12 +4,15 @@ Root changes nothing here that somebody else may rename meanwhile. The way to th
 what lies in it is given from below: a folder comes after all that is in it, and what is somebody else's already is not
 entered, nor what is mounted there. A file with a second name stays as it is: the other name may be anywhere.
 
+When the account goes, all of it is root's again, from above this time: whoever gets its number one day would own it.
+
 What the router is to serve others have to read, and a worker's UMask= is 0077. Where a folder has a default ACL no
 umask counts (acl(5), OBJECT CREATION AND DEFAULT ACLs), and what is made in it inherits that.
 """
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -24,14 +27,14 @@ from typing import Final
 from tqunits.errors import TqunitsError
 from tqunits.model import Relaxation, Worker
 from tqunits.system.ownership import anchor, is_only_for, trusted_users
-from tqunits.system.survey import MAX_DEPTH
+from tqunits.system.survey import FOLDER, MAX_DEPTH, opened
 from tqunits.units import writable
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.writable import Given
 
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # whoever may not read it may look
 _PLACE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT: Final = (0, 0)
 _CLOSED, _OPEN = 0o700, 0o755
 _DEFAULT_ACL: Final = "system.posix_acl_default"
 _NO_ID: Final = 0xFFFFFFFF
@@ -107,6 +110,29 @@ def give(each: Given) -> None:
         raise TqunitsError(f"{each} can not be given to {each.user}: {reason}") from None
 
 
+def take_back(folder: Path, user: str) -> bool:
+    """Give root what is this account's in a worker's folder, ahead of the account's end; whether there was anything.
+
+    A file's set-user-ID bit goes with its owner (chown(2)). A link stays the number's: one of root's would be root's
+    word for where a path leads. In a folder of somebody else's nothing was given. Raises TqunitsError where something
+    is not reached.
+    """
+    uid = _uid(user)
+    if uid is None:
+        return False
+    try:
+        with anchor(folder, users={uid, *trusted_users()}) as found:
+            if not found.is_roots:
+                return False
+            with opened(".", found.descriptor) as top:
+                return _take_back(top, uid, 1)
+    except NotADirectoryError:
+        return False
+    except OSError as error:
+        message = f"{folder} can not be given back to root: {error.strerror}"
+        raise TqunitsError(message, hint=f"{user} stays until it is: chown -hR root: {folder}") from None
+
+
 def _required(each: Given) -> int:
     return pwd.getpwnam(each.user).pw_uid
 
@@ -155,7 +181,7 @@ def _opened(each: Given, *, make: bool) -> Iterator[int]:
             if make:
                 with suppress(FileExistsError):
                     os.mkdir(name, mode=_mode(each, name), dir_fd=folder)
-            below = os.open(name, _FOLDER if make else _LOOK, dir_fd=folder)
+            below = os.open(name, FOLDER if make else _LOOK, dir_fd=folder)
             os.close(folder)
             folder = below
         yield folder
@@ -171,14 +197,15 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
     """All that is root's in it, and then itself. Until then nobody but root can change a name in it."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
+    mount = _mount(folder)
     for name in names if depth < MAX_DEPTH else ():
         place = os.open(name, _PLACE, dir_fd=folder)
         try:
             found = os.fstat(place)
-            if found.st_uid not in trusted_users() or _mount(place) != _mount(folder):
+            if found.st_uid not in trusted_users() or _mount(place) != mount:
                 continue
             if stat.S_ISDIR(found.st_mode) and is_only_for(found, trusted_users(), descriptor=place):
-                with _reopened(name, folder) as below:
+                with opened(".", place) as below:
                     _hand_over(below, account, depth + 1)
             elif stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 os.chown(f"/proc/self/fd/{place}", account.user, account.group)  # that very file
@@ -189,13 +216,35 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
     os.fchown(folder, account.user, account.group)
 
 
-@contextmanager
-def _reopened(name: str, folder: int) -> Iterator[int]:
-    below = os.open(name, _FOLDER, dir_fd=folder)
-    try:
-        yield below
-    finally:
-        os.close(below)
+def _take_back(folder: int, uid: int, depth: int) -> bool:
+    """An open folder that is this user's, and then all of its in it: nobody but root changes a name there by then."""
+    if depth > MAX_DEPTH:
+        raise OSError(errno.ENAMETOOLONG, f"it has folders more than {MAX_DEPTH} deep")
+    taken, mount = _is_taken(folder, uid), _mount(folder)
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        place = os.open(name, _PLACE, dir_fd=folder)
+        try:
+            found = os.fstat(place)
+            if found.st_uid not in {uid, *trusted_users()} or _mount(place) != mount:
+                continue
+            if stat.S_ISDIR(found.st_mode):
+                with opened(".", place) as below:
+                    taken = _take_back(below, uid, depth + 1) or taken
+            elif not stat.S_ISLNK(found.st_mode):
+                taken = _is_taken(place, uid) or taken
+        finally:
+            os.close(place)
+    return taken
+
+
+def _is_taken(descriptor: int, uid: int) -> bool:
+    """Root has it now, and it was this user's."""
+    if os.fstat(descriptor).st_uid != uid:
+        return False
+    os.chown(f"/proc/self/fd/{descriptor}", *_ROOT)
+    return True
 
 
 def _mount(descriptor: int) -> str:
