@@ -6,7 +6,7 @@ Whoever removes workers has the ledger forget them first, or they would come bac
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
