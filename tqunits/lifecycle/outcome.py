@@ -12,7 +12,7 @@ CODES = {1: "exited", 2: "killed", 3: "dumped"}
 """si_code of waitid(2) as systemd's words: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""
 
 UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
-"""Exit statuses of the readiness gate (alone/gate.py)."""
+"""Exit statuses of the readiness gate (alone/verdicts.py); the last is that of alone/join.py as well."""
 
 GIVEN_UP = 247
 """With which the launcher ends a worker that has failed too often (units/backoff.py)."""

@@ -1,0 +1,174 @@
+"""What of a worker's answers the gate takes for well, and what it tells of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from itertools import pairwise
+
+import pytest
+from gates import OK, run_gate, saying, serving
+
+from tqunits.alone import verdicts
+
+
+def test_an_answer_in_pieces_is_one_answer() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for byte in OK:
+            writer.write(bytes([byte]))
+            await writer.drain()
+        writer.close()
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port, "--budget", "5")
+
+    assert asyncio.run(scenario())[0] == verdicts.READY
+
+
+@pytest.mark.parametrize(
+    ("answer", "last"),
+    [
+        pytest.param(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "503 Service Unavailable", id="unavailable"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", "204 No Content", id="200-exactly"),
+        pytest.param(b"HTTP/1.1 301 Moved\r\nLocation: /\r\n\r\n", "301 Moved", id="redirect"),
+        pytest.param(b"HTTP/1.1 500\r\n\r\n", "500", id="no-reason"),
+        pytest.param(b"HTTP/1.1 200OK\r\n\r\n", "not HTTP: HTTP/1.1 200OK", id="not-a-code"),
+        pytest.param(b"HTTP/2 200 OK\r\n\r\n", "not HTTP: HTTP/2 200 OK", id="other-version"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2p1\r\n", "not HTTP: SSH-2.0-OpenSSH_9.2p1", id="other-protocol"),
+        pytest.param(b"\x1b[2J\x00\xff\r\n", "not HTTP: \\x1b[2J\\x00\\xff", id="control-characters-escaped"),
+        pytest.param(b"HTTP/1.1 500 \x1b]0;owned\x07\r\n", "500 \\x1b]0;owned\\x07", id="hostile-reason-escaped"),
+        pytest.param(b"A" * 100_000, f"not HTTP: {'A' * 120}...", id="endless-line-cut"),
+        pytest.param(b"", "closed without an answer", id="nothing"),
+    ],
+)
+def test_what_is_not_200_fails_within_the_budget(answer: bytes, last: str) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(saying(answer)) as port:
+            return await run_gate("--port", port, "--budget", "0.3")
+
+    code, text = asyncio.run(scenario())
+    assert code == verdicts.UNHEALTHY
+    assert text.endswith(f"; last answer: {last}\n")
+    assert "not healthy after 0." in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "last"),
+    [
+        pytest.param(b'Content-Length: 17\r\n\r\n{"db": "is down"}', '500 No: {"db": "is down"}', id="json"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n5\r\nno db\r\n0\r\n\r\n", "500 No: no db 0", id="chunked"),
+        pytest.param(b"\r\n" + b"x" * 5000, f"500 No: {'x' * 200}...", id="200-bytes"),
+        pytest.param(b"\r\n\x1b[2J\n\n <b>\xff", "500 No: \\x1b[2J <b>\\xff", id="hostile"),
+        pytest.param(b"Content-Length: 9", "500 No", id="no-end-of-the-head"),
+    ],
+)
+def test_a_bad_answers_first_bytes_are_told(answer: bytes, last: str) -> None:
+    async def scenario() -> tuple[int, str]:
+        async with serving(saying(b"HTTP/1.1 500 No\r\n" + answer)) as port:
+            return await run_gate("--port", port, "--budget", "0.1")
+
+    code, text = asyncio.run(scenario())
+    assert code == verdicts.UNHEALTHY
+    assert text.endswith(f"; last answer: {last}\n")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Wait\r\nContent-Length: 5\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port, "--budget", "0.6")
+
+    code, text = asyncio.run(scenario())
+    assert (code, text.endswith("; last answer: 503 Wait\n")) == (verdicts.UNHEALTHY, True), text
+    assert "1 attempt " not in text
+
+
+def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
+    times: list[float] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        times.append(time.monotonic())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Wait\r\n\r\n")
+        writer.close()
+
+    async def scenario() -> None:
+        async with serving(handle) as port:
+            await run_gate("--port", port, "--budget", "2")
+
+    asyncio.run(scenario())
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert 4 <= len(times) <= 9  # 2 s: 0.05, 0.075, 0.11, 0.17, 0.25, 0.38, 0.57, and the last chance
+    assert all(pause >= 0.05 for pause in pauses[:-1])
+
+
+def test_the_worker_may_end_its_answer() -> None:
+    """One whose head and body come apart is not reset between them: it would say so in its journal, at each start."""
+
+    async def scenario() -> tuple[int, bytes]:
+        after = asyncio.get_running_loop().create_future()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked = await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            await writer.drain()
+            writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
+            writer.write_eof()
+            after.set_result((asked, await reader.read()))  # a reset would raise
+            writer.close()
+
+        async with serving(slow) as port:
+            code, _ = await run_gate("--port", port)
+            asked, rest = await asyncio.wait_for(after, 10)
+        assert b"\r\nConnection: close\r\n" in asked
+        return code, rest
+
+    assert asyncio.run(scenario()) == (verdicts.READY, b"")
+
+
+Requests = list[bytes]
+
+
+def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
+    """Exit status, stderr and the first request of a gate with these options."""
+    seen: Requests = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    async def scenario() -> tuple[int, str]:
+        async with serving(handle) as port:
+            return await run_gate("--port", port, "--budget", "0.3", *options)
+
+    return (*asyncio.run(scenario()), seen[0])
+
+
+@pytest.mark.parametrize(
+    ("status", "accepted", "verdict"),
+    [
+        (204, "204", verdicts.READY),
+        (200, "204", verdicts.UNHEALTHY),
+        (302, "200,300-399", verdicts.READY),
+        (399, "200,300-399", verdicts.READY),
+        (400, "200,300-399", verdicts.UNHEALTHY),
+        (200, "200,300-399", verdicts.READY),
+    ],
+)
+def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: str, verdict: int) -> None:
+    code, text, _ = asked_for(f"HTTP/1.1 {status} So\r\n\r\n".encode(), "--status", accepted)
+    assert code == verdict, text
+
+
+def test_the_host_that_is_asked_for_can_be_said() -> None:
+    assert b"\r\nHost: www.example.org\r\n" in asked_for(OK, "--host-field", "www.example.org")[2]
+    assert asyncio.run(run_gate("--port", "1", "--host-field", "a\r\nX: y"))[0] == verdicts.USAGE

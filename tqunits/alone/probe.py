@@ -1,0 +1,233 @@
+"""One question to the worker: a request, a connection, or a run of its command.
+
+An answer counts only from a process of our own user: any program may sit on a free port (proc(5), /proc/net/tcp).
+Inside PrivateUsers= the kernel shows other users as 65534, which is as different.
+"""
+
+from __future__ import annotations
+
+import _socket as socket
+import errno
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tqunits.alone import owner
+    from tqunits.alone.question import Options, shown
+    from tqunits.alone.verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
+else:  # isolated, and the folder of the program is where it looks (gate.py)
+    import owner
+    from question import Options, shown
+    from verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
+
+_HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
+_REST_LIMIT = 65536  # of an answer: a health check says little more than its status
+_FAREWELL = 0.1  # seconds for the rest of it, from a worker that keeps its connections all the same
+_BODY_SHOWN = 200  # bytes of what comes with a bad status: most say there what is wrong
+_GONE = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+class Exited(Exception):
+    """The worker's process is gone."""
+
+
+class NotHealthy(Exception):
+    """One probe failed: `kind` counts it, `answer` is what the journal shows, `verdict` the exit status if it is the
+    last one.
+    """
+
+    def __init__(self, kind: str, answer: str, verdict: int = UNHEALTHY) -> None:
+        super().__init__(answer)
+        self.kind = kind
+        self.answer = answer
+        self.verdict = verdict
+
+
+def ask(options: Options, process: int, deadline: float) -> None:
+    """Ask once, until that moment on the monotonic clock, or until the process ends that is watched (a pidfd, or -1).
+
+    Raises NotHealthy for a bad answer, and Exited.
+    """
+    _PROBES[options.type](options, process, deadline)
+
+
+def _probe_http(options: Options, process: int, deadline: float) -> None:
+    """One connection, one request, one status line. Raises NotHealthy or Exited."""
+    with _Connection(options, process, deadline) as connection:
+        answer = connection.ask(options)
+        code = status(answer)
+        reason = shown(answer.decode("latin-1").strip().partition(" ")[2])
+        if not any(first <= code <= last for first, last in options.status):
+            body = connection.body()
+            raise NotHealthy(f"status {code}", f"{reason}: {body}" if body else reason)
+        user = connection.owner()  # while it stands: a closed one has none
+        connection.finish()
+    _check_owner(user, reason)
+
+
+def _probe_tcp(options: Options, process: int, deadline: float) -> None:
+    """One connection. Raises NotHealthy or Exited."""
+    with _Connection(options, process, deadline) as connection:
+        connection.reach()
+        user = connection.owner()
+    _check_owner(user, "a connection")
+
+
+def _probe_command(options: Options, process: int, deadline: float) -> None:
+    """One run of the command. Raises NotHealthy or Exited."""
+    if TYPE_CHECKING:
+        from tqunits.alone import commanded
+    else:
+        import commanded  # only now: whoever is asked by HTTP does not pay for it
+
+    try:
+        wrong, said = commanded.run(options.run, process, deadline)
+    except commanded.Interrupted:
+        raise Exited from None
+    except commanded.NotEnded:
+        raise NotHealthy("timed out", "not ended in time", SLOW) from None
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        raise NotHealthy("not run", f"it can not be run: {text}") from None
+    if wrong:
+        text = shown(" ".join(said.split()), _BODY_SHOWN)
+        raise NotHealthy(wrong, f"{wrong}: {text}" if text else wrong)
+
+
+_PROBES = {"http": _probe_http, "tcp": _probe_tcp, "command": _probe_command}
+
+
+def _check_owner(user: int | None, what: str) -> None:
+    """Raises NotHealthy."""
+    if user is not None and user != os.getuid():
+        raise NotHealthy("foreign", f"{what}, but from a process of another user (uid {user})", FOREIGN)
+
+
+def status(line: bytes) -> int:
+    """The code of a status line (RFC 9112, section 4). Raises NotHealthy for what is none."""
+    version, _, rest = line.partition(b" ")
+    code, _, _ = rest.partition(b" ")
+    if version in (b"HTTP/1.1", b"HTTP/1.0") and len(code) == 3 and code.isdigit():
+        return int(code)
+    if not line:
+        raise NotHealthy("closed", "closed without an answer")
+    raise NotHealthy("not HTTP", f"not HTTP: {shown(line.decode('latin-1'))}")
+
+
+def excerpt(answer: bytes) -> str:
+    """The beginning of an answer's body, on one line; without the first chunk's size (RFC 9112, section 7.1)."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        body = body.partition(b"\r\n")[2]
+    text = " ".join(body[: _BODY_SHOWN + 1].decode("latin-1").split())
+    return shown(text, _BODY_SHOWN)
+
+
+class _Connection:
+    """One probe's connection; every wait ends at `deadline`, or when the worker's process does."""
+
+    def __init__(self, options: Options, process: int, deadline: float) -> None:
+        self._process = process
+        self._deadline = deadline
+        self._read = b""
+        self._socket = socket.socket(socket.AF_UNIX if options.socket else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._target: str | tuple[str, int] = options.socket or (options.host, options.port)
+
+    def __enter__(self) -> _Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, options: Options) -> bytes:
+        """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
+        host = options.host_field or ("localhost" if options.socket else f"{options.host}:{options.port}")
+        request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n"
+        request += "Connection: close\r\n\r\n"
+        try:
+            self._connect()
+            self._socket.send(request.encode())  # fits any socket buffer: no partial sends
+            return self._first_line()
+        except OSError as error:
+            raise NotHealthy(*_reason(error)) from None
+
+    def reach(self) -> None:
+        """Connect. Raises NotHealthy."""
+        try:
+            self._connect()
+        except OSError as error:
+            raise NotHealthy(*_reason(error)) from None
+
+    def owner(self) -> int | None:
+        """The user who serves this connection, None if /proc does not tell."""
+        if isinstance(self._target, tuple):
+            return owner.of_connection(self._target, self._socket.getsockname())
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred, unix(7)
+        uid = int.from_bytes(credentials[4:8], sys.byteorder)
+        return None if uid == 0 else uid  # listen(2) was the service manager's: an inherited socket
+
+    def body(self) -> str:
+        """What stands at the beginning of a bad answer's body, as far as it comes soon."""
+        self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
+        try:
+            while len(self._read.partition(b"\r\n\r\n")[2]) <= 2 * _BODY_SHOWN and len(self._read) < 2 * _HEAD_LIMIT:
+                if not self._receive(_HEAD_LIMIT):
+                    break
+        except (NotHealthy, OSError):
+            pass
+        return excerpt(self._read)
+
+    def finish(self) -> None:
+        """Let the worker end its answer: to close before that resets the connection, which many log as an error."""
+        self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
+        left = _REST_LIMIT
+        try:
+            while left > 0:
+                self._wait(select.POLLIN)
+                more = self._socket.recv(left)
+                if not more:
+                    return
+                left -= len(more)
+        except (NotHealthy, OSError):
+            return
+
+    def _connect(self) -> None:
+        code = self._socket.connect_ex(self._target)
+        if code == errno.EINPROGRESS:
+            self._wait(select.POLLOUT)
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def _first_line(self) -> bytes:
+        while b"\n" not in self._read and len(self._read) < _HEAD_LIMIT:
+            if not self._receive(_HEAD_LIMIT - len(self._read)):
+                break
+        return self._read.partition(b"\n")[0].rstrip(b"\r")
+
+    def _receive(self, count: int) -> bool:
+        """Whether there was more."""
+        self._wait(select.POLLIN)
+        more = self._socket.recv(count)
+        self._read += more
+        return bool(more)
+
+    def _wait(self, events: int) -> None:
+        poll = select.poll()
+        poll.register(self._socket.fileno(), events)
+        if self._process >= 0:
+            poll.register(self._process, select.POLLIN)
+        ready = poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000)
+        if any(descriptor == self._process for descriptor, _ in ready):
+            raise Exited
+        if not ready:
+            raise NotHealthy("timed out", "none in time", SLOW)
+
+
+def _reason(error: OSError) -> tuple[str, str, int]:
+    text = (os.strerror(error.errno) if error.errno else str(error)).lower()
+    return ("refused", text, SILENT) if error.errno in _GONE else (text, text, UNHEALTHY)
