@@ -10,6 +10,9 @@ import pytest
 from gates import OK, run_gate, saying, serving
 
 from tqunits.alone import verdicts
+from tqunits.health import read
+from tqunits.lifecycle.facts import Facts
+from tqunits.system import healthy
 
 
 def test_an_answer_in_pieces_is_one_answer() -> None:
@@ -167,6 +170,38 @@ def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
 def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: str, verdict: int) -> None:
     code, text, _ = asked_for(f"HTTP/1.1 {status} So\r\n\r\n".encode(), "--status", accepted)
     assert code == verdict, text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.0 200\r\n\r\n",
+        b"HTTP/1.1 204 No Content\n\n",
+        b"HTTP/1.1 302 Found",
+        b"HTTP/1.1 500 No\r\n\r\n",
+        b"HTTP/1.1 400 \r\n\r\n",
+        b"HTTP/1.1 200OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1  200 OK\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2p1\r\n",
+        b"200 OK\r\n",
+        b"",
+    ],
+)
+def test_who_asks_later_takes_the_same_for_well(answer: bytes) -> None:
+    accepted = "200,204,300-399"
+
+    async def scenario() -> tuple[int, str, str]:
+        async with serving(saying(answer)) as port:
+            facts = Facts(name="w", state="running", address=f"127.0.0.1:{port}", health="/", accepted=read(accepted))
+            later = await asyncio.to_thread(healthy.answer, facts, patience=5.0)
+            return *await run_gate("--port", port, "--status", accepted, "--budget", "0.1"), later
+
+    code, text, later = asyncio.run(scenario())
+    assert (later == "") is (code == verdicts.READY), (text, later)
+    assert later == "" or text.endswith(f"; last answer: {later}\n")
 
 
 def test_the_host_that_is_asked_for_can_be_said() -> None:

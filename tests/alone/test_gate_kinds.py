@@ -92,6 +92,12 @@ def test_what_a_command_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> No
     assert _ends(int(note.read_text()))
 
 
+def test_what_a_command_leaves_behind_may_go_on_writing() -> None:
+    code, text = commanded("/bin/sh", "-c", "yes & exit 3", more=("--probe-timeout", "0.3"))
+    assert code == verdicts.UNHEALTHY, text
+    assert "; last answer: exit status 3" in text
+
+
 def test_a_command_ends_with_the_worker(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     os.mkfifo(runs)

@@ -23,6 +23,28 @@ os.read(mine, 1)  # until its parent has ended
 """
 
 
+SHARES = """
+import socket, sys
+first = socket.create_server(("127.0.0.1", 0), reuse_port=True)
+second = socket.create_server(first.getsockname(), reuse_port=True)
+print(first.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_an_address_that_several_processes_share_is_told_once() -> None:
+    async def scenario() -> tuple[int, str, str]:
+        async with a_process("/usr/bin/python3", "-c", SHARES) as worker:
+            assert worker.stdout is not None
+            port = (await worker.stdout.readline()).decode().strip()
+            arguments = ("--port", free_port(), "--budget", "0.2", "--pid", str(worker.pid))
+            return *await run_gate(*arguments), port
+
+    code, text, port = asyncio.run(scenario())
+    assert code == verdicts.ELSEWHERE
+    assert f"; it listens on 127.0.0.1:{port} instead; " in text
+
+
 def test_a_worker_that_listens_elsewhere_is_told_where() -> None:
     async def scenario() -> tuple[int, str, list[bytes]]:
         async with a_process("/usr/bin/python3", "-c", CHILD_LISTENS) as worker:

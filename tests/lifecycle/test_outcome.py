@@ -17,6 +17,7 @@ from tqunits.lifecycle import outcome
         pytest.param("exit-code", "killed", 15, 150, "health check", True, id="unhealthy"),
         pytest.param("exit-code", "killed", 15, 1, "health check", True, id="of-an-earlier-release"),
         pytest.param("exit-code", "exited", 7, 155, "exited with status 7", False, id="gone"),
+        pytest.param("exit-code", "killed", 15, 156, "`serving` can not be made", False, id="unplaced"),
         pytest.param("signal", "killed", 9, None, "killed by SIGKILL", False, id="signal"),
         pytest.param("signal", "killed", 99, None, "signal 99", False, id="unknown-signal"),
         pytest.param("core-dump", "dumped", 11, None, "crashed with SIGSEGV", False, id="core"),

@@ -121,8 +121,7 @@ def _asked(unit: str, *, user: bool) -> tuple[int, int, int]:
     reading, writing = os.pipe()
     options = ["--user"] if user else []
     argv = ["systemctl", *options, "show", *(f"--property={name}" for name in _ASKED), "--", unit]
-    redirected = [(os.POSIX_SPAWN_DUP2, writing, 1), (os.POSIX_SPAWN_CLOSE, reading)]
-    pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=redirected)
+    pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
     os.close(writing)
     text = b""
     while len(text) < _MOST and (more := os.read(reading, _MOST)):

@@ -11,10 +11,15 @@ import os
 import select
 import time
 
-_SIGKILL = 9
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # the built-in part: the rest loads enum
+
 _LIMIT = 4096  # bytes of what it says
-_NOT_CAUGHT = (9, 19)  # SIGKILL, SIGSTOP
-_RESET = range(1, 32)  # no handler, and nothing ignored, as Python ignores SIGPIPE
+_NOT_CAUGHT = (signal.SIGKILL, signal.SIGSTOP)
+_RESET = [number for number in range(1, 32) if number not in _NOT_CAUGHT]  # nothing ignored, as Python does SIGPIPE
 
 
 class NotEnded(Exception):
@@ -31,7 +36,7 @@ def run(argv: list[str], process: int, deadline: float) -> tuple[str, str]:
     `process`: a pidfd that ends the wait, or -1; `deadline` on the monotonic clock. Raises NotEnded, Interrupted, and
     OSError where it can not be run.
     """
-    out, into = os.pipe2(os.O_CLOEXEC)
+    out, into = os.pipe()
     try:
         child = _start(argv, into)
     except BaseException:
@@ -41,14 +46,11 @@ def run(argv: list[str], process: int, deadline: float) -> tuple[str, str]:
         os.close(into)
     try:
         said = _watch(child, out, process, deadline)
-    except BaseException:
-        _kill(child)
-        os.waitpid(child, 0)
-        raise
     finally:
         os.close(out)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    _kill(child)  # what it may have left behind
+        _kill(child)  # with what it may have left behind: until somebody has waited for it, its number is its own
+        status = os.waitpid(child, 0)[1]
+    code = os.waitstatus_to_exitcode(status)
     return ("" if code == 0 else f"exit status {code}" if code > 0 else f"killed by signal {-code}"), said
 
 
@@ -58,12 +60,11 @@ def _start(argv: list[str], into: int) -> int:
         (os.POSIX_SPAWN_DUP2, into, 1),
         (os.POSIX_SPAWN_DUP2, into, 2),
     ]
-    defaults = [number for number in _RESET if number not in _NOT_CAUGHT]
-    return os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=defaults)
+    return os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=_RESET)
 
 
 def _watch(child: int, out: int, process: int, deadline: float) -> str:
-    """Until the child has ended; what it leaves running may hold the pipe."""
+    """Until the child has ended; what it leaves running may hold the pipe, and go on writing."""
     end = os.pidfd_open(child)
     try:
         said = b""
@@ -80,11 +81,9 @@ def _watch(child: int, out: int, process: int, deadline: float) -> str:
                 said += more[: _LIMIT - len(said)]
                 if not more:
                     poll.unregister(out)
-            elif end in ready:
+            if end in ready and (out not in ready or len(said) == _LIMIT):
                 return said.decode("latin-1")
-            elif not ready or time.monotonic() >= deadline:
-                raise NotEnded
-            if time.monotonic() >= deadline and end not in ready:
+            if end not in ready and time.monotonic() >= deadline:
                 raise NotEnded
     finally:
         os.close(end)
@@ -92,7 +91,7 @@ def _watch(child: int, out: int, process: int, deadline: float) -> str:
 
 def _kill(child: int) -> None:
     try:
-        os.killpg(child, _SIGKILL)
+        os.killpg(child, signal.SIGKILL)
     except OSError as error:
         if error.errno != errno.ESRCH:
             raise

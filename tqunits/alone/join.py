@@ -15,9 +15,11 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import routers
+    from tqunits.alone.verdicts import UNPLACED
 else:  # isolated (-I), Python looks for nothing beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import routers
+    from verdicts import UNPLACED
 
 
 def join(serving: str, folder: str, name: str) -> None:
@@ -30,7 +32,7 @@ def join(serving: str, folder: str, name: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 1: the file can not be made, so no request would ever come."""
+    """The exit status: UNPLACED, as the gate has it, where the file can not be made, for no request would ever come."""
     try:
         serving, folder, name = arguments
         join(serving, folder, name)
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> int:
         return 2
     except OSError as error:
         sys.stderr.write(f"tqunits-join: {error.filename}: {error.strerror}\n")
-        return 1
+        return UNPLACED
     return 0
 
 

@@ -69,7 +69,7 @@ def _leave(serving: str) -> None:
 def _was_asked() -> None:
     """Who is stopped has not failed, and waits for nothing when it is started (alone/backoff.py)."""
     try:
-        os.unlink(f"{os.environ.get('CACHE_DIRECTORY', '')}/{BEGUN}")  # noqa: PTH108
+        os.unlink(f"{os.environ.get('CACHE_DIRECTORY', '').partition(':')[0]}/{BEGUN}")  # noqa: PTH108 - ours is first
     except OSError as error:
         if error.errno != errno.ENOENT:
             _say(f"{BEGUN} is left: {error.strerror}; the next start takes a moment longer")

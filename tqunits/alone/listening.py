@@ -30,7 +30,7 @@ def addresses(pid: int) -> tuple[str, ...]:
                         found.append(_address(fields[1], kind))
         except (OSError, ValueError, IndexError):
             continue
-    return tuple(found[:3])
+    return tuple(dict.fromkeys(found))[:3]  # several processes may share one (SO_REUSEPORT)
 
 
 def _family(pid: int) -> set[int]:

@@ -151,9 +151,9 @@ def _of_gate_first(facts: Facts, end: End, error: Complaint | None) -> Reason | 
         text = f"{facts.check} says: {answer}" if answer else f"it {outcome.NOT_HEALTHY}"
         return Reason(Cause.HEALTH, text, _once_ready(facts, answer))
     if end.gate == outcome.UNPLACED:
-        return Reason(
-            Cause.FAILED, f"it is healthy, but {facts.verdict.removeprefix(outcome.GATE_VERDICT)}", ("tqunits repair",)
-        )
+        told_by_gate = facts.verdict.removeprefix(outcome.GATE_VERDICT)
+        text = f"it is healthy, but {told_by_gate}" if told_by_gate else f"it {outcome.NOT_PLACED}"
+        return Reason(Cause.FAILED, text, (f"tqunits start {facts.name}",))
     return None
 
 

@@ -23,6 +23,7 @@ GATE_VERDICT = "tqunits-gate: "
 _WAITED_IN_VAIN = frozenset({1, UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE})  # 1 was an earlier release's
 
 NOT_HEALTHY = "did not answer its health check in time"
+NOT_PLACED = "is ready, but its file `serving` can not be made, without which no request comes"
 
 _RESULTS = {
     "success": "was stopped, or ended by itself, without an error",
@@ -73,6 +74,8 @@ def of_run(result: str, code: str, status: int, gate: int | None, program: str =
     """How one start ended: systemd's Result, how its main process did, the gate's exit status where it failed."""
     if is_unhealthy(result, gate):
         return NOT_HEALTHY
+    if gate == UNPLACED:
+        return NOT_PLACED
     if result in {"exit-code", "signal", "core-dump"} and code:
         return _of_process(code, status, program or "its program")
     return _RESULTS.get(result, f"failed with result {result!r}")

@@ -12,7 +12,7 @@ import time
 from tqunits.health import HealthType, Statuses, accepts
 from tqunits.lifecycle.facts import Facts
 
-_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?")
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\n]*))?\r?(?:\n|\Z)")
 _MOST = 16384
 _BODY_SHOWN = 200
 
@@ -76,5 +76,5 @@ def _words(text: bytes, accepted: tuple[Statuses, ...]) -> str:
     if b"transfer-encoding: chunked" in head.lower():
         body = body.partition(b"\r\n")[2]
     shown = " ".join(body[:_BODY_SHOWN].decode("utf-8", "replace").split())
-    status = b" ".join(part for part in match.groups() if part).decode("latin-1")
+    status = b" ".join(part for part in match.groups() if part).decode("latin-1").strip()
     return f"{status}: {shown}" if shown else status
