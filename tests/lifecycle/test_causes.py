@@ -51,6 +51,11 @@ def of(
     return judge(replace(facts, denies_write_execute=denies_write_execute))
 
 
+def of_program(look: Look) -> Judgement:
+    """Of a start whose program systemd could not execute, for that reason."""
+    return of(replace(EXITED, status=203, program=look.path), looks=(look,))
+
+
 @pytest.mark.parametrize(
     ("found", "cause", "words", "killer"),
     [
@@ -99,30 +104,21 @@ def test_who_killed_it(found: Judgement, cause: Cause, words: str, killer: str) 
             id="its own is taken",
         ),
         pytest.param(
-            of(
-                replace(EXITED, status=203, program="/home/bob/bin/api"),
-                looks=(Look("/home/bob/bin/api", Access.HIDDEN, "/home"),),
-            ),
+            of_program(Look("/home/bob/bin/api", Access.HIDDEN, "/home")),
             Cause.SANDBOX,
             "its program /home/bob/bin/api is there, but its sandbox hides /home",
             "/srv",
             id="a program in a home",
         ),
         pytest.param(
-            of(
-                replace(EXITED, status=203, program="/srv/x/api"),
-                looks=(Look("/srv/x/api", Access.BARRED, "/srv/x (mode 0700, of bob)"),),
-            ),
+            of_program(Look("/srv/x/api", Access.BARRED, "/srv/x (mode 0700, of bob)")),
             Cause.FILE_PERMISSION,
             "may not enter /srv/x (mode 0700, of bob)",
             "chmod o+x /srv/x",
             id="a program in a closed folder",
         ),
         pytest.param(
-            of(
-                replace(EXITED, status=203, program="/srv/x/api"),
-                looks=(Look("/srv/x/api", Access.NO_INTERPRETER, "/usr/bin/nodejs16"),),
-            ),
+            of_program(Look("/srv/x/api", Access.NO_INTERPRETER, "/usr/bin/nodejs16")),
             Cause.PROGRAM,
             "begins with #!/usr/bin/nodejs16, which does not exist",
             "first line",
@@ -171,6 +167,28 @@ def test_who_fails_again_and_again_is_told_with_its_reason() -> None:
     spent = of(EXITED, "SyntaxError: x", gave_up=True)
     assert spent.sentence.endswith("SyntaxError: x; it failed too often, and is not started again by itself")
     assert spent.advice[-1] == "'tqunits start shop' tries again"
+
+
+@pytest.mark.parametrize("verdict", ["", "tqunits-gate: /run/x/serving can not be made: no space left on device"])
+def test_who_is_healthy_and_can_not_say_so_is_told(verdict: str) -> None:
+    found = of(replace(EXITED, code="killed", status=15, gate=outcome.UNPLACED), verdict=verdict)
+    assert "can not be made" in found.sentence
+    assert found.advice == ("tqunits start shop",)
+
+
+def test_words_of_others_in_an_advice_stay_as_they_are() -> None:
+    """NAME is a common part of names."""
+    variable = of(EXITED, "DB_NAME is not set")
+    assert "`environment: {DB_NAME: ...}` in its worker.yaml" in variable.advice[0]
+    hint = "leave it out: NAME=value"
+    mistake = judge(replace(BASE, state="not installed", is_installed=False, finding="x", finding_hint=hint))
+    assert mistake.advice == (hint, "tqunits check shop")
+
+
+def test_of_who_runs_a_file_or_a_program_that_is_wrong_by_now_is_not_called_well() -> None:
+    found = judge(replace(BASE, state="running", finding="worker.yaml:1:7: no", unbuilt="bin/shop does not exist"))
+    assert (found.is_well, found.broken) == (True, None)
+    assert [step.mark for step in found.chain] == [Mark.UNKNOWN, Mark.UNKNOWN, Mark.OK, Mark.OK, Mark.OK]
 
 
 def test_of_a_bad_answer_its_first_bytes_are_told() -> None:

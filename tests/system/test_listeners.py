@@ -18,12 +18,13 @@ def test_this_process_is_found(family: socket.AddressFamily, address: str) -> No
     with socket.create_server((address, 0), family=family) as server:
         port = server.getsockname()[1]
         assert port in listening_ports()
-        found = holder(port)
+        found = holder(port, but=-1)
         assert found is not None
         assert (found.uid, found.user, found.pid) == (os.geteuid(), pwd.getpwuid(os.geteuid()).pw_name, os.getpid())
         assert found.program
+        assert holder(port, but=os.geteuid()) is None
     assert port not in listening_ports()
-    assert holder(port) is None
+    assert holder(port, but=-1) is None
 
 
 def test_a_connection_is_no_listener() -> None:

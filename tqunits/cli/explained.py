@@ -95,7 +95,6 @@ def _with_file(facts: Facts, of: Known) -> Facts:
     return replace(
         facts,
         source=facts.source or str(of.loaded.workers.get(facts.name, "")),
-        is_configured=facts.name in of.loaded.workers,
         finding=f"{error.mark}: {error.message}" if error is not None else "",
         finding_hint=(error.hint or "") if error is not None else "",
         left_out=left.reason if left is not None else "",

@@ -37,7 +37,7 @@ class Mark(StrEnum):
     OK = "ok"
     BROKEN = "broken"
     WAITING = "waiting"
-    UNKNOWN = "unknown"  # behind a broken one, or nobody can tell
+    UNKNOWN = "unknown"  # behind a broken one, or no longer what it was started with
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def judge(facts: Facts) -> Judgement:
         answer=_answer(facts),
         killed_by=reason.killed_by,
         sandbox=reason.sandbox,
-        advice=tuple(line.replace("NAME", facts.name) for line in reason.advice),
+        advice=reason.advice,
     )
 
 
@@ -118,7 +118,7 @@ def _reason(facts: Facts, error: Complaint | None) -> Reason:
     reason = ends.of(facts, facts.end, error)
     if facts.gave_up:
         text = f"{reason.text}; it failed too often, and is not started again by itself"
-        return replace(reason, text=text, advice=(*reason.advice, "'tqunits start NAME' tries again"))
+        return replace(reason, text=text, advice=(*reason.advice, f"'tqunits start {facts.name}' tries again"))
     if facts.comes_again or facts.state == "starting":
         return replace(reason, text=f"{reason.text}; it is started again (restart {facts.restarts + 1})")
     return reason
@@ -133,13 +133,15 @@ def _of_files(facts: Facts) -> Reason:
 def _not_installed(facts: Facts) -> Reason:
     if facts.finding:
         hint = (facts.finding_hint,) if facts.finding_hint else ()
-        return Reason(Cause.CONFIGURATION, f"its worker.yaml is wrong: {facts.finding}", (*hint, "tqunits check NAME"))
+        check = f"tqunits check {facts.name}"
+        return Reason(Cause.CONFIGURATION, f"its worker.yaml is wrong: {facts.finding}", (*hint, check))
     if facts.left_out:
         hint = (facts.left_out_hint,) if facts.left_out_hint else ()
         return Reason(Cause.LEFT_OUT, f"it is not installed: {facts.left_out}", hint)
+    install = f"tqunits install --now {facts.name}"
     if facts.unbuilt:
-        return Reason(Cause.BUILD, f"it is not installed: {facts.unbuilt}", ("tqunits install --now NAME",))
-    return Reason(Cause.NOT_INSTALLED, "it is not installed yet", ("tqunits install --now NAME",))
+        return Reason(Cause.BUILD, f"it is not installed: {facts.unbuilt}", (install,))
+    return Reason(Cause.NOT_INSTALLED, "it is not installed yet", (install,))
 
 
 def _of_running(facts: Facts) -> Reason:
@@ -148,7 +150,7 @@ def _of_running(facts: Facts) -> Reason:
         return Reason(Cause.HOLDING, text, ("tqunits repair",))
     if facts.answer:
         text = f"it runs, but {facts.check} says: {facts.answer}"
-        return Reason(Cause.HEALTH, text, ("tqunits logs NAME",))
+        return Reason(Cause.HEALTH, text, (f"tqunits logs {facts.name}",))
     is_asked = facts.health_type in {HealthType.HTTP, HealthType.TCP}
     return Reason(Cause.WELL, "it runs, and is healthy" if is_asked else "it runs")
 
@@ -166,13 +168,26 @@ def _waits(facts: Facts) -> str:
 
 def _stopped(facts: Facts) -> Reason:
     if not facts.is_enabled:
-        return Reason(Cause.STOPPED, "it is stopped, and not started at boot", ("tqunits enable --now NAME",))
-    return Reason(Cause.STOPPED, "it is stopped, or has ended by itself without an error", ("tqunits start NAME",))
+        enable = f"tqunits enable --now {facts.name}"
+        return Reason(Cause.STOPPED, "it is stopped, and not started at boot", (enable,))
+    start = f"tqunits start {facts.name}"
+    return Reason(Cause.STOPPED, "it is stopped, or has ended by itself without an error", (start,))
 
 
 def _chain(facts: Facts, reason: Reason) -> tuple[Step, ...]:
-    """All links; behind the first broken one nothing is known."""
+    """All links; behind the first broken one nothing is known.
+
+    What runs was installed before its file, or its program, got as they are now: those are not why, and not well.
+    """
     broken = _link_of(facts, reason)
+    is_idle = reason.cause in {Cause.STOPPED, Cause.NOT_INSTALLED}
+    unknown = {
+        Link.FILE: bool(facts.finding),
+        Link.BUILD: bool(facts.unbuilt),
+        Link.START: is_idle,
+        Link.HEALTH: is_idle,
+        Link.STATE: is_idle,
+    }
     texts = {
         Link.FILE: facts.finding or facts.source or "not configured",
         Link.BUILD: facts.unbuilt or "its program is there",
@@ -180,16 +195,11 @@ def _chain(facts: Facts, reason: Reason) -> tuple[Step, ...]:
         Link.HEALTH: _health(facts),
         Link.STATE: facts.state + (f", {facts.restarts} restarts" if facts.restarts else ""),
     }
-    steps: list[Step] = []
-    for link in Link:
-        mark = Mark.OK
-        if link is broken:
-            mark = Mark.WAITING if reason.cause is Cause.WAITING else Mark.BROKEN
-        elif steps and steps[-1].mark is not Mark.OK:
-            mark = Mark.UNKNOWN
-        is_idle = reason.cause in {Cause.STOPPED, Cause.NOT_INSTALLED} and link not in {Link.FILE, Link.BUILD}
-        steps.append(Step(link, Mark.UNKNOWN if is_idle else mark, texts[link]))
-    return tuple(steps)
+    marks = {link: Mark.UNKNOWN if unknown[link] else Mark.OK for link in Link}
+    if broken is not None:
+        marks[broken] = Mark.WAITING if reason.cause is Cause.WAITING else Mark.BROKEN
+        marks |= dict.fromkeys(list(Link)[list(Link).index(broken) + 1 :], Mark.UNKNOWN)
+    return tuple(Step(link, marks[link], texts[link]) for link in Link)
 
 
 def _link_of(facts: Facts, reason: Reason) -> Link | None:

@@ -61,7 +61,7 @@ def _of_systemd(facts: Facts, end: End, error: Complaint | None) -> Reason | Non
         return Reason(
             Cause.ENVIRONMENT,
             f"its environment file is wrong: {launch}",
-            ("mend it, then 'tqunits install --now NAME'",),
+            (f"mend it, then 'tqunits install --now {facts.name}'",),
         )
     if end.status == 203 or (launch and not outcome.is_slow(end.result, end.gate)):
         return _of_program(facts, end, launch)
@@ -109,7 +109,7 @@ def _of_signal(facts: Facts, end: End, error: Complaint | None) -> Reason | None
         advice = "SystemCallFilter= in `unit:` or a drop-in forbids it; without SystemCallErrorNumber=EPERM that kills"
         return Reason(Cause.SANDBOX, text, (advice,), killed_by="kernel", sandbox="system-call")
     if facts.denies_write_execute and _is_compilers(name, error):
-        return told.jit(f"it crashed with {name}: ")
+        return told.jit(facts, f"it crashed with {name}: ")
     if error is not None and error.kind is Kind.MEMORY:
         return told.memory(error)
     if end.code == "killed" and name in _FROM_OUTSIDE:
@@ -133,7 +133,7 @@ def _of_killer(facts: Facts, name: str) -> Reason:
         advice = "'journalctl -k -g oom' tells what the kernel did; `limits.memory_max` is the limit"
         return Reason(Cause.KILLED, text, (advice,))
     text = f"it was killed with {name} from outside, by an administrator or another program: the kernel did not do it"
-    return Reason(Cause.KILLED, text, ("tqunits start NAME",), killed_by="outside")
+    return Reason(Cause.KILLED, text, (f"tqunits start {facts.name}",), killed_by="outside")
 
 
 def _of_gate_first(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
@@ -162,7 +162,7 @@ def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
     if facts.health_type is HealthType.COMMAND:
         return ("`health.command` must exit with 0 once it is ready",)
     wanted = printed(facts.accepted).replace(",", ", ")
-    name = ("if it answers to its own names alone: `health: {host: NAME.EXAMPLE}`",)
+    name = ("if it answers to its own names alone: `health: {host: www.example.org}`",)
     more = name if answer.startswith("400") and not facts.health_host else ()
     return (f"`health.path` must answer {wanted} once it is ready", *more)
 

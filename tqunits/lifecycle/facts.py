@@ -21,7 +21,6 @@ class Access(StrEnum):
     REFUSED = "refused"  # its own mode keeps the worker's user out
     NOT_EXECUTABLE = "not-executable"
     NO_INTERPRETER = "no-interpreter"  # what its first line names is missing
-    READ_ONLY = "read-only"  # the sandbox lets it be read, and not written
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +29,7 @@ class Look:
 
     path: str
     access: Access
-    cause: str = (
-        ""  # the folder that bars, is hidden or is read-only; the interpreter; with its mode and owner in words
-    )
+    cause: str = ""  # the folder that bars or is hidden, the file that refuses, with mode and owner; the interpreter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,7 @@ class Facts:
     name: str
     state: str  # a word of system/status.py: running, starting, restarting, failed, stopped, ...
     end: End | None = None  # of the last start that has ended; None: none has, as far as is known
-    gave_up: bool = False  # systemd does not start it again by itself: start-limit-hit
+    gave_up: bool = False  # it failed too often: systemd does not start it again by itself
     comes_again: bool = False  # systemd waits to start it again
     restarts: int = 0
     names_killer: bool = True  # systemd would know whom the kernel kills for want of memory (cgroup v2)
@@ -64,7 +61,6 @@ class Facts:
     finding_hint: str = ""
     left_out: str = ""  # why the last install has left it as it is
     left_out_hint: str = ""
-    is_configured: bool = True
     is_installed: bool = True
     is_enabled: bool = True
     is_static: bool = False

@@ -39,7 +39,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One cause in words. In `advice` NAME is the worker's."""
+    """One cause in words, with what to do."""
 
     cause: Cause
     text: str

@@ -58,10 +58,10 @@ def taken(facts: Facts, text: str) -> Reason:
     return Reason(Cause.PORT_TAKEN, f"{text}: its port is held by {facts.holder}", (advice,))
 
 
-def jit(lead: str) -> Reason:
+def jit(facts: Facts, lead: str = "") -> Reason:
     """It makes code at run time."""
     text = f"{lead}its sandbox forbids memory that is writable and executable, which its runtime needs to compile"
-    advice = "write `sandbox: jit` in its worker.yaml, then 'tqunits install --now NAME'"
+    advice = f"write `sandbox: jit` in its worker.yaml, then 'tqunits install --now {facts.name}'"
     return Reason(Cause.SANDBOX, text, (advice,), sandbox="write-execute")
 
 
@@ -71,8 +71,8 @@ def memory(error: Complaint) -> Reason:
     return Reason(Cause.MEMORY, f"it ran out of memory: {words(error)}", (advice,))
 
 
-def _syntax(_: Facts, error: Complaint) -> Reason:
-    advice = (f"mend {error.place}, then 'tqunits start NAME'",) if error.place else ()
+def _syntax(facts: Facts, error: Complaint) -> Reason:
+    advice = (f"mend {error.place}, then 'tqunits start {facts.name}'",) if error.place else ()
     return Reason(Cause.SYNTAX, f"its program has a syntax error: {words(error)}", advice)
 
 
@@ -93,8 +93,8 @@ def _port(facts: Facts, error: Complaint) -> Reason:
     return taken(facts, f"its address {facts.address} is taken: {words(error)}")
 
 
-def _jit(_: Facts, __: Complaint) -> Reason:
-    return jit("")
+def _jit(facts: Facts, _: Complaint) -> Reason:
+    return jit(facts)
 
 
 def _memory(_: Facts, error: Complaint) -> Reason:
@@ -131,8 +131,8 @@ def _not_permitted(_: Facts, error: Complaint) -> Reason:
 def _variable(_: Facts, error: Complaint) -> Reason:
     name = error.variable
     text = f"a variable of its environment is not set{f' ({name})' if name else ''}: {words(error)}"
-    advice = f"`environment: {{{name or 'NAME'}: ...}}` in its worker.yaml, or a line in its `environment_file`"
-    return Reason(Cause.ENVIRONMENT, text, (advice if name else advice.replace("NAME", "VARIABLE"),))
+    advice = f"`environment: {{{name or 'VARIABLE'}: ...}}` in its worker.yaml, or a line in its `environment_file`"
+    return Reason(Cause.ENVIRONMENT, text, (advice,))
 
 
 def _no_program(_: Facts, error: Complaint) -> Reason:

@@ -1,7 +1,7 @@
 """What stands between a worker and a path: whether it is there, who may use it, what the sandbox hides of it.
 
-Looked at from outside, by mode bits (inode(7)); an ACL may say otherwise. Nothing is opened but the first line of a
-program, which is a regular file.
+Looked at from outside, by mode bits (inode(7)); an ACL may say otherwise. Nothing is read but the first line of a
+program, which is a regular file: that very file, whatever somebody puts in its place meanwhile.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def look(path: str, view: View, *, runs: bool = False) -> Look:
 
 
 def _look(path: Path, view: View, *, runs: bool) -> Look:
-    uid, groups = _numbers(view.user)
+    uid, groups = numbers(view.user)
     text = str(path)
     for folder in reversed(path.parents):
         if not folder.exists():
@@ -55,26 +55,32 @@ def _look(path: Path, view: View, *, runs: bool) -> Look:
     if not path.exists():
         may = _may(path.parent.stat(), uid, groups, 3)
         return Look(text, Access.MISSING, "" if may else _described(path.parent))
-    status = path.stat()
     if runs:
-        return _program(path, status, uid, groups)
+        return _program(path, uid, groups)
+    status = path.stat()
     is_free = _may(status, uid, groups, 4) and _may(status, uid, groups, 2)
     return Look(text, Access.THERE) if is_free else Look(text, Access.REFUSED, _described(path))
 
 
-def _program(path: Path, status: os.stat_result, uid: int, groups: frozenset[int]) -> Look:
-    if not status.st_mode & 0o111:
-        return Look(str(path), Access.NOT_EXECUTABLE)
-    if not _may(status, uid, groups, 1):
-        return Look(str(path), Access.REFUSED, _described(path))
-    interpreter = _interpreter(path) if stat.S_ISREG(status.st_mode) else ""
+def _program(path: Path, uid: int, groups: frozenset[int]) -> Look:
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)  # wakes no device, and waits for no FIFO
+    try:
+        status = os.fstat(place)
+        if not status.st_mode & 0o111:
+            return Look(str(path), Access.NOT_EXECUTABLE)
+        if not _may(status, uid, groups, 1):
+            return Look(str(path), Access.REFUSED, _described(path))
+        interpreter = _interpreter(place) if stat.S_ISREG(status.st_mode) else ""
+    finally:
+        os.close(place)
     if interpreter and not Path(interpreter).exists():
         return Look(str(path), Access.NO_INTERPRETER, interpreter)
     return Look(str(path), Access.THERE)
 
 
-def _interpreter(path: Path) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+def _interpreter(place: int) -> str:
+    """What the first line of that file names, if it is a script."""
+    descriptor = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         line = file.read(_LONGEST_FIRST_LINE).partition(b"\n")[0]
     words = line[2:].split(None, 1) if line.startswith(b"#!") else []
@@ -89,7 +95,8 @@ def _hidden(folder: Path, path: str, view: View) -> str:
     return name if is_hidden and not is_back else ""
 
 
-def _numbers(user: str) -> tuple[int, frozenset[int]]:
+def numbers(user: str) -> tuple[int, frozenset[int]]:
+    """The uid of an account, and its groups; "": the caller's; -1 and none: there is no such account."""
     if not user:
         return os.geteuid(), frozenset({os.getegid(), *os.getgroups()})
     try:

@@ -51,10 +51,10 @@ def let_go(bus: Bus, units: Sequence[str]) -> None:
     """
     loaded = bus.list_units([*units, PATTERN])
     paused = pausing((unit.name, unit.active) for unit in loaded)
-    for unit in loaded:
-        if unit.name not in units:
-            continue
+    asked = [unit for unit in loaded if unit.name in units]
+    for unit in asked:
         if unit.active == "failed":
             bus.reset_failed(unit.name)
-        elif unit.name in paused or unit.sub.startswith("auto-restart"):
-            bus.stop([unit.name], timeout_us=INFINITY)
+    waiting = [unit.name for unit in asked if unit.name in paused or unit.sub.startswith("auto-restart")]
+    if waiting:
+        bus.stop(waiting, timeout_us=INFINITY)

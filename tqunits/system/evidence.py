@@ -6,7 +6,6 @@ about later, they are read here, or from the journal where the next start has ov
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from tqunits.model import Layout
 from tqunits.system import access, cgroup, healthy, journal
 from tqunits.system.bus import Bus, Failure
 from tqunits.system.entries import Exit
-from tqunits.system.listeners import Holder, holder
+from tqunits.system.listeners import holder
 from tqunits.system.status import State, Status
 from tqunits.units import unitfile
 from tqunits.units.unitfile import Ledger
@@ -80,19 +79,10 @@ def of_exit(exit_: Exit) -> str:
     return outcome.of_run(end.result, end.code, end.status, end.gate)
 
 
-def intruder(subject: Subject) -> Holder | None:
-    """Who else listens on the worker's port: a process of another user's."""
-    port = subject.ledger.port
-    found = holder(port) if port else None
-    own = unitfile.last_value(subject.text, "Service", "User")
-    if found is None or found.user == own or (own is None and found.uid == os.geteuid()):
-        return None
-    return found
-
-
 def _installed(subject: Subject, state: str, restarts: int) -> Facts:
     ledger, gate = subject.ledger, _gate(subject)
-    other = intruder(subject)
+    own, _ = access.numbers(_last(subject, "User"))
+    other = holder(ledger.port, but=own) if ledger.port else None
     folder = _last(subject, "WorkingDirectory").lstrip("-~")
     return Facts(
         name=subject.name,

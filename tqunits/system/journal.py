@@ -70,7 +70,7 @@ def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") 
         matches = _of_unit(unit, user_mode=user_mode)
         return tuple(entry.message for entry in _entries([f"--lines={count}", *matches], user_mode=user_mode))
     left_out = _AFTERWARDS | _FRAME
-    found = _of_start(unit, invocation, user_mode=user_mode)
+    found = _within(_span(unit, invocation, user_mode=user_mode), unit, invocation, user_mode=user_mode)
     return tuple([entry.message for entry in found if entry.message_id not in left_out][-count:])
 
 
@@ -80,13 +80,13 @@ def said(unit: str, invocation: str, *, user_mode: bool, verdict: str) -> tuple[
     `verdict`: how the message begins that matters most; it is there, however much a talkative process said after it.
     """
     sync()
-    found = _of_start(unit, invocation, user_mode=user_mode)
+    span = _span(unit, invocation, user_mode=user_mode)
+    found = _within(span, unit, invocation, user_mode=user_mode)
     messages = tuple(entry.message for entry in found if not entry.by_manager)
     if not messages or any(message.startswith(verdict) for message in messages):
         return messages
-    sought = [f"--grep=^{re.escape(verdict)}", "--lines=1", *_span(unit, invocation, user_mode=user_mode)]
-    found = list(_entries([*sought, *_of_unit(unit, user_mode=user_mode)], user_mode=user_mode))
-    return (*(entry.message for entry in found), *messages)
+    sought = [f"--grep=^{re.escape(verdict)}", "--lines=1", *span, *_of_unit(unit, user_mode=user_mode)]
+    return (*(entry.message for entry in _entries(sought, user_mode=user_mode)), *messages)
 
 
 def kernel_killed(pid: int, time_us: int) -> str:
@@ -131,9 +131,8 @@ def _of_unit(unit: str, *, user_mode: bool) -> list[str]:
     return [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
 
 
-def _of_start(unit: str, invocation: str, *, user_mode: bool) -> list[Entry]:
-    """The entries of one start, oldest first."""
-    span = _span(unit, invocation, user_mode=user_mode)
+def _within(span: Sequence[str], unit: str, invocation: str, *, user_mode: bool) -> list[Entry]:
+    """The entries of one start, which wrote in that span, oldest first."""
     wanted = [f"--lines={_LINES_OF_A_START}", *span, *_of_unit(unit, user_mode=user_mode)]
     found = _entries(wanted, user_mode=user_mode) if span else ()
     return [entry for entry in found if entry.invocation in {"", invocation}]

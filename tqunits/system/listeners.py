@@ -61,10 +61,10 @@ def listening_ports() -> frozenset[int]:
     return frozenset(one.port for one in listeners())
 
 
-def holder(port: int) -> Holder | None:
-    """Who listens on this port, on any address; None when nobody does."""
+def holder(port: int, *, but: int) -> Holder | None:
+    """Who listens on this port, on any address; None when nobody does, or that user: to find his process costs more."""
     found = next((one for one in listeners() if one.port == port), None)
-    return None if found is None else holder_of(found)
+    return None if found is None or found.uid == but else holder_of(found)
 
 
 def holder_of(listener: Listener) -> Holder:

@@ -59,15 +59,13 @@ def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime
     """The status of each of these units, by name. `serving`: the file of each that is served by one."""
     loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", backoff.PATTERN])}
     paused = backoff.pausing((unit.name, unit.active) for unit in loaded.values())
-    stopped = Status(state=State.STOPPED)
-    return {
-        unit: _failed(bus, unit, runtime, comes_again=True)
-        if unit in paused
-        else _status(bus, loaded[unit], serving.get(unit))
-        if unit in loaded
-        else stopped
-        for unit in units
-    }
+
+    def status(unit: str) -> Status:
+        if unit in paused:
+            return _failed(bus, unit, runtime, comes_again=True)
+        return _status(bus, loaded[unit], serving.get(unit)) if unit in loaded else Status(state=State.STOPPED)
+
+    return {unit: status(unit) for unit in units}
 
 
 def enabled_at_boot(units: Path) -> frozenset[str]:
