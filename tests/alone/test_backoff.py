@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_both_sides_mean_the_same_files_and_the_same_status() -> None:
     assert outside.state_file("api", SYSTEM_LAYOUT.runtime) == folder / alone.STATE
     assert outside.given_up_file("api", SYSTEM_LAYOUT.runtime) == folder / alone.GIVEN_UP
     assert outside.GIVEN_UP == launch.GIVEN_UP
+
+
+def test_the_status_of_who_is_given_up_is_nobodys_who_hands_on_that_a_signal_killed_a_child() -> None:
+    """As a shell does it, and as sys.exit(child.wait()) does."""
+    signals = {int(number) for number in signal.valid_signals() if number < signal.SIGRTMIN}
+    assert launch.GIVEN_UP not in {128 + number for number in signals} | {-number & 0xFF for number in signals}
+    assert launch.GIVEN_UP < 200  # systemd's own begin there (systemd.exec(5))
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "1 2 3 4 x", "1 2 3 4 -5", "1 2 3 4 " + "9" * 30])

@@ -156,10 +156,13 @@ def test_who_fails_too_often_is_given_up_until_somebody_starts_it(site: Site, ki
     site.machine.remove(FLAG)
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
     wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "failed")
-    assert site.machine.show(UNIT, "ExecMainStatus") == "247"
+    assert site.machine.show(UNIT, "ExecMainStatus") == "199"
     assert restarts(site) == 3  # the third is the one that was refused
     assert UNIT in site.machine.systemctl("--failed", "--plain", "--no-legend")
     assert "failed too often in a row" in site.run("show", "alpha")
+    told = site.run("why", "alpha", status=1)
+    assert "it exited with status 1; it failed too often, and is not started again by itself" in told
+    assert "\n          the database is away\n" in told  # what its last real run said
     site.machine.write(FLAG, "")
     site.machine.systemctl("start", UNIT)
     assert site.get("/alpha/health") == (200, "ok")

@@ -169,6 +169,13 @@ def test_who_fails_again_and_again_is_told_with_its_reason() -> None:
     assert spent.advice[-1] == "'tqunits start shop' tries again"
 
 
+def test_who_was_given_up_and_has_no_journal_says_no_more_than_is_known() -> None:
+    found = of(End(result="exit-code", code="exited", status=outcome.GIVEN_UP), gave_up=True)
+    known = "it is not known how its last run ended; it failed too often, and is not started again by itself"
+    assert found.sentence == known
+    assert found.advice == ("'tqunits start shop' tries again",)
+
+
 @pytest.mark.parametrize("verdict", ["", "tqunits-gate: /run/x/serving can not be made: no space left on device"])
 def test_who_is_healthy_and_can_not_say_so_is_told(verdict: str) -> None:
     found = of(replace(EXITED, code="killed", status=15, gate=outcome.UNPLACED), verdict=verdict)
@@ -199,7 +206,7 @@ def test_of_a_bad_answer_its_first_bytes_are_told() -> None:
 
 
 RESULTS = ("exit-code", "signal", "core-dump", "timeout", "oom-kill", "protocol", "resources", "new")
-STATUSES = (0, 1, 9, 31, 78, 99, 200, 203, 217, 226, 243)
+STATUSES = (0, 1, 9, 31, 78, 99, 200, 203, 217, 226, 243, outcome.GIVEN_UP)
 
 
 @pytest.mark.parametrize("gate", [1, *range(150, 157), None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tqunits.alone import verdicts
+from tqunits.alone import launch, verdicts
 from tqunits.lifecycle import outcome
 
 
@@ -51,3 +51,4 @@ def test_every_job_has_its_words(result: str, message: str, words: str) -> None:
 def test_the_gates_exit_statuses_are_those_of_the_gate() -> None:
     for name in ("UNHEALTHY", "SILENT", "SLOW", "FOREIGN", "ELSEWHERE", "EXITED", "UNPLACED"):
         assert getattr(outcome, name) == getattr(verdicts, name)
+    assert outcome.GIVEN_UP == launch.GIVEN_UP

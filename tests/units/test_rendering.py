@@ -414,7 +414,7 @@ def test_names_that_systemd_would_refuse_are_none() -> None:
 
 def test_a_worker_is_started_again_for_ever_unless_a_number_is_written() -> None:
     restart = worker("api").restart
-    for most, lines in ((0, []), (5, ["RestartPreventExitStatus=247"])):
+    for most, lines in ((0, []), (5, ["RestartPreventExitStatus=199"])):
         one = case(worker("api", restart=replace(restart, max_restarts=most)))
         assert [line for line in one.drop_in("api").splitlines() if line.startswith("RestartPrevent")] == lines
         assert ("--unless /run/tqunits/backoff/api/given-up -- " in one.drop_in("api")) == bool(most)

@@ -1,4 +1,5 @@
-"""Sets the variables of environment files and becomes the program: ExecStart= of a worker that has such files.
+"""Sets the variables of environment files and becomes the program: ExecStart= of a worker that has such files, that
+is given up after some failures, or whose program has a path that systemd does not take.
 
     /usr/bin/python3 -I -S launch.py [--environment ID=PATH]... [--keep NAME]... [--unless FILE] -- PROGRAM [WORD]...
 
@@ -6,9 +7,10 @@ The files come as credentials (systemd.exec(5)): $CREDENTIALS_DIRECTORY/ID is re
 in the worker's sandbox, as its user. What the files set reaches the program alone, and wins over what the unit sets,
 but for the contract's variables, systemd's own, and each NAME to keep.
 
-A worker with `restart.max_restarts` is not started when FILE has just been made (alone/backoff.py): the status is 247,
-at which systemd does not start it again (RestartPreventExitStatus=). No program has that one: they end at 125, shells
-and signals at 128 + 64, and systemd's own begin with 200 and end with 245.
+A worker with `restart.max_restarts` is not started when FILE has just been made (alone/backoff.py): the status is 199,
+at which systemd does not start it again (RestartPreventExitStatus=). Programs seldom have that one: a shell's end with
+128 + 64, systemd's own begin with 200, and who hands on that a signal has killed a child as its negative number
+(Python's sys.exit(child.wait())) has 256 less that.
 
 Exit statuses are systemd's where it has one (systemd.exec(5), "PROCESS EXIT CODES"): 203 the program can not be
 executed; 78 (EX_CONFIG) an environment file is wrong; 2 the command line is.
@@ -29,7 +31,7 @@ else:  # isolated (-I), Python looks for nothing beside the program
     import variables
     from program import Failure, become
 
-USAGE, MISTAKE, GIVEN_UP = 2, 78, 247
+USAGE, MISTAKE, GIVEN_UP = 2, 78, 199
 
 FRESH = 10.0
 """Seconds that FILE holds: it is made in the moment before, and must not keep a worker down that is started later."""

@@ -12,7 +12,7 @@ from tqunits.lifecycle.kinds import Kind
 from tqunits.lifecycle.reason import Cause, Reason
 
 _LAUNCH = "tqunits-launch: "
-_BEFORE_THE_PROGRAM = range(200, 248)
+_BEFORE_THE_PROGRAM = range(200, 246)
 _LAST_ANSWER = re.compile(r"; last answer: (.*)$")
 _ELSEWHERE = re.compile(r"; it listens on (.*) instead;")
 _TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # what V8 and others end with where they can not go on
@@ -23,7 +23,6 @@ _STATUS_ADVICE = {
     216: "'tqunits install' creates the groups of the workers",
     217: "'tqunits install' creates the users of the workers",
     226: "every path in `unit` and `sandbox` of its worker.yaml must exist; one that may be missing begins with '-'",
-    outcome.GIVEN_UP: "'tqunits show NAME' tells how its last runs ended; 'tqunits start NAME' tries again",
     243: "the files in `credentials` and `environment_file` of its worker.yaml must exist, and hold 1 MiB at most",
 }
 
@@ -56,6 +55,8 @@ def _of_systemd(facts: Facts, end: End, error: Complaint | None) -> Reason | Non
     """Statuses of what runs before the program: systemd's own, and the launcher's."""
     if end.code != "exited" or end.result != "exit-code":
         return None
+    if facts.gave_up and end.status == outcome.GIVEN_UP:
+        return Reason(Cause.FAILED, "it is not known how its last run ended")
     launch = next((line.partition(_LAUNCH)[2] for line in facts.lines if _LAUNCH in line), "")
     if end.status == 78 and launch:
         return Reason(

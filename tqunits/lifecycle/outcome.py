@@ -14,7 +14,7 @@ CODES = {1: "exited", 2: "killed", 3: "dumped"}
 UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
 """Exit statuses of the readiness gate (alone/verdicts.py); the last is that of alone/join.py as well."""
 
-GIVEN_UP = 247
+GIVEN_UP = 199
 """With which the launcher ends a worker that has failed too often (units/backoff.py)."""
 
 GATE_VERDICT = "tqunits-gate: "

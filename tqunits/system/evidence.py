@@ -43,9 +43,11 @@ class Subject:
 
 
 def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", restarts: int = 0) -> Facts:
-    """The facts of the start that `failure` is about."""
+    """The facts of the start that `failure` is about; of a worker that was given up, those of its last real one."""
     facts = _installed(subject, state, restarts)
     end = _end(failure)
+    if (end.code, end.status) == ("exited", outcome.GIVEN_UP) and _last(subject, "RestartPreventExitStatus"):
+        return _of_last_run(replace(facts, end=end, gave_up=True), subject, failure)
     gave_up = failure.result == "start-limit-hit"
     if gave_up and failure.main_code in _NOT_RESULTS:
         failed = failure.gate_status is not None
@@ -65,12 +67,21 @@ def of_now(subject: Subject, bus: Bus, status: Status) -> Facts:
         case State.FAILED | State.RESTARTING | State.UNHEALTHY:
             return of_failure(subject, bus.failure(subject.unit), state=state, restarts=status.restarts)
         case State.STARTING if status.restarts:
-            last = next(iter(journal.exits(subject.unit, 1, user_mode=subject.user_mode)), None)
-            return facts if last is None else _with_words(replace(facts, end=_of_exit(last)), subject, last.invocation)
+            return _of_last_run(facts, subject, bus.failure(subject.unit))
         case State.RUNNING if facts.address:
             return replace(facts, answer=healthy.answer(facts, patience=_PATIENCE))
         case _:
             return facts
+
+
+def _of_last_run(facts: Facts, subject: Subject, start: Failure) -> Facts:
+    """With what the journal has of the run before that start; without it, as they are."""
+    runs = journal.exits(subject.unit, 2, user_mode=subject.user_mode)
+    last = next((run for run in runs if run.invocation != start.invocation), None)
+    if last is None:
+        return facts
+    end = replace(_of_exit(last), program=start.program)
+    return _with_words(replace(facts, end=end), subject, last.invocation)
 
 
 def of_exit(exit_: Exit) -> str:

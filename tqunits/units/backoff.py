@@ -8,7 +8,7 @@ from typing import Final
 
 from tqunits.model import Restart
 
-GIVEN_UP: Final = 247
+GIVEN_UP: Final = 199
 """What alone/launch.py exits with for a worker that has failed more often than restart.max_restarts."""
 
 
