@@ -33,6 +33,7 @@ except OSError:
     pass
 socket.create_connection(("127.0.0.1", int(sys.argv[1]))).close()
 """
+SILENT = "import signal\nsignal.pause()\n"
 BOUNDED = "timeouts: {start: 5s}\nrestart: {policy: no}\n"
 
 
@@ -52,7 +53,7 @@ def explained(site: Site, *names: str, status: int) -> dict[str, dict[str, str]]
 def test_each_kind_of_check_passes_for_a_worker_that_is_well(site: Site) -> None:
     site.worker("byname", f"{BOUNDED}health: {{host: shop.example, status: [200, 204]}}\n", program=answering(BY_NAME))
     site.worker("tcp", f"{BOUNDED}health: tcp\n", program=answering("self.answer(500)"))
-    site.worker("none", f"{BOUNDED}health: none\n", program="import time\ntime.sleep(600)\n")
+    site.worker("none", f"{BOUNDED}health: none\n", program=SILENT)
     environment = "environment: {GREETING: hello}\nenvironment_file: .env\n"
     check = "health: {type: command, command: [python3, src/well.py, '${PORT}']}\n"
     site.worker("command", BOUNDED + environment + check, program=answering("self.answer(404)"))
@@ -75,7 +76,7 @@ def test_each_kind_of_check_says_what_is_wrong(site: Site) -> None:
     program = answering(BY_NAME)
     short = BOUNDED.replace("5s", "2s")
     site.worker("django", short + "health: {timeout: 1s}\n", program=program)
-    site.worker("tcp", short + "health: {type: tcp, timeout: 1s}\n", program="import time\ntime.sleep(60)\n")
+    site.worker("tcp", short + "health: {type: tcp, timeout: 1s}\n", program=SILENT)
     check = "health: {type: command, timeout: 1s, command: [sh, -c, 'echo no table orders >&2; exit 3']}\n"
     site.worker("command", short + check, program=program)
     slow = "health: {type: command, timeout: 1s, command: [sleep, '1000']}\n"

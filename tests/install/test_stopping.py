@@ -10,35 +10,41 @@ from .conftest import PROBE, ROOT, Site
 
 UNIT = "tq-worker@alpha.service"
 
+GO = "/var/lib/tqunits/workers/alpha/go"
+"""A FIFO: what a program finishes at its end takes until somebody writes to it."""
+
 GRACEFUL = """\
-import os, signal, socket, time
+import os, signal, socket
 
 listening = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
+go = os.path.join(os.environ["STATE_DIRECTORY"], "go")
+os.path.exists(go) or os.mkfifo(go)
 told = []
+
+
+class Stop(Exception):
+    pass
 
 
 def stop(number, _):
     told.append(number)  # first: the next signal may come while this one is told of
     if len(told) == 1:
         print("begin", signal.Signals(number).name, flush=True)
+        raise Stop
 
 
-for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGWINCH", "SIGUSR2"):
-    signal.signal(getattr(signal, name), stop)
-listening.settimeout(0.02)
-while not told:
-    try:
+try:
+    for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGWINCH", "SIGUSR2"):
+        signal.signal(getattr(signal, name), stop)
+    while True:
         client, _ = listening.accept()
-    except TimeoutError:
-        continue
-    client.settimeout(2)
-    client.recv(4096)
-    client.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
-    client.close()
-until = time.monotonic() + 0.4
-while time.monotonic() < until:
-    time.sleep(0.02)
-print("end", flush=True)
+        client.settimeout(2)
+        client.recv(4096)
+        client.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+        client.close()
+except Stop:
+    open(go).read()
+    print("end", flush=True)
 """
 
 WRAPPERS = {
@@ -56,33 +62,50 @@ WRAPPERS = {
 }
 
 MASTER = """\
-import os, signal, socket, sys, time
+import os, signal, socket
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
 listening = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
-stopping = []
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: stopping.append(1))
-children = []
-for at in range(2):
-    pid = os.fork()
-    if not pid:
-        listening.settimeout(0.02)
-        while not stopping:
-            try:
-                client, _ = listening.accept()
-            except TimeoutError:
-                continue
+go = os.path.join(os.environ["STATE_DIRECTORY"], "go")
+os.path.exists(go) or os.mkfifo(go)
+held, masters = os.pipe()
+
+
+class Stop(Exception):
+    pass
+
+
+def stop(*_):
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    raise Stop
+
+
+def serve():
+    os.close(masters)
+    try:
+        for number in STOPS:
+            signal.signal(number, stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        while True:
+            client, _ = listening.accept()
             client.recv(4096)
             client.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nok")
             client.close()
-        time.sleep(0.3)
+    except Stop:
+        os.read(held, 1)  # what is under way, until its master lets go
         print("child ends", flush=True)
         os._exit(0)
-    children.append(pid)
-while not stopping:
-    time.sleep(0.02)
+
+
+signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+children = [pid for _ in range(2) if (pid := os.fork()) or serve()]
+signal.sigwait(STOPS)
 for child in children:
     os.kill(child, signal.SIGTERM)
+open(go).read()
+os.close(masters)
+for child in children:
     os.waitpid(child, 0)
 print("master ends", flush=True)
 """
@@ -111,11 +134,22 @@ def lay_down(site: Site, command: str, script: str, yaml: str = "") -> None:
     site.machine.write(f"{ROOT}/workers/alpha/src/main.py", GRACEFUL)
 
 
+def let_go(site: Site) -> None:
+    """What is under way ends, and with it the worker. The shell waits until somebody reads: who was killed does not."""
+    site.machine.run(["timeout", "20", "sh", "-c", f"echo > {GO}"])
+    site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") != "deactivating")
+
+
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_program_behind_a_wrapper_ends_as_it_likes(site: Site, heard: Heard, wrapper: str) -> None:
     lay_down(site, *WRAPPERS[wrapper])
     site.install()
-    site.machine.systemctl("stop", UNIT)
+    site.machine.systemctl("stop", "--no-block", UNIT)
+    site.machine.wait_until(lambda: "begin SIGTERM" in heard())
+    if wrapper != "forwards":  # the main process is the shell
+        site.machine.wait_until(lambda: site.machine.show(UNIT, "MainPID") == "0")
+    assert site.machine.show(UNIT, "ActiveState") == "deactivating"
+    let_go(site)
     journal = heard()
     assert "begin SIGTERM" in journal
     assert "end" in journal.split("begin SIGTERM", 1)[1].split()
@@ -127,7 +161,8 @@ def test_a_program_behind_a_wrapper_ends_as_it_likes(site: Site, heard: Heard, w
 def test_a_master_and_its_processes_end_in_either_mode(site: Site, heard: Heard, mode: str) -> None:
     site.worker("alpha", f"kill_mode: {mode}\n", program=MASTER)
     site.install()
-    site.machine.systemctl("stop", UNIT)
+    site.machine.systemctl("stop", "--no-block", UNIT)
+    let_go(site)
     journal = heard()
     assert journal.count("child ends") == 2
     assert "master ends" in journal
@@ -146,7 +181,8 @@ def test_mixed_tells_the_main_process_alone(site: Site, heard: Heard) -> None:
 def test_the_signal_that_asks_it_to_stop_can_be_another(site: Site, heard: Heard, signal: str) -> None:
     site.worker("alpha", f"stop_signal: {signal}\n", program=GRACEFUL)
     site.install()
-    site.machine.systemctl("stop", UNIT)
+    site.machine.systemctl("stop", "--no-block", UNIT)
+    let_go(site)
     assert f"begin {signal}" in heard()
     assert site.machine.show(UNIT, "ActiveState") == "inactive"
 
@@ -201,23 +237,23 @@ def test_reload_sends_the_signal_and_keeps_the_process(site: Site, heard: Heard)
     assert "alpha: does not run" in site.run("reload", "alpha", status=1)
 
 
+HANG = "/var/lib/tqunits/workers/alpha/hang"
 HANGS = """\
-import os, signal, socket, time
+import os, select, signal, socket
 
 TOLD = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 listening = socket.create_server(("127.0.0.1", int(os.environ["WORKER_PORT"])))
-hung = os.path.join(os.environ["STATE_DIRECTORY"], "hung")
-period = int(os.environ["WATCHDOG_USEC"]) / 1e6
+hang = os.path.join(os.environ["STATE_DIRECTORY"], "hang")
+half = int(os.environ["WATCHDOG_USEC"]) / 2e6  # sd_watchdog_enabled(3): say it every half of the time
 TOLD.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
-for beat in range(8):
+beats = 0
+while not os.path.exists(hang):
     TOLD.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
-    time.sleep(period / 4)
-if not os.path.exists(hung):
-    os.close(os.open(hung, os.O_CREAT))
-    time.sleep(600)
-while True:
-    TOLD.sendto(b"WATCHDOG=1", os.environ["NOTIFY_SOCKET"])
-    time.sleep(period / 4)
+    print("beat", beats, flush=True)
+    beats += 1
+    select.select([listening], [], [], half)
+os.unlink(hang)
+signal.pause()
 """
 
 
@@ -225,6 +261,8 @@ def test_a_program_that_hangs_is_started_again_by_the_watchdog(site: Site, heard
     site.worker("alpha", "service_type: notify\nwatchdog: 1s\nrestart: {delay: 50ms}\n", program=HANGS)
     site.install()
     pid = site.machine.show(UNIT, "MainPID")
+    site.machine.wait_until(lambda: "beat 4" in heard())  # it has lived for two such times
+    site.machine.write(HANG, "")
     site.machine.wait_until(
         lambda: (
             site.machine.show(UNIT, "MainPID") not in {pid, "0"} and site.machine.show(UNIT, "ActiveState") == "active"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,10 +15,10 @@ from .conftest import ROOT, Site
 SHORT = "timeouts: {start: 8s}\nhealth: {timeout: 1s}\nrestart: {policy: no}\n"
 PYTHON = "command: [python3, src/main.py]\n"
 ANSWERS = """
-import http.server, os, time
+import http.server, os, signal
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        time.sleep(DELAY)
+        FIRST
         self.send_response(STATUS)
         self.end_headers()
         self.wfile.write(b"the database is gone")
@@ -28,8 +28,11 @@ http.server.HTTPServer(("127.0.0.1", int(PORT)), Handler).serve_forever()
 """
 
 
-def answering(*, status: str = "200", delay: str = "0", port: str = 'os.environ["PORT"]') -> str:
-    return ANSWERS.replace("DELAY", delay).replace("STATUS", status).replace("PORT", port, 1)
+SILENT = "import signal\nsignal.pause()\n"
+
+
+def answering(*, status: str = "200", first: str = "pass", port: str = 'os.environ["PORT"]') -> str:
+    return ANSWERS.replace("FIRST", first).replace("STATUS", status).replace("PORT", port, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,14 @@ class Failure:
 
 
 MAIN = f"{ROOT}/workers/NAME/src/main.py"
+JIT = Failure(
+    program="import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)\n",
+    kind="sandbox",
+    words=("memory that is writable and executable",),
+    hint="`sandbox: jit`",
+    sandbox="write-execute",
+    place="/src/main.py:2",
+)
 FAILURES = {
     "syntax": Failure(
         program="import os\ndef f(:\n    pass\n",
@@ -89,7 +100,7 @@ FAILURES = {
         status=6,
     ),
     "slow": Failure(
-        program=answering(delay="30"),
+        program=answering(first="signal.pause()"),
         kind="slow",
         words=("listens", "no answer", "8 s"),
         hint="timeouts.start",
@@ -97,7 +108,7 @@ FAILURES = {
         status=6,
     ),
     "silent": Failure(
-        program="import time\ntime.sleep(60)\n",
+        program=SILENT,
         kind="start-timeout",
         words=("nothing listened on 127.0.0.1:90", "8 s"),
         hint="timeouts: {start: SPAN}",
@@ -111,21 +122,12 @@ FAILURES = {
         words=("memory",),
         hint="memory_max",
     ),
-    "jit": Failure(
-        program="import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)\n",
-        kind="sandbox",
-        words=("memory that is writable and executable",),
-        hint="`sandbox: jit`",
-        sandbox="write-execute",
-        place="/src/main.py:2",
-    ),
-    "node": Failure(
+    "jit": JIT,
+    "node": replace(
+        JIT,
         yaml="command: [node, src/main.py]\nsandbox: standard\n",
         program="require('http')\nprocess.exit(3)\n",
-        kind="sandbox",
-        words=("memory that is writable and executable",),
-        hint="`sandbox: jit`",
-        sandbox="write-execute",
+        place="",
     ),
     "readonly": Failure(
         program="open('src/cache', 'w')\n",
@@ -261,9 +263,8 @@ def test_who_killed_it_is_told(site: Site) -> None:
 
 
 def test_what_is_well_waits_or_is_down_on_purpose_is_told_apart(site: Site) -> None:
-    slow = "import time\ntime.sleep(60)\n"
     site.worker("alpha")
-    site.worker("beta", "timeouts: {start: 50s}\n", program=slow)
+    site.worker("beta", "timeouts: {start: 50s}\n", program=SILENT)
     site.worker("gamma")
     site.worker("broken", "path: [\n")
     site.run("install", "alpha", "beta", "gamma")
@@ -299,7 +300,7 @@ def test_a_worker_that_runs_is_asked_how_it_is(site: Site) -> None:
 def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: Site) -> None:
     site.worker("alpha")
     site.worker("broken", "path: [\n")
-    site.worker("sick", SHORT.replace("8s", "1s"), program="import time\ntime.sleep(60)\n")
+    site.worker("sick", SHORT.replace("8s", "1s"), program=SILENT)
     site.yaml("lacking", "path: /lacking\ncommand: [no-such-program]\n")
     site.install(status=1)
     site.worker("new")
