@@ -8,9 +8,11 @@ import pytest
 
 from tqunits.config.parse import WorkerText, parse_workers
 
+from .mistakes_of_folders import OF_FOLDERS
+from .mistakes_of_running import OF_RUNNING
 from .parsing import Mistake, api, errors, server, text
 
-IN_WORKER: dict[str, Mistake] = {
+OF_FILES: dict[str, Mistake] = {
     "unknown-key": Mistake(
         "path: /a\ntype: go\nlimits: {memory_mx: 256M}", 3, 10, "unknown key 'memory_mx'", "did you mean 'memory_max'?"
     ),
@@ -196,27 +198,6 @@ IN_WORKER: dict[str, Mistake] = {
         "environment: takes a mapping of names to values",
         "write {name: value}, or one 'name: value' per line below it",
     ),
-    "path-climbs": Mistake(
-        "path: /a\ntype: go\nenvironment_file: ../secret",
-        3,
-        19,
-        "environment_file: '../secret' climbs with ..",
-        "write the absolute path",
-    ),
-    "credential-name": Mistake(
-        "path: /a\ntype: go\ncredentials: {a/b: /c}",
-        3,
-        15,
-        "credentials: 'a/b' is no name of a credential",
-        "letters, digits, - _ and .",
-    ),
-    "credential-of-an-environment-file": Mistake(
-        "path: /a\ntype: go\ncredentials: {environment-1: /c}",
-        3,
-        15,
-        "credentials: 'environment-1' is the name of an environment file's credential",
-        "take another name",
-    ),
     "port-privileged": Mistake(
         "path: /a\ntype: go\nport: 80",
         3,
@@ -231,309 +212,8 @@ IN_WORKER: dict[str, Mistake] = {
         "port: 70000 is not within 1 and 65535",
         "take one from 1024 to 65535",
     ),
-    "number-octal": Mistake(
-        "path: /a\ntype: go\nlimits:\n  tasks_max: 010",
-        4,
-        14,
-        "limits.tasks_max: '010' is not a whole decimal number",
-        "write 10, or 8 if you meant it octal",
-    ),
-    "number-sexagesimal": Mistake(
-        "path: /a\ntype: go\nlimits:\n  cpu_weight: 12:30",
-        4,
-        15,
-        "limits.cpu_weight: '12:30' is not a whole decimal number",
-        "write digits only, such as 10",
-    ),
-    "number-hexadecimal": Mistake(
-        "path: /a\ntype: go\nlimits:\n  limit_nofile: 0x400",
-        4,
-        17,
-        "limits.limit_nofile: '0x400' is not a whole decimal number",
-        "write 1024",
-    ),
-    "kill-mode-that-leaves-processes": Mistake(
-        "path: /a\ntype: go\nkill_mode: process",
-        3,
-        12,
-        "kill_mode: 'process' is not one of control-group, mixed",
-        None,
-    ),
-    "stop-signal-without-time": Mistake(
-        "path: /a\ntype: go\nstop_signal: KILL",
-        3,
-        14,
-        "stop_signal: 'KILL' is not one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH",
-        "it leaves no time to finish anything, and comes by itself when timeouts.stop is over",
-    ),
-    "stop-signal-misspelt": Mistake(
-        "path: /a\ntype: go\nstop_signal: sigquit",
-        3,
-        14,
-        "stop_signal: 'sigquit' is not one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH",
-        "did you mean 'SIGQUIT'?",
-    ),
-    "reload-by-number": Mistake(
-        "path: /a\ntype: go\nreload: 1",
-        3,
-        9,
-        "reload: '1' is not one of SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH",
-        None,
-    ),
-    "reload-that-stops": Mistake(
-        "path: /a\ntype: go\nstop_signal: HUP\nreload: SIGHUP",
-        4,
-        9,
-        "reload: SIGHUP is the stop_signal: systemd would stop the worker by it",
-        "write another signal for one of them",
-    ),
-    "watchdog-of-who-says-nothing": Mistake(
-        "path: /a\ntype: go\nwatchdog: 10s",
-        3,
-        11,
-        "watchdog: only a program that speaks to systemd can say that it lives",
-        "write service_type: notify as well, or leave it out",
-    ),
-    "watchdog-in-no-time": Mistake(
-        "path: /a\ntype: go\nservice_type: notify\nwatchdog: 0",
-        4,
-        11,
-        "watchdog: '0' is less than 100ms",
-        "write at least 100ms",
-    ),
-    "files-soft-above-hard": Mistake(
-        "path: /a\ntype: go\nlimits: {limit_nofile: 4096:1024}",
-        3,
-        24,
-        "limits.limit_nofile: '4096:1024': the soft limit is above the hard one",
-        "write 1024:4096",
-    ),
-    "files-without-an-end": Mistake(
-        "path: /a\ntype: go\nlimits: {limit_nofile: 'infinity'}",
-        3,
-        24,
-        "limits.limit_nofile: 'infinity' is not a whole decimal number",
-        "write digits only, such as 16",
-    ),
-    "number-out-of-range": Mistake(
-        "path: /a\ntype: go\nlimits:\n  cpu_weight: 0",
-        4,
-        15,
-        "limits.cpu_weight: 0 is not within 1 and 10000",
-        "write a number from 1 to 10000",
-    ),
-    "size-decimal-unit": Mistake(
-        "path: /a\ntype: go\nlimits: {memory_max: 512MB}",
-        3,
-        22,
-        "limits.memory_max: '512MB' is not a size",
-        "write 512M",
-    ),
-    "size-tiny": Mistake(
-        "path: /a\ntype: go\nlimits: {memory_max: 512}",
-        3,
-        22,
-        "limits.memory_max: 512 bytes are too few to run in",
-        "did you mean '512M'?",
-    ),
-    "memory-percentage": Mistake(
-        "path: /a\ntype: go\nlimits: {memory_max: 120%}",
-        3,
-        22,
-        "limits.memory_max: '120%' is no share of the memory",
-        "write 1% to 100%",
-    ),
-    "memory-high-above-max": Mistake(
-        "path: /a\ntype: go\nlimits: {memory_max: 1G, memory_high: 2G}",
-        3,
-        39,
-        "limits.memory_high: 2G is more than memory_max",
-        "write less than 1G",
-    ),
-    "quota-without-percent": Mistake(
-        "path: /a\ntype: go\nlimits: {cpu_quota: 2}",
-        3,
-        21,
-        "limits.cpu_quota: '2' is not a CPU quota",
-        "write 200% for 2 CPUs' time, or 2%",
-    ),
-    "span-unit": Mistake(
-        "path: /a\ntype: go\ntimeouts: {stop: 5 fortnights}",
-        3,
-        18,
-        "timeouts.stop: '5 fortnights' is not a time span",
-        "write a number with ms, s, min, h or d, such as 1min 30s",
-    ),
-    "span-zero": Mistake(
-        "path: /a\ntype: go\ntimeouts: {stop: 0}", 3, 18, "timeouts.stop: '0' is no time at all", "write more than 0"
-    ),
-    "span-clock": Mistake(
-        "path: /a\ntype: go\ntimeouts: {stop: 1:30}",
-        3,
-        18,
-        "timeouts.stop: '1:30' is not a time span",
-        "write it with units, such as 1min 30s",
-    ),
     "boolean": Mistake(
         "path: /a\ntype: go\nstrip_prefix: maybe", 3, 15, "strip_prefix: 'maybe' is neither true nor false", None
-    ),
-    "health-path": Mistake(
-        "path: /a\ntype: go\nhealth: {path: health}",
-        3,
-        16,
-        "health.path: 'health' is no request path",
-        "begin with /, no spaces, no #: /health",
-    ),
-    "writable-all": Mistake(
-        "path: /a\ntype: go\nwritable: .",
-        3,
-        11,
-        "writable: '.' is the worker's own folder",
-        "write folders below it: data, or public/uploads",
-    ),
-    "writable-configuration": Mistake(
-        "path: /a\ntype: go\nwritable: [data, ./config/x]",
-        3,
-        18,
-        "writable: './config/x' decides what the worker may do",
-        "give it another folder",
-    ),
-    "writable-elsewhere": Mistake(
-        "path: /a\ntype: go\nwritable: /srv/data",
-        3,
-        11,
-        "writable: '/srv/data' is no folder below the worker's own",
-        "write it from there: data",
-    ),
-    "writable-climbs": Mistake(
-        "path: /a\ntype: go\nwritable: data/../config",
-        3,
-        11,
-        "writable: 'data/../config' climbs with ..",
-        "write the absolute path",
-    ),
-    "writable-twice": Mistake(
-        "path: /a\ntype: go\nwritable: [public, public/uploads]",
-        3,
-        20,
-        "writable: public/uploads is in public, which is the worker's to write already",
-        "leave it out",
-    ),
-    "health-null": Mistake(
-        "path: /a\ntype: go\nhealth: null",
-        3,
-        9,
-        "health.type: null does not say what is meant",
-        "write none to have no health check, or leave it out",
-    ),
-    "health-path-alone": Mistake(
-        "path: /a\ntype: go\nhealth: /up",
-        3,
-        9,
-        "health.type: '/up' is not one of http, tcp, command, none",
-        "write health: {path: /up}",
-    ),
-    "health-status-class": Mistake(
-        "path: /a\ntype: go\nhealth: {status: [200, 3xx]}",
-        3,
-        24,
-        "health.status: '3xx' is no status of an answer",
-        "write 300-399",
-    ),
-    "health-status-range": Mistake(
-        "path: /a\ntype: go\nhealth: {status: [399-300]}",
-        3,
-        19,
-        "health.status: '399-300' is no status of an answer",
-        "such as 204, or 300-399; from 200 to 599",
-    ),
-    "health-status-of-no-end": Mistake(
-        "path: /a\ntype: go\nhealth: {status: 101}",
-        3,
-        18,
-        "health.status: '101' is no status of an answer",
-        "such as 204, or 300-399; from 200 to 599",
-    ),
-    "health-status-empty": Mistake(
-        "path: /a\ntype: go\nhealth: {status: []}", 3, 18, "health.status: is empty", "write at least one"
-    ),
-    "health-host-smuggles": Mistake(
-        'path: /a\ntype: go\nhealth: {host: "a.example\\r\\nX: y"}',
-        3,
-        16,
-        "health.host: 'a.example\r\nX: y' has a port or scheme in it",
-        None,
-    ),
-    "health-host-with-port": Mistake(
-        "path: /a\ntype: go\nhealth: {host: 'a.example:80'}",
-        3,
-        16,
-        "health.host: 'a.example:80' has a port or scheme in it",
-        "write a.example",
-    ),
-    "health-path-of-tcp": Mistake(
-        "path: /a\ntype: go\nhealth: {type: tcp, path: /up}",
-        3,
-        27,
-        "health.path has no meaning with health.type: tcp",
-        "leave one of them out, or write type: http",
-    ),
-    "health-command-of-http": Mistake(
-        "path: /a\ntype: go\nhealth: {command: [bin/well]}",
-        3,
-        19,
-        "health.command has no meaning with health.type: http",
-        "leave one of them out, or write type: command",
-    ),
-    "health-command-missing": Mistake(
-        "path: /a\ntype: go\nhealth: command",
-        3,
-        9,
-        "health.command is missing",
-        'such as ["bin/well", "--port", "${PORT}"]',
-    ),
-    "health-command-placeholder": Mistake(
-        "path: /a\ntype: go\nlisten: unix\nhealth: {type: command, command: ['bin/well', '${PORT}']}",
-        4,
-        47,
-        "health.command: ${PORT} has no value here",
-        "with listen: unix there is ${WORKER_SOCKET}",
-    ),
-    "health-command-credentials": Mistake(
-        "path: /a\ntype: go\ncredentials: {key: /k}\n"
-        "health: {type: command, command: ['bin/well', '${CREDENTIALS_DIRECTORY}']}",
-        4,
-        47,
-        "health.command: ${CREDENTIALS_DIRECTORY} has no value here",
-        "a health check has no credentials: only the program of the worker has them",
-    ),
-    "health-command-for-a-shell": Mistake(
-        "path: /a\ntype: go\nhealth: {type: command, command: 'cd x'}",
-        3,
-        34,
-        "health.command: cd is a word of the shell's, no program",
-        'write ["sh", "-c", "cd …"]',
-    ),
-    "health-tcp-of-a-handed-socket": Mistake(
-        "path: /a\ntype: go\nlisten: fd\nhealth: tcp",
-        4,
-        9,
-        "health.type: tcp says nothing with listen: fd, for it is systemd that listens",
-        "write http, command, or none",
-    ),
-    "health-timeout-above-interval": Mistake(
-        "path: /a\ntype: go\nhealth: {timeout: 20s}",
-        3,
-        19,
-        "health.timeout: 20s is more than interval",
-        "write at most 10s, or raise interval",
-    ),
-    "scaling": Mistake(
-        "path: /a\ntype: go\nscaling: {min_workers: 3, max_workers: 2}",
-        3,
-        24,
-        "scaling.min_workers: 3 is more than max_workers",
-        "write at most 2, or raise max_workers",
     ),
     "group-is-no-mapping": Mistake(
         "path: /a\ntype: go\nlimits: 5",
@@ -559,69 +239,6 @@ IN_WORKER: dict[str, Mistake] = {
         21,
         "depends.requires: starting poweroff.target would end the host's work",
         "remove it",
-    ),
-    "static-files-of-the-worker-itself": Mistake(
-        "path: /a\ntype: static\nstatic: {directory: .}",
-        3,
-        21,
-        "static.directory: '.' has the worker's own files in it",
-        "serve a folder of its own, such as public",
-    ),
-    "static-files-of-the-whole-host": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: /}",
-        3,
-        21,
-        "static.directory: '/' has the worker's own files in it",
-        "serve a folder of its own, such as public",
-    ),
-    "static-files-are-the-configuration": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: ./config/}",
-        3,
-        21,
-        "static.directory: './config/' has the worker's own files in it",
-        "serve a folder of its own, such as public",
-    ),
-    "static-files-of-the-whole-host-with-two-slashes": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: //}",
-        3,
-        21,
-        "static.directory: '/' has the worker's own files in it",
-        "serve a folder of its own, such as public",
-    ),
-    "static-files-are-credentials": Mistake(
-        "path: /a\ntype: static\nstatic: {directory: /run/credentials/tq-proxy@1.service}",
-        3,
-        21,
-        "static.directory: nothing below /run is served",
-        "put the files elsewhere, such as below /srv",
-    ),
-    "static-files-of-a-process": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: //proc/./self/}",
-        3,
-        21,
-        "static.directory: nothing below /proc is served",
-        "put the files elsewhere, such as below /srv",
-    ),
-    "static-files-of-devices": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: /dev/shm}",
-        3,
-        21,
-        "static.directory: nothing below /dev is served",
-        "put the files elsewhere, such as below /srv",
-    ),
-    "static-files-of-the-kernel": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: /sys}",
-        3,
-        21,
-        "static.directory: nothing below /sys is served",
-        "put the files elsewhere, such as below /srv",
-    ),
-    "static-files-of-var-run": Mistake(
-        "path: /a\ntype: go\nstatic: {directory: /var/run/x}",
-        3,
-        21,
-        "static.directory: nothing below /run is served",
-        "put the files elsewhere, such as below /srv",
     ),
     "depends-on-itself": Mistake(
         "path: /a\ntype: go\ndepends: {requires: tq-worker@api.service}",
@@ -657,20 +274,6 @@ IN_WORKER: dict[str, Mistake] = {
         8,
         "group: the group build-web is tqunits' own",
         "leave it out: the worker gets a group of its own",
-    ),
-    "build-unbounded": Mistake(
-        "path: /a\ntype: go\nbuild: {disk_max: infinity}",
-        3,
-        19,
-        "build.disk_max: 'infinity' is more than 1P",
-        "write less",
-    ),
-    "build-key": Mistake(
-        "path: /a\ntype: go\nbuild: {comand: [make]}",
-        3,
-        9,
-        "unknown key 'comand'",
-        "did you mean 'command'?",
     ),
     "unit-privilege": Mistake(
         "path: /a\ntype: go\nunit: {Service: {User: root}}",
@@ -741,6 +344,13 @@ IN_WORKER: dict[str, Mistake] = {
     ),
     "no-mapping": Mistake("- path: /a", 1, 1, "the file holds settings, one 'key: value' per line", None),
 }
+
+TABLES = (OF_FILES, OF_RUNNING, OF_FOLDERS)
+IN_WORKER = {key: mistake for table in TABLES for key, mistake in table.items()}
+
+
+def test_no_mistake_hides_another() -> None:
+    assert len(IN_WORKER) == sum(map(len, TABLES))
 
 
 @pytest.mark.parametrize("mistake", IN_WORKER.values(), ids=IN_WORKER)

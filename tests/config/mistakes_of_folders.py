@@ -1,0 +1,141 @@
+"""Mistakes in what a worker reads, writes, builds and has served."""
+
+from __future__ import annotations
+
+from .parsing import Mistake
+
+OF_FOLDERS: dict[str, Mistake] = {
+    "path-climbs": Mistake(
+        "path: /a\ntype: go\nenvironment_file: ../secret",
+        3,
+        19,
+        "environment_file: '../secret' climbs with ..",
+        "write the absolute path",
+    ),
+    "credential-name": Mistake(
+        "path: /a\ntype: go\ncredentials: {a/b: /c}",
+        3,
+        15,
+        "credentials: 'a/b' is no name of a credential",
+        "letters, digits, - _ and .",
+    ),
+    "credential-of-an-environment-file": Mistake(
+        "path: /a\ntype: go\ncredentials: {environment-1: /c}",
+        3,
+        15,
+        "credentials: 'environment-1' is the name of an environment file's credential",
+        "take another name",
+    ),
+    "writable-all": Mistake(
+        "path: /a\ntype: go\nwritable: .",
+        3,
+        11,
+        "writable: '.' is the worker's own folder",
+        "write folders below it: data, or public/uploads",
+    ),
+    "writable-configuration": Mistake(
+        "path: /a\ntype: go\nwritable: [data, ./config/x]",
+        3,
+        18,
+        "writable: './config/x' decides what the worker may do",
+        "give it another folder",
+    ),
+    "writable-elsewhere": Mistake(
+        "path: /a\ntype: go\nwritable: /srv/data",
+        3,
+        11,
+        "writable: '/srv/data' is no folder below the worker's own",
+        "write it from there: data",
+    ),
+    "writable-climbs": Mistake(
+        "path: /a\ntype: go\nwritable: data/../config",
+        3,
+        11,
+        "writable: 'data/../config' climbs with ..",
+        "write the absolute path",
+    ),
+    "writable-twice": Mistake(
+        "path: /a\ntype: go\nwritable: [public, public/uploads]",
+        3,
+        20,
+        "writable: public/uploads is in public, which is the worker's to write already",
+        "leave it out",
+    ),
+    "static-files-of-the-worker-itself": Mistake(
+        "path: /a\ntype: static\nstatic: {directory: .}",
+        3,
+        21,
+        "static.directory: '.' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-of-the-whole-host": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /}",
+        3,
+        21,
+        "static.directory: '/' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-are-the-configuration": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: ./config/}",
+        3,
+        21,
+        "static.directory: './config/' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-of-the-whole-host-with-two-slashes": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: //}",
+        3,
+        21,
+        "static.directory: '/' has the worker's own files in it",
+        "serve a folder of its own, such as public",
+    ),
+    "static-files-are-credentials": Mistake(
+        "path: /a\ntype: static\nstatic: {directory: /run/credentials/tq-proxy@1.service}",
+        3,
+        21,
+        "static.directory: nothing below /run is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-a-process": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: //proc/./self/}",
+        3,
+        21,
+        "static.directory: nothing below /proc is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-devices": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /dev/shm}",
+        3,
+        21,
+        "static.directory: nothing below /dev is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-the-kernel": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /sys}",
+        3,
+        21,
+        "static.directory: nothing below /sys is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "static-files-of-var-run": Mistake(
+        "path: /a\ntype: go\nstatic: {directory: /var/run/x}",
+        3,
+        21,
+        "static.directory: nothing below /run is served",
+        "put the files elsewhere, such as below /srv",
+    ),
+    "build-unbounded": Mistake(
+        "path: /a\ntype: go\nbuild: {disk_max: infinity}",
+        3,
+        19,
+        "build.disk_max: 'infinity' is more than 1P",
+        "write less",
+    ),
+    "build-key": Mistake(
+        "path: /a\ntype: go\nbuild: {comand: [make]}",
+        3,
+        9,
+        "unknown key 'comand'",
+        "did you mean 'command'?",
+    ),
+}
