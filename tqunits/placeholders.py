@@ -44,6 +44,7 @@ _IN_COMMAND = re.compile(
 _IN_VALUE = re.compile(
     rf"(?P<escape>\$\$(?=\{{|(?:{_KNOWN})\b))|\$\{{(?P<named>[^}}]*)\}}|\$(?P<bare>(?:{_KNOWN})\b)|(?P<shell>\$\{{)"
 )
+_BEFORE_A_NAME = re.compile(r"\$(?=[A-Za-z_{(])")
 _SHELL_OPTIONS = re.compile(r"[-+][A-Za-z]+|--[a-z-]+")
 _OF_SHELL = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
@@ -94,9 +95,7 @@ def script_at(words: Sequence[str]) -> int | None:
 
 def escaped(word: str) -> str:
     """A word that says these characters themselves in a command."""
-    for found in reversed(tuple(in_word(word))):
-        word = f"{word[: found.at]}${word[found.at :]}"
-    return word
+    return _BEFORE_A_NAME.sub("$$", word)
 
 
 def command_filled(words: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
