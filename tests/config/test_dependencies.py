@@ -147,6 +147,19 @@ def test_a_unit_that_is_called_like_a_worker_is_told() -> None:
     assert shown(workers(files).diagnostics) == [("api.yaml:3:19", message, "for the worker write db")]
 
 
+@pytest.mark.parametrize("depends", ["{after: null}", "{after: ~}", "{requires: null}", "null", "[]"])
+def test_nothing_is_no_worker(depends: str) -> None:
+    assert errors(api(f"{GO}depends: {depends}").diagnostics) == []
+
+
+@pytest.mark.parametrize("key", ["after", "requires"])
+def test_nobody_waits_for_files(key: str) -> None:
+    """A worker of type static has no unit: systemd would refuse to start whoever requires it."""
+    files = {"api": f"{GO}depends: {{{key}: [web]}}", "web": "path: /web\ntype: static"}
+    message = f"depends.{key}: 'web' is files alone, with no program that could start"
+    assert errors(workers(files).diagnostics) == [(f"api.yaml:3:{14 + len(key)}", message, "remove it")]
+
+
 def test_a_worker_does_not_depend_on_itself_by_name() -> None:
     message = "depends.requires: a worker can not depend on itself"
     assert errors(api("path: /a\ntype: go\ndepends: api").diagnostics) == [("api.yaml:3:10", message, "remove it")]

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from tqunits.config import addresses, dependencies, health, variables
+from tqunits.config.fields import items_of
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.marks import ListNode, Node, ScalarNode
@@ -19,6 +20,7 @@ from tqunits.config.reject import did_you_mean
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
 from tqunits.config.values import print_permyriad, print_size, print_span
+from tqunits.config.words import is_worker_name
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.health import HealthType
 from tqunits.model import (
@@ -207,7 +209,7 @@ def _slashes(draft: Draft) -> Iterator[Problem]:
 
 
 def _depends(draft: Draft) -> Iterator[Problem]:
-    own = f"tq-worker@{draft.worker.name}.service"
+    own = dependencies.service(draft.worker.name)
     for setting in (W.depends_after, W.depends_requires):
         units = draft.values[setting]
         if own in units:
@@ -306,24 +308,35 @@ def _is_refused(draft: Draft) -> bool:
 
 def _depends_on_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
     """A name without a suffix is a worker, which has to be there; and one with it is none, even where there is one."""
-    names = {draft.name for draft in drafts}
+    types = {draft.name: draft.worker.type for draft in drafts}
     for draft in drafts:
         for setting in (W.depends_after, W.depends_requires):
             for node in _texts(draft.values.node(setting)):
-                text = node.text
-                if dependencies.is_worker(text) and text not in names:
-                    hint = did_you_mean(text, names - {draft.name}) or f"for a unit of this host write {text}.service"
-                    yield Problem(node, f"{setting.key}: there is no worker '{text}'", hint)
-                elif text.removesuffix(".service") in names and text.endswith(".service"):
-                    worker = text.removesuffix(".service")
-                    message = f"{setting.key}: {text} is a unit of this host, not the worker '{worker}'"
-                    yield note(node, message, f"for the worker write {worker}")
+                found = _on_other(draft, setting, node, types)
+                if found is not None:
+                    yield found
+
+
+def _on_other(
+    draft: Draft, setting: Setting[object], node: ScalarNode, types: Mapping[str, WorkerType]
+) -> Problem | None:
+    """What is wrong with one name in `depends`; `types`: of all workers."""
+    text = node.text
+    stem = text.removesuffix(".service")
+    if is_worker_name(text) and text not in types:
+        hint = did_you_mean(text, types.keys() - {draft.name}) or f"for a unit of this host write {text}.service"
+        return Problem(node, f"{setting.key}: there is no worker '{text}'", hint)
+    if types.get(text) is WorkerType.STATIC and text != draft.name:
+        return Problem(node, f"{setting.key}: '{text}' is files alone, with no program that could start", "remove it")
+    if stem != text and stem in types:
+        message = f"{setting.key}: {text} is a unit of this host, not the worker '{stem}'"
+        return note(node, message, f"for the worker write {stem}")
+    return None
 
 
 def _texts(node: Node | None) -> Iterator[ScalarNode]:
-    yield from (
-        item for item in (node.items if isinstance(node, ListNode) else (node,)) if isinstance(item, ScalarNode)
-    )
+    """The texts of a list, or one alone."""
+    yield from (item for item in (items_of(node) if node else ()) if isinstance(item, ScalarNode))
 
 
 def _item(node: Node, at: int) -> Node:

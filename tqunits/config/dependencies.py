@@ -14,11 +14,6 @@ from tqunits.config.reject import Reject, shown
 _WORKER = "tq-worker@"
 
 
-def is_worker(text: str) -> bool:
-    """Whether this is how a worker is named, and no whole unit name."""
-    return words.is_worker_name(text)
-
-
 def service(worker: str) -> str:
     """A worker's unit."""
     return f"{_WORKER}{worker}.service"
@@ -26,7 +21,7 @@ def service(worker: str) -> str:
 
 def named(text: str) -> str:
     """Any unit. A name without a suffix is a worker of ours."""
-    return service(text) if is_worker(text) else words.unit_name(text)
+    return service(text) if words.is_worker_name(text) else words.unit_name(text)
 
 
 def unit(text: str) -> str:

@@ -142,7 +142,7 @@ def is_worker_name(text: str) -> bool:
 
 def worker_name(text: str) -> str:
     """The name of a worker's folder: also an instance name, and `worker-NAME` a user (at most 31 characters)."""
-    if _WORKER_NAME.fullmatch(text):
+    if is_worker_name(text):
         return text
     if len(text) > 24:
         raise Reject(f"{shown(text)} is too long for a worker's name", "rename the folder: at most 24 characters")
