@@ -90,6 +90,15 @@ def test_whatever_is_taken_can_stand_in_a_unit(directive: tuple[str, str], text:
     assert value is None or quote.verbatim(value) == value
 
 
+@pytest.mark.parametrize("character", ["\ufdd0", "\ufdef", "\ufffe", "\uffff", "\U0001fffe", "\U0010ffff"], ids=ascii)
+def test_no_directive_takes_a_noncharacter(character: str) -> None:
+    """Whatever it takes otherwise, and wherever in it: systemd would leave the whole line away."""
+    tried = [(at, text) for at in ALL for text in (*PIECES, *ODD) if taken(at, text) is not None]
+    spoilt = [(at, f"{text[:n]}{character}{text[n:]}") for at, text in tried for n in {0, 1, len(text)}]
+    assert len(spoilt) > len(ALL)
+    assert [each for each in spoilt if taken(*each) is not None] == []
+
+
 def test_the_table_is_taken_on_this_systemd(machine: Machine) -> None:
     units, folder = table(), "/opt/verify"
     try:

@@ -87,8 +87,6 @@ def _kept(text: str) -> str:
     """What systemd would lose of a line, or not take (units/quote.py, verbatim)."""
     if text != text.strip(" ") or text.endswith("\\"):
         raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "remove it")
-    if any(0xFDD0 <= ord(c) < 0xFDF0 or ord(c) & 0xFFFE == 0xFFFE for c in text):
-        raise Reject(f"{shown(text)} has a character that is none of Unicode's", "remove it")
     return text
 
 
