@@ -209,6 +209,8 @@ SUSPECTS: dict[str, tuple[str, str, str]] = {
         "2:23",
         "command: > is given to the program as it stands",
     ),
+    "background in a list": ("[node, x.js, '&']", "2:23", "command: & is given to the program as it stands"),
+    "text for a list's program": ("[cat, '<<', END]", "2:16", "command: << is given to the program as it stands"),
     "star": ("ls *.txt", "2:13", "command: '*.txt' is given to the program as it stands"),
 }
 

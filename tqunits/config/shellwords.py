@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tqunits.config.reject import SHOWN, Reject, shown
 
 _BLANKS = " \t"
-_OPERATORS = (
+OPERATORS = (
     "&&",
     "||",
     "2>&1",
@@ -153,7 +153,7 @@ class _Splitting:
     def _refuse_shell(self, char: str) -> None:
         is_first = self._begin is None
         rest = self._text[self._at :]
-        operator = next((each for each in _OPERATORS if rest.startswith(each)), None)
+        operator = next((each for each in OPERATORS if rest.startswith(each)), None)
         if operator == "2>&1" and not is_first:
             operator = None
         if operator is not None or char == _BACKQUOTE or (is_first and char in "()"):

@@ -19,7 +19,7 @@ from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import Listen, Worker
 from tqunits.placeholders import Found, Kind
 
-_SUSPECTS = frozenset(("&&", "||", "|", ">", ">>", "<", "2>&1", "&>"))
+_SUSPECTS = frozenset(shellwords.OPERATORS) - {";"}  # which `find -exec` wants
 
 _IN_SHELL = 'a shell has its own: ["sh", "-c", "…"]'
 
