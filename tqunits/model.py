@@ -21,7 +21,7 @@ INFINITY = 2**64 - 1
 
 
 def zero_if_endless(value: int) -> int:
-    """The same for the router, which knows one "no limit", and it is 0."""
+    """A size or a span for the router, to which 0 is the only "no limit"."""
     return 0 if value == INFINITY else value
 
 
@@ -363,6 +363,11 @@ class Worker:
     origins: Mapping[str, Origin] = field(compare=False, repr=False)  # dotted key -> who decided it
 
     @property
+    def has_credentials(self) -> bool:
+        """Whether systemd gives it a folder of credentials: environment files reach it as such, too."""
+        return bool(self.credentials or self.environment_file)
+
+    @property
     def modes(self) -> frozenset[Mode]:
         """On hosts of which mode it is meant to run."""
         return frozenset(mode for mode in Mode if self.runs_in(mode))
@@ -530,9 +535,6 @@ def is_reserved_account(account: str) -> bool:
     return account in {"root", MANAGER_USER} or account.startswith(("tq-", build_account_of("")))
 
 
-_CACHE = PurePosixPath("/var/cache/tqunits")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where things go on this host: the system's folders, or a user's own with `--user`. All absolute."""
@@ -543,7 +545,7 @@ class Layout:
     state: PurePosixPath  # /var/lib/tqunits
     runtime: PurePosixPath  # /run/tqunits
     workers: PurePosixPath  # /srv/tqunits/workers, where tqunits.yaml does not say
-    cache: PurePosixPath = _CACHE
+    cache: PurePosixPath  # /var/cache/tqunits
 
 
 SYSTEM_LAYOUT = Layout(
@@ -553,6 +555,7 @@ SYSTEM_LAYOUT = Layout(
     state=PurePosixPath("/var/lib/tqunits"),
     runtime=PurePosixPath("/run/tqunits"),
     workers=PurePosixPath("/srv/tqunits/workers"),
+    cache=PurePosixPath("/var/cache/tqunits"),
 )
 
 

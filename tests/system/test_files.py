@@ -149,7 +149,9 @@ def test_an_administrators_template_replaces_the_packages(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "tq.target.j2").write_text("mine", encoding="utf-8")
     posix = PurePosixPath(tmp_path)
-    layout = Layout(units=posix, sysusers=None, configuration=posix, state=posix, runtime=posix, workers=posix)
+    layout = Layout(
+        units=posix, sysusers=None, configuration=posix, state=posix, runtime=posix, workers=posix, cache=posix
+    )
     templates = files.read_templates(layout)
     assert templates["tq.target.j2"] == "mine"
     assert "[Service]" in templates["tq-worker@.service.j2"]

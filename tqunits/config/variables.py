@@ -27,7 +27,7 @@ _IN_SHELL = 'a shell has its own: ["sh", "-c", "…"]'
 def problems(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
     """Of one worker; `top`: where a setting counts that nobody wrote."""
     known = names(worker)
-    yield from _command(worker, values, top, known)
+    yield from _of_command(W.command, worker.command, worker, values, top, known)
     yield from _build(worker, values, top)
     yield from _environment(worker, values, known)
     yield from _reserved(worker, values)
@@ -36,16 +36,11 @@ def problems(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
 def names(worker: Worker) -> tuple[str, ...]:
     """The placeholders that have a value for this worker."""
     listening = placeholders.WITH_PORT if worker.listen is Listen.TCP else placeholders.WITH_SOCKET
-    has_credentials = worker.credentials or worker.environment_file
-    return (*placeholders.ALWAYS, *listening, *(placeholders.WITH_CREDENTIALS if has_credentials else ()))
-
-
-def _command(worker: Worker, values: Values, top: Node, known: Sequence[str]) -> Iterator[Problem]:
-    yield from _of_command(W.command, worker.command, worker, values, top, known)
+    return (*placeholders.ALWAYS, *listening, *(placeholders.WITH_CREDENTIALS if worker.has_credentials else ()))
 
 
 def health_command(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
-    """The same of the command of its health check. systemd 252 shows a unit's credentials to its program alone."""
+    """Of the command of its health check. systemd 252 shows a unit's credentials to its program alone."""
     known = [name for name in names(worker) if name not in placeholders.WITH_CREDENTIALS]
     yield from _of_command(W.health_command, worker.health.command, worker, values, top, known)
 
@@ -63,9 +58,8 @@ def _of_command(
     for at, word in enumerate(argv):
         found = placeholders.in_script(word) if at == script else placeholders.in_word(word)
         for each in found:
-            wrong = _wrong(
-                each, known, worker, whole=_whole(node, at) if isinstance(node, ListNode) else None, in_command=True
-            )
+            whole = _whole(node, at) if isinstance(node, ListNode) else None
+            wrong = _wrong(each, known, worker, whole=whole, in_command=True)
             if wrong is not None:
                 yield Problem(_place(node, at, each, setting, values), f"{setting.key}: {wrong.message}", wrong.hint)
         yield from _too_long(setting, _place(node, at, None, setting, values), word)
@@ -127,9 +121,9 @@ def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | N
 
 
 def _why_not(name: str, worker: Worker) -> str:
-    if name in placeholders.WITH_CREDENTIALS and (worker.credentials or worker.environment_file):
-        return "a health check has no credentials: only the program of the worker has them"
     if name in placeholders.WITH_CREDENTIALS:
+        if worker.has_credentials:
+            return "a health check has no credentials: only the program of the worker has them"
         return "there are no credentials: write them below credentials"
     other = "${WORKER_PORT}" if worker.listen is Listen.TCP else "${WORKER_SOCKET}"
     return f"with listen: {worker.listen} there is {other}"

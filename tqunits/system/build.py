@@ -47,7 +47,7 @@ _STOP_US = 60_000_000
 """TimeoutStopSec= of the unit, and time for systemd to kill what is left then."""
 
 _JOURNAL_LINES = 10
-_STATE, _CACHE = SYSTEM_LAYOUT.state, SYSTEM_LAYOUT.state.parent.parent / "cache" / SYSTEM_LAYOUT.state.name
+_STATE, _CACHE = SYSTEM_LAYOUT.state, SYSTEM_LAYOUT.cache
 _OLD = (Path("/var/lib/private/tqunits"), Path("/var/cache/private/tqunits"))
 """Where DynamicUser= kept workspaces and caches of builds, up to the release before."""
 

@@ -138,7 +138,7 @@ def _command(worker: Worker, target: Target, *, is_fetch: bool) -> list[str]:
 
 
 def _own_variables(worker: str, target: Target) -> Iterable[tuple[str, str]]:
-    workspace, cache = folder(worker, target.layout.state), folder(worker, PurePosixPath("/var/cache/tqunits"))
+    workspace, cache = folder(worker, target.layout.state), folder(worker, target.layout.cache)
     yield from (("HOME", str(workspace)), ("TMPDIR", str(workspace / "tmp")))
     yield from ((variable, str(cache / below)) for variable, below in _CACHES.items())
 

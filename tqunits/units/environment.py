@@ -12,7 +12,7 @@ from typing import assert_never
 
 from tqunits import placeholders
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout, Listen, Mode, Target, Worker, WorkerType
+from tqunits.model import Listen, Mode, Target, Worker, WorkerType
 from tqunits.units import name
 
 SESSION_VARIABLES = (
@@ -119,14 +119,14 @@ def folders(worker: Worker, target: Target) -> Mapping[str, str]:
     below = f"tqunits/workers/{worker.name}"
     state, cache, runtime = (str(above / below) for above in _above(target))
     variables = {"STATE_DIRECTORY": state, "CACHE_DIRECTORY": cache, "RUNTIME_DIRECTORY": runtime}
-    if worker.credentials or worker.environment_file:
+    if worker.has_credentials:
         folder = target.layout.runtime.parent / "credentials" / name.service(worker.name)
         variables["CREDENTIALS_DIRECTORY"] = str(folder)
     return variables
 
 
 def _above(target: Target) -> tuple[PurePosixPath, PurePosixPath, PurePosixPath]:
-    layout: Layout = target.layout
+    layout = target.layout
     has_state = not target.user_mode or target.systemd >= _STATE_FOLDERS_SINCE
     state = (layout.state if has_state else layout.configuration).parent
     return state, layout.cache.parent, layout.runtime.parent
