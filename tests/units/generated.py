@@ -1,7 +1,8 @@
 """Files that somebody could write: for every key of the settings table, whatever values its own parser takes.
 
 The values are a corpus that knows nothing of the keys. Each row of the table is given all of it, in several shapes, and
-what the row takes is what may be generated for it: so a new setting is generated at once.
+what the row takes is what may be generated for it: so a new setting is generated at once. A setting that means nothing
+without others has them in ALONG; test_checked.py finds a row that lacks them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from tqunits.config import marks
 from tqunits.config.directives import DIRECTIVES
 from tqunits.config.findings import Invalid
-from tqunits.config.setting import Setting
+from tqunits.config.setting import File, Setting
 from tqunits.model import Grant
 
 HOSTILE = (
@@ -150,6 +151,10 @@ NAMES = (
     "0.0.0.0:65535",
     "10.0.0.0/8",
     "9000-9999",
+    "2000-65535",
+    "204",
+    "300-399",
+    "599",
     "https://a.example/x",
     "true",
     "no",
@@ -196,10 +201,46 @@ def values(row: Setting[object]) -> st.SearchStrategy[str]:
     return corpus | texts.filter(lambda text: takes(row, text))
 
 
-def document(entries: Mapping[str, str]) -> str:
-    """Dotted key -> YAML, as a file."""
+ALONG: Mapping[str, Mapping[str, str | None]] = {
+    "build.disk_max": {"build.command": "[make]"},
+    "build.environment": {"build.command": "[make]"},
+    "health.command": {"health.type": "command"},
+    "php.document_root": {"type": "php", "command": None},
+    "php.settings": {"type": "php", "command": None},
+    "runtime.node_max_old_space": {"type": "node"},
+    "scaling.min_workers": {"scaling.max_workers": "1000"},
+    "static.directory": {"type": "static", "command": None},
+    "static.prefix": {"type": "static", "command": None},
+    "tls.certificate": {"tls.key": "/k.pem"},
+    "tls.hsts": {"tls.certificate": "/c/"},
+    "tls.key": {"tls.certificate": "/c.pem"},
+    "tls.redirect": {"tls.certificate": "/c/"},
+    "watchdog": {"service_type": "notify"},
+}
+"""What else has to be written for a setting to mean anything; None: what has to be left out."""
+
+
+def written(row: Setting[object], value: str | None) -> str:
+    """A file that has this setting, or would have it; of a worker's also what every worker needs."""
+    return document({**needed(row), **({} if value is None else {row.key: value})})
+
+
+def needed(*rows: Setting[object]) -> Mapping[str, str | None]:
+    """What goes along with some settings."""
+    entries: dict[str, str | None] = {}
+    if any(row.file is File.WORKER for row in rows):
+        entries |= {"path": "/api", "command": "[bin/serve]"}
+    for row in rows:
+        entries |= ALONG.get(row.key, {})
+    return entries
+
+
+def document(entries: Mapping[str, str | None]) -> str:
+    """Dotted key -> YAML, as a file; None is left out."""
     groups: dict[str, list[str]] = {}
     for key, value in entries.items():
+        if value is None:
+            continue
         group, _, name = key.rpartition(".")
         groups.setdefault(group, []).append(f"{name}: {value}")
     top = groups.pop("", [])
@@ -226,6 +267,7 @@ def _shapes(scalars: Iterable[str]) -> Iterable[str]:
         yield f"{{A: {scalar}}}"
         yield f"{{B_b: {scalar}, a.b: {scalar}}}"
         yield f"{{api: {scalar}}}"
+    yield "[200, 204, 300-399]"
     yield "[standard, netlink]"
     yield "[strict, outbound, proc]"
     yield "{profile: legacy, relax: [home]}"

@@ -6,7 +6,10 @@ the long forms take every value that the corpus has for every key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import PurePosixPath
 
 import pytest
@@ -14,11 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tqunits.config.parse import Text, WorkerText, parse_server, parse_workers
-from tqunits.config.setting import Setting
+from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SERVER, SETTINGS, WORKER
 from tqunits.errors import Diagnostic, Severity
 from tqunits.model import Configuration, Target
 from tqunits.units.render import RenderedFile, render
+from tqunits.units.snapshot import routes_snapshot
 from units import analyze, generated
 from units.cases import TEMPLATES, target
 from units.test_verify import OWN_VERSION
@@ -34,6 +38,11 @@ SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 IN_UNITS = ("listen", "tls.certificate", "tls.key", "proxy.max_connections", "timeouts.drain", "grants")
 """Settings of tqunits.yaml that units have something of."""
+
+IN_NO_FILE = ("port", "workers.directory", "workers.port_range", "grants")
+"""What decides which files there are, and with which port, before they are rendered."""
+
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def parsed(files: Mapping[str, str], common: str = "") -> tuple[Configuration | None, tuple[Diagnostic, ...]]:
@@ -63,9 +72,9 @@ def said(configuration: Configuration) -> list[str]:
     return [line for line in done.stderr.splitlines() if "is not executable: No such file" not in line]
 
 
-def one_key(rows: Iterable[Setting[object]], **others: str) -> list[str]:
+def one_key(rows: Iterable[Setting[object]]) -> list[str]:
     """A file for every value of the corpus."""
-    return [generated.document({**others, row.key: value}) for row in rows for value in generated.taken(row)]
+    return [generated.written(row, value) for row in rows for value in generated.taken(row)]
 
 
 @st.composite
@@ -73,20 +82,53 @@ def workers(draw: st.DrawFn) -> str:
     """A worker.yaml with some keys, each with a value that its own parser takes."""
     keys = draw(st.lists(st.sampled_from(sorted(WORKER)), max_size=8, unique=True))
     entries = {key: draw(generated.values(WORKER[key])) for key in keys}
-    return generated.document({"path": "/api", "command": "[bin/serve]", **entries})
+    return generated.document({**generated.needed(*map(WORKER.__getitem__, keys)), **entries})
 
 
 @st.composite
 def servers(draw: st.DrawFn) -> str:
     """A tqunits.yaml, in the same way."""
     keys = draw(st.lists(st.sampled_from(sorted(SERVER)), max_size=5, unique=True))
-    return generated.document({key: draw(generated.values(SERVER[key])) for key in keys})
+    entries = {key: draw(generated.values(SERVER[key])) for key in keys}
+    return generated.document({**generated.needed(*map(SERVER.__getitem__, keys)), **entries})
+
+
+@cache
+def right(file: File, yaml: str) -> Configuration | None:
+    """What one file says, if there is nothing wrong with it."""
+    configuration, _ = parsed({"api": yaml}) if file is File.WORKER else parsed(ONE, yaml)
+    return configuration if configuration is not None and configuration.workers else None
+
+
+@cache
+def laid_out(file: File, yaml: str) -> tuple[str, ...]:
+    """What is written to the disk for it, but for what only says that something has changed."""
+    configuration = right(file, yaml)
+    assert configuration is not None
+    units = [_HASH.sub("", each.content) for each in rendered(configuration, TARGETS[0])]
+    return (*units, routes_snapshot(configuration, TARGETS[0], {"api": 9000}))
+
+
+def means_the_same(file: File, one: str, other: str) -> bool:
+    (server, workers), (its_server, its_workers) = (
+        (found.server, [replace(worker, source_hash="") for worker in found.workers])
+        for found in (right(file, one), right(file, other))
+        if found is not None
+    )
+    return server == its_server and workers == its_workers
 
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: f"{row.file.value}-{row.key}")
 def test_each_setting_is_generated(row: Setting[object]) -> None:
-    """Else the tests below would not be about it."""
-    assert len(generated.taken(row)) > 1
+    """Else the tests below would not be about it: two files are right, and what is made of them differs."""
+    files = (generated.written(row, value) for value in (None, *generated.taken(row)))
+    good = (yaml for yaml in files if right(row.file, yaml) is not None)
+    usual = next(good, None)
+    assert usual is not None, "no value is right: does it need others beside it, in generated.ALONG?"
+    others = (yaml for yaml in good if not means_the_same(row.file, usual, yaml))
+    if row.in_effect and row.key not in IN_NO_FILE:
+        others = (yaml for yaml in others if laid_out(row.file, usual) != laid_out(row.file, yaml))
+    assert next(others, None) is not None, "no value makes a difference: have the corpus of generated.py one for it"
 
 
 @settings(SLOW, max_examples=20)
@@ -109,7 +151,7 @@ def test_a_server_that_is_right_is_rendered(yaml: str, host: Target) -> None:
 
 
 def test_systemd_has_nothing_to_say_about_workers_that_are_right() -> None:
-    yamls = one_key(WORKER.values(), path="/api", command="[bin/serve]")
+    yamls = one_key(WORKER.values())
     configuration, _ = parsed({f"w{at}": yaml for at, yaml in enumerate(yamls[:: len(yamls) // 100])})
     assert configuration is not None
     assert len(configuration.workers) > 90
@@ -127,7 +169,7 @@ def test_systemd_has_nothing_to_say_about_workers_of_several_keys(yamls: list[st
 
 @pytest.mark.long
 def test_every_value_of_every_key_is_rendered_and_taken() -> None:
-    yamls = one_key(WORKER.values(), path="/api", command="[bin/serve]")
+    yamls = one_key(WORKER.values())
     for at in range(0, len(yamls), BATCH):
         configuration, _ = parsed({f"w{n}": yaml for n, yaml in enumerate(yamls[at : at + BATCH])})
         assert configuration is not None
@@ -139,8 +181,7 @@ def test_every_value_of_every_key_is_rendered_and_taken() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("key", IN_UNITS)
 def test_every_value_of_every_key_of_the_server_is_rendered_and_taken(key: str) -> None:
-    others = {"tls.certificate": "/c.pem", "tls.key": "/k.pem"} if key.startswith("tls.") else {}
-    for yaml in one_key([SERVER[key]], **others):
+    for yaml in one_key([SERVER[key]]):
         configuration, _ = parsed(ONE, yaml)
         if configuration is not None:
             assert (said(configuration), yaml) == ([], yaml)
