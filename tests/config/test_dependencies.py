@@ -117,7 +117,7 @@ CASES: dict[str, Mistake] = {
         3,
         19,
         "timeouts.start: 'infinity' is more than 1h",
-        "write at most 1h, and answer /health when it is up",
+        "write at most 1h, and let the health check pass when it is up",
     ),
 }
 

@@ -101,30 +101,28 @@ def pairs(name: Callable[[str], str], value: Callable[[str], str]) -> Parser[Pai
 
 def command(node: Node) -> tuple[str, ...]:
     """A command line: a list of words, or one text that is split as a shell would."""
-    if isinstance(node, MapNode):
-        raise invalid(node, "takes a command line, not a mapping", 'write a list: ["program", "word"]')
-    if isinstance(node, ListNode):
-        results = _each(node.items, scalar(words.value))
-        return tuple(_whole_command(results, [(item, 0) for item in node.items]))
-    return () if is_null(node) else _command_text(node)
+    match node:
+        case ScalarNode():
+            return () if node.is_null else _command_text(node)
+        case ListNode():
+            return _whole_command(_each(node.items, scalar(words.value)), [(item, 0) for item in node.items])
+        case _:
+            raise invalid(node, "takes a command line, not a mapping", 'write a list: ["program", "word"]')
 
 
-def _command_text(node: Node) -> tuple[str, ...]:
-    text = text_of(node)
-    if not isinstance(node, ScalarNode):
-        return ()
+def _command_text(node: ScalarNode) -> tuple[str, ...]:
     try:
-        split = shellwords.split(words.value(text), folded=node.folded)
+        split = shellwords.split(words.value(node.text), folded=node.folded)
     except shellwords.Misplaced as error:
         raise invalid(within(node, error.at), error.message, error.hint) from error
     except Reject as error:
         raise invalid(node, error.message, error.hint) from error
     if not split:
         raise invalid(node, "'' is empty", 'write a list: ["program", "word"], or [] for none')
-    return tuple(_whole_command([word.text for word in split], [(node, word.at) for word in split]))
+    return _whole_command(tuple(word.text for word in split), [(node, word.at) for word in split])
 
 
-def _whole_command(results: Sequence[str], places: Sequence[tuple[Node, int]]) -> Sequence[str]:
+def _whole_command(results: tuple[str, ...], places: Sequence[tuple[Node, int]]) -> tuple[str, ...]:
     """The words of a command, if a unit can say them all; `places`: the node of each, and where in it."""
     try:
         words.check_command(results)
@@ -165,7 +163,8 @@ def start_span(text: str) -> int:
     span = positive_span(text)
     if span > MAX_START:
         most = values.print_span(MAX_START)
-        raise Reject(f"{shown(text)} is more than {most}", f"write at most {most}, and answer /health when it is up")
+        hint = f"write at most {most}, and let the health check pass when it is up"
+        raise Reject(f"{shown(text)} is more than {most}", hint)
     return span
 
 

@@ -129,7 +129,7 @@ def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> I
             return
         key = prefix + name.text
         is_value = key in schema.settings or key in schema.spellings or key in schema.short
-        if key in schema.groups and is_null(value) and not (is_value and not _is_empty(key, value)):
+        if key in schema.groups and is_null(value) and (not is_value or _is_empty(key, value)):
             problems += _told_of_null(key, value)
         elif key in schema.groups and (isinstance(value, MapNode) or not is_value):
             yield from _walk(value, key + ".", schema, problems)

@@ -16,8 +16,10 @@ MANY = 2**31 - 1
 """The most that is counted of anything: systemd's and the kernel's own limits are below it."""
 
 HEAD_BYTES = (4096, 1_048_576)
+"""The bounds of what may be allowed to a head."""
+
 RESPONSE_FIELDS = (10, 10_000)
-"""The bounds of what may be allowed to a head, and to the number of fields of a worker's."""
+"""The bounds of what may be allowed to the number of fields in a worker's head."""
 
 PERCENT = 100
 """permyriad in one percent (model.Share); a quota of 1% is 100 * PERCENT microseconds of CPU per second."""
@@ -184,7 +186,7 @@ def _quota_hint(text: str) -> str:
     return "write a percentage of one CPU, such as 50% or 200%, or infinity"
 
 
-def _integer_hint(text: str, least: int = 0) -> str:
+def _integer_hint(text: str, least: int) -> str:
     if re.fullmatch(r"0[0-7]{1,19}", text):
         return f"write {int(text)}, or {int(text, 8)} if you meant it octal"
     if re.fullmatch(r"0[0-9]{1,19}", text):

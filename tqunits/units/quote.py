@@ -171,7 +171,7 @@ def account(value: str) -> str:
 
 
 def socket_list(units: Iterable[str]) -> str:
-    """Names of units: Sockets=, which takes backslashes away where After= leaves them ."""
+    """Names of units: Sockets=, which takes backslashes away where After= leaves them."""
     return unit_list(units).replace("\\", "\\\\")
 
 

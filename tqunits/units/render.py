@@ -328,7 +328,8 @@ def _worker_values(
     folders = environment.folders(worker, target)
     contract = environment.contract(worker, configuration.server.mode, port=port, socket=socket, folders=folders)
     variables = {**_home(worker, target), **contract}
-    filled = environment.fill_in(worker, {**contract, **folders})
+    known = {**contract, **folders}
+    filled = environment.fill_in(worker, known)
     argv = _launched(worker, _in_folder(worker, filled), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
@@ -340,7 +341,7 @@ def _worker_values(
         "requires": quote.unit_list(worker.depends.requires),
         "folder": quote.folder(str(worker.folder)),
         "command": quote.command(argv),
-        "started": _started(worker, target, _asked(worker, port, socket, {**contract, **folders})),
+        "started": _started(worker, target, _asked(worker, port, socket, known)),
         "leave": _leave(worker, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
@@ -439,8 +440,7 @@ def _asked(worker: Worker, port: int | None, socket: str | None, values: Mapping
     if not _has_gate(worker):
         return ()
     health = worker.health
-    address = ["--socket", socket] if socket else ["--port", str(port)]
-    words = [*address]
+    words = ["--socket", socket] if socket else ["--port", str(port)]
     if health.type is not HealthType.HTTP:
         words += ["--type", health.type.value]
     else:
