@@ -80,6 +80,10 @@ class Site:
         text = self.machine.read("/etc/passwd") + self.machine.read("/etc/group")
         return {line.partition(":")[0] for line in text.splitlines()}
 
+    def unwatched(self) -> None:
+        """Nobody puts back what is lost; it begins at any change of the units' folder too, our own ones included."""
+        self.machine.systemctl("stop", "tq-repair.path", "tq-repair.service")
+
     def units(self) -> list[str]:
         """The loaded units of ours."""
         text = self.machine.systemctl("list-units", "--all", "--plain", "--no-legend", "tq-*", "tq.*")

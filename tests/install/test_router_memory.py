@@ -31,6 +31,7 @@ def little(site: Site) -> Iterator[Site]:
     site.machine.systemctl("daemon-reload")
     site.machine.systemctl("restart", ROUTER)
     assert site.get("/alpha/") == (200, "ok")
+    site.unwatched()
     site.machine.remove(GO)
     site.machine.remove(SERVING)
     yield site
@@ -39,6 +40,7 @@ def little(site: Site) -> Iterator[Site]:
     site.machine.systemctl("daemon-reload")
     site.machine.systemctl("restart", ROUTER, check=False)
     site.machine.remove(GO)
+    site.machine.systemctl("start", "tq-repair.path")
 
 
 def press(site: Site, router: int) -> None:

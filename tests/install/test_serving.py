@@ -324,7 +324,7 @@ def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: s
 def test_repair_says_what_it_does_and_does_nothing_to_who_is_well(site: Site) -> None:
     install(site)
     assert "nothing is lost" in site.machine.tqunits("repair").stderr
-    site.machine.systemctl("stop", "tq-repair.path")
+    site.unwatched()
     site.machine.run(["rm", SERVING])
     assert state(site) == "holding"
     said = site.machine.tqunits("ls")

@@ -165,12 +165,15 @@ def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> N
         site.worker(name)
     site.install()
     before = site.machine.read(site.drop_in("beta"))
-    site.machine.systemctl("stop", "tq-repair.path")
+    site.unwatched()
     site.machine.systemctl("revert", "tq-worker@alpha.service", "tq-worker@beta.service")
     found = json.loads(site.machine.tqunits("repair", "--dry-run", "--json").stdout)["repaired"]
     assert [(one["unit"], one["cure"]) for one in found] == [
         (f"tq-worker@{name}.service", "restore") for name in ("alpha", "beta")
     ]
+    shown = site.run("diff", status=2)
+    assert shown.count("--- /dev/null") == shown.count("+++ ") == 2
+    assert site.drop_in("alpha") in shown and site.drop_in("beta") in shown
     site.remove_worker("alpha")  # and who is no longer configured is an orphan still
     site.worker("aaa")  # would be the first to get a port
     said = site.install()
@@ -187,13 +190,13 @@ def test_who_gets_its_drop_in_back_is_restarted_for_a_change_alone(site: Site) -
     site.worker("alpha")
     site.install()
     first = site.machine.show(unit, "InvocationID")
-    site.machine.systemctl("stop", "tq-repair.path")
+    site.unwatched()
     site.machine.systemctl("revert", unit)
     assert f"put back {site.drop_in('alpha')}" in site.install()
     assert site.machine.show(unit, "InvocationID") == first
     site.worker("alpha", "environment: {X: y}\n")
     site.run("install")
-    site.machine.systemctl("stop", "tq-repair.path")
+    site.unwatched()
     site.machine.systemctl("revert", unit)
     assert f"{unit} still runs as it was" in site.run("install")
     site.install()
@@ -211,7 +214,7 @@ def test_who_edits_a_drop_in_is_told_of_it_also_when_it_is_lost_then(site: Site)
     site.machine.systemctl("restart", unit)
     assert site.get("/alpha/environment")[1]["X"] == "edited"
     assert f"{unit} still runs as it was" in site.run("install")
-    site.machine.systemctl("stop", "tq-repair.path")
+    site.unwatched()
     site.machine.systemctl("revert", unit)
     assert f"{unit} still runs as it was" in site.run("install")
     site.machine.systemctl("start", "tq-repair.path")

@@ -135,6 +135,16 @@ def test_a_change_of_limits_alone_restarts_nothing_and_keeps_the_time() -> None:
     assert [step.keep_time for step in made.steps if isinstance(step, WriteFile)] == [True]
 
 
+def test_who_has_edited_a_drop_in_has_what_it_said_then() -> None:
+    """By what the file says, not by the hash of before that stands in it."""
+    site = configuration(worker("api"))
+    (file,) = (file for file in desired(site).units if file.unit == "tq-worker@api.service")
+    edited = ObservedFile(content=file.content.replace("[Service]", "[Service]\nEnvironment=X=y", 1), modified=1)
+    observed = installed(desired(site))
+    made = plan(site, replace(observed, files={**observed.files, file.path: edited}))
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon", "Restart"]
+
+
 def test_another_change_restarts_that_worker() -> None:
     made = changed(worker("api"), replace(worker("api"), command=("bin/other",)))
     assert kinds(made.steps) == ["WriteFile", "ReloadDaemon", "Restart"]

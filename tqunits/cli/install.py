@@ -148,6 +148,7 @@ def dry_run(context: Context, options: Options, choice: installation.Choice, *, 
         context.output.diagnostics(unfit)
     _tell_refused(context, prepared)
     plan = make_plan(prepared.desired, prepared.observed, options)
+    plan = replace(plan, steps=(*prepared.put_back, *plan.steps))
     difference = installation.unified_diff(plan)
     if not as_json:
         context.output.raw(difference)

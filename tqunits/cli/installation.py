@@ -30,12 +30,13 @@ from tqunits.model import (
 from tqunits.proxy.certificates import Certificates
 from tqunits.system import binding, build, files, observe, target, writable
 from tqunits.system.bus import Bus
+from tqunits.system.ledger import put_back_later
 from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
 from tqunits.units.snapshot import ROUTES, routes_snapshot
-from tqunits.units.steps import Desired, Give, Observed, Plan, Rehome, RemoveFile, Step, WriteFile
+from tqunits.units.steps import Desired, Give, Observed, ObservedFile, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.writable import Given
 
 
@@ -62,6 +63,7 @@ class Prepared:
     broken: Mapping[str, tuple[Diagnostic, ...]]  # of the chosen workers -> what is wrong
     warnings: tuple[Diagnostic, ...]  # of tqunits.yaml and the chosen workers
     lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
+    put_back: tuple[WriteFile, ...]  # drop-ins that are lost, and are there again before anything else is done
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -93,7 +95,8 @@ def prepare(
     left as it is installed.
     """
     configuration = loaded.configured()
-    before = observe.observe_files(context.layout)
+    put_back = put_back_later(context.layout)
+    before = {**observe.observe_files(context.layout), **put_back}
     sources = vanishing.installed_from(before, context.layout)
     if not choice.remove_all:
         vanishing.refuse_doubtful(configuration, sources, prune=choice.prune)
@@ -119,6 +122,7 @@ def prepare(
     )
     own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)
+    observed = replace(observed, files={**observed.files, **put_back})
     refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
     broken = (worker for worker in configuration.broken if worker not in others)
     chosen = configuration.names - others
@@ -136,7 +140,13 @@ def prepare(
         broken={b: (held[b],) if b in held else loaded.errors_of([b]) for b in broken},
         warnings=(*loaded.warnings_of(chosen), *ineffective.warnings(configuration, chosen)),
         lost=refitted.lost,
+        put_back=tuple(_writes(put_back)),
     )
+
+
+def _writes(files: Mapping[PurePosixPath, ObservedFile]) -> Iterator[WriteFile]:
+    for path, file in files.items():
+        yield WriteFile(file=RenderedFile(path=path, content=file.content, mode=0o644, unit=None), before=None)
 
 
 def configured(context: Context) -> Loaded:

@@ -48,8 +48,8 @@ def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing,
     up = [unit.name for unit in units if unit.active == "active"]
     sought = {name.service(worker.name): worker for worker in workers}
     found = (_worker(bus, layout, unit, sought[unit]) for unit in up if unit in sought)
-    routers = (unit for unit in up if name.is_proxy(unit) and not _has_sockets(Path(layout.runtime), unit))
-    lost = (Ailing(unit=unit, cure=Cure.RESTART) for unit in routers if not _has_job(bus, unit))
+    routers = (unit for unit in up if name.is_proxy(unit) and _is_lost(bus, Path(layout.runtime), unit))
+    lost = (Ailing(unit=unit, cure=Cure.RESTART) for unit in routers)
     return (*(one for one in found if one is not None), *lost)
 
 
@@ -116,6 +116,13 @@ def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | Non
     if needed is Cure.NOTHING:
         return None
     return Ailing(unit=unit, cure=needed, serving=PurePosixPath(serving), invocation=invocation)
+
+
+def _is_lost(bus: Bus, runtime: Path, router: str) -> bool:
+    """It runs without its sockets. One that has ended since `router` was listed lacks them too, for a moment."""
+    if _has_sockets(runtime, router) or _has_job(bus, router) or _state(bus, router) != "active":
+        return False
+    return not _has_sockets(runtime, router)
 
 
 def _has_sockets(runtime: Path, router: str) -> bool:

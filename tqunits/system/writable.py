@@ -217,8 +217,13 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
 
 
 def _take_back(folder: int, uid: int, depth: int) -> bool:
-    """An open folder that is this user's, and then all of its in it: nobody but root changes a name there by then."""
+    """An open folder that is this user's, and then all of its in it: nobody but root changes a name there by then.
+
+    Too deep is what is still the user's: of what root has been given by hand, all is.
+    """
     if depth > MAX_DEPTH:
+        if os.fstat(folder).st_uid != uid:
+            return False
         raise OSError(errno.ENAMETOOLONG, f"it has folders more than {MAX_DEPTH} deep")
     taken, mount = _is_taken(folder, uid), _mount(folder)
     with os.scandir(folder) as entries:

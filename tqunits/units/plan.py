@@ -150,8 +150,9 @@ def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
 
 
 def _same_but_limits(before: str, after: str) -> bool:
-    old, new = unitfile.ledger(before), unitfile.ledger(after)
-    return old is not None and new is not None and old.restart_hash == new.restart_hash
+    """By what they say, for somebody may have edited the one before, and have restarted the worker."""
+    are_ours = unitfile.ledger(before) is not None and unitfile.ledger(after) is not None
+    return are_ours and unitfile.restart_hash(before) == unitfile.restart_hash(after)
 
 
 def _foreign(writes: Iterable[WriteFile]) -> tuple[PurePosixPath, ...]:
