@@ -14,7 +14,7 @@ from units.cases import CASES, Case, case, in_home, profiles, samples, sandbox, 
 
 SYSTEM_CASES = {key: c for key, c in CASES.items() if not c.target.user_mode}
 OWN_VERSION = int(run(["systemctl", "--version"]).stdout.split()[1])
-THRESHOLD = {Profile.STRICT: 0.9, Profile.STANDARD: 1.1, Profile.JIT: 1.1, Profile.LEGACY: 2.9}
+THRESHOLD = {Profile.STRICT: 1.0, Profile.STANDARD: 1.2, Profile.JIT: 1.2, Profile.LEGACY: 2.9}
 SINCE_254 = ("RestartSteps", "RestartMaxDelaySec")
 
 
