@@ -39,6 +39,9 @@ class WorkerType(StrEnum):
     PYTHON = "python"
     NODE = "node"
     BUN = "bun"
+    DENO = "deno"
+    JAVA = "java"
+    RUBY = "ruby"
     PHP = "php"
     STATIC = "static"
     EXEC = "exec"
@@ -126,19 +129,20 @@ class OriginKind(StrEnum):
     """Who decided a setting."""
 
     DEFAULT = "default"  # the SETTINGS table
-    PRESET = "preset"  # the worker's type
+    PRESET = "preset"  # the worker's type, or its command's program
     SERVER = "server"  # `defaults:` of tqunits.yaml
     WORKER = "worker"  # its own worker.yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where an effective setting comes from; `mark` for SERVER and WORKER.
+    """Where an effective setting comes from; `mark` for SERVER and WORKER, for PRESET the type or the program.
 
     `items` are the values in a list, or in a mapping, as they are written and where, from the first to the last.
     """
 
     kind: OriginKind
+    preset: str = ""
     mark: Mark | None = None
     items: tuple[tuple[str, Mark], ...] = ()
 
@@ -159,6 +163,7 @@ class Runtime:
     node_max_old_space: int | None
     max_requests: int
     max_age: int
+    language: WorkerType = WorkerType.EXEC  # whose it is: the type's, or the command's program's; EXEC: nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +274,11 @@ class Sandbox:
 
     profile: Profile
     relaxations: tuple[Relaxation, ...]
+
+    @property
+    def has_write_execute(self) -> bool:
+        """Whether memory may be writable and executable, as who compiles while it runs has it."""
+        return self.profile in (Profile.JIT, Profile.LEGACY) or Relaxation.WRITE_EXECUTE in self.relaxations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

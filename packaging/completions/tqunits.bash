@@ -50,7 +50,7 @@ _tqunits() {
     done
     case $verb,$before in
         ,-C) _tqunits_value folder; return ;;
-        init,--type) _tqunits_offer go python node bun php static exec; return ;;
+        init,--type) _tqunits_offer go python node bun deno java ruby php static exec; return ;;
         render,--out) _tqunits_value folder; return ;;
         render,--systemd) return ;;
         security,--threshold) return ;;

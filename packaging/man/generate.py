@@ -18,9 +18,10 @@ from pathlib import Path
 
 from tqunits.cli.completion import GLOBAL, Option, commands
 from tqunits.cli.main import VERBS, Verb
-from tqunits.config.presets import PRESETS
+from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
 from tqunits.config.setting import Setting
 from tqunits.config.settings import GROUPS, SERVER, WORKER
+from tqunits.model import WorkerType
 
 HERE = Path(__file__).parent
 
@@ -102,11 +103,30 @@ def setting(row: Setting[object]) -> str:
 
 
 def presets() -> str:
-    """What each type presets."""
-    return "".join(
-        f".TP\n\\fB{roff(kind)}\\fR\n{roff_line(', '.join(f'{k}: {v}' for k, v in rows.items()) or 'nothing')}"
-        for kind, rows in PRESETS.items()
-    )
+    """What each type presets, and each program."""
+    types = "".join(f".TP\n\\fB{roff(kind)}\\fR\n{roff_line(preset(kind))}" for kind in PRESETS)
+    by_rows: dict[str, list[str]] = {}
+    for program, rows in BY_PROGRAM.items():
+        by_rows.setdefault(listed(rows), []).append(program)
+    programs = "".join(f".TP\n{', '.join(map(bold, names))}\n{roff_line(rows)}" for rows, names in by_rows.items())
+    return f"{types}.PP\nWhat the program of a command presets, where no type is written:\n{programs}"
+
+
+def bold(word: str) -> str:
+    """A word as it is typed."""
+    return f"\\fB{roff(word)}\\fR"
+
+
+def preset(kind: WorkerType) -> str:
+    """What a type presets, in words."""
+    file, rows = BY_FILE.get(kind, ("", {}))
+    with_file = f"with {file} {listed(rows)}" if rows else ""
+    return "; ".join(filter(None, (listed(PRESETS[kind]), with_file))) or "nothing"
+
+
+def listed(rows: Mapping[str, str]) -> str:
+    """Settings and their values."""
+    return ", ".join(f"{key}: {value}" for key, value in rows.items())
 
 
 def prose(text: str) -> str:

@@ -46,6 +46,14 @@ def test_each_setting_says_who_decided_it(host: Host) -> None:
     assert found["path"] == ("/alpha", f"{WORKER.format('alpha')}:1")
 
 
+def test_a_preset_says_of_what_type_or_program_it_is(host: Host) -> None:
+    configure(host, "alpha", "path: /alpha\ncommand: [env, A=b, /opt/node/bin/npm, start]\n")
+    configure(host, "beta", "path: /beta\ntype: java\n")
+    assert settings(host, "alpha")["sandbox"] == ("jit", "preset npm")
+    assert settings(host, "beta")["sandbox"] == ("jit", "preset java")
+    assert settings(host, "beta")["command"] == ("java -cp bin Main", "preset java")
+
+
 def test_the_administrators_drop_in_decides_last(host: Host) -> None:
     configure(host, "alpha")
     host.install(alpha="")

@@ -13,6 +13,11 @@ SERVER = PurePosixPath("/etc/tqunits/tqunits.yaml")
 WORKERS = PurePosixPath("/srv/tqunits/workers")
 
 
+_SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
+SANDBOXED = (*_SESSIONS, "-d", "pcre.jit=0")
+"""What PHP is told in the sandboxes that it has by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """A file, and the one error that it must give."""

@@ -74,7 +74,7 @@ OF_FILES: dict[str, Mistake] = {
         "path: /a\ntype: pyhton",
         2,
         7,
-        "type: 'pyhton' is not one of go, python, node, bun, php, static, exec",
+        "type: 'pyhton' is not one of go, python, node, bun, deno, java, ruby, php, static, exec",
         "did you mean 'python'?",
     ),
     "command-missing": Mistake(
@@ -82,7 +82,7 @@ OF_FILES: dict[str, Mistake] = {
         1,
         1,
         "command is missing",
-        "write the command, or a type that presets one: go, python, node, bun, php",
+        "write the command, or a type that presets one: go, python, node, bun, deno, java, ruby, php",
     ),
     "user-root": Mistake(
         "path: /a\ntype: go\nuser: root",

@@ -10,14 +10,21 @@ from tqunits.config.parse import parse_server
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.model import INFINITY, Build, OriginKind, Profile, Relaxation, Sandbox, Share, WorkerType
 
-from .parsing import server, valid
+from .parsing import SANDBOXED, server, valid
 
 PRESETS: dict[WorkerType, tuple[tuple[str, ...], tuple[str, ...], Profile]] = {
     WorkerType.GO: (("go", "build", "-o", "bin/api", "./src"), ("bin/api",), Profile.STANDARD),
     WorkerType.PYTHON: ((), ("python3", "src/main.py"), Profile.STANDARD),
     WorkerType.NODE: ((), ("node", "src/main.js"), Profile.JIT),
     WorkerType.BUN: ((), ("bun", "run", "index.ts"), Profile.JIT),
-    WorkerType.PHP: ((), ("php", "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"), Profile.STANDARD),
+    WorkerType.DENO: (
+        (),
+        ("deno", "run", "--allow-net", "--allow-env", "--allow-read", "main.ts"),
+        Profile.JIT,
+    ),
+    WorkerType.JAVA: ((), ("java", "-cp", "bin", "Main"), Profile.JIT),
+    WorkerType.RUBY: ((), ("puma", "--bind", "tcp://127.0.0.1:${WORKER_PORT}"), Profile.STANDARD),
+    WorkerType.PHP: ((), ("php", *SANDBOXED, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"), Profile.STANDARD),
     WorkerType.STATIC: ((), (), Profile.STANDARD),
 }
 
@@ -26,6 +33,11 @@ PRESETS: dict[WorkerType, tuple[tuple[str, ...], tuple[str, ...], Profile]] = {
 def test_a_type_presets_build_command_and_sandbox(worker_type: WorkerType) -> None:
     worker = valid(f"path: /a\ntype: {worker_type}")
     assert (worker.build.command, worker.command, worker.sandbox.profile) == PRESETS[worker_type]
+
+
+def test_every_type_with_a_runtime_presets_a_command() -> None:
+    assert PRESETS.keys() == {*WorkerType} - {WorkerType.EXEC}
+    assert {kind for kind, (_, command, _) in PRESETS.items() if not command} == {WorkerType.STATIC}
 
 
 def test_the_defaults_are_those_of_the_design() -> None:

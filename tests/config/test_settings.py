@@ -111,6 +111,12 @@ def test_the_reference_tells_each_setting_once() -> None:
     assert all(len(line) <= 100 for line in text.splitlines() if line.startswith(" "))
 
 
+def test_the_reference_tells_what_programs_preset() -> None:
+    found = re.sub(r"\s+", " ", reference.text([WORKER["sandbox"]]))
+    assert "java: jit; a command of node, nodejs, npm, npx, yarn, pnpm, bun, bunx, deno, java, dotnet: jit;" in found
+    assert "a command of" not in reference.text([WORKER["command"]])
+
+
 @pytest.mark.parametrize(
     ("key", "keys"),
     [

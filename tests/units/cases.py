@@ -146,7 +146,7 @@ def worker(name: str, **changes: Any) -> Worker:
         credentials=(),
         listen=Listen.TCP,
         port=None,
-        runtime=Runtime(go_mem_limit=None, go_max_procs=None, node_max_old_space=None, max_requests=0, max_age=0),
+        runtime=runtime(changes.get("type", WorkerType.EXEC)),
         limits=limits(),
         health=Health(
             type=HealthType.HTTP,
@@ -201,6 +201,13 @@ def worker(name: str, **changes: Any) -> Worker:
     return replace(plain, **changes)
 
 
+def runtime(language: WorkerType, **changes: Any) -> Runtime:
+    plain = Runtime(
+        go_mem_limit=None, go_max_procs=None, node_max_old_space=None, max_requests=0, max_age=0, language=language
+    )
+    return replace(plain, **changes)
+
+
 def limits(**changes: Any) -> Limits:
     plain = Limits(
         memory_max=512 * MIB,
@@ -233,27 +240,62 @@ def case(*workers: Worker, systemd: int = 252, user_mode: bool = False, **change
 
 def samples() -> tuple[Worker, ...]:
     """The kinds of sample worker, one that is switched off, and one without a process."""
-    go = Runtime(go_mem_limit=96 * MIB, go_max_procs=1, node_max_old_space=None, max_requests=0, max_age=0)
-    node = Runtime(go_mem_limit=None, go_max_procs=None, node_max_old_space=96 * MIB, max_requests=0, max_age=0)
     return (
         worker(
             "api",
             type=WorkerType.GO,
             build=build("go", "build", "-o", "bin/api", "./src", fetch=FETCHES[WorkerType.GO]),
             command=("bin/api",),
-            runtime=go,
+            runtime=runtime(WorkerType.GO, go_mem_limit=96 * MIB, go_max_procs=1),
         ),
         worker("index", type=WorkerType.PYTHON, routes=("/",), command=("python3", "src/main.py")),
         worker(
             "admin",
             type=WorkerType.NODE,
             command=("node", "src/main.js"),
-            runtime=node,
+            runtime=runtime(WorkerType.NODE, node_max_old_space=96 * MIB),
             sandbox=sandbox(Profile.JIT),
         ),
         worker("blog", type=WorkerType.PHP, routes=("/blog", "/journal"), command=("php", "-S", "127.0.0.1:${PORT}")),
         worker("off", enabled=Enabled.FALSE),
         worker("files", type=WorkerType.STATIC, command=()),
+    )
+
+
+def runtimes() -> tuple[Worker, ...]:
+    """Each language with what its programs find; two of them told by the command's program, without a type."""
+    jit, sessions = sandbox(Profile.JIT), ("session.save_path=${STATE_DIRECTORY}", "session.gc_probability=1")
+    options = tuple(word for option in (*sessions, "pcre.jit=0") for word in ("-d", option))
+    deno = ("deno", "run", "--allow-net", "--allow-env", "--allow-read", "main.ts")
+    return (
+        worker("l-python", type=WorkerType.PYTHON, command=("python3", "src/main.py")),
+        worker("l-node", type=WorkerType.NODE, command=("node", "src/main.js"), sandbox=jit),
+        worker("l-bun", type=WorkerType.BUN, command=("bun", "run", "index.ts"), sandbox=jit),
+        worker("l-deno", type=WorkerType.DENO, command=deno, sandbox=jit),
+        worker(
+            "l-java",
+            type=WorkerType.JAVA,
+            build=build("javac", "-d", "bin", "src/Main.java"),
+            command=("java", "-cp", "bin", "Main"),
+            sandbox=jit,
+        ),
+        worker(
+            "l-ruby",
+            type=WorkerType.RUBY,
+            command=("puma", "--bind", "tcp://127.0.0.1:${WORKER_PORT}"),
+            environment=(("RAILS_ENV", "staging"),),
+        ),
+        worker(
+            "l-php",
+            type=WorkerType.PHP,
+            command=("php", *options, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"),
+        ),
+        worker("p-npm", command=("npm", "start"), runtime=runtime(WorkerType.NODE), sandbox=jit),
+        worker(
+            "p-php",
+            command=("/usr/bin/php8.2", *options, "artisan", "serve", "--port", "${WORKER_PORT}"),
+            runtime=runtime(WorkerType.PHP),
+        ),
     )
 
 
@@ -340,6 +382,8 @@ CASES: Mapping[str, Case] = {
     "relaxations": case(*relaxations()),
     "options": case(*options(), tls=ONE_CERTIFICATE, proxy=TWO_PROCESSES),
     "user": case(*samples(), *profiles(), user_mode=True, tls=CERTIFICATES),
+    "runtimes": case(*runtimes(), mode=Mode.DEVELOPMENT),
+    "runtimes-user": case(*runtimes(), user_mode=True),
     "empty": case(),
 }
 

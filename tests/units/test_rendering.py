@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -30,7 +31,7 @@ from tqunits.units import environment, name, sandbox
 from tqunits.units.render import render
 from tqunits.units.snapshot import files_alone, installed_routes, routes_snapshot, with_workers, without
 from tqunits.units.unitfile import last_value
-from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, case, samples, worker
+from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, build, case, runtime, samples, worker
 from units.cases import sandbox as holes
 
 
@@ -59,6 +60,47 @@ def test_the_contract_is_complete_and_the_workers_own_words_win() -> None:
         "GOMAXPROCS": "3",
         "LOG": "info",
     }
+
+
+USUAL: dict[WorkerType, dict[str, str]] = {
+    WorkerType.GO: {},
+    WorkerType.PYTHON: {"PYTHONUNBUFFERED": "1"},
+    WorkerType.NODE: {"NODE_ENV": "development"},
+    WorkerType.BUN: {"NODE_ENV": "development"},
+    WorkerType.DENO: {"NODE_ENV": "development", "DENO_DIR": "/var/cache/tqunits/workers/api"},
+    WorkerType.JAVA: {},
+    WorkerType.RUBY: {"RACK_ENV": "development", "RAILS_ENV": "development"},
+    WorkerType.PHP: {},
+    WorkerType.STATIC: {},
+    WorkerType.EXEC: {},
+}
+
+
+@pytest.mark.parametrize("language", WorkerType)
+def test_what_is_usual_in_a_runtime_and_the_workers_own_words_win(language: WorkerType) -> None:
+    api = worker("api", runtime=runtime(language))
+    known = {"CACHE_DIRECTORY": "/var/cache/tqunits/workers/api"}
+    plain = environment.contract(worker("api"), Mode.DEVELOPMENT, port=9000, socket=None, folders=known)
+    usual = environment.contract(api, Mode.DEVELOPMENT, port=9000, socket=None, folders=known)
+    assert usual == {**plain, **USUAL[language]}
+    own = {name: f"my {name}" for name in USUAL[language]}
+    api = replace(api, environment=tuple(own.items()))
+    assert environment.contract(api, Mode.DEVELOPMENT, port=9000, socket=None, folders=known) == {**plain, **own}
+
+
+def test_an_environment_file_wins_over_what_is_usual_and_not_over_the_limits_of_a_runtime() -> None:
+    limited = runtime(WorkerType.NODE, node_max_old_space=96 * MIB)
+    text = case(worker("api", runtime=limited, environment_file=("/etc/api.env",))).drop_in("api")
+    assert 'Environment="NODE_ENV=production"' in text
+    started = service(text, "ExecStart") or ""
+    assert re.findall(r"--keep (\S+)", started) == ["NODE_OPTIONS"]
+
+
+def test_a_build_has_nothing_of_what_is_usual_in_a_runtime() -> None:
+    api = worker("api", runtime=runtime(WorkerType.NODE), build=build("make"))
+    units = {file.unit: file.content for file in case(api).files()}
+    assert "NODE_ENV" in units["tq-worker@api.service"]
+    assert "NODE_ENV" not in units["tq-build@api.service"]
 
 
 def test_only_names_of_the_contract_are_filled_in() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
-from tqunits.model import Layout, Worker
+from tqunits.model import Layout, OriginKind, Worker
 from tqunits.system import build, built
 from tqunits.system.build import Builder, Lacking
 from tqunits.system.built import Glance
@@ -140,7 +140,8 @@ class _Build:
 def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
     """Whether its program was put there without a build of ours, on a host that could not make it."""
     has_own = bool(worker.command) and "/" in worker.command[0] and not build.command_missing(worker)
-    is_asked = worker.build.fetch is None  # what a type presets nobody has asked for
+    origin = worker.origins.get("build.command")
+    is_asked = origin is None or origin.kind is not OriginKind.PRESET  # what a type presets nobody has asked for
     return now.record is None and (has_own or not is_asked) and build.lacking_to_build(worker) is not None
 
 

@@ -1,8 +1,9 @@
 """The settings of one worker as they take effect, and who decided each: what `tqunits show` prints.
 
-A setting comes from its default, the preset of the worker's type, `defaults:` in tqunits.yaml, or worker.yaml. An
-administrator's drop-in (`systemctl edit`, `systemctl set-property`) comes after all of these, by systemd's own rules:
-it overrides the settings that feed its directives. Without valid YAML the installed directives are what is shown.
+A setting comes from its default, the preset of the worker's type or of its command's program, `defaults:` in
+tqunits.yaml, or worker.yaml. An administrator's drop-in (`systemctl edit`, `systemctl set-property`) comes after all of
+these, by systemd's own rules: it overrides the settings that feed its directives. Without valid YAML the installed
+directives are what is shown.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Row:
 
     key: str
     value: str
-    origin: str  # "default", "preset go", FILE:LINE, "drop-in FILE:LINE", "installed"
+    origin: str  # "default", "preset go", "preset npm" (a program), FILE:LINE, "drop-in FILE:LINE", "installed"
     place: Mark | None = None
     in_effect: bool = True  # False: read and checked, but its machinery is still to come
 
@@ -91,7 +92,7 @@ def _row(worker: Worker, setting: Setting[object], decided: Mapping[str, Overrid
     if override:
         return _overridden(setting.key, override)
     origin = worker.origins.get(setting.key) or Origin(kind=OriginKind.DEFAULT)
-    value, text = _shown(worker, setting), _origin(worker, origin)
+    value, text = _shown(worker, setting), _origin(origin)
     return Row(key=setting.key, value=value, origin=text, place=origin.mark, in_effect=setting.in_effect)
 
 
@@ -100,10 +101,10 @@ def _overridden(key: str, override: Override) -> Row:
     return Row(key=key, value=override.value, origin=f"drop-in {place.file}:{place.line}", place=place)
 
 
-def _origin(worker: Worker, origin: Origin) -> str:
+def _origin(origin: Origin) -> str:
     if origin.mark:
         return f"{origin.mark.file}:{origin.mark.line}"
-    return f"preset {worker.type}" if origin.kind is OriginKind.PRESET else origin.kind.value
+    return f"preset {origin.preset}" if origin.kind is OriginKind.PRESET else origin.kind.value
 
 
 def _shown(worker: Worker, setting: Setting[object]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from tqunits.config import php
+from tqunits.config import php, programs
 from tqunits.config.layers import Values
-from tqunits.config.presets import FETCHES, PRESETS
+from tqunits.config.presets import FETCHES, of_sandbox
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.health import Health
@@ -18,7 +18,6 @@ from tqunits.model import (
     ManagerSettings,
     NotRoots,
     OriginKind,
-    Profile,
     ProxyRules,
     Restart,
     Runtime,
@@ -128,11 +127,11 @@ def server(
 
 
 def _command(values: Values) -> tuple[str, ...]:
-    """The command; the preset one of PHP with its settings."""
-    preset = values[W.command]
-    if values[W.type] is not WorkerType.PHP or values.written(W.command):
-        return preset
-    return php.command(preset, values[W.php_settings], values[W.php_document_root])
+    """The command; the preset one of PHP with its settings, and any of PHP with what the sandbox asks of it."""
+    command = values[W.command]
+    if values[W.type] is WorkerType.PHP and not values.written(W.command):
+        command = php.command(command, values[W.php_settings], values[W.php_document_root])
+    return php.sandboxed(command, _sandbox(values))
 
 
 def _build(values: Values) -> Build:
@@ -153,7 +152,14 @@ def _runtime(values: Values) -> Runtime:
         node_max_old_space=values[W.node_max_old_space],
         max_requests=values[W.max_requests],
         max_age=values[W.max_age],
+        language=_language(values),
     )
+
+
+def _language(values: Values) -> WorkerType:
+    """Whose runtime it is: a type says so, and where none is written the command's program does."""
+    worker_type = values[W.type]
+    return programs.runtime(values[W.command]) if worker_type is WorkerType.EXEC else worker_type
 
 
 def _limits(values: Values) -> Limits:
@@ -254,7 +260,6 @@ def _watch(values: Values) -> Watch:
 
 
 def _sandbox(values: Values) -> Sandbox:
-    """Relaxations alone keep the profile of the type."""
+    """Relaxations alone keep the profile that is preset."""
     profile, relaxations = values[W.sandbox]
-    preset = PRESETS[values[W.type]].get("sandbox", Profile.STANDARD)
-    return Sandbox(profile=profile or Profile(preset), relaxations=relaxations)
+    return Sandbox(profile=profile or of_sandbox(values[W.type], values[W.command]), relaxations=relaxations)

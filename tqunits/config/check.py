@@ -101,7 +101,7 @@ def _program(draft: Draft) -> Iterator[Problem]:
     worker = draft.worker
     is_known = not draft.wrong & {W.type.key, W.command.key}
     if worker.type is not WorkerType.STATIC and not worker.command and is_known:
-        hint = "write the command, or a type that presets one: go, python, node, bun, php"
+        hint = "write the command, or a type that presets one: go, python, node, bun, deno, java, ruby, php"
         yield Problem(draft.place(W.command), "command is missing", hint)
     yield from variables.problems(worker, draft.values, draft.top)
 

@@ -1,4 +1,6 @@
-"""Who decides a setting: the table's default < the type's preset < `defaults:` of tqunits.yaml < worker.yaml.
+"""Who decides a setting: the table's default < the preset < `defaults:` of tqunits.yaml < worker.yaml.
+
+A preset is of the type, or, where none is written, of the command's program (config/presets.py).
 
 A layer maps dotted keys to values with their origin. `Values` is the pile of them, read by rows of the SETTINGS table,
 so that each value has its row's type.
@@ -6,7 +8,7 @@ so that each value has its row's type.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -14,7 +16,7 @@ from typing import TypeVar, cast
 from tqunits.config import marks
 from tqunits.config.findings import Invalid, Problem, note
 from tqunits.config.marks import Node
-from tqunits.config.presets import BY_FILE, PRESETS
+from tqunits.config.presets import BY_FILE, PRESETS, of_program
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import Entry
@@ -83,21 +85,24 @@ def evaluate(
 @lru_cache(maxsize=1)
 def server_defaults() -> Layer:
     """The table's own layer for tqunits.yaml."""
-    return {key: _literal(row, row.default or "null", OriginKind.DEFAULT) for key, row in SERVER.items()}
+    return {key: _literal(row, row.default or "null", _DEFAULT) for key, row in SERVER.items()}
 
 
-def worker_defaults(worker_type: WorkerType, name: str, present: Collection[str] = ()) -> Layer:
+def worker_defaults(
+    worker_type: WorkerType, name: str, present: Collection[str] = (), command: Sequence[str] = ()
+) -> Layer:
     """The table's layer for the worker.yaml of a valid name, with the presets of the type on it.
 
-    `present`: files in the worker's folder, of those that presets go by.
+    `present`: files in the worker's folder, of those that presets go by; `command`: what somebody wrote.
     """
-    named = {key: _literal(WORKER[key], text, kind, name) for key, text, kind in _named(worker_type)}
+    named = {key: _literal(WORKER[key], text, origin, name) for key, text, origin in _named(worker_type)}
     file, texts = BY_FILE.get(worker_type, ("", {}))
     more = texts if file in present else {}
     return {
         **_unnamed(worker_type),
+        **_preset(*of_program(worker_type, command)),
         **named,
-        **{key: _literal(WORKER[key], text, OriginKind.PRESET, name) for key, text in more.items()},
+        **_preset(worker_type, more),
     }
 
 
@@ -105,30 +110,36 @@ def worker_defaults(worker_type: WorkerType, name: str, present: Collection[str]
 def _unnamed(worker_type: WorkerType) -> Layer:
     """What is the same for all workers of a type. A setting that must be written starts as an empty list."""
     layer = {
-        key: _literal(row, row.default, OriginKind.DEFAULT) if row.default else Value((), _DEFAULT)
-        for key, row in WORKER.items()
+        key: _literal(row, row.default, _DEFAULT) if row.default else Value((), _DEFAULT) for key, row in WORKER.items()
     }
-    for key, text in PRESETS[worker_type].items():
-        layer[key] = _literal(WORKER[key], text, OriginKind.PRESET)
-    return layer
+    return {**layer, **_preset(worker_type, PRESETS[worker_type])}
 
 
 @lru_cache(maxsize=len(WorkerType))
-def _named(worker_type: WorkerType) -> tuple[tuple[str, str, OriginKind], ...]:
+def _named(worker_type: WorkerType) -> tuple[tuple[str, str, Origin], ...]:
     """What has the worker's name in it."""
     preset = PRESETS[worker_type]
-    own = [(key, row.default, OriginKind.DEFAULT) for key, row in WORKER.items() if row.default and key not in preset]
-    texts = [*own, *((key, text, OriginKind.PRESET) for key, text in preset.items())]
-    return tuple((key, text, kind) for key, text, kind in texts if "{name}" in text)
+    own = [(key, row.default, _DEFAULT) for key, row in WORKER.items() if row.default and key not in preset]
+    texts = [*own, *((key, text, _preset_of(worker_type)) for key, text in preset.items())]
+    return tuple((key, text, origin) for key, text, origin in texts if "{name}" in text)
 
 
-def _literal(setting: Setting[object], text: str, kind: OriginKind, name: str = "name") -> Value:
+def _preset(by: str, texts: Mapping[str, str]) -> Layer:
+    """The layer of what a type presets, or a program."""
+    return {key: _literal(WORKER[key], text, _preset_of(by)) for key, text in texts.items()}
+
+
+def _literal(setting: Setting[object], text: str, origin: Origin, name: str = "name") -> Value:
     """A value of the table, read as if it stood in a file."""
     root = marks.read(text.replace("{name}", name).encode(), "settings.py").root
     if root is None:
         raise ValueError(f"{setting.key}: the default {text!r} is not YAML")
-    return Value(setting.parse(root), _DEFAULT if kind is OriginKind.DEFAULT else _PRESET)
+    return Value(setting.parse(root), origin)
 
 
 _DEFAULT = Origin(kind=OriginKind.DEFAULT)
-_PRESET = Origin(kind=OriginKind.PRESET)
+
+
+@lru_cache(maxsize=64)
+def _preset_of(by: str) -> Origin:
+    return Origin(kind=OriginKind.PRESET, preset=str(by))

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import cast
 
 from tqunits.config import assemble, check, marks, words
 from tqunits.config.check import Draft
@@ -144,7 +145,9 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Dra
         problems.append(Problem(reading.top, "path is missing", f"write the route, such as path: /{text.name}"))
     layer, found = evaluate(_on_defaults(entries, defaults), WORKER, OriginKind.WORKER)
     wrong = frozenset(entries.keys() - layer.keys())
-    values = Values(worker_defaults(_type(layer, defaults.layer), name, text.present), defaults.layer, layer)
+    written = (layer, defaults.layer)
+    presets = worker_defaults(_type(*written), name, text.present, _command(*written))
+    values = Values(presets, defaults.layer, layer)
     draft = Draft(text.name, _worker(text, values, defaults), values, reading.top, wrong)
     problems += found
     if is_readable:
@@ -217,6 +220,12 @@ def _type(*layers: Layer) -> WorkerType:
     """The worker's type: the first layer that says one."""
     value: Value | None = next((layer[W.type.key] for layer in layers if W.type.key in layer), None)
     return value.value if value is not None and isinstance(value.value, WorkerType) else WorkerType.EXEC
+
+
+def _command(*layers: Layer) -> Sequence[str]:
+    """The command that somebody wrote, in the first layer that has one."""
+    value = next((layer[W.command.key].value for layer in layers if W.command.key in layer), ())
+    return cast("Sequence[str]", value)  # by the setting's own parser
 
 
 def _valid_name(name: str, top: Node, problems: list[Problem]) -> str:

@@ -1,4 +1,4 @@
-"""`php:`: what PHP's own server is told, in the command that the type presets.
+"""`php:`: what PHP's own server is told, in the command that the type presets; and what any PHP is told in a sandbox.
 
 A value is taken as php.ini takes it: `E_ALL & ~E_NOTICE` is an expression, `Off` is false. What php.ini would take for
 something else, a comment for one, goes in quotes, where PHP takes it as it stands (php_cli.c, option -d, and
@@ -8,15 +8,25 @@ zend_ini_scanner.l, raw strings).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tqunits import placeholders
-from tqunits.config import words
+from tqunits.config import programs, words
 from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.model import Sandbox
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _AS_IN_PHP_INI = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.,:/+ @%~&|^-]*)?")
 _FOLDER = "-t"
+
+_NO_JIT = ("-d", "pcre.jit=0")
+"""For where no memory is writable and executable: PCRE would warn at every start, and go on without."""
+
+_SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
+"""Debian's php.ini has them in a folder of root's, and leaves old ones to a job of root's (0 of 1000 requests)."""
+
+_INI = ("-c", "--php-ini")
+_TAKES_ANOTHER = frozenset("cdfrBRFEStz")  # options of php(1)
 
 
 def name(text: str) -> str:
@@ -44,3 +54,25 @@ def command(preset: Sequence[str], settings: Sequence[tuple[str, str]], document
     rest[rest.index(_FOLDER) + 1] = placeholders.escaped(document_root)
     options = (word for key, text in settings for word in ("-d", placeholders.escaped(f"{key}={text}")))
     return (program, *options, *rest)
+
+
+def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
+    """A command of PHP with what holds in this sandbox, directly behind the program: what comes later wins.
+
+    Who names a php.ini of his own says there where sessions are. Any other command is left as it is.
+    """
+    program = programs.program(command)
+    if program is None or program.name != "php":
+        return tuple(command)
+    behind = command[program.at + 1 :]
+    jit = () if sandbox.has_write_execute else _NO_JIT
+    sessions = () if any(word.startswith(_INI) for _, word in _options(behind)) else _SESSIONS
+    return (*command[: program.at + 1], *sessions, *jit, *behind)
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """PHP's own options and where they stand: those before the script, for what is behind that is the script's."""
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
+        yield at, words[at]
+        at += 2 if len(words[at]) == 2 and words[at][1] in _TAKES_ANOTHER else 1

@@ -1,13 +1,15 @@
-"""What a worker's type presets: YAML texts by dotted key; `{name}` is the worker's name.
+"""What a worker's type presets, or the program of its command: YAML texts by dotted key; `{name}` is the worker's name.
 
-A preset wins over the table's defaults and loses against `defaults:` of tqunits.yaml and against worker.yaml.
+A preset wins over the table's defaults and loses against `defaults:` of tqunits.yaml and against worker.yaml. The
+program counts only where no other type than exec is written: whoever writes one has chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tqunits.model import Fetch, WorkerType
+from tqunits.config import programs
+from tqunits.model import Fetch, Profile, WorkerType
 
 _JIT = {"sandbox": "jit"}
 
@@ -19,6 +21,9 @@ PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.PYTHON: {"command": "[python3, src/main.py]", **_WHOLE},
     WorkerType.NODE: {"command": "[node, src/main.js]", **_JIT},
     WorkerType.BUN: {"command": "[bun, run, index.ts]", **_JIT},
+    WorkerType.DENO: {"command": "[deno, run, --allow-net, --allow-env, --allow-read, main.ts]", **_JIT},
+    WorkerType.JAVA: {"command": "[java, -cp, bin, Main]", **_JIT},
+    WorkerType.RUBY: {"command": '[puma, --bind, "tcp://127.0.0.1:${WORKER_PORT}"]'},
     WorkerType.PHP: {"command": '[php, -S, "127.0.0.1:${WORKER_PORT}", -t, public]', **_WHOLE},
     WorkerType.STATIC: {},
     WorkerType.EXEC: {},
@@ -26,8 +31,15 @@ PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
 
 BY_FILE: Mapping[WorkerType, tuple[str, Mapping[str, str]]] = {
     WorkerType.NODE: ("package-lock.json", {"build.command": "[npm, rebuild]"}),
+    WorkerType.JAVA: ("src/Main.java", {"build.command": "[javac, -d, bin, src/Main.java]"}),
 }
 """What a type presets besides, where the worker's folder has this file: who has no dependencies needs no build."""
+
+BY_PROGRAM: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(("node", "nodejs", "npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "java", "dotnet"), _JIT),
+    "php": _WHOLE,
+}
+"""What a program presets, by its name (config/programs.py)."""
 
 FETCHES: Mapping[WorkerType, Fetch] = {
     WorkerType.NODE: Fetch(
@@ -38,3 +50,15 @@ FETCHES: Mapping[WorkerType, Fetch] = {
     WorkerType.GO: Fetch(needs="go.sum", command=("go", "mod", "download"), offline=(("GOPROXY", "off"),)),
 }
 """The first step of a preset build. It runs no code of what it loads, so that only who has no network does."""
+
+
+def of_program(worker_type: WorkerType, command: Sequence[str]) -> tuple[str, Mapping[str, str]]:
+    """The name of the command's program, and what it presets for a worker of that type."""
+    program = programs.program(command) if worker_type is WorkerType.EXEC else None
+    return (program.name, BY_PROGRAM.get(program.name, {})) if program is not None else ("", {})
+
+
+def of_sandbox(worker_type: WorkerType, command: Sequence[str]) -> Profile:
+    """The profile that is preset: relaxations alone keep it."""
+    _, texts = of_program(worker_type, command)
+    return Profile({**PRESETS[worker_type], **texts}.get("sandbox", Profile.STANDARD))

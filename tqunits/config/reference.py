@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from tqunits.config.presets import PRESETS
+from tqunits.config.presets import BY_PROGRAM, PRESETS
 from tqunits.config.reject import did_you_mean
 from tqunits.config.setting import File, Setting
 from tqunits.config.settings import GROUPS, SETTINGS
@@ -107,6 +107,7 @@ def _entry(setting: Setting[object]) -> str:
     """One setting: its name, what it takes, its default, what it is for."""
     facts = [f"default {_named(setting.default)}" if setting.default else "must be written"]
     facts += [f"{worker_type}: {_named(texts[setting.key])}" for worker_type, texts in _presets(setting)]
+    facts += [f"a command of {', '.join(names)}: {text}" for text, names in _by_program(setting).items()]
     facts += [f"sets {setting.feeds}"] if setting.feeds else []
     facts.append(f"since {setting.since}")
     body = [*wrap("; ".join(facts), WIDTH - 4), *wrap(_doc(setting), WIDTH - 4)]
@@ -128,6 +129,15 @@ def _cell(content: str) -> str:
 
 def _presets(setting: Setting[object]) -> Iterator[tuple[str, Mapping[str, str]]]:
     return ((worker_type.value, texts) for worker_type, texts in PRESETS.items() if setting.key in texts)
+
+
+def _by_program(setting: Setting[object]) -> Mapping[str, Sequence[str]]:
+    """What programs preset, and which: where no type is written."""
+    found: dict[str, list[str]] = {}
+    for program, texts in BY_PROGRAM.items():
+        if setting.key in texts:
+            found.setdefault(_named(texts[setting.key]), []).append(program)
+    return found
 
 
 def _doc(setting: Setting[object]) -> str:

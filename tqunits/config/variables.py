@@ -27,7 +27,8 @@ _IN_SHELL = 'a shell has its own: ["sh", "-c", "…"]'
 def problems(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
     """Of one worker; `top`: where a setting counts that nobody wrote."""
     known = names(worker)
-    yield from _of_command(W.command, worker.command, worker, values, top, known)
+    written = values[W.command] if values.written(W.command) else worker.command  # without what is put in by php.py
+    yield from _of_command(W.command, written, worker, values, top, known)
     yield from _build(worker, values, top)
     yield from _environment(worker, values, known)
     yield from _reserved(worker, values)

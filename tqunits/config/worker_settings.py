@@ -51,7 +51,8 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         choice(WorkerType),
         "exec",
         " | ".join(WorkerType),
-        "The runtime: presets for build, command and sandbox. exec presets nothing: write the command.",
+        "The runtime: presets for build, command and sandbox, and its usual variables (environment). exec presets "
+        "nothing but what the program of the command says: write the command.",
         feeds="WORKER_TYPE",
     )
     service_type = Setting(
@@ -82,7 +83,8 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "${WORKER_SOCKET}; ${WORKER_NAME}, ${WORKER_ROUTE}, ${WORKER_PATH}, ${WORKER_MODE}, ${WORKER_TYPE}; "
         "${STATE_DIRECTORY}, ${CACHE_DIRECTORY}, ${RUNTIME_DIRECTORY}; and with credentials "
         "${CREDENTIALS_DIRECTORY}. A script for a shell has them as its variables. $${NAME} and $$NAME say the "
-        "characters themselves.",
+        "characters themselves. A command of php is told, behind its name, to keep sessions in $STATE_DIRECTORY "
+        "(unless it names a php.ini with -c), and not to compile (pcre.jit) where the sandbox does not let it.",
         feeds="ExecStart=",
     )
     user = Setting(
@@ -114,6 +116,9 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "Environment variables, besides those of the worker contract. Values are taken as written: no is 'no'; they "
         "may have several lines. The placeholders of command are put in, as in http://127.0.0.1:${WORKER_PORT}; "
         "$${NAME} says the characters themselves. The worker's build has them too, but for those with placeholders. "
+        "Of its runtime, by type or by the program of the command, a worker has besides, unless it is written here or "
+        "in an environment file: python PYTHONUNBUFFERED=1; node, bun and deno NODE_ENV, ruby RACK_ENV and RAILS_ENV, "
+        "each development or production, as mode in tqunits.yaml; deno DENO_DIR, its cache folder. "
         "Not for secrets: every process of the host may ask systemd for them.",
         feeds="Environment=",
         merges=1,
@@ -423,7 +428,9 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         fields.sandbox,
         "standard",
         "strict | standard | jit | legacy, relaxations",
-        "What the worker's process may do to the host. Default: jit for node and bun, standard for others. Relax "
+        "What the worker's process may do to the host. Default: jit for node, bun, deno and java, and, where no type "
+        "is written, for a command of node, nodejs, npm, npx, yarn, pnpm, bun, bunx, deno, java or dotnet, wherever "
+        "it lies, also behind env; standard for others. Relax "
         "by name: [standard, netlink] or {profile: standard, relax: [netlink]}. Relaxations: writable-code (the "
         "folders in its own but config, as with writable), "
         "host-users (no user namespace), write-execute (memory, for JITs), devices, netlink, proc, "

@@ -54,7 +54,16 @@ _OLD = (Path("/var/lib/private/tqunits"), Path("/var/cache/private/tqunits"))
 _FILE_TOO_LARGE = 25  # SIGXFSZ (signal(7)); a shell says 128 more
 _SHELL = 128
 
-_PACKAGES = {"go": "golang-go", "node": "nodejs", "npm": "npm", "php": "php-cli", "python3": "python3", "bun": None}
+_PACKAGES = {
+    "go": "golang-go",
+    "java": "default-jre-headless",
+    "javac": "default-jdk-headless",
+    "node": "nodejs",
+    "npm": "npm",
+    "php": "php-cli",
+    "puma": "puma",
+    "python3": "python3",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,8 @@ def contract(
 ) -> Mapping[str, str]:
     """Name and value of every variable. The worker's own win over those for its runtime, the contract's over all.
 
-    `folders` are known to the worker's own as placeholders. Raises TqunitsError for one without a value.
+    `folders` are known to the worker's own as placeholders, and to its runtime. Raises TqunitsError for one without a
+    value.
     """
     variables = {
         "WORKER_NAME": worker.name,
@@ -84,7 +85,8 @@ def contract(
         variables |= {"WORKER_PORT": str(port), "PORT": str(port)}
     if socket is not None:
         variables["WORKER_SOCKET"] = socket
-    return variables | runtime_variables(worker) | _own(worker, {**variables, **(folders or {})}) | variables
+    usual = usual_variables(worker, mode, folders or {})
+    return variables | usual | runtime_variables(worker) | _own(worker, {**variables, **(folders or {})}) | variables
 
 
 def _own(worker: Worker, values: Mapping[str, str]) -> dict[str, str]:
@@ -141,15 +143,37 @@ def leaks(variables: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in SESSION_VARIABLES if name not in set(variables))
 
 
+def usual_variables(worker: Worker, mode: Mode, folders: Mapping[str, str]) -> dict[str, str]:
+    """What is usual in a runtime, and no setting: its author may have it otherwise, also in an environment file.
+
+    PYTHONUNBUFFERED (docs.python.org/3/using/cmdline.html): what is printed is in the journal at once, and not lost
+    with a process that is killed. NODE_ENV (nodejs.org/en/learn): without it Express and others are in development,
+    under Bun and Deno too; the same of RACK_ENV and RAILS_ENV (guides.rubyonrails.org/configuring.html). DENO_DIR
+    (docs.deno.com/runtime/reference/env_variables): what Deno loads and compiles is the cache's, else it is below HOME.
+    """
+    match worker.runtime.language:
+        case WorkerType.PYTHON:
+            return {"PYTHONUNBUFFERED": "1"}
+        case WorkerType.NODE | WorkerType.BUN:
+            return {"NODE_ENV": mode.value}
+        case WorkerType.DENO:
+            cache = folders.get("CACHE_DIRECTORY")
+            return {"NODE_ENV": mode.value, **({"DENO_DIR": cache} if cache is not None else {})}
+        case WorkerType.RUBY:
+            return {"RACK_ENV": mode.value, "RAILS_ENV": mode.value}
+        case _:
+            return {}
+
+
 def runtime_variables(worker: Worker) -> dict[str, str]:
-    """What the language runtimes read for themselves: pkg.go.dev/runtime, nodejs.org/api/cli.html (NODE_OPTIONS)."""
+    """What is set by `runtime:`: pkg.go.dev/runtime, nodejs.org/api/cli.html (NODE_OPTIONS)."""
     runtime = worker.runtime
     variables: dict[str, str] = {}
     if runtime.go_mem_limit:
         variables["GOMEMLIMIT"] = _go_size(runtime.go_mem_limit)
     if runtime.go_max_procs:
         variables["GOMAXPROCS"] = str(runtime.go_max_procs)
-    if runtime.node_max_old_space and worker.type is WorkerType.NODE:
+    if runtime.node_max_old_space and runtime.language is WorkerType.NODE:
         mebibytes = max(1, runtime.node_max_old_space // _MEBIBYTE)
         variables["NODE_OPTIONS"] = f"--max-old-space-size={mebibytes}"
     return variables

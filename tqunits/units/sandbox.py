@@ -5,8 +5,8 @@ in the template, for everybody. Here is the rest, one row per directive, so that
 sandbox and a reader of this table every hole there can be.
 
     strict    talks to this host only; sees of /proc nothing but processes
-    standard  may reach other hosts (Go, Python, PHP, any binary)
-    jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun)
+    standard  may reach other hosts (Go, Python, Ruby, PHP, any binary)
+    jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun, Deno, Java)
     legacy    besides, calls the kernel as it likes, also from another architecture's programs: if nothing else works
 
 None gets io_uring: what a ring asks for is no system call, so no filter sees it, RestrictAddressFamilies= included, and
@@ -36,7 +36,6 @@ from tqunits.units import name, quote, unitfile
 Directives = tuple[tuple[str, str], ...]
 
 _BARE = frozenset({Profile.LEGACY})
-_WRITE_EXECUTE = frozenset({Profile.JIT, Profile.LEGACY})
 _NETLINK = frozenset({Profile.JIT, Profile.LEGACY})
 
 _RINGS = "io_uring_setup io_uring_enter io_uring_register"
@@ -182,10 +181,9 @@ def _journal(sandbox: Sandbox) -> Directives:
 def _filters(sandbox: Sandbox) -> Directives:
     """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's manager can do too."""
     relaxed, profile = sandbox.relaxations, sandbox.profile
-    write_execute = profile in _WRITE_EXECUTE or Relaxation.WRITE_EXECUTE in relaxed
     netlink = profile in _NETLINK or Relaxation.NETLINK in relaxed
     rows = [
-        ("MemoryDenyWriteExecute", quote.boolean(value=not write_execute)),
+        ("MemoryDenyWriteExecute", quote.boolean(value=not sandbox.has_write_execute)),
         ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6" + (" AF_NETLINK" if netlink else "")),
     ]
     if profile in _BARE:  # a list of what is denied alone, so everything else is allowed
