@@ -77,6 +77,15 @@ def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
         yield Diagnostic(severity=Severity.WARNING, message=f"build: {told}", mark=mark, hint=ADVICE)
 
 
+def without_documents(worker: Worker) -> Iterator[Diagnostic]:
+    """For `check`: what an install would say of a folder that PHP is to serve."""
+    lack = build.documents_missing(worker)
+    if lack is not None:
+        key = "php.document_root" if worker.origins["command"].mark is None else "command"
+        mark = worker.origins[key].mark or Mark(str(worker.source), 1, 1)
+        yield Diagnostic(severity=Severity.WARNING, message=f"{key}: {lack.reason}", mark=mark, hint=lack.hint)
+
+
 def tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
     """Say who is started with a program that is not what its sources say; gives worker -> what was said."""
     found: dict[str, str] = {}

@@ -112,6 +112,7 @@ def _of_files(configuration: Configuration, names: Sequence[str], context: Conte
     found = [finding for each in looked for finding in each.findings]
     found += [finding for w in chosen for finding in _unserved(w)]
     found += [finding for w in workers for finding in builds.finding(w, context.layout)]
+    found += [finding for w in workers for finding in builds.without_documents(w)]
     return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
 
 

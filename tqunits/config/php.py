@@ -70,6 +70,17 @@ def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
     return (*command[: program.at + 1], *sessions, *jit, *behind)
 
 
+def served(command: Sequence[str]) -> str | None:
+    """The folder that a command of PHP's own server names: relative to the worker's, placeholders as they stand."""
+    program = programs.program(command)
+    if program is None or program.name != "php":
+        return None
+    behind = command[program.at + 1 :]
+    options = {option: at for at, option in _options(behind)}
+    at = options.get(_FOLDER, len(behind)) + 1
+    return behind[at] if "-S" in options and at < len(behind) else None
+
+
 def _options(words: Sequence[str]) -> Iterator[tuple[int, str]]:
     """PHP's own options and where they stand: those before the script, for what is behind that is the script's."""
     at = 0

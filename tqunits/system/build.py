@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits import placeholders
+from tqunits.config import php
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
 from tqunits.system import built, files, harvest, journal, users
@@ -92,7 +93,17 @@ def lacking(worker: Worker) -> Lacking | None:
                 hint=f"build it, or give `build:` in {worker.source}",
             )
         return lacking_to_build(worker)
-    return _program_missing(worker, worker.command[0], "to run it") if worker.command else None
+    missing = _program_missing(worker, worker.command[0], "to run it") if worker.command else None
+    return missing or documents_missing(worker)
+
+
+def documents_missing(worker: Worker) -> Lacking | None:
+    """Whether the folder is not there that PHP's own server is to serve, which ends it at once. A build may make it."""
+    folder = php.served(worker.command)
+    if folder is None or "$" in folder or worker.build.command or os.path.lexists(worker.folder / folder):
+        return None
+    hint = "make the folder, with index.php in it, or name another one: php.document_root, or -t in the command"
+    return Lacking(worker=worker.name, reason=f"its folder {folder} does not exist, which php serves", hint=hint)
 
 
 def lacking_to_build(worker: Worker) -> Lacking | None:
