@@ -13,12 +13,12 @@ None gets io_uring: what a ring asks for is no system call, so no filter sees it
 @system-service has it (systemd-analyze syscall-filter @aio). Its calls fail with EPERM, as where the kernel has none
 (/proc/sys/kernel/io_uring_disabled), and libuv, liburing's users and Go go on without.
 
-All may call chown(2) and its kin. @privileged has them, for they are of use to who has CAP_CHOWN; without it the kernel
-lets nobody give a file away, and the owner change its group only to one that he is in (chown(2)), so a worker gains
-nothing. gunicorn gives its socket to the account that it runs as already, and does not start where that fails. The
-first SystemCallFilter= says what is done with a call that no line names; each one after it adds to that list or takes
-from it, in their order (systemd.exec(5), the same in 252 and 257), so that @chown has to stand behind ~@privileged.
-`systemd-analyze security` takes a filter with any call of @privileged for one that has them all: 0.1 of the exposure.
+Who makes its own socket (`listen: unix`) may call chown(2) and its kin: gunicorn gives its socket to the account that
+it runs as already, and does not start where that fails. Without CAP_CHOWN the kernel lets nobody give a file away, and
+the owner change its group only to one that he is in, so a worker gains nothing. But `systemd-analyze security` takes a
+filter with any call of @privileged for one that has them all, which is 0.1 of the exposure. The first SystemCallFilter=
+says what is done with a call that no line names; each one after it adds to that list or takes from it, in their order
+(systemd.exec(5), the same in 252 and 257), so that @chown has to stand behind ~@privileged.
 
 ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog and every JIT for its
 heap; so only `strict` has it. A user's own manager has no privilege to make namespaces or to attach filters to a
@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from tqunits.model import Profile, Relaxation, Sandbox, Worker
+from tqunits.model import Listen, Profile, Relaxation, Sandbox, Worker
 from tqunits.units import name, quote, unitfile
 
 Directives = tuple[tuple[str, str], ...]
@@ -70,13 +70,13 @@ def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode
     """
     sandbox = worker.sandbox
     if user_mode:
-        return _filters(sandbox)
+        return _filters(worker)
     return (
         *_namespaces(sandbox),
         *_paths(worker, needed, systemd),
         *_network(sandbox),
         *_journal(sandbox),
-        *_filters(sandbox),
+        *_filters(worker),
     )
 
 
@@ -178,8 +178,9 @@ def _journal(sandbox: Sandbox) -> Directives:
     return (("InaccessiblePaths", hidden), ("UnsetEnvironment", "JOURNAL_STREAM"))
 
 
-def _filters(sandbox: Sandbox) -> Directives:
+def _filters(worker: Worker) -> Directives:
     """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's manager can do too."""
+    sandbox = worker.sandbox
     relaxed, profile = sandbox.relaxations, sandbox.profile
     netlink = profile in _NETLINK or Relaxation.NETLINK in relaxed
     rows = [
@@ -194,6 +195,6 @@ def _filters(sandbox: Sandbox) -> Directives:
         ("SystemCallArchitectures", "native"),
         ("SystemCallFilter", "@system-service"),
         ("SystemCallFilter", f"{denied} {_RINGS}"),
-        ("SystemCallFilter", "@chown"),
+        *([("SystemCallFilter", "@chown")] if worker.listen is Listen.UNIX else []),
         _ERROR,
     )
