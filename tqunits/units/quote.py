@@ -70,6 +70,8 @@ def program(value: str) -> str:
     _checked(value, "a program")
     if not value.startswith("/") and not _PROGRAM_NAME.fullmatch(value):
         raise Unquotable(f"program {value!r}: neither an absolute path nor the plain name of a program")
+    if value.endswith("/"):
+        raise Unquotable(f"program {value!r}: a folder", hint="name the program in it")
     if not is_executable(value):
         raise Unquotable(
             f"program {value!r}: systemd can not run a path with a quote, a backslash or '$'", hint=_RENAME
