@@ -102,6 +102,14 @@ def test_what_init_writes_is_right(worker_type: WorkerType) -> None:
     assert max(len(line) for line in files["config/worker.yaml"].splitlines()) <= 120
 
 
+@pytest.mark.parametrize("worker_type", WorkerType)
+def test_what_init_offers_is_right_and_has_the_defaults(worker_type: WorkerType) -> None:
+    yaml = starting_files("api", worker_type)["config/worker.yaml"]
+    written, offered = valid(yaml), valid(uncommented(yaml))
+    assert (offered.limits, offered.health) == (written.limits, written.health)
+    assert (offered.environment == written.environment) is (worker_type in (WorkerType.PHP, WorkerType.STATIC))
+
+
 def test_the_reference_tells_each_setting_once() -> None:
     text = reference.text(SETTINGS)
     for setting in SETTINGS:
