@@ -60,7 +60,7 @@ AT_THE_GATE = {
         "void answer(HttpExchange exchange) throws IOException {\n",
         'java.nio.file.Files.readString(java.nio.file.Path.of(System.getenv("GATE")));\n',
     ),
-    WorkerType.DENO: ("async (request) => {\n", "await Deno.readTextFile(Deno.env.get('GATE')!);\n"),
+    WorkerType.DENO: ("async (request) => {\n", "  await Deno.readTextFile(Deno.env.get('GATE')!);\n"),
     WorkerType.RUBY: ("run(lambda do |env|\n", '  File.read(ENV.fetch("GATE"))\n'),
 }
 """Where a request of each begins, and what makes it wait until the test has opened and closed the FIFO $GATE."""

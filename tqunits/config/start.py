@@ -41,11 +41,13 @@ _SETTINGS: Mapping[WorkerType, str] = {
     WorkerType.BUN: f"# command: bun run index.ts; write 'command' for another\n{_UNIX}",
     WorkerType.PHP: """\
 # command: php -S 127.0.0.1:${WORKER_PORT} -t public; write 'command' for another
-environment: {PHP_CLI_SERVER_WORKERS: "4"}  # as many requests at a time; without it, one
+environment: {PHP_CLI_SERVER_WORKERS: "2"}  # and one more process: three requests at a time; without it, one
 stop_signal: SIGINT  # 'php -S' finishes what runs; SIGTERM would cut it off
 """,
     WorkerType.JAVA: "# built from src/Main.java to bin; command: java -cp bin Main; write both for another layout\n",
-    WorkerType.DENO: "# command: deno run main.ts, with leave to use the network, files and the environment\n",
+    WorkerType.DENO: f"""\
+command: [deno, run, --allow-net, --allow-env, --allow-read, "--allow-write=${{WORKER_SOCKET}}", main.ts]
+{_UNIX}""",
     WorkerType.RUBY: "# command: puma, which runs config.ru; write 'command' for another\n",
     WorkerType.STATIC: "# the router sends the files of public/, which everybody may read; no program runs\n",
     WorkerType.EXEC: 'command: ["bin/{name}"]  # listens on 127.0.0.1:$WORKER_PORT, finishes what runs on SIGTERM\n',

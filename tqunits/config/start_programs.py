@@ -251,10 +251,12 @@ const pages = new Map([
 ]);
 
 const server = Deno.serve(
-  { hostname: "127.0.0.1", port: Number(Deno.env.get("WORKER_PORT")) },
+  { path: Deno.env.get("WORKER_SOCKET")! },
   (request) => {
     const page = pages.get(new URL(request.url).pathname);
-    return new Response(page ?? "not found\n", { status: page ? 200 : 404 });
+    return page
+      ? new Response(page)
+      : new Response("not found\n", { status: 404 });
   },
 );
 
