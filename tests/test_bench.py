@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 BENCHES = {
     "exchange": (("--runs", "1"), r"(?m)^posted: [0-9.]+ us per exchange$"),
     "init": (
-        ("--rounds", "1", "--seconds", "0.05", "--only", "python"),
-        r"(?m)^python +init( +[0-9.]+){5} +0$",
+        ("--rounds", "1", "--seconds", "0.2", "--only", "node"),
+        r"(?m)^node +init( +[0-9.]+){5} +0$",
     ),
     "interpreted": ((str(ROOT / "bench/exchange.py"), "--runs", "1"), r"(?m)^posted: [0-9.]+ us per exchange$"),
     "parse": (("--rounds", "1"), r"(?m)^response, 13 fields( +[0-9.]+){5}$"),
