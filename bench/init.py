@@ -140,7 +140,9 @@ def ours(worker_type: WorkerType, root: Path) -> Iterator[Peer]:
     worker = made(worker_type, root)
     path, port = str(root / "http.sock"), free_port()
     is_port = worker.listen is Listen.TCP
-    variables = contract(worker, Mode.PRODUCTION, port=int(port) if is_port else None, socket=None if is_port else path)
+    own = {"STATE_DIRECTORY": str(root), "CACHE_DIRECTORY": str(root)}
+    listening = (int(port), None) if is_port else (None, path)
+    variables = contract(worker, Mode.PRODUCTION, port=listening[0], socket=listening[1], folders=own)
     folder = Path(worker.folder)
     build(worker.build.command, folder)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -149,7 +151,7 @@ def ours(worker_type: WorkerType, root: Path) -> Iterator[Peer]:
             listener.bind(path)
             listener.listen(4096)
             handed = listener.fileno()
-        argv = fill_in(worker, variables)
+        argv = fill_in(worker, {**variables, **own})
         with running(argv, folder, port if is_port else path, variables, handed) as peer:
             yield peer
 

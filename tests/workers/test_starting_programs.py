@@ -107,8 +107,9 @@ async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
     above = Path(worker.folder).parent
     address = free_port() if worker.listen is Listen.TCP else str(above / "http.sock")
     port, path = (address, None) if isinstance(address, int) else (None, address)
-    variables = contract(worker, Mode.PRODUCTION, port=port, socket=path)
-    argv, descriptors = (*by, *fill_in(worker, variables)), ()
+    folders = {"STATE_DIRECTORY": str(above), "CACHE_DIRECTORY": str(above)}
+    variables = contract(worker, Mode.PRODUCTION, port=port, socket=path, folders=folders)
+    argv, descriptors = (*by, *fill_in(worker, {**variables, **folders})), ()
     with socket.socket(socket.AF_UNIX) as listener:
         if worker.listen is Listen.FD:
             listener.bind(str(address))
@@ -118,7 +119,7 @@ async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
         child = await asyncio.create_subprocess_exec(
             *argv,
             cwd=worker.folder,
-            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GATE": str(above / "gate"), **variables},
+            env={"PATH": os.environ["PATH"], "HOME": str(above), "GATE": str(above / "gate"), **variables},
             pass_fds=descriptors,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
