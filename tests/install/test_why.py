@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from machine import Machine
 
-from .conftest import ROOT, Site
+from .conftest import ROOT, Site, given_to
 
 SHORT = "timeouts: {start: 8s}\nhealth: {timeout: 1s}\nrestart: {policy: no}\n"
 PYTHON = "command: [python3, src/main.py]\n"
@@ -52,6 +52,10 @@ class Failure:
     status: int = 1  # of `start` for it alone: 6 where it is a matter of health or time
 
 
+LOGS = """try:
+            os.nice(5)
+        except OSError:
+            import traceback; traceback.print_exc()"""
 MAIN = f"{ROOT}/workers/NAME/src/main.py"
 JIT = Failure(
     program="import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)\n",
@@ -172,6 +176,70 @@ FAILURES = {
         sandbox="system-call",
         killed_by="kernel",
     ),
+    "nice": Failure(
+        program="import os\nos.nice(5)\n",
+        yaml=f"{PYTHON}sandbox: {{profile: strict, relax: [proc]}}\n",
+        kind="sandbox",
+        words=("set priorities",),
+        hint="write `sandbox: {profile: strict, relax: [proc, resources]}` in its worker.yaml, then 'tqunits install",
+        sandbox="resources",
+        place="/src/main.py:2",
+    ),
+    "outbound": Failure(
+        program="import socket\nsocket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('10.9.9.9', 53))\n",
+        yaml=f"{PYTHON}sandbox: strict\n",
+        kind="sandbox",
+        words=("reach other hosts",),
+        hint="`sandbox: {profile: strict, relax: [outbound]}`",
+        sandbox="outbound",
+        place="/src/main.py:2",
+    ),
+    "netlink": Failure(
+        program="import socket\nsocket.if_nameindex()\n",
+        kind="sandbox",
+        words=("list network interfaces",),
+        hint="`sandbox: {profile: standard, relax: [netlink]}`",
+        sandbox="netlink",
+    ),
+    "proc": Failure(
+        program="open('/proc/meminfo')\n",
+        yaml=f"{PYTHON}sandbox: [strict, netlink]\n",
+        kind="sandbox",
+        words=("see /proc/meminfo",),
+        hint="`sandbox: {profile: strict, relax: [netlink, proc]}`",
+        sandbox="proc",
+    ),
+    "device": Failure(
+        program="open('/dev/tty9')\n",
+        kind="sandbox",
+        words=("/dev/tty9 is there", "hides /dev"),
+        hint="`sandbox: {profile: standard, relax: [devices]}`",
+        sandbox="hidden",
+    ),
+    "journal": Failure(
+        program="import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('/run/systemd/journal/stdout')\n",
+        kind="sandbox",
+        words=("the journal's own sockets",),
+        hint="`sandbox: {profile: standard, relax: [journal]}`",
+        sandbox="journal",
+    ),
+    "owner": Failure(
+        program="import os\nos.setgid(1)\n",
+        kind="sandbox",
+        words=("become another user, and nothing in `sandbox` does",),
+        hint="`user` of its worker.yaml",
+        sandbox="not-permitted",
+    ),
+    "goeson": Failure(
+        program=answering(status="500", first=LOGS),
+        kind="health",
+        words=("/health", "500 Internal Server Error"),
+        hint="`sandbox: {profile: standard, relax: [resources]}`",
+        sandbox="resources",
+        link="health",
+        answer="500 Internal Server Error",
+        status=6,
+    ),
     "shell": Failure(
         yaml='command: ["sh", "src/main.py"]\n',
         program="set -e\nno-such-program --serve\n",
@@ -194,6 +262,8 @@ def failed(site: Site) -> Iterator[Site]:
         site.machine.write(f"{ROOT}/workers/{name}/src/main.py", failure.program)
     site.machine.write("/srv/secret", "s", 0o600)
     site.machine.write("/root/settings.ini", "s")
+    site.machine.write("/dev/tty9", "")
+    site.machine.run(["ip", "address", "add", "10.9.9.1/24", "dev", "lo"])  # a way to others than this host
     site.machine.write(f"{ROOT}/workers/noprogram/bin/nothing", "#!/bin/sh\n", 0o755)
     site.run("install")
     site.machine.remove(f"{ROOT}/workers/noprogram/bin/nothing")
@@ -208,6 +278,8 @@ def failed(site: Site) -> Iterator[Site]:
         squatter.kill()
     site.machine.remove("/srv/secret")
     site.machine.remove("/root/settings.ini")
+    site.machine.remove("/dev/tty9")
+    site.machine.run(["ip", "address", "del", "10.9.9.1/24", "dev", "lo"])
 
 
 def explained(machine: Machine, *names: str, status: int = 1) -> dict[str, Any]:
@@ -295,6 +367,30 @@ def test_a_worker_that_runs_is_asked_how_it_is(site: Site) -> None:
         "health",
         '503 Service Unavailable: "sick"',
     )
+
+
+def test_a_worker_that_runs_and_says_what_it_lacks_is_told_the_line_to_write(site: Site) -> None:
+    sick = "/var/lib/tqunits/workers/alpha/sick"
+    first = f"self.status = 500 if os.path.exists({sick!r}) else 200\n        if self.status == 500: os.nice(5)"
+    site.worker("alpha", program=answering(status="self.status", first=first))
+    site.install()
+    site.machine.write(sick, "")
+    worker = explained(site.machine, "alpha")["alpha"]
+    assert (worker["kind"], worker["broken"], worker["sandbox"]) == ("health", "health", "resources")
+    assert any("`sandbox: {profile: standard, relax: [resources]}`" in line for line in worker["advice"])
+
+
+def test_a_worker_that_is_not_roots_is_told_the_grant_that_it_needs(host: Site, alice: str) -> None:
+    host.worker("alpha", f"{SHORT}sandbox: strict\n", program="open('src/cache', 'w')\n")
+    given_to(host, alice)
+    host.install(status=1)
+    found = host.run("why", "alpha", status=1)
+    assert "write `sandbox: {profile: strict, relax: [writable-code]}` in its worker.yaml" in found
+    assert "`grants: {alpha: {sandbox: [writable-code]}}`" in found
+    host.server("mode: production\ngrants: {alpha: {sandbox: [writable-code]}}\n")
+    host.worker("alpha", f"{SHORT}sandbox: {{profile: strict, relax: [writable-code]}}\n")
+    given_to(host, alice)
+    host.run("install")
 
 
 def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: Site) -> None:

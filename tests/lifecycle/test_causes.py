@@ -11,6 +11,7 @@ from tqunits.lifecycle import outcome
 from tqunits.lifecycle.causes import Judgement, Link, Mark, judge
 from tqunits.lifecycle.facts import Access, End, Facts, Look
 from tqunits.lifecycle.reason import Cause
+from tqunits.model import Profile, Relaxation, Sandbox
 
 BASE = Facts(
     name="shop",
@@ -26,6 +27,7 @@ BASE = Facts(
 )
 EXITED = End(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/node")
 KILLED = End(result="signal", code="killed", status=9)
+STANDARD = Sandbox(profile=Profile.STANDARD, relaxations=())
 NODE_TRAPS = (
     "#",
     "# Fatal error in , line 0",
@@ -38,7 +40,8 @@ def of(
     *lines: str,
     kernel: str = "",
     names_killer: bool = True,
-    denies_write_execute: bool = False,
+    sandbox: Sandbox | None = STANDARD,
+    missing: frozenset[Relaxation] = frozenset(),
     holder: str = "",
     looks: tuple[Look, ...] = (),
     comes_again: bool = False,
@@ -48,7 +51,7 @@ def of(
 ) -> Judgement:
     facts = replace(BASE, end=end, lines=lines, kernel=kernel, names_killer=names_killer, holder=holder, looks=looks)
     facts = replace(facts, comes_again=comes_again, restarts=restarts, gave_up=gave_up, verdict=verdict)
-    return judge(replace(facts, denies_write_execute=denies_write_execute))
+    return judge(replace(facts, sandbox=sandbox, missing=missing))
 
 
 def of_program(look: Look) -> Judgement:
@@ -72,7 +75,7 @@ def of_program(look: Look) -> Judgement:
         pytest.param(of(KILLED, names_killer=False), Cause.KILLED, "or by hand", "", id="cgroup v1"),
         pytest.param(of(replace(KILLED, status=31)), Cause.SANDBOX, "SIGSYS", "kernel", id="seccomp"),
         pytest.param(
-            of(replace(KILLED, status=5), *NODE_TRAPS, denies_write_execute=True),
+            of(replace(KILLED, status=5), *NODE_TRAPS, missing=frozenset({Relaxation.WRITE_EXECUTE})),
             Cause.SANDBOX,
             "writable and executable",
             "",
@@ -132,7 +135,11 @@ def test_who_killed_it(found: Judgement, cause: Cause, words: str, killer: str) 
             id="an environment file",
         ),
         pytest.param(
-            of(EXITED, "Error: EROFS: read-only file system, open '/srv/shop/cache'"),
+            of(
+                EXITED,
+                "Error: EROFS: read-only file system, open '/srv/shop/cache'",
+                missing=frozenset({Relaxation.WRITABLE_CODE}),
+            ),
             Cause.SANDBOX,
             "lets it read /srv/shop/cache, and not write",
             "writable-code",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tqunits.health import HealthType
-from tqunits.lifecycle import ends, outcome
+from tqunits.lifecycle import ends, outcome, told
 from tqunits.lifecycle.complaints import Complaint, complaint
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import Kind
@@ -61,7 +61,7 @@ class Judgement:
     error: Complaint | None = None
     answer: str = ""  # the last one of its health check
     killed_by: str = ""  # kernel, outside, systemd
-    sandbox: str = ""  # what of it it was: hidden, read-only, write-execute, system-call, not-permitted
+    sandbox: str = ""  # what of it it was: hidden, read-only, system-call, not-permitted, or a relaxation by name
     advice: tuple[str, ...] = ()
 
     @property
@@ -73,7 +73,8 @@ class Judgement:
 def judge(facts: Facts) -> Judgement:
     """Why it is as it is."""
     end = facts.end
-    error = complaint(facts.lines, last=end is not None and end.is_started, folder=facts.folder)
+    last = facts.state in _RUNS or (end is not None and end.is_started)
+    error = complaint(facts.lines, last=last, folder=facts.folder)
     reason = _reason(facts, error)
     is_well = reason.cause is Cause.WELL
     is_wrong = not is_well and reason.cause not in {Cause.STOPPED, Cause.WAITING, Cause.NOT_INSTALLED}
@@ -110,7 +111,7 @@ def _reason(facts: Facts, error: Complaint | None) -> Reason:
     if not facts.is_installed:
         return _not_installed(facts)
     if facts.state in _RUNS:
-        return _of_running(facts)
+        return _of_running(facts, error)
     if facts.state in _WAITS and not (facts.state == "starting" and facts.restarts and facts.end):
         return Reason(Cause.WAITING, _waits(facts))
     if facts.end is None or (facts.state == "stopped" and facts.end.result == "success"):
@@ -144,13 +145,13 @@ def _not_installed(facts: Facts) -> Reason:
     return Reason(Cause.NOT_INSTALLED, "it is not installed yet", (install,))
 
 
-def _of_running(facts: Facts) -> Reason:
+def _of_running(facts: Facts, error: Complaint | None) -> Reason:
     if facts.state == "holding":
         text = "it runs, but its file `serving` is gone, so the routers hold its requests"
         return Reason(Cause.HOLDING, text, ("tqunits repair",))
     if facts.answer:
         text = f"it runs, but {facts.check} says: {facts.answer}"
-        return Reason(Cause.HEALTH, text, (f"tqunits logs {facts.name}",))
+        return told.beside(facts, Reason(Cause.HEALTH, text, (f"tqunits logs {facts.name}",)), error)
     is_asked = facts.health_type in {HealthType.HTTP, HealthType.TCP}
     return Reason(Cause.WELL, "it runs, and is healthy" if is_asked else "it runs")
 

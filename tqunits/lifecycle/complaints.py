@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from tqunits.lifecycle.kinds import Kind, kind_of
 
@@ -25,6 +26,7 @@ class Complaint:
     kind: Kind
     text: str
     place: str = ""
+    around: str = ""  # the lines of source, frames and fields that belong to it
     path: str = ""  # the absolute path that it is about
     variable: str = ""  # the environment variable that it is about
 
@@ -38,7 +40,8 @@ class _Found:
 
 
 _PATH = re.compile(r"(?<![\w./:])(/[\w.@+,=~-]+(?:/[\w.@+,=~-]+)*)")
-_QUOTED = re.compile(r"['\"]([\w.@-][\w.@/+-]*)['\"]")
+_NAME = r"([\w.@-][\w.@/+-]*)"
+_NAMED = re.compile(rf"['\"]{_NAME}['\"]|rb_\w+ - {_NAME}|\w\({_NAME}\): (?i:failed to open)")  # Ruby's, PHP's
 _OF_FILES = frozenset({Kind.READ_ONLY, Kind.PERMISSION, Kind.NO_FILE})
 _PLACE_BEHIND = re.compile(r" (?:at \S+ line \d+\.?|in \S+ on line \d+|in \S+:\d+)$")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=['\": ])[A-Z][A-Z0-9]{2,}(?=['\": ]|$)")
@@ -53,8 +56,8 @@ _LIBRARY = re.compile(
 _EXECUTES = re.compile(r"PROT_EXEC|mprotect")
 _ENVIRON = re.compile(r'File "(<frozen os>|\S*/os\.py)"')
 
-_NODE = re.compile(r"(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?(?:: .*)?")
-_NODE_AT = re.compile(r"\s+at (?:.*\()?((?:file://|node:)?[^\s():]+):(\d+):\d+\)?$")
+_NODE = re.compile(r"(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?(?:: .*)?|error: .+")  # Deno, Bun
+_NODE_AT = re.compile(r"\s+at (?:async )?(?:.*\()?((?:file://|node:)?[^\s():]+):(\d+):\d+\)?$")
 _NODE_HEAD = re.compile(r"((?:file://)?/\S+):(\d+)")
 _NODE_STACK = re.compile(r"- (/\S+)")
 _JAVA = re.compile(
@@ -77,6 +80,8 @@ _PERL = re.compile(r"(.*) at (\S+) line (\d+)[.,]?.*")
 _PYTHON_ITSELF = re.compile(r"\S*python[\d.]*: (.*(?:can't open file|No module named|can't find).*)")
 _BAD = re.compile(r"(?i)\b(error|fatal|panic|exception|can ?not|can't|could not|failed|denied|invalid|unable)\b")
 
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+_HARMLESS = "PCRE JIT will be disabled"  # PHP says so, and goes on
 _AHEAD = 30  # lines of a stack that are looked at for a place
 _LONGEST = 800  # characters of a line that are looked at, and shown
 
@@ -86,13 +91,22 @@ def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> 
 
     `folder`: where the program runs, for paths that are not absolute.
     """
-    cut = [line[:_LONGEST] for line in lines]
+    cut = [_cut(line) for line in lines]
     found = sorted((each for reader in _READERS for each in reader(cut)), key=lambda each: each.index)
     found = found or list(_of_table(cut)) or list(_of_words(cut))
-    return _complaint(found[-1 if last else 0], folder) if found else None
+    return _complaint(found[-1 if last else 0], cut, folder) if found else None
 
 
-def _complaint(found: _Found, folder: str) -> Complaint:
+def plain(line: str) -> str:
+    """Without the colours of a terminal, which Deno prints into a journal too."""
+    return _COLOURS.sub("", line)
+
+
+def _cut(line: str) -> str:
+    return "" if _HARMLESS in line else plain(line)[:_LONGEST]
+
+
+def _complaint(found: _Found, lines: Sequence[str], folder: str) -> Complaint:
     kind = kind_of(found.text)
     if found.context and kind in {Kind.OTHER, Kind.NOT_PERMITTED, Kind.PERMISSION}:
         kind = kind_of(found.context)
@@ -102,14 +116,30 @@ def _complaint(found: _Found, folder: str) -> Complaint:
         kind=kind,
         text=found.text.strip(),
         place=found.place,
+        around="\n".join(_around(lines, found.index)),
         path=paths[-1].rstrip(".,:") if paths else _relative(found.text, kind, folder),
         variable=variables[0] if variables else "",
     )
 
 
+def _around(lines: Sequence[str], index: int) -> Iterator[str]:
+    """What is indented above the error, as Python's frames are, and below it."""
+    above = takewhile(_is_part, reversed(lines[max(0, index - _AHEAD) : index]))
+    yield from reversed(list(above))
+    below = lines[index + 1 : index + _AHEAD]
+    if len(below) > 1 and below[1].strip() == "^":  # Deno's: the line of source, and a mark below it
+        yield below[0]
+        below = below[1:]
+    yield from takewhile(_is_part, below)
+
+
+def _is_part(line: str) -> bool:
+    return line[:1].isspace() or line.startswith(("Caused by: ", "}"))
+
+
 def _relative(text: str, kind: Kind, folder: str) -> str:
-    match = _QUOTED.search(text) if folder and kind in _OF_FILES else None
-    return f"{folder.rstrip('/')}/{match[1]}" if match else ""
+    match = _NAMED.search(text) if folder and kind in _OF_FILES else None
+    return f"{folder.rstrip('/')}/{match[1] or match[2] or match[3]}" if match else ""
 
 
 def _python(lines: Sequence[str]) -> Iterator[_Found]:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 from tqunits.health import HealthType, printed
-from tqunits.lifecycle import outcome, told
+from tqunits.lifecycle import outcome, relaxing, told, wants
 from tqunits.lifecycle.complaints import Complaint
 from tqunits.lifecycle.facts import Access, End, Facts
 from tqunits.lifecycle.kinds import Kind
 from tqunits.lifecycle.reason import Cause, Reason
+from tqunits.model import Relaxation
 
 _LAUNCH = "tqunits-launch: "
 _BEFORE_THE_PROGRAM = range(200, 246)
 _LAST_ANSWER = re.compile(r"; last answer: (.*)$")
 _ELSEWHERE = re.compile(r"; it listens on (.*) instead;")
 _TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # what V8 and others end with where they can not go on
+_CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS"})
+_COMPILERS = frozenset(
+    {"node", "nodejs", "deno", "bun", "bunx", "java", "dotnet", "luajit", "pypy", "julia", "erl", "php"}
+)
+_VERSION = re.compile(r"[-\d.]+$")
+_OF_WHAT_GOES_ON = frozenset({Cause.HEALTH, Cause.SLOW, Cause.TIMEOUT})
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"})
 _STATUS_ADVICE = {
     200: "its user must be able to enter the worker's folder and all above it",
@@ -30,7 +38,8 @@ _STATUS_ADVICE = {
 def of(facts: Facts, end: End, error: Complaint | None) -> Reason:
     """Why it ended so."""
     readings = (_of_memory, _of_systemd, _of_signal, _of_gate_first, _of_error, _of_gate, _of_result)
-    return next(reason for reading in readings if (reason := reading(facts, end, error)) is not None)
+    reason = next(reason for reading in readings if (reason := reading(facts, end, error)) is not None)
+    return told.beside(facts, reason, error) if reason.cause in _OF_WHAT_GOES_ON else reason
 
 
 def last_answer(verdict: str) -> str:
@@ -109,7 +118,7 @@ def _of_signal(facts: Facts, end: End, error: Complaint | None) -> Reason | None
         text = "it was killed for a system call that its sandbox does not allow (SIGSYS)"
         advice = "SystemCallFilter= in `unit:` or a drop-in forbids it; without SystemCallErrorNumber=EPERM that kills"
         return Reason(Cause.SANDBOX, text, (advice,), killed_by="kernel", sandbox="system-call")
-    if facts.denies_write_execute and _is_compilers(name, error):
+    if told.may_not_compile(facts) and _is_compilers(name, error, end.program):
         return told.jit(facts, f"it crashed with {name}: ")
     if error is not None and error.kind is Kind.MEMORY:
         return told.memory(error)
@@ -119,11 +128,14 @@ def _of_signal(facts: Facts, end: End, error: Complaint | None) -> Reason | None
     return Reason(Cause.CRASHED, f"it {crash}{f': {told.words(error)}' if error else ''}")
 
 
-def _is_compilers(name: str, error: Complaint | None) -> bool:
-    """Whether a crash is that of a runtime which may not make its code executable: it says so, or it traps."""
-    if error is not None and error.kind is Kind.JIT:
-        return True
-    return name in _TRAPS and (error is None or error.kind is Kind.OTHER)
+def _is_compilers(name: str, error: Complaint | None, program: str) -> bool:
+    """Whether a crash is that of a runtime which may not make its code executable: it says so, or it traps.
+
+    A compiler may end in more ways than that, without a word.
+    """
+    if error is not None and error.kind is not Kind.OTHER:
+        return error.kind is Kind.JIT
+    return name in _TRAPS or (name in _CRASHES and _VERSION.sub("", PurePosixPath(program).name) in _COMPILERS)
 
 
 def _of_killer(facts: Facts, name: str) -> Reason:
@@ -170,11 +182,14 @@ def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
 
 def _of_error(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
     """Its own words, where they explain the end: it exited by itself, or nothing listens."""
-    if error is None:
-        return None
     is_own = end.code == "exited" and not outcome.is_slow(end.result, end.gate)
-    is_silent = end.gate in {1, outcome.SILENT} and error.kind is not Kind.OTHER
-    return told.of(facts, end, error) if is_own or is_silent else None
+    is_silent = end.gate in {1, outcome.SILENT}
+    if not (is_own or is_silent):
+        return None
+    if error is not None and (is_own or error.kind is not Kind.OTHER):
+        return told.of(facts, end, error)
+    found = wants.found(facts, error)
+    return told.wanting(facts, found) if found else None
 
 
 def _of_gate(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
@@ -191,15 +206,20 @@ def _of_gate(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
         return Reason(Cause.HEALTH, f"it {outcome.NOT_HEALTHY}", (f"{told.LISTEN}, {advice}",))
     if end.gate == outcome.SILENT:
         text = f"nothing listened on {facts.address or 'its address'}{within} of its start, though its program ran"
-        return Reason(
-            Cause.TIMEOUT,
-            text,
-            (told.LISTEN, "where it only takes longer: `timeouts: {start: SPAN}` in its worker.yaml"),
-        )
+        longer = "where it only takes longer: `timeouts: {start: SPAN}` in its worker.yaml"
+        return Reason(Cause.TIMEOUT, text, (told.LISTEN, longer, *_waits_for_others(facts)))
     answer = last_answer(facts.verdict)
     said = f"; the last answer was: {answer}" if answer else ""
     advice = "`timeouts.start` and `timeouts.stop` in its worker.yaml say how long it may take"
     return Reason(Cause.TIMEOUT, f"it did not start or stop in time{said}", (advice,), killed_by="systemd")
+
+
+def _waits_for_others(facts: Facts) -> tuple[str, ...]:
+    """A connection to another host is not refused: its packets are dropped, and it is waited for without a word."""
+    if Relaxation.OUTBOUND not in facts.missing:
+        return ()
+    write = relaxing.advice(facts, Relaxation.OUTBOUND)[0]
+    return (f"where it waits for another host, which its sandbox does not let it reach: {write}",)
 
 
 def _of_result(facts: Facts, end: End, error: Complaint | None) -> Reason:

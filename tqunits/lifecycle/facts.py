@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tqunits.health import OK, HealthType, Statuses
+from tqunits.model import Profile, Relaxation, Sandbox
 
 
 class Access(StrEnum):
@@ -30,6 +31,7 @@ class Look:
     path: str
     access: Access
     cause: str = ""  # the folder that bars or is hidden, the file that refuses, with mode and owner; the interpreter
+    with_homes: bool = False  # of what is hidden: its user might use it, were homes not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,9 @@ class Facts:
     user: str = ""
     folder: str = ""
     state_folder: str = ""
-    denies_write_execute: bool = False  # MemoryDenyWriteExecute=yes
+    sandbox: Sandbox | None = None  # as it is installed
+    missing: frozenset[Relaxation] = frozenset()  # what its sandbox does not give it, and could
+    by_grant: frozenset[Profile | Relaxation] = frozenset()  # what it gets only if root grants it
     looks: tuple[Look, ...] = field(default=())  # at its program, and at the path of its error
 
     @property

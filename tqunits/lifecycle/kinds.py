@@ -50,6 +50,11 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             r"PermissionsMemory",
             r"MemoryDenyWriteExecute",
             r"error='(Operation not permitted|Permission denied)'.*errno",
+            r"mark memory page as executable",  # OpenJDK
+            r"Check failed: 12 == \(\*__errno_location",  # V8, which bears ENOMEM alone
+            r"runtime code generation failed",  # LuaJIT
+            r"make JIT page .*executable",  # Ruby
+            r"Failed to create CoreCLR",  # .NET
         ),
     ),
     (
@@ -92,8 +97,8 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             r"NoMemoryError",
         ),
     ),
+    (Kind.NOT_PERMITTED, (r"(?i:operation not permitted)", r"\bEPERM\b")),  # Rust calls both PermissionDenied
     (Kind.PERMISSION, (r"(?i:permission denied)", r"EACCES", r"PermissionDenied", r"AccessDeniedException")),
-    (Kind.NOT_PERMITTED, (r"(?i:operation not permitted)", r"\bEPERM\b")),
     (
         Kind.ENVIRONMENT,
         (

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
+from tqunits.lifecycle import relaxing, wants
 from tqunits.lifecycle.complaints import Complaint
 from tqunits.lifecycle.facts import Access, End, Facts, Look
 from tqunits.lifecycle.kinds import Kind
 from tqunits.lifecycle.reason import Cause, Reason
+from tqunits.lifecycle.wants import Found
+from tqunits.model import Relaxation
 
 LISTEN = "it must listen on 127.0.0.1:$PORT ($WORKER_PORT), or at $WORKER_SOCKET"
 
@@ -20,12 +24,42 @@ def of(facts: Facts, end: End, error: Complaint) -> Reason:
     seen = next((each for each in facts.looks if each.path == error.path), None)
     if seen is not None and seen.access in {Access.HIDDEN, Access.BARRED}:
         return look(facts, seen)
+    if error.kind is not Kind.JIT and (found := wants.found(facts, error)):
+        return wanting(facts, found)
     reading = _READINGS.get(error.kind)
-    return (
-        reading(facts, error)
-        if reading
-        else Reason(Cause.EXITED, f"it exited with status {end.status}: {words(error)}")
-    )
+    return reading(facts, error) if reading else exited(end, error)
+
+
+def exited(end: End, error: Complaint) -> Reason:
+    """By itself, for an error that means nothing further."""
+    return Reason(Cause.EXITED, f"it exited with status {end.status}: {words(error)}")
+
+
+def beside(facts: Facts, reason: Reason, error: Complaint | None) -> Reason:
+    """Of a program that goes on, and says beside what it lacks."""
+    seen = next((each for each in facts.looks if error is not None and each.path == error.path), None)
+    if seen is not None and seen.access is Access.HIDDEN:
+        other = look(facts, seen)
+    elif error is not None and error.kind is Kind.JIT and may_not_compile(facts):
+        other = jit(facts)
+    elif error is not None and error.kind is Kind.READ_ONLY:
+        other = _read_only(facts, error)
+    elif found := wants.found(facts, error):
+        other = wanting(facts, found)
+    else:
+        return reason
+    return replace(reason, advice=(other.text, *other.advice, *reason.advice), sandbox=other.sandbox)
+
+
+def wanting(facts: Facts, found: Found) -> Reason:
+    """What its sandbox keeps from it."""
+    want = found.want
+    said = f"{found.words} ({found.place})" if found.place else found.words
+    if want.relaxation is None:
+        text = f"its sandbox does not let it {want.what}, and nothing in `sandbox` does: {said}"
+        return Reason(Cause.SANDBOX, text, (want.instead,), sandbox="not-permitted")
+    text = f"its sandbox does not let it {want.what}: {said}"
+    return Reason(Cause.SANDBOX, text, relaxing.advice(facts, want.relaxation), sandbox=want.relaxation.value)
 
 
 def words(error: Complaint) -> str:
@@ -37,10 +71,8 @@ def look(facts: Facts, seen: Look, what: str = "") -> Reason:
     """What keeps it from a path."""
     user = facts.user
     if seen.access is Access.HIDDEN:
-        homes = ", or `sandbox: {relax: [home]}`" if seen.cause in {"/home", "/root"} else ""
-        advice = f"move it below {facts.folder or 'its folder'}, /srv or /opt{homes}"
         text = f"{what}{seen.path} is there, but its sandbox hides {seen.cause} from it"
-        return Reason(Cause.SANDBOX, text, (advice,), sandbox="hidden")
+        return Reason(Cause.SANDBOX, text, tuple(_uncovered(facts, seen)), sandbox="hidden")
     if seen.access is Access.BARRED:
         advice = f"chmod o+x {seen.cause.partition(' ')[0]}, or move it below /srv"
         return Reason(
@@ -48,6 +80,20 @@ def look(facts: Facts, seen: Look, what: str = "") -> Reason:
         )
     text = f"{what}{seen.path}: its user {user} may not use it: {seen.cause}"
     return Reason(Cause.FILE_PERMISSION, text, (f"chown or chmod {seen.cause.partition(' ')[0] or seen.path}",))
+
+
+def _uncovered(facts: Facts, seen: Look) -> Iterator[str]:
+    """What lets it get at what is hidden. A home that it may not enter itself is no use to it."""
+    if seen.cause == "/dev":
+        yield from relaxing.advice(facts, Relaxation.DEVICES)
+        return
+    homes = ""
+    if seen.with_homes and Relaxation.HOME in facts.missing:
+        homes = f", or write {relaxing.line(facts, Relaxation.HOME)} in its worker.yaml"
+    install = f"then 'tqunits install --now {facts.name}'"
+    yield f"move it below {facts.folder or 'its folder'}, /srv or /opt{homes}; {install}"
+    if homes:
+        yield from relaxing.grant(facts, Relaxation.HOME)
 
 
 def taken(facts: Facts, text: str) -> Reason:
@@ -61,8 +107,13 @@ def taken(facts: Facts, text: str) -> Reason:
 def jit(facts: Facts, lead: str = "") -> Reason:
     """It makes code at run time."""
     text = f"{lead}its sandbox forbids memory that is writable and executable, which its runtime needs to compile"
-    advice = f"write `sandbox: jit` in its worker.yaml, then 'tqunits install --now {facts.name}'"
-    return Reason(Cause.SANDBOX, text, (advice,), sandbox="write-execute")
+    advice = relaxing.advice(facts, Relaxation.WRITE_EXECUTE)
+    return Reason(Cause.SANDBOX, text, advice, sandbox=Relaxation.WRITE_EXECUTE.value)
+
+
+def may_not_compile(facts: Facts) -> bool:
+    """Whether its memory may not be writable and executable."""
+    return Relaxation.WRITE_EXECUTE in facts.missing
 
 
 def memory(error: Complaint) -> Reason:
@@ -93,8 +144,8 @@ def _port(facts: Facts, error: Complaint) -> Reason:
     return taken(facts, f"its address {facts.address} is taken: {words(error)}")
 
 
-def _jit(facts: Facts, _: Complaint) -> Reason:
-    return jit(facts)
+def _jit(facts: Facts, error: Complaint) -> Reason:
+    return jit(facts) if may_not_compile(facts) else Reason(Cause.EXITED, f"it can not compile: {words(error)}")
 
 
 def _memory(_: Facts, error: Complaint) -> Reason:
@@ -107,8 +158,10 @@ def _read_only(facts: Facts, error: Complaint) -> Reason:
     advice = [f"let it write to $STATE_DIRECTORY ({folder}) or $CACHE_DIRECTORY instead"] if folder else []
     if own:
         below = error.path.removeprefix(f"{facts.folder}/").rpartition("/")[0] or "data"
-        code = "for all of its own folder: `sandbox: {relax: [writable-code]}`"
-        advice.append(f"or let it write there: `writable: [{below}]` in its worker.yaml; {code}")
+        advice.append(f"or let it write there: `writable: [{below}]` in its worker.yaml")
+    if own and Relaxation.WRITABLE_CODE in facts.missing:
+        write, *grant = relaxing.advice(facts, Relaxation.WRITABLE_CODE)
+        advice.extend((f"or, to let it write to all of its own folder: {write}", *grant))
     text = f"its sandbox lets it read {error.path or 'a file'}, and not write: {words(error)}"
     return Reason(Cause.SANDBOX, text, tuple(advice), sandbox="read-only")
 
@@ -121,11 +174,23 @@ def _permission(facts: Facts, error: Complaint) -> Reason:
     return Reason(Cause.FILE_PERMISSION, f"its user {facts.user} may not do that: {words(error)}", (advice,))
 
 
-def _not_permitted(_: Facts, error: Complaint) -> Reason:
-    advice = "'tqunits docs sandbox' has the profiles and relaxations: `sandbox:` in its worker.yaml"
-    return Reason(
-        Cause.SANDBOX, f"its sandbox forbids what it does: {words(error)}", (advice,), sandbox="not-permitted"
-    )
+def _not_permitted(facts: Facts, error: Complaint) -> Reason:
+    """Its words do not say what. Nobody is told to try everything."""
+    advice = [
+        f"if it wants to {what}: {relaxing.advice(facts, each)[0]}"
+        for each, what in _MAY_WANT.items()
+        if each in facts.missing
+    ]
+    advice.append("capabilities, mounts, namespaces and other users are nothing that `sandbox` allows")
+    text = f"its sandbox forbids what it does: {words(error)}"
+    return Reason(Cause.SANDBOX, text, tuple(advice), sandbox="not-permitted")
+
+
+_MAY_WANT = {
+    Relaxation.RESOURCES: "set priorities or CPU affinity",
+    Relaxation.WRITE_EXECUTE: "compile at run time",
+    Relaxation.OUTBOUND: "reach other hosts",
+}
 
 
 def _variable(_: Facts, error: Complaint) -> Reason:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.lifecycle.facts import Access, Look
 
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= replaces
+_DEVICES = frozenset({"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "hugepages"})
+_LINKS = frozenset({"log", "fd", "stdin", "stdout", "stderr"})  # of /dev, which PrivateDevices= leaves with those
 _SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _LONGEST_FIRST_LINE = 256  # execve(2): what is longer is cut
 
@@ -27,6 +29,7 @@ class View:
     user: str  # "" : the caller
     hides_homes: bool = False
     hides_temporary: bool = False
+    hides_devices: bool = False
     put_back: tuple[str, ...] = ()  # what of hidden folders stays visible
 
 
@@ -44,12 +47,12 @@ def look(path: str, view: View, *, runs: bool = False) -> Look:
 def _look(path: Path, view: View, *, runs: bool) -> Look:
     uid, groups = numbers(view.user)
     text = str(path)
-    for folder in reversed(path.parents):
+    for folder in (*reversed(path.parents), path) if str(path) in _HOMES else reversed(path.parents):
         if not folder.exists():
             return Look(text, Access.MISSING)
         hidden = _hidden(folder, text, view)
         if hidden and path.exists():
-            return Look(text, Access.HIDDEN, hidden)
+            return _covered(path, hidden, view, runs=runs)
         if not _may(folder.stat(), uid, groups, 1):
             return Look(text, Access.BARRED, _described(folder))
     if not path.exists():
@@ -60,6 +63,14 @@ def _look(path: Path, view: View, *, runs: bool) -> Look:
     status = path.stat()
     is_free = _may(status, uid, groups, 4) and _may(status, uid, groups, 2)
     return Look(text, Access.THERE) if is_free else Look(text, Access.REFUSED, _described(path))
+
+
+def _covered(path: Path, folder: str, view: View, *, runs: bool) -> Look:
+    """What is hidden, and whether the user could read it if homes were not."""
+    hidden = Look(str(path), Access.HIDDEN, folder)
+    if folder not in _HOMES or _look(path, replace(view, hides_homes=False), runs=runs).access is Access.BARRED:
+        return hidden
+    return replace(hidden, with_homes=_may(path.stat(), *numbers(view.user), 4))
 
 
 def _program(path: Path, uid: int, groups: frozenset[int]) -> Look:
@@ -90,7 +101,8 @@ def _interpreter(place: int) -> str:
 def _hidden(folder: Path, path: str, view: View) -> str:
     """The hidden folder that this one is, unless the path is put back into it."""
     name = str(folder)
-    is_hidden = (view.hides_homes and name in _HOMES) or (view.hides_temporary and name in _TEMPORARY)
+    is_device = view.hides_devices and name == "/dev" and path.split("/")[2] not in _DEVICES | _LINKS
+    is_hidden = is_device or (view.hides_homes and name in _HOMES) or (view.hides_temporary and name in _TEMPORARY)
     is_back = any(path == back or path.startswith(f"{back}/") for back in view.put_back)
     return name if is_hidden and not is_back else ""
 

@@ -20,8 +20,9 @@ from tqunits.system import access, cgroup, healthy, journal
 from tqunits.system.bus import Bus, Failure
 from tqunits.system.entries import Exit
 from tqunits.system.listeners import holder
+from tqunits.system.ownership import first_not_roots
 from tqunits.system.status import State, Status
-from tqunits.units import unitfile
+from tqunits.units import grants, sandbox, unitfile
 from tqunits.units.unitfile import Ledger
 
 _GATE = re.compile(r"/gate\.py (.*)")
@@ -69,7 +70,8 @@ def of_now(subject: Subject, bus: Bus, status: Status) -> Facts:
         case State.STARTING if status.restarts:
             return _of_last_run(facts, subject, bus.failure(subject.unit))
         case State.RUNNING if facts.address:
-            return replace(facts, answer=healthy.answer(facts, patience=_PATIENCE))
+            facts = replace(facts, answer=healthy.answer(facts, patience=_PATIENCE))
+            return _with_words(facts, subject, bus.invocation(subject.unit)) if facts.answer else facts
         case _:
             return facts
 
@@ -95,6 +97,8 @@ def _installed(subject: Subject, state: str, restarts: int) -> Facts:
     own, _ = access.numbers(_last(subject, "User"))
     other = holder(ledger.port, but=own) if ledger.port else None
     folder = _last(subject, "WorkingDirectory").lstrip("-~")
+    profile = sandbox.installed(subject.text)
+    is_request = not subject.user_mode and bool(ledger.source) and first_not_roots(ledger.source) is not None
     return Facts(
         name=subject.name,
         state=state,
@@ -113,7 +117,9 @@ def _installed(subject: Subject, state: str, restarts: int) -> Facts:
         user=_last(subject, "User") or ("you" if subject.user_mode else "root"),
         folder=folder,
         state_folder=str(PurePosixPath(subject.layout.state) / "workers" / subject.name),
-        denies_write_execute=_last(subject, "MemoryDenyWriteExecute") in _MINE,
+        sandbox=profile,
+        missing=sandbox.missing(profile, user_mode=subject.user_mode) if profile else frozenset(),
+        by_grant=grants.SANDBOXES if is_request else frozenset(),
     )
 
 
@@ -122,11 +128,12 @@ def _with_words(facts: Facts, subject: Subject, invocation: str) -> Facts:
     verdict = ""
     lines: tuple[str, ...] = ()
     if invocation:
-        said = journal.said(subject.unit, invocation, user_mode=subject.user_mode, verdict=outcome.GATE_VERDICT)
-        lines = tuple(line for line in said if not line.startswith(outcome.GATE_VERDICT))
+        mode, begins, runs = subject.user_mode, outcome.GATE_VERDICT, facts.end is None
+        said = journal.said(subject.unit, invocation, user_mode=mode, verdict=begins, runs=runs)
+        lines = tuple(complaints.plain(line) for line in said if not line.startswith(outcome.GATE_VERDICT))
         verdict = next((line for line in reversed(said) if line.startswith(outcome.GATE_VERDICT)), "")
     end = facts.end
-    error = complaints.complaint(lines, last=end is not None and end.is_started, folder=facts.folder)
+    error = complaints.complaint(lines, last=end is None or end.is_started, folder=facts.folder)
     view = _view(subject)
     looks = [access.look(error.path, view)] if error and error.path else []
     if end is not None and end.program and end.status == 203:
@@ -183,6 +190,7 @@ def _view(subject: Subject) -> access.View:
         user=_last(subject, "User"),
         hides_homes=not subject.user_mode and _last(subject, "ProtectHome") in {*_MINE, "tmpfs"},
         hides_temporary=not subject.user_mode,
+        hides_devices=not subject.user_mode and _last(subject, "PrivateDevices") in _MINE,
         put_back=tuple(path for path in back if path),
     )
 

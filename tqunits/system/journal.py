@@ -74,13 +74,14 @@ def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") 
     return tuple([entry.message for entry in found if entry.message_id not in left_out][-count:])
 
 
-def said(unit: str, invocation: str, *, user_mode: bool, verdict: str) -> tuple[str, ...]:
+def said(unit: str, invocation: str, *, user_mode: bool, verdict: str, runs: bool = False) -> tuple[str, ...]:
     """What the processes of one start have said, oldest first, and not the manager: the last 500 lines, as above.
 
     `verdict`: how the message begins that matters most; it is there, however much a talkative process said after it.
+    `runs`: it goes on, and the manager has not said its last of it.
     """
     sync()
-    span = _span(unit, invocation, user_mode=user_mode)
+    span = _span(unit, invocation, user_mode=user_mode)[: 1 if runs else None]
     found = _within(span, unit, invocation, user_mode=user_mode)
     messages = tuple(entry.message for entry in found if not entry.by_manager)
     if not messages or any(message.startswith(verdict) for message in messages):

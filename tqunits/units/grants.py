@@ -55,6 +55,9 @@ _FREE_PROFILES = frozenset({Profile.STRICT, Profile.STANDARD, Profile.JIT})
 _FREE_RELAXATIONS = frozenset({Relaxation.OUTBOUND, Relaxation.PROC, Relaxation.NETLINK, Relaxation.WRITE_EXECUTE})
 """What one of these profiles has anyway."""
 
+SANDBOXES: Final = frozenset({*Profile, *Relaxation}) - _FREE_PROFILES - _FREE_RELAXATIONS
+"""What of a sandbox needs a grant."""
+
 _FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before", "Wants"})
 """Of the last three it is the units that take a grant."""
 

@@ -41,6 +41,7 @@ _NETLINK = frozenset({Profile.JIT, Profile.LEGACY})
 _RINGS = "io_uring_setup io_uring_enter io_uring_register"
 _ERROR = ("SystemCallErrorNumber", "EPERM")  # without it a refused call would kill the worker
 
+_OF_PATHS = frozenset({Relaxation.HOME, Relaxation.WRITABLE_CODE})
 _WRITING = frozenset({"ReadWritePaths", "BindPaths"})
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces, not files of ours
@@ -90,6 +91,31 @@ def remarks(sandbox: Sandbox) -> tuple[str, ...]:
     """A line of comment for the profile, and one for each hole in it."""
     holes = (f"relaxed: {r.value} ({_EFFECTS[r]})" for r in sandbox.relaxations)
     return (f"sandbox: {sandbox.profile.value}", *holes)
+
+
+def installed(text: str) -> Sandbox | None:
+    """The sandbox that those remarks in a drop-in of ours tell of."""
+    notes = [line.split()[1:3] for line in text.splitlines() if line.startswith(("# sandbox: ", "# relaxed: "))]
+    try:
+        profiles = [Profile(word) for key, word in notes if key == "sandbox:"]
+        relaxations = tuple(Relaxation(word) for key, word in notes if key == "relaxed:")
+    except ValueError:  # of another release
+        return None
+    return Sandbox(profile=profiles[0], relaxations=relaxations) if profiles else None
+
+
+def missing(sandbox: Sandbox, *, user_mode: bool) -> frozenset[Relaxation]:
+    """The relaxations that would change something: neither written, nor a part of the profile, nor without effect."""
+    others = (each for each in Relaxation if each not in sandbox.relaxations)
+    return frozenset(each for each in others if _changes(sandbox, each, user_mode=user_mode))
+
+
+def _changes(sandbox: Sandbox, relaxation: Relaxation, *, user_mode: bool) -> bool:
+    more = Sandbox(profile=sandbox.profile, relaxations=(*sandbox.relaxations, relaxation))
+    if user_mode or relaxation not in _OF_PATHS:
+        parts = (_filters,) if user_mode else (_filters, _namespaces, _network, _journal)
+        return any(part(sandbox) != part(more) for part in parts)
+    return True
 
 
 def hidden_home(path: PurePosixPath) -> bool:
