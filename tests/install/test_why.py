@@ -381,16 +381,18 @@ def test_a_worker_that_runs_and_says_what_it_lacks_is_told_the_line_to_write(sit
 
 
 def test_a_worker_that_is_not_roots_is_told_the_grant_that_it_needs(host: Site, alice: str) -> None:
-    host.worker("alpha", f"{SHORT}sandbox: strict\n", program="open('src/cache', 'w')\n")
+    host.worker("alpha", f"{SHORT}sandbox: strict\n", program="open('/dev/tty9')\n")
     given_to(host, alice)
+    host.machine.write("/dev/tty9", "")
     host.install(status=1)
     found = host.run("why", "alpha", status=1)
-    assert "write `sandbox: {profile: strict, relax: [writable-code]}` in its worker.yaml" in found
-    assert "`grants: {alpha: {sandbox: [writable-code]}}`" in found
-    host.server("mode: production\ngrants: {alpha: {sandbox: [writable-code]}}\n")
-    host.worker("alpha", f"{SHORT}sandbox: {{profile: strict, relax: [writable-code]}}\n")
+    assert "write `sandbox: {profile: strict, relax: [devices]}` in its worker.yaml" in found
+    assert "`grants: {alpha: {sandbox: [devices]}}`" in found
+    host.server("mode: production\ngrants: {alpha: {sandbox: [devices]}}\n")
+    host.worker("alpha", f"{SHORT}sandbox: {{profile: strict, relax: [devices]}}\n")
     given_to(host, alice)
     host.run("install")
+    host.machine.remove("/dev/tty9")
 
 
 def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: Site) -> None:

@@ -137,11 +137,11 @@ def test_who_killed_it(found: Judgement, cause: Cause, words: str, killer: str) 
         pytest.param(
             of(
                 EXITED,
-                "Error: EROFS: read-only file system, open '/srv/shop/cache'",
+                "Error: EROFS: read-only file system, open '/srv/shop/var/cache'",
                 missing=frozenset({Relaxation.WRITABLE_CODE}),
             ),
             Cause.SANDBOX,
-            "lets it read /srv/shop/cache, and not write",
+            "lets it read /srv/shop/var/cache, and not write",
             "writable-code",
             id="its own folder",
         ),

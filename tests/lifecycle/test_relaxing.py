@@ -66,7 +66,10 @@ def test_what_is_missing_is_told_with_the_whole_value_to_write(block: str) -> No
     _, own, what, value = (field.strip() for field in first.split("|"))
     found = judge(facts_of(of_words(own), *said))
     assert found.cause is Cause.SANDBOX, found
-    if what == "nothing":
+    if what == "read-only":
+        assert (found.sandbox, values(found)) == (what, []), found
+        assert "$STATE_DIRECTORY" in found.advice[0]
+    elif what == "nothing":
         assert (found.sandbox, values(found)) == ("not-permitted", []), found
         assert "nothing in `sandbox` does" in found.sentence
         assert found.advice
@@ -81,13 +84,13 @@ def test_what_is_missing_is_told_with_the_whole_value_to_write(block: str) -> No
 def test_what_it_has_is_not_told_again(block: str) -> None:
     first, *said = block.rstrip().split("\n")
     _, own, what, value = (field.strip() for field in first.split("|"))
-    if what == "nothing":
+    if what in {"nothing", "read-only"}:
         more = Sandbox(profile=Profile.LEGACY, relaxations=tuple(Relaxation))
     else:
         more = relaxing.with_one_more(of_words(own), Relaxation(what))
         assert relaxing.written(more) == f"sandbox: {value}"
     found = judge(facts_of(more, *said))
-    assert found.sandbox != what
+    assert found.sandbox in {"", "not-permitted", "read-only", "hidden"}
     told = [sandbox.missing(read(f"sandbox: {value}"), user_mode=False) for value in values(found)]
     assert all(left < sandbox.missing(more, user_mode=False) for left in told), found.advice
 
@@ -112,14 +115,27 @@ def read(line: str) -> Sandbox:
 
 
 def test_a_worker_that_is_not_roots_is_told_the_grant() -> None:
-    said = ("OSError: [Errno 30] Read-only file system: 'data.txt'",)
+    said = ("nice: cannot set niceness: Operation not permitted",)
     own = facts_of(of_words("strict devices proc"), *said)
     request = replace(own, by_grant=grants.SANDBOXES)
     assert not any("grant" in line for line in judge(own).advice)
-    assert "`grants: {shop: {sandbox: [devices, writable-code]}}`" in judge(request).advice[-1]
+    assert "`grants: {shop: {sandbox: [devices, resources]}}`" in judge(request).advice[-1]
     free = replace(request, lines=("OSError: [Errno -3] Temporary failure in name resolution",))
     assert values(judge(free)) == ["{profile: strict, relax: [devices, proc, outbound]}"]
     assert not any("grant" in line for line in judge(free).advice)
+
+
+def test_no_folder_is_told_of_that_a_worker_is_not_given() -> None:
+    said = "OSError: [Errno 30] Read-only file system: '/srv/shop/{}'"
+    told = {
+        path: judge(facts_of(of_words("strict"), said.format(path))).advice[1:]
+        for path in ("x", "src/a/x", "config/x", ".git/x")
+    }
+    assert [len(advice) for advice in told.values()] == [1, 2, 0, 0]
+    assert "`writable: [data]`" in told["x"][0]
+    assert "`writable: [src/a]`" in told["src/a/x"][0]
+    request = replace(facts_of(of_words("strict"), said.format("src/x")), by_grant=grants.SANDBOXES)
+    assert len(judge(request).advice) == 1
 
 
 def test_of_a_users_own_manager_no_relaxation_is_told_that_does_nothing_there() -> None:

@@ -45,3 +45,21 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
 def test_what_is_not_there_is_missing(tmp_path: Path) -> None:
     assert look(str(tmp_path / "none"), ME, runs=True).access is Access.MISSING
     assert look("no-such-program-anywhere", ME, runs=True).access is Access.MISSING
+
+
+def test_what_a_sandbox_hides_is_told_apart_from_what_is_not_there() -> None:
+    private = View(user="nobody", hides_homes=True, hides_devices=True)
+    hidden = next(path for path in Path("/dev").iterdir() if path.name in {"core", "console", "tty0", "kmsg"})
+    assert look("/dev/null", private).access is Access.THERE
+    found = look(str(hidden), private)
+    assert (found.access, found.cause, found.with_homes) == (Access.HIDDEN, "/dev", False)
+    assert look(str(hidden), View(user="nobody")).access is not Access.HIDDEN
+    assert look("/dev/no-such-device", private).access is Access.MISSING
+
+
+def test_of_a_home_is_told_whether_its_user_could_read_it_at_all() -> None:
+    """/home itself is everybody's to list; root's is nobody's, whatever a sandbox shows."""
+    private = View(user="nobody", hides_homes=True)
+    found = [look(path, private) for path in ("/home", "/root")]
+    assert [(each.access, each.cause) for each in found] == [(Access.HIDDEN, "/home"), (Access.HIDDEN, "/root")]
+    assert [each.with_homes for each in found] == [True, False]

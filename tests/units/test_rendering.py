@@ -217,6 +217,29 @@ def test_every_relaxation_changes_something_and_is_named(hole: Relaxation) -> No
     assert f"# relaxed: {hole.value} (" in case(loose).drop_in("api")
 
 
+@pytest.mark.parametrize("profile", Profile)
+def test_a_drop_in_tells_which_sandbox_it_has_and_what_it_could_have(profile: Profile) -> None:
+    for relaxed in ((), (Relaxation.PROC,), (Relaxation.HOME, Relaxation.WRITE_EXECUTE)):
+        api = worker("api", sandbox=holes(profile, *relaxed))
+        assert sandbox.installed(case(api).drop_in("api")) == api.sandbox
+    assert sandbox.installed("[Service]\nExecStart=/bin/true\n") is None
+    assert sandbox.installed("# sandbox: of another release\n") is None
+
+
+@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("user_mode", [False, True])
+def test_what_is_missing_is_what_would_change_the_directives(profile: Profile, *, user_mode: bool) -> None:
+    own = worker("api", sandbox=holes(profile))
+    more = {hole: worker("api", sandbox=holes(profile, hole)) for hole in Relaxation}
+    before = sandbox.directives(own, (), systemd=252, user_mode=user_mode)
+    changing = {
+        hole
+        for hole, loose in more.items()
+        if sandbox.directives(loose, (), systemd=252, user_mode=user_mode) != before
+    }
+    assert sandbox.missing(own.sandbox, user_mode=user_mode) == changing
+
+
 @pytest.mark.parametrize(
     ("user", "group", "listen", "made"),
     [

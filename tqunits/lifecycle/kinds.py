@@ -55,6 +55,9 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             r"runtime code generation failed",  # LuaJIT
             r"make JIT page .*executable",  # Ruby
             r"Failed to create CoreCLR",  # .NET
+            r"write\+execute memory",  # Python's cffi
+            r"Unable to allocate section memory",  # LLVM: numba
+            r"cannot enable executable stack",  # the C library
         ),
     ),
     (

@@ -153,17 +153,27 @@ def _memory(_: Facts, error: Complaint) -> Reason:
 
 
 def _read_only(facts: Facts, error: Complaint) -> Reason:
-    own = bool(facts.folder) and f"{error.path}/".startswith(f"{facts.folder}/")
     folder = facts.state_folder
     advice = [f"let it write to $STATE_DIRECTORY ({folder}) or $CACHE_DIRECTORY instead"] if folder else []
-    if own:
-        below = error.path.removeprefix(f"{facts.folder}/").rpartition("/")[0] or "data"
-        advice.append(f"or let it write there: `writable: [{below}]` in its worker.yaml")
-    if own and Relaxation.WRITABLE_CODE in facts.missing:
-        write, *grant = relaxing.advice(facts, Relaxation.WRITABLE_CODE)
-        advice.extend((f"or, to let it write to all of its own folder: {write}", *grant))
+    if facts.folder and f"{error.path}/".startswith(f"{facts.folder}/") and not facts.by_grant:
+        advice.extend(_writable(facts, error.path.removeprefix(f"{facts.folder}/")))
     text = f"its sandbox lets it read {error.path or 'a file'}, and not write: {words(error)}"
     return Reason(Cause.SANDBOX, text, tuple(advice), sandbox="read-only")
+
+
+def _writable(facts: Facts, path: str) -> Iterator[str]:
+    """What gives it a path in its folder: folders below it, for the folder itself stays root's, and `config` as well.
+
+    Of a request none is given: whose folder it is decides who may write there.
+    """
+    below, first = path.rpartition("/")[0], path.partition("/")[0]
+    if not below:
+        yield "or let it write to a folder of its own there: `writable: [data]` in its worker.yaml"
+    elif first != "config" and not first.startswith("."):
+        yield f"or let it write there: `writable: [{below}]` in its worker.yaml"
+        if Relaxation.WRITABLE_CODE in facts.missing:
+            (write,) = relaxing.advice(facts, Relaxation.WRITABLE_CODE)
+            yield f"or, to let it write to all folders below its own: {write}"
 
 
 def _permission(facts: Facts, error: Complaint) -> Reason:

@@ -108,10 +108,10 @@ _ROWS = (
     _row(r"Only a super user may attempt to increase the priority", _ITSELF, _RESOURCES, _PRIVILEGED),
     _row(
         r"\bunshare\b|CLONE_NEW|(?i:\bnamespaces?\b)|\bbwrap\b|\bsetns\b",
-        rf"{_PERMITTED}|(?i:permission denied)",
+        _PERMITTED,
         _NAMESPACES,
     ),
-    _row(r"No usable sandbox!", _ITSELF, _NAMESPACES),
+    _row(r"No usable sandbox!|No permissions to create new namespace", _ITSELF, _NAMESPACES),
     _row(
         r"(?i:\bu?mount2?\b)|pivot_root|\bchroot\b",
         rf"{_PERMITTED}|must be superuser",
@@ -218,11 +218,17 @@ def found(facts: Facts, error: Complaint | None) -> Found | None:
     if error is not None:
         want = _of_path(facts, error) or _of_words(facts, f"{error.text}\n{error.around}")
         if want is not None:
-            return Found(want=want, words=error.text, place=error.place)
+            return Found(want=want, words=_words(facts, error), place=error.place)
         if not _is_vague(error):
             return None
     told = ((_of_words(facts, line), line) for line in facts.lines)
     return next((Found(want=want, words=line.strip()) for want, line in told if want is not None), None)
+
+
+def _words(facts: Facts, error: Complaint) -> str:
+    """Its own, or those of its cause."""
+    lines = [] if _of_words(facts, error.text) else error.around.splitlines()
+    return next((line.strip() for line in lines if _of_words(facts, line)), error.text)
 
 
 def _is_vague(error: Complaint) -> bool:
