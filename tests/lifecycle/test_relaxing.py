@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -233,3 +234,9 @@ def test_what_is_hidden_is_told_with_what_uncovers_it(own: str, looked: Look, va
     said = f"FileNotFoundError: [Errno 2] No such file or directory: '{looked.path}'"
     found = judge(replace(facts_of(of_words(own), said), looks=(looked,)))
     assert (found.sandbox, values(found)) == ("hidden", value), found
+
+
+def test_a_line_without_end_is_looked_at_in_no_time() -> None:
+    began = monotonic()
+    judge(facts_of(of_words("strict"), *["a" * 1_000_000, "bind " * 200_000, "lookup " * 200_000] * 3))
+    assert monotonic() - began < 5

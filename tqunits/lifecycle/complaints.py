@@ -91,10 +91,10 @@ def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> 
 
     `folder`: where the program runs, for paths that are not absolute.
     """
-    cut = [_cut(line) for line in lines]
-    found = sorted((each for reader in _READERS for each in reader(cut)), key=lambda each: each.index)
-    found = found or list(_of_table(cut)) or list(_of_words(cut))
-    return _complaint(found[-1 if last else 0], cut, folder) if found else None
+    short = [cut(line) for line in lines]
+    found = sorted((each for reader in _READERS for each in reader(short)), key=lambda each: each.index)
+    found = found or list(_of_table(short)) or list(_of_words(short))
+    return _complaint(found[-1 if last else 0], short, folder) if found else None
 
 
 def plain(line: str) -> str:
@@ -102,7 +102,8 @@ def plain(line: str) -> str:
     return _COLOURS.sub("", line)
 
 
-def _cut(line: str) -> str:
+def cut(line: str) -> str:
+    """What of a line is looked at."""
     return "" if _HARMLESS in line else plain(line)[:_LONGEST]
 
 

@@ -59,7 +59,9 @@ def wanting(facts: Facts, found: Found) -> Reason:
         text = f"its sandbox does not let it {want.what}, and nothing in `sandbox` does: {said}"
         return Reason(Cause.SANDBOX, text, (want.instead,), sandbox="not-permitted")
     text = f"its sandbox does not let it {want.what}: {said}"
-    return Reason(Cause.SANDBOX, text, relaxing.advice(facts, want.relaxation), sandbox=want.relaxation.value)
+    write, *grant = relaxing.advice(facts, want.relaxation)
+    advice = (f"{want.instead} {write}".lstrip(), *grant)
+    return Reason(Cause.SANDBOX, text, advice, sandbox=want.relaxation.value)
 
 
 def words(error: Complaint) -> str:

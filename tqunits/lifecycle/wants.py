@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tqunits.lifecycle.complaints import Complaint
+from tqunits.lifecycle.complaints import Complaint, cut
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import Kind
 from tqunits.model import Relaxation
@@ -23,7 +23,7 @@ class Want:
 
     what: str
     relaxation: Relaxation | None = None
-    instead: str = ""  # what to do, where nothing allows it
+    instead: str = ""  # what to do, where nothing allows it; or what goes before the line to write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ _LATE = r"(?i:timed? ?out)|\bETIMEDOUT\b"
 _ITSELF = r""  # the words of the call are those of the error
 
 _CHOWN = r"\b[fl]?ch(own|grp)(at|Sync)?\b|\bsetOwner"
-_PRIORITY = r"\w*set_?priority|\bnice\b|\bniceness\b|proc_nice|\brenice\b|\bSCHED_"
+_PRIORITY = r"(?i:set_?priority)|\bnice\b|\bniceness\b|proc_nice|\brenice\b|\bSCHED_"
 _PLACEMENT = r"affinity|sched_set\w+|ioprio_set|set_mempolicy|\bmbind\b|migrate_pages|move_pages"
 
 
@@ -153,7 +153,11 @@ _ROWS = (
     _row(
         _CHOWN,
         _INVALID,
-        Want(what="give files to a group of the host's", relaxation=Relaxation.HOST_USERS),
+        Want(
+            what="give files to others",
+            relaxation=Relaxation.HOST_USERS,
+            instead="to another user it never may: leave that out; but to a group that its user is in:",
+        ),
         _OTHERS_FILES,
     ),
     _row(
@@ -209,7 +213,7 @@ _TO_OTHERS = (
 """IPAddressDeny= drops packets: a datagram ends with EPERM, a TCP connection just never comes about."""
 
 _LOCAL = re.compile(r"\b127\.\d+\.\d+\.\d+\b|\blocalhost\b|::1\b|\.sock\b")
-_OTHER_PROCESS = re.compile(r"/proc/\d+(/|$)")
+_OTHER_PROCESS = re.compile(r"/proc/1(/|$)")  # any other one may be its own, and gone
 _HOSTS_OWN_DEVICES = re.compile(r"/dev/(kmsg|k?mem|port)$")
 
 
@@ -221,7 +225,7 @@ def found(facts: Facts, error: Complaint | None) -> Found | None:
             return Found(want=want, words=_words(facts, error), place=error.place)
         if not _is_vague(error):
             return None
-    told = ((_of_words(facts, line), line) for line in facts.lines)
+    told = ((_of_words(facts, line), line) for line in map(cut, facts.lines))
     return next((Found(want=want, words=line.strip()) for want, line in told if want is not None), None)
 
 
