@@ -71,13 +71,13 @@ def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode
     """
     sandbox = worker.sandbox
     if user_mode:
-        return _filters(worker)
+        return _filters(sandbox, own_socket=worker.listen is Listen.UNIX)
     return (
         *_namespaces(sandbox),
         *_paths(worker, needed, systemd),
         *_network(sandbox),
         *_journal(sandbox),
-        *_filters(worker),
+        *_filters(sandbox, own_socket=worker.listen is Listen.UNIX),
     )
 
 
@@ -204,9 +204,8 @@ def _journal(sandbox: Sandbox) -> Directives:
     return (("InaccessiblePaths", hidden), ("UnsetEnvironment", "JOURNAL_STREAM"))
 
 
-def _filters(worker: Worker) -> Directives:
+def _filters(sandbox: Sandbox, *, own_socket: bool = False) -> Directives:
     """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's manager can do too."""
-    sandbox = worker.sandbox
     relaxed, profile = sandbox.relaxations, sandbox.profile
     netlink = profile in _NETLINK or Relaxation.NETLINK in relaxed
     rows = [
@@ -221,6 +220,6 @@ def _filters(worker: Worker) -> Directives:
         ("SystemCallArchitectures", "native"),
         ("SystemCallFilter", "@system-service"),
         ("SystemCallFilter", f"{denied} {_RINGS}"),
-        *([("SystemCallFilter", "@chown")] if worker.listen is Listen.UNIX else []),
+        *([("SystemCallFilter", "@chown")] if own_socket else []),
         _ERROR,
     )
