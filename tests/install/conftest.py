@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,9 @@ class Site:
         return [line.split()[0] for line in text.splitlines()]
 
 
-@pytest.fixture
-def emptied(machine: Machine) -> Iterator[Machine]:
-    """A machine without workers, before and after the test."""
+@contextmanager
+def emptying(machine: Machine) -> Iterator[Machine]:
+    """A machine without workers, before and afterwards."""
     machine.remove(ROOT)
     machine.write(f"{ROOT}/workers/.keep", "")
     yield machine
@@ -101,6 +102,13 @@ def emptied(machine: Machine) -> Iterator[Machine]:
         ["sh", "-c", "cd /etc/systemd/system && rm -rf tq[-.]* run-tqunits-*; systemctl daemon-reload"]
     )  # what a failed test left
     machine.remove(ROOT)
+
+
+@pytest.fixture
+def emptied(machine: Machine) -> Iterator[Machine]:
+    """A machine without workers, before and after the test."""
+    with emptying(machine):
+        yield machine
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "proxy"))  # peers: the real router as a process
 
 Figure = Callable[[str], None]
+"""What the fixture `figure` gives."""
 
 
 @pytest.fixture
@@ -27,22 +28,8 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def figure(record_property: Callable[[str, object], None]) -> Figure:
-    """A line for the table at the end of the run."""
-    return lambda text: record_property("figure", text)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.real)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    reports = [one for each in ("passed", "failed") for one in terminalreporter.stats.get(each, [])]
-    for report in reports:
-        for name, text in report.user_properties:
-            if name == "figure":
-                terminalreporter.write_line(f"{report.outcome}: {text}")
