@@ -42,8 +42,8 @@ done
 OPENER = 'exec 3>"$0"; echo open; read -r answer; printf %s "$answer" >&3'
 """Opening a FIFO waits for who reads it, so the first line says that the program has the request."""
 
-ANONYMOUS = 'for pid in $(pgrep -u "worker-$1"); do grep RssAnon "/proc/$pid/status"; done | tr -dc "0-9\\n"'
-"""KiB that are the processes' own, and no file's, one a line."""
+RESIDENT = 'for pid in $(pgrep -u "worker-$1"); do grep ^Pss: "/proc/$pid/smaps_rollup"; done | tr -dc "0-9\\n"'
+"""KiB of each process of a worker: its own, and its share of the files that it has mapped (proc_pid_smaps(5), Pss)."""
 
 PIPE = -1
 """subprocess.PIPE"""
@@ -189,7 +189,7 @@ def stops_amid_a_body(site: Site, program: Program, head: str, body: str) -> str
 def measured(site: Site, program: Program) -> str:
     """Its exposure and its memory at rest, as docs/runtimes.md has them."""
     (worker,) = json.loads(site.run("security", "--json", program.name))["workers"]
-    assert f"| {worker['profile']} | {worker['exposure']} |" in row_of(program.title)
+    assert f"| {worker['profile']} | {worker['exposure']} |" in row_of(program.title), worker
     memory = int(site.machine.show(unit(program), "MemoryCurrent")) / 2**20
-    own = sum(map(int, site.machine.run(["sh", "-c", ANONYMOUS, "sh", program.name]).stdout.split())) / 2**10
-    return f"{program.title}: {worker['profile']}, exposure {worker['exposure']}, {memory:.0f} MiB, {own:.0f} its own"
+    resident = sum(map(int, site.machine.run(["sh", "-c", RESIDENT, "sh", program.name]).stdout.split())) / 2**10
+    return f"{program.title}: {worker['profile']}, exposure {worker['exposure']}, {memory:.0f} MiB, resident {resident:.0f} MiB"
