@@ -192,4 +192,5 @@ def measured(site: Site, program: Program) -> str:
     assert f"| {worker['profile']} | {worker['exposure']} |" in row_of(program.title), worker
     memory = int(site.machine.show(unit(program), "MemoryCurrent")) / 2**20
     resident = sum(map(int, site.machine.run(["sh", "-c", RESIDENT, "sh", program.name]).stdout.split())) / 2**10
-    return f"{program.title}: {worker['profile']}, exposure {worker['exposure']}, {memory:.0f} MiB, resident {resident:.0f} MiB"
+    sandbox = f"{worker['profile']}, exposure {worker['exposure']}"
+    return f"{program.title}: {sandbox}, MemoryCurrent {memory:.0f} MiB, resident {resident:.0f} MiB"
