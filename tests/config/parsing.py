@@ -14,7 +14,7 @@ WORKERS = PurePosixPath("/srv/tqunits/workers")
 
 
 _SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
-SANDBOXED = (*_SESSIONS, "-d", "pcre.jit=0")
+SANDBOXED = (*_SESSIONS, "-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
 """What PHP is told in the sandboxes that it has by itself."""
 
 

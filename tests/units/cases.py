@@ -265,7 +265,8 @@ def samples() -> tuple[Worker, ...]:
 def runtimes() -> tuple[Worker, ...]:
     """Each language with what its programs find; two of them told by the command's program, without a type."""
     jit, sessions = sandbox(Profile.JIT), ("session.save_path=${STATE_DIRECTORY}", "session.gc_probability=1")
-    options = tuple(word for option in (*sessions, "pcre.jit=0") for word in ("-d", option))
+    settings = (*sessions, "pcre.jit=0", "opcache.jit_buffer_size=0")
+    options = tuple(word for setting in settings for word in ("-d", setting))
     deno = ("deno", "run", "--allow-net", "--allow-env", "--allow-read", "main.ts")
     return (
         worker("l-python", type=WorkerType.PYTHON, command=("python3", "src/main.py")),

@@ -19,8 +19,8 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _AS_IN_PHP_INI = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.,:/+ @%~&|^-]*)?")
 _FOLDER = "-t"
 
-_NO_JIT = ("-d", "pcre.jit=0")
-"""For where no memory is writable and executable: PCRE would warn at every start, and go on without."""
+_NO_JIT = ("-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
+"""For where no memory is writable and executable: PCRE, and from PHP 8.4 on opcache, complain and go on without."""
 
 _SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
 """Debian's php.ini has them in a folder of root's, and leaves old ones to a job of root's (0 of 1000 requests)."""
