@@ -61,7 +61,7 @@ $(WORKERS)/.installed: tests/install/apps/requirements.txt tests/install/apps/ex
 	@rm -rf $(WORKERS)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --target $(WORKERS)/python \
 		--requirement tests/install/apps/requirements.txt
-	@$(NPM) install --silent --no-package-lock --prefix $(WORKERS)/node $$(cat tests/install/apps/express.txt)
+	@$(NPM) install --loglevel=error --no-fund --no-audit --no-package-lock --prefix $(WORKERS)/node $$(cat tests/install/apps/express.txt) >/dev/null
 	@touch $@
 
 $(REAL)/.installed: tests/real/requirements.txt tests/real/npm.txt tests/real/packages $(INSTALLED)
@@ -69,7 +69,7 @@ $(REAL)/.installed: tests/real/requirements.txt tests/real/npm.txt tests/real/pa
 	@echo "Installing the real workers into $(REAL)"
 	@test -x $(REAL)/bin/pip || $(PYTHON) -m venv $(REAL)
 	@$(REAL)/bin/pip install --quiet --disable-pip-version-check --requirement tests/real/requirements.txt
-	@$(NPM) install --silent --no-package-lock --ignore-scripts --prefix $(REAL) $$(cat tests/real/npm.txt)
+	@$(NPM) install --loglevel=error --no-fund --no-audit --no-package-lock --ignore-scripts --prefix $(REAL) $$(cat tests/real/npm.txt) >/dev/null
 	@touch $@
 
 root:
