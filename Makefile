@@ -36,7 +36,7 @@ test: root $(COMPILED) $(WORKERS)/.installed ## run all the tests (ARGS="-k rout
 	@$(BIN)/pytest -n "$$(($$(nproc) + 1))" --dist worksteal $(ARGS)
 
 test-real: root $(COMPILED) $(WORKERS)/.installed $(REAL)/.installed ## real clients and real workers: git, apt, npm, HAProxy, gunicorn ...
-	@$(BIN)/pytest -m real tests/real tests/install/test_more_runtimes.py $(ARGS)
+	@$(BIN)/pytest -m real tests/real tests/workers tests/install/test_more_runtimes.py $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy, pyright
 	$(BIN)/ruff check .

@@ -154,9 +154,10 @@ def test_a_mistake_in_a_command_of_php_is_where_it_stands() -> None:
     assert [place for place, _, _ in found] == ["api.yaml:2:22", "api.yaml:2:31"]
 
 
-def test_an_own_command_of_php_gets_its_bodies_whole_without_a_type() -> None:
-    worker = valid("path: /a\ncommand: [php, x]")
-    assert (worker.proxy.buffer_requests, worker.origins["proxy.buffer_requests"].preset) == (True, "php")
+@pytest.mark.parametrize("program", ["php", "gunicorn", "waitress-serve"])
+def test_what_knows_of_a_body_by_its_length_gets_it_whole_without_a_type(program: str) -> None:
+    worker = valid(f"path: /a\ncommand: [{program}, x]")
+    assert (worker.proxy.buffer_requests, worker.origins["proxy.buffer_requests"].preset) == (True, program)
     assert not valid("path: /a\ncommand: [php-fpm, x]").proxy.buffer_requests
 
 

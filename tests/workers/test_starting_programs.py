@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import re
-import shutil
 import socket
 import sys
 import time
@@ -24,17 +23,18 @@ from tqunits.system import process
 from tqunits.system.sources import load
 from tqunits.units.environment import contract, fill_in
 
-RUNTIMES = {
-    WorkerType.GO: "go",
-    WorkerType.PYTHON: "python3",
-    WorkerType.NODE: "node",
-    WorkerType.BUN: "bun",
-    WorkerType.PHP: "php",
-    WorkerType.JAVA: "javac",
-    WorkerType.DENO: "deno",
-    WorkerType.RUBY: "puma",
-}
-ALWAYS = (WorkerType.GO, WorkerType.PYTHON, WorkerType.NODE)
+ALWAYS = (WorkerType.GO, WorkerType.PYTHON, WorkerType.NODE, WorkerType.PHP)
+MORE = (WorkerType.JAVA, WorkerType.RUBY, WorkerType.BUN, WorkerType.DENO)
+TYPES = {t: pytest.param(t, marks=() if t in ALWAYS else pytest.mark.real) for t in (*ALWAYS, *MORE)}
+"""What `make test-real` installs has the mark."""
+
+APART = (WorkerType.JAVA, WorkerType.PHP, WorkerType.RUBY)
+"""Whose own servers send head and body apart, at no wait: by TCP_NODELAY, by TCP_CORK, or closing behind them."""
+
+NPM = Path(__file__).parents[2] / "build/real/node_modules"
+FOLDERS = [str(path) for of in ("@deno/linux-*-glibc", "@oven/bun-linux-*/bin") for path in NPM.glob(of)]
+PATH = os.pathsep.join([os.environ["PATH"], *FOLDERS])
+
 SENT = 5
 PROMPT = 5.0
 """Seconds to an end when nothing runs any more: a kept connection is no reason to wait, as timeouts.stop is 30."""
@@ -66,17 +66,7 @@ AT_THE_GATE = {
 """Where a request of each begins, and what makes it wait until the test has opened and closed the FIFO $GATE."""
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(
-            worker_type,
-            marks=pytest.mark.skipif(
-                worker_type not in ALWAYS and shutil.which(runtime) is None, reason=f"{runtime} is not installed"
-            ),
-        )
-        for worker_type, runtime in RUNTIMES.items()
-    ]
-)
+@pytest.fixture(params=TYPES.values())
 def worker(request: pytest.FixtureRequest, roots: Path) -> Worker:
     """What init writes for a type, as it is read again."""
     (roots / "workers").mkdir()
@@ -119,7 +109,7 @@ async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
         child = await asyncio.create_subprocess_exec(
             *argv,
             cwd=worker.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(above), "GATE": str(above / "gate"), **variables},
+            env={"PATH": PATH, "HOME": str(above), "GATE": str(above / "gate"), **variables},
             pass_fds=descriptors,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -194,9 +184,8 @@ def test_a_body_is_no_further_request(worker: Worker) -> None:
     play(worker, scenario)
 
 
+@pytest.mark.parametrize("worker", [type_ for name, type_ in TYPES.items() if name not in APART], indirect=True)
 def test_head_and_body_leave_in_one_send(worker: Worker) -> None:
-    if worker.type in (WorkerType.JAVA, WorkerType.PHP, WorkerType.RUBY):
-        pytest.skip("its server sends them apart at no wait: by TCP_NODELAY, by TCP_CORK, or closing behind them")
     log = Path(worker.folder).parent / "calls"
 
     async def scenario(sample: Sample) -> None:

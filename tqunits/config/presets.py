@@ -37,7 +37,7 @@ BY_FILE: Mapping[WorkerType, tuple[str, Mapping[str, str]]] = {
 
 BY_PROGRAM: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("node", "nodejs", "npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "java", "dotnet"), _JIT),
-    "php": _WHOLE,
+    **dict.fromkeys(("php", "gunicorn", "waitress-serve", "flask", "django-admin"), _WHOLE),
 }
 """What a program presets, by its name (config/programs.py)."""
 
