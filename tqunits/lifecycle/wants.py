@@ -71,7 +71,8 @@ _NAMESPACES = Want(
 )
 _OTHERS_FILES = Want(
     what="give files to others",
-    instead="leave that out, or let root do it before: what it makes belongs to its own user, see `user` and `group`",
+    instead="leave that out, or let root do it before: what it makes belongs to its own user, see `user` and `group`; "
+    "who binds a Unix socket of its own may call chown with `listen: unix`",
 )
 
 _ROWS = (
