@@ -38,7 +38,7 @@ LAYER = {
 
 DOORS = {
     "pystemd": {"system/bus.py"},
-    "jinja2": {"units/render.py"},
+    "jinja2": {"units/templates.py"},
     "yaml": {"config/marks.py"},
     "uvloop": {"system/loop.py"},
     "inotify_simple": {"system/inotify.py"},

@@ -20,7 +20,7 @@ A step that is already true is not in the plan. That is also the recovery: the n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -374,15 +374,17 @@ def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str])
     """
     gone = {unit for unit in desired.disabled if name.comes_and_goes(unit) and unit not in stay}
     found = [(p, f) for p, f in observed.files.items() if p.name in gone]
-    found += [(p, f) for p, f in observed.files.items() if _is_spare_build(p, desired)]
+    found += [(p, observed.files[p]) for p in _spare_builds(desired, observed)]
     return [RemoveFile(path=path, before=file.content) for path, file in found if unitfile.is_ours(file.content)]
 
 
-def _is_spare_build(path: PurePosixPath, desired: Desired) -> bool:
-    """Whether it is the drop-in of a build that a worker with files in this plan does not have."""
-    rendered = {file.path for file in desired.units}
-    worker = name.built_by(_unit_of(path)) if path.name == name.DROP_IN and path not in rendered else None
-    return worker is not None and any(file.unit == name.service(worker) for file in desired.units)
+def _spare_builds(desired: Desired, observed: Observed) -> Iterator[PurePosixPath]:
+    """The drop-ins of builds that a worker with files in this plan does not have."""
+    rendered, units = {file.path for file in desired.units}, {file.unit for file in desired.units}
+    for path in observed.files:
+        worker = name.built_by(_unit_of(path)) if path.name == name.DROP_IN and path not in rendered else None
+        if worker is not None and name.service(worker) in units:
+            yield path
 
 
 def _spare_copies(desired: Desired, observed: Observed) -> Iterable[Step]:

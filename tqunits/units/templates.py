@@ -1,0 +1,37 @@
+"""The unit templates: words and order of units, to which render.py gives values.
+
+They are root's own files, as trusted as the units they become, so jinja2's sandbox would guard against nobody; and
+autoescape is for HTML. An undefined name is an error (StrictUndefined).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import jinja2  # noqa: TID251 - this is its door
+
+from tqunits.errors import TqunitsError
+
+
+class Templates:
+    """Templates by name."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._environment = jinja2.Environment(  # noqa: S701 - unit files are not HTML
+            loader=jinja2.DictLoader(texts),
+            undefined=jinja2.StrictUndefined,
+            keep_trailing_newline=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def text(self, template: str, values: Mapping[str, object]) -> str:
+        """One with its values. Raises TqunitsError."""
+        try:
+            return self._environment.get_template(template).render(values)
+        except jinja2.TemplateNotFound as error:
+            raise TqunitsError(f"the unit template {error} is missing") from None
+        except jinja2.TemplateSyntaxError as error:
+            raise TqunitsError(f"the unit template {template}, line {error.lineno}: {error.message}") from None
+        except jinja2.TemplateError as error:
+            raise TqunitsError(f"the unit template {template}: {error.message}") from None
