@@ -1,32 +1,21 @@
-"""Builds, as the commands see them: which are due and why, what came of them, who runs a program of before."""
+"""Builds, as the commands see them: which are due and why, and who runs a program of before."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.model import Layout, OriginKind, Worker
-from tqunits.system import build, built
-from tqunits.system.build import Builder, Lacking
+from tqunits.system import built, lacking
 from tqunits.system.built import Glance
 from tqunits.units import sandbox
 
-Say = Callable[[str], None]
-
 ADVICE = "'tqunits install --now' builds it"
 """For a program that is not what its sources say."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of the builds of an install."""
-
-    skipped: tuple[Lacking, ...]  # the workers that this host can not run as they are configured
-    built: tuple[str, ...]  # whose build was tried, so that there may be files which were not there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +32,12 @@ class Due:
         return f"{self.worker}: {shlex.join(self.command)} ({self.reason})"
 
 
-def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, say: Say) -> Outcome:
-    """Build what is not built as its sources are now; without a builder (--user) as who asks. One's failure is not
-    another's.
-    """
-    tried = [_Build(worker, builder, layout, say) for worker in workers]
-    lacks = [each.perform() for each in tried]
-    return Outcome(
-        skipped=tuple(lack for lack in lacks if lack), built=tuple(each.name for each in tried if each.is_tried)
-    )
-
-
 def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Due]:
     """Each build that an install would run. What may not be looked at is none."""
     for worker in workers:
         now = _glance(worker, layout)
-        if now is not None and now.reason and not _is_made_elsewhere(worker, now):
-            yield _due(worker, now)
+        if now is not None and now.reason and not is_made_elsewhere(worker, now):
+            yield due_of(worker, now)
 
 
 def outdated(worker: Worker, layout: Layout) -> str:
@@ -79,7 +57,7 @@ def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
 
 def without_documents(worker: Worker) -> Iterator[Diagnostic]:
     """For `check`: what an install would say of a folder that PHP is to serve."""
-    lack = build.documents_missing(worker)
+    lack = lacking.documents_missing(worker)
     if lack is not None:
         key = "php.document_root" if worker.origins["command"].mark is None else "command"
         mark = worker.origins[key].mark or Mark(str(worker.source), 1, 1)
@@ -103,58 +81,16 @@ def tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str
     return found
 
 
-class _Build:
-    """One worker's, if it is due."""
-
-    def __init__(self, worker: Worker, builder: Builder | None, layout: Layout, say: Say) -> None:
-        self._worker, self._builder, self._layout, self._say = worker, builder, layout, say
-        self.name = worker.name
-        self.is_tried = False
-
-    def perform(self) -> Lacking | None:
-        """Gives why the worker can not run, or not as its sources are now."""
-        worker = self._worker
-        lack = build.lacking(worker)
-        if lack is not None:
-            return lack
-        try:
-            now = built.glance(worker, self._layout)
-            return self._build(now) if now is not None else None
-        except TqunitsError as error:
-            return self._lack(error.message, error.hint)
-        except OSError as error:
-            return self._lack(str(error))
-
-    def _build(self, now: Glance) -> Lacking | None:
-        worker = self._worker
-        if not now.reason:
-            built.settle(worker, self._layout, now)
-            return None
-        lack = build.lacking_to_build(worker)
-        if lack is not None and _is_made_elsewhere(worker, now):
-            self._say(f"{worker.name} runs {worker.command[0]} as it is: {lack.reason}")
-            return None
-        if lack is not None:
-            return lack
-        self._say(f"build {_due(worker, now).text}")
-        self.is_tried = True
-        if self._builder is not None:
-            return self._builder.build(worker, now)
-        return build.build_for_oneself(worker, self._layout, now)
-
-    def _lack(self, reason: str, hint: str | None = None) -> Lacking:
-        return Lacking(worker=self._worker.name, reason=f"its build is not done: {reason}", hint=hint)
-
-
-def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
+def is_made_elsewhere(worker: Worker, now: Glance) -> bool:
     """Whether its program was put there without a build of ours, on a host that could not make it."""
-    has_own = bool(worker.command) and "/" in worker.command[0] and not build.command_missing(worker)
+    has_own = bool(worker.command) and "/" in worker.command[0] and not lacking.command_missing(worker)
     origin = worker.origins.get("build.command")
     is_asked = origin is None or origin.kind is not OriginKind.PRESET  # what a type presets nobody has asked for
-    return now.record is None and (has_own or not is_asked) and build.lacking_to_build(worker) is not None
+    return now.record is None and (has_own or not is_asked) and lacking.lacking_to_build(worker) is not None
 
 
-def _due(worker: Worker, now: Glance) -> Due:
+def due_of(worker: Worker, now: Glance) -> Due:
+    """That build."""
     return Due(worker=worker.name, command=tuple(worker.build.command), reason=now.reason)
 
 

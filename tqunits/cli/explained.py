@@ -11,7 +11,7 @@ from tqunits.cli.selection import Installed, installed, nearest, served, serving
 from tqunits.errors import NoSuchWorker
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
-from tqunits.system import build, evidence, left_out
+from tqunits.system import evidence, lacking, left_out
 from tqunits.system.bus import Bus
 from tqunits.system.left_out import LeftOut
 from tqunits.system.published import unserved
@@ -91,7 +91,7 @@ def _with_file(facts: Facts, of: Known) -> Facts:
     error = errors[0] if errors else None
     left = of.left_out.get(facts.name)
     worker = of.configured(facts.name)
-    lack = build.lacking(worker) if worker is not None and worker.type is not WorkerType.STATIC else None
+    lack = lacking.lacking(worker) if worker is not None and worker.type is not WorkerType.STATIC else None
     return replace(
         facts,
         source=facts.source or str(of.loaded.workers.get(facts.name, "")),

@@ -42,7 +42,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tqunits.cli import builds, changes, installation, vanishing
+from tqunits.cli import building, builds, changes, installation, vanishing
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, judged, progress, timeout_of, told
 from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, UsageError
@@ -106,7 +106,7 @@ def perform(
         installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
         builder = _builder(bus, prepared, arguments, context, say)
         _refuse_taken(context, installation.obstacles(prepared), now=options.now)
-        outcome = builds.build_due(prepared.present.running(), builder, context.layout, say)
+        outcome = building.build_due(prepared.present.running(), builder, context.layout, say)
         if outcome.skipped or outcome.built:  # a build may have made a file that was not there
             loaded = installation.configured(context)
             prepared = installation.prepare(loaded, context, bus, choice, skipped=outcome.skipped)

@@ -30,6 +30,7 @@ from tqunits.model import (
 from tqunits.proxy.certificates import Certificates
 from tqunits.system import binding, build, files, observe, target, writable
 from tqunits.system.bus import Bus
+from tqunits.system.lacking import Lacking
 from tqunits.system.ledger import put_back_later
 from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
@@ -58,7 +59,7 @@ class Prepared:
     target: Target
     desired: Desired
     observed: Observed
-    skipped: tuple[build.Lacking, ...]
+    skipped: tuple[Lacking, ...]
     refused: tuple[Refusal, ...]
     broken: Mapping[str, tuple[Diagnostic, ...]]  # of the chosen workers -> what is wrong
     warnings: tuple[Diagnostic, ...]  # of tqunits.yaml and the chosen workers
@@ -87,7 +88,7 @@ class Prepared:
 
 
 def prepare(
-    loaded: Loaded, context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple[build.Lacking, ...] = ()
+    loaded: Loaded, context: Context, bus: Bus | None, choice: Choice, *, skipped: tuple[Lacking, ...] = ()
 ) -> Prepared:
     """Look at the host, and render what is configured. Changes nothing.
 

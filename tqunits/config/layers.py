@@ -9,13 +9,13 @@ so that each value has its row's type.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar, cast
 
 from tqunits.config import marks
 from tqunits.config.findings import Invalid, Problem, note
-from tqunits.config.marks import Node
+from tqunits.config.marks import ListNode, Node, ScalarNode
 from tqunits.config.presets import BY_FILE, PRESETS, of_program
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
@@ -131,11 +131,31 @@ def _preset(by: str, texts: Mapping[str, str]) -> Layer:
 
 def _literal(setting: Setting[object], text: str, origin: Origin, name: str = "name") -> Value:
     """A value of the table, read as if it stood in a file."""
-    root = marks.read(text.replace("{name}", name).encode(), "settings.py").root
-    if root is None:
-        raise ValueError(f"{setting.key}: the default {text!r} is not YAML")
-    return Value(setting.parse(root), origin)
+    return Value(setting.parse(_named_node(_node(text), name)), origin)
 
+
+@lru_cache(maxsize=256)
+def _node(text: str) -> Node:
+    """A text of the table as YAML; the worker's name stands for itself, for braces are YAML's."""
+    root = marks.read(text.replace("{name}", _NAME).encode(), "settings.py").root
+    if root is None:
+        raise ValueError(f"{text!r} is not YAML")
+    return root
+
+
+def _named_node(node: Node, name: str) -> Node:
+    """The same with the worker's name in it."""
+    match node:
+        case ScalarNode(text=text) if _NAME in text:
+            return replace(node, text=text.replace(_NAME, name))
+        case ListNode(items=items):
+            return replace(node, items=tuple(_named_node(item, name) for item in items))
+        case _:
+            return node
+
+
+_NAME = "0NAME0"
+"""As no name of a worker can be."""
 
 _DEFAULT = Origin(kind=OriginKind.DEFAULT)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.model import Configuration, Layout, account_of
-from tqunits.system import build, cgroup, target, users
+from tqunits.system import cgroup, target, users
 from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
+from tqunits.system.lacking import lacking
 from tqunits.units import unitfile
 
 _POLKIT = "polkit.service"
@@ -93,10 +94,10 @@ def installation(layout: Layout) -> Iterator[Finding]:
 
 def configuration(settings: Configuration) -> Iterator[Finding]:
     """What the configured workers need from this host."""
-    lacking = [lack for lack in map(build.lacking, settings.running()) if lack]
-    for lack in lacking:
+    found = [lack for lack in map(lacking, settings.running()) if lack]
+    for lack in found:
         yield problem("programs", f"{lack.worker}: {lack.reason}", lack.hint or "")
-    if not lacking:
+    if not found:
         yield ok("programs", f"everything that {len(settings.running())} workers run is there")
 
 

@@ -1,0 +1,76 @@
+"""What this host lacks to run a worker, or to build it: its program, a compiler, a folder that it is to serve."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+
+from tqunits.config import php
+from tqunits.model import Worker
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a worker gets."""
+
+_PACKAGES = {
+    "go": "golang-go",
+    "java": "default-jre-headless",
+    "javac": "default-jdk-headless",
+    "node": "nodejs",
+    "npm": "npm",
+    "php": "php-cli",
+    "puma": "puma",
+    "python3": "python3",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """Why a worker can not run on this host as it is, and what helps."""
+
+    worker: str
+    reason: str
+    hint: str | None = None
+
+
+def command_missing(worker: Worker) -> bool:
+    """Whether the worker's own program (a command with a slash) is not there."""
+    if not worker.command or "/" not in worker.command[0]:
+        return False
+    return not os.path.exists(worker.folder / worker.command[0])  # noqa: PTH110 - Path.exists() raises for some names
+
+
+def lacking(worker: Worker) -> Lacking | None:
+    """What the host lacks to run, or to build, this worker; None when nothing."""
+    if command_missing(worker):
+        if not worker.build.command:
+            return Lacking(
+                worker=worker.name,
+                reason=f"its command {worker.command[0]} does not exist",
+                hint=f"build it, or give `build:` in {worker.source}",
+            )
+        return lacking_to_build(worker)
+    missing = _program_missing(worker, worker.command[0], "to run it") if worker.command else None
+    return missing or documents_missing(worker)
+
+
+def documents_missing(worker: Worker) -> Lacking | None:
+    """Whether the folder is not there that PHP's own server is to serve, which ends it at once. A build may make it."""
+    folder = php.served(worker.command)
+    if folder is None or "$" in folder or worker.build.command or os.path.lexists(worker.folder / folder):
+        return None
+    hint = "make the folder, with index.php in it, or name another one: php.document_root, or -t in the command"
+    return Lacking(worker=worker.name, reason=f"its folder {folder} does not exist, which php serves", hint=hint)
+
+
+def lacking_to_build(worker: Worker) -> Lacking | None:
+    """What the host lacks to build this worker; None when nothing."""
+    return _program_missing(worker, worker.build.command[0], "to build it")
+
+
+def _program_missing(worker: Worker, program: str, purpose: str) -> Lacking | None:
+    if "/" in program or shutil.which(program, path=SEARCH_PATH):
+        return None
+    package = _PACKAGES.get(program)
+    hint = f"apt install {package}" if package else f"install {program} where systemd finds it: {SEARCH_PATH}"
+    return Lacking(worker=worker.name, reason=f"{program} is not installed, which it needs {purpose}", hint=hint)
