@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.system.target import code
+from tqunits.system.target import fingerprint
 
 
 @pytest.fixture
@@ -21,21 +21,21 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["proxy/router.py", "proxy/router.so", "proxy/new.py", "../tqunits__mypyc.cpython.so"])
 def test_what_a_process_runs_counts(package: Path, name: str) -> None:
-    before = code(package)
+    before = fingerprint(package)
     (package / name).write_text("another")
-    assert code(package) != before
+    assert fingerprint(package) != before
 
 
 @pytest.mark.parametrize("name", ["alone/gate.py", "proxy/__pycache__/router.py", "proxy/notes.txt"])
 def test_what_it_does_not_run_counts_for_nothing(package: Path, name: str) -> None:
-    before = code(package)
+    before = fingerprint(package)
     (package / name).write_text("another")
-    assert code(package) == before
+    assert fingerprint(package) == before
 
 
 @pytest.mark.parametrize("name", ["proxy/__pycache__/router.py", "proxy/.#router.py"])
 def test_what_is_not_there_stops_nobody(package: Path, name: str) -> None:
     """Python's folder goes while it is looked at, and an editor's lock is a link to nowhere."""
-    before = code(package)
+    before = fingerprint(package)
     (package / name).symlink_to("nowhere")
-    assert code(package) == before
+    assert fingerprint(package) == before

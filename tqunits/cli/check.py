@@ -24,7 +24,8 @@ from tqunits.cli.selection import installed
 from tqunits.config.findings import bounded
 from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity, TqunitsError
 from tqunits.model import Configuration, Worker, WorkerType
-from tqunits.system import observe, target
+from tqunits.system import target
+from tqunits.system.observed_files import observe_files
 from tqunits.system.published import unserved
 from tqunits.system.requested_files import Looked, look
 from tqunits.system.sources import Loaded, load
@@ -78,7 +79,7 @@ def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[D
     """What the files say; and, unless tqunits.yaml is wrong, what this host would refuse the workers."""
     if loaded.configuration is None:
         return loaded.diagnostics
-    before = observe.observe_files(context.layout)
+    before = observe_files(context.layout)
     judged = judge(loaded.configuration, context.layout, before, of_files=_unsaid(loaded.configuration, context))
     is_root = os.geteuid() == 0
     refused = (refusal.diagnostic() if is_root else refusal.note() for refusal in judged.refusals)
@@ -90,7 +91,7 @@ def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[D
 def _unsaid(configuration: Configuration, context: Context) -> Iterator[Refusal]:
     """What no unit of this host's can say; without a systemd there is none."""
     with suppress(TqunitsError):
-        host = target.current(context.layout, user_mode=context.user_mode)
+        host = target.current(context.layout, user_mode=context.user_mode, code="")
         yield from render.refusals(configuration, host)
 
 

@@ -32,6 +32,7 @@ from tqunits.system import binding, build, files, observe, target, writable
 from tqunits.system.bus import Bus
 from tqunits.system.lacking import Lacking
 from tqunits.system.ledger import put_back_later
+from tqunits.system.observed_files import observe_files
 from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
 from tqunits.units.refusal import Refusal
@@ -97,7 +98,7 @@ def prepare(
     """
     configuration = loaded.configured()
     put_back = put_back_later(context.layout)
-    before = {**observe.observe_files(context.layout), **put_back}
+    before = {**observe_files(context.layout), **put_back}
     sources = vanishing.installed_from(before, context.layout)
     if not choice.remove_all:
         vanishing.refuse_doubtful(configuration, sources, prune=choice.prune)

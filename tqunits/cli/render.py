@@ -21,7 +21,8 @@ from tqunits.cli.requested import Requested
 from tqunits.cli.selection import nearest
 from tqunits.errors import ConfigurationError, ExitStatus, NoSuchWorker, UsageError
 from tqunits.model import Configuration, Target, Worker, WorkerType
-from tqunits.system import files, observe, target
+from tqunits.system import files, target
+from tqunits.system.observed_files import observe_files
 from tqunits.system.sources import load
 from tqunits.units import addresses, name
 from tqunits.units.render import RenderedFile, render, sockets_of
@@ -69,7 +70,7 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
     configuration = loaded.configured()
     if configuration.broken and (not names or set(_workers(names)) & set(configuration.broken)):
         raise ConfigurationError(loaded.diagnostics)
-    before = observe.observe_files(context.layout)
+    before = observe_files(context.layout)
     refused = judge(configuration, context.layout, before).refusals
     context.output.diagnostics((*loaded.diagnostics, *(refusal.note() for refusal in refused)))
     assigned = assigned_ports(configuration, before)

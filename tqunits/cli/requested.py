@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from tqunits.errors import Severity
 from tqunits.model import Configuration, Layout, WorkerType
-from tqunits.system import observe
+from tqunits.system.observed_files import observe_copies
 from tqunits.system.ownership import is_roots
 from tqunits.system.requested_files import Looked, Taken, look
 from tqunits.units import credentials, name, unitfile
@@ -41,7 +41,7 @@ class Requested:
 
     def files(self, configuration: Configuration) -> tuple[RenderedFile, ...]:
         """The copies as they are to be; none for whoever may not see those that are there."""
-        if observe.observe_copies(self._layout) is None:
+        if observe_copies(self._layout) is None:
             return ()
         looked = ((w.name, self._looked[w.name]) for w in configuration.workers if w.name in self._looked)
         return tuple(file for worker, found in looked for file in self._files(worker, found.taken))

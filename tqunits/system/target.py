@@ -23,15 +23,18 @@ _PACKAGED = Path("/usr/bin/tqunits")
 _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
 
-def current(layout: Layout, *, user_mode: bool) -> Target:
-    """This host. Raises TqunitsError when its systemd is missing or too old."""
+def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Target:
+    """This host. Raises TqunitsError when its systemd is missing or too old.
+
+    `code`: the fingerprint, for who has it or writes no unit; to make it, all of the package is read.
+    """
     return Target(
         systemd=systemd_version(),
         layout=layout,
         user_mode=user_mode,
         program=_program(_PACKAGE),
         alone=_alone(_PACKAGE),
-        code=code(),
+        code=fingerprint() if code is None else code,
     )
 
 
@@ -49,7 +52,7 @@ def systemd_version() -> int:
     return version
 
 
-def code(package: Path = _PACKAGE) -> str:
+def fingerprint(package: Path = _PACKAGE) -> str:
     """A fingerprint of all that a router process runs: the Python that runs it, and every file of the package.
 
     Of what is in the files, not of their times: who unpacks the same release again restarts nothing. What units of

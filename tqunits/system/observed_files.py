@@ -1,0 +1,69 @@
+"""What lies on the host of our files. Read-only, and without a service manager."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from tqunits.errors import TqunitsError
+from tqunits.model import Layout
+from tqunits.units import credentials, name
+from tqunits.units.snapshot import ROUTES
+from tqunits.units.steps import ObservedFile
+
+
+def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mapping[PurePosixPath, ObservedFile]:
+    """Every file that is ours or in the way of what we want to write."""
+    units = Path(layout.units)
+    found = {PurePosixPath(p) for p in units.glob("tq[-.]*") if p.is_file()}
+    found |= {PurePosixPath(p) for p in units.glob("run-tqunits-workers-*.mount") if p.is_file()}
+    found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
+    if layout.sysusers:
+        found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
+    found |= {layout.state / ROUTES, layout.state / name.LEDGER_FILE, name.access_journal(layout.units), *wanted}
+    observed = ((path, _observe_file(Path(path))) for path in sorted(found))
+    return {path: file for path, file in observed if file is not None}
+
+
+def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | None:
+    """The copies of the files that workers' YAML names; None for whoever may not look: they are root's."""
+    try:
+        paths = [path for worker in _entries(Path(credentials.folder(layout.state))) for path in _entries(worker)]
+        observed = ((PurePosixPath(path), _observe_file(path)) for path in paths if not path.name.startswith("."))
+        return {path: file for path, file in observed if file is not None}
+    except PermissionError:
+        return None
+
+
+def unit_file_states(units: Path) -> Mapping[str, str]:
+    """Unit -> "enabled" or "masked", from the links that systemctl makes (systemctl(1), enable and mask).
+
+    Asking the manager (GetUnitFileState) costs milliseconds for each unit, and needs one.
+    """
+    enabled = {link.name: "enabled" for link in units.glob("*.wants/tq[-.]*")}
+    masked = {link.name: "masked" for link in units.glob("tq[-.]*") if link.is_symlink() and _is_null(link)}
+    return enabled | masked
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_null(link: Path) -> bool:
+    return str(link.readlink()) == "/dev/null"
+
+
+def _observe_file(path: Path) -> ObservedFile | None:
+    try:
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISCHR(found.st_mode)):  # a masked unit is a link to /dev/null
+            raise TqunitsError(f"{path} is not a regular file")  # and opening a FIFO would wait for ever
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    modified = min(found.st_mtime_ns, found.st_ctime_ns) // 1000  # anybody can write any mtime, and nobody a ctime
+    return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified)
