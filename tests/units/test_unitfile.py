@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from tqunits.model import Descriptors, KillMode, Listen, RestartPolicy, Worker
 from tqunits.units.limits import LIMIT_DIRECTIVES, limit_directives, limit_properties
-from tqunits.units.unitfile import Assignment, dump, header, last_value, ledger, parse, restart_hash, sets
+from tqunits.units.unitfile import (
+    LEDGER,
+    Assignment,
+    dump,
+    header,
+    last_value,
+    ledger,
+    notes_of,
+    parse,
+    restart_hash,
+    sets,
+)
 from units.cases import MIB, case, limits, worker
 
 SYNTAX = {
@@ -40,6 +51,26 @@ WORDS = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
 @given(st.lists(st.builds(Assignment, WORDS, WORDS, WORDS | st.just(""))))
 def test_what_is_written_is_read_back(assignments: list[Assignment]) -> None:
     assert list(parse(dump(assignments))) == assignments
+
+
+PIECES = (
+    f"[{LEDGER}]",
+    f" [{LEDGER}]",
+    f"[{LEDGER}] ",
+    "[Service]",
+    "Worker=a",
+    "#x",
+    "A=b\\",
+    "A=b\\\\",
+    "\\",
+    "",
+    "A=b\r",
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("\n".join))
+def test_the_ledger_is_read_as_the_whole_would_be(text: str) -> None:
+    assert notes_of(text) == tuple(each for each in parse(text) if each.section == LEDGER)
 
 
 def test_the_last_assignment_holds() -> None:

@@ -22,16 +22,19 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
     found |= {layout.state / ROUTES, layout.state / name.LEDGER_FILE, name.access_journal(layout.units), *wanted}
-    observed = ((path, _observe_file(Path(path))) for path in sorted(found))
-    return {path: file for path, file in observed if file is not None}
+    return _observed(found)
+
+
+def observe_sockets(layout: Layout) -> Mapping[PurePosixPath, ObservedFile]:
+    """Of these the router's sockets."""
+    return _observed(PurePosixPath(path) for path in Path(layout.units).glob("tq-proxy*.socket"))
 
 
 def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | None:
     """The copies of the files that workers' YAML names; None for whoever may not look: they are root's."""
     try:
         paths = [path for worker in _entries(Path(credentials.folder(layout.state))) for path in _entries(worker)]
-        observed = ((PurePosixPath(path), _observe_file(path)) for path in paths if not path.name.startswith("."))
-        return {path: file for path, file in observed if file is not None}
+        return _observed(PurePosixPath(path) for path in paths if not path.name.startswith("."))
     except PermissionError:
         return None
 
@@ -44,6 +47,11 @@ def unit_file_states(units: Path) -> Mapping[str, str]:
     enabled = {link.name: "enabled" for link in units.glob("*.wants/tq[-.]*")}
     masked = {link.name: "masked" for link in units.glob("tq[-.]*") if link.is_symlink() and _is_null(link)}
     return enabled | masked
+
+
+def _observed(paths: Iterable[PurePosixPath]) -> Mapping[PurePosixPath, ObservedFile]:
+    observed = ((path, _observe_file(Path(path))) for path in sorted(paths))
+    return {path: file for path, file in observed if file is not None}
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from tqunits.model import Layout, Server
 from tqunits.system import binding, observe, routers, target
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
-from tqunits.system.observed_files import observe_files
+from tqunits.system.observed_files import observe_sockets
 from tqunits.units import addresses
 
 _CHECK = "router"
@@ -16,7 +16,7 @@ _CHECK = "router"
 
 def findings(server: Server, layout: Layout, bus: Bus | None, *, user_mode: bool) -> Iterator[Finding]:
     """The addresses of `listen`, and the processes that serve them."""
-    places = addresses.installed(observe_files(layout))
+    places = addresses.installed(observe_sockets(layout))
     up = {unit.name for unit in bus.list_units(list(places)) if unit.active == "active"} if bus and places else set()
     ours = addresses.all_of({unit: found for unit, found in places.items() if unit in up})
     open_ = [address for address in server.listen if addresses.canonical(address) in ours]
@@ -41,8 +41,9 @@ def _of(address: str, ours: tuple[str, ...], *, is_open: bool, user_mode: bool) 
 
 
 def _processes(bus: Bus) -> Iterator[Finding]:
-    code = target.fingerprint()
-    old = [unit for unit, its in observe.router_codes(bus, routers.running(bus)).items() if its != code]
+    codes = observe.router_codes(bus, routers.running(bus))
+    code = target.fingerprint() if codes else ""
+    old = [unit for unit, its in codes.items() if its != code]
     if old:
         message = f"runs the code of another release: {', '.join(old)}"
         advice = "'tqunits install --now' restarts it, one process after the other"

@@ -39,6 +39,8 @@ LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
 """What takes no restart: limits, and what systemd itself goes by when a process starts, stops or ends. It has that from
 the files as they were at the last daemon-reload, not at the start of the process."""
 
+_BEGIN = f"\n[{LEDGER}]\n"
+
 _TEXTS = 4096
 """Units whose meaning is kept: a plan asks some ten times of each what it says, and reading takes 0.1 ms."""
 
@@ -126,10 +128,17 @@ def is_ours(text: str) -> bool:
     return text.startswith(_MARK)
 
 
+def notes_of(text: str) -> tuple[Assignment, ...]:
+    """What stands in the ledger. It is the end of what we write, and then nothing before it has to be read."""
+    before, mark, end = text.rpartition(_BEGIN)
+    is_end = bool(mark) and _BEGIN.strip() not in before and "\\\n" not in f"{before}\n" and "\r" not in text
+    return tuple(a for a in parse(mark + end if is_end else text) if a.section == LEDGER)
+
+
 @lru_cache(maxsize=_TEXTS)
 def ledger(text: str) -> Ledger | None:
     """What a drop-in of ours remembers; None for every other file."""
-    notes = [a for a in parse(text) if a.section == LEDGER] if is_ours(text) else []
+    notes = notes_of(text) if is_ours(text) else ()
     if not notes:
         return None
     port = _first(notes, "Port")
