@@ -22,7 +22,6 @@ from tqunits.cli.context import Context
 from tqunits.cli.selection import installed
 from tqunits.errors import ExitStatus, Severity, TqunitsError
 from tqunits.model import Configuration, Layout, Tls
-from tqunits.proxy.certificates import Certificates
 from tqunits.system import diagnosis, left_out, reachable, soundness
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
@@ -115,6 +114,8 @@ def _certificate(tls: Tls) -> Iterator[Finding]:
     """What the router would say of it at its next start, which may be the next reboot."""
     if tls.certificate is None:
         return
+    from tqunits.proxy.certificates import Certificates  # with asyncio and TLS: a fifth of the start of a command
+
     try:
         found = Certificates.load(Path(tls.certificate), None if tls.key is None else Path(tls.key))
     except TqunitsError as error:

@@ -27,7 +27,6 @@ from tqunits.model import (
     account_of,
     build_account_of,
 )
-from tqunits.proxy.certificates import Certificates
 from tqunits.system import binding, build, files, observe, target, writable
 from tqunits.system.bus import Bus
 from tqunits.system.lacking import Lacking
@@ -215,6 +214,8 @@ def refuse_unfit(server: Server, layout: Layout) -> tuple[Diagnostic, ...]:
     certificate, key = server.tls.certificate, server.tls.key
     if certificate is None:
         return ()
+    from tqunits.proxy.certificates import Certificates  # with asyncio and TLS: a fifth of the start of a command
+
     mark = server.origins["tls.certificate"].mark
     try:
         loaded = Certificates.load(Path(certificate), None if key is None else Path(key))

@@ -15,6 +15,7 @@ from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.routing.traffic import Order
 from tqunits.system import routers, traffic
 from tqunits.system.bus import Bus
+from tqunits.system.observe import running_routers
 from tqunits.units.snapshot import Served
 
 _TAKEN_S = 10.0
@@ -79,7 +80,7 @@ def _waited(context: Context, bus: Bus, is_done: Callable[[_Doing], bool], timeo
     """Ask the routers until all are done; gives those that are not when the time is over."""
     begun, asked = time.monotonic(), 0
     while True:
-        late = tuple(unit for unit in routers.running(bus) if not _is_done(unit, context, is_done))
+        late = tuple(unit for unit in running_routers(bus) if not _is_done(unit, context, is_done))
         passed = time.monotonic() - begun
         if not late or (timeout_s is not None and passed > timeout_s):
             return late

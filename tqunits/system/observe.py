@@ -47,6 +47,12 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
     )
 
 
+def running_routers(bus: Bus) -> tuple[str, ...]:
+    """The units of the router's processes that run."""
+    units = bus.list_units(["tq-proxy@*.service"])
+    return tuple(sorted(unit.name for unit in units if unit.active in {"active", "reloading", "refreshing"}))
+
+
 def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
     """Process of the router -> the code that it was started by, where it tells, and we may see its environment."""
     found = ((unit, _code(bus, unit)) for unit in units if name.is_proxy(unit))

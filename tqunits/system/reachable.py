@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tqunits.model import Layout, Server
-from tqunits.system import binding, observe, routers, target
+from tqunits.system import binding, observe, target
 from tqunits.system.bus import Bus
 from tqunits.system.diagnosis import Finding, Level
 from tqunits.system.observed_files import observe_sockets
@@ -41,7 +41,7 @@ def _of(address: str, ours: tuple[str, ...], *, is_open: bool, user_mode: bool) 
 
 
 def _processes(bus: Bus) -> Iterator[Finding]:
-    codes = observe.router_codes(bus, routers.running(bus))
+    codes = observe.router_codes(bus, observe.running_routers(bus))
     code = target.fingerprint() if codes else ""
     old = [unit for unit, its in codes.items() if its != code]
     if old:

@@ -13,9 +13,6 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tqunits.model import Layout
-from tqunits.system.bus import Bus
-
-PATTERN = "tq-proxy@*.service"
 
 _TIMEOUT_S = 5.0
 
@@ -34,12 +31,6 @@ class Doing:
 
     order: str  # that it carries out; "" for none
     in_flight: int  # requests that have begun there
-
-
-def running(bus: Bus) -> tuple[str, ...]:
-    """The units of the processes that run."""
-    units = bus.list_units([PATTERN])
-    return tuple(sorted(unit.name for unit in units if unit.active in {"active", "reloading", "refreshing"}))
 
 
 def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
