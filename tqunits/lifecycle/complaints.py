@@ -97,14 +97,9 @@ def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> 
     return _complaint(found[-1 if last else 0], short, folder) if found else None
 
 
-def plain(line: str) -> str:
-    """Without the colours of a terminal, which Deno prints into a journal too."""
-    return _COLOURS.sub("", line)
-
-
 def cut(line: str) -> str:
-    """What of a line is looked at."""
-    return "" if _HARMLESS in line else plain(line)[:_LONGEST]
+    """What of a line is looked at: not the colours of a terminal, which Deno prints into a journal too."""
+    return "" if _HARMLESS in line else _COLOURS.sub("", line)[:_LONGEST]
 
 
 def _complaint(found: _Found, lines: Sequence[str], folder: str) -> Complaint:

@@ -130,7 +130,7 @@ def _with_words(facts: Facts, subject: Subject, invocation: str) -> Facts:
     if invocation:
         mode, begins, runs = subject.user_mode, outcome.GATE_VERDICT, facts.end is None
         said = journal.said(subject.unit, invocation, user_mode=mode, verdict=begins, runs=runs)
-        lines = tuple(complaints.plain(line) for line in said if not line.startswith(outcome.GATE_VERDICT))
+        lines = tuple(line for line in said if not line.startswith(outcome.GATE_VERDICT))
         verdict = next((line for line in reversed(said) if line.startswith(outcome.GATE_VERDICT)), "")
     end = facts.end
     error = complaints.complaint(lines, last=end is None or end.is_started, folder=facts.folder)
