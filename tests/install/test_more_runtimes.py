@@ -35,7 +35,7 @@ ALL = (*PROGRAMS, REDIS, PROMETHEUS, RADICALE)
 QUERY = "POST /prometheus/api/v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded"
 ALICE = ("-H", "Host: calendar.example", "-u", "alice:secret")
 PUT = (
-    "PUT /alice/work/one.ics HTTP/1.1\r\nHost: calendar.example\r\nAuthorization: Basic YWxpY2U6c2VjcmV0\r\n"
+    "PUT /alice/dates/one.ics HTTP/1.1\r\nHost: calendar.example\r\nAuthorization: Basic YWxpY2U6c2VjcmV0\r\n"
     "Content-Type: text/calendar"
 )
 EVENT = """\
@@ -84,11 +84,11 @@ def test_prometheus_answers_a_query_below_its_route(site: Site, figure: Figure) 
 def test_radicale_keeps_a_calendar(site: Site, figure: Figure) -> None:
     runtimes.lay(site, RADICALE)
     site.install()
-    curl(site.machine, "/alice/work/", "-X", "MKCALENDAR", *ALICE)
+    curl(site.machine, "/alice/dates/", "-X", "MKCALENDAR", *ALICE)
     figure(runtimes.measured(site, RADICALE))
     assert runtimes.stops_amid_a_body(site, RADICALE, PUT, EVENT).startswith("HTTP/1.1 201 ")
     site.machine.systemctl("start", unit(RADICALE))
-    assert "SUMMARY:A date" in curl(site.machine, "/alice/work/one.ics", *ALICE)
+    assert "SUMMARY:A date" in curl(site.machine, "/alice/dates/one.ics", *ALICE)
 
 
 def test_a_jit_in_the_standard_sandbox_is_told_of_with_the_line_to_write(site: Site) -> None:
