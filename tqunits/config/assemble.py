@@ -136,7 +136,7 @@ def _command(values: Values) -> tuple[str, ...]:
 
 def _build(values: Values) -> Build:
     """What somebody wrote is one step: nobody knows which part of it loads something."""
-    is_preset = values.origins[W.build_command.key].kind is OriginKind.PRESET
+    is_preset = values.origin(W.build_command).kind is OriginKind.PRESET
     return Build(
         command=values[W.build_command],
         environment=values[W.build_environment],

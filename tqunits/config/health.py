@@ -57,4 +57,4 @@ def _type(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> 
 
 
 def _written_in(values: Values, setting: Setting[object]) -> OriginKind:
-    return values.origins[setting.key].kind
+    return values.origin(setting).kind

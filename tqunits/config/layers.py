@@ -58,6 +58,10 @@ class Values:
         """Whether somebody wrote it, in worker.yaml or in `defaults:`."""
         return self.node(setting) is not None
 
+    def origin(self, setting: Setting[object]) -> Origin:
+        """Who decided it."""
+        return self._values[setting.key].origin
+
     @property
     def origins(self) -> dict[str, Origin]:
         """Who decided each setting."""

@@ -190,8 +190,8 @@ class Asking(Waiting):
         if backend is None or ends_here(head):
             self.answer(404 if backend is None else 200)
             return None
-        site = backend.site if backend.worker.notice is None else None
-        if site is not None and self.serve_file(site, head, target, backend):
+        site = backend.site
+        if site is not None and backend.worker.notice is None and self.serve_file(site, head, target, backend):
             return None
         return backend
 

@@ -180,7 +180,7 @@ class _Workers:
 
 def _present(folder: Path) -> frozenset[str]:
     """Which of the files are there that presets go by. They are not opened."""
-    return frozenset(file for file, _ in BY_FILE.values() if os.path.lexists(folder / file))
+    return frozenset(file for file, _ in BY_FILE.values() if os.path.lexists(f"{folder}/{file}"))
 
 
 def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) -> list[str]:
