@@ -190,7 +190,8 @@ def test_one_command_leads_from_a_request_to_all_its_lines(site: Site) -> None:
     assert "GET /first/asked" in said
     assert "/first/other" not in said
     assert said.count("looks into") == 1
-    assert "nothing is known of a request" in site.run("logs", "--request", "0" * 32, status=1)
+    unknown = "0" * 32
+    assert f"nothing is known of a request '{unknown}'" in site.run("logs", "--request", unknown, status=1)
     assert "--request stands alone" in site.run("logs", "first", "--request", asked, status=2)
 
 

@@ -137,10 +137,12 @@ def test_after_a_purge_nothing_is_left_to_the_number_of_the_account(site: Site, 
 
 
 def test_while_something_can_not_be_given_back_the_account_stays(site: Site) -> None:
+    site.worker("beta", "writable: [data]\n", program=WRITES)
     given(site)
     deep = "/".join(["d"] * 110)
     site.machine.run([*AS_WORKER, f"mkdir -p {FOLDER}/data/{deep}"])
-    said = site.run("uninstall", "--purge", "alpha", status=1)
+    said = site.run("uninstall", "--purge", "alpha", "beta", status=1)
+    assert "worker-beta" not in site.users()  # one's folders hold up nobody else
     assert f"{FOLDER} can not be given back to root: it has folders more than 100 deep" in said
     assert f"chown -hR root: {FOLDER}" in said
     assert "worker-alpha" in site.users()

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from test_causes import BASE
 
 from tqunits.config import marks
 from tqunits.config.fields import sandbox as parsed
@@ -40,20 +41,7 @@ def of_words(text: str) -> Sandbox:
 
 def facts_of(own: Sandbox, *lines: str, end: End = EXITED, user_mode: bool = False) -> Facts:
     missing = sandbox.missing(own, user_mode=user_mode)
-    return Facts(
-        name="shop",
-        state="failed",
-        source="/srv/shop/config/worker.yaml",
-        address="127.0.0.1:9000",
-        health="/health",
-        user="worker-shop",
-        folder="/srv/shop",
-        state_folder="/var/lib/tqunits/workers/shop",
-        end=end,
-        lines=lines,
-        sandbox=own,
-        missing=missing,
-    )
+    return replace(BASE, end=end, lines=lines, sandbox=own, missing=missing)
 
 
 def values(found: Judgement) -> list[str]:

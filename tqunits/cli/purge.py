@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits.errors import TqunitsError
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
 from tqunits.system import build, built, execute, files, journal, users, writable
 from tqunits.system.bus import Bus
@@ -75,31 +76,39 @@ def users_of_all(layout: Layout) -> list[str]:
     return [*users.of_workers(layout.state), *([MANAGER_USER] if users.is_managers_ours() else [])]
 
 
-def purge(worker: str, layout: Layout, own: Folders, say: execute.Say) -> None:
-    """Remove what a worker has stored, and the users that were made for it. Raises TqunitsError."""
-    _remove(folders_of(worker, layout), users_of(worker, layout), own, say)
+def purge(worker: str, layout: Layout, own: Folders, say: execute.Say) -> list[TqunitsError]:
+    """Remove what a worker has stored, and the users that were made for it; gives why one of them stays."""
+    return _remove(folders_of(worker, layout), users_of(worker, layout), own, say)
 
 
-def purge_all(layout: Layout, bus: Bus, own: Folders, say: execute.Say, *, users_too: bool) -> None:
-    """Remove all that any worker of this layout has left, and all of ours. Raises TqunitsError."""
+def purge_all(layout: Layout, bus: Bus, own: Folders, say: execute.Say, *, users_too: bool) -> list[TqunitsError]:
+    """Remove all that any worker of this layout has left, and all of ours; gives why users stay."""
     if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
         bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
-    _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, say)
+    failures = _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, say)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()
+    return failures
 
 
-def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, say: execute.Say) -> None:
+def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, say: execute.Say) -> list[TqunitsError]:
+    """What is wrong with one worker's folder is wrong with its account alone."""
+    failures: list[TqunitsError] = []
     for folder in folders:
         say(f"remove {folder}")
         files.remove_tree(folder)
     for user in accounts:
-        for folder in own.of(user):
-            if writable.take_back(folder, user):
-                say(f"give {folder} back to root")
-        say(f"remove user {user}")
-        users.remove(user)
+        try:
+            for folder in own.of(user):
+                if writable.take_back(folder, user):
+                    say(f"give {folder} back to root")
+        except TqunitsError as error:
+            failures.append(error)
+        else:
+            say(f"remove user {user}")
+            users.remove(user)
+    return failures
 
 
 def _there(folders: Iterable[Path]) -> list[Path]:

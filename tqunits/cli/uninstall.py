@@ -26,7 +26,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.installation import remove_leftovers
 from tqunits.cli.jobs import Ended, add_timeout, judged, progress, timeout_of, told
 from tqunits.cli.selection import Installed, add_names, installed, named, select
-from tqunits.errors import ExitStatus, UsageError
+from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.model import Layout
 from tqunits.system import backoff, execute, files, ledger, left_out, traffic
 from tqunits.system.bus import Bus
@@ -179,14 +179,16 @@ def _print(context: Context, plan: Plan, left: _Left, ended: Iterable[Ended], st
 def _purge(
     arguments: argparse.Namespace, context: Context, choice: _Choice, bus: Bus, say: execute.Say, *, users_too: bool
 ) -> None:
-    """Raises TqunitsError for what can not be removed."""
+    """Raises TqunitsError for what can not be removed, when all else is."""
     sources = {worker.name: Path(worker.ledger.source).parent.parent for worker in choice.installed}
     own = purge.Folders(sources, workers_directory(context.root, context.layout))
     if arguments.all:
-        purge.purge_all(context.layout, bus, own, say, users_too=users_too)
+        failures = purge.purge_all(context.layout, bus, own, say, users_too=users_too)
     else:
-        for worker in choice.names:
-            purge.purge(worker, context.layout, own, say)
+        failures = [each for worker in choice.names for each in purge.purge(worker, context.layout, own, say)]
+    if failures:
+        message, hints = "; ".join(each.message for each in failures), [each.hint for each in failures if each.hint]
+        raise TqunitsError(message, hint="; ".join(hints) or None)
 
 
 def _left(arguments: argparse.Namespace, choice: _Choice, layout: Layout) -> _Left:

@@ -47,7 +47,7 @@ def worker(
     not_roots: NotRoots | None,
 ) -> Worker:
     """The worker of these values. Relative paths are in its folder."""
-    user = values[W.user]
+    user, sandbox = values[W.user], _sandbox(values)
     return Worker(
         name=name,
         folder=folder,
@@ -61,7 +61,7 @@ def worker(
         service_type=values[W.service_type],
         enabled=values[W.enabled],
         build=_build(values),
-        command=_command(values),
+        command=_command(values, sandbox),
         user=user,
         group=values[W.group] if values.written(W.group) else user,
         environment=values[W.environment],
@@ -78,7 +78,7 @@ def worker(
         timeouts=_timeouts(values),
         proxy=_proxy(values),
         watch=_watch(values),
-        sandbox=_sandbox(values),
+        sandbox=sandbox,
         depends=Depends(after=values[W.depends_after], requires=values[W.depends_requires]),
         writable=values[W.writable],
         static=Static(directory=values[W.static_directory], prefix=values[W.static_prefix]),
@@ -126,12 +126,12 @@ def server(
     )
 
 
-def _command(values: Values) -> tuple[str, ...]:
+def _command(values: Values, sandbox: Sandbox) -> tuple[str, ...]:
     """The command; the preset one of PHP with its settings, and any of PHP with what the sandbox asks of it."""
     command = values[W.command]
     if values[W.type] is WorkerType.PHP and not values.written(W.command):
         command = php.command(command, values[W.php_settings], values[W.php_document_root])
-    return php.sandboxed(command, _sandbox(values))
+    return php.sandboxed(command, sandbox)
 
 
 def _build(values: Values) -> Build:
