@@ -94,7 +94,7 @@ $(INSTALLED): pyproject.toml tests/constraints.txt $(PACKAGES)
 # What is compiled depends on the types of what it imports, so one change compiles it all again.
 $(COMPILED): setup.py $(SOURCES) $(INSTALLED)
 	@echo "Compiling the router (a minute or two)"
-	@rm -rf $(EXTENSIONS)
+	@rm -rf $(EXTENSIONS) build/lib.* # a wheel takes from there what a module had, also when it is gone
 	@mkdir -p build
 	@$(BIN)/python setup.py --quiet build_ext --inplace >build/compiled.log 2>&1 || { cat build/compiled.log >&2; exit 1; }
 	@touch $@

@@ -19,6 +19,7 @@ INTERPRETED = {
     "proxy/local_http.py",  # for those two; and mypyc 2.4 fails on one of its coroutines
     "proxy/service.py",  # at the start and the end
     "proxy/serving.py",  # once per start and stop of a worker, and every few seconds
+    "routing/traffic.py",  # once per order; and `tqunits ls`, which reads it too, does without the library
 }
 
 

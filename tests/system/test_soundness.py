@@ -11,6 +11,7 @@ from config.parsing import workers as parsed
 
 from tqunits.model import Configuration
 from tqunits.system import soundness
+from tqunits.system.bus import UnitStatus
 from tqunits.system.diagnosis import Level
 from tqunits.system.listeners import Listener, listeners
 from tqunits.system.soundness import Worker
@@ -39,6 +40,26 @@ def configured(**yaml: str) -> Configuration:
     configuration = parsed({name: f"path: /{name}\n{text}" for name, text in yaml.items()}).configuration
     assert configuration is not None
     return configuration
+
+
+def unit(name: str, active: str, sub: str) -> UnitStatus:
+    return UnitStatus(name=name, description="", load="loaded", active=active, sub=sub)
+
+
+def test_who_fails_again_and_again_is_named_the_router_too() -> None:
+    units = [
+        unit("tq-worker@well.service", "active", "running"),
+        unit("tq-worker@away.service", "activating", "auto-restart"),
+        unit("tq-worker@waits.service", "inactive", "dead"),
+        unit("tq-backoff@waits.service", "activating", "start"),
+        unit("tq-backoff@well.service", "inactive", "dead"),
+        unit("tq-proxy@1.service", "activating", "auto-restart"),
+    ]
+    (found,) = soundness.restarting(units)
+    assert found.level is Level.PROBLEM
+    named = found.message.removeprefix("fail again and again: ").replace(" and ", ", ").split(", ")
+    assert named == ["tq-proxy@1.service", "tq-worker@away.service", "tq-worker@waits.service"]
+    assert not list(soundness.restarting(units[:1]))
 
 
 def test_no_drift() -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tqunits.cli import builds
 from tqunits.cli.context import Context
-from tqunits.cli.selection import installed
+from tqunits.cli.selection import Installed, installed
 from tqunits.errors import ExitStatus, Severity, TqunitsError
 from tqunits.model import Configuration, Layout, Tls
 from tqunits.system import diagnosis, left_out, reachable, soundness
@@ -48,31 +48,31 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _findings(context: Context) -> Iterator[Finding]:
-    workers = _workers(context)
+    found = installed(context.layout)
+    workers = _workers(found)
     yield from diagnosis.host(context.layout, user_mode=context.user_mode)
     yield from _asked(workers, context)
-    yield from diagnosis.installation(context.layout)
+    yield from diagnosis.installation(context.layout, {worker.drop_in: worker.text for worker in found})
     yield from diagnosis.homes(context.layout)
     yield from soundness.secrets(workers)
     users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
     yield from soundness.exposed(workers, listeners(), users)
 
 
-def _workers(context: Context) -> list[soundness.Worker]:
-    """The installed ones. With --user all run as that user, whom their units do not name."""
+def _workers(found: Iterable[Installed]) -> list[soundness.Worker]:
+    """Who runs as whom. With --user all run as that user, whom their units do not name."""
     default = pwd.getpwuid(os.geteuid()).pw_name
-    found = (
-        (worker.ledger, unitfile.last_value(worker.text, "Service", "User")) for worker in installed(context.layout)
-    )
-    return [soundness.Worker(ledger, user or default) for ledger, user in found]
+    users = ((worker.ledger, unitfile.last_value(worker.text, "Service", "User")) for worker in found)
+    return [soundness.Worker(ledger, user or default) for ledger, user in users]
 
 
 def _asked(workers: Sequence[soundness.Worker], context: Context) -> list[Finding]:
     """The checks that ask the service manager, and what is left of them without one."""
     try:
         with Bus(user_mode=context.user_mode) as bus:
-            found = [*diagnosis.manager(bus, user_mode=context.user_mode), *soundness.restarting(bus)]
-            return [*found, *_configured(workers, context, bus)]
+            units = bus.list_units(["tq-*", "tq.*"])
+            found = diagnosis.manager(bus, units, user_mode=context.user_mode)
+            return [*found, *soundness.restarting(units), *_configured(workers, context, bus)]
     except TqunitsError as error:
         return [diagnosis.unreachable(error), *_configured(workers, context, None)]
 

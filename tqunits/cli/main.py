@@ -7,6 +7,7 @@ the cold start near the interpreter's own, and keeps D-Bus, jinja2 and YAML out 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import re
 import signal
@@ -123,6 +124,9 @@ Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running,
 'sudo tqunits init NAME --type python', then 'sudo tqunits install --now'."""
 
 
+_OBJECTS = 50_000
+"""Between two collections of garbage. At Python's own 700 a command that reads 300 workers spends 5 % on them."""
+
 _NEGATIVE = re.compile(r"-\d")
 """How a time before now begins (systemd.time(7)); no option of ours does."""
 
@@ -137,6 +141,7 @@ class _Parser(argparse.ArgumentParser):
 def process() -> int:
     """The process `tqunits`: its command line, and what holds for all of it."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tqunits ls | head` ends quietly, as systemctl does
+    gc.set_threshold(_OBJECTS)
     return main(sys.argv[1:])
 
 

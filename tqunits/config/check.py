@@ -141,13 +141,14 @@ def _listening(draft: Draft) -> Iterator[Problem]:
 def _static(draft: Draft) -> Iterator[Problem]:
     """What is served is public. The worker's own folder is not: it has worker.yaml and the program's text."""
     worker = draft.worker
+    is_written = draft.values.written(W.static_directory) or draft.values.written(W.static_prefix)
+    if not is_written and worker.type is not WorkerType.STATIC:
+        return
     served = _in_full(worker.folder / worker.static.directory)
     if (worker.folder / "config").is_relative_to(served):
         message = f"static.directory: '{worker.static.directory}' has the worker's own files in it"
         yield Problem(draft.place(W.static_directory), message, "serve a folder of its own, such as public")
-    is_written = draft.values.written(W.static_directory) or draft.values.written(W.static_prefix)
-    is_served = worker.type is WorkerType.STATIC or is_written
-    for unserved in UNSERVED if is_served else ():
+    for unserved in UNSERVED:
         if served.is_relative_to(unserved):
             message = f"static.directory: nothing below {unserved} is served"
             yield Problem(draft.place(W.static_directory), message, "put the files elsewhere, such as below /srv")

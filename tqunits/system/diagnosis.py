@@ -7,7 +7,7 @@ than it could, or that will surprise somebody.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +15,11 @@ from pathlib import Path
 from tqunits.errors import TqunitsError
 from tqunits.model import Configuration, Layout, account_of
 from tqunits.system import cgroup, target, users
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.files import read_text_if_exists
 from tqunits.system.lacking import lacking
 from tqunits.units import unitfile
+from tqunits.units.name import paused_by
 
 _POLKIT = "polkit.service"
 
@@ -50,14 +51,13 @@ def host(layout: Layout, *, user_mode: bool) -> Iterator[Finding]:
     yield _overcommit()
 
 
-def manager(bus: Bus, *, user_mode: bool) -> Iterator[Finding]:
-    """The running service manager and our units in it."""
+def manager(bus: Bus, units: Sequence[UnitStatus], *, user_mode: bool) -> Iterator[Finding]:
+    """The running service manager and our units in it; `units`: what it has loaded of them."""
     version = bus.systemd_version()
     if version < target.OLDEST:
         yield problem("systemd", f"systemd {version} is too old", f"tqunits needs {target.OLDEST} or newer")
     else:
         yield ok("systemd", f"systemd {version}, reachable over D-Bus")
-    units = bus.list_units(["tq-*", "tq.*"])
     failed = [unit.name for unit in units if unit.active == "failed"]
     if failed:
         yield problem("units", f"failed: {', '.join(failed)}", "'tqunits why NAME' tells why")
@@ -65,19 +65,29 @@ def manager(bus: Bus, *, user_mode: bool) -> Iterator[Finding]:
         yield ok("units", f"none of {len(units)} loaded units has failed")
     if not user_mode:
         yield _polkit(bus)
-    stale = [unit.name for unit in units if bus.property_of(unit.name, "Unit", "NeedDaemonReload", "b")]
+    stale = _stale(bus, [unit.name for unit in units])
     if stale:
         yield warning(
             "reload", f"changed on disk since they were loaded: {', '.join(stale)}", "systemctl daemon-reload"
         )
 
 
-def installation(layout: Layout) -> Iterator[Finding]:
-    """Our drop-ins: whether somebody has edited them, and those of the administrator beside them."""
+def _stale(bus: Bus, units: Sequence[str]) -> list[str]:
+    """Units whose files have changed since. The pauses of all workers are one file: one of them is asked for all."""
+    pauses = [unit for unit in units if paused_by(unit)]
+    asked = [*(unit for unit in units if not paused_by(unit)), *pauses[:1]]
+    return [unit for unit in asked if bus.property_of(unit, "Unit", "NeedDaemonReload", "b")]
+
+
+def installation(layout: Layout, known: Mapping[Path, str]) -> Iterator[Finding]:
+    """Our drop-ins: whether somebody has edited them, and those of the administrator beside them.
+
+    `known`: the text of those that have been read.
+    """
     edited: list[str] = []
     beside: list[str] = []
     for path in sorted(Path(layout.units).glob("tq*.d/*.conf")):
-        text = read_text_if_exists(path) or ""
+        text = known[path] if path in known else read_text_if_exists(path) or ""
         ledger = unitfile.ledger(text)
         if not unitfile.is_ours(text):
             beside.append(str(path))

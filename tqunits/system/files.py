@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,7 +19,6 @@ from pathlib import Path
 import tqunits
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
-from tqunits.system.process import run
 
 READ_LIMIT = 1 << 20
 """No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an attack."""
@@ -38,7 +36,7 @@ def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = F
     """
     make_folder(path.parent)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    temporary = f".tqunits-{secrets.token_hex(8)}.tmp"
+    temporary = temporary_name()
     time_ns = _time_of(path) if keep_time else None
     try:
         _write_new(temporary, content.encode("utf-8", "surrogateescape"), mode, folder, time_ns)
@@ -50,6 +48,11 @@ def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = F
         raise
     finally:
         os.close(folder)
+
+
+def temporary_name() -> str:
+    """A name that no other file has, for what is made beside its place and then renamed."""
+    return f".tqunits-{os.urandom(8).hex()}.tmp"
 
 
 def write_secret(path: Path, content: str, mode: int) -> None:
@@ -88,6 +91,8 @@ def remove_tree(folder: Path) -> None:
     By rm(1), which takes any depth: shutil.rmtree recurses and keeps a descriptor for each level, and whoever owned the
     folder could have made a thousand. Raises TqunitsError.
     """
+    from tqunits.system.process import run  # with subprocess, 3 ms: most commands remove nothing
+
     done = run(["rm", "-rf", "--one-file-system", "--", str(folder)])
     if done.returncode != 0:
         raise TqunitsError(f"{folder} could not be removed: {done.stderr.strip()[-_SHOWN:]}")

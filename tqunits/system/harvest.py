@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
@@ -37,6 +36,7 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.system.files import temporary_name
 from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hang us
@@ -383,7 +383,7 @@ _CLOSED = 0o700
 @contextmanager
 def _staging(target: int) -> Iterator[int]:
     """A new folder that nobody but root may enter, on the file system of the worker's."""
-    name = f".tqunits-{secrets.token_hex(8)}.tmp"
+    name = temporary_name()
     os.mkdir(name, _CLOSED, dir_fd=target)
     try:
         with opened(name, target) as staging:

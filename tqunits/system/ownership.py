@@ -36,8 +36,13 @@ class Anchor:
     """The part of a path that is root's, opened. Close it, or use it as a context."""
 
     descriptor: int  # O_PATH: a folder; with nothing left of the path it may be any file
-    path: PurePosixPath  # where that is, without links
+    done: Sequence[str]  # the names that lead there, without links
     rest: tuple[str, ...]  # the names below it, which somebody else may change; empty: all of the path is root's
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Where the descriptor is."""
+        return PurePosixPath("/", *self.done)
 
     @property
     def is_roots(self) -> bool:
@@ -192,7 +197,7 @@ class _Walk:
         rest = (name, *reversed(left)) if name else ()
         if ".." in rest:
             raise OSError(errno.EINVAL, "'..' below a folder that is not root's", "/".join([*self._done, *rest]))
-        return Anchor(self.folder, PurePosixPath("/", *self._done), rest)
+        return Anchor(self.folder, self._done, rest)
 
 
 def is_only_for(status: os.stat_result, users: Collection[int], *, descriptor: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tqunits.model import Configuration, WorkerType, account_of
 from tqunits.system import backoff
-from tqunits.system.bus import Bus
+from tqunits.system.bus import UnitStatus
 from tqunits.system.diagnosis import Finding, ok, problem, warning
 from tqunits.system.listeners import Listener
 from tqunits.system.status import State, state_of
@@ -51,13 +51,13 @@ def secrets(workers: Sequence[Worker]) -> Iterator[Finding]:
         yield warning("secrets", f"changed since they were copied: {sentence(found)}", advice)
 
 
-def restarting(bus: Bus) -> Iterator[Finding]:
-    """Workers that crash again and again: none of their units is failed. In a pause systemd 252 has them as stopped."""
-    units = bus.list_units(["tq-worker@*.service", backoff.PATTERN])
+def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
+    """Who crashes again and again: none of these units is failed. In a pause systemd 252 has a worker as stopped."""
     again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
     found = again | backoff.pausing((unit.name, unit.active) for unit in units)
     if found:
-        yield problem("units", f"fail again and again: {sentence(found)}", "'tqunits why NAME' tells why")
+        advice = "'tqunits why NAME' tells why; of the router, 'tqunits logs --router'"
+        yield problem("units", f"fail again and again: {sentence(found)}", advice)
 
 
 def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Mapping[int, str]) -> Iterator[Finding]:

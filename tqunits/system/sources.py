@@ -149,7 +149,7 @@ class _Workers:
             self._read(directory / name)
 
     def _read(self, folder: Path) -> None:
-        source = folder / "config" / "worker.yaml"
+        source = folder / "config/worker.yaml"
         not_roots = first_not_roots(source)
         before = len(self.findings)
         text = _read(source, self.findings, by=_open_workers)
@@ -256,10 +256,10 @@ def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> 
 
 def _warn_of_folders(folder: Path, findings: list[Diagnostic]) -> None:
     """Whoever may rename in one of these folders may put another worker.yaml in the place of this one."""
-    for place in (folder / "config", folder):
-        if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    for place in (f"{folder}/config", str(folder)):
+        if os.stat(place).st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # noqa: PTH116 - a Path costs more than the call
             message = "others may write in this folder: who can change its worker.yaml decides what runs here"
-            findings.append(_finding(Severity.WARNING, place, message, f"chmod go-w {place}"))
+            findings.append(_finding(Severity.WARNING, Path(place), message, f"chmod go-w {place}"))
 
 
 def _warning(mark: Mark | None, message: str, hint: str) -> Diagnostic:
