@@ -17,6 +17,9 @@ _SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_pro
 SANDBOXED = (*_SESSIONS, "-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
 """What PHP is told in the sandboxes that it has by itself."""
 
+QUIET = ("-q", "-d", "error_log=syslog")
+"""What the command of its type says before what `php:` says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:

@@ -10,7 +10,7 @@ from tqunits.config.parse import parse_server
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.model import INFINITY, Build, OriginKind, Profile, Relaxation, Sandbox, Share, WorkerType
 
-from .parsing import SANDBOXED, server, valid
+from .parsing import QUIET, SANDBOXED, server, valid
 
 PRESETS: dict[WorkerType, tuple[tuple[str, ...], tuple[str, ...], Profile]] = {
     WorkerType.GO: (("go", "build", "-o", "bin/api", "./src"), ("bin/api",), Profile.STANDARD),
@@ -24,7 +24,11 @@ PRESETS: dict[WorkerType, tuple[tuple[str, ...], tuple[str, ...], Profile]] = {
     ),
     WorkerType.JAVA: ((), ("java", "-cp", "bin", "Main"), Profile.JIT),
     WorkerType.RUBY: ((), ("puma", "--bind", "tcp://127.0.0.1:${WORKER_PORT}"), Profile.STANDARD),
-    WorkerType.PHP: ((), ("php", *SANDBOXED, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"), Profile.STANDARD),
+    WorkerType.PHP: (
+        (),
+        ("php", *SANDBOXED, *QUIET, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"),
+        Profile.STANDARD,
+    ),
     WorkerType.STATIC: ((), (), Profile.STANDARD),
 }
 

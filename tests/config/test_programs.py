@@ -11,7 +11,7 @@ from tqunits.config.presets import BY_PROGRAM
 from tqunits.config.programs import Program, program, runtime
 from tqunits.model import OriginKind, Profile, Relaxation, WorkerType
 
-from .parsing import SANDBOXED, api, server, shown, valid, worker_text
+from .parsing import QUIET, SANDBOXED, api, server, shown, valid, worker_text
 
 PROGRAMS: dict[tuple[str, ...], tuple[Program | None, WorkerType]] = {
     (): (None, WorkerType.EXEC),
@@ -125,7 +125,7 @@ SESSIONS, NO_JIT = SANDBOXED[:4], SANDBOXED[4:]
 TOLD: dict[str, tuple[str, tuple[str, ...]]] = {
     "its settings come later": (
         "type: php\nphp: {settings: {session.save_path: /x}}",
-        ("php", *SANDBOXED, "-d", "session.save_path='/x'", "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"),
+        ("php", *SANDBOXED, *QUIET, "-d", "session.save_path='/x'", "-S", "127.0.0.1:${WORKER_PORT}", "-t", "public"),
     ),
     "one's own": ("command: [php8.2, artisan, serve]", ("php8.2", *SANDBOXED, "artisan", "serve")),
     "of the type": ("type: php\ncommand: [php, -d, a=b, x]", ("php", *SANDBOXED, "-d", "a=b", "x")),

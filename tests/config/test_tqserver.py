@@ -9,7 +9,7 @@ from tqunits.health import HealthType
 from tqunits.model import Scaling, Worker
 from tqunits.units.environment import runtime_variables
 
-from .parsing import SANDBOXED, api, errors, server, shown, valid
+from .parsing import QUIET, SANDBOXED, api, errors, server, shown, valid
 
 WORKER = """\
 path: /api
@@ -108,7 +108,7 @@ def test_the_settings_of_php_take_effect() -> None:
     assert errors(api(PHP).diagnostics) == []
     options = ("max_execution_time=30", "error_reporting=E_ALL & ~E_NOTICE", "error_log='a;b $$x'", "open_basedir=")
     told = tuple(word for option in options for word in ("-d", option))
-    assert valid(PHP).command == ("php", *SANDBOXED, *told, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "./web")
+    assert valid(PHP).command == ("php", *SANDBOXED, *QUIET, *told, "-S", "127.0.0.1:${WORKER_PORT}", "-t", "./web")
 
 
 def test_its_document_root_is_told_as_its_spelling() -> None:

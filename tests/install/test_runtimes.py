@@ -64,3 +64,10 @@ def test_a_session_of_php_outlives_a_restart(up: Site) -> None:
     assert curl(up.machine, "/php/count", *cookies) == "request 3"
     said = up.machine.journal(unit(PHP))
     assert ("Warning" in said, "mprotect" in said) == (False, False), said
+
+
+def test_the_journal_has_the_errors_of_php_and_no_line_for_each_request(up: Site) -> None:
+    up.machine.systemctl("start", unit(PHP))
+    assert "went on" in curl(up.machine, "/php/mistake")
+    assert "PHP Warning:  a mistake in" in up.machine.wait_for_log(unit(PHP), "a mistake")
+    assert "/mistake" not in up.machine.journal(unit(PHP))

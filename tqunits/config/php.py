@@ -18,6 +18,7 @@ from tqunits.model import Sandbox
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _AS_IN_PHP_INI = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.,:/+ @%~&|^-]*)?")
 _FOLDER = "-t"
+_SERVER = "-S"
 
 _NO_JIT = ("-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
 """For where no memory is writable and executable: PCRE, and from PHP 8.4 on opcache, complain and go on without."""
@@ -50,10 +51,11 @@ def value(text: str) -> str:
 
 def command(preset: Sequence[str], settings: Sequence[tuple[str, str]], document_root: str) -> tuple[str, ...]:
     """The preset command, with what `php:` says."""
-    program, *rest = preset
-    rest[rest.index(_FOLDER) + 1] = placeholders.escaped(document_root)
+    words = list(preset)
+    words[words.index(_FOLDER) + 1] = placeholders.escaped(document_root)
+    at = words.index(_SERVER)  # behind the preset's own settings: what comes later wins
     options = (word for key, text in settings for word in ("-d", placeholders.escaped(f"{key}={text}")))
-    return (program, *options, *rest)
+    return (*words[:at], *options, *words[at:])
 
 
 def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ def served(command: Sequence[str]) -> str | None:
     behind = command[program.at + 1 :]
     options = {option: at for at, option in _options(behind)}
     at = options.get(_FOLDER, len(behind)) + 1
-    return behind[at] if "-S" in options and at < len(behind) else None
+    return behind[at] if _SERVER in options and at < len(behind) else None
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[int, str]]:

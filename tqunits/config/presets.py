@@ -24,7 +24,10 @@ PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.DENO: {"command": "[deno, run, --allow-net, --allow-env, --allow-read, main.ts]", **_JIT},
     WorkerType.JAVA: {"command": "[java, -cp, bin, Main]", **_JIT},
     WorkerType.RUBY: {"command": '[puma, --bind, "tcp://127.0.0.1:${WORKER_PORT}"]'},
-    WorkerType.PHP: {"command": '[php, -S, "127.0.0.1:${WORKER_PORT}", -t, public]', **_WHOLE},
+    WorkerType.PHP: {
+        "command": '[php, -q, -d, error_log=syslog, -S, "127.0.0.1:${WORKER_PORT}", -t, public]',
+        **_WHOLE,
+    },
     WorkerType.STATIC: {},
     WorkerType.EXEC: {},
 }

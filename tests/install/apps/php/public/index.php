@@ -12,6 +12,10 @@ switch (parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)) {
         $_SESSION['count'] = ($_SESSION['count'] ?? 0) + 1;
         echo preg_replace('/^/', 'request ', (string) $_SESSION['count']);
         break;
+    case '/mistake':
+        trigger_error('a mistake', E_USER_WARNING);
+        echo 'went on';
+        break;
     default:
         echo 'php';
 }
