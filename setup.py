@@ -7,26 +7,22 @@ TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no 
 import os
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-ROOMS = ("http", "metrics", "proxy", "routing")
-INTERPRETED = {
-    "proxy/certificates.py",  # once per certificate
-    "proxy/control.py",  # once per question of an operator
-    "proxy/leaving.py",  # once per stop of a worker
-    "proxy/listen.py",  # at the start
-    "proxy/local_http.py",  # for those two; and mypyc 2.4 fails on one of its coroutines
-    "proxy/service.py",  # at the start and the end
-    "proxy/serving.py",  # once per start and stop of a worker, and every few seconds
-    "routing/traffic.py",  # once per order; and `tqunits ls`, which reads it too, does without the library
-}
+INTERPRETED = {"routing/traffic.py"}
+"""Read once per order; and `tqunits ls`, which reads it too, does without the library."""
 
 
 def compiled() -> list[str]:
-    """The modules that are compiled, relative to the root: the rooms of the data path, but for what runs seldom."""
+    """The modules that are compiled: the pure rooms of the data path, and those of the router; not what is at its top.
+
+    Relative to the root.
+    """
     package = ROOT / "tqunits"
-    found = {str(path.relative_to(package)) for room in ROOMS for path in (package / room).glob("[!_]*.py")}
+    rooms = [package / room for room in ("http", "metrics", "routing")]
+    rooms += [path for path in (package / "proxy").iterdir() if path.is_dir()]
+    found = {str(path.relative_to(package)) for room in rooms for path in room.glob("[!_]*.py")}
     return sorted(f"tqunits/{module}" for module in found - INTERPRETED)
 
 
@@ -42,4 +38,6 @@ def extensions() -> list[object]:
 
 
 if __name__ == "__main__":
-    setup(ext_modules=extensions())
+    setup(
+        packages=[*find_packages(include=["tqunits", "tqunits.*"]), "tqunits.unit_templates"], ext_modules=extensions()
+    )

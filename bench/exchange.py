@@ -27,12 +27,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tqunits.cli.proxy import snapshot_of
 from tqunits.metrics.access_formats import journal_datagram
-from tqunits.proxy.access import AccessLog, Sink
-from tqunits.proxy.answering import Peer
-from tqunits.proxy.complaints import Complaints
-from tqunits.proxy.downstream import Client
-from tqunits.proxy.router import Router
-from tqunits.proxy.upstream import IDLE, Upstream
+from tqunits.proxy.downstream.answering import Peer
+from tqunits.proxy.downstream.client import Client
+from tqunits.proxy.log.complaints import Complaints
+from tqunits.proxy.log.sinks import AccessLog, Sink
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.upstream.connection import IDLE, Upstream
 from tqunits.system import loop as event_loop
 
 REQUEST = (

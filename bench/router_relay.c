@@ -3,7 +3,7 @@
  *   router_relay ORIGIN_PORT
  *
  * One thread, epoll. For each connection it makes one to the origin, and splice(2) moves what comes, both ways, through
- * a pipe for each way, as large as tqunits' (proxy/splice.py). What a MiB costs here is what the kernel takes to move it
+ * a pipe for each way, as large as tqunits' (proxy/transport/relay.py). What a MiB costs here is what the kernel takes to move it
  * this way: a proxy that splices has that to pay, and reads HTTP besides.
  *
  * epoll is edge-triggered: a way moves until the kernel says EAGAIN, and nothing is registered twice. An end on either

@@ -15,7 +15,7 @@ from router_processes import output_of
 
 FIGURES = ("rps", "p50_us", "p99_us", "cpu_us", "user_us", "system_us", "busy", "origin_busy", "other_busy")
 BASE = "nginx"
-_DATA_PATH = "import tqunits.proxy.downstream as it; print(it.__file__.rpartition('/')[2])"
+_DATA_PATH = "import tqunits.proxy.downstream.client as it; print(it.__file__.rpartition('/')[2])"
 Row = dict[str, float | int | str | list[float]]
 
 

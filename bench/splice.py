@@ -1,4 +1,6 @@
-"""What a MiB costs when it is copied and when it is spliced: `recv` and `send` against tqunits/proxy/splice.py.
+"""What a MiB costs when it is copied and when it is spliced.
+
+`recv` and `send` against tqunits/proxy/transport/relay.py.
 
     .venv/bin/python bench/splice.py [--rounds N] [--seconds N] [--connections N]
 
@@ -29,8 +31,8 @@ from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tqunits.proxy.poller import Poller
-from tqunits.proxy.splice import End, Pipes, Relay
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.transport.relay import End, Pipes, Relay
 from tqunits.system import loop as event_loop
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -143,7 +145,7 @@ async def _moving(loop: asyncio.AbstractEventLoop, way: Way, links: Sequence[Pai
 
 
 class Copying:
-    """As tqunits/proxy/stream.py moves: send at once what came, and read no more until all of it is out."""
+    """As tqunits/proxy/transport/stream.py moves: send at once what came, and read no more until all of it is out."""
 
     def __init__(self, poller: Poller, link: Pair, size: int) -> None:
         self._poller = poller

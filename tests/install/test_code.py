@@ -11,7 +11,7 @@ PROXIES = ("tq-proxy@1.service", "tq-proxy@2.service")
 COPY = f"rm -rf {RELEASE} && mkdir {RELEASE} && {UNPACK.format(RELEASE)}"
 EXTENSIONS = f"cp /opt/tqunits/*.so {RELEASE} || :"  # none where the sources run themselves
 AGAIN = f"cp -r {RELEASE}/tqunits {RELEASE}/new && rm -rf {RELEASE}/tqunits && mv {RELEASE}/new {RELEASE}/tqunits"
-OTHER = f"echo '# another release' >> {RELEASE}/tqunits/proxy/control.py"
+OTHER = f"echo '# another release' >> {RELEASE}/tqunits/proxy/commands.py"
 WAITS = "{} runs the code of another release; 'tqunits install --now' restarts it"
 
 

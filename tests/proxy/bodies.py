@@ -17,9 +17,9 @@ from functools import cache
 
 from peers import PATIENCE, Connection, Router
 
-from tqunits.proxy.splice import WORTH
-from tqunits.proxy.standing import FOUND_STANDING
-from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.transport.relay import WORTH
+from tqunits.proxy.transport.stream import RECEIVE
+from tqunits.proxy.upstream.standing import FOUND_STANDING
 
 MIB = 1024 * 1024
 SIZES = (*range(WORTH - 1, WORTH + 2), *range(RECEIVE - 1, RECEIVE + 2), MIB, 8 * MIB)

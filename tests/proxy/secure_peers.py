@@ -9,8 +9,8 @@ import ssl
 from pathlib import Path
 
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.secure import RECORD, Step
-from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.transport.secured import RECORD, Step
+from tqunits.proxy.transport.stream import RECEIVE
 from tqunits.system.process import run
 
 PATIENCE = 10.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqunits.http.dates import write_date
 from tqunits.http.fields import RequestFields
 from tqunits.http.target import Target
-from tqunits.proxy.static import Answer, Site, Unsent
+from tqunits.proxy.routes.site import Answer, Site, Unsent
 
 NOW = 1_700_000_000
 DATE = write_date(NOW)

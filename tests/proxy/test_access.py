@@ -13,7 +13,7 @@ import pytest
 
 from tqunits.errors import TqunitsError, UsageError
 from tqunits.metrics.access_formats import End, Entry, combined
-from tqunits.proxy.access import (
+from tqunits.proxy.log.sinks import (
     FLUSH,
     JOURNAL,
     MAX_WAITING,

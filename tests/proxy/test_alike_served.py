@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peers import Connection, Router, TcpWorker, Worker, routed, snapshot
 
-from tqunits.proxy.standing import FOUND_STANDING
+from tqunits.proxy.upstream.standing import FOUND_STANDING
 
 DATE = b"HTTP/1.1 %b\r\nDate: Tue, 24 Nov 2026 20:00:00 GMT\r\nETag: %b\r\n"
 FORMS = {

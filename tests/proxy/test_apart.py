@@ -22,8 +22,8 @@ from control_peers import controlled, until
 from peers import OK, PATIENCE, Behaviour, Connection, Router, TcpWorker, Worker
 from secure_peers import client_context, make
 
-from tqunits.proxy.splice import WORTH
-from tqunits.proxy.stream import RECEIVE
+from tqunits.proxy.transport.relay import WORTH
+from tqunits.proxy.transport.stream import RECEIVE
 
 HELLO = b"hello world"
 CHUNKS = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n"

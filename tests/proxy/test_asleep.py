@@ -11,7 +11,7 @@ from control_peers import relayed, until
 from peers import OK, Connection, answering
 from secure_peers import client_context, make
 
-from tqunits.proxy.timers import RESOLUTION
+from tqunits.proxy.reactor.timers import RESOLUTION
 
 GET = b"GET /a HTTP/1.1\r\nHost: a.example\r\nAccept: text/plain\r\n\r\n"
 V4 = b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n"

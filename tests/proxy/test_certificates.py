@@ -14,7 +14,7 @@ from secure_peers import KNOWN, Client, client_context, make
 
 from tqunits.errors import TqunitsError
 from tqunits.proxy.certificates import CIPHERS, Certificates
-from tqunits.proxy.secure import Step
+from tqunits.proxy.transport.secured import Step
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from tqunits.metrics.access_formats import End, Entry
 from tqunits.metrics.counters import RouterMetrics
-from tqunits.proxy.access import AccessLog, Sink
-from tqunits.proxy.exchange import Books, Exchange
+from tqunits.proxy.log.account import Books, Exchange
+from tqunits.proxy.log.sinks import AccessLog, Sink
 
 HEAD = (
     b"POST /api/x?y=1 HTTP/1.0\r\nHost: a.example\r\nUSER-AGENT:  me \r\nX-Referer: no\r\nreferer: http://b/\r\n"

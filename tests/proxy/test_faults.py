@@ -15,15 +15,15 @@ from peers import PATIENCE, Connection, TcpWorker, answering
 from secure_peers import make
 
 from tqunits.cli.proxy import snapshot_of
-from tqunits.proxy.asleep import Asleep
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.complaints import Complaints
-from tqunits.proxy.downstream import Client
-from tqunits.proxy.listener import Listeners
-from tqunits.proxy.router import Router
-from tqunits.proxy.splice import Pipe, Pipes
-from tqunits.proxy.timers import Clock
-from tqunits.proxy.welcome import welcome
+from tqunits.proxy.downstream.asleep import Asleep
+from tqunits.proxy.downstream.client import Client
+from tqunits.proxy.front.listener import Listeners
+from tqunits.proxy.front.welcome import welcome
+from tqunits.proxy.log.complaints import Complaints
+from tqunits.proxy.reactor.timers import Clock
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.transport.relay import Pipe, Pipes
 from tqunits.routing.snapshot import Snapshot
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

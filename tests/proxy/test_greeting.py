@@ -12,11 +12,11 @@ import pytest
 from secure_peers import PATIENCE, Client, make
 
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.greeting import Greeting
-from tqunits.proxy.poller import Poller
-from tqunits.proxy.secure import Secured
-from tqunits.proxy.stream import RECEIVE
-from tqunits.proxy.timers import NEVER, Wheel
+from tqunits.proxy.front.greeting import Greeting
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.timers import NEVER, Wheel
+from tqunits.proxy.transport.secured import Secured
+from tqunits.proxy.transport.stream import RECEIVE
 from tqunits.system.loop import run
 
 

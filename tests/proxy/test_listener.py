@@ -13,10 +13,10 @@ import pytest
 from peers import PATIENCE
 
 from tqunits.cli.proxy import snapshot_of
-from tqunits.proxy.complaints import Complaints
-from tqunits.proxy.downstream import Client
-from tqunits.proxy.listener import Listeners
-from tqunits.proxy.router import Router
+from tqunits.proxy.downstream.client import Client
+from tqunits.proxy.front.listener import Listeners
+from tqunits.proxy.log.complaints import Complaints
+from tqunits.proxy.routes.router import Router
 
 
 class Unlucky(Router):

@@ -14,9 +14,9 @@ from control_peers import relayed, until
 from peers import PATIENCE, Behaviour, Connection, Router, TcpWorker
 from secure_peers import client_context, make
 
-from tqunits.proxy.parting import LINGERING, LONGEST, SILENT, WORTH_READING, Parting
-from tqunits.proxy.poller import Poller
-from tqunits.proxy.timers import Wheel
+from tqunits.proxy.downstream.parting import LINGERING, LONGEST, SILENT, WORTH_READING, Parting
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.timers import Wheel
 from tqunits.system import loop as event_loop
 
 EARLY = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?"

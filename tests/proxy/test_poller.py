@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop  # noqa: TID251 - both loops are to be tried
 
-from tqunits.proxy.poller import BATCH, Poller
+from tqunits.proxy.reactor.poller import BATCH, Poller
 
 PATIENCE = 10.0
 Scenario = Callable[[Poller], Awaitable[None]]

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from secure_peers import KNOWN, PATIENCE, Client, make, readable
 
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.poller import Poller
-from tqunits.proxy.secure import HELLO, RECORD, Secured, Step
-from tqunits.proxy.stream import RECEIVE, Stream
-from tqunits.proxy.timers import Wheel
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.timers import Wheel
+from tqunits.proxy.transport.secured import HELLO, RECORD, Secured, Step
+from tqunits.proxy.transport.stream import RECEIVE, Stream
 
 ALERT = 0x15
 APPLICATION_DATA = 0x17

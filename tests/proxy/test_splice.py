@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tqunits.http.pump import LAST_CHUNK, ChunkedPump
-from tqunits.proxy.poller import Poller
-from tqunits.proxy.splice import MIN_PIPE, PIPE_SIZE, WORTH, ChunkRelay, End, Pipe, Pipes, Relay, pays
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.transport.relay import MIN_PIPE, PIPE_SIZE, WORTH, ChunkRelay, End, Pipe, Pipes, Relay, pays
 
 PATIENCE = 10.0
 BIG = random.Random(7).randbytes(3 * 1024 * 1024 + 17)

@@ -14,7 +14,7 @@ from sites import DATE, MODIFIED, NOW, ask, found, put, received
 from tqunits.http.dates import read_date, write_date
 from tqunits.http.fields import RequestFields
 from tqunits.http.target import Target
-from tqunits.proxy.static import Answer, Site, Unsent
+from tqunits.proxy.routes.site import Answer, Site, Unsent
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
 

@@ -14,7 +14,7 @@ import pytest
 from sites import DATE, NOW, ask, found, put
 
 from tqunits.http.dates import write_date
-from tqunits.proxy.static import Site
+from tqunits.proxy.routes.site import Site
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_is_left")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from peers import OK, Connection, Router, Worker, snapshot
 
-from tqunits.proxy.timers import BATCH, NEVER, Clock, Timed, Wheel, ticks_of
+from tqunits.proxy.reactor.timers import BATCH, NEVER, Clock, Timed, Wheel, ticks_of
 from tqunits.system import loop as event_loop
 
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

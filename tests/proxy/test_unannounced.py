@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 from peers import OK, Connection, Router, Worker, answering, length_of, snapshot
 
-from tqunits.proxy.standing import FOUND_STANDING, WARY, Standing
-from tqunits.proxy.untaken import is_untaken
+from tqunits.proxy.upstream.standing import FOUND_STANDING, WARY, Standing
+from tqunits.proxy.upstream.untaken import is_untaken
 
 CLIENTS, EACH = 4, 150
 _RESET = struct.pack("ii", 1, 0)

@@ -34,11 +34,11 @@ from tqunits.cli.context import Context
 from tqunits.cli.route_options import split_options, with_options
 from tqunits.cli.span import span_argument
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
-from tqunits.proxy.access import STDOUT, parse_destination
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.control import INHERITED, inherited_control
+from tqunits.proxy.commands import INHERITED, inherited_control
 from tqunits.proxy.listen import listen_on, name_of
 from tqunits.proxy.local_http import socket_path
+from tqunits.proxy.log.sinks import STDOUT, parse_destination
 from tqunits.proxy.service import Setup, serve
 from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import (

@@ -3,7 +3,7 @@
 `table[state][event]` is the state after that event. To the data path each state is an object that has the states after
 it as attributes, so an event costs what an attribute costs (20 ns; a look-up by a member of an enumeration takes 90):
 `self.phase = self.phase.answered`. An event that a state does not have is an AttributeError: a fault of ours, which
-ends the connection (proxy/fault.py) before it can answer the wrong request.
+ends the connection (proxy/reactor/fault.py) before it can answer the wrong request.
 
 Any connection may be closed in any state; what a close means there is the business of proxy/.
 """

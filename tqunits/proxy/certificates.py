@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tqunits.errors import TqunitsError
-from tqunits.proxy.secure import Secured, Wire
+from tqunits.proxy.transport.secured import Secured, Wire
 
 MAX_CERTIFICATES: Final = 1000
 """Pairs in a folder. Each costs some 5 ms to load, and the router answers nobody while it reloads."""

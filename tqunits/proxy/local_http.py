@@ -1,7 +1,7 @@
 """HTTP on a Unix socket, for questions about this process: a request per connection, bounded in size and in time.
 
 Nothing here may hold up the data path, or grow with those who ask. What may be asked, and by whom, is the affair of the
-socket it is: control.py, leaving.py.
+socket it is: commands.py, leaving.py.
 """
 
 from __future__ import annotations

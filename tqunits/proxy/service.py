@@ -23,17 +23,17 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.metrics.openmetrics import Now, render
-from tqunits.proxy import downstream
-from tqunits.proxy.absence import Absence
-from tqunits.proxy.access import AccessLog, parse_destination
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.complaints import Complaints
-from tqunits.proxy.control import Control
+from tqunits.proxy.commands import Control
+from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.leaving import Leaving
-from tqunits.proxy.listener import Listeners
 from tqunits.proxy.local_http import socket_path
+from tqunits.proxy.log.complaints import Complaints
+from tqunits.proxy.log.sinks import AccessLog, parse_destination
 from tqunits.proxy.lost import Lost
-from tqunits.proxy.router import Router
+from tqunits.proxy.reactor import poller
+from tqunits.proxy.routes.absence import Absence
+from tqunits.proxy.routes.router import Router
 from tqunits.proxy.serving import ServingFiles
 from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
@@ -90,7 +90,7 @@ def serve(setup: Setup) -> None:
 
 def _is_compiled() -> bool:
     """Whether the data path is; an extension of another Python is not even looked at."""
-    return str(downstream.__file__).endswith(tuple(EXTENSION_SUFFIXES))
+    return str(poller.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 
 class _Service:

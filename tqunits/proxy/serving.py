@@ -25,11 +25,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tqunits.proxy.absence import Absence
-from tqunits.proxy.complaints import Complaints
+from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.lost import Lost
-from tqunits.proxy.pool import Endpoint
-from tqunits.proxy.router import Router
+from tqunits.proxy.routes.absence import Absence
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.system.files import is_absent, made_us
 from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange
 

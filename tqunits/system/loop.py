@@ -1,6 +1,7 @@
 """The event loop: uvloop's, and the only importer of it.
 
-Timers, signals, files and the control socket wait on it, and one descriptor for all connections (`proxy/poller.py`).
+Timers, signals, files and the control socket wait on it, and one descriptor for all connections
+(`proxy/reactor/poller.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The router's processes, asked at their control sockets what they do (proxy/control.py has the other end).
+"""The router's processes, asked at their control sockets what they do (proxy/commands.py has the other end).
 
 Only those that run are asked: a question at the socket of one that is stopped would start it.
 """

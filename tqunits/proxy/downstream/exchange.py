@@ -1,0 +1,111 @@
+"""A client's request as far as its worker goes: it waits for its turn or for an endpoint, begins, and leaves.
+
+upstream/worker.py decides who may begin, upstream/attempts.py where; this is what they ask of the request.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from tqunits.proxy.downstream.answering import Answering, Peer
+from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.upstream.attempts import Attempts
+from tqunits.proxy.upstream.worker import RETRY_AFTER
+
+if TYPE_CHECKING:
+    from tqunits.proxy.routes.router import Router
+    from tqunits.proxy.upstream.pool import Backend, Endpoint
+    from tqunits.proxy.upstream.worker import Worker
+
+
+class Waiting(Answering):
+    """A client's connection, as far as it has a worker."""
+
+    __slots__ = ("attempts", "backend", "waiting", "worker")
+
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
+        super().__init__(sock, peer, router)
+        self.backend: Backend | None = None
+        self.worker: Worker | None = None  # that has the request, waiting or begun
+        self.waiting = False
+        self.attempts: Attempts | None = None  # what went wrong so far
+
+    def begin(self, trial: Endpoint | None) -> None:
+        """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
+        raise AssertionError
+
+    def fail(self, status: int, reason: str) -> None:
+        """The worker's fault, before anything of a response went out."""
+        raise AssertionError
+
+    def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
+        """Answer here after all; what the client has sent behind it is read next."""
+        raise AssertionError
+
+    def limit(self, ticks: int) -> None:
+        """So long from now on, and never longer than the whole exchange may take."""
+        self.touch(ticks)
+        if self.deadline > self.hard:  # timeouts.request is for all of it
+            self.touch(max(0, self.hard - self.wheel.tick))
+
+    def complain(self, text: str) -> None:
+        name = self.backend.worker.name if self.backend is not None else "-"
+        self.router.complaints.warn(f"worker {name}: {text}")
+
+    def stand_in_line(self, worker: Worker) -> None:
+        """The worker has no room now."""
+        refusal = worker.refusal
+        if refusal is not None:
+            self.give_up(503, *refusal)
+        elif worker.join(self):
+            self.worker = worker
+            self._wait(worker)
+        else:
+            worker.metrics.queue_full += 1
+            self.fail(503, f"{worker.max_inflight} requests run and as many wait")
+
+    def hold(self) -> None:
+        """No endpoint takes it now: wait for one."""
+        assert self.worker is not None
+        refusal = self.worker.refusal
+        if refusal is not None:
+            self.give_up(503, *refusal)
+            return
+        self.worker.join_again(self)
+        self._wait(self.worker)
+
+    def _wait(self, worker: Worker) -> None:
+        self.waiting = True
+        past = self.history()
+        if past.patience == NEVER:
+            past.patience = self.wheel.tick + worker.queue_ticks
+            worker.metrics.held += 1
+        self.limit(max(0, past.patience - self.wheel.tick))
+        if self.ended:  # known before; and that its body is cut short is said first
+            self.router.loop.call_soon(self.lose_place)
+
+    def lose_place(self) -> None:
+        """The client has ended its side, as everybody does that leaves: whoever stays does not wait for it.
+
+        To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
+        """
+        if self.waiting and not self.closed:
+            self.fail(503, "the client ended its side of the connection while it waited")
+
+    def history(self) -> Attempts:
+        """What went wrong so far, to be added to."""
+        if self.attempts is None:
+            self.attempts = Attempts()
+        return self.attempts
+
+    def leave_worker(self) -> None:
+        """The request is over, or out of the worker's count: the next may begin."""
+        worker, self.worker = self.worker, None
+        if worker is None:
+            return
+        if self.waiting:
+            self.waiting = False
+            worker.leave(self)
+        else:
+            worker.done()

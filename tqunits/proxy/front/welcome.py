@@ -1,0 +1,117 @@
+"""From an accepted socket to a client's connection, by way of what may come before HTTP.
+
+A trusted proxy may say first for whom it speaks (preface.py), and where there is a certificate the first byte tells
+whether TLS is spoken (greeting.py); in this order, since the PROXY header stands before the ClientHello. Most
+connections have neither, and begin at once.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import lru_cache
+
+from tqunits.proxy.downstream.answering import Peer
+from tqunits.proxy.downstream.client import Client
+from tqunits.proxy.front.arrival import Arrival
+from tqunits.proxy.front.greeting import Greeting
+from tqunits.proxy.front.preface import Preface
+from tqunits.proxy.reactor.fault import give_up
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.transport.secured import Secured
+from tqunits.proxy.transport.stream import received
+
+
+def welcome(sock: socket.socket, address: object, router: Router) -> None:
+    """Take a connection that accept(2) gave, with the address it gave. If that fails, only `sock` is left of it."""
+    router.books.metrics.accepted += 1
+    sock.setblocking(False)
+    host = _host(address[0]) if isinstance(address, tuple) else b""
+    if router.networks.contains(host):  # it speaks for many: no limit counts them as one
+        _await_preface(sock, host, router)
+    elif router.admit(host):
+        try:
+            _greet(sock, host, router, believed=False, first=b"", counted=host)
+        except Exception:
+            router.release(host)
+            raise
+    else:
+        sock.close()
+
+
+@lru_cache(1024)
+def _host(address: str) -> bytes:
+    """Without the zone of a link, and an IPv4 address as such. One object for those of one address."""
+    return address.partition("%")[0].removeprefix("::ffff:").encode("ascii")
+
+
+@lru_cache(1024)
+def _plain(address: bytes, believed: bool) -> Peer:  # noqa: FBT001 (a cache's key)
+    """Who speaks plain HTTP from there: one object for all of them, for there may be ten thousand behind one proxy."""
+    return Peer(address, believed, None)
+
+
+def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
+    def done(preface: Preface, speaks_for: bytes | None, first: bytes) -> None:
+        router.arrived(preface)
+        address = host if speaks_for is None else speaks_for or host
+        believed = speaks_for is None or (speaks_for != b"" and router.networks.contains(speaks_for))
+        _greet(sock, address, router, believed=believed, first=first, counted=b"")
+
+    preface = Preface(
+        sock,
+        router.poller,
+        router.wheel,
+        ticks=router.head_ticks,
+        done=done,
+        gone=lambda arrival: _gone(router, arrival, b""),
+    )
+    _start(router, preface)
+
+
+def _greet(
+    sock: socket.socket, address: bytes, router: Router, *, believed: bool, first: bytes, counted: bytes
+) -> None:
+    def done(greeting: Greeting, secured: Secured | None) -> None:
+        router.arrived(greeting)
+        _begin(sock, Peer(address, believed, secured), router, first, counted)
+
+    if router.certificates is None or first:  # what came first was no ClientHello
+        _begin(sock, _plain(address, believed), router, first, counted)
+        return
+    greeting = Greeting(
+        sock,
+        router.certificates,
+        router.poller,
+        router.wheel,
+        ticks=router.head_ticks,
+        done=done,
+        gone=lambda arrival: _gone(router, arrival, counted),
+    )
+    _start(router, greeting)
+
+
+def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counted: bytes) -> None:
+    """Most clients have sent their request by the time they are accepted; one that says nothing yet costs little."""
+    data = first or received(peer.secured or sock)  # what TLS has decrypted already the kernel does not announce
+    if data is None:
+        router.joined_silent(sock, peer, counted)
+    elif data:
+        client = Client(sock, peer, router)
+        router.joined(client, counted)
+        try:
+            client.take(data)
+        except Exception as error:  # whoever called this is not who is to end
+            give_up(router.loop, client, error)
+    else:
+        sock.close()
+        router.release(counted)
+
+
+def _start(router: Router, arrival: Arrival) -> None:
+    arrival.start(router.idle_ticks)
+    router.awaits(arrival)
+
+
+def _gone(router: Router, arrival: Arrival, counted: bytes) -> None:
+    router.arrived(arrival)
+    router.release(counted)

@@ -1,0 +1,194 @@
+"""The account of one request: what came and went, how long it took, how it ended; told once, when it is over.
+
+A client's connection has one of these for all its requests, one after the other, so that counting allocates nothing.
+The data path adds to plain numbers, the clock is read at the beginning and at the end, and only a log that is on and
+wants this request makes an entry of it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Final
+
+from tqunits.metrics.access_formats import End, Entry, whom
+from tqunits.metrics.counters import RouterMetrics, WorkerMetrics
+from tqunits.proxy.log.sinks import AccessLog
+
+CLIENT_LEFT: Final = 499
+"""nginx's number, which log readers know, for a client that left before its response began; never sent."""
+
+_OK: Final = End.OK  # found faster than the member
+
+
+@dataclass(slots=True)
+class Books:
+    """Where finished exchanges are told: one for all connections of a router process."""
+
+    metrics: RouterMetrics
+    log: AccessLog | None = None  # None: off
+
+
+class Exchange:
+    """The request that runs on one client connection, if one does."""
+
+    __slots__ = (
+        "_began",
+        "_books",
+        "_client",
+        "_head",
+        "_reason",
+        "_scheme",
+        "_worker",
+        "_worker_name",
+        "endpoint",
+        "received",
+        "request_id",
+        "retries",
+        "sent",
+        "status",
+    )
+
+    def __init__(self, books: Books, client: bytes, scheme: bytes) -> None:
+        """`client`: its address without port, b"" on a Unix socket."""
+        self._books = books
+        self._client = client
+        self._scheme = scheme
+        self._worker: WorkerMetrics | None
+        self._clear()
+
+    def began(self, head: bytes, name: str = "", metrics: WorkerMetrics | None = None, request_id: bytes = b"") -> None:
+        """A request's head has come, whole and valid; perhaps it is known already for which worker it is."""
+        self._began = monotonic_ns()
+        self._head = head
+        self._worker_name = name
+        self._worker = metrics
+        self.request_id = request_id
+        self.endpoint = ""
+        self.status = self.received = self.sent = self.retries = 0
+
+    @property
+    def accept(self) -> bytes:
+        """What the request says in Accept, in the first line of it: more than one is nobody's habit."""
+        return _value(self._head, self._head.lower(), b"\r\naccept:")
+
+    def relayed(self, client: bytes, scheme: bytes) -> None:
+        """A trusted proxy speaks for that client."""
+        self._client = client
+        self._scheme = scheme
+
+    def routed(self, name: str, metrics: WorkerMetrics, request_id: bytes) -> None:
+        """It is for that worker."""
+        self._worker_name = name
+        self._worker = metrics
+        self.request_id = request_id
+
+    def finished(self, end: End = End.OK) -> None:
+        """It is over; nothing happens when none runs."""
+        if not self._began:
+            return
+        span = (monotonic_ns() - self._began) // 1000
+        self._began = 0
+        worker = self._worker
+        if worker is not None and end is _OK:  # most of them
+            worker.classes[self.status // 100] += 1
+            worker.duration.observe(span)
+            worker.received += self.received
+            worker.sent += self.sent
+            worker.retries += self.retries
+        else:
+            self._count(end, span)
+        log = self._books.log
+        if log is not None and log.wants(self.status, end):
+            log.write(self._entry(end, span))
+        self.request_id = b""
+        self._head = b""  # an idle connection remembers no request
+
+    def answered(self, status: int, request_id: bytes, reason: str = "") -> None:
+        """The router gave an answer of its own, perhaps to what was no request."""
+        if not self._began:
+            self._clear()
+            self._began = monotonic_ns()
+        self.status = status
+        self.request_id = request_id
+        self._reason = reason
+        self.finished(End.REFUSED)
+        self._reason = ""
+
+    def because(self, reason: str) -> None:
+        """What is answered refuses, though it is an answer as any other."""
+        self._reason = reason
+
+    def whom(self) -> str:
+        """Who asks for what."""
+        return whom(self._client, self._head)
+
+    def _clear(self) -> None:
+        self._began = 0  # nanoseconds, monotonic; 0: none runs
+        self._head = b""  # of the request
+        self._worker = None
+        self._worker_name = ""
+        self.endpoint = ""  # that answered
+        self.request_id = b""
+        self.status = 0  # of the final response; 0: it has not begun
+        self.received = 0  # bytes of the request's body, with its framing
+        self.sent = 0  # bytes of the response's body, with its framing
+        self.retries = 0
+        self._reason = ""  # of what is answered here
+
+    def _count(self, end: End, span: int) -> None:
+        status, worker = self.status, self._worker
+        if worker is None:
+            self._books.metrics.unrouted[status // 100] += 1
+            return
+        if status:
+            worker.answered(status, span)
+        worker.received += self.received
+        worker.sent += self.sent
+        worker.retries += self.retries
+        if end is End.CUT:
+            worker.cut += 1
+        elif end is End.GONE:
+            worker.gone += 1
+
+    def _entry(self, end: End, span: int) -> Entry:
+        head = self._head
+        lower = head.lower()
+        method, target, version = _start_line(head)
+        return Entry(
+            time=time.time() - span / 1e6,
+            client=self._client,
+            method=method,
+            target=target,
+            minor=0 if version == b"HTTP/1.0" else 1,
+            status=self.status or CLIENT_LEFT,
+            received=self.received,
+            sent=self.sent,
+            duration=span,
+            worker="" if self._worker is None else self._worker_name,
+            endpoint=self.endpoint,
+            request_id=self.request_id,
+            host=_value(head, lower, b"\r\nhost:"),
+            referer=_value(head, lower, b"\r\nreferer:"),
+            user_agent=_value(head, lower, b"\r\nuser-agent:"),
+            scheme=self._scheme,
+            end=end,
+            retries=self.retries,
+            reason=self._reason,
+        )
+
+
+def _start_line(head: bytes) -> list[bytes]:
+    """Method, target and version of a valid head; each b"" of none."""
+    line = head[: head.find(b"\r\n", 2)].lstrip(b"\r\n")  # an empty one may have come before it
+    return line.split(b" ") if line else [b"", b"", b""]
+
+
+def _value(head: bytes, lower: bytes, beginning: bytes) -> bytes:
+    """The first value of a field in a valid head, by the line end before it, its name in lower case and the colon."""
+    at = lower.find(beginning)
+    if at < 0:
+        return b""
+    start = at + len(beginning)
+    return head[start : head.find(b"\r\n", start)].strip(b" \t")

@@ -1,0 +1,96 @@
+"""After a valid 101: bytes both ways, with back-pressure and half-close, and nothing else (RFC 9110 §7.8).
+
+Each way ends by itself: the end of one side is passed on once everything before it is, and the other way goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tqunits.proxy.downstream import relaying
+from tqunits.proxy.transport.stream import RECEIVE
+
+if TYPE_CHECKING:
+    from tqunits.proxy.downstream.client import Client
+    from tqunits.proxy.upstream.connection import Upstream
+
+
+class Tunnel:
+    """The two ways of one tunnel."""
+
+    __slots__ = ("_client", "_client_ended", "_upstream", "_worker_ended")
+
+    def __init__(self, client: Client, upstream: Upstream) -> None:
+        self._client = client
+        self._upstream = upstream
+        self._client_ended = False
+        self._worker_ended = False
+
+    def open(self, *, from_client: bytes, from_worker: bytes, client_ended: bool) -> None:
+        """Carry what came before the tunnel stood."""
+        self._client.moved()
+        if from_worker:
+            self.from_worker(from_worker)
+        if from_client and not self._client.closed:
+            self.from_client(from_client)
+        if self._client.closed:
+            return
+        if client_ended:
+            self.client_ended()
+        elif not self._upstream.outbox:
+            self._client.resume()
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes for the worker."""
+        if not self._upstream.write(data):
+            self._client.abort()
+            return
+        self._client.moved()
+        if self._upstream.outbox:
+            self._client.pause()
+        elif len(data) == RECEIVE:
+            relaying.tunnel_up(self._client, self._upstream, self)
+
+    def from_worker(self, data: bytes) -> None:
+        """Bytes for the client."""
+        if not self._client.write_out(data):
+            return
+        self._client.moved()
+        if self._client.outbox:
+            self._upstream.pause()
+        elif len(data) == RECEIVE:
+            relaying.tunnel_down(self._upstream, self._client, self)
+
+    def client_ended(self) -> None:
+        """The client sends no more."""
+        self._client_ended = True
+        self._upstream.shut_down()
+        self._settle()
+
+    def worker_ended(self, *, regular: bool) -> None:
+        """The worker sends no more; not `regular`: it was cut off, and so is the client."""
+        self._worker_ended = True
+        if not regular:
+            self._client.abort()
+            return
+        self._client.shut_down()
+        self._settle()
+
+    def client_flushed(self) -> None:
+        """The client has taken all that waited for it."""
+        self._client.moved()
+        if not self._worker_ended:
+            self._upstream.resume()
+        self._settle()
+
+    def worker_flushed(self) -> None:
+        """The worker has taken all that waited for it."""
+        self._client.moved()
+        if not self._client_ended:
+            self._client.resume()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Close both when both have ended and everything is out."""
+        if self._client_ended and self._worker_ended and not self._client.outbox and not self._upstream.outbox:
+            self._client.abort()
