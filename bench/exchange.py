@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tqunits.cli.proxy import snapshot_of
+from tqunits.cli.verbs.proxy import snapshot_of
 from tqunits.metrics.access_formats import journal_datagram
 from tqunits.proxy.downstream.answering import Peer
 from tqunits.proxy.downstream.client import Client

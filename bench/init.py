@@ -31,8 +31,8 @@ from router_processes import PATIENCE, Process, children, cpu_of, output_of
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tqunits.config.start import starting_files
+from tqunits.host.sources import load
 from tqunits.model import SYSTEM_LAYOUT, Listen, Mode, Worker, WorkerType
-from tqunits.system.sources import load
 from tqunits.units.environment import contract, fill_in
 
 SOURCE = Path(__file__).with_name("init_load.c")

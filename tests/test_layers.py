@@ -29,6 +29,7 @@ LAYER = {
     "lifecycle": 1,
     "system": 2,
     "proxy": 3,
+    "host": 3,
     "cli": 4,
     "__main__": 5,
     "alone": 0,  # programs in a worker's unit, and what they are made of

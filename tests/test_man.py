@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.cli.completion import commands
+from tqunits.cli.verbs.completion import commands
 from tqunits.config.setting import File
 from tqunits.config.settings import SETTINGS
 

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from tqunits.cli.completion import GLOBAL, Option, commands
 from tqunits.cli.main import VERBS, Verb
+from tqunits.cli.verbs.completion import GLOBAL, Option, commands
 from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
 from tqunits.config.setting import Setting
 from tqunits.config.settings import GROUPS, SERVER, WORKER
@@ -54,7 +54,7 @@ def verbs() -> str:
 
 def verb(each: Verb, declared: Iterable[Option]) -> str:
     """One verb: its synopsis, its docstring, its options."""
-    module = import_module(f"tqunits.cli.{each.module}")
+    module = import_module(f"tqunits.cli.verbs.{each.name}")
     parser = argparse.ArgumentParser(prog=each.name, add_help=False)
     module.configure(parser)
     arguments = " ".join(positionals(parser))

@@ -11,8 +11,8 @@ from gates import OK, run_gate, saying, serving
 
 from tqunits.alone import verdicts
 from tqunits.health import read
+from tqunits.host import healthy
 from tqunits.lifecycle.facts import Facts
-from tqunits.system import healthy
 
 
 def test_an_answer_in_pieces_is_one_answer() -> None:

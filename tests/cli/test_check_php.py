@@ -8,7 +8,7 @@ import pytest
 from config.parsing import valid
 
 from tqunits.cli.main import main
-from tqunits.system.lacking import lacking
+from tqunits.host.lacking import lacking
 
 PRESET = "path: /api\ntype: php\n"
 OWN = 'path: /api\ncommand: [env, A=b, php8.2, -d, x=-t, -t, web, -S, "127.0.0.1:${WORKER_PORT}"]\n'

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from documents import PAGE, documented, members
 
-from tqunits.cli.completion import commands
 from tqunits.cli.main import VERBS, main, usage
+from tqunits.cli.verbs.completion import commands
 from tqunits.config.setting import File
 from tqunits.config.settings import SETTINGS
 
@@ -69,7 +69,7 @@ def test_the_man_page_names_every_member_of_a_json_document(
 
 
 def test_the_man_page_names_every_document() -> None:
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tqunits/cli").glob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tqunits/cli").rglob("*.py"))
     written = set(re.findall(r'output\.json\(\s*"(\w+)",\s*1', sources))
     assert written == set(re.findall(r"^\.TP\n\.B tqunits\.(\w+)$", PAGE, re.M))
 

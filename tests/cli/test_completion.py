@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.cli.completion import SCRIPTS, Command, Kind, Option, Value, bash, commands, fish
 from tqunits.cli.main import VERBS
+from tqunits.cli.verbs.completion import SCRIPTS, Command, Kind, Option, Value, bash, commands, fish
 
 SHIPPED = Path(__file__).parent.parent.parent / "packaging/completions"
 FILES = {"bash": "tqunits.bash", "zsh": "_tqunits", "fish": "tqunits.fish"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tqunits.cli import format as human
-from tqunits.system.status import State, state_of
+from tqunits.host.status import State, state_of
 
 
 @pytest.mark.parametrize(

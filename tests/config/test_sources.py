@@ -12,9 +12,9 @@ import pytest
 
 from tqunits.cli.main import main
 from tqunits.errors import ConfigurationError, Severity
+from tqunits.host.sources import MAX_BYTES, load
 from tqunits.model import SYSTEM_LAYOUT, NotRoots
 from tqunits.system.process import run
-from tqunits.system.sources import MAX_BYTES, load
 
 GO = "path: /{name}\ntype: go\n"
 

@@ -67,7 +67,7 @@ def test_a_taken_port_is_said_clearly() -> None:
 
 
 def test_the_router_imports_no_control_plane() -> None:
-    code = "import tqunits.cli.proxy, sys; print(*({'pystemd', 'jinja2', 'yaml'} & set(sys.modules)))"
+    code = "import tqunits.cli.verbs.proxy, sys; print(*({'pystemd', 'jinja2', 'yaml'} & set(sys.modules)))"
 
     async def scenario() -> bytes:
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tqunits.host.evidence import of_exit
 from tqunits.system.entries import Exit, ManagerMessage, exits, parse
-from tqunits.system.evidence import of_exit
 
 MANAGER = {"_PID": "1"}
 INVOCATION = "0123456789abcdef0123456789abcdef"

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 import pytest
 
 from config import parsing
+from tqunits.host.requested_files import look
 from tqunits.model import NotRoots, Worker
-from tqunits.system.requested_files import look
 from tqunits.units import circles, contests, dependencies, grants
 from tqunits.units.contests import Installed
 

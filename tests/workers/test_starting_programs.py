@@ -18,9 +18,9 @@ import pytest
 from sample import START_SECONDS, Answer, Client, Sample, free_port
 
 from tqunits.cli.main import main
+from tqunits.host.sources import load
 from tqunits.model import SYSTEM_LAYOUT, Listen, Mode, Worker, WorkerType
 from tqunits.system import process
-from tqunits.system.sources import load
 from tqunits.units.environment import contract, fill_in
 
 ALWAYS = (WorkerType.GO, WorkerType.PYTHON, WorkerType.NODE, WorkerType.PHP)

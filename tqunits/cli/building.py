@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tqunits.cli.builds import due_of, is_made_elsewhere
 from tqunits.errors import TqunitsError
+from tqunits.host import build, built, lacking
+from tqunits.host.build import Builder
+from tqunits.host.built import Glance
+from tqunits.host.lacking import Lacking
 from tqunits.model import Layout, Worker
-from tqunits.system import build, built, lacking
-from tqunits.system.build import Builder
-from tqunits.system.built import Glance
-from tqunits.system.lacking import Lacking
 
 Say = Callable[[str], None]
 

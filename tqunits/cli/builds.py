@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
+from tqunits.host import built, lacking
+from tqunits.host.built import Glance
 from tqunits.model import Layout, OriginKind, Worker
-from tqunits.system import built, lacking
-from tqunits.system.built import Glance
 from tqunits.units import sandbox
 
 ADVICE = "'tqunits install --now' builds it"

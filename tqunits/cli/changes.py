@@ -11,8 +11,8 @@ from tqunits.cli.installation import Prepared, file_diff
 from tqunits.cli.jobs import Ended
 from tqunits.cli.output import diagnostic_json
 from tqunits.errors import Diagnostic
+from tqunits.host.execute import Difference, describe
 from tqunits.model import account_of
-from tqunits.system.execute import Difference, describe
 from tqunits.units.steps import (
     CreateUsers,
     Disable,

@@ -9,14 +9,14 @@ from tqunits.cli.context import Context
 from tqunits.cli.jobs import subject_of
 from tqunits.cli.selection import Installed, installed, nearest, served, serving
 from tqunits.errors import NoSuchWorker
+from tqunits.host import evidence, lacking, left_out
+from tqunits.host.left_out import LeftOut
+from tqunits.host.sources import Loaded, load
+from tqunits.host.status import Status, statuses
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
-from tqunits.system import evidence, lacking, left_out
 from tqunits.system.bus import Bus
-from tqunits.system.left_out import LeftOut
 from tqunits.system.published import unserved
-from tqunits.system.sources import Loaded, load
-from tqunits.system.status import Status, statuses
 from tqunits.units.snapshot import Served
 
 

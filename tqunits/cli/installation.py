@@ -16,6 +16,11 @@ from tqunits.cli.refits import Refits, refits
 from tqunits.cli.requested import Requested
 from tqunits.config import ineffective
 from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, Severity, TqunitsError
+from tqunits.host import binding, build, observe, target, writable
+from tqunits.host.lacking import Lacking
+from tqunits.host.ledger import put_back_later
+from tqunits.host.observed_files import observe_files
+from tqunits.host.sources import Loaded, load
 from tqunits.model import (
     MANAGER_USER,
     Configuration,
@@ -27,12 +32,8 @@ from tqunits.model import (
     account_of,
     build_account_of,
 )
-from tqunits.system import binding, build, files, observe, target, writable
+from tqunits.system import files
 from tqunits.system.bus import Bus
-from tqunits.system.lacking import Lacking
-from tqunits.system.ledger import put_back_later
-from tqunits.system.observed_files import observe_files
-from tqunits.system.sources import Loaded, load
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
@@ -179,7 +180,7 @@ def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
     """The plan, and the ledger of what it makes: after the files that it tells of, and before any of them goes.
 
     It is written as well where it says the same and one of them is written anew (somebody has edited it), for no
-    process that was started before has what it says (system/ledger.py).
+    process that was started before has what it says (host/ledger.py).
     """
     path, observed = prepared.desired.routes.path.with_name(name.LEDGER_FILE), prepared.observed
     text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)

@@ -15,14 +15,15 @@ from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed, installed
 from tqunits.cli.span import positive_span_argument
 from tqunits.errors import ExitStatus
+from tqunits.host import binding, evidence
+from tqunits.host.evidence import Subject
 from tqunits.lifecycle import causes, outcome
 from tqunits.lifecycle.causes import Judgement
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.reason import Cause
 from tqunits.model import INFINITY
-from tqunits.system import binding, evidence, journal
+from tqunits.system import journal
 from tqunits.system.bus import Failure, JobResult, OnWait
-from tqunits.system.evidence import Subject
 from tqunits.system.process import run
 from tqunits.units import name
 

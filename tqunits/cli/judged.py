@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from tqunits.host import writable
+from tqunits.host.sources import CONFIGURATION
 from tqunits.model import Configuration, Layout, Worker
-from tqunits.system import aliases, files, folders, users, writable
+from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
-from tqunits.system.sources import CONFIGURATION
 from tqunits.units import circles, contests, dependencies, grants, unitfile
 from tqunits.units.contests import Installed
 from tqunits.units.plan import kept_ports

@@ -11,8 +11,8 @@ from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, conclude, progress, timeout_of
 from tqunits.cli.selection import Installed, installed, select
 from tqunits.errors import ExitStatus
-from tqunits.system import traffic
-from tqunits.system.backoff import let_go
+from tqunits.host import traffic
+from tqunits.host.backoff import let_go
 from tqunits.system.bus import Bus, JobResult
 from tqunits.units import name
 

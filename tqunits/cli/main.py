@@ -27,10 +27,9 @@ from tqunits.errors import ConfigurationError, ExitStatus, NotPermitted, Tqunits
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb: module `tqunits.cli.MODULE` has `configure(parser)` and `run(arguments, context) -> ExitStatus`."""
+    """One verb: `tqunits.cli.verbs.NAME` has `configure(parser)` and `run(arguments, context) -> ExitStatus`."""
 
     name: str
-    module: str
     help: str
 
 
@@ -38,49 +37,49 @@ VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
     (
         "Configuration",
         (
-            Verb("init", "init", "write a commented worker.yaml to start from"),
-            Verb("check", "check", "check every YAML file and say what is wrong, and where"),
-            Verb("docs", "docs", "explain the settings of worker.yaml and tqunits.yaml"),
-            Verb("render", "render", "print the unit files that install would write"),
-            Verb("diff", "diff", "show what install would change (0 same, 2 differs)"),
-            Verb("security", "security", "show the exposure of each worker's sandbox"),
+            Verb("init", "write a commented worker.yaml to start from"),
+            Verb("check", "check every YAML file and say what is wrong, and where"),
+            Verb("docs", "explain the settings of worker.yaml and tqunits.yaml"),
+            Verb("render", "print the unit files that install would write"),
+            Verb("diff", "show what install would change (0 same, 2 differs)"),
+            Verb("security", "show the exposure of each worker's sandbox"),
         ),
     ),
     (
         "Installation",
         (
-            Verb("install", "install", "write, enable and (--now) start the units of all workers"),
-            Verb("apply", "apply", "make the host equal to the configuration: install, restart, remove"),
-            Verb("uninstall", "uninstall", "stop and remove the units of workers"),
+            Verb("install", "write, enable and (--now) start the units of all workers"),
+            Verb("apply", "make the host equal to the configuration: install, restart, remove"),
+            Verb("uninstall", "stop and remove the units of workers"),
         ),
     ),
     (
         "Operation",
         (
-            Verb("ls", "ls", "list the workers: state, route, CPU, memory"),
-            Verb("show", "show", "show one worker: its settings and where they come from, its exits"),
-            Verb("why", "why", "say why a worker is down, or that it is well"),
-            Verb("start", "start", "start workers and wait until they are healthy"),
-            Verb("stop", "stop", "stop workers"),
-            Verb("restart", "restart", "restart workers and wait until they are healthy"),
-            Verb("reload", "reload", "have workers read their configuration again"),
-            Verb("enable", "enable", "start workers at boot"),
-            Verb("disable", "disable", "do not start workers at boot"),
-            Verb("pause", "pause", "let new requests for workers wait in the routers"),
-            Verb("drain", "drain", "take running workers out of service, and wait for what runs"),
-            Verb("maintenance", "maintenance", "answer all requests for workers with a page (on, off)"),
-            Verb("resume", "resume", "send workers requests again"),
-            Verb("logs", "logs", "show the journal of workers"),
-            Verb("repair", "repair", "serve again what runs and has lost its files in /run"),
-            Verb("doctor", "doctor", "check what this host offers and what is wrong on it"),
+            Verb("ls", "list the workers: state, route, CPU, memory"),
+            Verb("show", "show one worker: its settings and where they come from, its exits"),
+            Verb("why", "say why a worker is down, or that it is well"),
+            Verb("start", "start workers and wait until they are healthy"),
+            Verb("stop", "stop workers"),
+            Verb("restart", "restart workers and wait until they are healthy"),
+            Verb("reload", "have workers read their configuration again"),
+            Verb("enable", "start workers at boot"),
+            Verb("disable", "do not start workers at boot"),
+            Verb("pause", "let new requests for workers wait in the routers"),
+            Verb("drain", "take running workers out of service, and wait for what runs"),
+            Verb("maintenance", "answer all requests for workers with a page (on, off)"),
+            Verb("resume", "send workers requests again"),
+            Verb("logs", "show the journal of workers"),
+            Verb("repair", "serve again what runs and has lost its files in /run"),
+            Verb("doctor", "check what this host offers and what is wrong on it"),
         ),
     ),
     (
         "Other",
         (
-            Verb("proxy", "proxy", "run the router"),
-            Verb("completion", "completion", "print a completion script for your shell"),
-            Verb("version", "version", "print the version"),
+            Verb("proxy", "run the router"),
+            Verb("completion", "print a completion script for your shell"),
+            Verb("version", "print the version"),
         ),
     ),
 )
@@ -217,7 +216,7 @@ def _run(name: str, arguments: list[str], context: Context) -> int:
     verb = next((v for _, verbs in VERBS for v in verbs if v.name == name), None)
     if verb is None:
         raise UsageError(f"no verb {name!r}", hint=_nearest(name))
-    module = import_module(f"tqunits.cli.{verb.module}")
+    module = import_module(f"tqunits.cli.verbs.{verb.name}")
     parser = _Parser(prog=f"tqunits {name}", description=module.__doc__, formatter_class=_formatter())
     module.configure(parser)
     parsed = parser.parse_args(_with_negative_values(arguments))

@@ -12,10 +12,11 @@ from collections.abc import Callable, Collection
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed, add_names, installed, select, served
 from tqunits.errors import ExitStatus, TimedOut, TqunitsError
+from tqunits.host import traffic
+from tqunits.host.observe import running_routers
 from tqunits.routing.traffic import Order
-from tqunits.system import routers, traffic
+from tqunits.system import routers
 from tqunits.system.bus import Bus
-from tqunits.system.observe import running_routers
 from tqunits.units.snapshot import Served
 
 _TAKEN_S = 10.0

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
+from tqunits.host import build, built, execute, writable
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
-from tqunits.system import build, built, execute, files, journal, users, writable
+from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.units import name
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from tqunits.errors import Severity
+from tqunits.host.observed_files import observe_copies
+from tqunits.host.requested_files import Looked, Taken, look
 from tqunits.model import Configuration, Layout, WorkerType
-from tqunits.system.observed_files import observe_copies
 from tqunits.system.ownership import is_roots
-from tqunits.system.requested_files import Looked, Taken, look
 from tqunits.units import credentials, name, unitfile
 from tqunits.units.grants import grant_of
 from tqunits.units.refusal import Refusal

@@ -98,7 +98,7 @@ def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWo
     if any(files.name == wanted for files in served(context.layout)):
         hint = "'tqunits apply' removes it when its folder is gone, or has `enabled: false`"
         return NoSuchWorker(f"{wanted!r} is files that the router serves: there is no unit of it", hint=hint)
-    from tqunits.system.sources import workers_directory  # YAML, 30 ms: only when somebody mistyped
+    from tqunits.host.sources import workers_directory  # YAML, 30 ms: only when somebody mistyped
 
     folder = workers_directory(context.root, context.layout) / wanted
     if name.is_worker_name(wanted) and (folder / "config/worker.yaml").is_file():

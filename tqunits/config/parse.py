@@ -1,6 +1,6 @@
 """Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at once.
 
-Pure: system/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
+Pure: host/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
 across files (check.py) still see every worker. A worker with an error is left out of the configuration, and named in
 it; an error in tqunits.yaml leaves none.
 """

@@ -1,4 +1,4 @@
-"""What is known of a worker when somebody asks why it is down: values alone, gathered by system/evidence.py.
+"""What is known of a worker when somebody asks why it is down: values alone, gathered by host/evidence.py.
 
 Nothing here is concluded from anything else: a fact is what systemd, the kernel, a file or the worker itself has said.
 """
@@ -51,7 +51,7 @@ class Facts:
     """All of one worker. What is not known is None, "" or empty."""
 
     name: str
-    state: str  # a word of system/status.py: running, starting, restarting, failed, stopped, ...
+    state: str  # a word of host/status.py: running, starting, restarting, failed, stopped, ...
     end: End | None = None  # of the last start that has ended; None: none has, as far as is known
     gave_up: bool = False  # it failed too often: systemd does not start it again by itself
     comes_again: bool = False  # systemd waits to start it again

@@ -54,7 +54,7 @@ class Give:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Make the file `serving` of workers that run and have none (system/handover.py)."""
+    """Make the file `serving` of workers that run and have none (host/handover.py)."""
 
     files: tuple[PurePosixPath, ...]
 

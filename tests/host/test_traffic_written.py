@@ -1,0 +1,48 @@
+"""The file that tells the routers who gets no traffic, as the commands write it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tqunits.host import traffic
+from tqunits.http.answers import MAX_MESSAGE
+from tqunits.model import SYSTEM_LAYOUT, Layout
+from tqunits.routing.traffic import FILE, MAINTENANCE, MAX_TRAFFIC, PAUSE, Order
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return replace(SYSTEM_LAYOUT, runtime=PurePosixPath(tmp_path))
+
+
+def test_who_is_gone_is_forgotten_with_all_that_was_said_of_him(layout: Layout) -> None:
+    traffic.stop(layout, ["api", "web"])
+    traffic.order(layout, ["api"], Order(PAUSE))
+    traffic.forget(layout, ["api"])
+    assert traffic.orders(layout) == {}
+    assert b"api" not in (Path(layout.runtime) / FILE).read_bytes()
+    traffic.forget(layout, ["web"])
+    assert not (Path(layout.runtime) / FILE).exists()
+
+
+def test_a_router_of_the_release_before_reads_who_is_stopped(layout: Layout) -> None:
+    traffic.stop(layout, ["api"])
+    assert json.loads((Path(layout.runtime) / FILE).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
+
+
+def test_nothing_is_written_for_whoever_is_not_in_it(layout: Layout) -> None:
+    traffic.forget(layout, ["api"])
+    assert os.listdir(layout.runtime) == []
+
+
+def test_orders_that_the_routers_would_not_read_are_refused_and_the_others_hold(layout: Layout) -> None:
+    traffic.order(layout, ["api"], Order(PAUSE))
+    everybody = [f"worker-{number}" for number in range(MAX_TRAFFIC // MAX_MESSAGE)]
+    with pytest.raises(OSError, match="give a shorter text"):
+        traffic.order(layout, everybody, Order(MAINTENANCE, "x" * MAX_MESSAGE))
+    assert traffic.orders(layout) == {"api": Order(PAUSE)}

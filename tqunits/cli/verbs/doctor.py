@@ -1,0 +1,144 @@
+"""Check what this host offers and what is wrong on it.
+
+Looked at are systemd and its D-Bus, polkit, the kernel's cgroups, the folders and ports that tqunits needs, the
+programs that the configured workers run and whether they are what their sources say, whom the last install has refused
+or skipped (its build failed, say) and why, the router's certificate, the installed units, whether somebody has edited
+them, and whether they are what is configured now; workers that have failed, or fail again and again; secrets that have
+changed since they were copied; workers that listen on more than loopback, past the router. Nothing is changed.
+
+Exit status: 0 no problem (there may be warnings), 1 a problem.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+from collections.abc import Container, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tqunits.cli import builds
+from tqunits.cli.context import Context
+from tqunits.cli.selection import Installed, installed
+from tqunits.errors import ExitStatus, Severity, TqunitsError
+from tqunits.host import diagnosis, left_out, reachable, soundness
+from tqunits.host.diagnosis import Finding, Level
+from tqunits.host.sources import load
+from tqunits.model import Configuration, Layout, Tls
+from tqunits.system.bus import Bus
+from tqunits.system.listeners import listeners
+from tqunits.units import unitfile
+
+_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits doctor`."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Check."""
+    findings = tuple(_findings(context))
+    if arguments.json:
+        context.output.json("doctor", 1, findings=[_json(finding) for finding in findings])
+    else:
+        _print(findings, context)
+    return ExitStatus.FAILED if any(f.level is Level.PROBLEM for f in findings) else ExitStatus.OK
+
+
+def _findings(context: Context) -> Iterator[Finding]:
+    found = installed(context.layout)
+    workers = _workers(found)
+    yield from diagnosis.host(context.layout, user_mode=context.user_mode)
+    yield from _asked(workers, context)
+    yield from diagnosis.installation(context.layout, {worker.drop_in: worker.text for worker in found})
+    yield from diagnosis.homes(context.layout)
+    yield from soundness.secrets(workers)
+    users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
+    yield from soundness.exposed(workers, listeners(), users)
+
+
+def _workers(found: Iterable[Installed]) -> list[soundness.Worker]:
+    """Who runs as whom. With --user all run as that user, whom their units do not name."""
+    default = pwd.getpwuid(os.geteuid()).pw_name
+    users = ((worker.ledger, unitfile.last_value(worker.text, "Service", "User")) for worker in found)
+    return [soundness.Worker(ledger, user or default) for ledger, user in users]
+
+
+def _asked(workers: Sequence[soundness.Worker], context: Context) -> list[Finding]:
+    """The checks that ask the service manager, and what is left of them without one."""
+    try:
+        with Bus(user_mode=context.user_mode) as bus:
+            units = bus.list_units(["tq-*", "tq.*"])
+            found = diagnosis.manager(bus, units, user_mode=context.user_mode)
+            return [*found, *soundness.restarting(units), *_configured(workers, context, bus)]
+    except TqunitsError as error:
+        return [diagnosis.unreachable(error), *_configured(workers, context, None)]
+
+
+def _configured(workers: Sequence[soundness.Worker], context: Context, bus: Bus | None) -> Iterator[Finding]:
+    loaded = load(context.root, context.layout, trust=context.trust)
+    errors = sum(1 for finding in loaded.diagnostics if finding.severity is Severity.ERROR)
+    if errors:
+        yield diagnosis.misconfigured(errors)
+    yield from _left_out(context.layout, {*loaded.workers, *(worker.ledger.worker for worker in workers)})
+    if loaded.configuration:
+        yield from diagnosis.configuration(loaded.configuration)
+        yield from _outdated(loaded.configuration, context.layout)
+        yield from reachable.findings(loaded.configuration.server, context.layout, bus, user_mode=context.user_mode)
+        yield soundness.drift(loaded.configuration, workers)
+        yield from _certificate(loaded.configuration.server.tls)
+
+
+def _left_out(layout: Layout, known: Container[str]) -> Iterator[Finding]:
+    """Whom the last install has refused, or skipped: where its build failed, or its host lacks something.
+
+    `known`: who is there still, configured or installed.
+    """
+    rows = left_out.read(layout).workers.items()
+    for worker, left in ((worker, left) for worker, left in rows if worker in known):
+        message = f"{worker}: {left.kind} by the last install: {left.reason}"
+        yield diagnosis.problem("left-out", message, left.hint or f"'tqunits why {worker}' tells more")
+
+
+def _outdated(configuration: Configuration, layout: Layout) -> Iterator[Finding]:
+    """Programs that are not what their sources say. Whoever has no build is not looked at."""
+    for worker in configuration.running():
+        told = builds.outdated(worker, layout)
+        if told:
+            yield diagnosis.warning("builds", f"{worker.name}: {told}", builds.ADVICE)
+
+
+def _certificate(tls: Tls) -> Iterator[Finding]:
+    """What the router would say of it at its next start, which may be the next reboot."""
+    if tls.certificate is None:
+        return
+    from tqunits.proxy.certificates import Certificates  # with asyncio and TLS: a fifth of the start of a command
+
+    try:
+        found = Certificates.load(Path(tls.certificate), None if tls.key is None else Path(tls.key))
+    except TqunitsError as error:
+        yield diagnosis.problem("certificate", f"the router can not serve with it: {error.message}", error.hint or "")
+        return
+    for text in found.warnings:
+        yield diagnosis.warning("certificate", text, "renew it: the router takes a changed file by itself")
+    if not found.warnings:
+        yield diagnosis.ok("certificate", f"{tls.certificate} fits its key, and is valid for two weeks at least")
+
+
+def _print(findings: tuple[Finding, ...], context: Context) -> None:
+    for finding in findings:
+        level = context.output.styled(f"{finding.level.value:<8}", _STYLES[finding.level])
+        context.output.line(f"{level} {context.output.styled(finding.message, '')}")
+        if finding.advice:
+            context.output.line(f"{'':<8} {context.output.styled(finding.advice, 'dim')}")
+
+
+def _json(finding: Finding) -> dict[str, str]:
+    return {
+        "check": finding.check,
+        "level": finding.level.value,
+        "message": finding.message,
+        "advice": finding.advice,
+    }

@@ -1,0 +1,228 @@
+"""Show one worker: how it is and why, every setting and where it comes from, the last exits.
+
+ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of the administrator's,
+which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead. A setting
+that is not in effect yet is shown where you have written it, and says so. A worker of type static has no unit: the
+router serves its files.
+
+The last exits are read from the journal, which needs root or membership in the group systemd-journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqunits.cli import builds, effective
+from tqunits.cli import format as human
+from tqunits.cli.context import Context
+from tqunits.cli.explained import facts_of, known
+from tqunits.cli.jobs import details
+from tqunits.cli.output import Cell, Output
+from tqunits.cli.selection import Installed
+from tqunits.cli.verbs.why import as_json, style_of
+from tqunits.errors import ExitStatus
+from tqunits.host.evidence import of_exit
+from tqunits.host.status import State, Status
+from tqunits.lifecycle.causes import judge
+from tqunits.lifecycle.facts import Facts
+from tqunits.model import Worker, WorkerType
+from tqunits.system import journal
+from tqunits.system.bus import Bus
+from tqunits.system.entries import Exit
+from tqunits.system.marshal import rows
+from tqunits.system.published import unserved
+from tqunits.units import name
+from tqunits.units.snapshot import Served
+
+EXITS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """All that is shown of one worker."""
+
+    name: str
+    worker: Worker | None  # None: not configured, or not validly
+    installed: Installed | None = None
+    served: Served | None = None  # files alone, as the router has them
+    status: Status | None = None  # None: not installed
+    settings: tuple[effective.Row, ...]
+    drop_ins: tuple[str, ...] = ()
+    exits: tuple[Exit, ...] = ()
+    explained: Facts  # for the sentence at the top
+    outdated: str = ""  # why its program is not what its sources say
+
+    @property
+    def unit(self) -> str | None:
+        """None: it has none, or will have none."""
+        is_static = self.worker is not None and self.worker.type is WorkerType.STATIC
+        return name.service(self.name) if self.installed or not (self.served or is_static) else None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits show`."""
+    parser.add_argument("name", metavar="NAME", help="worker, or its unit")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Show it."""
+    facts = _facts(name.worker_of(arguments.name) or arguments.name, context)
+    if arguments.json:
+        context.output.json("show", 1, **_json(facts))
+    else:
+        _print(facts, context.output)
+    return ExitStatus.OK
+
+
+def _facts(wanted: str, context: Context) -> _Facts:
+    of = known(context)
+    of.require([wanted])
+    configuration = of.loaded.configuration
+    if configuration is None or wanted in configuration.broken:
+        context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
+    worker, here, files = of.configured(wanted), of.installed.get(wanted), of.served.get(wanted)
+    ((explained, status),) = facts_of([wanted], of, context)
+    if here is not None:
+        return _installed_facts(here, worker, explained, status, context)
+    settings = effective.settings(worker, ()) if worker else ()
+    status = Status(state=State.STATIC) if files is not None else None  # the router has them, systemd nothing
+    return _Facts(name=wanted, worker=worker, served=files, status=status, settings=settings, explained=explained)
+
+
+def _installed_facts(
+    here: Installed, worker: Worker | None, explained: Facts, status: Status | None, context: Context
+) -> _Facts:
+    with Bus(user_mode=context.user_mode) as bus:
+        paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]
+    overrides = effective.overrides(paths)
+    shown = (
+        effective.settings(worker, overrides) if worker else effective.directives(here.drop_in, here.text, overrides)
+    )
+    return _Facts(
+        name=here.name,
+        worker=worker,
+        installed=here,
+        status=status,
+        settings=shown,
+        drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
+        exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
+        explained=explained,
+        outdated=builds.outdated(worker, context.layout) if worker else "",
+    )
+
+
+def _print(facts: _Facts, output: Output) -> None:
+    judgement = judge(facts.explained)
+    output.line(output.styled(f"{facts.name}: {judgement.sentence}", style_of(judgement)))
+    for label, text in details(judgement, facts.explained):
+        output.line(f"{label + ':' if label else '':<12}{output.styled(text, '')}")
+    output.line()
+    for label, text in _summary(facts):
+        output.line(f"{label + ':':<12}{output.styled(text, '')}")
+    output.line()
+    output.table(("KEY", "VALUE", "ORIGIN"), [(row.key, row.value, _origin(row)) for row in _told(facts.settings)])
+    if facts.exits:
+        output.line()
+        output.line(output.styled("Last exits:", "bold"))
+        for exit_ in facts.exits:
+            output.line(f"  {human.moment(exit_.time_us)}  {output.styled(of_exit(exit_), _exit_style(exit_))}")
+
+
+def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
+    """Without what does nothing yet and nobody has written: a default that does not hold would be a lie."""
+    return (row for row in settings if row.in_effect or row.place)
+
+
+def _summary(facts: _Facts) -> list[tuple[str, str]]:
+    lines = [("worker", facts.name), *([("unit", facts.unit)] if facts.unit else [])]
+    status = facts.status
+    if status is None:
+        return [*lines, ("state", "not installed")]
+    if facts.served is not None:
+        why = unserved(facts.served.directory)
+        state = f"static: no file is served: {why}" if why else "static: the router serves its files"
+        return [*lines, ("state", state), ("folder", facts.served.directory)]
+    state = status.state.value
+    if status.state in {State.RUNNING, State.HOLDING}:
+        state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
+    elif status.state in {State.FAILED, State.RESTARTING, State.UNHEALTHY}:
+        state += f" ({status.result}), {status.restarts} restarts"
+        state += f", next try in {human.span(status.next_us)}" if status.next_us is not None else ""
+    lines += [("state", state), *_program(facts)]
+    if facts.explained.holder:
+        lines.append(("port", f"its port is held by {facts.explained.holder}"))
+    if status.memory is not None:
+        lines.append(("memory", f"{human.size(status.memory)} of {human.size(status.memory_max)}"))
+    if status.cpu_ns is not None:
+        lines.append(("cpu", human.cpu(status.cpu_ns)))
+    if facts.installed:
+        ledger = facts.installed.ledger
+        lines += [("source", ledger.source), ("listens on", ledger.socket or f"127.0.0.1:{ledger.port}")]
+    return [*lines, *(("drop-in", path) for path in facts.drop_ins)]
+
+
+def _program(facts: _Facts) -> list[tuple[str, str]]:
+    told = facts.outdated.removeprefix("its program is ")
+    return [("program", f"{told} ({builds.ADVICE})")] if told else []
+
+
+def _origin(row: effective.Row) -> Cell:
+    if not row.in_effect:
+        return Cell(f"{row.origin} (not in effect yet)", "yellow")
+    return Cell(row.origin, "dim" if row.origin == "default" else "yellow" if row.origin.startswith("drop-in") else "")
+
+
+def _exit_style(exit_: Exit) -> str:
+    return "" if exit_.result == "success" else "red"
+
+
+def _json(facts: _Facts) -> Mapping[str, object]:
+    status = facts.status
+    return {
+        "name": facts.name,
+        "unit": facts.unit,
+        "configured": facts.worker is not None,
+        "installed": status is not None,
+        "state": status.state.value if status else None,
+        "result": status.result if status and facts.installed else None,
+        "pid": status.pid if status else None,
+        "uptime_us": status.uptime_us if status else None,
+        "restarts": status.restarts if status and facts.installed else None,
+        "next_try_us": status.next_us if status else None,
+        "cpu_ns": status.cpu_ns if status else None,
+        "memory": status.memory if status else None,
+        "memory_max": status.memory_max if status else None,
+        "settings": [_setting_json(row) for row in facts.settings],
+        "drop_ins": list(facts.drop_ins),
+        "exits": [_exit_json(exit_) for exit_ in facts.exits],
+        "outdated": facts.outdated or None,
+        "port_held_by": facts.explained.holder or None,
+        "why": as_json(facts.explained, judge(facts.explained)),
+    }
+
+
+def _setting_json(row: effective.Row) -> Mapping[str, object]:
+    place = row.place
+    return {
+        "key": row.key,
+        "value": row.value,
+        "origin": row.origin,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "in_effect": row.in_effect,
+    }
+
+
+def _exit_json(exit_: Exit) -> Mapping[str, object]:
+    return {
+        "time_us": exit_.time_us,
+        "result": exit_.result,
+        "code": exit_.code,
+        "status": exit_.status,
+        "cause": of_exit(exit_),
+        "invocation": exit_.invocation,
+    }

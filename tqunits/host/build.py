@@ -1,0 +1,266 @@
+"""Build a worker whose sources are not what was built: in a unit with a sandbox, as an account of builds alone.
+
+A build runs other people's code (a compiler's plug-ins, a package's install script). So it never runs as root or as
+the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a copy of the worker's folder to write in
+(units/build.py has the unit, alone/workspace.py makes the copy). What a build that succeeded has made is brought home
+by us, as root's (harvest.py), and remembered (built.py). A build that fails has replaced nothing.
+
+Builds come before the steps of an install, for a build may make the file that a credential names. So their units and
+accounts are laid down here, ahead of the plan that has them too: each file is whole, an account that is there already
+is none to be made, and systemd is asked to read what it has not read. Cut off anywhere, the next install does the rest.
+
+Nothing serves to bound a folder on any file system (project quotas are there on few, a tmpfs is memory, an image in a
+loop device takes its whole size and a mkfs): so the workspace is looked at once a second while we wait for the build,
+and the unit's LimitFSIZE= bounds each file. A build that goes on after an install was killed is looked at by nobody,
+until its TimeoutStartSec=; the next install ends it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqunits import placeholders
+from tqunits.errors import TimedOut, TqunitsError
+from tqunits.host import built, harvest
+from tqunits.host.built import Glance
+from tqunits.host.harvest import Home
+from tqunits.host.lacking import Lacking, command_missing
+from tqunits.host.source_tree import Sources
+from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
+from tqunits.system import files, journal, users
+from tqunits.system.bus import Bus, Failure, JobResult, OnWait
+from tqunits.system.process import Completed, run
+from tqunits.system.survey import Bounds, Watch
+from tqunits.units import build as unit
+from tqunits.units import name, quote, shared
+from tqunits.units.render import RenderedFile
+
+BUILD_TIMEOUT_S = unit.TIMEOUT // 1_000_000
+
+_STOP_US = 60_000_000
+"""TimeoutStopSec= of the unit, and time for systemd to kill what is left then."""
+
+_JOURNAL_LINES = 10
+_STATE, _CACHE = SYSTEM_LAYOUT.state, SYSTEM_LAYOUT.cache
+_OLD = (Path("/var/lib/private/tqunits"), Path("/var/cache/private/tqunits"))
+"""Where DynamicUser= kept workspaces and caches of builds, up to the release before."""
+
+_FILE_TOO_LARGE = 25  # SIGXFSZ (signal(7)); a shell says 128 more
+_SHELL = 128
+
+
+def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | None:
+    """Run the worker's build as who asks, in the folder itself: with --user all of it is that user's.
+
+    Gives what went wrong, or None when its command exists now.
+    """
+    environment = {**os.environ, **dict(placeholders.constant(worker.environment)), **dict(worker.build.environment)}
+    folder, said = Path(worker.folder), ""
+    for command in _commands(worker):
+        try:
+            done = run(command, environment=environment, working_directory=folder, timeout_s=BUILD_TIMEOUT_S)
+        except (TimedOut, OSError) as error:
+            return Lacking(worker=worker.name, reason=f"its build is not done: {error}")
+        said = _tail(done)
+        if done.returncode != 0:
+            return Lacking(worker=worker.name, reason=f"its build exited with status {done.returncode}", hint=said)
+    if command_missing(worker):
+        return _not_made(worker, said)
+    built.end_in_place(worker, layout, now)
+    return None
+
+
+def _commands(worker: Worker) -> Iterator[tuple[str, ...]]:
+    fetch = worker.build.fetch
+    if fetch is not None and os.path.lexists(worker.folder / fetch.needs):
+        yield fetch.command
+    yield worker.build.command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """What runs builds in their units."""
+
+    bus: Bus
+    files: Sequence[RenderedFile]  # all units of the host, and sysusers.d, as they are to be
+    say: Callable[[str], None] = lambda _: None
+    timeout_us: int = INFINITY  # of each build, besides the unit's own
+    progress: Callable[[], OnWait | None] = lambda: None
+
+    def build(self, worker: Worker, now: Glance) -> Lacking | None:
+        """Build; gives what went wrong, or None when all that it made is there now. Raises TqunitsError."""
+        self._lay_down(worker)
+        built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
+        units = unit.units(worker)
+        with self._workspace(worker, units) as watch:
+            results = {result.unit: result for result in self._run(units, watch)}
+            reason = _reason(results, units, watch, self.timeout_us)
+            said = self._said(results, units) if reason else ""
+            if watch.beyond:
+                _remove(_caches(worker.name))  # counted too: with them as they are no build would ever be small enough
+            if reason:
+                return Lacking(worker=worker.name, reason=reason, hint=said or None)
+            try:
+                home = _bring_home(worker, now.sources)
+            except harvest.NotMade:
+                return _not_made(worker, self._said(results, units))
+            except (TqunitsError, OSError) as error:
+                return Lacking(worker=worker.name, reason=f"what its build made is not taken over: {error}")
+        if command_missing(worker):
+            return _not_made(worker, self._said(results, units))
+        built.end(worker, SYSTEM_LAYOUT, now.sources, home.made)
+        self._tell(worker.name, home)
+        return None
+
+    def _tell(self, worker: str, home: Home) -> None:
+        if home.kept.count:
+            self.say(f"    {worker} keeps its own, which its build has written to: {home.kept}")
+        if home.left.count:
+            self.say(f"    {worker} does not get what no build may bring (tqunits docs build): {home.left}")
+
+    def _lay_down(self, worker: Worker) -> None:
+        """Its units and its account, as far as they are not there."""
+        account, units = build_account_of(worker.name), unit.units(worker)
+        for file in self.files:
+            path = Path(file.path)
+            if file.unit is None and not users.exists(account):
+                users.create_alone(shared.lines_of(file.content, {account}))
+            wanted = file.unit == name.BUILD_TEMPLATE or file.unit in units
+            if wanted and files.read_text_if_exists(path) != file.content:
+                files.write_atomically(path, file.content, file.mode)
+        if any(self.bus.property_of(u, "Unit", "NeedDaemonReload", "b") for u in units):
+            self.bus.reload_daemon()
+
+    @contextmanager
+    def _workspace(self, worker: Worker, units: Sequence[str]) -> Iterator[Watch]:
+        """Nothing is left of a build before, and of this one nothing but its caches."""
+        self._end(units)
+        _remove((*_old(worker.name), *_workspace(worker.name)))
+        folders = (*_workspace(worker.name), *_caches(worker.name))
+        try:
+            yield Watch(folders, Bounds(size=worker.build.disk_max))
+        finally:
+            self._end(units)
+            _remove(_workspace(worker.name))
+
+    def _run(self, units: Sequence[str], watch: Watch) -> Iterator[JobResult]:
+        tell = self.progress()
+
+        def look(waiting: Sequence[str]) -> None:
+            if watch.look():
+                for each in waiting:
+                    self.bus.kill_all(each)
+            elif tell:
+                tell(waiting)
+
+        return self.bus.jobs("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
+
+    def _end(self, units: Sequence[str]) -> None:
+        """They may run still: our patience has ended before theirs, or an install before was killed."""
+        if self.bus.list_units(units):
+            list(self.bus.jobs("StopUnit", units[::-1], timeout_us=_STOP_US, block=True))
+            for each in units:
+                self.bus.reset_failed(each)
+
+    def _said(self, results: dict[str, JobResult], units: Sequence[str]) -> str:
+        """The last words of the unit that failed, else of the last one."""
+        failed = next((results[u] for u in units if u in results and results[u].failure), None)
+        invocation = failed.failure.invocation if failed and failed.failure else ""
+        asked = failed.unit if failed else units[-1]
+        lines = journal.last_lines(asked, _JOURNAL_LINES, user_mode=False, invocation=invocation)
+        return "\n".join(lines)
+
+
+def remains(worker: str | None) -> tuple[Path, ...]:
+    """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's own folders."""
+    if worker is None:
+        return _OLD
+    return (*_old(worker), *_workspace(worker), *_caches(worker))
+
+
+def remove_old() -> None:
+    """Remove what builds of the release before have left, when they ran as DynamicUser=."""
+    links = [p for above in (_STATE, _CACHE) for p in Path(above, "builds").glob("*") if p.is_symlink()]
+    _remove([*links, *_OLD])
+
+
+def _reason(results: dict[str, JobResult], units: Sequence[str], watch: Watch, timeout_us: int) -> str | None:
+    """Why there is nothing to bring home, in words; None when all went well."""
+    if watch.beyond:
+        return f"its build was ended: {watch.beyond}"
+    for result in (results[u] for u in units if u in results):
+        what = "its build" if result.unit == units[-1] else "the fetch for its build"
+        match result:
+            case JobResult(result="done"):
+                continue
+            case JobResult(result="waiting"):
+                return f"{what} is not done after {quote.span(timeout_us)}"
+            case JobResult(failure=Failure() as failure):
+                return f"{what} {_ended(failure)}"
+            case _:
+                return f"{what} was not run: {result.message or result.result}"
+    return None
+
+
+def _ended(failure: Failure) -> str:
+    match failure.result:
+        case "timeout":
+            return f"took longer than {BUILD_TIMEOUT_S // 60} min"
+        case "oom-kill":
+            return "ran out of memory"
+        case "exit-code" if failure.main_status != _SHELL + _FILE_TOO_LARGE:
+            return f"exited with status {failure.main_status}"
+        case "exit-code" | "signal" | "core-dump" if failure.main_status % _SHELL == _FILE_TOO_LARGE:
+            return "made a file larger than its build.disk_max"
+        case "signal" | "core-dump":
+            return f"was killed by signal {failure.main_status}"
+        case _:
+            return f"failed: {failure.result}"
+
+
+def _bring_home(worker: Worker, sources: Sources) -> Home:
+    """Words of the build's command that are paths may begin with a dot, as the worker's own command may."""
+    words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
+    named = [word for word in words if not word.startswith(("/", "-"))]
+    return harvest.bring_home(
+        Path(unit.copy(worker.name, _STATE)),
+        Path(worker.folder),
+        last=worker.command[0].removeprefix(f"{worker.folder}/"),
+        named=named,
+        bounds=Bounds(size=worker.build.disk_max),
+        before=built.made(worker, SYSTEM_LAYOUT),
+        intend=lambda made: built.begin(worker, SYSTEM_LAYOUT, sources, made),
+    )
+
+
+def _not_made(worker: Worker, said: str) -> Lacking:
+    return Lacking(worker=worker.name, reason=f"its build did not make {worker.command[0]}", hint=said or None)
+
+
+def _workspace(worker: str) -> tuple[Path, ...]:
+    """The unit's StateDirectory=: its user's eyes only."""
+    return Path(unit.folder(worker, _STATE)), Path(unit.copy(worker, _STATE))
+
+
+def _caches(worker: str) -> tuple[Path, ...]:
+    return (Path(unit.folder(worker, _CACHE)),)
+
+
+def _old(worker: str) -> tuple[Path, ...]:
+    """What is of the release before: its folders, and the links to them where this release has folders."""
+    links = (path for path in (*_workspace(worker), *_caches(worker)) if path.is_symlink())
+    return (*(above / "builds" / worker for above in _OLD), *links)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.exists() or path.is_symlink():
+            files.remove_tree(path)
+
+
+def _tail(done: Completed) -> str:
+    return "\n".join((done.stderr or done.stdout).strip().splitlines()[-_JOURNAL_LINES:])

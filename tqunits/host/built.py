@@ -1,0 +1,344 @@
+"""What was built of a worker, remembered: of which sources, by which words, and what came of it.
+
+A program is older than its sources when their content is not what was built. That is a question of content, not of
+times: a checkout or a copy gives files any time. So a build leaves a record in a folder of root's, with --user in the
+user's own state:
+
+    built/NAME/record    the sources (source_tree.py), what was asked for, and how the files look that were made
+    built/NAME/names     all that was made, for the next harvest to replace
+    built/NAME/results   the topmost of these, NUL behind each, for the next build to leave out: its account may read it
+
+The record is written before the first change in the worker's folder, without an end, and once more when all is done. So
+whatever cuts a build off, the next one does it again. Its time is when the program was built: a worker that runs since
+before does not have it (units/plan.py).
+
+Sources that change while they are built are those of before to the record: one build too many does less harm than none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tqunits.host import source_tree
+from tqunits.host.harvest import Made
+from tqunits.host.source_tree import Result, Scope, Source, Sources
+from tqunits.model import Layout, Worker
+from tqunits.system import files
+
+MAX_RECORD = 512 << 20
+"""Half a million paths of a kilobyte."""
+
+MAX_TOLD = 3
+"""Changes that are told one by one."""
+
+_MODULES = "node_modules"
+_MANAGERS = frozenset({("npm",), ("pnpm",), ("yarn",), ("bun",)})
+_LOADS = frozenset({("ci",), ("install",), ("i",), ("clean-install",)})
+
+_FORM = "tqunits-built 1"
+_ENDED, _BEGUN = "ended", "begun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A build that was brought home, or was about to be."""
+
+    recipe: str  # a digest of what worker.yaml says of the build
+    is_ended: bool
+    sources: Sources
+    results: Mapping[str, Result]  # of the files that it made, those nearest to the folder
+    roots: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """A worker's folder, compared with the record."""
+
+    record: Record | None
+    sources: Sources = field(default_factory=dict)  # as they are now
+    changes: tuple[str, ...] = ()  # in words
+    is_missing: bool = False  # of what was made, something is gone or is another file
+
+    @property
+    def reason(self) -> str:
+        """Why it is to be built; empty when it is not."""
+        more = len(self.changes) - MAX_TOLD
+        return ", ".join(self.changes[:MAX_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def glance(worker: Worker, layout: Layout) -> Glance | None:
+    """Whether what was built is what the sources say. None where there is nothing to build.
+
+    Raises OSError (PermissionError for whoever may not read the record), TqunitsError for a folder beyond bounds.
+    """
+    if not worker.build.command:
+        return None
+    record = read(worker.name, layout)
+    without = {*_whole(worker), _worker_yaml(worker), *worker.writable}
+    now = _glance(Path(worker.folder), frozenset(without), layout, record)
+    program = _own_program(worker)
+    if record is None:
+        is_built = program is not None and _is_newest(Path(worker.folder) / program, program, now.sources)
+        return now if is_built else replace(now, changes=("it was never built",))
+    if not record.is_ended:
+        return replace(now, changes=("its last build was not finished",))
+    if program is not None and program not in record.results and not os.path.lexists(worker.folder / program):
+        now = replace(now, changes=(f"{program} is gone", *now.changes), is_missing=True)
+    if record.recipe != recipe(worker):
+        now = replace(now, changes=("its build is another one", *now.changes))
+    return now
+
+
+def glance_at_installed(worker: str, source: str, layout: Layout, given: Collection[str]) -> Glance | None:
+    """The same, by the record alone, of a worker whose worker.yaml lies there; None where nothing was built.
+
+    `given`: the paths of folders that it writes itself.
+    """
+    record = read(worker, layout)
+    yaml = Path(source)
+    if record is None or not record.is_ended or yaml.name != "worker.yaml":
+        return None
+    folder = yaml.parent.parent
+    own = (os.path.relpath(path, folder) for path in given)
+    return _glance(folder, frozenset({"config/worker.yaml", *own}), layout, record)
+
+
+def told(now: Glance) -> str:
+    """What is to be said of a program that is not what its sources say; empty when it is."""
+    if not now.reason or now.record is None:
+        return ""
+    what = "not what was built" if now.is_missing else "older than its sources"
+    return f"its program is {what}: {now.reason}"
+
+
+def recipe(worker: Worker) -> str:
+    """What worker.yaml says of the build, as a digest: its environment may be long."""
+    build = worker.build
+    words = (build.command, sorted(worker.environment), sorted(build.environment), build.fetch)
+    return hashlib.sha256(repr(words).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def made(worker: Worker, layout: Layout) -> Made:
+    """What builds have brought home, as the next one replaces it."""
+    record = read(worker.name, layout)
+    try:
+        text = files.read_regular(_folder(worker.name, layout) / "names", MAX_RECORD)
+    except FileNotFoundError:
+        text = b""
+    names = (os.fsdecode(name) for name in text.split(b"\0") if name)
+    return Made(record.roots if record else frozenset(), frozenset(names), _whole(worker))
+
+
+def lend(worker: Worker, layout: Layout, group: int) -> None:
+    """Let a build's account read what it is to leave out."""
+    path = _folder(worker.name, layout) / "results"
+    before = made(worker, layout)
+    _write(path, sorted(before.roots | before.whole))
+    os.chown(path, -1, group)
+    path.chmod(0o640)
+
+
+def begin(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
+    """Something is about to change in the worker's folder: what was made before, and this, may be there afterwards."""
+    before = made(worker, layout)
+    both = Made(before.roots | roots.roots, before.names | roots.names)
+    _save(worker, layout, Record(recipe="", is_ended=False, sources=sources, results={}, roots=both.roots), both)
+
+
+def end(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
+    """All is done."""
+    folder = Path(worker.folder)
+    of_roots = source_tree.below(folder, roots.roots)
+    nearest = [path for path in of_roots if path in roots.names]
+    kept = {path: source for path, source in sources.items() if not _is_below(path, roots.roots)}
+    found = source_tree.results(folder, nearest)
+    record = Record(recipe=recipe(worker), is_ended=True, sources=kept, results=found, roots=roots.roots)
+    _save(worker, layout, record, roots)
+
+
+def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
+    """The same of a build in the folder itself, by what is there now and was not: that is what it made.
+
+    A source that it has written to (a lock file) counts as it is now, or it would be built again for ever.
+    """
+    folder, program = Path(worker.folder), _own_program(worker)
+    roots = _whole(worker) | (before.record.roots if before.record else frozenset[str]())
+    scope = Scope(without=roots | {_worker_yaml(worker)}, all_may_read=layout.sysusers is not None)
+    now = source_tree.sources(folder, before.sources, scope)
+    changed = {
+        path for path, source in now.items() if path in before.sources and _is_other(source, before.sources[path])
+    }
+    old = _folders(before.sources)
+    tops = {_top(path, old) for path in now if path not in before.sources} | (changed & {program or ""})
+    roots = frozenset(path for path in (*roots, *tops) if os.path.lexists(folder / path))
+    names = frozenset(source_tree.below(folder, roots))
+    end(worker, layout, {**before.sources, **{path: now[path] for path in changed}}, Made(roots, names | roots))
+
+
+def _is_other(now: Source, before: Source) -> bool:
+    return now.is_what != before.is_what
+
+
+def _folders(paths: Iterable[str]) -> frozenset[str]:
+    """All that lie on the way to these paths."""
+    parts = (path.split("/") for path in paths)
+    return frozenset("/".join(names[:count]) for names in parts for count in range(1, len(names)))
+
+
+def _top(path: str, old: frozenset[str]) -> str:
+    """The topmost folder on the way to a new file that is none of the old ones; or the file itself."""
+    names = path.split("/")
+    tops = ("/".join(names[:count]) for count in range(1, len(names)))
+    return next((top for top in tops if top not in old), path)
+
+
+def settle(worker: Worker, layout: Layout, now: Glance) -> None:
+    """Nothing is to be built: remember how the files look now, so that the next glance is a short one.
+
+    Without a record, a program that is newer than all its sources counts as built, when it was.
+    """
+    path = _folder(worker.name, layout) / "record"
+    if now.record is None:
+        record = Record(recipe=recipe(worker), is_ended=True, sources=now.sources, results={}, roots=frozenset())
+        _save(worker, layout, record, Made())
+        program = _own_program(worker)
+        with suppress(OSError):
+            time = Path(worker.folder, program or ".").lstat().st_mtime_ns
+            os.utime(path, ns=(time, time))
+    elif now.sources != now.record.sources:
+        files.write_atomically(path, _text(replace(now.record, sources=now.sources)), 0o600, keep_time=True)
+
+
+def times(layout: Layout) -> Mapping[str, int]:
+    """Worker -> when its program was built, in µs since 1970."""
+    found = ((path.parent.name, path) for path in Path(layout.state, "built").glob("*/record"))
+    return {worker: time for worker, path in found if (time := _time_of(path))}
+
+
+def remains(worker: str, layout: Layout) -> Path:
+    """The folder of all that is remembered of one worker's builds."""
+    return _folder(worker, layout)
+
+
+def read(worker: str, layout: Layout) -> Record | None:
+    """The record; None where there is none that can be understood. Raises PermissionError."""
+    try:
+        text = files.read_regular(_folder(worker, layout) / "record", MAX_RECORD)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    lines = os.fsdecode(text).split("\0")
+    try:
+        return _parse(lines) if lines[0] == _FORM else None
+    except (ValueError, IndexError):
+        return None
+
+
+def _glance(folder: Path, without: frozenset[str], layout: Layout, record: Record | None) -> Glance:
+    roots = record.roots if record else frozenset[str]()
+    known = record.sources if record else {}
+    scope = Scope(without=without | roots, all_may_read=layout.sysusers is not None)
+    sources = source_tree.sources(folder, known, scope)
+    if record is None:
+        return Glance(record=None, sources=sources)
+    there = source_tree.results(folder, record.results)
+    spoilt = [_spoilt(path, there.get(path)) for path, was in record.results.items() if there.get(path) != was]
+    changes = (*sorted(spoilt), *source_tree.differences(known, sources))
+    return Glance(record=record, sources=sources, changes=changes, is_missing=bool(spoilt))
+
+
+def _spoilt(path: str, there: Result | None) -> str:
+    return f"{path} is gone" if there is None else f"{path} is not what was built"
+
+
+def _own_program(worker: Worker) -> str | None:
+    """The worker's command as a path below its folder; None for a program of the host's."""
+    command = worker.command[0] if worker.command else ""
+    if "/" not in command:
+        return None
+    path = os.path.normpath(worker.folder / command)
+    return os.path.relpath(path, worker.folder) if path.startswith(f"{worker.folder}/") else None
+
+
+def _whole(worker: Worker) -> frozenset[str]:
+    """The folders that its build makes from top to bottom: what a package manager has loaded is no source, whoever has
+    called it.
+    """
+    commands = (worker.build.command, worker.build.fetch.command if worker.build.fetch else ())
+    return frozenset(_MODULES for command in commands if command[:1] in _MANAGERS and command[1:2] in _LOADS)
+
+
+def _worker_yaml(worker: Worker) -> str:
+    return os.path.relpath(worker.source, worker.folder)
+
+
+def _is_newest(path: Path, program: str, sources: Sources) -> bool:
+    """Whether a program is newer than all its sources by times that nobody can set back."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    others = (max(source.modified, source.changed) for path, source in sources.items() if path != program)
+    return min(found.st_mtime_ns, found.st_ctime_ns) >= max(others, default=0)
+
+
+def _is_below(path: str, roots: frozenset[str]) -> bool:
+    parts = path.split("/")
+    return any("/".join(parts[:count]) in roots for count in range(1, len(parts) + 1))
+
+
+def _folder(worker: str, layout: Layout) -> Path:
+    return Path(layout.state, "built", worker)
+
+
+def _time_of(path: Path) -> int | None:
+    with suppress(OSError):
+        found = path.lstat()
+        return min(found.st_mtime_ns, found.st_ctime_ns) // 1000
+    return None
+
+
+def _save(worker: Worker, layout: Layout, record: Record, made_: Made) -> None:
+    folder = _folder(worker.name, layout)
+    _write(folder / "names", sorted(made_.names))
+    _write(folder / "results", sorted(record.roots))
+    files.write_atomically(folder / "record", _text(record), 0o600)
+
+
+def _write(path: Path, names: Iterable[str]) -> None:
+    files.write_atomically(path, "".join(f"{name}\0" for name in names), 0o600)
+
+
+def _text(record: Record) -> str:
+    return "".join(f"{line}\0" for line in _lines(record))
+
+
+def _lines(record: Record) -> Iterator[str]:
+    yield from (_FORM, record.recipe, _ENDED if record.is_ended else _BEGUN)
+    for root in sorted(record.roots):
+        yield f"root {root}"
+    for path, result in record.results.items():
+        yield f"result {result.size} {result.modified} {path}"
+    for path, s in record.sources.items():
+        yield f"source {s.kind} {s.size} {s.modified} {s.changed} {s.content} {path}"
+
+
+def _parse(lines: list[str]) -> Record:
+    """Raises ValueError and IndexError for what is none."""
+    roots, results, sources = set[str](), dict[str, Result](), dict[str, Source]()
+    for line in lines[3:-1]:
+        word, rest = line.split(" ", 1)
+        if word == "root":
+            roots.add(rest)
+        elif word == "result":
+            size, modified, path = rest.split(" ", 2)
+            results[path] = Result(int(size), int(modified))
+        else:
+            kind, size, modified, changed, content, path = rest.split(" ", 5)
+            sources[path] = Source(kind, int(size), int(modified), int(changed), content)
+    ended = lines[2] == _ENDED
+    return Record(recipe=lines[1], is_ended=ended, sources=sources, results=results, roots=frozenset(roots))

@@ -1,0 +1,86 @@
+"""Whether what is installed is what is configured, runs, and is reached only as it is meant to: checks of `doctor`.
+
+Read-only, as host/diagnosis.py is. No file but drop-ins and the kernel's own is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tqunits.host import backoff
+from tqunits.host.diagnosis import Finding, ok, problem, warning
+from tqunits.host.status import State, state_of
+from tqunits.host.waiting import changed
+from tqunits.model import Configuration, WorkerType, account_of
+from tqunits.system.bus import UnitStatus
+from tqunits.system.listeners import Listener
+from tqunits.units.unitfile import Ledger
+from tqunits.units.vanished import sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """An installed worker: what its drop-in remembers, and the user that it names."""
+
+    ledger: Ledger
+    user: str
+
+
+def drift(settings: Configuration, workers: Sequence[Worker]) -> Finding:
+    """Whether each worker is installed as it is configured now."""
+    installed = {worker.ledger.worker: worker.ledger.source_hash for worker in workers}
+    configured = {w.name: w.source_hash for w in settings.workers if w.type is not WorkerType.STATIC}
+    differences = {
+        "not installed": configured.keys() - installed.keys(),
+        "changed since install": {n for n in configured.keys() & installed if configured[n] != installed[n]},
+        "no longer configured": installed.keys() - settings.names,
+    }
+    found = [f"{what}: {sentence(names)}" for what, names in differences.items() if names]
+    if not found:
+        return ok("drift", f"{len(installed)} workers are installed as they are configured")
+    advice = "'tqunits diff --prune' shows it; 'tqunits install --now' takes it over, 'tqunits apply' removes as well"
+    return warning("drift", "; ".join(found), advice)
+
+
+def secrets(workers: Sequence[Worker]) -> Iterator[Finding]:
+    """The files that workers were given copies of, and that have changed since."""
+    found = [f"{path} ({worker.ledger.worker})" for worker in workers for path in changed(worker.ledger.copies)]
+    if found:
+        advice = "'tqunits install --now' gives it to them as it is now"
+        yield warning("secrets", f"changed since they were copied: {sentence(found)}", advice)
+
+
+def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
+    """Who crashes again and again: none of these units is failed. In a pause systemd 252 has a worker as stopped."""
+    again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
+    found = again | backoff.pausing((unit.name, unit.active) for unit in units)
+    if found:
+        advice = "'tqunits why NAME' tells why; of the router, 'tqunits logs --router'"
+        yield problem("units", f"fail again and again: {sentence(found)}", advice)
+
+
+def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Mapping[int, str]) -> Iterator[Finding]:
+    """Workers that are reached past the router, by whom this host's network lets in.
+
+    `users`: uid -> name. An account that is not a worker's alone may have other programs: there its port tells.
+    """
+    accounts: dict[str, list[Worker]] = {}
+    for worker in workers:
+        accounts.setdefault(worker.user, []).append(worker)
+    found = [
+        f"{owner} on port {listener.port}"
+        for listener in listeners
+        if not listener.is_local and (owner := _owner(listener, accounts.get(users.get(listener.uid, ""), ())))
+    ]
+    if found:
+        message = f"listens on more than loopback, so clients pass the router by: {sentence(set(found))}"
+        yield warning("exposure", message, "have it listen on 127.0.0.1 ($WORKER_PORT), or set `listen: unix`")
+
+
+def _owner(listener: Listener, workers: Sequence[Worker]) -> str | None:
+    """Whose socket that is, of the workers that run as its user."""
+    for worker in workers:
+        if worker.ledger.port == listener.port or worker.user == account_of(worker.ledger.worker):
+            return worker.ledger.worker
+    return None

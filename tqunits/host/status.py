@@ -1,0 +1,131 @@
+"""What a worker's unit is doing now, in one value, with as few round trips over D-Bus as that takes.
+
+A hundred workers have to fit in 300 ms together with Python's own start. All states come in one call (0.3 ms); a
+running unit costs five properties (0.08 ms each) and two files of its cgroup; what is not loaded costs nothing: asking
+for one of its properties would have systemd read its files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from tqunits.host import backoff
+from tqunits.lifecycle import outcome
+from tqunits.model import INFINITY
+from tqunits.system import cgroup
+from tqunits.system.bus import Bus, UnitStatus
+from tqunits.system.files import is_absent
+from tqunits.system.marshal import integer
+
+
+class State(StrEnum):
+    """The words for what a worker does."""
+
+    RUNNING = "running"
+    HOLDING = "holding"  # it runs, and its file `serving` is not there: the routers hold its requests
+    DRAINING = "draining"  # it is about to be stopped, and finishes what it has
+    STARTING = "starting"
+    STOPPING = "stopping"
+    RESTARTING = "restarting"  # it failed, and systemd waits to start it again
+    FAILED = "failed"
+    STOPPED = "stopped"
+    UNHEALTHY = "unhealthy"  # it did not pass its health check, so its start has failed
+    REFUSED = "refused"  # not installed: for what it asks for, or for its worker.yaml
+    SKIPPED = "skipped"  # not installed: its host lacks something
+    NOT_INSTALLED = "not installed"
+    STATIC = "static"  # it is files that the router serves: there is nothing to run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A unit's state; what does not apply, or what the host does not count, is None."""
+
+    state: State
+    result: str = "success"  # why the last run ended
+    pid: int | None = None
+    uptime_us: int | None = None
+    comes_again: bool = False  # systemd waits to start it again
+    restarts: int = 0
+    next_us: int | None = None  # until the next try of one that is restarting
+    cpu_ns: int | None = None
+    memory: int | None = None
+    memory_max: int | None = None  # None: no limit
+
+
+def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath) -> dict[str, Status]:
+    """The status of each of these units, by name. `serving`: the file of each that is served by one."""
+    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", backoff.PATTERN])}
+    paused = backoff.pausing((unit.name, unit.active) for unit in loaded.values())
+
+    def status(unit: str) -> Status:
+        if unit in paused:
+            return _failed(bus, unit, runtime, comes_again=True)
+        return _status(bus, loaded[unit], serving.get(unit)) if unit in loaded else Status(state=State.STOPPED)
+
+    return {unit: status(unit) for unit in units}
+
+
+def enabled_at_boot(units: Path) -> frozenset[str]:
+    """The workers' units that something wants: the links that `systemctl enable` makes. Asking systemd costs more."""
+    return frozenset(link.name for link in units.glob("*.wants/tq-worker@*.service"))
+
+
+def state_of(active: str, sub: str) -> State:
+    """ActiveState and SubState (org.freedesktop.systemd1(5)) as one of our words."""
+    match active:
+        case "active" | "reloading" | "refreshing":
+            return State.RUNNING
+        case "activating":
+            return State.RESTARTING if sub.startswith("auto-restart") else State.STARTING
+        case "deactivating":
+            return State.DRAINING if sub == "stop" else State.STOPPING  # ExecStop= runs, which is the leave
+        case "failed":
+            return State.FAILED
+        case _:
+            return State.STOPPED
+
+
+def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
+    state = state_of(unit.active, unit.sub)
+    if state is State.RUNNING and serving is not None and is_absent(serving):  # the routers look at the same file
+        state = State.HOLDING
+    if state is State.STOPPED:
+        return Status(state=state)
+    if state in {State.FAILED, State.RESTARTING}:
+        return _failed(bus, unit.name, None, comes_again=state is State.RESTARTING)
+    return _running(bus, unit.name, state)
+
+
+def _failed(bus: Bus, unit: str, runtime: PurePosixPath | None, *, comes_again: bool) -> Status:
+    """In its pause systemd has it as inactive (252), or as a restart that is queued (257)."""
+    result = str(bus.property_of(unit, "Service", "Result", "s"))
+    gate = bus.gate_status(unit) if result == "exit-code" else None
+    again = State.RESTARTING if comes_again else State.FAILED
+    return Status(
+        state=State.UNHEALTHY if outcome.is_unhealthy(result, gate) else again,
+        result=result,
+        restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
+        comes_again=comes_again,
+        next_us=backoff.next_try(bus, unit, runtime) if comes_again else None,
+    )
+
+
+def _running(bus: Bus, unit: str, state: State) -> Status:
+    restarts = integer(bus.property_of(unit, "Service", "NRestarts", "u"))
+    group = bus.control_group(unit)
+    since = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t"))
+    limit = integer(bus.property_of(unit, "Service", "MemoryMax", "t"))
+    is_up = state in {State.RUNNING, State.HOLDING} and since > 0
+    return Status(
+        state=state,
+        pid=integer(bus.property_of(unit, "Service", "MainPID", "u")) or None,
+        uptime_us=max(0, time.monotonic_ns() // 1000 - since) if is_up else None,
+        restarts=restarts,
+        cpu_ns=cgroup.cpu_usage_ns(group) if group else None,
+        memory=cgroup.memory_current(group) if group else None,
+        memory_max=None if limit == INFINITY else limit,
+    )
