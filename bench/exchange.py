@@ -27,10 +27,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tqunits.cli.verbs.proxy import snapshot_of
 from tqunits.metrics.access_formats import journal_datagram
-from tqunits.proxy.downstream.answering import Peer
 from tqunits.proxy.downstream.client import Client
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.log.sinks import AccessLog, Sink
+from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.connection import IDLE, Upstream
 from tqunits.system import loop as event_loop
@@ -87,7 +87,9 @@ class Bench:
         far.setblocking(False)
         (endpoint,) = self.router.endpoints
         self.client = Client(near, Peer(b"127.0.0.1", believed=False, secured=None), self.router)
-        self.router.joined(self.client, b"")
+        self.client.wake(b"")
+        self.router.clients.joined(self.client)
+        self.client.rest()
         self.upstream = Upstream(far, endpoint, IDLE)
         self.upstream.resume()
         endpoint.idle.append(self.upstream)

@@ -32,6 +32,7 @@ from typing import ClassVar
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.watched import Watched
 from tqunits.proxy.transport.relay import End, Pipes, Relay
 from tqunits.system import loop as event_loop
 
@@ -144,7 +145,7 @@ async def _moving(loop: asyncio.AbstractEventLoop, way: Way, links: Sequence[Pai
     return Cost(cpu * 1e6 / (moved / MIB), wakes / (moved / MIB))
 
 
-class Copying:
+class Copying(Watched):
     """As tqunits/proxy/transport/stream.py moves: send at once what came, and read no more until all of it is out."""
 
     def __init__(self, poller: Poller, link: Pair, size: int) -> None:
@@ -193,7 +194,7 @@ class Steady(Relay):
     little: ClassVar[int] = 0
 
 
-class Splicing:
+class Splicing(Watched):
     """One relay after the other."""
 
     def __init__(self, poller: Poller, pipes: Pipes, link: Pair, way: Way) -> None:

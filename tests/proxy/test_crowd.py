@@ -11,7 +11,7 @@ import pytest
 from control_peers import controlled, until
 from peers import OK, Connection, Router, Worker, answering
 
-from tqunits.proxy.downstream.answering import CROWD
+from tqunits.proxy.routes.clients import CROWD
 
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MANY = {"max_connections": 2 * CROWD}

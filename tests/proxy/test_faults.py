@@ -16,12 +16,12 @@ from secure_peers import make
 
 from tqunits.cli.verbs.proxy import snapshot_of
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.downstream.asleep import Asleep
-from tqunits.proxy.downstream.client import Client
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.front.welcome import welcome
 from tqunits.proxy.log.complaints import Complaints
-from tqunits.proxy.reactor.timers import Clock
+from tqunits.proxy.reactor.timers import Clock, Wheel
+from tqunits.proxy.routes.clients import Clients
+from tqunits.proxy.routes.roles import Guest
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.transport.relay import Pipe, Pipes
 from tqunits.routing.snapshot import Snapshot
@@ -64,30 +64,35 @@ class FaultyPipes(Pipes):
         return super().take()
 
 
+class FaultyClients(Clients):
+    def __init__(self, wheel: Wheel, faults: Faults) -> None:
+        super().__init__(wheel)
+        self._faults = faults
+
+    def joined(self, client: Guest) -> None:
+        self._faults.at("in joining")
+        super().joined(client)
+
+    def change(self, before: Guest, after: Guest) -> None:
+        self._faults.at("at waking" if before.is_asleep() else "at a deadline")
+        super().change(before, after)
+
+    def slept(self, asleep: Guest) -> None:
+        super().slept(asleep)
+        self._faults.asleep.set()
+
+
 class FaultyRouter(Router):
     def __init__(self, loop: asyncio.AbstractEventLoop, routes: Snapshot, faults: Faults) -> None:
         super().__init__(loop, routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.")
         self._faults = faults
+        self.clients = FaultyClients(self.wheel, faults)
         self.clock = FaultyClock(faults)
         self.pipes = FaultyPipes(faults)
 
     def request_id(self) -> bytes:
         self._faults.at("in a request")
         return super().request_id()
-
-    def joined(self, client: Client, counted: bytes) -> None:
-        self._faults.at("in joining")
-        super().joined(client, counted)
-
-    def sleep(self, client: Client, ticks: int) -> None:
-        self._faults.at("at a deadline")
-        super().sleep(client, ticks)
-        self._faults.asleep.set()
-
-    def change(self, before: Client | Asleep, after: Client | Asleep) -> None:
-        if isinstance(before, Asleep):
-            self._faults.at("at waking")
-        super().change(before, after)
 
 
 class Scene:
@@ -104,7 +109,7 @@ class Scene:
         with contextlib.suppress(ConnectionResetError):
             await self.client.rest()
         router = self.router
-        assert not router.clients and not router.arriving and not router.per_client
+        assert not len(router.clients) and not router.clients.per_address
         assert [worker.in_flight for worker in router.workers.values()] == [0]
         assert [endpoint.in_flight for endpoint in router.endpoints] == [0]
         assert {type(fault) for fault in self.faults.seen} == {ZeroDivisionError}
@@ -133,7 +138,7 @@ def play(response: bytes, scenario: Callable[[Scene], Awaitable[None]]) -> None:
                 client = Connection(*await asyncio.open_connection(*address))
                 await client.send(GET)
                 assert await client.response()
-            for left in tuple(router.clients):
+            for left in tuple(router.clients.here):
                 left.abort()
             listeners.stop()
         router.poller.close()
@@ -189,14 +194,14 @@ def test_in_accepting() -> None:
     """A listening socket is no connection: it is listened to again after a moment."""
 
     async def scenario(scene: Scene) -> None:
-        while not scene.router.clients:
+        while not scene.router.clients.here:
             await asyncio.sleep(0)
         empty = Snapshot.__new__(Snapshot)  # nothing is set, so nothing is found
-        routes, scene.router.snapshot = scene.router.snapshot, empty
+        routes, scene.router.rules.snapshot = scene.router.rules.snapshot, empty
         other = Connection(*await asyncio.open_connection(*scene.client.writer.get_extra_info("peername")))
         while not scene.faults.seen:
             await asyncio.sleep(0)
-        scene.router.snapshot = routes
+        scene.router.rules.snapshot = routes
         await other.send(GET)
         await other.response()
 
@@ -230,7 +235,7 @@ def test_of_a_connection_that_can_not_be_watched_nothing_is_left(
         there.send(sent)
         with pytest.raises(ValueError, match="closed epoll"):
             welcome(here, ("127.0.0.1", 1), router)
-        assert not router.clients and not router.arriving and not router.per_client
+        assert not len(router.clients) and not router.clients.per_address
         here.close()
         there.close()
 

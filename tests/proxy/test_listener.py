@@ -41,7 +41,7 @@ def listening_on(listening: socket.socket, kind: type[Router] = Router) -> Itera
     listeners = Listeners([listening], router)
     listeners.start()
     yield router
-    for client in tuple(router.clients):
+    for client in tuple(router.clients.here):
         client.abort()
     listeners.stop()
     router.poller.close()
@@ -50,9 +50,9 @@ def listening_on(listening: socket.socket, kind: type[Router] = Router) -> Itera
 async def taken(router: Router) -> socket.socket:
     """The connection that comes, once it has begun a request."""
     async with asyncio.timeout(PATIENCE):
-        while not any(isinstance(client, Client) for client in router.clients):
+        while not any(isinstance(client, Client) for client in router.clients.here):
             await asyncio.sleep(0)
-    (client,) = router.clients
+    (client,) = router.clients.here
     assert isinstance(client, Client)
     return client.sock
 
@@ -90,7 +90,7 @@ def test_one_that_has_ended_when_it_is_accepted_leaves_nothing(ending: str) -> N
                     other.send(b"GET")
                     await taken(router)
                 assert router.books.metrics.accepted == 2
-                assert list(router.per_client.values()) == [1]
+                assert list(router.clients.per_address.values()) == [1]
 
     asyncio.run(scenario())
 

@@ -14,6 +14,7 @@ import pytest
 import uvloop  # noqa: TID251 - both loops are to be tried
 
 from tqunits.proxy.reactor.poller import BATCH, Poller
+from tqunits.proxy.reactor.watched import Watched
 
 PATIENCE = 10.0
 Scenario = Callable[[Poller], Awaitable[None]]
@@ -41,7 +42,7 @@ def play(request: pytest.FixtureRequest) -> Iterator[Callable[[Scenario], list[s
     yield run
 
 
-class Told:
+class Told(Watched):
     """Counts what it is told, and does something then."""
 
     def __init__(self, do: Callable[[], object] = lambda: None) -> None:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tqunits.http.pump import LAST_CHUNK, ChunkedPump
 from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.watched import Watched
 from tqunits.proxy.transport.relay import MIN_PIPE, PIPE_SIZE, WORTH, ChunkRelay, End, Pipe, Pipes, Relay, pays
 
 PATIENCE = 10.0
@@ -44,7 +45,7 @@ def play(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
     return run
 
 
-class Way:
+class Way(Watched):
     """Two connections and what may relay between them: `sender` -> `source` => `target` -> `receiver`."""
 
     def __init__(self, family: socket.AddressFamily = socket.AF_UNIX, pipes: Pipes | None = None) -> None:

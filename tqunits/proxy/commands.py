@@ -22,7 +22,6 @@ from tqunits.errors import UsageError
 from tqunits.http.answers import MAX_MESSAGE, notice
 from tqunits.http.head import RequestHead
 from tqunits.metrics.openmetrics import CONTENT_TYPE
-from tqunits.proxy.downstream.asleep import Asleep
 from tqunits.proxy.local_http import JSON, Body, LocalServer, Problem, json_body, socket_path
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.pool import Endpoint
@@ -83,8 +82,8 @@ class Control:
         router = self._router
         return {
             "pid": os.getpid(),
-            "connections": len(router.clients),
-            "asleep": sum(isinstance(client, Asleep) for client in router.clients),
+            "connections": len(router.clients.here),
+            "asleep": sum(client.is_asleep() for client in router.clients.here),
             "requests": router.requests,
             "draining": router.draining,
             "orders": {worker.name: worker.order for worker in router.workers.values() if worker.order},

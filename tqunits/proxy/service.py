@@ -165,7 +165,7 @@ class _Service:
 
     def _say_of_files(self) -> None:
         """Which folders are not served, and what helps: the router answers 404 there, without a word."""
-        for worker in self._router.snapshot.workers:
+        for worker in self._router.rules.snapshot.workers:
             reason = unserved(worker.static.directory) if worker.static is not None else None
             if worker.static is not None and reason is not None:
                 said = f"worker {worker.name}: no file of {worker.static.directory} is served: {reason}"
@@ -174,7 +174,7 @@ class _Service:
     def _metrics(self) -> bytes:
         router = self._router
         now = Now(
-            connections=len(router.clients),
+            connections=len(router.clients.here),
             in_flight={endpoint.label: endpoint.in_flight for endpoint in router.endpoints},
             log_dropped=self._log.dropped if self._log else 0,
         )
@@ -211,7 +211,7 @@ class _Service:
             self._reload()
 
     def _status(self) -> str:
-        workers = self._router.snapshot.workers
+        workers = self._router.rules.snapshot.workers
         return f"routing {sum(len(w.routes) for w in workers)} paths to {len(workers)} workers"
 
     def _reload(self) -> None:
@@ -236,7 +236,7 @@ class _Service:
 
     def _reload_routes(self) -> None:
         snapshot = self._setup.load()
-        if snapshot != self._router.snapshot:
+        if snapshot != self._router.rules.snapshot:
             self._router.use(snapshot)
             self._complaints.say(f"reloaded; {self._status()}")
             self._say_of_files()
@@ -244,7 +244,7 @@ class _Service:
             self._files.look_at_all()
 
     def _reload_log(self) -> None:
-        self._switch_log(self._router.snapshot)
+        self._switch_log(self._router.rules.snapshot)
         if self._log is not None:
             self._log.reopen()
 
@@ -267,7 +267,7 @@ class _Service:
             rate = (requests - before) / (now - then)
             self._reported_rate = requests - before
             self._setup.notifier.status(
-                f"{self._status()}; {len(self._router.clients)} connections, {rate:.0f} requests/s"
+                f"{self._status()}; {len(self._router.clients.here)} connections, {rate:.0f} requests/s"
             )
         self._reported = (requests, now)
         self._loop.call_later(REPORT, self._report)
@@ -276,21 +276,23 @@ class _Service:
         router = self._router
         router.draining = True
         self._listeners.stop()
-        self._setup.notifier.stopping(f"finishing {len(router.clients)} connections")
+        self._setup.notifier.stopping(f"finishing {len(router.clients.here)} connections")
         empty = asyncio.Event()
-        router.on_left = lambda: None if router.clients or router.arriving else empty.set()
-        if router.clients or router.arriving:
-            self._loop.call_later(IDLE_GRACE, router.close_idle)
-            limit = router.snapshot.timeouts.drain_us / 1e6 or None
+        router.clients.on_left = lambda: None if len(router.clients) else empty.set()
+        if len(router.clients):
+            self._loop.call_later(IDLE_GRACE, router.clients.drain)
+            limit = router.rules.snapshot.timeouts.drain_us / 1e6 or None
             self._end_tunnels(TUNNEL_GRACE if limit is None else min(limit, TUNNEL_GRACE))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(empty.wait(), limit)
-        if router.clients:
-            self._complaints.say(f"{len(router.clients)} connections were cut after the drain time-out", priority=4)
-        for client in tuple(router.clients):
+        if router.clients.here:
+            self._complaints.say(
+                f"{len(router.clients.here)} connections were cut after the drain time-out", priority=4
+            )
+        for client in tuple(router.clients.here):
             client.abort()
-        for arrival in tuple(router.arriving):
-            arrival.close()
+        for arrival in tuple(router.clients.arriving):
+            arrival.abort()
         if self._log is not None:
             self._log.close()
         for asked in (self._control, self._leaving):
@@ -299,7 +301,7 @@ class _Service:
 
     def _end_tunnels(self, span: float) -> None:
         """One after the other over so many seconds: their clients come again, and are not all to come at once."""
-        tunnels = self._router.tunnels
+        tunnels = self._router.clients.tunnels
         for number, client in enumerate(tunnels):
             self._loop.call_later(span * number / len(tunnels), client.close_regularly)
 

@@ -7,7 +7,6 @@ these are here, too.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tqunits.http.answers import answer, reason
@@ -20,34 +19,16 @@ from tqunits.http.target import Target, authority
 from tqunits.http.trust import TrustedPeer
 from tqunits.metrics.access_formats import End
 from tqunits.proxy.downstream.parting import BUSY, Parting
-from tqunits.proxy.log.account import Exchange
-from tqunits.proxy.reactor.timers import NEVER, ticks_of
+from tqunits.proxy.log.account import Account
+from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.upstream.worker import RETRY_AFTER
 
 if TYPE_CHECKING:
     from tqunits.proxy.routes.router import Router
-    from tqunits.proxy.transport.secured import Secured
-
-REMEMBERED = ticks_of(1_000_000)
-"""How long an idle connection remembers its last head, which makes the next one cheap to read: browsers come in bursts.
-After that it sleeps."""
-
-CROWD = 1000
-"""Connections beyond which none remembers anything between its requests, and each sleeps a tick after the last: what is
-kept for each is 1.2 KiB, and memory that so many have had for a moment does not come back."""
-
 
 _COMPLAINED: Final = frozenset({502, 503, 504})
 """What is the worker's fault, and has been said as such."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who sits at the other end of a client's connection."""
-
-    address: bytes  # without port; b"" on a Unix socket
-    believed: bool  # what it says of the client it speaks for
-    secured: Secured | None  # None: plain HTTP
 
 
 class Answering(Parting):
@@ -57,7 +38,7 @@ class Answering(Parting):
         "bodiless",
         "counted",
         "delimited",
-        "exchange",
+        "account",
         "method",
         "modern",
         "origin",
@@ -81,8 +62,8 @@ class Answering(Parting):
         if peer.secured is not None:
             self.wire = peer.secured
         self.origin = Origin(peer.address, scheme)
-        self.exchange = Exchange(router.books, peer.address, scheme)
-        self.trusted = TrustedPeer(peer.address, scheme, router.networks) if peer.believed else None
+        self.account = Account(router.books, peer.address, scheme)
+        self.trusted = TrustedPeer(peer.address, scheme, router.rules.networks) if peer.believed else None
         self.method = b""  # of the request that runs; b"" if none does
         self.modern = True  # it speaks HTTP/1.1
         self.persistent = True
@@ -129,9 +110,9 @@ class Answering(Parting):
 
     def lines_for(self, head: ResponseHead) -> bytes:
         """What the router adds to a worker's response."""
-        if self.secured is None or not self.router.hsts or says_hsts(head.fields):
+        if self.secured is None or not self.router.rules.hsts or says_hsts(head.fields):
             return b""
-        return self.router.hsts
+        return self.router.rules.hsts
 
     def answer(self, status: int, detail: str = "", hint: str = "", retry_after: int = RETRY_AFTER) -> None:
         """Answer without a worker; the connection stays if the request is over.
@@ -140,19 +121,19 @@ class Answering(Parting):
         """
         self._settle_persistence()
         why = reason(status, detail, hint) if status >= 400 else ""
-        request_id = self.exchange.request_id or self.router.request_id()
+        request_id = self.account.request_id or self.router.request_id()
         if why and status not in _COMPLAINED:
-            self.router.complaints.seldom(why, f"{status} for {self.exchange.whom()}: ")
+            self.router.complaints.seldom(why, f"{status} for {self.account.whom()}: ")
         text = answer(
             status,
             date=self.router.clock.date(),
             detail=detail,
             head_only=self.method == b"HEAD",
             close=not self.persistent,
-            accept=self.exchange.accept,
+            accept=self.account.accept,
             request_id=request_id,
             retry_after=retry_after if status == 503 else 0,
-            lines=self.router.hsts if self.secured is not None else b"",
+            lines=self.router.rules.hsts if self.secured is not None else b"",
         )
         self._say(status, text, request_id, why)
 
@@ -162,7 +143,7 @@ class Answering(Parting):
         port = https_port(self._local()[1], self.router.ports)
         line = b"\r\nLocation: " + https_location(target, port)
         date = self.router.clock.date()
-        request_id, last = self.exchange.request_id, not self.persistent
+        request_id, last = self.account.request_id, not self.persistent
         head_only = self.method == b"HEAD"
         text = answer(308, date=date, head_only=head_only, close=last, request_id=request_id, lines=line)
         self._say(308, text, request_id)
@@ -181,7 +162,7 @@ class Answering(Parting):
             self.persistent = False
 
     def _say(self, status: int, text: bytes, request_id: bytes, why: str = "") -> None:
-        self.exchange.answered(status, request_id, why)
+        self.account.answered(status, request_id, why)
         self.started = True
         if self.write_out(text):
             self.go_on_or_linger()
@@ -204,12 +185,12 @@ class Answering(Parting):
         self.started = False
         self.hard = NEVER
         router = self.router
-        self.rests_until = self.wheel.tick + router.idle_ticks
-        if len(router.clients) > CROWD:
+        self.rests_until = self.wheel.tick + router.rules.idle_ticks
+        if router.clients.is_crowd():
             self.forget_request()
             self.touch(1)
         else:
-            self.touch(router.remembered_ticks)
+            self.touch(router.rules.remembered_ticks)
 
     def forget_request(self) -> None:
         """Keep nothing of the request before."""
@@ -228,7 +209,7 @@ class Answering(Parting):
         """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
         self.complain(f"cut: {reason}")
         self.drop()
-        self.exchange.finished(End.CUT)
+        self.account.finished(End.CUT)
         if not self.delimited:  # a body that ends with the connection: only a reset tells
             self.reset()
         else:
@@ -237,7 +218,7 @@ class Answering(Parting):
     def abort(self) -> None:
         """The client is gone, or is to be. If it is not, a body that ends with the connection must not look whole."""
         self.drop()
-        self.exchange.finished(End.GONE)
+        self.account.finished(End.GONE)
         if self.started and not self.delimited and (self.phase is BUSY or self.outbox):
             self.reset()
         else:

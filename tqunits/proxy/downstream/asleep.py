@@ -1,34 +1,52 @@
 """An idle connection of which nothing is kept but whose it is, because ten thousand of them are to cost little.
 
 What a client's connection knows beyond that is made anew when something comes, for 4 µs; so one sleeps only when it has
-been idle for a while (answering.REMEMBERED), and never within a burst of requests.
+been idle for a while (clients.REMEMBERED), and never within a burst of requests.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from tqunits.proxy.downstream.answering import Peer
-from tqunits.proxy.downstream.client import Client
+from mypy_extensions import trait
+
 from tqunits.proxy.reactor.timers import Timed
+from tqunits.proxy.routes.clients import Peer
+from tqunits.proxy.routes.roles import Guest
+from tqunits.proxy.routes.router import Router
 from tqunits.proxy.transport.stream import received
 
-if TYPE_CHECKING:
-    from tqunits.proxy.routes.router import Router
+
+@trait
+class Awake(Guest):
+    """A client's connection as it is while somebody asks."""
+
+    def wake(self, counted: bytes) -> None:
+        """Listen; `counted`: the address that the connection counts for."""
+        raise AssertionError
+
+    def take(self, data: bytes) -> None:
+        """Look for requests in what came."""
+        raise AssertionError
 
 
-class Asleep(Timed):
+Wake = Callable[[socket.socket, Peer, Router], Awake]
+
+
+class Asleep(Timed, Guest):
     """A client's connection between requests, in the place of its `Client`."""
 
-    __slots__ = ("_peer", "_router", "_sock", "counted")
+    __slots__ = ("_awake", "_counted", "_peer", "_router", "_sock")
 
-    def __init__(self, sock: socket.socket, peer: Peer, router: Router, counted: bytes) -> None:
+    def __init__(self, sock: socket.socket, peer: Peer, router: Router, counted: bytes, awake: Wake) -> None:
+        """`counted`: the address that it counts for; `awake` makes what it is when something comes."""
         super().__init__(router.wheel)
+        self._awake = awake
         self._sock = sock
         self._peer = peer
         self._router = router
-        self.counted = counted
+        self._counted = counted
 
     def start(self, ticks: int) -> None:
         """Wait for what comes, so long at most."""
@@ -59,15 +77,17 @@ class Asleep(Timed):
         """End it now."""
         self._wake().abort()
 
+    def is_asleep(self) -> bool:
+        return True
+
     def _close(self) -> None:
         self.forget()
         self._router.poller.close_socket(self._sock)
-        self._router.left(self)
+        self._router.clients.left(self, self._counted)
 
-    def _wake(self) -> Client:
+    def _wake(self) -> Awake:
         self.forget()
-        client = Client(self._sock, self._peer, self._router)
-        client.counted = self.counted
-        self._router.change(self, client)
-        client.resume()
+        client = self._awake(self._sock, self._peer, self._router)
+        self._router.clients.change(self, client)
+        client.wake(self._counted)
         return client

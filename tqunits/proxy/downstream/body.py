@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from tqunits.http.framing import framed_by_length
 from tqunits.http.grammar import Malformed
 from tqunits.http.pump import ChunkedPump, Pump, chunk, last_chunk
-from tqunits.proxy.downstream.answering import Peer
 from tqunits.proxy.downstream.pace import Pace
 from tqunits.proxy.downstream.reading import Asking
+from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.transport.stream import RECEIVE
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ class Gathering(Asking):
         except Malformed as error:
             self.refuse(error)
             return None
-        self.exchange.received += len(data)
+        self.account.received += len(data)
         if pump.done:
-            self.exchange.received -= len(pump.surplus)
+            self.account.received -= len(pump.surplus)
             self.input = pump.surplus
             self.pump = None
         elif pump.rest:

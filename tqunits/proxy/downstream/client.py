@@ -21,11 +21,12 @@ from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import MAX_FRAMING, LengthPump
 from tqunits.http.target import Target
 from tqunits.proxy.downstream import relaying
-from tqunits.proxy.downstream.answering import Peer
+from tqunits.proxy.downstream.asleep import Asleep, Awake
 from tqunits.proxy.downstream.body import Gathering
 from tqunits.proxy.downstream.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.downstream.patience import request_said, silence_said, stream_said
 from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.site import NO_FILE, REFUSALS, Unsent
 from tqunits.proxy.transport.relay import LITTLE
 from tqunits.proxy.transport.sendfile import FileBody
@@ -36,13 +37,14 @@ from tqunits.proxy.upstream.connection import BODY, CONNECTING, Upstream
 from tqunits.proxy.upstream.worker import RETRY_AFTER
 
 if TYPE_CHECKING:
+    from tqunits.proxy.routes.backend import Backend
     from tqunits.proxy.routes.router import Router
     from tqunits.proxy.routes.site import Site
-    from tqunits.proxy.upstream.pool import Backend, Endpoint
+    from tqunits.proxy.upstream.pool import Endpoint
     from tqunits.proxy.upstream.worker import Worker
 
 
-class Client(Gathering):
+class Client(Gathering, Awake):
     """One client's connection."""
 
     __slots__ = ("borne_until", "file", "silent_since", "tunnel", "upstream")
@@ -95,7 +97,7 @@ class Client(Gathering):
                 if self.ended:
                     self.refuse(Malformed(400, "the head is cut short"))
                 elif self.heads.size == len(data):  # its first piece
-                    self.touch(self.router.head_ticks)
+                    self.touch(self.router.rules.head_ticks)
                 return
             raw, self.input = whole
             self.on_request(raw)
@@ -145,7 +147,7 @@ class Client(Gathering):
     def serve_file(self, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
         """Whether the request is answered without the program: with a file, or because there is no program."""
         self.backend = backend
-        exchange = self.exchange
+        account = self.account
         last = not (self.persistent and self.bodiless) or self.router.draining or self.is_last()
         date = self.router.clock.date()
         path = backend.site_path.path(target.path)
@@ -158,19 +160,19 @@ class Client(Gathering):
         if isinstance(found, Unsent):
             return self._without_file(found, backend)
         self.persistent = not last
-        exchange.routed(backend.worker.name, backend.worker.metrics, exchange.request_id)
-        exchange.status = found.status
+        account.routed(backend.worker.name, backend.worker.metrics, account.request_id)
+        account.status = found.status
         if found.status >= 400:
-            exchange.because(REFUSALS[found.status])
+            account.because(REFUSALS[found.status])
         self.started = True
         self.phase = self.phase.asked
         self.silence = backend.write
         self.file = FileBody(self, found)
-        hsts = b"" if self.secured is None else self.router.hsts
-        if self.file.begin(b"%b\r\nX-Request-ID: %b%b\r\n\r\n" % (found.head[:-4], exchange.request_id, hsts)):
+        hsts = b"" if self.secured is None else self.router.rules.hsts
+        if self.file.begin(b"%b\r\nX-Request-ID: %b%b\r\n\r\n" % (found.head[:-4], account.request_id, hsts)):
             self.file = None
-            exchange.finished()
-            exchange.because("")
+            account.finished()
+            account.because("")
             self.go_on_or_linger()
         return True
 
@@ -178,10 +180,10 @@ class Client(Gathering):
         """No file is sent: the program answers, if there is one; what is odd about it is said either way."""
         if backend.worker.endpoints:
             if found.odd:
-                complaints, who = self.router.complaints, f"worker {backend.worker.name}: {self.exchange.whom()}: "
+                complaints, who = self.router.complaints, f"worker {backend.worker.name}: {self.account.whom()}: "
                 complaints.seldom(found.why, f"{who}no file is sent: ")
             return False
-        self.exchange.routed(backend.worker.name, backend.worker.metrics, self.exchange.request_id)
+        self.account.routed(backend.worker.name, backend.worker.metrics, self.account.request_id)
         self.answer(404, NO_FILE, found.why)
         return True
 
@@ -336,15 +338,15 @@ class Client(Gathering):
         """The final response begins; `size`: bytes of its body that go out with its head."""
         self.started = True
         self.delimited = not framing.closes
-        exchange = self.exchange
-        exchange.status = status
-        exchange.endpoint = endpoint.label
-        exchange.sent = size
+        account = self.account
+        account.status = status
+        account.endpoint = endpoint.label
+        account.sent = size
 
     def finished(self) -> None:
         """The response is out, or at least waits in the outbox."""
         self.upstream = None
-        self.exchange.finished()
+        self.account.finished()
         self.leave_worker()
         if not self.persistent:
             self.end()
@@ -422,7 +424,7 @@ class Client(Gathering):
         """The relay has ended: what it has moved counts."""
         relay, self.relay = self.relay, None
         assert relay is not None
-        self.exchange.received += relay.moved
+        self.account.received += relay.moved
         if isinstance(self.pump, LengthPump):
             self.pump.left = relay.left
 
@@ -450,10 +452,10 @@ class Client(Gathering):
         self.phase = self.phase.switched
         self.hard = NEVER
         self.started = True
-        request_id = self.exchange.request_id
-        self.exchange.status = 101
-        self.exchange.endpoint = upstream.endpoint.label
-        self.exchange.finished()  # told when the tunnel stands: how long it does is no latency
+        request_id = self.account.request_id
+        self.account.status = 101
+        self.account.endpoint = upstream.endpoint.label
+        self.account.finished()  # told when the tunnel stands: how long it does is no latency
         assert self.backend is not None
         self.silence = self.backend.stream
         interim = response_head(head, None, close=False, date=b"")
@@ -522,9 +524,18 @@ class Client(Gathering):
         elif left <= 0:
             self.close_regularly()
         elif self.reading and not self.outbox:
-            self.router.sleep(self, left)
+            self._sleep(left)
         else:
             self.touch(left)
+
+    def _sleep(self, left: int) -> None:
+        """The connection goes on as little more than its socket, for so many ticks at most."""
+        clients = self.router.clients
+        asleep = Asleep(self.sock, self.peer, self.router, self.counted, Client)
+        clients.change(self, asleep)
+        self.part()
+        asleep.start(left)
+        clients.slept(asleep)
 
     def _takes_nothing(self) -> bool:
         """Whether it is the client that does not take what is there for it."""
@@ -541,14 +552,21 @@ class Client(Gathering):
 
     def owes_body(self) -> bool:
         upstream = self.upstream
-        if upstream is not None and not upstream.interim and self.exchange.received == 0 and self.says_continue():
+        if upstream is not None and not upstream.interim and self.account.received == 0 and self.says_continue():
             return False  # it waits to be told that it may
         return self._waits_for_client()
 
     def body_came(self) -> int:
         if self.secured is not None:  # a record counts only when it is whole, and may take its time
             return self.secured.received
-        return self.exchange.received + (0 if self.relay is None else self.relay.moved)
+        return self.account.received + (0 if self.relay is None else self.relay.moved)
+
+    def wake(self, counted: bytes) -> None:
+        self.counted = counted
+        self.resume()
+
+    def is_tunnel(self) -> bool:
+        return self.tunnel is not None
 
     def drain(self) -> None:
         """Serve what has come; then no more."""
@@ -568,4 +586,4 @@ class Client(Gathering):
             if self.pace is not None:
                 self.pace.forget()
             super().close()
-            self.router.left(self)
+            self.router.clients.left(self, self.counted)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from tqunits.proxy.downstream.answering import Answering, Peer
+from tqunits.proxy.downstream.answering import Answering
 from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.upstream.attempts import Attempts
 from tqunits.proxy.upstream.worker import RETRY_AFTER
 
 if TYPE_CHECKING:
+    from tqunits.proxy.routes.backend import Backend
     from tqunits.proxy.routes.router import Router
-    from tqunits.proxy.upstream.pool import Backend, Endpoint
+    from tqunits.proxy.upstream.pool import Endpoint
     from tqunits.proxy.upstream.worker import Worker
 
 

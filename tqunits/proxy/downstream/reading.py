@@ -26,13 +26,13 @@ from tqunits.http.head import HeadBuffer, RequestHead, parse_request
 from tqunits.http.passes import PASSES
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin, TrustedPeer
-from tqunits.proxy.downstream.answering import Peer
 from tqunits.proxy.downstream.exchange import Waiting
+from tqunits.proxy.routes.clients import Peer
 
 if TYPE_CHECKING:
+    from tqunits.proxy.routes.backend import Backend
     from tqunits.proxy.routes.router import Router
     from tqunits.proxy.routes.site import Site
-    from tqunits.proxy.upstream.pool import Backend
     from tqunits.routing.table import Table
 
 _QUESTIONABLE: Final = PASSES | {b"expect"}
@@ -70,7 +70,7 @@ class Asking(Waiting):
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
-        self.heads = HeadBuffer(router.heads)
+        self.heads = HeadBuffer(router.rules.heads)
         self.last: RequestHead | None = None  # that was read the long way
         self.known: Known | None = None
         self.trailers = False  # the client reads trailers
@@ -95,7 +95,7 @@ class Asking(Waiting):
         Requests that are sent ahead of the answers go the long way: hardly anybody does that.
         """
         router, backend = self.router, known.backend
-        if known.table is not router.table:
+        if known.table is not router.rules.table:
             return False
         framing = NO_BODY
         if data == known.raw:
@@ -117,7 +117,7 @@ class Asking(Waiting):
             known.found = found
         worker = backend.worker
         self.method = known.method
-        self.exchange.began(data, worker.name, worker.metrics, request_id)
+        self.account.began(data, worker.name, worker.metrics, request_id)
         self.modern = self.persistent = True
         self.bodiless = framing.source is Kind.NONE
         self.dispatch(backend, framing)
@@ -134,15 +134,15 @@ class Asking(Waiting):
     def _read(self, raw: bytes) -> None:
         """Raises Malformed."""
         last = self.last
-        self.last = head = parse_request(raw, None if last is None else last.fields, self.router.heads)
+        self.last = head = parse_request(raw, None if last is None else last.fields, self.router.rules.heads)
         self.method = head.method
-        self.exchange.began(raw)
+        self.account.began(raw)
         target = read_target(head)
         if not target.host:
             target.host = self.own_authority()
         framing = self._read_meaning(head)
         relayed = None if self.trusted is None else self._relayed(self.trusted, head)
-        self.exchange.request_id = (b"" if relayed is None else relayed.request_id) or self.router.request_id()
+        self.account.request_id = (b"" if relayed is None else relayed.request_id) or self.router.request_id()
         backend = self._route(head, target, relayed)
         if backend is not None:
             self._prepare(head, framing, target, backend, relayed)
@@ -173,16 +173,16 @@ class Asking(Waiting):
         if wants_websocket(head, framing):
             return True
         if wants_upgrade(head):
-            self.router.complaints.seldom(_ONLY_WEBSOCKET, f"for {self.exchange.whom()}: ")
+            self.router.complaints.seldom(_ONLY_WEBSOCKET, f"for {self.account.whom()}: ")
         return False
 
     def _route(self, head: RequestHead, target: Target, relayed: RelayedOrigin | None) -> Backend | None:
         """What it is for; None: it has been answered here. Raises Malformed."""
         router = self.router
-        if router.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
+        if router.rules.redirect and self.secured is None and (relayed is None or relayed.scheme != b"https"):
             self.redirect(target)
             return None
-        backend = router.table.find(self._name(target.host), target.path)
+        backend = router.rules.table.find(self._name(target.host), target.path)
         if target.encoded_slash and (backend is None or not backend.encoded_slash):
             worker = "a worker" if backend is None else f"worker {backend.worker.name}"
             hint = f"{worker} takes it with proxy.allow_encoded_slash: true"
@@ -198,7 +198,7 @@ class Asking(Waiting):
     def _relayed(self, trusted: TrustedPeer, head: RequestHead) -> RelayedOrigin:
         """For whom a trusted proxy asks. That it contradicts itself is said once: it does so with every request."""
         relayed = trusted.origin(head.fields)
-        self.exchange.relayed(relayed.client, relayed.scheme)
+        self.account.relayed(relayed.client, relayed.scheme)
         if relayed.contradicting:
             peer, fields = self.peer.address.decode("ascii", "replace"), ", ".join(relayed.contradicting)
             self.router.complaints.once(
@@ -209,16 +209,16 @@ class Asking(Waiting):
 
     def _name(self, host: bytes) -> bytes:
         """The name to route by; b"" where no route asks for it."""
-        return host_name(host) if self.router.table.by_host else b""
+        return host_name(host) if self.router.rules.table.by_host else b""
 
     def _prepare(
         self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
     ) -> None:
         """The head that the worker gets. Raises Malformed: 413."""
-        worker, route, request_id = backend.worker, backend.rewrite, self.exchange.request_id
+        worker, route, request_id = backend.worker, backend.rewrite, self.account.request_id
         if relayed is not None:
             route = route.below(relayed.prefix)
-        self.exchange.routed(worker.name, worker.metrics, request_id)
+        self.account.routed(worker.name, worker.metrics, request_id)
         if backend.is_too_long(framing):
             raise Malformed(413, "the body is too large")
         self.first = request_head(
@@ -239,6 +239,6 @@ class Asking(Waiting):
     def _remember(self, head: RequestHead, target: Target, framing: Framing, backend: Backend) -> None:
         """Keep what was made of a request, if the next may be read by it."""
         lines = self.origin.lines(target.host)
-        alike = AlikeRequest.of(head, target, framing, lines, backend.rewrite, self.router.heads)
+        alike = AlikeRequest.of(head, target, framing, lines, backend.rewrite, self.router.rules.heads)
         if alike is not None:
-            self.known = Known(alike, head.method, self._name(target.host), self.router.table, backend)
+            self.known = Known(alike, head.method, self._name(target.host), self.router.rules.table, backend)

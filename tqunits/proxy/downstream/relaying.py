@@ -74,7 +74,7 @@ def _begin(kind: type[Relay], source: Stream, target: Stream, client: Client, li
 def _downloaded(upstream: Upstream, client: Client, end: End) -> None:
     relay, upstream.relay = upstream.relay, None
     assert relay is not None
-    client.exchange.sent += relay.moved
+    client.account.sent += relay.moved
     if isinstance(upstream.pump, LengthPump):
         upstream.pump.left = relay.left
     match end:

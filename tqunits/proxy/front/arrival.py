@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Timed, Wheel
+from tqunits.proxy.routes.roles import Guest
 
 
-class Arrival(Timed):
+class Arrival(Timed, Guest):
     """One accepted connection until it is known how to go on with it.
 
     Exactly one of two things happens, once: the stage hands the socket on, or it closes it and calls `gone`.
@@ -47,6 +48,9 @@ class Arrival(Timed):
         """The router stops: whoever has said nothing yet loses nothing."""
         if not self._begun:
             self.close()
+
+    def abort(self) -> None:
+        self.close()
 
     def close(self) -> None:
         """Give it up."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tqunits.proxy.front.welcome import welcome
+from tqunits.proxy.reactor.watched import Watched
 from tqunits.proxy.routes.router import Router
 
 BATCH: Final = 8
@@ -35,7 +36,7 @@ without these, who is connected is not served, and that is worse than to wait fo
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-class _Listening:
+class _Listening(Watched):
     """One listening socket."""
 
     __slots__ = ("_accept", "_wait", "sock")
@@ -63,14 +64,14 @@ class Listeners:
         self._stopped = False
         self._pause: asyncio.TimerHandle | None = None
         self._most = _most_clients()
-        router.on_left = self._resume
+        router.clients.on_left = self._resume
 
     def start(self) -> None:
         """Accept; if there are not the descriptors for all that the routes allow, say so."""
         for listening in self._listening:
             if listening.sock.family != socket.AF_UNIX:  # what it accepts has that from it
                 listening.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        allowed = self._router.snapshot.max_connections
+        allowed = self._router.rules.snapshot.max_connections
         if self._most < allowed:
             self._router.complaints.say(f"descriptors for {self._most} connections, not for {allowed}", priority=4)
         self._resume()
@@ -87,7 +88,7 @@ class Listeners:
     def _resume(self) -> None:
         if self._accepting or self._stopped or self._pause is not None:
             return
-        if self._full() and not self._router.idle:  # none may be closed for another
+        if self._full() and not self._router.clients.idle:  # none may be closed for another
             return
         self._accepting = True
         for listening in self._listening:
@@ -101,12 +102,12 @@ class Listeners:
 
     def _full(self) -> bool:
         router = self._router
-        return len(router.clients) + len(router.arriving) >= min(router.snapshot.max_connections, self._most)
+        return len(router.clients) >= min(router.rules.snapshot.max_connections, self._most)
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(BATCH):
-            if self._full() and not self._router.may_make_room():
-                self._wait() if self._router.idle else self._suspend()
+            if self._full() and not self._router.clients.may_make_room():
+                self._wait() if self._router.clients.idle else self._suspend()
                 return
             try:
                 sock, address = listening.accept()
@@ -126,10 +127,10 @@ class Listeners:
         router = self._router
         router.books.metrics.idle_closed += 1
         router.complaints.warn(
-            f"{len(router.clients) + len(router.arriving)} connections: those that are idle for longest are closed"
-            f" for new ones; proxy.max_connections is {router.snapshot.max_connections}"
+            f"{len(router.clients)} connections: those that are idle for longest are closed"
+            f" for new ones; proxy.max_connections is {router.rules.snapshot.max_connections}"
         )
-        router.make_room()
+        router.clients.make_room()
 
     def _welcome(self, sock: socket.socket, address: object) -> None:
         try:

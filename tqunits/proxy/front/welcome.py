@@ -10,12 +10,13 @@ from __future__ import annotations
 import socket
 from functools import lru_cache
 
-from tqunits.proxy.downstream.answering import Peer
+from tqunits.proxy.downstream.asleep import Asleep
 from tqunits.proxy.downstream.client import Client
 from tqunits.proxy.front.arrival import Arrival
 from tqunits.proxy.front.greeting import Greeting
 from tqunits.proxy.front.preface import Preface
 from tqunits.proxy.reactor.fault import give_up
+from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.transport.secured import Secured
 from tqunits.proxy.transport.stream import received
@@ -26,13 +27,13 @@ def welcome(sock: socket.socket, address: object, router: Router) -> None:
     router.books.metrics.accepted += 1
     sock.setblocking(False)
     host = _host(address[0]) if isinstance(address, tuple) else b""
-    if router.networks.contains(host):  # it speaks for many: no limit counts them as one
+    if router.rules.networks.contains(host):  # it speaks for many: no limit counts them as one
         _await_preface(sock, host, router)
-    elif router.admit(host):
+    elif router.clients.admit(host, router.rules.snapshot.max_connections_per_client):
         try:
             _greet(sock, host, router, believed=False, first=b"", counted=host)
         except Exception:
-            router.release(host)
+            router.clients.release(host)
             raise
     else:
         sock.close()
@@ -52,16 +53,16 @@ def _plain(address: bytes, believed: bool) -> Peer:  # noqa: FBT001 (a cache's k
 
 def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
     def done(preface: Preface, speaks_for: bytes | None, first: bytes) -> None:
-        router.arrived(preface)
+        router.clients.arrived(preface)
         address = host if speaks_for is None else speaks_for or host
-        believed = speaks_for is None or (speaks_for != b"" and router.networks.contains(speaks_for))
+        believed = speaks_for is None or (speaks_for != b"" and router.rules.networks.contains(speaks_for))
         _greet(sock, address, router, believed=believed, first=first, counted=b"")
 
     preface = Preface(
         sock,
         router.poller,
         router.wheel,
-        ticks=router.head_ticks,
+        ticks=router.rules.head_ticks,
         done=done,
         gone=lambda arrival: _gone(router, arrival, b""),
     )
@@ -72,7 +73,7 @@ def _greet(
     sock: socket.socket, address: bytes, router: Router, *, believed: bool, first: bytes, counted: bytes
 ) -> None:
     def done(greeting: Greeting, secured: Secured | None) -> None:
-        router.arrived(greeting)
+        router.clients.arrived(greeting)
         _begin(sock, Peer(address, believed, secured), router, first, counted)
 
     if router.certificates is None or first:  # what came first was no ClientHello
@@ -83,7 +84,7 @@ def _greet(
         router.certificates,
         router.poller,
         router.wheel,
-        ticks=router.head_ticks,
+        ticks=router.rules.head_ticks,
         done=done,
         gone=lambda arrival: _gone(router, arrival, counted),
     )
@@ -94,24 +95,28 @@ def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counte
     """Most clients have sent their request by the time they are accepted; one that says nothing yet costs little."""
     data = first or received(peer.secured or sock)  # what TLS has decrypted already the kernel does not announce
     if data is None:
-        router.joined_silent(sock, peer, counted)
+        asleep = Asleep(sock, peer, router, counted, Client)
+        asleep.start(router.rules.idle_ticks)
+        router.clients.joined_silent(asleep)
     elif data:
         client = Client(sock, peer, router)
-        router.joined(client, counted)
+        client.wake(counted)
+        router.clients.joined(client)
+        client.rest()
         try:
             client.take(data)
         except Exception as error:  # whoever called this is not who is to end
             give_up(router.loop, client, error)
     else:
         sock.close()
-        router.release(counted)
+        router.clients.release(counted)
 
 
 def _start(router: Router, arrival: Arrival) -> None:
-    arrival.start(router.idle_ticks)
-    router.awaits(arrival)
+    arrival.start(router.rules.idle_ticks)
+    router.clients.awaits(arrival)
 
 
 def _gone(router: Router, arrival: Arrival, counted: bytes) -> None:
-    router.arrived(arrival)
-    router.release(counted)
+    router.clients.arrived(arrival)
+    router.clients.release(counted)

@@ -30,7 +30,7 @@ class Books:
     log: AccessLog | None = None  # None: off
 
 
-class Exchange:
+class Account:
     """The request that runs on one client connection, if one does."""
 
     __slots__ = (

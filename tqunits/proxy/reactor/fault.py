@@ -7,17 +7,11 @@ that place is here to end what failed; else a connection whose time-outs are off
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+
+from tqunits.proxy.reactor.watched import Watched
 
 
-class Fallible(Protocol):
-    """What may fail alone."""
-
-    def on_fault(self) -> None:
-        """A call of ours has failed: nothing that is known of this connection can be relied on, so it ends."""
-
-
-def give_up(loop: asyncio.AbstractEventLoop, who: Fallible, error: Exception) -> None:
+def give_up(loop: asyncio.AbstractEventLoop, who: Watched, error: Exception) -> None:
     """Say what went wrong, and end it."""
     loop.call_exception_handler({"message": "a connection failed", "exception": error})
     try:

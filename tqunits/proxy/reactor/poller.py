@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
-from tqunits.proxy.reactor.fault import Fallible, give_up
+from tqunits.proxy.reactor.fault import give_up
+from tqunits.proxy.reactor.watched import Watched
 
 BATCH: Final = 128
 """Events per turn of the loop, so that timers, signals and the control socket get their turns."""
@@ -30,39 +31,15 @@ _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
 
-class Reader(Fallible, Protocol):
-    """Who is told that there is something to receive, or an end, or an error."""
-
-    def on_readable(self) -> None:
-        """Take it, or be told again."""
-
-
-class Writer(Fallible, Protocol):
-    """Who is told that there is room to send, or an error."""
-
-    def on_writable(self) -> None:
-        """Use it, or be told again."""
-
-
-class Last(Fallible, Protocol):
-    """Who is told only that the other end is gone: both its ways have ended, or there is an error."""
-
-    def on_hung_up(self) -> None:
-        """Close it, or be told again."""
-
-
-Watcher = TypeVar("Watcher")  # a Reader or a Writer
-
-
 class Poller:
     """The readers and writers of this process' sockets, at most one of each for a socket."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._epoll = select.epoll()
-        self._readers: list[Reader | None] = []  # by descriptor: the kernel gives the lowest that is free
-        self._writers: list[Writer | None] = []  # as long
-        self._last: dict[int, Last] = {}  # by descriptor: who waits for nothing but the end; hardly anybody
+        self._readers: list[Watched | None] = []  # by descriptor: the kernel gives the lowest that is free
+        self._writers: list[Watched | None] = []  # as long
+        self._last: dict[int, Watched] = {}  # by descriptor: who waits for nothing but the end; hardly anybody
         self._fresh: set[int] = set()  # in the epoll since the events at hand were asked for: they are not theirs
         loop.add_reader(self._epoll.fileno(), self._turn)
 
@@ -71,7 +48,7 @@ class Poller:
         self.loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def add_reader(self, sock: socket.socket, reader: Reader) -> None:
+    def add_reader(self, sock: socket.socket, reader: Watched) -> None:
         """Tell `reader` from now on, in the place of another if there is one: that costs no system call.
 
         Raises OSError and ValueError (the kernel watches no more, the socket is closed); then all is as it was.
@@ -82,7 +59,7 @@ class Poller:
         """Tell no reader any more; none is as good."""
         self._clear(self._readers, sock)
 
-    def add_writer(self, sock: socket.socket, writer: Writer) -> None:
+    def add_writer(self, sock: socket.socket, writer: Watched) -> None:
         """Tell `writer` from now on, in the place of another. Raises as `add_reader`."""
         self._put(self._writers, self._place(sock), writer)
 
@@ -90,7 +67,7 @@ class Poller:
         """Tell no writer any more; none is as good."""
         self._clear(self._writers, sock)
 
-    def add_last(self, sock: socket.socket, last: Last) -> None:
+    def add_last(self, sock: socket.socket, last: Watched) -> None:
         """Tell `last`, until the socket is closed, that the other end is gone, as long as no writer is to be told.
 
         EPOLLHUP and EPOLLERR are told whether they are asked for or not (epoll_ctl(2)). Raises as `add_reader`.
@@ -122,7 +99,7 @@ class Poller:
             self._writers.extend([None] * (missing + ROOM))
         return descriptor
 
-    def _put(self, table: list[Watcher | None], descriptor: int, who: Watcher | None) -> None:
+    def _put(self, table: list[Watched | None], descriptor: int, who: Watched | None) -> None:
         before, asked = table[descriptor], self._asked(descriptor)
         table[descriptor] = who
         try:
@@ -131,7 +108,7 @@ class Poller:
             table[descriptor] = before
             raise
 
-    def _clear(self, table: list[Watcher | None], sock: socket.socket) -> None:
+    def _clear(self, table: list[Watched | None], sock: socket.socket) -> None:
         descriptor = sock.fileno()
         if 0 <= descriptor < len(table):
             self._put(table, descriptor, None)
@@ -176,7 +153,7 @@ class Poller:
         """Whoever fails is not told again, or it would be for ever: what it serves ends."""
         before = self._asked(descriptor)
         last = self._last.pop(descriptor, None)
-        watchers: set[Fallible | None] = {self._readers[descriptor], self._writers[descriptor], last}
+        watchers: set[Watched | None] = {self._readers[descriptor], self._writers[descriptor], last}
         self._readers[descriptor] = self._writers[descriptor] = None
         if last is not None and not before:
             self._epoll.unregister(descriptor)

@@ -16,6 +16,7 @@ from mypy_extensions import mypyc_attr
 
 from tqunits.http.dates import write_date
 from tqunits.proxy.reactor.fault import give_up
+from tqunits.proxy.reactor.watched import Watched
 
 RESOLUTION: Final = 0.25
 """Seconds per tick: four wake-ups a second while there are connections, none without."""
@@ -28,7 +29,7 @@ cost an answer, 20 µs; so a thousand of them hold nobody up."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
-class Timed:
+class Timed(Watched):
     """Something with a deadline."""
 
     __slots__ = ("deadline", "filed", "wheel")
@@ -51,10 +52,6 @@ class Timed:
 
     def expire(self) -> None:
         """The deadline has passed."""
-        raise AssertionError
-
-    def on_fault(self) -> None:
-        """A call of ours has failed: nothing that is known of it can be relied on, so it ends."""
         raise AssertionError
 
 

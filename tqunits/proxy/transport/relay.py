@@ -28,7 +28,8 @@ from typing import ClassVar, Final
 
 from mypy_extensions import mypyc_attr
 
-from tqunits.proxy.reactor.poller import Poller, Reader
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.watched import Watched
 
 WORTH: Final = 64 * 1024
 """Bytes that must be left of a body for a relay to be worth its beginning and its end."""
@@ -151,7 +152,7 @@ class End(Enum):
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
-class Relay:
+class Relay(Watched):
     """One way, from `source` to `target`.
 
     `limit` is in bytes, None: until the end of the stream. `reader` is who is told that the source is readable once the
@@ -187,7 +188,7 @@ class Relay:
         target: socket.socket,
         *,
         limit: int | None,
-        reader: Reader,
+        reader: Watched,
         on_moved: Callable[[], None],
         on_end: Callable[[End], None],
     ) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from tqunits.proxy.reactor.watched import Watched
+
 if TYPE_CHECKING:
     from tqunits.proxy.downstream.client import Client
     from tqunits.proxy.routes.site import Answer
@@ -19,7 +21,7 @@ MAX_TURN: Final = 1024 * 1024
 PIECE: Final = 64 * 1024
 
 
-class FileBody:
+class FileBody(Watched):
     """What is left to be sent of one file."""
 
     __slots__ = ("_at_once", "_client", "_descriptor", "_left", "_offset", "_writing")
@@ -59,7 +61,7 @@ class FileBody:
             return
         if client.closed:
             return
-        client.exchange.sent += before - self._left
+        client.account.sent += before - self._left
         client.moved()
         if not self._left:
             self._finish()

@@ -99,7 +99,7 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
     if not may:
         client.fail(502, f"{endpoint.address}: {reason}")
         return
-    client.exchange.retries += 1
+    client.account.retries += 1
     if sent:
         client.router.loop.call_later(DYING, _begin_later, client, worker, past)
     else:

@@ -120,7 +120,7 @@ class Upstream(Stream):
         if self.client is not None:
             self.client.stop_relay()  # its target is about to be closed
             if self.relay is not None:
-                self.client.exchange.sent += self.relay.moved
+                self.client.account.sent += self.relay.moved
             self.client = None
             self.endpoint.in_flight -= 1
             if self.endpoint.draining:
@@ -254,7 +254,7 @@ class Upstream(Stream):
         kept, framing, end = found
         self.said = True
         self.reusable = client.pump is None
-        out = alike.head(kept, framing, client.exchange.request_id, close=client.will_close(framing))
+        out = alike.head(kept, framing, client.account.request_id, close=client.will_close(framing))
         self._pass_on(client, out, framing, alike.status, data, end)
         return True
 
@@ -268,7 +268,7 @@ class Upstream(Stream):
         assert client.backend is not None
         self.alike = AlikeResponse.of(head, framing, client.backend.response_heads)
         date = b"" if b"date" in fields.special else client.router.clock.date()
-        lines = b"" if b"x-request-id" in fields.special else b"\r\nX-Request-ID: " + client.exchange.request_id
+        lines = b"" if b"x-request-id" in fields.special else b"\r\nX-Request-ID: " + client.account.request_id
         if client.secured is not None:
             lines += client.lines_for(head)
         out = response_head(head, framing, close=client.will_close(framing), date=date, lines=lines)
@@ -319,7 +319,7 @@ class Upstream(Stream):
         except Malformed as error:
             self._garbage(client, error)
             return
-        client.exchange.sent += len(out)
+        client.account.sent += len(out)
         if out and not client.write_out(out):
             return
         if pump.done:
@@ -399,7 +399,7 @@ class Upstream(Stream):
             self.abandon()
             client.cut("the worker closed in the middle of a response")
         elif client.write_out(rest):
-            client.exchange.sent += len(rest)
+            client.account.sent += len(rest)
             self.reusable = False
             self.complete(client, b"")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tqunits.metrics.access_formats import End, Entry
 from tqunits.metrics.counters import RouterMetrics
-from tqunits.proxy.log.account import Books, Exchange
+from tqunits.proxy.log.account import Account, Books
 from tqunits.proxy.log.sinks import AccessLog, Sink
 
 HEAD = (
@@ -32,25 +32,25 @@ class Desk:
         self.api = self.metrics.worker("api")
         self.entries: list[Entry] = []
         log = AccessLog(Nowhere(lambda _: None), self._written, sample)
-        self.exchange = Exchange(Books(self.metrics, log), b"192.0.2.1", b"http")
+        self.account = Account(Books(self.metrics, log), b"192.0.2.1", b"http")
 
     def _written(self, entry: Entry) -> bytes:
         self.entries.append(entry)
         return b""
 
-    def begin(self) -> Exchange:
-        self.exchange.began(HEAD)
-        self.exchange.routed("api", self.api, b"42")
-        return self.exchange
+    def begin(self) -> Account:
+        self.account.began(HEAD)
+        self.account.routed("api", self.api, b"42")
+        return self.account
 
 
 def test_a_whole_exchange_is_counted_and_logged() -> None:
     desk = Desk()
-    exchange = desk.begin()
-    exchange.endpoint, exchange.status, exchange.retries = "127.0.0.1:9000", 201, 1
-    exchange.received += 3
-    exchange.sent += 5
-    exchange.finished(End.OK)
+    account = desk.begin()
+    account.endpoint, account.status, account.retries = "127.0.0.1:9000", 201, 1
+    account.received += 3
+    account.sent += 5
+    account.finished(End.OK)
     assert (desk.api.classes, desk.api.duration.count) == ([0, 0, 1, 0, 0, 0], 1)
     assert (desk.api.received, desk.api.sent, desk.api.retries, desk.api.cut, desk.api.gone) == (3, 5, 1, 0, 0)
     assert desk.metrics.unrouted == [0] * 6
@@ -66,17 +66,17 @@ def test_a_whole_exchange_is_counted_and_logged() -> None:
 def test_it_is_told_once() -> None:
     desk = Desk()
     desk.begin().status = 200
-    desk.exchange.finished(End.CUT)
-    desk.exchange.finished(End.GONE)
+    desk.account.finished(End.CUT)
+    desk.account.finished(End.GONE)
     assert (desk.api.classes[2], desk.api.cut, desk.api.gone, len(desk.entries)) == (1, 1, 0, 1)
 
 
 def test_nothing_is_left_for_the_next() -> None:
     desk = Desk()
-    exchange = desk.begin()
-    exchange.endpoint, exchange.status, exchange.retries, exchange.sent, exchange.received = "x", 200, 2, 5, 6
-    exchange.finished(End.OK)
-    exchange.answered(400, b"id", "why")
+    account = desk.begin()
+    account.endpoint, account.status, account.retries, account.sent, account.received = "x", 200, 2, 5, 6
+    account.finished(End.OK)
+    account.answered(400, b"id", "why")
     entry = desk.entries[1]
     assert (entry.method, entry.target, entry.worker, entry.endpoint, entry.request_id) == (b"", b"", "", "", b"id")
     assert (entry.status, entry.sent, entry.received, entry.retries) == (400, 0, 0, 0)
@@ -97,7 +97,7 @@ ENDS = {
 def test_ends(status: int, end: End, logged: int, counts: Counts, expected: list[int]) -> None:
     desk = Desk()
     desk.begin().status = status
-    desk.exchange.finished(end)
+    desk.account.finished(end)
     assert counts(desk) == expected
     assert [(entry.status, entry.end) for entry in desk.entries] == [(logged, end)]
 
@@ -111,8 +111,8 @@ def test_an_answer_for_a_worker_is_the_workers() -> None:
 
 def test_a_request_without_a_route_is_the_routers() -> None:
     desk = Desk()
-    desk.exchange.began(HEAD)
-    desk.exchange.answered(404, b"id")
+    desk.account.began(HEAD)
+    desk.account.answered(404, b"id")
     assert desk.metrics.unrouted[4] == 1
     assert [(e.target, e.status) for e in desk.entries] == [(b"/api/x?y=1", 404)]
 
@@ -121,15 +121,15 @@ def test_a_sample_logs_less_and_counts_all() -> None:
     desk = Desk(sample=5)
     for _ in range(10):
         desk.begin().status = 200
-        desk.exchange.finished(End.OK)
+        desk.account.finished(End.OK)
     assert (desk.api.classes[2], len(desk.entries)) == (10, 2)
 
 
 def test_without_a_log_everything_is_counted() -> None:
     metrics = RouterMetrics()
-    exchange = Exchange(Books(metrics), b"", b"http")
-    exchange.began(HEAD)
-    exchange.routed("api", metrics.worker("api"), b"1")
-    exchange.status = 304
-    exchange.finished(End.OK)
+    account = Account(Books(metrics), b"", b"http")
+    account.began(HEAD)
+    account.routed("api", metrics.worker("api"), b"1")
+    account.status = 304
+    account.finished(End.OK)
     assert metrics.worker("api").classes[3] == 1
