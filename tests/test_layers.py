@@ -6,7 +6,7 @@ The table is house.md's; a package that is missing from it fails the test, so no
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,17 @@ LAYER = {
     "alone": 0,  # programs in a worker's unit, and what they are made of
     "leave": 1,  # a forward to alone/, for units of earlier releases
     "gate": 1,
+}
+
+PROXY_ROOMS = {
+    "reactor": 0,
+    "log": 0,
+    "transport": 1,
+    "upstream": 2,
+    "routes": 3,
+    "downstream": 4,
+    "front": 5,
+    "": 6,  # the files at the top of proxy/
 }
 
 DOORS = {
@@ -87,6 +98,44 @@ def test_imports_point_down(path: Path) -> None:
         there = own(name)
         if there is not None and there != here:
             assert LAYER[there] < LAYER[here], f"{here} (layer {LAYER[here]}) imports {name} (layer {LAYER[there]})"
+
+
+def proxy_room(parts: Sequence[str]) -> str:
+    """The room of a module of the router, by its names below proxy/."""
+    return parts[0] if parts and parts[0] in PROXY_ROOMS else ""
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "proxy").rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_in_the_router_imports_point_from_the_door_to_the_loop(path: Path) -> None:
+    below = path.relative_to(PACKAGE / "proxy").parts[:-1]
+    here = proxy_room(below)
+    assert not below or here, f"{path} is in no room of the table"
+    for name in imports(path):
+        if name.startswith("tqunits.proxy."):
+            there = proxy_room(name.split(".")[2:])
+            assert there == here or PROXY_ROOMS[there] < PROXY_ROOMS[here], f"{here or 'top'} imports {name}"
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    modules = {module_of(path): path for path in FILES}
+    asked = {
+        name: {m for found in imports(path) for m in (found, found.rpartition(".")[0]) if m in modules and m != name}
+        for name, path in modules.items()
+    }
+    while free := [name for name, others in asked.items() if not others & asked.keys()]:
+        for name in free:
+            del asked[name]
+    assert not asked, "these import each other, or who does"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) != "alone"], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_import_is_for_types_alone(path: Path) -> None:
+    """It would hide a circle. What is alone has a reason of its own: it starts in milliseconds."""
+    assert "TYPE_CHECKING" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tqunits.http.fields import ResponseFields
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import parse_request
-from tqunits.http.redirect import hsts_line, https_location, https_port, redirection, says_hsts
+from tqunits.http.redirect import hsts_line, https_location, https_port, says_hsts
 from tqunits.http.target import read_target
 
 
@@ -60,16 +60,6 @@ PORTS = {"443 is there": (80, {80, 443}, 443), "it is not": (8080, {8080}, 8080)
 @pytest.mark.parametrize(("local", "listening", "port"), PORTS.values(), ids=PORTS)
 def test_the_port_to_be_sent_to(local: int, listening: set[int], port: int) -> None:
     assert https_port(local, listening) == port
-
-
-@pytest.mark.parametrize("close", [True, False])
-def test_a_redirection_is_whole(*, close: bool) -> None:
-    head = redirection(b"https://a.org/", date=b"DATE", close=close)
-    assert head.startswith(b"HTTP/1.1 308 Permanent Redirect\r\n")
-    assert head.endswith(b"\r\n\r\n")
-    lines = head[:-4].split(b"\r\n")[1:]
-    assert lines[:3] == [b"Date: DATE", b"Location: https://a.org/", b"Content-Length: 0"]
-    assert lines[3:] == ([b"Connection: close"] if close else [])
 
 
 def test_strict_transport_security_is_said_once() -> None:

@@ -16,19 +16,29 @@ from tqunits.cli.verbs.proxy import snapshot_of
 from tqunits.proxy.downstream.client import Client
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.log.complaints import Complaints
+from tqunits.proxy.routes.clients import Clients
 from tqunits.proxy.routes.router import Router
+from tqunits.routing.snapshot import Snapshot
 
 
-class Unlucky(Router):
-    """One that fails with the first connection, and only with that."""
+class UnluckyClients(Clients):
+    """They fail with the first connection, and only with that."""
 
     unlucky = True
 
-    def admit(self, address: bytes) -> bool:
+    def admit(self, address: bytes, most: int) -> bool:
         if self.unlucky:
             self.unlucky = False
             raise ZeroDivisionError
-        return super().admit(address)
+        return super().admit(address, most)
+
+
+class Unlucky(Router):
+    """One whose clients are."""
+
+    def use(self, snapshot: Snapshot) -> None:
+        super().use(snapshot)
+        self.clients = UnluckyClients(self.wheel)
 
 
 @contextmanager

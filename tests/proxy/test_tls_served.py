@@ -91,6 +91,25 @@ def test_hsts_is_on_all_answers_over_tls_once(folder: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("own", [b"", b"Strict-Transport-Security: max-age=1\r\n"], ids=["the router's", "its own"])
+def test_on_a_kept_connection_each_answer_over_tls_has_what_the_router_adds_once(folder: Path, own: bytes) -> None:
+    """From the third on they are alike, and are read and written by what differs."""
+    response = OK.replace(b"\r\nContent", b"\r\nDate: now\r\n%bContent" % own)
+
+    async def scenario() -> None:
+        async with secured(folder, answering(response), tls={"hsts_s": YEAR}) as (router, _):
+            client = await connect(router)
+            for _ in range(4):
+                await client.send(CLOSE.replace(b"Connection: close\r\n", b""))
+                head, body = await client.response()
+                assert body == b"ok"
+                assert head.count(b"Strict-Transport-Security: ") == head.count(own or HSTS) == 1
+                assert head.count(b"\r\nX-Request-ID: ") == 1
+            client.close()
+
+    asyncio.run(scenario())
+
+
 def redirects(port: int) -> dict[bytes, tuple[bytes, bytes]]:
     """Request -> status, and where it is sent to."""
     here = b"https://a.example:%d" % port

@@ -15,6 +15,7 @@ from typing import Final
 from tqunits.http.forward import UPGRADE_REQUIRED, Rewrite
 from tqunits.http.framing import NO_BODY, Framing, Kind, framing_told
 from tqunits.http.head import RequestHead, ResponseHead
+from tqunits.http.redirect import says_hsts
 from tqunits.http.stencil import Stencil
 from tqunits.http.target import USUAL_PATH, Target
 from tqunits.model import USUAL_RESPONSE_HEADS, HeadLimits
@@ -87,10 +88,13 @@ class AlikeRequest:
 class AlikeResponse:
     """Final responses with the same status line and a body of known length, not to HEAD."""
 
-    __slots__ = ("_framing", "_line", "_longest", "_stencil", "status")
+    __slots__ = ("_framing", "_line", "_longest", "_stencil", "says_hsts", "status")
 
-    def __init__(self, status: int, line: bytes, stencil: Stencil, framing: Framing, longest: int) -> None:
+    def __init__(
+        self, status: int, line: bytes, stencil: Stencil, framing: Framing, longest: int, *, hsts: bool
+    ) -> None:
         self.status = status
+        self.says_hsts = hsts  # of its own
         self._framing = None if stencil.tells else framing  # None: each tells its own
         self._line = line
         self._stencil = stencil
@@ -109,7 +113,8 @@ class AlikeResponse:
             return None
         if b"close" in fields.options_said or b"date" not in fields.special or b"x-request-id" in fields.special:
             return None
-        return cls(head.status, b"HTTP/1.1 %d %b" % (head.status, head.reason), stencil, framing, limits.head)
+        line = b"HTTP/1.1 %d %b" % (head.status, head.reason)
+        return cls(head.status, line, stencil, framing, limits.head, hsts=says_hsts(fields))
 
     def read(self, data: bytes) -> tuple[bytes, Framing, int] | None:
         """The field lines that go on, how the body comes and where it begins, of what begins with a whole head."""
@@ -124,7 +129,7 @@ class AlikeResponse:
         framing = self._framing or framing_told(length)
         return None if framing is None else (kept, framing, end)
 
-    def head(self, kept: bytes, framing: Framing, request_id: bytes, *, close: bool) -> bytes:
-        """The head for the client, complete. `close`: the last response on its connection."""
+    def head(self, kept: bytes, framing: Framing, lines: bytes, *, close: bool) -> bytes:
+        """The head for the client, complete. `lines`: additions.py; `close`: the last response on its connection."""
         last = b"\r\nConnection: close" if close else b""
-        return b"".join((self._line, kept, b"\r\nX-Request-ID: ", request_id, framing.line, last, _END))
+        return b"".join((self._line, kept, lines, framing.line, last, _END))

@@ -12,6 +12,7 @@ import re
 from enum import Enum
 from typing import Final
 
+from tqunits.http.additions import additions
 from tqunits.http.framing import NO_BODY_STATUSES
 
 REASONS: Final = {
@@ -83,6 +84,7 @@ def answer(
     close: bool = False,
     accept: bytes = b"",
     request_id: bytes = b"",
+    hsts: bytes = b"",
     retry_after: int = 0,
     lines: bytes = b"",
 ) -> bytes:
@@ -90,13 +92,14 @@ def answer(
 
     `detail`: what is wrong, in our words; `head_only`: answers a HEAD; `close`: the last one on its connection;
     `accept`: the request's Accept, its lines joined by commas; `request_id`: b"" when there was no request to name;
-    `retry_after`: seconds, 0 is not said; `lines`: more field lines, each with the CRLF before it.
+    `hsts`: the line of a response over TLS; `retry_after`: seconds, 0 is not said; `lines`: more field lines, each with
+    the CRLF before it.
     """
     head = b"HTTP/1.1 %d %b\r\nDate: %b\r\nCache-Control: no-store%b%b%b%b%b" % (
         status,
         REASONS[status],
         date,
-        b"\r\nX-Request-ID: " + request_id if request_id else b"",
+        additions(request_id, hsts),
         b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" if status == 405 else b"",
         b"\r\nRetry-After: %d" % retry_after if retry_after else b"",
         lines,

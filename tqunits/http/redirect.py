@@ -38,15 +38,6 @@ def https_port(local: int, listening: Collection[int]) -> int:
     return HTTPS if HTTPS in listening or not local else local
 
 
-def redirection(location: bytes, *, date: bytes, close: bool) -> bytes:
-    """A whole response without a body, the same for GET and for HEAD."""
-    return b"HTTP/1.1 308 Permanent Redirect\r\nDate: %b\r\nLocation: %b\r\nContent-Length: 0%b\r\n\r\n" % (
-        date,
-        location,
-        b"\r\nConnection: close" if close else b"",
-    )
-
-
 def hsts_line(seconds: int) -> bytes:
     """The line for responses over TLS, with the CRLF before it; nothing for 0. To be made once, not per response."""
     return b"\r\nStrict-Transport-Security: max-age=%d" % seconds if seconds else b""

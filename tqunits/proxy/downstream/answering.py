@@ -7,14 +7,13 @@ these are here, too.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tqunits.http.answers import answer, reason
 from tqunits.http.forward import Origin
 from tqunits.http.framing import Framing
 from tqunits.http.grammar import Malformed
-from tqunits.http.head import ResponseHead
-from tqunits.http.redirect import https_location, https_port, says_hsts
+from tqunits.http.redirect import https_location, https_port
 from tqunits.http.target import Target, authority
 from tqunits.http.trust import TrustedPeer
 from tqunits.metrics.access_formats import End
@@ -22,10 +21,8 @@ from tqunits.proxy.downstream.parting import BUSY, Parting
 from tqunits.proxy.log.account import Account
 from tqunits.proxy.reactor.timers import NEVER
 from tqunits.proxy.routes.clients import Peer
+from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.worker import RETRY_AFTER
-
-if TYPE_CHECKING:
-    from tqunits.proxy.routes.router import Router
 
 _COMPLAINED: Final = frozenset({502, 503, 504})
 """What is the worker's fault, and has been said as such."""
@@ -35,10 +32,10 @@ class Answering(Parting):
     """A client's connection, as far as it is answered here."""
 
     __slots__ = (
+        "account",
         "bodiless",
         "counted",
         "delimited",
-        "account",
         "method",
         "modern",
         "origin",
@@ -108,11 +105,10 @@ class Answering(Parting):
         """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
         return self.pump is not None or (self.upgrade and bool(self.input))
 
-    def lines_for(self, head: ResponseHead) -> bytes:
-        """What the router adds to a worker's response."""
-        if self.secured is None or not self.router.rules.hsts or says_hsts(head.fields):
-            return b""
-        return self.router.rules.hsts
+    @property
+    def hsts(self) -> bytes:
+        """The line that responses over TLS have."""
+        return b"" if self.secured is None else self.router.rules.hsts
 
     def answer(self, status: int, detail: str = "", hint: str = "", retry_after: int = RETRY_AFTER) -> None:
         """Answer without a worker; the connection stays if the request is over.
@@ -133,7 +129,7 @@ class Answering(Parting):
             accept=self.account.accept,
             request_id=request_id,
             retry_after=retry_after if status == 503 else 0,
-            lines=self.router.rules.hsts if self.secured is not None else b"",
+            hsts=self.hsts,
         )
         self._say(status, text, request_id, why)
 

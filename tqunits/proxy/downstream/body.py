@@ -9,32 +9,29 @@ Content-Length, however it came, for the programs that know of nothing else.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tqunits.http.framing import framed_by_length
 from tqunits.http.grammar import Malformed
 from tqunits.http.pump import ChunkedPump, Pump, chunk, last_chunk
-from tqunits.proxy.downstream.pace import Pace
+from tqunits.proxy.downstream.pace import Pace, Sender
 from tqunits.proxy.downstream.reading import Asking
 from tqunits.proxy.routes.clients import Peer
+from tqunits.proxy.routes.router import Router
 from tqunits.proxy.transport.stream import RECEIVE
-
-if TYPE_CHECKING:
-    from tqunits.proxy.routes.router import Router
-    from tqunits.proxy.upstream.worker import Worker
+from tqunits.proxy.upstream.worker import Worker
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Gathering(Asking):
+class Gathering(Asking, Sender):
     """One client's connection, as far as bodies wait here."""
 
-    __slots__ = ("gathered", "kept", "pace", "whole")
+    __slots__ = ("gathered", "kept", "pace")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
         self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
-        self.whole = False  # all of the request's body is in `first`
         self.pace: Pace | None = None  # of its bodies, since the first that was waited for
         self.kept = False  # all that was sent of the request is in `first`, and that is all of it
 
@@ -42,13 +39,8 @@ class Gathering(Asking):
         """Nothing more is waited for here: the request begins, or stands in line."""
         raise AssertionError
 
-    def body_came(self) -> int:
-        """Bytes that the client has sent, as far as they are counted while a body comes."""
-        raise AssertionError
-
-    def owes_body(self) -> bool:
-        """Whether the client is who is waited for."""
-        raise AssertionError
+    def is_sending(self, pump: Pump) -> bool:
+        return self.pump is pump and not self.started and not self.closed
 
     def watch_pace(self) -> None:
         """The rest of the body is waited for: see that it comes."""
@@ -56,7 +48,7 @@ class Gathering(Asking):
         if pump is None or backend is None or not backend.grace:
             return
         if self.pace is None:
-            self.pace = Pace(self)
+            self.pace = Pace(self, self.wheel)
         self.pace.begin(pump, backend.min_rate, backend.grace)
 
     def on_slow_body(self, rate: int) -> None:
@@ -150,7 +142,3 @@ class Gathering(Asking):
             self.postpone()
         else:
             super().resume()
-
-    def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
-        self.limit(self.silence)

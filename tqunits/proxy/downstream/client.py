@@ -9,8 +9,8 @@ malformed request nothing more is parsed. How it ends is downstream/parting.py's
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
+from tqunits.http.additions import additions
 from tqunits.http.forward import (
     response_head,
     upgrade_lines,
@@ -20,38 +20,33 @@ from tqunits.http.grammar import Malformed
 from tqunits.http.head import RequestHead, ResponseHead
 from tqunits.http.pump import MAX_FRAMING, LengthPump
 from tqunits.http.target import Target
-from tqunits.proxy.downstream import relaying
+from tqunits.proxy.downstream import attempts, relaying
 from tqunits.proxy.downstream.asleep import Asleep, Awake
-from tqunits.proxy.downstream.body import Gathering
 from tqunits.proxy.downstream.parting import BUSY, HEAD, LINGER, TUNNEL
 from tqunits.proxy.downstream.patience import request_said, silence_said, stream_said
+from tqunits.proxy.downstream.responding import Responding
+from tqunits.proxy.downstream.tunnel import Tunnel
 from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.clients import Peer
-from tqunits.proxy.routes.site import NO_FILE, REFUSALS, Unsent
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.routes.site import NO_FILE, REFUSALS, Site, Unsent
 from tqunits.proxy.transport.relay import LITTLE
+from tqunits.proxy.transport.roles import Mover
 from tqunits.proxy.transport.sendfile import FileBody
 from tqunits.proxy.transport.stream import RECEIVE, UNCOPIED
-from tqunits.proxy.transport.tunnel import Tunnel
-from tqunits.proxy.upstream import attempts
 from tqunits.proxy.upstream.connection import BODY, CONNECTING, Upstream
-from tqunits.proxy.upstream.worker import RETRY_AFTER
-
-if TYPE_CHECKING:
-    from tqunits.proxy.routes.backend import Backend
-    from tqunits.proxy.routes.router import Router
-    from tqunits.proxy.routes.site import Site
-    from tqunits.proxy.upstream.pool import Endpoint
-    from tqunits.proxy.upstream.worker import Worker
+from tqunits.proxy.upstream.pool import Endpoint
+from tqunits.proxy.upstream.worker import RETRY_AFTER, Worker
 
 
-class Client(Gathering, Awake):
+class Client(Responding, Mover, Awake):
     """One client's connection."""
 
-    __slots__ = ("borne_until", "file", "silent_since", "tunnel", "upstream")
+    __slots__ = ("borne_until", "file", "silent_since", "tunnel")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
-        self.upstream: Upstream | None = None
         self.tunnel: Tunnel | None = None
         self.file: FileBody | None = None  # that is being sent
         self.borne_until = NEVER  # the deadline given to a silent stream; with another it has said something
@@ -167,9 +162,8 @@ class Client(Gathering, Awake):
         self.started = True
         self.phase = self.phase.asked
         self.silence = backend.write
-        self.file = FileBody(self, found)
-        hsts = b"" if self.secured is None else self.router.rules.hsts
-        if self.file.begin(b"%b\r\nX-Request-ID: %b%b\r\n\r\n" % (found.head[:-4], account.request_id, hsts)):
+        self.file = FileBody(self, self, found.descriptor, found.offset, found.length)
+        if self.file.begin(b"%b%b\r\n\r\n" % (found.head[:-4], additions(account.request_id, self.hsts))):
             self.file = None
             account.finished()
             account.because("")
@@ -187,10 +181,20 @@ class Client(Gathering, Awake):
         self.answer(404, NO_FILE, found.why)
         return True
 
+    def sent(self, size: int) -> None:
+        self.account.sent += size
+
     def file_sent(self) -> None:
-        """The rest of a file is out."""
         self.file = None
         self.finished()
+
+    def tunnelled(self, data: bytes) -> None:
+        assert self.tunnel is not None
+        self.tunnel.from_worker(data)
+
+    def tunnel_ended(self, *, regular: bool) -> None:
+        assert self.tunnel is not None
+        self.tunnel.worker_ended(regular=regular)
 
     def _on_more(self, data: bytes) -> None:
         """Bytes while an exchange runs: of its body, or ahead of their time."""
@@ -281,7 +285,7 @@ class Client(Gathering, Awake):
         self.waiting = False
         attempts.begin(self, self.worker, trial)
 
-    def upstream_ready(self, upstream: Upstream) -> None:
+    def sendable(self, upstream: Upstream) -> None:
         """The connection stands: send the head, and what has come of the body."""
         self.touch(self.silence)
         if self.hard != NEVER:
@@ -300,7 +304,7 @@ class Client(Gathering, Awake):
         if not upstream.write_both(self.first, body):
             self.first += body
             upstream.abandon()
-            self.upstream_failed(upstream, "closed before the request was sent", sent=False)
+            self.failed(upstream, "closed before the request was sent", sent=False)
         elif upstream.outbox and self.pump is not None:
             self.pause()
         else:
@@ -311,19 +315,19 @@ class Client(Gathering, Awake):
         if self.pump is not None:
             self.watch_pace()
 
-    def upstream_failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
+    def failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
         """The worker's connection ended without a response. `sent`: the worker may have seen the request."""
         self.upstream = None
         assert self.worker is not None
         attempts.again(self, self.worker, upstream, reason, sent=sent)
 
-    def upstream_refused(self, upstream: Upstream, reason: str) -> None:
+    def refused(self, upstream: Upstream, reason: str) -> None:
         """No connection came to stand."""
         self.upstream = None
         assert self.worker is not None
         attempts.refused(self, self.worker, upstream, reason)
 
-    def upstream_flushed(self) -> None:
+    def flushed(self) -> None:
         """The worker has taken all that waited for it: read on."""
         if self.tunnel is not None:
             self.tunnel.worker_flushed()
@@ -333,15 +337,6 @@ class Client(Gathering, Awake):
             self.resume()
 
     # What goes to the client.
-
-    def responding(self, framing: Framing, status: int, endpoint: Endpoint, size: int) -> None:
-        """The final response begins; `size`: bytes of its body that go out with its head."""
-        self.started = True
-        self.delimited = not framing.closes
-        account = self.account
-        account.status = status
-        account.endpoint = endpoint.label
-        account.sent = size
 
     def finished(self) -> None:
         """The response is out, or at least waits in the outbox."""
@@ -420,21 +415,6 @@ class Client(Gathering, Awake):
             if self.ended and self.phase is BUSY:  # which nobody will be told again
                 self._end_of_body()
 
-    def settle_relay(self) -> None:
-        """The relay has ended: what it has moved counts."""
-        relay, self.relay = self.relay, None
-        assert relay is not None
-        self.account.received += relay.moved
-        if isinstance(self.pump, LengthPump):
-            self.pump.left = relay.left
-
-    def stop_relay(self) -> None:
-        """Nobody wants the rest of what is being moved; whoever goes on reads again."""
-        if self.relay is not None:
-            self.relay.abort()
-            self.settle_relay()
-            self.reading = False
-
     def drop(self) -> None:
         self.stop_relay()
         self.gathered = None
@@ -452,17 +432,15 @@ class Client(Gathering, Awake):
         self.phase = self.phase.switched
         self.hard = NEVER
         self.started = True
-        request_id = self.account.request_id
         self.account.status = 101
-        self.account.endpoint = upstream.endpoint.label
+        self.account.endpoint = upstream.label
         self.account.finished()  # told when the tunnel stands: how long it does is no latency
         assert self.backend is not None
         self.silence = self.backend.stream
         interim = response_head(head, None, close=False, date=b"")
+        lines = additions(self.account.request_id, self.hsts, head.fields) + upgrade_lines(b"websocket")
         waiting, self.input = self.input, b""
-        if b"x-request-id" not in head.fields.special:
-            interim = b"%b\r\nX-Request-ID: %b\r\n\r\n" % (interim[:-4], request_id)
-        if self.write_out(interim[:-4] + upgrade_lines(b"websocket") + b"\r\n\r\n"):
+        if self.write_out(b"%b%b\r\n\r\n" % (interim[:-4], lines)):
             self.tunnel = Tunnel(self, upstream)
             self.tunnel.open(from_client=waiting, from_worker=data, client_ended=self.ended)
 
@@ -486,7 +464,7 @@ class Client(Gathering, Awake):
         elif self.upstream is not None and self.upstream.phase is CONNECTING:
             upstream = self.upstream
             upstream.abandon()
-            self.upstream_refused(upstream, "no connection in time")
+            self.refused(upstream, "no connection in time")
         elif self.pump is not None and self._waits_for_client():
             self.refuse(Malformed(408, ""))
         else:

@@ -1,30 +1,40 @@
 """A client's request as far as its worker goes: it waits for its turn or for an endpoint, begins, and leaves.
 
-upstream/worker.py decides who may begin, upstream/attempts.py where; this is what they ask of the request.
+upstream/worker.py decides who may begin, attempts.py where; this is what they ask of the request.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
+from tqunits.http.pump import LengthPump
 from tqunits.proxy.downstream.answering import Answering
 from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.clients import Peer
-from tqunits.proxy.upstream.attempts import Attempts
-from tqunits.proxy.upstream.worker import RETRY_AFTER
-
-if TYPE_CHECKING:
-    from tqunits.proxy.routes.backend import Backend
-    from tqunits.proxy.routes.router import Router
-    from tqunits.proxy.upstream.pool import Endpoint
-    from tqunits.proxy.upstream.worker import Worker
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.upstream.connection import Asker, Upstream
+from tqunits.proxy.upstream.pool import Endpoint
+from tqunits.proxy.upstream.worker import Waiter, Worker
 
 
-class Waiting(Answering):
+class Attempts:
+    """What has gone wrong for one request so far; most requests have none of it."""
+
+    __slots__ = ("left", "patience", "sent", "suspect", "unsent")
+
+    def __init__(self) -> None:
+        self.left: Endpoint | None = None  # where a connection died under this request
+        self.patience = NEVER  # the tick until which it waits for an endpoint, once it had to
+        self.sent = 0  # times that it may have been seen
+        self.suspect: Endpoint | None = None  # whose process ended, if it did, with this request alone under way
+        self.unsent = 0
+
+
+class Waiting(Answering, Asker, Waiter):
     """A client's connection, as far as it has a worker."""
 
-    __slots__ = ("attempts", "backend", "waiting", "worker")
+    __slots__ = ("attempts", "backend", "upstream", "waiting", "whole", "worker")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, peer, router)
@@ -32,18 +42,30 @@ class Waiting(Answering):
         self.worker: Worker | None = None  # that has the request, waiting or begun
         self.waiting = False
         self.attempts: Attempts | None = None  # what went wrong so far
+        self.upstream: Upstream | None = None
+        self.whole = False  # all of the request's body is in what is sent first
 
-    def begin(self, trial: Endpoint | None) -> None:
-        """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
-        raise AssertionError
+    def is_for(self, worker: Worker) -> bool:
+        return self.worker is worker and not self.closed
 
-    def fail(self, status: int, reason: str) -> None:
-        """The worker's fault, before anything of a response went out."""
-        raise AssertionError
+    def moved(self) -> None:
+        """Something moved: nobody is given up on that makes progress."""
+        self.limit(self.silence)
 
-    def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
-        """Answer here after all; what the client has sent behind it is read next."""
-        raise AssertionError
+    def settle_relay(self) -> None:
+        """The relay has ended: what it has moved counts."""
+        relay, self.relay = self.relay, None
+        assert relay is not None
+        self.account.received += relay.moved
+        if isinstance(self.pump, LengthPump):
+            self.pump.left = relay.left
+
+    def stop_relay(self) -> None:
+        """Nobody wants the rest of what is being moved; whoever goes on reads again."""
+        if self.relay is not None:
+            self.relay.abort()
+            self.settle_relay()
+            self.reading = False
 
     def limit(self, ticks: int) -> None:
         """So long from now on, and never longer than the whole exchange may take."""

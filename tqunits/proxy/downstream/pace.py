@@ -15,13 +15,12 @@ which is more than a second's worth.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from mypy_extensions import trait
 
 from tqunits.http.pump import Pump
-from tqunits.proxy.reactor.timers import RESOLUTION, Timed
-
-if TYPE_CHECKING:
-    from tqunits.proxy.downstream.body import Gathering
+from tqunits.proxy.reactor.timers import RESOLUTION, Timed, Wheel
 
 PER_SECOND: Final = int(1 / RESOLUTION)
 """Ticks."""
@@ -37,14 +36,39 @@ AHEAD: Final = 3
 beginning does not pay for hours of next to nothing."""
 
 
+@trait
+class Sender:
+    """Whose body it is."""
+
+    def is_sending(self, pump: Pump) -> bool:
+        """Whether the rest of that body is waited for still, and no answer has begun."""
+        raise AssertionError
+
+    def body_came(self) -> int:
+        """Bytes that it has sent, as far as they are counted while a body comes."""
+        raise AssertionError
+
+    def owes_body(self) -> bool:
+        """Whether it is who is waited for."""
+        raise AssertionError
+
+    def on_slow_body(self, rate: int) -> None:
+        """It does not come at that rate, in bytes a second."""
+        raise AssertionError
+
+    def fail_with(self) -> None:
+        """A call of ours has failed: its connection ends."""
+        raise AssertionError
+
+
 class Pace(Timed):
     """The account of the body that a client's connection is sending; one for all its bodies, one after the other."""
 
-    __slots__ = ("_came", "_client", "_lead", "_most", "_pump", "_rate", "_since")
+    __slots__ = ("_came", "_lead", "_most", "_pump", "_rate", "_sender", "_since")
 
-    def __init__(self, client: Gathering) -> None:
-        super().__init__(client.wheel)
-        self._client = client
+    def __init__(self, sender: Sender, wheel: Wheel) -> None:
+        super().__init__(wheel)
+        self._sender = sender
         self._pump: Pump | None = None  # of the body that is looked at
         self._rate = 0  # bytes a second
         self._lead = 0
@@ -60,28 +84,28 @@ class Pace(Timed):
         self._rate = rate
         self._lead = grace
         self._most = grace * AHEAD
-        self._came = self._client.body_came()
+        self._came = self._sender.body_came()
         self.touch(LOOK)
         self._since = self.wheel.tick
 
     def expire(self) -> None:
         """See how much has come since the last look."""
-        client, pump = self._client, self._pump
-        if pump is None or client.pump is not pump or client.started or client.closed:
+        sender, pump = self._sender, self._pump
+        if pump is None or not sender.is_sending(pump):
             self._pump = None
             return
         span, self._since = self.wheel.tick - self._since, self.wheel.tick
-        before, self._came = self._came, client.body_came()
+        before, self._came = self._came, sender.body_came()
         lead = self._lead + self._came - before
-        if client.owes_body():
+        if sender.owes_body():
             lead -= self._rate * min(span, LATE) // PER_SECOND
         self._lead = min(lead, self._most)
         if self._lead < 0:
             self._pump = None
-            client.on_slow_body(self._rate)
+            sender.on_slow_body(self._rate)
         else:
             self.touch(LOOK)
 
     def on_fault(self) -> None:
         """A call of ours has failed."""
-        self._client.on_fault()
+        self._sender.fail_with()

@@ -8,7 +8,7 @@ one that is the same byte for byte is not read at all.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tqunits.http.alike import AlikeRequest, Asked
 from tqunits.http.forward import (
@@ -27,13 +27,11 @@ from tqunits.http.passes import PASSES
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin, TrustedPeer
 from tqunits.proxy.downstream.exchange import Waiting
+from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.clients import Peer
-
-if TYPE_CHECKING:
-    from tqunits.proxy.routes.backend import Backend
-    from tqunits.proxy.routes.router import Router
-    from tqunits.proxy.routes.site import Site
-    from tqunits.routing.table import Table
+from tqunits.proxy.routes.router import Router
+from tqunits.proxy.routes.site import Site
+from tqunits.routing.table import Table
 
 _QUESTIONABLE: Final = PASSES | {b"expect"}
 

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tqunits.http.grammar import Malformed
 from tqunits.http.pump import ClosePump, LengthPump
+from tqunits.proxy.downstream.exchange import Waiting
 from tqunits.proxy.transport.relay import ENDLESS, ChunkRelay, End, Relay, pays
-
-if TYPE_CHECKING:
-    from tqunits.proxy.downstream.client import Client
-    from tqunits.proxy.transport.stream import Stream
-    from tqunits.proxy.transport.tunnel import Tunnel
-    from tqunits.proxy.upstream.connection import Upstream
+from tqunits.proxy.transport.stream import Stream
+from tqunits.proxy.upstream.connection import Upstream
 
 OnEnd = Callable[[End], None]
 
 
-def download(upstream: Upstream, client: Client) -> None:
+def download(upstream: Upstream, client: Waiting) -> None:
     """Let the kernel move what is left of a response's body, where that pays. Chunks are looked at, so not theirs."""
     pump = upstream.pump
     on_end = partial(_downloaded, upstream, client)
@@ -34,24 +30,26 @@ def download(upstream: Upstream, client: Client) -> None:
         _begin(ChunkRelay if pump.rechunk else Relay, upstream, client, client, None, on_end)
 
 
-def upload(client: Client, upstream: Upstream) -> None:
+def upload(client: Waiting, upstream: Upstream) -> None:
     """The same for a request's body, whose length is known."""
     pump = client.pump
     if isinstance(pump, LengthPump):
         _begin(Relay, client, upstream, client, pump.left, partial(_uploaded, client, upstream))
 
 
-def tunnel_up(client: Client, upstream: Upstream, tunnel: Tunnel) -> None:
-    """The client's way of a tunnel."""
-    _begin(Relay, client, upstream, client, None, partial(_tunnelled_up, client, tunnel))
+def tunnel_up(client: Waiting, upstream: Upstream, on_ended: Callable[[], None]) -> None:
+    """The client's way of a tunnel; `on_ended`: it sends no more."""
+    _begin(Relay, client, upstream, client, None, partial(_tunnelled_up, client, on_ended))
 
 
-def tunnel_down(upstream: Upstream, client: Client, tunnel: Tunnel) -> None:
-    """The worker's way of a tunnel."""
-    _begin(Relay, upstream, client, client, None, partial(_tunnelled_down, upstream, client, tunnel))
+def tunnel_down(upstream: Upstream, client: Waiting, on_ended: Callable[[bool], None]) -> None:
+    """The worker's way of a tunnel; `on_ended`: it sends no more, and whether that was regular."""
+    _begin(Relay, upstream, client, client, None, partial(_tunnelled_down, upstream, client, on_ended))
 
 
-def _begin(kind: type[Relay], source: Stream, target: Stream, client: Client, limit: int | None, on_end: OnEnd) -> None:
+def _begin(
+    kind: type[Relay], source: Stream, target: Stream, client: Waiting, limit: int | None, on_end: OnEnd
+) -> None:
     """Between the client and its worker, if that pays now; one is the source and the other the target."""
     pipes = client.router.pipes
     if client.secured is not None or target.outbox or source.relay is not None:
@@ -71,7 +69,7 @@ def _begin(kind: type[Relay], source: Stream, target: Stream, client: Client, li
         source.relay.start()
 
 
-def _downloaded(upstream: Upstream, client: Client, end: End) -> None:
+def _downloaded(upstream: Upstream, client: Waiting, end: End) -> None:
     relay, upstream.relay = upstream.relay, None
     assert relay is not None
     client.account.sent += relay.moved
@@ -88,7 +86,7 @@ def _downloaded(upstream: Upstream, client: Client, end: End) -> None:
             upstream.on_end(client, regular=end is End.ENDED)
 
 
-def _uploaded(client: Client, upstream: Upstream, end: End) -> None:
+def _uploaded(client: Waiting, upstream: Upstream, end: End) -> None:
     client.settle_relay()
     match end:
         case End.HANDED_OVER:
@@ -108,7 +106,7 @@ def _uploaded(client: Client, upstream: Upstream, end: End) -> None:
             client.resume()
 
 
-def _tunnelled_up(client: Client, tunnel: Tunnel, end: End) -> None:
+def _tunnelled_up(client: Waiting, on_ended: Callable[[], None], end: End) -> None:
     client.settle_relay()
     match end:
         case End.HANDED_OVER | End.DONE:
@@ -116,12 +114,12 @@ def _tunnelled_up(client: Client, tunnel: Tunnel, end: End) -> None:
         case End.ENDED:
             client.ended = True
             client.reading = False
-            tunnel.client_ended()
+            on_ended()
         case End.SOURCE_BROKEN | End.TARGET_BROKEN:
             client.abort()
 
 
-def _tunnelled_down(upstream: Upstream, client: Client, tunnel: Tunnel, end: End) -> None:
+def _tunnelled_down(upstream: Upstream, client: Waiting, on_ended: Callable[[bool], None], end: End) -> None:
     upstream.relay = None
     match end:
         case End.HANDED_OVER | End.DONE:
@@ -130,4 +128,4 @@ def _tunnelled_down(upstream: Upstream, client: Client, tunnel: Tunnel, end: End
             client.abort()
         case End.ENDED | End.SOURCE_BROKEN:
             upstream.reading = False
-            tunnel.worker_ended(regular=end is End.ENDED)
+            on_ended(end is End.ENDED)

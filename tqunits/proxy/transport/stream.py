@@ -11,15 +11,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Timed, Wheel
-
-if TYPE_CHECKING:
-    from tqunits.proxy.transport.relay import Relay
+from tqunits.proxy.transport.relay import Relay
 
 RECEIVE: Final = (64 + 8) * 1024
 """The bound of what one connection holds in one direction: 64 KiB of a body, which is what many programs write at once,

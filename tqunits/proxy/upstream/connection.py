@@ -10,24 +10,25 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from mypy_extensions import mypyc_attr, trait
 
 from tqunits.http.alike import AlikeResponse
 from tqunits.http.fields import ResponseFields
-from tqunits.http.forward import accepts_websocket, response_head
-from tqunits.http.framing import Framing, response_framing
+from tqunits.http.forward import accepts_websocket
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, ResponseHead, parse_response
 from tqunits.http.mending import foreign
 from tqunits.http.phases import WORKER_PHASES, WorkerPhase
 from tqunits.http.pump import Pump
-from tqunits.proxy.downstream import relaying
-from tqunits.proxy.transport.stream import RECEIVE, UNCOPIED, Stream
+from tqunits.model import HeadLimits
+from tqunits.proxy.reactor.poller import Poller
+from tqunits.proxy.reactor.timers import Wheel
+from tqunits.proxy.transport.stream import RECEIVE, Stream
+from tqunits.proxy.upstream.standing import Standing
 from tqunits.proxy.upstream.untaken import is_untaken
-
-if TYPE_CHECKING:
-    from tqunits.proxy.downstream.client import Client
-    from tqunits.proxy.upstream.pool import Endpoint
+from tqunits.routing.endpoint import Address
 
 MAX_INTERIM: Final = 16
 """1xx responses before the final one: a worker that sends more is not going to answer."""
@@ -40,12 +41,154 @@ BODY: Final = WORKER_PHASES["BODY"]
 TUNNEL: Final = WORKER_PHASES["TUNNEL"]
 
 
+@trait
+class Asker:
+    """Whose request a connection carries: the connection reads and checks, and this says how the exchange goes on."""
+
+    def sendable(self, upstream: Upstream) -> None:
+        """The connection stands: send the request."""
+        raise AssertionError
+
+    def refused(self, upstream: Upstream, reason: str) -> None:
+        """No connection came to stand."""
+        raise AssertionError
+
+    def failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
+        """The connection ended without a response. `sent`: the worker may have seen the request."""
+        raise AssertionError
+
+    def flushed(self) -> None:
+        """The worker has taken all that waited for it."""
+        raise AssertionError
+
+    def moved(self) -> None:
+        """Something moved: nobody is given up on that makes progress."""
+        raise AssertionError
+
+    def response_limits(self) -> HeadLimits:
+        """How large a head of its worker may be."""
+        raise AssertionError
+
+    def interim(self, head: ResponseHead) -> bool:
+        """A 1xx has come; False: nobody wants more."""
+        raise AssertionError
+
+    def respond_alike(self, upstream: Upstream, alike: AlikeResponse, data: bytes) -> bool:
+        """The final response goes on the short way, if it is like the one before; False: it is not."""
+        raise AssertionError
+
+    def respond(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
+        """The final response has come. `data`: what is here behind its head."""
+        raise AssertionError
+
+    def take_body(self, data: bytes) -> bool:
+        """More of the response's body; False: nobody is there to take it."""
+        raise AssertionError
+
+    def is_behind(self) -> bool:
+        """Whether something waits to be taken, so that no more is to be read."""
+        raise AssertionError
+
+    def splice(self, upstream: Upstream) -> None:
+        """Let the kernel move what is left of the response's body, if that pays."""
+        raise AssertionError
+
+    def let_go(self, moved: int) -> None:
+        """The connection is about to be closed; so many bytes of the body the kernel has moved."""
+        raise AssertionError
+
+    def answered(self) -> None:
+        """The response is whole. What the kernel moves yet of the request's body, nobody wants."""
+        raise AssertionError
+
+    def has_sent(self) -> bool:
+        """Whether all of the request has been sent."""
+        raise AssertionError
+
+    def size_sent(self) -> int:
+        """Bytes of the request, if all of them went out at once; else 0."""
+        raise AssertionError
+
+    def has_begun(self) -> bool:
+        """Whether something of the response has gone out."""
+        raise AssertionError
+
+    def finished(self) -> None:
+        """The response is out, and the connection is somebody else's."""
+        raise AssertionError
+
+    def cut(self, reason: str) -> None:
+        """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
+        raise AssertionError
+
+    def upgrades(self) -> bool:
+        """Whether it has asked for the upgrade to websocket."""
+        raise AssertionError
+
+    def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
+        """The worker has switched protocols; `data`: what it has said behind that."""
+        raise AssertionError
+
+    def tunnelled(self, data: bytes) -> None:
+        """Bytes for the other end of the tunnel."""
+        raise AssertionError
+
+    def tunnel_ended(self, *, regular: bool) -> None:
+        """The worker's way of the tunnel has ended; not `regular`: it was cut off."""
+        raise AssertionError
+
+    def fail_with(self) -> None:
+        """A call of ours has failed in the connection: the exchange ends."""
+        raise AssertionError
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
+class Home:
+    """The endpoint of connections, which keeps them while nobody uses them."""
+
+    __slots__ = ("address", "draining", "failures", "in_flight", "label", "poller", "standing", "wheel")
+
+    def __init__(self, address: Address, poller: Poller, wheel: Wheel) -> None:
+        self.address = address
+        self.label = str(address)
+        self.poller = poller
+        self.wheel = wheel
+        self.in_flight = 0
+        self.draining = False
+        self.failures = 0  # connections that failed, one after the other
+        self.standing = Standing()
+
+    def settle(self) -> None:
+        """A request has ended while the endpoint drains."""
+        raise AssertionError
+
+    def came_up(self) -> None:
+        """It took a connection again."""
+        raise AssertionError
+
+    def keep(self, upstream: Upstream) -> None:
+        """Take back a connection whose exchange ended cleanly."""
+        raise AssertionError
+
+    def lose(self, upstream: Upstream) -> None:
+        """An idle connection is done with."""
+        raise AssertionError
+
+    def lose_ended(self, upstream: Upstream) -> None:
+        """The worker has ended an idle connection."""
+        raise AssertionError
+
+    def lose_aged(self, upstream: Upstream) -> None:
+        """An idle connection has been kept for as long as any is."""
+        raise AssertionError
+
+
 class Upstream(Stream):
     """One connection to one endpoint."""
 
     __slots__ = (
         "alike",
-        "client",
+        "asker",
         "cut_off",
         "endpoint",
         "fields",
@@ -60,12 +203,12 @@ class Upstream(Stream):
         "uses",
     )
 
-    def __init__(self, sock: socket.socket, endpoint: Endpoint, phase: WorkerPhase) -> None:
+    def __init__(self, sock: socket.socket, endpoint: Home, phase: WorkerPhase) -> None:
         super().__init__(sock, endpoint.poller, endpoint.wheel)
         self.endpoint = endpoint
         self.number = endpoint.standing.opened = endpoint.standing.opened + 1
         self.phase = phase
-        self.client: Client | None = None
+        self.asker: Asker | None = None
         self.heads = HeadBuffer()
         self.fields: ResponseFields | None = None  # of the last response that was read the long way
         self.alike: AlikeResponse | None = None  # what was made of the response before
@@ -77,8 +220,13 @@ class Upstream(Stream):
         self.unheard = False  # it takes no more of the request, but may still answer
         self.interim = 0
 
+    @property
+    def label(self) -> str:
+        """The endpoint, as logs have it."""
+        return self.endpoint.label
+
     @classmethod
-    def connect(cls, endpoint: Endpoint) -> Upstream:
+    def connect(cls, endpoint: Home) -> Upstream:
         """Begin to connect. Raises OSError when the kernel refuses at once."""
         address = endpoint.address
         family = socket.AF_UNIX if address.path else socket.AF_INET6 if ":" in address.host else socket.AF_INET
@@ -94,9 +242,9 @@ class Upstream(Stream):
             raise
         return cls(sock, endpoint, IDLE if code == 0 else CONNECTING)
 
-    def begin(self, client: Client) -> None:
-        """Serve that client's request: it is told by `upstream_ready` when it may send."""
-        self.client = client
+    def begin(self, asker: Asker) -> None:
+        """Serve that request: it is told by `sendable` when it may send."""
+        self.asker = asker
         self.endpoint.in_flight += 1
         self.said = False
         self.unheard = False
@@ -107,7 +255,7 @@ class Upstream(Stream):
         self.phase = self.phase.asked
         if not self.reading:
             self.resume()
-        client.upstream_ready(self)
+        asker.sendable(self)
 
     def close(self) -> None:
         if self.relay is not None:
@@ -117,11 +265,9 @@ class Upstream(Stream):
 
     def abandon(self) -> None:
         """The exchange is off: nobody wants the rest of the answer."""
-        if self.client is not None:
-            self.client.stop_relay()  # its target is about to be closed
-            if self.relay is not None:
-                self.client.account.sent += self.relay.moved
-            self.client = None
+        if self.asker is not None:
+            self.asker.let_go(0 if self.relay is None else self.relay.moved)
+            self.asker = None
             self.endpoint.in_flight -= 1
             if self.endpoint.draining:
                 self.endpoint.settle()
@@ -138,25 +284,24 @@ class Upstream(Stream):
         return False  # its end, or bytes that nobody asked for
 
     def on_readable(self) -> None:
-        client = self.client
+        asker = self.asker
         try:
             data = self.wire.recv(RECEIVE)
         except BlockingIOError:
             return
         except OSError:
             data = None
-        if client is None:
+        if asker is None:
             self.endpoint.lose_ended(self)
         elif not data:
-            self.on_end(client, regular=data is not None)
+            self.on_end(asker, regular=data is not None)
         elif self.phase is HEAD:
-            if self.alike is None or self.said or not self._respond_alike(client, self.alike, data):
-                self._on_head(client, data)
+            if self.alike is None or self.said or not asker.respond_alike(self, self.alike, data):
+                self._on_head(asker, data)
         elif self.phase is BODY:
-            self._on_body(client, data)
+            self._on_body(asker, data)
         else:
-            assert client.tunnel is not None
-            client.tunnel.from_worker(data)
+            asker.tunnelled(data)
 
     def on_writable(self) -> None:
         if self.phase is CONNECTING:
@@ -165,54 +310,51 @@ class Upstream(Stream):
             super().on_writable()
 
     def on_flushed(self) -> None:
-        client = self.client
-        if client is not None:
-            client.upstream_flushed()
+        if self.asker is not None:
+            self.asker.flushed()
 
     def on_progress(self) -> None:
-        if self.client is not None:
-            self.client.moved()
+        if self.asker is not None:
+            self.asker.moved()
 
     def on_broken(self) -> None:
         """It takes no more; it may have answered before it closed, so keep reading."""
         self.unheard = True
 
     def on_fault(self) -> None:
-        client = self.client
-        if client is None:
+        asker = self.asker
+        if asker is None:
             self.endpoint.lose(self)
         else:
             try:
                 self.abandon()
             finally:
-                client.on_fault()
+                asker.fail_with()
 
     def expire(self) -> None:
         """Idle for long enough; if it serves again, that deadline is of the time before, and its client has one."""
-        if self.client is None:
+        if self.asker is None:
             self.endpoint.lose_aged(self)
 
     def _on_connected(self) -> None:
         self.poller.remove_writer(self.sock)
-        client = self.client
-        assert client is not None
+        asker = self.asker
+        assert asker is not None
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self.abandon()
-            client.upstream_refused(self, os.strerror(code))
+            asker.refused(self, os.strerror(code))
             return
         if self.endpoint.failures:
             self.endpoint.came_up()
         self.phase = self.phase.connected
         self.resume()
-        client.upstream_ready(self)
+        asker.sendable(self)
 
-    def _on_head(self, client: Client, data: bytes) -> None:
+    def _on_head(self, asker: Asker, data: bytes) -> None:
         """Collect the response's head, and pass it on with what came behind it."""
         self.said = True
-        backend = client.backend
-        assert backend is not None
-        self.heads.limits = limits = backend.response_heads
+        self.heads.limits = limits = asker.response_limits()
         try:
             while True:
                 if self.heads.collected is None and (said := foreign(data)):
@@ -224,114 +366,41 @@ class Upstream(Stream):
                 head = parse_response(raw, self.fields, limits)
                 self.fields = head.fields
                 if head.status >= 200:
-                    self._respond(client, head, data)
+                    asker.respond(self, head, data)
                     return
                 if head.status == 101:
-                    self._switch(client, head, data)
+                    self._switch(asker, head, data)
                     return
-                if not self._pass_interim(client, head):
+                self.interim += 1
+                if self.interim > MAX_INTERIM:
+                    raise Malformed(502, f"more than {MAX_INTERIM} interim responses")
+                if not asker.interim(head):
                     return
                 if not data:
                     return
         except Malformed as error:
-            self._garbage(client, _naming_setting(error))
+            self._garbage(asker, _naming_setting(error))
 
-    def _pass_interim(self, client: Client, head: ResponseHead) -> bool:
-        """Forward 100, 103 and the like to a client that knows them (RFC 9110 §15.2)."""
-        self.interim += 1
-        if self.interim > MAX_INTERIM:
-            raise Malformed(502, f"more than {MAX_INTERIM} interim responses")
-        client.moved()
-        return not client.modern or client.write_out(response_head(head, None, close=False, date=b""))
-
-    def _respond_alike(self, client: Client, alike: AlikeResponse, data: bytes) -> bool:
-        """A final response like the one before goes on the short way; False: it is not like it."""
-        if client.method == b"HEAD" or client.secured is not None:
-            return False
-        found = alike.read(data)
-        if found is None:
-            return False
-        kept, framing, end = found
-        self.said = True
-        self.reusable = client.pump is None
-        out = alike.head(kept, framing, client.account.request_id, close=client.will_close(framing))
-        self._pass_on(client, out, framing, alike.status, data, end)
-        return True
-
-    def _respond(self, client: Client, head: ResponseHead, data: bytes) -> None:
-        """A final response, the long way. `data`: what came behind its head."""
-        fields = head.fields
-        framing = response_framing(head, client.method, chunks=client.modern)
-        self.reusable = (
-            head.minor == 1 and b"close" not in fields.options_said and not framing.until_close and client.pump is None
-        )
-        assert client.backend is not None
-        self.alike = AlikeResponse.of(head, framing, client.backend.response_heads)
-        date = b"" if b"date" in fields.special else client.router.clock.date()
-        lines = b"" if b"x-request-id" in fields.special else b"\r\nX-Request-ID: " + client.account.request_id
-        if client.secured is not None:
-            lines += client.lines_for(head)
-        out = response_head(head, framing, close=client.will_close(framing), date=date, lines=lines)
-        self._pass_on(client, out, framing, head.status, data, 0)
-
-    def _pass_on(self, client: Client, out: bytes, framing: Framing, status: int, data: bytes, at: int) -> None:
-        """Everything that is known so far of a final response goes out in one send: `out`, its body from data[at]."""
-        size = len(data) - at
-        if size == framing.length and size < UNCOPIED:  # most of them
-            client.responding(framing, status, self.endpoint, size)
-            if client.write(out + data[at:]):
-                self.complete(client, b"")
-            else:
-                client.abort()
-            return
-        body: bytes | memoryview = data[at:] if size < UNCOPIED else memoryview(data)[at:]
-        surplus = b""
-        if framing.length > size:
-            self.pump = framing.pump(passed=size)
-        elif framing.length != size:
-            self.pump = pump = framing.pump(trailers=client.trailers)
-            body, surplus = (b"", bytes(body)) if pump is None else (pump.feed(bytes(body)), pump.surplus)
-        client.responding(framing, status, self.endpoint, len(body))
-        if not client.write_both(out, body):
-            client.abort()
-            return
-        pump = self.pump
-        if pump is None or pump.done:
-            self.complete(client, surplus)
-            return
-        self.phase = self.phase.responded
-        if framing.length < 0:
-            assert client.backend is not None
-            client.silence = min(client.silence, client.backend.stream)
-        client.moved()
-        if client.outbox:
-            self.pause()
-        elif pump.rest:
-            self.postpone()
-        else:
-            relaying.download(self, client)
-
-    def _on_body(self, client: Client, data: bytes) -> None:
+    def _on_body(self, asker: Asker, data: bytes) -> None:
         pump = self.pump
         assert pump is not None
         try:
             out = pump.feed(data)
         except Malformed as error:
-            self._garbage(client, error)
+            self._garbage(asker, error)
             return
-        client.account.sent += len(out)
-        if out and not client.write_out(out):
+        if out and not asker.take_body(out):
             return
         if pump.done:
-            self.complete(client, pump.surplus)
+            self.complete(asker, pump.surplus)
             return
-        client.moved()
-        if client.outbox:
+        asker.moved()
+        if asker.is_behind():
             self.pause()
         elif pump.rest:
             self.postpone()
         elif len(data) == RECEIVE:
-            relaying.download(self, client)
+            asker.splice(self)
 
     def resume(self) -> None:
         """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
@@ -342,23 +411,22 @@ class Upstream(Stream):
 
     def on_turn(self) -> None:
         """Another turn has come for what is here of a body of small chunks."""
-        client = self.client
-        if client is not None and self.phase is BODY and not client.outbox:
-            self._on_body(client, b"")
-            if self.phase is BODY and not client.outbox:
+        asker = self.asker
+        if asker is not None and self.phase is BODY and not asker.is_behind():
+            self._on_body(asker, b"")
+            if self.phase is BODY and not asker.is_behind():
                 self.resume()
 
-    def complete(self, client: Client, surplus: bytes) -> None:
+    def complete(self, asker: Asker, surplus: bytes) -> None:
         """The response is whole: the connection is free again, or done with."""
-        if client.relay is not None:  # the answer did not wait for all of the request's body
-            client.stop_relay()
-        self.client = None
+        asker.answered()
+        self.asker = None
         self.pump = None
         endpoint = self.endpoint
         endpoint.in_flight -= 1
         if endpoint.draining:
             endpoint.settle()
-        if self.reusable and not surplus and not self.outbox and client.pump is None and not self.unheard:
+        if self.reusable and not surplus and not self.outbox and asker.has_sent() and not self.unheard:
             self.phase = self.phase.completed
             self.uses += 1
             endpoint.keep(self)
@@ -366,51 +434,50 @@ class Upstream(Stream):
                 self.resume()
         else:
             self.close()
-        client.finished()
+        asker.finished()
 
-    def _switch(self, client: Client, head: ResponseHead, data: bytes) -> None:
+    def _switch(self, asker: Asker, head: ResponseHead, data: bytes) -> None:
         """101: from here on bytes, if that was asked for (RFC 9110 §7.8)."""
-        if not client.upgrade or not accepts_websocket(head):
+        if not asker.upgrades() or not accepts_websocket(head):
             raise Malformed(502, "a 101 to a request without that upgrade")
         self.phase = self.phase.switched
-        client.switched(self, head, data)
+        asker.switched(self, head, data)
 
-    def on_end(self, client: Client, *, regular: bool) -> None:
+    def on_end(self, asker: Asker, *, regular: bool) -> None:
         """The worker closed. That ends a response only if the response was to end so."""
         self.pause()
         self.cut_off = not regular
         if self.phase is TUNNEL:
-            assert client.tunnel is not None
-            client.tunnel.worker_ended(regular=regular)
+            asker.tunnel_ended(regular=regular)
         elif self.phase is BODY:
-            self._on_end_of_body(client, regular=regular and not self.unheard)  # the write has had the error
+            self._on_end_of_body(asker, regular=regular and not self.unheard)  # the write has had the error
         elif self.said:
             self.abandon()
-            client.upstream_failed(self, "closed in the middle of a head")
+            asker.failed(self, "closed in the middle of a head")
         else:
-            untaken = regular and not self.unheard and client.kept and is_untaken(self.sock, len(client.first))
+            size = asker.size_sent() if regular and not self.unheard else 0
+            untaken = size > 0 and is_untaken(self.sock, size)
             self.abandon()
-            client.upstream_failed(self, "closed without an answer", sent=not untaken)
+            asker.failed(self, "closed without an answer", sent=not untaken)
 
-    def _on_end_of_body(self, client: Client, *, regular: bool) -> None:
+    def _on_end_of_body(self, asker: Asker, *, regular: bool) -> None:
         assert self.pump is not None
         rest = self.pump.end() if regular else None
         if rest is None:
             self.abandon()
-            client.cut("the worker closed in the middle of a response")
-        elif client.write_out(rest):
-            client.account.sent += len(rest)
+            asker.cut("the worker closed in the middle of a response")
+        elif asker.take_body(rest):
             self.reusable = False
-            self.complete(client, b"")
+            self.complete(asker, b"")
 
-    def _garbage(self, client: Client, error: Malformed) -> None:
+    def _garbage(self, asker: Asker, error: Malformed) -> None:
         """Not HTTP as we speak it: a 502 if nothing of it went out, else a cut."""
-        responding = client.started
+        responding = asker.has_begun()
         self.abandon()
         if responding:
-            client.cut(f"invalid response: {error.detail}")
+            asker.cut(f"invalid response: {error.detail}")
         else:
-            client.upstream_failed(self, f"invalid response: {error.detail}")
+            asker.failed(self, f"invalid response: {error.detail}")
 
 
 def _naming_setting(error: Malformed) -> Malformed:

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+from mypy_extensions import trait
+
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Wheel, ticks_of
-from tqunits.proxy.upstream.connection import Upstream
-from tqunits.proxy.upstream.standing import LASTED, Standing
-from tqunits.proxy.upstream.worker import Worker
+from tqunits.proxy.upstream.connection import Home, Upstream
+from tqunits.proxy.upstream.standing import LASTED
 from tqunits.routing.endpoint import Address
 
 MAX_IDLE: Final = 256
@@ -40,44 +41,42 @@ TRIAL: Final = 2.5
 """Seconds an attempt may take before another request tries: longer than a connection may take to stand."""
 
 
-class Endpoint:
+@trait
+class Watcher:
+    """Who sends requests to an endpoint."""
+
+    def refresh(self) -> None:
+        """Something has changed that decides whether a request may go there the short way."""
+        raise AssertionError
+
+    def release(self) -> None:
+        """It may take requests again: let begin who waits."""
+        raise AssertionError
+
+
+class Endpoint(Home):
     """One address that a worker listens on."""
 
     __slots__ = (
         "_waiting",
-        "address",
         "died_at",
         "down_until",
-        "draining",
-        "failures",
         "idle",
         "idle_ticks",
-        "in_flight",
-        "label",
-        "poller",
         "retired",
-        "standing",
         "trying",
-        "wheel",
-        "workers",
+        "watchers",
     )
 
     def __init__(self, address: Address, poller: Poller, wheel: Wheel) -> None:
-        self.address = address
-        self.label = str(address)
-        self.poller = poller
-        self.wheel = wheel
+        super().__init__(address, poller, wheel)
         self.idle: list[Upstream] = []
         self.idle_ticks = ticks_of(POOL_IDLE_US)
-        self.in_flight = 0
         self.retired = False
-        self.standing = Standing()
-        self.workers: set[Worker] = set()  # whose endpoint it is
-        self.failures = 0  # connections that failed, one after the other
+        self.watchers: set[Watcher] = set()  # the workers whose endpoint it is
         self.trying = False  # one request finds out whether it is back
         self.down_until = 0.0  # loop time; until then it is left alone
         self.died_at = -TOGETHER  # loop time: when a connection last ended under a request
-        self.draining = False
         self._waiting: list[asyncio.Future[None]] = []  # for its last request to end
 
     @property
@@ -94,8 +93,8 @@ class Endpoint:
         """The trial found an idle connection, which says nothing of new ones: it is the next one's turn."""
         self.down_until = 0.0
         self.trying = False
-        for worker in self.workers:
-            worker.release()
+        for watcher in self.watchers:
+            watcher.release()
 
     def failed(self) -> None:
         """It took no connection: leave it alone for a while that grows. Those that fail together count once."""
@@ -105,8 +104,8 @@ class Endpoint:
         pause = min(FIRST_PAUSE * PAUSE_GROWTH**self.failures, LONGEST_PAUSE)
         self.failures = min(self.failures + 1, MAX_FAILURES)
         self.down_until = self.poller.loop.time() + pause
-        for worker in self.workers:
-            worker.refresh()
+        for watcher in self.watchers:
+            watcher.refresh()
 
     @property
     def is_gone(self) -> bool:
@@ -125,14 +124,14 @@ class Endpoint:
         self.failures = 0
         self.trying = False
         self.down_until = 0.0
-        for worker in self.workers:
-            worker.release()
+        for watcher in self.watchers:
+            watcher.release()
 
     def drain(self) -> None:
         """Send nothing new here; what runs is finished."""
         self.draining = True
-        for worker in self.workers:
-            worker.refresh()
+        for watcher in self.watchers:
+            watcher.refresh()
         self._close_idle()
 
     def undrain(self) -> None:
@@ -242,7 +241,7 @@ class Endpoints:
     def forget_workers(self) -> None:
         """New routes say anew whose endpoints these are."""
         for endpoint in self._known.values():
-            endpoint.workers.clear()
+            endpoint.watchers.clear()
 
     def keep_only(self, addresses: set[Address]) -> None:
         """Retire all others."""

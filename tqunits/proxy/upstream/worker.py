@@ -14,18 +14,17 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from mypy_extensions import trait
 
 from tqunits.metrics.counters import WorkerMetrics
 from tqunits.model import Retry
 from tqunits.proxy.reactor.timers import NEVER, ticks_of
+from tqunits.proxy.upstream.pool import Endpoint, Watcher
 from tqunits.routing.select import choose
 from tqunits.routing.snapshot import RoutedWorker
 from tqunits.routing.traffic import DRAIN, MAINTENANCE, PAUSE
-
-if TYPE_CHECKING:
-    from tqunits.proxy.downstream.exchange import Waiting
-    from tqunits.proxy.upstream.pool import Endpoint
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 §9.2.2 (TRACE is not served)."""
@@ -42,7 +41,28 @@ DISABLED: Final = "The worker is disabled."
 DRAINED: Final = "The worker is taken out of service for a while."
 
 
-class Worker:
+@trait
+class Waiter:
+    """A request that stands in line for a worker."""
+
+    def is_for(self, worker: Worker) -> bool:
+        """Whether it still wants to go there."""
+        raise AssertionError
+
+    def begin(self, trial: Endpoint | None) -> None:
+        """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
+        raise AssertionError
+
+    def fail(self, status: int, reason: str) -> None:
+        """The worker's fault, before anything of a response went out."""
+        raise AssertionError
+
+    def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
+        """Answer here after all; what the client has sent behind it is read next."""
+        raise AssertionError
+
+
+class Worker(Watcher):
     """Its endpoints, its limits, its queue."""
 
     __slots__ = (
@@ -76,7 +96,7 @@ class Worker:
         self.start_s = 0.0  # 0: a start takes as long as it takes
         self.ready: Endpoint | None = None  # the only endpoint, while nothing stands between a request and it
         self.in_flight = 0  # requests that have begun
-        self.queue: deque[Waiting] = deque()
+        self.queue: deque[Waiter] = deque()
         self.paused = False  # everybody waits
         self.notice: str | None = None  # the text of the maintenance page: all are turned away
         self.order = ""  # what an administrator has ordered of it (routing/traffic.py), as it is carried out
@@ -95,7 +115,7 @@ class Worker:
         if routed.disabled or self.away == DISABLED:
             self.go_away(DISABLED if routed.disabled else None)
         for endpoint in endpoints:
-            endpoint.workers.add(self)
+            endpoint.watchers.add(self)
         self.release()
 
     @property
@@ -128,27 +148,27 @@ class Worker:
             return None
         return left[choose([endpoint.in_flight for endpoint in left], random.randrange)]
 
-    def join(self, client: Waiting) -> bool:
+    def join(self, waiter: Waiter) -> bool:
         """Stand in line; False when the line is full."""
         if len(self.queue) >= self.max_inflight:
             return False
-        self.queue.append(client)
+        self.queue.append(waiter)
         self._come_back()
         return True
 
-    def join_again(self, client: Waiting) -> None:
+    def join_again(self, waiter: Waiter) -> None:
         """A request that had begun found no endpoint: to the head of the line."""
         self.in_flight -= 1
-        self.queue.appendleft(client)
+        self.queue.appendleft(waiter)
         if self._timer is not None:  # set for the end of the trial, which has ended sooner
             self._timer.cancel()
             self._timer = None
         self._come_back()
 
-    def leave(self, client: Waiting) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """A request that waits is given up."""
-        if client in self.queue:
-            self.queue.remove(client)
+        if waiter in self.queue:
+            self.queue.remove(waiter)
             self.refresh()
 
     def done(self) -> None:
@@ -199,20 +219,20 @@ class Worker:
 
     def disband(self) -> None:
         """It is in no route any more: nobody waits for it any longer; what runs goes on."""
-        for client in tuple(self.queue):
-            client.fail(503, "it is in no route any more")
+        for waiter in tuple(self.queue):
+            waiter.fail(503, "it is in no route any more")
 
     def _empty(self) -> None:
         """Who waits hears what everybody hears from now on."""
         self.refresh()
         refusal = self.refusal
         if refusal is not None:
-            for client in tuple(self.queue):
-                client.give_up(503, *refusal)
+            for waiter in tuple(self.queue):
+                waiter.give_up(503, *refusal)
 
-    def _begin(self, client: Waiting, trial: Endpoint | None) -> None:
-        if client.worker is self and not client.closed:
-            client.begin(trial)
+    def _begin(self, waiter: Waiter, trial: Endpoint | None) -> None:
+        if waiter.is_for(self):
+            waiter.begin(trial)
             return
         if trial is not None:
             trial.down_until = 0.0

@@ -5,14 +5,10 @@ Each way ends by itself: the end of one side is passed on once everything before
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tqunits.proxy.downstream import relaying
+from tqunits.proxy.downstream.exchange import Waiting
 from tqunits.proxy.transport.stream import RECEIVE
-
-if TYPE_CHECKING:
-    from tqunits.proxy.downstream.client import Client
-    from tqunits.proxy.upstream.connection import Upstream
+from tqunits.proxy.upstream.connection import Upstream
 
 
 class Tunnel:
@@ -20,7 +16,7 @@ class Tunnel:
 
     __slots__ = ("_client", "_client_ended", "_upstream", "_worker_ended")
 
-    def __init__(self, client: Client, upstream: Upstream) -> None:
+    def __init__(self, client: Waiting, upstream: Upstream) -> None:
         self._client = client
         self._upstream = upstream
         self._client_ended = False
@@ -49,7 +45,7 @@ class Tunnel:
         if self._upstream.outbox:
             self._client.pause()
         elif len(data) == RECEIVE:
-            relaying.tunnel_up(self._client, self._upstream, self)
+            relaying.tunnel_up(self._client, self._upstream, self.client_ended)
 
     def from_worker(self, data: bytes) -> None:
         """Bytes for the client."""
@@ -59,13 +55,16 @@ class Tunnel:
         if self._client.outbox:
             self._upstream.pause()
         elif len(data) == RECEIVE:
-            relaying.tunnel_down(self._upstream, self._client, self)
+            relaying.tunnel_down(self._upstream, self._client, self._worker_ended_so)
 
     def client_ended(self) -> None:
         """The client sends no more."""
         self._client_ended = True
         self._upstream.shut_down()
         self._settle()
+
+    def _worker_ended_so(self, regular: bool) -> None:  # noqa: FBT001 - of a relay's end
+        self.worker_ended(regular=regular)
 
     def worker_ended(self, *, regular: bool) -> None:
         """The worker sends no more; not `regular`: it was cut off, and so is the client."""

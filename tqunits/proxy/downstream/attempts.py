@@ -1,7 +1,7 @@
 """Finding a connection for one request, and when it may be tried again.
 
 RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was sent may go once
-more, if it is idempotent, without a body or with all of it here (downstream/body.py), and if the connection ended
+more, if it is idempotent, without a body or with all of it here (body.py), and if the connection ended
 before any byte of the answer: then it most likely died of age or of a restart, not of the request. But where the
 process is found to have ended, unasked, and had read this request and nothing else was under way, the next is not given
 the same. A request that finds no endpoint waits with its worker.
@@ -9,17 +9,14 @@ the same. A request that finds no endpoint waits with its worker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tqunits.model import Retry
-from tqunits.proxy.reactor.timers import NEVER, ticks_of
+from tqunits.proxy.downstream.exchange import Attempts, Waiting
+from tqunits.proxy.reactor.timers import ticks_of
 from tqunits.proxy.upstream.connection import CONNECTING, Upstream
-from tqunits.proxy.upstream.worker import IDEMPOTENT
-
-if TYPE_CHECKING:
-    from tqunits.proxy.downstream.client import Client
-    from tqunits.proxy.upstream.pool import Endpoint
-    from tqunits.proxy.upstream.worker import Worker
+from tqunits.proxy.upstream.pool import Endpoint
+from tqunits.proxy.upstream.worker import IDEMPOTENT, Worker
 
 CONNECT: Final = ticks_of(2_000_000)
 """To a local socket that is an age: a worker whose backlog is full is not going to be quick."""
@@ -41,20 +38,7 @@ CLOSES_UNSAID: Final = (
 )
 
 
-class Attempts:
-    """What has gone wrong for one request so far; most requests have none of it."""
-
-    __slots__ = ("left", "patience", "sent", "suspect", "unsent")
-
-    def __init__(self) -> None:
-        self.left: Endpoint | None = None  # where a connection died under this request
-        self.patience = NEVER  # the tick until which it waits for an endpoint, once it had to
-        self.sent = 0  # times that it may have been seen
-        self.suspect: Endpoint | None = None  # whose process ended, if it did, with this request alone under way
-        self.unsent = 0
-
-
-def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
+def begin(client: Waiting, worker: Worker, trial: Endpoint | None) -> None:
     """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at once."""
     past = client.attempts
     while True:
@@ -79,9 +63,9 @@ def begin(client: Client, worker: Worker, trial: Endpoint | None) -> None:
         return
 
 
-def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
+def again(client: Waiting, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
     """A connection failed before any response: try another, wait for one, or give up."""
-    endpoint = upstream.endpoint
+    endpoint = _endpoint(upstream)
     past = client.history()
     past.left = endpoint
     if upstream.uses and not upstream.said:
@@ -106,7 +90,7 @@ def again(client: Client, worker: Worker, upstream: Upstream, reason: str, *, se
         begin(client, worker, None)
 
 
-def _begin_later(client: Client, worker: Worker, past: Attempts) -> None:
+def _begin_later(client: Waiting, worker: Worker, past: Attempts) -> None:
     """Unless the request has ended meanwhile; each has an account of its own of what went wrong."""
     if client.attempts is past and client.worker is worker and client.upstream is None and not client.closed:
         if past.suspect is not None and past.suspect.is_gone:
@@ -115,28 +99,35 @@ def _begin_later(client: Client, worker: Worker, past: Attempts) -> None:
             begin(client, worker, None)
 
 
-def _give_up_suspect(client: Client, endpoint: Endpoint) -> None:
+def _give_up_suspect(client: Waiting, endpoint: Endpoint) -> None:
     client.fail(502, f"{endpoint.address}: {KILLED}")
 
 
-def _has_just_begun(client: Client) -> bool:
+def _has_just_begun(client: Waiting) -> bool:
     """Whether its request was sent within half a second: the connection may have been dead already."""
     return client.wheel.tick - (client.deadline - client.silence) <= 1
 
 
-def refused(client: Client, worker: Worker, upstream: Upstream, reason: str) -> None:
+def refused(client: Waiting, worker: Worker, upstream: Upstream, reason: str) -> None:
     """No connection came to stand: nothing was sent, so another endpoint will do, or this one when it is back."""
-    _leave_alone(upstream.endpoint, client, reason)
+    endpoint = _endpoint(upstream)
+    _leave_alone(endpoint, client, reason)
     past = client.attempts
-    if past is not None and past.suspect is upstream.endpoint:
-        _give_up_suspect(client, upstream.endpoint)
+    if past is not None and past.suspect is endpoint:
+        _give_up_suspect(client, endpoint)
     else:
         begin(client, worker, None)
 
 
-def is_repeatable(client: Client) -> bool:
+def is_repeatable(client: Waiting) -> bool:
     """Whether the request may be sent twice."""
     return (client.bodiless or client.whole) and client.method in IDEMPOTENT
+
+
+def _endpoint(upstream: Upstream) -> Endpoint:
+    endpoint = upstream.endpoint
+    assert isinstance(endpoint, Endpoint)  # the only home there is
+    return endpoint
 
 
 def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
@@ -146,7 +137,7 @@ def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
     return worker.pick((past.left,)) or worker.pick(())
 
 
-def _connect(endpoint: Endpoint, client: Client) -> Upstream | None:
+def _connect(endpoint: Endpoint, client: Waiting) -> Upstream | None:
     if endpoint.failures:
         endpoint.on_trial()
     try:
@@ -159,13 +150,13 @@ def _connect(endpoint: Endpoint, client: Client) -> Upstream | None:
     return upstream
 
 
-def _leave_alone(endpoint: Endpoint, client: Client, reason: str) -> None:
+def _leave_alone(endpoint: Endpoint, client: Waiting, reason: str) -> None:
     if not endpoint.failures:
         client.complain(f"{endpoint.address} takes no connections: {reason}; requests wait for it")
     endpoint.failed()
 
 
-def idle(endpoint: Endpoint, client: Client, worker: Worker) -> Upstream | None:
+def idle(endpoint: Endpoint, client: Waiting, worker: Worker) -> Upstream | None:
     """A pooled connection; looked at first if the request could not be sent a second time."""
     if worker.retry is Retry.IDEMPOTENT and is_repeatable(client):
         return endpoint.take()
