@@ -432,13 +432,13 @@ class Client(Responding, Mover, Awake):
         self.phase = self.phase.switched
         self.hard = NEVER
         self.started = True
+        lines = additions(self.account.request_id, self.hsts, head.fields) + upgrade_lines(b"websocket")
         self.account.status = 101
         self.account.endpoint = upstream.label
         self.account.finished()  # told when the tunnel stands: how long it does is no latency
         assert self.backend is not None
         self.silence = self.backend.stream
         interim = response_head(head, None, close=False, date=b"")
-        lines = additions(self.account.request_id, self.hsts, head.fields) + upgrade_lines(b"websocket")
         waiting, self.input = self.input, b""
         if self.write_out(b"%b%b\r\n\r\n" % (interim[:-4], lines)):
             self.tunnel = Tunnel(self, upstream)
