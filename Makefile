@@ -53,7 +53,7 @@ interpreted: ## take that away: the sources run themselves, as they are at the m
 
 clean: ## remove what was made, .venv included
 	rm -rf $(VENV) $(EXTENSIONS) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache
-	find tqunits tests workers unit-templates -name __pycache__ -prune -exec rm -rf {} +
+	find tqunits tests bench workers unit-templates -name __pycache__ -prune -exec rm -rf {} +
 
 # The workers' programs get folders of their own: nothing of tqunits may lean on them. npm is the one that pyright brings.
 $(WORKERS)/.installed: tests/install/apps/requirements.txt tests/install/apps/express.txt $(INSTALLED)

@@ -1,4 +1,4 @@
-"""What must hold for every input of the HTTP core, as functions over bytes: test_fuzz.py and bench/fuzz.py feed them.
+"""What must hold for every input of the HTTP core, as functions over bytes; test_fuzz.py and bench/python feed them.
 
 Whatever comes, the only error is Malformed; and what comes in pieces means what it means as a whole. The first byte of
 an input decides how it is split.

@@ -1,6 +1,6 @@
 """How many lines of Python run for hostile bytes, and for twice as many: as JSON, for test_linear.py.
 
-Run by bench/interpreted.py: what is compiled runs no lines that could be counted.
+Run by bench/python/interpreted.py: what is compiled runs no lines that could be counted.
 """
 
 from __future__ import annotations

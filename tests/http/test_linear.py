@@ -93,7 +93,7 @@ WORK = ("drip_head", "drip_chunks", "drip_trailers", "nominate", "drop_lines", "
 @pytest.fixture(scope="module")
 def steps() -> dict[str, list[int]]:
     """Lines run for so many hostile bytes and for twice as many, by kind of work (steps.py)."""
-    programs = ROOT / "bench/interpreted.py", ROOT / "tests/http/steps.py"
+    programs = ROOT / "bench/python/interpreted.py", ROOT / "tests/http/steps.py"
     run = process.run([sys.executable, *map(str, programs)], timeout_s=60)
     assert run.returncode == 0, run.stderr
     counts = json.loads(run.stdout)

@@ -1,7 +1,7 @@
 """Nothing is lost (promise P2): restarts of workers and of the router, and new routes, under clients that keep asking.
 
 The worker here is as rude as a worker can be: SIGTERM ends it at once, whatever runs. That nobody notices is the work
-of the router, and of the drain before the stop. bench/restarts.py does the same with more of everything.
+of the router, and of the drain before the stop. bench/host/restarts.py does the same with more of everything.
 """
 
 from __future__ import annotations

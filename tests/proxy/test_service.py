@@ -78,7 +78,7 @@ def test_the_router_imports_no_control_plane() -> None:
 
 PROGRAMS = {
     "compiled": (("-m", "tqunits"), False),
-    "interpreted": ((str(ROOT / "bench/interpreted.py"), "-m", "tqunits"), True),
+    "interpreted": ((str(ROOT / "bench/python/interpreted.py"), "-m", "tqunits"), True),
 }
 
 

@@ -35,11 +35,11 @@ WORTH: Final = 64 * 1024
 """Bytes that must be left of a body for a relay to be worth its beginning and its end."""
 
 LITTLE: Final = 32 * 1024
-"""A turn that moves less, because the source has no more, would have been cheaper as a copy (bench/splice.py)."""
+"""A turn that moves less, because the source has no more, would be cheaper as a copy (bench/python/splice.py)."""
 
 PIPE_SIZE: Final = 256 * 1024
 """Bytes that one relay holds at most. From TCP to TCP, 64 KiB costs half as much again per MiB and 1 MiB saves a tenth
-(bench/splice.py)."""
+(bench/python/splice.py)."""
 
 MIN_PIPE: Final = 64 * 1024
 """What the kernel gives without being asked, unless the user has too many."""
