@@ -6,8 +6,9 @@ TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no 
 
 import os
 from pathlib import Path
+from typing import cast
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 INTERPRETED = {"routing/traffic.py"}
@@ -26,7 +27,7 @@ def compiled() -> list[str]:
     return sorted(f"tqunits/{module}" for module in found - INTERPRETED)
 
 
-def extensions() -> list[object]:
+def extensions() -> list[Extension]:
     """One shared library for all of them, so that calls from one to another are plain calls, and a stub for each."""
     if os.environ.get("TQUNITS_INTERPRETED"):
         return []
@@ -34,7 +35,8 @@ def extensions() -> list[object]:
 
     os.chdir(ROOT)
     options = ["--config-file=", "--ignore-missing-imports"]  # types are checked elsewhere
-    return list(mypycify([*options, *compiled()], group_name="tqunits", opt_level="2", debug_level="0"))
+    made = mypycify([*options, *compiled()], group_name="tqunits", opt_level="2", debug_level="0")
+    return cast("list[Extension]", made)  # they are setuptools' own, which its types do not say
 
 
 if __name__ == "__main__":

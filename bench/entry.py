@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def run(main: str, about: str) -> None:
+def run(main: str, about: str | None) -> None:
     """Run the benchmark that the first argument names, as if it had been started itself.
 
     `main`: the path of the folder's __main__.py; `about`: what to say where no name, or none of the names, is given.
@@ -16,5 +16,5 @@ def run(main: str, about: str) -> None:
     folder = Path(main).parent
     names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if module.name != "__main__")
     if len(sys.argv) < 2 or sys.argv[1] not in names:
-        sys.exit(f"{about.partition(chr(10))[0]}\n\nname one of: {', '.join(names)}")
+        sys.exit(f"{about}\n\nname one of: {', '.join(names)}")
     runpy.run_module(f"bench.{folder.name}.{sys.argv.pop(1)}", run_name="__main__", alter_sys=True)

@@ -37,7 +37,7 @@ YAML = "path: /{name}\ntype: exec\ncommand: [python3, -I, -S, src/main.py]\nlimi
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of workers")
     arguments = parser.parse_args()

@@ -84,8 +84,8 @@ def compare(worker_type: WorkerType, folder: Path, load_program: Path, arguments
             loaded(load_program, peer, CONNECTIONS, arguments.seconds)  # what compiles as it runs has done so
         for number in range(arguments.rounds):
             for name in sorted(peers, reverse=bool(number % 2)):
-                taken, errors = measured(load_program, peers[name], arguments.seconds)
-                rounds[name].append(taken)
+                one, errors = measured(load_program, peers[name], arguments.seconds)
+                rounds[name].append(one)
                 failed[name] += errors
     for name, taken in rounds.items():
         base = rounds["hello"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from importlib.abc import PathEntryFinder
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def interpret() -> None:
     sys.path_importer_cache.clear()
 
 
-def _sources_of_ours(path: str) -> object:
+def _sources_of_ours(path: str) -> PathEntryFinder:
     if not Path(path).is_relative_to(PACKAGE):
         raise ImportError(path)
     return _find(path)

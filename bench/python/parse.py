@@ -114,7 +114,8 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return
-    for one in (rows[0].keys(), *(one.values() for one in rows)):
+    table: list[list[str] | list[str | float]] = [list(rows[0]), *(list(one.values()) for one in rows)]
+    for one in table:
         cells = [f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in one]
         print(f"{cells[0]:<20}" + "".join(f"{cell:>12}" for cell in cells[1:]))
     print(f"forgotten: {kibibytes(lambda _: HeadBuffer()):.2f} KiB")

@@ -277,20 +277,20 @@ def _originate(piece: int, data: Sequence[socket.socket], asking: Sequence[socke
     waiting = selectors.DefaultSelector()
     text = memoryview(bytes(piece))
     for sock, asked in zip(data, asking, strict=True):
-        waiting.register(asked, selectors.EVENT_READ, sock)
+        waiting.register(asked, selectors.EVENT_READ, (asked, sock))
     left = dict.fromkeys(data, 0)
     while True:
         for key, _ in waiting.select():
-            sock = key.data or key.fileobj
-            if key.data:
-                if not key.fileobj.recv(1):
+            asked, sock = key.data
+            if asked:
+                if not asked.recv(1):
                     return
                 left[sock] = piece
             with contextlib.suppress(BlockingIOError):
                 left[sock] -= sock.send(text[-left[sock] :])
-            if left[sock] and key.data:
-                waiting.register(sock, selectors.EVENT_WRITE)
-            elif not left[sock] and not key.data:
+            if left[sock] and asked:
+                waiting.register(sock, selectors.EVENT_WRITE, (None, sock))
+            elif not left[sock] and not asked:
                 waiting.unregister(sock)
 
 
@@ -299,18 +299,19 @@ def _sink(piece: int, data: Sequence[socket.socket], asking: Sequence[socket.soc
     waiting = selectors.DefaultSelector()
     buffer = bytearray(64 * KIB)
     for sock, ask in zip(data, asking, strict=True):
-        waiting.register(sock, selectors.EVENT_READ, ask)
+        waiting.register(sock, selectors.EVENT_READ, (sock, ask))
         ask.send(b"?")
     left = dict.fromkeys(data, piece)
     while True:
         for key, _ in waiting.select():
-            got = key.fileobj.recv_into(buffer)
+            sock, ask = key.data
+            got = sock.recv_into(buffer)
             if not got:
                 return
-            left[key.fileobj] -= got
-            if not left[key.fileobj]:
-                left[key.fileobj] = piece
-                key.data.send(b"?")
+            left[sock] -= got
+            if not left[sock]:
+                left[sock] = piece
+                ask.send(b"?")
 
 
 if __name__ == "__main__":

@@ -48,10 +48,12 @@ def applied(mistake: Mistake, text: str) -> str:
     return "\n".join(lines)
 
 
-OF_COMMANDS = {
-    key: Mistake(f"command: {command}\npath: /a", *(int(n) for n in place.split(":")), message, hint)
-    for key, (command, place, message, hint) in COMMANDS.items()
-}
+def of_command(command: str, place: str, message: str, hint: str | None) -> Mistake:
+    line, column = map(int, place.split(":"))
+    return Mistake(f"command: {command}\npath: /a", line, column, message, hint)
+
+
+OF_COMMANDS = {key: of_command(*refused) for key, refused in COMMANDS.items()}
 IN_FILES = {**IN_WORKER, **OF_COMMANDS}
 ELSEWHERE_TOLD = ("unknown-key-of-a-group",)  # below
 SUGGESTED = {key: m for key, m in IN_FILES.items() if suggestion(m) and key not in ELSEWHERE_TOLD}

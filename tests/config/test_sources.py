@@ -178,6 +178,11 @@ def test_a_folder_in_which_others_may_write_is_a_warning(root: Path, below: str)
     assert "others may write in this folder" in finding[2]
 
 
+def give_to_a_group(path: Path) -> None:
+    os.chown(path, 0, 4)
+    path.chmod(0o775)
+
+
 @pytest.mark.parametrize("below", [".", "config", "config/worker.yaml"])
 @pytest.mark.parametrize(
     ("change", "because"),
@@ -185,9 +190,7 @@ def test_a_folder_in_which_others_may_write_is_a_warning(root: Path, below: str)
         pytest.param(lambda path: os.chown(path, 1234, -1), "belongs to uid 1234, who has no name", id="foreign owner"),
         pytest.param(lambda path: os.chown(path, 33, -1), "belongs to uid 33 (www-data)", id="owner"),
         pytest.param(lambda path: path.chmod(0o777), "may be changed by everybody", id="everybody"),
-        pytest.param(
-            lambda path: (os.chown(path, 0, 4), path.chmod(0o775)), "may be changed by gid 4 (adm)", id="group"
-        ),
+        pytest.param(give_to_a_group, "may be changed by gid 4 (adm)", id="group"),
     ],
 )
 def test_what_makes_a_worker_a_request(root: Path, below: str, change: Callable[[Path], object], because: str) -> None:
@@ -198,7 +201,7 @@ def test_what_makes_a_worker_a_request(root: Path, below: str, change: Callable[
     loaded = load(root, SYSTEM_LAYOUT)
     one, other = loaded.configured().workers
     assert one.not_roots is not None
-    assert one.not_roots.path == changed
+    assert one.not_roots.path == PurePosixPath(changed)
     assert one.not_roots.because.startswith(because)
     assert other.not_roots is None
     assert loaded.not_roots == one.not_roots  # with -C all that is read has to be root's
@@ -259,6 +262,7 @@ def test_a_workers_file_in_another_place_is_that_workers_mistake(root: Path, pla
     assert [str(finding.mark) for finding in loaded.errors_of(["a"])] == [f"{root}/workers/a/{place}:1:1"]
     (told,) = (finding.hint for finding in loaded.diagnostics)
     assert told == hint.format(root=root)
+    assert told is not None
     assert run(["sh", "-c", told]).returncode == 0
     assert findings(root) == []
 

@@ -184,4 +184,4 @@ def test_the_command_of_before_there_was_a_record_is_replaced_if_the_build_has_m
     os.utime(built / "same", ns=(time, time))
     home = bring_home(built, folder, last="run", bounds=BOUNDS)
     assert {name: (folder / name).read_text() for name in ("run", "other")} == {"run": "by the build", "other": "old"}
-    assert (str(home.kept), home.made.roots) == ("other", {"run"})
+    assert (str(home.kept), home.made.roots) == ("other", frozenset({"run"}))

@@ -169,9 +169,9 @@ def growth(deed: Callable[[], None]) -> int:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
-        status, grown = answer.read().split()
+        ended, grown = answer.read().split()
     os.waitpid(child, 0)
-    assert status == "0"
+    assert ended == "0"
     return int(grown)
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
+from units.cases import worker
 
-from tests.units.cases import worker
 from tqunits.errors import Mark, Severity
 from tqunits.host.requested_files import Looked, look
 from tqunits.host.waiting import changed
-from tqunits.model import Origin, OriginKind, Worker
+from tqunits.model import NotRoots, Origin, OriginKind, Worker
 from tqunits.system import files
 
 ALICE = 40123
@@ -231,7 +231,7 @@ def test_a_request_names_files_below_its_own_folder_only(
         put(place / "secret", b"A=b", owner=0)
     path = Path(spelling.format(roots=roots, folder=folder))
     named = replace(naming(path, environment=environment), folder=PurePosixPath(folder))
-    looked = look(replace(named, not_roots=PurePosixPath(folder)), user_mode=False)
+    looked = look(replace(named, not_roots=NotRoots(PurePosixPath(folder), "is alice's")), user_mode=False)
     assert [taken.content for taken in looked.taken] == [None]
     assert looked.error is not None
     assert "lies outside of" in looked.error.message
@@ -239,6 +239,10 @@ def test_a_request_names_files_below_its_own_folder_only(
 
 
 def test_a_request_may_name_what_lies_below_its_folder(folder: Path) -> None:
-    named = replace(naming(put(folder / "secret")), folder=PurePosixPath(folder), not_roots=PurePosixPath(folder))
+    named = replace(
+        naming(put(folder / "secret")),
+        folder=PurePosixPath(folder),
+        not_roots=NotRoots(PurePosixPath(folder), "is alice's"),
+    )
     looked = look(named, user_mode=False)
     assert (looked.error, [taken.content for taken in looked.taken]) == (None, [b"secret"])

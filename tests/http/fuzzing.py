@@ -142,7 +142,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
 
 def _head(data: bytes) -> tuple[bytes, bytes] | None:
     """The first head, collected whole and in pieces: both ways give the same. Raises Malformed."""
-    outcomes = []
+    outcomes: list[tuple[int, bytes | None]] = []
     for pieces in ([data], list(_pieces(b"\x03" + data))):
         buffer, found = HeadBuffer(), None
         try:

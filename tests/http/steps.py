@@ -9,7 +9,9 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
+from typing import Any
 
 from tqunits.http.fields import Fields, RequestFields
 from tqunits.http.grammar import Malformed
@@ -21,7 +23,7 @@ def lines_run(action: Callable[[], object]) -> int:
     """How many lines of Python ran."""
     count = 0
 
-    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., object]:
+    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
         nonlocal count
         count += event == "line"
         return trace
@@ -74,5 +76,5 @@ def fill_holes(size: int) -> None:
 WORK = (drip_head, drip_chunks, drip_trailers, nominate, drop_lines, fill_holes)
 
 if __name__ == "__main__":
-    counts = {work.__name__: [lines_run(lambda w=work, s=s: w(s)) for s in (1200, 2400)] for work in WORK}
+    counts = {work.__name__: [lines_run(partial(work, size)) for size in (1200, 2400)] for work in WORK}
     print(json.dumps(counts))

@@ -32,7 +32,7 @@ def wait(site: Site, condition: Callable[[], bool]) -> None:
 
 def listed(site: Site) -> dict[str, Any]:
     rows = json.loads(site.machine.tqunits(*site.options, "ls", "--json").stdout)["workers"]
-    return {row["name"]: row for row in rows}["alpha"]
+    return dict({row["name"]: row for row in rows}["alpha"])
 
 
 def restarts(site: Site) -> int:
@@ -109,7 +109,8 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
     assert "restarting (exit-code) in " in site.run("ls", "alpha", status=3)
     assert ", next try in " in site.run("show", "alpha")
     assert f"fail again and again: {UNIT}" in site.run("doctor", status=1)
-    for number, ask in enumerate((*ASKED.values(), lambda site: site.run("start", "alpha"))):
+    asked: list[Callable[[Site], object]] = [*ASKED.values(), lambda site: site.run("start", "alpha")]
+    for number, ask in enumerate(asked):
         if number:
             site.machine.remove(FLAG)
             site.machine.systemctl("kill", "--signal=KILL", UNIT)

@@ -152,7 +152,8 @@ def test_logs_shows_the_access_log_alone_and_among_the_others(site: Site) -> Non
     site.install()
     for name in ("first", "second"):
         assert site.get(f"/{name}/health?shown") == (200, "ok")
-    requests(site.machine), messages(site.machine, "tq-worker@first.service")
+    requests(site.machine)
+    messages(site.machine, "tq-worker@first.service")
     alone, of_one, everything = (site.run("logs", *more) for more in (("--access",), ("--access", "first"), ()))
     assert "GET /first/health?shown" in alone
     assert "GET /second/health?shown" in alone
@@ -184,7 +185,8 @@ def test_one_command_leads_from_a_request_to_all_its_lines(site: Site) -> None:
     url = "http://localhost:8080/first/"
     heads = [site.machine.run(["curl", "-s", "-D", "-", url + path]).stdout for path in ("asked", "other")]
     asked, _ = (head.lower().partition("x-request-id: ")[2].split()[0] for head in heads)
-    requests(site.machine), messages(site.machine, "tq-worker@first.service")
+    requests(site.machine)
+    messages(site.machine, "tq-worker@first.service")
     said = site.run("logs", "--request", asked)
     assert said.count(f"looks into {asked}") == 1
     assert "GET /first/asked" in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .conftest import ROOT, Site
-from .test_serving import echo, in_flight, signal
+from .control import echo, in_flight, signal
 
 CURL = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "1"]
 HELD = 28

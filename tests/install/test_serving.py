@@ -87,6 +87,15 @@ def test_no_line_of_a_unit_has_more_rights_than_the_worker(site: Site) -> None:
 
 Deed = Callable[[Site], object]
 
+
+def fail_and_start(site: Site) -> None:
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", "raise SystemExit(3)\n")
+    site.machine.systemctl("restart", WORKER, check=False)
+    site.machine.write(f"{ROOT}/workers/alpha/src/main.py", RUDE)
+    site.machine.systemctl("reset-failed", WORKER, check=False)
+    site.machine.systemctl("start", WORKER)
+
+
 DEEDS: dict[str, Deed] = {
     "restart": lambda site: site.machine.systemctl("restart", WORKER),
     "stop and start": lambda site: [site.machine.systemctl(verb, WORKER) for verb in ("stop", "start")],
@@ -104,13 +113,7 @@ DEEDS: dict[str, Deed] = {
         site.machine.systemctl("stop", "run-tqunits-workers-alpha.mount"),
         site.machine.systemctl("start", WORKER),
     ],
-    "a failed start, and another": lambda site: [
-        site.machine.write(f"{ROOT}/workers/alpha/src/main.py", "raise SystemExit(3)\n"),
-        site.machine.systemctl("restart", WORKER, check=False),
-        site.machine.write(f"{ROOT}/workers/alpha/src/main.py", RUDE),
-        site.machine.systemctl("reset-failed", WORKER, check=False),
-        site.machine.systemctl("start", WORKER),
-    ],
+    "a failed start, and another": fail_and_start,
     "a router that starts later": lambda site: [
         site.machine.systemctl("stop", "tq-proxy@1"),
         site.machine.systemctl("restart", WORKER),

@@ -388,7 +388,11 @@ def test_a_pipe_stays_open_at_a_reload(folder: Path, said: list[str]) -> None:
 def stdout() -> Iterator[Callable[[int], None]]:
     """Make something else the process' descriptor 1, and put the old one back at the end."""
     before = os.dup(1)
-    yield lambda descriptor: os.dup2(descriptor, 1) and None
+
+    def become(descriptor: int) -> None:
+        os.dup2(descriptor, 1)
+
+    yield become
     os.dup2(before, 1)
     os.close(before)
 

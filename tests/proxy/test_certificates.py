@@ -158,10 +158,20 @@ def mangle(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no certificate": (lambda f: (f / "a.pem").unlink(), r"a\.pem: No such file"),
     "no key": (lambda f: (f / "a.key").unlink(), r"a\.key: No such file"),
-    "folders": (lambda f: ((f / "a.pem").unlink(), (f / "a.pem").mkdir()), r"a\.pem: Is a directory"),
+    "folders": (lambda f: make_folder(f / "a.pem"), r"a\.pem: Is a directory"),
     "no PEM": (lambda f: mangle(f / "a.pem", "hello"), r"a\.pem: no PEM certificate"),
     "no PEM key": (lambda f: mangle(f / "a.key", (f / "a.pem").read_text()), r"a\.key: no PEM private key"),
     "encrypted key": (
@@ -198,7 +208,7 @@ def test_a_key_of_the_same_kind_is_not_enough(kept: Path, tmp_path: Path) -> Non
 
 
 FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "empty": (lambda f: [p.unlink() for p in f.iterdir()], "tls: no certificate in it"),
+    "empty": (empty, "tls: no certificate in it"),
     "half a pair": (lambda f: (f / "a.key").unlink(), r"a\.pem: no a\.key beside it"),
     "the other half": (lambda f: (f / "a.pem").unlink(), r"a\.key: no a\.pem beside it"),
     "a link": (lambda f: (f / "c.pem").symlink_to(f / "a.pem"), r"c\.pem: a symbolic link"),

@@ -137,7 +137,7 @@ def play(response: bytes, scenario: Callable[[Scene], Awaitable[None]]) -> None:
                 faults.where = ""
                 client = Connection(*await asyncio.open_connection(*address))
                 await client.send(GET)
-                assert await client.response()
+                assert (await client.response())[0].startswith(b"HTTP/1.1 200 ")
             for left in tuple(router.clients.here):
                 left.abort()
             listeners.stop()

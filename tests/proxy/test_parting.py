@@ -73,8 +73,9 @@ async def early(folder: Path, who: str) -> AsyncIterator[tuple[Router, TcpWorker
 def write_all_then_read(port: int, upload: bytes, *, secured: bool) -> bytes:
     """The usual blocking client."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
-        tls = {"server_hostname": "a.example", "suppress_ragged_eofs": False}  # a cut is no end
-        client = client_context().wrap_socket(sock, **tls) if secured else sock
+        client = sock
+        if secured:  # a cut is no end
+            client = client_context().wrap_socket(sock, server_hostname="a.example", suppress_ragged_eofs=False)
         client.sendall(upload)
         said = b""
         while piece := client.recv(4096):
@@ -114,7 +115,15 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Go program that uploads a file ten times and prints the statuses, or the errors."""
     folder = tmp_path_factory.mktemp("go")
     (folder / "main.go").write_text(GO)
-    build = ["env", f"GOCACHE={folder}/cache", "go", "build", "-o", folder / "client", folder / "main.go"]
+    build: list[str | Path] = [
+        "env",
+        f"GOCACHE={folder}/cache",
+        "go",
+        "build",
+        "-o",
+        folder / "client",
+        folder / "main.go",
+    ]
     assert asyncio.run(printed(*build)) == []
     return folder / "client"
 
@@ -140,8 +149,8 @@ def test_wget_curl_and_go_get_the_answer(folder: Path, go_client: Path, who: str
                     f"--post-file={folder}/body",
                 ]
                 assert f"HTTP/1.1 {status}" in " ".join(await printed(*wget, url))
-                curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:", "-T", folder / "body"]
-                assert await printed(*curl, url) == [status]
+                curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:", "-T"]
+                assert await printed(*curl, folder / "body", url) == [status]
             await until(folder, in_flight=0)
 
     asyncio.run(scenario())
@@ -172,10 +181,12 @@ def test_how_long_is_read_on_goes_by_what_comes(rate: int, ticks: int) -> None:
         connection = Parting(here, Poller(loop), wheel)
         connection.linger()
         begin = wheel.tick
-        while not connection.closed:
+        while True:
             wheel.tick += 1
             connection.discard(rate)
-            assert connection.closed or connection.deadline - wheel.tick <= SILENT
+            if connection.closed:
+                break
+            assert connection.deadline - wheel.tick <= SILENT
         assert abs(wheel.tick - begin - ticks) <= 2
         assert there.recv(1) == b""
         there.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import OK, Behaviour, Connection, Router, TcpWorker, Worker, answering, snapshot
+from peers import OK, Behaviour, Connection, Router, TcpWorker, answering, snapshot
 
 from tqunits.http.passes import MAX_PASSES
 
@@ -46,7 +46,7 @@ async def site(folder: Path, *workers: tuple[str, str, Behaviour, dict[str, Any]
     """A router with these workers: name, route, what it does, what differs in the routes."""
     folder.mkdir(exist_ok=True)
     document: dict[str, Any] = {}
-    running: list[Worker] = []
+    running: list[TcpWorker] = []
     for name, route, behaviour, changes in workers:
         worker = await TcpWorker().start(behaviour)
         running.append(worker)

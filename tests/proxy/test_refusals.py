@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from control_peers import relayed
@@ -16,7 +17,7 @@ END = b"Host: a\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
 
 
-def entries(folder: Path) -> list[dict[str, str]]:
+def entries(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
 
 
@@ -161,7 +162,9 @@ def test_a_folder_that_can_not_be_served_is_said(folder: Path, mode: int | None)
 
 
 def identified(answer: bytes) -> str:
-    found = re.findall(rb"\r\nX-Request-ID: ([0-9a-f]{32})\r\n", answer.partition(b"\r\n\r\n")[0] + b"\r\n")
+    found: list[bytes] = re.findall(
+        rb"\r\nX-Request-ID: ([0-9a-f]{32})\r\n", answer.partition(b"\r\n\r\n")[0] + b"\r\n"
+    )
     assert len(found) == 1, answer
     return found[0].decode()
 

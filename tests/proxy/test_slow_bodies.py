@@ -123,7 +123,7 @@ def test_a_body_that_is_slow_but_fast_enough_passes(folder: Path) -> None:
                 steady(router, length, b"x" * 500, b""),
                 steady(router, CHUNKED, b"1f4\r\n%b\r\n" % (b"x" * 500), b"0\r\n\r\n"),
             )
-            assert answers == [b"ok", b"ok"]
+            assert list(answers) == [b"ok", b"ok"]
 
     asyncio.run(scenario())
 

@@ -43,7 +43,9 @@ async def ticked(wheel: Wheel, ticks: int) -> None:
 
 def test_many_deadlines_at_once_are_shared_out_over_the_turns_of_the_loop() -> None:
     async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel, went_off, turns = Wheel(loop), [], []
+        wheel = Wheel(loop)
+        went_off: list[int] = []
+        turns: list[int] = []
         alarms = [Alarm(wheel, went_off, turns) for _ in range(3 * BATCH)]
         for alarm in alarms:
             alarm.touch(1)
@@ -63,7 +65,8 @@ def test_many_deadlines_at_once_are_shared_out_over_the_turns_of_the_loop() -> N
 def test_one_that_goes_wrong_stops_no_other() -> None:
     async def scenario(loop: asyncio.AbstractEventLoop) -> None:
         loop.set_exception_handler(lambda _, context: None)
-        wheel, went_off = Wheel(loop), []
+        wheel = Wheel(loop)
+        went_off: list[int] = []
         for breaks in (True, False, True, False):
             Alarm(wheel, went_off, [], breaks=breaks).touch(1)
         await ticked(wheel, 3)
@@ -77,14 +80,15 @@ def test_one_that_goes_wrong_stops_no_other() -> None:
 
 def test_who_has_ended_while_due_is_left_alone() -> None:
     async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel, went_off = Wheel(loop), []
+        wheel = Wheel(loop)
+        went_off: list[int] = []
         alarms = [Alarm(wheel, went_off, []) for _ in range(2 * BATCH)]
         for alarm in alarms:
             alarm.touch(1)
         while not went_off:
             await asyncio.sleep(0)
-        for alarm in wheel._due:
-            alarm.forget()
+        for due in wheel._due:
+            due.forget()
         await ticked(wheel, 2)
         assert len(went_off) == BATCH
 
@@ -105,7 +109,8 @@ def test_what_is_forgotten_leaves_no_slot_behind() -> None:
 
 def test_a_deadline_that_moves_on_is_not_early() -> None:
     async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel, went_off = Wheel(loop), []
+        wheel = Wheel(loop)
+        went_off: list[int] = []
         alarm = Alarm(wheel, went_off, [])
         alarm.touch(2)
         alarm.touch(5)

@@ -196,10 +196,11 @@ def test_what_is_relied_on() -> None:
     for tick in range(FOUND_STANDING - 1):
         assert not any(standing.found(1, tick) for _ in range(FOUND_STANDING))  # a crowd's, all at once
     assert standing.found(1, FOUND_STANDING)
-    assert standing.relied_on
+    seen = [standing.relied_on]
     standing.opened = 7
     standing.ended(7, 10)
-    assert not standing.relied_on
+    seen.append(standing.relied_on)
+    assert seen == [True, False]
     assert not standing.lasted(10 + WARY - 1)  # remembered for as long
     assert standing.lasted(10 + WARY)
 

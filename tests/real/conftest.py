@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "proxy"))  # peers: the real router as a process
-
-Figure = Callable[[str], None]
-"""What the fixture `figure` gives."""
 
 
 @pytest.fixture

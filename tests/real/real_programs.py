@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,9 @@ import pytest
 from peers import Router
 
 from setup import ROOT
+
+Figure = Callable[[str], None]
+"""What the fixture `figure` gives."""
 
 ENVIRONMENT = ROOT / "build/real/bin"
 APPS = Path(__file__).parent / "apps"

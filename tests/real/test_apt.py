@@ -7,10 +7,9 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from real_programs import run, url
+from real_programs import Figure, run, url
 
 CONTROL = """Package: greeting
 Version: 1.0

@@ -12,12 +12,12 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from real_programs import PATIENCE, Program, endpoints, free_address, notified, ready, run
+from real_programs import PATIENCE, Figure, Program, endpoints, free_address, notified, ready, run
 
 REQUESTS = 2000
 CLIENTS = 16
@@ -74,7 +74,7 @@ PAGE = "much of the same, " * 200
 
 
 @asynccontextmanager
-async def served(folder: Path, listens: str, *trusted: str, **changes: object) -> AsyncIterator[Router]:
+async def served(folder: Path, listens: str, *trusted: str, **changes: Any) -> AsyncIterator[Router]:
     """The router in front of nginx."""
     endpoint = endpoints(folder)[listens]
     configuration = folder / "nginx.conf"

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Figure
-from real_programs import APPS, Program, endpoints, routed_to, run, url
+from real_programs import APPS, Figure, Program, endpoints, routed_to, run, url
 
 MIB = 1 << 20
 FILES = 40
@@ -46,7 +45,15 @@ def test_a_push_and_a_clone_of_forty_megabytes(folder: Path, listens: str, frami
         await git(folder, "init", "-q", "-b", "main", "--bare", there)
         await git(folder, "-C", there, "config", "http.receivepack", "true")
         endpoint = endpoints(folder)[listens]
-        served = ["gunicorn", "--worker-class=gthread", "--threads=4", "--bind", endpoint, "--pythonpath", APPS]
+        served: list[str | Path] = [
+            "gunicorn",
+            "--worker-class=gthread",
+            "--threads=4",
+            "--bind",
+            endpoint,
+            "--pythonpath",
+            APPS,
+        ]
         backend = Program(folder, *served, "git_app", variables={"GIT_PROJECT_ROOT": str(folder / "served")})
         async with backend, routed_to(folder, endpoint) as router:
             remote = url(router, "/there.git")

@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from real_programs import APPS, Program, endpoints, run, url
+from real_programs import APPS, Figure, Program, endpoints, run, url
 
 PACKAGES = {"outer": {"@scope/inner": "^1.0.0"}, "inner": {}}
 """Their names below @scope, and what they need."""

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Figure
 from peers import Connection, Router
-from real_programs import APPS, Program, endpoints, routed_to
+from real_programs import APPS, Figure, Program, endpoints, routed_to
 
 POSTS = 3000
 CLIENTS = 32

@@ -10,10 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from conftest import Figure
 from control_peers import write_routes
 from peers import Router
-from real_programs import APPS, Program, endpoints, run, url
+from real_programs import APPS, Figure, Program, endpoints, run, url
 
 from setup import ROOT
 
@@ -34,7 +33,7 @@ async def wget(folder: Path, address: str, size: int) -> str:
 
 async def curl(folder: Path, address: str, size: int) -> str:
     shown = ["--silent", "--show-error", "--max-time", "30", "--output", "/dev/null", "--write-out", "%{http_code}"]
-    sent = ["--request", "POST", "--header", "Expect:", "--upload-file", body(folder, size)]
+    sent: list[str | Path] = ["--request", "POST", "--header", "Expect:", "--upload-file", body(folder, size)]
     return await run(folder, "curl", *shown, *sent, address, statuses=None)
 
 

@@ -29,11 +29,11 @@ class Driver:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
-    def raw(self, method: str, *arguments: object, user: str | None = None, **options: object) -> dict[str, Any]:
+    def raw(self, method: str, *arguments: object, user: str | None = None, **options: Any) -> dict[str, Any]:
         order = json.dumps({"method": method, "arguments": arguments, "options": options})
         return dict(json.loads(self.machine.run(DRIVER, input=order, user=user).stdout))
 
-    def call(self, method: str, *arguments: object, **options: object) -> Any:
+    def call(self, method: str, *arguments: object, **options: Any) -> Any:
         return self.raw(method, *arguments, **options)["answer"]
 
     def results(self, method: str, *units: str, **options: object) -> dict[str, str]:

@@ -13,6 +13,12 @@ from tqunits.system.published import objection
 
 ALICE = 40123
 
+
+def link_into_a_closed_one(root: Path) -> None:
+    (root / "own").chmod(0o700)
+    (root / "link").symlink_to("own/public")
+
+
 CASES: dict[str, tuple[Callable[[Path], object], str, str | None]] = {
     "nothing against it": (lambda r: None, "alice/public", None),
     "it is not there": (lambda r: shutil.rmtree(r / "alice"), "alice/public", None),
@@ -32,7 +38,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str, str | None]] = {
         "others may not enter {r}/own; chmod o+x {r}/own",
     ),
     "behind a link of root's": (
-        lambda r: ((r / "own").chmod(0o700), (r / "link").symlink_to("own/public")),
+        link_into_a_closed_one,
         "link",
         "others may not enter {r}/own; chmod o+x {r}/own",
     ),

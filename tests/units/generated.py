@@ -275,8 +275,7 @@ def _shapes(scalars: Iterable[str]) -> Iterable[str]:
 
 def _nested(scalars: Iterable[str]) -> Iterable[str]:
     """A key of a key: sections with directives, and workers with grants."""
-    outer = {**DIRECTIVES, "api": fields(Grant), "'*'": fields(Grant)}
-    for above, names in outer.items():
-        for name in names:
-            below = name if isinstance(name, str) else name.name
+    grants = [field.name for field in fields(Grant)]
+    for above, names in (*DIRECTIVES.items(), ("api", grants), ("'*'", grants)):
+        for below in names:
             yield from (f"{{{above}: {{{below}: {scalar}}}}}" for scalar in scalars)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -208,10 +209,11 @@ def test_no_other_name_makes_our_row_ours(name: str) -> None:
     assert not is_ours(name, OURS, STATE)
 
 
-def builds(**of_build_api: object) -> list[str]:
+def builds(**of_build_api: Any) -> list[str]:
+    made: dict[str, Any] = {"uid": 990, "home": "/nonexistent", "description": "tqunits build of api"}
     users = {
         **USERS,
-        "build-api": User(**{"uid": 990, "home": "/nonexistent", "description": "tqunits build of api"} | of_build_api),
+        "build-api": User(**made | of_build_api),
     }
     return said(api(build=build("make")), Database(users=users, groups={**GROUPS, "build-api": 990}))
 
@@ -224,7 +226,7 @@ def test_an_account_that_was_made_for_builds_is_taken() -> None:
 @pytest.mark.parametrize(
     "of_build_api", [{"uid": 1000}, {"home": "/home/build-api"}, {"description": "tqunits build of web"}]
 )
-def test_an_account_of_somebody_elses_is_no_builds(of_build_api: dict[str, object]) -> None:
+def test_an_account_of_somebody_elses_is_no_builds(of_build_api: dict[str, Any]) -> None:
     assert builds(**of_build_api) == ["there is a user build-api, which tqunits has not made for builds"]
 
 

@@ -254,7 +254,7 @@ def test_other_code_of_ours_is_said_and_taken_by_one_process_after_the_other() -
     host = installed([A], 2)
     host.observed = replace(host.observed, codes={name.proxy(1): "before", name.proxy(2): "c0de"})
     made = plan([A], 2, host, steps.Options())
-    assert (made.pending, made.outdated, made.steps) == ((name.proxy(1),), {name.proxy(1)}, ())
+    assert (made.pending, made.outdated, made.steps) == ((name.proxy(1),), frozenset({name.proxy(1)}), ())
     assert jobs(plan([A], 2, host)) == [("Restart", (name.proxy(1),))]
 
 

@@ -39,7 +39,8 @@ def test_assignment(workers: list[str], kept: dict[str, int], busy: tuple[int, .
     assert (assigned.ports, assigned.refusals) == (ports, ())
 
 
-NEW, FIRST, SECOND = {}, {"a": 9000}, {"b": 9000}  # who is installed with the port
+NEW: dict[str, int] = {}
+FIRST, SECOND = {"a": 9000}, {"b": 9000}  # who is installed with the port
 ROOTS, REQUEST = None, NotRoots(PurePosixPath("/srv"), "is bob's")
 
 

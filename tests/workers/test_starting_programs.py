@@ -99,7 +99,8 @@ async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
     port, path = (address, None) if isinstance(address, int) else (None, address)
     folders = {"STATE_DIRECTORY": str(above), "CACHE_DIRECTORY": str(above)}
     variables = contract(worker, Mode.PRODUCTION, port=port, socket=path, folders=folders)
-    argv, descriptors = (*by, *fill_in(worker, {**variables, **folders})), ()
+    argv = (*by, *fill_in(worker, {**variables, **folders}))
+    descriptors: tuple[int, ...] = ()
     with socket.socket(socket.AF_UNIX) as listener:
         if worker.listen is Listen.FD:
             listener.bind(str(address))

@@ -21,6 +21,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     backend = subprocess.Popen(
         ["git", "http-backend"], env={**os.environ, **variables}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+    assert backend.stdin is not None
+    assert backend.stdout is not None
     threading.Thread(target=pour, args=(environ["wsgi.input"], backend.stdin), daemon=True).start()
     fields: list[tuple[str, str]] = []
     while (line := backend.stdout.readline().decode("latin-1").strip()) != "":
@@ -28,7 +30,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         fields.append((name, value.strip()))
     status = next((value for name, value in fields if name.lower() == "status"), "200 OK")
     start_response(status, [field for field in fields if field[0].lower() != "status"])
-    return output(backend)
+    return output(backend, backend.stdout)
 
 
 def pour(body: IO[bytes], stdin: IO[bytes]) -> None:
@@ -40,7 +42,7 @@ def pour(body: IO[bytes], stdin: IO[bytes]) -> None:
         pass
 
 
-def output(backend: subprocess.Popen[bytes]) -> Iterator[bytes]:
-    while data := backend.stdout.read(CHUNK):
+def output(backend: subprocess.Popen[bytes], stdout: IO[bytes]) -> Iterator[bytes]:
+    while data := stdout.read(CHUNK):
         yield data
     backend.wait()
