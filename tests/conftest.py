@@ -4,9 +4,11 @@
 test starts in it, that test removes. `fresh_machine` boots one for the test alone: for reboots, power cuts and damage.
 A test that asks for either carries the mark `machine`; without root it fails, for a skipped test proves nothing.
 
-What is compiled runs in the place of its source. So a source that has changed since then stops the run.
+What is compiled runs in the place of its source. So a source that has changed since then stops the run; with
+TQUNITS_INTERPRETED=1 (`make quick`) the sources run themselves. A test that asks for `roots` carries the mark `root`.
 """
 
+import os
 import shutil
 import signal
 import tempfile
@@ -18,11 +20,17 @@ import hypothesis
 import pytest
 from machine import Machine, MachineError
 
+from bench.python.interpreted import interpret
 from setup import ROOT
 from tqunits.system import process
 
 hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("suite")
+
+INTERPRETED = bool(os.environ.get("TQUNITS_INTERPRETED"))
+if INTERPRETED:
+    interpret()
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -81,7 +89,7 @@ def _signals_stay() -> Iterator[None]:
 
 
 def pytest_sessionstart() -> None:
-    if not any(ROOT.glob("tqunits/**/*.so")):
+    if INTERPRETED or not any(ROOT.glob("tqunits/**/*.so")):
         return
     if process.run(["make", "-C", str(ROOT), "--question", ".venv/.compiled"], timeout_s=30).returncode:
         raise pytest.UsageError(
@@ -93,6 +101,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if isinstance(item, pytest.Function) and MACHINE_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.machine)
+        if isinstance(item, pytest.Function) and "roots" in item.fixturenames:
+            item.add_marker(pytest.mark.root)
     unasked = [mark for mark in ASKED_FOR if mark not in config.option.markexpr]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     config.hook.pytest_deselected(items=left_out)
