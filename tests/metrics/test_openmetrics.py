@@ -1,11 +1,16 @@
-"""The exposition, read back by a strict reader: every number arrives, whatever workers and endpoints are named."""
+"""The exposition, read back by two strict readers: every number arrives, whatever workers and endpoints are named.
+
+One is our own, from the specification (exposition.py); the other is that of Prometheus' client, independent of us.
+"""
 
 from __future__ import annotations
 
 import pytest
-from exposition import read, read_labels
+from exposition import Family, read_labels
+from exposition import read as read_strictly
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tqunits.metrics.counters import RouterMetrics
 from tqunits.metrics.openmetrics import Now, escaped, render
@@ -13,6 +18,19 @@ from tqunits.metrics.openmetrics import Now, escaped, render
 IDLE = Now(connections=0, in_flight={}, log_dropped=0)
 NAMES = st.text(max_size=12) | st.text('\\"\n{},=n# ', max_size=8)
 COUNT = st.integers(0, 2**63)
+
+
+def read(text: bytes) -> dict[str, Family]:
+    """What both readers have understood, and understood alike."""
+    families = read_strictly(text)
+    theirs = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    assert list(theirs) == list(families)
+    for name, ours in families.items():
+        their = theirs[name]
+        assert (their.type, their.unit, their.documentation) == (ours.kind, ours.unit, ours.help)
+        told = {(one.name.removeprefix(name), frozenset(one.labels.items())): float(one.value) for one in their.samples}
+        assert told == ours.samples
+    return families
 
 
 def test_a_request_is_told_with_its_worker_and_class() -> None:
