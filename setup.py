@@ -40,6 +40,5 @@ def extensions() -> list[Extension]:
 
 
 if __name__ == "__main__":
-    setup(
-        packages=[*find_packages(include=["tqunits", "tqunits.*"]), "tqunits.unit_templates"], ext_modules=extensions()
-    )
+    shipped = ["tqunits.completions", "tqunits.unit_templates"]  # folders of the tree that hold no Python
+    setup(packages=[*find_packages(include=["tqunits", "tqunits.*"]), *shipped], ext_modules=extensions())

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import commands
 
-from tqunits.cli.verbs.completion import commands
 from tqunits.config.setting import File
 from tqunits.config.settings import SETTINGS
 

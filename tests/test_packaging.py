@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from setup import compiled
+from tqunits.cli.verbs.completion import FILES
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
@@ -33,6 +34,7 @@ def test_the_wheel_holds_every_module_and_every_template(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "tqunits").rglob("*.py")}
     assert modules | {f"tqunits/unit_templates/{name}" for name in TEMPLATES} <= held
+    assert {f"tqunits/completions/{name}" for name in FILES.values()} <= held
 
 
 def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
@@ -62,6 +64,11 @@ def test_the_installed_command_runs_away_from_the_checkout(unpacked: Path, tmp_p
     assert _installed(unpacked, tmp_path, "--version").startswith("tqunits ")
 
 
+def test_the_installed_command_prints_the_shipped_script(unpacked: Path, tmp_path: Path) -> None:
+    printed = _installed(unpacked, tmp_path, "completion", "zsh")
+    assert printed == (ROOT / "packaging/completions/_tqunits").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_an_installed_template_is_the_checkouts(unpacked: Path, name: str) -> None:
     installed = unpacked / "tqunits/unit_templates" / name
@@ -78,7 +85,7 @@ def _built(factory: pytest.TempPathFactory, **environment: str) -> Path:
 
 def _copy_sources(target: Path) -> None:
     target.mkdir()
-    for name in "pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "unit-templates", "build":
+    for name in "pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "unit-templates", "packaging", "build":
         if (ROOT / name).exists():
             subprocess.run(["cp", "-a", str(ROOT / name), str(target)], check=True)
     for extension in target.glob("tqunits/*/*.so"):

@@ -16,8 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from commands import GLOBAL, Option, commands
+
 from tqunits.cli.main import VERBS, Verb
-from tqunits.cli.verbs.completion import GLOBAL, Option, commands
 from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
 from tqunits.config.setting import Setting
 from tqunits.config.settings import GROUPS, SERVER, WORKER

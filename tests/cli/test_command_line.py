@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from commands import commands
 from documents import PAGE, documented, members
 
 from tqunits.cli.main import VERBS, main, usage
-from tqunits.cli.verbs.completion import commands
 from tqunits.config.setting import File
 from tqunits.config.settings import SETTINGS
 

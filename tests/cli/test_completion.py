@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import Command, Kind, Option, Value, commands
+from shells import SCRIPTS, bash, fish
 
-from tqunits.cli.main import VERBS
-from tqunits.cli.verbs.completion import SCRIPTS, Command, Kind, Option, Value, bash, commands, fish
+from tqunits.cli.main import VERBS, main
+from tqunits.cli.verbs.completion import FILES
 
 SHIPPED = Path(__file__).parent.parent.parent / "packaging/completions"
-FILES = {"bash": "tqunits.bash", "zsh": "_tqunits", "fish": "tqunits.fish"}
 WORKER = Value(name="NAME", kind=Kind.WORKER, many=True)
 TABLE = (
     Command(
@@ -132,3 +133,9 @@ def test_the_shipped_script_is_the_generated_one(shell: str) -> None:
     if os.environ.get("TQUNITS_UPDATE_GOLDEN"):
         path.write_text(generated, encoding="utf-8")
     assert path.read_text(encoding="utf-8") == generated, "run this test again with TQUNITS_UPDATE_GOLDEN=1"
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_the_shipped_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert capsys.readouterr().out == (SHIPPED / FILES[shell]).read_text(encoding="utf-8")

@@ -197,10 +197,18 @@ def read_templates(layout: Layout) -> Mapping[str, str]:
 
     Raises TqunitsError when the package has lost its own.
     """
-    own = _read_folder(_template_folder())
+    own = _read_folder(_shipped("unit_templates", "unit-templates"))
     if not own:
         raise TqunitsError("the unit templates of tqunits are missing", hint="install the package again")
     return own | _read_folder(Path(layout.configuration) / "unit-templates")
+
+
+def read_completion(name: str) -> str:
+    """The shipped completion script of that file name. Raises TqunitsError when the package has lost it."""
+    text = read_text_if_exists(_shipped("completions", "packaging/completions") / name)
+    if text is None:
+        raise TqunitsError(f"the completion script {name} of tqunits is missing", hint="install the package again")
+    return text
 
 
 def physical_memory() -> int:
@@ -250,11 +258,11 @@ def _lock(descriptor: int, path: Path) -> None:
         ) from None
 
 
-def _template_folder() -> Path:
-    """Inside the package where it is installed, at the top of the tree in a checkout."""
+def _shipped(installed: str, checkout: str) -> Path:
+    """A folder that comes along: inside the package where it is installed, elsewhere in the tree of a checkout."""
     package = Path(tqunits.__file__).resolve().parent
-    inside = package / "unit_templates"
-    return inside if inside.is_dir() else package.parent / "unit-templates"
+    inside = package / installed
+    return inside if inside.is_dir() else package.parent / checkout
 
 
 def _read_folder(folder: Path) -> dict[str, str]:
