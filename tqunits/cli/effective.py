@@ -21,16 +21,6 @@ from tqunits.model import INFINITY, Origin, OriginKind, Sandbox, Share, Worker
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import unitfile
 
-_ATTRIBUTES = {
-    "path": "routes",
-    "host": "hosts",
-    "kill_mode": "signals.kill_mode",
-    "stop_signal": "signals.stop",
-    "reload": "signals.reload",
-    "watchdog": "signals.watchdog",
-}
-"""Settings whose field in the model has another name."""
-
 _IN_THE_COMMAND = frozenset({"php.document_root", "php.settings"})
 """Settings that have no field: they are words of the preset command, which is shown."""
 
@@ -109,7 +99,7 @@ def _origin(origin: Origin) -> str:
 
 def _shown(worker: Worker, setting: Setting[object]) -> str:
     value: object = worker
-    for part in _ATTRIBUTES.get(setting.key, setting.key).split("."):
+    for part in setting.field.split("."):
         value = getattr(value, part)
     if setting.key == "limits.cpu_quota" and isinstance(value, int):
         return "infinity" if value == INFINITY else f"{value / 10_000:g}%"  # µs of CPU in each second

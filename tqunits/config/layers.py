@@ -8,7 +8,7 @@ so that each value has its row's type.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar, cast
@@ -49,6 +49,11 @@ class Values:
 
     def __getitem__(self, setting: Setting[T]) -> T:
         return cast("T", self._values[setting.key].value)  # every layer is made by the setting's own parser
+
+    def fill(self, make: Callable[..., T], fields: Iterable[tuple[str, str]]) -> T:
+        """What `make` gives when each of its fields is told what a setting says; `fields` are pairs of it and a key."""
+        found = self._values
+        return make(**{name: found[key].value for name, key in fields})
 
     def node(self, setting: Setting[object]) -> Node | None:
         """The value's node, when it was written in a file."""

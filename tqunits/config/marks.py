@@ -149,7 +149,8 @@ Events = Callable[[str], Iterator[yaml.Event]]
 
 def fast_events(text: str) -> Iterator[yaml.Event]:
     """The events of a text by libyaml where PyYAML has it."""
-    return yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(text)
+    yield from iter(loader.get_event, None)  # yaml.parse() asks for each event twice; the last is StreamEndEvent
 
 
 def pure_events(text: str) -> Iterator[yaml.Event]:

@@ -19,9 +19,28 @@ _POSITIVE_SPAN = scalar(fields.positive_span)
 
 
 def _row(
-    key: str, parse: fields.Parser[T], default: str, takes: str, doc: str, *, feeds: str = "", in_effect: bool = True
+    key: str,
+    parse: fields.Parser[T],
+    default: str,
+    takes: str,
+    doc: str,
+    *,
+    fills: str = "",
+    feeds: str = "",
+    in_effect: bool = True,
 ) -> Setting[T]:
-    return Setting(key, parse, default, takes, doc, file=File.SERVER, feeds=feeds, in_effect=in_effect, for_all=False)
+    return Setting(
+        key,
+        parse,
+        default,
+        takes,
+        doc,
+        file=File.SERVER,
+        fills=fills,
+        feeds=feeds,
+        in_effect=in_effect,
+        for_all=False,
+    )
 
 
 class ServerSettings:
@@ -87,6 +106,7 @@ class ServerSettings:
         "8K",
         _SIZE,
         "The longest request line; a longer one is answered 414.",
+        fills="proxy.heads.request_line",
     )
     max_head = _row(
         "proxy.max_head",
@@ -94,6 +114,7 @@ class ServerSettings:
         "32K",
         _SIZE,
         "The longest head of a request; a longer one is answered 431.",
+        fills="proxy.heads.head",
     )
     max_fields = _row(
         "proxy.max_fields",
@@ -101,6 +122,7 @@ class ServerSettings:
         "100",
         "number",
         "Header fields of a request; with more it is answered 431.",
+        fills="proxy.heads.fields",
     )
     trusted_proxies = _row(
         "proxy.trusted_proxies",

@@ -29,11 +29,17 @@ class Setting(Generic[T_co]):
     doc: str  # sentences for the reference and the example file
     _: KW_ONLY
     file: File = File.WORKER
+    fills: str = ""  # its field in the model, where that is not called as the key: signals.stop
     feeds: str = ""  # the directive or variable that it decides; "" when it is tqunits' own
     since: str = "0.1"  # the first version that knows it
     in_effect: bool = True  # False: read and checked, but its machinery is still to come
     for_all: bool = True  # may stand in `defaults:` of tqunits.yaml
     merges: int = 0  # a mapping: files add up name by name, so many levels deep; below that the later one replaces
+
+    @property
+    def field(self) -> str:
+        """The field that it fills, dotted from the model's Worker or Server."""
+        return self.fills or self.key
 
     @property
     def group(self) -> str:

@@ -42,6 +42,7 @@ class SignalSettings:
         "of it too; or, with mixed, the main process alone, for a master whose own processes do not finish their work "
         "when they are told by somebody else. Then those that are left get SIGKILL: with control-group when "
         "timeouts.stop is over, with mixed as soon as the main process has ended.",
+        fills="signals.kill_mode",
         feeds="KillMode=",
     )
     stop_signal = Setting(
@@ -51,6 +52,7 @@ class SignalSettings:
         " | ".join(STOPS),
         "What asks the worker to stop: SIGQUIT for php-fpm and unicorn, SIGWINCH for Apache's httpd. Who ends by it "
         "has not failed.",
+        fills="signals.stop",
         feeds="KillSignal=",
     )
     reload = Setting(
@@ -61,6 +63,7 @@ class SignalSettings:
         "What the main process takes for the wish that it reads its configuration again: 'tqunits reload' and "
         "'systemctl reload' send it. null: it can not be reloaded. A program that does not know the signal ends by it, "
         "and so does a shell around one.",
+        fills="signals.reload",
         feeds="ExecReload=",
     )
     watchdog = Setting(
@@ -70,5 +73,6 @@ class SignalSettings:
         "time span | null",
         "So often the program has to say WATCHDOG=1 (sd_notify(3); it finds the time in $WATCHDOG_USEC), or it counts "
         "as hung: it gets SIGABRT, and is started again as restart.policy says. With service_type: notify alone.",
+        fills="signals.watchdog",
         feeds="WatchdogSec=",
     )

@@ -28,6 +28,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "route | list of routes",
         "The route prefix, matched on segment borders: /api takes /api and /api/users, never /apix. The only "
         "setting without a default.",
+        fills="routes",
         feeds="WORKER_ROUTE",
         for_all=False,
     )
@@ -37,6 +38,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         "null",
         "name | list of names | null",
         "Only requests for these hosts; null: for any.",
+        fills="hosts",
         for_all=False,
     )
     strip_prefix = Setting(

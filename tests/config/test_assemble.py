@@ -1,0 +1,120 @@
+"""From the table of settings to the model: each setting fills a field, and each field is filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import get_type_hints
+
+import pytest
+from mypy import api
+from units.generated import taken, written
+
+from tqunits.config import marks
+from tqunits.config.assemble import NO_COPIES
+from tqunits.config.server_settings import ServerSettings
+from tqunits.config.setting import File, Setting
+from tqunits.config.settings import SETTINGS
+from tqunits.config.worker_settings import WorkerSettings
+from tqunits.model import Server, Worker
+
+from .parsing import api as parsed
+from .parsing import server
+
+MODELS = {File.WORKER: Worker, File.SERVER: Server}
+TABLES = {File.WORKER: WorkerSettings, File.SERVER: ServerSettings}
+COPIES = [row for row in SETTINGS if row not in NO_COPIES]
+
+OTHERWISE = {
+    File.WORKER: """name folder source source_hash not_roots origins command group environment_file credentials sandbox
+        build.fetch runtime.language signals.watchdog""",
+    File.SERVER: """source workers.directory workers.not_roots tls.certificate tls.key bounds trusted origins""",
+}
+"""The fields that no setting fills as it is: config/assemble.py says what does, or host/sources.py."""
+
+
+def leaves(model: type, prefix: str, known: set[str]) -> Iterator[str]:
+    """The fields of a model, dotted; a value is gone into unless it is known as a whole."""
+    hints = get_type_hints(model)
+    for name in hints:
+        inner = hints[name]
+        if prefix + name not in known and isinstance(inner, type) and is_dataclass(inner):
+            yield from leaves(inner, f"{prefix}{name}.", known)
+        else:
+            yield prefix + name
+
+
+@pytest.mark.parametrize("file", File)
+def test_every_field_is_one_settings_or_is_named_here(file: File) -> None:
+    rows = [row.field for row in COPIES if row.file is file]
+    others = OTHERWISE[file].split()
+    assert sorted(leaves(MODELS[file], "", {*rows, *others})) == sorted([*rows, *others])
+
+
+@pytest.mark.parametrize("row", COPIES, ids=lambda row: f"{row.file}-{row.key}")
+def test_what_is_written_arrives_in_its_field(row: Setting[object]) -> None:
+    usual, found = filled(row, None), 0
+    for text in taken(row):
+        value = filled(row, text)
+        assert value is ... or value == read(row, text)
+        found += value not in (..., usual)
+        if found == 3:
+            break
+    assert found
+
+
+def read(row: Setting[object], text: str) -> object:
+    """What the row's own parser makes of a text."""
+    root = marks.read(text.encode("utf-8", "surrogatepass"), "x").root
+    assert root is not None
+    return row.parse(root)
+
+
+def filled(row: Setting[object], text: str | None) -> object:
+    """What the field has of a file with that text; ... where the file is wrong for another reason."""
+    content = written(row, text)
+    if row.file is File.SERVER:
+        value: object = server(content).server
+    else:
+        configuration = parsed(content).configuration
+        if configuration is None or configuration.broken:
+            return ...
+        value = configuration.workers[0]
+    for part in row.field.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def test_every_field_has_the_type_of_its_setting() -> None:
+    """mypy is asked about what nobody writes by hand: the copies."""
+    copies = "\n".join(f"    partial({_model(row)}, {_name(row)}=values[{_table(row)}])" for row in COPIES)
+    output, errors, status = api.run(["--config-file=", "--strict", "--command", f"{IMPORTS}{copies}"])
+    assert output.startswith("Success") and not errors and not status, output + errors
+
+
+IMPORTS = """
+from functools import partial
+import tqunits.health as health, tqunits.model as model
+from tqunits.config.layers import Values
+from tqunits.config.server_settings import ServerSettings
+from tqunits.config.worker_settings import WorkerSettings
+def fill(values: Values) -> None:
+"""
+
+
+def _table(row: Setting[object]) -> str:
+    """Where the row stands: WorkerSettings.memory_max."""
+    table = TABLES[row.file]
+    return next(f"{table.__name__}.{name}" for name in dir(table) if getattr(table, name) is row)
+
+
+def _model(row: Setting[object]) -> str:
+    """The class of whose values the setting fills a field: model.Limits."""
+    model = MODELS[row.file]
+    for part in row.field.split(".")[:-1]:
+        model = get_type_hints(model)[part]
+    return f"{model.__module__.removeprefix('tqunits.')}.{model.__name__}"
+
+
+def _name(row: Setting[object]) -> str:
+    return row.field.rpartition(".")[2]
