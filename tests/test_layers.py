@@ -18,6 +18,7 @@ TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 LAYER = {
     "errors": -1,
     "health": -1,
+    "resources": -1,
     "model": 0,
     "placeholders": 0,
     "boot": 0,

@@ -15,6 +15,7 @@ from typing import Final
 
 from tqunits.errors import Mark
 from tqunits.health import Health
+from tqunits.resources import Limits, Share
 
 INFINITY = 2**64 - 1
 """UINT64_MAX: systemd's "infinity" for sizes and spans, on D-Bus too."""
@@ -148,13 +149,6 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """A part of the machine's physical memory, in hundredths of a percent: 80% is 8000."""
-
-    permyriad: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """What the language runtime is told; sizes in bytes, `None` and 0 leave it alone."""
 
@@ -164,31 +158,6 @@ class Runtime:
     max_requests: int
     max_age: int
     language: WorkerType = WorkerType.EXEC  # whose it is: the type's, or the command's program's; EXEC: nobody knows
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptors:
-    """How many files and connections a process may have open: at first, and when it raises that itself."""
-
-    soft: int
-    hard: int
-
-    def __str__(self) -> str:
-        return str(self.hard) if self.soft == self.hard else f"{self.soft}:{self.hard}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The cgroup's and the process's limits; `None` leaves systemd's default."""
-
-    memory_max: int | Share
-    memory_high: int | Share | None
-    cpu_quota: int
-    cpu_weight: int
-    tasks_max: int
-    limit_nofile: Descriptors
-    limit_nproc: int
-    io_weight: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,7 @@ def test_every_field_has_the_type_of_its_setting() -> None:
 
 IMPORTS = """
 from functools import partial
-import tqunits.health as health, tqunits.model as model
+import tqunits.health as health, tqunits.model as model, tqunits.resources as resources
 from tqunits.config.layers import Values
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.worker_settings import WorkerSettings
@@ -109,7 +109,7 @@ def _table(row: Setting[object]) -> str:
 
 
 def _model(row: Setting[object]) -> str:
-    """The class of whose values the setting fills a field: model.Limits."""
+    """The class of whose values the setting fills a field: resources.Limits."""
     model = MODELS[row.file]
     for part in row.field.split(".")[:-1]:
         model = get_type_hints(model)[part]

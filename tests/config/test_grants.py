@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tqunits.model import Grant, Profile, Relaxation, Share
+from tqunits.model import Grant, Profile, Relaxation
+from tqunits.resources import Share
 
 from .parsing import errors, server
 

@@ -8,7 +8,8 @@ import pytest
 
 from tqunits.config.parse import parse_server
 from tqunits.config.settings import SERVER, WORKER
-from tqunits.model import INFINITY, Build, OriginKind, Profile, Relaxation, Sandbox, Share, WorkerType
+from tqunits.model import INFINITY, Build, OriginKind, Profile, Relaxation, Sandbox, WorkerType
+from tqunits.resources import Share
 
 from .parsing import QUIET, SANDBOXED, server, valid
 

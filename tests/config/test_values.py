@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tqunits.config import values
 from tqunits.config.fields import memory
 from tqunits.config.reject import Reject
-from tqunits.model import INFINITY, Share
+from tqunits.model import INFINITY
+from tqunits.resources import Share
 
 READ: dict[str, tuple[Callable[[str], object], str, object]] = {
     "size-mega": (values.size, "512M", 512 * 1024**2),

@@ -16,12 +16,10 @@ from tqunits.model import (
     ClientGone,
     Configuration,
     Depends,
-    Descriptors,
     Enabled,
     HeadLimits,
     KillMode,
     Layout,
-    Limits,
     Listen,
     ManagerSettings,
     Mode,
@@ -38,7 +36,6 @@ from tqunits.model import (
     ServerProxy,
     ServerTimeouts,
     ServiceType,
-    Share,
     Signals,
     Static,
     Target,
@@ -49,6 +46,7 @@ from tqunits.model import (
     WorkersSettings,
     WorkerType,
 )
+from tqunits.resources import Descriptors, Limits, Share
 from tqunits.units.ports import assign_ports
 from tqunits.units.render import RenderedFile, render
 

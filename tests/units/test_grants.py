@@ -19,7 +19,6 @@ from tqunits.model import (
     INFINITY,
     MAX_START_OF_A_REQUEST,
     Depends,
-    Descriptors,
     Grant,
     Listen,
     NotRoots,
@@ -28,11 +27,11 @@ from tqunits.model import (
     Profile,
     Relaxation,
     Sandbox,
-    Share,
     Static,
     WorkersSettings,
     WorkerType,
 )
+from tqunits.resources import Descriptors, Share
 from tqunits.units.grants import grant_of, may_name, owned_routes, refusals
 
 from .cases import MIB, build, limits, server, worker

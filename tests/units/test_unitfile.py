@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.model import Descriptors, KillMode, Listen, RestartPolicy, Worker
+from tqunits.model import KillMode, Listen, RestartPolicy, Worker
+from tqunits.resources import Descriptors
 from tqunits.units.limits import LIMIT_DIRECTIVES, limit_directives, limit_properties
 from tqunits.units.unitfile import (
     LEDGER,

@@ -17,7 +17,8 @@ from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SETTINGS
 from tqunits.config.values import print_size, print_span
 from tqunits.errors import Mark
-from tqunits.model import INFINITY, Origin, OriginKind, Sandbox, Share, Worker
+from tqunits.model import INFINITY, Origin, OriginKind, Sandbox, Worker
+from tqunits.resources import Share
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import unitfile
 

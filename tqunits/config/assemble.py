@@ -24,7 +24,6 @@ from tqunits.model import (
     Depends,
     Fetch,
     HeadLimits,
-    Limits,
     ManagerSettings,
     NotRoots,
     OriginKind,
@@ -45,6 +44,7 @@ from tqunits.model import (
     WorkersSettings,
     WorkerType,
 )
+from tqunits.resources import Limits
 
 T = TypeVar("T")
 

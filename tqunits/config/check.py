@@ -28,12 +28,12 @@ from tqunits.model import (
     Listen,
     Server,
     ServiceType,
-    Share,
     Worker,
     WorkerType,
     account_of,
     is_some_workers,
 )
+from tqunits.resources import Share
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from tqunits.config import shellwords, values, words
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
-from tqunits.model import INFINITY, MAX_START, Descriptors, Enabled, Profile, Relaxation, Share
+from tqunits.model import INFINITY, MAX_START, Enabled, Profile, Relaxation
+from tqunits.resources import Descriptors, Share
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

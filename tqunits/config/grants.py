@@ -14,24 +14,17 @@ from tqunits.config.fields import Parser, entries_of, listing, profile_or_relaxa
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import Node, ScalarNode
 from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W
-from tqunits.model import ANYBODY, Descriptors, Grant, Share
+from tqunits.model import ANYBODY, Grant
+from tqunits.resources import Descriptors, Share
 
 T = TypeVar("T")
 
 _LIMITS = {
     row.name: row
-    for row in (
-        W.memory_max,
-        W.memory_high,
-        W.cpu_quota,
-        W.cpu_weight,
-        W.tasks_max,
-        W.limit_nofile,
-        W.limit_nproc,
-        W.io_weight,
-        W.disk_max,
-    )
+    for row in vars(W).values()
+    if isinstance(row, Setting) and (row.group == "limits" or row is W.disk_max)
 }
 
 
@@ -74,10 +67,13 @@ def _limit(key: ScalarNode, value: Node) -> tuple[str, int | Share]:
     if row is None:
         hint = did_you_mean(key.text, _LIMITS) or f"known here: {', '.join(_LIMITS)}"
         raise invalid(key, f"unknown limit {shown(key.text)}", hint)
-    most = row.parse(value)
-    if most is None:
-        raise invalid(value, f"{key.text} has no value", "write how much the worker may have")
-    return key.text, most.hard if isinstance(most, Descriptors) else most
+    match row.parse(value):
+        case Descriptors() as files:
+            return key.text, files.hard
+        case int() | Share() as most:
+            return key.text, most
+        case _:
+            raise invalid(value, f"{key.text} has no value", "write how much the worker may have")
 
 
 class _Keys:

@@ -14,11 +14,13 @@ from tqunits.config.fields import entries_of, items_of, scalar
 from tqunits.config.findings import Invalid, Problem, invalid
 from tqunits.config.marks import Node, ScalarNode
 from tqunits.config.reject import Reject, did_you_mean, shown
+from tqunits.resources import LIMITS
 
 Directives = tuple[tuple[str, str, str], ...]
 
 
 INSTEAD = {
+    **{directive.name: f"limits.{name}" for name, directive in LIMITS.items()},
     "ExecStart": "command",
     "ExecStartPre": "build.command",
     "Environment": "environment",
@@ -43,14 +45,6 @@ INSTEAD = {
     "TimeoutStopSec": "timeouts.stop",
     "TimeoutSec": "timeouts.start",
     "RuntimeMaxSec": "runtime.max_age",
-    "MemoryMax": "limits.memory_max",
-    "MemoryHigh": "limits.memory_high",
-    "CPUQuota": "limits.cpu_quota",
-    "CPUWeight": "limits.cpu_weight",
-    "TasksMax": "limits.tasks_max",
-    "IOWeight": "limits.io_weight",
-    "LimitNOFILE": "limits.limit_nofile",
-    "LimitNPROC": "limits.limit_nproc",
     "Requires": "depends.requires",
     "Requisite": "depends.requires",
     "BindsTo": "depends.requires",

@@ -22,7 +22,7 @@ RESPONSE_FIELDS = (10, 10_000)
 """The bounds of what may be allowed to the number of fields in a worker's head."""
 
 PERCENT = 100
-"""permyriad in one percent (model.Share); a quota of 1% is 100 * PERCENT microseconds of CPU per second."""
+"""permyriad in one percent (resources.Share); a quota of 1% is 100 * PERCENT microseconds of CPU per second."""
 
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,9}))? ?(?:B|([KMGTPE])(?:iB)?)?")
 _PERCENT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?%")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from tqunits.config import dependencies, fields, php, values, words
 from tqunits.config.directives import reference
 from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
@@ -11,11 +13,19 @@ from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.setting import Setting
 from tqunits.config.signal_settings import SignalSettings
 from tqunits.model import Listen, RestartPolicy, ServiceType, WorkerType
+from tqunits.resources import LIMITS
+
+T = TypeVar("T")
 
 _SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
 _NO_LIMIT_SPAN = scalar(values.span)
 _POSITIVE_SPAN = scalar(fields.positive_span)
 _TRUTH = scalar(values.boolean)
+
+
+def _limit(name: str, parse: fields.Parser[T], default: str, takes: str, doc: str) -> Setting[T]:
+    """What fills that field of resources.Limits, and so becomes its directive."""
+    return Setting(f"limits.{name}", parse, default, takes, doc, feeds=f"{LIMITS[name].name}=")
 
 
 class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
@@ -257,71 +267,63 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         merges=1,
     )
 
-    memory_max = Setting(
-        "limits.memory_max",
+    memory_max = _limit(
+        "memory_max",
         scalar(fields.memory),
         "512M",
         "size | percentage | infinity",
         "The kernel kills the worker when it needs more. A percentage is of the machine's memory.",
-        feeds="MemoryMax=",
     )
-    memory_high = Setting(
-        "limits.memory_high",
+    memory_high = _limit(
+        "memory_high",
         optional(scalar(fields.memory)),
         "null",
         "size | percentage | infinity | null",
         "The kernel slows the worker down and takes memory back from it above this.",
-        feeds="MemoryHigh=",
     )
-    cpu_quota = Setting(
-        "limits.cpu_quota",
+    cpu_quota = _limit(
+        "cpu_quota",
         scalar(values.cpu_quota),
         "100%",
         "percentage | infinity",
         "CPU time: 50% is half a CPU, 200% two.",
-        feeds="CPUQuota=",
     )
-    cpu_weight = Setting(
-        "limits.cpu_weight",
+    cpu_weight = _limit(
+        "cpu_weight",
         number(1, 10_000),
         "100",
         "1 to 10000",
         "The share of CPU time when there is not enough for all.",
-        feeds="CPUWeight=",
     )
-    tasks_max = Setting(
-        "limits.tasks_max",
+    tasks_max = _limit(
+        "tasks_max",
         scalar(fields.count),
         "512",
         "number | infinity",
         "Processes and threads: what stops a fork bomb.",
-        feeds="TasksMax=",
     )
-    limit_nofile = Setting(
-        "limits.limit_nofile",
+    limit_nofile = _limit(
+        "limit_nofile",
         scalar(fields.descriptors),
         "1024:524288",
         "number | SOFT:HARD",
         "Open files and connections of one process: SOFT to begin with, for programs that can take no more, and HARD "
         "for those that raise it themselves, as Go, Node and Java do. One number is both. Python and PHP raise "
         "nothing: write a number if they are to hold more than a thousand connections.",
-        feeds="LimitNOFILE=",
     )
-    limit_nproc = Setting(
-        "limits.limit_nproc",
+    limit_nproc = _limit(
+        "limit_nproc",
         scalar(fields.count),
         "512",
         "number | infinity",
         "Processes of the worker's user.",
-        feeds="LimitNPROC=",
     )
-    io_weight = Setting(
-        "limits.io_weight",
+    io_weight = _limit(
+        "io_weight",
         optional(number(1, 10_000)),
         "null",
         "1 to 10000 | null",
         "The share of disk bandwidth when there is not enough for all.",
-        feeds="IOWeight=",
     )
 
     restart_policy = Setting(

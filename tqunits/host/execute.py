@@ -15,7 +15,8 @@ from typing import assert_never
 from tqunits.errors import TqunitsError
 from tqunits.host import handover, writable
 from tqunits.host.backoff import let_go
-from tqunits.model import Share, Worker, account_of
+from tqunits.model import Worker, account_of
+from tqunits.resources import Share
 from tqunits.system import files, rlimits, users
 from tqunits.system.bus import Bus, JobResult, OnWait
 from tqunits.units import name, unitfile

@@ -27,16 +27,15 @@ from tqunits.model import (
     INFINITY,
     MAX_START_OF_A_REQUEST,
     Grant,
-    Limits,
     NotRoots,
     Profile,
     Relaxation,
     Server,
-    Share,
     Worker,
     WorkerType,
     account_of,
 )
+from tqunits.resources import LIMITS, Limits, Measure, Share
 from tqunits.units import quote
 from tqunits.units.build import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
@@ -62,8 +61,7 @@ _FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before",
 """Of the last three it is the units that take a grant."""
 
 _WHOLE = 10_000  # 100% in a Share
-_IO_WEIGHT = 100  # what systemd gives without IOWeight=
-_SIZES = frozenset({"memory_max", "memory_high", "disk_max"})
+_DISK = "disk_max"  # granted as a limit is: of a build, not of the worker
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
 
 
@@ -171,43 +169,20 @@ def _units(worker: Worker) -> Iterator[_Ask]:
 
 
 def _limits(worker: Worker, bounds: Limits, memory: int) -> Iterator[_Ask]:
-    limits = worker.limits
-    given: Mapping[str, int | Share | None] = {
-        "memory_max": limits.memory_max,
-        "memory_high": limits.memory_high,
-        "cpu_quota": limits.cpu_quota,
-        "cpu_weight": limits.cpu_weight,
-        "tasks_max": limits.tasks_max,
-        "limit_nofile": limits.limit_nofile.hard,
-        "limit_nproc": limits.limit_nproc,
-        "io_weight": limits.io_weight,
-        "disk_max": worker.build.disk_max if worker.build.command else None,
-    }
+    given = {name: worker.limits.most(name) for name in LIMITS}
+    given[_DISK] = worker.build.disk_max if worker.build.command else None
     for name, value in given.items():
         if value is not None and not _fits(value, _bound(name, bounds), memory):
-            yield _Ask("limits", f"{'build' if name == 'disk_max' else 'limits'}.{name}", value, name)
+            yield _Ask("limits", f"{'build' if name == _DISK else 'limits'}.{name}", value, name)
 
 
 def _bound(name: str, bounds: Limits) -> int | Share:
-    match name:
-        case "memory_max":
-            return bounds.memory_max
-        case "memory_high":  # below memory_max it only makes the worker slower
-            return bounds.memory_max if bounds.memory_high is None else bounds.memory_high
-        case "cpu_quota":
-            return bounds.cpu_quota
-        case "cpu_weight":
-            return bounds.cpu_weight
-        case "tasks_max":
-            return bounds.tasks_max
-        case "limit_nofile":
-            return bounds.limit_nofile.hard
-        case "limit_nproc":
-            return bounds.limit_nproc
-        case "disk_max":
-            return DISK_MAX_OF_A_REQUEST
-        case _:
-            return _IO_WEIGHT if bounds.io_weight is None else bounds.io_weight
+    """What a request has of it without a grant."""
+    if name == _DISK:
+        return DISK_MAX_OF_A_REQUEST
+    if name == "memory_high" and bounds.memory_high is None:  # below memory_max it only makes the worker slower
+        return bounds.memory_max
+    return bounds.most(name) or LIMITS[name].usual or 0
 
 
 def _sandbox(worker: Worker) -> Iterator[_Ask]:
@@ -304,9 +279,13 @@ def _shown(ask: _Ask) -> str:
         return str(value)
     if value == INFINITY:
         return "infinity"
-    if ask.name in _SIZES:
-        return quote.size(value)
-    return quote.quota(value) if ask.name == "cpu_quota" else str(value)
+    match Measure.BYTES if ask.name == _DISK else LIMITS[ask.name].measure:
+        case Measure.BYTES:
+            return quote.size(value)
+        case Measure.CPU:
+            return quote.quota(value)
+        case Measure.COUNT:
+            return str(value)
 
 
 def _hint(worker: Worker, not_roots: NotRoots, server: Server, grants: PurePosixPath, asked: Sequence[_Ask]) -> str:

@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tqunits.errors import TqunitsError
-from tqunits.model import INFINITY, Share
+from tqunits.model import INFINITY
+from tqunits.resources import Share
 from tqunits.units.name import is_unit_name
 
 _LONGEST = 64 * 1024
