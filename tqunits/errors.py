@@ -81,12 +81,6 @@ class ConfigurationError(TqunitsError):
         self.diagnostics = tuple(diagnostics)
 
 
-class NotRunning(TqunitsError):
-    """The worker is known, but is not running."""
-
-    exit_status = ExitStatus.NOT_RUNNING
-
-
 class NoSuchWorker(TqunitsError):
     """No worker of that name is configured or installed."""
 

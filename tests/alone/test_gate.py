@@ -36,7 +36,7 @@ def test_the_request_is_the_one_of_the_contract() -> None:
 
     async def scenario() -> str:
         async with serving(handle) as port:
-            code, text = await run_gate("--url", f"http://127.0.0.1:{port}/well?deep=1")
+            code, text = await run_gate("--port", port, "--path", "/well?deep=1")
             assert code == verdicts.READY, text
             return port
 
@@ -192,12 +192,10 @@ def test_under_the_journal_the_line_has_its_priority() -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param([], "give one of --port, --url and --socket", id="nothing"),
+        pytest.param([], "give one of --port and --socket", id="nothing"),
         pytest.param(["--port", "1", "--socket", "/s"], "give one of", id="both"),
         pytest.param(["--port", "0"], "--port 0: not valid", id="port-zero"),
         pytest.param(["--port", "65536"], "--port 65536: not valid", id="port-high"),
-        pytest.param(["--url", "https://127.0.0.1:1/"], "--url https://", id="scheme"),
-        pytest.param(["--url", "http://localhost:1/"], "--url http://localhost", id="names-are-not-resolved"),
         pytest.param(["--port", "1", "--path", "health"], "--path health: not a path", id="relative"),
         pytest.param(["--port", "1", "--path", "/a\r\nX: y"], "--path /a\\x0d\\x0aX: y", id="injection"),
         pytest.param(["--port", "1", "--path", "/a b"], "--path /a b: write a space as %20", id="space"),
@@ -214,9 +212,9 @@ def test_a_wrong_command_line_says_what_is_wrong(arguments: list[str], complaint
 
 def test_the_command_line_of_the_units() -> None:
     options = question.parse(
-        ["--url", "http://127.0.0.1:9000/health", "--probe-timeout=5", "--budget", "infinity", "--pid", "17"]
+        ["--port", "9000", "--path", "/well", "--probe-timeout=5", "--budget", "infinity", "--pid", "17"]
     )
-    assert (options.host, options.port, options.path) == ("127.0.0.1", 9000, "/health")
+    assert (options.port, options.path) == (9000, "/well")
     assert (options.probe_timeout, options.budget, options.pid) == (5.0, 1_000_000.0, 17)
 
 

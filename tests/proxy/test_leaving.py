@@ -266,7 +266,7 @@ def test_units_of_an_earlier_release_join_and_leave_by_their_old_paths(folder: P
             held = asyncio.create_task(router.ask(GET))
             await until(folder, waiting=1)
             serving_path(folder).parent.chmod(0o700)
-            gate = ("--url", f"http://{worker.endpoint}/", "--pid", str(os.getpid()))
+            gate = ("--port", worker.endpoint.rpartition(":")[2], "--path", "/", "--pid", str(os.getpid()))
             code, said = await run(ROOT / "tqunits/gate.py", *gate, RUNTIME_DIRECTORY=str(folder / "workers/w"))
             assert code == 0, said
             assert serving_path(folder).parent.stat().st_mode & 0o777 == 0o755

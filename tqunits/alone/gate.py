@@ -1,9 +1,9 @@
 """The readiness gate: ExecStartPost= of every worker that can not say READY=1 itself (systemd.service(5)).
 
-    /usr/bin/python3 -I -S gate.py --port 9000 | --url http://127.0.0.1:9000/health | --socket PATH
+    /usr/bin/python3 -I -S gate.py --port 9000 | --socket PATH
         [--type http] [--path /health] [--host-field NAME] [--status 200,204,300-399]
         [--type tcp] [--type command --run WORD [--run WORD]...]
-        [--host ADDRESS] [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
+        [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
         [--serving FILE --routers DIR --name NAME]
 
 The unit stays "activating" until this ends: exit 0 the worker is well (it answered with one of the statuses, took a

@@ -16,11 +16,11 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import owner
-    from tqunits.alone.question import Options, shown
+    from tqunits.alone.question import HOST, Options, shown
     from tqunits.alone.verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
 else:  # isolated, and the folder of the program is where it looks (gate.py)
     import owner
-    from question import Options, shown
+    from question import HOST, Options, shown
     from verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
 
 _HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
@@ -135,7 +135,7 @@ class _Connection:
         self._read = b""
         self._socket = socket.socket(socket.AF_UNIX if options.socket else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        self._target: str | tuple[str, int] = options.socket or (options.host, options.port)
+        self._target: str | tuple[str, int] = options.socket or (HOST, options.port)
 
     def __enter__(self) -> _Connection:
         return self
@@ -145,7 +145,7 @@ class _Connection:
 
     def ask(self, options: Options) -> bytes:
         """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
-        host = options.host_field or ("localhost" if options.socket else f"{options.host}:{options.port}")
+        host = options.host_field or ("localhost" if options.socket else f"{HOST}:{options.port}")
         request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n"
         request += "Connection: close\r\n\r\n"
         try:

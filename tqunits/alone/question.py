@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import _socket as socket
-
+HOST = "127.0.0.1"  # where a worker with a port listens
 TYPES = ("http", "tcp", "command")
 
 _LONGEST_SPAN = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
@@ -19,7 +18,6 @@ class Options:
 
     __slots__ = (
         "budget",
-        "host",
         "host_field",
         "name",
         "path",
@@ -39,7 +37,6 @@ class Options:
         self.host_field = ""  # "": the address
         self.status = [(200, 200)]  # both ends included
         self.run: list[str] = []
-        self.host = "127.0.0.1"
         self.port = 0
         self.socket = ""
         self.path = "/health"
@@ -56,8 +53,8 @@ class Options:
         if self.type == "command":
             return f"command {shown(' '.join(self.run))}"
         if self.type == "tcp":
-            return f"unix:{self.socket}" if self.socket else f"tcp://{self.host}:{self.port}"
-        return f"unix:{self.socket}:{self.path}" if self.socket else f"http://{self.host}:{self.port}{self.path}"
+            return f"unix:{self.socket}" if self.socket else f"tcp://{HOST}:{self.port}"
+        return f"unix:{self.socket}:{self.path}" if self.socket else f"http://{HOST}:{self.port}{self.path}"
 
 
 def parse(arguments: list[str]) -> Options:
@@ -68,7 +65,7 @@ def parse(arguments: list[str]) -> Options:
         option, equals, value = word.partition("=")
         _take(options, option, value if equals else next(words, ""))
     if bool(options.socket) == bool(options.port):
-        raise UsageProblem("give one of --port, --url and --socket")
+        raise UsageProblem("give one of --port and --socket")
     if not options.path.startswith("/") or not options.path.isascii() or not options.path.isprintable():
         raise UsageProblem(f"--path {shown(options.path)}: not a path")
     if " " in options.path:
@@ -91,10 +88,6 @@ def shown(text: str, limit: int = _SHOWN) -> str:
 def _take(options: Options, option: str, value: str) -> None:
     try:
         match option:
-            case "--url":
-                _take_url(options, value)
-            case "--host":
-                options.host = socket.inet_ntoa(socket.inet_aton(value))
             case "--port":
                 options.port = _port(value)
             case "--probe-timeout":
@@ -107,7 +100,7 @@ def _take(options: Options, option: str, value: str) -> None:
                 options.pid = int(value or 0)  # systemd drops an unset $MAINPID: there is no process any more
             case _:
                 _take_question(options, option, value)
-    except (ValueError, OSError):
+    except ValueError:
         raise UsageProblem(f"{option} {shown(value)}: not valid") from None
 
 
@@ -122,16 +115,6 @@ def _take_question(options: Options, option: str, value: str) -> None:
             options.run.append(value)
         case _:
             raise UsageProblem(f"{shown(option)}: no such option")
-
-
-def _take_url(options: Options, url: str) -> None:
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    host, _, port = authority.partition(":")
-    if scheme != "http":
-        raise ValueError(url)
-    options.host, options.port = socket.inet_ntoa(socket.inet_aton(host)), _port(port)
-    options.path = slash + path if slash else options.path
 
 
 def _port(text: str) -> int:
