@@ -52,7 +52,7 @@ PROXY_ROOMS = {
 DOORS = {
     "pystemd": {"system/bus.py"},
     "jinja2": {"units/templates.py"},
-    "yaml": {"config/marks.py"},
+    "yaml": {"config/nodes.py"},
     "uvloop": {"system/loop.py"},
     "inotify_simple": {"system/inotify.py"},
     "subprocess": {"system/process.py"},

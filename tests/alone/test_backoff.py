@@ -13,7 +13,7 @@ from tqunits.alone import backoff as alone
 from tqunits.alone import launch
 from tqunits.alone.backoff import Memory, Settings, failures, pause
 from tqunits.model import SYSTEM_LAYOUT
-from tqunits.units import backoff as outside
+from tqunits.units import failure_pause as outside
 
 SECOND = 1_000_000
 USUAL = Settings(SECOND, 30 * SECOND, 0, 300 * SECOND)

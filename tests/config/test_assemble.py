@@ -10,7 +10,7 @@ import pytest
 from mypy import api
 from units.generated import taken, written
 
-from tqunits.config import marks
+from tqunits.config import nodes
 from tqunits.config.assemble import NO_COPIES
 from tqunits.config.server_settings import ServerSettings
 from tqunits.config.setting import File, Setting
@@ -65,7 +65,7 @@ def test_what_is_written_arrives_in_its_field(row: Setting[object]) -> None:
 
 def read(row: Setting[object], text: str) -> object:
     """What the row's own parser makes of a text."""
-    root = marks.read(text.encode("utf-8", "surrogatepass"), "x").root
+    root = nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
     assert root is not None
     return row.parse(root)
 

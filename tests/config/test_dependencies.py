@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tqunits.config import dependencies
+from tqunits.config import unit_names
 from tqunits.config.reject import Reject
 
 from .parsing import Mistake, api, errors, shown, workers
@@ -41,25 +41,25 @@ USUAL = (
 @pytest.mark.parametrize("unit", ENDING)
 def test_no_worker_starts_what_ends_the_hosts_work(unit: str) -> None:
     with pytest.raises(Reject, match="would end the host's work"):
-        dependencies.unit(unit)
+        unit_names.unit(unit)
 
 
 @pytest.mark.parametrize("unit", BOOT)
 def test_no_worker_waits_for_what_comes_to_workers(unit: str) -> None:
     with pytest.raises(Reject, match="none can wait for it"):
-        dependencies.unit(unit)
+        unit_names.unit(unit)
 
 
 @pytest.mark.parametrize("unit", USUAL)
 def test_other_units_may_be_named(unit: str) -> None:
-    assert dependencies.unit(unit) == unit
+    assert unit_names.unit(unit) == unit
 
 
 @pytest.mark.parametrize("unit", [*ENDING, *BOOT, *USUAL, "tq-proxy@1.service", "tq-worker@api.socket"])
 def test_nothing_of_the_host_waits_for_a_worker(unit: str) -> None:
     with pytest.raises(Reject, match="would wait for a worker"):
-        dependencies.worker(unit)
-    assert dependencies.worker("tq-worker@api.service") == "tq-worker@api.service"
+        unit_names.worker(unit)
+    assert unit_names.worker("tq-worker@api.service") == "tq-worker@api.service"
 
 
 CASES: dict[str, Mistake] = {

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tqunits.config import marks
-from tqunits.config.marks import MapNode
+from tqunits.config import nodes
+from tqunits.config.nodes import MapNode
 from tqunits.health import HealthType, Statuses
 from tqunits.model import Enabled, RestartPolicy
 
 from .parsing import api, server, shown, valid, workers
 
-EVENTS = {"libyaml": marks.fast_events, "pure": marks.pure_events}
+EVENTS = {"libyaml": nodes.fast_events, "pure": nodes.pure_events}
 events = pytest.mark.parametrize("reader", EVENTS.values(), ids=EVENTS)
 
 AS_WRITTEN = {
@@ -138,8 +138,8 @@ HOSTILE: dict[str, tuple[bytes, str, str]] = {
 
 @events
 @pytest.mark.parametrize(("content", "place", "message"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_one_finding(content: bytes, place: str, message: str, reader: marks.Events) -> None:
-    reading = marks.read(content, "api.yaml", events=reader)
+def test_a_hostile_file_is_one_finding(content: bytes, place: str, message: str, reader: nodes.Events) -> None:
+    reading = nodes.read(content, "api.yaml", events=reader)
     assert reading.root is None
     (mistake,) = reading.mistakes
     assert str(mistake.node.mark).startswith(place)
@@ -147,8 +147,8 @@ def test_a_hostile_file_is_one_finding(content: bytes, place: str, message: str,
 
 
 @events
-def test_an_empty_file_is_an_empty_mapping(reader: marks.Events) -> None:
-    root = marks.read(b"# nothing\n", "api.yaml", events=reader).root
+def test_an_empty_file_is_an_empty_mapping(reader: nodes.Events) -> None:
+    root = nodes.read(b"# nothing\n", "api.yaml", events=reader).root
     assert isinstance(root, MapNode)
     assert root.entries == ()
 
@@ -199,7 +199,7 @@ NEARLY_YAML = st.lists(st.sampled_from(PIECES), max_size=40).map("".join).map(st
 def test_no_bytes_raise_anything(content: bytes) -> None:
     api(content)
     server(content.decode("utf-8", "replace"))
-    marks.read(content, "file", events=marks.pure_events)
+    nodes.read(content, "file", events=nodes.pure_events)
 
 
 @settings(max_examples=200, deadline=None)

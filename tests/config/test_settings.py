@@ -12,7 +12,7 @@ from tqunits.config import reference
 from tqunits.config.layers import server_defaults, worker_defaults
 from tqunits.config.setting import File, Setting
 from tqunits.config.settings import GROUPS, SERVER, SETTINGS, WORKER
-from tqunits.config.start import starting_files
+from tqunits.config.start_files import starting_files
 from tqunits.errors import Severity
 from tqunits.model import WorkerType
 

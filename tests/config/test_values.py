@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.config import values
-from tqunits.config.fields import memory
+from tqunits.config.parsers import memory
 from tqunits.config.reject import Reject
 from tqunits.model import INFINITY
 from tqunits.resources import Share

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 
 from tqunits.lifecycle import outcome
-from tqunits.lifecycle.causes import Judgement, Link, Mark, judge
-from tqunits.lifecycle.facts import Access, End, Facts, Look
+from tqunits.lifecycle.causes import Judgement, Link, LinkState, judge
+from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
 from tqunits.lifecycle.reason import Cause
 from tqunits.model import Profile, Relaxation, Sandbox
 
@@ -25,8 +25,8 @@ BASE = Facts(
     state_folder="/var/lib/tqunits/workers/shop",
     memory_max="64M",
 )
-EXITED = End(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/node")
-KILLED = End(result="signal", code="killed", status=9)
+EXITED = UnitEnd(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/node")
+KILLED = UnitEnd(result="signal", code="killed", status=9)
 STANDARD = Sandbox(profile=Profile.STANDARD, relaxations=())
 NODE_TRAPS = (
     "#",
@@ -36,7 +36,7 @@ NODE_TRAPS = (
 
 
 def of(
-    end: End,
+    end: UnitEnd,
     *lines: str,
     kernel: str = "",
     names_killer: bool = True,
@@ -162,7 +162,13 @@ def test_what_a_program_says_is_put_into_its_place(found: Judgement, cause: Caus
 
 def test_the_chain_breaks_once_and_nothing_is_known_behind() -> None:
     found = of(EXITED, "SyntaxError: x")
-    assert [step.mark for step in found.chain] == [Mark.OK, Mark.OK, Mark.BROKEN, Mark.UNKNOWN, Mark.UNKNOWN]
+    assert [step.state for step in found.chain] == [
+        LinkState.OK,
+        LinkState.OK,
+        LinkState.BROKEN,
+        LinkState.UNKNOWN,
+        LinkState.UNKNOWN,
+    ]
     assert found.broken is Link.START
     assert of(replace(EXITED, gate=outcome.SLOW)).broken is Link.HEALTH
     assert judge(replace(BASE, state="running")).broken is None
@@ -177,7 +183,7 @@ def test_who_fails_again_and_again_is_told_with_its_reason() -> None:
 
 
 def test_who_was_given_up_and_has_no_journal_says_no_more_than_is_known() -> None:
-    found = of(End(result="exit-code", code="exited", status=outcome.GIVEN_UP), gave_up=True)
+    found = of(UnitEnd(result="exit-code", code="exited", status=outcome.GIVEN_UP), gave_up=True)
     known = "it is not known how its last run ended; it failed too often, and is not started again by itself"
     assert found.sentence == known
     assert found.advice == ("'tqunits start shop' tries again",)
@@ -202,7 +208,13 @@ def test_words_of_others_in_an_advice_stay_as_they_are() -> None:
 def test_of_who_runs_a_file_or_a_program_that_is_wrong_by_now_is_not_called_well() -> None:
     found = judge(replace(BASE, state="running", finding="worker.yaml:1:7: no", unbuilt="bin/shop does not exist"))
     assert (found.is_well, found.broken) == (True, None)
-    assert [step.mark for step in found.chain] == [Mark.UNKNOWN, Mark.UNKNOWN, Mark.OK, Mark.OK, Mark.OK]
+    assert [step.state for step in found.chain] == [
+        LinkState.UNKNOWN,
+        LinkState.UNKNOWN,
+        LinkState.OK,
+        LinkState.OK,
+        LinkState.OK,
+    ]
 
 
 def test_of_a_bad_answer_its_first_bytes_are_told() -> None:
@@ -219,7 +231,7 @@ STATUSES = (0, 1, 9, 31, 78, 99, 200, 203, 217, 226, 243, outcome.GIVEN_UP)
 @pytest.mark.parametrize("gate", [1, *range(150, 157), None])
 def test_every_end_has_a_sentence_and_is_wrong(gate: int | None) -> None:
     for result, code, status in product(RESULTS, ("exited", "killed", "dumped", ""), STATUSES):
-        found = of(End(result=result, code=code, status=status, gate=gate))
+        found = of(UnitEnd(result=result, code=code, status=status, gate=gate))
         assert found.is_wrong
         assert found.sentence.startswith(("it ", "its ", "nothing ", "an ")), (found.sentence, result, code, status)
         assert found.broken is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tqunits.lifecycle.complaints import Complaint, complaint
-from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.system import process
 
 RECORDED = (Path(__file__).parent / "recorded.txt").read_text(encoding="utf-8").split("=== ")[1:]
@@ -49,42 +49,42 @@ def test_a_path_that_is_not_absolute_is_that_of_the_programs_folder() -> None:
     assert found.path == "/srv/x/src/cache"
 
 
-PROGRAMS: dict[str, tuple[list[str], str, Kind, str]] = {
+PROGRAMS: dict[str, tuple[list[str], str, ErrorKind, str]] = {
     # the interpreter, the program, the kind, the end of the place
-    "python, syntax": (["/usr/bin/python3"], "def f(:\n  pass\n", Kind.SYNTAX, "/main:1"),
-    "python, tabs": (["/usr/bin/python3"], "def f():\n\treturn 1\n        return 2\n", Kind.SYNTAX, "/main:3"),
-    "python, module": (["/usr/bin/python3"], "import nosuch.thing\n", Kind.MODULE, "/main:1"),
-    "python, variable": (["/usr/bin/python3"], "import os\nos.environ['SOME_URL']\n", Kind.ENVIRONMENT, "/main:2"),
-    "python, key": (["/usr/bin/python3"], "{}['SOME_URL']\n", Kind.OTHER, "/main:1"),
-    "python, file": (["/usr/bin/python3"], "open('/nope/x')\n", Kind.NO_FILE, "/main:1"),
-    "python, memory": (["/usr/bin/python3"], "'a' * (1 << 60)\n", Kind.MEMORY, "/main:1"),
+    "python, syntax": (["/usr/bin/python3"], "def f(:\n  pass\n", ErrorKind.SYNTAX, "/main:1"),
+    "python, tabs": (["/usr/bin/python3"], "def f():\n\treturn 1\n        return 2\n", ErrorKind.SYNTAX, "/main:3"),
+    "python, module": (["/usr/bin/python3"], "import nosuch.thing\n", ErrorKind.MODULE, "/main:1"),
+    "python, variable": (["/usr/bin/python3"], "import os\nos.environ['SOME_URL']\n", ErrorKind.ENVIRONMENT, "/main:2"),
+    "python, key": (["/usr/bin/python3"], "{}['SOME_URL']\n", ErrorKind.OTHER, "/main:1"),
+    "python, file": (["/usr/bin/python3"], "open('/nope/x')\n", ErrorKind.NO_FILE, "/main:1"),
+    "python, memory": (["/usr/bin/python3"], "'a' * (1 << 60)\n", ErrorKind.MEMORY, "/main:1"),
     "python, address": (
         ["/usr/bin/python3"],
         "import socket\na = socket.create_server(('127.0.0.1', 0))\nsocket.create_server(a.getsockname())\n",
-        Kind.PORT_TAKEN,
+        ErrorKind.PORT_TAKEN,
         "/main:3",
     ),
-    "node, syntax": (["/usr/bin/node"], "const x = ;\n", Kind.SYNTAX, "/main:1"),
-    "node, module": (["/usr/bin/node"], "\nrequire('nosuch')\n", Kind.MODULE, "/main:2"),
-    "node, file": (["/usr/bin/node"], "require('fs').readFileSync('/nope/x')\n", Kind.NO_FILE, "/main:1"),
-    "node, thrown": (["/usr/bin/node"], "\nthrow new Error('the moon is full')\n", Kind.OTHER, "/main:2"),
-    "bash, program": (["/bin/bash"], "nosuchprogram --x\n", Kind.NO_PROGRAM, "/main:1"),
-    "bash, syntax": (["/bin/bash"], "if true; then\n", Kind.SYNTAX, "/main:2"),
-    "bash, variable": (["/bin/bash"], "set -u; echo $NOPE\n", Kind.ENVIRONMENT, "/main:1"),
-    "bash, file": (["/bin/bash"], ". /nope/env\n", Kind.NO_FILE, "/main:1"),
-    "dash, program": (["/bin/dash"], "exec nosuchprogram\n", Kind.NO_PROGRAM, "/main:1"),
-    "dash, syntax": (["/bin/dash"], "if true; then\n", Kind.SYNTAX, "/main:2"),
-    "dash, variable": (["/bin/dash"], "set -u; echo $NOPE\n", Kind.ENVIRONMENT, "/main:1"),
-    "dash, file": (["/bin/dash"], ". /nope/env\n", Kind.NO_FILE, "/main:1"),
-    "perl, module": (["/usr/bin/perl"], "use Foo::Bar;\n", Kind.MODULE, "/main:1"),
-    "perl, syntax": (["/usr/bin/perl"], "my $x = ;\n", Kind.SYNTAX, "/main:1"),
-    "perl, file": (["/usr/bin/perl"], "open(F, '<', '/nope') or die \"settings: $!\";\n", Kind.NO_FILE, "/main:1"),
+    "node, syntax": (["/usr/bin/node"], "const x = ;\n", ErrorKind.SYNTAX, "/main:1"),
+    "node, module": (["/usr/bin/node"], "\nrequire('nosuch')\n", ErrorKind.MODULE, "/main:2"),
+    "node, file": (["/usr/bin/node"], "require('fs').readFileSync('/nope/x')\n", ErrorKind.NO_FILE, "/main:1"),
+    "node, thrown": (["/usr/bin/node"], "\nthrow new Error('the moon is full')\n", ErrorKind.OTHER, "/main:2"),
+    "bash, program": (["/bin/bash"], "nosuchprogram --x\n", ErrorKind.NO_PROGRAM, "/main:1"),
+    "bash, syntax": (["/bin/bash"], "if true; then\n", ErrorKind.SYNTAX, "/main:2"),
+    "bash, variable": (["/bin/bash"], "set -u; echo $NOPE\n", ErrorKind.ENVIRONMENT, "/main:1"),
+    "bash, file": (["/bin/bash"], ". /nope/env\n", ErrorKind.NO_FILE, "/main:1"),
+    "dash, program": (["/bin/dash"], "exec nosuchprogram\n", ErrorKind.NO_PROGRAM, "/main:1"),
+    "dash, syntax": (["/bin/dash"], "if true; then\n", ErrorKind.SYNTAX, "/main:2"),
+    "dash, variable": (["/bin/dash"], "set -u; echo $NOPE\n", ErrorKind.ENVIRONMENT, "/main:1"),
+    "dash, file": (["/bin/dash"], ". /nope/env\n", ErrorKind.NO_FILE, "/main:1"),
+    "perl, module": (["/usr/bin/perl"], "use Foo::Bar;\n", ErrorKind.MODULE, "/main:1"),
+    "perl, syntax": (["/usr/bin/perl"], "my $x = ;\n", ErrorKind.SYNTAX, "/main:1"),
+    "perl, file": (["/usr/bin/perl"], "open(F, '<', '/nope') or die \"settings: $!\";\n", ErrorKind.NO_FILE, "/main:1"),
 }
 
 
 @pytest.mark.parametrize(("interpreter", "program", "kind", "place"), PROGRAMS.values(), ids=PROGRAMS)
 def test_what_a_runtime_says_here_is_understood(
-    tmp_path: Path, interpreter: list[str], program: str, kind: Kind, place: str
+    tmp_path: Path, interpreter: list[str], program: str, kind: ErrorKind, place: str
 ) -> None:
     found = run(tmp_path, interpreter, program)
     assert found is not None

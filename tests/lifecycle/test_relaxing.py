@@ -15,12 +15,12 @@ from time import monotonic
 import pytest
 from test_causes import BASE
 
-from tqunits.config import marks
-from tqunits.config.fields import sandbox as parsed
-from tqunits.config.marks import MapNode
+from tqunits.config import nodes
+from tqunits.config.nodes import MapNode
+from tqunits.config.parsers import sandbox as parsed
 from tqunits.lifecycle import outcome, relaxing
 from tqunits.lifecycle.causes import Judgement, judge
-from tqunits.lifecycle.facts import Access, End, Facts, Look
+from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
 from tqunits.lifecycle.reason import Cause
 from tqunits.model import Profile, Relaxation, Sandbox
 from tqunits.units import grants, sandbox
@@ -28,7 +28,7 @@ from tqunits.units import grants, sandbox
 KEPT = (Path(__file__).parent / "kept.txt").read_text(encoding="utf-8").replace("\\x1b", "\x1b").split("=== ")[1:]
 """Blocks of `RUNTIME, WHAT | SANDBOX | RELAXATION, or nothing | THE VALUE TO WRITE`, and what was said."""
 
-EXITED = End(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/python3")
+EXITED = UnitEnd(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/python3")
 SURVIVED = ("taskset: failed to set pid 547's affinity: Operation not permitted",)
 WRITTEN = re.compile(r"`sandbox: (.*?)`(?= in its worker.yaml|$|; then)")
 
@@ -39,7 +39,7 @@ def of_words(text: str) -> Sandbox:
     return Sandbox(profile=Profile(profile), relaxations=tuple(map(Relaxation, relaxations)))
 
 
-def facts_of(own: Sandbox, *lines: str, end: End = EXITED, user_mode: bool = False) -> Facts:
+def facts_of(own: Sandbox, *lines: str, end: UnitEnd = EXITED, user_mode: bool = False) -> Facts:
     missing = sandbox.missing(own, user_mode=user_mode)
     return replace(BASE, end=end, lines=lines, sandbox=own, missing=missing)
 
@@ -95,7 +95,7 @@ def test_the_value_is_what_worker_yaml_takes_and_gives_what_is_missing(profile: 
 
 def read(line: str) -> Sandbox:
     """As a worker.yaml with that line is read."""
-    node = marks.read(line.encode(), "worker.yaml").root
+    node = nodes.read(line.encode(), "worker.yaml").root
     assert isinstance(node, MapNode)
     ((_, value),) = node.entries
     profile, relaxations = parsed(value)
@@ -151,7 +151,7 @@ def test_of_a_users_own_manager_no_relaxation_is_told_that_does_nothing_there() 
 def test_a_compiler_that_dies_without_a_word_is_told_by_its_program_and_signal(
     program: str, signal: int, values_told: list[str]
 ) -> None:
-    end = End(result="signal", code="killed", status=signal, program=program)
+    end = UnitEnd(result="signal", code="killed", status=signal, program=program)
     found = judge(facts_of(of_words("standard home"), end=end))
     assert values(found) == values_told
     assert values(judge(facts_of(of_words("jit home"), end=end))) == []
@@ -159,7 +159,7 @@ def test_a_compiler_that_dies_without_a_word_is_told_by_its_program_and_signal(
 
 @pytest.mark.parametrize("gate", [outcome.UNHEALTHY, outcome.SLOW, outcome.SILENT])
 def test_a_program_that_goes_on_is_told_the_same_beside(gate: int) -> None:
-    end = End(result="exit-code", code="killed", status=15, gate=gate)
+    end = UnitEnd(result="exit-code", code="killed", status=15, gate=gate)
     trace = ("Traceback (most recent call last):", '  File "/srv/shop/a.py", line 2, in f', "    os.nice(5)")
     error = "PermissionError: [Errno 1] Operation not permitted"
     found = judge(facts_of(of_words("strict proc"), *trace, error, "serving", end=end))
@@ -179,7 +179,7 @@ def test_a_program_that_runs_and_answers_badly_is_told_the_same() -> None:
 
 
 def test_who_waits_for_another_host_without_a_word_is_told_what_that_may_be() -> None:
-    end = End(result="exit-code", code="killed", status=15, gate=outcome.SILENT)
+    end = UnitEnd(result="exit-code", code="killed", status=15, gate=outcome.SILENT)
     strict, standard = (judge(facts_of(of_words(own), end=end)) for own in ("strict", "standard"))
     assert (strict.cause, strict.sandbox) == (Cause.TIMEOUT, "")
     assert values(strict) == ["{profile: strict, relax: [outbound]}"]

@@ -14,7 +14,7 @@ from functools import cache
 
 from hypothesis import strategies as st
 
-from tqunits.config import marks
+from tqunits.config import nodes
 from tqunits.config.directives import DIRECTIVES
 from tqunits.config.findings import Invalid
 from tqunits.config.setting import File, Setting
@@ -181,7 +181,7 @@ def taken(row: Setting[object]) -> tuple[str, ...]:
 
 def takes(row: Setting[object], text: str) -> bool:
     """Whether the row's own parser takes it."""
-    root = marks.read(text.encode("utf-8", "surrogatepass"), "x").root
+    root = nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
     if root is None:
         return False
     try:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.units.cures import Cure, Found, cure
+from tqunits.units.cures import Cure, Patient, cure
 
-SERVED = Found(state="active", has_job=False, folder=True, serving=True, leaving=False, socket=True)
+SERVED = Patient(state="active", has_job=False, folder=True, serving=True, leaving=False, socket=True)
 STATES = ("active", "reloading", "activating", "deactivating", "inactive", "failed")
 
 
@@ -27,18 +27,18 @@ STATES = ("active", "reloading", "activating", "deactivating", "inactive", "fail
         pytest.param(replace(SERVED, folder=False), Cure.RESTART, id="somebody has unmounted it"),
     ],
 )
-def test_a_worker_that_runs(found: Found, wanted: Cure) -> None:
+def test_a_worker_that_runs(found: Patient, wanted: Cure) -> None:
     assert cure(found) is wanted
 
 
 @given(
     st.builds(
-        Found,
+        Patient,
         state=st.sampled_from(STATES),
         **{part: st.booleans() for part in ("has_job", "folder", "serving", "leaving", "socket")},
     )
 )
-def test_only_what_is_up_and_undisturbed_is_touched(found: Found) -> None:
+def test_only_what_is_up_and_undisturbed_is_touched(found: Patient) -> None:
     """A worker that is starting has not answered its health check, and one that stops is not to be sent anything."""
     if cure(found) is not Cure.NOTHING:
         assert found.state == "active"

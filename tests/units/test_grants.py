@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.config.grants import grants as parse_grants
-from tqunits.config.marks import MapNode, read
+from tqunits.config.grant_parser import grants as parse_grants
+from tqunits.config.nodes import MapNode, read
 from tqunits.errors import Mark
 from tqunits.model import (
     ANYBODY,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.units.vanished import Found, Sources, doubt, sentence
+from tqunits.units.vanished import Sources, WorkersFolder, doubt, sentence
 
 HERE = PurePosixPath("/srv/workers")
 ALPHA: Sources = {"alpha": HERE / "alpha/config/worker.yaml"}
@@ -16,8 +16,8 @@ ELSEWHERE: Sources = {"alpha": PurePosixPath("/srv/workers2/alpha/config/worker.
 UNKNOWN: Sources = {"alpha": None}
 
 
-def found(*configured: str, is_there: bool = True) -> Found:
-    return Found(directory=HERE, is_there=is_there, configured=configured)
+def found(*configured: str, is_there: bool = True) -> WorkersFolder:
+    return WorkersFolder(directory=HERE, is_there=is_there, configured=configured)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def found(*configured: str, is_there: bool = True) -> Found:
         ),
     ],
 )
-def test_doubts(what: Found, gone: Sources, reason: str | None) -> None:
+def test_doubts(what: WorkersFolder, gone: Sources, reason: str | None) -> None:
     why = doubt(what, gone)
     assert (why.reason if why else None) == reason
 

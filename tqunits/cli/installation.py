@@ -39,7 +39,7 @@ from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
 from tqunits.units.snapshot import ROUTES, routes_snapshot
 from tqunits.units.steps import Desired, Give, Observed, ObservedFile, Plan, Rehome, RemoveFile, Step, WriteFile
-from tqunits.units.writable import Given
+from tqunits.units.writable_folders import Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.model import Configuration, Layout
 from tqunits.units import ledger, name, unitfile
 from tqunits.units.steps import ObservedFile
-from tqunits.units.vanished import Found, Sources, doubt
+from tqunits.units.vanished import Sources, WorkersFolder, doubt
 
 INSIST = "--remove-all"
 """The option that means it all the same."""
@@ -38,7 +38,7 @@ def held(configuration: Configuration, sources: Sources) -> Mapping[str, Diagnos
 def refuse_doubtful(configuration: Configuration, sources: Sources, *, prune: bool) -> None:
     """Raise TqunitsError when what is gone is no order to remove it."""
     directory = configuration.server.workers.directory
-    found = Found(directory=directory, is_there=Path(directory).is_dir(), configured=configuration.names)
+    found = WorkersFolder(directory=directory, is_there=Path(directory).is_dir(), configured=configuration.names)
     why = doubt(found, {worker: source for worker, source in sources.items() if worker not in configuration.names})
     if why is not None and (prune or not found.is_there):
         insist = f"; to remove all that is not configured: {INSIST}" if prune else ""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tqunits.config import dependencies, values, words
+from tqunits.config import unit_names, values, words
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY
 
@@ -239,9 +239,9 @@ DIRECTIVES: Final[Mapping[str, Mapping[str, Directive]]] = {
     "Unit": {
         "Description": Directive("text", _text),
         "Documentation": Directive("addresses: https:// http:// file:/ info: man:", _each(_uri)),
-        "After": Directive("units", _each(dependencies.unit)),
-        "Before": Directive("workers, as tq-worker@NAME.service", _each(dependencies.worker)),
-        "Wants": Directive("units", _each(dependencies.unit)),
+        "After": Directive("units", _each(unit_names.unit)),
+        "Before": Directive("workers, as tq-worker@NAME.service", _each(unit_names.worker)),
+        "Wants": Directive("units", _each(unit_names.unit)),
     },
     "Service": {
         "Nice": Directive("0 to 19", _number(0, 19)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tqunits.config.marks import Node
+from tqunits.config.nodes import Node
 from tqunits.errors import Diagnostic, Severity
 
 MAX_PER_FILE = 100

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from tqunits.config import fields, values, words
-from tqunits.config.fields import listing, number, optional, scalar
+from tqunits.config import parsers, values, words
 from tqunits.config.findings import invalid
-from tqunits.config.marks import Node
+from tqunits.config.nodes import Node
+from tqunits.config.parsers import listing, number, optional, scalar
 from tqunits.config.reject import Reject, shown
 from tqunits.config.setting import Setting
 from tqunits.health import HealthType, Statuses, statuses
 
 _SPAN = "time span"
-_POSITIVE_SPAN = scalar(fields.positive_span)
+_POSITIVE_SPAN = scalar(parsers.positive_span)
 _SAID = {"false": HealthType.NONE, "no": HealthType.NONE, "off": HealthType.NONE, "true": HealthType.HTTP}
 
 
 def _type(node: Node) -> HealthType:
     """A type by its name. null says nothing: it is what a group is whose lines are all comments."""
-    if fields.is_null(node):
+    if parsers.is_null(node):
         raise invalid(node, "null does not say what is meant", "write none to have no health check, or leave it out")
     return scalar(_type_of)(node)
 
@@ -25,7 +25,7 @@ def _type(node: Node) -> HealthType:
 def _type_of(text: str) -> HealthType:
     if text.startswith("/"):
         raise Reject(f"{shown(text)} is not one of {', '.join(HealthType)}", f"write health: {{path: {text}}}")
-    return _SAID.get(text.lower()) or fields.one_of(HealthType, text)
+    return _SAID.get(text.lower()) or parsers.one_of(HealthType, text)
 
 
 def _statuses(text: str) -> Statuses:
@@ -75,7 +75,7 @@ class HealthSettings:
     )
     health_command = Setting(
         "health.command",
-        fields.command,
+        parsers.command,
         "[]",
         "command line",
         "A program that exits with 0 when the worker is well, for type: command. It runs in the worker's folder, as "

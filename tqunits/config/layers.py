@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar, cast
 
-from tqunits.config import marks
+from tqunits.config import nodes
 from tqunits.config.findings import Invalid, Problem, note
-from tqunits.config.marks import ListNode, Node, ScalarNode
+from tqunits.config.nodes import ListNode, Node, ScalarNode
 from tqunits.config.presets import BY_FILE, PRESETS, of_program
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
-from tqunits.config.tree import Entry
+from tqunits.config.tree import SettingEntry
 from tqunits.model import Origin, OriginKind, WorkerType
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Values:
 
 
 def evaluate(
-    entries: Mapping[str, Entry], settings: Mapping[str, Setting[object]], kind: OriginKind
+    entries: Mapping[str, SettingEntry], settings: Mapping[str, Setting[object]], kind: OriginKind
 ) -> tuple[dict[str, Value], list[Problem]]:
     """A layer of what was written. What is wrong is left out of it."""
     layer: dict[str, Value] = {}
@@ -82,7 +82,7 @@ def evaluate(
     for key, entry in entries.items():
         setting = settings[key]
         try:
-            origin = Origin(kind=kind, mark=entry.name.mark, items=marks.items(entry.node))
+            origin = Origin(kind=kind, mark=entry.name.mark, items=nodes.items(entry.node))
             layer[key] = Value(setting.parse(entry.node), origin, entry.node)
         except Invalid as error:
             problems += (problem.about(key) for problem in error.problems)
@@ -146,7 +146,7 @@ def _literal(setting: Setting[object], text: str, origin: Origin, name: str = "n
 @lru_cache(maxsize=256)
 def _node(text: str) -> Node:
     """A text of the table as YAML; the worker's name stands for itself, for braces are YAML's."""
-    root = marks.read(text.replace("{name}", _NAME).encode(), "settings.py").root
+    root = nodes.read(text.replace("{name}", _NAME).encode(), "settings.py").root
     if root is None:
         raise ValueError(f"{text!r} is not YAML")
     return root

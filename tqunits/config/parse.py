@@ -1,7 +1,7 @@
 """Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at once.
 
 Pure: host/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
-across files (check.py) still see every worker. A worker with an error is left out of the configuration, and named in
+across files (rules.py) still see every worker. A worker with an error is left out of the configuration, and named in
 it; an error in tqunits.yaml leaves none.
 """
 
@@ -13,15 +13,25 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
-from tqunits.config import assemble, check, marks, words
-from tqunits.config.check import Draft
+from tqunits.config import assemble, nodes, rules, words
 from tqunits.config.findings import Problem, diagnostics, has_errors, warning
 from tqunits.config.layers import Layer, Value, Values, evaluate, server_defaults, worker_defaults
-from tqunits.config.marks import MapNode, Node, Reading
+from tqunits.config.nodes import MapNode, Node, YamlReading
 from tqunits.config.reject import Reject
+from tqunits.config.rules import Draft
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
-from tqunits.config.tree import DEFAULTS, SERVER_SCHEMA, WORKER_SCHEMA, Entry, Flat, Schema, canonical, flatten, merge
+from tqunits.config.tree import (
+    DEFAULTS,
+    SERVER_SCHEMA,
+    WORKER_SCHEMA,
+    Flat,
+    Schema,
+    SettingEntry,
+    canonical,
+    flatten,
+    merge,
+)
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.errors import Diagnostic, Severity
 from tqunits.model import SYSTEM_LAYOUT, Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
@@ -51,7 +61,7 @@ class WorkerText:
 class Defaults:
     """`defaults:` of all files: what was written, and what it means."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, SettingEntry]
     layer: Layer
 
     @property
@@ -94,8 +104,8 @@ def parse_server(
     not say.
     """
     problems: list[Problem] = []
-    entries: dict[str, Entry] = {}
-    common: dict[str, Entry] = {}
+    entries: dict[str, SettingEntry] = {}
+    common: dict[str, SettingEntry] = {}
     top: Node | None = None
     for text in (*((main,) if main else ()), *drop_ins):
         reading = _read(text, problems)
@@ -106,7 +116,7 @@ def parse_server(
     layer, found = evaluate(entries, SERVER, OriginKind.SERVER)
     common_layer, found_common = evaluate(common, WORKER, OriginKind.SERVER)
     values = Values(server_defaults(), layer)
-    problems += [*found, *found_common, *(check.within_server(values, top) if top else ())]
+    problems += [*found, *found_common, *(rules.within_server(values, top) if top else ())]
     return ServerResult(
         server=assemble.server(values, _bounds(common_layer), source=source, root=root, workers=workers),
         defaults=Defaults(entries=common, layer=common_layer),
@@ -118,7 +128,7 @@ def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersR
     """All workers, in any order, and the rules across them."""
     problems: list[Problem] = []
     drafts = [_draft(text, server.defaults, problems) for text in sorted(texts, key=lambda text: text.name)]
-    problems += check.across_workers(drafts, server.server)
+    problems += rules.across_workers(drafts, server.server)
     findings = diagnostics(problems)
     configuration = None
     if not has_errors(server.diagnostics):
@@ -151,7 +161,7 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Dra
     draft = Draft(text.name, _worker(text, values, defaults), values, reading.top, wrong)
     problems += found
     if is_readable:
-        problems += check.within_worker(draft)
+        problems += rules.within_worker(draft)
     return draft
 
 
@@ -167,8 +177,8 @@ def _worker(text: WorkerText, values: Values, defaults: Defaults) -> Worker:
     )
 
 
-def _read(text: Text, problems: list[Problem]) -> Reading:
-    reading = marks.read(text.content, str(text.path))
+def _read(text: Text, problems: list[Problem]) -> YamlReading:
+    reading = nodes.read(text.content, str(text.path))
     problems += (Problem(mistake.node, mistake.message, mistake.hint) for mistake in reading.mistakes)
     if text.writable_by_others:
         message = "others may write this file: who can change it decides what runs here"
@@ -176,14 +186,14 @@ def _read(text: Text, problems: list[Problem]) -> Reading:
     return reading
 
 
-def _flatten(reading: Reading, schema: Schema, problems: list[Problem]) -> Flat:
+def _flatten(reading: YamlReading, schema: Schema, problems: list[Problem]) -> Flat:
     """The entries of a file; of one that is no YAML, none."""
     flat = flatten(reading.root or MapNode(reading.top.document, 1, 1, ()), schema)
     problems += flat.problems
     return flat
 
 
-def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, Entry], dict[str, Entry]]:
+def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, SettingEntry], dict[str, SettingEntry]]:
     """The server's own entries, and those of `defaults:` (some of which TQServer spells elsewhere)."""
     own = {key: entry for key, entry in flat.entries.items() if key.partition(".")[0] != DEFAULTS}
     common = {
@@ -200,13 +210,17 @@ def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, Entry], dict[
     return own, common
 
 
-def _overlay(lower: dict[str, Entry], upper: Mapping[str, Entry], settings: Mapping[str, Setting[object]]) -> None:
+def _overlay(
+    lower: dict[str, SettingEntry], upper: Mapping[str, SettingEntry], settings: Mapping[str, Setting[object]]
+) -> None:
     for key, entry in upper.items():
         below = lower.get(key)
-        lower[key] = Entry(key, entry.name, merge(below.node, entry.node, settings[key].merges)) if below else entry
+        lower[key] = (
+            SettingEntry(key, entry.name, merge(below.node, entry.node, settings[key].merges)) if below else entry
+        )
 
 
-def _on_defaults(entries: Mapping[str, Entry], defaults: Defaults) -> Mapping[str, Entry]:
+def _on_defaults(entries: Mapping[str, SettingEntry], defaults: Defaults) -> Mapping[str, SettingEntry]:
     """The worker's entries; a mapping that adds up has the defaults' names in it as well, unless those are wrong."""
     merged = {key: entry for key, entry in defaults.entries.items() if key in entries and key in defaults.layer}
     merged = {key: entry for key, entry in merged.items() if WORKER[key].merges}

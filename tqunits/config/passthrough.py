@@ -10,13 +10,13 @@ from __future__ import annotations
 from functools import partial
 
 from tqunits.config.directives import DIRECTIVES, REFUSED, Directive
-from tqunits.config.fields import entries_of, items_of, scalar
 from tqunits.config.findings import Invalid, Problem, invalid
-from tqunits.config.marks import Node, ScalarNode
+from tqunits.config.nodes import Node, ScalarNode
+from tqunits.config.parsers import entries_of, items_of, scalar
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.resources import LIMITS
 
-Directives = tuple[tuple[str, str, str], ...]
+PassedLines = tuple[tuple[str, str, str], ...]
 
 
 INSTEAD = {
@@ -62,7 +62,7 @@ INSTEAD = {
 }
 
 
-def directives(node: Node) -> Directives:
+def directives(node: Node) -> PassedLines:
     """(section, directive, value) of a `unit:` mapping; a list gives the directive several times."""
     result: list[tuple[str, str, str]] = []
     problems: list[Problem] = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tqunits.config import fields, values
-from tqunits.config.fields import choice, number, scalar
+from tqunits.config import parsers, values
+from tqunits.config.parsers import choice, number, scalar
 from tqunits.config.setting import Setting
 from tqunits.model import ClientGone, Retry
 
@@ -90,7 +90,7 @@ class ProxySettings:
     )
     max_response_head = Setting(
         "proxy.max_response_head",
-        fields.size_between(*values.HEAD_BYTES),
+        parsers.size_between(*values.HEAD_BYTES),
         "32K",
         _SIZE,
         "The longest head of a worker's answer; a longer one is a 502.",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from tqunits.config import fields, values, words
-from tqunits.config.fields import choice, listing, number, optional, scalar
-from tqunits.config.grants import grants as read_grants
+from tqunits.config import parsers, values, words
+from tqunits.config.grant_parser import grants as read_grants
+from tqunits.config.parsers import choice, listing, number, optional, scalar
 from tqunits.config.setting import File, Setting
 from tqunits.model import Mode
 
@@ -15,12 +15,12 @@ T = TypeVar("T")
 _SPAN = "time span"
 _SIZE = "size"
 _NO_LIMIT_SPAN = scalar(values.span)
-_POSITIVE_SPAN = scalar(fields.positive_span)
+_POSITIVE_SPAN = scalar(parsers.positive_span)
 
 
 def _row(
     key: str,
-    parse: fields.Parser[T],
+    parse: parsers.Parser[T],
     default: str,
     takes: str,
     doc: str,
@@ -102,7 +102,7 @@ class ServerSettings:
     )
     max_request_line = _row(
         "proxy.max_request_line",
-        fields.size_between(1024, 65_536),
+        parsers.size_between(1024, 65_536),
         "8K",
         _SIZE,
         "The longest request line; a longer one is answered 414.",
@@ -110,7 +110,7 @@ class ServerSettings:
     )
     max_head = _row(
         "proxy.max_head",
-        fields.size_between(*values.HEAD_BYTES),
+        parsers.size_between(*values.HEAD_BYTES),
         "32K",
         _SIZE,
         "The longest head of a request; a longer one is answered 431.",
@@ -133,7 +133,7 @@ class ServerSettings:
     )
     access_log = _row(
         "proxy.access_log",
-        scalar(fields.access_log),
+        scalar(parsers.access_log),
         "journal",
         "journal | none",
         "Where requests are logged; tqunits logs --access shows them.",
@@ -171,7 +171,7 @@ class ServerSettings:
     )
     hsts = _row(
         "tls.hsts",
-        scalar(fields.whole_seconds),
+        scalar(parsers.whole_seconds),
         "0",
         _SPAN,
         "So long a browser that was here by HTTPS comes by nothing else (Strict-Transport-Security); 0: not said. What "

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from tqunits.config.fields import Parser
+from tqunits.config.parsers import Parser
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tqunits.config import fields, values
-from tqunits.config.fields import choice, optional, scalar
+from tqunits.config import parsers, values
+from tqunits.config.parsers import choice, optional, scalar
 from tqunits.config.reject import Reject, shown
 from tqunits.config.setting import Setting
 from tqunits.model import KillMode
@@ -68,7 +68,7 @@ class SignalSettings:
     )
     watchdog = Setting(
         "watchdog",
-        optional(scalar(fields.at_least(100_000, values.span, values.print_span))),
+        optional(scalar(parsers.at_least(100_000, values.span, values.print_span))),
         "null",
         "time span | null",
         "So often the program has to say WATCHDOG=1 (sd_notify(3); it finds the time in $WATCHDOG_USEC), or it counts "

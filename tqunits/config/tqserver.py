@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tqunits.config.marks import ListNode, Node, ScalarNode
+from tqunits.config.nodes import ListNode, Node, ScalarNode
 
 JOURNAL = "the journal takes the worker's output and rotates it: 'tqunits logs NAME'"
 FPM = "php runs its built-in server here, without php-fpm"

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tqunits.config import tqserver
-from tqunits.config.fields import is_null
 from tqunits.config.findings import MAX_PER_FILE, Problem, note, warning
-from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode
+from tqunits.config.nodes import ListNode, MapNode, Node, ScalarNode
+from tqunits.config.parsers import is_null
 from tqunits.config.reject import did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
@@ -25,7 +25,7 @@ _EMPTY = frozenset({"health"})
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SettingEntry:
     """One setting as written: the node of its key and that of its value."""
 
     key: str
@@ -69,14 +69,14 @@ SERVER_SCHEMA = Schema.of(SERVER, tqserver.SERVER_SPELLINGS, DEFAULTS)
 class Flat:
     """The entries of one document."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, SettingEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
 def flatten(root: Node, schema: Schema) -> Flat:
     """The entries of a document's root."""
     flat = Flat()
-    parts: dict[str, dict[str, Entry]] = {}
+    parts: dict[str, dict[str, SettingEntry]] = {}
     for entry in _walk(root, "", schema, flat.problems):
         spelling = schema.spellings.get(entry.key)
         if spelling is None:
@@ -86,10 +86,10 @@ def flatten(root: Node, schema: Schema) -> Flat:
         if spelling.to is not None and spelling.to in tqserver.JOINED:
             parts.setdefault(spelling.to, {})[entry.key] = entry
         elif spelling.to is not None:
-            _put(flat, Entry(spelling.to, entry.name, spelling.convert(entry.node)))
+            _put(flat, SettingEntry(spelling.to, entry.name, spelling.convert(entry.node)))
     for key, group in parts.items():
         node = tqserver.JOINED[key]({name: part.node for name, part in group.items()})
-        _put(flat, Entry(key, next(iter(group.values())).name, node))
+        _put(flat, SettingEntry(key, next(iter(group.values())).name, node))
     return flat
 
 
@@ -117,7 +117,7 @@ def merge(lower: Node, upper: Node, depth: int) -> Node:
     return MapNode(upper.document, upper.line, upper.column, tuple(merged.values()))
 
 
-def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> Iterator[Entry]:
+def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> Iterator[SettingEntry]:
     if is_null(node):
         return
     if not isinstance(node, MapNode):
@@ -134,7 +134,7 @@ def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> I
         elif key in schema.groups and (isinstance(value, MapNode) or not is_value):
             yield from _walk(value, key + ".", schema, problems)
         elif is_value or key in schema.free:
-            yield Entry(schema.short.get(key, key), name, value)
+            yield SettingEntry(schema.short.get(key, key), name, value)
         else:
             problems.append(Problem(name, f"unknown key {shown(name.text)}", _known(name.text, prefix, schema)))
 
@@ -149,7 +149,7 @@ def _told_of_null(key: str, value: Node) -> Iterator[Problem]:
         yield warning(value, f"{key}: {value.text} changes nothing: its settings keep their defaults", "leave it out")
 
 
-def _put(flat: Flat, entry: Entry) -> None:
+def _put(flat: Flat, entry: SettingEntry) -> None:
     first = flat.entries.get(entry.key)
     if first is None:
         flat.entries[entry.key] = entry

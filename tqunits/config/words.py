@@ -201,7 +201,7 @@ def group(text: str) -> str:
 
 
 def variable(text: str) -> str:
-    """The name of an environment variable that neither systemd nor tqunits sets, but for PORT (variables.py)."""
+    """The name of an environment variable that neither systemd nor tqunits sets, but for PORT (variable_rules.py)."""
     if not _VARIABLE.fullmatch(text):
         raise Reject(f"{shown(text)} is no name of a variable", "letters, digits and _, no digit first")
     if is_reserved(text, has_port=False):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from tqunits.config import dependencies, fields, php, values, words
+from tqunits.config import parsers, php, unit_names, values, words
 from tqunits.config.directives import reference
-from tqunits.config.fields import choice, listing, number, optional, pairs, scalar
 from tqunits.config.health_settings import HealthSettings
+from tqunits.config.parsers import choice, listing, number, optional, pairs, scalar
 from tqunits.config.passthrough import directives
 from tqunits.config.proxy_settings import ProxySettings
 from tqunits.config.setting import Setting
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 _SIZE, _SPAN, _BOOLEAN = "size", "time span", "true | false"
 _NO_LIMIT_SPAN = scalar(values.span)
-_POSITIVE_SPAN = scalar(fields.positive_span)
+_POSITIVE_SPAN = scalar(parsers.positive_span)
 _TRUTH = scalar(values.boolean)
 
 
-def _limit(name: str, parse: fields.Parser[T], default: str, takes: str, doc: str) -> Setting[T]:
+def _limit(name: str, parse: parsers.Parser[T], default: str, takes: str, doc: str) -> Setting[T]:
     """What fills that field of resources.Limits, and so becomes its directive."""
     return Setting(f"limits.{name}", parse, default, takes, doc, feeds=f"{LIMITS[name].name}=")
 
@@ -78,7 +78,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     enabled = Setting(
         "enabled",
-        scalar(fields.enabled),
+        scalar(parsers.enabled),
         "true",
         "true | false | development | production",
         "Whether it runs: always, never, or in that mode only.",
@@ -86,7 +86,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     command = Setting(
         "command",
-        fields.command,
+        parsers.command,
         "[]",
         "command line",
         "The program, run in the worker's folder without a shell. A list of words, or one text that is split as a"
@@ -179,7 +179,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
 
     build_command = Setting(
         "build.command",
-        fields.command,
+        parsers.command,
         "[]",
         "command line",
         "Makes the program. install runs it when the content of the sources, this or `environment` is not what was "
@@ -204,7 +204,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     disk_max = Setting(
         "build.disk_max",
-        fields.size_between(1024**2, 1024**5),
+        parsers.size_between(1024**2, 1024**5),
         "4G",
         "size",
         "How much of the disk a build may take, its caches counted. It is looked at once a second, so a build that "
@@ -214,7 +214,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
 
     go_mem_limit = Setting(
         "runtime.go_mem_limit",
-        fields.unless_empty(scalar(fields.at_least(1, values.size, values.print_size))),
+        parsers.unless_empty(scalar(parsers.at_least(1, values.size, values.print_size))),
         "null",
         f"{_SIZE} | null",
         "Go's soft memory limit: set it to about 90 % of limits.memory_max. Nothing in quotes is none.",
@@ -230,7 +230,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     node_max_old_space = Setting(
         "runtime.node_max_old_space",
-        optional(scalar(fields.memory_size)),
+        optional(scalar(parsers.memory_size)),
         "null",
         f"{_SIZE} | null",
         "The heap of Node: set it to about 75 % of limits.memory_max.",
@@ -269,14 +269,14 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
 
     memory_max = _limit(
         "memory_max",
-        scalar(fields.memory),
+        scalar(parsers.memory),
         "512M",
         "size | percentage | infinity",
         "The kernel kills the worker when it needs more. A percentage is of the machine's memory.",
     )
     memory_high = _limit(
         "memory_high",
-        optional(scalar(fields.memory)),
+        optional(scalar(parsers.memory)),
         "null",
         "size | percentage | infinity | null",
         "The kernel slows the worker down and takes memory back from it above this.",
@@ -297,14 +297,14 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     tasks_max = _limit(
         "tasks_max",
-        scalar(fields.count),
+        scalar(parsers.count),
         "512",
         "number | infinity",
         "Processes and threads: what stops a fork bomb.",
     )
     limit_nofile = _limit(
         "limit_nofile",
-        scalar(fields.descriptors),
+        scalar(parsers.descriptors),
         "1024:524288",
         "number | SOFT:HARD",
         "Open files and connections of one process: SOFT to begin with, for programs that can take no more, and HARD "
@@ -313,7 +313,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     limit_nproc = _limit(
         "limit_nproc",
-        scalar(fields.count),
+        scalar(parsers.count),
         "512",
         "number | infinity",
         "Processes of the worker's user.",
@@ -335,7 +335,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         feeds="Restart=",
     )
     restart_delay = Setting(
-        "restart.delay", scalar(fields.day), "1s", _SPAN, "How long it waits before that.", feeds="RestartSec="
+        "restart.delay", scalar(parsers.day), "1s", _SPAN, "How long it waits before that.", feeds="RestartSec="
     )
     max_restarts = Setting(
         "restart.max_restarts",
@@ -356,7 +356,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     backoff_max = Setting(
         "restart.backoff_max",
-        scalar(fields.day),
+        scalar(parsers.day),
         "30s",
         _SPAN,
         "The delay doubles from failure to failure up to this, at most 1d; 0: it does not grow. 'tqunits ls' shows "
@@ -365,7 +365,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
 
     timeout_start = Setting(
         "timeouts.start",
-        scalar(fields.start_span),
+        scalar(parsers.start_span),
         "60s",
         _SPAN,
         "From the start until the health check passes; at most 1h. TimeoutStartSec= itself is 5s longer (but for type "
@@ -429,7 +429,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
 
     sandbox = Setting(
         "sandbox",
-        fields.sandbox,
+        parsers.sandbox,
         "standard",
         "strict | standard | jit | legacy, relaxations",
         "What the worker's process may do to the host. Default: jit for node, bun, deno and java, and, where no type "
@@ -455,7 +455,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     depends_after = Setting(
         "depends.after",
-        listing(dependencies.unit),
+        listing(unit_names.unit),
         "[]",
         "list of workers and units",
         "Workers by name, and units of this host with their suffix, that start before this worker, if they start "
@@ -464,7 +464,7 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
     )
     depends_requires = Setting(
         "depends.requires",
-        listing(dependencies.unit),
+        listing(unit_names.unit),
         "[]",
         "list of workers and units",
         "Workers by name, and units of this host with their suffix, without which this worker can not run.",

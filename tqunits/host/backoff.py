@@ -1,4 +1,4 @@
-"""Workers that have failed and wait for their next try (units/backoff.py), and how that wait is ended."""
+"""Workers that have failed and wait for their next try (units/failure_pause.py), and how that wait is ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqunits.system.bus import Bus
 from tqunits.system.files import read_text_if_exists
 from tqunits.system.marshal import integer
 from tqunits.units import name
-from tqunits.units.backoff import pause, state_file
+from tqunits.units.failure_pause import pause, state_file
 
 PATTERN = "tq-backoff@*.service"
 

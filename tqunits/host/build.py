@@ -2,8 +2,8 @@
 
 A build runs other people's code (a compiler's plug-ins, a package's install script). So it never runs as root or as
 the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a copy of the worker's folder to write in
-(units/build.py has the unit, alone/workspace.py makes the copy). What a build that succeeded has made is brought home
-by us, as root's (harvest.py), and remembered (built.py). A build that fails has replaced nothing.
+(units/build_units.py has the unit, alone/workspace.py makes the copy). What a build that succeeded has made is brought
+home by us, as root's (harvest.py), and remembered (built.py). A build that fails has replaced nothing.
 
 Builds come before the steps of an install, for a build may make the file that a credential names. So their units and
 accounts are laid down here, ahead of the plan that has them too: each file is whole, an account that is there already
@@ -35,7 +35,7 @@ from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus, Failure, JobResult, OnWait
 from tqunits.system.process import Completed, run
 from tqunits.system.survey import Bounds, Watch
-from tqunits.units import build as unit
+from tqunits.units import build_units as unit
 from tqunits.units import name, quote, shared
 from tqunits.units.render import RenderedFile
 

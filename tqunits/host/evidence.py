@@ -16,7 +16,7 @@ from tqunits.health import HealthType
 from tqunits.host import healthy
 from tqunits.host.status import State, Status
 from tqunits.lifecycle import complaints, outcome
-from tqunits.lifecycle.facts import End, Facts
+from tqunits.lifecycle.facts import Facts, UnitEnd
 from tqunits.model import Layout
 from tqunits.system import access, cgroup, journal
 from tqunits.system.bus import Bus, Failure
@@ -142,8 +142,8 @@ def _with_words(facts: Facts, subject: Subject, invocation: str) -> Facts:
     return replace(facts, lines=lines, verdict=verdict, looks=tuple(looks))
 
 
-def _end(failure: Failure) -> End:
-    return End(
+def _end(failure: Failure) -> UnitEnd:
+    return UnitEnd(
         result=failure.result,
         code=outcome.CODES.get(failure.main_code, ""),
         status=failure.main_status,
@@ -153,10 +153,12 @@ def _end(failure: Failure) -> End:
     )
 
 
-def _of_exit(last: Exit) -> End:
+def _of_exit(last: Exit) -> UnitEnd:
     status = int(last.status or 0)
     is_gates = last.command == "ExecStartPost"
-    return End(result=last.result, code="" if is_gates else last.code, status=status, gate=status if is_gates else None)
+    return UnitEnd(
+        result=last.result, code="" if is_gates else last.code, status=status, gate=status if is_gates else None
+    )
 
 
 def _gate(subject: Subject) -> dict[str, str]:

@@ -16,7 +16,7 @@ from tqunits.model import INFINITY, Layout
 from tqunits.system.bus import Bus
 from tqunits.system.marshal import integer, rows
 from tqunits.units import environment, name
-from tqunits.units.cures import Cure, Found, cure
+from tqunits.units.cures import Cure, Patient, cure
 
 _MOMENT_US = 5_000_000
 _WORKERS = "tq-worker@*.service"
@@ -101,7 +101,7 @@ def _restart(bus: Bus, one: Ailing, patience_us: int = INFINITY) -> bool:
 def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | None:
     """None: it is as it should be. systemd is asked once more of the others only."""
     serving = environment.serving_file(worker.name, layout.runtime)
-    found = Found(
+    found = Patient(
         state="active",
         has_job=False,
         folder=_is_its_own(Path(serving).parent, Path(layout.units) / name.mount(worker.name)),

@@ -28,9 +28,9 @@ from tqunits.errors import TqunitsError
 from tqunits.model import Relaxation, Worker
 from tqunits.system.ownership import anchor, is_only_for, trusted_users
 from tqunits.system.survey import FOLDER, MAX_DEPTH, opened
-from tqunits.units import writable
+from tqunits.units import writable_folders
 from tqunits.units.refusal import Refusal, refusal
-from tqunits.units.writable import Given
+from tqunits.units.writable_folders import Given
 
 _LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # whoever may not read it may look
 _PLACE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -55,7 +55,7 @@ def wanted(worker: Worker, *, user_mode: bool = False) -> tuple[Given, ...]:
     is_whole = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations and not user_mode
     if (worker.not_roots is not None and not user_mode) or not (worker.writable or is_whole):
         return ()
-    found = writable.given(worker, _folders(Path(worker.folder)) if is_whole else ())
+    found = writable_folders.given(worker, _folders(Path(worker.folder)) if is_whole else ())
     return tuple(replace(each, user="", group="") for each in found) if user_mode else found
 
 

@@ -14,7 +14,7 @@ from tqunits.health import HealthType
 from tqunits.lifecycle import ends, outcome, told
 from tqunits.lifecycle.complaints import Complaint, complaint
 from tqunits.lifecycle.facts import Facts
-from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason
 
 _RUNS = frozenset({"running", "holding"})
@@ -31,7 +31,7 @@ class Link(StrEnum):
     STATE = "state"
 
 
-class Mark(StrEnum):
+class LinkState(StrEnum):
     """What one link is."""
 
     OK = "ok"
@@ -41,11 +41,11 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One link with its mark and what there is to say of it."""
+class JudgedLink:
+    """One link, how it is, and what there is to say of it."""
 
     link: Link
-    mark: Mark
+    state: LinkState
     text: str
 
 
@@ -57,7 +57,7 @@ class Judgement:
     sentence: str  # without the worker's name
     is_well: bool = False
     is_wrong: bool = False
-    chain: tuple[Step, ...] = ()
+    chain: tuple[JudgedLink, ...] = ()
     error: Complaint | None = None
     answer: str = ""  # the last one of its health check
     killed_by: str = ""  # kernel, outside, systemd
@@ -67,7 +67,7 @@ class Judgement:
     @property
     def broken(self) -> Link | None:
         """The first broken link."""
-        return next((step.link for step in self.chain if step.mark is Mark.BROKEN), None)
+        return next((step.link for step in self.chain if step.state is LinkState.BROKEN), None)
 
 
 def judge(facts: Facts) -> Judgement:
@@ -96,7 +96,7 @@ def _explains(error: Complaint | None, reason: Reason) -> bool:
     """Whether it has to do with that: beside an answer that was bad or late, not just any line with such a word."""
     if error is None or reason.cause in {Cause.CONFIGURATION, Cause.LEFT_OUT, Cause.BUILD}:
         return False
-    return bool(error.place) or error.kind is not Kind.OTHER or reason.cause not in {Cause.HEALTH, Cause.SLOW}
+    return bool(error.place) or error.kind is not ErrorKind.OTHER or reason.cause not in {Cause.HEALTH, Cause.SLOW}
 
 
 def _answer(facts: Facts) -> str:
@@ -175,7 +175,7 @@ def _stopped(facts: Facts) -> Reason:
     return Reason(Cause.STOPPED, "it is stopped, or has ended by itself without an error", (start,))
 
 
-def _chain(facts: Facts, reason: Reason) -> tuple[Step, ...]:
+def _chain(facts: Facts, reason: Reason) -> tuple[JudgedLink, ...]:
     """All links; behind the first broken one nothing is known.
 
     What runs was installed before its file, or its program, got as they are now: those are not why, and not well.
@@ -196,11 +196,11 @@ def _chain(facts: Facts, reason: Reason) -> tuple[Step, ...]:
         Link.HEALTH: _health(facts),
         Link.STATE: facts.state + (f", {facts.restarts} restarts" if facts.restarts else ""),
     }
-    marks = {link: Mark.UNKNOWN if unknown[link] else Mark.OK for link in Link}
+    states = {link: LinkState.UNKNOWN if unknown[link] else LinkState.OK for link in Link}
     if broken is not None:
-        marks[broken] = Mark.WAITING if reason.cause is Cause.WAITING else Mark.BROKEN
-        marks |= dict.fromkeys(list(Link)[list(Link).index(broken) + 1 :], Mark.UNKNOWN)
-    return tuple(Step(link, marks[link], texts[link]) for link in Link)
+        states[broken] = LinkState.WAITING if reason.cause is Cause.WAITING else LinkState.BROKEN
+        states |= dict.fromkeys(list(Link)[list(Link).index(broken) + 1 :], LinkState.UNKNOWN)
+    return tuple(JudgedLink(link, states[link], texts[link]) for link in Link)
 
 
 def _link_of(facts: Facts, reason: Reason) -> Link | None:

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from tqunits.lifecycle.kinds import Kind, kind_of
+from tqunits.lifecycle.kinds import ErrorKind, kind_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
     """One error. `place` is FILE:LINE in the program's own code, "" where it is not said."""
 
-    kind: Kind
+    kind: ErrorKind
     text: str
     place: str = ""
     around: str = ""  # the lines of source, frames and fields that belong to it
@@ -42,7 +42,7 @@ class _Found:
 _PATH = re.compile(r"(?<![\w./:])(/[\w.@+,=~-]+(?:/[\w.@+,=~-]+)*)")
 _NAME = r"([\w.@-][\w.@/+-]*)"
 _NAMED = re.compile(rf"['\"]{_NAME}['\"]|rb_\w+ - {_NAME}|\w\({_NAME}\): (?i:failed to open)")  # Ruby's, PHP's
-_OF_FILES = frozenset({Kind.READ_ONLY, Kind.PERMISSION, Kind.NO_FILE})
+_OF_FILES = frozenset({ErrorKind.READ_ONLY, ErrorKind.PERMISSION, ErrorKind.NO_FILE})
 _PLACE_BEHIND = re.compile(r" (?:at \S+ line \d+\.?|in \S+ on line \d+|in \S+:\d+)$")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|(?<=['\": ])[A-Z][A-Z0-9]{2,}(?=['\": ]|$)")
 
@@ -104,10 +104,10 @@ def cut(line: str) -> str:
 
 def _complaint(found: _Found, lines: Sequence[str], folder: str) -> Complaint:
     kind = kind_of(found.text)
-    if found.context and kind in {Kind.OTHER, Kind.NOT_PERMITTED, Kind.PERMISSION}:
+    if found.context and kind in {ErrorKind.OTHER, ErrorKind.NOT_PERMITTED, ErrorKind.PERMISSION}:
         kind = kind_of(found.context)
     paths = _PATH.findall(_PLACE_BEHIND.sub("", found.text))
-    variables = _VARIABLE.findall(found.text) if kind is Kind.ENVIRONMENT else ()
+    variables = _VARIABLE.findall(found.text) if kind is ErrorKind.ENVIRONMENT else ()
     return Complaint(
         kind=kind,
         text=found.text.strip(),
@@ -133,7 +133,7 @@ def _is_part(line: str) -> bool:
     return line[:1].isspace() or line.startswith(("Caused by: ", "}"))
 
 
-def _relative(text: str, kind: Kind, folder: str) -> str:
+def _relative(text: str, kind: ErrorKind, folder: str) -> str:
     match = _NAMED.search(text) if folder and kind in _OF_FILES else None
     return f"{folder.rstrip('/')}/{match[1] or match[2] or match[3]}" if match else ""
 
@@ -219,7 +219,7 @@ def _go(lines: Sequence[str]) -> Iterator[_Found]:
         if match := _GO.fullmatch(line):
             places = (at[1] for at in map(_GO_AT.match, lines[index + 1 : index + _AHEAD]) if at)
             yield _Found(index, line, next((place for place in places if not _GO_LIBRARY.search(place)), ""))
-        elif (match := _GO_LOG.fullmatch(line)) and kind_of(match[2]) is not Kind.OTHER:
+        elif (match := _GO_LOG.fullmatch(line)) and kind_of(match[2]) is not ErrorKind.OTHER:
             yield _Found(index, match[2], match[1] or "")
 
 
@@ -236,7 +236,7 @@ def _inline(pattern: re.Pattern[str], text: int, file: int, line: int) -> Callab
 
     def read(lines: Sequence[str]) -> Iterator[_Found]:
         for index, each in enumerate(lines):
-            if (match := pattern.fullmatch(each)) and kind_of(match[text]) is not Kind.OTHER:
+            if (match := pattern.fullmatch(each)) and kind_of(match[text]) is not ErrorKind.OTHER:
                 yield _Found(index, match[text], f"{match[file]}:{match[line]}" if match[file] else "")
 
     return read
@@ -251,13 +251,13 @@ def _php(lines: Sequence[str]) -> Iterator[_Found]:
 
 def _shell(lines: Sequence[str]) -> Iterator[_Found]:
     for index, line in enumerate(lines):
-        if (match := _SHELL.fullmatch(line)) and kind_of(line) is not Kind.OTHER:
+        if (match := _SHELL.fullmatch(line)) and kind_of(line) is not ErrorKind.OTHER:
             yield _Found(index, match[3], f"{match[1]}:{match[2]}", line)
 
 
 def _of_table(lines: Sequence[str]) -> Iterator[_Found]:
     """Of no shape that is known, but what it says is."""
-    return (_Found(index, line) for index, line in enumerate(lines) if kind_of(line) is not Kind.OTHER)
+    return (_Found(index, line) for index, line in enumerate(lines) if kind_of(line) is not ErrorKind.OTHER)
 
 
 def _of_words(lines: Sequence[str]) -> Iterator[_Found]:

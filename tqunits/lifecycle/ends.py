@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from tqunits.health import HealthType, printed
 from tqunits.lifecycle import outcome, relaxing, told, wants
 from tqunits.lifecycle.complaints import Complaint
-from tqunits.lifecycle.facts import Access, End, Facts
-from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.facts import Access, Facts, UnitEnd
+from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason
 from tqunits.model import Relaxation
 
@@ -35,7 +35,7 @@ _STATUS_ADVICE = {
 }
 
 
-def of(facts: Facts, end: End, error: Complaint | None) -> Reason:
+def of(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason:
     """Why it ended so."""
     readings = (_of_memory, _of_systemd, _of_signal, _of_gate_first, _of_error, _of_gate, _of_result)
     reason = next(reason for reading in readings if (reason := reading(facts, end, error)) is not None)
@@ -48,7 +48,7 @@ def last_answer(verdict: str) -> str:
     return "" if match is None or match[1] == "none" else match[1]
 
 
-def _of_memory(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+def _of_memory(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
     if end.result == "oom-kill" or facts.kernel:
         limit = f"its limit of {facts.memory_max}" if facts.memory_max else "there was"
         return Reason(
@@ -60,7 +60,7 @@ def _of_memory(facts: Facts, end: End, error: Complaint | None) -> Reason | None
     return None
 
 
-def _of_systemd(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+def _of_systemd(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
     """Statuses of what runs before the program: systemd's own, and the launcher's."""
     if end.code != "exited" or end.result != "exit-code":
         return None
@@ -85,7 +85,7 @@ def _of_systemd(facts: Facts, end: End, error: Complaint | None) -> Reason | Non
 _SYSTEMDS_CAUSES = {200: Cause.FILE_PERMISSION, 226: Cause.SANDBOX, 228: Cause.SANDBOX, 243: Cause.ENVIRONMENT}
 
 
-def _of_program(facts: Facts, end: End, launch: str) -> Reason:
+def _of_program(facts: Facts, end: UnitEnd, launch: str) -> Reason:
     look = next((look for look in facts.looks if look.path == end.program), None)
     if look is None or look.access is Access.THERE:
         said = f": {launch}" if launch else ": missing, not executable, or hidden by the sandbox"
@@ -110,7 +110,7 @@ def _of_program(facts: Facts, end: End, launch: str) -> Reason:
     return told.look(facts, look, "its program ")
 
 
-def _of_signal(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+def _of_signal(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
     if end.code not in {"killed", "dumped"} or end.result not in {"signal", "core-dump"}:
         return None
     name = outcome.signal_name(end.status)
@@ -120,7 +120,7 @@ def _of_signal(facts: Facts, end: End, error: Complaint | None) -> Reason | None
         return Reason(Cause.SANDBOX, text, (advice,), killed_by="kernel", sandbox="system-call")
     if told.may_not_compile(facts) and _is_compilers(name, error, end.program):
         return told.jit(facts, f"it crashed with {name}: ")
-    if error is not None and error.kind is Kind.MEMORY:
+    if error is not None and error.kind is ErrorKind.MEMORY:
         return told.memory(error)
     if end.code == "killed" and name in _FROM_OUTSIDE:
         return _of_killer(facts, name)
@@ -133,8 +133,8 @@ def _is_compilers(name: str, error: Complaint | None, program: str) -> bool:
 
     A compiler may end in more ways than that, without a word.
     """
-    if error is not None and error.kind is not Kind.OTHER:
-        return error.kind is Kind.JIT
+    if error is not None and error.kind is not ErrorKind.OTHER:
+        return error.kind is ErrorKind.JIT
     return name in _TRAPS or (name in _CRASHES and _VERSION.sub("", PurePosixPath(program).name) in _COMPILERS)
 
 
@@ -149,7 +149,7 @@ def _of_killer(facts: Facts, name: str) -> Reason:
     return Reason(Cause.KILLED, text, (f"tqunits start {facts.name}",), killed_by="outside")
 
 
-def _of_gate_first(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+def _of_gate_first(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
     """What the gate has seen with its own eyes, whatever the program says."""
     if end.result != "exit-code":
         return None
@@ -180,19 +180,19 @@ def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
     return (f"`health.path` must answer {wanted} once it is ready", *more)
 
 
-def _of_error(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+def _of_error(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
     """Its own words, where they explain the end: it exited by itself, or nothing listens."""
     is_own = end.code == "exited" and not outcome.is_slow(end.result, end.gate)
     is_silent = end.gate in {1, outcome.SILENT}
     if not (is_own or is_silent):
         return None
-    if error is not None and (is_own or error.kind is not Kind.OTHER):
+    if error is not None and (is_own or error.kind is not ErrorKind.OTHER):
         return told.of(facts, end, error)
     found = wants.found(facts, error)
     return told.wanting(facts, found) if found else None
 
 
-def _of_gate(facts: Facts, end: End, error: Complaint | None) -> Reason | None:
+def _of_gate(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
     if not outcome.is_slow(end.result, end.gate):
         return None
     within = f" within {facts.patience}" if facts.patience else ""
@@ -222,7 +222,7 @@ def _waits_for_others(facts: Facts) -> tuple[str, ...]:
     return (f"where it waits for another host, which its sandbox does not let it reach: {write}",)
 
 
-def _of_result(facts: Facts, end: End, error: Complaint | None) -> Reason:
+def _of_result(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason:
     text = outcome.of_run(end.result, end.code, end.status, end.gate, end.program)
     if end.code == "exited" and end.result == "exit-code":
         return Reason(Cause.EXITED, text if text.startswith(("its ", "an ")) else f"it {text}")

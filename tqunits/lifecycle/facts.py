@@ -35,7 +35,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class UnitEnd:
     """How one start of a unit ended. Codes are systemd's words: exited, killed, dumped; "" when there is none."""
 
     result: str  # the unit's Result: success, exit-code, signal, oom-kill, timeout, start-limit-hit, ...
@@ -52,7 +52,7 @@ class Facts:
 
     name: str
     state: str  # a word of host/status.py: running, starting, restarting, failed, stopped, ...
-    end: End | None = None  # of the last start that has ended; None: none has, as far as is known
+    end: UnitEnd | None = None  # of the last start that has ended; None: none has, as far as is known
     gave_up: bool = False  # it failed too often: systemd does not start it again by itself
     comes_again: bool = False  # systemd waits to start it again
     restarts: int = 0

@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What an error is about."""
 
     SYNTAX = "syntax-error"
@@ -28,9 +28,9 @@ class Kind(StrEnum):
     OTHER = "error"
 
 
-_PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+_PATTERNS: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
     (
-        Kind.SYNTAX,
+        ErrorKind.SYNTAX,
         (
             r"SyntaxError",
             r"IndentationError",
@@ -41,7 +41,7 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Kind.JIT,
+        ErrorKind.JIT,
         (
             r"(?i:mprotect).*(?i:denied|permitted)",
             r"(?i:executable (memory|heap))",
@@ -61,7 +61,7 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Kind.MODULE,
+        ErrorKind.MODULE,
         (
             r"ModuleNotFoundError",
             r"No module named",
@@ -82,12 +82,12 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Kind.PORT_TAKEN,
+        ErrorKind.PORT_TAKEN,
         (r"(?i:address (already )?in use)", r"EADDRINUSE", r"AddrInUse", r"(?i:port \d+ is (already )?in use)"),
     ),
-    (Kind.READ_ONLY, (r"(?i:read-only file ?system)", r"EROFS", r"ReadOnlyFilesystem")),
+    (ErrorKind.READ_ONLY, (r"(?i:read-only file ?system)", r"EROFS", r"ReadOnlyFilesystem")),
     (
-        Kind.MEMORY,
+        ErrorKind.MEMORY,
         (
             r"\bMemoryError\b",
             r"heap out of memory",
@@ -100,10 +100,10 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             r"NoMemoryError",
         ),
     ),
-    (Kind.NOT_PERMITTED, (r"(?i:operation not permitted)", r"\bEPERM\b")),  # Rust calls both PermissionDenied
-    (Kind.PERMISSION, (r"(?i:permission denied)", r"EACCES", r"PermissionDenied", r"AccessDeniedException")),
+    (ErrorKind.NOT_PERMITTED, (r"(?i:operation not permitted)", r"\bEPERM\b")),  # Rust calls both PermissionDenied
+    (ErrorKind.PERMISSION, (r"(?i:permission denied)", r"EACCES", r"PermissionDenied", r"AccessDeniedException")),
     (
-        Kind.ENVIRONMENT,
+        ErrorKind.ENVIRONMENT,
         (
             r"unbound variable",
             r"parameter (null or )?not set",
@@ -113,14 +113,17 @@ _PATTERNS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             r"(?i:\b(missing|undefined|required|no|unset)( environment)?( variable)?:?) [A-Z][A-Z0-9]*_[A-Z0-9_]+",
         ),
     ),
-    (Kind.REFUSED, (r"ECONNREFUSED", r"(?i:connection refused)", r"ConnectionRefused")),
-    (Kind.NO_PROGRAM, (r"command not found", r": \d+: (exec: )?\S+: not found", r"line \d+: (exec: )?\S+: not found")),
-    (Kind.NO_FILE, (r"(?i:no such file)", r"ENOENT", r"FileNotFound(Error|Exception)", r"kind: NotFound")),
+    (ErrorKind.REFUSED, (r"ECONNREFUSED", r"(?i:connection refused)", r"ConnectionRefused")),
+    (
+        ErrorKind.NO_PROGRAM,
+        (r"command not found", r": \d+: (exec: )?\S+: not found", r"line \d+: (exec: )?\S+: not found"),
+    ),
+    (ErrorKind.NO_FILE, (r"(?i:no such file)", r"ENOENT", r"FileNotFound(Error|Exception)", r"kind: NotFound")),
 )
 
 _KINDS = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _PATTERNS)
 
 
-def kind_of(text: str) -> Kind:
+def kind_of(text: str) -> ErrorKind:
     """What a line of an error is about; OTHER where the table does not know it."""
-    return next((kind for kind, pattern in _KINDS if pattern.search(text)), Kind.OTHER)
+    return next((kind for kind, pattern in _KINDS if pattern.search(text)), ErrorKind.OTHER)

@@ -15,7 +15,7 @@ UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
 """Exit statuses of the readiness gate (alone/verdicts.py); the last is that of alone/join.py as well."""
 
 GIVEN_UP = 199
-"""With which the launcher ends a worker that has failed too often (units/backoff.py)."""
+"""With which the launcher ends a worker that has failed too often (units/failure_pause.py)."""
 
 GATE_VERDICT = "tqunits-gate: "
 """How its lines in the journal begin."""

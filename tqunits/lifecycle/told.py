@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from tqunits.lifecycle import relaxing, wants
 from tqunits.lifecycle.complaints import Complaint
-from tqunits.lifecycle.facts import Access, End, Facts, Look
-from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
+from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason
-from tqunits.lifecycle.wants import Found
+from tqunits.lifecycle.wants import Symptom
 from tqunits.model import Relaxation
 
 LISTEN = "it must listen on 127.0.0.1:$PORT ($WORKER_PORT), or at $WORKER_SOCKET"
@@ -19,18 +19,18 @@ LISTEN = "it must listen on 127.0.0.1:$PORT ($WORKER_PORT), or at $WORKER_SOCKET
 _PORT = re.compile(r"(?<![\d.]):(\d{2,5})\b|\d:(\d{2,5})\b|', (\d{2,5})\)")
 
 
-def of(facts: Facts, end: End, error: Complaint) -> Reason:
+def of(facts: Facts, end: UnitEnd, error: Complaint) -> Reason:
     """Why it ended, by its own words."""
     seen = next((each for each in facts.looks if each.path == error.path), None)
     if seen is not None and seen.access in {Access.HIDDEN, Access.BARRED}:
         return look(facts, seen)
-    if error.kind is not Kind.JIT and (found := wants.found(facts, error)):
+    if error.kind is not ErrorKind.JIT and (found := wants.found(facts, error)):
         return wanting(facts, found)
     reading = _READINGS.get(error.kind)
     return reading(facts, error) if reading else exited(end, error)
 
 
-def exited(end: End, error: Complaint) -> Reason:
+def exited(end: UnitEnd, error: Complaint) -> Reason:
     """By itself, for an error that means nothing further."""
     return Reason(Cause.EXITED, f"it exited with status {end.status}: {words(error)}")
 
@@ -40,9 +40,9 @@ def beside(facts: Facts, reason: Reason, error: Complaint | None) -> Reason:
     seen = next((each for each in facts.looks if error is not None and each.path == error.path), None)
     if seen is not None and seen.access is Access.HIDDEN:
         other = look(facts, seen)
-    elif error is not None and error.kind is Kind.JIT and may_not_compile(facts):
+    elif error is not None and error.kind is ErrorKind.JIT and may_not_compile(facts):
         other = jit(facts)
-    elif error is not None and error.kind is Kind.READ_ONLY:
+    elif error is not None and error.kind is ErrorKind.READ_ONLY:
         other = _read_only(facts, error)
     elif found := wants.found(facts, error):
         other = wanting(facts, found)
@@ -51,7 +51,7 @@ def beside(facts: Facts, reason: Reason, error: Complaint | None) -> Reason:
     return replace(reason, advice=(other.text, *other.advice, *reason.advice), sandbox=other.sandbox)
 
 
-def wanting(facts: Facts, found: Found) -> Reason:
+def wanting(facts: Facts, found: Symptom) -> Reason:
     """What its sandbox keeps from it."""
     want = found.want
     said = f"{found.words} ({found.place})" if found.place else found.words
@@ -226,17 +226,17 @@ def _refused(_: Facts, error: Complaint) -> Reason:
     return Reason(Cause.DEPENDENCY, f"what it connects to is not there: {words(error)}", (advice,))
 
 
-_READINGS: Mapping[Kind, Callable[[Facts, Complaint], Reason]] = {
-    Kind.SYNTAX: _syntax,
-    Kind.MODULE: _module,
-    Kind.PORT_TAKEN: _port,
-    Kind.JIT: _jit,
-    Kind.READ_ONLY: _read_only,
-    Kind.MEMORY: _memory,
-    Kind.PERMISSION: _permission,
-    Kind.NOT_PERMITTED: _not_permitted,
-    Kind.ENVIRONMENT: _variable,
-    Kind.NO_PROGRAM: _no_program,
-    Kind.NO_FILE: _no_file,
-    Kind.REFUSED: _refused,
+_READINGS: Mapping[ErrorKind, Callable[[Facts, Complaint], Reason]] = {
+    ErrorKind.SYNTAX: _syntax,
+    ErrorKind.MODULE: _module,
+    ErrorKind.PORT_TAKEN: _port,
+    ErrorKind.JIT: _jit,
+    ErrorKind.READ_ONLY: _read_only,
+    ErrorKind.MEMORY: _memory,
+    ErrorKind.PERMISSION: _permission,
+    ErrorKind.NOT_PERMITTED: _not_permitted,
+    ErrorKind.ENVIRONMENT: _variable,
+    ErrorKind.NO_PROGRAM: _no_program,
+    ErrorKind.NO_FILE: _no_file,
+    ErrorKind.REFUSED: _refused,
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tqunits.lifecycle.complaints import Complaint, cut
 from tqunits.lifecycle.facts import Facts
-from tqunits.lifecycle.kinds import Kind
+from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.model import Relaxation
 
 
@@ -27,7 +27,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Symptom:
     """What it wanted, and the words that say so."""
 
     want: Want
@@ -218,16 +218,16 @@ _OTHER_PROCESS = re.compile(r"/proc/1(/|$)")  # any other one may be its own, an
 _HOSTS_OWN_DEVICES = re.compile(r"/dev/(kmsg|k?mem|port)$")
 
 
-def found(facts: Facts, error: Complaint | None) -> Found | None:
+def found(facts: Facts, error: Complaint | None) -> Symptom | None:
     """What its error, or one of its lines, says that it wanted; None where no words are plain enough."""
     if error is not None:
         want = _of_path(facts, error) or _of_words(facts, f"{error.text}\n{error.around}")
         if want is not None:
-            return Found(want=want, words=_words(facts, error), place=error.place)
+            return Symptom(want=want, words=_words(facts, error), place=error.place)
         if not _is_vague(error):
             return None
     told = ((_of_words(facts, line), line) for line in map(cut, facts.lines))
-    return next((Found(want=want, words=line.strip()) for want, line in told if want is not None), None)
+    return next((Symptom(want=want, words=line.strip()) for want, line in told if want is not None), None)
 
 
 def _words(facts: Facts, error: Complaint) -> str:
@@ -244,7 +244,7 @@ def _is_vague(error: Complaint) -> bool:
     return error.kind in _VAGUE and (not error.place or _OF_ANOTHER.search(error.text) is not None)
 
 
-_VAGUE = frozenset({Kind.OTHER, Kind.NOT_PERMITTED})
+_VAGUE = frozenset({ErrorKind.OTHER, ErrorKind.NOT_PERMITTED})
 _OF_ANOTHER = re.compile(r"exit (status|code)|(?i:command failed|fetch failed)|exited with|subprocess")
 
 
@@ -269,13 +269,13 @@ def _rows(facts: Facts, text: str) -> Sequence[_Row]:
 
 def _of_path(facts: Facts, error: Complaint) -> Want | None:
     """Of files of the kernel's, which are not there. (Of others that are hidden, a look tells.)"""
-    if error.kind not in {Kind.NO_FILE, Kind.PERMISSION, Kind.NOT_PERMITTED}:
+    if error.kind not in {ErrorKind.NO_FILE, ErrorKind.PERMISSION, ErrorKind.NOT_PERMITTED}:
         return None
     path = error.path
     if _OTHER_PROCESS.match(path):
         return Want(what=f"see processes of others ({path})", instead="leave that out: it sees its own processes")
     if _HOSTS_OWN_DEVICES.match(path):
         return Want(what=f"read the kernel's memory and messages ({path})", instead="let root do that, outside of it")
-    if path.startswith("/proc/") and error.kind is Kind.NO_FILE and Relaxation.PROC in facts.missing:
+    if path.startswith("/proc/") and error.kind is ErrorKind.NO_FILE and Relaxation.PROC in facts.missing:
         return Want(what=f"see {path}", relaxation=Relaxation.PROC)
     return None

@@ -2,7 +2,7 @@
 
 worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant: grants.py), one that the host has
 already. Never root's, tqunits' own or another worker's, and under no other name either: the kernel goes by the number.
-(config/check.py refuses the names themselves, without asking a host.)
+(config/rules.py refuses the names themselves, without asking a host.)
 
 worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over, for it may be a
 person's, or another package's. Ours is known by its whole row (passwd(5)), as our file makes it: a number of the
@@ -33,7 +33,7 @@ from tqunits.model import (
     is_reserved_account,
     is_some_workers,
 )
-from tqunits.units import build
+from tqunits.units import build_units
 from tqunits.units.refusal import Refusal, refusal
 
 FIRST_PERSON: Final = 1000
@@ -94,7 +94,7 @@ def is_of_before(name: str, user: User, state: PurePosixPath) -> bool:
 def is_ours_to_build(name: str, user: User) -> bool:
     """Whether tqunits has made this user, for builds: it has nothing of its own, so the comment is what tells."""
     worker = name.removeprefix(build_account_of(""))
-    described = user.home == build.HOME and user.description == build.description_of(worker)
+    described = user.home == build_units.HOME and user.description == build_units.description_of(worker)
     return name.startswith(build_account_of("")) and 0 < user.uid < FIRST_PERSON and described
 
 

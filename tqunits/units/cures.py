@@ -19,7 +19,7 @@ class Cure(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Patient:
     """A worker's unit, and what is in its runtime folder."""
 
     state: str  # ActiveState: "active" means that the health check has answered
@@ -30,10 +30,10 @@ class Found:
     socket: bool  # what it listens on is there; true for a port
 
 
-def cure(found: Found) -> Cure:
+def cure(patient: Patient) -> Cure:
     """What serves this worker again."""
-    if found.state != "active" or found.has_job or found.leaving:
+    if patient.state != "active" or patient.has_job or patient.leaving:
         return Cure.NOTHING
-    if not (found.folder and found.socket):
+    if not (patient.folder and patient.socket):
         return Cure.RESTART
-    return Cure.NOTHING if found.serving else Cure.ADMIT
+    return Cure.NOTHING if patient.serving else Cure.ADMIT

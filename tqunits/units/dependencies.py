@@ -39,7 +39,7 @@ def foreign_dependencies(worker: Worker) -> Dependencies:
 
 
 def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
-    """Units that no worker may name, by another name of theirs; the names themselves are config/dependencies.py's."""
+    """Units that no worker may name, by another name of theirs; the names themselves are config/unit_names.py's."""
     for key, unit in foreign_dependencies(worker):
         name_of_it = aliases.get(unit, unit)
         if name_of_it != unit and is_nobodys(name_of_it):

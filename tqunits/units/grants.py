@@ -37,7 +37,7 @@ from tqunits.model import (
 )
 from tqunits.resources import LIMITS, Limits, Measure, Share
 from tqunits.units import quote
-from tqunits.units.build import DISK_MAX_OF_A_REQUEST
+from tqunits.units.build_units import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.refusal import Item, Refusal, refusal
 from tqunits.units.snapshot import served_folder

@@ -30,13 +30,24 @@ from tqunits.model import (
     WorkerType,
     account_of,
 )
-from tqunits.units import accounts, addresses, backoff, build, credentials, environment, name, quote, sandbox, unitfile
+from tqunits.units import (
+    accounts,
+    addresses,
+    build_units,
+    credentials,
+    environment,
+    failure_pause,
+    name,
+    quote,
+    sandbox,
+    unitfile,
+)
 from tqunits.units.limits import limit_directives
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.snapshot import served_folder
 from tqunits.units.unitfile import Assignment, Copy
 
-Values = Mapping[str, object]
+TemplateValues = Mapping[str, object]
 
 _MODE = 0o644
 _JOURNALD = "journald@tq-access.conf"
@@ -118,8 +129,8 @@ def refusals(
         try:
             _worker_values(worker, configuration, target, None if socket else 0, socket)
             credentials.directives(worker, target.layout.state, tuple((copies or {}).get(worker.name, ())))
-            for unit in build.units(worker):
-                build.values(worker, unit, target)
+            for unit in build_units.units(worker):
+                build_units.values(worker, unit, target)
         except TqunitsError as error:
             yield refusal(worker, error.message, error.hint)
 
@@ -169,7 +180,7 @@ class _Rendering:
             text = self._from_template(f"{_JOURNALD}.j2", {})
             yield RenderedFile(path=path, content=text, mode=_MODE, unit=name.ACCESS_JOURNAL)
         if self._target.layout.sysusers:
-            values = {"manager": _MANAGER, "accounts": [*_accounts(workers), *build.accounts(workers)]}
+            values = {"manager": _MANAGER, "accounts": [*_accounts(workers), *build_units.accounts(workers)]}
             text = self._from_template(f"{_SYSUSERS}.j2", values)
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
 
@@ -183,16 +194,17 @@ class _Rendering:
             yield self._unit(name.socket(worker.name), "tq-worker@.socket.j2", values)
         if not self._target.user_mode:  # a user's manager may not mount
             yield self._unit(name.mount(worker.name), "tq-worker.mount.j2", _mount_values(worker, self._target))
-            yield from (self._build(worker, unit) for unit in build.units(worker))  # with --user it is the user's own
+            for unit in build_units.units(worker):  # with --user it is the user's own
+                yield self._build(worker, unit)
 
-    def _router(self, values: Values) -> RenderedFile:
+    def _router(self, values: TemplateValues) -> RenderedFile:
         """The template of the processes: what else than its own text makes another router is noted below it."""
         notes = {"Listen": " ".join(addresses.all_of(self._sockets)), "Code": self._target.code}
         file = self._unit(name.PROXY_TEMPLATE, f"{name.PROXY_TEMPLATE}.j2", values)
         kept = unitfile.dump(Assignment(unitfile.ROUTER, key, value) for key, value in notes.items())
         return replace(file, content=f"{file.content}\n{kept}")
 
-    def _socket(self, unit: str, found: tuple[str, ...], values: Values) -> RenderedFile:
+    def _socket(self, unit: str, found: tuple[str, ...], values: TemplateValues) -> RenderedFile:
         own = {
             "listen": found,
             "free_bind": any(map(addresses.is_special, found)),
@@ -215,16 +227,16 @@ class _Rendering:
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
 
     def _build(self, worker: Worker, unit: str) -> RenderedFile:
-        text = self._parsed.text(_BUILD_DROP_IN, build.values(worker, unit, self._target))
+        text = self._parsed.text(_BUILD_DROP_IN, build_units.values(worker, unit, self._target))
         path = name.drop_in(unit, self._target.layout.units)
         content = f"{unitfile.header(str(worker.source), worker.source_hash)}\n{text}"
         return RenderedFile(path=path, content=content, mode=_MODE, unit=unit)
 
-    def _unit(self, unit: str, template: str, values: Values) -> RenderedFile:
+    def _unit(self, unit: str, template: str, values: TemplateValues) -> RenderedFile:
         content = self._from_template(template, values)
         return RenderedFile(path=self._target.layout.units / unit, content=content, mode=_MODE, unit=unit)
 
-    def _from_template(self, template: str, values: Values) -> str:
+    def _from_template(self, template: str, values: TemplateValues) -> str:
         """A file whose source is the template alone."""
         text = self._parsed.text(template, values)
         digest = hashlib.sha256(self._templates[template].encode()).hexdigest()
@@ -238,7 +250,7 @@ def _spare(layout: Layout) -> str:
 
 def _shared_values(
     configuration: Configuration, target: Target, workers: list[Worker], sockets: addresses.Places
-) -> Values:
+) -> TemplateValues:
     server, layout = configuration.server, target.layout
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
     routes = str(layout.state / "routes.json")
@@ -249,7 +261,7 @@ def _shared_values(
     return {
         "user_mode": target.user_mode,
         "systemd": target.systemd,
-        "build_timeout": quote.span(build.TIMEOUT),
+        "build_timeout": quote.span(build_units.TIMEOUT),
         "namespace": name.ACCESS_LOG,
         "namespace_option": "" if target.user_mode else f" --journal-namespace {name.ACCESS_LOG}",
         "units": quote.path(str(layout.units)),
@@ -283,7 +295,7 @@ def _proxy_stop(drain: int) -> int:
     return INFINITY if drain in (0, INFINITY) else drain + _PROXY_STOP_MARGIN_US
 
 
-def _certificate_values(server: Server, target: Target) -> Values:
+def _certificate_values(server: Server, target: Target) -> TemplateValues:
     """The router reads its copies, which systemd makes when it starts; the watch reads the files themselves.
 
     A folder becomes a credential for each file in it (systemd.exec(5)), tls-certificate_NAME.pem. Beside a file its
@@ -306,7 +318,7 @@ def _certificate_values(server: Server, target: Target) -> Values:
 
 def _worker_values(
     worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
-) -> Values:
+) -> TemplateValues:
     folders = environment.folders(worker, target)
     contract = environment.contract(worker, configuration.server.mode, port=port, socket=socket, folders=folders)
     variables = {**_home(worker, target), **contract}
@@ -345,7 +357,7 @@ def _home(worker: Worker, target: Target) -> Mapping[str, str]:
     return {"HOME": str(accounts.state_of(worker.name, target.layout.state))}
 
 
-def _life(worker: Worker, target: Target) -> Values:
+def _life(worker: Worker, target: Target) -> TemplateValues:
     """How it starts, stops and comes back."""
     return {
         "type": worker.service_type.value,
@@ -354,7 +366,7 @@ def _life(worker: Worker, target: Target) -> Values:
         "signals": _signals(worker.signals, target),
         "restart": worker.restart.policy.value,
         "delay": quote.span(worker.restart.delay),
-        "gives_up": backoff.GIVEN_UP if worker.restart.max_restarts else None,
+        "gives_up": failure_pause.GIVEN_UP if worker.restart.max_restarts else None,
     }
 
 
@@ -374,7 +386,7 @@ def _signals(signals: Signals, target: Target) -> list[tuple[str, str]]:
     return rows
 
 
-def _mount_values(worker: Worker, target: Target) -> Values:
+def _mount_values(worker: Worker, target: Target) -> TemplateValues:
     return {
         "description": quote.text(f"Runtime folder of worker {worker.name}"),
         "source": quote.path(str(worker.source)),
@@ -382,7 +394,7 @@ def _mount_values(worker: Worker, target: Target) -> Values:
     }
 
 
-def _socket_values(worker: Worker, target: Target, socket: str) -> Values:
+def _socket_values(worker: Worker, target: Target, socket: str) -> TemplateValues:
     """The worker is handed the socket and needs no right to its file; the router does, and joins worker-NAME alone."""
     own = account_of(worker.name)
     return {
@@ -414,7 +426,7 @@ def _launched(worker: Worker, program: tuple[str, ...], target: Target) -> tuple
 
 def _given_up(worker: Worker, target: Target) -> list[str]:
     """The file that tq-backoff@ makes when the worker has failed too often."""
-    return ["--unless", str(backoff.given_up_file(worker.name, target.layout.runtime))]
+    return ["--unless", str(failure_pause.given_up_file(worker.name, target.layout.runtime))]
 
 
 def _asked(worker: Worker, port: int | None, socket: str | None, values: Mapping[str, str]) -> tuple[str, ...]:
@@ -521,7 +533,7 @@ def _ledger(
         *(("Route", route) for route in worker.routes),
         *(("Host", host) for host in worker.hosts),
         *(("Copy", unitfile.copy_note(copy)) for copy in copies),
-        ("Backoff", backoff.note(worker.restart)),
+        ("Backoff", failure_pause.note(worker.restart)),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),
     ]

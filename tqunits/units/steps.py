@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from tqunits.model import INFINITY
 from tqunits.units.render import RenderedFile
-from tqunits.units.writable import Given
+from tqunits.units.writable_folders import Given
 
 _UP = frozenset({"active", "reloading", "refreshing"})
 

@@ -19,7 +19,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class WorkersFolder:
     """What the folder of the workers holds."""
 
     directory: PurePosixPath
@@ -35,7 +35,7 @@ class Doubt:
     hint: str
 
 
-def doubt(found: Found, gone: Sources) -> Doubt | None:
+def doubt(found: WorkersFolder, gone: Sources) -> Doubt | None:
     """Why these workers, which are installed and not configured, may not be meant to go."""
     if not gone:
         return None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqunits.cli.context import Context
 from tqunits.config.reject import Reject
-from tqunits.config.start import starting_files
+from tqunits.config.start_files import starting_files
 from tqunits.config.words import worker_name
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.host.sources import workers_directory

@@ -21,11 +21,11 @@ from tqunits.cli.explained import facts_of, known
 from tqunits.cli.jobs import details, error_json
 from tqunits.cli.output import Output
 from tqunits.errors import ExitStatus
-from tqunits.lifecycle.causes import Judgement, Mark, Step, judge
+from tqunits.lifecycle.causes import JudgedLink, Judgement, LinkState, judge
 from tqunits.lifecycle.facts import Facts
 from tqunits.units import name
 
-_STYLES = {Mark.OK: "green", Mark.BROKEN: "red", Mark.WAITING: "yellow", Mark.UNKNOWN: "dim"}
+_STYLES = {LinkState.OK: "green", LinkState.BROKEN: "red", LinkState.WAITING: "yellow", LinkState.UNKNOWN: "dim"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def as_json(facts: Facts, judgement: Judgement) -> Mapping[str, object]:
         "wrong": judgement.is_wrong,
         "sentence": judgement.sentence,
         "broken": judgement.broken.value if judgement.broken else None,
-        "chain": [{"link": step.link.value, "mark": step.mark.value, "text": step.text} for step in judgement.chain],
+        "chain": [{"link": step.link.value, "mark": step.state.value, "text": step.text} for step in judgement.chain],
         "state": facts.state,
         "restarts": facts.restarts,
         "error": error_json(judgement),
@@ -88,7 +88,7 @@ def _print(facts: Facts, judgement: Judgement, output: Output) -> None:
     output.line()
     for step in judgement.chain:
         output.line(
-            f"  {output.styled(f'{_word(step):<8}', _STYLES[step.mark])}  {step.link.value:<6}  {_text(step, output)}"
+            f"  {output.styled(f'{_word(step):<8}', _STYLES[step.state])}  {step.link.value:<6}  {_text(step, output)}"
         )
     told = list(details(judgement, facts))
     if told or judgement.is_wrong:
@@ -99,9 +99,9 @@ def _print(facts: Facts, judgement: Judgement, output: Output) -> None:
         output.line(f"  {'more:':<8}tqunits logs {facts.name}")
 
 
-def _word(step: Step) -> str:
-    return step.mark.value if step.mark is not Mark.UNKNOWN else "-"
+def _word(step: JudgedLink) -> str:
+    return step.state.value if step.state is not LinkState.UNKNOWN else "-"
 
 
-def _text(step: Step, output: Output) -> str:
-    return output.styled(step.text, "dim" if step.mark is Mark.UNKNOWN else "")
+def _text(step: JudgedLink, output: Output) -> str:
+    return output.styled(step.text, "dim" if step.state is LinkState.UNKNOWN else "")

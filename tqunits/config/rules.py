@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from tqunits.config import addresses, dependencies, health, variables
-from tqunits.config.fields import items_of
+from tqunits.config import health_rules, overlaps, unit_names, variable_rules
 from tqunits.config.findings import Problem, note, warning
 from tqunits.config.layers import Values
-from tqunits.config.marks import ListNode, Node, ScalarNode
+from tqunits.config.nodes import ListNode, Node, ScalarNode
+from tqunits.config.parsers import items_of
 from tqunits.config.reject import did_you_mean
 from tqunits.config.server_settings import ServerSettings as S
 from tqunits.config.setting import Setting
@@ -84,7 +84,7 @@ def _listen(values: Values) -> Iterator[Problem]:
     node, listen = values.node(S.listen), values[S.listen]
     if not isinstance(node, ListNode) or len(node.items) != len(listen):
         return
-    for at, taker in addresses.conflicts(listen):
+    for at, taker in overlaps.conflicts(listen):
         message = f"listen: {listen[at]} can not be open beside {taker}, which has it already"
         yield Problem(node.items[at], message, "leave one of them out")
 
@@ -103,7 +103,7 @@ def _program(draft: Draft) -> Iterator[Problem]:
     if worker.type is not WorkerType.STATIC and not worker.command and is_known:
         hint = "write the command, or a type that presets one: go, python, node, bun, deno, java, ruby, php"
         yield Problem(draft.place(W.command), "command is missing", hint)
-    yield from variables.problems(worker, draft.values, draft.top)
+    yield from variable_rules.problems(worker, draft.values, draft.top)
 
 
 def _php(draft: Draft) -> Iterator[Problem]:
@@ -179,7 +179,7 @@ def _scaling(draft: Draft) -> Iterator[Problem]:
 
 
 def _health(draft: Draft) -> Iterator[Problem]:
-    yield from health.problems(draft.worker, draft.values, draft.top, draft.wrong)
+    yield from health_rules.problems(draft.worker, draft.values, draft.top, draft.wrong)
     settings, start = draft.worker.health, draft.worker.timeouts.start
     written = draft.values.written(W.health_timeout) or draft.values.written(W.health_interval)
     if settings.timeout > settings.interval and written:
@@ -210,7 +210,7 @@ def _slashes(draft: Draft) -> Iterator[Problem]:
 
 
 def _depends(draft: Draft) -> Iterator[Problem]:
-    own = dependencies.service(draft.worker.name)
+    own = unit_names.service(draft.worker.name)
     for setting in (W.depends_after, W.depends_requires):
         units = draft.values[setting]
         if own in units:

@@ -12,7 +12,7 @@ from tqunits import placeholders
 from tqunits.config import shellwords, words
 from tqunits.config.findings import Problem, warning
 from tqunits.config.layers import Values
-from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode, within
+from tqunits.config.nodes import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 from tqunits.config import shellwords, values, words
 from tqunits.config.findings import Invalid, Problem, invalid
-from tqunits.config.marks import ListNode, MapNode, Node, ScalarNode, within
+from tqunits.config.nodes import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY, MAX_START, Enabled, Profile, Relaxation
 from tqunits.resources import Descriptors, Share

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from tqunits.config import variables
+from tqunits.config import variable_rules
 from tqunits.config.findings import Problem, warning
 from tqunits.config.layers import Values
-from tqunits.config.marks import Node
+from tqunits.config.nodes import Node
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.health import HealthType
@@ -25,7 +25,7 @@ def problems(worker: Worker, values: Values, top: Node, wrong: Collection[str]) 
     """Of one worker; `top`: where a setting counts that nobody wrote; `wrong`: the settings that are told already."""
     yield from _details(worker, values, top)
     yield from _type(worker, values, top, wrong)
-    yield from variables.health_command(worker, values, top)
+    yield from variable_rules.health_command(worker, values, top)
 
 
 def _details(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:

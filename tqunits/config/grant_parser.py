@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from tqunits.config import dependencies, words
+from tqunits.config import unit_names, words
 from tqunits.config.directives import DIRECTIVES
-from tqunits.config.fields import Parser, entries_of, listing, profile_or_relaxation, scalar
 from tqunits.config.findings import Invalid, Problem, invalid
-from tqunits.config.marks import Node, ScalarNode
+from tqunits.config.nodes import Node, ScalarNode
+from tqunits.config.parsers import Parser, entries_of, listing, profile_or_relaxation, scalar
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W
@@ -115,7 +115,7 @@ def _grant(node: Node) -> Grant:
         credentials=read("credentials", listing(pattern), ()),
         environment_files=read("environment_files", listing(pattern), ()),
         static=read("static", listing(pattern), ()),
-        depends=read("depends", listing(dependencies.named), ()),
+        depends=read("depends", listing(unit_names.named), ()),
         limits=read("limits", _limits, {}),
         sandbox=read("sandbox", listing(profile_or_relaxation), ()),
         unit=read("unit", listing(_directive), ()),

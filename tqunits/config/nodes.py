@@ -1,7 +1,7 @@
 """YAML as nodes that know their line and column: the only importer of PyYAML.
 
 Scalars stay the text that the author wrote. YAML 1.1's own guesses (`no` is false, 010 is 8, 12:30 is 750) are never
-made: what a text means is decided by the setting it stands at (fields.py).
+made: what a text means is decided by the setting it stands at (parsers.py).
 
 The nodes are built here from the parser's events, not by PyYAML's compose(): that recurses in C without a limit, and
 200,000 opening brackets end the process with a segmentation fault (measured: PyYAML 6.0.3, libyaml 0.2.5). The event
@@ -102,7 +102,7 @@ class MapNode(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class YamlMistake:
     """What is wrong with the YAML itself."""
 
     node: Node
@@ -111,12 +111,12 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class YamlReading:
     """One file, read. `root` is None when it is no YAML; mistakes that leave a tree (a key twice) leave it there."""
 
     root: Node | None
     top: Node
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[YamlMistake, ...]
 
 
 def items(node: Node) -> tuple[tuple[str, Mark], ...]:
@@ -158,35 +158,35 @@ def pure_events(text: str) -> Iterator[yaml.Event]:
     return yaml.parse(text, Loader=yaml.BaseLoader)
 
 
-def read(content: bytes, file: str, *, events: Events = fast_events) -> Reading:
+def read(content: bytes, file: str, *, events: Events = fast_events) -> YamlReading:
     """The nodes of one file. Never raises, whatever the bytes; an empty file is an empty mapping."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         document = _document(content[: error.start].decode("utf-8-sig") + "\ufffd", file)
-        mistake = Mistake(_end(document), "not UTF-8", "save the file as UTF-8")
-        return Reading(None, Node(document, 1, 1), (mistake,))
+        mistake = YamlMistake(_end(document), "not UTF-8", "save the file as UTF-8")
+        return YamlReading(None, Node(document, 1, 1), (mistake,))
     document = _document(text, file)
     top = Node(document, 1, 1)
     forbidden = _FORBIDDEN.search(text)
     if forbidden is not None:
         place = _place(document, text, forbidden.start())
-        mistake = Mistake(place, f"the character {ord(forbidden.group()):#04x} has no place in YAML", "remove it")
-        return Reading(None, top, (mistake,))
+        mistake = YamlMistake(place, f"the character {ord(forbidden.group()):#04x} has no place in YAML", "remove it")
+        return YamlReading(None, top, (mistake,))
     return _compose(document, top, events(text))
 
 
-def _compose(document: Document, top: Node, events: Iterator[yaml.Event]) -> Reading:
+def _compose(document: Document, top: Node, events: Iterator[yaml.Event]) -> YamlReading:
     composer = _Composer(document, events)
     try:
         root = composer.document_node()
     except _Stop as stop:
-        return Reading(None, top, (*composer.mistakes, stop.mistake))
+        return YamlReading(None, top, (*composer.mistakes, stop.mistake))
     except yaml.MarkedYAMLError as error:
-        return Reading(None, top, (*composer.mistakes, _syntax(document, error)))
+        return YamlReading(None, top, (*composer.mistakes, _syntax(document, error)))
     except (yaml.YAMLError, ValueError, OverflowError):  # the pure parser gives int() and chr() what the text says
-        return Reading(None, top, (*composer.mistakes, Mistake(top, "not valid YAML")))
-    return Reading(root, top, tuple(composer.mistakes))
+        return YamlReading(None, top, (*composer.mistakes, YamlMistake(top, "not valid YAML")))
+    return YamlReading(root, top, tuple(composer.mistakes))
 
 
 class _Stop(Exception):
@@ -194,14 +194,14 @@ class _Stop(Exception):
 
     def __init__(self, node: Node, message: str, hint: str | None = None) -> None:
         super().__init__()
-        self.mistake = Mistake(node, message, hint)
+        self.mistake = YamlMistake(node, message, hint)
 
 
 class _Composer:
     """Builds the nodes of one document from its events."""
 
     def __init__(self, document: Document, events: Iterator[yaml.Event]) -> None:
-        self.mistakes: list[Mistake] = []
+        self.mistakes: list[YamlMistake] = []
         self._document = document
         self._events = events
         self._anchors: dict[str, tuple[Node, int, int]] = {}  # node, count of its nodes, height
@@ -279,7 +279,7 @@ class _Composer:
             value = self._node(next(self._events), depth + 1)
             if key.text in entries:
                 first = entries[key.text][0]
-                self.mistakes.append(Mistake(key, f"'{key.text}' is written twice", f"first on line {first.line}"))
+                self.mistakes.append(YamlMistake(key, f"'{key.text}' is written twice", f"first on line {first.line}"))
             else:
                 entries[key.text] = (key, value)
         place = self._place(start)
@@ -318,16 +318,16 @@ def _end(document: Document) -> Node:
     return Node(document, len(document.lines), max(len(document.lines[-1]), 1))
 
 
-def _syntax(document: Document, error: yaml.MarkedYAMLError) -> Mistake:
+def _syntax(document: Document, error: yaml.MarkedYAMLError) -> YamlMistake:
     mark = error.problem_mark or error.context_mark
     problem = str(error.problem or error.context or "it can not be read")
     place = _end(document) if mark is None else _clamped(document, mark.line + 1, mark.column + 1)
     if (place.source or "")[place.column - 1 : place.column] == "\t":
-        return Mistake(place, "a tab can not indent YAML", "use spaces")
+        return YamlMistake(place, "a tab can not indent YAML", "use spaces")
     if "nesting depth" in problem:  # libyaml reads ahead of us, and since 0.2.6 has a limit of its own (1000)
-        return Mistake(place, _TOO_DEEP)
+        return YamlMistake(place, _TOO_DEEP)
     hint = next((hint for part, hint in _HINTS if part in problem), None)
-    return Mistake(place, f"not valid YAML: {problem}", hint)
+    return YamlMistake(place, f"not valid YAML: {problem}", hint)
 
 
 def _clamped(document: Document, line: int, column: int) -> Node:
