@@ -11,8 +11,10 @@ from typing import cast
 from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
-INTERPRETED = {"routing/traffic.py"}
-"""Read once per order; and `tqunits ls`, which reads it too, does without the library."""
+ROUTING = {"routing/select.py", "routing/table.py"}
+"""What routing/ does for each request. The rest is for each file of routes or order that is read: install, which writes
+them, and `tqunits ls`, which reads them too, do without the library.
+"""
 
 
 def compiled() -> list[str]:
@@ -21,10 +23,10 @@ def compiled() -> list[str]:
     Relative to the root.
     """
     package = ROOT / "tqunits"
-    rooms = [package / room for room in ("http", "metrics", "routing")]
+    rooms = [package / room for room in ("http", "metrics")]
     rooms += [path for path in (package / "proxy").iterdir() if path.is_dir()]
     found = {str(path.relative_to(package)) for room in rooms for path in room.glob("[!_]*.py")}
-    return sorted(f"tqunits/{module}" for module in found - INTERPRETED)
+    return sorted(f"tqunits/{module}" for module in found | ROUTING)
 
 
 def extensions() -> list[Extension]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.endurance import scene
-from tqunits.routing.snapshot import parse_snapshot
+from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.system import process
 
 ROOT = Path(__file__).parents[1]

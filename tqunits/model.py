@@ -526,6 +526,11 @@ class Layout:
     workers: PurePosixPath  # /srv/tqunits/workers, where tqunits.yaml does not say
     cache: PurePosixPath  # /var/cache/tqunits
 
+    @property
+    def routes(self) -> PurePosixPath:
+        """Which request goes where: install and apply write it, the routers read it (routing/codec)."""
+        return self.state / "routes.json"
+
 
 SYSTEM_LAYOUT = Layout(
     units=PurePosixPath("/etc/systemd/system"),

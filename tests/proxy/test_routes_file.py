@@ -17,7 +17,7 @@ from peers import OK, PATIENCE, Router, answering
 from tqunits.cli.selection import served
 from tqunits.errors import TqunitsError
 from tqunits.model import SYSTEM_LAYOUT
-from tqunits.routing.snapshot import MAX_SNAPSHOT
+from tqunits.routing.codec.document import MAX_SNAPSHOT
 
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 

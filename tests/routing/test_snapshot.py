@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tqunits.errors import TqunitsError
 from tqunits.model import USUAL_RESPONSE_HEADS, ClientGone, HeadLimits
+from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.routing.endpoint import Address, parse_address
-from tqunits.routing.snapshot import parse_snapshot
 
 WORKER: dict[str, Any] = {
     "name": "api",

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tqunits.host.plan import make_plan
+from tqunits.host.routes import routes_snapshot
 from tqunits.system.process import run
 from tqunits.units import addresses, name, steps, turnover
-from tqunits.units.plan import make_plan
 from tqunits.units.render import RenderedFile, render, sockets_of
-from tqunits.units.snapshot import ROUTES, routes_snapshot
 from tqunits.units.steps import Disable, Enable, ReloadDaemon, RemoveFile, Restart, Start, Step, Stop, WriteFile
 
 from .cases import TEMPLATES, Case, configuration, server, target
@@ -172,7 +172,7 @@ def desired(listen: Sequence[str], processes: int, observed: steps.Observed) -> 
     return steps.Desired(
         units=files,
         copies=(),
-        routes=RenderedFile(path=case.target.layout.state / ROUTES, content=routes, mode=0o644, unit=None),
+        routes=RenderedFile(path=case.target.layout.routes, content=routes, mode=0o644, unit=None),
         workers=frozenset(),
         enabled=(*places, *proxies, name.TARGET),
         disabled=tuple(sorted(surplus)),

@@ -20,9 +20,9 @@ from tqunits.config.parse import Text, WorkerText, parse_server, parse_workers
 from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SERVER, SETTINGS, WORKER
 from tqunits.errors import Diagnostic, Severity
+from tqunits.host.routes import routes_snapshot
 from tqunits.model import Configuration, Target
 from tqunits.units.render import RenderedFile, render
-from tqunits.units.snapshot import routes_snapshot
 from units import analyze, generated
 from units.cases import TEMPLATES, target
 from units.test_verify import OWN_VERSION

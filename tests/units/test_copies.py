@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.errors import TqunitsError
+from tqunits.host.plan import make_plan, removal
 from tqunits.model import Worker
 from tqunits.units import credentials
-from tqunits.units.plan import make_plan, removal
 from tqunits.units.render import RenderedFile, render
 from tqunits.units.steps import Observed, Options, Plan, RemoveFile, Restart, Step, Stop, WriteFile
 from tqunits.units.unitfile import Copy, ledger, parse

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tqunits.host.plan import kept_ports, make_plan, removal
+from tqunits.host.routes import routes_snapshot
 from tqunits.model import Configuration, Enabled, Listen, Worker
 from tqunits.units import name, turnover
-from tqunits.units.plan import kept_ports, make_plan, removal
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import ROUTES, routes_snapshot
 from tqunits.units.steps import (
     Admit,
     CreateUsers,
@@ -50,13 +50,12 @@ def desired(site: Configuration) -> Desired:
     case = Case(site, target())
     running = tuple(name.service(w.name) for w in site.running())
     routes = routes_snapshot(site, case.target, case.ports())
-    state = case.target.layout.state
     watch, watcher = name.CERTIFICATE_UNITS
     is_watched = site.server.tls.certificate is not None
     return Desired(
         units=case.files(),
         copies=(),
-        routes=RenderedFile(path=state / ROUTES, content=routes, mode=0o644, unit=None),
+        routes=RenderedFile(path=case.target.layout.routes, content=routes, mode=0o644, unit=None),
         workers=frozenset(w.name for w in site.workers),
         enabled=(
             *running,
@@ -346,7 +345,7 @@ def written(made: Plan) -> dict[str, str]:
 
 def routed(made: Plan) -> dict[str, list[str]]:
     """The routes that the plan writes, by worker."""
-    return {worker["name"]: worker["routes"] for worker in json.loads(written(made)[ROUTES])["workers"]}
+    return {worker["name"]: worker["routes"] for worker in json.loads(written(made)["routes.json"])["workers"]}
 
 
 @pytest.mark.parametrize("stays", list(Listen))

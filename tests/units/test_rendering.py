@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from tqunits.errors import TqunitsError
+from tqunits.host.routes import routes_snapshot
 from tqunits.model import (
     INFINITY,
     Enabled,
@@ -26,10 +27,11 @@ from tqunits.model import (
     Tls,
     WorkerType,
 )
-from tqunits.routing.snapshot import StaticFiles, parse_snapshot
+from tqunits.routing.codec.document import files_alone, installed_routes, with_workers, without
+from tqunits.routing.codec.schema import parse_snapshot
+from tqunits.routing.snapshot import StaticFiles
 from tqunits.units import environment, name, sandbox
 from tqunits.units.render import render
-from tqunits.units.snapshot import files_alone, installed_routes, routes_snapshot, with_workers, without
 from tqunits.units.unitfile import last_value
 from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, build, case, runtime, samples, worker
 from units.cases import sandbox as holes

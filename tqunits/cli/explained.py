@@ -15,9 +15,9 @@ from tqunits.host.sources import Loaded, load
 from tqunits.host.status import Status, statuses
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
+from tqunits.routing.codec.document import Served
 from tqunits.system.bus import Bus
 from tqunits.system.published import unserved
-from tqunits.units.snapshot import Served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from tqunits.host import binding, build, observe, target, writable
 from tqunits.host.lacking import Lacking
 from tqunits.host.ledger import put_back_later
 from tqunits.host.observed_files import observe_files
+from tqunits.host.routes import routes_snapshot
 from tqunits.host.sources import Loaded, load
 from tqunits.model import (
     MANAGER_USER,
@@ -37,7 +38,6 @@ from tqunits.system.bus import Bus
 from tqunits.units import accounts, addresses, credentials, ledger, name, quote, turnover, unitfile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
-from tqunits.units.snapshot import ROUTES, routes_snapshot
 from tqunits.units.steps import Desired, Give, Observed, ObservedFile, Plan, Rehome, RemoveFile, Step, WriteFile
 from tqunits.units.writable_folders import Given
 
@@ -120,7 +120,7 @@ def prepare(
     sockets = sockets_of(configuration.server, context.layout, addresses.installed(before))
     rendered = render(present, host, judged.ports, files.read_templates(context.layout), requested.copies, sockets)
     routes = RenderedFile(
-        path=context.layout.state / ROUTES, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
+        path=context.layout.routes, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
     )
     own = () if context.user_mode else (MANAGER_USER, *_own_accounts(present))
     observed = observe.observe(context.layout, bus, (file.path for file in rendered), own)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tqunits.host import writable
+from tqunits.host.plan import kept_ports
 from tqunits.host.sources import CONFIGURATION
 from tqunits.model import Configuration, Layout, Worker
+from tqunits.routing.codec.document import installed_routes
 from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.units import circles, contests, dependencies, grants, unitfile
 from tqunits.units.contests import Installed
-from tqunits.units.plan import kept_ports
 from tqunits.units.ports import Assigned, assign_ports
 from tqunits.units.refusal import Refusal, refusal
-from tqunits.units.snapshot import ROUTES, installed_routes
 from tqunits.units.steps import ObservedFile
 
 Files = Mapping[PurePosixPath, ObservedFile]
@@ -129,7 +129,7 @@ def _without(configuration: Configuration, names: Collection[str]) -> tuple[Work
 
 def _installed(before: Files, layout: Layout) -> Installed:
     """What the routers have; and, should their file be lost, what the drop-ins say."""
-    routes = dict(installed_routes(before[layout.state / ROUTES].content)) if layout.state / ROUTES in before else {}
+    routes = dict(installed_routes(before[layout.routes].content)) if layout.routes in before else {}
     for file in before.values():
         ledger = unitfile.ledger(file.content)
         if ledger is not None and ledger.enabled:

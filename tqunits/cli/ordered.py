@@ -14,10 +14,10 @@ from tqunits.cli.selection import Installed, add_names, installed, select, serve
 from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.host import traffic
 from tqunits.host.observe import running_routers
+from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import Order
 from tqunits.system import routers
 from tqunits.system.bus import Bus
-from tqunits.units.snapshot import Served
 
 _TAKEN_S = 10.0
 """A router hears of it at once, and looks every two seconds where inotify does not tell."""

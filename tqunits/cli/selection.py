@@ -15,9 +15,9 @@ from typing import Protocol, TypeVar
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.model import Layout
+from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone
 from tqunits.system.files import read_regular, read_text_if_exists
 from tqunits.units import environment, name
-from tqunits.units.snapshot import MAX_SNAPSHOT, ROUTES, Served, files_alone
 from tqunits.units.unitfile import Ledger, ledger
 
 _WILDCARDS = frozenset("*?[")
@@ -65,7 +65,7 @@ def served(layout: Layout) -> tuple[Served, ...]:
     Raises TqunitsError for what the router would not take either.
     """
     try:
-        content = read_regular(Path(layout.state) / ROUTES, MAX_SNAPSHOT)
+        content = read_regular(Path(layout.routes), MAX_SNAPSHOT)
     except (FileNotFoundError, NotADirectoryError):
         return ()
     return files_alone(content.decode("utf-8", "surrogateescape"))

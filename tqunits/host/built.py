@@ -10,7 +10,7 @@ user's own state:
 
 The record is written before the first change in the worker's folder, without an end, and once more when all is done. So
 whatever cuts a build off, the next one does it again. Its time is when the program was built: a worker that runs since
-before does not have it (units/plan.py).
+before does not have it (host/plan.py).
 
 Sources that change while they are built are those of before to the record: one build too many does less harm than none.
 """

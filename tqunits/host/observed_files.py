@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
 from tqunits.units import credentials, name
-from tqunits.units.snapshot import ROUTES
 from tqunits.units.steps import ObservedFile
 
 
@@ -21,7 +20,7 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
-    found |= {layout.state / ROUTES, layout.state / name.LEDGER_FILE, name.access_journal(layout.units), *wanted}
+    found |= {layout.routes, layout.state / name.LEDGER_FILE, name.access_journal(layout.units), *wanted}
     return _observed(found)
 
 

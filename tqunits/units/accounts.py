@@ -11,7 +11,7 @@ record, which only root writes, and which is there after an uninstall that has k
 be none: chfn(1) may let a person change it, who has a home and a shell, though.
 
 Earlier releases gave the worker's state for a home, and that is still known. But sshd(8) looks into a home for the keys
-of who may log in, and forwards ports for whoever has one, shell or not: so install edits it (units/plan.py, Rehome).
+of who may log in, and forwards ports for whoever has one, shell or not: so install edits it (host/plan.py, Rehome).
 
 The router joins the groups worker-NAME and no other. What a group may read, the router could be made to publish.
 """

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from tqunits import placeholders
 from tqunits.errors import TqunitsError
-from tqunits.model import Listen, Mode, Target, Worker, WorkerType
+from tqunits.model import Listen, Mode, OriginKind, Target, Worker, WorkerType
 from tqunits.units import name
 
 SESSION_VARIABLES = (
@@ -30,6 +30,8 @@ CODE = "TQUNITS_CODE"
 """Says by what code of ours a process of the router was started (Target.code); root can read it from there."""
 
 _MEBIBYTE = 1024 * 1024
+_STATIC_KEYS = ("static.directory", "static.prefix")
+_UNWRITTEN = frozenset({OriginKind.DEFAULT, OriginKind.PRESET})
 _STATE_FOLDERS_SINCE = 254
 """From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME (its NEWS)."""
 
@@ -49,6 +51,17 @@ def socket_path(worker: Worker, runtime: PurePosixPath) -> str | None:
             return str(runtime / "sockets" / f"{worker.name}.sock")
         case _:
             assert_never(worker.listen)
+
+
+def served_folder(worker: Worker) -> PurePosixPath | None:
+    """The folder whose files the router serves, absolute. Beside a program only where somebody wrote `static`.
+
+    That a worker has a folder called public is no wish that the world should read it.
+    """
+    deciders = {worker.origins[key].kind for key in _STATIC_KEYS if key in worker.origins}
+    if worker.type is WorkerType.STATIC or deciders - _UNWRITTEN:
+        return worker.folder / worker.static.directory
+    return None
 
 
 def serving_file(worker: str, runtime: PurePosixPath) -> str:

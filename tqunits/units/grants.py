@@ -39,8 +39,8 @@ from tqunits.resources import LIMITS, Limits, Measure, Share
 from tqunits.units import quote
 from tqunits.units.build_units import DISK_MAX_OF_A_REQUEST
 from tqunits.units.dependencies import foreign_dependencies
+from tqunits.units.environment import served_folder
 from tqunits.units.refusal import Item, Refusal, refusal
-from tqunits.units.snapshot import served_folder
 
 Owners = Mapping[str, Set[str]]
 """The workers that have a route, or have a right to it, on whatever host."""

@@ -42,9 +42,9 @@ from tqunits.units import (
     sandbox,
     unitfile,
 )
+from tqunits.units.environment import served_folder
 from tqunits.units.limits import limit_directives
 from tqunits.units.refusal import Refusal, refusal
-from tqunits.units.snapshot import served_folder
 from tqunits.units.unitfile import Assignment, Copy
 
 TemplateValues = Mapping[str, object]
@@ -253,7 +253,7 @@ def _shared_values(
 ) -> TemplateValues:
     server, layout = configuration.server, target.layout
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
-    routes = str(layout.state / "routes.json")
+    routes = str(layout.routes)
     runtime, folders = str(layout.runtime), str(layout.runtime / "workers")
     traffic = str(layout.runtime / "traffic.json")
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.model import Relaxation, Worker
-from tqunits.units.snapshot import served_folder
+from tqunits.units.environment import served_folder
 
 CONFIGURATION = "config"
 """Below a worker's folder: what is in it decides what the worker may do, so it is never the worker's to write."""

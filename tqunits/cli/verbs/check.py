@@ -31,9 +31,9 @@ from tqunits.host.waiting import changed
 from tqunits.model import Configuration, Worker, WorkerType
 from tqunits.system.published import unserved
 from tqunits.units import render
+from tqunits.units.environment import served_folder
 from tqunits.units.grants import grant_of
 from tqunits.units.refusal import Refusal
-from tqunits.units.snapshot import served_folder
 
 
 @dataclass(frozen=True, slots=True)

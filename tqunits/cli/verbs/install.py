@@ -48,11 +48,11 @@ from tqunits.cli.jobs import add_timeout, judged, progress, timeout_of, told
 from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, UsageError
 from tqunits.host import backoff, build, execute, handover, ledger, left_out, live, traffic
 from tqunits.host.left_out import LeftOut
+from tqunits.host.plan import make_plan
 from tqunits.model import Worker
 from tqunits.system import files
 from tqunits.system.bus import Bus, JobResult
 from tqunits.units import name
-from tqunits.units.plan import make_plan
 from tqunits.units.steps import Options, Plan, ReloadDaemon, Restart, Start
 
 

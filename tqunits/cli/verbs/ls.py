@@ -34,9 +34,9 @@ from tqunits.host import left_out, traffic
 from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.status import State, Status, enabled_at_boot, statuses
 from tqunits.host.waiting import changed
+from tqunits.routing.codec.document import Served
 from tqunits.system.bus import Bus
 from tqunits.units import unitfile
-from tqunits.units.snapshot import Served
 
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
 

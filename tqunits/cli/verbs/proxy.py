@@ -40,18 +40,18 @@ from tqunits.proxy.listen import listen_on, name_of
 from tqunits.proxy.local_http import socket_path
 from tqunits.proxy.log.sinks import STDOUT, parse_destination
 from tqunits.proxy.service import Setup, serve
+from tqunits.routing.codec.document import MAX_SNAPSHOT
+from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.routing.endpoint import Address, parse_address
 from tqunits.routing.snapshot import (
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_QUEUE_US,
     DEFAULT_TIMEOUTS,
     DEFAULT_WORKER_TIMEOUTS,
-    MAX_SNAPSHOT,
     RoutedWorker,
     Snapshot,
     check_host,
     check_prefix,
-    parse_snapshot,
 )
 from tqunits.system.files import read_regular
 from tqunits.system.notify import Notifier, inherited_sockets

@@ -29,13 +29,13 @@ from tqunits.host.status import State, Status
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
+from tqunits.routing.codec.document import Served
 from tqunits.system import journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
 from tqunits.system.marshal import rows
 from tqunits.system.published import unserved
 from tqunits.units import name
-from tqunits.units.snapshot import Served
 
 EXITS = 5
 

@@ -29,14 +29,14 @@ from tqunits.cli.selection import Installed, add_names, installed, named, select
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.host import backoff, execute, ledger, left_out, traffic
 from tqunits.host.observe import observe
+from tqunits.host.plan import removal
 from tqunits.host.sources import workers_directory
 from tqunits.model import Layout
+from tqunits.routing.codec.document import without
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import name, shared, unitfile
-from tqunits.units.plan import removal
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import ROUTES, without
 from tqunits.units.steps import Observed, Plan, Reload, Step, WriteFile
 from tqunits.units.vanished import sentence
 
@@ -206,7 +206,7 @@ def _left(arguments: argparse.Namespace, choice: _Choice, layout: Layout) -> _Le
 
 def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tuple[Step, ...]:
     """First of all the router stops sending requests to who goes."""
-    path = layout.state / ROUTES
+    path = layout.routes
     before = observed.files.get(path)
     after = without(before.content, workers) if before else None
     if before is None or after is None or after == before.content:

@@ -24,10 +24,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from tqunits.model import account_of
+from tqunits.model import SYSTEM_LAYOUT, account_of
+from tqunits.routing.codec.document import installed_routes, with_workers
 from tqunits.units import credentials, name, shared, turnover, unitfile
 from tqunits.units.render import RenderedFile
-from tqunits.units.snapshot import ROUTES, installed_routes, with_workers
 from tqunits.units.steps import (
     Admit,
     CreateUsers,
@@ -431,4 +431,4 @@ def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ..
 
 
 def _is_state(path: PurePosixPath) -> bool:
-    return path.name == ROUTES
+    return path.name == SYSTEM_LAYOUT.routes.name  # in every layout: JSON has no comments that would make it ours
