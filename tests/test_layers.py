@@ -19,6 +19,7 @@ LAYER = {
     "errors": -1,
     "health": -1,
     "resources": -1,
+    "layout": -1,
     "model": 0,
     "placeholders": 0,
     "boot": 0,
@@ -29,6 +30,7 @@ LAYER = {
     "metrics": 1,
     "lifecycle": 1,
     "system": 2,
+    "control": 2,
     "proxy": 3,
     "host": 3,
     "cli": 4,
@@ -48,6 +50,8 @@ PROXY_ROOMS = {
     "front": 5,
     "": 6,  # the files at the top of proxy/
 }
+
+NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}}
 
 DOORS = {
     "pystemd": {"system/bus.py"},
@@ -141,6 +145,12 @@ def test_no_imports_go_in_a_circle() -> None:
 def test_no_import_is_for_types_alone(path: Path) -> None:
     """It would hide a circle. What is alone has a reason of its own: it starts in milliseconds."""
     assert "TYPE_CHECKING" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) in NEVER], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_what_must_never_be_imported_is_not(path: Path) -> None:
+    """Whatever becomes of the layers: two sides that only meet at a file or at a socket."""
+    assert not {own(name) for name in imports(path)} & NEVER[room(path)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -15,6 +15,8 @@ from typing import Final
 
 from tqunits.errors import Mark
 from tqunits.health import Health
+from tqunits.layout import SYSTEM_LAYOUT as SYSTEM_LAYOUT
+from tqunits.layout import Layout as Layout
 from tqunits.resources import Limits, Share
 
 INFINITY = 2**64 - 1
@@ -512,35 +514,6 @@ def build_account_of(worker: str) -> str:
 def is_reserved_account(account: str) -> bool:
     """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the router, builds)."""
     return account in {"root", MANAGER_USER} or account.startswith(("tq-", build_account_of("")))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """Where things go on this host: the system's folders, or a user's own with `--user`. All absolute."""
-
-    units: PurePosixPath  # /etc/systemd/system
-    sysusers: PurePosixPath | None  # /etc/sysusers.d; None with --user
-    configuration: PurePosixPath  # /etc/tqunits
-    state: PurePosixPath  # /var/lib/tqunits
-    runtime: PurePosixPath  # /run/tqunits
-    workers: PurePosixPath  # /srv/tqunits/workers, where tqunits.yaml does not say
-    cache: PurePosixPath  # /var/cache/tqunits
-
-    @property
-    def routes(self) -> PurePosixPath:
-        """Which request goes where: install and apply write it, the routers read it (routing/codec)."""
-        return self.state / "routes.json"
-
-
-SYSTEM_LAYOUT = Layout(
-    units=PurePosixPath("/etc/systemd/system"),
-    sysusers=PurePosixPath("/etc/sysusers.d"),
-    configuration=PurePosixPath("/etc/tqunits"),
-    state=PurePosixPath("/var/lib/tqunits"),
-    runtime=PurePosixPath("/run/tqunits"),
-    workers=PurePosixPath("/srv/tqunits/workers"),
-    cache=PurePosixPath("/var/cache/tqunits"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

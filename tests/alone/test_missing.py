@@ -23,7 +23,7 @@ def drop_in(host: Path) -> Path:
 def host(tmp_path: Path) -> Path:
     """A host with the worker api, and one that is files alone."""
     entries = [Entry(worker="api", source="/a", drop_in="x"), Entry(worker="docs", source="/d")]
-    (tmp_path / name.LEDGER_FILE).write_text(ledger.dump(entries), encoding="utf-8")
+    (tmp_path / "ledger.json").write_text(ledger.dump(entries), encoding="utf-8")
     path = drop_in(tmp_path)
     path.parent.mkdir()
     path.write_text("x", encoding="utf-8")
@@ -33,18 +33,18 @@ def host(tmp_path: Path) -> Path:
 def status(host: Path, *, trigger: Path | None) -> int:
     """As systemd runs it."""
     environment = {} if trigger is None else {"TRIGGER_PATH": str(trigger)}
-    argv = [sys.executable, "-I", "-S", str(PROGRAM), str(host / name.LEDGER_FILE), str(host)]
+    argv = [sys.executable, "-I", "-S", str(PROGRAM), str(host / "ledger.json"), str(host)]
     return run(argv, environment=environment).returncode
 
 
 def test_nothing_is_missing(host: Path) -> None:
-    assert not is_missing(str(host / name.LEDGER_FILE), str(host))
+    assert not is_missing(str(host / "ledger.json"), str(host))
     assert status(host, trigger=host) == 1
 
 
 def test_a_drop_in_is_gone(host: Path) -> None:
     drop_in(host).unlink()
-    assert is_missing(str(host / name.LEDGER_FILE), str(host))
+    assert is_missing(str(host / "ledger.json"), str(host))
     assert status(host, trigger=host) == 0
 
 
@@ -54,7 +54,7 @@ def test_who_asks_for_something_else_is_not_turned_away(host: Path) -> None:
 
 
 def test_without_a_ledger_nothing_is_known_and_what_is_none_is_looked_at(host: Path) -> None:
-    (host / name.LEDGER_FILE).write_text("[]", encoding="utf-8")
+    (host / "ledger.json").write_text("[]", encoding="utf-8")
     assert status(host, trigger=host) == 0
-    (host / name.LEDGER_FILE).unlink()
+    (host / "ledger.json").unlink()
     assert status(host, trigger=host) == 1

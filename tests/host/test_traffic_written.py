@@ -12,7 +12,7 @@ import pytest
 from tqunits.host import traffic
 from tqunits.http.answers import MAX_MESSAGE
 from tqunits.model import SYSTEM_LAYOUT, Layout
-from tqunits.routing.traffic import FILE, MAINTENANCE, MAX_TRAFFIC, PAUSE, Order
+from tqunits.routing.traffic import MAINTENANCE, MAX_TRAFFIC, PAUSE, Order
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def test_who_is_gone_is_forgotten_with_all_that_was_said_of_him(layout: Layout) 
     traffic.order(layout, ["api"], Order(PAUSE))
     traffic.forget(layout, ["api"])
     assert traffic.orders(layout) == {}
-    assert b"api" not in (Path(layout.runtime) / FILE).read_bytes()
+    assert b"api" not in (Path(layout.traffic)).read_bytes()
     traffic.forget(layout, ["web"])
-    assert not (Path(layout.runtime) / FILE).exists()
+    assert not (Path(layout.traffic)).exists()
 
 
 def test_a_router_of_the_release_before_reads_who_is_stopped(layout: Layout) -> None:
     traffic.stop(layout, ["api"])
-    assert json.loads((Path(layout.runtime) / FILE).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
+    assert json.loads((Path(layout.traffic)).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
 
 
 def test_nothing_is_written_for_whoever_is_not_in_it(layout: Layout) -> None:

@@ -182,7 +182,7 @@ def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
     It is written as well where it says the same and one of them is written anew (somebody has edited it), for no
     process that was started before has what it says (host/ledger.py).
     """
-    path, observed = prepared.desired.routes.path.with_name(name.LEDGER_FILE), prepared.observed
+    path, observed = prepared.target.layout.ledger, prepared.observed
     text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)
     before = observed.files[path].content if path in observed.files else None
     if text == before and not any(map(_is_newer_drop_in, plan.steps)):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.model import Configuration, Layout
-from tqunits.units import ledger, name, unitfile
+from tqunits.units import ledger, unitfile
 from tqunits.units.steps import ObservedFile
 from tqunits.units.vanished import Sources, WorkersFolder, doubt
 
@@ -22,7 +22,7 @@ INSIST = "--remove-all"
 
 def installed_from(before: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Sources:
     """Every installed worker, and where it was installed from."""
-    text = before.get(layout.state / name.LEDGER_FILE)
+    text = before.get(layout.ledger)
     remembered = {entry.worker: entry.source for entry in ledger.load(text.content if text else None).values()}
     drop_ins = {found.worker: found.source for file in before.values() if (found := unitfile.ledger(file.content))}
     return {worker: PurePosixPath(path) if path else None for worker, path in {**remembered, **drop_ins}.items()}

@@ -67,7 +67,7 @@ def _drop_in(entry: Entry, layout: Layout) -> Path:
 
 
 def _path(layout: Layout) -> Path:
-    return Path(layout.state) / name.LEDGER_FILE
+    return Path(layout.ledger)
 
 
 def _written(layout: Layout) -> int:

@@ -20,7 +20,7 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
-    found |= {layout.routes, layout.state / name.LEDGER_FILE, name.access_journal(layout.units), *wanted}
+    found |= {layout.routes, layout.ledger, name.access_journal(layout.units), *wanted}
     return _observed(found)
 
 

@@ -24,7 +24,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from tqunits.model import SYSTEM_LAYOUT, account_of
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
 from tqunits.units import credentials, name, shared, turnover, unitfile
 from tqunits.units.render import RenderedFile

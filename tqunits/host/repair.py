@@ -21,7 +21,6 @@ from tqunits.units.cures import Cure, Patient, cure
 _MOMENT_US = 5_000_000
 _WORKERS = "tq-worker@*.service"
 _ROUTERS = "tq-proxy@*.service"
-_ROUTERS_SOCKETS = (("leave", "leave.sock"), ("proxy", "control.sock"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing,
     up = [unit.name for unit in units if unit.active == "active"]
     sought = {name.service(worker.name): worker for worker in workers}
     found = (_worker(bus, layout, unit, sought[unit]) for unit in up if unit in sought)
-    routers = (unit for unit in up if name.is_proxy(unit) and _is_lost(bus, Path(layout.runtime), unit))
+    routers = (unit for unit in up if name.is_proxy(unit) and _is_lost(bus, layout, unit))
     lost = (Ailing(unit=unit, cure=Cure.RESTART) for unit in routers)
     return (*(one for one in found if one is not None), *lost)
 
@@ -118,16 +117,16 @@ def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | Non
     return Ailing(unit=unit, cure=needed, serving=PurePosixPath(serving), invocation=invocation)
 
 
-def _is_lost(bus: Bus, runtime: Path, router: str) -> bool:
+def _is_lost(bus: Bus, layout: Layout, router: str) -> bool:
     """It runs without its sockets. One that has ended since `router` was listed lacks them too, for a moment."""
-    if _has_sockets(runtime, router) or _has_job(bus, router) or _state(bus, router) != "active":
+    if _has_sockets(layout, router) or _has_job(bus, router) or _state(bus, router) != "active":
         return False
-    return not _has_sockets(runtime, router)
+    return not _has_sockets(layout, router)
 
 
-def _has_sockets(runtime: Path, router: str) -> bool:
-    number = router.partition("@")[2].removesuffix(".service")
-    return all(os.path.lexists(runtime / kind / number / file) for kind, file in _ROUTERS_SOCKETS)
+def _has_sockets(layout: Layout, router: str) -> bool:
+    process = name.process_of(router)
+    return all(map(os.path.lexists, (layout.leave_socket(process), layout.control_socket(process))))
 
 
 def _is_its_own(folder: Path, mount: Path) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout
-from tqunits.routing.traffic import EVERYBODY, FILE, MAX_TRAFFIC, Order, Traffic, parse_traffic, traffic_text
+from tqunits.layout import Layout
+from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, Order, Traffic, parse_traffic, traffic_text
 from tqunits.system import files
 
 _MODE = 0o644
@@ -32,7 +32,7 @@ def stop(layout: Layout, workers: Collection[str]) -> None:
 
 def wanted(layout: Layout, workers: Collection[str]) -> None:
     """These are started, or are to be: requests wait for them. Raises OSError."""
-    if _read(Path(layout.runtime) / FILE).stopped.keys().isdisjoint(workers):
+    if _read(Path(layout.traffic)).stopped.keys().isdisjoint(workers):
         return
     with _locked(layout) as path:
         found = _read(path)
@@ -49,7 +49,7 @@ def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> Non
 
 def forget(layout: Layout, workers: Collection[str]) -> None:
     """These are gone. Raises OSError."""
-    found = _read(Path(layout.runtime) / FILE)
+    found = _read(Path(layout.traffic))
     if {*found.stopped, *found.orders}.isdisjoint(workers):
         return
     with _locked(layout) as path:
@@ -59,7 +59,7 @@ def forget(layout: Layout, workers: Collection[str]) -> None:
 
 def orders(layout: Layout) -> Mapping[str, Order]:
     """Worker -> what an administrator has ordered."""
-    return _read(Path(layout.runtime) / FILE).orders
+    return _read(Path(layout.traffic)).orders
 
 
 def _without(members: Mapping[str, _T], workers: Collection[str]) -> dict[str, _T]:
@@ -89,11 +89,11 @@ def _read(path: Path) -> Traffic:
 @contextmanager
 def _locked(layout: Layout) -> Iterator[Path]:
     """One writer at a time: the others wait, which takes them milliseconds."""
-    folder = Path(layout.runtime)
-    files.make_folder(folder)
-    descriptor = os.open(folder / "traffic.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    path = Path(layout.traffic)
+    files.make_folder(path.parent)
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield folder / FILE
+        yield path
     finally:
         os.close(descriptor)

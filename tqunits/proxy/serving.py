@@ -25,6 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tqunits.layout import LEAVING, SERVING
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.lost import Lost
 from tqunits.proxy.routes.absence import Absence
@@ -32,9 +33,6 @@ from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.system.files import is_absent, made_us
 from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange
-
-FILE: Final = "serving"
-LEAVING: Final = "leaving"
 
 LOOK_AGAIN: Final = 2.0
 """Seconds between two looks at everything, for what nobody has told."""
@@ -98,7 +96,7 @@ class ServingFiles:
             return False
         self._keep_watch(name)  # first, so that no change falls in between
         leaving = os.path.lexists(self._folder / name / LEAVING)
-        since_us = None if leaving else made_us(self._folder / name / FILE)
+        since_us = None if leaving else made_us(self._folder / name / SERVING)
         serving = since_us is not None
         self._lost.see(name, is_lost=not leaving and not (serving and _have_sockets(worker.endpoints)))
         self._absence.see(worker, since_us=since_us)
@@ -160,7 +158,7 @@ class ServingFiles:
         self._complaints.say(f"{what}{hint}; what comes and goes there is seen up to {LOOK_AGAIN:g} s late", priority=4)
 
     def _on_file(self, name: str, file: str | None) -> None:
-        if file in (None, FILE, LEAVING):
+        if file in (None, SERVING, LEAVING):
             self.look_at(name)
             self._lost.hurry(name)  # its start has just ended, for one
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.layout import SYSTEM_LAYOUT
 
 VERSION: Final = 1
-FILE: Final = "traffic.json"
+_FILE: Final = SYSTEM_LAYOUT.traffic.name
 MAX_TRAFFIC: Final = 1024 * 1024
 """Ten thousand names with room."""
 
@@ -60,17 +61,17 @@ def parse_traffic(text: bytes) -> Traffic:
     try:
         document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise TqunitsError(f"{FILE}: not JSON: {error}") from None
+        raise TqunitsError(f"{_FILE}: not JSON: {error}") from None
     if not isinstance(document, dict) or document.keys() - {"orders"} != {"version", "stopped"}:
-        raise TqunitsError(f"{FILE}: not an object of version, stopped and orders")
+        raise TqunitsError(f"{_FILE}: not an object of version, stopped and orders")
     if document["version"] != VERSION:
-        raise TqunitsError(f"{FILE}: version {document['version']!r} is not {VERSION}")
+        raise TqunitsError(f"{_FILE}: version {document['version']!r} is not {VERSION}")
     stopped = document["stopped"]
     if not isinstance(stopped, dict) or not all(type(time) is int for time in stopped.values()):
-        raise TqunitsError(f"{FILE}: stopped is not an object of times")
+        raise TqunitsError(f"{_FILE}: stopped is not an object of times")
     orders = document.get("orders", {})
     if not isinstance(orders, dict):
-        raise TqunitsError(f"{FILE}: orders is not an object")
+        raise TqunitsError(f"{_FILE}: orders is not an object")
     return Traffic(stopped, {worker: _order(members) for worker, members in orders.items()})
 
 
@@ -85,8 +86,8 @@ def traffic_text(traffic: Traffic) -> str:
 
 def _order(members: object) -> Order:
     if not isinstance(members, dict) or members.keys() != {"order", "text"}:
-        raise TqunitsError(f"{FILE}: an order is not an object of order and text")
+        raise TqunitsError(f"{_FILE}: an order is not an object of order and text")
     order, text = members["order"], members["text"]
     if order not in ORDERS or not isinstance(text, str):
-        raise TqunitsError(f"{FILE}: {order!r} is no order")
+        raise TqunitsError(f"{_FILE}: {order!r} is no order")
     return Order(order, text)

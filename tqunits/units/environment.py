@@ -12,6 +12,7 @@ from typing import assert_never
 
 from tqunits import placeholders
 from tqunits.errors import TqunitsError
+from tqunits.layout import LEAVING, SERVING
 from tqunits.model import Listen, Mode, OriginKind, Target, Worker, WorkerType
 from tqunits.units import name
 
@@ -66,12 +67,12 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
 
 def serving_file(worker: str, runtime: PurePosixPath) -> str:
     """The file that says that a worker takes requests, in its RuntimeDirectory=."""
-    return str(runtime / "workers" / worker / "serving")
+    return str(runtime / "workers" / worker / SERVING)
 
 
 def leaving_file(worker: str, runtime: PurePosixPath) -> str:
     """What a worker that was asked to leave has in its place (alone/leave.py)."""
-    return str(runtime / "workers" / worker / "leaving")
+    return str(runtime / "workers" / worker / LEAVING)
 
 
 def place(worker: str, runtime: PurePosixPath) -> Mapping[str, str]:

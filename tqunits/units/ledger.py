@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.units import name, unitfile
 from tqunits.units.steps import Desired, Observed, Plan
 
@@ -47,7 +48,7 @@ def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alon
     rendered = (file.content for file in (*desired.refits, *desired.units))  # of one worker the last counts
     texts = [*(file.content for file in observed.files.values()), *rendered]
     entries = {entry.worker: entry for text in texts if (entry := of_drop_in(text))}
-    before = observed.files.get(desired.routes.path.with_name(name.LEDGER_FILE))
+    before = observed.files.get(desired.routes.path.with_name(SYSTEM_LAYOUT.ledger.name))
     staying = {*plan.orphans, *desired.left_alone}
     old = load(before.content if before else None)
     alone = {worker: entry for worker, entry in old.items() if entry.drop_in is None and worker in staying}

@@ -21,12 +21,8 @@ CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service"
 """The watch over the router's certificate, and what it starts."""
 REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
 """What a router asks to serve again a worker that is held for no reason."""
-LEDGER_FILE = "ledger.json"
-"""The file in the state folder that has what the drop-ins say (units/ledger.py)."""
 BACKOFF_TEMPLATE = "tq-backoff@.service"
 """The pause before a worker that has failed is started again."""
-REPAIR_FILE = "repair"
-"""The file in the state folder that a router writes to for that."""
 ACCESS_LOG = "tq-access"
 """The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL NAMESPACES)."""
 ACCESS_JOURNAL = f"systemd-journald@{ACCESS_LOG}.service"
@@ -176,6 +172,11 @@ def comes_and_goes(unit: str) -> bool:
 def is_proxy(unit: str) -> bool:
     """Whether the unit is one of the router's processes."""
     return unit != PROXY_TEMPLATE and template_of(unit) == PROXY_TEMPLATE
+
+
+def process_of(unit: str) -> str:
+    """What a process of the router is called in the paths of its sockets: its number, as its unit has it."""
+    return _instance(unit)
 
 
 def _escaped(text: str) -> str:

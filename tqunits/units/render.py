@@ -255,7 +255,7 @@ def _shared_values(
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
     routes = str(layout.routes)
     runtime, folders = str(layout.runtime), str(layout.runtime / "workers")
-    traffic = str(layout.runtime / "traffic.json")
+    traffic = str(layout.traffic)
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
     homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
     return {
@@ -272,11 +272,9 @@ def _shared_values(
         "command": quote.command(
             [*target.program, "proxy", "--routes", routes, "--serving", folders, "--traffic", traffic]
         ),
-        "repair": quote.path(str(layout.state / name.REPAIR_FILE)),
+        "repair": quote.path(str(layout.repair_request)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
-        "missing": quote.command(
-            [*target.argv_alone("missing"), str(layout.state / name.LEDGER_FILE), str(layout.units)]
-        ),
+        "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),
         "pausing": quote.command(
             [*target.argv_alone("backoff"), *(["--user"] if target.user_mode else []), "--units", str(layout.units)]
         ),

@@ -100,7 +100,7 @@ def perform(
     loaded = installation.configured(context)  # before anything is locked, built or asked
     context.output.diagnostics(installation.refuse_unfit(loaded.configured().server, context.layout))
     say = (lambda _: None) if arguments.quiet else context.output.message
-    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.runtime) / "install.lock"):
+    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.install_lock)):
         for path in ledger.put_back(context.layout, bus):
             say(f"put back {path}, which somebody has removed")
         prepared = installation.prepare(loaded, context, bus, choice)

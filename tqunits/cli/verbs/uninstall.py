@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     if arguments.all and arguments.purge and not arguments.yes:
         _ask(context, choice)
     say = (lambda _: None) if arguments.quiet else context.output.message
-    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(layout.runtime) / "install.lock"):
+    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(layout.install_lock)):
         remove_leftovers(layout)
         observed = observe(layout, bus, wanted=(), users=())
         if arguments.all:
-            files.remove(Path(layout.state) / name.LEDGER_FILE)
+            files.remove(Path(layout.ledger))
         else:
             ledger.forget(layout, choice.workers)
         waiting = partial(progress, context, quiet=arguments.quiet)
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         traffic.forget(layout, choice.workers)
         backoff.forget(layout, None if arguments.all else choice.workers)
         if arguments.all:
-            files.remove(Path(layout.state) / name.REPAIR_FILE)  # systemd made it for the routers
+            files.remove(Path(layout.repair_request))  # systemd made it for the routers
             left_out.remove(layout)
         if status is not ExitStatus.OK:  # what still runs keeps its account, or another one would get its number
             left = _Left(left.folders if arguments.all else ())
