@@ -12,8 +12,8 @@ import pytest
 from control_peers import as_nobody, control_path, speak, status
 from peers import OK, Router, Worker, answering
 
+from tqunits.control.server import inherited_control
 from tqunits.errors import UsageError
-from tqunits.proxy.commands import inherited_control
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection
 
 from tqunits.cli.context import Context
 from tqunits.cli.selection import Installed, add_names, installed, select, served
+from tqunits.control import client
+from tqunits.control.protocol import Doing
 from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.host import traffic
 from tqunits.host.observe import running_routers
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import Order
-from tqunits.system import routers
 from tqunits.system.bus import Bus
 
 _TAKEN_S = 10.0
@@ -70,7 +71,7 @@ def said(
     return ExitStatus.OK
 
 
-_Doing = dict[str, routers.Doing]
+_Doing = dict[str, Doing]
 
 
 def _carried_out(doing: _Doing, workers: Collection[str], expected: str) -> bool:
@@ -92,5 +93,5 @@ def _waited(context: Context, bus: Bus, is_done: Callable[[_Doing], bool], timeo
 
 
 def _is_done(unit: str, context: Context, is_done: Callable[[_Doing], bool]) -> bool:
-    doing = routers.ask(unit, context.layout)
+    doing = client.ask(unit, context.layout)
     return doing is not None and is_done(dict(doing))

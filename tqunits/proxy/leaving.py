@@ -6,21 +6,22 @@ A worker's ExecStop= asks (alone/leave.py), as the worker's own user. The proces
 itself, so a question decides nothing. Where the file is gone, the answer comes when no request is in flight there, or
 when the time is over: `in_flight` is 0 or 1, for how many there are is nobody's business.
 
-Everybody may ask, so everything is bounded: connections and their patience (local_http.py), how long and how many wait
-for one worker. Who is turned down asks again.
+Everybody may ask, so everything is bounded: connections and their patience (control/server.py), how long and how many
+wait for one worker. Who is turned down asks again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tqunits.control import protocol
+from tqunits.control.protocol import Drained, Problem
+from tqunits.control.server import LocalServer
 from tqunits.http.head import RequestHead
-from tqunits.proxy.local_http import JSON, Body, LocalServer, Problem, json_body
 from tqunits.proxy.serving import ServingFiles
 
 MAX_CLIENTS: Final = 512
@@ -29,15 +30,10 @@ MAX_CLIENTS: Final = 512
 PATIENCE: Final = 2.0
 """Seconds until a question must be there; leave.py sends it at once."""
 
-MAX_QUESTION: Final = 1024
 MAX_WAITING: Final = 16
 """Questions that wait for one worker: its ExecStop= asks once."""
 
-LONGEST_WAIT_US: Final = 30_000_000
-"""Who waits longer asks again."""
-
 _FOR_ALL: Final = 0o666
-_QUESTION: Final = re.compile(rb"/serving/([a-z][a-z0-9_-]{0,23})(?:\?wait_us=([0-9]{1,12}))?")
 
 
 class Leaving:
@@ -47,25 +43,27 @@ class Leaving:
         self._files = files
         self._waiting: dict[str, int] = {}
         self.server = LocalServer(
-            place, self._answer, mode=_FOR_ALL, max_clients=MAX_CLIENTS, patience=PATIENCE, max_body=MAX_QUESTION
+            place,
+            self._answer,
+            mode=_FOR_ALL,
+            max_clients=MAX_CLIENTS,
+            patience=PATIENCE,
+            max_body=protocol.MAX_QUESTION,
         )
 
     async def _answer(self, head: RequestHead, _: bytes, __: int) -> tuple[str, bytes]:
-        question = _QUESTION.fullmatch(head.target)
-        if question is None or head.method != b"GET":
-            raise Problem(404, "there is GET /serving/NAME?wait_us=N")
-        wait_us = min(int(question[2] or 0), LONGEST_WAIT_US)
-        return JSON, json_body(await self._drained(question[1].decode("ascii"), wait_us))
+        name, wait_us = protocol.leave_question(head.method, head.target)
+        return protocol.JSON, protocol.encoded((await self._drained(name, wait_us)).body())
 
-    async def _drained(self, name: str, wait_us: int) -> Body:
+    async def _drained(self, name: str, wait_us: int) -> Drained:
         """A worker that is in no route has nothing in flight that the routes know of."""
         if self._files.look_at(name):
-            return {"serving": True}
+            return Drained(serving=True)
         endpoints = self._files.endpoints(name)
         if wait_us and any(endpoint.in_flight for endpoint in endpoints):
             with self._counted(name), contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.gather(*(e.drained() for e in endpoints)), wait_us / 1e6)
-        return {"serving": False, "in_flight": int(any(endpoint.in_flight for endpoint in endpoints))}
+        return Drained(serving=False, in_flight=any(endpoint.in_flight for endpoint in endpoints))
 
     @contextlib.contextmanager
     def _counted(self, name: str) -> Iterator[None]:

@@ -21,13 +21,14 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
 
+from tqunits.control.protocol import OFFER
+from tqunits.control.server import ControlServer, socket_path
 from tqunits.errors import TqunitsError
 from tqunits.metrics.openmetrics import Now, render
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.commands import Control
+from tqunits.proxy.commands import Commands
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.leaving import Leaving
-from tqunits.proxy.local_http import socket_path
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.log.sinks import AccessLog, parse_destination
 from tqunits.proxy.lost import Lost
@@ -115,7 +116,8 @@ class _Service:
         )
         self._say_of_files()
         self._listeners = Listeners(setup.sockets, self._router)
-        self._control = Control(self._router, setup.control, self._metrics) if setup.control else None
+        commands = Commands(self._router, self._metrics).by_path()
+        self._control = ControlServer(setup.control, commands, OFFER) if setup.control else None
         self._watches = self._watching()
         self._files = self._serving_files(setup.serving)
         self._leaving = Leaving(self._files, setup.leave) if self._files and setup.leave else None

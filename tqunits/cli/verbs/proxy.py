@@ -33,11 +33,10 @@ from typing import Final
 from tqunits.cli.context import Context
 from tqunits.cli.route_options import split_options, with_options
 from tqunits.cli.span import span_argument
+from tqunits.control.server import INHERITED, inherited_control, socket_path
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
 from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.commands import INHERITED, inherited_control
 from tqunits.proxy.listen import listen_on, name_of
-from tqunits.proxy.local_http import socket_path
 from tqunits.proxy.log.sinks import STDOUT, parse_destination
 from tqunits.proxy.service import Setup, serve
 from tqunits.routing.codec.document import MAX_SNAPSHOT

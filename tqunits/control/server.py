@@ -1,46 +1,53 @@
 """HTTP on a Unix socket, for questions about this process: a request per connection, bounded in size and in time.
 
-Nothing here may hold up the data path, or grow with those who ask. What may be asked, and by whom, is the affair of the
-socket it is: commands.py, leaving.py.
+Nothing here may hold up the data path, or grow with those who ask. What is answered is the affair of whoever listens:
+proxy/commands.py at the control socket, proxy/leaving.py at the leave socket.
+
+Under systemd the control socket is a unit's (tq-proxy-control@.socket): the mode of its file, 0600 and the manager's
+user, lets in whoever may ask. A process that makes it itself lets in its own user, and asks the kernel who that is as
+well.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tqunits.control import protocol
+from tqunits.control.protocol import JSON, Body, Problem
+from tqunits.errors import UsageError
 from tqunits.http.answers import REASONS
 from tqunits.http.framing import Kind, request_framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import HeadBuffer, RequestHead, parse_request
 
-VERSION: Final = 1
-JSON: Final = "application/json"
+INHERITED: Final = "control"
+"""The name by which systemd passes the control socket (FileDescriptorName=)."""
+
+MAX_CLIENTS: Final = 64
+"""Connections at once to a control socket: a manager, an operator, and what collects the metrics."""
+
+PATIENCE: Final = 10.0
+"""Seconds until a request must be there; whoever may ask sends it at once."""
+
+_OWNER_ONLY: Final = 0o600
 
 _UCRED: Final = struct.Struct("3i")
 
 _FILE_STAYS: Final = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """Since Python 3.13 event loops remove the file when the server closes. systemd's is not ours to remove."""
 
-Body = Mapping[str, object]
-
 Answerer = Callable[[RequestHead, bytes, int], Awaitable[tuple[str, bytes]]]
 """From a request's head, its body and the asker's uid to a media type and a body; raises Problem."""
 
-
-class Problem(Exception):
-    """A request that is not served: status and what is wrong."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+Command = Callable[[Body], Awaitable[tuple[str, bytes]]]
+"""From the body of a request to the media type and the body of its answer; raises Problem."""
 
 
 class LocalServer:
@@ -106,14 +113,64 @@ class LocalServer:
             head, data = await asyncio.wait_for(read, self._patience)
             return 200, *await self._answerer(head, data, uid)
         except Problem as problem:
-            return problem.status, JSON, json_body({"error": str(problem)})
+            return problem.status, JSON, protocol.refused(str(problem))
         except Malformed as error:
-            return error.status, JSON, json_body({"error": error.detail})
+            return error.status, JSON, protocol.refused(error.detail)
 
 
-def json_body(body: Body) -> bytes:
-    """An answer as JSON, with the version of all these answers."""
-    return json.dumps({"version": VERSION, **body}).encode() + b"\n"
+class ControlServer:
+    """A control socket: who may ask there, and which command answers what."""
+
+    def __init__(self, place: Path | socket.socket, commands: Mapping[str, tuple[str, Command]], offer: str) -> None:
+        """`place`: where to listen, or what to accept from; `commands`: path -> method and what answers.
+
+        `offer`: what there is, in words, for who asks for something else.
+        """
+        self._inherited = not isinstance(place, Path)
+        self._commands = commands
+        self._offer = offer
+        self.server = LocalServer(
+            place,
+            self._answer,
+            mode=_OWNER_ONLY,
+            max_clients=MAX_CLIENTS,
+            patience=PATIENCE,
+            max_body=protocol.MAX_REQUEST,
+        )
+
+    async def _answer(self, head: RequestHead, data: bytes, uid: int) -> tuple[str, bytes]:
+        if not self._may_ask(uid):
+            raise Problem(403, "only root and the router's own user may ask")
+        known = self._commands.get(head.target.decode("latin-1"))
+        if known is None:
+            raise Problem(404, self._offer)
+        method, command = known
+        if head.method != method.encode():
+            raise Problem(405, f"use {method}")
+        return await command(protocol.asked(data) if method == "POST" else {})
+
+    def _may_ask(self, uid: int) -> bool:
+        """Who got through to systemd's socket may: the file's mode has let them in, and a drop-in may widen it.
+
+        To ask again would tell nothing: PrivateUsers= maps root and the router alone, so here everybody else, the
+        manager like a stranger, has the uid of nobody (user_namespaces(7)).
+        """
+        return self._inherited or uid in (0, os.geteuid())
+
+
+def inherited_control(sockets: Iterable[tuple[str, socket.socket]]) -> socket.socket | None:
+    """The control socket among those that systemd has passed, each with its name.
+
+    Raises UsageError for one that has no file, whose mode would keep strangers out, and where there are two.
+    """
+    found = [sock for name, sock in sockets if name == INHERITED]
+    if len(found) > 1:
+        hint = "leave one ListenStream= in tq-proxy-control@.socket"
+        raise UsageError("more than one control socket is inherited", hint=hint)
+    if found and socket_path(found[0]) is None:
+        hint = "let ListenStream= in tq-proxy-control@.socket be a path"
+        raise UsageError("the inherited control socket is not a file: everybody could use it", hint=hint)
+    return found[0] if found else None
 
 
 def socket_path(place: Path | socket.socket) -> Path | None:

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from tqunits.control import client, protocol
+from tqunits.control.protocol import Doing
 from tqunits.model import SYSTEM_LAYOUT, Layout
-from tqunits.system import routers
-from tqunits.system.routers import Doing
 
 UNIT = "tq-proxy@1.service"
 WELL = {"orders": {"api": "pause"}, "workers": [{"name": "api", "in_flight": 2}, {"name": "web", "in_flight": 0}]}
@@ -48,7 +48,7 @@ def answer(listening: socket.socket, body: bytes) -> None:
 def asked(control: socket.socket, layout: Layout, body: bytes) -> object:
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(answer, control, body)
-        found = routers.ask(UNIT, layout)
+        found = client.ask(UNIT, layout)
         done.result()
     return found
 
@@ -76,9 +76,9 @@ def test_what_is_no_answer_is_none(body: bytes, control: socket.socket, layout: 
 
 
 def test_an_answer_without_an_end_is_not_read_to_it(control: socket.socket, layout: Layout) -> None:
-    longer = json.dumps(WELL).encode().ljust(routers.MAX_ANSWER + 1)
+    longer = json.dumps(WELL).encode().ljust(protocol.MAX_ANSWER + 1)
     assert asked(control, layout, longer) is None
 
 
 def test_who_is_not_there_gives_none(layout: Layout) -> None:
-    assert routers.ask(UNIT, layout) is None
+    assert client.ask(UNIT, layout) is None

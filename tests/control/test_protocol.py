@@ -1,0 +1,178 @@
+"""One protocol on both sides: workers that leave send and understand what is written there, and import none of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.control import protocol
+from tqunits.control.protocol import Doing, Drained, EndpointStatus, Problem, Status, WorkerStatus
+from tqunits.control.server import LocalServer
+from tqunits.http.head import RequestHead
+from tqunits.units import name
+
+LEAVE = Path(__file__).parents[2] / "tqunits/alone/leave.py"
+SOME_S = 20.0
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True).filter(name.is_worker_name)
+COUNTS = st.integers(0, 10**9)
+ENDPOINTS = st.builds(
+    EndpointStatus, address=st.text(), in_flight=COUNTS, idle=COUNTS, draining=st.booleans(), failures=COUNTS
+)
+WORKERS = st.builds(
+    WorkerStatus,
+    name=NAMES,
+    in_flight=COUNTS,
+    waiting=COUNTS,
+    paused=st.booleans(),
+    maintenance=st.booleans(),
+    endpoints=st.lists(ENDPOINTS, max_size=2).map(tuple),
+)
+STATUSES = st.builds(
+    Status,
+    pid=COUNTS,
+    connections=COUNTS,
+    asleep=COUNTS,
+    requests=COUNTS,
+    draining=st.booleans(),
+    orders=st.dictionaries(NAMES, st.sampled_from(["pause", "drain", "maintenance"]), max_size=3),
+    workers=st.lists(WORKERS, max_size=3, unique_by=lambda worker: worker.name).map(tuple),
+)
+
+
+class Asked:
+    """A process of the router at whose leave socket a worker asks: it answers as it was told, in turn."""
+
+    def __init__(self, folder: Path, answers: Sequence[Drained | Problem]) -> None:
+        self.questions: list[tuple[str, int]] = []
+        self._answers = list(answers)
+        place = folder / "leave/1/leave.sock"
+        place.parent.mkdir(parents=True)
+        self.server = LocalServer(
+            place, self._answer, mode=0o600, max_clients=4, patience=SOME_S, max_body=protocol.MAX_QUESTION
+        )
+
+    async def _answer(self, head: RequestHead, _: bytes, __: int) -> tuple[str, bytes]:
+        self.questions.append(protocol.leave_question(head.method, head.target))
+        answer = self._answers.pop(0)
+        if isinstance(answer, Problem):
+            raise answer
+        return protocol.JSON, protocol.encoded(answer.body())
+
+
+async def leave(folder: Path, wait: str) -> str:
+    """A worker called w leaves; gives what it says."""
+    place = ("--serving", f"{folder}/serving", "--routers", f"{folder}/leave", "--name", "w")
+    argv = ("/usr/bin/python3", "-I", "-S", str(LEAVE), *place, "--wait", wait, "--pid", str(os.getpid()))
+    environment = {"CACHE_DIRECTORY": str(folder)}
+    process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.PIPE, env=environment)
+    _, said = await asyncio.wait_for(process.communicate(), SOME_S)
+    assert process.returncode == 0
+    return said.decode()
+
+
+def left(folder: Path, wait: str, *answers: Drained | Problem) -> tuple[list[tuple[str, int]], str]:
+    """What a worker has asked that was answered so, and what it has said."""
+
+    async def scenario() -> tuple[list[tuple[str, int]], str]:
+        asked = Asked(folder, answers)
+        await asked.server.start()
+        said = await leave(folder, wait)
+        asked.server.close()
+        return asked.questions, said
+
+    return asyncio.run(scenario())
+
+
+DONE = Drained(serving=False)
+BUSY = Drained(serving=False, in_flight=True)
+
+
+@pytest.mark.parametrize(
+    ("wait", "wait_us"), [("0", 0), ("2.5", 2_500_000), ("infinity", protocol.LONGEST_WAIT_US)], ids=str
+)
+def test_a_worker_that_leaves_asks_to_the_byte_what_is_written_here(tmp_path: Path, wait: str, wait_us: int) -> None:
+    async def scenario() -> bytes:
+        heard: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.readuntil(b"\r\n\r\n"))
+            body = protocol.encoded(DONE.body())
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            writer.close()
+
+        place = tmp_path / "leave/1/leave.sock"
+        place.parent.mkdir(parents=True)
+        async with await asyncio.start_unix_server(serve, place):
+            assert await leave(tmp_path, wait) == ""
+        (question,) = heard
+        return question
+
+    assert asyncio.run(scenario()) == protocol.leave_request("w", wait_us)
+
+
+ANSWERS: dict[str, tuple[list[Drained | Problem], int]] = {
+    "nothing runs there": ([DONE], 1),
+    "it is believed to serve": ([Drained(serving=True)], 1),
+    "something ran there": ([BUSY, DONE], 2),
+    "too many ask": ([Problem(503, "16 questions about w wait already"), DONE], 2),
+}
+
+
+@pytest.mark.parametrize(("answers", "times"), ANSWERS.values(), ids=ANSWERS)
+def test_a_worker_that_leaves_understands_each_answer(
+    tmp_path: Path, answers: list[Drained | Problem], times: int
+) -> None:
+    asked, said = left(tmp_path, "10", *answers)
+    assert ([worker for worker, _ in asked], said) == (["w"] * times, "")
+
+
+def test_a_worker_whose_time_is_over_says_what_it_cuts_off(tmp_path: Path) -> None:
+    asked, said = left(tmp_path, "0", BUSY)
+    assert asked == [("w", 0)]
+    assert "1 router processes still have requests for w after 0 s" in said
+
+
+@given(worker=NAMES, wait_us=st.integers(0, protocol.LONGEST_WAIT_US))
+def test_every_worker_can_be_asked_about(worker: str, wait_us: int) -> None:
+    request = protocol.leave_request(worker, wait_us)
+    method, target, _ = request.split(b" ", 2)
+    assert protocol.leave_question(method, target) == (worker, wait_us)
+    assert len(request) < protocol.MAX_QUESTION
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        (b"POST", b"/serving/w"),
+        (b"GET", b"/serving/"),
+        (b"GET", b"/serving/W"),
+        (b"GET", b"/serving/w?wait_us=-1"),
+        (b"GET", b"/serving/w?wait_us=1&more"),
+        (b"GET", b"/status"),
+    ],
+)
+def test_what_is_no_question_is_refused(method: bytes, target: bytes) -> None:
+    with pytest.raises(Problem, match="GET /serving/NAME"):
+        protocol.leave_question(method, target)
+
+
+@given(STATUSES)
+def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
+    answer = protocol.encoded(status.body())
+    told = {worker.name: Doing(status.orders.get(worker.name, ""), worker.in_flight) for worker in status.workers}
+    assert protocol.doing(answer) == told
+    assert json.loads(answer)["version"] == protocol.VERSION
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"1", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_object_is_refused(data: bytes) -> None:
+    with pytest.raises(Problem, match="JSON object"):
+        protocol.asked(data)

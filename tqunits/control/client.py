@@ -1,0 +1,49 @@
+"""Asks the router's processes, at their control sockets, what they do.
+
+Only those that run are asked: a question at the socket of one that is stopped would start it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from tqunits.control import protocol
+from tqunits.control.protocol import Doing
+from tqunits.layout import Layout
+from tqunits.units import name
+
+_TIMEOUT_S = 5.0
+
+
+def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
+    """What a process says of each worker of its routes; None where it does not answer."""
+    answer = _answer(Path(layout.control_socket(name.process_of(unit))), protocol.STATUS)
+    return None if answer is None else protocol.doing(answer)
+
+
+def _answer(path: Path, target: str) -> bytes | None:
+    connection = _Connection(path)
+    try:
+        connection.request("GET", target)
+        answer = connection.getresponse().read(protocol.MAX_ANSWER + 1)
+    except (OSError, HTTPException, ValueError):  # whatever it has sent
+        return None
+    finally:
+        connection.close()
+    return answer if len(answer) <= protocol.MAX_ANSWER else None
+
+
+class _Connection(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("router", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.connect(str(self._path))

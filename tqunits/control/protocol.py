@@ -1,0 +1,194 @@
+"""What is asked and answered at the sockets of a router process, version 1: paths, keys and sizes stand here alone.
+
+The control socket, for root and the manager:
+
+    GET /status                                        a Status
+    GET /metrics                                       OpenMetrics, the one answer that is not JSON
+    POST /pause, /resume {"worker": "api"}             a WorkerStatus
+    POST /maintenance {"worker": "api", "text": "Back at nine."}   a WorkerStatus
+
+The leave socket, for every local user:
+
+    GET /serving/api?wait_us=5000000                   a Drained
+
+alone/routers.py asks the last one, and imports nothing of ours: tests/control/test_protocol.py holds its bytes against
+what is here. What a process answers is read without trust: it runs as another user.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+VERSION: Final = 1
+JSON: Final = "application/json"
+
+STATUS: Final = "/status"
+METRICS: Final = "/metrics"
+PAUSE: Final = "/pause"
+RESUME: Final = "/resume"
+MAINTENANCE: Final = "/maintenance"
+OFFER: Final = "there are GET /status and /metrics, POST /pause, /resume, /maintenance"
+
+MAX_REQUEST: Final = 64 * 1024
+"""Bytes of a request at the control socket."""
+
+MAX_QUESTION: Final = 1024
+"""Bytes of one at the leave socket."""
+
+MAX_ANSWER: Final = 16 * 1024 * 1024
+"""Bytes of an answer: root does not read without end what a router says."""
+
+LONGEST_WAIT_US: Final = 30_000_000
+"""Who waits longer for a worker to be drained asks again."""
+
+_QUESTION: Final = re.compile(rb"/serving/([a-z][a-z0-9_-]{0,23})(?:\?wait_us=([0-9]{1,12}))?")
+
+_NO_ANSWER: Final = (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What is raised of an answer that is none."""
+
+Body = Mapping[str, object]
+
+
+class Problem(Exception):
+    """A request that is not served: its HTTP status and what is wrong."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStatus:
+    """An endpoint of a worker, as a process sees it; `failures`: attempts since the last one that got through."""
+
+    address: str
+    in_flight: int
+    idle: int  # connections that are kept
+    draining: bool
+    failures: int
+
+    def body(self) -> Body:
+        """As it is sent."""
+        return {
+            "address": self.address,
+            "in_flight": self.in_flight,
+            "idle": self.idle,
+            "draining": self.draining,
+            "failures": self.failures,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """A worker, as a process sees it."""
+
+    name: str
+    in_flight: int  # requests that have begun
+    waiting: int  # requests that have not
+    paused: bool
+    maintenance: bool
+    endpoints: tuple[EndpointStatus, ...]
+
+    def body(self) -> Body:
+        """As it is sent."""
+        return {
+            "name": self.name,
+            "in_flight": self.in_flight,
+            "waiting": self.waiting,
+            "paused": self.paused,
+            "maintenance": self.maintenance,
+            "endpoints": [endpoint.body() for endpoint in self.endpoints],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What a process does."""
+
+    pid: int
+    connections: int
+    asleep: int  # of them, those that send nothing and cost little
+    requests: int  # since it was started
+    draining: bool
+    orders: Mapping[str, str]  # worker -> the order that is carried out (routing/traffic.py)
+    workers: tuple[WorkerStatus, ...]
+
+    def body(self) -> Body:
+        """As it is sent."""
+        return {
+            "pid": self.pid,
+            "connections": self.connections,
+            "asleep": self.asleep,
+            "requests": self.requests,
+            "draining": self.draining,
+            "orders": dict(self.orders),
+            "workers": [worker.body() for worker in self.workers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """Of a Status, what those who have ordered something look at, for one worker."""
+
+    order: str  # that is carried out; "" for none
+    in_flight: int  # requests that have begun there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """Whether a worker that leaves has nothing in flight; how many requests there are is nobody's business."""
+
+    serving: bool  # its file is there: waiting changes nothing
+    in_flight: bool = False
+
+    def body(self) -> Body:
+        """As it is sent."""
+        return {"serving": True} if self.serving else {"serving": False, "in_flight": int(self.in_flight)}
+
+
+def encoded(body: Body) -> bytes:
+    """An answer in JSON, with the version of all these answers."""
+    return json.dumps({"version": VERSION, **body}).encode() + b"\n"
+
+
+def refused(text: str) -> bytes:
+    """The answer to what is not served."""
+    return encoded({"error": text})
+
+
+def asked(data: bytes) -> Body:
+    """The body of a POST. Raises Problem."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Problem(400, "the body is a JSON object")
+    return found
+
+
+def doing(answer: bytes) -> Mapping[str, Doing] | None:
+    """Worker -> what a process does there, by its Status; None where the answer is none."""
+    try:
+        document = json.loads(answer)
+        orders = document["orders"]
+        return {w["name"]: Doing(orders.get(w["name"], ""), int(w["in_flight"])) for w in document["workers"]}
+    except _NO_ANSWER:
+        return None
+
+
+def leave_request(worker: str, wait_us: int) -> bytes:
+    """What a worker that leaves sends: all of it, for there is no body."""
+    return f"GET /serving/{worker}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode("ascii")
+
+
+def leave_question(method: bytes, target: bytes) -> tuple[str, int]:
+    """Which worker such a request is about, and how many µs its answer may take. Raises Problem."""
+    question = _QUESTION.fullmatch(target)
+    if question is None or method != b"GET":
+        raise Problem(404, "there is GET /serving/NAME?wait_us=N")
+    return question[1].decode("ascii"), min(int(question[2] or 0), LONGEST_WAIT_US)
