@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable
 from itertools import cycle
 
-from tqunits.cli.verbs.proxy import snapshot_of
+from tqunits.cli.route_options import snapshot_of
 from tqunits.metrics.access_formats import journal_datagram
 from tqunits.proxy.downstream.client import Client
 from tqunits.proxy.log.complaints import Complaints

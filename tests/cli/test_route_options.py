@@ -6,8 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from tqunits.cli.route_options import OPTIONS
-from tqunits.cli.verbs.proxy import snapshot_of
+from tqunits.cli.route_options import OPTIONS, snapshot_of
 from tqunits.config.settings import WORKER
 from tqunits.errors import UsageError
 from tqunits.model import ClientGone, HeadLimits, Retry

@@ -14,7 +14,7 @@ import pytest
 from peers import PATIENCE, Connection, TcpWorker, answering
 from secure_peers import make
 
-from tqunits.cli.verbs.proxy import snapshot_of
+from tqunits.cli.route_options import snapshot_of
 from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.front.welcome import welcome

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from peers import PATIENCE
 
-from tqunits.cli.verbs.proxy import snapshot_of
+from tqunits.cli.route_options import snapshot_of
 from tqunits.proxy.downstream.client import Client
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.log.complaints import Complaints

@@ -1,4 +1,4 @@
-"""What may stand behind the endpoint of a --route: settings of worker.yaml, by the names that they have there.
+"""The routes of the command line (routing/spelling.py) with their settings: those of worker.yaml, by their names there.
 
     --route /live=127.0.0.1:9000,timeouts.stream=6h,proxy.on_client_gone=abort
 
@@ -7,8 +7,7 @@ worker.yaml itself is read by other code, which the router does not load: it bri
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Final
@@ -17,21 +16,22 @@ from tqunits.config.reject import Reject
 from tqunits.config.values import HEAD_BYTES, MANY, RESPONSE_FIELDS, boolean, integer, size, size_within, span
 from tqunits.errors import UsageError
 from tqunits.model import ClientGone, HeadLimits, Retry, zero_if_endless
-from tqunits.routing.snapshot import RoutedWorker
+from tqunits.routing.snapshot import DEFAULT_QUEUE_US, RoutedWorker, Snapshot
+from tqunits.routing.spelling import parse_route, snapshot_around, worker_of
 
 Apply = Callable[[RoutedWorker, str], RoutedWorker]
 
-_OPTION: Final = re.compile(r",(?=[a-z_]+(?:\.[a-z_]+)?=)")
-"""Where one begins: the path of a socket may have commas."""
+
+def snapshot_of(routes: Sequence[str], *, strip: bool, queue_us: int = DEFAULT_QUEUE_US) -> Snapshot:
+    """A snapshot of `--route` options. Raises UsageError that says what to write instead."""
+    workers: dict[str, RoutedWorker] = {}
+    for route in map(parse_route, routes):
+        worker = worker_of(route, workers.get(route.name), strip=strip, queue_us=queue_us)
+        workers[route.name] = with_options(worker, route.options, route.where)
+    return snapshot_around(workers.values())
 
 
-def split_options(text: str) -> tuple[str, list[str]]:
-    """The endpoint, and the options behind it."""
-    endpoint, *options = _OPTION.split(text)
-    return endpoint, options
-
-
-def with_options(worker: RoutedWorker, options: list[str], where: str) -> RoutedWorker:
+def with_options(worker: RoutedWorker, options: Sequence[str], where: str) -> RoutedWorker:
     """The worker as they want it. Raises UsageError that names what is wrong."""
     for option in options:
         name, _, value = option.partition("=")

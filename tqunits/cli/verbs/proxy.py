@@ -24,14 +24,13 @@ import argparse
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tqunits.cli.context import Context
-from tqunits.cli.route_options import split_options, with_options
+from tqunits.cli.route_options import snapshot_of
 from tqunits.cli.span import span_argument
 from tqunits.control.server import INHERITED, inherited_control, socket_path
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
@@ -41,25 +40,14 @@ from tqunits.proxy.log.sinks import STDOUT, parse_destination
 from tqunits.proxy.service import Setup, serve
 from tqunits.routing.codec.document import MAX_SNAPSHOT
 from tqunits.routing.codec.schema import parse_snapshot
-from tqunits.routing.endpoint import Address, parse_address
-from tqunits.routing.snapshot import (
-    DEFAULT_MAX_CONNECTIONS,
-    DEFAULT_QUEUE_US,
-    DEFAULT_TIMEOUTS,
-    DEFAULT_WORKER_TIMEOUTS,
-    RoutedWorker,
-    Snapshot,
-    check_host,
-    check_prefix,
-)
+from tqunits.routing.snapshot import DEFAULT_QUEUE_US, Snapshot
+from tqunits.routing.spelling import EXAMPLE
 from tqunits.system.files import read_regular
 from tqunits.system.notify import Notifier, inherited_sockets
 
 MAX_SAMPLE: Final = 1_000_000
 
 _STDOUT: Final = 1
-
-_EXAMPLE: Final = "write --route /api=127.0.0.1:9000 or --route /=unix:/run/x.sock"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -217,49 +205,9 @@ def _source(arguments: argparse.Namespace) -> Callable[[], Snapshot]:
     if file is not None:
         return partial(_read, file)
     if not routes:
-        raise UsageError("no routes", hint=_EXAMPLE)
+        raise UsageError("no routes", hint=EXAMPLE)
     snapshot = snapshot_of(routes, strip=not arguments.keep_prefix, queue_us=arguments.queue_timeout)
     return lambda: snapshot
-
-
-def snapshot_of(routes: Sequence[str], *, strip: bool, queue_us: int = DEFAULT_QUEUE_US) -> Snapshot:
-    """A snapshot of `--route` options. Raises UsageError that says what to write instead."""
-    workers: dict[tuple[str, str], RoutedWorker] = {}
-    for text in routes:
-        route, options = split_options(text)
-        host, prefix, address = _parse_route(route)
-        known = workers.get((host, prefix))
-        if known is not None:
-            known = replace(known, endpoints=(*known.endpoints, address))
-            workers[host, prefix] = with_options(known, options, f"--route {text}")
-            continue
-        plain = RoutedWorker(
-            name=host + prefix,
-            hosts=(host,) if host else (),
-            routes=(prefix,),
-            strip_prefix=strip,
-            endpoints=(address,),
-            timeouts=DEFAULT_WORKER_TIMEOUTS,
-            queue_us=queue_us,
-        )
-        workers[host, prefix] = with_options(plain, options, f"--route {text}")
-    return Snapshot(timeouts=DEFAULT_TIMEOUTS, max_connections=DEFAULT_MAX_CONNECTIONS, workers=tuple(workers.values()))
-
-
-def _parse_route(text: str) -> tuple[str, str, Address]:
-    left, equals, endpoint = text.partition("=")
-    if not equals:
-        raise UsageError(f"--route {text}: no '='", hint=_EXAMPLE)
-    host, slash, path = left.partition("/")
-    if not slash:
-        raise UsageError(f"--route {text}: the route does not begin with '/'", hint=f"write --route /{left}={endpoint}")
-    prefix = "/" + path.rstrip("/")
-    where = f"--route {text}"
-    try:
-        return check_host(host.lower(), where) if host else "", check_prefix(prefix, where), parse_address(endpoint)
-    except TqunitsError as error:
-        message = error.message if error.message.startswith(where) else f"{where}: {error.message}"
-        raise UsageError(message, hint=error.hint) from None
 
 
 def _read(file: Path) -> Snapshot:
