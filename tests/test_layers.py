@@ -54,7 +54,7 @@ PROXY_ROOMS = {
 NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}}
 
 DOORS = {
-    "pystemd": {"system/bus.py"},
+    "pystemd": {"system/connection.py"},
     "jinja2": {"units/templates.py"},
     "yaml": {"config/nodes.py"},
     "uvloop": {"system/loop.py"},

@@ -1,4 +1,4 @@
-"""Runs inside the machine: one method of a Bus by its name, arguments and answer as JSON.
+"""Runs inside the machine: one method of a Bus, or of its Jobs, by its name, arguments and answer as JSON.
 
 python bus_driver.py [--user] < {"method": "start", "arguments": [["x.service"]], "options": {"timeout_us": 5}}
 """
@@ -11,6 +11,7 @@ from dataclasses import asdict, is_dataclass
 
 from tqunits.errors import TqunitsError
 from tqunits.system.bus import Bus
+from tqunits.system.jobs import Jobs
 
 
 def plain(value: object) -> object:
@@ -23,7 +24,8 @@ def main() -> int:
     order = json.load(sys.stdin)
     try:
         with Bus(user_mode="--user" in sys.argv) as bus:
-            answer = getattr(bus, order["method"])(*order["arguments"], **order["options"])
+            owner = Jobs(bus) if hasattr(Jobs, order["method"]) else bus
+            answer = getattr(owner, order["method"])(*order["arguments"], **order["options"])
     except TqunitsError as error:
         json.dump({"error": type(error).__name__, "message": error.message, "hint": error.hint}, sys.stdout)
         return 0

@@ -20,10 +20,11 @@ from tqunits.host.evidence import Subject
 from tqunits.lifecycle import causes, outcome
 from tqunits.lifecycle.causes import Judgement
 from tqunits.lifecycle.facts import Facts
+from tqunits.lifecycle.outcome import Failure, JobResult
 from tqunits.lifecycle.reason import Cause
 from tqunits.model import INFINITY
 from tqunits.system import journal
-from tqunits.system.bus import Failure, JobResult, OnWait
+from tqunits.system.jobs import OnWait
 from tqunits.system.process import run
 from tqunits.units import name
 

@@ -13,7 +13,9 @@ from tqunits.cli.selection import Installed, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.host import traffic
 from tqunits.host.backoff import let_go
-from tqunits.system.bus import Bus, JobResult
+from tqunits.lifecycle.outcome import JobResult
+from tqunits.system.bus import Bus
+from tqunits.system.jobs import Jobs
 from tqunits.units import name
 
 NONE_OUTDATED: Mapping[str, str] = MappingProxyType({})
@@ -57,7 +59,7 @@ def perform(
     stops, failed = method == "StopUnit", {*units}
     _tell_routers(units, context, stops=stops)
     try:
-        jobs = bus.jobs(
+        jobs = Jobs(bus).run(
             method,
             units,
             timeout_us=timeout_of(arguments),

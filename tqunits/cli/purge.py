@@ -17,6 +17,7 @@ from tqunits.host import build, built, execute, writable
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
+from tqunits.system.jobs import Jobs
 from tqunits.units import name
 
 _STOP_US = 60_000_000
@@ -85,7 +86,7 @@ def purge(worker: str, layout: Layout, own: Folders, say: execute.Say) -> list[T
 def purge_all(layout: Layout, bus: Bus, own: Folders, say: execute.Say, *, users_too: bool) -> list[TqunitsError]:
     """Remove all that any worker of this layout has left, and all of ours; gives why users stay."""
     if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
-        bus.stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
+        Jobs(bus).stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
     failures = _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, say)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration

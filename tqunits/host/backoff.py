@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from tqunits.model import INFINITY, Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus
+from tqunits.system.connection import integer
 from tqunits.system.files import read_text_if_exists
-from tqunits.system.marshal import integer
+from tqunits.system.jobs import Jobs
 from tqunits.units import name
 from tqunits.units.failure_pause import pause, state_file
 
@@ -57,4 +58,4 @@ def let_go(bus: Bus, units: Sequence[str]) -> None:
             bus.reset_failed(unit.name)
     waiting = [unit.name for unit in asked if unit.name in paused or unit.sub.startswith("auto-restart")]
     if waiting:
-        bus.stop(waiting, timeout_us=INFINITY)
+        Jobs(bus).stop(waiting, timeout_us=INFINITY)

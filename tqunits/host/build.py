@@ -30,9 +30,11 @@ from tqunits.host.built import Glance
 from tqunits.host.harvest import Home
 from tqunits.host.lacking import Lacking, command_missing
 from tqunits.host.source_tree import Sources
+from tqunits.lifecycle.outcome import Failure, JobResult
 from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
 from tqunits.system import files, journal, users
-from tqunits.system.bus import Bus, Failure, JobResult, OnWait
+from tqunits.system.bus import Bus
+from tqunits.system.jobs import Jobs, OnWait
 from tqunits.system.process import Completed, run
 from tqunits.system.survey import Bounds, Watch
 from tqunits.units import build_units as unit
@@ -157,12 +159,12 @@ class Builder:
             elif tell:
                 tell(waiting)
 
-        return self.bus.jobs("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
+        return Jobs(self.bus).run("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
 
     def _end(self, units: Sequence[str]) -> None:
         """They may run still: our patience has ended before theirs, or an install before was killed."""
         if self.bus.list_units(units):
-            list(self.bus.jobs("StopUnit", units[::-1], timeout_us=_STOP_US, block=True))
+            Jobs(self.bus).stop(units[::-1], timeout_us=_STOP_US)
             for each in units:
                 self.bus.reset_failed(each)
 

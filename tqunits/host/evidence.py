@@ -17,9 +17,10 @@ from tqunits.host import healthy
 from tqunits.host.status import State, Status
 from tqunits.lifecycle import complaints, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
+from tqunits.lifecycle.outcome import Failure
 from tqunits.model import Layout
 from tqunits.system import access, cgroup, journal
-from tqunits.system.bus import Bus, Failure
+from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
 from tqunits.system.listeners import holder
 from tqunits.system.ownership import first_not_roots

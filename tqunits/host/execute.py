@@ -15,10 +15,12 @@ from typing import assert_never
 from tqunits.errors import TqunitsError
 from tqunits.host import handover, writable
 from tqunits.host.backoff import let_go
+from tqunits.lifecycle.outcome import JobResult
 from tqunits.model import Worker, account_of
 from tqunits.resources import Share
 from tqunits.system import files, rlimits, users
-from tqunits.system.bus import Bus, JobResult, OnWait
+from tqunits.system.bus import Bus
+from tqunits.system.jobs import Jobs, OnWait
 from tqunits.units import name, unitfile
 from tqunits.units.limits import limit_properties
 from tqunits.units.steps import (
@@ -65,7 +67,7 @@ def execute(plan: Plan, bus: Bus, *, timeout_us: int, say: Say, progress: Progre
     results: list[JobResult] = []
     for step in plan.steps:
         say(describe(step))
-        jobs = partial(bus.jobs, timeout_us=timeout_us, block=True, on_wait=progress())
+        jobs = partial(Jobs(bus).run, timeout_us=timeout_us, block=True, on_wait=progress())
         results += _perform(step, bus, jobs, say)
     return tuple(results)
 

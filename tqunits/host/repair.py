@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from tqunits.host import handover
 from tqunits.model import INFINITY, Layout
 from tqunits.system.bus import Bus
-from tqunits.system.marshal import integer, rows
+from tqunits.system.connection import integer, rows
+from tqunits.system.jobs import Jobs
 from tqunits.units import environment, name
 from tqunits.units.cures import Cure, Patient, cure
 
@@ -87,13 +88,13 @@ def _admit(bus: Bus, one: Ailing) -> bool:
 
 def _restart(bus: Bus, one: Ailing, patience_us: int = INFINITY) -> bool:
     """Whether the unit runs again, with its socket: where its file was removed, systemd has the old one open."""
-    (stopped,) = bus.stop([one.unit], timeout_us=patience_us)
+    (stopped,) = Jobs(bus).stop([one.unit], timeout_us=patience_us)
     if stopped.result != "done":
         return False
     socket = name.socket_of(one.unit)
     if socket is not None:
-        bus.stop([socket], timeout_us=INFINITY)  # which is done at once where there is none
-    (started,) = bus.start([one.unit], timeout_us=INFINITY)
+        Jobs(bus).stop([socket], timeout_us=INFINITY)  # which is done at once where there is none
+    (started,) = Jobs(bus).start([one.unit], timeout_us=INFINITY)
     return started.result == "done"
 
 

@@ -18,8 +18,8 @@ from tqunits.lifecycle import outcome
 from tqunits.model import INFINITY
 from tqunits.system import cgroup
 from tqunits.system.bus import Bus, UnitStatus
+from tqunits.system.connection import integer
 from tqunits.system.files import is_absent
-from tqunits.system.marshal import integer
 
 
 class State(StrEnum):

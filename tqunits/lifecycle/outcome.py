@@ -1,4 +1,4 @@
-"""How units and jobs end, in plain words: systemd's result names and exit codes as sentences without a subject.
+"""How units and jobs end: as values, and in plain words, as sentences without a subject.
 
 systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses that systemd itself gives,
 org.freedesktop.systemd1(5) the results of jobs.
@@ -7,6 +7,7 @@ org.freedesktop.systemd1(5) the results of jobs.
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 
 CODES = {1: "exited", 2: "killed", 3: "dumped"}
 """si_code of waitid(2) as systemd's words: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""
@@ -63,6 +64,35 @@ STATUSES = {
     243: "its credentials can not be read",
     GIVEN_UP: "failed too often in a row, and is not started again by itself (restart.max_restarts)",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a unit failed, as systemd had it when its job ended. Codes are si_code's (1 exited, 2 killed, 3 dumped)."""
+
+    result: str  # the unit's Result: exit-code, signal, oom-kill, timeout, start-limit-hit, ...
+    main_code: int
+    main_status: int
+    gate_status: int | None  # exit status of the readiness gate, when that is what failed
+    program: str  # the path of the main process' program; "" when the unit names none
+    invocation: str  # 32 hex digits; "" when nothing was started
+    main_pid: int = 0
+    main_exit_us: int = 0  # since 1970
+    was_active: bool = False  # this start had been a success: the end came later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """How a job ended.
+
+    `result` is JobRemoved's (done, failed, timeout, canceled, dependency, skipped, assert, ...), or one of ours:
+    "queued" (not waited for), "waiting" (our own patience ended first), "refused" (systemd took no job; `message`).
+    """
+
+    unit: str
+    result: str
+    failure: Failure | None = None
+    message: str = ""
 
 
 def of_job(result: str, message: str) -> str:

@@ -49,9 +49,10 @@ from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, Usage
 from tqunits.host import backoff, build, execute, handover, ledger, left_out, live, traffic
 from tqunits.host.left_out import LeftOut
 from tqunits.host.plan import make_plan
+from tqunits.lifecycle.outcome import JobResult
 from tqunits.model import Worker
 from tqunits.system import files
-from tqunits.system.bus import Bus, JobResult
+from tqunits.system.bus import Bus
 from tqunits.units import name
 from tqunits.units.steps import Options, Plan, ReloadDaemon, Restart, Start
 

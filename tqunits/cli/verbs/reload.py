@@ -17,7 +17,9 @@ from tqunits.cli.lifecycle import configure_waiting, finish
 from tqunits.cli.selection import Installed, add_names, installed, select
 from tqunits.errors import ExitStatus
 from tqunits.host.status import State, state_of
-from tqunits.system.bus import Bus, JobResult
+from tqunits.lifecycle.outcome import JobResult
+from tqunits.system.bus import Bus
+from tqunits.system.jobs import Jobs
 from tqunits.units import unitfile
 
 
@@ -34,7 +36,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         found = {unit.name: state_of(unit.active, unit.sub) for unit in bus.list_units([w.unit for w in chosen])}
         able = [worker for worker in chosen if _reason(worker, found) is None]
         refused = [] if arguments.all else [(w.unit, reason) for w in chosen if (reason := _reason(w, found))]
-        results = bus.jobs(
+        results = Jobs(bus).run(
             "ReloadUnit",
             [worker.unit for worker in able],
             timeout_us=timeout_of(arguments),

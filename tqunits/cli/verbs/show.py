@@ -32,8 +32,8 @@ from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system import journal
 from tqunits.system.bus import Bus
+from tqunits.system.connection import rows
 from tqunits.system.entries import Exit
-from tqunits.system.marshal import rows
 from tqunits.system.published import unserved
 from tqunits.units import name
 
