@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.system import loop
+from tqunits.system.async_jobs import AsyncJobs
 from tqunits.system.bus import Bus
-from tqunits.system.jobs import AsyncJobs
 from tqunits.system.signals import Signals
 
 PORT = 7171

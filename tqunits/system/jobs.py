@@ -1,4 +1,5 @@
-"""Jobs of systemd: queued all at once, then waited for together. `Jobs` iterates, `AsyncJobs` is awaited.
+"""Jobs of systemd: queued all at once, then waited for together. `Jobs` iterates, the AsyncJobs of async_jobs.py are
+awaited; the table of what is pending is the same.
 
 StartUnit only queues a job, and its JobRemoved may be sent before StartUnit's reply arrives: so the signals are asked
 for first and looked at last. A signal can be lost (the bus restarts, systemd re-executes itself): so once a second the
@@ -7,12 +8,10 @@ list of jobs is read as well, and what is twice not in it has ended unheard.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tqunits.errors import TqunitsError
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.model import INFINITY
 from tqunits.system.bus import Bus
@@ -22,7 +21,8 @@ from tqunits.system.signals import Signals
 OnWait = Callable[[Sequence[str]], None]
 """Told once a second which units are still waited for, unless a result has just come."""
 
-_TICK_S = 1.0  # how often the list of jobs is read while no signal comes
+TICK_S = 1.0
+"""How often the list of jobs is read while no signal comes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,14 +104,14 @@ class Jobs:
     ) -> Iterator[JobResult]:
         """Queue a job for each unit, and give their results as they come."""
         if not block:
-            for wish in _wishes(method, units):
-                path = _queue(self._bus, wish)
+            for wish in wishes_of(method, units):
+                path = queued_as(self._bus, wish)
                 yield JobResult(unit=wish.unit, result="queued") if isinstance(path, str) else path
             return
         deadline = None if timeout_us >= INFINITY else time.monotonic() + timeout_us / 1e6
         with Signals(user_mode=self._bus.user_mode) as signals:
             wait = _Wait(self._bus, signals)
-            yield from wait.refused(_wishes(method, units))
+            yield from wait.refused(wishes_of(method, units))
             yield from wait.results(deadline, on_wait)
             yield from wait.waiting()
 
@@ -129,7 +129,7 @@ class _Wait:
     def refused(self, wishes: Iterable[Wish]) -> Iterator[JobResult]:
         """Queue the jobs; the results of those that systemd does not take."""
         for wish in wishes:
-            path = _queue(self._bus, wish)
+            path = queued_as(self._bus, wish)
             if isinstance(path, str):
                 self._pending.add(path, wish)
             else:
@@ -144,14 +144,14 @@ class _Wait:
         self._signals.process()
         while self._pending or self._ended:
             now = time.monotonic()
-            self._listen(now + _TICK_S if deadline is None else min(now + _TICK_S, deadline))
+            self._listen(now + TICK_S if deadline is None else min(now + TICK_S, deadline))
             if self._ended:
                 yield from self._heard()
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 return
             for path in self._pending.lost(self._bus.queued()):
-                yield from (_guess(self._bus, wish) for wish in self._pending.take(path))
+                yield from (guessed(self._bus, wish) for wish in self._pending.take(path))
             if on_wait:
                 on_wait(self._pending.units())
 
@@ -165,153 +165,15 @@ class _Wait:
 
     def _heard(self) -> Iterator[JobResult]:
         ended, self._ended = self._ended, []
-        yield from (_result(self._bus, wish, result) for wish, result in ended)
+        yield from (told(self._bus, wish, result) for wish, result in ended)
 
 
-class AsyncJobs:
-    """Jobs that coroutines wait for. Use it in an `async with`, on the loop that it is entered on.
-
-    Only the waiting is asynchronous. A call to systemd itself holds the loop up: some tenths of a millisecond, but for
-    as long as a daemon-reload takes that has begun before. A bus that was restarted is connected to again.
-    """
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._pending = Pending()
-        self._answers: dict[Wish, asyncio.Future[JobResult]] = {}
-        self._ended: list[tuple[str, str]] = []  # object path, result
-        self._descriptor = -1  # the one that is watched
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def __aenter__(self) -> AsyncJobs:
-        self._loop = asyncio.get_running_loop()
-        self._signals = Signals(user_mode=self._bus.user_mode)
-        self._signals.on_job_removed(lambda path, result: self._ended.append((path, result)))
-        self._watch()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._unwatch()
-        if self._timer:
-            self._timer.cancel()
-        for answer in self._answers.values():
-            answer.cancel()
-        self._signals.close()
-
-    async def start(self, units: Sequence[str], *, timeout_us: int = INFINITY) -> tuple[JobResult, ...]:
-        """Start units, as `Jobs.start`; results are in the order of the units."""
-        return await self.run("StartUnit", units, timeout_us=timeout_us)
-
-    async def stop(self, units: Sequence[str], *, timeout_us: int = INFINITY) -> tuple[JobResult, ...]:
-        """Stop units, as `start`."""
-        return await self.run("StopUnit", units, timeout_us=timeout_us)
-
-    async def restart(self, units: Sequence[str], *, timeout_us: int = INFINITY) -> tuple[JobResult, ...]:
-        """Restart units, as `start`; those that do not run are started."""
-        return await self.run("RestartUnit", units, timeout_us=timeout_us)
-
-    async def reload(self, units: Sequence[str], *, timeout_us: int = INFINITY) -> tuple[JobResult, ...]:
-        """Have units read their configuration again, as `start`."""
-        return await self.run("ReloadUnit", units, timeout_us=timeout_us)
-
-    async def run(self, method: str, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
-        """Queue a job for each unit, and wait for all of them. Who is cancelled no longer waits; the jobs go on."""
-        wishes = _wishes(method, units)
-        try:
-            answers = [self._ask(wish) for wish in wishes]
-            if answers:
-                await asyncio.wait(answers, timeout=None if timeout_us >= INFINITY else timeout_us / 1e6)
-            return tuple(
-                answer.result() if answer.done() else JobResult(unit=wish.unit, result="waiting")
-                for wish, answer in zip(wishes, answers, strict=True)
-            )
-        finally:
-            for wish in wishes:
-                self._pending.forget(wish)
-                self._answers.pop(wish, None)
-
-    def _ask(self, wish: Wish) -> asyncio.Future[JobResult]:
-        if self._descriptor < 0:
-            self._renew()
-        answer: asyncio.Future[JobResult] = self._loop.create_future()
-        path = _queue(self._bus, wish)
-        if isinstance(path, JobResult):
-            answer.set_result(path)
-            return answer
-        self._pending.add(path, wish)
-        self._answers[wish] = answer
-        if self._timer is None:
-            self._timer = self._loop.call_later(_TICK_S, self._look)
-        return answer
-
-    def _watch(self) -> None:
-        """Have the loop watch the descriptor, and deliver what came before it did."""
-        self._descriptor = self._signals.fileno()
-        self._loop.add_reader(self._descriptor, self._hear)
-        self._hear()
-
-    def _unwatch(self) -> None:
-        if self._descriptor >= 0:
-            self._loop.remove_reader(self._descriptor)
-        self._descriptor = -1
-
-    def _hear(self) -> None:
-        """Something has come, or the connection has gone."""
-        if not self._signals.process():
-            self._unwatch()
-        ended, self._ended = self._ended, []
-        for path, result in ended:
-            for wish in self._pending.take(path):
-                self._answer(wish, result)
-
-    def _answer(self, wish: Wish, result: str | None) -> None:
-        """Wake who waits for this; without a result it is guessed."""
-        answer = self._answers.pop(wish)
-        try:
-            told = _guess(self._bus, wish) if result is None else _result(self._bus, wish, result)
-        except TqunitsError as error:
-            _fail(answer, error)
-        else:
-            answer.set_result(told)
-
-    def _look(self) -> None:
-        """A second has passed: read the list of jobs, and connect again where the bus has gone."""
-        self._timer = None
-        try:
-            if self._descriptor < 0:
-                self._renew()
-            lost = self._pending.lost(self._bus.queued())
-        except TqunitsError as error:
-            self._give_up(error)
-            return
-        for path in lost:
-            for wish in self._pending.take(path):
-                self._answer(wish, None)
-        if self._pending:
-            self._timer = self._loop.call_later(_TICK_S, self._look)
-
-    def _renew(self) -> None:
-        self._signals.renew()
-        self._watch()
-
-    def _give_up(self, error: TqunitsError) -> None:
-        """Nobody can tell what became of the jobs: there is no bus."""
-        self._pending = Pending()
-        answers, self._answers = self._answers, {}
-        for answer in answers.values():
-            _fail(answer, error)
-
-
-def _fail(answer: asyncio.Future[JobResult], error: TqunitsError) -> None:
-    answer.set_exception(error)
-    answer.exception()  # who waits for several is told the first: asyncio need not complain that the others went unread
-
-
-def _wishes(method: str, units: Sequence[str]) -> list[Wish]:
+def wishes_of(method: str, units: Sequence[str]) -> list[Wish]:
+    """One for each unit."""
     return [Wish(method, unit) for unit in dict.fromkeys(units)]
 
 
-def _queue(bus: Bus, wish: Wish) -> str | JobResult:
+def queued_as(bus: Bus, wish: Wish) -> str | JobResult:
     """Queue a job; its object path, or a result at once when systemd takes none."""
     try:
         return bus.queue(wish.method, wish.unit)
@@ -320,14 +182,15 @@ def _queue(bus: Bus, wish: Wish) -> str | JobResult:
         return JobResult(unit=wish.unit, result="done" if is_done else "refused", message=refusal.message)
 
 
-def _guess(bus: Bus, wish: Wish) -> JobResult:
+def guessed(bus: Bus, wish: Wish) -> JobResult:
     """How a job has ended whose signal was lost, by the state of its unit."""
     state = bus.property_of(wish.unit, "Unit", "ActiveState", "s")
     wanted = {"inactive", "failed"} if wish.method == "StopUnit" else {"active", "reloading"}
-    return _result(bus, wish, "done" if state in wanted else "failed")
+    return told(bus, wish, "done" if state in wanted else "failed")
 
 
-def _result(bus: Bus, wish: Wish, result: str) -> JobResult:
+def told(bus: Bus, wish: Wish, result: str) -> JobResult:
+    """What came of it; of a service that failed, at once why."""
     outcome = JobResult(unit=wish.unit, result=result)
     if result in {"failed", "timeout"} and wish.unit.endswith(".service"):
         return replace(outcome, failure=bus.failure(wish.unit))
