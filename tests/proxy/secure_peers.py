@@ -8,9 +8,9 @@ import socket
 import ssl
 from pathlib import Path
 
-from tqunits.proxy.certificates import Certificates
-from tqunits.proxy.transport.secured import RECORD, Step
+from tqunits.proxy.transport.secured import RECORD, Secured, Step
 from tqunits.proxy.transport.stream import RECEIVE
+from tqunits.system.certificates import Certificates
 from tqunits.system.process import run
 
 PATIENCE = 10.0
@@ -63,7 +63,7 @@ class Client:
     ) -> None:
         """`name`: asked for; `context`, `session`: other than a new one; `version`: this one only."""
         self.server, self.sock = connected(buffers)
-        self.secured = certificates.secure(self.server)
+        self.secured = Secured(self.server, certificates.context)
         context = context or client_context()
         if version is not None:
             context.minimum_version = context.maximum_version = version

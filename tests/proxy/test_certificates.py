@@ -13,8 +13,8 @@ import pytest
 from secure_peers import KNOWN, Client, client_context, make
 
 from tqunits.errors import TqunitsError
-from tqunits.proxy.certificates import CIPHERS, Certificates
 from tqunits.proxy.transport.secured import Step
+from tqunits.system.certificates import CIPHERS, Certificates
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from peers import PATIENCE, Connection, TcpWorker, answering
 from secure_peers import make
 
 from tqunits.cli.route_options import snapshot_of
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.front.welcome import welcome
 from tqunits.proxy.log.complaints import Complaints
@@ -25,6 +24,7 @@ from tqunits.proxy.routes.roles import Guest
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.transport.relay import Pipe, Pipes
 from tqunits.routing.snapshot import Snapshot
+from tqunits.system.certificates import Certificates
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from secure_peers import PATIENCE, Client, make
 
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.front.greeting import Greeting
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import NEVER, Wheel
 from tqunits.proxy.transport.secured import Secured
 from tqunits.proxy.transport.stream import RECEIVE
+from tqunits.system.certificates import Certificates
 from tqunits.system.loop import run
 
 

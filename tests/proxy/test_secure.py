@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from secure_peers import KNOWN, PATIENCE, Client, make, readable
 
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Wheel
 from tqunits.proxy.transport.secured import HELLO, RECORD, Secured, Step
 from tqunits.proxy.transport.stream import RECEIVE, Stream
+from tqunits.system.certificates import Certificates
 
 ALERT = 0x15
 APPLICATION_DATA = 0x17
@@ -416,7 +416,7 @@ async def s_client(certificates: Certificates, version: str, *commands: bytes) -
         server = (await asyncio.get_running_loop().run_in_executor(None, listening.accept))[0]
     assert process.stdin is not None
     server.setblocking(False)
-    secured = certificates.secure(server)
+    secured = Secured(server, certificates.context)
     while secured.handshake() is not Step.DONE:
         await _readable(server)
     lines = []

@@ -215,7 +215,7 @@ def refuse_unfit(server: Server, layout: Layout) -> tuple[Diagnostic, ...]:
     certificate, key = server.tls.certificate, server.tls.key
     if certificate is None:
         return ()
-    from tqunits.proxy.certificates import Certificates  # with asyncio and TLS: a fifth of the start of a command
+    from tqunits.system.certificates import Certificates  # with OpenSSL, which takes its time to load
 
     mark = server.origins["tls.certificate"].mark
     try:

@@ -25,7 +25,6 @@ from tqunits.control.protocol import OFFER
 from tqunits.control.server import ControlServer, socket_path
 from tqunits.errors import TqunitsError
 from tqunits.metrics.openmetrics import Now, render
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.commands import Commands
 from tqunits.proxy.front.listener import Listeners
 from tqunits.proxy.leaving import Leaving
@@ -38,6 +37,7 @@ from tqunits.proxy.routes.router import Router
 from tqunits.proxy.serving import ServingFiles
 from tqunits.routing.snapshot import Snapshot
 from tqunits.system import loop as event_loop
+from tqunits.system.certificates import Certificates
 from tqunits.system.identity import router_name
 from tqunits.system.inotify import FolderWatches
 from tqunits.system.notify import Notifier

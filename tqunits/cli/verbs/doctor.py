@@ -114,7 +114,7 @@ def _certificate(tls: Tls) -> Iterator[Finding]:
     """What the router would say of it at its next start, which may be the next reboot."""
     if tls.certificate is None:
         return
-    from tqunits.proxy.certificates import Certificates  # with asyncio and TLS: a fifth of the start of a command
+    from tqunits.system.certificates import Certificates  # with OpenSSL, which takes its time to load
 
     try:
         found = Certificates.load(Path(tls.certificate), None if tls.key is None else Path(tls.key))

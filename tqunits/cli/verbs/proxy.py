@@ -34,7 +34,6 @@ from tqunits.cli.route_options import snapshot_of
 from tqunits.cli.span import span_argument
 from tqunits.control.server import INHERITED, inherited_control, socket_path
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.listen import listen_on, name_of
 from tqunits.proxy.log.sinks import STDOUT, parse_destination
 from tqunits.proxy.service import Setup, serve
@@ -42,6 +41,7 @@ from tqunits.routing.codec.document import MAX_SNAPSHOT
 from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.routing.snapshot import DEFAULT_QUEUE_US, Snapshot
 from tqunits.routing.spelling import EXAMPLE
+from tqunits.system.certificates import Certificates
 from tqunits.system.files import read_regular
 from tqunits.system.notify import Notifier, inherited_sockets
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.front.arrival import Arrival
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Wheel
 from tqunits.proxy.transport.secured import HELLO, Secured, Step
+from tqunits.system.certificates import Certificates
 
 Done = Callable[["Greeting", Secured | None], None]
 """The socket is its taker's from now on; plain, or secured. There may be a request already that the kernel does not
@@ -65,7 +65,7 @@ class Greeting(Arrival):
             self._finish()
         else:
             self.began()
-            self._secured = self._certificates.secure(self.sock)
+            self._secured = Secured(self.sock, self._certificates.context)
             self._go_on(self._secured)
 
     def _go_on(self, secured: Secured) -> None:

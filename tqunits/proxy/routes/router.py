@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from mypy_extensions import mypyc_attr
 
 from tqunits.metrics.counters import RouterMetrics
-from tqunits.proxy.certificates import Certificates
 from tqunits.proxy.log.account import Books
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.log.sinks import AccessLog
@@ -21,6 +20,7 @@ from tqunits.proxy.upstream.pool import Endpoint, Endpoints
 from tqunits.proxy.upstream.worker import Worker
 from tqunits.routing.endpoint import Address
 from tqunits.routing.snapshot import RoutedWorker, Snapshot
+from tqunits.system.certificates import Certificates
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it

@@ -52,8 +52,8 @@ class Step(Enum):
     WRITE = 3
 
 
-class Wire:
-    """The two memories that OpenSSL reads from and writes to: one pair for all connections of the process.
+class _Memories:
+    """What OpenSSL reads from and writes to: one pair for all connections of the process.
 
     A memory keeps the size of the largest write it ever saw, 87 KiB after one large body, for as long as the
     connection idles. So they are shared, which is right as long as every call leaves both empty: what OpenSSL has
@@ -65,6 +65,9 @@ class Wire:
     def __init__(self) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
+
+
+_MEMORIES: Final = _Memories()
 
 
 class Secured:
@@ -84,12 +87,12 @@ class Secured:
         "received",
     )
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, wire: Wire) -> None:
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         """`sock` is connected and non-blocking, and nothing has been read from it (but by MSG_PEEK)."""
         self._sock = sock
-        self._incoming = wire.incoming
-        self._outgoing = wire.outgoing
-        self._tls = context.wrap_bio(wire.incoming, wire.outgoing, server_side=True)
+        self._incoming = _MEMORIES.incoming
+        self._outgoing = _MEMORIES.outgoing
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._read = self._tls.read
         self._is_open = False  # the handshake is done
         self._ended = False  # the client has said close_notify
