@@ -23,6 +23,18 @@ INFINITY = 2**64 - 1
 """UINT64_MAX: systemd's "infinity" for sizes and spans, on D-Bus too."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Instance:
+    """One process of a worker. The first is known by the worker's own name; further ones count from 2."""
+
+    worker: str
+    number: int = 1
+
+    def __str__(self) -> str:
+        """As its units, its runtime folder and people have it: `api`, `api:2`."""
+        return self.worker if self.number == 1 else f"{self.worker}:{self.number}"
+
+
 def zero_if_endless(value: int) -> int:
     """A size or a span for the router, to which 0 is the only "no limit"."""
     return 0 if value == INFINITY else value

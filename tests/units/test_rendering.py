@@ -441,7 +441,7 @@ NAMES = {
     "tq-worker@api.socket": ("api", "tq-worker@.socket"),
     "tq-worker@.service": (None, "tq-worker@.service"),
     "tq-worker@API.service": (None, "tq-worker@.service"),
-    "tq-worker@a:2.service": (None, "tq-worker@.service"),
+    "tq-worker@a:2.service": ("a", "tq-worker@.service"),
     "tq-proxy@1.service": (None, "tq-proxy@.service"),
     "tq-proxy-control@1.socket": (None, "tq-proxy-control@.socket"),
     "tq.target": (None, "tq.target"),
@@ -455,6 +455,7 @@ def test_a_units_name_tells_its_worker_and_its_template(unit: str, expected: tup
 
 SOCKETS = {
     "tq-worker@api.service": "tq-worker@api.socket",
+    "tq-worker@api:2.service": "tq-worker@api:2.socket",
     "tq-proxy@12.service": "tq-proxy-control@12.socket",
     "tq-proxy@.service": None,
     "tq-proxy.socket": None,

@@ -130,8 +130,8 @@ def progress(context: Context, *, quiet: bool = False) -> OnWait | None:
 
 
 def short(unit: str) -> str:
-    """A worker's own name, or the whole name of any other unit."""
-    return name.worker_of(unit) or unit
+    """A worker's own name, with its number for a further instance; or the whole name of any other unit."""
+    return name.named(unit)
 
 
 def subject_of(worker: Installed, context: Context) -> Subject:

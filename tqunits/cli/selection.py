@@ -25,9 +25,9 @@ _WILDCARDS = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """A worker whose drop-in lies on this host."""
+    """A worker whose drop-in lies on this host; an instance of it each, where there are several."""
 
-    name: str
+    name: str  # as people have it, `api` or `api:2`; the worker's own is in the ledger
     unit: str
     drop_in: Path
     text: str
@@ -124,7 +124,7 @@ def _matching(text: str, workers: Sequence[Worker], context: Context) -> list[Wo
     if _WILDCARDS & set(wanted):
         found = [worker for worker in workers if fnmatchcase(worker.name, wanted)]
     else:
-        found = [worker for worker in workers if worker.name == wanted]
+        found = [worker for worker in workers if wanted in {worker.name, worker.name.partition(":")[0]}]
     if not found:
         raise unknown(wanted, workers, context)
     return found
@@ -132,9 +132,9 @@ def _matching(text: str, workers: Sequence[Worker], context: Context) -> list[Wo
 
 def _read(path: Path) -> Installed | None:
     unit = path.parent.name.removesuffix(".d")
-    worker = name.worker_of(unit)
-    text = read_text_if_exists(path) if worker else None
+    instance = name.instance_of(unit)
+    text = read_text_if_exists(path) if instance else None
     found = ledger(text) if text else None
-    if not (worker and text and found):
+    if not (instance and text and found):
         return None
-    return Installed(name=worker, unit=unit, drop_in=path, text=text, ledger=found)
+    return Installed(name=str(instance), unit=unit, drop_in=path, text=text, ledger=found)

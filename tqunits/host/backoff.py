@@ -21,7 +21,7 @@ PATTERN = "tq-backoff@*.service"
 def pausing(units: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The workers' units whose pause is under way; `units`: name and ActiveState of what systemd has loaded."""
     found = (name.paused_by(unit) for unit, state in units if state == "activating")
-    return frozenset(name.service(worker) for worker in found if worker)
+    return frozenset(name.service(whose) for whose in found if whose)
 
 
 def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
@@ -31,7 +31,8 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
     """
     now = time.monotonic_ns() // 1000
     if runtime is not None:
-        found = pause(read_text_if_exists(Path(state_file(name.worker_of(unit) or "", runtime))) or "")
+        whose = name.instance_of(unit)
+        found = pause(read_text_if_exists(Path(state_file(whose, runtime))) or "") if whose else None
         return max(0, found.due - now) if found else None
     since = integer(bus.property_of(unit, "Unit", "StateChangeTimestampMonotonic", "t"))
     return max(0, since + integer(bus.property_of(unit, "Service", "RestartUSec", "t")) - now)
@@ -40,8 +41,10 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
 def forget(layout: Layout, workers: Iterable[str] | None) -> None:
     """Remove what pauses remember of workers that are gone; None: of all."""
     above = Path(layout.runtime) / "backoff"
-    for folder in [above] if workers is None else [above / worker for worker in workers]:
-        if folder.is_dir():
+    gone = None if workers is None else frozenset(workers)
+    for folder in [above] if gone is None else above.glob("*"):
+        whose = name.instance(folder.name)
+        if folder.is_dir() and (gone is None or (whose is not None and whose.worker in gone)):
             files.remove_tree(folder)
 
 

@@ -118,7 +118,7 @@ def _installed(subject: Subject, state: str, restarts: int) -> Facts:
         memory_max=_size(_last(subject, "MemoryMax")),
         user=_last(subject, "User") or ("you" if subject.user_mode else "root"),
         folder=folder,
-        state_folder=str(PurePosixPath(subject.layout.state) / "workers" / subject.name),
+        state_folder=str(PurePosixPath(subject.layout.state) / "workers" / subject.ledger.worker),
         sandbox=profile,
         missing=sandbox.missing(profile, user_mode=subject.user_mode) if profile else frozenset(),
         by_grant=grants.SANDBOXES if is_request else frozenset(),

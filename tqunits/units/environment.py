@@ -15,6 +15,7 @@ from tqunits.errors import TqunitsError
 from tqunits.layout import LEAVING, SERVING
 from tqunits.model import Listen, Mode, OriginKind, Target, Worker, WorkerType
 from tqunits.units import name
+from tqunits.units.name import Whose
 
 SESSION_VARIABLES = (
     "DBUS_SESSION_BUS_ADDRESS",
@@ -65,19 +66,19 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
     return None
 
 
-def serving_file(worker: str, runtime: PurePosixPath) -> str:
-    """The file that says that a worker takes requests, in its RuntimeDirectory=."""
-    return str(runtime / "workers" / worker / SERVING)
+def serving_file(whose: Whose, runtime: PurePosixPath) -> str:
+    """The file that says that it takes requests, in its RuntimeDirectory=: each instance has a folder of its own."""
+    return str(runtime / "workers" / str(whose) / SERVING)
 
 
-def leaving_file(worker: str, runtime: PurePosixPath) -> str:
-    """What a worker that was asked to leave has in its place (alone/leave.py)."""
-    return str(runtime / "workers" / worker / LEAVING)
+def leaving_file(whose: Whose, runtime: PurePosixPath) -> str:
+    """What one that was asked to leave has in its place (alone/leave.py)."""
+    return str(runtime / "workers" / str(whose) / LEAVING)
 
 
-def place(worker: str, runtime: PurePosixPath) -> Mapping[str, str]:
-    """Where a worker joins and leaves the routers: the options of the programs that do it."""
-    return {"--serving": serving_file(worker, runtime), "--routers": str(runtime / "leave"), "--name": worker}
+def place(whose: Whose, runtime: PurePosixPath) -> Mapping[str, str]:
+    """Where it joins and leaves the routers: the options of the programs that do it."""
+    return {"--serving": serving_file(whose, runtime), "--routers": str(runtime / "leave"), "--name": str(whose)}
 
 
 def contract(

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tqunits.model import Restart
+from tqunits.units.name import Whose
 
 GIVEN_UP: Final = 199
 """What alone/launch.py exits with for a worker that has failed more often than restart.max_restarts."""
@@ -25,14 +26,14 @@ def note(restart: Restart) -> str:
     return f"{restart.delay} {restart.backoff_max} {restart.max_restarts} {restart.period}"
 
 
-def state_file(worker: str, runtime: PurePosixPath) -> PurePosixPath:
+def state_file(whose: Whose, runtime: PurePosixPath) -> PurePosixPath:
     """Where the last pause is written down."""
-    return _folder(worker, runtime) / "state"
+    return _folder(whose, runtime) / "state"
 
 
-def given_up_file(worker: str, runtime: PurePosixPath) -> PurePosixPath:
+def given_up_file(whose: Whose, runtime: PurePosixPath) -> PurePosixPath:
     """What is made when the worker has failed too often."""
-    return _folder(worker, runtime) / "given-up"
+    return _folder(whose, runtime) / "given-up"
 
 
 def pause(text: str) -> Pause | None:
@@ -43,5 +44,5 @@ def pause(text: str) -> Pause | None:
     return Pause(int(words[3]), int(words[4]))
 
 
-def _folder(worker: str, runtime: PurePosixPath) -> PurePosixPath:
-    return runtime / "backoff" / worker
+def _folder(whose: Whose, runtime: PurePosixPath) -> PurePosixPath:
+    return runtime / "backoff" / str(whose)

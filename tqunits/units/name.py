@@ -1,13 +1,19 @@
 """Names of units, as systemd.unit(5) and our own conventions have them.
 
-A worker's name is an instance: `tq-worker@NAME.service`. It keeps to letters, digits, "_" and "-", so that it never
-needs escaping, and `%i` in a unit is the name itself. (`%I` is not: systemd turns each "-" of an instance into "/".)
+A worker's name is what stands behind the "@": `tq-worker@NAME.service`, and `tq-worker@NAME:2.service` for a second
+process of it (model.Instance). It keeps to letters, digits, "_", "-" and that colon, so that it never needs escaping,
+and `%i` in a unit is the name itself. (`%I` is not: systemd turns each "-" into "/".)
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+
+from tqunits.model import Instance
+
+Whose = Instance | str
+"""An instance, or a worker's name: then its first one."""
 
 TARGET = "tq.target"
 SLICE = "tq.slice"
@@ -37,12 +43,13 @@ DROP_IN = "10-tqunits.conf"
 
 _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # "worker-" before it, and the user's name still has 31 characters
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
+_WORKER_TEMPLATES = frozenset({WORKER_TEMPLATE, "tq-worker@.socket"})
 _TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
 _UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})")
 _PROXY_SOCKETS = "tq-proxy-"
 _MOUNT = "run-tqunits-workers-"
 _DASH = r"\x2d"
-_WORKER_UNIT = re.compile(rf"tq-worker@({_WORKER_NAME.pattern})\.(service|socket)")
+_INSTANCE = re.compile(rf"({_WORKER_NAME.pattern})(?::([2-9]|[1-9][0-9]{{1,3}}))?")  # one spelling: no `:1`, no `:02`
 
 
 def is_worker_name(text: str) -> bool:
@@ -55,9 +62,15 @@ def is_unit_name(text: str) -> bool:
     return len(text) <= _LONGEST_UNIT_NAME and _UNIT_NAME.fullmatch(text) is not None
 
 
-def service(worker: str) -> str:
-    """The unit that runs a worker."""
-    return f"tq-worker@{worker}.service"
+def instance(text: str) -> Instance | None:
+    """What `api` or `api:2` names; None for anything else."""
+    match = _INSTANCE.fullmatch(text)
+    return Instance(match[1], int(match[2] or 1)) if match else None
+
+
+def service(whose: Whose) -> str:
+    """The unit that runs it."""
+    return f"tq-worker@{whose}.service"
 
 
 def drop_in(unit: str, units: PurePosixPath) -> PurePosixPath:
@@ -65,24 +78,24 @@ def drop_in(unit: str, units: PurePosixPath) -> PurePosixPath:
     return units / f"{unit}.d" / DROP_IN
 
 
-def socket(worker: str) -> str:
+def socket(whose: Whose) -> str:
     """The unit that holds the socket of a worker with `listen: fd`."""
-    return f"tq-worker@{worker}.socket"
+    return f"tq-worker@{whose}.socket"
 
 
-def backoff(worker: str) -> str:
-    """The unit that is a worker's pause."""
-    return f"tq-backoff@{worker}.service"
+def backoff(whose: Whose) -> str:
+    """The unit that is its pause."""
+    return f"tq-backoff@{whose}.service"
 
 
-def paused_by(unit: str) -> str | None:
-    """The worker whose pause a unit is; None for every other unit."""
-    return _instance(unit) if unit != BACKOFF_TEMPLATE and template_of(unit) == BACKOFF_TEMPLATE else None
+def paused_by(unit: str) -> Instance | None:
+    """Whose pause a unit is; None for every other unit."""
+    return instance(_behind_at(unit)) if template_of(unit) == BACKOFF_TEMPLATE else None
 
 
-def mount(worker: str) -> str:
-    """The unit that mounts a worker's runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING ESCAPING)."""
-    return f"{_MOUNT}{worker.replace('-', _DASH)}.mount"
+def mount(whose: Whose) -> str:
+    """The unit that mounts its runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING ESCAPING)."""
+    return f"{_MOUNT}{str(whose).replace('-', _DASH)}.mount"
 
 
 def access_journal(units: PurePosixPath) -> PurePosixPath:
@@ -110,7 +123,7 @@ def is_build(unit: str) -> bool:
 
 def built_by(unit: str) -> str | None:
     """The worker that a build or a fetch is for; None for every other unit."""
-    return _instance(unit).partition(".")[0] if is_build(unit) else None
+    return _behind_at(unit).partition(".")[0] if is_build(unit) else None
 
 
 def proxy(number: int) -> str:
@@ -138,19 +151,29 @@ def is_proxy_socket(unit: str) -> bool:
 
 def socket_of(service: str) -> str | None:
     """The socket unit that is this service's alone: a worker may have one, a router process has its control socket."""
-    worker = worker_of(service)
-    if worker:
-        return socket(worker)
-    return CONTROL_TEMPLATE.replace("@", f"@{_instance(service)}") if is_proxy(service) else None
+    found = instance_of(service)
+    if found:
+        return socket(found)
+    return CONTROL_TEMPLATE.replace("@", f"@{_behind_at(service)}") if is_proxy(service) else None
+
+
+def instance_of(unit: str) -> Instance | None:
+    """Whose process a unit is, or has the socket or the runtime folder of; None for every other unit."""
+    if template_of(unit) in _WORKER_TEMPLATES:
+        return instance(_behind_at(unit))
+    found = instance(unit.removeprefix(_MOUNT).removesuffix(".mount").replace(_DASH, "-"))
+    return found if found is not None and unit == mount(found) else None
 
 
 def worker_of(unit: str) -> str | None:
-    """The worker that a unit belongs to; None for every other unit, the template too."""
-    match = _WORKER_UNIT.fullmatch(unit)
-    if match:
-        return match[1]
-    worker = unit.removeprefix(_MOUNT).removesuffix(".mount").replace(_DASH, "-")
-    return worker if unit.startswith(_MOUNT) and is_worker_name(worker) and unit == mount(worker) else None
+    """The worker that a unit belongs to, as one of its instances; None for every other unit, the template too."""
+    found = instance_of(unit)
+    return found.worker if found else None
+
+
+def named(text: str) -> str:
+    """What somebody calls a process: its own name (`api`, `api:2`) where the text is its unit, else the text."""
+    return str(instance_of(text) or text)
 
 
 def template_of(unit: str) -> str:
@@ -189,6 +212,6 @@ def _escaped(text: str) -> str:
     return rf"\x2e{escaped[1:]}" if first else escaped
 
 
-def _instance(unit: str) -> str:
-    """What stands between the "@" and the type."""
+def _behind_at(unit: str) -> str:
+    """What stands between the "@" and the type: what systemd calls the instance."""
     return unit.partition("@")[2].rpartition(".")[0]

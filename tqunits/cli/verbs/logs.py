@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 def _command(arguments: argparse.Namespace, workers: Sequence[Installed], *, user_mode: bool) -> list[str]:
     options = _options(arguments)
     if arguments.access:
-        requests = [f"--identifier={_ACCESS}", *options, *(f"TQ_WORKER={worker.name}" for worker in workers)]
+        requests = [f"--identifier={_ACCESS}", *options, *(f"TQ_WORKER={worker.ledger.worker}" for worker in workers)]
         return journal.command([_ROUTER], user_mode=user_mode, options=requests, namespace=_ACCESS)
     units = [unit for worker in workers for unit in _units(worker)] or (_ROUTERS if arguments.router else _EVERYTHING)
     namespace = "" if workers or arguments.router else f"+{_ACCESS}"
@@ -83,7 +83,8 @@ def _command(arguments: argparse.Namespace, workers: Sequence[Installed], *, use
 
 def _units(worker: Installed) -> tuple[str, ...]:
     """Its own, its pauses after failed starts, and what builds it: there is the reason when it has no program."""
-    return worker.unit, name.backoff(worker.name), name.build(worker.name), name.fetch(worker.name)
+    built = worker.ledger.worker
+    return worker.unit, name.backoff(worker.name), name.build(built), name.fetch(built)
 
 
 def _of_request(request: str, options: list[str], context: Context) -> ExitStatus:

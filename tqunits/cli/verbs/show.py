@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Show it."""
-    facts = _facts(name.worker_of(arguments.name) or arguments.name, context)
+    facts = _facts(name.named(arguments.name), context)
     if arguments.json:
         context.output.json("show", 1, **_json(facts))
     else:

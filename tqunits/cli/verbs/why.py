@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Explain."""
-    names = list(dict.fromkeys(name.worker_of(text) or text for text in arguments.names))
+    names = list(dict.fromkeys(name.named(text) for text in arguments.names))
     of = known(context)
     of.require(names)
     explained = [(facts, judge(facts)) for facts, _ in facts_of(names, of, context)]

@@ -1,0 +1,37 @@
+"""What pauses remember, and when it is forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tqunits.host import backoff
+from tqunits.model import SYSTEM_LAYOUT
+
+PAUSES = {"api", "api:2", "api:12", "api-v2", "shop", "no worker's"}
+
+GONE = {
+    "a worker, with all its processes": (["api"], {"api-v2", "shop", "no worker's"}),
+    "several": (["shop", "api-v2"], {"api", "api:2", "api:12", "no worker's"}),
+    "nobody": ([], PAUSES),
+}
+
+
+@pytest.mark.parametrize(("workers", "left"), GONE.values(), ids=GONE)
+def test_only_theirs_is_forgotten(tmp_path: Path, workers: list[str], left: set[str]) -> None:
+    for each in PAUSES:
+        (tmp_path / "backoff" / each).mkdir(parents=True)
+        (tmp_path / "backoff" / each / "state").touch()
+    backoff.forget(replace(SYSTEM_LAYOUT, runtime=PurePosixPath(tmp_path)), workers)
+    assert {folder.name for folder in (tmp_path / "backoff").iterdir()} == left
+
+
+def test_of_all_and_where_there_is_nothing(tmp_path: Path) -> None:
+    layout = replace(SYSTEM_LAYOUT, runtime=PurePosixPath(tmp_path))
+    backoff.forget(layout, ["api"])
+    (tmp_path / "backoff" / "api").mkdir(parents=True)
+    backoff.forget(layout, None)
+    backoff.forget(layout, None)
+    assert not (tmp_path / "backoff").exists()
