@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from tqunits.model import Instance
-from tqunits.units import backoff, environment, name
+from tqunits.units import environment, failure_pause, name
 
 RUNTIME = PurePosixPath("/run/tqunits")
 FIRST, SECOND = Instance("api"), Instance("api", 2)
@@ -79,8 +79,8 @@ def test_each_has_its_own_files() -> None:
         "--name": "api:2",
     }
     assert environment.leaving_file(SECOND, RUNTIME) == "/run/tqunits/workers/api:2/leaving"
-    assert str(backoff.state_file(SECOND, RUNTIME)) == "/run/tqunits/backoff/api:2/state"
-    assert str(backoff.given_up_file(SECOND, RUNTIME)) == "/run/tqunits/backoff/api:2/given-up"
+    assert str(failure_pause.state_file(SECOND, RUNTIME)) == "/run/tqunits/backoff/api:2/state"
+    assert str(failure_pause.given_up_file(SECOND, RUNTIME)) == "/run/tqunits/backoff/api:2/given-up"
 
 
 def test_they_sort_by_worker_and_number() -> None:

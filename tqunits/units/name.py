@@ -199,7 +199,7 @@ def is_proxy(unit: str) -> bool:
 
 def process_of(unit: str) -> str:
     """What a process of the router is called in the paths of its sockets: its number, as its unit has it."""
-    return _instance(unit)
+    return _behind_at(unit)
 
 
 def _escaped(text: str) -> str:
