@@ -1,8 +1,8 @@
 """Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at once.
 
 Pure: host/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
-across files (rules.py) still see every worker. A worker with an error is left out of the configuration, and named in
-it; an error in tqunits.yaml leaves none.
+across files (cross_checks.py) still see every worker. A worker with an error is left out of the configuration, and
+named in it; an error in tqunits.yaml leaves none.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
-from tqunits.config import assemble, nodes, rules, words
+from tqunits.config import assemble, cross_checks, nodes, words
+from tqunits.config.cross_checks import Draft
 from tqunits.config.findings import Problem, diagnostics, has_errors, warning
 from tqunits.config.layers import Layer, Value, Values, evaluate, server_defaults, worker_defaults
 from tqunits.config.nodes import MapNode, Node, YamlReading
 from tqunits.config.reject import Reject
-from tqunits.config.rules import Draft
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import (
@@ -116,7 +116,7 @@ def parse_server(
     layer, found = evaluate(entries, SERVER, OriginKind.SERVER)
     common_layer, found_common = evaluate(common, WORKER, OriginKind.SERVER)
     values = Values(server_defaults(), layer)
-    problems += [*found, *found_common, *(rules.within_server(values, top) if top else ())]
+    problems += [*found, *found_common, *(cross_checks.within_server(values, top) if top else ())]
     return ServerResult(
         server=assemble.server(values, _bounds(common_layer), source=source, root=root, workers=workers),
         defaults=Defaults(entries=common, layer=common_layer),
@@ -128,7 +128,7 @@ def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersR
     """All workers, in any order, and the rules across them."""
     problems: list[Problem] = []
     drafts = [_draft(text, server.defaults, problems) for text in sorted(texts, key=lambda text: text.name)]
-    problems += rules.across_workers(drafts, server.server)
+    problems += cross_checks.across_workers(drafts, server.server)
     findings = diagnostics(problems)
     configuration = None
     if not has_errors(server.diagnostics):
@@ -161,7 +161,7 @@ def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Dra
     draft = Draft(text.name, _worker(text, values, defaults), values, reading.top, wrong)
     problems += found
     if is_readable:
-        problems += rules.within_worker(draft)
+        problems += cross_checks.within_worker(draft)
     return draft
 
 

@@ -2,7 +2,7 @@
 
 worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant: grants.py), one that the host has
 already. Never root's, tqunits' own or another worker's, and under no other name either: the kernel goes by the number.
-(config/rules.py refuses the names themselves, without asking a host.)
+(config/cross_checks.py refuses the names themselves, without asking a host.)
 
 worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over, for it may be a
 person's, or another package's. Ours is known by its whole row (passwd(5)), as our file makes it: a number of the
