@@ -14,8 +14,8 @@ from bodies import get, receive
 from control_peers import relayed
 from peers import OK, PATIENCE, Router, answering
 
-from tqunits.cli.selection import served
 from tqunits.errors import TqunitsError
+from tqunits.host.installed import served
 from tqunits.model import SYSTEM_LAYOUT
 from tqunits.routing.codec.document import MAX_SNAPSHOT
 

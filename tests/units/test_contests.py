@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.model import Enabled, NotRoots, Worker
-from tqunits.units.contests import Installed, refusals, routes_of
+from tqunits.units.contests import InstalledRoutes, refusals, routes_of
 
 from .cases import worker
 
@@ -27,7 +27,7 @@ def losers(
     left: tuple[str, ...] = (),
     gone: tuple[str, ...] = (),
 ) -> list[str]:
-    installed = Installed({name: frozenset({route}) for name, route in (has or {}).items()})
+    installed = InstalledRoutes({name: frozenset({route}) for name, route in (has or {}).items()})
     return sorted({each.worker for each in refusals(workers, installed, left_alone=left, gone=gone)})
 
 
@@ -58,7 +58,7 @@ def test_what_is_left_alone_keeps_its_routes() -> None:
 def test_what_is_gone_keeps_them_from_a_request_alone() -> None:
     assert losers(shop("a", ROOTS), has={"b": SHOP}, gone=("b",)) == []
     assert losers(shop("a", REQUEST), has={"b": SHOP}, gone=("b",)) == ["a"]
-    (refusal,) = refusals([shop("a", REQUEST)], Installed({"b": frozenset({SHOP})}), left_alone=(), gone=("b",))
+    (refusal,) = refusals([shop("a", REQUEST)], InstalledRoutes({"b": frozenset({SHOP})}), left_alone=(), gone=("b",))
     assert refusal.hint == "'tqunits uninstall b' removes it"
 
 
@@ -84,7 +84,7 @@ def test_hosts_are_apart_unless_they_are_the_same() -> None:
 
 
 def test_the_place_of_the_other_is_said() -> None:
-    (refusal,) = refusals([shop("a", ROOTS), shop("b", REQUEST)], Installed({}), left_alone=(), gone=())
+    (refusal,) = refusals([shop("a", ROOTS), shop("b", REQUEST)], InstalledRoutes({}), left_alone=(), gone=())
     assert refusal.message == "path: /shop is the route of worker 'a' too"
     assert refusal.hint == "it is in /srv/tqunits/workers/a/config/worker.yaml:1:1"
 
@@ -107,7 +107,7 @@ def test_no_two_have_one_route_afterwards(
         for name, (routes, is_roots) in asked.items()
         if name not in left
     ]
-    refused = {each.worker for each in refusals(workers, Installed(has), left_alone=left, gone=())}
+    refused = {each.worker for each in refusals(workers, InstalledRoutes(has), left_alone=left, gone=())}
     after = {w.name: routes_of(w.hosts, w.routes) for w in workers if w.name not in refused}
     staying = {name: has[name] for name in left | refused}
     served = [route for routes in (*after.values(), *staying.values()) for route in routes]

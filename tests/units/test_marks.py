@@ -11,7 +11,7 @@ from config import parsing
 from tqunits.host.requested_files import look
 from tqunits.model import NotRoots, Worker
 from tqunits.units import circles, contests, dependencies, grants
-from tqunits.units.contests import Installed
+from tqunits.units.contests import InstalledRoutes
 
 from .cases import server
 
@@ -64,14 +64,14 @@ def test_a_unit_by_another_name() -> None:
 
 def test_a_route_of_anothers() -> None:
     worker = written("path: [/api, /cart]\n")
-    installed = Installed({"other": contests.routes_of((), ("/cart",))})
+    installed = InstalledRoutes({"other": contests.routes_of((), ("/cart",))})
     (found,) = contests.refusals([worker], installed, left_alone={"other"}, gone=())
     assert str(found.mark) == "api.yaml:3:14"
 
 
 def test_a_route_of_an_equals_says_where_that_one_is_written() -> None:
     api, web = written("path: [/api, /cart]\n"), written("path: [/web, /cart]\n", "web")
-    found = contests.refusals([api, web], Installed({}), left_alone=(), gone=())
+    found = contests.refusals([api, web], InstalledRoutes({}), left_alone=(), gone=())
     assert [str(each.mark) for each in found] == ["api.yaml:3:14", "web.yaml:3:14"]
     assert [each.hint for each in found] == ["it is in web.yaml:3:14", "it is in api.yaml:3:14"]
 

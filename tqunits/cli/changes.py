@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from tqunits.cli.builds import Due
-from tqunits.cli.installation import Prepared, file_diff
-from tqunits.cli.jobs import Ended
+from tqunits.cli.jobs import ending_json
 from tqunits.cli.output import diagnostic_json
+from tqunits.cli.wording import describe
 from tqunits.errors import Diagnostic
-from tqunits.host.execute import Difference, describe
+from tqunits.host.install import Installation, Outlook
+from tqunits.host.live import Difference
+from tqunits.host.prepare import Prepared
+from tqunits.host.remove import Removal
 from tqunits.model import account_of
+from tqunits.units.filediff import file_diff
 from tqunits.units.steps import (
+    Build,
     CreateUsers,
     Disable,
+    Discard,
     Enable,
     Give,
-    Plan,
     Rehome,
     Reload,
     RemoveFile,
@@ -32,44 +36,49 @@ from tqunits.units.steps import (
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-def installation(
-    prepared: Prepared,
-    plan: Plan,
-    *,
-    built: Sequence[str],
-    differing: Iterable[Difference],
-    ended: Iterable[Ended],
-) -> Mapping[str, object]:
+def installation(done: Installation) -> Mapping[str, object]:
     """The members of `tqunits.install`, but for the exit status."""
+    prepared, plan = done.prepared, done.plan
     skipped = {lack.worker for lack in prepared.skipped}
     return {
-        "steps": [step_json(step) for step in plan.steps],
-        "built": [{"worker": worker, "done": worker not in skipped} for worker in built],
+        "steps": [step_json(step) for step in (*plan.builds, *plan.steps)],
+        "built": [{"worker": one.worker, "done": one.worker not in skipped} for one in plan.builds],
         **_left_out(prepared),
         "lost": list(prepared.lost),
         "masked": list(plan.masked),
         "pending": list(plan.pending),
         "orphans": list(plan.orphans),
-        "limits": [_limit(difference) for difference in differing],
-        "jobs": [each.as_json() for each in ended],
+        "limits": [_limit(difference) for difference in done.differing],
+        "jobs": [ending_json(each) for each in done.endings],
     }
 
 
-def difference(
-    prepared: Prepared, plan: Plan, due: Iterable[Due], of_server: Iterable[Diagnostic]
-) -> Mapping[str, object]:
+def difference(found: Outlook, of_server: Iterable[Diagnostic]) -> Mapping[str, object]:
     """The members of `tqunits.diff`, but for the exit status. `of_server`: what is found besides, of the router."""
+    plan = found.plan
     return {
         "files": [file for step in plan.steps for file in _file(step)],
         "accounts": [account_of(w) for step in plan.steps if isinstance(step, Rehome) for w in step.workers],
         "folders": [str(one) for step in plan.steps if isinstance(step, Give) for one in step.folders],
-        "builds": [{"worker": one.worker, "command": list(one.command), "reason": one.reason} for one in due],
-        **_left_out(prepared, of_server),
+        "builds": [{"worker": one.worker, "command": list(one.command), "reason": one.reason} for one in plan.builds],
+        "leftovers": [str(path) for step in plan.steps if isinstance(step, Discard) for path in step.paths],
+        **_left_out(found.prepared, (*of_server, *found.obstacles)),
         "orphans": list(plan.orphans),
     }
 
 
-def step_json(step: Step) -> Mapping[str, object]:
+def removal(found: Removal) -> Mapping[str, object]:
+    """The members of `tqunits.uninstall`, but for the exit status: of what was done, and of what would be."""
+    return {
+        "workers": list(found.plan.leaving),
+        "steps": [step_json(step) for step in found.plan.steps],
+        "folders": [str(folder) for folder in found.stored.folders],
+        "users": list(found.stored.users),
+        "jobs": [ending_json(each) for each in found.endings],
+    }
+
+
+def step_json(step: Step | Build) -> Mapping[str, object]:
     """One of `steps`. Its kind is one word for each class of steps: write-file, reload-daemon, start ..."""
     path, units = _object(step)
     return {
@@ -80,7 +89,7 @@ def step_json(step: Step) -> Mapping[str, object]:
     }
 
 
-def _object(step: Step) -> tuple[PurePosixPath | None, tuple[str, ...]]:
+def _object(step: Step | Build) -> tuple[PurePosixPath | None, tuple[str, ...]]:
     """The file, or the units, that a step is about."""
     match step:
         case WriteFile(file=file):

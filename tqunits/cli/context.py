@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tqunits.cli.output import Output
 from tqunits.errors import NotPermitted
-from tqunits.model import SYSTEM_LAYOUT, Layout
+from tqunits.host.premises import Premises, layout_of
+from tqunits.model import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,12 @@ class Context:
     @property
     def layout(self) -> Layout:
         """The folders of the manager that this invocation speaks to."""
-        return user_layout() if self.user_mode else SYSTEM_LAYOUT
+        return layout_of(user_mode=self.user_mode)
+
+    @property
+    def premises(self) -> Premises:
+        """The same for host/, which speaks to nobody."""
+        return Premises(root=self.root, layout=self.layout, user_mode=self.user_mode, trust=self.trust)
 
     def require_root(self, what: str) -> None:
         """Refuse early, with a whole sentence, what the kernel would refuse halfway.
@@ -38,23 +44,3 @@ class Context:
         """
         if not self.user_mode and os.geteuid() != 0:
             raise NotPermitted(f"{what} needs root", hint="run it with sudo, or with --user for your own manager")
-
-
-def user_layout() -> Layout:
-    """The folders of `systemctl --user` (systemd.unit(5), file-hierarchy(7)) for the calling user."""
-    home = Path.home()
-    return Layout(
-        units=_folder("XDG_CONFIG_HOME", home / ".config") / "systemd/user",
-        sysusers=None,
-        configuration=_folder("XDG_CONFIG_HOME", home / ".config") / "tqunits",
-        state=_folder("XDG_STATE_HOME", home / ".local/state") / "tqunits",
-        runtime=_folder("XDG_RUNTIME_DIR", Path(f"/run/user/{os.getuid()}")) / "tqunits",
-        workers=_folder("XDG_DATA_HOME", home / ".local/share") / "tqunits/workers",
-        cache=_folder("XDG_CACHE_HOME", home / ".cache") / "tqunits",
-    )
-
-
-def _folder(variable: str, default: Path) -> PurePosixPath:
-    """An XDG folder: the specification says that a relative value is to be ignored."""
-    value = os.environ.get(variable, "")
-    return PurePosixPath(value if value.startswith("/") else str(default))

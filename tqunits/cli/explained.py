@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import subject_of
-from tqunits.cli.selection import Installed, installed, nearest, served, serving
 from tqunits.errors import NoSuchWorker
 from tqunits.host import evidence, lacking, left_out
+from tqunits.host.installed import Installed, installed, nearest, served, serving
 from tqunits.host.left_out import LeftOut
 from tqunits.host.sources import Loaded, load
 from tqunits.host.status import Status, statuses
@@ -68,7 +67,7 @@ def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[tuple[F
 
 
 def _of_unit(worker: Installed, status: Status, bus: Bus, of: Known, context: Context) -> tuple[Facts, Status]:
-    facts = evidence.of_now(subject_of(worker, context), bus, status)
+    facts = evidence.of_now(evidence.subject_of(worker, context.layout, user_mode=context.user_mode), bus, status)
     return _with_file(replace(facts, comes_again=status.comes_again), of), status
 
 

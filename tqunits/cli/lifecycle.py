@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from tqunits.cli import builds
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, conclude, progress, timeout_of
-from tqunits.cli.selection import Installed, installed, select
+from tqunits.cli.selection import select
 from tqunits.errors import ExitStatus
-from tqunits.host import traffic
+from tqunits.host import due, traffic
 from tqunits.host.backoff import let_go
+from tqunits.host.installed import Installed, installed
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
@@ -35,7 +35,7 @@ def start(
     method: str, workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context
 ) -> ExitStatus:
     """Start or restart workers, whatever they wait for, and say whose program is older than its sources."""
-    outdated = builds.tell_outdated(workers, context)
+    outdated = _tell_outdated(workers, context)
     units = [worker.unit for worker in workers]
     let_go(bus, units)
     return perform(method, units, bus, arguments, context, outdated)
@@ -84,6 +84,15 @@ def finish(
     """Say what came of the jobs of these units. `outdated`: worker -> what is said of the program that it runs now."""
     older = [{"worker": worker, "message": message} for worker, message in outdated.items()]
     return conclude(results, context, as_json=arguments.json, units=list(units), outdated=older)
+
+
+def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
+    """Say who is started with a program that is not what its sources say; gives worker -> what was said."""
+    found = due.outdated_of(workers, context.layout)
+    for worker, told in found.items():
+        context.output.message(f"{worker}: {told}", style="yellow")
+        context.output.message(f"    hint: {due.ADVICE}")
+    return found
 
 
 def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> None:

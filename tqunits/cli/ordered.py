@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Collection
 
 from tqunits.cli.context import Context
-from tqunits.cli.selection import Installed, add_names, installed, select, served
+from tqunits.cli.selection import add_names, select
 from tqunits.control import client
 from tqunits.control.protocol import Doing
 from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.host import traffic
+from tqunits.host.installed import Installed, installed, served
 from tqunits.host.observe import running_routers
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import Order

@@ -38,6 +38,14 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
     return max(0, since + integer(bus.property_of(unit, "Service", "RestartUSec", "t")) - now)
 
 
+def remembered(layout: Layout) -> frozenset[str]:
+    """The workers of which pauses remember something. Who may not look sees none."""
+    try:
+        return frozenset(folder.name for folder in (Path(layout.runtime) / "backoff").iterdir())
+    except OSError:
+        return frozenset()
+
+
 def forget(layout: Layout, workers: Iterable[str] | None) -> None:
     """Remove what pauses remember of workers that are gone; None: of all."""
     above = Path(layout.runtime) / "backoff"

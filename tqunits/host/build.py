@@ -18,7 +18,7 @@ until its TimeoutStartSec=; the next install ends it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from tqunits import placeholders
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import built, harvest
 from tqunits.host.built import Glance
+from tqunits.host.events import BarredFiles, OwnFiles, Tell, ignore, waiting
 from tqunits.host.harvest import Home
 from tqunits.host.lacking import Lacking, command_missing
 from tqunits.host.source_tree import Sources
@@ -34,7 +35,7 @@ from tqunits.lifecycle.outcome import Failure, JobResult
 from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
-from tqunits.system.jobs import Jobs, OnWait
+from tqunits.system.jobs import Jobs
 from tqunits.system.process import Completed, run
 from tqunits.system.survey import Bounds, Watch
 from tqunits.units import build_units as unit
@@ -89,9 +90,8 @@ class Builder:
 
     bus: Bus
     files: Sequence[RenderedFile]  # all units of the host, and sysusers.d, as they are to be
-    say: Callable[[str], None] = lambda _: None
+    tell: Tell = ignore
     timeout_us: int = INFINITY  # of each build, besides the unit's own
-    progress: Callable[[], OnWait | None] = lambda: None
 
     def build(self, worker: Worker, now: Glance) -> Lacking | None:
         """Build; gives what went wrong, or None when all that it made is there now. Raises TqunitsError."""
@@ -115,14 +115,14 @@ class Builder:
         if command_missing(worker):
             return _not_made(worker, self._said(results, units))
         built.end(worker, SYSTEM_LAYOUT, now.sources, home.made)
-        self._tell(worker.name, home)
+        self._tell_of(worker.name, home)
         return None
 
-    def _tell(self, worker: str, home: Home) -> None:
+    def _tell_of(self, worker: str, home: Home) -> None:
         if home.kept.count:
-            self.say(f"    {worker} keeps its own, which its build has written to: {home.kept}")
+            self.tell(OwnFiles(worker, str(home.kept)))
         if home.left.count:
-            self.say(f"    {worker} does not get what no build may bring (tqunits docs build): {home.left}")
+            self.tell(BarredFiles(worker, str(home.left)))
 
     def _lay_down(self, worker: Worker) -> None:
         """Its units and its account, as far as they are not there."""
@@ -150,14 +150,14 @@ class Builder:
             _remove(_workspace(worker.name))
 
     def _run(self, units: Sequence[str], watch: Watch) -> Iterator[JobResult]:
-        tell = self.progress()
+        tell = waiting(self.tell)
 
-        def look(waiting: Sequence[str]) -> None:
+        def look(running: Sequence[str]) -> None:
             if watch.look():
-                for each in waiting:
+                for each in running:
                     self.bus.kill_all(each)
-            elif tell:
-                tell(waiting)
+            else:
+                tell(running)
 
         return Jobs(self.bus).run("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
 
@@ -184,10 +184,13 @@ def remains(worker: str | None) -> tuple[Path, ...]:
     return (*_old(worker), *_workspace(worker), *_caches(worker))
 
 
-def remove_old() -> None:
-    """Remove what builds of the release before have left, when they ran as DynamicUser=."""
+def of_before() -> tuple[Path, ...]:
+    """What builds of the release before have left, when they ran as DynamicUser=."""
     links = [p for above in (_STATE, _CACHE) for p in Path(above, "builds").glob("*") if p.is_symlink()]
-    _remove([*links, *_OLD])
+    return (
+        *links,
+        *(folder for folder in _OLD if os.path.lexists(folder)),
+    )  # Path.exists() raises for who may not look
 
 
 def _reason(results: dict[str, JobResult], units: Sequence[str], watch: Watch, timeout_us: int) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from tqunits import health
 from tqunits.health import HealthType
 from tqunits.host import healthy
+from tqunits.host.installed import Installed
 from tqunits.host.status import State, Status
 from tqunits.lifecycle import complaints, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
@@ -43,6 +44,18 @@ class Subject:
     ledger: Ledger
     layout: Layout
     user_mode: bool
+
+
+def subject_of(worker: Installed, layout: Layout, *, user_mode: bool) -> Subject:
+    """An installed worker, as evidence is gathered of it."""
+    return Subject(
+        name=worker.name,
+        unit=worker.unit,
+        text=worker.text,
+        ledger=worker.ledger,
+        layout=layout,
+        user_mode=user_mode,
+    )
 
 
 def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", restarts: int = 0) -> Facts:

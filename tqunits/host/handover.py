@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from tqunits.model import Layout
-from tqunits.system import files
 from tqunits.units import environment
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -59,8 +58,7 @@ def dismiss(file: PurePosixPath) -> None:
             os.close(folder)
 
 
-def remove_marks(layout: Layout) -> None:
-    """Remove the marks of before: nothing reads them any more, and no unit that is installed takes one away."""
+def marks(layout: Layout) -> tuple[Path, ...]:
+    """The marks of before: nothing reads them any more, and no unit that is installed takes one away."""
     folder = Path(layout.runtime) / "draining"
-    if folder.exists():
-        files.remove_tree(folder)
+    return (folder,) if os.path.lexists(folder) else ()

@@ -1,4 +1,4 @@
-"""Limits of running units: from what systemd has loaded to what the kernel enforces.
+"""Limits of running units: what was asked, what systemd has loaded, and what the kernel enforces.
 
 systemd 252 gives the kernel changed limits at a daemon-reload; 257 does not, until something else touches the unit's
 cgroup (both measured). SetUnitProperties does touch it, but writes a runtime drop-in as well (systemctl(1),
@@ -8,18 +8,60 @@ removed at once; and since we may be killed in between, a note of them is made b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from tqunits.errors import TqunitsError
 from tqunits.model import Layout, Worker
-from tqunits.system import cgroup, files
+from tqunits.resources import Share
+from tqunits.system import cgroup, files, rlimits
 from tqunits.system.bus import Bus
-from tqunits.units import name
+from tqunits.units import name, unitfile
+from tqunits.units.limits import limit_properties
 
 _NOTE = "limits-in-hand"
 _SHADOWS = ("CPUQuota", "CPUQuotaPerSecUSec", "CPUWeight", "MemoryHigh", "MemoryMax", "TasksMax")
 _TOLERANCE = 0.01
 """The kernel counts memory in pages and quotas in microseconds per period; systemd rounds a quota to them."""
+
+
+_PAGE = 4096
+"""systemd rounds a share of the memory to pages (physical_memory_scale in its source)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A limit that systemd has otherwise than was asked; `drop_in` is the administrator's, if that is why."""
+
+    unit: str
+    directive: str
+    asked: int
+    actual: int
+    drop_in: Path | None
+
+
+def differences(workers: Iterable[Worker], bus: Bus) -> tuple[Difference, ...]:
+    """The limits of every worker as systemd has them now, compared with what was asked (promise P4)."""
+    memory = files.physical_memory()
+    return tuple(found for worker in workers for found in _differences(worker, bus, memory))
+
+
+def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]:
+    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups, never a process.
+
+    Gives the units whose processes could not get them, and take them with their next start.
+    """
+    units = (name.service(worker.name) for worker in workers)
+    return tuple(unit for unit in units if not _apply_process_limits(unit, bus))
+
+
+def _apply_process_limits(unit: str, bus: Bus) -> bool:
+    """What systemd has, not what the YAML asks: a drop-in of the administrator may have decided otherwise."""
+    kinds = ("NOFILESoft", "NOFILE", "NPROC")
+    soft, hard, nproc = (int(str(bus.property_of(unit, "Service", f"Limit{kind}", "t"))) for kind in kinds)
+    return rlimits.apply(bus.control_group(unit), nofile=(soft, hard), nproc=nproc)
 
 
 def realize(workers: Iterable[Worker], layout: Layout, bus: Bus) -> bool:
@@ -35,6 +77,11 @@ def realize(workers: Iterable[Worker], layout: Layout, bus: Bus) -> bool:
         _remove(note, shadows)
         bus.reload_daemon()
     return bool(late)
+
+
+def has_shadows(layout: Layout) -> bool:
+    """Whether a `realize` was killed in the middle."""
+    return os.path.lexists(Path(layout.runtime) / _NOTE)
 
 
 def recover(layout: Layout, bus: Bus) -> None:
@@ -65,3 +112,36 @@ def _remove(note: Path, shadows: Iterable[Path]) -> None:
     for path in shadows:
         files.remove(path)
     files.remove(note)
+
+
+def _differences(worker: Worker, bus: Bus, memory: int) -> Iterable[Difference]:
+    unit = name.service(worker.name)
+    actual = bus.properties(unit, "Service")
+    for directive, asked in limit_properties(worker).items():
+        wanted = _bytes(asked, memory)
+        have = actual.get(directive)
+        if not isinstance(have, int):
+            raise TqunitsError(f"systemd does not tell {directive} of {unit}")
+        slack = _PAGE if isinstance(asked, Share) else 0
+        if abs(have - wanted) > slack:
+            drop_in = _administrators(bus, unit, directive)
+            yield Difference(unit=unit, directive=directive, asked=wanted, actual=have, drop_in=drop_in)
+
+
+def _bytes(value: int | Share, memory: int) -> int:
+    return memory * value.permyriad // 10000 if isinstance(value, Share) else value
+
+
+_DIRECTIVES: Mapping[str, str] = {"CPUQuotaPerSecUSec": "CPUQuota", "LimitNOFILESoft": "LimitNOFILE"}
+"""D-Bus properties that are spelled otherwise than the directive which sets them."""
+
+
+def _administrators(bus: Bus, unit: str, property_name: str) -> Path | None:
+    """The administrator's drop-in that sets this directive, when there is one."""
+    directive = _DIRECTIVES.get(property_name, property_name)
+    paths = bus.properties(unit, "Unit").get("DropInPaths")
+    for path in reversed(paths if isinstance(paths, tuple) else ()):
+        text = files.read_text_if_exists(Path(str(path))) or ""
+        if not unitfile.is_ours(text) and unitfile.sets(text, directive):
+            return Path(str(path))
+    return None

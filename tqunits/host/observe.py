@@ -31,7 +31,7 @@ def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
 
 
 def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], users: Iterable[str]) -> Observed:
-    """Everything that a plan is made from."""
+    """Everything that a plan is made from, but for what is no file of ours and no unit (leftovers.py)."""
     units = observe_units(bus) if bus else {}
     return Observed(
         files=observe_files(layout, wanted),

@@ -15,6 +15,9 @@ The order of the steps is what makes a crash at any moment harmless (promise P5)
 4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
    is left, the next run knows that there is work to finish.
 
+What is built comes before all of it, and the rest is planned anew then. What is cleared away, and what is said of it in
+/run, stands around these steps (upkeep.py). After the last one limits are read back, of whomever `read_back` names.
+
 A step that is already true is not in the plan. That is also the recovery: the next run plans what is still missing.
 """
 
@@ -27,7 +30,7 @@ from pathlib import PurePosixPath
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
-from tqunits.units import credentials, name, shared, turnover, unitfile
+from tqunits.units import credentials, name, shared, turnover, unitfile, upkeep
 from tqunits.units.render import RenderedFile
 from tqunits.units.steps import (
     Admit,
@@ -84,7 +87,9 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *_spare_copies(desired, observed),
     ]
     return Plan(
-        steps=tuple(steps),
+        builds=desired.builds,
+        steps=(*upkeep.before(observed.remnants, steps), *steps, *upkeep.after(observed.remnants, leaving)),
+        read_back=tuple(unit for unit in _services(desired) if unit not in masked),
         foreign=foreign,
         orphans=() if options.prune else gone,
         pending=() if options.now else tuple(dict.fromkeys((*waiting, *closing, *stale))),
@@ -92,6 +97,11 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         leaving=leaving,
         outdated=outdated,
     )
+
+
+def _services(desired: Desired) -> Iterator[str]:
+    """Of the workers that have files in this plan."""
+    return (name.service(ledger.worker) for ledger in _ledgers(desired.units))
 
 
 def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, int]:

@@ -39,6 +39,11 @@ def wanted(layout: Layout, workers: Collection[str]) -> None:
         _write(path, replace(found, stopped=_without(found.stopped, workers)))
 
 
+def stopped(layout: Layout) -> frozenset[str]:
+    """The workers that nobody is to wait for."""
+    return frozenset(_read(Path(layout.traffic)).stopped)
+
+
 def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> None:
     """What these workers' traffic is to do from now on; None: as ever. Raises OSError."""
     with _locked(layout) as path:

@@ -3,7 +3,7 @@
 A rename(2) within a folder swaps a name from one complete file to another, but only what has reached the disk survives
 a power cut: so the content is flushed before the rename, and the folder after it (fsync(2): "does not necessarily
 ensure that the entry in the directory containing the file has also reached disk"). A crash in between leaves a
-temporary file, which systemd and systemd-sysusers ignore by its name, and `remove_leftovers` knows by it.
+temporary file, which systemd and systemd-sysusers ignore by its name, and `leftovers` knows by it.
 """
 
 from __future__ import annotations
@@ -78,11 +78,10 @@ def remove_secret(path: Path) -> None:
     _remove_empty(path.parent.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a crash in the middle of `write_atomically` left in this folder, or in one directly below it."""
-    for path in [*folder.glob(".tqunits-*.tmp"), *folder.glob("*/.tqunits-*.tmp")]:
-        if _TEMPORARY.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+def leftovers(folder: Path) -> list[Path]:
+    """What a crash in the middle of `write_atomically` left in this folder, or in one directly below it."""
+    found = [*folder.glob(".tqunits-*.tmp"), *folder.glob("*/.tqunits-*.tmp")]
+    return [path for path in found if _TEMPORARY.fullmatch(path.name)]
 
 
 def remove_tree(folder: Path) -> None:

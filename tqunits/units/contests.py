@@ -21,7 +21,7 @@ Route = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstalledRoutes:
     """The routes that the routers have now, by worker."""
 
     routes: Mapping[str, frozenset[Route]]
@@ -34,7 +34,7 @@ def routes_of(hosts: Iterable[str], routes: Iterable[str]) -> frozenset[Route]:
 
 
 def refusals(
-    workers: Iterable[Worker], installed: Installed, *, left_alone: Collection[str], gone: Collection[str]
+    workers: Iterable[Worker], installed: InstalledRoutes, *, left_alone: Collection[str], gone: Collection[str]
 ) -> tuple[Refusal, ...]:
     """Why some of these workers can not have their routes.
 
@@ -52,14 +52,14 @@ def refusals(
 
 
 def _round(
-    workers: Collection[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
+    workers: Collection[Worker], installed: InstalledRoutes, staying: Collection[str], gone: Collection[str]
 ) -> list[Refusal]:
     """Who loses to what stays; and, where nobody does, who loses to another one."""
     return [*_against_staying(workers, installed, staying, gone)] or [*_among(workers, installed)]
 
 
 def _against_staying(
-    workers: Iterable[Worker], installed: Installed, staying: Collection[str], gone: Collection[str]
+    workers: Iterable[Worker], installed: InstalledRoutes, staying: Collection[str], gone: Collection[str]
 ) -> Iterator[Refusal]:
     """What a worker has that this install does not touch."""
     holders = {route: name for name, routes in installed.routes.items() if name in staying for route in routes}
@@ -75,7 +75,7 @@ def _against_staying(
                 yield _refused(worker, route, f"is the route of worker '{holder}', which is installed", hint)
 
 
-def _among(workers: Iterable[Worker], installed: Installed) -> Iterator[Refusal]:
+def _among(workers: Iterable[Worker], installed: InstalledRoutes) -> Iterator[Refusal]:
     claims: dict[Route, list[Worker]] = {}
     for worker in workers:
         for route in _routes(worker):
@@ -89,7 +89,7 @@ def _among(workers: Iterable[Worker], installed: Installed) -> Iterator[Refusal]
                 yield _refused(worker, route, reason, f"it is in {its}")
 
 
-def _winner(worker: Worker, claimants: Iterable[Worker], route: Route, installed: Installed) -> Worker | None:
+def _winner(worker: Worker, claimants: Iterable[Worker], route: Route, installed: InstalledRoutes) -> Worker | None:
     """Whoever has at least as good a claim, and would run where this one runs."""
 
     def rank(claimant: Worker) -> tuple[bool, bool]:

@@ -59,6 +59,41 @@ class Admit:
     files: tuple[PurePosixPath, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """Run a worker's build, and why. Before all other steps, which are planned anew with what it has made."""
+
+    worker: str
+    command: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Remove files and folders of ours that nothing reads: of a run that was cut off, or of an earlier release."""
+
+    paths: tuple[PurePosixPath, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unshadow:
+    """Remove the runtime drop-ins of limits that a run has left which was cut off (host/live.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """Have requests wait for workers that were stopped, and are started now (host/traffic.py)."""
+
+    workers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPauses:
+    """Forget what the pauses between the tries of workers remember that are gone (host/backoff.py)."""
+
+    workers: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ReloadDaemon:
     """`systemctl daemon-reload`."""
@@ -107,7 +142,8 @@ class Reload:
 
 
 Job = Start | Restart | Stop | Reload
-Step = WriteFile | RemoveFile | CreateUsers | Rehome | Give | Admit | ReloadDaemon | Enable | Disable | Job
+Upkeep = Discard | Unshadow | Expect | ForgetPauses
+Step = WriteFile | RemoveFile | CreateUsers | Rehome | Give | Admit | ReloadDaemon | Enable | Disable | Job | Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +160,7 @@ class Desired:
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
     given: tuple[Given, ...] = ()  # folders that workers may write, and that are not theirs yet
+    builds: tuple[Build, ...] = ()  # those that are due, or have been run for this plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +181,17 @@ class ObservedUnit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Remnants:
+    """What is on the host besides files and units: of earlier runs, of earlier releases, and in /run."""
+
+    unread: tuple[PurePosixPath, ...] = ()  # temporary files of runs that were cut off, folders of earlier builds
+    marks: tuple[PurePosixPath, ...] = ()  # what an earlier release's workers are to leave by; nothing else reads it
+    has_shadows: bool = False  # runtime drop-ins of limits
+    stopped: frozenset[str] = frozenset()  # workers that requests do not wait for
+    pauses: frozenset[str] = frozenset()  # workers of which pauses between tries remember something
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What is on the host."""
 
@@ -161,6 +209,8 @@ class Observed:
     codes: Mapping[str, str] = field(
         default_factory=dict
     )  # process of the router -> the code it was started by, if told
+
+    remnants: Remnants = Remnants()
 
     def state(self, unit: str) -> str:
         """Its ActiveState."""
@@ -188,7 +238,9 @@ class Options:
 class Plan:
     """The steps, and what the operator should know besides."""
 
+    builds: tuple[Build, ...] = ()  # before the first step
     steps: tuple[Step, ...]
+    read_back: tuple[str, ...] = ()  # workers' units whose limits are compared and enforced after the last step
     foreign: tuple[PurePosixPath, ...]  # in the way and not ours: nothing may be done
     orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
     pending: tuple[str, ...]  # running units that need a restart to take their change

@@ -16,14 +16,13 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from tqunits.cli import builds
 from tqunits.cli.context import Context
-from tqunits.cli.judged import judge
 from tqunits.cli.output import diagnostic_json
-from tqunits.cli.selection import installed
 from tqunits.config.findings import bounded
 from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity, TqunitsError
-from tqunits.host import target
+from tqunits.host import due, target
+from tqunits.host.installed import installed
+from tqunits.host.judged import judge
 from tqunits.host.observed_files import observe_files
 from tqunits.host.requested_files import Looked, look
 from tqunits.host.sources import Loaded, load
@@ -112,8 +111,8 @@ def _of_files(configuration: Configuration, names: Sequence[str], context: Conte
     looked = (_look(w, configuration, context) for w in workers)
     found = [finding for each in looked for finding in each.findings]
     found += [finding for w in chosen for finding in _unserved(w)]
-    found += [finding for w in workers for finding in builds.finding(w, context.layout)]
-    found += [finding for w in workers for finding in builds.without_documents(w)]
+    found += [finding for w in workers for finding in due.finding(w, context.layout)]
+    found += [finding for w in workers for finding in due.without_documents(w)]
     return [*found, *(_waiting(path) for w in workers for path in changed(copies.get((w.name, str(w.source)), ())))]
 
 

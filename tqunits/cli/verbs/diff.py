@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 
-from tqunits.cli import installation
 from tqunits.cli.context import Context
 from tqunits.cli.verbs import install
 from tqunits.errors import ExitStatus
+from tqunits.host.prepare import Choice
 from tqunits.units.steps import Options
 
 
@@ -25,5 +25,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print the diff."""
-    choice = installation.Choice(prune=arguments.prune)
+    choice = Choice(prune=arguments.prune)
     return install.dry_run(context, Options(prune=arguments.prune, replace=True), choice, as_json=arguments.json)

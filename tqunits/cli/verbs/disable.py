@@ -12,8 +12,9 @@ import argparse
 
 from tqunits.cli.context import Context
 from tqunits.cli.lifecycle import configure_waiting, finish, perform
-from tqunits.cli.selection import add_names, installed, select
+from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
+from tqunits.host.installed import installed
 from tqunits.system.bus import Bus
 
 

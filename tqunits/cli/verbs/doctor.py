@@ -17,12 +17,11 @@ import pwd
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqunits.cli import builds
 from tqunits.cli.context import Context
-from tqunits.cli.selection import Installed, installed
 from tqunits.errors import ExitStatus, Severity, TqunitsError
-from tqunits.host import diagnosis, left_out, reachable, soundness
+from tqunits.host import diagnosis, due, left_out, reachable, soundness
 from tqunits.host.diagnosis import Finding, Level
+from tqunits.host.installed import Installed, installed
 from tqunits.host.sources import load
 from tqunits.model import Configuration, Layout, Tls
 from tqunits.system.bus import Bus
@@ -105,9 +104,9 @@ def _left_out(layout: Layout, known: Container[str]) -> Iterator[Finding]:
 def _outdated(configuration: Configuration, layout: Layout) -> Iterator[Finding]:
     """Programs that are not what their sources say. Whoever has no build is not looked at."""
     for worker in configuration.running():
-        told = builds.outdated(worker, layout)
+        told = due.outdated(worker, layout)
         if told:
-            yield diagnosis.warning("builds", f"{worker.name}: {told}", builds.ADVICE)
+            yield diagnosis.warning("builds", f"{worker.name}: {told}", due.ADVICE)
 
 
 def _certificate(tls: Tls) -> Iterator[Finding]:

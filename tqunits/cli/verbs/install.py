@@ -37,24 +37,21 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-from tqunits.cli import building, builds, changes, installation, vanishing
+from tqunits.cli import changes
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, judged, progress, timeout_of, told
-from tqunits.errors import Diagnostic, ExitStatus, Severity, TqunitsError, UsageError
-from tqunits.host import backoff, build, execute, handover, ledger, left_out, live, traffic
-from tqunits.host.left_out import LeftOut
-from tqunits.host.plan import make_plan
-from tqunits.lifecycle.outcome import JobResult
-from tqunits.model import Worker
-from tqunits.system import files
-from tqunits.system.bus import Bus
+from tqunits.cli.jobs import add_timeout, status_of, timeout_of, told
+from tqunits.cli.output import Output
+from tqunits.cli.wording import Teller, describe
+from tqunits.errors import Diagnostic, ExitStatus, UsageError
+from tqunits.host import unfit
+from tqunits.host.install import Installation, errors_of, install, outlook, tell_refused
+from tqunits.host.live import Difference
+from tqunits.host.prepare import Choice, configured
+from tqunits.host.vanishing import INSIST
 from tqunits.units import name
-from tqunits.units.steps import Options, Plan, ReloadDaemon, Restart, Start
+from tqunits.units.filediff import unified_diff
+from tqunits.units.steps import Options, Plan
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def configure_common(parser: argparse.ArgumentParser) -> None:
     """Arguments that install and apply share."""
     parser.add_argument(
-        vanishing.INSIST,
+        INSIST,
         dest="remove_all",
         action="store_true",
         help="remove workers that are not configured also when that is all of them, or those of another root",
@@ -85,7 +82,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     if arguments.names and arguments.prune:
         raise UsageError("--prune is about all workers, NAME about some", hint="leave one of them out")
     if arguments.remove_all and not arguments.prune:
-        raise UsageError(f"{vanishing.INSIST} is about --prune", hint="without it no worker is removed")
+        raise UsageError(f"{INSIST} is about --prune", hint="without it no worker is removed")
     options = Options(now=arguments.now, prune=arguments.prune, replace=arguments.replace)
     return perform(arguments, context, options, tuple(name.worker_of(text) or text for text in arguments.names))
 
@@ -94,180 +91,62 @@ def perform(
     arguments: argparse.Namespace, context: Context, options: Options, names: tuple[str, ...] = ()
 ) -> ExitStatus:
     """The whole of install and of apply, which differ in their options alone."""
-    choice = installation.Choice(names=names, prune=options.prune, remove_all=arguments.remove_all)
+    choice = Choice(names=names, prune=options.prune, remove_all=arguments.remove_all)
     if arguments.dry_run:
         return dry_run(context, options, choice, as_json=arguments.json)
     context.require_root("installing units")
-    loaded = installation.configured(context)  # before anything is locked, built or asked
-    context.output.diagnostics(installation.refuse_unfit(loaded.configured().server, context.layout))
-    say = (lambda _: None) if arguments.quiet else context.output.message
-    with Bus(user_mode=context.user_mode) as bus, files.lock(Path(context.layout.install_lock)):
-        for path in ledger.put_back(context.layout, bus):
-            say(f"put back {path}, which somebody has removed")
-        prepared = installation.prepare(loaded, context, bus, choice)
-        installation.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
-        builder = _builder(bus, prepared, arguments, context, say)
-        _refuse_taken(context, installation.obstacles(prepared), now=options.now)
-        outcome = building.build_due(prepared.present.running(), builder, context.layout, say)
-        if outcome.skipped or outcome.built:  # a build may have made a file that was not there
-            loaded = installation.configured(context)
-            prepared = installation.prepare(loaded, context, bus, choice, skipped=outcome.skipped)
-        context.output.diagnostics(prepared.warnings)
-        _tell_skipped(prepared, context)
-        _tell_refused(context, prepared)
-        plan = installation.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
-        installation.remove_leftovers(context.layout)
-        live.recover(context.layout, bus)
-        waiting = partial(progress, context, quiet=arguments.quiet)
-        traffic.wanted(context.layout, _started(plan))
-        _report_left_out(context, prepared, names)
-        results = execute.execute(plan, bus, timeout_us=timeout_of(arguments), say=say, progress=waiting)
-        handover.remove_marks(context.layout)
-        backoff.forget(context.layout, plan.leaving)
-        workers = [w for w in prepared.workers if name.service(w.name) not in plan.masked]
-        differing = _settle_limits(workers, plan, bus, say)
-        live.realize(workers, context.layout, bus)
-        limited = execute.apply_process_limits(workers, bus)
-        plan = replace(plan, pending=tuple(sorted({*plan.pending, *limited})))
-        return _conclude(context, prepared, plan, results, differing, outcome.built, as_json=arguments.json)
+    loaded = configured(context.premises)  # before anything is locked, built or asked
+    context.output.diagnostics(unfit.refuse_unfit(loaded.configured().server, context.layout))
+    tell = Teller(context.output, quiet=arguments.quiet)
+    done = install(loaded, context.premises, options, choice, tell, timeout_us=timeout_of(arguments))
+    _say(done, context.output)
+    status = status_of(done.endings) if done.is_whole else ExitStatus.FAILED  # graver than a matter of time
+    if arguments.json:
+        context.output.json("install", 1, **changes.installation(done), exit_status=int(status))
+    return status
 
 
-def _started(plan: Plan) -> frozenset[str]:
-    """The workers that are started or restarted: whoever was stopped is not any more."""
-    units = (unit for step in plan.steps if isinstance(step, Start | Restart) for unit in step.units)
-    return frozenset(worker for unit in units if (worker := name.worker_of(unit)))
-
-
-def dry_run(context: Context, options: Options, choice: installation.Choice, *, as_json: bool) -> ExitStatus:
+def dry_run(context: Context, options: Options, choice: Choice, *, as_json: bool) -> ExitStatus:
     """Print what would change: exit status 0 when nothing, 2 when something.
 
     1 when a worker would be refused, or (--now) all of it, for an address that is taken.
     """
-    prepared = installation.prepare(installation.configured(context), context, None, choice)
-    unfit: tuple[Diagnostic, ...] = ()
+    found = outlook(configured(context.premises), context.premises, options, choice)
+    odd: tuple[Diagnostic, ...] = ()
     if context.user_mode or os.geteuid() == 0:  # nobody else can read a key
-        unfit = installation.refuse_unfit(prepared.configuration.server, context.layout)
-        context.output.diagnostics(unfit)
-    _tell_refused(context, prepared)
-    plan = make_plan(prepared.desired, prepared.observed, options)
-    plan = replace(plan, steps=(*prepared.put_back, *plan.steps))
-    difference = installation.unified_diff(plan)
+        odd = unfit.refuse_unfit(found.prepared.configuration.server, context.layout)
+        context.output.diagnostics(odd)
+    tell_refused(found.prepared, Teller(context.output, quiet=False))
+    difference = unified_diff(found.plan)
     if not as_json:
         context.output.raw(difference)
-    due = list(builds.would_build(prepared.present.running(), context.layout))
-    for one in due:
-        context.output.message(f"would build {one.text}")
-    obstacles = installation.obstacles(prepared, is_asked=False)
-    context.output.diagnostics(obstacles)
-    status = ExitStatus.USAGE if difference or due else ExitStatus.OK
-    if prepared.refused or prepared.broken or (options.now and _errors(obstacles)):
+    for one in found.plan.builds:
+        context.output.message(f"would {describe(one)}")
+    context.output.diagnostics(found.obstacles)
+    status = ExitStatus.USAGE if difference or found.plan.builds else ExitStatus.OK
+    if found.prepared.refused or found.prepared.broken or (options.now and errors_of(found.obstacles)):
         status = ExitStatus.FAILED
     if as_json:
-        members = changes.difference(prepared, plan, due, (*unfit, *obstacles))
-        context.output.json("diff", 1, **members, exit_status=int(status))
+        context.output.json("diff", 1, **changes.difference(found, odd), exit_status=int(status))
     return status
 
 
-def _refuse_taken(context: Context, obstacles: Sequence[Diagnostic], *, now: bool) -> None:
-    """Raise TqunitsError when the router could not listen as it is configured to. Without --now that is for later."""
-    errors = _errors(obstacles)
-    if now and errors:
-        context.output.diagnostics(each for each in obstacles if each is not errors[0])
-        raise TqunitsError(errors[0].message, hint=errors[0].hint, mark=errors[0].mark)
-    context.output.diagnostics(replace(each, severity=Severity.WARNING) for each in obstacles)
-
-
-def _errors(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    return [each for each in found if each.severity is Severity.ERROR]
-
-
-def _tell_refused(context: Context, prepared: installation.Prepared) -> None:
-    """One's mistake is not another's: the others go on."""
-    context.output.diagnostics((*prepared.errors, *(refusal.diagnostic() for refusal in prepared.refused)))
-    for worker in dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused))):
-        context.output.message(f"refused {worker}: what is installed of it stays", style="yellow")
-
-
-def _report_left_out(context: Context, prepared: installation.Prepared, names: tuple[str, ...]) -> None:
-    """For `ls` and `why`, which read no YAML, or want to know what was the matter then."""
-    left = {worker: _of_error(errors[0]) for worker, errors in prepared.broken.items()}
-    for refusal in prepared.refused:
-        left.setdefault(
-            refusal.worker, LeftOut("refused", refusal.diagnostic().message, refusal.diagnostic().hint or "")
-        )
-    left |= {lack.worker: LeftOut("skipped", lack.reason, lack.hint or "") for lack in prepared.skipped}
-    directory = str(prepared.configuration.server.workers.directory)
-    left_out.write(context.layout, directory, left, frozenset(names) if names else None)
-
-
-def _of_error(error: Diagnostic) -> LeftOut:
-    """The first thing that is wrong with a worker, and where."""
-    place = f"{error.mark}: " if error.mark else ""
-    return LeftOut("refused", f"{place}{error.message}", error.hint or "")
-
-
-def _builder(
-    bus: Bus, prepared: installation.Prepared, arguments: argparse.Namespace, context: Context, say: execute.Say
-) -> build.Builder | None:
-    """What runs builds; None with --user, where they are the user's own."""
-    if context.user_mode:
-        return None
-    waiting = partial(progress, context, quiet=arguments.quiet)
-    timeout = timeout_of(arguments)
-    return build.Builder(bus=bus, files=prepared.desired.units, say=say, timeout_us=timeout, progress=waiting)
-
-
-def _tell_skipped(prepared: installation.Prepared, context: Context) -> None:
-    installed = {path.parent.name.removesuffix(".d") for path in prepared.observed.files if path.name == name.DROP_IN}
-    for lack in prepared.skipped:
-        stays = "; it stays as it is installed" if name.service(lack.worker) in installed else ""
-        context.output.message(f"skipped {lack.worker}: {lack.reason}{stays}", style="yellow")
-        if lack.hint:
-            context.output.message(f"    hint: {lack.hint}")
-
-
-def _settle_limits(workers: Sequence[Worker], plan: Plan, bus: Bus, say: execute.Say) -> tuple[execute.Difference, ...]:
-    """Read the limits back from systemd, after one more reload if they are not those of the files."""
-    differing = execute.differences(workers, bus)
-    if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
-        say("daemon-reload")  # an earlier run was cut off between its files and its reload
-        bus.reload_daemon()
-        differing = execute.differences(workers, bus)
-    return differing
-
-
-def _conclude(
-    context: Context,
-    prepared: installation.Prepared,
-    plan: Plan,
-    results: tuple[JobResult, ...],
-    differing: tuple[execute.Difference, ...],
-    built: tuple[str, ...],
-    *,
-    as_json: bool,
-) -> ExitStatus:
-    """Say what the operator should know, and find the exit status that does not lie."""
-    tell = context.output.message
-    if not (built or plan.steps or plan.orphans or plan.pending or differing) and prepared.is_whole:
+def _say(done: Installation, output: Output) -> None:
+    """What the operator should know when all is done."""
+    tell, plan = output.message, done.plan
+    if done.is_idle:
         tell("nothing to do: everything is as configured")
     for unit in plan.masked:
         tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")
-    for loss in prepared.lost:
+    for loss in done.prepared.lost:
         tell(loss, style="yellow")
     for worker in plan.orphans:
         tell(f"{worker} is installed but no longer configured; 'tqunits apply' removes it", style="yellow")
     for unit in plan.pending:
         tell(_waits(unit, plan), style="yellow")
-    for difference in differing:
-        _tell_difference(context, difference)
-    ended = judged(results, context)
-    status = told(ended, context)
-    if any(difference.drop_in is None for difference in differing) or not prepared.is_whole:
-        status = ExitStatus.FAILED  # graver than a matter of time
-    if as_json:
-        members = changes.installation(prepared, plan, built=built, differing=differing, ended=ended)
-        context.output.json("install", 1, **members, exit_status=int(status))
-    return status
+    for difference in done.differing:
+        _tell_difference(output, difference)
+    told(done.endings, output)
 
 
 def _waits(unit: str, plan: Plan) -> str:
@@ -280,9 +159,9 @@ def _waits(unit: str, plan: Plan) -> str:
     return f"{unit} still runs as it was; it takes the change with 'tqunits restart' or --now"
 
 
-def _tell_difference(context: Context, difference: execute.Difference) -> None:
+def _tell_difference(output: Output, difference: Difference) -> None:
     text = f"{difference.unit}: {difference.directive} is {difference.actual}, asked was {difference.asked}"
     if difference.drop_in:
-        context.output.message(f"{text}; your drop-in {difference.drop_in} decides", style="yellow")
+        output.message(f"{text}; your drop-in {difference.drop_in} decides", style="yellow")
     else:
-        context.output.message(text, style="red")
+        output.message(text, style="red")

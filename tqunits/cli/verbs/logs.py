@@ -21,8 +21,9 @@ import re
 from collections.abc import Sequence
 
 from tqunits.cli.context import Context
-from tqunits.cli.selection import Installed, installed, named
+from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
+from tqunits.host.installed import Installed, installed
 from tqunits.system import journal
 from tqunits.system.process import replace_process
 from tqunits.system.process import run as run_program

@@ -28,9 +28,10 @@ from pathlib import Path
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed, installed, named, served, serving
+from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus
 from tqunits.host import left_out, traffic
+from tqunits.host.installed import Installed, installed, served, serving
 from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.status import State, Status, enabled_at_boot, statuses
 from tqunits.host.waiting import changed

@@ -14,8 +14,9 @@ import argparse
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import progress, timeout_of
 from tqunits.cli.lifecycle import configure_waiting, finish
-from tqunits.cli.selection import Installed, add_names, installed, select
+from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
+from tqunits.host.installed import Installed, installed
 from tqunits.host.status import State, state_of
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.system.bus import Bus

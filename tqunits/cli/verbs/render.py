@@ -12,29 +12,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.cli.context import Context
-from tqunits.cli.judged import assigned_ports, judge
-from tqunits.cli.requested import Requested
-from tqunits.cli.selection import nearest
-from tqunits.errors import ConfigurationError, ExitStatus, NoSuchWorker, UsageError
+from tqunits.errors import ExitStatus, UsageError
 from tqunits.host import target
-from tqunits.host.observed_files import observe_files
-from tqunits.host.sources import load
-from tqunits.model import Configuration, Target, Worker, WorkerType
+from tqunits.host.rendered import Rendered, only, rendered, sketched
 from tqunits.system import files
-from tqunits.units import addresses, name
-from tqunits.units.render import RenderedFile, render, sockets_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
-    """The files of a configuration, and the workers they are for."""
-
-    workers: tuple[Worker, ...]
-    files: tuple[RenderedFile, ...]
+from tqunits.units import name
+from tqunits.units.render import RenderedFile
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print or write them."""
-    rendered = render_configured(context, arguments.names, systemd=_version(arguments.systemd))
-    chosen = rendered.files if not arguments.names else only(rendered.files, {w.name for w in rendered.workers})
+    found = render_configured(context, arguments.names, systemd=_version(arguments.systemd))
+    chosen = found.files if not arguments.names else only(found.files, {w.name for w in found.workers})
     if arguments.json:
         context.output.json("render", 1, files=[_json(file) for file in chosen])
     for file in chosen:
@@ -62,54 +48,17 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def render_configured(context: Context, names: Collection[str], *, systemd: int | None = None) -> Rendered:
-    """Every file of the configuration, and the workers of these names (all, when there are none).
-
-    What an install would refuse is said, and rendered all the same, but for a worker that can have no port. Raises
-    ConfigurationError for what is wrong in the YAML, NoSuchWorker for a name that is not in it.
+    """Every file of the configuration, and the workers of these names; says what an install would refuse. Raises as
+    host/rendered.py does.
     """
-    loaded = load(context.root, context.layout, trust=context.trust)
-    configuration = loaded.configured()
-    if configuration.broken and (not names or set(_workers(names)) & set(configuration.broken)):
-        raise ConfigurationError(loaded.diagnostics)
-    before = observe_files(context.layout)
-    refused = judge(configuration, context.layout, before).refusals
-    context.output.diagnostics((*loaded.diagnostics, *(refusal.note() for refusal in refused)))
-    assigned = assigned_ports(configuration, before)
-    lacking = {refusal.worker for refusal in assigned.refusals}
-    configuration = replace(configuration, workers=tuple(w for w in configuration.workers if w.name not in lacking))
-    requested = Requested(configuration, context.layout, before, user_mode=context.user_mode)
-    templates = files.read_templates(context.layout)
-    host = _target(context, systemd)
-    sockets = sockets_of(configuration.server, context.layout, addresses.installed(before))
-    rendered = render(configuration, host, assigned.ports, templates, requested.copies, sockets)
-    return Rendered(workers=_named(names, configuration), files=rendered)
-
-
-def only(rendered: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:
-    """The files of these workers' own."""
-    return tuple(file for file in rendered if file.unit and name.worker_of(file.unit) in workers)
+    wanted = [name.worker_of(text) or text for text in names]
+    sketch = sketched(context.premises, wanted)
+    context.output.diagnostics(sketch.findings)
+    return rendered(sketch, context.premises, wanted, systemd=systemd)
 
 
 def _json(file: RenderedFile) -> dict[str, str | None]:
     return {"path": str(file.path), "mode": f"{file.mode:04o}", "unit": file.unit, "content": file.content}
-
-
-def _target(context: Context, systemd: int | None) -> Target:
-    host = target.current(context.layout, user_mode=context.user_mode)
-    return host if systemd is None else replace(host, systemd=systemd)
-
-
-def _workers(names: Collection[str]) -> list[str]:
-    return [name.worker_of(text) or text for text in names]
-
-
-def _named(names: Collection[str], configuration: Configuration) -> tuple[Worker, ...]:
-    workers = {w.name: w for w in configuration.workers if w.type is not WorkerType.STATIC}
-    wanted = _workers(names)
-    for worker in wanted:
-        if worker not in workers:
-            raise NoSuchWorker(f"no configured worker is called {worker!r}", hint=nearest(worker, workers))
-    return tuple(worker for key, worker in workers.items() if not wanted or key in wanted)
 
 
 def _version(text: str | None) -> int | None:

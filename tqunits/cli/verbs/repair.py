@@ -22,9 +22,9 @@ from pathlib import Path
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output
-from tqunits.cli.selection import installed, serving
 from tqunits.errors import ExitStatus
 from tqunits.host import ledger, repair
+from tqunits.host.installed import installed, serving
 from tqunits.model import Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus

@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.verbs.render import Rendered, render_configured
+from tqunits.cli.verbs.render import render_configured
 from tqunits.errors import ExitStatus, TqunitsError, UsageError
+from tqunits.host.rendered import Rendered
 from tqunits.model import Worker
 from tqunits.system.process import run as run_program
 from tqunits.units import name

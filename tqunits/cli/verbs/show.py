@@ -15,16 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqunits.cli import builds, effective
+from tqunits.cli import effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.explained import facts_of, known
-from tqunits.cli.jobs import details
 from tqunits.cli.output import Cell, Output
-from tqunits.cli.selection import Installed
 from tqunits.cli.verbs.why import as_json, style_of
 from tqunits.errors import ExitStatus
+from tqunits.host import due
+from tqunits.host.endings import details
 from tqunits.host.evidence import of_exit
+from tqunits.host.installed import Installed
 from tqunits.host.status import State, Status
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
@@ -111,7 +112,7 @@ def _installed_facts(
         drop_ins=tuple(str(path) for path in paths if path != here.drop_in),
         exits=journal.exits(here.unit, EXITS, user_mode=context.user_mode),
         explained=explained,
-        outdated=builds.outdated(worker, context.layout) if worker else "",
+        outdated=due.outdated(worker, context.layout) if worker else "",
     )
 
 
@@ -167,7 +168,7 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
 
 def _program(facts: _Facts) -> list[tuple[str, str]]:
     told = facts.outdated.removeprefix("its program is ")
-    return [("program", f"{told} ({builds.ADVICE})")] if told else []
+    return [("program", f"{told} ({due.ADVICE})")] if told else []
 
 
 def _origin(row: effective.Row) -> Cell:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from tqunits.cli import purge
-from tqunits.cli.context import user_layout
+from tqunits.host import purge
+from tqunits.host.premises import user_layout
 
 
 def test_a_users_own_folders_are_looked_for_where_the_layout_has_them(tmp_path: Path) -> None:

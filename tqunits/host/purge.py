@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import build, built, execute, writable
+from tqunits.host import build, built, writable
+from tqunits.host.events import FolderRemoval, FolderReturn, Tell, UserRemoval
 from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
@@ -78,37 +79,37 @@ def users_of_all(layout: Layout) -> list[str]:
     return [*users.of_workers(layout.state), *([MANAGER_USER] if users.is_managers_ours() else [])]
 
 
-def purge(worker: str, layout: Layout, own: Folders, say: execute.Say) -> list[TqunitsError]:
+def purge(worker: str, layout: Layout, own: Folders, tell: Tell) -> list[TqunitsError]:
     """Remove what a worker has stored, and the users that were made for it; gives why one of them stays."""
-    return _remove(folders_of(worker, layout), users_of(worker, layout), own, say)
+    return _remove(folders_of(worker, layout), users_of(worker, layout), own, tell)
 
 
-def purge_all(layout: Layout, bus: Bus, own: Folders, say: execute.Say, *, users_too: bool) -> list[TqunitsError]:
+def purge_all(layout: Layout, bus: Bus, own: Folders, tell: Tell, *, users_too: bool) -> list[TqunitsError]:
     """Remove all that any worker of this layout has left, and all of ours; gives why users stay."""
     if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
         Jobs(bus).stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
-    failures = _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, say)
+    failures = _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, tell)
     if not layout.sysusers:
         with suppress(OSError):  # not empty: the user's own configuration
             Path(layout.configuration).rmdir()
     return failures
 
 
-def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, say: execute.Say) -> list[TqunitsError]:
+def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, tell: Tell) -> list[TqunitsError]:
     """What is wrong with one worker's folder is wrong with its account alone."""
     failures: list[TqunitsError] = []
     for folder in folders:
-        say(f"remove {folder}")
+        tell(FolderRemoval(folder))
         files.remove_tree(folder)
     for user in accounts:
         try:
             for folder in own.of(user):
                 if writable.take_back(folder, user):
-                    say(f"give {folder} back to root")
+                    tell(FolderReturn(folder))
         except TqunitsError as error:
             failures.append(error)
         else:
-            say(f"remove user {user}")
+            tell(UserRemoval(user))
             users.remove(user)
     return failures
 

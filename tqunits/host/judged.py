@@ -19,7 +19,7 @@ from tqunits.routing.codec.document import installed_routes
 from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.units import circles, contests, dependencies, grants, unitfile
-from tqunits.units.contests import Installed
+from tqunits.units.contests import InstalledRoutes
 from tqunits.units.ports import Assigned, assign_ports
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.steps import ObservedFile
@@ -83,7 +83,7 @@ def _names(refused: Iterable[Refusal]) -> frozenset[str]:
 
 
 def _of_requests(
-    configuration: Configuration, out: Collection[str], layout: Layout, known: Installed
+    configuration: Configuration, out: Collection[str], layout: Layout, known: InstalledRoutes
 ) -> Iterator[Refusal]:
     """A user's own manager runs everything as that user: there is nobody to grant."""
     file, owners = layout.configuration / CONFIGURATION, _owners(configuration, known)
@@ -98,7 +98,7 @@ def _of_requests(
             yield refusal(worker, closed.reason, closed.hint)
 
 
-def _owners(configuration: Configuration, known: Installed) -> grants.Owners:
+def _owners(configuration: Configuration, known: InstalledRoutes) -> grants.Owners:
     """Who has a route, or has a right to it; on whatever host, for a request has no host by itself."""
     owners: dict[str, set[str]] = {}
     for worker in configuration.workers:
@@ -127,11 +127,11 @@ def _without(configuration: Configuration, names: Collection[str]) -> tuple[Work
     return tuple(worker for worker in configuration.workers if worker.name not in names)
 
 
-def _installed(before: Files, layout: Layout) -> Installed:
+def _installed(before: Files, layout: Layout) -> InstalledRoutes:
     """What the routers have; and, should their file be lost, what the drop-ins say."""
     routes = dict(installed_routes(before[layout.routes].content)) if layout.routes in before else {}
     for file in before.values():
         ledger = unitfile.ledger(file.content)
         if ledger is not None and ledger.enabled:
             routes.setdefault(ledger.worker, contests.routes_of(ledger.hosts, ledger.routes))
-    return Installed(routes)
+    return InstalledRoutes(routes)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from tqunits.cli.requested import Requested
+from tqunits.host.requested import Requested
 from tqunits.model import Target
 from tqunits.units import refit, unitfile
 from tqunits.units.render import RenderedFile

@@ -1,0 +1,62 @@
+"""Whose program is not what its sources say, so that a build is due; rebuild.py runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
+from tqunits.host import built, lacking
+from tqunits.host.built import Glance
+from tqunits.host.installed import Installed
+from tqunits.model import Layout, Worker
+from tqunits.units import sandbox
+
+ADVICE = "'tqunits install --now' builds it"
+"""For a program that is not what its sources say."""
+
+
+def glance(worker: Worker, layout: Layout) -> Glance | None:
+    """How its program compares with its sources; None: it has no build, or nobody may look."""
+    try:
+        return built.glance(worker, layout)
+    except (OSError, TqunitsError):
+        return None
+
+
+def outdated(worker: Worker, layout: Layout) -> str:
+    """What to say of a worker whose program is not what its sources say; empty when it is, or nobody can tell."""
+    now = glance(worker, layout)
+    return built.told(now) if now else ""
+
+
+def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
+    """The same for `check`."""
+    told = outdated(worker, layout)
+    if told:
+        origin = worker.origins.get("build.command")
+        mark = (origin.mark if origin is not None else None) or Mark(str(worker.source), 1, 1)
+        yield Diagnostic(severity=Severity.WARNING, message=f"build: {told}", mark=mark, hint=ADVICE)
+
+
+def without_documents(worker: Worker) -> Iterator[Diagnostic]:
+    """For `check`: what an install would say of a folder that PHP is to serve."""
+    lack = lacking.documents_missing(worker)
+    if lack is not None:
+        key = "php.document_root" if worker.origins["command"].mark is None else "command"
+        mark = worker.origins[key].mark or Mark(str(worker.source), 1, 1)
+        yield Diagnostic(severity=Severity.WARNING, message=f"{key}: {lack.reason}", mark=mark, hint=lack.hint)
+
+
+def outdated_of(workers: Iterable[Installed], layout: Layout) -> Mapping[str, str]:
+    """Installed workers whose program is not what its sources say -> what to say of it."""
+    found = ((worker.name, _told_of(worker, layout)) for worker in workers)
+    return {worker: told for worker, told in found if told}
+
+
+def _told_of(worker: Installed, layout: Layout) -> str:
+    try:
+        given = sandbox.writable_in(worker.text)
+        now = built.glance_at_installed(worker.name, worker.ledger.source, layout, given)
+    except (OSError, TqunitsError):  # who may not look does not know
+        return ""
+    return built.told(now) if now else ""

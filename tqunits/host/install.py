@@ -1,0 +1,172 @@
+"""Installs what is configured: under the lock, and telling each thing that is done to whoever asked for it.
+
+Before the first change everything is known (prepare.py), but for what builds make: so they come first, and then all is
+looked at once more. The plan is performed step by step (execute.py), and the limits are read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqunits.errors import Diagnostic, Severity, TqunitsError
+from tqunits.host import endings, execute, ledger, left_out, live, prepare, rebuild
+from tqunits.host.build import Builder
+from tqunits.host.endings import Ending
+from tqunits.host.events import Exclusion, Omission, Restoration, StepStart, Tell, tell_findings
+from tqunits.host.left_out import LeftOut
+from tqunits.host.live import Difference
+from tqunits.host.plan import make_plan
+from tqunits.host.premises import Premises
+from tqunits.host.prepare import Choice, Prepared
+from tqunits.host.sources import Loaded
+from tqunits.model import Layout, Worker
+from tqunits.system import files
+from tqunits.system.bus import Bus
+from tqunits.units import name
+from tqunits.units.steps import Options, Plan, ReloadDaemon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What came of an install."""
+
+    prepared: Prepared
+    plan: Plan
+    endings: tuple[Ending, ...]
+    differing: tuple[Difference, ...]  # limits that systemd has otherwise than was asked
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every chosen worker is installed as it is configured; how its jobs ended is another matter."""
+        return self.prepared.is_whole and all(found.drop_in is not None for found in self.differing)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do, and nothing to say."""
+        plan = self.plan
+        something = plan.builds or plan.steps or plan.orphans or plan.pending or self.differing
+        return not something and self.prepared.is_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What an install would do."""
+
+    prepared: Prepared
+    plan: Plan
+    obstacles: tuple[Diagnostic, ...]  # in the way of addresses; errors for those that it could not have
+
+
+def install(
+    loaded: Loaded, premises: Premises, options: Options, choice: Choice, tell: Tell, *, timeout_us: int
+) -> Installation:
+    """Install. Raises ConfigurationError, NoSuchWorker, TqunitsError for what keeps all of it from being done."""
+    layout = premises.layout
+    with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
+        for path in ledger.put_back(layout, bus):
+            tell(Restoration(path))
+        prepared = _built(loaded, premises, bus, options, choice, tell, timeout_us)
+        tell_findings(tell, prepared.warnings)
+        _tell_omissions(prepared, tell)
+        tell_refused(prepared, tell)
+        plan = prepare.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
+        _report_left_out(layout, prepared, choice.names)
+        results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
+        plan, differing = _with_limits(prepared, plan, bus, layout, tell)
+        ended = endings.judged(results, layout, user_mode=premises.user_mode)
+        return Installation(prepared=prepared, plan=plan, endings=ended, differing=differing)
+
+
+def outlook(loaded: Loaded, premises: Premises, options: Options, choice: Choice) -> Outlook:
+    """What it would do. Changes nothing, and asks systemd nothing. Raises as `install` does."""
+    prepared = prepare.prepare(loaded, premises, None, choice)
+    plan = make_plan(prepared.desired, prepared.observed, options)
+    builds = tuple(rebuild.would_build(prepared.present.running(), premises.layout))
+    return Outlook(
+        prepared=prepared,
+        plan=replace(plan, builds=builds, steps=(*prepared.put_back, *plan.steps)),
+        obstacles=prepare.obstacles(prepared, is_asked=False),
+    )
+
+
+def tell_refused(prepared: Prepared, tell: Tell) -> None:
+    """One's mistake is not another's: the others go on."""
+    tell_findings(tell, (*prepared.errors, *(refusal.diagnostic() for refusal in prepared.refused)))
+    for worker in dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused))):
+        tell(Exclusion(worker))
+
+
+def errors_of(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Those that are in the way now."""
+    return [each for each in found if each.severity is Severity.ERROR]
+
+
+def _built(
+    loaded: Loaded, premises: Premises, bus: Bus, options: Options, choice: Choice, tell: Tell, timeout_us: int
+) -> Prepared:
+    """Build what is due; gives all that is known after it."""
+    prepared = prepare.prepare(loaded, premises, bus, choice)
+    prepare.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
+    _refuse_taken(prepare.obstacles(prepared), tell, now=options.now)
+    builder = Builder(bus=bus, files=prepared.desired.units, tell=tell, timeout_us=timeout_us)
+    own = None if premises.user_mode else builder  # with --user they are the user's own
+    outcome = rebuild.build_due(prepared.present.running(), own, premises.layout, tell)
+    if outcome.skipped or outcome.built:  # a build may have made a file that was not there
+        again = prepare.configured(premises)
+        prepared = prepare.prepare(again, premises, bus, choice, outcome)
+    return prepared
+
+
+def _refuse_taken(obstacles: Sequence[Diagnostic], tell: Tell, *, now: bool) -> None:
+    """Raise TqunitsError when the router could not listen as it is configured to. Without --now that is for later."""
+    errors = errors_of(obstacles)
+    if now and errors:
+        tell_findings(tell, (each for each in obstacles if each is not errors[0]))
+        raise TqunitsError(errors[0].message, hint=errors[0].hint, mark=errors[0].mark)
+    tell_findings(tell, (replace(each, severity=Severity.WARNING) for each in obstacles))
+
+
+def _tell_omissions(prepared: Prepared, tell: Tell) -> None:
+    installed = {path.parent.name.removesuffix(".d") for path in prepared.observed.files if path.name == name.DROP_IN}
+    for lack in prepared.skipped:
+        tell(Omission(lack, name.service(lack.worker) in installed))
+
+
+def _report_left_out(layout: Layout, prepared: Prepared, meant: Collection[str]) -> None:
+    """For `ls` and `why`, which read no YAML, or want to know what was the matter then."""
+    left = {worker: _of_error(errors[0]) for worker, errors in prepared.broken.items()}
+    for refusal in prepared.refused:
+        found = refusal.diagnostic()
+        left.setdefault(refusal.worker, LeftOut("refused", found.message, found.hint or ""))
+    left |= {lack.worker: LeftOut("skipped", lack.reason, lack.hint or "") for lack in prepared.skipped}
+    directory = str(prepared.configuration.server.workers.directory)
+    left_out.write(layout, directory, left, frozenset(meant) if meant else None)
+
+
+def _of_error(error: Diagnostic) -> LeftOut:
+    """The first thing that is wrong with a worker, and where."""
+    place = f"{error.mark}: " if error.mark else ""
+    return LeftOut("refused", f"{place}{error.message}", error.hint or "")
+
+
+def _with_limits(
+    prepared: Prepared, plan: Plan, bus: Bus, layout: Layout, tell: Tell
+) -> tuple[Plan, tuple[Difference, ...]]:
+    """Have what runs obey its limits; gives the plan with who takes them later, and what systemd has otherwise."""
+    workers = [w for w in prepared.workers if name.service(w.name) in plan.read_back]
+    differing = _read_back(workers, plan, bus, tell)
+    live.realize(workers, layout, bus)
+    limited = live.apply_process_limits(workers, bus)
+    return replace(plan, pending=tuple(sorted({*plan.pending, *limited}))), differing
+
+
+def _read_back(workers: Sequence[Worker], plan: Plan, bus: Bus, tell: Tell) -> tuple[Difference, ...]:
+    """Read the limits back from systemd, after one more reload if they are not those of the files."""
+    differing = live.differences(workers, bus)
+    if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
+        tell(StepStart(ReloadDaemon()))  # an earlier run was cut off between its files and its reload
+        bus.reload_daemon()
+        differing = live.differences(workers, bus)
+    return differing

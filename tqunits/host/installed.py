@@ -1,0 +1,72 @@
+"""The workers that are installed on this host, by their drop-ins.
+
+The drop-ins are all that is read, no YAML: what is operated is what is installed, and `ls` stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqunits.model import Layout
+from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone
+from tqunits.system.files import read_regular, read_text_if_exists
+from tqunits.units import environment, name
+from tqunits.units.unitfile import Ledger, ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A worker whose drop-in lies on this host; an instance of it each, where there are several."""
+
+    name: str  # as people have it, `api` or `api:2`; the worker's own is in the ledger
+    unit: str
+    drop_in: Path
+    text: str
+    ledger: Ledger
+
+
+def installed(layout: Layout) -> tuple[Installed, ...]:
+    """All installed workers, by name."""
+    paths = Path(layout.units).glob(f"tq-worker@*.service.d/{name.DROP_IN}")
+    found = (_read(path) for path in paths)
+    return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.name))
+
+
+def served(layout: Layout) -> tuple[Served, ...]:
+    """The workers that are files alone, as the router has them; no drop-in is theirs.
+
+    Raises TqunitsError for what the router would not take either.
+    """
+    try:
+        content = read_regular(Path(layout.routes), MAX_SNAPSHOT)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return files_alone(content.decode("utf-8", "surrogateescape"))
+
+
+def serving(workers: Sequence[Installed], layout: Layout) -> dict[str, str]:
+    """Unit -> the file that it is served by, of those whose unit makes one."""
+    files = {worker.unit: environment.serving_file(worker.name, layout.runtime) for worker in workers}
+    return {worker.unit: files[worker.unit] for worker in workers if files[worker.unit] in worker.text}
+
+
+def nearest(wanted: str, names: Collection[str]) -> str:
+    """A hint for a name that is none of these."""
+    from difflib import get_close_matches  # 8 ms: only when somebody mistyped
+
+    near = get_close_matches(wanted, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return "'tqunits ls' lists them" if names else "there is none yet; see 'tqunits install --help'"
+
+
+def _read(path: Path) -> Installed | None:
+    unit = path.parent.name.removesuffix(".d")
+    instance = name.instance_of(unit)
+    text = read_text_if_exists(path) if instance else None
+    found = ledger(text) if text else None
+    if not (instance and text and found):
+        return None
+    return Installed(name=str(instance), unit=unit, drop_in=path, text=text, ledger=found)

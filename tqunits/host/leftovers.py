@@ -1,0 +1,38 @@
+"""What runs that were cut off, releases before and workers have left: looked at for the plan, and discarded."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from tqunits.host import backoff, build, handover, live, traffic
+from tqunits.model import Layout
+from tqunits.system import files
+from tqunits.units import credentials, name
+from tqunits.units.steps import Remnants
+
+
+def remnants(layout: Layout) -> Remnants:
+    """Everything of it. Who may not look into a folder sees nothing there."""
+    return Remnants(
+        unread=tuple(map(PurePosixPath, _unread(layout))),
+        marks=tuple(map(PurePosixPath, handover.marks(layout))),
+        has_shadows=live.has_shadows(layout),
+        stopped=traffic.stopped(layout),
+        pauses=backoff.remembered(layout),
+    )
+
+
+def discard(path: PurePosixPath) -> None:
+    """Remove a file, a link, or a folder and all in it."""
+    found = Path(path)
+    if found.is_symlink() or found.is_dir():
+        files.remove_tree(found)
+    else:
+        found.unlink(missing_ok=True)
+
+
+def _unread(layout: Layout) -> list[Path]:
+    journals = name.access_journal(layout.units).parent if layout.sysusers else None
+    folders = (layout.units, journals, layout.state, credentials.folder(layout.state), layout.sysusers)
+    temporary = (path for folder in folders if folder for path in files.leftovers(Path(folder)))
+    return [*dict.fromkeys(temporary), *(build.of_before() if layout.sysusers else ())]

@@ -1,0 +1,47 @@
+"""Whose installation is meant: the folder that is configured from, and the folders of the service manager.
+
+Every operation of host/ is told so by its caller, for only the command line, or a unit's own line, knows.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tqunits.model import SYSTEM_LAYOUT, Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Premises:
+    """`root`: DIR of `-C DIR`, absolute; None: where the layout has the configuration."""
+
+    root: Path | None
+    layout: Layout
+    user_mode: bool  # the caller's own service manager
+    trust: bool = False  # what is in `root` counts as root's, whoever may change it
+
+
+def layout_of(*, user_mode: bool) -> Layout:
+    """The folders of the host's service manager, or of the caller's own."""
+    return user_layout() if user_mode else SYSTEM_LAYOUT
+
+
+def user_layout() -> Layout:
+    """The folders of `systemctl --user` (systemd.unit(5), file-hierarchy(7)) for the calling user."""
+    home = Path.home()
+    return Layout(
+        units=_folder("XDG_CONFIG_HOME", home / ".config") / "systemd/user",
+        sysusers=None,
+        configuration=_folder("XDG_CONFIG_HOME", home / ".config") / "tqunits",
+        state=_folder("XDG_STATE_HOME", home / ".local/state") / "tqunits",
+        runtime=_folder("XDG_RUNTIME_DIR", Path(f"/run/user/{os.getuid()}")) / "tqunits",
+        workers=_folder("XDG_DATA_HOME", home / ".local/share") / "tqunits/workers",
+        cache=_folder("XDG_CACHE_HOME", home / ".cache") / "tqunits",
+    )
+
+
+def _folder(variable: str, default: Path) -> PurePosixPath:
+    """An XDG folder: the specification says that a relative value is to be ignored."""
+    value = os.environ.get(variable, "")
+    return PurePosixPath(value if value.startswith("/") else str(default))

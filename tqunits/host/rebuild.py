@@ -1,0 +1,98 @@
+"""The builds of an install: those that are due are run, and what came of them is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tqunits.errors import TqunitsError
+from tqunits.host import build, built, due, lacking
+from tqunits.host.build import Builder
+from tqunits.host.built import Glance
+from tqunits.host.events import BuildWaiver, StepStart, Tell
+from tqunits.host.lacking import Lacking
+from tqunits.model import Layout, OriginKind, Worker
+from tqunits.units.steps import Build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of the builds of an install."""
+
+    skipped: tuple[Lacking, ...]  # the workers that this host can not run as they are configured
+    built: tuple[Build, ...]  # those that were tried, so that there may be files which were not there
+
+
+NOTHING_BUILT = Outcome(skipped=(), built=())
+
+
+def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
+    """Each build that an install would run. What may not be looked at is none."""
+    for worker in workers:
+        now = due.glance(worker, layout)
+        if now is not None and now.reason and not _is_made_elsewhere(worker, now):
+            yield _step_of(worker, now)
+
+
+def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, tell: Tell) -> Outcome:
+    """Build what is not built as its sources are now; without a builder (--user) as who asks. One's failure is not
+    another's.
+    """
+    tried = [_Build(worker, builder, layout, tell) for worker in workers]
+    lacks = [each.perform() for each in tried]
+    return Outcome(skipped=tuple(lack for lack in lacks if lack), built=tuple(each.step for each in tried if each.step))
+
+
+class _Build:
+    """One worker's, if it is due."""
+
+    def __init__(self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell) -> None:
+        self._worker, self._builder, self._layout, self._tell = worker, builder, layout, tell
+        self.step: Build | None = None
+
+    def perform(self) -> Lacking | None:
+        """Gives why the worker can not run, or not as its sources are now."""
+        worker = self._worker
+        lack = lacking.lacking(worker)
+        if lack is not None:
+            return lack
+        try:
+            now = built.glance(worker, self._layout)
+            return self._build(now) if now is not None else None
+        except TqunitsError as error:
+            return self._lack(error.message, error.hint)
+        except OSError as error:
+            return self._lack(str(error))
+
+    def _build(self, now: Glance) -> Lacking | None:
+        worker = self._worker
+        if not now.reason:
+            built.settle(worker, self._layout, now)
+            return None
+        lack = lacking.lacking_to_build(worker)
+        if lack is not None and _is_made_elsewhere(worker, now):
+            self._tell(BuildWaiver(worker.name, worker.command[0], lack.reason))
+            return None
+        if lack is not None:
+            return lack
+        self.step = _step_of(worker, now)
+        self._tell(StepStart(self.step))
+        if self._builder is not None:
+            return self._builder.build(worker, now)
+        return build.build_for_oneself(worker, self._layout, now)
+
+    def _lack(self, reason: str, hint: str | None = None) -> Lacking:
+        return Lacking(worker=self._worker.name, reason=f"its build is not done: {reason}", hint=hint)
+
+
+def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
+    """Whether its program was put there without a build of ours, on a host that could not make it."""
+    has_own = bool(worker.command) and "/" in worker.command[0] and not lacking.command_missing(worker)
+    origin = worker.origins.get("build.command")
+    is_asked = origin is None or origin.kind is not OriginKind.PRESET  # what a type presets nobody has asked for
+    return now.record is None and (has_own or not is_asked) and lacking.lacking_to_build(worker) is not None
+
+
+def _step_of(worker: Worker, now: Glance) -> Build:
+    """That build, as a step."""
+    return Build(worker=worker.name, command=tuple(worker.build.command), reason=now.reason)

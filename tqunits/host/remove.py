@@ -1,0 +1,177 @@
+"""Takes workers, or all of tqunits, off this host: out of the routes, stopped, their units removed; then their data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqunits.errors import TqunitsError
+from tqunits.host import backoff, endings, execute, ledger, left_out, purge, traffic
+from tqunits.host.endings import Ending
+from tqunits.host.events import Endings, Tell
+from tqunits.host.installed import Installed
+from tqunits.host.leftovers import remnants
+from tqunits.host.observe import observe
+from tqunits.host.plan import removal
+from tqunits.host.premises import Premises
+from tqunits.host.purge import Remains
+from tqunits.host.sources import workers_directory
+from tqunits.model import Layout
+from tqunits.routing.codec.document import without
+from tqunits.system import files
+from tqunits.system.bus import Bus
+from tqunits.units import name, shared, unitfile, upkeep
+from tqunits.units.render import RenderedFile
+from tqunits.units.steps import Observed, Plan, Reload, Step, WriteFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Who is to go: installed workers, and what is left of others."""
+
+    installed: tuple[Installed, ...]
+    remains: tuple[Remains, ...] = ()
+    staying: tuple[Installed, ...] = ()
+    is_all: bool  # everything of tqunits goes
+    purge: bool  # and data, caches and accounts as well
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of the installed ones."""
+        return tuple(worker.name for worker in self.installed)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names."""
+        return (*self.workers, *(worker.name for worker in self.remains))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Data of workers, and the users that were made for them."""
+
+    folders: tuple[Path, ...] = ()
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What was removed, or would be."""
+
+    plan: Plan
+    stored: Stored
+    endings: tuple[Ending, ...] = ()
+
+
+def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: int) -> Removal:
+    """Remove them. Raises TqunitsError for what can not be removed, when all else is."""
+    layout = premises.layout
+    with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
+        observed = _observed(layout, bus)
+        _forget_ledger(departure, layout)
+        plan, stored = _plan(departure, layout, observed), _stored(departure, layout)
+        results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
+        ended = endings.judged(results, layout, user_mode=premises.user_mode)
+        tell(Endings(ended))
+        _forget(departure, layout)
+        is_done = not any(each.sentence for each in ended)
+        if not is_done:  # what still runs keeps its account, or another one would get its number
+            stored = Stored(stored.folders if departure.is_all else ())
+        if departure.purge and (departure.is_all or is_done):
+            _purge(departure, premises, bus, tell, users_too=bool(stored.users))
+    return Removal(plan=plan, stored=stored, endings=ended)
+
+
+def outlook(departure: Departure, premises: Premises) -> Removal:
+    """What it would remove. Changes nothing, and asks systemd nothing."""
+    layout = premises.layout
+    plan = _plan(departure, layout, _observed(layout, None))
+    return Removal(plan=plan, stored=_stored(departure, layout))
+
+
+def _observed(layout: Layout, bus: Bus | None) -> Observed:
+    return replace(observe(layout, bus, wanted=(), users=()), remnants=remnants(layout))
+
+
+def _plan(departure: Departure, layout: Layout, observed: Observed) -> Plan:
+    steps = removal(observed, None if departure.is_all else departure.workers)
+    if not departure.is_all:
+        released = _release(layout, observed, _accounts(departure.installed) - _accounts(departure.staying))
+        steps = (*_unroute(layout, observed, departure.workers), *released, *steps)
+    steps = (*upkeep.unread(observed.remnants), *steps)
+    return Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=(), leaving=departure.workers)
+
+
+def _forget_ledger(departure: Departure, layout: Layout) -> None:
+    """First of all, or a worker that is cut off halfway would be put back."""
+    if departure.is_all:
+        files.remove(Path(layout.ledger))
+    else:
+        ledger.forget(layout, departure.workers)
+
+
+def _forget(departure: Departure, layout: Layout) -> None:
+    traffic.forget(layout, departure.workers)
+    backoff.forget(layout, None if departure.is_all else departure.workers)
+    if departure.is_all:
+        files.remove(Path(layout.repair_request))  # systemd made it for the routers
+        left_out.remove(layout)
+
+
+def _purge(departure: Departure, premises: Premises, bus: Bus, tell: Tell, *, users_too: bool) -> None:
+    """Raises TqunitsError for what can not be removed, when all else is."""
+    layout = premises.layout
+    sources = {worker.name: Path(worker.ledger.source).parent.parent for worker in departure.installed}
+    own = purge.Folders(sources, workers_directory(premises.root, layout))
+    if departure.is_all:
+        failures = purge.purge_all(layout, bus, own, tell, users_too=users_too)
+    else:
+        failures = [each for worker in departure.names for each in purge.purge(worker, layout, own, tell)]
+    if failures:
+        message, hints = "; ".join(each.message for each in failures), [each.hint for each in failures if each.hint]
+        raise TqunitsError(message, hint="; ".join(hints) or None)
+
+
+def _stored(departure: Departure, layout: Layout) -> Stored:
+    """What --purge removes besides."""
+    if not departure.purge:
+        return Stored()
+    if departure.is_all:
+        return Stored(tuple(purge.folders_of_all(layout)), tuple(purge.users_of_all(layout)))
+    return Stored(
+        tuple(folder for worker in departure.names for folder in purge.folders_of(worker, layout)),
+        tuple(user for worker in departure.names for user in purge.users_of(worker, layout)),
+    )
+
+
+def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tuple[Step, ...]:
+    """First of all the router stops sending requests to who goes."""
+    path = layout.routes
+    before = observed.files.get(path)
+    after = without(before.content, workers) if before else None
+    if before is None or after is None or after == before.content:
+        return ()
+    proxies = tuple(u for u, unit in observed.units.items() if name.is_proxy(u) and unit.state == "active")
+    file = RenderedFile(path=path, content=after, mode=0o644, unit=None)
+    write = WriteFile(file=file, before=before.content)
+    return (write, Reload(proxies)) if proxies else (write,)
+
+
+def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> Iterable[Step]:
+    """The router and sysusers.d forget accounts that nobody needs any more. What runs is not disturbed."""
+    router = Path(layout.units) / name.PROXY_TEMPLATE
+    for path, file in observed.files.items():
+        if Path(path) == router:
+            content = shared.without_groups(file.content, accounts)
+        elif path.parent == layout.sysusers:
+            content = shared.without_accounts(file.content, accounts)
+        else:
+            continue
+        if content != file.content and unitfile.is_ours(file.content):
+            after = RenderedFile(path=path, content=content, mode=0o644, unit=None)
+            yield WriteFile(file=after, before=file.content, keep_time=True)
+
+
+def _accounts(workers: Iterable[Installed]) -> set[str]:
+    return {account for worker in workers for account in shared.accounts_of(worker.text)}

@@ -1,0 +1,83 @@
+"""The units of the configuration as this host would have them, whether an install would take them or not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from tqunits.errors import ConfigurationError, Diagnostic, NoSuchWorker
+from tqunits.host import target
+from tqunits.host.installed import nearest
+from tqunits.host.judged import Files, assigned_ports, judge
+from tqunits.host.observed_files import observe_files
+from tqunits.host.premises import Premises
+from tqunits.host.requested import Requested
+from tqunits.host.sources import load
+from tqunits.model import Configuration, Target, Worker, WorkerType
+from tqunits.system import files
+from tqunits.units import addresses, name
+from tqunits.units.render import RenderedFile, render, sockets_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """What is to be rendered, and what is to be said of it before."""
+
+    configuration: Configuration
+    before: Files
+    findings: tuple[Diagnostic, ...]  # what an install would refuse is a note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """The files of a configuration, and the workers they are for."""
+
+    workers: tuple[Worker, ...]
+    files: tuple[RenderedFile, ...]
+
+
+def sketched(premises: Premises, names: Collection[str]) -> Sketch:
+    """Read the configuration. Raises ConfigurationError for what is wrong in it of these workers (none: of any)."""
+    loaded = load(premises.root, premises.layout, trust=premises.trust)
+    configuration = loaded.configured()
+    if configuration.broken and (not names or set(names) & set(configuration.broken)):
+        raise ConfigurationError(loaded.diagnostics)
+    before = observe_files(premises.layout)
+    refused = judge(configuration, premises.layout, before).refusals
+    findings = (*loaded.diagnostics, *(refusal.note() for refusal in refused))
+    return Sketch(configuration=configuration, before=before, findings=findings)
+
+
+def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, systemd: int | None = None) -> Rendered:
+    """Every file, and the workers of these names (all, when there are none); `systemd`: for that version, None: ours.
+
+    What an install would refuse is rendered all the same, but for a worker that can have no port. Raises NoSuchWorker
+    for a name that is not configured.
+    """
+    assigned = assigned_ports(sketch.configuration, sketch.before)
+    lacking = {refusal.worker for refusal in assigned.refusals}
+    workers = tuple(w for w in sketch.configuration.workers if w.name not in lacking)
+    configuration = replace(sketch.configuration, workers=workers)
+    requested = Requested(configuration, premises.layout, sketch.before, user_mode=premises.user_mode)
+    templates = files.read_templates(premises.layout)
+    sockets = sockets_of(configuration.server, premises.layout, addresses.installed(sketch.before))
+    made = render(configuration, _target(premises, systemd), assigned.ports, templates, requested.copies, sockets)
+    return Rendered(workers=_named(names, configuration), files=made)
+
+
+def only(found: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:
+    """The files of these workers' own."""
+    return tuple(file for file in found if file.unit and name.worker_of(file.unit) in workers)
+
+
+def _target(premises: Premises, systemd: int | None) -> Target:
+    host = target.current(premises.layout, user_mode=premises.user_mode)
+    return host if systemd is None else replace(host, systemd=systemd)
+
+
+def _named(names: Collection[str], configuration: Configuration) -> tuple[Worker, ...]:
+    workers = {w.name: w for w in configuration.workers if w.type is not WorkerType.STATIC}
+    for worker in names:
+        if worker not in workers:
+            raise NoSuchWorker(f"no configured worker is called {worker!r}", hint=nearest(worker, workers))
+    return tuple(worker for key, worker in workers.items() if not names or key in names)

@@ -1,0 +1,48 @@
+"""Steps of an install that are about neither unit files nor jobs: what is cleared away, and what /run is to forget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tqunits.units import name
+from tqunits.units.steps import (
+    Discard,
+    Expect,
+    ForgetPauses,
+    Remnants,
+    Restart,
+    Start,
+    Step,
+    Unshadow,
+    Upkeep,
+    WriteFile,
+)
+
+
+def before(found: Remnants, steps: Iterable[Step]) -> tuple[Upkeep, ...]:
+    """Before these steps: a clean place; and whoever is started by them is waited for from now on."""
+    units = (unit for step in steps if isinstance(step, Start | Restart) for unit in step.units)
+    expected = sorted({worker for unit in units if (worker := name.worker_of(unit))} & found.stopped)
+    return (
+        *unread(found),
+        *([Unshadow()] if found.has_shadows else []),
+        *([Expect(tuple(expected))] if expected else []),
+    )
+
+
+def unread(found: Remnants) -> tuple[Upkeep, ...]:
+    """What nobody reads any more."""
+    return (Discard(found.unread),) if found.unread else ()
+
+
+def after(found: Remnants, leaving: Iterable[str]) -> tuple[Upkeep, ...]:
+    """When workers of an earlier release have been restarted, and those that leave are gone."""
+    gone = tuple(sorted(found.pauses & {*leaving}))
+    return (*([Discard(found.marks)] if found.marks else []), *([ForgetPauses(gone)] if gone else []))
+
+
+def after_first_files(steps: Sequence[Step]) -> int:
+    """The index behind what is cleared away first, and the files that are written first: the ledger's place."""
+    cleared = next((at for at, step in enumerate(steps) if not isinstance(step, Upkeep)), len(steps))
+    written = (at for at, step in enumerate(steps) if at >= cleared and not isinstance(step, WriteFile))
+    return next(written, len(steps))
