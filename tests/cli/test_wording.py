@@ -29,16 +29,7 @@ from tqunits.host.events import (
     Wait,
 )
 from tqunits.host.lacking import Lacking
-from tqunits.units.steps import (
-    Build,
-    Discard,
-    Expect,
-    ForgetPauses,
-    ReloadDaemon,
-    RemoveFile,
-    Start,
-    Unshadow,
-)
+from tqunits.units.steps import Build, Discard, Expect, ForgetPauses, ReloadDaemon, RemoveFile, Start, Unshadow
 
 DUE = Build(worker="shop", command=("make", "all of it"), reason="it was never built")
 LACK = Lacking(worker="shop", reason="go is not installed", hint="apt install golang-go")

@@ -12,7 +12,7 @@ from units.cases import build, worker
 
 from tqunits.errors import TqunitsError
 from tqunits.host import built
-from tqunits.host.harvest import Made
+from tqunits.host.made import Made
 from tqunits.host.source_tree import Scope, sources
 from tqunits.model import SYSTEM_LAYOUT, Layout, Worker
 from tqunits.system.survey import MAX_DEPTH

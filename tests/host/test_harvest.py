@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.host.harvest import Home, Made, NotMade, Untaken, bring_home
+from tqunits.host.harvest import Home, NotMade, Untaken, bring_home
+from tqunits.host.made import Made
 from tqunits.system.process import run
 from tqunits.system.survey import MAX_DEPTH, Bounds
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tqunits.host.plan import make_plan
 from tqunits.host.routes import routes_snapshot
 from tqunits.system.process import run
-from tqunits.units import addresses, name, steps, turnover
+from tqunits.units import addresses, name, observed, steps, turnover
 from tqunits.units.render import RenderedFile, render, sockets_of
 from tqunits.units.steps import Disable, Enable, ReloadDaemon, RemoveFile, Restart, Start, Step, Stop, WriteFile
 
@@ -85,7 +85,7 @@ class Host:
     refused while the service is there, a process has what was open when it started.
     """
 
-    observed: steps.Observed
+    observed: observed.Observed
     open: dict[str, tuple[str, ...]] = field(default_factory=dict)  # socket unit -> what systemd has open
     had: dict[str, frozenset[str]] = field(default_factory=dict)  # process -> what it accepts from
     clock: int = 1000
@@ -117,7 +117,7 @@ class Host:
         match step:
             case WriteFile(file=file, keep_time=keep):
                 time = files[file.path].modified if keep else self.clock
-                files[file.path] = steps.ObservedFile(content=file.content, modified=time)
+                files[file.path] = observed.ObservedFile(content=file.content, modified=time)
             case RemoveFile(path=path):
                 del files[path]
             case Enable(units):
@@ -147,7 +147,7 @@ class Host:
                 if socket not in self.open:
                     self._open(socket)
             self.had[unit] = frozenset(a for u in sockets for a in self.open.get(u, ()))
-        state = steps.ObservedUnit(state="active", started=self.clock, needs_reload=False)
+        state = observed.ObservedUnit(state="active", started=self.clock, needs_reload=False)
         self.observed = replace(self.observed, units={**self.observed.units, unit: state})
 
     def _open(self, unit: str) -> None:
@@ -156,11 +156,11 @@ class Host:
         had = {*addresses.all_of(self.open), *(address for found in self.had.values() for address in found)}
         assert not addresses.overlapping(new, sorted(had)), f"{unit}: address already in use"
         self.open[unit] = new
-        state = steps.ObservedUnit(state="active", started=self.clock, needs_reload=False)
+        state = observed.ObservedUnit(state="active", started=self.clock, needs_reload=False)
         self.observed = replace(self.observed, units={**self.observed.units, unit: state})
 
 
-def desired(listen: Sequence[str], processes: int, observed: steps.Observed) -> steps.Desired:
+def desired(listen: Sequence[str], processes: int, observed: observed.Observed) -> steps.Desired:
     site = configuration(listen=tuple(listen), proxy=replace(server().proxy, processes=processes))
     case = Case(site, target())
     places = sockets_of(site.server, case.target.layout, addresses.installed(observed.files))
@@ -184,7 +184,7 @@ def plan(listen: Sequence[str], processes: int, host: Host, options: steps.Optio
 
 
 def installed(listen: Sequence[str], processes: int = 1) -> Host:
-    host = Host(steps.Observed(files={}, copies={}, units={}, file_states={}, missing_users=frozenset()))
+    host = Host(observed.Observed(files={}, copies={}, units={}, file_states={}, missing_users=frozenset()))
     host.perform(plan(listen, processes, host).steps)
     return host
 

@@ -13,8 +13,9 @@ from tqunits.errors import TqunitsError
 from tqunits.host.plan import make_plan, removal
 from tqunits.model import Worker
 from tqunits.units import credentials
+from tqunits.units.observed import Observed
 from tqunits.units.render import RenderedFile, render
-from tqunits.units.steps import Observed, Options, Plan, RemoveFile, Restart, Step, Stop, WriteFile
+from tqunits.units.steps import Options, Plan, RemoveFile, Restart, Step, Stop, WriteFile
 from tqunits.units.unitfile import Copy, ledger, parse
 
 from .cases import TEMPLATES, case, configuration, target, worker

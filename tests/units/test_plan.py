@@ -15,6 +15,7 @@ from tqunits.host.plan import kept_ports, make_plan, removal
 from tqunits.host.routes import routes_snapshot
 from tqunits.model import Configuration, Enabled, Listen, Worker
 from tqunits.units import name, turnover
+from tqunits.units.observed import Observed, ObservedFile, ObservedUnit
 from tqunits.units.render import RenderedFile
 from tqunits.units.steps import (
     Admit,
@@ -22,9 +23,6 @@ from tqunits.units.steps import (
     Desired,
     Disable,
     Enable,
-    Observed,
-    ObservedFile,
-    ObservedUnit,
     Options,
     Plan,
     Rehome,

@@ -10,6 +10,7 @@ import pytest
 from tqunits.host.plan import make_plan
 from tqunits.model import Enabled
 from tqunits.units import upkeep
+from tqunits.units.observed import Remnants
 from tqunits.units.render import RenderedFile
 from tqunits.units.steps import (
     Build,
@@ -18,7 +19,6 @@ from tqunits.units.steps import (
     ForgetPauses,
     Options,
     ReloadDaemon,
-    Remnants,
     RemoveFile,
     Restart,
     Start,

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tqunits.host import source_tree
-from tqunits.host.harvest import Made
+from tqunits.host.made import Made
 from tqunits.host.source_tree import Result, Scope, Source, Sources
 from tqunits.model import Layout, Worker
 from tqunits.system import files

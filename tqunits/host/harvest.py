@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.errors import TqunitsError
+from tqunits.host.made import NOTHING, Made
 from tqunits.system.files import temporary_name
 from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
 
@@ -53,19 +54,6 @@ MAX_NAMED: Final = 5
 
 class NotMade(TqunitsError):
     """The build has not made the worker's command; the message is its path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What builds have brought home. Paths below the worker's folder."""
-
-    roots: frozenset[str] = frozenset()  # the files and folders that they made where there was nothing
-    names: frozenset[str] = frozenset()  # these, and all in them
-    whole: frozenset[str] = frozenset()  # folders that the build makes anew from top to bottom, whoever did it before
-
-    def has(self, path: str) -> bool:
-        """Whether that is a build's."""
-        return path in self.names or any(path == top or path.startswith(f"{top}/") for top in self.whole)
 
 
 @dataclass(slots=True)
@@ -102,7 +90,7 @@ def bring_home(
     last: str,
     bounds: Bounds,
     named: Collection[str] = (),
-    before: Made = Made(),
+    before: Made = NOTHING,
     intend: Callable[[Made], None] = lambda _: None,
 ) -> Home:
     """Move what stands in `built` to `folder`; `last`, the worker's command, after everything else.

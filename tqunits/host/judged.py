@@ -20,9 +20,9 @@ from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
 from tqunits.units import circles, contests, dependencies, grants, unitfile
 from tqunits.units.contests import InstalledRoutes
+from tqunits.units.observed import ObservedFile
 from tqunits.units.ports import Assigned, assign_ports
 from tqunits.units.refusal import Refusal, refusal
-from tqunits.units.steps import ObservedFile
 
 Files = Mapping[PurePosixPath, ObservedFile]
 

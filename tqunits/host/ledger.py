@@ -15,7 +15,7 @@ from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import ledger, name
 from tqunits.units.ledger import Entry
-from tqunits.units.steps import ObservedFile
+from tqunits.units.observed import ObservedFile
 
 
 def forget(layout: Layout, workers: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from tqunits.host import backoff, build, handover, live, traffic
 from tqunits.model import Layout
 from tqunits.system import files
 from tqunits.units import credentials, name
-from tqunits.units.steps import Remnants
+from tqunits.units.observed import Remnants
 
 
 def remnants(layout: Layout) -> Remnants:

@@ -17,7 +17,7 @@ from tqunits.system.bus import Bus
 from tqunits.system.users import exists, of_before
 from tqunits.units import name
 from tqunits.units.environment import CODE
-from tqunits.units.steps import Observed, ObservedUnit
+from tqunits.units.observed import Observed, ObservedUnit
 
 UNIT_PATTERNS = ("tq-*", "tq.*", "run-tqunits-workers-*.mount")
 

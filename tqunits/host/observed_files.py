@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from tqunits.errors import TqunitsError
 from tqunits.model import Layout
 from tqunits.units import credentials, name
-from tqunits.units.steps import ObservedFile
+from tqunits.units.observed import ObservedFile
 
 
 def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mapping[PurePosixPath, ObservedFile]:

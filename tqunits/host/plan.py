@@ -31,6 +31,7 @@ from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
 from tqunits.units import credentials, name, shared, turnover, unitfile, upkeep
+from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.render import RenderedFile
 from tqunits.units.steps import (
     Admit,
@@ -39,8 +40,6 @@ from tqunits.units.steps import (
     Disable,
     Enable,
     Give,
-    Observed,
-    ObservedFile,
     Options,
     Plan,
     Rehome,

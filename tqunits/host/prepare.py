@@ -37,9 +37,10 @@ from tqunits.model import (
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep
+from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile, refusals, render, sockets_of
-from tqunits.units.steps import Desired, Observed, ObservedFile, Plan, Step, WriteFile
+from tqunits.units.steps import Desired, Plan, Step, WriteFile
 from tqunits.units.writable_folders import Given
 
 

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from tqunits.host.requested import Requested
 from tqunits.model import Target
 from tqunits.units import refit, unitfile
+from tqunits.units.observed import ObservedFile
 from tqunits.units.render import RenderedFile
-from tqunits.units.steps import ObservedFile
 
 _MODE = 0o644
 

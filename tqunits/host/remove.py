@@ -22,8 +22,9 @@ from tqunits.routing.codec.document import without
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import name, shared, unitfile, upkeep
+from tqunits.units.observed import Observed
 from tqunits.units.render import RenderedFile
-from tqunits.units.steps import Observed, Plan, Reload, Step, WriteFile
+from tqunits.units.steps import Plan, Reload, Step, WriteFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

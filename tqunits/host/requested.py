@@ -12,9 +12,9 @@ from tqunits.model import Configuration, Layout, WorkerType
 from tqunits.system.ownership import is_roots
 from tqunits.units import credentials, name, unitfile
 from tqunits.units.grants import grant_of
+from tqunits.units.observed import ObservedFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.render import RenderedFile
-from tqunits.units.steps import ObservedFile
 from tqunits.units.unitfile import Copy
 
 Observed = Mapping[PurePosixPath, ObservedFile]

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.model import Configuration, Layout
 from tqunits.units import ledger, unitfile
-from tqunits.units.steps import ObservedFile
+from tqunits.units.observed import ObservedFile
 from tqunits.units.vanished import Sources, WorkersFolder, doubt
 
 INSIST = "--remove-all"

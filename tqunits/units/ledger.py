@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.units import name, unitfile
-from tqunits.units.steps import Desired, Observed, Plan
+from tqunits.units.observed import Observed
+from tqunits.units.steps import Desired, Plan
 
 MAX_LEDGER = 64 * 1024 * 1024
 """Bytes: ten times what as many workers as there may be need."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from tqunits.units import addresses, name, unitfile
+from tqunits.units.observed import Observed
 from tqunits.units.render import RenderedFile
-from tqunits.units.steps import Desired, Observed, WriteFile
+from tqunits.units.steps import Desired, WriteFile
 
 
 def sockets(files: Iterable[RenderedFile]) -> addresses.Places:

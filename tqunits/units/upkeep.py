@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tqunits.units import name
-from tqunits.units.steps import (
-    Discard,
-    Expect,
-    ForgetPauses,
-    Remnants,
-    Restart,
-    Start,
-    Step,
-    Unshadow,
-    Upkeep,
-    WriteFile,
-)
+from tqunits.units.observed import Remnants
+from tqunits.units.steps import Discard, Expect, ForgetPauses, Restart, Start, Step, Unshadow, Upkeep, WriteFile
 
 
 def before(found: Remnants, steps: Iterable[Step]) -> tuple[Upkeep, ...]:
