@@ -152,7 +152,7 @@ class _Workers:
         source = folder / "config/worker.yaml"
         not_roots = first_not_roots(source)
         before = len(self.findings)
-        text = _read(source, self.findings, by=_open_workers)
+        text = _read(source, self.findings, by=_open_roots if not_roots is None else _open_workers)
         if text is not None:
             with suppress(OSError):  # it has just been removed
                 _warn_of_folders(folder, self.findings)
@@ -200,14 +200,24 @@ def _open(path: Path) -> int:
     return os.open(path, _READ)
 
 
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def _open_roots(path: Path) -> int:
+    """Open a worker.yaml that is root's all the way, as has just been found: nobody else can have changed that."""
+    _refuse_link(path)
+    return _open(path)
+
+
 def _open_workers(path: Path) -> int:
     """Open a worker.yaml. A link of somebody else's is followed nowhere on the way, or it could show any folder's.
 
     A path that is root's all the way leads to the same file at any time. So a worker that counts as root's is read from
     root's file, although it has been looked at before.
     """
-    if path.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    _refuse_link(path)
     with anchor(path) as found:
         if found.is_roots:
             return _open(path)
