@@ -1,6 +1,6 @@
 """A connection before its first request: does it speak TLS, and if so, the handshake.
 
-Every address speaks both. The first byte tells (`secure.HELLO`), and it is only looked at (MSG_PEEK), so whoever goes
+Every address speaks both. The first byte tells (`secured.HELLO`), and it is only looked at (MSG_PEEK), so whoever goes
 on finds the connection as it came. Nothing here is about HTTP, and a client's connection (`downstream`) knows nothing
 of handshakes: it begins when this is done. Without a certificate there is no greeting at all.
 """

@@ -1,4 +1,4 @@
-"""TLS over a connection: a raw socket on one side, on the other what `proxy.stream.Stream` knows a socket by.
+"""TLS over a connection: a raw socket on one side, on the other what `stream.Stream` knows a socket by.
 
 OpenSSL reads and writes memory (SSL_set_bio), and the socket stays ours: readiness, close, reset and half-close mean
 what they mean without TLS. (ssl.SSLSocket takes the descriptor, says plaintext after shutdown(), and gives one record
