@@ -42,9 +42,9 @@ def tunnel_up(client: Waiting, upstream: Upstream, on_ended: Callable[[], None])
     _begin(Relay, client, upstream, client, None, partial(_tunnelled_up, client, on_ended))
 
 
-def tunnel_down(upstream: Upstream, client: Waiting, on_ended: Callable[[bool], None]) -> None:
-    """The worker's way of a tunnel; `on_ended`: it sends no more, and whether that was regular."""
-    _begin(Relay, upstream, client, client, None, partial(_tunnelled_down, upstream, client, on_ended))
+def tunnel_down(upstream: Upstream, client: Waiting) -> None:
+    """The worker's way of a tunnel."""
+    _begin(Relay, upstream, client, client, None, partial(_tunnelled_down, upstream, client))
 
 
 def _begin(
@@ -119,7 +119,7 @@ def _tunnelled_up(client: Waiting, on_ended: Callable[[], None], end: End) -> No
             client.abort()
 
 
-def _tunnelled_down(upstream: Upstream, client: Waiting, on_ended: Callable[[bool], None], end: End) -> None:
+def _tunnelled_down(upstream: Upstream, client: Waiting, end: End) -> None:
     upstream.relay = None
     match end:
         case End.HANDED_OVER | End.DONE:
@@ -128,4 +128,4 @@ def _tunnelled_down(upstream: Upstream, client: Waiting, on_ended: Callable[[boo
             client.abort()
         case End.ENDED | End.SOURCE_BROKEN:
             upstream.reading = False
-            on_ended(end is End.ENDED)
+            client.tunnel_ended(regular=end is End.ENDED)

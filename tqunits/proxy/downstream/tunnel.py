@@ -55,16 +55,13 @@ class Tunnel:
         if self._client.outbox:
             self._upstream.pause()
         elif len(data) == RECEIVE:
-            relaying.tunnel_down(self._upstream, self._client, self._worker_ended_so)
+            relaying.tunnel_down(self._upstream, self._client)
 
     def client_ended(self) -> None:
         """The client sends no more."""
         self._client_ended = True
         self._upstream.shut_down()
         self._settle()
-
-    def _worker_ended_so(self, regular: bool) -> None:  # noqa: FBT001 - of a relay's end
-        self.worker_ended(regular=regular)
 
     def worker_ended(self, *, regular: bool) -> None:
         """The worker sends no more; not `regular`: it was cut off, and so is the client."""
