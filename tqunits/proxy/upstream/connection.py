@@ -12,7 +12,7 @@ import os
 import socket
 from typing import Final
 
-from mypy_extensions import mypyc_attr, trait
+from mypy_extensions import trait
 
 from tqunits.http.alike import AlikeResponse
 from tqunits.http.fields import ResponseFields
@@ -142,7 +142,6 @@ class Asker:
         raise AssertionError
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Home:
     """The endpoint of connections, which keeps them while nobody uses them."""
 
