@@ -434,7 +434,7 @@ class Client(Responding, Mover, Awake):
         self.started = True
         lines = additions(self.account.request_id, self.hsts, head.fields) + upgrade_lines(b"websocket")
         self.account.status = 101
-        self.account.endpoint = upstream.label
+        self.account.endpoint = upstream.endpoint.label
         self.account.finished()  # told when the tunnel stands: how long it does is no latency
         assert self.backend is not None
         self.silence = self.backend.stream

@@ -100,7 +100,7 @@ class Responding(Gathering):
         self.delimited = not framing.closes
         account = self.account
         account.status = status
-        account.endpoint = upstream.label
+        account.endpoint = upstream.endpoint.label
         account.sent = size
 
     def take_body(self, data: bytes) -> bool:

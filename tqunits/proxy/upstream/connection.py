@@ -219,11 +219,6 @@ class Upstream(Stream):
         self.unheard = False  # it takes no more of the request, but may still answer
         self.interim = 0
 
-    @property
-    def label(self) -> str:
-        """The endpoint, as logs have it."""
-        return self.endpoint.label
-
     @classmethod
     def connect(cls, endpoint: Home) -> Upstream:
         """Begin to connect. Raises OSError when the kernel refuses at once."""
