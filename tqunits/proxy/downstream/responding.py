@@ -118,17 +118,10 @@ class Responding(Gathering):
         self.account.sent += moved
 
     def answered(self) -> None:
-        if self.relay is not None:  # the answer did not wait for all of the request's body
-            self.stop_relay()
-
-    def has_sent(self) -> bool:
-        return self.pump is None
+        self.stop_relay()  # the answer did not wait for all of the request's body
 
     def size_sent(self) -> int:
         return len(self.first) if self.kept else 0
-
-    def has_begun(self) -> bool:
-        return self.started
 
     def upgrades(self) -> bool:
         return self.upgrade

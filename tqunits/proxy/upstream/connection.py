@@ -101,16 +101,8 @@ class Asker:
         """The response is whole. What the kernel moves yet of the request's body, nobody wants."""
         raise AssertionError
 
-    def has_sent(self) -> bool:
-        """Whether all of the request has been sent."""
-        raise AssertionError
-
     def size_sent(self) -> int:
         """Bytes of the request, if all of them went out at once; else 0."""
-        raise AssertionError
-
-    def has_begun(self) -> bool:
-        """Whether something of the response has gone out."""
         raise AssertionError
 
     def finished(self) -> None:
@@ -213,7 +205,7 @@ class Upstream(Stream):
         self.alike: AlikeResponse | None = None  # what was made of the response before
         self.pump: Pump | None = None  # of the response's body
         self.uses = 0  # how often it served before: it may have died of old age
-        self.reusable = False
+        self.reusable = False  # by the response, and by the request, all of which was out before it
         self.said = False  # a byte of the response has come
         self.cut_off = False  # by a reset: the worker had not read all that was sent
         self.unheard = False  # it takes no more of the request, but may still answer
@@ -420,7 +412,7 @@ class Upstream(Stream):
         endpoint.in_flight -= 1
         if endpoint.draining:
             endpoint.settle()
-        if self.reusable and not surplus and not self.outbox and asker.has_sent() and not self.unheard:
+        if self.reusable and not surplus and not self.outbox and not self.unheard:
             self.phase = self.phase.completed
             self.uses += 1
             endpoint.keep(self)
@@ -466,9 +458,8 @@ class Upstream(Stream):
 
     def _garbage(self, asker: Asker, error: Malformed) -> None:
         """Not HTTP as we speak it: a 502 if nothing of it went out, else a cut."""
-        responding = asker.has_begun()
         self.abandon()
-        if responding:
+        if self.phase is BODY:
             asker.cut(f"invalid response: {error.detail}")
         else:
             asker.failed(self, f"invalid response: {error.detail}")
