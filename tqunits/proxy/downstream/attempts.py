@@ -16,6 +16,7 @@ from tqunits.proxy.downstream.exchange import Attempts, Waiting
 from tqunits.proxy.reactor.timers import ticks_of
 from tqunits.proxy.upstream.connection import CONNECTING, Upstream
 from tqunits.proxy.upstream.pool import Endpoint
+from tqunits.proxy.upstream.reachable import Reachable
 from tqunits.proxy.upstream.worker import IDEMPOTENT, Worker
 
 CONNECT: Final = ticks_of(2_000_000)
@@ -65,7 +66,7 @@ def begin(client: Waiting, worker: Worker, trial: Endpoint | None) -> None:
 
 def again(client: Waiting, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
     """A connection failed before any response: try another, wait for one, or give up."""
-    endpoint = _endpoint(upstream)
+    endpoint = upstream.endpoint
     past = client.history()
     past.left = endpoint
     if upstream.uses and not upstream.said:
@@ -99,7 +100,7 @@ def _begin_later(client: Waiting, worker: Worker, past: Attempts) -> None:
             begin(client, worker, None)
 
 
-def _give_up_suspect(client: Waiting, endpoint: Endpoint) -> None:
+def _give_up_suspect(client: Waiting, endpoint: Reachable) -> None:
     client.fail(502, f"{endpoint.address}: {KILLED}")
 
 
@@ -110,7 +111,7 @@ def _has_just_begun(client: Waiting) -> bool:
 
 def refused(client: Waiting, worker: Worker, upstream: Upstream, reason: str) -> None:
     """No connection came to stand: nothing was sent, so another endpoint will do, or this one when it is back."""
-    endpoint = _endpoint(upstream)
+    endpoint = upstream.endpoint
     _leave_alone(endpoint, client, reason)
     past = client.attempts
     if past is not None and past.suspect is endpoint:
@@ -124,12 +125,6 @@ def is_repeatable(client: Waiting) -> bool:
     return (client.bodiless or client.whole) and client.method in IDEMPOTENT
 
 
-def _endpoint(upstream: Upstream) -> Endpoint:
-    endpoint = upstream.endpoint
-    assert isinstance(endpoint, Endpoint)  # the only home there is
-    return endpoint
-
-
 def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
     """Another endpoint than the one whose connection died, if there is another."""
     if past is None or past.left is None:
@@ -141,7 +136,7 @@ def _connect(endpoint: Endpoint, client: Waiting) -> Upstream | None:
     if endpoint.failures:
         endpoint.on_trial()
     try:
-        upstream = endpoint.connect()
+        upstream = Upstream.connect(endpoint)
     except OSError as error:
         _leave_alone(endpoint, client, error.strerror or str(error))
         return None
@@ -150,7 +145,7 @@ def _connect(endpoint: Endpoint, client: Waiting) -> Upstream | None:
     return upstream
 
 
-def _leave_alone(endpoint: Endpoint, client: Waiting, reason: str) -> None:
+def _leave_alone(endpoint: Reachable, client: Waiting, reason: str) -> None:
     if not endpoint.failures:
         client.complain(f"{endpoint.address} takes no connections: {reason}; requests wait for it")
     endpoint.failed()

@@ -23,12 +23,9 @@ from tqunits.http.mending import foreign
 from tqunits.http.phases import WORKER_PHASES, WorkerPhase
 from tqunits.http.pump import Pump
 from tqunits.model import HeadLimits
-from tqunits.proxy.reactor.poller import Poller
-from tqunits.proxy.reactor.timers import Wheel
 from tqunits.proxy.transport.stream import RECEIVE, Stream
-from tqunits.proxy.upstream.standing import Standing
+from tqunits.proxy.upstream.reachable import Reachable
 from tqunits.proxy.upstream.untaken import is_untaken
-from tqunits.routing.endpoint import Address
 
 MAX_INTERIM: Final = 16
 """1xx responses before the final one: a worker that sends more is not going to answer."""
@@ -134,28 +131,10 @@ class Asker:
         raise AssertionError
 
 
-class Home:
+class Home(Reachable):
     """The endpoint of connections, which keeps them while nobody uses them."""
 
-    __slots__ = ("address", "draining", "failures", "in_flight", "label", "poller", "standing", "wheel")
-
-    def __init__(self, address: Address, poller: Poller, wheel: Wheel) -> None:
-        self.address = address
-        self.label = str(address)
-        self.poller = poller
-        self.wheel = wheel
-        self.in_flight = 0
-        self.draining = False
-        self.failures = 0  # connections that failed, one after the other
-        self.standing = Standing()
-
-    def settle(self) -> None:
-        """A request has ended while the endpoint drains."""
-        raise AssertionError
-
-    def came_up(self) -> None:
-        """It took a connection again."""
-        raise AssertionError
+    __slots__ = ()
 
     def keep(self, upstream: Upstream) -> None:
         """Take back a connection whose exchange ended cleanly."""
