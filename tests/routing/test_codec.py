@@ -113,10 +113,12 @@ def test_what_is_asked_of_the_file_is_what_the_router_reads(snapshot: Snapshot) 
     for name, routes in installed_routes(text).items():
         assert routes == {(host, route) for host, route, worker in snapshot.routes() if worker.name == name}
     assert installed_routes(text).keys() == {name for name, worker in named.items() if not worker.disabled}
-    for served in files_alone(text):
+    alone = files_alone(text)
+    assert [served.name for served in alone] == [w.name for w in snapshot.workers if w.static and not w.endpoints]
+    for served in alone:
         worker = named[served.name]
         assert (served.hosts, served.routes) == (worker.hosts, worker.routes)
-        assert worker.static and served.directory == worker.static.directory and not worker.endpoints
+        assert worker.static and served.directory == worker.static.directory
 
 
 @given(SNAPSHOTS)
