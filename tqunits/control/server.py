@@ -67,8 +67,7 @@ class LocalServer:
 
         `max_clients`: connections at once; `patience`: seconds until a request must be there, and its answer read.
         """
-        self._path = place if isinstance(place, Path) else None
-        self._inherited = None if isinstance(place, Path) else place
+        self._place = place
         self._answerer = answer
         self._mode = mode
         self._max_clients = max_clients
@@ -79,7 +78,7 @@ class LocalServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        sock = _bound(self._path, self._mode) if self._path else self._inherited
+        sock = _bound(self._place, self._mode) if isinstance(self._place, Path) else self._place
         self._server = await asyncio.start_unix_server(
             self._serve, None, sock=sock, limit=self._max_body, backlog=self._max_clients, **_FILE_STAYS
         )
@@ -89,8 +88,8 @@ class LocalServer:
         if self._server is None:
             return
         self._server.close()
-        if self._path:
-            self._path.unlink(missing_ok=True)
+        if isinstance(self._place, Path):
+            self._place.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients += 1
