@@ -1,6 +1,6 @@
 """The house's walls: imports only point down, siblings do not import each other, each library has one door.
 
-The table is house.md's; a package that is missing from it fails the test, so nobody moves in unseen.
+The table is ARCHITECTURE.md's; a package that is missing from it fails the test, so nobody moves in unseen.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def test_imports_point_down(path: Path) -> None:
     if path == PACKAGE / "__init__.py":
         return
     here = room(path)
+    assert here in LAYER, f"{here} is in no layer of the table"
     for name in imports(path):
         there = own(name)
         if there is not None and there != here:
@@ -175,6 +176,13 @@ def test_the_core_is_pure(path: Path) -> None:
         return
     found = {name for name in imports(path) if name in IMPURE or name.split(".")[0] in IMPURE}
     assert not found, f"{path} does input or output, or asks a clock: {sorted(found)}"
+
+
+@pytest.mark.parametrize("path", sorted(DECIDING), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_what_decides_asks_nobody_who_acts(path: Path) -> None:
+    """Its layer would let it."""
+    asked = {there for there in map(own, imports(path)) if there is not None}
+    assert {there for there in asked if LAYER[there] not in PURE_LAYERS} == set()
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) == "alone"], ids=lambda p: p.name)
