@@ -1,4 +1,4 @@
-"""What the documents name is there: tests, and files that they link to."""
+"""What the documents name is there: tests, files of the tree, and files that they link to."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 TEST = re.compile(r"\b(?:tests/)?([a-z]+/test_[a-z_]+|test_[a-z_]+(?=\.py))\b")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
+FILE = re.compile(r"[\w/.]*\w\.(?:py|c|h|lua)\b")
+OURS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/performance.md")
+"""Pages whose files are the tree's; others tell of the files of workers too."""
+FOLDERS = ("tqunits", "tests", "bench", "packaging")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_that_is_named_is_there(page: Path) -> None:
     named = set(TEST.findall(page.read_text(encoding="utf-8")))
     assert [name for name in sorted(named) if not (ROOT / "tests" / f"{name}.py").exists()] == []
+
+
+@pytest.mark.parametrize("page", OURS)
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    """By the end of its path; NAME stands for any."""
+    named = set(FILE.findall((ROOT / page).read_text(encoding="utf-8")))
+    there = [str(path) for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
+    assert named
+    missing = [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in there)]
+    assert [name for name in missing if "NAME" not in name] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,4 +1,4 @@
-"""Every sample keeps the worker contract (product.md): listen where told, /health, structured logs, a lossless stop."""
+"""Every sample keeps the worker contract (README.md): listen where told, /health, structured logs, a lossless stop."""
 
 from __future__ import annotations
 
