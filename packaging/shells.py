@@ -18,7 +18,7 @@ from tqunits.cli.verbs.completion import FILES
 # --- bash -----------------------------------------------------------------------------------------------------------
 
 _BASH_HEAD = """\
-# bash completion for tqunits(1); written by `tqunits completion bash`, do not edit.
+# bash completion for tqunits(1); written by packaging/shells.py, do not edit.
 
 # Offers the words that begin with what has been typed; nothing is expanded, whatever a folder may be called.
 _tqunits_offer() {
@@ -112,7 +112,7 @@ def _flags(options: tuple[Option, ...]) -> Iterator[str]:
 
 _ZSH_HEAD = """\
 #compdef tqunits
-# zsh completion for tqunits(1); written by `tqunits completion zsh`, do not edit.
+# zsh completion for tqunits(1); written by packaging/shells.py, do not edit.
 
 _tqunits_workers() {
     local -a found
@@ -177,7 +177,7 @@ def _zsh_escaped(text: str) -> str:
 # --- fish -----------------------------------------------------------------------------------------------------------
 
 _FISH_HEAD = """\
-# fish completion for tqunits(1); written by `tqunits completion fish`, do not edit.
+# fish completion for tqunits(1); written by packaging/shells.py, do not edit.
 
 # Whether the verb on the command line is the given one ("" for none yet).
 function __tqunits_verb

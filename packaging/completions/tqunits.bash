@@ -1,4 +1,4 @@
-# bash completion for tqunits(1); written by `tqunits completion bash`, do not edit.
+# bash completion for tqunits(1); written by packaging/shells.py, do not edit.
 
 # Offers the words that begin with what has been typed; nothing is expanded, whatever a folder may be called.
 _tqunits_offer() {

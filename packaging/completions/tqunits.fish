@@ -1,4 +1,4 @@
-# fish completion for tqunits(1); written by `tqunits completion fish`, do not edit.
+# fish completion for tqunits(1); written by packaging/shells.py, do not edit.
 
 # Whether the verb on the command line is the given one ("" for none yet).
 function __tqunits_verb
