@@ -58,10 +58,6 @@ class AsyncJobs:
         """Restart units, as `start`; those that do not run are started."""
         return await self.run("RestartUnit", units, timeout_us=timeout_us)
 
-    async def reload(self, units: Sequence[str], *, timeout_us: int = INFINITY) -> tuple[JobResult, ...]:
-        """Have units read their configuration again, as `start`."""
-        return await self.run("ReloadUnit", units, timeout_us=timeout_us)
-
     async def run(self, method: str, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
         """Queue a job for each unit, and wait for all of them. Who is cancelled no longer waits; the jobs go on."""
         wishes = wishes_of(method, units)

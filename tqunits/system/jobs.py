@@ -95,10 +95,6 @@ class Jobs:
         """Restart units, as `start`; those that do not run are started."""
         return tuple(self.run("RestartUnit", units, timeout_us=timeout_us, block=block))
 
-    def reload(self, units: Sequence[str], *, timeout_us: int, block: bool = True) -> tuple[JobResult, ...]:
-        """Have units read their configuration again, as `start`."""
-        return tuple(self.run("ReloadUnit", units, timeout_us=timeout_us, block=block))
-
     def run(
         self, method: str, units: Sequence[str], *, timeout_us: int, block: bool, on_wait: OnWait | None = None
     ) -> Iterator[JobResult]:
