@@ -87,13 +87,13 @@ class Jobs:
         """
         return tuple(self.run("StartUnit", units, timeout_us=timeout_us, block=block))
 
-    def stop(self, units: Sequence[str], *, timeout_us: int, block: bool = True) -> tuple[JobResult, ...]:
+    def stop(self, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
         """Stop units, as `start`."""
-        return tuple(self.run("StopUnit", units, timeout_us=timeout_us, block=block))
+        return tuple(self.run("StopUnit", units, timeout_us=timeout_us, block=True))
 
-    def restart(self, units: Sequence[str], *, timeout_us: int, block: bool = True) -> tuple[JobResult, ...]:
+    def restart(self, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
         """Restart units, as `start`; those that do not run are started."""
-        return tuple(self.run("RestartUnit", units, timeout_us=timeout_us, block=block))
+        return tuple(self.run("RestartUnit", units, timeout_us=timeout_us, block=True))
 
     def run(
         self, method: str, units: Sequence[str], *, timeout_us: int, block: bool, on_wait: OnWait | None = None
