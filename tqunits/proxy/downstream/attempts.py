@@ -14,9 +14,9 @@ from typing import Final
 from tqunits.model import Retry
 from tqunits.proxy.downstream.exchange import Attempts, Waiting
 from tqunits.proxy.reactor.timers import ticks_of
+from tqunits.proxy.upstream.availability import Availability
 from tqunits.proxy.upstream.connection import CONNECTING, Upstream
 from tqunits.proxy.upstream.pool import Endpoint
-from tqunits.proxy.upstream.reachable import Reachable
 from tqunits.proxy.upstream.worker import IDEMPOTENT, Worker
 
 CONNECT: Final = ticks_of(2_000_000)
@@ -100,7 +100,7 @@ def _begin_later(client: Waiting, worker: Worker, past: Attempts) -> None:
             begin(client, worker, None)
 
 
-def _give_up_suspect(client: Waiting, endpoint: Reachable) -> None:
+def _give_up_suspect(client: Waiting, endpoint: Availability) -> None:
     client.fail(502, f"{endpoint.address}: {KILLED}")
 
 
@@ -145,7 +145,7 @@ def _connect(endpoint: Endpoint, client: Waiting) -> Upstream | None:
     return upstream
 
 
-def _leave_alone(endpoint: Reachable, client: Waiting, reason: str) -> None:
+def _leave_alone(endpoint: Availability, client: Waiting, reason: str) -> None:
     if not endpoint.failures:
         client.complain(f"{endpoint.address} takes no connections: {reason}; requests wait for it")
     endpoint.failed()

@@ -13,8 +13,8 @@ from tqunits.proxy.reactor.timers import NEVER
 from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.router import Router
+from tqunits.proxy.upstream.availability import Availability
 from tqunits.proxy.upstream.connection import Asker, Upstream
-from tqunits.proxy.upstream.reachable import Reachable
 from tqunits.proxy.upstream.worker import Waiter, Worker
 
 
@@ -24,10 +24,10 @@ class Attempts:
     __slots__ = ("left", "patience", "sent", "suspect", "unsent")
 
     def __init__(self) -> None:
-        self.left: Reachable | None = None  # where a connection died under this request
+        self.left: Availability | None = None  # where a connection died under this request
         self.patience = NEVER  # the tick until which it waits for an endpoint, once it had to
         self.sent = 0  # times that it may have been seen
-        self.suspect: Reachable | None = None  # whose process ended, if it did, with this request alone under way
+        self.suspect: Availability | None = None  # whose process ended, if it did, with this request alone under way
         self.unsent = 0
 
 

@@ -24,7 +24,7 @@ from tqunits.http.phases import WORKER_PHASES, WorkerPhase
 from tqunits.http.pump import Pump
 from tqunits.model import HeadLimits
 from tqunits.proxy.transport.stream import RECEIVE, Stream
-from tqunits.proxy.upstream.reachable import Reachable
+from tqunits.proxy.upstream.availability import Availability
 from tqunits.proxy.upstream.untaken import is_untaken
 
 MAX_INTERIM: Final = 16
@@ -131,7 +131,7 @@ class Asker:
         raise AssertionError
 
 
-class Home(Reachable):
+class Home(Availability):
     """The endpoint of connections, which keeps them while nobody uses them."""
 
     __slots__ = ()

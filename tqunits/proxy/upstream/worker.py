@@ -21,8 +21,8 @@ from mypy_extensions import trait
 from tqunits.metrics.counters import WorkerMetrics
 from tqunits.model import Retry
 from tqunits.proxy.reactor.timers import NEVER, ticks_of
+from tqunits.proxy.upstream.availability import Availability, Watcher
 from tqunits.proxy.upstream.pool import Endpoint
-from tqunits.proxy.upstream.reachable import Reachable, Watcher
 from tqunits.routing.select import choose
 from tqunits.routing.snapshot import RoutedWorker
 from tqunits.routing.traffic import DRAIN, MAINTENANCE, PAUSE
@@ -139,7 +139,7 @@ class Worker(Watcher):
         waits = self.queue or self.paused or self.refusal is not None
         self.ready = endpoints[0] if open_ and not waits else None
 
-    def pick(self, tried: Iterable[Reachable]) -> Endpoint | None:
+    def pick(self, tried: Iterable[Availability]) -> Endpoint | None:
         """The endpoint for the next attempt: one that takes requests and was not tried for this one."""
         endpoints = self.endpoints
         if len(endpoints) == 1 and not tried:

@@ -45,7 +45,7 @@ class Watcher:
         raise AssertionError
 
 
-class Reachable:
+class Availability:
     """One address, as far as requests get there."""
 
     __slots__ = (
