@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 
+from tqunits.errors import TqunitsError
 from tqunits.system.connection import MANAGER, SYSTEMD, Connection, Receive, rows
 
 
@@ -19,7 +20,11 @@ class Signals:
     def __init__(self, *, user_mode: bool) -> None:
         self._connection = Connection(user_mode=user_mode)
         self._is_lost = False
-        self._subscribe()
+        try:
+            self._subscribe()
+        except TqunitsError:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Signals:
         return self
