@@ -15,8 +15,7 @@ from typing import Final
 
 from tqunits.errors import Mark
 from tqunits.health import Health
-from tqunits.layout import SYSTEM_LAYOUT as SYSTEM_LAYOUT
-from tqunits.layout import Layout as Layout
+from tqunits.layout import Layout
 from tqunits.resources import Limits, Share
 
 INFINITY = 2**64 - 1

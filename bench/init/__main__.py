@@ -28,7 +28,8 @@ from bench.init.hellos import HELLOS, Hello
 from bench.processes import PATIENCE, Process, children, cpu_of, output_of
 from tqunits.config.start_files import starting_files
 from tqunits.host.sources import load
-from tqunits.model import SYSTEM_LAYOUT, Listen, Mode, Worker, WorkerType
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import Listen, Mode, Worker, WorkerType
 from tqunits.units.environment import contract, fill_in
 
 SOURCE = Path(__file__).with_name("load.c")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tqunits.alone import backoff as alone
 from tqunits.alone import launch
 from tqunits.alone.backoff import Memory, Settings, failures, pause
-from tqunits.model import SYSTEM_LAYOUT
+from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.units import failure_pause as outside
 
 SECOND = 1_000_000

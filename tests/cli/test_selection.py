@@ -13,7 +13,7 @@ from tqunits.cli.output import Output
 from tqunits.cli.selection import named
 from tqunits.errors import NoSuchWorker
 from tqunits.host.installed import installed, serving
-from tqunits.model import SYSTEM_LAYOUT, Layout
+from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.units import name
 from tqunits.units.unitfile import header
 

@@ -13,7 +13,8 @@ import pytest
 from tqunits.cli.main import main
 from tqunits.errors import ConfigurationError, Severity
 from tqunits.host.sources import MAX_BYTES, load
-from tqunits.model import SYSTEM_LAYOUT, NotRoots
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import NotRoots
 from tqunits.system.process import run
 
 GO = "path: /{name}\ntype: go\n"

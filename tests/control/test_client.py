@@ -13,7 +13,7 @@ import pytest
 
 from tqunits.control import client, protocol
 from tqunits.control.protocol import Doing
-from tqunits.model import SYSTEM_LAYOUT, Layout
+from tqunits.layout import SYSTEM_LAYOUT, Layout
 
 UNIT = "tq-proxy@1.service"
 WELL = {"orders": {"api": "pause"}, "workers": [{"name": "api", "in_flight": 2}, {"name": "web", "in_flight": 0}]}

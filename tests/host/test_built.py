@@ -14,7 +14,8 @@ from tqunits.errors import TqunitsError
 from tqunits.host import built
 from tqunits.host.made import Made
 from tqunits.host.source_tree import Scope, sources
-from tqunits.model import SYSTEM_LAYOUT, Layout, Worker
+from tqunits.layout import SYSTEM_LAYOUT, Layout
+from tqunits.model import Worker
 from tqunits.system.survey import MAX_DEPTH
 
 NOTHING = Made()

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tqunits.host import backoff
-from tqunits.model import SYSTEM_LAYOUT
+from tqunits.layout import SYSTEM_LAYOUT
 
 PAUSES = {"api", "api:2", "api:12", "api-v2", "shop", "no worker's"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from tqunits.host import traffic
 from tqunits.http.answers import MAX_MESSAGE
-from tqunits.model import SYSTEM_LAYOUT, Layout
+from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.routing.traffic import MAINTENANCE, MAX_TRAFFIC, PAUSE, Order
 
 

@@ -16,7 +16,7 @@ from peers import OK, PATIENCE, Router, answering
 
 from tqunits.errors import TqunitsError
 from tqunits.host.installed import served
-from tqunits.model import SYSTEM_LAYOUT
+from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.routing.codec.document import MAX_SNAPSHOT
 
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.system import files
 
 

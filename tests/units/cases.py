@@ -9,9 +9,9 @@ from typing import Any
 
 from tqunits.config.presets import FETCHES
 from tqunits.health import OK, Health, HealthType, Statuses
+from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.model import (
     INFINITY,
-    SYSTEM_LAYOUT,
     Build,
     ClientGone,
     Configuration,
@@ -19,7 +19,6 @@ from tqunits.model import (
     Enabled,
     HeadLimits,
     KillMode,
-    Layout,
     Listen,
     ManagerSettings,
     Mode,

@@ -19,7 +19,8 @@ from sample import START_SECONDS, Answer, Client, Sample, free_port
 
 from tqunits.cli.main import main
 from tqunits.host.sources import load
-from tqunits.model import SYSTEM_LAYOUT, Listen, Mode, Worker, WorkerType
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import Listen, Mode, Worker, WorkerType
 from tqunits.system import process
 from tqunits.units.environment import contract, fill_in
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tqunits.cli.output import Output
 from tqunits.errors import NotPermitted
 from tqunits.host.premises import Premises, layout_of
-from tqunits.model import Layout
+from tqunits.layout import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

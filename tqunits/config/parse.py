@@ -34,7 +34,8 @@ from tqunits.config.tree import (
 )
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.errors import Diagnostic, Severity
-from tqunits.model import SYSTEM_LAYOUT, Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import Configuration, NotRoots, OriginKind, Server, Worker, WorkerType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

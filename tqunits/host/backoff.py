@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from tqunits.model import INFINITY, Layout
+from tqunits.layout import Layout
+from tqunits.model import INFINITY
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.system.connection import integer

@@ -31,8 +31,9 @@ from tqunits.host.events import BarredFiles, OwnFiles, Tell, ignore, waiting
 from tqunits.host.harvest import Home
 from tqunits.host.lacking import Lacking, command_missing
 from tqunits.host.source_tree import Sources
+from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.lifecycle.outcome import Failure, JobResult
-from tqunits.model import INFINITY, SYSTEM_LAYOUT, Layout, Worker, build_account_of
+from tqunits.model import INFINITY, Worker, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs

@@ -27,7 +27,8 @@ from pathlib import Path
 from tqunits.host import source_tree
 from tqunits.host.made import Made
 from tqunits.host.source_tree import Result, Scope, Source, Sources
-from tqunits.model import Layout, Worker
+from tqunits.layout import Layout
+from tqunits.model import Worker
 from tqunits.system import files
 
 MAX_RECORD = 512 << 20

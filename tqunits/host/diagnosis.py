@@ -15,7 +15,8 @@ from pathlib import Path
 from tqunits.errors import TqunitsError
 from tqunits.host import target
 from tqunits.host.lacking import lacking
-from tqunits.model import Configuration, Layout, account_of
+from tqunits.layout import Layout
+from tqunits.model import Configuration, account_of
 from tqunits.system import cgroup, users
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.files import read_text_if_exists

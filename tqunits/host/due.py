@@ -8,7 +8,8 @@ from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
 from tqunits.host import built, lacking
 from tqunits.host.built import Glance
 from tqunits.host.installed import Installed
-from tqunits.model import Layout, Worker
+from tqunits.layout import Layout
+from tqunits.model import Worker
 from tqunits.units import sandbox
 
 ADVICE = "'tqunits install --now' builds it"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from tqunits.host import binding, evidence
 from tqunits.host.evidence import subject_of
 from tqunits.host.installed import Installed, installed
+from tqunits.layout import Layout
 from tqunits.lifecycle import causes, outcome
 from tqunits.lifecycle.causes import Judgement
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.outcome import Failure, JobResult
 from tqunits.lifecycle.reason import Cause
-from tqunits.model import Layout
 from tqunits.system import journal
 from tqunits.system.process import run
 from tqunits.units import name

@@ -16,10 +16,10 @@ from tqunits.health import HealthType
 from tqunits.host import healthy
 from tqunits.host.installed import Installed
 from tqunits.host.status import State, Status
+from tqunits.layout import Layout
 from tqunits.lifecycle import complaints, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
 from tqunits.lifecycle.outcome import Failure
-from tqunits.model import Layout
 from tqunits.system import access, cgroup, journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit

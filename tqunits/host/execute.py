@@ -15,8 +15,9 @@ from tqunits.host import backoff, handover, live, traffic, writable
 from tqunits.host.backoff import let_go
 from tqunits.host.events import HomeStay, StepStart, Tell, waiting
 from tqunits.host.leftovers import discard
+from tqunits.layout import Layout
 from tqunits.lifecycle.outcome import JobResult
-from tqunits.model import Layout, account_of
+from tqunits.model import account_of
 from tqunits.system import files, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs

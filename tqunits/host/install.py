@@ -21,7 +21,8 @@ from tqunits.host.plan import make_plan
 from tqunits.host.premises import Premises
 from tqunits.host.prepare import Choice, Prepared
 from tqunits.host.sources import Loaded
-from tqunits.model import Layout, Worker
+from tqunits.layout import Layout
+from tqunits.model import Worker
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import name

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone
 from tqunits.system.files import read_regular, read_text_if_exists
 from tqunits.units import environment, name

@@ -14,7 +14,8 @@ from pathlib import PurePosixPath
 from tqunits.host import writable
 from tqunits.host.plan import kept_ports
 from tqunits.host.sources import CONFIGURATION
-from tqunits.model import Configuration, Layout, Worker
+from tqunits.layout import Layout
+from tqunits.model import Configuration, Worker
 from tqunits.routing.codec.document import installed_routes
 from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports

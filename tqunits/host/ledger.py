@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import ledger, name

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.units import name
 

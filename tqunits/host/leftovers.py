@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from tqunits.host import backoff, build, handover, live, traffic
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.units import credentials, name
 from tqunits.units.observed import Remnants

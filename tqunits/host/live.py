@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout, Worker
+from tqunits.layout import Layout
+from tqunits.model import Worker
 from tqunits.resources import Share
 from tqunits.system import cgroup, files, rlimits
 from tqunits.system.bus import Bus

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.host import backoff, built, handover
 from tqunits.host.observed_files import observe_copies, observe_files, unit_file_states
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.system.bus import Bus
 from tqunits.system.users import exists, of_before
 from tqunits.units import name

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.units import credentials, name
 from tqunits.units.observed import ObservedFile
 

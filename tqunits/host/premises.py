@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tqunits.model import SYSTEM_LAYOUT, Layout
+from tqunits.layout import SYSTEM_LAYOUT, Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

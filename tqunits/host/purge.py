@@ -15,7 +15,8 @@ from pathlib import Path
 from tqunits.errors import TqunitsError
 from tqunits.host import build, built, writable
 from tqunits.host.events import FolderRemoval, FolderReturn, Tell, UserRemoval
-from tqunits.model import MANAGER_USER, Layout, account_of, build_account_of
+from tqunits.layout import Layout
+from tqunits.model import MANAGER_USER, account_of, build_account_of
 from tqunits.system import files, journal, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from tqunits.host import binding, observe, target
 from tqunits.host.diagnosis import Finding, Level
 from tqunits.host.observed_files import observe_sockets
-from tqunits.model import Layout, Server
+from tqunits.layout import Layout
+from tqunits.model import Server
 from tqunits.system.bus import Bus
 from tqunits.units import addresses
 

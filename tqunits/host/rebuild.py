@@ -11,7 +11,8 @@ from tqunits.host.build import Builder
 from tqunits.host.built import Glance
 from tqunits.host.events import BuildWaiver, StepStart, Tell
 from tqunits.host.lacking import Lacking
-from tqunits.model import Layout, OriginKind, Worker
+from tqunits.layout import Layout
+from tqunits.model import OriginKind, Worker
 from tqunits.units.steps import Build
 
 

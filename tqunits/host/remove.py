@@ -17,7 +17,7 @@ from tqunits.host.plan import removal
 from tqunits.host.premises import Premises
 from tqunits.host.purge import Remains
 from tqunits.host.sources import workers_directory
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.routing.codec.document import without
 from tqunits.system import files
 from tqunits.system.bus import Bus

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tqunits.host import handover
-from tqunits.model import INFINITY, Layout
+from tqunits.layout import Layout
+from tqunits.model import INFINITY
 from tqunits.system.bus import Bus
 from tqunits.system.connection import integer, rows
 from tqunits.system.jobs import Jobs

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from tqunits.errors import Severity
 from tqunits.host.observed_files import observe_copies
 from tqunits.host.requested_files import Looked, Taken, look
-from tqunits.model import Configuration, Layout, WorkerType
+from tqunits.layout import Layout
+from tqunits.model import Configuration, WorkerType
 from tqunits.system.ownership import is_roots
 from tqunits.units import credentials, name, unitfile
 from tqunits.units.grants import grant_of

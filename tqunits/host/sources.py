@@ -20,7 +20,8 @@ from tqunits.config.findings import has_errors
 from tqunits.config.parse import ServerResult, Text, WorkerText, parse_server, parse_workers
 from tqunits.config.presets import BY_FILE
 from tqunits.errors import ConfigurationError, Diagnostic, Mark, Severity
-from tqunits.model import Configuration, Layout, NotRoots
+from tqunits.layout import Layout
+from tqunits.model import Configuration, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
 
 MAX_BYTES = 1024 * 1024

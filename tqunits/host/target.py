@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import tqunits
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout, Target
+from tqunits.layout import Layout
+from tqunits.model import Target
 from tqunits.system.process import run
 
 OLDEST = 252

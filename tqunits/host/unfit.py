@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
-from tqunits.model import Layout, Server
+from tqunits.layout import Layout
+from tqunits.model import Server
 from tqunits.system import files
 from tqunits.units import name, quote, unitfile
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Mark, Severity, TqunitsError
-from tqunits.model import Configuration, Layout
+from tqunits.layout import Layout
+from tqunits.model import Configuration
 from tqunits.units import ledger, unitfile
 from tqunits.units.observed import ObservedFile
 from tqunits.units.vanished import Sources, WorkersFolder, doubt

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tqunits
 from tqunits.errors import TqunitsError
-from tqunits.model import Layout
+from tqunits.layout import Layout
 
 READ_LIMIT = 1 << 20
 """No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an attack."""

@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
+from tqunits.layout import Layout
 from tqunits.model import (
     MANAGER_USER,
     PRIVILEGED_GROUPS,
-    Layout,
     Worker,
     account_of,
     build_account_of,

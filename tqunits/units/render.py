@@ -15,12 +15,12 @@ from signal import Signals as Signal
 
 from tqunits.errors import TqunitsError
 from tqunits.health import OK, HealthType, printed
+from tqunits.layout import Layout
 from tqunits.model import (
     INFINITY,
     MANAGER_USER,
     Configuration,
     KillMode,
-    Layout,
     Listen,
     Server,
     ServiceType,

@@ -23,7 +23,8 @@ from tqunits.host import diagnosis, due, left_out, reachable, soundness
 from tqunits.host.diagnosis import Finding, Level
 from tqunits.host.installed import Installed, installed
 from tqunits.host.sources import load
-from tqunits.model import Configuration, Layout, Tls
+from tqunits.layout import Layout
+from tqunits.model import Configuration, Tls
 from tqunits.system.bus import Bus
 from tqunits.system.listeners import listeners
 from tqunits.units import unitfile

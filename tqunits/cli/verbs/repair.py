@@ -25,7 +25,7 @@ from tqunits.cli.output import Output
 from tqunits.errors import ExitStatus
 from tqunits.host import ledger, repair
 from tqunits.host.installed import installed, serving
-from tqunits.model import Layout
+from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import name
