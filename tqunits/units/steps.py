@@ -1,4 +1,4 @@
-"""What a plan is made from, and made of: what is asked for, what is there, and the steps in between, each a value."""
+"""What a plan is made of: what is asked for, and the steps to it from what is there (observed.py), each a value."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import PurePosixPath
 
 from tqunits.units.render import RenderedFile
 from tqunits.units.writable_folders import Given
-
-_UP = frozenset({"active", "reloading", "refreshing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
