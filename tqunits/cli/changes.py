@@ -15,23 +15,8 @@ from tqunits.host.live import Difference
 from tqunits.host.prepare import Prepared
 from tqunits.host.remove import Removal
 from tqunits.model import account_of
+from tqunits.units import steps
 from tqunits.units.filediff import file_diff
-from tqunits.units.steps import (
-    Build,
-    CreateUsers,
-    Disable,
-    Discard,
-    Enable,
-    Give,
-    Rehome,
-    Reload,
-    RemoveFile,
-    Restart,
-    Start,
-    Step,
-    Stop,
-    WriteFile,
-)
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -58,10 +43,10 @@ def difference(found: Outlook, of_server: Iterable[Diagnostic]) -> Mapping[str, 
     plan = found.plan
     return {
         "files": [file for step in plan.steps for file in _file(step)],
-        "accounts": [account_of(w) for step in plan.steps if isinstance(step, Rehome) for w in step.workers],
-        "folders": [str(one) for step in plan.steps if isinstance(step, Give) for one in step.folders],
+        "accounts": [account_of(w) for step in plan.steps if isinstance(step, steps.Rehome) for w in step.workers],
+        "folders": [str(one) for step in plan.steps if isinstance(step, steps.Give) for one in step.folders],
         "builds": [{"worker": one.worker, "command": list(one.command), "reason": one.reason} for one in plan.builds],
-        "leftovers": [str(path) for step in plan.steps if isinstance(step, Discard) for path in step.paths],
+        "leftovers": [str(path) for step in plan.steps if isinstance(step, steps.Discard) for path in step.paths],
         **_left_out(found.prepared, (*of_server, *found.obstacles)),
         "orphans": list(plan.orphans),
     }
@@ -78,7 +63,7 @@ def removal(found: Removal) -> Mapping[str, object]:
     }
 
 
-def step_json(step: Step | Build) -> Mapping[str, object]:
+def step_json(step: steps.Step | steps.Build) -> Mapping[str, object]:
     """One of `steps`. Its kind is one word for each class of steps: write-file, reload-daemon, start ..."""
     path, units = _object(step)
     return {
@@ -89,15 +74,15 @@ def step_json(step: Step | Build) -> Mapping[str, object]:
     }
 
 
-def _object(step: Step | Build) -> tuple[PurePosixPath | None, tuple[str, ...]]:
+def _object(step: steps.Step | steps.Build) -> tuple[PurePosixPath | None, tuple[str, ...]]:
     """The file, or the units, that a step is about."""
     match step:
-        case WriteFile(file=file):
+        case steps.WriteFile(file=file):
             return file.path, ()
-        case RemoveFile(path=path) | CreateUsers(path=path):
+        case steps.RemoveFile(path=path) | steps.CreateUsers(path=path):
             return path, ()
-        case Enable(units) | Disable(units) | Start(units) | Restart(units) | Stop(units) | Reload(units):
-            return None, units
+        case steps.Enable() | steps.Disable() | steps.Start() | steps.Restart() | steps.Stop() | steps.Reload():
+            return None, step.units
         case _:
             return None, ()
 
@@ -127,14 +112,14 @@ def _limit(found: Difference) -> Mapping[str, object]:
     }
 
 
-def _file(step: Step) -> Iterator[Mapping[str, object]]:
+def _file(step: steps.Step) -> Iterator[Mapping[str, object]]:
     """A file that changes. Of a secret only the sizes are told: a hash would let who reads it try passwords."""
     before: str | None
     after: str | None
     match step:
-        case WriteFile():
+        case steps.WriteFile():
             path, before, after, is_secret = step.file.path, step.before, step.file.content, step.file.is_secret
-        case RemoveFile():
+        case steps.RemoveFile():
             path, before, after, is_secret = step.path, step.before, None, step.is_secret
         case _:
             return

@@ -8,46 +8,9 @@ from typing import assert_never
 
 from tqunits.cli.jobs import told, waited_for
 from tqunits.cli.output import Output
-from tqunits.host.events import (
-    BarredFiles,
-    BuildWaiver,
-    Endings,
-    Event,
-    Exclusion,
-    FolderRemoval,
-    FolderReturn,
-    HomeStay,
-    Notice,
-    Omission,
-    OwnFiles,
-    Restoration,
-    StepStart,
-    UserRemoval,
-    Wait,
-)
+from tqunits.host import events
 from tqunits.model import account_of
-from tqunits.units.steps import (
-    Admit,
-    Build,
-    CreateUsers,
-    Disable,
-    Discard,
-    Enable,
-    Expect,
-    ForgetPauses,
-    Give,
-    Rehome,
-    Reload,
-    ReloadDaemon,
-    RemoveFile,
-    Restart,
-    Start,
-    Step,
-    Stop,
-    Unshadow,
-    Upkeep,
-    WriteFile,
-)
+from tqunits.units import steps
 
 
 class Teller:
@@ -57,29 +20,29 @@ class Teller:
         self._output, self._quiet = output, quiet
         self._due_s = 1.0
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Say it."""
         match event:
-            case Notice(diagnostic):
+            case events.Notice(diagnostic):
                 self._output.diagnostics((diagnostic,))
-            case Exclusion(worker):
+            case events.Exclusion(worker):
                 self._output.message(f"refused {worker}: what is installed of it stays", style="yellow")
-            case Omission():
+            case events.Omission():
                 self._omission(event)
-            case Endings(endings):
+            case events.Endings(endings):
                 told(endings, self._output)
-            case Wait(units, since_s):
+            case events.Wait(units, since_s):
                 self._wait(units, since_s)
             case _:
                 self._done(event)
 
     def _done(self, event: _Work) -> None:
-        if isinstance(event, StepStart):
+        if isinstance(event, events.StepStart):
             self._due_s = 1.0
         if not self._quiet:
             self._output.message(line(event))
 
-    def _omission(self, event: Omission) -> None:
+    def _omission(self, event: events.Omission) -> None:
         stays = "; it stays as it is installed" if event.stays else ""
         self._output.message(f"skipped {event.lack.worker}: {event.lack.reason}{stays}", style="yellow")
         if event.lack.hint:
@@ -94,87 +57,87 @@ class Teller:
 
 
 _Work = (
-    Restoration
-    | BuildWaiver
-    | OwnFiles
-    | BarredFiles
-    | StepStart
-    | HomeStay
-    | FolderRemoval
-    | FolderReturn
-    | UserRemoval
+    events.Restoration
+    | events.BuildWaiver
+    | events.OwnFiles
+    | events.BarredFiles
+    | events.StepStart
+    | events.HomeStay
+    | events.FolderRemoval
+    | events.FolderReturn
+    | events.UserRemoval
 )
 
 
 def line(event: _Work) -> str:
     """What is done, in a line."""
     match event:
-        case Restoration(path):
+        case events.Restoration(path):
             return f"put back {path}, which somebody has removed"
-        case BuildWaiver() | OwnFiles() | BarredFiles():
+        case events.BuildWaiver() | events.OwnFiles() | events.BarredFiles():
             return _of_build(event)
-        case StepStart(step):
+        case events.StepStart(step):
             return describe(step)
-        case HomeStay(account, reason):
+        case events.HomeStay(account, reason):
             return f"{account} keeps its home for now: {reason}"
-        case FolderRemoval(path):
+        case events.FolderRemoval(path):
             return f"remove {path}"
-        case FolderReturn(path):
+        case events.FolderReturn(path):
             return f"give {path} back to root"
-        case UserRemoval(user):
+        case events.UserRemoval(user):
             return f"remove user {user}"
         case _:
             assert_never(event)
 
 
-def _of_build(event: BuildWaiver | OwnFiles | BarredFiles) -> str:
+def _of_build(event: events.BuildWaiver | events.OwnFiles | events.BarredFiles) -> str:
     match event:
-        case BuildWaiver(worker, program, reason):
+        case events.BuildWaiver(worker, program, reason):
             return f"{worker} runs {program} as it is: {reason}"
-        case OwnFiles(worker, files):
+        case events.OwnFiles(worker, files):
             return f"    {worker} keeps its own, which its build has written to: {files}"
-        case BarredFiles(worker, files):
+        case events.BarredFiles(worker, files):
             return f"    {worker} does not get what no build may bring (tqunits docs build): {files}"
         case _:
             assert_never(event)
 
 
-def describe(step: Step | Build) -> str:
+def describe(step: steps.Step | steps.Build) -> str:
     """A step as a line for the operator, in the words of the command that would do it."""
     match step:
-        case WriteFile(file=file, before=before):
+        case steps.WriteFile(file=file, before=before):
             return f"{'write' if before is None else 'update'} {file.path}"
-        case RemoveFile(path=path):
+        case steps.RemoveFile(path=path):
             return f"remove {path}"
-        case CreateUsers(path=path):
+        case steps.CreateUsers(path=path):
             return f"create users of {path}"
-        case Rehome(workers=workers):
+        case steps.Rehome(workers=workers):
             return f"take the home from {' '.join(map(account_of, workers))}"
-        case Give(folders=folders):
+        case steps.Give(folders=folders):
             return f"give {' '.join(map(str, folders))}"
-        case Admit(files=missing):
+        case steps.Admit(files=missing):
             return f"serve {' '.join(file.parent.name for file in missing)}, as before"
-        case ReloadDaemon():
+        case steps.ReloadDaemon():
             return "daemon-reload"
-        case Build() | Discard() | Unshadow() | Expect() | ForgetPauses():
+        case steps.Build() | steps.Discard() | steps.Unshadow() | steps.Expect() | steps.ForgetPauses():
             return _of_upkeep(step)
-        case Enable() | Disable() | Start() | Restart() | Stop() | Reload():
+        case steps.Enable() | steps.Disable() | steps.Start() | steps.Restart() | steps.Stop() | steps.Reload():
             return f"{type(step).__name__.lower()} {' '.join(step.units)}"
         case _:
             assert_never(step)
 
 
-def _of_upkeep(step: Build | Upkeep) -> str:
+def _of_upkeep(step: steps.Build | steps.Upkeep) -> str:
     match step:
-        case Build(worker=worker, command=command, reason=reason):
+        case steps.Build(worker=worker, command=command, reason=reason):
             return f"build {worker}: {shlex.join(command)} ({reason})"
-        case Discard(paths):
+        case steps.Discard(paths):
             return f"remove {' '.join(map(str, paths))}"
-        case Unshadow():
+        case steps.Unshadow():
             return "remove runtime drop-ins of limits, which a run that was cut off has left"
-        case Expect(workers):
+        case steps.Expect(workers):
             return f"let requests wait for {' '.join(workers)}"
-        case ForgetPauses(workers):
+        case steps.ForgetPauses(workers):
             return f"forget the pauses of {' '.join(workers)}"
         case _:
             assert_never(step)

@@ -21,33 +21,12 @@ from tqunits.model import account_of
 from tqunits.system import files, users
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
-from tqunits.units.steps import (
-    Admit,
-    CreateUsers,
-    Disable,
-    Discard,
-    Enable,
-    Expect,
-    ForgetPauses,
-    Give,
-    Plan,
-    Rehome,
-    Reload,
-    ReloadDaemon,
-    RemoveFile,
-    Restart,
-    Start,
-    Step,
-    Stop,
-    Unshadow,
-    Upkeep,
-    WriteFile,
-)
+from tqunits.units import steps
 
 _Jobs = Callable[[str, Sequence[str]], Iterable[JobResult]]
 
 
-def execute(plan: Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell) -> tuple[JobResult, ...]:
+def execute(plan: steps.Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell) -> tuple[JobResult, ...]:
     """Perform every step; gives the result of every job. Raises TqunitsError when a step other than a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
@@ -57,7 +36,7 @@ def execute(plan: Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell
     return tuple(results)
 
 
-def _write(step: WriteFile) -> None:
+def _write(step: steps.WriteFile) -> None:
     path, file = Path(step.file.path), step.file
     if file.is_secret:
         files.write_secret(path, file.content, file.mode)
@@ -65,68 +44,68 @@ def _write(step: WriteFile) -> None:
         files.write_atomically(path, file.content, file.mode, keep_time=step.keep_time)
 
 
-def _arrange(step: Rehome | Admit | Give, tell: Tell) -> None:
+def _arrange(step: steps.Rehome | steps.Admit | steps.Give, tell: Tell) -> None:
     """What is no file of ours. A home that can not go yet keeps no worker from serving: `doctor` names it."""
-    for folder in step.folders if isinstance(step, Give) else ():
+    for folder in step.folders if isinstance(step, steps.Give) else ():
         writable.give(folder)
-    for file in step.files if isinstance(step, Admit) else ():
+    for file in step.files if isinstance(step, steps.Admit) else ():
         handover.admit(file)
-    for worker in step.workers if isinstance(step, Rehome) else ():
+    for worker in step.workers if isinstance(step, steps.Rehome) else ():
         reason = users.rehome(worker)
         if reason is not None:
             tell(HomeStay(account_of(worker), reason))
 
 
-def _perform(step: Step, layout: Layout, bus: Bus, jobs: _Jobs, tell: Tell) -> tuple[JobResult, ...]:
+def _perform(step: steps.Step, layout: Layout, bus: Bus, jobs: _Jobs, tell: Tell) -> tuple[JobResult, ...]:
     match step:
-        case WriteFile():
+        case steps.WriteFile():
             _write(step)
-        case RemoveFile(path=path, is_secret=is_secret):
+        case steps.RemoveFile(path=path, is_secret=is_secret):
             (files.remove_secret if is_secret else files.remove)(Path(path))
-        case Rehome() | Admit() | Give():
+        case steps.Rehome() | steps.Admit() | steps.Give():
             _arrange(step, tell)
-        case Discard() | Unshadow() | Expect() | ForgetPauses():
+        case steps.Discard() | steps.Unshadow() | steps.Expect() | steps.ForgetPauses():
             _keep_up(step, layout, bus)
-        case CreateUsers(path=path):
+        case steps.CreateUsers(path=path):
             users.create(Path(path))
-        case ReloadDaemon():
+        case steps.ReloadDaemon():
             bus.reload_daemon()
-        case Enable(units):
+        case steps.Enable(units):
             bus.enable(units, reload=False)  # the plan has one for all
-        case Disable(units):
+        case steps.Disable(units):
             bus.disable(units, reload=False)
-        case Start() | Restart() | Stop() | Reload():
+        case steps.Start() | steps.Restart() | steps.Stop() | steps.Reload():
             return _run_jobs(step, bus, jobs)
         case _:
             assert_never(step)
     return ()
 
 
-def _keep_up(step: Upkeep, layout: Layout, bus: Bus) -> None:
+def _keep_up(step: steps.Upkeep, layout: Layout, bus: Bus) -> None:
     match step:
-        case Discard(paths):
+        case steps.Discard(paths):
             for path in paths:
                 discard(path)
-        case Unshadow():
+        case steps.Unshadow():
             live.recover(layout, bus)
-        case Expect(workers):
+        case steps.Expect(workers):
             traffic.wanted(layout, workers)
-        case ForgetPauses(workers):
+        case steps.ForgetPauses(workers):
             backoff.forget(layout, workers)
         case _:
             assert_never(step)
 
 
-def _run_jobs(step: Start | Restart | Stop | Reload, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
+def _run_jobs(step: steps.Job, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
-        case Start(units):
+        case steps.Start(units):
             let_go(bus, units)  # who installs a new configuration means it to be tried
             return tuple(jobs("StartUnit", units))
-        case Restart(units):
+        case steps.Restart(units):
             return tuple(jobs("RestartUnit", units))
-        case Stop(units):
+        case steps.Stop(units):
             return _stop(bus, units, jobs)
-        case Reload(units):
+        case steps.Reload(units):
             return tuple(jobs("ReloadUnit", units))
         case _:
             assert_never(step)
