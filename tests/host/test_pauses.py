@@ -35,3 +35,10 @@ def test_of_all_and_where_there_is_nothing(tmp_path: Path) -> None:
     backoff.forget(layout, None)
     backoff.forget(layout, None)
     assert not (tmp_path / "backoff").exists()
+
+
+def test_a_worker_is_remembered_by_any_process_of_it(tmp_path: Path) -> None:
+    for each in PAUSES - {"api"}:
+        (tmp_path / "backoff" / each).mkdir(parents=True)
+    layout = replace(SYSTEM_LAYOUT, runtime=PurePosixPath(tmp_path))
+    assert backoff.remembered(layout) == {"api", "api-v2", "shop"}

@@ -40,11 +40,12 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
 
 
 def remembered(layout: Layout) -> frozenset[str]:
-    """The workers of which pauses remember something. Who may not look sees none."""
+    """The workers of which pauses remember something, of whichever process. Who may not look sees none."""
     try:
-        return frozenset(folder.name for folder in (Path(layout.runtime) / "backoff").iterdir())
+        found = [name.instance(folder.name) for folder in (Path(layout.runtime) / "backoff").iterdir()]
     except OSError:
         return frozenset()
+    return frozenset(whose.worker for whose in found if whose)
 
 
 def forget(layout: Layout, workers: Iterable[str] | None) -> None:
