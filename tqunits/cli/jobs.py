@@ -54,7 +54,7 @@ def told(ended: Iterable[Ending], output: Output) -> ExitStatus:
     for each in failed:
         _tell(each, output)
     if len(failed) > 1:  # the first of them may have left the screen
-        output.message(f"failed: {', '.join(short(each.unit) for each in failed)}", style="red")
+        output.message(f"failed: {', '.join(name.named(each.unit) for each in failed)}", style="red")
     return status_of(failed)
 
 
@@ -66,34 +66,26 @@ def status_of(ended: Iterable[Ending]) -> ExitStatus:
     return ExitStatus.TIMEOUT if all(each.is_slow for each in failed) else ExitStatus.FAILED
 
 
-def progress(context: Context) -> OnWait | None:
-    """Say on a terminal who is waited for, after 1, 2, 4, 8 ... seconds: enough to trust it, and few enough to read."""
-    if not context.output.interactive:
-        return None
-    begin = time.monotonic()
-    due = 1.0
+class Progress:
+    """Says on a terminal who is waited for, after 1, 2, 4, 8 ... seconds: enough to trust it, few enough to read."""
 
-    def tell(units: Sequence[str]) -> None:
-        nonlocal due
-        waited = time.monotonic() - begin
-        if waited < due:
+    def __init__(self, output: Output) -> None:
+        self._output, self._due_s = output, 1.0
+
+    def say(self, units: Sequence[str], since_s: float) -> None:
+        """These are waited for, since so many seconds."""
+        if not self._output.interactive or since_s < self._due_s:
             return
-        due = max(due * 2, waited)
-        context.output.message(waited_for(units, waited), style="dim")
-
-    return tell
-
-
-def waited_for(units: Sequence[str], since_s: float) -> str:
-    """A line of progress."""
-    names = ", ".join(short(unit) for unit in units[:_NAMED])
-    more = f" and {len(units) - _NAMED} more" if len(units) > _NAMED else ""
-    return f"waiting for {names}{more} since {since_s:.0f} s"
+        self._due_s = max(self._due_s * 2, since_s)
+        names = ", ".join(map(name.named, units[:_NAMED]))
+        more = f" and {len(units) - _NAMED} more" if len(units) > _NAMED else ""
+        self._output.message(f"waiting for {names}{more} since {since_s:.0f} s", style="dim")
 
 
-def short(unit: str) -> str:
-    """A worker's own name, with its number for a further instance; or the whole name of any other unit."""
-    return name.named(unit)
+def progress(context: Context) -> OnWait:
+    """What to hand to a wait that begins now."""
+    shown, begin = Progress(context.output), time.monotonic()
+    return lambda units: shown.say(units, time.monotonic() - begin)
 
 
 def error_json(judgement: Judgement) -> Mapping[str, str | None] | None:
@@ -120,7 +112,7 @@ def ending_json(ended: Ending) -> Mapping[str, object]:
 
 def _tell(ended: Ending, output: Output) -> None:
     tell = output.message
-    tell(f"{short(ended.unit)}: {ended.sentence}", style="red")
+    tell(f"{name.named(ended.unit)}: {ended.sentence}", style="red")
     for label, text in ended.details:
         tell(f"    {label}: {text}" if label else f"    {text}", style="" if label == "hint" else "dim")
     if ended.remark:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from typing import assert_never
 
-from tqunits.cli.jobs import told, waited_for
+from tqunits.cli.jobs import Progress, told
 from tqunits.cli.output import Output
 from tqunits.host import events
 from tqunits.model import account_of
@@ -18,7 +17,7 @@ class Teller:
 
     def __init__(self, output: Output, *, quiet: bool) -> None:
         self._output, self._quiet = output, quiet
-        self._due_s = 1.0
+        self._progress = Progress(output)
 
     def __call__(self, event: events.Event) -> None:
         """Say it."""
@@ -32,13 +31,14 @@ class Teller:
             case events.Endings(endings):
                 told(endings, self._output)
             case events.Wait(units, since_s):
-                self._wait(units, since_s)
+                if not self._quiet:
+                    self._progress.say(units, since_s)
             case _:
                 self._done(event)
 
     def _done(self, event: _Work) -> None:
         if isinstance(event, events.StepStart):
-            self._due_s = 1.0
+            self._progress = Progress(self._output)
         if not self._quiet:
             self._output.message(line(event))
 
@@ -47,13 +47,6 @@ class Teller:
         self._output.message(f"skipped {event.lack.worker}: {event.lack.reason}{stays}", style="yellow")
         if event.lack.hint:
             self._output.message(f"    hint: {event.lack.hint}")
-
-    def _wait(self, units: Sequence[str], since_s: float) -> None:
-        """After 1, 2, 4, 8 ... seconds: enough to trust it, and few enough to read."""
-        if self._quiet or not self._output.interactive or since_s < self._due_s:
-            return
-        self._due_s = max(self._due_s * 2, since_s)
-        self._output.message(waited_for(units, since_s), style="dim")
 
 
 _Work = (
