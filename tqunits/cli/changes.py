@@ -88,15 +88,9 @@ def _object(step: steps.Step | steps.Build) -> tuple[PurePosixPath | None, tuple
 
 
 def _left_out(prepared: Prepared, of_server: Iterable[Diagnostic] = ()) -> Mapping[str, object]:
-    refused = dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused)))
-    findings = (
-        *prepared.errors,
-        *(refusal.diagnostic() for refusal in prepared.refused),
-        *prepared.warnings,
-        *of_server,
-    )
+    findings = (*prepared.objections, *prepared.warnings, *of_server)
     return {
-        "refused": list(refused),
+        "refused": list(prepared.excluded),
         "skipped": [{"worker": lack.worker, "reason": lack.reason, "hint": lack.hint} for lack in prepared.skipped],
         "diagnostics": [diagnostic_json(finding) for finding in findings],
     }

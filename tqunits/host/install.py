@@ -94,8 +94,8 @@ def outlook(loaded: Loaded, premises: Premises, options: Options, choice: Choice
 
 def tell_refused(prepared: Prepared, tell: Tell) -> None:
     """One's mistake is not another's: the others go on."""
-    tell_findings(tell, (*prepared.errors, *(refusal.diagnostic() for refusal in prepared.refused)))
-    for worker in dict.fromkeys((*prepared.broken, *(refusal.worker for refusal in prepared.refused))):
+    tell_findings(tell, prepared.objections)
+    for worker in prepared.excluded:
         tell(Exclusion(worker))
 
 

@@ -75,9 +75,15 @@ class Prepared:
         return tuple(w for w in self.present.workers if _has_unit(w))
 
     @property
-    def errors(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with the broken ones."""
-        return tuple(error for errors in self.broken.values() for error in errors)
+    def excluded(self) -> tuple[str, ...]:
+        """The chosen workers that stay as they are installed, for what they are or ask for."""
+        return tuple(dict.fromkeys((*self.broken, *(refusal.worker for refusal in self.refused))))
+
+    @property
+    def objections(self) -> tuple[Diagnostic, ...]:
+        """What is wrong with them."""
+        errors = (error for errors in self.broken.values() for error in errors)
+        return (*errors, *(refusal.diagnostic() for refusal in self.refused))
 
     @property
     def sources_of_files(self) -> Mapping[str, str]:

@@ -124,7 +124,7 @@ def dry_run(context: Context, options: Options, choice: Choice, *, as_json: bool
         context.output.message(f"would {describe(one)}")
     context.output.diagnostics(found.obstacles)
     status = ExitStatus.USAGE if difference or found.plan.builds else ExitStatus.OK
-    if found.prepared.refused or found.prepared.broken or (options.now and errors_of(found.obstacles)):
+    if found.prepared.excluded or (options.now and errors_of(found.obstacles)):
         status = ExitStatus.FAILED
     if as_json:
         context.output.json("diff", 1, **changes.difference(found, odd), exit_status=int(status))
