@@ -7,7 +7,7 @@ from config.parsing import api, server, shown, valid
 
 from tqunits.config.settings import WORKER
 from tqunits.resources import LIMITS
-from tqunits.units.limits import limit_directives, limit_properties
+from tqunits.units.limits import directive_of, limit_directives, limit_properties
 from tqunits.units.unitfile import LIVE_DIRECTIVES
 from units.generated import taken
 
@@ -28,6 +28,14 @@ def test_it_becomes_a_directive_that_can_be_read_back(name: str) -> None:
     assert dict(limit_directives(limited.limits))[directive.name]
     assert limit_properties(limited)[directive.property_name] == limited.limits.most(name)
     assert directive.name in LIVE_DIRECTIVES
+
+
+def test_what_is_read_back_leads_to_the_directive_that_a_drop_in_has_for_it(name: str) -> None:
+    limits = valid(f"path: /a\ntype: go\nlimits: {{{name}: {written(name)}}}")
+    found = {directive_of(each) for each in limit_properties(limits)}
+    assert found == dict(limit_directives(limits.limits)).keys()
+    assert directive_of("CPUQuotaPerSecUSec") == "CPUQuota"
+    assert directive_of("LimitNOFILESoft") == "LimitNOFILE"
 
 
 def test_the_reference_says_which(name: str) -> None:

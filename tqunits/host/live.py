@@ -20,13 +20,12 @@ from tqunits.resources import Share
 from tqunits.system import cgroup, files, rlimits
 from tqunits.system.bus import Bus
 from tqunits.units import name, unitfile
-from tqunits.units.limits import limit_properties
+from tqunits.units.limits import directive_of, limit_properties
 
 _NOTE = "limits-in-hand"
 _SHADOWS = ("CPUQuota", "CPUQuotaPerSecUSec", "CPUWeight", "MemoryHigh", "MemoryMax", "TasksMax")
 _TOLERANCE = 0.01
 """The kernel counts memory in pages and quotas in microseconds per period; systemd rounds a quota to them."""
-
 
 _PAGE = 4096
 """systemd rounds a share of the memory to pages (physical_memory_scale in its source)."""
@@ -133,13 +132,9 @@ def _bytes(value: int | Share, memory: int) -> int:
     return memory * value.permyriad // 10000 if isinstance(value, Share) else value
 
 
-_DIRECTIVES: Mapping[str, str] = {"CPUQuotaPerSecUSec": "CPUQuota", "LimitNOFILESoft": "LimitNOFILE"}
-"""D-Bus properties that are spelled otherwise than the directive which sets them."""
-
-
 def _administrators(bus: Bus, unit: str, property_name: str) -> Path | None:
     """The administrator's drop-in that sets this directive, when there is one."""
-    directive = _DIRECTIVES.get(property_name, property_name)
+    directive = directive_of(property_name)
     paths = bus.properties(unit, "Unit").get("DropInPaths")
     for path in reversed(paths if isinstance(paths, tuple) else ()):
         text = files.read_text_if_exists(Path(str(path))) or ""

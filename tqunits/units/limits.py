@@ -50,3 +50,9 @@ def limit_properties(worker: Worker) -> Mapping[str, int | Share]:
         elif amount is not None:
             properties[directive.property_name] = amount
     return properties
+
+
+def directive_of(property_name: str) -> str:
+    """The directive that sets a property which `limit_properties` gives."""
+    found = ((each.name, each.property_name) for each in LIMITS.values())
+    return next(name for name, its in found if property_name in {its, f"{its}Soft"})
