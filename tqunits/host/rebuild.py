@@ -39,13 +39,13 @@ def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout
     """Build what is not built as its sources are now; without a builder (--user) as who asks. One's failure is not
     another's.
     """
-    tried = [_Build(worker, builder, layout, tell) for worker in workers]
+    tried = [_Attempt(worker, builder, layout, tell) for worker in workers]
     lacks = [each.perform() for each in tried]
     return Outcome(skipped=tuple(lack for lack in lacks if lack), built=tuple(each.step for each in tried if each.step))
 
 
-class _Build:
-    """One worker's, if it is due."""
+class _Attempt:
+    """To build one worker, if that is due."""
 
     def __init__(self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell) -> None:
         self._worker, self._builder, self._layout, self._tell = worker, builder, layout, tell
