@@ -54,6 +54,9 @@ PROXY_ROOMS = {
 
 NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}}
 
+LOOP = {"Watched", "Timed"}
+"""What the loop calls: base classes, because every event and every deadline of the router goes through them."""
+
 DOORS = {
     "pystemd": {"system/connection.py"},
     "jinja2": {"units/templates.py"},
@@ -144,6 +147,24 @@ def test_no_imports_go_in_a_circle() -> None:
         for name in free:
             del asked[name]
     assert not asked, "these import each other, or who does"
+
+
+def bases() -> dict[str, list[str]]:
+    """The bases of each class that is one: a trait is a role and adds nothing. Those of the loop are below all."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in FILES]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names = {one.name for one in classes if "trait" not in map(ast.unparse, one.decorator_list)} - LOOP
+    return {one.name: [base for base in map(ast.unparse, one.bases) if base in names] for one in classes}
+
+
+def test_no_class_stands_on_more_than_two_others() -> None:
+    below = bases()
+
+    def depth(name: str) -> int:
+        return max((1 + depth(base) for base in below[name]), default=0)
+
+    assert {name: depth(name) for name in below if depth(name) > 2} == {}
+    assert max(map(depth, below)) == 2
 
 
 @pytest.mark.parametrize(

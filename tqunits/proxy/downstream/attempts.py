@@ -1,7 +1,7 @@
 """Finding a connection for one request, and when it may be tried again.
 
 RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was sent may go once
-more, if it is idempotent, without a body or with all of it here (body.py), and if the connection ended
+more, if it is idempotent, without a body or with all of it here (gathering.py), and if the connection ended
 before any byte of the answer: then it most likely died of age or of a restart, not of the request. But where the
 process is found to have ended, unasked, and had read this request and nothing else was under way, the next is not given
 the same. A request that finds no endpoint waits with its worker.
@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 from tqunits.model import Retry
-from tqunits.proxy.downstream.exchange import Attempts, Waiting
+from tqunits.proxy.downstream import answers, waiting
+from tqunits.proxy.downstream.exchange import Attempts, Exchange
 from tqunits.proxy.reactor.timers import ticks_of
 from tqunits.proxy.upstream.availability import Availability
 from tqunits.proxy.upstream.connection import CONNECTING, Upstream
@@ -39,42 +40,52 @@ CLOSES_UNSAID: Final = (
 )
 
 
-def begin(client: Waiting, worker: Worker, trial: Endpoint | None) -> None:
+def enter(exchange: Exchange, worker: Worker) -> None:
+    """The request is ready: it begins, or stands in line."""
+    if worker.has_room:
+        exchange.worker = worker
+        worker.in_flight += 1
+        begin(exchange, worker, None)
+    else:
+        waiting.stand_in_line(exchange, worker)
+
+
+def begin(exchange: Exchange, worker: Worker, trial: Endpoint | None) -> None:
     """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at once."""
-    past = client.attempts
+    past = exchange.attempts
     while True:
         endpoint = trial or _next(worker, past)
         if endpoint is None:
-            client.hold()
+            waiting.hold(exchange, worker)
             return
-        upstream = idle(endpoint, client, worker) if past is None or past.left is None else None
+        upstream = idle(endpoint, exchange, worker) if past is None or past.left is None else None
         if upstream is None:
             trial = None
-            upstream = _connect(endpoint, client)
+            upstream = _connect(endpoint, exchange)
             if upstream is None:
                 if past is not None and past.suspect is endpoint:
-                    _give_up_suspect(client, endpoint)
+                    _give_up_suspect(exchange, endpoint)
                     return
                 continue
-            client.limit(CONNECT)
+            exchange.client.limit(CONNECT)
         elif trial is not None:
             endpoint.untried()
-        client.upstream = upstream
-        upstream.begin(client)
+        exchange.upstream = upstream
+        upstream.begin(exchange)
         return
 
 
-def again(client: Waiting, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
+def again(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
     """A connection failed before any response: try another, wait for one, or give up."""
     endpoint = upstream.endpoint
-    past = client.history()
+    past = exchange.history()
     past.left = endpoint
     if upstream.uses and not upstream.said:
         endpoint.standing.ended(upstream.number, endpoint.wheel.tick)
     if sent:
         past.sent += 1
-        may = past.sent == 1 and not upstream.said and worker.retry is Retry.IDEMPOTENT and is_repeatable(client)
-        if may and client.ended and not (upstream.uses and _has_just_begun(client)):
+        may = past.sent == 1 and not upstream.said and worker.retry is Retry.IDEMPOTENT and is_repeatable(exchange)
+        if may and exchange.client.ended and not (upstream.uses and _has_just_begun(exchange)):
             may, reason = False, f"{reason}; its client has ended its side of the connection, so it is not asked again"
         if not upstream.cut_off and endpoint.died_under_one():
             past.suspect = endpoint
@@ -82,47 +93,50 @@ def again(client: Waiting, worker: Worker, upstream: Upstream, reason: str, *, s
         past.unsent += 1
         may = past.unsent <= MAX_UNSENT and worker.retry is not Retry.NEVER
     if not may:
-        client.fail(502, f"{endpoint.address}: {reason}")
+        answers.fail(exchange, 502, f"{endpoint.address}: {reason}")
         return
-    client.account.retries += 1
+    exchange.account.retries += 1
     if sent:
-        client.router.loop.call_later(DYING, _begin_later, client, worker, past)
+        exchange.router.loop.call_later(DYING, _begin_later, exchange, worker, past)
     else:
-        begin(client, worker, None)
+        begin(exchange, worker, None)
 
 
-def _begin_later(client: Waiting, worker: Worker, past: Attempts) -> None:
+def _begin_later(exchange: Exchange, worker: Worker, past: Attempts) -> None:
     """Unless the request has ended meanwhile; each has an account of its own of what went wrong."""
-    if client.attempts is past and client.worker is worker and client.upstream is None and not client.closed:
+    if exchange.attempts is not past or exchange.worker is not worker or exchange.upstream is not None:
+        return
+    if not exchange.client.closed:
         if past.suspect is not None and past.suspect.is_gone:
-            _give_up_suspect(client, past.suspect)
+            _give_up_suspect(exchange, past.suspect)
         else:
-            begin(client, worker, None)
+            begin(exchange, worker, None)
 
 
-def _give_up_suspect(client: Waiting, endpoint: Availability) -> None:
-    client.fail(502, f"{endpoint.address}: {KILLED}")
+def _give_up_suspect(exchange: Exchange, endpoint: Availability) -> None:
+    answers.fail(exchange, 502, f"{endpoint.address}: {KILLED}")
 
 
-def _has_just_begun(client: Waiting) -> bool:
+def _has_just_begun(exchange: Exchange) -> bool:
     """Whether its request was sent within half a second: the connection may have been dead already."""
+    client = exchange.client
     return client.wheel.tick - (client.deadline - client.silence) <= 1
 
 
-def refused(client: Waiting, worker: Worker, upstream: Upstream, reason: str) -> None:
+def refused(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str) -> None:
     """No connection came to stand: nothing was sent, so another endpoint will do, or this one when it is back."""
     endpoint = upstream.endpoint
-    _leave_alone(endpoint, client, reason)
-    past = client.attempts
+    _leave_alone(endpoint, exchange, reason)
+    past = exchange.attempts
     if past is not None and past.suspect is endpoint:
-        _give_up_suspect(client, endpoint)
+        _give_up_suspect(exchange, endpoint)
     else:
-        begin(client, worker, None)
+        begin(exchange, worker, None)
 
 
-def is_repeatable(client: Waiting) -> bool:
+def is_repeatable(exchange: Exchange) -> bool:
     """Whether the request may be sent twice."""
-    return (client.bodiless or client.whole) and client.method in IDEMPOTENT
+    return (exchange.bodiless or exchange.body.whole) and exchange.method in IDEMPOTENT
 
 
 def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
@@ -132,30 +146,30 @@ def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
     return worker.pick((past.left,)) or worker.pick(())
 
 
-def _connect(endpoint: Endpoint, client: Waiting) -> Upstream | None:
+def _connect(endpoint: Endpoint, exchange: Exchange) -> Upstream | None:
     if endpoint.failures:
         endpoint.on_trial()
     try:
         upstream = Upstream.connect(endpoint)
     except OSError as error:
-        _leave_alone(endpoint, client, error.strerror or str(error))
+        _leave_alone(endpoint, exchange, error.strerror or str(error))
         return None
     if endpoint.failures and upstream.phase is not CONNECTING:
         endpoint.came_up()
     return upstream
 
 
-def _leave_alone(endpoint: Availability, client: Waiting, reason: str) -> None:
+def _leave_alone(endpoint: Availability, exchange: Exchange, reason: str) -> None:
     if not endpoint.failures:
-        client.complain(f"{endpoint.address} takes no connections: {reason}; requests wait for it")
+        exchange.complain(f"{endpoint.address} takes no connections: {reason}; requests wait for it")
     endpoint.failed()
 
 
-def idle(endpoint: Endpoint, client: Waiting, worker: Worker) -> Upstream | None:
+def idle(endpoint: Endpoint, exchange: Exchange, worker: Worker) -> Upstream | None:
     """A pooled connection; looked at first if the request could not be sent a second time."""
-    if worker.retry is Retry.IDEMPOTENT and is_repeatable(client):
+    if worker.retry is Retry.IDEMPOTENT and is_repeatable(exchange):
         return endpoint.take()
     upstream = endpoint.take_standing()
     if upstream is None and endpoint.standing.is_to_be_told():
-        client.complain(f"{endpoint.address} {CLOSES_UNSAID}")
+        exchange.complain(f"{endpoint.address} {CLOSES_UNSAID}")
     return upstream

@@ -1,144 +1,75 @@
-"""A client's connection, as far as its worker hears of a request only when the body is here (`proxy.buffer_requests`).
-
-Without it a body is passed on as it comes, and a slow one takes one of the worker's places (`max_inflight`) for as long
-as it lasts. With it, it waits here, in memory, up to what a connection may hold in one direction anyway; what is longer
-goes on as it comes from there on. A request that is here whole can be sent twice, if it is idempotent; and it has a
-Content-Length, however it came, for the programs that know of nothing else.
-"""
+"""The body of a request: what of it is to come, what waits here, and the form in which the worker gets it."""
 
 from __future__ import annotations
 
-import socket
-from typing import Final
-
-from tqunits.http.framing import framed_by_length
-from tqunits.http.grammar import Malformed
-from tqunits.http.pump import ChunkedPump, Pump, chunk, last_chunk
-from tqunits.proxy.downstream.pace import Pace, Sender
-from tqunits.proxy.downstream.reading import Asking
-from tqunits.proxy.routes.clients import Peer
-from tqunits.proxy.routes.router import Router
-from tqunits.proxy.transport.stream import RECEIVE
-from tqunits.proxy.upstream.worker import Worker
-
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+from tqunits.http.framing import Framing, framed_by_length
+from tqunits.http.pump import MAX_FRAMING, ChunkedPump, LengthPump, Pump, chunk, last_chunk
+from tqunits.proxy.log.account import Account
 
 
-class Gathering(Asking, Sender):
-    """One client's connection, as far as bodies wait here."""
+class Body:
+    """One for all requests of a connection, one after the other; no I/O."""
 
-    __slots__ = ("gathered", "kept", "pace")
+    __slots__ = ("_account", "gathered", "pump", "surplus", "whole")
 
-    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
-        super().__init__(sock, peer, router)
-        self.gathered: bytearray | None = None  # of the body, as the worker is to get it, while the rest is waited for
-        self.pace: Pace | None = None  # of its bodies, since the first that was waited for
-        self.kept = False  # all that was sent of the request is in `first`, and that is all of it
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self.pump: Pump | None = None  # until all of it has come
+        self.surplus = b""  # what came behind it
+        self.gathered: bytearray | None = None  # as the worker is to get it, while the rest is waited for
+        self.whole = False  # all of it is in what is sent first
 
-    def enter(self, worker: Worker) -> None:
-        """Nothing more is waited for here: the request begins, or stands in line."""
-        raise AssertionError
+    def begin(self, framing: Framing, limit: int) -> None:
+        """A request with that framing begins; `limit`: bytes that its worker takes, 0 for any number."""
+        self.whole = False
+        self.pump = framing.pump(limit=limit, framing=MAX_FRAMING)
 
-    def is_sending(self, pump: Pump) -> bool:
-        return self.pump is pump and not self.started and not self.closed
+    def feed(self, data: bytes) -> bytes:
+        """Take what has come; gives what the worker is to get of it. Raises Malformed.
 
-    def watch_pace(self) -> None:
-        """The rest of the body is waited for: see that it comes."""
-        backend, pump = self.backend, self.pump
-        if pump is None or backend is None or not backend.grace:
-            return
-        if self.pace is None:
-            self.pace = Pace(self, self.wheel)
-        self.pace.begin(pump, backend.min_rate, backend.grace)
+        When that was the end, there is no `pump` any more, and a `surplus` perhaps.
+        """
+        pump = self.pump
+        assert pump is not None
+        out = pump.feed(data)
+        self._account.received += len(data)
+        if pump.done:
+            self.surplus = pump.surplus
+            self._account.received -= len(pump.surplus)
+            self.pump = None
+        return out
 
-    def on_slow_body(self, rate: int) -> None:
-        """It does not come at that rate, in bytes a second."""
-        self.complain(f"408: a body slower than {rate} bytes a second (proxy.min_body_rate, timeouts.body)")
-        self.refuse(Malformed(408, "the body came too slowly"))
+    @property
+    def waits_for_turn(self) -> bool:
+        """Whether some of what has come is for another turn of the loop: chunks that are many and small."""
+        return self.pump is not None and bool(self.pump.rest)
 
     def gather(self) -> None:
-        """Wait for the body; some of it may be here, or all."""
+        """It is to wait here, up to a limit."""
         self.gathered = bytearray()
         if isinstance(self.pump, ChunkedPump):
             self.pump.rechunk = False
-        self.limit(self.silence)
-        data, self.input = self.input, b""
-        if data:
-            self.gather_more(data)
-        if self.is_gathering():
-            self.watch_pace()
-            if self.says_continue():
-                self.write_out(_CONTINUE)  # RFC 9110 §10.1.1: the client waits for it, and the worker is not asked yet
 
-    def is_gathering(self) -> bool:
-        """Whether the rest of a body is waited for."""
-        return self.gathered is not None
-
-    def gather_more(self, data: bytes) -> None:
-        """More of the body has come."""
-        pump = self.pump
-        out = self.pumped(data)
-        if out is None or self.gathered is None:
-            return
-        self.moved()
-        self.gathered += out
-        if self.pump is None or len(self.gathered) >= RECEIVE:
-            self.whole = self.pump is None
-            self.first = self._with_body(pump, bytes(self.gathered))
-            self.gathered = None
-            assert self.backend is not None
-            self.enter(self.backend.worker)
-
-    def _with_body(self, pump: Pump | None, body: bytes) -> bytes:
-        """The request as far as it is here. What came in chunks and is whole gets a length.
+    def behind(self, head: bytes, pump: Pump | None) -> bytes:
+        """The head and what was gathered, which goes on. What came in chunks and is whole gets a length.
 
         Whole or not, what goes on in chunks is one up to here; so is what has trailers, which nothing else can have.
+        `pump`: by which it came, also when that is done.
         """
+        assert self.gathered is not None
+        body, self.gathered = bytes(self.gathered), None
+        self.whole = self.pump is None
         if not isinstance(pump, ChunkedPump):
-            return self.first + body
+            return head + body
         if not self.whole:
             pump.rechunk = True
-            return self.first + chunk(body)
+            return head + chunk(body)
         if pump.trailing:
-            return self.first + chunk(body) + last_chunk(pump.trailing)
-        return framed_by_length(self.first, body)
+            return head + chunk(body) + last_chunk(pump.trailing)
+        return framed_by_length(head, body)
 
-    def take_in(self) -> None:
-        """The client sends no more, and what has come of the body was not looked at yet: it is all there, or cut."""
-        data, self.input = self.input, b""
-        while True:
-            out = self.pumped(data)
-            if out is None:
-                return
-            self.first += out
-            if self.pump is None or not self.pump.rest:
-                break
-            data = b""
-        self.whole = self.pump is None
-        if not self.whole:
-            self.refuse(Malformed(400, "the body is cut short"))
-
-    def pumped(self, data: bytes) -> bytes | None:
-        """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
-        pump = self.pump
-        assert pump is not None
-        try:
-            out = pump.feed(data)
-        except Malformed as error:
-            self.refuse(error)
-            return None
-        self.account.received += len(data)
-        if pump.done:
-            self.account.received -= len(pump.surplus)
-            self.input = pump.surplus
-            self.pump = None
-        elif pump.rest:
-            self.postpone()
-        return out
-
-    def resume(self) -> None:
-        """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
-        if self.pump is not None and self.pump.rest:
-            self.postpone()
-        else:
-            super().resume()
+    def spliced(self, moved: int, left: int) -> None:
+        """The kernel has moved so much of it, and this is left, where its length is known."""
+        self._account.received += moved
+        if isinstance(self.pump, LengthPump):
+            self.pump.left = left

@@ -1,18 +1,24 @@
-"""A client's request as far as its worker goes: it waits for its turn or for an endpoint, begins, and leaves.
+"""A request of a client, and the response to it: what is known of them, and how they go on with the connection.
 
-upstream/worker.py decides who may begin, attempts.py where; this is what they ask of the request.
+upstream/worker.py decides who may begin, attempts.py where, answers.py says what the router answers itself, serving.py
+what a worker's connection is told.
 """
 
 from __future__ import annotations
 
-import socket
-
-from tqunits.http.pump import LengthPump
-from tqunits.proxy.downstream.answering import Answering
+from tqunits.http.framing import Framing
+from tqunits.metrics.access_formats import End
+from tqunits.model import HeadLimits
+from tqunits.proxy.downstream.body import Body
+from tqunits.proxy.downstream.pace import Pace, Sender
+from tqunits.proxy.downstream.parting import BUSY, Parting
+from tqunits.proxy.log.account import Account
 from tqunits.proxy.reactor.timers import NEVER
 from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.router import Router
+from tqunits.proxy.transport.roles import Mover
+from tqunits.proxy.transport.sendfile import FileBody
 from tqunits.proxy.upstream.availability import Availability
 from tqunits.proxy.upstream.connection import Asker, Upstream
 from tqunits.proxy.upstream.worker import Waiter, Worker
@@ -31,91 +37,101 @@ class Attempts:
         self.unsent = 0
 
 
-class Waiting(Answering, Asker, Waiter):
-    """A client's connection, as far as it has a worker."""
+class Exchange(Asker, Waiter, Mover, Sender):
+    """The exchange that runs on a connection, if one does: one object for all of them, one after the other."""
 
-    __slots__ = ("attempts", "backend", "upstream", "waiting", "whole", "worker")
+    __slots__ = (
+        "account",
+        "attempts",
+        "backend",
+        "bodiless",
+        "body",
+        "borne_until",
+        "client",
+        "delimited",
+        "expecting",
+        "file",
+        "first",
+        "kept",
+        "method",
+        "modern",
+        "pace",
+        "persistent",
+        "router",
+        "secured",
+        "silent_since",
+        "started",
+        "trailers",
+        "upgrade",
+        "upstream",
+        "waiting",
+        "worker",
+    )
 
-    def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
-        super().__init__(sock, peer, router)
+    def __init__(self, client: Parting, peer: Peer, router: Router) -> None:
+        self.client = client
+        self.router = router
+        self.secured = peer.secured
+        self.account = Account(router.books, peer.address, b"http" if peer.secured is None else b"https")
+        # The request.
+        self.method = b""  # b"" if none runs
+        self.modern = True  # it speaks HTTP/1.1
+        self.bodiless = True  # it has no body
+        self.body = Body(self.account)
+        self.pace: Pace | None = None  # of its bodies, since the first that was waited for
+        self.expecting = False  # the client waits for a 100 before it sends the body
+        self.trailers = False  # the client reads trailers
+        self.upgrade = False
+        self.first: bytes = b""  # what goes to the worker first: the head, and what was there of the body
+        self.kept = False  # all that was sent of the request is in `first`, and that is all of it
+        # Where it goes.
         self.backend: Backend | None = None
         self.worker: Worker | None = None  # that has the request, waiting or begun
         self.waiting = False
         self.attempts: Attempts | None = None  # what went wrong so far
         self.upstream: Upstream | None = None
-        self.whole = False  # all of the request's body is in what is sent first
+        self.file: FileBody | None = None  # that is being sent in its place
+        # The response.
+        self.persistent = True  # the connection goes on behind it
+        self.started = False  # a final response has begun to go out
+        self.delimited = True  # and says itself where it ends
+        self.borne_until = NEVER  # the deadline given to a silent stream; with another it has said something
+        self.silent_since = 0  # tick
 
-    def is_for(self, worker: Worker) -> bool:
-        return self.worker is worker and not self.closed
+    @property
+    def hsts(self) -> bytes:
+        """The line that responses over TLS have."""
+        return b"" if self.secured is None else self.router.rules.hsts
 
-    def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
-        self.limit(self.silence)
+    def is_last(self) -> bool:
+        """Whether the client has sent all that it wanted answered, this request at last."""
+        return self.client.ended and not self.client.input
 
-    def settle_relay(self) -> None:
-        """The relay has ended: what it has moved counts."""
-        relay, self.relay = self.relay, None
-        assert relay is not None
-        self.account.received += relay.moved
-        if isinstance(self.pump, LengthPump):
-            self.pump.left = relay.left
+    def is_out_of_step(self) -> bool:
+        """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
+        return self.body.pump is not None or (self.upgrade and bool(self.client.input))
 
-    def stop_relay(self) -> None:
-        """Nobody wants the rest of what is being moved; whoever goes on reads again."""
-        if self.relay is not None:
-            self.relay.abort()
-            self.settle_relay()
-            self.reading = False
+    def will_close(self, framing: Framing) -> bool:
+        """Whether the response that now begins is the last one on the connection (RFC 9112 §9.3)."""
+        draining = self.router.draining
+        if self.client.ended or self.body.pump is not None or self.upgrade or draining or framing.closes:
+            self.persistent = (
+                self.persistent
+                and not draining
+                and not framing.closes
+                and not self.is_last()
+                and not self.is_out_of_step()
+            )
+        return not self.persistent
 
-    def limit(self, ticks: int) -> None:
-        """So long from now on, and never longer than the whole exchange may take."""
-        self.touch(ticks)
-        if self.deadline > self.hard:  # timeouts.request is for all of it
-            self.touch(max(0, self.hard - self.wheel.tick))
+    def response_limits(self) -> HeadLimits:
+        assert self.backend is not None
+        return self.backend.response_heads
 
     def complain(self, text: str) -> None:
+        """Tell the operator."""
         name = self.backend.worker.name if self.backend is not None else "-"
         self.router.complaints.warn(f"worker {name}: {text}")
-
-    def stand_in_line(self, worker: Worker) -> None:
-        """The worker has no room now."""
-        refusal = worker.refusal
-        if refusal is not None:
-            self.give_up(503, *refusal)
-        elif worker.join(self):
-            self.worker = worker
-            self._wait(worker)
-        else:
-            worker.metrics.queue_full += 1
-            self.fail(503, f"{worker.max_inflight} requests run and as many wait")
-
-    def hold(self) -> None:
-        """No endpoint takes it now: wait for one."""
-        assert self.worker is not None
-        refusal = self.worker.refusal
-        if refusal is not None:
-            self.give_up(503, *refusal)
-            return
-        self.worker.join_again(self)
-        self._wait(self.worker)
-
-    def _wait(self, worker: Worker) -> None:
-        self.waiting = True
-        past = self.history()
-        if past.patience == NEVER:
-            past.patience = self.wheel.tick + worker.queue_ticks
-            worker.metrics.held += 1
-        self.limit(max(0, past.patience - self.wheel.tick))
-        if self.ended:  # known before; and that its body is cut short is said first
-            self.router.loop.call_soon(self.lose_place)
-
-    def lose_place(self) -> None:
-        """The client has ended its side, as everybody does that leaves: whoever stays does not wait for it.
-
-        To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
-        """
-        if self.waiting and not self.closed:
-            self.fail(503, "the client ended its side of the connection while it waited")
 
     def history(self) -> Attempts:
         """What went wrong so far, to be added to."""
@@ -133,3 +149,83 @@ class Waiting(Answering, Asker, Waiter):
             worker.leave(self)
         else:
             worker.done()
+
+    def settle_relay(self) -> None:
+        """The relay of the request's body has ended: what it has moved counts."""
+        relay, self.client.relay = self.client.relay, None
+        assert relay is not None
+        self.body.spliced(relay.moved, relay.left)
+
+    def stop_relay(self) -> None:
+        """Nobody wants the rest of what is being moved; whoever goes on reads again."""
+        if self.client.relay is not None:
+            self.client.relay.abort()
+            self.settle_relay()
+            self.client.reading = False
+
+    def write_out(self, data: bytes) -> bool:
+        """Send to the client; False when it is gone, and with it the exchange."""
+        if self.client.write(data):
+            return True
+        self.abort()
+        return False
+
+    def forget(self) -> None:
+        """Nothing of it counts for what comes next, nor for what is said of that if it is no request."""
+        self.method = b""
+        self.started = False
+
+    def drop(self) -> None:
+        """Nobody wants what it would still bring."""
+        self.stop_relay()
+        self.body.gathered = None
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.abandon()
+        file, self.file = self.file, None
+        if file is not None:
+            file.close()
+        self.leave_worker()
+
+    def go_on_or_linger(self) -> None:
+        """An answer is out, for which no worker is to be left."""
+        if self.persistent:
+            self.client.await_request()
+        else:
+            self.linger()
+
+    def linger(self) -> None:
+        """What is still to come of the request, nobody wants."""
+        self.body.pump = None
+        self.client.linger()
+
+    def end(self) -> None:
+        """The last response of the connection is out. If the request's body is not, wait for it a while."""
+        if self.body.pump is not None or self.client.input:
+            self.linger()
+        else:
+            self.client.close_when_flushed()
+
+    def cut(self, reason: str) -> None:
+        """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
+        self.complain(f"cut: {reason}")
+        self.drop()
+        self.account.finished(End.CUT)
+        if not self.delimited:  # a body that ends with the connection: only a reset tells
+            self.client.reset()
+        else:
+            self.client.close_when_flushed()
+
+    def abort(self) -> None:
+        """The client is gone, or is to be. If it is not, a body that ends with the connection must not look whole."""
+        self.drop()
+        self.account.finished(End.GONE)
+        client = self.client
+        if self.started and not self.delimited and (client.phase is BUSY or client.outbox):
+            client.reset()
+        else:
+            client.close()
+
+    def moved(self) -> None:
+        """Something moved: nobody is given up on that makes progress."""
+        self.client.limit(self.client.silence)

@@ -1,7 +1,8 @@
-"""How a client's connection ends, whatever was asked on it: so that the last answer arrives.
+"""A client's connection as its exchanges know it: what has come, what it may take, and how it ends.
 
-RFC 9112 §9.6. A close while the client still sends makes TCP send a reset, which may destroy the answer before it is
-read. So sending ends first; then what still comes is read for a while, and thrown away.
+RFC 9112 §9.6. It ends so that the last answer arrives. A close while the client still sends makes TCP send a reset,
+which may destroy the answer before it is read. So sending ends first; then what still comes is read for a while, and
+thrown away.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import socket
 from typing import Final
 
 from tqunits.http.phases import CLIENT_PHASES
-from tqunits.http.pump import Pump
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import NEVER, RESOLUTION, Wheel, ticks_of
 from tqunits.proxy.transport.stream import Stream
@@ -33,9 +33,9 @@ LINGER: Final = CLIENT_PHASES["LINGER"]
 
 
 class Parting(Stream):
-    """A client's connection, as far as its end goes."""
+    """A client's connection, below its exchanges."""
 
-    __slots__ = ("ended", "hard", "input", "lingered", "phase", "pump", "silence", "since")
+    __slots__ = ("ended", "hard", "input", "lingered", "phase", "silence", "since")
 
     def __init__(self, sock: socket.socket, poller: Poller, wheel: Wheel) -> None:
         super().__init__(sock, poller, wheel)
@@ -44,16 +44,30 @@ class Parting(Stream):
         self.ended = False  # the client sends no more
         self.lingered = 0  # bytes that nobody wanted
         self.since = 0  # the tick since which it lingers
-        self.pump: Pump | None = None  # of the request's body, until all of it has come
         self.silence = 0  # ticks without progress that are borne
         self.hard = NEVER  # the tick at which the whole exchange is given up
 
-    def end(self) -> None:
-        """The last response here is out. If the request's body is not, wait for it a while."""
-        if self.pump is not None or self.input:
-            self.linger()
-        else:
-            self.close_when_flushed()
+    def moved(self) -> None:
+        """Something moved: nobody is given up on that makes progress."""
+        self.limit(self.silence)
+
+    def limit(self, ticks: int) -> None:
+        """So long from now on, and never longer than the whole exchange may take."""
+        self.touch(ticks)
+        if self.deadline > self.hard:  # timeouts.request is for all of it
+            self.touch(max(0, self.hard - self.wheel.tick))
+
+    def await_request(self) -> None:
+        """An answer is out, and the next request may come."""
+        raise AssertionError
+
+    def serve_next(self) -> None:
+        """The same, where the next request may be here already, and nobody is looking at it."""
+        raise AssertionError
+
+    def serve_next_later(self) -> None:
+        """The same in another turn of the loop, so that failures can not nest."""
+        raise AssertionError
 
     def close_when_flushed(self) -> None:
         """Send what waits, and close."""
@@ -72,7 +86,6 @@ class Parting(Stream):
         """Close in the order that lets the answer arrive: stop sending, read on for a while, close."""
         self.phase = self.phase.ended
         self.input = b""
-        self.pump = None
         self.hard = NEVER
         self.lingered = 0
         self.touch(SILENT)

@@ -1,23 +1,96 @@
-"""Which setting a time-out is of: who reads the log is to know what to change."""
+"""Nothing has moved for too long in an exchange: who keeps us waiting, and which setting says for how long?"""
 
 from __future__ import annotations
 
 from tqunits.config.values import print_span
+from tqunits.http.grammar import Malformed
+from tqunits.http.pump import LengthPump
+from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream.exchange import Exchange
+from tqunits.proxy.downstream.parting import BUSY, TUNNEL
+from tqunits.proxy.upstream.connection import CONNECTING, Upstream
 from tqunits.routing.snapshot import WorkerTimeouts
 
 
-def silence_said(timeouts: WorkerTimeouts, *, body: bool) -> str:
+def run_out(exchange: Exchange) -> None:
+    """Nothing moved for too long since the request came; or since the last answer, which its client does not take."""
+    client, upstream, worker = exchange.client, exchange.upstream, exchange.worker
+    if client.phase is not BUSY or _takes_nothing(exchange):
+        if client.phase is TUNNEL and not client.outbox and exchange.backend is not None:
+            said = _said(exchange.backend.timeouts.stream_us, "stream")
+            exchange.complain(f"cut: an upgraded connection was silent for {said}")
+        exchange.abort()
+    elif exchange.started:
+        if not _bears_silence(exchange):
+            exchange.cut(f"no progress for {_limit_said(exchange)}")
+    elif exchange.waiting:
+        if worker is not None:
+            worker.metrics.queue_timeouts += 1
+        answers.fail(exchange, 504, "no endpoint took it in time (proxy.queue_timeout)")
+    elif upstream is not None and upstream.phase is CONNECTING:
+        upstream.abandon()
+        exchange.refused(upstream, "no connection in time")
+    elif exchange.body.pump is not None and owes_body(exchange):
+        answers.refuse(exchange, Malformed(408, ""))
+    else:
+        answers.fail(exchange, 504, f"no answer for {_limit_said(exchange)}")
+
+
+def owes_body(exchange: Exchange) -> bool:
+    """Whether it is the client that is waited for, while its body is not here."""
+    if exchange.body.gathered is not None:
+        return True
+    upstream, relay = exchange.upstream, exchange.client.relay
+    if upstream is None or upstream.phase is CONNECTING or upstream.outbox:
+        return False
+    return relay is None or not relay.blocked
+
+
+def _takes_nothing(exchange: Exchange) -> bool:
+    """Whether it is the client that does not take what is there for it."""
+    relay = None if exchange.upstream is None else exchange.upstream.relay
+    return bool(exchange.client.outbox) or (relay is not None and relay.blocked)
+
+
+def _bears_silence(exchange: Exchange) -> bool:
+    """Whether it is a stream that is silent, and may be for a while yet: the deadline is for what is no stream."""
+    client, backend, upstream = exchange.client, exchange.backend, exchange.upstream
+    tick = client.wheel.tick
+    if backend is None or upstream is None or not _streams(upstream) or tick >= client.hard:
+        return False
+    if client.deadline != exchange.borne_until:
+        exchange.silent_since = tick - client.silence
+    left = exchange.silent_since + backend.stream - tick
+    if left <= 0:
+        return False
+    client.limit(min(left, client.silence))
+    exchange.borne_until = client.deadline
+    return True
+
+
+def _streams(upstream: Upstream) -> bool:
+    """Whether it brings a body of which nobody has said how long it is."""
+    return not isinstance(upstream.pump, LengthPump)
+
+
+def _limit_said(exchange: Exchange) -> str:
+    """The limit that has passed, and its setting."""
+    assert exchange.backend is not None
+    timeouts, upstream = exchange.backend.timeouts, exchange.upstream
+    if exchange.client.wheel.tick >= exchange.client.hard:
+        return _said(timeouts.request_us, "request")
+    if exchange.started and upstream is not None and _streams(upstream):
+        return _said(timeouts.stream_us, "stream")
+    return _silence_said(timeouts, body=not exchange.bodiless)
+
+
+def _silence_said(timeouts: WorkerTimeouts, *, body: bool) -> str:
     """How long nothing may move between the worker and its client. `body`: the request has one."""
     if body and timeouts.write_us > timeouts.read_us:
-        return f"{print_span(timeouts.write_us)} (timeouts.write)"
-    return f"{print_span(timeouts.read_us)} (timeouts.read)"
+        return _said(timeouts.write_us, "write")
+    return _said(timeouts.read_us, "read")
 
 
-def request_said(timeouts: WorkerTimeouts) -> str:
-    """How long a request may take in all."""
-    return f"{print_span(timeouts.request_us)} (timeouts.request)"
-
-
-def stream_said(timeouts: WorkerTimeouts) -> str:
-    """How long a stream may be silent."""
-    return f"{print_span(timeouts.stream_us)} (timeouts.stream)"
+def _said(span_us: int, name: str) -> str:
+    """So long, and who reads the log is to know what to change."""
+    return f"{print_span(span_us)} (timeouts.{name})"

@@ -12,7 +12,8 @@ from functools import partial
 
 from tqunits.http.grammar import Malformed
 from tqunits.http.pump import ClosePump, LengthPump
-from tqunits.proxy.downstream.exchange import Waiting
+from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.transport.relay import ENDLESS, ChunkRelay, End, Relay, pays
 from tqunits.proxy.transport.stream import Stream
 from tqunits.proxy.upstream.connection import Upstream
@@ -20,112 +21,116 @@ from tqunits.proxy.upstream.connection import Upstream
 OnEnd = Callable[[End], None]
 
 
-def download(upstream: Upstream, client: Waiting) -> None:
+def download(exchange: Exchange, upstream: Upstream) -> None:
     """Let the kernel move what is left of a response's body, where that pays. Chunks are looked at, so not theirs."""
     pump = upstream.pump
-    on_end = partial(_downloaded, upstream, client)
+    on_end = partial(_downloaded, exchange, upstream)
     if isinstance(pump, LengthPump):
-        _begin(Relay, upstream, client, client, pump.left, on_end)
+        _begin(Relay, exchange, upstream, exchange.client, pump.left, on_end)
     elif isinstance(pump, ClosePump):
-        _begin(ChunkRelay if pump.rechunk else Relay, upstream, client, client, None, on_end)
+        _begin(ChunkRelay if pump.rechunk else Relay, exchange, upstream, exchange.client, None, on_end)
 
 
-def upload(client: Waiting, upstream: Upstream) -> None:
+def upload(exchange: Exchange, upstream: Upstream) -> None:
     """The same for a request's body, whose length is known."""
-    pump = client.pump
+    pump = exchange.body.pump
     if isinstance(pump, LengthPump):
-        _begin(Relay, client, upstream, client, pump.left, partial(_uploaded, client, upstream))
+        _begin(Relay, exchange, exchange.client, upstream, pump.left, partial(_uploaded, exchange, upstream))
 
 
-def tunnel_up(client: Waiting, upstream: Upstream, on_ended: Callable[[], None]) -> None:
+def tunnel_up(exchange: Exchange, upstream: Upstream, on_ended: Callable[[], None]) -> None:
     """The client's way of a tunnel; `on_ended`: it sends no more."""
-    _begin(Relay, client, upstream, client, None, partial(_tunnelled_up, client, on_ended))
+    _begin(Relay, exchange, exchange.client, upstream, None, partial(_tunnelled_up, exchange, on_ended))
 
 
-def tunnel_down(upstream: Upstream, client: Waiting) -> None:
+def tunnel_down(exchange: Exchange, upstream: Upstream) -> None:
     """The worker's way of a tunnel."""
-    _begin(Relay, upstream, client, client, None, partial(_tunnelled_down, upstream, client))
+    _begin(Relay, exchange, upstream, exchange.client, None, partial(_tunnelled_down, exchange, upstream))
 
 
 def _begin(
-    kind: type[Relay], source: Stream, target: Stream, client: Waiting, limit: int | None, on_end: OnEnd
+    kind: type[Relay], exchange: Exchange, source: Stream, target: Stream, limit: int | None, on_end: OnEnd
 ) -> None:
     """Between the client and its worker, if that pays now; one is the source and the other the target."""
-    pipes = client.router.pipes
-    if client.secured is not None or target.outbox or source.relay is not None:
+    pipes = exchange.router.pipes
+    if exchange.secured is not None or target.outbox or source.relay is not None:
         return
     if pays(pipes, source.sock, target.sock, ENDLESS if limit is None else limit):
         source.reading = True
         source.relay = kind(
-            client.poller,
+            source.poller,
             pipes,
             source.sock,
             target.sock,
             limit=limit,
             reader=source,
-            on_moved=client.moved,
+            on_moved=exchange.moved,
             on_end=on_end,
         )
         source.relay.start()
 
 
-def _downloaded(upstream: Upstream, client: Waiting, end: End) -> None:
+def _downloaded(exchange: Exchange, upstream: Upstream, end: End) -> None:
     relay, upstream.relay = upstream.relay, None
     assert relay is not None
-    client.account.sent += relay.moved
+    exchange.account.sent += relay.moved
     if isinstance(upstream.pump, LengthPump):
         upstream.pump.left = relay.left
     match end:
         case End.HANDED_OVER:
-            client.moved()
+            exchange.moved()
         case End.DONE:
-            upstream.complete(client, b"")
+            upstream.complete(exchange, b"")
         case End.TARGET_BROKEN:
-            client.abort()
+            exchange.abort()
         case End.ENDED | End.SOURCE_BROKEN:
-            upstream.on_end(client, regular=end is End.ENDED)
+            upstream.on_end(exchange, regular=end is End.ENDED)
 
 
-def _uploaded(client: Waiting, upstream: Upstream, end: End) -> None:
-    client.settle_relay()
+def _uploaded(exchange: Exchange, upstream: Upstream, end: End) -> None:
+    exchange.settle_relay()
     match end:
         case End.HANDED_OVER:
-            client.moved()
+            exchange.moved()
         case End.DONE:
-            client.pump = None
-            client.moved()
+            exchange.body.pump = None
+            exchange.moved()
         case End.ENDED:
-            client.ended = True
-            client.reading = False
-            client.refuse(Malformed(400, "the body is cut short"))
+            _has_ended(exchange)
+            answers.refuse(exchange, Malformed(400, "the body is cut short"))
         case End.SOURCE_BROKEN:
-            client.abort()
+            exchange.abort()
         case End.TARGET_BROKEN:
             upstream.unheard = True
-            client.reading = False
-            client.resume()
+            exchange.client.reading = False
+            exchange.client.resume()
 
 
-def _tunnelled_up(client: Waiting, on_ended: Callable[[], None], end: End) -> None:
-    client.settle_relay()
+def _tunnelled_up(exchange: Exchange, on_ended: Callable[[], None], end: End) -> None:
+    exchange.settle_relay()
     match end:
         case End.HANDED_OVER | End.DONE:
-            client.moved()
+            exchange.moved()
         case End.ENDED:
-            client.ended = True
-            client.reading = False
+            _has_ended(exchange)
             on_ended()
         case End.SOURCE_BROKEN | End.TARGET_BROKEN:
-            client.abort()
+            exchange.abort()
 
 
-def _tunnelled_down(upstream: Upstream, client: Waiting, end: End) -> None:
+def _tunnelled_down(exchange: Exchange, upstream: Upstream, end: End) -> None:
     upstream.relay = None
     match end:
         case End.HANDED_OVER | End.DONE:
-            client.moved()
+            exchange.moved()
         case End.TARGET_BROKEN:
-            client.abort()
+            exchange.abort()
         case End.ENDED | End.SOURCE_BROKEN:
             upstream.reading = False
-            client.tunnel_ended(regular=end is End.ENDED)
+            exchange.tunnel_ended(regular=end is End.ENDED)
+
+
+def _has_ended(exchange: Exchange) -> None:
+    """The client sends no more, as the relay has found."""
+    exchange.client.ended = True
+    exchange.client.reading = False

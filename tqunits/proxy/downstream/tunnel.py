@@ -6,7 +6,7 @@ Each way ends by itself: the end of one side is passed on once everything before
 from __future__ import annotations
 
 from tqunits.proxy.downstream import relaying
-from tqunits.proxy.downstream.exchange import Waiting
+from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.transport.stream import RECEIVE
 from tqunits.proxy.upstream.connection import Upstream
 
@@ -14,10 +14,11 @@ from tqunits.proxy.upstream.connection import Upstream
 class Tunnel:
     """The two ways of one tunnel."""
 
-    __slots__ = ("_client", "_client_ended", "_upstream", "_worker_ended")
+    __slots__ = ("_client", "_client_ended", "_exchange", "_upstream", "_worker_ended")
 
-    def __init__(self, client: Waiting, upstream: Upstream) -> None:
-        self._client = client
+    def __init__(self, exchange: Exchange, upstream: Upstream) -> None:
+        self._exchange = exchange
+        self._client = exchange.client
         self._upstream = upstream
         self._client_ended = False
         self._worker_ended = False
@@ -39,23 +40,23 @@ class Tunnel:
     def from_client(self, data: bytes) -> None:
         """Bytes for the worker."""
         if not self._upstream.write(data):
-            self._client.abort()
+            self._exchange.abort()
             return
         self._client.moved()
         if self._upstream.outbox:
             self._client.pause()
         elif len(data) == RECEIVE:
-            relaying.tunnel_up(self._client, self._upstream, self.client_ended)
+            relaying.tunnel_up(self._exchange, self._upstream, self.client_ended)
 
     def from_worker(self, data: bytes) -> None:
         """Bytes for the client."""
-        if not self._client.write_out(data):
+        if not self._exchange.write_out(data):
             return
         self._client.moved()
         if self._client.outbox:
             self._upstream.pause()
         elif len(data) == RECEIVE:
-            relaying.tunnel_down(self._upstream, self._client)
+            relaying.tunnel_down(self._exchange, self._upstream)
 
     def client_ended(self) -> None:
         """The client sends no more."""
@@ -67,7 +68,7 @@ class Tunnel:
         """The worker sends no more; not `regular`: it was cut off, and so is the client."""
         self._worker_ended = True
         if not regular:
-            self._client.abort()
+            self._exchange.abort()
             return
         self._client.shut_down()
         self._settle()
@@ -89,4 +90,4 @@ class Tunnel:
     def _settle(self) -> None:
         """Close both when both have ended and everything is out."""
         if self._client_ended and self._worker_ended and not self._client.outbox and not self._upstream.outbox:
-            self._client.abort()
+            self._exchange.abort()

@@ -8,7 +8,7 @@ connections have neither, and begin at once.
 from __future__ import annotations
 
 import socket
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from tqunits.proxy.downstream.asleep import Asleep
 from tqunits.proxy.downstream.client import Client
@@ -52,30 +52,27 @@ def _plain(address: bytes, believed: bool) -> Peer:  # noqa: FBT001 (a cache's k
 
 
 def _await_preface(sock: socket.socket, host: bytes, router: Router) -> None:
-    def done(preface: Preface, speaks_for: bytes | None, first: bytes) -> None:
-        router.clients.arrived(preface)
-        address = host if speaks_for is None else speaks_for or host
-        believed = speaks_for is None or (speaks_for != b"" and router.rules.networks.contains(speaks_for))
-        _greet(sock, address, router, believed=believed, first=first, counted=b"")
-
     preface = Preface(
         sock,
         router.poller,
         router.wheel,
         ticks=router.rules.head_ticks,
-        done=done,
-        gone=lambda arrival: _gone(router, arrival, b""),
+        done=partial(_after_preface, host, router),
+        gone=partial(_gone, router, b""),
     )
     _start(router, preface)
+
+
+def _after_preface(host: bytes, router: Router, preface: Preface, speaks_for: bytes | None, first: bytes) -> None:
+    router.clients.arrived(preface)
+    address = host if speaks_for is None else speaks_for or host
+    believed = speaks_for is None or (speaks_for != b"" and router.rules.networks.contains(speaks_for))
+    _greet(preface.sock, address, router, believed=believed, first=first, counted=b"")
 
 
 def _greet(
     sock: socket.socket, address: bytes, router: Router, *, believed: bool, first: bytes, counted: bytes
 ) -> None:
-    def done(greeting: Greeting, secured: Secured | None) -> None:
-        router.clients.arrived(greeting)
-        _begin(sock, Peer(address, believed, secured), router, first, counted)
-
     if router.certificates is None or first:  # what came first was no ClientHello
         _begin(sock, _plain(address, believed), router, first, counted)
         return
@@ -85,10 +82,17 @@ def _greet(
         router.poller,
         router.wheel,
         ticks=router.rules.head_ticks,
-        done=done,
-        gone=lambda arrival: _gone(router, arrival, counted),
+        done=partial(_after_greeting, address, router, counted, believed=believed),
+        gone=partial(_gone, router, counted),
     )
     _start(router, greeting)
+
+
+def _after_greeting(
+    address: bytes, router: Router, counted: bytes, greeting: Greeting, secured: Secured | None, *, believed: bool
+) -> None:
+    router.clients.arrived(greeting)
+    _begin(greeting.sock, Peer(address, believed, secured), router, b"", counted)
 
 
 def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counted: bytes) -> None:
@@ -117,6 +121,6 @@ def _start(router: Router, arrival: Arrival) -> None:
     router.clients.awaits(arrival)
 
 
-def _gone(router: Router, arrival: Arrival, counted: bytes) -> None:
+def _gone(router: Router, counted: bytes, arrival: Arrival) -> None:
     router.clients.arrived(arrival)
     router.clients.release(counted)

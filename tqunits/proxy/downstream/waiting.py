@@ -1,0 +1,52 @@
+"""A request for which its worker has no room or no endpoint yet: it waits, and not a byte of it has gone anywhere."""
+
+from __future__ import annotations
+
+from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream.exchange import Exchange
+from tqunits.proxy.reactor.timers import NEVER
+from tqunits.proxy.upstream.worker import Worker
+
+
+def stand_in_line(exchange: Exchange, worker: Worker) -> None:
+    """The worker has no room now."""
+    refusal = worker.refusal
+    if refusal is not None:
+        answers.give_up(exchange, 503, *refusal)
+    elif worker.join(exchange):
+        exchange.worker = worker
+        _wait(exchange, worker)
+    else:
+        worker.metrics.queue_full += 1
+        answers.fail(exchange, 503, f"{worker.max_inflight} requests run and as many wait")
+
+
+def hold(exchange: Exchange, worker: Worker) -> None:
+    """No endpoint takes it now, though it has begun: wait for one."""
+    refusal = worker.refusal
+    if refusal is not None:
+        answers.give_up(exchange, 503, *refusal)
+    else:
+        worker.join_again(exchange)
+        _wait(exchange, worker)
+
+
+def lose_place(exchange: Exchange) -> None:
+    """The client has ended its side, as everybody does that leaves: whoever stays does not wait for it.
+
+    To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
+    """
+    if exchange.waiting and not exchange.client.closed:
+        answers.fail(exchange, 503, "the client ended its side of the connection while it waited")
+
+
+def _wait(exchange: Exchange, worker: Worker) -> None:
+    client = exchange.client
+    exchange.waiting = True
+    past = exchange.history()
+    if past.patience == NEVER:
+        past.patience = client.wheel.tick + worker.queue_ticks
+        worker.metrics.held += 1
+    client.limit(max(0, past.patience - client.wheel.tick))
+    if client.ended:  # known before; and that its body is cut short is said first
+        exchange.router.loop.call_soon(lose_place, exchange)
