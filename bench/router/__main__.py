@@ -27,7 +27,7 @@ from pathlib import Path
 
 from bench.processes import output_of
 from bench.router.load import IDLE, Case, Round, idle, measure, raise_descriptor_limit
-from bench.router.peers import PEERS, PROXIES, Peer, missing, origin, relay, running
+from bench.router.peers import PEERS, PROXIES, Certificate, Peer, missing, origin, relay, running
 from bench.router.report import COLUMNS, IDLE_COLUMNS, Row, facts, heading, idle_rows, line, summary
 
 HERE = Path(__file__).parent
@@ -42,6 +42,9 @@ CASES = (
     Case(name="up-1m", upload=M1, bytes=M1),
     Case(name="websocket-32", path="/api/ws", head="websocket"),
     Case(name="new-connections-32", head="close"),
+    *(Case(name=f"tls-{n}", tls=True, connections=n) for n in (1, 32, 256)),
+    Case(name="tls-down-1m", tls=True, path="/api/1m", bytes=M1),
+    Case(name="tls-resumed-1", tls=True, head="resumed", connections=1),
     Case(name="two-32", processes=2),
     Case(name="two-256", processes=2, connections=256),
     Case(name="idle", head="idle", connections=IDLE),
@@ -105,11 +108,14 @@ def _run(cases: Sequence[Case], plan: Plan, file: Path | None) -> int:
     rounds: dict[str, dict[str, list[Round]]] = {}
     with contextlib.ExitStack() as stack:
         behind = stack.enter_context(origin(_compiled("origin.c", plan.folder), plan.folder))
+        certificate = Certificate.make(plan.folder)
         single = [stack.enter_context(running(name, 1, behind, plan.folder)) for name in PEERS]
+        secured = [stack.enter_context(running(name, 1, behind, plan.folder, certificate)) for name in PROXIES]
         mover = stack.enter_context(relay(_compiled("relay.c", plan.folder), behind, plan.folder))
         print(heading(COLUMNS), flush=True)
         for case in (case for case in cases if case.head != "idle"):
-            rounds[case.name] = _rounds(case, plan, behind, [*single, mover] if case.bytes else single)
+            peers = secured if case.tls else [*single, mover] if case.bytes else single
+            rounds[case.name] = _rounds(case, plan, behind, peers)
             rows += _said(summary(case, rounds[case.name]), COLUMNS)
         for case in (case for case in cases if case.head == "idle"):
             print("\n" + heading(IDLE_COLUMNS), flush=True)

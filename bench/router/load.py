@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import socket
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,12 @@ class Case:
 
     name: str
     path: str = "/api/small"
-    head: str = "browser"  # of wrk.lua; "websocket": the echo client; "idle": open connections
+    head: str = "browser"  # of wrk.lua; "websocket": the echo client; "resumed": resumed.py; "idle"
     connections: int = 32
     upload: int = 0  # bytes of the request's body
     bytes: int = 0  # of a body, either way: gives CPU per MiB
     processes: int = 1
+    tls: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,9 @@ def measure(case: Case, peer: Peer, origin: Peer, *, seconds: int, echo: Path) -
 def _command(case: Case, peer: Peer, seconds: int, echo: Path) -> list[str]:
     if case.head == "websocket":
         return [str(echo), str(peer.port), case.path, str(case.connections), "32", str(seconds)]
-    url = f"http://127.0.0.1:{peer.port}{case.path}"
+    if case.head == "resumed":
+        return [sys.executable, "-m", "bench.router.resumed", str(peer.port), case.path, str(seconds)]
+    url = f"{'https' if case.tls else 'http'}://127.0.0.1:{peer.port}{case.path}"
     load = ["-t1", f"-c{case.connections}", f"-d{seconds}s", "--timeout", "10s"]
     return ["wrk", *load, "-s", str(SCRIPT), url, "--", case.head, str(case.upload)]
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import PATIENCE, Process, children
+from bench.processes import PATIENCE, Process, children, output_of
 
 PROXIES = ("nginx", "haproxy", "tqunits")
 PEERS = (*PROXIES, "direct")
@@ -50,7 +50,7 @@ http {{
     keepalive 512; keepalive_requests 1000000000;
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{secured};
     location /api/ {{
       proxy_pass http://origin/;
       proxy_set_header Host $http_host;
@@ -85,13 +85,13 @@ defaults
   option splice-auto
   http-reuse always
 frontend front
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096{secured}
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Forwarded-Prefix /api
   http-request set-header X-Real-IP %[src]
-  http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=http
+  http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=%[ssl_fc,iif(https,http)]
   http-request set-header X-Request-ID %[uuid]
   http-request set-header Via "1.1 bench"
   http-request del-header Proxy
@@ -116,9 +116,25 @@ def haproxy_connections() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 500
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """For TLS: each peer has what it brings for that, OpenSSL's protocols and its stateless tickets."""
+
+    file: Path  # the certificate and its key, in PEM
+
+    @classmethod
+    def make(cls, folder: Path) -> Certificate:
+        """A new one, on the curve that most have. Raises RuntimeError."""
+        file, key = folder / "bench.pem", folder / "bench.key"
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench.example"]
+        output_of(["openssl", "req", "-x509", *kind, "-days", "2", "-keyout", str(key), "-out", str(file)])
+        file.write_text(file.read_text() + key.read_text())
+        return cls(file)
+
+
 def missing() -> list[str]:
     """Programs that this needs and this machine does not have."""
-    return [program for program in ("nginx", "haproxy", "wrk", "cc") if shutil.which(program) is None]
+    return [program for program in ("nginx", "haproxy", "wrk", "cc", "openssl") if shutil.which(program) is None]
 
 
 @contextlib.contextmanager
@@ -137,8 +153,10 @@ def relay(program: Path, behind: Peer, folder: Path) -> Iterator[Peer]:
 
 
 @contextlib.contextmanager
-def running(name: str, processes: int, behind: Peer, folder: Path) -> Iterator[Peer]:
-    """A peer with so many processes (HAProxy: threads), until the context ends."""
+def running(
+    name: str, processes: int, behind: Peer, folder: Path, certificate: Certificate | None = None
+) -> Iterator[Peer]:
+    """A peer with so many processes (HAProxy: threads), until the context ends; over TLS, if there is a certificate."""
     if name == "direct":
         yield Peer("direct", behind.port, ())
         return
@@ -146,10 +164,12 @@ def running(name: str, processes: int, behind: Peer, folder: Path) -> Iterator[P
     own = folder / f"{name}-{processes}-{time.monotonic_ns()}"
     own.mkdir()
     with contextlib.ExitStack() as stack:
-        yield start(processes, behind.port, own, stack)
+        yield start(processes, behind.port, own, stack, certificate)
 
 
-def _nginx(processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack) -> Peer:
+def _nginx(
+    processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack, certificate: Certificate | None
+) -> Peer:
     port = _free_port()
     text = _NGINX.format(
         user=pwd.getpwuid(os.getuid()).pw_name,
@@ -158,6 +178,9 @@ def _nginx(processes: int, origin_port: int, folder: Path, stack: contextlib.Exi
         folder=folder,
         origin=origin_port,
         port=port,
+        secured=f" ssl; ssl_certificate {certificate.file}; ssl_certificate_key {certificate.file}"
+        if certificate
+        else "",
     )
     file = folder / "nginx.conf"
     file.write_text(text)
@@ -168,20 +191,29 @@ def _nginx(processes: int, origin_port: int, folder: Path, stack: contextlib.Exi
     return Peer("nginx", port, tuple(children(master.pid)))
 
 
-def _haproxy(processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack) -> Peer:
+def _haproxy(
+    processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack, certificate: Certificate | None
+) -> Peer:
     port = _free_port()
     connections = min(16384, haproxy_connections())
     file = folder / "haproxy.cfg"
-    file.write_text(_HAPROXY.format(processes=processes, connections=connections, origin=origin_port, port=port))
+    secured = f" ssl crt {certificate.file}" if certificate else ""
+    file.write_text(
+        _HAPROXY.format(processes=processes, connections=connections, origin=origin_port, port=port, secured=secured)
+    )
     process = stack.enter_context(Process(["haproxy", "-db", "-f", str(file)], log=folder / "log"))
     _wait_for_port(port, process)
     return Peer("haproxy", port, (process.pid,))
 
 
-def _tqunits(processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack) -> Peer:
+def _tqunits(
+    processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack, certificate: Certificate | None
+) -> Peer:
     """As tq-proxy@1..N.service: every process inherits the one listening socket."""
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=BACKLOG))
     argv = [sys.executable, "-m", "tqunits", "proxy", "--route", f"/api=127.0.0.1:{origin_port}"]
+    if certificate is not None:
+        argv += [f"--certificate={certificate.file}", f"--key={certificate.file}"]
     pids = []
     for number in range(processes):
         process = stack.enter_context(Process(argv, log=folder / f"log{number}", listener=listener.fileno()))
