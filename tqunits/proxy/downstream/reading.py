@@ -126,8 +126,8 @@ class Reader:
 
     def _read(self, raw: bytes) -> None:
         """Raises Malformed."""
-        exchange, account, last = self._exchange, self._exchange.account, self._last
-        self._last = head = parse_request(raw, None if last is None else last.fields, self._router.rules.heads)
+        exchange, account = self._exchange, self._exchange.account
+        self._last = head = self._parsed(raw)
         exchange.method = head.method
         account.began(raw)
         target = read_target(head)
@@ -142,6 +142,17 @@ class Reader:
             if self._believed is None and backend.site is None:
                 self._remember(head, target, framing, backend)
             exchange.dispatch(backend, framing)
+
+    def _parsed(self, raw: bytes) -> RequestHead:
+        """Raises Malformed."""
+        last, rules, recent = self._last, self._router.rules, self._router.recent
+        if last is not None:
+            return parse_request(raw, last.fields, rules.heads)
+        known = recent.fields(self._peer.address)
+        head = parse_request(raw, known, rules.heads)
+        if head.fields is not known:
+            recent.keep(self._peer.address, head.fields)
+        return head
 
     def _read_meaning(self, head: RequestHead) -> Framing:
         """What a request says besides what it asks for. Raises Malformed."""

@@ -14,6 +14,7 @@ from tqunits.proxy.log.sinks import AccessLog
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Clock, Wheel
 from tqunits.proxy.routes.clients import Clients
+from tqunits.proxy.routes.recent import Recent
 from tqunits.proxy.routes.rules import Rules
 from tqunits.proxy.transport.relay import Pipes
 from tqunits.proxy.upstream.pool import Endpoint, Endpoints
@@ -50,6 +51,7 @@ class Router:
         self.wheel = Wheel(loop)
         self.clock = Clock()
         self.clients = Clients(self.wheel)
+        self.recent = Recent()
         self.draining = False
         self.books = Books(RouterMetrics(), log)
         self.certificates = certificates
