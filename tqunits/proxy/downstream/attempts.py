@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from tqunits.model import Retry
-from tqunits.proxy.downstream import answers, waiting
+from tqunits.proxy.downstream import queueing, replying
 from tqunits.proxy.downstream.exchange import Attempts, Exchange
 from tqunits.proxy.reactor.timers import ticks_of
 from tqunits.proxy.upstream.availability import Availability
@@ -47,7 +47,7 @@ def enter(exchange: Exchange, worker: Worker) -> None:
         worker.in_flight += 1
         begin(exchange, worker, None)
     else:
-        waiting.stand_in_line(exchange, worker)
+        queueing.stand_in_line(exchange, worker)
 
 
 def begin(exchange: Exchange, worker: Worker, trial: Endpoint | None) -> None:
@@ -56,7 +56,7 @@ def begin(exchange: Exchange, worker: Worker, trial: Endpoint | None) -> None:
     while True:
         endpoint = trial or _next(worker, past)
         if endpoint is None:
-            waiting.hold(exchange, worker)
+            queueing.hold(exchange, worker)
             return
         upstream = idle(endpoint, exchange, worker) if past is None or past.left is None else None
         if upstream is None:
@@ -93,7 +93,7 @@ def again(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str, *
         past.unsent += 1
         may = past.unsent <= MAX_UNSENT and worker.retry is not Retry.NEVER
     if not may:
-        answers.fail(exchange, 502, f"{endpoint.address}: {reason}")
+        replying.fail(exchange, 502, f"{endpoint.address}: {reason}")
         return
     exchange.account.retries += 1
     if sent:
@@ -114,7 +114,7 @@ def _begin_later(exchange: Exchange, worker: Worker, past: Attempts) -> None:
 
 
 def _give_up_suspect(exchange: Exchange, endpoint: Availability) -> None:
-    answers.fail(exchange, 502, f"{endpoint.address}: {KILLED}")
+    replying.fail(exchange, 502, f"{endpoint.address}: {KILLED}")
 
 
 def _has_just_begun(exchange: Exchange) -> bool:

@@ -3,7 +3,7 @@
 Phases: HEAD (between requests, or in a head), BUSY (an exchange runs), TUNNEL (after a valid 101), LINGER (the last
 answer is out; RFC 9112 §9.6: read what still comes, or a TCP reset may destroy the answer). Requests that a client
 sends ahead wait in `input`, bounded, and are answered in order (§9.3.2). After a malformed request nothing more is
-parsed. How a connection ends is parting.py's; what a request says, reading.py's; what becomes of it, serving.py's.
+parsed. How a connection ends is parting.py's; what a request says, reading.py's; what becomes of it, handler.py's.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import socket
 
 from tqunits.http.grammar import Malformed
-from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream import replying
 from tqunits.proxy.downstream.asleep import Asleep, Awake
+from tqunits.proxy.downstream.handler import Handler
 from tqunits.proxy.downstream.parting import BUSY, HEAD, LINGER, TUNNEL, Parting
 from tqunits.proxy.downstream.reading import Reader
-from tqunits.proxy.downstream.serving import Serving
 from tqunits.proxy.reactor.timers import NEVER
 from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.router import Router
@@ -36,7 +36,7 @@ class Client(Parting, Awake):
         self._peer = peer
         self._counted = b""  # the address that the connection counts for
         self._rests_until = NEVER  # the tick at which the connection is given up, between requests
-        self._exchange = Serving(self, peer, router)
+        self._exchange = Handler(self, peer, router)
         self._reader = Reader(self._exchange, peer, router)
 
     def wake(self, counted: bytes) -> None:
@@ -78,7 +78,7 @@ class Client(Parting, Awake):
             try:
                 whole = heads.feed(data)
             except Malformed as error:
-                answers.refuse(self._exchange, error)
+                replying.refuse(self._exchange, error)
                 return
             if whole is None:
                 if self.ended:
@@ -120,7 +120,7 @@ class Client(Parting, Awake):
             self.close()
 
     def _cut_short(self) -> None:
-        answers.refuse(self._exchange, Malformed(400, "the head is cut short"))
+        replying.refuse(self._exchange, Malformed(400, "the head is cut short"))
 
     def on_hung_up(self) -> None:
         """It had ended its side, and now it is gone altogether."""
@@ -211,7 +211,7 @@ class Client(Parting, Awake):
         left = self._rests_until - self.wheel.tick
         if not self._reader.heads.empty:
             self._exchange.method, self._exchange.modern = b"", True
-            answers.refuse(self._exchange, Malformed(408, ""))
+            replying.refuse(self._exchange, Malformed(408, ""))
         elif left <= 0:
             self.close_regularly()
         elif self.reading and not self.outbox:

@@ -1,7 +1,7 @@
 """A request of a client, and the response to it: what is known of them, and how they go on with the connection.
 
-upstream/worker.py decides who may begin, attempts.py where, answers.py says what the router answers itself, serving.py
-what a worker's connection is told.
+upstream/worker.py decides who may begin, attempts.py where, replying.py says what the router answers itself, handler.py
+what follows from what the connections tell.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from tqunits.http.grammar import Malformed
-from tqunits.proxy.downstream import answers, attempts
+from tqunits.proxy.downstream import attempts, replying
 from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.downstream.pace import Pace
 from tqunits.proxy.transport.stream import RECEIVE
@@ -62,7 +62,7 @@ def take_in(exchange: Exchange) -> None:
         data = b""
     body.whole = body.pump is None
     if not body.whole:
-        answers.refuse(exchange, Malformed(400, "the body is cut short"))
+        replying.refuse(exchange, Malformed(400, "the body is cut short"))
 
 
 def pumped(exchange: Exchange, data: bytes) -> bytes | None:
@@ -71,7 +71,7 @@ def pumped(exchange: Exchange, data: bytes) -> bytes | None:
     try:
         out = body.feed(data)
     except Malformed as error:
-        answers.refuse(exchange, error)
+        replying.refuse(exchange, error)
         return None
     if body.pump is None:
         exchange.client.input = body.surplus

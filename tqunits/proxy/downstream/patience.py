@@ -5,7 +5,7 @@ from __future__ import annotations
 from tqunits.config.values import print_span
 from tqunits.http.grammar import Malformed
 from tqunits.http.pump import LengthPump
-from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream import replying
 from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.downstream.parting import BUSY, TUNNEL
 from tqunits.proxy.upstream.connection import CONNECTING, Upstream
@@ -26,14 +26,14 @@ def run_out(exchange: Exchange) -> None:
     elif exchange.waiting:
         if worker is not None:
             worker.metrics.queue_timeouts += 1
-        answers.fail(exchange, 504, "no endpoint took it in time (proxy.queue_timeout)")
+        replying.fail(exchange, 504, "no endpoint took it in time (proxy.queue_timeout)")
     elif upstream is not None and upstream.phase is CONNECTING:
         upstream.abandon()
         exchange.refused(upstream, "no connection in time")
     elif exchange.body.pump is not None and owes_body(exchange):
-        answers.refuse(exchange, Malformed(408, ""))
+        replying.refuse(exchange, Malformed(408, ""))
     else:
-        answers.fail(exchange, 504, f"no answer for {_limit_said(exchange)}")
+        replying.fail(exchange, 504, f"no answer for {_limit_said(exchange)}")
 
 
 def owes_body(exchange: Exchange) -> bool:

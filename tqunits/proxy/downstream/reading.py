@@ -26,8 +26,8 @@ from tqunits.http.head import HeadBuffer, RequestHead, parse_request
 from tqunits.http.passes import PASSES
 from tqunits.http.target import Target, host_name, read_target
 from tqunits.http.trust import RelayedOrigin, TrustedPeer
-from tqunits.proxy.downstream import answers, files
-from tqunits.proxy.downstream.serving import Serving
+from tqunits.proxy.downstream import replying, static
+from tqunits.proxy.downstream.handler import Handler
 from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.clients import Peer
 from tqunits.proxy.routes.router import Router
@@ -66,7 +66,7 @@ class Reader:
 
     __slots__ = ("_believed", "_exchange", "_last", "_origin", "_peer", "_router", "heads", "known")
 
-    def __init__(self, exchange: Serving, peer: Peer, router: Router) -> None:
+    def __init__(self, exchange: Handler, peer: Peer, router: Router) -> None:
         scheme = b"http" if peer.secured is None else b"https"
         self._exchange = exchange
         self._router = router
@@ -88,7 +88,7 @@ class Reader:
         try:
             self._read(raw)
         except Malformed as error:
-            answers.refuse(self._exchange, error)
+            replying.refuse(self._exchange, error)
 
     def read_alike(self, known: Known, data: bytes) -> bool:
         """The short way, for a request like the one before; False: it is not, and is to be taken.
@@ -132,7 +132,7 @@ class Reader:
         account.began(raw)
         target = read_target(head)
         if not target.host:
-            target.host = answers.own_authority(exchange)
+            target.host = replying.own_authority(exchange)
         framing = self._read_meaning(head)
         relayed = None if self._believed is None else self._relayed(self._believed, head)
         account.request_id = (b"" if relayed is None else relayed.request_id) or self._router.request_id()
@@ -184,7 +184,7 @@ class Reader:
         """What it is for; None: it has been answered here. Raises Malformed."""
         exchange, rules = self._exchange, self._router.rules
         if rules.redirect and exchange.secured is None and (relayed is None or relayed.scheme != b"https"):
-            answers.redirect(exchange, target)
+            replying.redirect(exchange, target)
             return None
         backend = rules.table.find(self._name(target.host), target.path)
         if target.encoded_slash and (backend is None or not backend.encoded_slash):
@@ -192,10 +192,10 @@ class Reader:
             hint = f"{worker} takes it with proxy.allow_encoded_slash: true"
             raise Malformed(400, "an encoded slash in the path", hint)
         if backend is None or ends_here(head):
-            answers.answer(exchange, 404 if backend is None else 200)
+            replying.answer(exchange, 404 if backend is None else 200)
             return None
         site = backend.site
-        if site is not None and backend.worker.notice is None and files.serve(exchange, site, head, target, backend):
+        if site is not None and backend.worker.notice is None and static.serve(exchange, site, head, target, backend):
             return None
         return backend
 

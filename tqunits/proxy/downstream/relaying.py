@@ -12,7 +12,7 @@ from functools import partial
 
 from tqunits.http.grammar import Malformed
 from tqunits.http.pump import ClosePump, LengthPump
-from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream import replying
 from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.transport.relay import ENDLESS, ChunkRelay, End, Relay, pays
 from tqunits.proxy.transport.stream import Stream
@@ -97,7 +97,7 @@ def _uploaded(exchange: Exchange, upstream: Upstream, end: End) -> None:
             exchange.moved()
         case End.ENDED:
             _has_ended(exchange)
-            answers.refuse(exchange, Malformed(400, "the body is cut short"))
+            replying.refuse(exchange, Malformed(400, "the body is cut short"))
         case End.SOURCE_BROKEN:
             exchange.abort()
         case End.TARGET_BROKEN:

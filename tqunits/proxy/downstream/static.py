@@ -5,7 +5,7 @@ from __future__ import annotations
 from tqunits.http.additions import additions
 from tqunits.http.head import RequestHead
 from tqunits.http.target import Target
-from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream import replying
 from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.routes.backend import Backend
 from tqunits.proxy.routes.site import NO_FILE, REFUSALS, Answer, Site, Unsent
@@ -22,7 +22,7 @@ def serve(exchange: Exchange, site: Site, head: RequestHead, target: Target, bac
         found = site.answer(head.method, path, head.fields, target=target, date=router.clock.date(), close=last)
     except OSError as error:
         exchange.complain(f"503: static files: {error}")
-        answers.answer(exchange, 503)
+        replying.answer(exchange, 503)
         return True
     if isinstance(found, Unsent):
         return _is_answered_without(exchange, found, backend)
@@ -57,5 +57,5 @@ def _is_answered_without(exchange: Exchange, found: Unsent, backend: Backend) ->
             exchange.router.complaints.seldom(found.why, f"{who}no file is sent: ")
         return False
     account.routed(worker.name, worker.metrics, account.request_id)
-    answers.answer(exchange, 404, NO_FILE, found.why)
+    replying.answer(exchange, 404, NO_FILE, found.why)
     return True

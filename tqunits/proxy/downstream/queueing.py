@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tqunits.proxy.downstream import answers
+from tqunits.proxy.downstream import replying
 from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.reactor.timers import NEVER
 from tqunits.proxy.upstream.worker import Worker
@@ -12,20 +12,20 @@ def stand_in_line(exchange: Exchange, worker: Worker) -> None:
     """The worker has no room now."""
     refusal = worker.refusal
     if refusal is not None:
-        answers.give_up(exchange, 503, *refusal)
+        replying.give_up(exchange, 503, *refusal)
     elif worker.join(exchange):
         exchange.worker = worker
         _wait(exchange, worker)
     else:
         worker.metrics.queue_full += 1
-        answers.fail(exchange, 503, f"{worker.max_inflight} requests run and as many wait")
+        replying.fail(exchange, 503, f"{worker.max_inflight} requests run and as many wait")
 
 
 def hold(exchange: Exchange, worker: Worker) -> None:
     """No endpoint takes it now, though it has begun: wait for one."""
     refusal = worker.refusal
     if refusal is not None:
-        answers.give_up(exchange, 503, *refusal)
+        replying.give_up(exchange, 503, *refusal)
     else:
         worker.join_again(exchange)
         _wait(exchange, worker)
@@ -37,7 +37,7 @@ def lose_place(exchange: Exchange) -> None:
     To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
     """
     if exchange.waiting and not exchange.client.closed:
-        answers.fail(exchange, 503, "the client ended its side of the connection while it waited")
+        replying.fail(exchange, 503, "the client ended its side of the connection while it waited")
 
 
 def _wait(exchange: Exchange, worker: Worker) -> None:

@@ -11,7 +11,7 @@ from tqunits.http.framing import NO_BODY, Framing
 from tqunits.http.grammar import Malformed
 from tqunits.http.head import ResponseHead
 from tqunits.http.pump import Pump
-from tqunits.proxy.downstream import answers, attempts, gathering, patience, relaying, responding, waiting
+from tqunits.proxy.downstream import attempts, gathering, patience, queueing, relaying, replying, responding
 from tqunits.proxy.downstream.exchange import Exchange
 from tqunits.proxy.downstream.parting import BUSY, Parting
 from tqunits.proxy.downstream.tunnel import Tunnel
@@ -26,7 +26,7 @@ from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.proxy.upstream.worker import RETRY_AFTER, Worker
 
 
-class Serving(Exchange):
+class Handler(Exchange):
     """The exchanges of one connection to a client."""
 
     __slots__ = ("tunnel",)
@@ -122,9 +122,9 @@ class Serving(Exchange):
             if self.body.gathered is None and self._is_early():
                 gathering.take_in(self)
             elif not self.body.waits_for_turn:  # else it is looked at in turns
-                answers.refuse(self, Malformed(400, "the body is cut short"))
+                replying.refuse(self, Malformed(400, "the body is cut short"))
         if self.waiting:
-            waiting.lose_place(self)
+            queueing.lose_place(self)
         elif self.client.phase is BUSY and self.file is None and self.backend is not None and self.backend.aborts:
             self.abort()
 
@@ -175,10 +175,10 @@ class Serving(Exchange):
         attempts.begin(self, self.worker, trial)
 
     def fail(self, status: int, reason: str) -> None:
-        answers.fail(self, status, reason)
+        replying.fail(self, status, reason)
 
     def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
-        answers.give_up(self, status, detail, retry_after)
+        replying.give_up(self, status, detail, retry_after)
 
     # What the worker's connection tells.
 
@@ -330,4 +330,4 @@ class Serving(Exchange):
 
     def on_slow_body(self, rate: int) -> None:
         self.complain(f"408: a body slower than {rate} bytes a second (proxy.min_body_rate, timeouts.body)")
-        answers.refuse(self, Malformed(408, "the body came too slowly"))
+        replying.refuse(self, Malformed(408, "the body came too slowly"))
