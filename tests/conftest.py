@@ -17,8 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
+import loops
 import pytest
 from machine import Machine, MachineError
+from pytest_asyncio import is_async_test
 
 from bench.python.interpreted import interpret
 from setup import ROOT
@@ -38,6 +40,8 @@ ASKED_FOR = ("real", "long")
 """Marks of tests that run only where -m names them."""
 
 MACHINES = pytest.StashKey[list[Machine]]()
+
+nothing_is_left = loops.nothing_is_left
 
 
 @pytest.fixture(scope="session")
@@ -97,12 +101,18 @@ def pytest_sessionstart() -> None:
         )
 
 
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, loops.Factory]:
+    return loops.of_test(item)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and MACHINE_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.machine)
         if isinstance(item, pytest.Function) and "roots" in item.fixturenames:
             item.add_marker(pytest.mark.root)
+        if is_async_test(item):
+            item.fixturenames.insert(0, nothing_is_left.__name__)
     unasked = [mark for mark in ASKED_FOR if mark not in config.option.markexpr]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     config.hook.pytest_deselected(items=left_out)

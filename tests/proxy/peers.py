@@ -137,10 +137,12 @@ class Worker:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer)
         self.connections.append(connection)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await self._behaviour(connection)
-        with contextlib.suppress(RuntimeError):
-            connection.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._behaviour(connection)
+        finally:  # a behaviour that has failed as well: the loop tells of it when the connection is gone
+            with contextlib.suppress(RuntimeError):
+                connection.close()
 
     def stop(self) -> None:
         if self._server is not None:

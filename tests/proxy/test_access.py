@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,6 @@ from tqunits.proxy.log.sinks import (
     Sink,
     parse_destination,
 )
-from tqunits.system import loop as event_loop
-
-PATIENCE = 10.0
 
 ENTRY = Entry(
     time=0.0,
@@ -52,13 +49,7 @@ ENTRY = Entry(
 )
 
 
-def on_loop(test: Callable[[asyncio.AbstractEventLoop], Awaitable[None]]) -> None:
-    """Run a test on the router's own kind of loop."""
-
-    async def bounded(loop: asyncio.AbstractEventLoop) -> None:
-        await asyncio.wait_for(test(loop), PATIENCE)
-
-    event_loop.run(bounded)
+pytestmark = pytest.mark.loops("uvloop")
 
 
 class Journal:
@@ -161,97 +152,87 @@ def test_a_loss_is_told_again_after_a_reload(folder: Path, said: list[str]) -> N
 # Files
 
 
-def test_the_lines_of_one_turn_are_written_when_the_loop_has_turned(folder: Path, said: list[str]) -> None:
+async def test_the_lines_of_one_turn_are_written_when_the_loop_has_turned(folder: Path, said: list[str]) -> None:
     path = folder / "log"
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(path), loop, said.append)
-        sink.write(b"1\n")
-        sink.write(b"2\n")
-        assert path.read_bytes() == b""
-        await asyncio.sleep(0)
-        assert path.read_bytes() == b"1\n2\n"
-        sink.write(b"3\n")
-        sink.close()
-        assert path.read_bytes() == b"1\n2\n3\n"
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(path), loop, said.append)
+    sink.write(b"1\n")
+    sink.write(b"2\n")
+    assert path.read_bytes() == b""
+    await asyncio.sleep(0)
+    assert path.read_bytes() == b"1\n2\n"
+    sink.write(b"3\n")
+    sink.close()
+    assert path.read_bytes() == b"1\n2\n3\n"
     assert path.stat().st_mode & 0o777 == 0o640
     assert said == []
 
 
-def test_much_is_written_before_the_loop_has_turned(folder: Path, said: list[str]) -> None:
+async def test_much_is_written_before_the_loop_has_turned(folder: Path, said: list[str]) -> None:
     path = folder / "log"
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(path), loop, said.append)
-        sink.write(b"x" * FLUSH + b"\n")
-        assert path.stat().st_size == FLUSH + 1
-        sink.close()
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(path), loop, said.append)
+    sink.write(b"x" * FLUSH + b"\n")
+    assert path.stat().st_size == FLUSH + 1
+    sink.close()
 
 
-def test_a_file_is_added_to(folder: Path, said: list[str]) -> None:
+async def test_a_file_is_added_to(folder: Path, said: list[str]) -> None:
     path = folder / "log"
     path.write_bytes(b"before\n")
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        one, other = FileSink(str(path), loop, said.append), FileSink(str(path), loop, said.append)
-        one.write(b"1\n")
-        other.write(b"2\n")
-        other.close()
-        one.close()
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    one, other = FileSink(str(path), loop, said.append), FileSink(str(path), loop, said.append)
+    one.write(b"1\n")
+    other.write(b"2\n")
+    other.close()
+    one.close()
     assert path.read_bytes() == b"before\n2\n1\n"
 
 
-def test_after_a_rotation_the_new_file_is_written(folder: Path, said: list[str]) -> None:
+async def test_after_a_rotation_the_new_file_is_written(folder: Path, said: list[str]) -> None:
     path = folder / "log"
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(path), loop, said.append)
-        sink.write(b"1\n")
-        path.rename(folder / "log.1")
-        sink.write(b"2\n")
-        sink.reopen()
-        sink.write(b"3\n")
-        sink.close()
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(path), loop, said.append)
+    sink.write(b"1\n")
+    path.rename(folder / "log.1")
+    sink.write(b"2\n")
+    sink.reopen()
+    sink.write(b"3\n")
+    sink.close()
     assert (folder / "log.1").read_bytes() == b"1\n2\n"
     assert path.read_bytes() == b"3\n"
 
 
-def test_a_file_that_can_not_be_opened_again_is_an_error_and_the_old_one_stays(folder: Path, said: list[str]) -> None:
+async def test_a_file_that_can_not_be_opened_again_is_an_error_and_the_old_one_stays(
+    folder: Path, said: list[str]
+) -> None:
     path = folder / "logs" / "log"
     path.parent.mkdir()
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(path), loop, said.append)
-        path.parent.rename(folder / "moved")
-        with pytest.raises(TqunitsError, match="No such file"):
-            sink.reopen()
-        sink.write(b"1\n")
-        sink.close()
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(path), loop, said.append)
+    path.parent.rename(folder / "moved")
+    with pytest.raises(TqunitsError, match="No such file"):
+        sink.reopen()
+    sink.write(b"1\n")
+    sink.close()
     assert (folder / "moved" / "log").read_bytes() == b"1\n"
 
 
-def test_a_full_disk_drops_whole_lines(said: list[str]) -> None:
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink("/dev/full", loop, said.append)
-        sink.write(b"1\n")
-        sink.write(b"2\n")
-        await asyncio.sleep(0)
-        assert sink.dropped == 2
-        sink.write(b"3\n")
-        sink.close()
-        assert sink.dropped == 3
-
-    on_loop(test)
+async def test_a_full_disk_drops_whole_lines(said: list[str]) -> None:
+    loop = asyncio.get_running_loop()
+    sink = FileSink("/dev/full", loop, said.append)
+    sink.write(b"1\n")
+    sink.write(b"2\n")
+    await asyncio.sleep(0)
+    assert sink.dropped == 2
+    sink.write(b"3\n")
+    sink.close()
+    assert sink.dropped == 3
     assert said == ["access log: lines are dropped: /dev/full: No space left on device"]
 
 
@@ -293,90 +274,80 @@ def numbered(count: int) -> list[bytes]:
     return [b"%0999d\n" % number for number in range(count)]
 
 
-def test_a_full_pipe_is_not_waited_for_and_gets_the_rest_when_it_is_read(folder: Path, said: list[str]) -> None:
+async def test_a_full_pipe_is_not_waited_for_and_gets_the_rest_when_it_is_read(folder: Path, said: list[str]) -> None:
     reader = Reader(folder / "pipe")
     lines = numbered(50)
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(folder / "pipe"), loop, said.append)
-        for line in lines:
-            sink.write(line)
-        await asyncio.sleep(0)  # and the pipe is full
-        assert await reader.read_all(50_000) == b"".join(lines)
-        sink.write(b"more\n")
-        assert await reader.read_all(5) == b"more\n"
-        sink.close()
-        assert sink.dropped == 0
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(folder / "pipe"), loop, said.append)
+    for line in lines:
+        sink.write(line)
+    await asyncio.sleep(0)  # and the pipe is full
+    assert await reader.read_all(50_000) == b"".join(lines)
+    sink.write(b"more\n")
+    assert await reader.read_all(5) == b"more\n"
+    sink.close()
+    assert sink.dropped == 0
     reader.close()
 
 
-def test_what_waits_for_a_reader_is_bounded(folder: Path, said: list[str]) -> None:
+async def test_what_waits_for_a_reader_is_bounded(folder: Path, said: list[str]) -> None:
     reader = Reader(folder / "pipe")
     lines = numbered(3 * MAX_WAITING // 1000)
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(folder / "pipe"), loop, said.append)
-        for line in lines:
-            sink.write(line)
-        taken = len(lines) - sink.dropped
-        assert MAX_WAITING - 1000 < taken * 1000 <= MAX_WAITING + reader.room
-        assert await reader.read_all(taken * 1000) == b"".join(lines[:taken])
-        sink.close()
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(folder / "pipe"), loop, said.append)
+    for line in lines:
+        sink.write(line)
+    taken = len(lines) - sink.dropped
+    assert MAX_WAITING - 1000 < taken * 1000 <= MAX_WAITING + reader.room
+    assert await reader.read_all(taken * 1000) == b"".join(lines[:taken])
+    sink.close()
     reader.close()
     assert said == [f"access log: lines are dropped: {folder}/pipe: its reader does not keep up"]
 
 
-def test_what_waits_at_the_end_is_counted(folder: Path, said: list[str]) -> None:
+async def test_what_waits_at_the_end_is_counted(folder: Path, said: list[str]) -> None:
     reader = Reader(folder / "pipe")
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(folder / "pipe"), loop, said.append)
-        for line in numbered(10):
-            sink.write(line)
-        sink.close()
-        assert sink.dropped == 10 - len(reader.read()) // 1000
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(folder / "pipe"), loop, said.append)
+    for line in numbered(10):
+        sink.write(line)
+    sink.close()
+    assert sink.dropped == 10 - len(reader.read()) // 1000
     reader.close()
 
 
-def test_a_reader_that_leaves_takes_no_half_line_into_the_next(folder: Path, said: list[str]) -> None:
+async def test_a_reader_that_leaves_takes_no_half_line_into_the_next(folder: Path, said: list[str]) -> None:
     """The pipe has taken four lines and a part of the fifth when its reader goes: the next one gets the rest of it."""
     reader = Reader(folder / "pipe")
     lines = numbered(10)
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(folder / "pipe"), loop, said.append)
-        sink.write(b"".join(lines))
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(folder / "pipe"), loop, said.append)
+    sink.write(b"".join(lines))
+    await asyncio.sleep(0)
+    reader.close()
+    while not sink.dropped:
         await asyncio.sleep(0)
-        reader.close()
-        while not sink.dropped:
-            await asyncio.sleep(0)
-        assert sink.dropped == 5
-        reader.open()
-        sink.write(b"next\n")
-        assert await reader.read_all(5005) == b"".join(lines[:5]) + b"next\n"
-        sink.close()
-
-    on_loop(test)
+    assert sink.dropped == 5
+    reader.open()
+    sink.write(b"next\n")
+    assert await reader.read_all(5005) == b"".join(lines[:5]) + b"next\n"
+    sink.close()
     reader.close()
     assert said == [f"access log: lines are dropped: {folder}/pipe: Broken pipe"]
 
 
-def test_a_pipe_stays_open_at_a_reload(folder: Path, said: list[str]) -> None:
+async def test_a_pipe_stays_open_at_a_reload(folder: Path, said: list[str]) -> None:
     reader = Reader(folder / "pipe")
 
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        sink = FileSink(str(folder / "pipe"), loop, said.append)
-        sink.write(b"1\n")
-        sink.reopen()
-        sink.close()
-
-    on_loop(test)
+    loop = asyncio.get_running_loop()
+    sink = FileSink(str(folder / "pipe"), loop, said.append)
+    sink.write(b"1\n")
+    sink.reopen()
+    sink.close()
     assert reader.read() == b"1\n"
     reader.close()
 
@@ -397,8 +368,8 @@ def stdout() -> Iterator[Callable[[int], None]]:
     os.close(before)
 
 
-async def log_to_stdout(loop: asyncio.AbstractEventLoop) -> None:
-    sink = FileSink(STDOUT, loop, lambda _: None)
+def log_to_stdout() -> None:
+    sink = FileSink(STDOUT, asyncio.get_running_loop(), lambda _: None)
     sink.write(b"1\n")
     sink.reopen()
     sink.write(b"2\n")
@@ -406,42 +377,40 @@ async def log_to_stdout(loop: asyncio.AbstractEventLoop) -> None:
     os.fstat(1)  # is still open
 
 
-def test_stdout_is_a_pipe_that_stays_blocking_for_others(stdout: Callable[[int], None]) -> None:
+async def test_stdout_is_a_pipe_that_stays_blocking_for_others(stdout: Callable[[int], None]) -> None:
     reading, writing = os.pipe()
     stdout(writing)
-    on_loop(log_to_stdout)
+    log_to_stdout()
     assert os.read(reading, 100) == b"1\n2\n"
     assert os.get_blocking(writing)
     os.close(reading)
     os.close(writing)
 
 
-def test_stdout_is_a_socket(stdout: Callable[[int], None]) -> None:
+async def test_stdout_is_a_socket(stdout: Callable[[int], None]) -> None:
     """As with StandardOutput=journal."""
     here, there = socket.socketpair()
     with here, there:
         stdout(there.fileno())
-        on_loop(log_to_stdout)
+        log_to_stdout()
         assert here.recv(100) == b"1\n2\n"
         assert os.get_blocking(there.fileno())
 
 
-def test_a_full_socket_is_not_waited_for(stdout: Callable[[int], None]) -> None:
+async def test_a_full_socket_is_not_waited_for(stdout: Callable[[int], None]) -> None:
     here, there = socket.socketpair()
     with here, there:
         here.setblocking(False)
         stdout(there.fileno())
 
-        async def test(loop: asyncio.AbstractEventLoop) -> None:
-            sink = FileSink(STDOUT, loop, lambda _: None)
-            line = b"x" * FLUSH + b"\n"
-            while not sink.dropped:
-                sink.write(line)
-            received = await loop.sock_recv(here, FLUSH)
-            assert line.startswith(received)
-            sink.close()
-
-        on_loop(test)
+        loop = asyncio.get_running_loop()
+        sink = FileSink(STDOUT, loop, lambda _: None)
+        line = b"x" * FLUSH + b"\n"
+        while not sink.dropped:
+            sink.write(line)
+        received = await loop.sock_recv(here, FLUSH)
+        assert line.startswith(received)
+        sink.close()
 
 
 # The log
@@ -489,29 +458,25 @@ def test_errors_do_not_shift_the_sample() -> None:
 
 
 @pytest.mark.parametrize(("name", "beginning"), [("combined", b"192.0.2.1 - - ["), ("json", b'{"time":')])
-def test_a_log_writes_its_format(folder: Path, name: str, beginning: bytes, said: list[str]) -> None:
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        destination = parse_destination(f"{name}:{folder}/log")
-        assert destination is not None
-        log = AccessLog.open(destination, loop, said.append)
-        log.write(ENTRY)
-        log.reopen()
-        log.write(ENTRY)
-        log.close()
-        assert log.dropped == 0
-
-    on_loop(test)
+async def test_a_log_writes_its_format(folder: Path, name: str, beginning: bytes, said: list[str]) -> None:
+    loop = asyncio.get_running_loop()
+    destination = parse_destination(f"{name}:{folder}/log")
+    assert destination is not None
+    log = AccessLog.open(destination, loop, said.append)
+    log.write(ENTRY)
+    log.reopen()
+    log.write(ENTRY)
+    log.close()
+    assert log.dropped == 0
     lines = (folder / "log").read_bytes().splitlines()
     assert len(lines) == 2
     assert all(line.startswith(beginning) for line in lines)
 
 
-def test_a_log_whose_file_can_not_be_opened_says_so(folder: Path) -> None:
-    async def test(loop: asyncio.AbstractEventLoop) -> None:
-        with pytest.raises(TqunitsError, match=r"can not open the access log .*: Is a directory"):
-            AccessLog.open(Destination(Format.JSON, str(folder)), loop, lambda _: None)
-
-    on_loop(test)
+async def test_a_log_whose_file_can_not_be_opened_says_so(folder: Path) -> None:
+    loop = asyncio.get_running_loop()
+    with pytest.raises(TqunitsError, match=r"can not open the access log .*: Is a directory"):
+        AccessLog.open(Destination(Format.JSON, str(folder)), loop, lambda _: None)
 
 
 OPTIONS = {

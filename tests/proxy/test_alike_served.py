@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 from pathlib import Path
@@ -63,19 +62,16 @@ def conversation() -> list[bytes]:
     return [b"%b HTTP/1.1\r\n" % lines[(n * n + n // 7) % len(lines)] + HEAD % (n // 3, n // 5) for n in range(200)]
 
 
-def test_a_conversation_is_what_its_requests_are_alone(folder: Path) -> None:
-    async def scenario() -> None:
-        async with routed(folder, echo, prefix="/api") as (router, _):
-            client = await router.connect()
-            for request in conversation():
-                await client.send(request)
-                together = await answer_to(client, request)
-                other = await router.connect()
-                await other.send(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-                assert together == await answer_to(other, request), request
-                other.close()
-
-    asyncio.run(scenario())
+async def test_a_conversation_is_what_its_requests_are_alone(folder: Path) -> None:
+    async with routed(folder, echo, prefix="/api") as (router, _):
+        client = await router.connect()
+        for request in conversation():
+            await client.send(request)
+            together = await answer_to(client, request)
+            other = await router.connect()
+            await other.send(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert together == await answer_to(other, request), request
+            other.close()
 
 
 def posts() -> list[tuple[bytes, bytes]]:
@@ -87,85 +83,72 @@ def posts() -> list[tuple[bytes, bytes]]:
     ]
 
 
-def test_bodies_behind_heads_like_the_one_before_arrive_whole(folder: Path) -> None:
+async def test_bodies_behind_heads_like_the_one_before_arrive_whole(folder: Path) -> None:
     """In one piece with the head, after it, in two, and with a second request behind them."""
 
-    async def scenario() -> None:
-        async with routed(folder, echo, prefix="/api") as (router, _):
-            client = await router.connect()
-            for number, (head, body) in enumerate(posts()):
-                at = (0, len(body), len(body) // 2)[number % 3]
-                await client.send(head + body[:at])
-                await client.send(body[at:] + (head + body if number % 10 == 9 else b""))
-                for _ in range(2 if number % 10 == 9 else 1):
-                    _, answer = await answer_to(client, head)
-                    assert answer.startswith(b"POST /a?") and answer.endswith(b"\r\n\r\n" + body), head
-                    assert (
-                        answer.count(b"Content-Length: %d\r\n" % len(body)) == 1
-                        and b": %d\r\n" % (number // 3) in answer
-                    )
-
-    asyncio.run(scenario())
+    async with routed(folder, echo, prefix="/api") as (router, _):
+        client = await router.connect()
+        for number, (head, body) in enumerate(posts()):
+            at = (0, len(body), len(body) // 2)[number % 3]
+            await client.send(head + body[:at])
+            await client.send(body[at:] + (head + body if number % 10 == 9 else b""))
+            for _ in range(2 if number % 10 == 9 else 1):
+                _, answer = await answer_to(client, head)
+                assert answer.startswith(b"POST /a?") and answer.endswith(b"\r\n\r\n" + body), head
+                assert (
+                    answer.count(b"Content-Length: %d\r\n" % len(body)) == 1 and b": %d\r\n" % (number // 3) in answer
+                )
 
 
-def test_a_body_that_is_too_long_is_refused_on_the_short_way_too(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = await TcpWorker().start(echo)
-        routes = folder / "routes"
-        routes.write_text(snapshot(worker.endpoint, max_body=100))
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(routes)]) as router:
-            client = await router.connect()
-            for size in (3, 4, 5, 100, 101):
-                await client.send(b"POST /?0 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
-                head, _ = await client.response()
-                assert head.startswith(b"HTTP/1.1 200" if size <= 100 else b"HTTP/1.1 413")
-        worker.stop()
-
-    asyncio.run(scenario())
+async def test_a_body_that_is_too_long_is_refused_on_the_short_way_too(folder: Path) -> None:
+    worker = await TcpWorker().start(echo)
+    routes = folder / "routes"
+    routes.write_text(snapshot(worker.endpoint, max_body=100))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(routes)]) as router:
+        client = await router.connect()
+        for size in (3, 4, 5, 100, 101):
+            await client.send(b"POST /?0 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+            head, _ = await client.response()
+            assert head.startswith(b"HTTP/1.1 200" if size <= 100 else b"HTTP/1.1 413")
+    worker.stop()
 
 
-def test_a_path_of_another_route_goes_there(folder: Path) -> None:
-    async def scenario() -> None:
-        first = await Worker(folder / "1").start(echo)
-        second = await Worker(folder / "2").start(echo)
-        routes = ["--route", f"/api={first.endpoint}", "--route", f"/api/b={second.endpoint}"]
-        async with Router(folder, ["--listen", "127.0.0.1:0", *routes]) as router:
-            client = await router.connect()
-            for path in (b"/api/a?1", b"/api/b/a?1") * 4 + (b"/api/a?1",) * 4 + (b"/api/b?1", b"/api/bc?1"):
-                await client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
-                prefix = b"/api/b" if path.startswith((b"/api/b/", b"/api/b?")) else b"/api"
-                _, body = await client.response()
-                assert body.startswith(b"GET " + (path.removeprefix(prefix).replace(b"?1", b"") or b"/") + b"?1")
-                assert b"X-Forwarded-Prefix: %b\r\n" % prefix in body
-        first.stop()
-        second.stop()
-
-    asyncio.run(scenario())
+async def test_a_path_of_another_route_goes_there(folder: Path) -> None:
+    first = await Worker(folder / "1").start(echo)
+    second = await Worker(folder / "2").start(echo)
+    routes = ["--route", f"/api={first.endpoint}", "--route", f"/api/b={second.endpoint}"]
+    async with Router(folder, ["--listen", "127.0.0.1:0", *routes]) as router:
+        client = await router.connect()
+        for path in (b"/api/a?1", b"/api/b/a?1") * 4 + (b"/api/a?1",) * 4 + (b"/api/b?1", b"/api/bc?1"):
+            await client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+            prefix = b"/api/b" if path.startswith((b"/api/b/", b"/api/b?")) else b"/api"
+            _, body = await client.response()
+            assert body.startswith(b"GET " + (path.removeprefix(prefix).replace(b"?1", b"") or b"/") + b"?1")
+            assert b"X-Forwarded-Prefix: %b\r\n" % prefix in body
+    first.stop()
+    second.stop()
 
 
-def test_new_routes_hold_for_a_request_like_the_one_before(folder: Path) -> None:
-    async def scenario() -> None:
-        first = await Worker(folder / "1").start(echo)
-        second = await Worker(folder / "2").start(echo)
-        routes = folder / "routes"
-        routes.write_text(snapshot(first.endpoint))
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(routes)]) as router:
-            client = await router.connect()
-            for number in range(8):
-                if number == 4:
-                    routes.write_text(snapshot(second.endpoint, name="another"))
-                    router.process.send_signal(signal.SIGHUP)
-                    await router.told("READY=1")
-                await client.send(b"GET /?1 HTTP/1.1\r\nHost: a\r\nCookie: %d\r\n\r\n" % (number % 3))
-                await client.response()
-            assert [worker.seen[0].count(b"GET ") for worker in (first, second)] == [4, 4]
-        first.stop()
-        second.stop()
-
-    asyncio.run(scenario())
+async def test_new_routes_hold_for_a_request_like_the_one_before(folder: Path) -> None:
+    first = await Worker(folder / "1").start(echo)
+    second = await Worker(folder / "2").start(echo)
+    routes = folder / "routes"
+    routes.write_text(snapshot(first.endpoint))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(routes)]) as router:
+        client = await router.connect()
+        for number in range(8):
+            if number == 4:
+                routes.write_text(snapshot(second.endpoint, name="another"))
+                router.process.send_signal(signal.SIGHUP)
+                await router.told("READY=1")
+            await client.send(b"GET /?1 HTTP/1.1\r\nHost: a\r\nCookie: %d\r\n\r\n" % (number % 3))
+            await client.response()
+        assert [worker.seen[0].count(b"GET ") for worker in (first, second)] == [4, 4]
+    first.stop()
+    second.stop()
 
 
-def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: Path) -> None:
+async def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: Path) -> None:
     """Sizes about those from which bodies are not copied, received at once, and moved by the kernel."""
     sizes = [size + more for size in (0, 16384, 65536, 73728, 1 << 20) for more in (0, 1)]
 
@@ -175,21 +158,18 @@ def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: Path) -
             body = bytes(n % 251 for n in range(size))
             await connection.send(DATE % (b"200 OK", b"1") + b"Content-Length: %d\r\n\r\n" % size + body)
 
-    async def scenario() -> None:
-        worker = await TcpWorker().start(behave)
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--route", f"/={worker.endpoint}"]) as router:
-            client = await router.connect()
-            for size in sizes:
-                for _ in range(3):
-                    await client.send(b"GET /?%d HTTP/1.1\r\nHost: a\r\n\r\n" % size)
-                    _, body = await client.response()
-                    assert body == bytes(n % 251 for n in range(size))
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await TcpWorker().start(behave)
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--route", f"/={worker.endpoint}"]) as router:
+        client = await router.connect()
+        for size in sizes:
+            for _ in range(3):
+                await client.send(b"GET /?%d HTTP/1.1\r\nHost: a\r\n\r\n" % size)
+                _, body = await client.response()
+                assert body == bytes(n % 251 for n in range(size))
+    worker.stop()
 
 
-def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(folder: Path) -> None:
+async def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(folder: Path) -> None:
     """The worker's connection has had a part of a body: whatever it answered, no request may follow that."""
 
     async def at_once(connection: Connection) -> None:
@@ -197,16 +177,13 @@ def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(fol
             await connection.head()
             await connection.send(FORMS[b"1"] % 2 + b"ok")
 
-    async def scenario() -> None:
-        async with routed(folder, at_once) as (router, worker):
-            client, early = await router.connect(), await router.connect()
-            for _ in range(FOUND_STANDING):
-                await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                await client.response()
-            await early.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-            assert b"Connection: close" in (await early.response())[0]
+    async with routed(folder, at_once) as (router, worker):
+        client, early = await router.connect(), await router.connect()
+        for _ in range(FOUND_STANDING):
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert (await client.response())[1] == b"ok"
-            assert [seen.count(b"POST") for seen in worker.seen] == [1, 0]
-
-    asyncio.run(scenario())
+            await client.response()
+        await early.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        assert b"Connection: close" in (await early.response())[0]
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.response())[1] == b"ok"
+        assert [seen.count(b"POST") for seen in worker.seen] == [1, 0]

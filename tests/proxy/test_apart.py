@@ -122,41 +122,35 @@ async def in_pieces(connection: Connection) -> None:
 
 @workers
 @tls_or_not
-def test_a_response_is_the_same_however_it_comes(
+async def test_a_response_is_the_same_however_it_comes(
     folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None
 ) -> None:
     """And the client's connection is in step: what it asked for behind it comes behind it."""
 
-    async def scenario() -> None:
-        async with served(folder, worker(folder), in_pieces) as router:
-            client = await router.connect(tls=tls)
-            for name, way in product(RESPONSES, [*WAYS, *ENDS]):
-                await client.send(get(path(name, way)) + get("/ok"))
-                answer, behind = await receive(client), await receive(client)
-                assert (answer.body, behind.body) == (whole_body(name), b"ok"), (name, way)
-                assert b"\r\nConnection: close\r\n" not in answer.head + behind.head
-                assert (answer.framing == "length") == ("length" in name)
-            client.close()
-
-    asyncio.run(scenario())
+    async with served(folder, worker(folder), in_pieces) as router:
+        client = await router.connect(tls=tls)
+        for name, way in product(RESPONSES, [*WAYS, *ENDS]):
+            await client.send(get(path(name, way)) + get("/ok"))
+            answer, behind = await receive(client), await receive(client)
+            assert (answer.body, behind.body) == (whole_body(name), b"ok"), (name, way)
+            assert b"\r\nConnection: close\r\n" not in answer.head + behind.head
+            assert (answer.framing == "length") == ("length" in name)
+        client.close()
 
 
 @workers
 @tls_or_not
-def test_a_client_of_http_1_0_gets_the_same_and_an_end(
+async def test_a_client_of_http_1_0_gets_the_same_and_an_end(
     folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None
 ) -> None:
-    async def scenario() -> None:
-        async with served(folder, worker(folder), in_pieces) as router:
-            for name, way in product(RESPONSES, [*WAYS, *ENDS]):
-                client = await router.connect(tls=tls)
-                await client.send(get(path(name, way), minor=0))
-                answer = await receive(client)
-                assert (answer.body, await client.rest()) == (whole_body(name), b""), (name, way)
-                assert answer.framing != "chunked"
-                client.close()
-
-    asyncio.run(scenario())
+    async with served(folder, worker(folder), in_pieces) as router:
+        for name, way in product(RESPONSES, [*WAYS, *ENDS]):
+            client = await router.connect(tls=tls)
+            await client.send(get(path(name, way), minor=0))
+            answer = await receive(client)
+            assert (answer.body, await client.rest()) == (whole_body(name), b""), (name, way)
+            assert answer.framing != "chunked"
+            client.close()
 
 
 async def body_later(connection: Connection) -> None:
@@ -172,17 +166,14 @@ async def body_later(connection: Connection) -> None:
 
 @pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
 @tls_or_not
-def test_a_large_body_may_come_later_as_well(folder: Path, tls: SSLContext | None, minor: int) -> None:
-    async def scenario() -> None:
-        async with served(folder, TcpWorker(), body_later) as router:
-            client = await router.connect(tls=tls)
-            for framing, size in product(("length", "chunked", "close"), (WORTH + 1, RECEIVE, 3 * MIB)):
-                await client.send(get(f"/{framing}/{size}", minor))
-                assert (await receive(client)).digest == digest(payload(size)), (framing, size)
-                if not minor:
-                    client = await router.connect(tls=tls)
-
-    asyncio.run(scenario())
+async def test_a_large_body_may_come_later_as_well(folder: Path, tls: SSLContext | None, minor: int) -> None:
+    async with served(folder, TcpWorker(), body_later) as router:
+        client = await router.connect(tls=tls)
+        for framing, size in product(("length", "chunked", "close"), (WORTH + 1, RECEIVE, 3 * MIB)):
+            await client.send(get(f"/{framing}/{size}", minor))
+            assert (await receive(client)).digest == digest(payload(size)), (framing, size)
+            if not minor:
+                client = await router.connect(tls=tls)
 
 
 async def ending(connection: Connection) -> None:
@@ -203,7 +194,7 @@ def is_whole(name: str, place: int, how: str) -> bool:
 
 @pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
 @tls_or_not
-def test_a_response_that_ends_anywhere_looks_whole_only_if_it_is(
+async def test_a_response_that_ends_anywhere_looks_whole_only_if_it_is(
     folder: Path, tls: SSLContext | None, minor: int
 ) -> None:
     async def ask(router: Router, name: str, place: int, how: str) -> None:
@@ -219,14 +210,11 @@ def test_a_response_that_ends_anywhere_looks_whole_only_if_it_is(
                 pytest.fail(f"{name} {place} {how}: {await receive(client)}")
         client.close()
 
-    async def scenario() -> None:
-        async with served(folder, TcpWorker(), ending) as router:
-            for name, (_, body) in RESPONSES.items():
-                ends = product(range(-1, len(body) + 1), ("close", "reset"))
-                for place, how in ends:
-                    await ask(router, name, place, how)
-
-    asyncio.run(scenario())
+    async with served(folder, TcpWorker(), ending) as router:
+        for name, (_, body) in RESPONSES.items():
+            ends = product(range(-1, len(body) + 1), ("close", "reset"))
+            for place, how in ends:
+                await ask(router, name, place, how)
 
 
 async def stopping(connection: Connection) -> None:
@@ -239,7 +227,7 @@ async def stopping(connection: Connection) -> None:
 
 @pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
 @tls_or_not
-def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None, minor: int) -> None:
+async def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None, minor: int) -> None:
     impatient = {"request_us": 0, "read_us": 500_000, "write_us": 500_000, "idle_us": 0, "stream_us": 500_000}
 
     async def ask(router: Router, name: str, place: int) -> None:
@@ -249,13 +237,10 @@ def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None
             pytest.fail(f"{name} {place}: {await receive(client)}")
         client.close()
 
-    async def scenario() -> None:
-        async with served(folder, TcpWorker(), stopping, timeouts=impatient) as router:
-            names = [name for name, (_, body) in RESPONSES.items() if body or name in UNTIL_CLOSE]
-            await asyncio.gather(*(ask(router, *cut) for cut in product(names, (0, 3))))
-            assert "cut: no progress for 500ms (timeouts." in router.said()
-
-    asyncio.run(scenario())
+    async with served(folder, TcpWorker(), stopping, timeouts=impatient) as router:
+        names = [name for name, (_, body) in RESPONSES.items() if body or name in UNTIL_CLOSE]
+        await asyncio.gather(*(ask(router, *cut) for cut in product(names, (0, 3))))
+        assert "cut: no progress for 500ms (timeouts." in router.said()
 
 
 def hearing(whole: list[Message]) -> Behaviour:
@@ -275,29 +260,26 @@ buffered_or_not = pytest.mark.parametrize("buffered", BUFFERED.values(), ids=BUF
 
 @buffered_or_not
 @tls_or_not
-def test_a_request_is_the_same_however_it_comes(folder: Path, tls: SSLContext | None, *, buffered: bool) -> None:
+async def test_a_request_is_the_same_however_it_comes(folder: Path, tls: SSLContext | None, *, buffered: bool) -> None:
     """And the one behind it is the next."""
 
-    async def scenario() -> None:
-        whole: list[Message] = []
-        async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
-            client = await router.connect(tls=tls)
-            for name, way in product(REQUESTS, WAYS):
-                pieces = WAYS[way](*REQUESTS[name])
-                await client.send_apart([piece for piece in [*pieces[:-1], pieces[-1] + get("/ok")] if piece])
-                assert [(await receive(client)).body for _ in range(2)] == [b"ok"] * 2
-                request, behind = whole[-2:]
-                trailers = TRAILER if name == "trailers" else b""
-                assert (request.body, request.trailers) == (whole_body(name), trailers), (name, way)
-                assert behind.head.startswith(b"GET /ok ")
-            assert len(whole) == 2 * len(REQUESTS) * len(WAYS)
-
-    asyncio.run(scenario())
+    whole: list[Message] = []
+    async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
+        client = await router.connect(tls=tls)
+        for name, way in product(REQUESTS, WAYS):
+            pieces = WAYS[way](*REQUESTS[name])
+            await client.send_apart([piece for piece in [*pieces[:-1], pieces[-1] + get("/ok")] if piece])
+            assert [(await receive(client)).body for _ in range(2)] == [b"ok"] * 2
+            request, behind = whole[-2:]
+            trailers = TRAILER if name == "trailers" else b""
+            assert (request.body, request.trailers) == (whole_body(name), trailers), (name, way)
+            assert behind.head.startswith(b"GET /ok ")
+        assert len(whole) == 2 * len(REQUESTS) * len(WAYS)
 
 
 @buffered_or_not
 @tls_or_not
-def test_a_request_that_ends_anywhere_never_looks_whole(
+async def test_a_request_that_ends_anywhere_never_looks_whole(
     folder: Path, tls: SSLContext | None, *, buffered: bool
 ) -> None:
     async def ask(router: Router, head: bytes, body: bytes, place: int) -> None:
@@ -309,16 +291,13 @@ def test_a_request_that_ends_anywhere_never_looks_whole(
             assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
         client.close()
 
-    async def scenario() -> None:
-        whole: list[Message] = []
-        async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
-            for head, body in REQUESTS.values():
-                for place in range(-1, len(body)):
-                    await ask(router, head, body, place)
-            await until(folder, in_flight=0, connections=0)
-            assert whole == []
-
-    asyncio.run(scenario())
+    whole: list[Message] = []
+    async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
+        for head, body in REQUESTS.values():
+            for place in range(-1, len(body)):
+                await ask(router, head, body, place)
+        await until(folder, in_flight=0, connections=0)
+        assert whole == []
 
 
 def holding(whole: list[Message], held: asyncio.Event) -> Behaviour:
@@ -344,7 +323,7 @@ def cuts() -> Iterator[tuple[bytes, bytes, bool]]:
 
 
 @buffered_or_not
-def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder: Path, *, buffered: bool) -> None:
+async def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder: Path, *, buffered: bool) -> None:
     """It is answered at once: with what it asked for if its body is here, else with a 400."""
 
     async def ask(router: Router, head: bytes, body: bytes, held: asyncio.Event) -> tuple[bytes, bytes]:
@@ -358,19 +337,16 @@ def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder:
         assert await client.rest() == b""
         return answers[0].body, answers[1].head[9:12]
 
-    async def scenario() -> None:
-        whole: list[Message] = []
-        held = asyncio.Event()
-        async with served(folder, TcpWorker(), holding(whole, held), buffer_requests=buffered) as router:
-            for head, body, is_all in cuts():
-                assert await ask(router, head, body, held) == (b"ok", b"200" if is_all else b"400"), (head, body)
-            assert len(whole) == len(REQUESTS)
-
-    asyncio.run(scenario())
+    whole: list[Message] = []
+    held = asyncio.Event()
+    async with served(folder, TcpWorker(), holding(whole, held), buffer_requests=buffered) as router:
+        for head, body, is_all in cuts():
+            assert await ask(router, head, body, held) == (b"ok", b"200" if is_all else b"400"), (head, body)
+        assert len(whole) == len(REQUESTS)
 
 
 @buffered_or_not
-def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: bool) -> None:
+async def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: bool) -> None:
     """Nobody waits behind its own end: it is told so at once, and one that is cut that it is."""
 
     async def ask(router: Router, data: bytes) -> list[bytes]:
@@ -379,105 +355,93 @@ def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: 
         client.half_close()
         return re.findall(rb"HTTP/1\.1 ([0-9]+) ", await client.rest())
 
-    async def scenario() -> None:
-        whole: list[Message] = []
-        held = asyncio.Event()
-        behaviour = holding(whole, held)
-        async with served(folder, TcpWorker(), behaviour, max_inflight=1, buffer_requests=buffered) as router:
-            first = await router.connect()
-            await first.send(get("/held"))
-            await until(folder, in_flight=1)
-            for head, body, is_all in cuts():
-                for ahead in (b"", get("/waits-as-well")):
-                    said = await ask(router, ahead + head + body)
-                    assert said == ([b"503"] * bool(ahead) + [b"503" if is_all else b"400"]), (head, body)
-            held.set()
-            assert ((await receive(first)).body, whole) == (b"ok", [])
-
-    asyncio.run(scenario())
+    whole: list[Message] = []
+    held = asyncio.Event()
+    behaviour = holding(whole, held)
+    async with served(folder, TcpWorker(), behaviour, max_inflight=1, buffer_requests=buffered) as router:
+        first = await router.connect()
+        await first.send(get("/held"))
+        await until(folder, in_flight=1)
+        for head, body, is_all in cuts():
+            for ahead in (b"", get("/waits-as-well")):
+                said = await ask(router, ahead + head + body)
+                assert said == ([b"503"] * bool(ahead) + [b"503" if is_all else b"400"]), (head, body)
+        held.set()
+        assert ((await receive(first)).body, whole) == (b"ok", [])
 
 
 @tls_or_not
-def test_who_ends_the_connection_gives_its_place_in_the_line_back(folder: Path, tls: SSLContext | None) -> None:
+async def test_who_ends_the_connection_gives_its_place_in_the_line_back(folder: Path, tls: SSLContext | None) -> None:
     """There is one place in line; the worker gets only what somebody still waits for."""
 
-    async def scenario() -> None:
-        whole: list[Message] = []
-        held = asyncio.Event()
-        async with served(folder, TcpWorker(), holding(whole, held), max_inflight=1) as router:
-            first = await router.connect()
-            await first.send(get("/held"))
-            await until(folder, in_flight=1)
-            for number in range(3):
-                leaves = await router.connect(tls=tls)
-                await leaves.send(get(f"/leaves-{number}"))
-                await until(folder, waiting=1)
-                leaves.close()
-                await until(folder, waiting=0)
-            stays = await router.connect(tls=tls)
-            await stays.send(get("/stays"))
+    whole: list[Message] = []
+    held = asyncio.Event()
+    async with served(folder, TcpWorker(), holding(whole, held), max_inflight=1) as router:
+        first = await router.connect()
+        await first.send(get("/held"))
+        await until(folder, in_flight=1)
+        for number in range(3):
+            leaves = await router.connect(tls=tls)
+            await leaves.send(get(f"/leaves-{number}"))
             await until(folder, waiting=1)
-            held.set()
-            assert (await receive(stays)).body == b"ok"
-            assert [message.head[:11] for message in whole] == [b"GET /stays "]
-            stays.close()
+            leaves.close()
+            await until(folder, waiting=0)
+        stays = await router.connect(tls=tls)
+        await stays.send(get("/stays"))
+        await until(folder, waiting=1)
+        held.set()
+        assert (await receive(stays)).body == b"ok"
+        assert [message.head[:11] for message in whole] == [b"GET /stays "]
+        stays.close()
 
-    asyncio.run(scenario())
 
-
-def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(folder: Path) -> None:
+async def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(folder: Path) -> None:
     """Before anybody knew that it would have to wait, while it waits, and in requests behind one that was served."""
 
-    async def scenario() -> None:
-        held = asyncio.Event()
-        worker = TcpWorker()
+    held = asyncio.Event()
+    worker = TcpWorker()
 
-        async def last(connection: Connection) -> None:
-            await receive(connection)
-            await held.wait()
-            await connection.send(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    async def last(connection: Connection) -> None:
+        await receive(connection)
+        await held.wait()
+        await connection.send(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 
-        async with served(folder, worker, last) as router:
-            behind = await router.connect()
-            await behind.send(get("/held") + get("/behind"))
-            await until(folder, in_flight=1)
-            behind.half_close()
-            await behind.taken()
-            worker.stop()
-            held.set()
-            assert ((await receive(behind)).body, (await receive(behind)).head[9:12]) == (b"ok", b"503")
-            at_once, later = await router.connect(), await router.connect()
-            await at_once.send(get("/at-once"))
-            at_once.half_close()
-            await later.send(get("/later"))
-            await until(folder, waiting=1)
-            later.half_close()
-            assert [(await receive(client)).head[9:12] for client in (at_once, later)] == [b"503"] * 2
-            await until(folder, waiting=0, connections=0)
-
-    asyncio.run(scenario())
+    async with served(folder, worker, last) as router:
+        behind = await router.connect()
+        await behind.send(get("/held") + get("/behind"))
+        await until(folder, in_flight=1)
+        behind.half_close()
+        await behind.taken()
+        worker.stop()
+        held.set()
+        assert ((await receive(behind)).body, (await receive(behind)).head[9:12]) == (b"ok", b"503")
+        at_once, later = await router.connect(), await router.connect()
+        await at_once.send(get("/at-once"))
+        at_once.half_close()
+        await later.send(get("/later"))
+        await until(folder, waiting=1)
+        later.half_close()
+        assert [(await receive(client)).head[9:12] for client in (at_once, later)] == [b"503"] * 2
+        await until(folder, waiting=0, connections=0)
 
 
 @pytest.mark.parametrize("path", ["/files/large", "/files/small"])
-def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> None:
+async def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> None:
     """A request that is cut short is told so when the answer before it is out, which takes the client some reading."""
 
-    async def scenario() -> None:
-        (folder / "public").mkdir()
-        (folder / "public/large").write_bytes(payload(4 * MIB))
-        (folder / "public/small").write_bytes(b"ok")
-        site = {"directory": str(folder / "public"), "prefix": "/files"}
-        async with served(folder, TcpWorker(), holding([], asyncio.Event()), static=site) as router:
-            for head, body, is_all in cuts():
-                if not is_all:
-                    client = await router.connect()
-                    await client.send(get(path) + head + body)
-                    client.half_close()
-                    assert (await receive(client)).head.startswith(b"HTTP/1.1 200 ")
-                    assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
-                    assert await client.rest() == b""
-
-    asyncio.run(scenario())
+    (folder / "public").mkdir()
+    (folder / "public/large").write_bytes(payload(4 * MIB))
+    (folder / "public/small").write_bytes(b"ok")
+    site = {"directory": str(folder / "public"), "prefix": "/files"}
+    async with served(folder, TcpWorker(), holding([], asyncio.Event()), static=site) as router:
+        for head, body, is_all in cuts():
+            if not is_all:
+                client = await router.connect()
+                await client.send(get(path) + head + body)
+                client.half_close()
+                assert (await receive(client)).head.startswith(b"HTTP/1.1 200 ")
+                assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
+                assert await client.rest() == b""
 
 
 MANY = b"3\r\nabc\r\n" * 20_000
@@ -487,7 +451,7 @@ MANY = b"3\r\nabc\r\n" * 20_000
 @buffered_or_not
 @tls_or_not
 @workers
-def test_many_small_chunks_go_through_in_turns(
+async def test_many_small_chunks_go_through_in_turns(
     folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None, *, buffered: bool
 ) -> None:
     """Both ways, whoever is slow; behind them may come a request, an end, or a cut."""
@@ -498,61 +462,52 @@ def test_many_small_chunks_go_through_in_turns(
             body = MANY + b"0\r\nX-Sum: 1\r\n\r\n" if request.body == b"abc" * 20_000 else b"2\r\nok\r\n0\r\n\r\n"
             await connection.send(HTTP_1_1 + CHUNKED + body)
 
-    async def scenario() -> None:
-        head = b"POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n" + CHUNKED
-        async with served(folder, worker(folder), behave, buffer_requests=buffered) as router:
-            client = await router.connect(tls=tls, receive=4096)
-            await client.send(head + MANY + b"0\r\n\r\n" + get("/ok"))
-            for expected in (b"abc" * 20_000, b"ok"):
-                assert (await receive(client)).body == expected
-            await client.send(head + MANY)
-            await client.send(b"0\r\n\r\n")
-            assert (await receive(client)).body == b"abc" * 20_000
-            client.close()
-            for ends, code in ((b"0\r\n\r\n", b"200"), (b"", b"400"), (b"3\r\na", b"400")):
-                client = await router.connect()
-                await client.send(head + MANY + ends)
-                client.half_close()
-                assert (await receive(client)).head[9:12] == code, ends
-                assert await client.rest() == b""
-            await until(folder, in_flight=0, connections=0)
-
-    asyncio.run(scenario())
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n" + CHUNKED
+    async with served(folder, worker(folder), behave, buffer_requests=buffered) as router:
+        client = await router.connect(tls=tls, receive=4096)
+        await client.send(head + MANY + b"0\r\n\r\n" + get("/ok"))
+        for expected in (b"abc" * 20_000, b"ok"):
+            assert (await receive(client)).body == expected
+        await client.send(head + MANY)
+        await client.send(b"0\r\n\r\n")
+        assert (await receive(client)).body == b"abc" * 20_000
+        client.close()
+        for ends, code in ((b"0\r\n\r\n", b"200"), (b"", b"400"), (b"3\r\na", b"400")):
+            client = await router.connect()
+            await client.send(head + MANY + ends)
+            client.half_close()
+            assert (await receive(client)).head[9:12] == code, ends
+            assert await client.rest() == b""
+        await until(folder, in_flight=0, connections=0)
 
 
 @tls_or_not
-def test_a_request_that_is_mostly_framing_is_refused(folder: Path, tls: SSLContext | None) -> None:
-    async def scenario() -> None:
-        whole: list[Message] = []
-        async with served(folder, TcpWorker(), hearing(whole)) as router:
-            client = await router.connect(tls=tls)
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"1\r\nx\r\n" * 6000)
-            assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
-            client.close()
-            await until(folder, in_flight=0, connections=0)
-            assert whole == []
-
-    asyncio.run(scenario())
+async def test_a_request_that_is_mostly_framing_is_refused(folder: Path, tls: SSLContext | None) -> None:
+    whole: list[Message] = []
+    async with served(folder, TcpWorker(), hearing(whole)) as router:
+        client = await router.connect(tls=tls)
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"1\r\nx\r\n" * 6000)
+        assert (await receive(client)).head.startswith(b"HTTP/1.1 400 ")
+        client.close()
+        await until(folder, in_flight=0, connections=0)
+        assert whole == []
 
 
 @pytest.mark.parametrize("times", [87_000, 90_000])
-def test_a_response_that_is_mostly_framing_is_cut(folder: Path, times: int) -> None:
+async def test_a_response_that_is_mostly_framing_is_cut(folder: Path, times: int) -> None:
     """One that a program has written letter by letter is not: that is slow, but no attack."""
 
     async def behave(connection: Connection) -> None:
         await receive(connection)
         await connection.send(HTTP_1_1 + CHUNKED + b"1\r\nx\r\n" * times + b"0\r\n\r\n")
 
-    async def scenario() -> None:
-        async with served(folder, TcpWorker(), behave) as router:
-            client = await router.connect()
-            await client.send(get("/"))
-            if times == 87_000:
-                assert (await receive(client)).body == b"x" * times
-            else:
-                with pytest.raises(CUT):
-                    await receive(client)
-                assert "mostly framing" in router.said()
-            client.close()
-
-    asyncio.run(scenario())
+    async with served(folder, TcpWorker(), behave) as router:
+        client = await router.connect()
+        await client.send(get("/"))
+        if times == 87_000:
+            assert (await receive(client)).body == b"x" * times
+        else:
+            with pytest.raises(CUT):
+                await receive(client)
+            assert "mostly framing" in router.said()
+        client.close()

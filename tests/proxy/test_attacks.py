@@ -6,7 +6,6 @@ what a worker has seen, and that the router serves the next client as if nothing
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 from pathlib import Path
@@ -76,26 +75,20 @@ async def answers(router: Router, request: bytes) -> list[bytes]:
     return _STATUS.findall(said)
 
 
-def test_no_spelling_of_a_head_smuggles_a_second_request(folder: Path) -> None:
-    async def scenario() -> None:
-        async with routed(folder, answering(OK)) as (router, worker):
-            found = {name: await answers(router, request) for name, request in SMUGGLING.items()}
-            assert {name: said for name, said in found.items() if said not in ([b"400"], [b"505"])} == {}
-            assert worker.connections == []
-            assert await answers(router, NEXT) == [b"200"]
-
-    asyncio.run(scenario())
+async def test_no_spelling_of_a_head_smuggles_a_second_request(folder: Path) -> None:
+    async with routed(folder, answering(OK)) as (router, worker):
+        found = {name: await answers(router, request) for name, request in SMUGGLING.items()}
+        assert {name: said for name, said in found.items() if said not in ([b"400"], [b"505"])} == {}
+        assert worker.connections == []
+        assert await answers(router, NEXT) == [b"200"]
 
 
-def test_no_spelling_of_a_chunk_smuggles_a_second_request(folder: Path) -> None:
-    async def scenario() -> None:
-        async with routed(folder, answering(OK)) as (router, worker):
-            found = {name: await answers(router, post(CHUNKED, body)) for name, body in BODIES.items()}
-            assert {name: said for name, said in found.items() if said not in ([b"400"], [b"431"])} == {}
-            assert not any(b"smuggled" in seen for seen in worker.seen)
-            assert await answers(router, NEXT) == [b"200"]
-
-    asyncio.run(scenario())
+async def test_no_spelling_of_a_chunk_smuggles_a_second_request(folder: Path) -> None:
+    async with routed(folder, answering(OK)) as (router, worker):
+        found = {name: await answers(router, post(CHUNKED, body)) for name, body in BODIES.items()}
+        assert {name: said for name, said in found.items() if said not in ([b"400"], [b"431"])} == {}
+        assert not any(b"smuggled" in seen for seen in worker.seen)
+        assert await answers(router, NEXT) == [b"200"]
 
 
 PATHS = {
@@ -126,21 +119,18 @@ PATHS = {
 """What a client asks for -> what the worker of /api sees; nothing: refused, before any worker."""
 
 
-def test_no_spelling_of_a_path_leaves_its_prefix_or_becomes_a_host(folder: Path) -> None:
-    async def scenario() -> None:
-        async with routed(folder, once(OK), prefix="/api") as (router, worker):
-            seen = {}
-            for path in PATHS:
-                before = len(worker.connections)
-                said = await answers(router, b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
-                assert said in ([b"200"], [b"400"]), path
-                seen[path] = worker.seen[-1].split(b" ")[1] if len(worker.connections) > before else b""
-            assert seen == PATHS
-
-    asyncio.run(scenario())
+async def test_no_spelling_of_a_path_leaves_its_prefix_or_becomes_a_host(folder: Path) -> None:
+    async with routed(folder, once(OK), prefix="/api") as (router, worker):
+        seen = {}
+        for path in PATHS:
+            before = len(worker.connections)
+            said = await answers(router, b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+            assert said in ([b"200"], [b"400"]), path
+            seen[path] = worker.seen[-1].split(b" ")[1] if len(worker.connections) > before else b""
+        assert seen == PATHS
 
 
-def test_a_client_can_not_speak_for_the_router(folder: Path) -> None:
+async def test_a_client_can_not_speak_for_the_router(folder: Path) -> None:
     names = (
         b"X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Forwarded-Scheme X-Forwarded-Prefix X-Forwarded-Uri "
         b"X_Forwarded_For X-Forwarded_For X-Real-IP X-Client-IP X-Request-ID Forwarded X-Original-URL X-Rewrite-URL "
@@ -149,16 +139,13 @@ def test_a_client_can_not_speak_for_the_router(folder: Path) -> None:
     lies = b"".join(b"%b: a lie\r\n" % name for name in names.split(b" "))
     nominated = b"Connection: X-Forwarded-For, X-Real-IP, Host, Cookie, Content-Length\r\nCookie: kept\r\n"
 
-    async def scenario() -> None:
-        async with routed(folder, answering(OK)) as (router, worker):
-            request = b"GET / HTTP/1.1\r\nHost: a.example\r\n" + lies + nominated + b"\r\n"
-            assert await answers(router, request) == [b"200"]
-            (seen,) = worker.seen
-            assert b"a lie" not in seen
-            for line in (b"X-Forwarded-For: 127.0.0.1", b"X-Real-IP: 127.0.0.1", b"Host: a.example", b"Cookie: kept"):
-                assert b"\r\n" + line + b"\r\n" in seen
-
-    asyncio.run(scenario())
+    async with routed(folder, answering(OK)) as (router, worker):
+        request = b"GET / HTTP/1.1\r\nHost: a.example\r\n" + lies + nominated + b"\r\n"
+        assert await answers(router, request) == [b"200"]
+        (seen,) = worker.seen
+        assert b"a lie" not in seen
+        for line in (b"X-Forwarded-For: 127.0.0.1", b"X-Real-IP: 127.0.0.1", b"Host: a.example", b"Cookie: kept"):
+            assert b"\r\n" + line + b"\r\n" in seen
 
 
 RESPONSES = {
@@ -178,88 +165,73 @@ RESPONSES = {
 }
 
 
-def test_a_hostile_worker_gets_a_502_for_its_client_and_nothing_more(folder: Path) -> None:
+async def test_a_hostile_worker_gets_a_502_for_its_client_and_nothing_more(folder: Path) -> None:
     """Each on a route of its own, behind one router, which then still serves an honest one."""
 
-    async def scenario() -> None:
-        workers = [
-            await Worker(folder / f"{index}.sock").start(once(said)) for index, said in enumerate(RESPONSES.values())
-        ]
-        honest = await Worker(folder / "honest.sock").start(answering(OK))
-        routes = [f"--route=/{index}=unix:{folder}/{index}.sock" for index in range(len(workers))]
-        async with Router(folder, ["--listen", "127.0.0.1:0", f"--route=/={honest.endpoint}", *routes]) as router:
-            found = {
-                name: (await answers(router, b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % index))[-1]
-                for index, name in enumerate(RESPONSES)
-            }
-            assert found == dict.fromkeys(RESPONSES, b"502")
-            assert await answers(router, NEXT) == [b"200"]
-        for worker in (*workers, honest):
-            worker.stop()
-
-    asyncio.run(scenario())
+    workers = [
+        await Worker(folder / f"{index}.sock").start(once(said)) for index, said in enumerate(RESPONSES.values())
+    ]
+    honest = await Worker(folder / "honest.sock").start(answering(OK))
+    routes = [f"--route=/{index}=unix:{folder}/{index}.sock" for index in range(len(workers))]
+    async with Router(folder, ["--listen", "127.0.0.1:0", f"--route=/={honest.endpoint}", *routes]) as router:
+        found = {
+            name: (await answers(router, b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % index))[-1]
+            for index, name in enumerate(RESPONSES)
+        }
+        assert found == dict.fromkeys(RESPONSES, b"502")
+        assert await answers(router, NEXT) == [b"200"]
+    for worker in (*workers, honest):
+        worker.stop()
 
 
-def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_end(folder: Path) -> None:
+async def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_end(folder: Path) -> None:
     """Not a connection that nobody reads, kept until it is old: a few thousand of these would be all there may be."""
     good, down, lost = (b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"/api/", b"/down/", b"/lost"))
 
-    async def scenario() -> None:
-        down_route = f"--route=/down=unix:{folder}/nobody.sock"
-        options = (down_route, "--queue-timeout=100ms")
-        async with routed(folder, answering(OK), *options, prefix="/api") as (router, _):
-            assert await answers(router, down) == [b"503"]
-            assert await answers(router, good + lost) == [b"200", b"404"]
-            assert await answers(router, good + down) == [b"200", b"503"]
-            assert await answers(router, down + good + good) == [b"503", b"200", b"200"]
-            assert await answers(router, good + good[:-2]) == [b"200", b"400"]
-            assert await answers(router, good + b"GET / HTTP/1.1\n") == [b"200", b"400"]
-
-    asyncio.run(scenario())
+    down_route = f"--route=/down=unix:{folder}/nobody.sock"
+    options = (down_route, "--queue-timeout=100ms")
+    async with routed(folder, answering(OK), *options, prefix="/api") as (router, _):
+        assert await answers(router, down) == [b"503"]
+        assert await answers(router, good + lost) == [b"200", b"404"]
+        assert await answers(router, good + down) == [b"200", b"503"]
+        assert await answers(router, down + good + good) == [b"503", b"200", b"200"]
+        assert await answers(router, good + good[:-2]) == [b"200", b"400"]
+        assert await answers(router, good + b"GET / HTTP/1.1\n") == [b"200", b"400"]
 
 
-def test_a_worker_can_not_lead_its_clients_to_another_workers_socket(folder: Path) -> None:
-    async def scenario() -> None:
-        victim = await Worker(folder / "victim.sock").start(answering(OK))
-        options = (f"--route=/victim={victim.endpoint}", "--queue-timeout=100ms")
-        async with routed(folder, once(OK), *options, prefix="/api") as (router, worker):
-            request = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
-            assert await answers(router, request) == [b"200"]
-            worker.path.unlink()
-            worker.path.symlink_to(victim.path)
-            assert await answers(router, request) == [b"503"]
-            assert victim.connections == []
-            assert await answers(router, b"GET /victim HTTP/1.1\r\nHost: a\r\n\r\n") == [b"200"]
-        victim.stop()
-
-    asyncio.run(scenario())
+async def test_a_worker_can_not_lead_its_clients_to_another_workers_socket(folder: Path) -> None:
+    victim = await Worker(folder / "victim.sock").start(answering(OK))
+    options = (f"--route=/victim={victim.endpoint}", "--queue-timeout=100ms")
+    async with routed(folder, once(OK), *options, prefix="/api") as (router, worker):
+        request = b"GET /api HTTP/1.1\r\nHost: a\r\n\r\n"
+        assert await answers(router, request) == [b"200"]
+        worker.path.unlink()
+        worker.path.symlink_to(victim.path)
+        assert await answers(router, request) == [b"503"]
+        assert victim.connections == []
+        assert await answers(router, b"GET /victim HTTP/1.1\r\nHost: a\r\n\r\n") == [b"200"]
+    victim.stop()
 
 
-def test_an_answer_behind_the_answer_reaches_nobody(folder: Path) -> None:
+async def test_an_answer_behind_the_answer_reaches_nobody(folder: Path) -> None:
     """Response splitting from behind: a worker's surplus is never the answer to somebody else's request."""
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
-    async def scenario() -> None:
-        async with routed(folder, answering(OK + forged)) as (router, worker):
-            client = await router.connect()
-            for _ in range(3):
-                await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                assert (await client.response())[1] == b"ok"
-            assert len(worker.connections) == 3
-
-    asyncio.run(scenario())
+    async with routed(folder, answering(OK + forged)) as (router, worker):
+        client = await router.connect()
+        for _ in range(3):
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await client.response())[1] == b"ok"
+        assert len(worker.connections) == 3
 
 
-def test_clients_that_never_end_their_heads_hold_up_nobody(folder: Path) -> None:
-    async def scenario() -> None:
-        async with routed(folder, answering(OK)) as (router, _):
-            clients: list[Connection] = [await router.connect() for _ in range(200)]
-            for client in clients:
-                await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 30_000)
-            assert await answers(router, NEXT) == [b"200"]
-            memory = Path(f"/proc/{router.process.pid}/statm").read_text(encoding="ascii").split()[1]
-            assert int(memory) * 4096 < 200 << 20
-            for client in clients:
-                client.close()
-
-    asyncio.run(scenario())
+async def test_clients_that_never_end_their_heads_hold_up_nobody(folder: Path) -> None:
+    async with routed(folder, answering(OK)) as (router, _):
+        clients: list[Connection] = [await router.connect() for _ in range(200)]
+        for client in clients:
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 30_000)
+        assert await answers(router, NEXT) == [b"200"]
+        memory = Path(f"/proc/{router.process.pid}/statm").read_text(encoding="ascii").split()[1]
+        assert int(memory) * 4096 < 200 << 20
+        for client in clients:
+            client.close()

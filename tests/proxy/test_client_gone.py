@@ -67,90 +67,72 @@ async def half_closed(router: Router, behaviour: Slow, request: bytes) -> Connec
 
 
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
-def test_who_only_sends_no_more_gets_the_answer(folder: Path, request_: bytes) -> None:
-    async def scenario() -> None:
-        async with slow(folder) as (router, behaviour, _):
-            client = await half_closed(router, behaviour, request_)
-            assert not behaviour.told.is_set()
-            behaviour.answer.set()
-            assert (await client.rest()).endswith(b"ok")
-
-    asyncio.run(scenario())
+async def test_who_only_sends_no_more_gets_the_answer(folder: Path, request_: bytes) -> None:
+    async with slow(folder) as (router, behaviour, _):
+        client = await half_closed(router, behaviour, request_)
+        assert not behaviour.told.is_set()
+        behaviour.answer.set()
+        assert (await client.rest()).endswith(b"ok")
 
 
-def test_with_abort_the_worker_is_told_of_who_sends_no_more(folder: Path) -> None:
-    async def scenario() -> None:
-        async with slow(folder, on_client_gone="abort") as (router, behaviour, worker):
-            client = await half_closed(router, behaviour, GET)
-            await asyncio.wait_for(behaviour.told.wait(), 9)
-            assert await client.rest() == b""
-            assert len(worker.connections) == 1
-
-    asyncio.run(scenario())
+async def test_with_abort_the_worker_is_told_of_who_sends_no_more(folder: Path) -> None:
+    async with slow(folder, on_client_gone="abort") as (router, behaviour, worker):
+        client = await half_closed(router, behaviour, GET)
+        await asyncio.wait_for(behaviour.told.wait(), 9)
+        assert await client.rest() == b""
+        assert len(worker.connections) == 1
 
 
 @pytest.mark.parametrize("mode", ["finish", "abort"])
-def test_a_reset_is_told_at_once(folder: Path, mode: str) -> None:
-    async def scenario() -> None:
-        async with slow(folder, on_client_gone=mode) as (router, behaviour, worker):
-            client = await router.connect()
-            await client.send(GET)
-            await asyncio.wait_for(behaviour.asked.wait(), 9)
-            client.reset()
-            await asyncio.wait_for(behaviour.told.wait(), 9)
-            assert len(worker.connections) == 1
-
-    asyncio.run(scenario())
+async def test_a_reset_is_told_at_once(folder: Path, mode: str) -> None:
+    async with slow(folder, on_client_gone=mode) as (router, behaviour, worker):
+        client = await router.connect()
+        await client.send(GET)
+        await asyncio.wait_for(behaviour.asked.wait(), 9)
+        client.reset()
+        await asyncio.wait_for(behaviour.told.wait(), 9)
+        assert len(worker.connections) == 1
 
 
-def test_a_reset_after_the_end_is_told_at_once(folder: Path) -> None:
-    async def scenario() -> None:
-        async with slow(folder) as (router, behaviour, worker):
-            client = await half_closed(router, behaviour, GET)
-            client.reset()
-            await asyncio.wait_for(behaviour.told.wait(), 9)
-            assert len(worker.connections) == 1
-
-    asyncio.run(scenario())
+async def test_a_reset_after_the_end_is_told_at_once(folder: Path) -> None:
+    async with slow(folder) as (router, behaviour, worker):
+        client = await half_closed(router, behaviour, GET)
+        client.reset()
+        await asyncio.wait_for(behaviour.told.wait(), 9)
+        assert len(worker.connections) == 1
 
 
-def test_on_a_unix_socket_who_is_gone_is_no_riddle(folder: Path) -> None:
+async def test_on_a_unix_socket_who_is_gone_is_no_riddle(folder: Path) -> None:
     """Its kernel tells one end that is closed from one that is only ended."""
 
-    async def scenario() -> None:
-        async with slow(folder, "--listen", f"unix:{folder}/r") as (_, behaviour, worker):
-            ended = Connection(*await asyncio.open_unix_connection(folder / "r"))
-            await ended.send(GET)
-            await asyncio.wait_for(behaviour.asked.wait(), 9)
-            ended.half_close()
-            await ended.taken()
-            behaviour.asked.clear()
-            gone = Connection(*await asyncio.open_unix_connection(folder / "r"))
-            await gone.send(GET)
-            await asyncio.wait_for(behaviour.asked.wait(), 9)
-            gone.close()
-            await asyncio.wait_for(behaviour.told.wait(), 9)
-            behaviour.answer.set()
-            assert (await ended.rest()).endswith(b"ok")
-            assert len(worker.connections) == 2
-
-    asyncio.run(scenario())
+    async with slow(folder, "--listen", f"unix:{folder}/r") as (_, behaviour, worker):
+        ended = Connection(*await asyncio.open_unix_connection(folder / "r"))
+        await ended.send(GET)
+        await asyncio.wait_for(behaviour.asked.wait(), 9)
+        ended.half_close()
+        await ended.taken()
+        behaviour.asked.clear()
+        gone = Connection(*await asyncio.open_unix_connection(folder / "r"))
+        await gone.send(GET)
+        await asyncio.wait_for(behaviour.asked.wait(), 9)
+        gone.close()
+        await asyncio.wait_for(behaviour.told.wait(), 9)
+        behaviour.answer.set()
+        assert (await ended.rest()).endswith(b"ok")
+        assert len(worker.connections) == 2
 
 
-def test_nothing_is_asked_again_for_who_may_be_gone(folder: Path) -> None:
-    async def scenario() -> None:
-        async with slow(folder) as (router, behaviour, worker):
-            client = await half_closed(router, behaviour, GET)
-            behaviour.silent = True
-            behaviour.answer.set()
-            assert (await client.rest()).startswith(b"HTTP/1.1 502 ")
-            assert len(worker.connections) == 1
-            assert "its client has ended its side of the connection, so it is not asked again" in router.said()
-
-    asyncio.run(scenario())
+async def test_nothing_is_asked_again_for_who_may_be_gone(folder: Path) -> None:
+    async with slow(folder) as (router, behaviour, worker):
+        client = await half_closed(router, behaviour, GET)
+        behaviour.silent = True
+        behaviour.answer.set()
+        assert (await client.rest()).startswith(b"HTTP/1.1 502 ")
+        assert len(worker.connections) == 1
+        assert "its client has ended its side of the connection, so it is not asked again" in router.said()
 
 
-def test_a_connection_that_had_died_of_age_is_no_reason_to_answer_nothing(folder: Path) -> None:
+async def test_a_connection_that_had_died_of_age_is_no_reason_to_answer_nothing(folder: Path) -> None:
     """Who asks and sends no more in one go is served as everybody is."""
 
     async def two(connection: Connection) -> None:
@@ -163,16 +145,13 @@ def test_a_connection_that_had_died_of_age_is_no_reason_to_answer_nothing(folder
 
     worker = Worker(folder / "w")
 
-    async def scenario() -> None:
-        await worker.start(two)
-        (folder / "routes.json").write_text(snapshot(worker.endpoint))
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", f"{folder}/routes.json"]) as router:
-            assert (await router.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"ok")
-            client = await router.connect()
-            client.writer.write(GET)
-            client.half_close()
-            assert (await client.rest()).endswith(b"ok")
-            assert len(worker.connections) == 2
-        worker.stop()
-
-    asyncio.run(scenario())
+    await worker.start(two)
+    (folder / "routes.json").write_text(snapshot(worker.endpoint))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", f"{folder}/routes.json"]) as router:
+        assert (await router.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(b"ok")
+        client = await router.connect()
+        client.writer.write(GET)
+        client.half_close()
+        assert (await client.rest()).endswith(b"ok")
+        assert len(worker.connections) == 2
+    worker.stop()

@@ -33,65 +33,53 @@ def control(folder: Path) -> Iterator[socket.socket]:
         yield sock
 
 
-def test_its_name_tells_it_from_what_clients_connect_to(
+async def test_its_name_tells_it_from_what_clients_connect_to(
     folder: Path, http: socket.socket, control: socket.socket
 ) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        arguments = [f"--route=/={worker.endpoint}", f"--control={folder}/unused"]
-        async with Router(folder, arguments, listening=http, control=control) as router:
-            assert (await router.ask(GET)).endswith(b"ok")
-            assert (await status(folder))["requests"] == 1
-            assert b'process="1"' in await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert str(control_path(folder)) not in router.said()
-        assert not (folder / "unused").exists()
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(answering(OK))
+    arguments = [f"--route=/={worker.endpoint}", f"--control={folder}/unused"]
+    async with Router(folder, arguments, listening=http, control=control) as router:
+        assert (await router.ask(GET)).endswith(b"ok")
+        assert (await status(folder))["requests"] == 1
+        assert b'process="1"' in await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert str(control_path(folder)) not in router.said()
+    assert not (folder / "unused").exists()
+    worker.stop()
 
 
-def test_who_asks_between_two_processes_gets_the_answer_of_the_second(
+async def test_who_asks_between_two_processes_gets_the_answer_of_the_second(
     folder: Path, http: socket.socket, control: socket.socket
 ) -> None:
-    async def scenario() -> None:
-        arguments = ["--route=/=127.0.0.1:1"]
-        async with Router(folder, arguments, listening=http, control=control) as first:
-            assert (await status(folder))["pid"] == first.process.pid
-            assert await first.stop() == 0
-        asked = asyncio.create_task(status(folder))
-        (folder / "second").mkdir()
-        async with Router(folder / "second", arguments, listening=http, control=control) as second:
-            assert (await asked)["pid"] == second.process.pid
-
-    asyncio.run(scenario())
+    arguments = ["--route=/=127.0.0.1:1"]
+    async with Router(folder, arguments, listening=http, control=control) as first:
+        assert (await status(folder))["pid"] == first.process.pid
+        assert await first.stop() == 0
+    asked = asyncio.create_task(status(folder))
+    (folder / "second").mkdir()
+    async with Router(folder / "second", arguments, listening=http, control=control) as second:
+        assert (await asked)["pid"] == second.process.pid
 
 
-def test_who_is_still_asking_when_the_router_stops_is_no_fault(
+async def test_who_is_still_asking_when_the_router_stops_is_no_fault(
     folder: Path, http: socket.socket, control: socket.socket
 ) -> None:
-    async def scenario() -> None:
-        async with Router(folder, ["--route=/=127.0.0.1:1"], listening=http, control=control) as router:
-            reader, writer = await asyncio.open_unix_connection(control_path(folder))
-            await status(folder)  # connections are accepted in their order: that one has been, too
-            assert await router.stop() == 0
-            assert await reader.read() == b""
-            writer.close()
-            assert "Task" not in router.said()
-
-    asyncio.run(scenario())
+    async with Router(folder, ["--route=/=127.0.0.1:1"], listening=http, control=control) as router:
+        reader, writer = await asyncio.open_unix_connection(control_path(folder))
+        await status(folder)  # connections are accepted in their order: that one has been, too
+        assert await router.stop() == 0
+        assert await reader.read() == b""
+        writer.close()
+        assert "Task" not in router.said()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_who_gets_through_to_it_may_ask(folder: Path, http: socket.socket, control: socket.socket) -> None:
-    async def scenario() -> None:
-        async with Router(folder, ["--route=/=127.0.0.1:1"], listening=http, control=control):
-            folder.chmod(0o755)
-            control_path(folder).chmod(0o600)
-            assert await as_nobody(control_path(folder)) == b""
-            control_path(folder).chmod(0o666)
-            assert b'"requests": 0' in await as_nobody(control_path(folder))
-
-    asyncio.run(scenario())
+async def test_who_gets_through_to_it_may_ask(folder: Path, http: socket.socket, control: socket.socket) -> None:
+    async with Router(folder, ["--route=/=127.0.0.1:1"], listening=http, control=control):
+        folder.chmod(0o755)
+        control_path(folder).chmod(0o600)
+        assert await as_nobody(control_path(folder)) == b""
+        control_path(folder).chmod(0o666)
+        assert b'"requests": 0' in await as_nobody(control_path(folder))
 
 
 def test_without_the_name_there_is_none(control: socket.socket) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,33 +27,30 @@ def descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("room", [True, False], ids=["served", "refused at once"])
-def test_the_same_request_before_and_in_a_crowd(folder: Path, room: bool) -> None:  # noqa: FBT001
+async def test_the_same_request_before_and_in_a_crowd(folder: Path, room: bool) -> None:  # noqa: FBT001
     """It is recognised while it is answered, and what was known of it may be forgotten by then."""
 
     async def behave(connection: Connection) -> None:
         await (answering(OK) if room else silent)(connection)
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(behave)
-        options = controlled(folder, worker.endpoint, limits=MANY, max_inflight=CROWD if room else 1)
-        async with Router(folder, options) as router:
-            others = [await router.connect() for _ in range(0 if room else 2)]
-            for number, other in enumerate(others):  # one runs and one waits: there is no room for more
-                await other.send(KEEP)
-                await until(folder, in_flight=1, waiting=number)
-            client = await router.connect()
-            code = b"200" if room else b"503"
-            await answered(client, code, 1)
-            others += [await router.connect() for _ in range(CROWD)]
-            await until(folder, connections=len(others) + 1)
-            await answered(client, code, 3)
-            for _ in range(CROWD):
-                others.pop().close()
-            await until(folder, connections=len(others) + 1)
-            await answered(client, code, 3)
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(behave)
+    options = controlled(folder, worker.endpoint, limits=MANY, max_inflight=CROWD if room else 1)
+    async with Router(folder, options) as router:
+        others = [await router.connect() for _ in range(0 if room else 2)]
+        for number, other in enumerate(others):  # one runs and one waits: there is no room for more
+            await other.send(KEEP)
+            await until(folder, in_flight=1, waiting=number)
+        client = await router.connect()
+        code = b"200" if room else b"503"
+        await answered(client, code, 1)
+        others += [await router.connect() for _ in range(CROWD)]
+        await until(folder, connections=len(others) + 1)
+        await answered(client, code, 3)
+        for _ in range(CROWD):
+            others.pop().close()
+        await until(folder, connections=len(others) + 1)
+        await answered(client, code, 3)
+    worker.stop()
 
 
 async def silent(connection: Connection) -> None:

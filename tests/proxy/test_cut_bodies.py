@@ -37,28 +37,25 @@ async def ended(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("leave", LEAVING.values(), ids=LEAVING)
-def test_a_client_that_leaves_takes_the_workers_connection_with_it(
+async def test_a_client_that_leaves_takes_the_workers_connection_with_it(
     folder: Path, leave: Callable[[Connection], None]
 ) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, worker):
-            for framing, minor in DOWNLOADS:
-                client = await router.connect(receive=SMALL)
-                await client.send(get(f"/{framing}/{LARGE}", minor))
-                await client.head()
-                await client.exactly(MIB)
-                leave(client)
-                await until(folder, in_flight=0, connections=0)
-                await ended(worker.connections[-1])
-            for framing in UPLOADS:
-                client = await router.connect()
-                await client.send(post(payload(4 * MIB), framing)[: 3 * MIB])
-                leave(client)
-                await until(folder, in_flight=0, connections=0)
-                await ended(worker.connections[-1])
-            assert b"".join(worker.seen).count(b"POST ") == len(UPLOADS)  # none of them is tried again
-
-    asyncio.run(scenario())
+    async with relayed(folder, give_and_take) as (router, worker):
+        for framing, minor in DOWNLOADS:
+            client = await router.connect(receive=SMALL)
+            await client.send(get(f"/{framing}/{LARGE}", minor))
+            await client.head()
+            await client.exactly(MIB)
+            leave(client)
+            await until(folder, in_flight=0, connections=0)
+            await ended(worker.connections[-1])
+        for framing in UPLOADS:
+            client = await router.connect()
+            await client.send(post(payload(4 * MIB), framing)[: 3 * MIB])
+            leave(client)
+            await until(folder, in_flight=0, connections=0)
+            await ended(worker.connections[-1])
+        assert b"".join(worker.seen).count(b"POST ") == len(UPLOADS)  # none of them is tried again
 
 
 def dying(die: Callable[[Connection], None]) -> Behaviour:
@@ -76,30 +73,27 @@ def dying(die: Callable[[Connection], None]) -> Behaviour:
 
 
 @pytest.mark.parametrize("die", LEAVING.values(), ids=LEAVING)
-def test_a_worker_that_dies_is_seen_by_the_client(folder: Path, die: Callable[[Connection], None]) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, dying(die)) as (router, _):
-            for framing, minor in DOWNLOADS:
-                if framing == "close" and die is Connection.close:  # which is how such a body ends
-                    continue
-                client = await router.connect()
-                await client.send(get(f"/{framing}", minor))
-                with pytest.raises(CUT):
-                    await receive(client)
-                client.close()
-                await until(folder, in_flight=0, connections=0)
-            said = router.said().count("cut: the worker closed in the middle of a response")
-            assert said == (4 if die is Connection.close else 6)
-            for framing in UPLOADS:
-                client = await router.connect()
-                await client.send(post(payload(4 * MIB), framing)[: 3 * MIB + 1000])
-                answer = await receive(client)
-                assert answer.head.startswith(b"HTTP/1.1 502 ")
-                assert b"\r\nConnection: close\r\n" in answer.head
-                client.close()
-                await until(folder, in_flight=0, connections=0)
-
-    asyncio.run(scenario())
+async def test_a_worker_that_dies_is_seen_by_the_client(folder: Path, die: Callable[[Connection], None]) -> None:
+    async with relayed(folder, dying(die)) as (router, _):
+        for framing, minor in DOWNLOADS:
+            if framing == "close" and die is Connection.close:  # which is how such a body ends
+                continue
+            client = await router.connect()
+            await client.send(get(f"/{framing}", minor))
+            with pytest.raises(CUT):
+                await receive(client)
+            client.close()
+            await until(folder, in_flight=0, connections=0)
+        said = router.said().count("cut: the worker closed in the middle of a response")
+        assert said == (4 if die is Connection.close else 6)
+        for framing in UPLOADS:
+            client = await router.connect()
+            await client.send(post(payload(4 * MIB), framing)[: 3 * MIB + 1000])
+            answer = await receive(client)
+            assert answer.head.startswith(b"HTTP/1.1 502 ")
+            assert b"\r\nConnection: close\r\n" in answer.head
+            client.close()
+            await until(folder, in_flight=0, connections=0)
 
 
 async def breaking_off(connection: Connection) -> None:
@@ -110,67 +104,56 @@ async def breaking_off(connection: Connection) -> None:
     connection.reset()
 
 
-def test_an_early_answer_that_breaks_off_never_looks_whole(folder: Path) -> None:
+async def test_an_early_answer_that_breaks_off_never_looks_whole(folder: Path) -> None:
     """The error of a reset is told once, to whoever reads or writes first."""
 
-    async def scenario() -> None:
-        async with relayed(folder, breaking_off) as (router, _):
-            for framing in UPLOADS * 5:
-                said = await answer_to(router, post(payload(LARGE), framing))
-                assert said.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 502 "))
-                assert b"200 OK" not in said or not said.endswith(b"0\r\n\r\n")
-            await until(folder, in_flight=0, connections=0)
-            assert "Traceback" not in router.said()
-
-    asyncio.run(scenario())
+    async with relayed(folder, breaking_off) as (router, _):
+        for framing in UPLOADS * 5:
+            said = await answer_to(router, post(payload(LARGE), framing))
+            assert said.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 502 "))
+            assert b"200 OK" not in said or not said.endswith(b"0\r\n\r\n")
+        await until(folder, in_flight=0, connections=0)
+        assert "Traceback" not in router.said()
 
 
-def test_a_client_that_never_reads_is_cut_and_sees_it_when_it_does(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take, timeouts=IMPATIENT) as (router, worker):
-            clients = [await router.connect(receive=SMALL) for _ in DOWNLOADS]
-            for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
-                await client.send(get(f"/{framing}/{LARGE}", minor))
-            while len(worker.connections) < len(clients):
-                await asyncio.sleep(0)
-            await until(folder, in_flight=0, connections=0)
-            for client in clients:
-                with pytest.raises(CUT):
-                    await receive(client)
-
-    asyncio.run(scenario())
+async def test_a_client_that_never_reads_is_cut_and_sees_it_when_it_does(folder: Path) -> None:
+    async with relayed(folder, give_and_take, timeouts=IMPATIENT) as (router, worker):
+        clients = [await router.connect(receive=SMALL) for _ in DOWNLOADS]
+        for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
+            await client.send(get(f"/{framing}/{LARGE}", minor))
+        while len(worker.connections) < len(clients):
+            await asyncio.sleep(0)
+        await until(folder, in_flight=0, connections=0)
+        for client in clients:
+            with pytest.raises(CUT):
+                await receive(client)
 
 
-async def never_reading(connection: Connection) -> None:
-    connection.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
-    await asyncio.Event().wait()
+async def test_a_worker_that_never_reads_is_a_504(folder: Path) -> None:
+    async def never_reading(connection: Connection) -> None:
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+        await over.wait()
+
+    over = asyncio.Event()
+    async with relayed(folder, never_reading, receive=SMALL, timeouts=IMPATIENT) as (router, _):
+        answers = (answer_to(router, post(payload(LARGE), framing)) for framing in UPLOADS)
+        assert [answer[:13] for answer in await asyncio.gather(*answers)] == [b"HTTP/1.1 504 "] * 2
+        await until(folder, in_flight=0)
+    over.set()
 
 
-def test_a_worker_that_never_reads_is_a_504(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, never_reading, receive=SMALL, timeouts=IMPATIENT) as (router, _):
-            answers = (answer_to(router, post(payload(LARGE), framing)) for framing in UPLOADS)
-            assert [answer[:13] for answer in await asyncio.gather(*answers)] == [b"HTTP/1.1 504 "] * 2
-            await until(folder, in_flight=0)
-
-    asyncio.run(scenario())
-
-
-def test_a_client_that_stops_in_an_upload_is_a_408(folder: Path) -> None:
+async def test_a_client_that_stops_in_an_upload_is_a_408(folder: Path) -> None:
     async def stopping(router: Router, framing: str) -> bytes:
         client = await router.connect()
         await client.send(post(payload(4 * MIB), framing)[: 3 * MIB])
         return (await receive(client)).head
 
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take, timeouts=IMPATIENT) as (router, worker):
-            answers = await asyncio.gather(*(stopping(router, framing) for framing in UPLOADS))
-            assert [answer[:13] for answer in answers] == [b"HTTP/1.1 408 "] * 2
-            await until(folder, in_flight=0)
-            for connection in worker.connections:
-                await ended(connection)
-
-    asyncio.run(scenario())
+    async with relayed(folder, give_and_take, timeouts=IMPATIENT) as (router, worker):
+        answers = await asyncio.gather(*(stopping(router, framing) for framing in UPLOADS))
+        assert [answer[:13] for answer in answers] == [b"HTTP/1.1 408 "] * 2
+        await until(folder, in_flight=0)
+        for connection in worker.connections:
+            await ended(connection)
 
 
 async def half_sending(connection: Connection) -> None:
@@ -180,49 +163,43 @@ async def half_sending(connection: Connection) -> None:
     await connection.rest()
 
 
-def test_a_worker_that_stops_in_a_download_is_cut(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, half_sending, timeouts=IMPATIENT) as (router, worker):
-            clients = [await router.connect() for _ in DOWNLOADS]
-            for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
-                await client.send(get(f"/{framing}", minor))
-            for client in clients:
-                with pytest.raises(CUT):
-                    await receive(client)
-            await until(folder, in_flight=0, connections=0)
-            assert router.said().count("cut: no progress for ") == len(clients)
-            for connection in worker.connections:
-                await ended(connection)
-
-    asyncio.run(scenario())
+async def test_a_worker_that_stops_in_a_download_is_cut(folder: Path) -> None:
+    async with relayed(folder, half_sending, timeouts=IMPATIENT) as (router, worker):
+        clients = [await router.connect() for _ in DOWNLOADS]
+        for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
+            await client.send(get(f"/{framing}", minor))
+        for client in clients:
+            with pytest.raises(CUT):
+                await receive(client)
+        await until(folder, in_flight=0, connections=0)
+        assert router.said().count("cut: no progress for ") == len(clients)
+        for connection in worker.connections:
+            await ended(connection)
 
 
-def test_a_drain_finishes_large_downloads_and_uploads(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, _):
-            clients = [await router.connect(receive=SMALL) for _ in DOWNLOADS]
-            for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
-                await client.send(get(f"/{framing}/{8 * MIB}", minor))
-            uploading = await router.connect()
-            upload = post(payload(4 * MIB))
-            await uploading.send(upload[: 3 * MIB])
-            await until(folder, in_flight=len(clients) + 1)
-            router.process.send_signal(signal.SIGTERM)
-            await router.told("STOPPING=1")
-            for client in clients:
-                assert (await receive(client)).digest == digest(payload(8 * MIB))
-                assert await client.rest() == b""
-            await uploading.send(upload[3 * MIB :])
-            answer = await receive(uploading)
-            assert answer.body.decode() == digest(payload(4 * MIB))
-            assert b"\r\nConnection: close\r\n" in answer.head
-            assert await asyncio.wait_for(router.process.wait(), PATIENCE) == 0
-
-    asyncio.run(scenario())
+async def test_a_drain_finishes_large_downloads_and_uploads(folder: Path) -> None:
+    async with relayed(folder, give_and_take) as (router, _):
+        clients = [await router.connect(receive=SMALL) for _ in DOWNLOADS]
+        for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
+            await client.send(get(f"/{framing}/{8 * MIB}", minor))
+        uploading = await router.connect()
+        upload = post(payload(4 * MIB))
+        await uploading.send(upload[: 3 * MIB])
+        await until(folder, in_flight=len(clients) + 1)
+        router.process.send_signal(signal.SIGTERM)
+        await router.told("STOPPING=1")
+        for client in clients:
+            assert (await receive(client)).digest == digest(payload(8 * MIB))
+            assert await client.rest() == b""
+        await uploading.send(upload[3 * MIB :])
+        answer = await receive(uploading)
+        assert answer.body.decode() == digest(payload(4 * MIB))
+        assert b"\r\nConnection: close\r\n" in answer.head
+        assert await asyncio.wait_for(router.process.wait(), PATIENCE) == 0
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before its end", "after it"])
-def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Path, early: bool) -> None:  # noqa: FBT001
+async def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Path, early: bool) -> None:  # noqa: FBT001
     """The router has all of a response, and the kernel's buffers are full."""
     begin, rest = b"x" * 100, payload(60_000)
     go_on = asyncio.Event()
@@ -234,31 +211,28 @@ def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Path, ear
         await connection.send(rest)
         await connection.rest()
 
-    async def scenario() -> None:
-        async with cramped(folder, in_two_parts) as router:
-            client, idle = await router.connect(receive=SMALL), await router.connect()
-            await client.send(get("/"))
-            assert b"\r\nConnection: close" not in await client.head()
-            assert await client.exactly(len(begin)) == begin
-            client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
-            if early:
-                router.process.terminate()
-                await router.told("STOPPING=1")
-            go_on.set()
-            await until(folder, in_flight=0)
-            if not early:
-                router.process.terminate()
-                await router.told("STOPPING=1")
-                assert await idle.rest() == b""  # closed, with all that were idle
-            client.writer.transport.resume_reading()  # type: ignore[attr-defined]
-            assert digest(await client.exactly(len(rest))) == digest(rest)
-            assert await client.rest() == b""
-            assert await asyncio.wait_for(router.process.wait(), PATIENCE) == 0
-
-    asyncio.run(scenario())
+    async with cramped(folder, in_two_parts) as router:
+        client, idle = await router.connect(receive=SMALL), await router.connect()
+        await client.send(get("/"))
+        assert b"\r\nConnection: close" not in await client.head()
+        assert await client.exactly(len(begin)) == begin
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a socket's
+        if early:
+            router.process.terminate()
+            await router.told("STOPPING=1")
+        go_on.set()
+        await until(folder, in_flight=0)
+        if not early:
+            router.process.terminate()
+            await router.told("STOPPING=1")
+            assert await idle.rest() == b""  # closed, with all that were idle
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert digest(await client.exactly(len(rest))) == digest(rest)
+        assert await client.rest() == b""
+        assert await asyncio.wait_for(router.process.wait(), PATIENCE) == 0
 
 
-def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it(folder: Path) -> None:
+async def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it(folder: Path) -> None:
     """The router is done with the request, and the client takes longer than any time-out, a little at a time."""
 
     async def slowly(router: Router, line: bytes) -> None:
@@ -271,11 +245,8 @@ def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it(folde
             await asyncio.sleep(0.03)
         assert digest(b"".join(pieces)) == digest(payload(60_000))
 
-    async def scenario() -> None:
-        async with cramped(folder, give_and_take, clients={"idle_us": 500_000}, timeouts=IMPATIENT) as router:
-            await asyncio.gather(*(slowly(router, line) for line in (b"", b"Connection: close\r\n")))
-
-    asyncio.run(scenario())
+    async with cramped(folder, give_and_take, clients={"idle_us": 500_000}, timeouts=IMPATIENT) as router:
+        await asyncio.gather(*(slowly(router, line) for line in (b"", b"Connection: close\r\n")))
 
 
 @asynccontextmanager
@@ -293,16 +264,13 @@ async def cramped(folder: Path, behaviour: Behaviour, **changes: Any) -> AsyncIt
     worker.stop()
 
 
-def test_what_a_drain_has_no_time_for_is_cut(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take, clients={"drain_us": 1}) as (router, _):
-            clients = [await router.connect(receive=SMALL) for _ in DOWNLOADS]
-            for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
-                await client.send(get(f"/{framing}/{LARGE}", minor))
-            await until(folder, in_flight=len(clients))
-            assert await router.stop() == 0
-            for client in clients:
-                with pytest.raises(CUT):
-                    await receive(client)
-
-    asyncio.run(scenario())
+async def test_what_a_drain_has_no_time_for_is_cut(folder: Path) -> None:
+    async with relayed(folder, give_and_take, clients={"drain_us": 1}) as (router, _):
+        clients = [await router.connect(receive=SMALL) for _ in DOWNLOADS]
+        for client, (framing, minor) in zip(clients, DOWNLOADS, strict=True):
+            await client.send(get(f"/{framing}/{LARGE}", minor))
+        await until(folder, in_flight=len(clients))
+        assert await router.stop() == 0
+        for client in clients:
+            with pytest.raises(CUT):
+                await receive(client)

@@ -29,35 +29,32 @@ async def limited(folder: Path, endpoint: str) -> tuple[asyncio.subprocess.Proce
     return process, int(line.split(b"127.0.0.1:")[1].split(b";")[0])
 
 
-def test_clients_alone_do_not_use_up_the_descriptors(folder: Path) -> None:
+async def test_clients_alone_do_not_use_up_the_descriptors(folder: Path) -> None:
     """Who is connected is served by new connections to the worker, whoever else waits to be connected."""
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        process, port = await limited(folder, worker.endpoint)
-        try:
-            many = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(2 * DESCRIPTORS)]
-            await many[0].send(KEEP)
-            assert (await many[0].response())[1] == b"ok"
-            while len(os.listdir(f"/proc/{process.pid}/fd")) < DESCRIPTORS * 3 // 4:
-                await asyncio.sleep(0)
-            await asyncio.gather(*(client.send(KEEP) for client in many[:4]))
-            for client in many[:4]:
+    worker = await Worker(folder / "w").start(answering(OK))
+    process, port = await limited(folder, worker.endpoint)
+    try:
+        many = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(2 * DESCRIPTORS)]
+        await many[0].send(KEEP)
+        assert (await many[0].response())[1] == b"ok"
+        while len(os.listdir(f"/proc/{process.pid}/fd")) < DESCRIPTORS * 3 // 4:
+            await asyncio.sleep(0)
+        await asyncio.gather(*(client.send(KEEP) for client in many[:4]))
+        for client in many[:4]:
+            assert (await client.response())[1] == b"ok"
+        for client in many:  # each makes room for one that waits
+            if client not in many[:4]:
+                await client.send(KEEP)
                 assert (await client.response())[1] == b"ok"
-            for client in many:  # each makes room for one that waits
-                if client not in many[:4]:
-                    await client.send(KEEP)
-                    assert (await client.response())[1] == b"ok"
-                client.close()
-        finally:
-            process.kill()
-            await process.wait()
-            worker.stop()
-
-    asyncio.run(scenario())
+            client.close()
+    finally:
+        process.kill()
+        await process.wait()
+        worker.stop()
 
 
-def test_a_kept_connection_serves_those_that_wait_while_no_new_one_is_taken(folder: Path) -> None:
+async def test_a_kept_connection_serves_those_that_wait_while_no_new_one_is_taken(folder: Path) -> None:
     """A trial that finds a kept connection tells nothing of new ones, and must not hold up the next in line."""
     asked = asyncio.Event()
     go_on = asyncio.Event()
@@ -71,28 +68,25 @@ def test_a_kept_connection_serves_those_that_wait_while_no_new_one_is_taken(fold
         await connection.send(OK)
         await answering(OK)(connection)
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(behave)
-        text = json.loads(snapshot(worker.endpoint, max_body=0, queue_us=1_000_000))
-        text["limits"]["max_connections"] = 100
-        text["timeouts"]["idle_us"] = 60_000_000
-        text["workers"][0]["timeouts"] |= {"read_us": 10_000_000, "idle_us": 60_000_000}
-        (folder / "routes.json").write_text(json.dumps(text))
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "routes.json")]) as router:
-            clients = [await router.connect() for _ in range(4)]
-            await clients[0].send(KEEP)
-            await clients[0].response()
-            await clients[0].send(KEEP)
-            await asyncio.wait_for(asked.wait(), PATIENCE)
-            worker.path.unlink()
-            for client in clients[1:]:
-                await client.send(KEEP)
-            while "takes no connections" not in router.said():
-                await asyncio.sleep(0)
-            go_on.set()
-            for client in clients:
-                assert (await client.head()).startswith(b"HTTP/1.1 200 ")
-            assert len(worker.connections) == 1
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(behave)
+    text = json.loads(snapshot(worker.endpoint, max_body=0, queue_us=1_000_000))
+    text["limits"]["max_connections"] = 100
+    text["timeouts"]["idle_us"] = 60_000_000
+    text["workers"][0]["timeouts"] |= {"read_us": 10_000_000, "idle_us": 60_000_000}
+    (folder / "routes.json").write_text(json.dumps(text))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "routes.json")]) as router:
+        clients = [await router.connect() for _ in range(4)]
+        await clients[0].send(KEEP)
+        await clients[0].response()
+        await clients[0].send(KEEP)
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        worker.path.unlink()
+        for client in clients[1:]:
+            await client.send(KEEP)
+        while "takes no connections" not in router.said():
+            await asyncio.sleep(0)
+        go_on.set()
+        for client in clients:
+            assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+        assert len(worker.connections) == 1
+    worker.stop()

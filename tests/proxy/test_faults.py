@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -115,55 +115,50 @@ class Scene:
         assert {type(fault) for fault in self.faults.seen} == {ZeroDivisionError}
 
 
-def play(response: bytes, scenario: Callable[[Scene], Awaitable[None]]) -> None:
-    """Run a scenario, then see that the router serves the next client."""
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        faults = Faults()
-        loop.set_exception_handler(lambda _, context: faults.seen.append(context["exception"]))
-        worker = await TcpWorker().start(answering(response))
-        routes = snapshot_of([f"/={worker.endpoint}"], strip=True)
-        routes = replace(routes, timeouts=replace(routes.timeouts, head_us=0, idle_us=0))
-        router = FaultyRouter(loop, routes, faults)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            listening.setblocking(False)
-            listeners = Listeners([listening], router)
-            listeners.start()
-            address = listening.getsockname()
-            async with asyncio.timeout(PATIENCE):
-                client = Connection(*await asyncio.open_connection(*address))
-                await scenario(Scene(router, faults, address, client))
-                faults.where = ""
-                client = Connection(*await asyncio.open_connection(*address))
-                await client.send(GET)
-                assert (await client.response())[0].startswith(b"HTTP/1.1 200 ")
-            for left in tuple(router.clients.here):
-                left.abort()
-            listeners.stop()
-        router.poller.close()
-        worker.stop()
-
-    asyncio.run(run())
+@contextlib.asynccontextmanager
+async def faulty(response: bytes) -> AsyncIterator[Scene]:
+    """A client of a router that is going to fail; afterwards the router serves the next one."""
+    loop = asyncio.get_running_loop()
+    faults = Faults()
+    loop.set_exception_handler(lambda _, context: faults.seen.append(context["exception"]))
+    worker = await TcpWorker().start(answering(response))
+    routes = snapshot_of([f"/={worker.endpoint}"], strip=True)
+    routes = replace(routes, timeouts=replace(routes.timeouts, head_us=0, idle_us=0))
+    router = FaultyRouter(loop, routes, faults)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        listeners = Listeners([listening], router)
+        listeners.start()
+        address = listening.getsockname()
+        async with asyncio.timeout(PATIENCE):
+            client = Connection(*await asyncio.open_connection(*address))
+            yield Scene(router, faults, address, client)
+            faults.where = ""
+            client = Connection(*await asyncio.open_connection(*address))
+            await client.send(GET)
+            assert (await client.response())[0].startswith(b"HTTP/1.1 200 ")
+        for left in tuple(router.clients.here):
+            left.abort()
+        listeners.stop()
+    router.poller.close()
+    worker.stop()
 
 
 @pytest.mark.parametrize(
     ("where", "response"), [("in a request", PLAIN), ("in a response", PLAIN), ("in a body", LARGE)]
 )
-def test_in_an_exchange(where: str, response: bytes) -> None:
+async def test_in_an_exchange(where: str, response: bytes) -> None:
     """Also where it is the worker's handler that fails: the client, which is somebody else's, ends with it."""
 
-    async def scenario(scene: Scene) -> None:
+    async with faulty(response) as scene:
         scene.faults.where = where
         await scene.client.send(GET)
         await scene.over()
 
-    play(response, scenario)
-
 
 @pytest.mark.parametrize("where", ["in joining", "in a request"])
-def test_with_a_connection_whose_request_is_there_when_it_is_accepted(where: str) -> None:
-    async def scenario(scene: Scene) -> None:
+async def test_with_a_connection_whose_request_is_there_when_it_is_accepted(where: str) -> None:
+    async with faulty(PLAIN) as scene:
         await scene.client.send(GET)
         await scene.client.response()
         scene.client.close()
@@ -173,12 +168,10 @@ def test_with_a_connection_whose_request_is_there_when_it_is_accepted(where: str
         scene.client = Connection(*await asyncio.open_connection(sock=sock))
         await scene.over()
 
-    play(PLAIN, scenario)
-
 
 @pytest.mark.parametrize("where", ["at a deadline", "at waking"])
-def test_between_requests(where: str) -> None:
-    async def scenario(scene: Scene) -> None:
+async def test_between_requests(where: str) -> None:
+    async with faulty(PLAIN) as scene:
         await scene.client.send(GET)
         await scene.client.response()
         scene.faults.where = where
@@ -187,13 +180,11 @@ def test_between_requests(where: str) -> None:
             await scene.client.send(GET)
         await scene.over()
 
-    play(PLAIN, scenario)
 
-
-def test_in_accepting() -> None:
+async def test_in_accepting() -> None:
     """A listening socket is no connection: it is listened to again after a moment."""
 
-    async def scenario(scene: Scene) -> None:
+    async with faulty(PLAIN) as scene:
         while not scene.router.clients.here:
             await asyncio.sleep(0)
         empty = Snapshot.__new__(Snapshot)  # nothing is set, so nothing is found
@@ -205,8 +196,6 @@ def test_in_accepting() -> None:
         await other.send(GET)
         await other.response()
 
-    play(PLAIN, scenario)
-
 
 WELCOMES = {
     "silent": ((), False, b""),
@@ -217,26 +206,23 @@ WELCOMES = {
 
 
 @pytest.mark.parametrize(("trusted", "tls", "sent"), WELCOMES.values(), ids=WELCOMES)
-def test_of_a_connection_that_can_not_be_watched_nothing_is_left(
+async def test_of_a_connection_that_can_not_be_watched_nothing_is_left(
     tmp_path: Path, trusted: tuple[str, ...], sent: bytes, *, tls: bool
 ) -> None:
     """As when the user watches as many descriptors as epoll(7) lets it (max_user_watches)."""
 
-    async def scenario() -> None:
-        routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
-        routes = replace(routes, trusted_proxies=tuple(map(ip_network, trusted)))
-        certificates = Certificates.load(*make(tmp_path, "a", "a.example")) if tls else None
-        router = Router(
-            asyncio.get_running_loop(), routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.",
-            certificates=certificates,
-        )  # fmt: skip
-        router.poller.close()
-        here, there = socket.socketpair()
-        there.send(sent)
-        with pytest.raises(ValueError, match="closed epoll"):
-            welcome(here, ("127.0.0.1", 1), router)
-        assert not len(router.clients) and not router.clients.per_address
-        here.close()
-        there.close()
-
-    asyncio.run(scenario())
+    routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
+    routes = replace(routes, trusted_proxies=tuple(map(ip_network, trusted)))
+    certificates = Certificates.load(*make(tmp_path, "a", "a.example")) if tls else None
+    router = Router(
+        asyncio.get_running_loop(), routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.",
+        certificates=certificates,
+    )  # fmt: skip
+    router.poller.close()
+    here, there = socket.socketpair()
+    there.send(sent)
+    with pytest.raises(ValueError, match="closed epoll"):
+        welcome(here, ("127.0.0.1", 1), router)
+    assert not len(router.clients) and not router.clients.per_address
+    here.close()
+    there.close()

@@ -14,7 +14,6 @@ from tqunits.cli.route_options import snapshot_of
 from tqunits.proxy.front.welcome import welcome
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.routes.router import Router
-from tqunits.system import loop as event_loop
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
@@ -117,22 +116,20 @@ def uncollected() -> Iterator[Callable[[], list[str]]]:
     gc.enable()
 
 
+@pytest.mark.loops("uvloop")
 @pytest.mark.parametrize(("behaviour", "scene"), SCENES.values(), ids=SCENES)
-def test_nothing_is_left(behaviour: Behaviour, scene: Scene, uncollected: Callable[[], list[str]]) -> None:
-    async def run(loop: asyncio.AbstractEventLoop) -> None:
-        worker = await TcpWorker().start(behaviour)
-        routes = snapshot_of([f"/={worker.endpoint}"], strip=True)
-        router = Router(loop, routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.")
-        left = asyncio.Event()
-        router.clients.on_left = left.set
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            client = Connection(*await asyncio.open_connection(*listening.getsockname()))
-            welcome(*listening.accept(), router)
-        await scene(client)
-        await asyncio.wait_for(left.wait(), PATIENCE)
-        await asyncio.sleep(0)  # the call within which it ended is over
-        assert uncollected() == []
-        worker.stop()
-        router.poller.close()
-
-    event_loop.run(run)
+async def test_nothing_is_left(behaviour: Behaviour, scene: Scene, uncollected: Callable[[], list[str]]) -> None:
+    worker = await TcpWorker().start(behaviour)
+    routes = snapshot_of([f"/={worker.endpoint}"], strip=True)
+    router = Router(asyncio.get_running_loop(), routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.")
+    left = asyncio.Event()
+    router.clients.on_left = left.set
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = Connection(*await asyncio.open_connection(*listening.getsockname()))
+        welcome(*listening.accept(), router)
+    await scene(client)
+    await asyncio.wait_for(left.wait(), PATIENCE)
+    await asyncio.sleep(0)  # the call within which it ended is over
+    assert uncollected() == []
+    worker.stop()
+    router.poller.close()

@@ -67,30 +67,24 @@ async def guest(
 
 
 @pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n", b"\r\n", b"\0", b"\x80\x2e\x01"], ids=repr)
-def test_what_is_no_handshake_is_plain_and_untouched(certificates: Certificates, first: bytes) -> None:
-    async def scenario() -> None:
-        async with guest(certificates) as client:
-            client.put(first)
-            assert await client.outcome_in_time() is None
-            assert client.server.recv(100) == first
-
-    asyncio.run(scenario())
+async def test_what_is_no_handshake_is_plain_and_untouched(certificates: Certificates, first: bytes) -> None:
+    async with guest(certificates) as client:
+        client.put(first)
+        assert await client.outcome_in_time() is None
+        assert client.server.recv(100) == first
 
 
 @pytest.mark.parametrize("buffers", [None, 2048], ids=["room", "little room"])
-def test_a_handshake_ends_in_a_secured_connection(tmp_path: Path, buffers: int | None) -> None:
+async def test_a_handshake_ends_in_a_secured_connection(tmp_path: Path, buffers: int | None) -> None:
     """The request comes with the end of the handshake: it is there at once, or nobody would announce it."""
     certificates = Certificates.load(*make(tmp_path, "a", *(f"{n:03}.example.org" for n in range(1000))))
 
-    async def scenario() -> None:
-        async with guest(certificates, buffers=buffers) as client:
-            await client.shake_hands()
-            client.put(client.outgoing.read() + client.records(b"GET /"))
-            secured = await client.outcome_in_time()
-            assert isinstance(secured, Secured)
-            assert secured.recv(RECEIVE) == b"GET /"
-
-    asyncio.run(scenario())
+    async with guest(certificates, buffers=buffers) as client:
+        await client.shake_hands()
+        client.put(client.outgoing.read() + client.records(b"GET /"))
+        secured = await client.outcome_in_time()
+        assert isinstance(secured, Secured)
+        assert secured.recv(RECEIVE) == b"GET /"
 
 
 def test_it_is_the_same_on_the_loop_of_the_router(certificates: Certificates) -> None:
@@ -107,49 +101,37 @@ ENDS = {"nothing": b"", "a handshake that is none": b"\x16hello", "half a hello"
 
 
 @pytest.mark.parametrize("sent", ENDS.values(), ids=ENDS)
-def test_a_client_that_leaves_is_gone(certificates: Certificates, sent: bytes) -> None:
-    async def scenario() -> None:
-        async with guest(certificates) as client:
-            client.put(sent)
-            client.sock.close()
-            assert await client.outcome_in_time() == "gone"
-            assert client.server.fileno() == -1
-
-    asyncio.run(scenario())
+async def test_a_client_that_leaves_is_gone(certificates: Certificates, sent: bytes) -> None:
+    async with guest(certificates) as client:
+        client.put(sent)
+        client.sock.close()
+        assert await client.outcome_in_time() == "gone"
+        assert client.server.fileno() == -1
 
 
-def test_a_client_that_is_refused_is_told(certificates: Certificates) -> None:
-    async def scenario() -> None:
-        async with guest(certificates) as client:
-            client.go_on()
-            client.put(client.outgoing.read()[:-3] + b"\0\0\0" + b"\x17\x03\x03\x00\x01x")
-            assert await client.outcome_in_time() == "gone"
-            with pytest.raises(ssl.SSLError):
-                client.take()
-
-    asyncio.run(scenario())
+async def test_a_client_that_is_refused_is_told(certificates: Certificates) -> None:
+    async with guest(certificates) as client:
+        client.go_on()
+        client.put(client.outgoing.read()[:-3] + b"\0\0\0" + b"\x17\x03\x03\x00\x01x")
+        assert await client.outcome_in_time() == "gone"
+        with pytest.raises(ssl.SSLError):
+            client.take()
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03"], ids=["nothing", "half a hello"])
-def test_nobody_is_waited_for_for_ever(certificates: Certificates, sent: bytes) -> None:
-    async def scenario() -> None:
-        idle, handshake = (NEVER, 0) if sent else (0, NEVER)
-        async with guest(certificates, idle=idle, handshake=handshake) as client:
-            client.put(sent)
-            assert await client.outcome_in_time() == "gone"
-
-    asyncio.run(scenario())
+async def test_nobody_is_waited_for_for_ever(certificates: Certificates, sent: bytes) -> None:
+    idle, handshake = (NEVER, 0) if sent else (0, NEVER)
+    async with guest(certificates, idle=idle, handshake=handshake) as client:
+        client.put(sent)
+        assert await client.outcome_in_time() == "gone"
 
 
-def test_a_drain_lets_handshakes_finish_and_closes_the_rest(certificates: Certificates) -> None:
-    async def scenario() -> None:
-        async with guest(certificates) as silent, guest(certificates) as busy:
-            busy.go_on()
-            busy.put(busy.outgoing.read())
-            await busy.loop.sock_recv(busy.sock, 1)  # the server has answered
-            silent.greeting.drain()
-            busy.greeting.drain()
-            assert await silent.outcome_in_time() == "gone"
-            assert not busy.outcome.done()
-
-    asyncio.run(scenario())
+async def test_a_drain_lets_handshakes_finish_and_closes_the_rest(certificates: Certificates) -> None:
+    async with guest(certificates) as silent, guest(certificates) as busy:
+        busy.go_on()
+        busy.put(busy.outgoing.read())
+        await busy.loop.sock_recv(busy.sock, 1)  # the server has answered
+        silent.greeting.drain()
+        busy.greeting.drain()
+        assert await silent.outcome_in_time() == "gone"
+        assert not busy.outcome.done()

@@ -41,59 +41,50 @@ class Mortal:
 
 
 @pytest.mark.parametrize("family", ["tcp", "unix"])
-def test_what_was_alone_when_the_process_ended_is_not_asked_again(folder: Path, family: str) -> None:
-    async def scenario() -> None:
-        worker = TcpWorker() if family == "tcp" else Worker(folder / "w")
-        mortal = Mortal(worker, 1)
-        await worker.start(mortal)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            assert (await router.ask(GET % 1)).startswith(b"HTTP/1.1 502 ")
-            assert "its process ended with this request alone under way" in router.said()
-            if family == "unix":
-                waits = asyncio.create_task(router.ask(GET % 2))
-                await worker.start(Mortal(worker, 0))
-                assert (await waits).endswith(b"ok")
-        assert mortal.seen == [b"/1"]
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_of_several_each_is_asked_again_once_and_not_after_two_ends(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = Worker(folder / "w")
-        first, second = Mortal(worker, 3), Mortal(worker, 3)
-        await worker.start(first)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            asked = [asyncio.create_task(router.ask(GET % n)) for n in range(3)]
-            await asyncio.wait_for(first._dead.wait(), 9)
-            await worker.start(second)
-            await asyncio.wait_for(second._dead.wait(), 9)
+async def test_what_was_alone_when_the_process_ended_is_not_asked_again(folder: Path, family: str) -> None:
+    worker = TcpWorker() if family == "tcp" else Worker(folder / "w")
+    mortal = Mortal(worker, 1)
+    await worker.start(mortal)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        assert (await router.ask(GET % 1)).startswith(b"HTTP/1.1 502 ")
+        assert "its process ended with this request alone under way" in router.said()
+        if family == "unix":
+            waits = asyncio.create_task(router.ask(GET % 2))
             await worker.start(Mortal(worker, 0))
-            assert [(await answer)[:13] for answer in asked] == [b"HTTP/1.1 502 "] * 3
-            assert (await router.ask(GET % 9)).endswith(b"ok")
-        assert sorted(first.seen) == sorted(second.seen) == [b"/0", b"/1", b"/2"]
-        worker.stop()
-
-    asyncio.run(scenario())
+            assert (await waits).endswith(b"ok")
+    assert mortal.seen == [b"/1"]
+    worker.stop()
 
 
-def test_of_several_each_is_answered_by_the_next_process(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = Worker(folder / "w")
-        first = Mortal(worker, 3)
-        await worker.start(first)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            asked = [asyncio.create_task(router.ask(GET % n)) for n in range(3)]
-            await asyncio.wait_for(first._dead.wait(), 9)
-            await worker.start(Mortal(worker, 0))
-            assert [(await answer)[-2:] for answer in asked] == [b"ok"] * 3
-        worker.stop()
+async def test_of_several_each_is_asked_again_once_and_not_after_two_ends(folder: Path) -> None:
+    worker = Worker(folder / "w")
+    first, second = Mortal(worker, 3), Mortal(worker, 3)
+    await worker.start(first)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        asked = [asyncio.create_task(router.ask(GET % n)) for n in range(3)]
+        await asyncio.wait_for(first._dead.wait(), 9)
+        await worker.start(second)
+        await asyncio.wait_for(second._dead.wait(), 9)
+        await worker.start(Mortal(worker, 0))
+        assert [(await answer)[:13] for answer in asked] == [b"HTTP/1.1 502 "] * 3
+        assert (await router.ask(GET % 9)).endswith(b"ok")
+    assert sorted(first.seen) == sorted(second.seen) == [b"/0", b"/1", b"/2"]
+    worker.stop()
 
-    asyncio.run(scenario())
+
+async def test_of_several_each_is_answered_by_the_next_process(folder: Path) -> None:
+    worker = Worker(folder / "w")
+    first = Mortal(worker, 3)
+    await worker.start(first)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        asked = [asyncio.create_task(router.ask(GET % n)) for n in range(3)]
+        await asyncio.wait_for(first._dead.wait(), 9)
+        await worker.start(Mortal(worker, 0))
+        assert [(await answer)[-2:] for answer in asked] == [b"ok"] * 3
+    worker.stop()
 
 
-def test_a_process_that_lives_on_is_asked_again(folder: Path) -> None:
+async def test_a_process_that_lives_on_is_asked_again(folder: Path) -> None:
     """It closed one connection: of age, or for a reason of its own."""
 
     async def behave(connection: Connection) -> None:
@@ -103,10 +94,7 @@ def test_a_process_that_lives_on_is_asked_again(folder: Path) -> None:
 
     worker = Worker(folder / "w")
 
-    async def scenario() -> None:
-        await worker.start(behave)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            assert (await router.ask(GET % 1)).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
+    await worker.start(behave)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        assert (await router.ask(GET % 1)).endswith(b"ok")
+    worker.stop()

@@ -20,94 +20,78 @@ FRAMINGS = {"length": "length", "chunked": "chunked", "close": "chunked"}
 
 
 @pytest.mark.parametrize(("framing", "passed_on"), FRAMINGS.items(), ids=FRAMINGS)
-def test_downloads_one_after_the_other_on_the_same_connections(folder: Path, framing: str, passed_on: str) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, worker):
+async def test_downloads_one_after_the_other_on_the_same_connections(
+    folder: Path, framing: str, passed_on: str
+) -> None:
+    async with relayed(folder, give_and_take) as (router, worker):
+        client = await router.connect()
+        for size in (*SIZES, *reversed(SIZES)):
+            await client.send(get(f"/{framing}/{size}"))
+            response = await receive(client)
+            assert (response.framing, response.digest) == (passed_on, digest(payload(size)))
+        assert len(worker.connections) == (2 * len(SIZES) if framing == "close" else 1)
+        await until(folder, in_flight=0, connections=1)
+
+
+async def test_downloads_to_a_client_that_knows_no_chunks(folder: Path) -> None:
+    async with relayed(folder, give_and_take) as (router, _):
+        for framing, size in product(FRAMINGS, SIZES):
             client = await router.connect()
-            for size in (*SIZES, *reversed(SIZES)):
-                await client.send(get(f"/{framing}/{size}"))
-                response = await receive(client)
-                assert (response.framing, response.digest) == (passed_on, digest(payload(size)))
-            assert len(worker.connections) == (2 * len(SIZES) if framing == "close" else 1)
-            await until(folder, in_flight=0, connections=1)
-
-    asyncio.run(scenario())
-
-
-def test_downloads_to_a_client_that_knows_no_chunks(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, _):
-            for framing, size in product(FRAMINGS, SIZES):
-                client = await router.connect()
-                await client.send(get(f"/{framing}/{size}", minor=0))
-                response = await receive(client)
-                assert response.framing == ("length" if framing == "length" else "close")
-                assert response.digest == digest(payload(size))
-                assert await client.rest() == b""
-                client.close()
-            await until(folder, in_flight=0, connections=0)
-
-    asyncio.run(scenario())
+            await client.send(get(f"/{framing}/{size}", minor=0))
+            response = await receive(client)
+            assert response.framing == ("length" if framing == "length" else "close")
+            assert response.digest == digest(payload(size))
+            assert await client.rest() == b""
+            client.close()
+        await until(folder, in_flight=0, connections=0)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_uploads_one_after_the_other_on_the_same_connections(folder: Path, framing: str) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, worker):
-            client = await router.connect()
-            await rely(client)
-            for size in (*SIZES, *reversed(SIZES)):
-                await client.send(post(payload(size), framing))
-                assert (await receive(client)).body.decode() == digest(payload(size))
-            assert len(worker.connections) == 1
-
-    asyncio.run(scenario())
+async def test_uploads_one_after_the_other_on_the_same_connections(folder: Path, framing: str) -> None:
+    async with relayed(folder, give_and_take) as (router, worker):
+        client = await router.connect()
+        await rely(client)
+        for size in (*SIZES, *reversed(SIZES)):
+            await client.send(post(payload(size), framing))
+            assert (await receive(client)).body.decode() == digest(payload(size))
+        assert len(worker.connections) == 1
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_what_is_sent_behind_a_large_upload_is_answered_after_it(folder: Path, framing: str) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, worker):
-            client = await router.connect()
-            await rely(client)
-            behind = get("/length/3") + post(payload(MIB), framing) + get("/chunked/200000")
-            sending = asyncio.create_task(client.send(post(payload(3 * MIB), framing) + behind))
-            answers = [await receive(client) for _ in range(4)]
-            await sending
-            bodies = [answer.body if len(answer.body) < 100 else answer.digest.encode() for answer in answers]
-            uploads = [digest(payload(size)).encode() for size in (3 * MIB, MIB)]
-            assert bodies == [uploads[0], payload(3), uploads[1], digest(payload(200_000)).encode()]
-            assert len(worker.connections) == 1
-
-    asyncio.run(scenario())
+async def test_what_is_sent_behind_a_large_upload_is_answered_after_it(folder: Path, framing: str) -> None:
+    async with relayed(folder, give_and_take) as (router, worker):
+        client = await router.connect()
+        await rely(client)
+        behind = get("/length/3") + post(payload(MIB), framing) + get("/chunked/200000")
+        sending = asyncio.create_task(client.send(post(payload(3 * MIB), framing) + behind))
+        answers = [await receive(client) for _ in range(4)]
+        await sending
+        bodies = [answer.body if len(answer.body) < 100 else answer.digest.encode() for answer in answers]
+        uploads = [digest(payload(size)).encode() for size in (3 * MIB, MIB)]
+        assert bodies == [uploads[0], payload(3), uploads[1], digest(payload(200_000)).encode()]
+        assert len(worker.connections) == 1
 
 
-def test_a_client_with_small_buffers_gets_all_of_it_and_more(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, _):
-            client = await router.connect(receive=SMALL)
-            for framing, minor in (*product(FRAMINGS, (1,)), ("chunked", 0)):
-                await client.send(get(f"/{framing}/{2 * MIB}", minor))
-                assert (await receive(client)).digest == digest(payload(2 * MIB))
-
-    asyncio.run(scenario())
+async def test_a_client_with_small_buffers_gets_all_of_it_and_more(folder: Path) -> None:
+    async with relayed(folder, give_and_take) as (router, _):
+        client = await router.connect(receive=SMALL)
+        for framing, minor in (*product(FRAMINGS, (1,)), ("chunked", 0)):
+            await client.send(get(f"/{framing}/{2 * MIB}", minor))
+            assert (await receive(client)).digest == digest(payload(2 * MIB))
 
 
-def test_a_worker_with_small_buffers_gets_all_of_it_and_more(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take, receive=SMALL) as (router, worker):
-            client = await router.connect()
-            await rely(client)
-            for framing in ("length", "chunked", "length"):
-                await client.send(post(payload(2 * MIB), framing))
-                assert (await receive(client)).body.decode() == digest(payload(2 * MIB))
-            assert len(worker.connections) == 1
-
-    asyncio.run(scenario())
+async def test_a_worker_with_small_buffers_gets_all_of_it_and_more(folder: Path) -> None:
+    async with relayed(folder, give_and_take, receive=SMALL) as (router, worker):
+        client = await router.connect()
+        await rely(client)
+        for framing in ("length", "chunked", "length"):
+            await client.send(post(payload(2 * MIB), framing))
+            assert (await receive(client)).body.decode() == digest(payload(2 * MIB))
+        assert len(worker.connections) == 1
 
 
 @pytest.mark.parametrize("reads_on", [True, False], ids=["and reads on", "and closes"])
-def test_a_worker_may_answer_before_the_upload_is_over(folder: Path, reads_on: bool) -> None:  # noqa: FBT001
+async def test_a_worker_may_answer_before_the_upload_is_over(folder: Path, reads_on: bool) -> None:  # noqa: FBT001
     async def full(connection: Connection) -> None:
         await connection.head()
         await connection.exactly(MIB)
@@ -115,42 +99,36 @@ def test_a_worker_may_answer_before_the_upload_is_over(folder: Path, reads_on: b
         if reads_on:
             await connection.rest()
 
-    async def scenario() -> None:
-        async with relayed(folder, full) as (router, _):
-            said = await answer_to(router, post(payload(32 * MIB)))
-            assert said.startswith(b"HTTP/1.1 413 ")
-            assert b"\r\nConnection: close\r\n" in said
-            assert said.endswith(b"\r\n\r\nfull")
-            await until(folder, in_flight=0, connections=0)
-
-    asyncio.run(scenario())
+    async with relayed(folder, full) as (router, _):
+        said = await answer_to(router, post(payload(32 * MIB)))
+        assert said.startswith(b"HTTP/1.1 413 ")
+        assert b"\r\nConnection: close\r\n" in said
+        assert said.endswith(b"\r\n\r\nfull")
+        await until(folder, in_flight=0, connections=0)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_the_limit_of_a_body_is_exact(folder: Path, framing: str) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take, max_body=2 * MIB) as (router, worker):
-            client = await router.connect()
-            await client.send(post(payload(2 * MIB), framing))
-            assert (await receive(client)).body.decode() == digest(payload(2 * MIB))
-            client.close()
+async def test_the_limit_of_a_body_is_exact(folder: Path, framing: str) -> None:
+    async with relayed(folder, give_and_take, max_body=2 * MIB) as (router, worker):
+        client = await router.connect()
+        await client.send(post(payload(2 * MIB), framing))
+        assert (await receive(client)).body.decode() == digest(payload(2 * MIB))
+        client.close()
 
-            async def begun() -> None:
-                """Also what is too long is passed on until that shows: here, as soon as the worker has some of it."""
-                while posts() < 2:
-                    await status(folder)
+        async def begun() -> None:
+            """Also what is too long is passed on until that shows: here, as soon as the worker has some of it."""
+            while posts() < 2:
+                await status(folder)
 
-            def posts() -> int:
-                return b"".join(worker.seen).count(b"POST /")
+        def posts() -> int:
+            return b"".join(worker.seen).count(b"POST /")
 
-            over = post(payload(2 * MIB + 1), framing) + payload(32 * MIB)
-            said = await answer_to(router, over, begun if framing == "chunked" else None)
-            assert said.startswith(b"HTTP/1.1 413 ")
-            assert b"\r\nConnection: close\r\n" in said
-            assert posts() == (1 if framing == "length" else 2)
-            await until(folder, in_flight=0)
-
-    asyncio.run(scenario())
+        over = post(payload(2 * MIB + 1), framing) + payload(32 * MIB)
+        said = await answer_to(router, over, begun if framing == "chunked" else None)
+        assert said.startswith(b"HTTP/1.1 413 ")
+        assert b"\r\nConnection: close\r\n" in said
+        assert posts() == (1 if framing == "length" else 2)
+        await until(folder, in_flight=0)
 
 
 async def switching(connection: Connection) -> None:
@@ -163,43 +141,37 @@ async def switching(connection: Connection) -> None:
     connection.half_close()
 
 
-def test_a_tunnel_carries_much_both_ways_at_once_and_each_ends_by_itself(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, switching) as (router, worker):
-            client = await router.connect()
-            await client.send(UPGRADE)
-            assert (await client.head()).startswith(b"HTTP/1.1 101 ")
-            there = payload(8 * MIB - 1)
-            sending = asyncio.create_task(client.send(there))
-            back = await client.exactly(8 * MIB)
-            await sending
-            client.half_close()
-            assert await client.rest() == b""
-            assert digest(back) == digest(payload(8 * MIB))
-            assert digest(worker.seen[0].partition(b"\r\n\r\n")[2]) == digest(there)
-            await until(folder, in_flight=0, connections=0)
-
-    asyncio.run(scenario())
+async def test_a_tunnel_carries_much_both_ways_at_once_and_each_ends_by_itself(folder: Path) -> None:
+    async with relayed(folder, switching) as (router, worker):
+        client = await router.connect()
+        await client.send(UPGRADE)
+        assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+        there = payload(8 * MIB - 1)
+        sending = asyncio.create_task(client.send(there))
+        back = await client.exactly(8 * MIB)
+        await sending
+        client.half_close()
+        assert await client.rest() == b""
+        assert digest(back) == digest(payload(8 * MIB))
+        assert digest(worker.seen[0].partition(b"\r\n\r\n")[2]) == digest(there)
+        await until(folder, in_flight=0, connections=0)
 
 
-def test_it_is_the_kernel_that_moves_them(folder: Path) -> None:
+async def test_it_is_the_kernel_that_moves_them(folder: Path) -> None:
     """splice(2) moves each byte twice, into a pipe and out of it."""
 
-    async def scenario() -> None:
-        async with relayed(folder, give_and_take) as (router, _):
-            client = await router.connect()
-            for request in (get(f"/length/{8 * MIB}"), get(f"/close/{8 * MIB}"), post(payload(8 * MIB))):
-                async with traced(router, folder / "trace") as trace:
-                    await client.send(request)
-                    await receive(client)
-                moved = sum(int(count) for count in re.findall(r"\) = (\d+)$", trace.read_text(), re.MULTILINE))
-                assert 2 * 7 * MIB < moved <= 2 * 8 * MIB
+    async with relayed(folder, give_and_take) as (router, _):
+        client = await router.connect()
+        for request in (get(f"/length/{8 * MIB}"), get(f"/close/{8 * MIB}"), post(payload(8 * MIB))):
             async with traced(router, folder / "trace") as trace:
-                await client.send(get(f"/chunked/{MIB}"))
+                await client.send(request)
                 await receive(client)
-            assert "splice" not in trace.read_text()
-
-    asyncio.run(scenario())
+            moved = sum(int(count) for count in re.findall(r"\) = (\d+)$", trace.read_text(), re.MULTILINE))
+            assert 2 * 7 * MIB < moved <= 2 * 8 * MIB
+        async with traced(router, folder / "trace") as trace:
+            await client.send(get(f"/chunked/{MIB}"))
+            await receive(client)
+        assert "splice" not in trace.read_text()
 
 
 @asynccontextmanager

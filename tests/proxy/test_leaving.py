@@ -50,77 +50,65 @@ async def ask(folder: Path, question: str) -> tuple[int, dict[str, Any]]:
     return int(answer[9:12]), json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
-def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        async with relayed(folder, slow) as (router, worker):
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            going = asyncio.create_task(leave(folder))
-            await until(folder, endpoint={"draining": True})
-            held = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
-            await until(folder, waiting=2, in_flight=1)
-            assert not going.done()
-            slow.go.set()
-            assert await going == (0, "")
-            assert (await first).endswith(b"ok")
-            assert (await status(folder))["worker"]["waiting"] == 2
-            assert len(worker.connections) == 1
-            assert await join(folder) == (0, "")
-            assert [(await answer)[-2:] for answer in held] == [b"ok"] * 2
-
-    asyncio.run(scenario())
+async def test_a_worker_leaves_and_comes_back(folder: Path) -> None:
+    slow = Slow()
+    async with relayed(folder, slow) as (router, worker):
+        first = asyncio.create_task(router.ask(GET))
+        await slow.asked.wait()
+        going = asyncio.create_task(leave(folder))
+        await until(folder, endpoint={"draining": True})
+        held = [asyncio.create_task(router.ask(request)) for request in (GET, POST)]
+        await until(folder, waiting=2, in_flight=1)
+        assert not going.done()
+        slow.go.set()
+        assert await going == (0, "")
+        assert (await first).endswith(b"ok")
+        assert (await status(folder))["worker"]["waiting"] == 2
+        assert len(worker.connections) == 1
+        assert await join(folder) == (0, "")
+        assert [(await answer)[-2:] for answer in held] == [b"ok"] * 2
 
 
-def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        async with relayed(folder, slow) as (router, _):
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            code, said = await leave(folder, "0.05")
-            assert (code, "1 router processes still have requests" in said) == (0, True), said
-            slow.go.set()
-            await first
-
-    asyncio.run(scenario())
+async def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: Path) -> None:
+    slow = Slow()
+    async with relayed(folder, slow) as (router, _):
+        first = asyncio.create_task(router.ask(GET))
+        await slow.asked.wait()
+        code, said = await leave(folder, "0.05")
+        assert (code, "1 router processes still have requests" in said) == (0, True), said
+        slow.go.set()
+        await first
 
 
-def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
+async def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
     """One without a main process, and one whose main process ends while its requests are waited for."""
 
-    async def scenario() -> None:
-        slow = Slow()
-        async with relayed(folder, slow) as (router, _):
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            assert await leave(folder, "1000", pid="0") == (0, "")
-            assert not serving_path(folder).exists()
-            program = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
-            going = asyncio.create_task(leave(folder, "1000", pid=str(program.pid)))
-            program.kill()
-            assert await going == (0, "")
-            await program.wait()
-            assert await leave(folder, "1000", pid=str(program.pid)) == (0, "")
-            slow.go.set()
-            await first
-
-    asyncio.run(scenario())
+    slow = Slow()
+    async with relayed(folder, slow) as (router, _):
+        first = asyncio.create_task(router.ask(GET))
+        await slow.asked.wait()
+        assert await leave(folder, "1000", pid="0") == (0, "")
+        assert not serving_path(folder).exists()
+        program = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
+        going = asyncio.create_task(leave(folder, "1000", pid=str(program.pid)))
+        program.kill()
+        assert await going == (0, "")
+        await program.wait()
+        assert await leave(folder, "1000", pid=str(program.pid)) == (0, "")
+        slow.go.set()
+        await first
 
 
-def test_a_router_that_starts_later_knows_who_leaves(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        options = controlled(folder, worker.endpoint)
-        assert await leave(folder) == (0, "")  # no router runs: nobody to wait for
-        async with Router(folder, options) as router:
-            held = asyncio.create_task(router.ask(GET))
-            await until(folder, waiting=1)
-            assert await join(folder) == (0, "")
-            assert (await held).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
+async def test_a_router_that_starts_later_knows_who_leaves(folder: Path) -> None:
+    worker = await Worker(folder / "w").start(answering(OK))
+    options = controlled(folder, worker.endpoint)
+    assert await leave(folder) == (0, "")  # no router runs: nobody to wait for
+    async with Router(folder, options) as router:
+        held = asyncio.create_task(router.ask(GET))
+        await until(folder, waiting=1)
+        assert await join(folder) == (0, "")
+        assert (await held).endswith(b"ok")
+    worker.stop()
 
 
 GONE = {
@@ -133,21 +121,18 @@ GONE = {
 
 
 @pytest.mark.parametrize("go", GONE.values(), ids=GONE)
-def test_nothing_is_sent_while_the_file_is_gone(folder: Path, go: Any) -> None:
+async def test_nothing_is_sent_while_the_file_is_gone(folder: Path, go: Any) -> None:
     """Nobody tells the router: a crash does not, either."""
 
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, _):
-            assert (await router.ask(GET)).endswith(b"ok")
-            go(folder)
-            await until(folder, endpoint={"draining": True})
-            held = asyncio.create_task(router.ask(POST))
-            await until(folder, waiting=1)
-            serving_path(folder).parent.mkdir(parents=True, exist_ok=True)
-            serving_path(folder).touch()
-            assert (await held).endswith(b"ok")
-
-    asyncio.run(scenario())
+    async with relayed(folder, answering(OK)) as (router, _):
+        assert (await router.ask(GET)).endswith(b"ok")
+        go(folder)
+        await until(folder, endpoint={"draining": True})
+        held = asyncio.create_task(router.ask(POST))
+        await until(folder, waiting=1)
+        serving_path(folder).parent.mkdir(parents=True, exist_ok=True)
+        serving_path(folder).touch()
+        assert (await held).endswith(b"ok")
 
 
 THERE = {
@@ -159,32 +144,26 @@ THERE = {
 
 
 @pytest.mark.parametrize("make", THERE.values(), ids=THERE)
-def test_whatever_is_there_is_there_and_never_opened(folder: Path, make: Any) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answering(OK))
-        options = controlled(folder, worker.endpoint)
+async def test_whatever_is_there_is_there_and_never_opened(folder: Path, make: Any) -> None:
+    worker = await Worker(folder / "w").start(answering(OK))
+    options = controlled(folder, worker.endpoint)
+    serving_path(folder).unlink()
+    make(serving_path(folder))
+    async with Router(folder, options) as router:
+        assert (await router.ask(GET)).endswith(b"ok")
+    worker.stop()
+
+
+async def test_who_fills_its_own_folder_is_seen_still(folder: Path) -> None:
+    async with relayed(folder, answering(OK)) as (router, _):
+        for number in range(MAX_RATE):
+            path = serving_path(folder).with_name(f"x{number % 2}")
+            path.touch()
+            path.unlink()
         serving_path(folder).unlink()
-        make(serving_path(folder))
-        async with Router(folder, options) as router:
-            assert (await router.ask(GET)).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_who_fills_its_own_folder_is_seen_still(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, _):
-            for number in range(MAX_RATE):
-                path = serving_path(folder).with_name(f"x{number % 2}")
-                path.touch()
-                path.unlink()
-            serving_path(folder).unlink()
-            await until(folder, endpoint={"draining": True})
-            serving_path(folder).touch()
-            assert (await router.ask(GET)).endswith(b"ok")
-
-    asyncio.run(scenario())
+        await until(folder, endpoint={"draining": True})
+        serving_path(folder).touch()
+        assert (await router.ask(GET)).endswith(b"ok")
 
 
 ANSWERS = {
@@ -201,78 +180,68 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("question", "answer"), ANSWERS.items(), ids=ANSWERS)
-def test_what_the_leave_socket_answers(folder: Path, question: str, answer: tuple[int, dict[str, Any] | None]) -> None:
-    async def scenario() -> tuple[int, dict[str, Any]]:
-        async with relayed(folder, answering(OK)) as (router, _):
-            found = await ask(folder, question)
-            assert (await router.ask(GET)).endswith(b"ok")  # to ask changes nothing
-        return found
-
-    code, body = asyncio.run(scenario())
+async def test_what_the_leave_socket_answers(
+    folder: Path, question: str, answer: tuple[int, dict[str, Any] | None]
+) -> None:
+    async with relayed(folder, answering(OK)) as (router, _):
+        found = await ask(folder, question)
+        assert (await router.ask(GET)).endswith(b"ok")  # to ask changes nothing
+    code, body = found
     assert code == answer[0]
     assert answer[1] is None or body == {"version": 1, **answer[1]}
 
 
-def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -> None:
-    async def scenario() -> None:
-        slow = Slow()
-        async with relayed(folder, slow) as (router, _):
-            assert leave_path(folder).stat().st_mode & 0o777 == 0o666
-            asked = [asyncio.create_task(router.ask(GET)) for _ in range(3)]
-            await until(folder, in_flight=3)
-            serving_path(folder).unlink()
-            assert await ask(folder, "/serving/w?wait_us=1000") == (
-                200,
-                {"version": 1, "serving": False, "in_flight": 1},
-            )
-            slow.go.set()
-            await asyncio.gather(*asked)
-
-    asyncio.run(scenario())
+async def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -> None:
+    slow = Slow()
+    async with relayed(folder, slow) as (router, _):
+        assert leave_path(folder).stat().st_mode & 0o777 == 0o666
+        asked = [asyncio.create_task(router.ask(GET)) for _ in range(3)]
+        await until(folder, in_flight=3)
+        serving_path(folder).unlink()
+        assert await ask(folder, "/serving/w?wait_us=1000") == (
+            200,
+            {"version": 1, "serving": False, "in_flight": 1},
+        )
+        slow.go.set()
+        await asyncio.gather(*asked)
 
 
-def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
+async def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
     """As many as may wait do, and silent connections besides: who leaves asks again until it is heard."""
 
-    async def scenario() -> None:
-        slow = Slow()
-        async with relayed(folder, slow) as (router, _):
-            first = asyncio.create_task(router.ask(GET))
-            await slow.asked.wait()
-            serving_path(folder).unlink()
-            question = "/serving/w?wait_us=30000000"
-            asked = [asyncio.create_task(ask(folder, question)) for _ in range(leaving.MAX_WAITING + 1)]
-            (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-            assert (await refused)[0] == 503  # as many as may wait do
-            with ExitStack() as stack:
-                for _ in range(50):
-                    silent = stack.enter_context(socket.socket(socket.AF_UNIX))
-                    silent.connect(str(leave_path(folder)))
-                going = asyncio.create_task(leave(folder))
-                slow.go.set()
-                assert await going == (0, "")
-            assert {code for code, _ in await asyncio.gather(*waiting)} == {200}
-            assert (await first).endswith(b"ok")
-
-    asyncio.run(scenario())
+    slow = Slow()
+    async with relayed(folder, slow) as (router, _):
+        first = asyncio.create_task(router.ask(GET))
+        await slow.asked.wait()
+        serving_path(folder).unlink()
+        question = "/serving/w?wait_us=30000000"
+        asked = [asyncio.create_task(ask(folder, question)) for _ in range(leaving.MAX_WAITING + 1)]
+        (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        assert (await refused)[0] == 503  # as many as may wait do
+        with ExitStack() as stack:
+            for _ in range(50):
+                silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+                silent.connect(str(leave_path(folder)))
+            going = asyncio.create_task(leave(folder))
+            slow.go.set()
+            assert await going == (0, "")
+        assert {code for code, _ in await asyncio.gather(*waiting)} == {200}
+        assert (await first).endswith(b"ok")
 
 
-def test_units_of_an_earlier_release_join_and_leave_by_their_old_paths(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, worker):
-            place = ("--runtime", folder, "--name", "w", "--wait", "10")
-            assert await run(ROOT / "tqunits/leave.py", *place, MAINPID=str(os.getpid())) == (0, "")
-            assert not serving_path(folder).exists()
-            held = asyncio.create_task(router.ask(GET))
-            await until(folder, waiting=1)
-            serving_path(folder).parent.chmod(0o700)
-            gate = ("--port", worker.endpoint.rpartition(":")[2], "--path", "/", "--pid", str(os.getpid()))
-            code, said = await run(ROOT / "tqunits/gate.py", *gate, RUNTIME_DIRECTORY=str(folder / "workers/w"))
-            assert code == 0, said
-            assert serving_path(folder).parent.stat().st_mode & 0o777 == 0o755
-            assert (await held).endswith(b"ok")
-
-    asyncio.run(scenario())
+async def test_units_of_an_earlier_release_join_and_leave_by_their_old_paths(folder: Path) -> None:
+    async with relayed(folder, answering(OK)) as (router, worker):
+        place = ("--runtime", folder, "--name", "w", "--wait", "10")
+        assert await run(ROOT / "tqunits/leave.py", *place, MAINPID=str(os.getpid())) == (0, "")
+        assert not serving_path(folder).exists()
+        held = asyncio.create_task(router.ask(GET))
+        await until(folder, waiting=1)
+        serving_path(folder).parent.chmod(0o700)
+        gate = ("--port", worker.endpoint.rpartition(":")[2], "--path", "/", "--pid", str(os.getpid()))
+        code, said = await run(ROOT / "tqunits/gate.py", *gate, RUNTIME_DIRECTORY=str(folder / "workers/w"))
+        assert code == 0, said
+        assert serving_path(folder).parent.stat().st_mode & 0o777 == 0o755
+        assert (await held).endswith(b"ok")
 
 
 FEW_WATCHES = """
@@ -286,19 +255,15 @@ runpy.run_module("tqunits", run_name="__main__", alter_sys=True)
 """
 
 
-def test_where_no_watch_is_left_the_router_looks_all_the_same_and_says_so(folder: Path) -> None:
+async def test_where_no_watch_is_left_the_router_looks_all_the_same_and_says_so(folder: Path) -> None:
     """inotify(7): max_user_watches. The routes and the folder above have the two that there are."""
 
-    async def scenario() -> str:
-        worker = await Worker(folder / "w").start(answering(OK))
-        async with Router(folder, controlled(folder, worker.endpoint), program=("-c", FEW_WATCHES)) as router:
-            serving_path(folder).unlink()
-            await until(folder, endpoint={"draining": True})
-            serving_path(folder).touch()
-            assert (await router.ask(GET)).endswith(b"ok")
-            said = router.said()
-        worker.stop()
-        return said
-
-    said = asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(answering(OK))
+    async with Router(folder, controlled(folder, worker.endpoint), program=("-c", FEW_WATCHES)) as router:
+        serving_path(folder).unlink()
+        await until(folder, endpoint={"draining": True})
+        serving_path(folder).touch()
+        assert (await router.ask(GET)).endswith(b"ok")
+        said = router.said()
+    worker.stop()
     assert said.count("raise fs.inotify.max_user_watches; what comes and goes there is seen up to 2 s late") == 1

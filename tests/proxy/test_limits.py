@@ -45,148 +45,130 @@ async def comes_in(router: Router, source: str) -> Connection:
                 return client
 
 
-def test_one_address_has_so_many_connections_and_no_more(folder: Path) -> None:
-    async def scenario() -> None:
-        async with limited(folder, {"max_connections_per_client": 2}) as (router, _):
-            here = [await router.connect(source=HERE) for _ in range(3)]
-            assert [await is_served(client) for client in here] == [True, True, False]
-            there = [await router.connect(source=THERE) for _ in range(3)]
-            assert [await is_served(client) for client in there] == [True, True, False]
-            here[0].close()
-            here[1].reset()
-            here = [await comes_in(router, HERE), await comes_in(router, HERE)]
-            assert not await is_served(await router.connect(source=HERE))
-            assert await is_served(there[0])
-
-    asyncio.run(scenario())
+async def test_one_address_has_so_many_connections_and_no_more(folder: Path) -> None:
+    async with limited(folder, {"max_connections_per_client": 2}) as (router, _):
+        here = [await router.connect(source=HERE) for _ in range(3)]
+        assert [await is_served(client) for client in here] == [True, True, False]
+        there = [await router.connect(source=THERE) for _ in range(3)]
+        assert [await is_served(client) for client in there] == [True, True, False]
+        here[0].close()
+        here[1].reset()
+        here = [await comes_in(router, HERE), await comes_in(router, HERE)]
+        assert not await is_served(await router.connect(source=HERE))
+        assert await is_served(there[0])
 
 
-def test_who_never_gets_past_the_greeting_counts_until_it_is_gone(folder: Path) -> None:
+async def test_who_never_gets_past_the_greeting_counts_until_it_is_gone(folder: Path) -> None:
     make(folder, "a", "a.example")
 
-    async def scenario() -> None:
-        limits = {"max_connections_per_client": 3}
-        options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
-        async with limited(folder, limits, *options, clients={"head_us": 100_000}) as (router, _):
-            for said in (b"", HELLO, b"\x16garbage.....", b"\x80", b"GET / HTTP/1.1"):
-                clients = [await router.connect(source=HERE) for _ in range(3)]
-                for client in clients:
-                    if said:
-                        await client.send(said)
-                if said in (b"", HELLO):
-                    assert not await is_served(await router.connect(source=HERE))
-                for number, client in enumerate(clients):
-                    client.reset() if number == 1 else client.close()
-                last = [await comes_in(router, HERE) for _ in range(3)]
+    limits = {"max_connections_per_client": 3}
+    options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+    async with limited(folder, limits, *options, clients={"head_us": 100_000}) as (router, _):
+        for said in (b"", HELLO, b"\x16garbage.....", b"\x80", b"GET / HTTP/1.1"):
+            clients = [await router.connect(source=HERE) for _ in range(3)]
+            for client in clients:
+                if said:
+                    await client.send(said)
+            if said in (b"", HELLO):
                 assert not await is_served(await router.connect(source=HERE))
-                for client in last:
-                    client.close()
-                await until(folder, connections=0)
-            slow = [await router.connect(source=HERE) for _ in range(3)]
-            for client in slow:
-                await client.send(HELLO)  # and the time-out ends them
-            assert await is_served(await comes_in(router, HERE))
-
-    asyncio.run(scenario())
-
-
-def test_a_proxy_that_is_trusted_speaks_for_many(folder: Path) -> None:
-    async def scenario() -> None:
-        limits = {"max_connections_per_client": 1}
-        async with limited(folder, limits, trusted=["127.0.0.1/32"]) as (router, _):
-            clients = [await router.connect(source=HERE) for _ in range(5)]
-            assert [await is_served(client) for client in clients] == [True] * 5
-            others = [await router.connect(source=THERE) for _ in range(2)]
-            assert [await is_served(client) for client in others] == [True, False]
-
-    asyncio.run(scenario())
-
-
-def test_a_limit_that_comes_later_counts_those_that_are_there(folder: Path) -> None:
-    async def scenario() -> None:
-        async with limited(folder, {}) as (router, worker):
-            before = [await router.connect(source=HERE) for _ in range(3)]
-            assert [await is_served(client) for client in before] == [True] * 3
-            write_routes(folder, worker.endpoint, limits={"max_connections_per_client": 2})
-            router.process.send_signal(signal.SIGHUP)
-            while "reloaded" not in router.said():
-                await asyncio.sleep(0)
+            for number, client in enumerate(clients):
+                client.reset() if number == 1 else client.close()
+            last = [await comes_in(router, HERE) for _ in range(3)]
             assert not await is_served(await router.connect(source=HERE))
-            assert [await is_served(client) for client in before] == [True] * 3
-            before[0].close()
-            await until(folder, connections=2)
-            assert not await is_served(await router.connect(source=HERE))
-            before[1].close()
-            await until(folder, connections=1)
-            assert await is_served(await comes_in(router, HERE))
-
-    asyncio.run(scenario())
+            for client in last:
+                client.close()
+            await until(folder, connections=0)
+        slow = [await router.connect(source=HERE) for _ in range(3)]
+        for client in slow:
+            await client.send(HELLO)  # and the time-out ends them
+        assert await is_served(await comes_in(router, HERE))
 
 
-def test_the_limit_in_all_counts_those_that_have_not_said_yet_how_they_speak(folder: Path) -> None:
+async def test_a_proxy_that_is_trusted_speaks_for_many(folder: Path) -> None:
+    limits = {"max_connections_per_client": 1}
+    async with limited(folder, limits, trusted=["127.0.0.1/32"]) as (router, _):
+        clients = [await router.connect(source=HERE) for _ in range(5)]
+        assert [await is_served(client) for client in clients] == [True] * 5
+        others = [await router.connect(source=THERE) for _ in range(2)]
+        assert [await is_served(client) for client in others] == [True, False]
+
+
+async def test_a_limit_that_comes_later_counts_those_that_are_there(folder: Path) -> None:
+    async with limited(folder, {}) as (router, worker):
+        before = [await router.connect(source=HERE) for _ in range(3)]
+        assert [await is_served(client) for client in before] == [True] * 3
+        write_routes(folder, worker.endpoint, limits={"max_connections_per_client": 2})
+        router.process.send_signal(signal.SIGHUP)
+        while "reloaded" not in router.said():
+            await asyncio.sleep(0)
+        assert not await is_served(await router.connect(source=HERE))
+        assert [await is_served(client) for client in before] == [True] * 3
+        before[0].close()
+        await until(folder, connections=2)
+        assert not await is_served(await router.connect(source=HERE))
+        before[1].close()
+        await until(folder, connections=1)
+        assert await is_served(await comes_in(router, HERE))
+
+
+async def test_the_limit_in_all_counts_those_that_have_not_said_yet_how_they_speak(folder: Path) -> None:
     make(folder, "a", "a.example")
 
-    async def scenario() -> None:
-        options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
-        limits = {"max_connections": 3}
-        async with limited(folder, limits, *options, trusted=[f"{THERE}/32"]) as (router, _):
-            served = await router.connect()
+    options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+    limits = {"max_connections": 3}
+    async with limited(folder, limits, *options, trusted=[f"{THERE}/32"]) as (router, _):
+        served = await router.connect()
+        assert await is_served(served)
+        silent = await router.connect(source=THERE)  # a PROXY header may come
+        await silent.send(b"PROX")
+        shaking = await router.connect()
+        await shaking.send(HELLO)
+        waiting = await router.connect()
+        answer = asyncio.create_task(is_served(waiting))
+        for _ in range(10):
             assert await is_served(served)
-            silent = await router.connect(source=THERE)  # a PROXY header may come
-            await silent.send(b"PROX")
-            shaking = await router.connect()
-            await shaking.send(HELLO)
-            waiting = await router.connect()
-            answer = asyncio.create_task(is_served(waiting))
-            for _ in range(10):
-                assert await is_served(served)
-            assert not answer.done()
-            shaking.close()
-            assert await answer
-            waits_too = asyncio.create_task(is_served(await router.connect()))
-            for _ in range(10):
-                assert await is_served(served)
-            assert not waits_too.done()
-            silent.reset()
-            assert await waits_too
-
-    asyncio.run(scenario())
+        assert not answer.done()
+        shaking.close()
+        assert await answer
+        waits_too = asyncio.create_task(is_served(await router.connect()))
+        for _ in range(10):
+            assert await is_served(served)
+        assert not waits_too.done()
+        silent.reset()
+        assert await waits_too
 
 
-def test_the_one_that_is_idle_for_longest_makes_room(folder: Path) -> None:
+async def test_the_one_that_is_idle_for_longest_makes_room(folder: Path) -> None:
     """Whether it has asked for something or has never said how it speaks; who is served stays."""
     make(folder, "a", "a.example")
 
-    async def scenario() -> None:
-        options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
-        held = asyncio.Event()
-        worker = await TcpWorker().start(answering_when(held))
-        limits = {"max_connections": 4}
-        async with Router(folder, controlled(folder, worker.endpoint, *options, limits=limits)) as router:
-            busy, shaking = await router.connect(), await router.connect()
-            await busy.send(get("/held"))
-            await shaking.send(HELLO)
-            await until(folder, in_flight=1)
-            silent, first = await router.connect(), await router.connect()
-            await first.send(get("/"))
-            assert (await receive(first)).body == b"ok"
-            await until(folder, asleep=1)
-            second = await router.connect()
-            assert await is_served(second)
-            assert await silent.rest() == b""
-            await until(folder, asleep=2)
-            third = await router.connect()
-            assert await is_served(third)
-            assert await first.rest() == b""
-            assert await is_served(second)
-            held.set()
-            assert (await receive(busy)).body == b"ok"
-            assert "proxy.max_connections is 4" in router.said()
-            _, told = (await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n")).split(b"\r\n\r\n", 1)
-            assert re.search(rb"tqunits_idle_closed_total{[^}]*} 2\n", told)
-            worker.stop()
-
-    asyncio.run(scenario())
+    options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
+    held = asyncio.Event()
+    worker = await TcpWorker().start(answering_when(held))
+    limits = {"max_connections": 4}
+    async with Router(folder, controlled(folder, worker.endpoint, *options, limits=limits)) as router:
+        busy, shaking = await router.connect(), await router.connect()
+        await busy.send(get("/held"))
+        await shaking.send(HELLO)
+        await until(folder, in_flight=1)
+        silent, first = await router.connect(), await router.connect()
+        await first.send(get("/"))
+        assert (await receive(first)).body == b"ok"
+        await until(folder, asleep=1)
+        second = await router.connect()
+        assert await is_served(second)
+        assert await silent.rest() == b""
+        await until(folder, asleep=2)
+        third = await router.connect()
+        assert await is_served(third)
+        assert await first.rest() == b""
+        assert await is_served(second)
+        held.set()
+        assert (await receive(busy)).body == b"ok"
+        assert "proxy.max_connections is 4" in router.said()
+        _, told = (await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: r\r\n\r\n")).split(b"\r\n\r\n", 1)
+        assert re.search(rb"tqunits_idle_closed_total{[^}]*} 2\n", told)
+        worker.stop()
 
 
 def answering_when(held: asyncio.Event) -> Behaviour:
@@ -201,16 +183,13 @@ def answering_when(held: asyncio.Event) -> Behaviour:
     return behave
 
 
-def test_a_crowd_that_is_idle_keeps_nobody_out(folder: Path) -> None:
-    async def scenario() -> None:
-        async with limited(folder, {"max_connections": 20}) as (router, _):
-            idle = [await router.connect() for _ in range(20)]
-            await until(folder, asleep=20)
-            for _ in range(30):
-                assert await is_served(await router.connect())
-            assert [await client.rest() for client in idle] == [b""] * 20
-
-    asyncio.run(scenario())
+async def test_a_crowd_that_is_idle_keeps_nobody_out(folder: Path) -> None:
+    async with limited(folder, {"max_connections": 20}) as (router, _):
+        idle = [await router.connect() for _ in range(20)]
+        await until(folder, asleep=20)
+        for _ in range(30):
+            assert await is_served(await router.connect())
+        assert [await client.rest() for client in idle] == [b""] * 20
 
 
 async def status_of(router: Router, request: bytes) -> bytes:
@@ -238,24 +217,21 @@ def fields(count: int) -> bytes:
     return b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * (count - 1) + b"\r\n"
 
 
-def test_heads_are_as_large_as_the_routes_say(folder: Path) -> None:
+async def test_heads_are_as_large_as_the_routes_say(folder: Path) -> None:
     """To the byte, whole and in pieces; and a reload counts for the connections that come after it."""
     cases = [(a_line, b"414", "max_request_line"), (a_head, b"431", "max_head"), (fields, b"431", "max_fields")]
     small = {"max_request_line": 2000, "max_head": 5000, "max_fields": 20}
     large = {"max_request_line": 20_000, "max_head": 50_000, "max_fields": 500}
 
-    async def scenario() -> None:
-        async with limited(folder, small) as (router, worker):
-            for limits in (small, large):
-                for make_request, refused, name in cases:
-                    assert await status_of(router, make_request(limits[name])) == b"200"
-                    assert await status_of(router, make_request(limits[name] + 1)) == refused
-                    slow = await router.connect()
-                    for byte in make_request(limits[name] + 1)[:3000]:
-                        await slow.send(bytes((byte,)))
-                    slow.close()
-                write_routes(folder, worker.endpoint, limits=large)
-                router.process.send_signal(signal.SIGHUP)
-                await router.told("READY=1")
-
-    asyncio.run(scenario())
+    async with limited(folder, small) as (router, worker):
+        for limits in (small, large):
+            for make_request, refused, name in cases:
+                assert await status_of(router, make_request(limits[name])) == b"200"
+                assert await status_of(router, make_request(limits[name] + 1)) == refused
+                slow = await router.connect()
+                for byte in make_request(limits[name] + 1)[:3000]:
+                    await slow.send(bytes((byte,)))
+                slow.close()
+            write_routes(folder, worker.endpoint, limits=large)
+            router.process.send_signal(signal.SIGHUP)
+            await router.told("READY=1")

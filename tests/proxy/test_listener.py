@@ -68,7 +68,7 @@ async def taken(router: Router) -> socket.socket:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX], ids=lambda family: family.name)
-def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.AddressFamily) -> None:
+async def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.AddressFamily) -> None:
     """Without TCP_NODELAY the end of an answer waits for the client's acknowledgement of its beginning."""
     addresses: dict[int, str | tuple[str, int]] = {
         socket.AF_UNIX: str(folder / "s"),
@@ -76,53 +76,44 @@ def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.Addres
         socket.AF_INET: ("127.0.0.1", 0),
     }
 
-    async def scenario() -> None:
-        with socket.socket(family) as listening, socket.socket(family) as client:
-            listening.bind(addresses[family])
-            with listening_on(listening) as router:
-                client.connect(listening.getsockname())
-                client.send(b"GET")
-                sock = await taken(router)
-                assert not sock.getblocking()
-                if family != socket.AF_UNIX:
-                    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-    asyncio.run(scenario())
+    with socket.socket(family) as listening, socket.socket(family) as client:
+        listening.bind(addresses[family])
+        with listening_on(listening) as router:
+            client.connect(listening.getsockname())
+            client.send(b"GET")
+            sock = await taken(router)
+            assert not sock.getblocking()
+            if family != socket.AF_UNIX:
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("ending", ["closed", "reset"])
-def test_one_that_has_ended_when_it_is_accepted_leaves_nothing(ending: str) -> None:
-    async def scenario() -> None:
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            with listening_on(listening) as router:
-                gone = socket.create_connection(listening.getsockname())
-                if ending == "reset":
-                    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                gone.close()
-                with socket.create_connection(listening.getsockname()) as other:
-                    other.send(b"GET")
-                    await taken(router)
-                assert router.books.metrics.accepted == 2
-                assert list(router.clients.per_address.values()) == [1]
-
-    asyncio.run(scenario())
+async def test_one_that_has_ended_when_it_is_accepted_leaves_nothing(ending: str) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        with listening_on(listening) as router:
+            gone = socket.create_connection(listening.getsockname())
+            if ending == "reset":
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.close()
+            with socket.create_connection(listening.getsockname()) as other:
+                other.send(b"GET")
+                await taken(router)
+            assert router.books.metrics.accepted == 2
+            assert list(router.clients.per_address.values()) == [1]
 
 
-def test_one_that_can_not_be_taken_is_closed_and_said_and_the_next_is() -> None:
-    async def scenario() -> None:
-        failures: list[object] = []
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            with listening_on(listening, Unlucky) as router:
-                first, second = (socket.create_connection(listening.getsockname()) for _ in range(2))
-                second.send(b"GET")
-                sock = await taken(router)
-                with first, second:
-                    assert first.recv(1) == b""
-                    assert sock.getpeername() == second.getsockname()
-                    assert [type(failure) for failure in failures] == [ZeroDivisionError]
-
-    asyncio.run(scenario())
+async def test_one_that_can_not_be_taken_is_closed_and_said_and_the_next_is() -> None:
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        with listening_on(listening, Unlucky) as router:
+            first, second = (socket.create_connection(listening.getsockname()) for _ in range(2))
+            second.send(b"GET")
+            sock = await taken(router)
+            with first, second:
+                assert first.recv(1) == b""
+                assert sock.getpeername() == second.getsockname()
+                assert [type(failure) for failure in failures] == [ZeroDivisionError]

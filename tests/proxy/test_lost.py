@@ -121,31 +121,25 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", LOSSES)
-def test_a_router_asks(folder: Path, what: str) -> None:
-    async def scenario() -> None:
-        worker = await TcpWorker().start(answering(OK))
-        asking = folder / "repair"
-        options = controlled(folder, worker.endpoint, "--repair")
-        async with Router(folder, options, stdout=asking) as router, asyncio.timeout(PATIENCE):
-            assert (await router.ask(GET)).endswith(b"ok")
-            assert asking.stat().st_size == 0
-            LOSSES[what](folder)
-            while not asking.stat().st_size:
-                await status(folder)
-        worker.stop()
-
-    asyncio.run(scenario())
+async def test_a_router_asks(folder: Path, what: str) -> None:
+    worker = await TcpWorker().start(answering(OK))
+    asking = folder / "repair"
+    options = controlled(folder, worker.endpoint, "--repair")
+    async with Router(folder, options, stdout=asking) as router, asyncio.timeout(PATIENCE):
+        assert (await router.ask(GET)).endswith(b"ok")
+        assert asking.stat().st_size == 0
+        LOSSES[what](folder)
+        while not asking.stat().st_size:
+            await status(folder)
+    worker.stop()
 
 
-def test_who_leaves_is_not_served_by_who_does_not_know_it(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, _):
-            assert (await router.ask(GET)).endswith(b"ok")
-            leaving = serving_path(folder).with_name("leaving")
-            serving_path(folder).rename(leaving)
-            serving_path(folder).touch()
-            await until(folder, endpoint={"draining": True})
-            leaving.unlink()
-            assert (await router.ask(GET)).endswith(b"ok")
-
-    asyncio.run(scenario())
+async def test_who_leaves_is_not_served_by_who_does_not_know_it(folder: Path) -> None:
+    async with relayed(folder, answering(OK)) as (router, _):
+        assert (await router.ask(GET)).endswith(b"ok")
+        leaving = serving_path(folder).with_name("leaving")
+        serving_path(folder).rename(leaving)
+        serving_path(folder).touch()
+        await until(folder, endpoint={"draining": True})
+        leaving.unlink()
+        assert (await router.ask(GET)).endswith(b"ok")

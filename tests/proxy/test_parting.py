@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from bodies import MIB, chunked, payload
 from control_peers import relayed, until
 from peers import PATIENCE, Behaviour, Connection, Router, TcpWorker
@@ -17,7 +18,6 @@ from secure_peers import client_context, make
 from tqunits.proxy.downstream.parting import LINGERING, LONGEST, SILENT, WORTH_READING, Parting
 from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Wheel
-from tqunits.system import loop as event_loop
 
 EARLY = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?"
 SIZE = 60 * MIB
@@ -92,14 +92,13 @@ UPLOADS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("framing", UPLOADS)
 @pytest.mark.parametrize("who", WHO)
-def test_who_writes_all_before_it_reads_gets_the_answer(folder: Path, who: str, framing: str, *, secured: bool) -> None:
-    async def scenario() -> None:
-        async with early(folder, who) as (router, _):
-            said = await asyncio.to_thread(write_all_then_read, router.port, UPLOADS[framing](), secured=secured)
-            assert said.startswith(WHO[who][2])
-            await until(folder, in_flight=0, connections=0)
-
-    asyncio.run(scenario())
+async def test_who_writes_all_before_it_reads_gets_the_answer(
+    folder: Path, who: str, framing: str, *, secured: bool
+) -> None:
+    async with early(folder, who) as (router, _):
+        said = await asyncio.to_thread(write_all_then_read, router.port, UPLOADS[framing](), secured=secured)
+        assert said.startswith(WHO[who][2])
+        await until(folder, in_flight=0, connections=0)
 
 
 async def printed(*command: str | Path) -> list[str]:
@@ -110,8 +109,8 @@ async def printed(*command: str | Path) -> list[str]:
     return out.decode().splitlines()
 
 
-@pytest.fixture(scope="module")
-def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Go program that uploads a file ten times and prints the statuses, or the errors."""
     folder = tmp_path_factory.mktemp("go")
     (folder / "main.go").write_text(GO)
@@ -124,47 +123,41 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "client",
         folder / "main.go",
     ]
-    assert asyncio.run(printed(*build)) == []
+    assert await printed(*build) == []
     return folder / "client"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("who", ["the router", "a worker"])
-def test_wget_curl_and_go_get_the_answer(folder: Path, go_client: Path, who: str, scheme: str) -> None:
-    async def scenario() -> None:
-        (folder / "body").write_bytes(payload(SIZE))
-        status = WHO[who][2][9:12].decode()
-        async with early(folder, who) as (router, _):
-            url = f"{scheme}://127.0.0.1:{router.port}/"
-            assert await printed(go_client, url, folder / "body") == [status] * 10
-            for _ in range(10):
-                wget = [
-                    "wget",
-                    "-nv",
-                    "-S",
-                    "-t1",
-                    "--no-check-certificate",
-                    "-O",
-                    "/dev/null",
-                    f"--post-file={folder}/body",
-                ]
-                assert f"HTTP/1.1 {status}" in " ".join(await printed(*wget, url))
-                curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:", "-T"]
-                assert await printed(*curl, folder / "body", url) == [status]
-            await until(folder, in_flight=0)
-
-    asyncio.run(scenario())
+async def test_wget_curl_and_go_get_the_answer(folder: Path, go_client: Path, who: str, scheme: str) -> None:
+    (folder / "body").write_bytes(payload(SIZE))
+    status = WHO[who][2][9:12].decode()
+    async with early(folder, who) as (router, _):
+        url = f"{scheme}://127.0.0.1:{router.port}/"
+        assert await printed(go_client, url, folder / "body") == [status] * 10
+        for _ in range(10):
+            wget = [
+                "wget",
+                "-nv",
+                "-S",
+                "-t1",
+                "--no-check-certificate",
+                "-O",
+                "/dev/null",
+                f"--post-file={folder}/body",
+            ]
+            assert f"HTTP/1.1 {status}" in " ".join(await printed(*wget, url))
+            curl = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Expect:", "-T"]
+            assert await printed(*curl, folder / "body", url) == [status]
+        await until(folder, in_flight=0)
 
 
-def test_who_says_nothing_more_is_not_waited_for(folder: Path) -> None:
-    async def scenario() -> None:
-        async with early(folder, "the router") as (router, _):
-            client = await router.connect()
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
-            assert (await client.rest()).startswith(b"HTTP/1.1 413 ")
-            await until(folder, connections=0)
-
-    asyncio.run(scenario())
+async def test_who_says_nothing_more_is_not_waited_for(folder: Path) -> None:
+    async with early(folder, "the router") as (router, _):
+        client = await router.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+        assert (await client.rest()).startswith(b"HTTP/1.1 413 ")
+        await until(folder, connections=0)
 
 
 @pytest.mark.parametrize(
@@ -172,23 +165,21 @@ def test_who_says_nothing_more_is_not_waited_for(folder: Path) -> None:
     [(1, LINGERING), (WORTH_READING // 2, 2 * LINGERING), (WORTH_READING, LONGEST), (100 * WORTH_READING, LONGEST)],
     ids=["a trickle", "half of what is worth it", "what is worth it", "a flood"],
 )
-def test_how_long_is_read_on_goes_by_what_comes(rate: int, ticks: int) -> None:
+@pytest.mark.loops("uvloop")
+async def test_how_long_is_read_on_goes_by_what_comes(rate: int, ticks: int) -> None:
     """`rate`: bytes a tick; time is the wheel's, which is turned by hand."""
-
-    async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        here, there = socket.socketpair()
-        wheel = Wheel(loop)
-        connection = Parting(here, Poller(loop), wheel)
-        connection.linger()
-        begin = wheel.tick
-        while True:
-            wheel.tick += 1
-            connection.discard(rate)
-            if connection.closed:
-                break
-            assert connection.deadline - wheel.tick <= SILENT
-        assert abs(wheel.tick - begin - ticks) <= 2
-        assert there.recv(1) == b""
-        there.close()
-
-    event_loop.run(scenario)
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+    wheel = Wheel(loop)
+    connection = Parting(here, Poller(loop), wheel)
+    connection.linger()
+    begin = wheel.tick
+    while True:
+        wheel.tick += 1
+        connection.discard(rate)
+        if connection.closed:
+            break
+        assert connection.deadline - wheel.tick <= SILENT
+    assert abs(wheel.tick - begin - ticks) <= 2
+    assert there.recv(1) == b""
+    there.close()

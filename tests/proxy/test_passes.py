@@ -68,57 +68,45 @@ BOTH_WAYS = pytest.mark.parametrize("changes", [{}, {"via": True}], ids=["as it 
 
 
 @BOTH_WAYS
-def test_a_worker_may_ask_the_site_with_the_fields_it_got(folder: Path, changes: dict[str, Any]) -> None:
+async def test_a_worker_may_ask_the_site_with_the_fields_it_got(folder: Path, changes: dict[str, Any]) -> None:
     gateway = Gateway(b"/api/x")
 
-    async def scenario() -> None:
-        workers = (("front", "/", gateway, changes), ("api", "/api", answering(OK), changes))
-        async with site(folder, *workers) as router:
-            gateway.port = router.port
-            for _ in range(3):
-                assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).endswith(b"ok")
-
-    asyncio.run(scenario())
+    workers = (("front", "/", gateway, changes), ("api", "/api", answering(OK), changes))
+    async with site(folder, *workers) as router:
+        gateway.port = router.port
+        for _ in range(3):
+            assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).endswith(b"ok")
 
 
 @BOTH_WAYS
-def test_two_routers_may_stand_in_a_row(folder: Path, changes: dict[str, Any]) -> None:
-    async def scenario() -> None:
-        async with site(folder / "inner", ("w", "/", answering(OK), changes)) as inner:
-            onward = {**changes, "endpoints": [f"127.0.0.1:{inner.port}"]}
-            async with site(folder / "outer", ("w", "/", answering(OK), onward)) as outer:
-                assert (await outer.ask(b"GET /x HTTP/1.1\r\n" + END)).endswith(b"ok")
-            assert b"GET /x" in (folder / "inner/said").read_bytes()
-
-    asyncio.run(scenario())
+async def test_two_routers_may_stand_in_a_row(folder: Path, changes: dict[str, Any]) -> None:
+    async with site(folder / "inner", ("w", "/", answering(OK), changes)) as inner:
+        onward = {**changes, "endpoints": [f"127.0.0.1:{inner.port}"]}
+        async with site(folder / "outer", ("w", "/", answering(OK), onward)) as outer:
+            assert (await outer.ask(b"GET /x HTTP/1.1\r\n" + END)).endswith(b"ok")
+        assert b"GET /x" in (folder / "inner/said").read_bytes()
 
 
 @BOTH_WAYS
-def test_a_loop_ends_soon_and_is_said(folder: Path, changes: dict[str, Any]) -> None:
+async def test_a_loop_ends_soon_and_is_said(folder: Path, changes: dict[str, Any]) -> None:
     gateway = Gateway()
 
-    async def scenario() -> None:
-        async with site(folder, ("w", "/", gateway, changes)) as router:
-            gateway.port = router.port
-            assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).startswith(b"HTTP/1.1 508 ")
-            assert gateway.asked == MAX_PASSES
-            assert f"came through here {MAX_PASSES} times" in router.said()
-
-    asyncio.run(scenario())
+    async with site(folder, ("w", "/", gateway, changes)) as router:
+        gateway.port = router.port
+        assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).startswith(b"HTTP/1.1 508 ")
+        assert gateway.asked == MAX_PASSES
+        assert f"came through here {MAX_PASSES} times" in router.said()
 
 
-def test_a_client_that_says_via_is_no_loop(folder: Path) -> None:
+async def test_a_client_that_says_via_is_no_loop(folder: Path) -> None:
     """Whoever knows the router's old name, or any other, takes nothing from anybody by it."""
 
-    async def scenario() -> None:
-        async with site(folder, ("w", "/", answering(OK), {})) as router:
-            names = b"Via: 1.1 tqunits-host, 1.1 tqunits\r\nCDN-Loop: cloudflare; loops=1\r\n"
-            assert (await router.ask(b"GET / HTTP/1.1\r\n" + names * 20 + END)).endswith(b"ok")
-
-    asyncio.run(scenario())
+    async with site(folder, ("w", "/", answering(OK), {})) as router:
+        names = b"Via: 1.1 tqunits-host, 1.1 tqunits\r\nCDN-Loop: cloudflare; loops=1\r\n"
+        assert (await router.ask(b"GET / HTTP/1.1\r\n" + names * 20 + END)).endswith(b"ok")
 
 
-def test_via_is_for_workers_that_want_it(folder: Path) -> None:
+async def test_via_is_for_workers_that_want_it(folder: Path) -> None:
     """An nginx without gzip_proxied compresses nothing that has a Via."""
     seen: list[bytes] = []
 
@@ -126,13 +114,10 @@ def test_via_is_for_workers_that_want_it(folder: Path) -> None:
         seen.append(await connection.head())
         await connection.send(OK)
 
-    async def scenario() -> None:
-        async with site(folder, ("w", "/", note, {}), ("v", "/v", note, {"via": True})) as router:
-            for path in (b"/", b"/v"):
-                assert (await router.ask(b"GET %b HTTP/1.1\r\nVia: 1.0 other\r\n" % path + END)).endswith(b"ok")
-        names = [[line.partition(b":")[0] for line in head.split(b"\r\n")] for head in seen]
-        assert [(one.count(b"Via"), one.count(b"CDN-Loop")) for one in names] == [(1, 1), (2, 0)]
-        said = [line.split(b" ")[-1] for head in seen for line in head.split(b"\r\n") if b" tqunits-" in line]
-        assert said[0] == said[1]  # one name, whatever field it stands in
-
-    asyncio.run(scenario())
+    async with site(folder, ("w", "/", note, {}), ("v", "/v", note, {"via": True})) as router:
+        for path in (b"/", b"/v"):
+            assert (await router.ask(b"GET %b HTTP/1.1\r\nVia: 1.0 other\r\n" % path + END)).endswith(b"ok")
+    names = [[line.partition(b":")[0] for line in head.split(b"\r\n")] for head in seen]
+    assert [(one.count(b"Via"), one.count(b"CDN-Loop")) for one in names] == [(1, 1), (2, 0)]
+    said = [line.split(b" ")[-1] for head in seen for line in head.split(b"\r\n") if b" tqunits-" in line]
+    assert said[0] == said[1]  # one name, whatever field it stands in

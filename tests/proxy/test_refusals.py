@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -45,49 +44,40 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("status", "reason", "request_"), REFUSED.values(), ids=REFUSED.keys())
-def test_every_refusal_leaves_its_reason(folder: Path, status: int, reason: str, request_: bytes) -> None:
+async def test_every_refusal_leaves_its_reason(folder: Path, status: int, reason: str, request_: bytes) -> None:
     routes = ["/"] if b"/none" not in request_ else ["/w"]
 
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), log_to(folder), max_body=10, routes=routes) as (router, _):
-            client = await router.connect()
-            await client.send(request_)
-            if request_[-2:] == b"HT":
-                client.half_close()
-            assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
-            (said,) = [line for line in router.said().splitlines() if f"{status} for 127.0.0.1" in line]
-            assert reason.rstrip(".") in said
-            client.close()  # else a router that stops waits for what it still sends
-            await router.stop()
-        (entry,) = entries(folder)
-        assert (entry["status"], entry["end"]) == (status, "refused")
-        assert reason in entry["reason"]
-
-    asyncio.run(scenario())
+    async with relayed(folder, answering(OK), log_to(folder), max_body=10, routes=routes) as (router, _):
+        client = await router.connect()
+        await client.send(request_)
+        if request_[-2:] == b"HT":
+            client.half_close()
+        assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
+        (said,) = [line for line in router.said().splitlines() if f"{status} for 127.0.0.1" in line]
+        assert reason.rstrip(".") in said
+        client.close()  # else a router that stops waits for what it still sends
+        await router.stop()
+    (entry,) = entries(folder)
+    assert (entry["status"], entry["end"]) == (status, "refused")
+    assert reason in entry["reason"]
 
 
-def test_the_reason_names_the_setting_and_the_client_is_not_told(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), log_to(folder), name="npm") as (router, _):
-            page = await router.ask(b"GET /@scope%2fname HTTP/1.1\r\n" + END)
-            assert b"npm" not in page and b"allow_encoded_slash" not in page
-            assert "worker npm takes it with proxy.allow_encoded_slash: true" in router.said()
-            await router.stop()
-        assert "proxy.allow_encoded_slash" in entries(folder)[0]["reason"]
-
-    asyncio.run(scenario())
+async def test_the_reason_names_the_setting_and_the_client_is_not_told(folder: Path) -> None:
+    async with relayed(folder, answering(OK), log_to(folder), name="npm") as (router, _):
+        page = await router.ask(b"GET /@scope%2fname HTTP/1.1\r\n" + END)
+        assert b"npm" not in page and b"allow_encoded_slash" not in page
+        assert "worker npm takes it with proxy.allow_encoded_slash: true" in router.said()
+        await router.stop()
+    assert "proxy.allow_encoded_slash" in entries(folder)[0]["reason"]
 
 
-def test_a_flood_of_refusals_is_a_line_and_nothing_of_a_client_is_a_line_of_ours(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, _):
-            for number in range(200):
-                await router.ask(b'GET /..%%0a<3>x%d"\x7e HTTP/1.1\r\n' % number + END)
-            await router.ask(b'GET /a%2f"b\\ HTTP/1.1\r\n' + END)
-            said = [line for line in router.said().splitlines() if " for 127.0.0.1" in line]
-            assert len(said) == len({re.sub(r'".*?":', "", line) for line in said}) <= 3
-
-    asyncio.run(scenario())
+async def test_a_flood_of_refusals_is_a_line_and_nothing_of_a_client_is_a_line_of_ours(folder: Path) -> None:
+    async with relayed(folder, answering(OK)) as (router, _):
+        for number in range(200):
+            await router.ask(b'GET /..%%0a<3>x%d"\x7e HTTP/1.1\r\n' % number + END)
+        await router.ask(b'GET /a%2f"b\\ HTTP/1.1\r\n' + END)
+        said = [line for line in router.said().splitlines() if " for 127.0.0.1" in line]
+        assert len(said) == len({re.sub(r'".*?":', "", line) for line in said}) <= 3
 
 
 STATIC_FAULTS = {
@@ -115,47 +105,38 @@ def public(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("path", "reason"), STATIC_FAULTS.values(), ids=STATIC_FAULTS.keys())
-def test_a_file_that_is_not_sent_leaves_its_reason(folder: Path, path: str, reason: str) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), log_to(folder), endpoints=[], static=public(folder)) as (router, _):
-            said = await router.ask(f"GET {path} HTTP/1.1\r\n".encode() + END)
-            assert said.startswith(b"HTTP/1.1 404 ") and b"No worker" not in said
-            assert reason.encode() not in said
-            assert any("404 for 127.0.0.1" in line and reason in line for line in router.said().splitlines())
-            await router.stop()
-        (entry,) = entries(folder)
-        assert reason in entry["reason"] and entry["worker"] == "w"
-
-    asyncio.run(scenario())
+async def test_a_file_that_is_not_sent_leaves_its_reason(folder: Path, path: str, reason: str) -> None:
+    async with relayed(folder, answering(OK), log_to(folder), endpoints=[], static=public(folder)) as (router, _):
+        said = await router.ask(f"GET {path} HTTP/1.1\r\n".encode() + END)
+        assert said.startswith(b"HTTP/1.1 404 ") and b"No worker" not in said
+        assert reason.encode() not in said
+        assert any("404 for 127.0.0.1" in line and reason in line for line in router.said().splitlines())
+        await router.stop()
+    (entry,) = entries(folder)
+    assert reason in entry["reason"] and entry["worker"] == "w"
 
 
-def test_beside_a_program_it_is_said_too(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), static=public(folder)) as (router, _):
-            for path in ("/none.html", "/.env", "/closed.html", "/empty/"):
-                assert (await router.ask(f"GET {path} HTTP/1.1\r\n".encode() + END)).endswith(b"ok"), path
-            said = [line for line in router.said().splitlines() if "no file is sent" in line]
-            assert len(said) == 1 and "chmod o+r" in said[0]  # a program has paths that are no files
-
-    asyncio.run(scenario())
+async def test_beside_a_program_it_is_said_too(folder: Path) -> None:
+    async with relayed(folder, answering(OK), static=public(folder)) as (router, _):
+        for path in ("/none.html", "/.env", "/closed.html", "/empty/"):
+            assert (await router.ask(f"GET {path} HTTP/1.1\r\n".encode() + END)).endswith(b"ok"), path
+        said = [line for line in router.said().splitlines() if "no file is sent" in line]
+        assert len(said) == 1 and "chmod o+r" in said[0]  # a program has paths that are no files
 
 
 @pytest.mark.parametrize("mode", [0o700, None], ids=["closed", "missing"])
-def test_a_folder_that_can_not_be_served_is_said(folder: Path, mode: int | None) -> None:
+async def test_a_folder_that_can_not_be_served_is_said(folder: Path, mode: int | None) -> None:
     if mode is not None:
         (folder / "public").mkdir(mode)
     static = {"directory": str(folder / "public"), "prefix": "/"}
     reason = "is not there" if mode is None else f"others may not enter {folder}/public; chmod o+x"
 
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), log_to(folder), endpoints=[], static=static) as (router, _):
-            assert f"worker w: no file of {folder}/public is served: " in router.said()
-            assert reason in router.said()
-            assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).startswith(b"HTTP/1.1 404 ")
-            await router.stop()
-        assert reason in entries(folder)[0]["reason"]
-
-    asyncio.run(scenario())
+    async with relayed(folder, answering(OK), log_to(folder), endpoints=[], static=static) as (router, _):
+        assert f"worker w: no file of {folder}/public is served: " in router.said()
+        assert reason in router.said()
+        assert (await router.ask(b"GET / HTTP/1.1\r\n" + END)).startswith(b"HTTP/1.1 404 ")
+        await router.stop()
+    assert reason in entries(folder)[0]["reason"]
 
 
 # X-Request-ID
@@ -185,57 +166,48 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize(("status", "request_"), ANSWERED.values(), ids=ANSWERED.keys())
-def test_every_answer_of_the_routers_own_has_its_identifier(folder: Path, status: int, request_: bytes) -> None:
+async def test_every_answer_of_the_routers_own_has_its_identifier(folder: Path, status: int, request_: bytes) -> None:
     static = public(folder)
     (folder / "public/site").mkdir()
     (folder / "public/site/index.html").write_text("site")
 
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), log_to(folder), endpoints=[], static=static) as (router, _):
-            answer = await router.ask(request_)
-            assert answer.startswith(b"HTTP/1.1 %d " % status)
-            await router.stop()
-        (entry,) = entries(folder)
-        assert entry["request_id"] == identified(answer)
-        assert ("reason" in entry and bool(entry["reason"])) is (status >= 400)
-
-    asyncio.run(scenario())
+    async with relayed(folder, answering(OK), log_to(folder), endpoints=[], static=static) as (router, _):
+        answer = await router.ask(request_)
+        assert answer.startswith(b"HTTP/1.1 %d " % status)
+        await router.stop()
+    (entry,) = entries(folder)
+    assert entry["request_id"] == identified(answer)
+    assert ("reason" in entry and bool(entry["reason"])) is (status >= 400)
 
 
-def test_a_redirect_and_a_switch_have_it_and_a_trusted_proxys_stands(folder: Path) -> None:
+async def test_a_redirect_and_a_switch_have_it_and_a_trusted_proxys_stands(folder: Path) -> None:
     make(folder, "a", "a.example")
     options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key", log_to(folder)]
     ours = b"X-Request-ID: proxys.own\r\n"
     redirect = {"redirect": True}
 
-    async def scenario() -> None:
-        static = public(folder)
-        trusted = ["127.0.0.0/8"]
-        async with relayed(folder, answering(OK), *options, tls=redirect, static=static, trusted=trusted) as (
-            router,
-            _,
-        ):
-            request = b"GET / HTTP/1.1\r\n%b" + END
-            assert (await router.ask(request % b"")).startswith(b"HTTP/1.1 308 ")
-            identified(await router.ask(request % b""))
-            for line in (ours, ours + b"X-Forwarded-Proto: https\r\n"):
-                for path in (b"/page.html", b"/..", b"/none/%2f"):
-                    answer = await router.ask(b"GET %b HTTP/1.1\r\n%b" % (path, line) + END)
-                    assert answer.count(b"\r\n" + ours) == 1 or path == b"/..", answer
-
     async def switch(connection: Connection) -> None:
         await connection.head()
         await connection.send(SWITCHED)
 
-    async def switching() -> None:
-        (folder / "b").mkdir()
-        async with relayed(folder / "b", switch) as (router, worker):
-            client = await router.connect()
-            await client.send(UPGRADE)
-            assert identified(await client.head()).encode() in worker.seen[0]
-
-    asyncio.run(scenario())
-    asyncio.run(switching())
+    static = public(folder)
+    trusted = ["127.0.0.0/8"]
+    async with relayed(folder, answering(OK), *options, tls=redirect, static=static, trusted=trusted) as (
+        router,
+        _,
+    ):
+        request = b"GET / HTTP/1.1\r\n%b" + END
+        assert (await router.ask(request % b"")).startswith(b"HTTP/1.1 308 ")
+        identified(await router.ask(request % b""))
+        for line in (ours, ours + b"X-Forwarded-Proto: https\r\n"):
+            for path in (b"/page.html", b"/..", b"/none/%2f"):
+                answer = await router.ask(b"GET %b HTTP/1.1\r\n%b" % (path, line) + END)
+                assert answer.count(b"\r\n" + ours) == 1 or path == b"/..", answer
+    (folder / "b").mkdir()
+    async with relayed(folder / "b", switch) as (router, worker):
+        client = await router.connect()
+        await client.send(UPGRADE)
+        assert identified(await client.head()).encode() in worker.seen[0]
 
 
 # Expect, Upgrade
@@ -252,56 +224,44 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("lines", "said"), EXPECTED.values(), ids=EXPECTED.keys())
-def test_an_expectation_is_a_list_and_may_be_empty(folder: Path, lines: bytes, *, said: bool) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, worker):
-            answer = await router.ask(POST + lines + b"Content-Length: 2\r\n\r\nhi")
-            assert answer.endswith(b"ok")
-            assert (b"\r\nExpect: 100-continue\r\n" in worker.seen[0]) is said
-            assert worker.seen[0].count(b"\r\nExpect:") == said
-
-    asyncio.run(scenario())
+async def test_an_expectation_is_a_list_and_may_be_empty(folder: Path, lines: bytes, *, said: bool) -> None:
+    async with relayed(folder, answering(OK)) as (router, worker):
+        answer = await router.ask(POST + lines + b"Content-Length: 2\r\n\r\nhi")
+        assert answer.endswith(b"ok")
+        assert (b"\r\nExpect: 100-continue\r\n" in worker.seen[0]) is said
+        assert worker.seen[0].count(b"\r\nExpect:") == said
 
 
-def test_an_empty_expectation_waits_for_nothing_where_bodies_are_gathered(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK), buffer_requests=True) as (router, _):
-            client = await router.connect()
-            await client.send(POST + b"Expect:\r\nContent-Length: 2\r\n\r\n")
-            await client.taken()
-            await client.send(b"hi")
-            assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
-
-    asyncio.run(scenario())
+async def test_an_empty_expectation_waits_for_nothing_where_bodies_are_gathered(folder: Path) -> None:
+    async with relayed(folder, answering(OK), buffer_requests=True) as (router, _):
+        client = await router.connect()
+        await client.send(POST + b"Expect:\r\nContent-Length: 2\r\n\r\n")
+        await client.taken()
+        await client.send(b"hi")
+        assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
 
 
-def test_an_upgrade_that_is_not_passed_on_is_said_once(folder: Path) -> None:
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, worker):
-            for protocol in (b"h2c", b"tcp", b"websocket, h2c"):
-                asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol
-                assert (await router.ask(asked)).endswith(b"ok")
-            assert not [one for one in worker.seen if b"Upgrade" in one]
-            said = [line for line in router.said().splitlines() if "pgrade" in line]
-            assert len(said) == 1 and "only to websocket" in said[0]
-
-    asyncio.run(scenario())
+async def test_an_upgrade_that_is_not_passed_on_is_said_once(folder: Path) -> None:
+    async with relayed(folder, answering(OK)) as (router, worker):
+        for protocol in (b"h2c", b"tcp", b"websocket, h2c"):
+            asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol
+            assert (await router.ask(asked)).endswith(b"ok")
+        assert not [one for one in worker.seen if b"Upgrade" in one]
+        said = [line for line in router.said().splitlines() if "pgrade" in line]
+        assert len(said) == 1 and "only to websocket" in said[0]
 
 
 UPGRADE_REQUIRED = b"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 2\r\n\r\nno"
 
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"TLS/1.0, HTTP/2.0"])
-def test_a_426_says_what_to_upgrade_to(folder: Path, protocol: bytes) -> None:
+async def test_a_426_says_what_to_upgrade_to(folder: Path, protocol: bytes) -> None:
     """RFC 9110 section 15.5.22: the field must be there."""
 
-    async def scenario() -> None:
-        async with relayed(folder, answering(UPGRADE_REQUIRED % protocol)) as (router, _):
-            client: Connection = await router.connect()
-            for _ in range(4):  # the later ones like the one before
-                await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                head, _ = await client.response()
-                assert b"\r\nUpgrade: %b\r\n" % protocol in head
-                assert head.count(b"\r\nConnection: Upgrade\r\n") == 1
-
-    asyncio.run(scenario())
+    async with relayed(folder, answering(UPGRADE_REQUIRED % protocol)) as (router, _):
+        client: Connection = await router.connect()
+        for _ in range(4):  # the later ones like the one before
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            head, _ = await client.response()
+            assert b"\r\nUpgrade: %b\r\n" % protocol in head
+            assert head.count(b"\r\nConnection: Upgrade\r\n") == 1

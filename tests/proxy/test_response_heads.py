@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -39,8 +38,8 @@ MENDED = {
 
 
 @pytest.mark.parametrize(("response", "part"), MENDED.values(), ids=MENDED)
-def test_what_can_be_mended_arrives(folder: Path, response: bytes, part: bytes) -> None:
-    answer, _ = asyncio.run(answered(folder, response))
+async def test_what_can_be_mended_arrives(folder: Path, response: bytes, part: bytes) -> None:
+    answer, _ = await answered(folder, response)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"hello" in answer and part in answer
     assert answer.lower().count(b"content-length") + answer.lower().count(b"transfer-encoding") == 1
@@ -62,28 +61,28 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("response", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_can_not_be_is_a_502_that_says_why(folder: Path, response: bytes, said: str) -> None:
-    answer, log = asyncio.run(answered(folder, response))
+async def test_what_can_not_be_is_a_502_that_says_why(folder: Path, response: bytes, said: str) -> None:
+    answer, log = await answered(folder, response)
     assert answer.startswith(b"HTTP/1.1 502 ")
     assert f"invalid response: {said}" in log or said in log
 
 
-def test_a_worker_may_be_allowed_larger_heads(folder: Path) -> None:
+async def test_a_worker_may_be_allowed_larger_heads(folder: Path) -> None:
     head = OK + b"".join(b"A%d: %b\r\n" % (n, b"x" * 200) for n in range(250)) + b"Content-Length: 5\r\n\r\n"
     assert len(head) > 50_000
-    answer, _ = asyncio.run(answered(folder, head + b"hello", max_response_head=65_536, max_response_fields=300))
+    answer, _ = await answered(folder, head + b"hello", max_response_head=65_536, max_response_fields=300)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"hello") and answer.count(b"x" * 200) == 250
 
 
-def test_or_smaller_ones(folder: Path) -> None:
+async def test_or_smaller_ones(folder: Path) -> None:
     head = OK + b"A: %b\r\nContent-Length: 5\r\n\r\n" % (b"x" * 5000)
-    answer, log = asyncio.run(answered(folder, head + b"hello", max_response_head=4096))
+    answer, log = await answered(folder, head + b"hello", max_response_head=4096)
     assert answer.startswith(b"HTTP/1.1 502 ")
     assert "longer than 4096 bytes (proxy.max_response_head)" in log
 
 
-def test_mended_responses_one_after_the_other(folder: Path) -> None:
+async def test_mended_responses_one_after_the_other(folder: Path) -> None:
     """Nothing of one is taken for the next one's, whichever way it is read."""
 
     async def behave(connection: Connection) -> None:
@@ -92,17 +91,14 @@ def test_mended_responses_one_after_the_other(folder: Path) -> None:
             body = b"x" * number
             await connection.send(OK + b"Date: now\r\nContent-Length : %d\r\nX : %d\r\n\r\n%b" % (number, number, body))
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(behave)
-        (folder / "routes.json").write_text(snapshot(worker.endpoint))
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", f"{folder}/routes.json"]) as router:
-            client = await router.connect()
-            for number in range(6):
-                await client.send(GET.replace(b"Connection: close\r\n", b""))
-                head, body = await client.response()
-                assert body == b"x" * number
-                assert b"\r\nX: %d\r\n" % number in head
-            assert len(worker.connections) == 1
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(behave)
+    (folder / "routes.json").write_text(snapshot(worker.endpoint))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", f"{folder}/routes.json"]) as router:
+        client = await router.connect()
+        for number in range(6):
+            await client.send(GET.replace(b"Connection: close\r\n", b""))
+            head, body = await client.response()
+            assert body == b"x" * number
+            assert b"\r\nX: %d\r\n" % number in head
+        assert len(worker.connections) == 1
+    worker.stop()

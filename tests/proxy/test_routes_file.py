@@ -52,30 +52,27 @@ MADE: dict[str, Callable[[Path, bytes], object]] = {
 
 
 @pytest.mark.parametrize("make", MADE.values(), ids=MADE)
-def test_what_is_no_file_of_routes_changes_nothing(folder: Path, make: Callable[[Path, bytes], object]) -> None:
+async def test_what_is_no_file_of_routes_changes_nothing(folder: Path, make: Callable[[Path, bytes], object]) -> None:
     """Requests that come meanwhile are served by the routes of before, and a good file is read again."""
 
-    async def scenario() -> None:
-        async with relayed(folder, answering(OK)) as (router, _):
-            routes = folder / "routes.json"
-            good = routes.read_bytes()
-            make(folder / "bad", good)
-            routes.unlink()
-            (folder / "bad").rename(routes)
-            await refused(router)
-            client = await router.connect()
-            await client.send(get("/"))
-            assert (await receive(client)).body == b"ok"
-            with pytest.raises(TqunitsError, match=r"routes\.json"):
-                served(replace(SYSTEM_LAYOUT, state=PurePosixPath(folder)))
-            routes.rename(folder / "was-bad")
-            (folder / "aside").write_bytes(json.dumps(json.loads(good) | {"workers": []}).encode())
-            (folder / "aside").rename(routes)
-            async with asyncio.timeout(PATIENCE):
-                while (await router.ask(ASK))[9:12] != b"404":
-                    pass
-
-    asyncio.run(scenario())
+    async with relayed(folder, answering(OK)) as (router, _):
+        routes = folder / "routes.json"
+        good = routes.read_bytes()
+        make(folder / "bad", good)
+        routes.unlink()
+        (folder / "bad").rename(routes)
+        await refused(router)
+        client = await router.connect()
+        await client.send(get("/"))
+        assert (await receive(client)).body == b"ok"
+        with pytest.raises(TqunitsError, match=r"routes\.json"):
+            served(replace(SYSTEM_LAYOUT, state=PurePosixPath(folder)))
+        routes.rename(folder / "was-bad")
+        (folder / "aside").write_bytes(json.dumps(json.loads(good) | {"workers": []}).encode())
+        (folder / "aside").rename(routes)
+        async with asyncio.timeout(PATIENCE):
+            while (await router.ask(ASK))[9:12] != b"404":
+                pass
 
 
 async def refused(router: Router) -> None:

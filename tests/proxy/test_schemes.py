@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -31,25 +30,22 @@ HTTPS = {
 
 
 @pytest.mark.parametrize("lines", HTTPS.values(), ids=HTTPS.keys())
-def test_a_redirect_does_not_loop_behind_a_proxy_that_speaks_https(folder: Path, lines: bytes) -> None:
+async def test_a_redirect_does_not_loop_behind_a_proxy_that_speaks_https(folder: Path, lines: bytes) -> None:
     make(folder, "a", "a.example")
     options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
     redirect = {"redirect": True}
 
-    async def scenario() -> None:
-        trusted = ["127.0.0.0/8"]
-        async with relayed(folder, answering(OK), *options, tls=redirect, trusted=trusted) as (router, worker):
-            assert (await ask(router, lines)).endswith(b"ok")
-            assert b"\r\nX-Forwarded-Proto: https\r\n" in worker.seen[0]
-            assert worker.seen[0].count(b"X-Forwarded-Proto") == 1
-            assert (await ask(router, b"X-Forwarded-Proto: http,https\r\n")).startswith(b"HTTP/1.1 308 ")
-            assert (await ask(router, b"")).startswith(b"HTTP/1.1 308 ")
-            assert "both" not in router.said()
-
-    asyncio.run(scenario())
+    trusted = ["127.0.0.0/8"]
+    async with relayed(folder, answering(OK), *options, tls=redirect, trusted=trusted) as (router, worker):
+        assert (await ask(router, lines)).endswith(b"ok")
+        assert b"\r\nX-Forwarded-Proto: https\r\n" in worker.seen[0]
+        assert worker.seen[0].count(b"X-Forwarded-Proto") == 1
+        assert (await ask(router, b"X-Forwarded-Proto: http,https\r\n")).startswith(b"HTTP/1.1 308 ")
+        assert (await ask(router, b"")).startswith(b"HTTP/1.1 308 ")
+        assert "both" not in router.said()
 
 
-def test_two_fields_that_contradict_each_other_mean_https_and_are_said_once(folder: Path) -> None:
+async def test_two_fields_that_contradict_each_other_mean_https_and_are_said_once(folder: Path) -> None:
     make(folder, "a", "a.example")
     options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
     lines = (
@@ -57,14 +53,11 @@ def test_two_fields_that_contradict_each_other_mean_https_and_are_said_once(fold
         b"X-Forwarded-Proto: https\r\nX-Forwarded-Scheme: http\r\n",
     )
 
-    async def scenario() -> None:
-        redirect, trusted = {"redirect": True}, ["127.0.0.0/8"]
-        async with relayed(folder, answering(OK), *options, tls=redirect, trusted=trusted) as (router, worker):
-            for _ in range(3):
-                for line in lines:
-                    assert (await ask(router, line)).endswith(b"ok")
-            assert all(b"\r\nX-Forwarded-Proto: https\r\n" in seen for seen in worker.seen)
-            said = [line for line in router.said().splitlines() if "contradict" in line]
-            assert len(said) == 2 and all("127.0.0.1" in line for line in said)
-
-    asyncio.run(scenario())
+    redirect, trusted = {"redirect": True}, ["127.0.0.0/8"]
+    async with relayed(folder, answering(OK), *options, tls=redirect, trusted=trusted) as (router, worker):
+        for _ in range(3):
+            for line in lines:
+                assert (await ask(router, line)).endswith(b"ok")
+        assert all(b"\r\nX-Forwarded-Proto: https\r\n" in seen for seen in worker.seen)
+        said = [line for line in router.said().splitlines() if "contradict" in line]
+        assert len(said) == 2 and all("127.0.0.1" in line for line in said)

@@ -438,16 +438,16 @@ async def _readable(sock: socket.socket) -> None:
     await asyncio.get_running_loop().run_in_executor(None, readable, sock)
 
 
-def test_new_keys_in_the_middle(certificates: Certificates) -> None:
+async def test_new_keys_in_the_middle(certificates: Certificates) -> None:
     """TLS 1.3's KeyUpdate: the client changes its keys and asks for ours, which go with the next answer."""
-    got, printed = asyncio.run(s_client(certificates, "-tls1_3", b"K", b"K"))
+    got, printed = await s_client(certificates, "-tls1_3", b"K", b"K")
     assert got == [b"line\n", b"line\n"]
     assert printed.count("<<< TLS 1.3, Handshake [length 0005], KeyUpdate") == 2
     assert printed.count("answer\n") == 2
 
 
-def test_there_is_no_renegotiation(certificates: Certificates) -> None:
-    got, printed = asyncio.run(s_client(certificates, "-tls1_2", b"R"))
+async def test_there_is_no_renegotiation(certificates: Certificates) -> None:
+    got, printed = await s_client(certificates, "-tls1_2", b"R")
     assert "no_renegotiation" in printed
     assert got == []
 
@@ -515,7 +515,7 @@ async def _read_back(client: Client, size: int) -> None:
         client.go_on()
 
 
-def test_a_mebibyte_both_ways_through_tiny_buffers(certificates: Certificates) -> None:
+async def test_a_mebibyte_both_ways_through_tiny_buffers(certificates: Certificates) -> None:
     data = bytes(range(251)) * (1024 * 1024 // 251)
-    got, ended = asyncio.run(echoed(certificates, data))
+    got, ended = await echoed(certificates, data)
     assert (got == data, ended) == (True, True)

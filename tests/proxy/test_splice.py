@@ -10,12 +10,11 @@ import random
 import resource
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import uvloop  # noqa: TID251 - both loops are to be tried
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,25 +23,12 @@ from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.watched import Watched
 from tqunits.proxy.transport.relay import MIN_PIPE, PIPE_SIZE, WORTH, ChunkRelay, End, Pipe, Pipes, Relay, pays
 
-PATIENCE = 10.0
 BIG = random.Random(7).randbytes(3 * 1024 * 1024 + 17)
 NEXT = b"HTTP/1.1 200 OK\r\n"
 LUMP = 64 * 1024
-Scenario = Callable[[], Awaitable[None]]
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def play(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
-    """Run a scenario on one loop and on the other. What a callback raises fails the test."""
-
-    def run(scenario: Scenario) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            failures: list[dict[str, object]] = []
-            runner.get_loop().set_exception_handler(lambda _, context: failures.append(context))
-            runner.run(asyncio.wait_for(scenario(), PATIENCE))
-            assert not failures
-
-    return run
+pytestmark = pytest.mark.loops("asyncio", "uvloop")
 
 
 class Way(Watched):
@@ -95,7 +81,7 @@ class Way(Watched):
         return self.relay
 
     def on_fault(self) -> None:
-        """The loop has been told; `play` fails for it."""
+        """The loop has been told, and the test fails for it."""
 
     def on_readable(self) -> None:
         """The relay does not read any more, and there is something."""
@@ -172,147 +158,118 @@ SIZES = {"64 KiB": 64 * 1024, "a pipe": PIPE_SIZE, "a pipe and one": PIPE_SIZE +
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
-def test_a_known_length_is_moved_and_not_a_byte_more(
-    play: Callable[[Scenario], None], family: socket.AddressFamily, size: int
-) -> None:
-    async def scenario() -> None:
-        with Way(family) as way:
-            sending = asyncio.create_task(way.send(BIG[:size] + NEXT))
-            relay = way.start(size)
-            assert await way.receive(size) == BIG[:size]
-            assert await way.ended is End.DONE
-            await sending
-            assert (relay.moved, relay.left) == (size, 0)
-            await way.handed_back.wait()
-            assert await exactly(way.source, len(NEXT)) == NEXT
-            assert way.moved == sorted(set(way.moved))
-            with pytest.raises(BlockingIOError):
-                way.receiver.recv(1)
-
-    play(scenario)
+async def test_a_known_length_is_moved_and_not_a_byte_more(family: socket.AddressFamily, size: int) -> None:
+    with Way(family) as way:
+        sending = asyncio.create_task(way.send(BIG[:size] + NEXT))
+        relay = way.start(size)
+        assert await way.receive(size) == BIG[:size]
+        assert await way.ended is End.DONE
+        await sending
+        assert (relay.moved, relay.left) == (size, 0)
+        await way.handed_back.wait()
+        assert await exactly(way.source, len(NEXT)) == NEXT
+        assert way.moved == sorted(set(way.moved))
+        with pytest.raises(BlockingIOError):
+            way.receiver.recv(1)
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_until_the_end_of_the_stream(play: Callable[[Scenario], None], family: socket.AddressFamily) -> None:
-    async def scenario() -> None:
-        with Way(family) as way:
+async def test_until_the_end_of_the_stream(family: socket.AddressFamily) -> None:
+    with Way(family) as way:
+        way.start(None)
+        sending = asyncio.create_task(way.send(BIG))
+        assert await way.receive(len(BIG)) == BIG
+        await sending
+        way.sender.shutdown(socket.SHUT_WR)
+        assert await way.ended in (End.ENDED, End.HANDED_OVER)
+        if way.ended.result() is End.HANDED_OVER:
             way.start(None)
-            sending = asyncio.create_task(way.send(BIG))
-            assert await way.receive(len(BIG)) == BIG
-            await sending
-            way.sender.shutdown(socket.SHUT_WR)
-            assert await way.ended in (End.ENDED, End.HANDED_OVER)
-            if way.ended.result() is End.HANDED_OVER:
-                way.start(None)
-                assert await way.ended is End.ENDED
-            await some_turns()
-            way.target.send(b"more")  # the end was told, not passed on
-            assert await way.receive(4) == b"more"
-
-    play(scenario)
-
-
-def test_a_stream_that_ends_early_has_bytes_left(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way() as way:
-            await way.send(BIG[:100_000])
-            way.sender.close()
-            relay = way.start(200_000)
             assert await way.ended is End.ENDED
-            assert (relay.moved, relay.left) == (100_000, 100_000)
-            assert await way.receive(100_000) == BIG[:100_000]
+        await some_turns()
+        way.target.send(b"more")  # the end was told, not passed on
+        assert await way.receive(4) == b"more"
 
-    play(scenario)
+
+async def test_a_stream_that_ends_early_has_bytes_left() -> None:
+    with Way() as way:
+        await way.send(BIG[:100_000])
+        way.sender.close()
+        relay = way.start(200_000)
+        assert await way.ended is End.ENDED
+        assert (relay.moved, relay.left) == (100_000, 100_000)
+        assert await way.receive(100_000) == BIG[:100_000]
 
 
 @pytest.mark.parametrize("limit", [None, 1_000_000], ids=["until the end", "known length"])
-def test_little_at_a_time_is_handed_over(play: Callable[[Scenario], None], limit: int | None) -> None:
-    async def scenario() -> None:
-        with Way() as way:
-            relay = way.start(limit)
-            await way.send(b"event")
-            assert await way.ended is End.HANDED_OVER
-            assert await way.receive(5) == b"event"
-            assert relay.moved == 5
-            assert limit is None or relay.left == limit - 5
-            assert way.pipes.in_use == 0
-            assert not way.handed_back.is_set()
-            await way.send(b"more")
-            await way.handed_back.wait()
-
-    play(scenario)
+async def test_little_at_a_time_is_handed_over(limit: int | None) -> None:
+    with Way() as way:
+        relay = way.start(limit)
+        await way.send(b"event")
+        assert await way.ended is End.HANDED_OVER
+        assert await way.receive(5) == b"event"
+        assert relay.moved == 5
+        assert limit is None or relay.left == limit - 5
+        assert way.pipes.in_use == 0
+        assert not way.handed_back.is_set()
+        await way.send(b"more")
+        await way.handed_back.wait()
 
 
-def test_a_slow_target_stops_the_reading(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way() as way:
-            sent = await way.jam(Counted)
-            assert way.pipes.in_use == 1
-            assert way.relay.blocked
-            assert len(sent) > way.relay.moved > 0
-            turns = Counted.turns
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    way.sender.send(BIG[:LUMP])
-            await some_turns()
-            assert Counted.turns == turns  # it does not spin
-
-    play(scenario)
+async def test_a_slow_target_stops_the_reading() -> None:
+    with Way() as way:
+        sent = await way.jam(Counted)
+        assert way.pipes.in_use == 1
+        assert way.relay.blocked
+        assert len(sent) > way.relay.moved > 0
+        turns = Counted.turns
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                way.sender.send(BIG[:LUMP])
+        await some_turns()
+        assert Counted.turns == turns  # it does not spin
 
 
-def test_a_slow_target_gets_everything_in_the_end(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way() as way:
-            sent = await way.jam()
-            way.sender.close()
-            assert await way.receive(len(sent)) == sent
-            if await way.ended is End.HANDED_OVER:
-                way.start(None)
-                assert await way.ended is End.ENDED
-            assert way.pipes.in_use == 0
-            await some_turns()
-
-    play(scenario)
+async def test_a_slow_target_gets_everything_in_the_end() -> None:
+    with Way() as way:
+        sent = await way.jam()
+        way.sender.close()
+        assert await way.receive(len(sent)) == sent
+        if await way.ended is End.HANDED_OVER:
+            way.start(None)
+            assert await way.ended is End.ENDED
+        assert way.pipes.in_use == 0
+        await some_turns()
 
 
-def test_who_waited_for_the_target_waits_for_the_source_again(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way() as way:
-            sent = await way.jam(Counted)
-            assert await way.receive(len(sent)) == sent
-            while way.pipes.in_use:
-                await asyncio.sleep(0)
-            assert not way.relay.blocked
-            turns = Counted.turns
-            await some_turns()
-            assert Counted.turns == turns  # it does not spin
-            await way.send(b"more")
-            assert await way.receive(4) == b"more"
-
-    play(scenario)
+async def test_who_waited_for_the_target_waits_for_the_source_again() -> None:
+    with Way() as way:
+        sent = await way.jam(Counted)
+        assert await way.receive(len(sent)) == sent
+        while way.pipes.in_use:
+            await asyncio.sleep(0)
+        assert not way.relay.blocked
+        turns = Counted.turns
+        await some_turns()
+        assert Counted.turns == turns  # it does not spin
+        await way.send(b"more")
+        assert await way.receive(4) == b"more"
 
 
-def test_a_target_that_is_gone(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way(socket.AF_INET) as way:
-            await way.jam()
-            reset(way.receiver)
-            assert await way.ended is End.TARGET_BROKEN
-            assert way.pipes.in_use == 0
-            await some_turns()
-
-    play(scenario)
+async def test_a_target_that_is_gone() -> None:
+    with Way(socket.AF_INET) as way:
+        await way.jam()
+        reset(way.receiver)
+        assert await way.ended is End.TARGET_BROKEN
+        assert way.pipes.in_use == 0
+        await some_turns()
 
 
-def test_a_source_that_is_cut_off(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way(socket.AF_INET) as way:
-            way.start(1_000_000)
-            reset(way.sender)
-            assert await way.ended is End.SOURCE_BROKEN
-            await some_turns()
-
-    play(scenario)
+async def test_a_source_that_is_cut_off() -> None:
+    with Way(socket.AF_INET) as way:
+        way.start(1_000_000)
+        reset(way.sender)
+        assert await way.ended is End.SOURCE_BROKEN
+        await some_turns()
 
 
 def exhausted(pipes: Pipes) -> bool:
@@ -320,36 +277,30 @@ def exhausted(pipes: Pipes) -> bool:
     return pipes.exhausted
 
 
-def test_what_an_aborted_relay_held_goes_to_nobody(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        pipes = Pipes(most=1)
-        with Way(pipes=pipes) as way, Way(pipes=pipes) as other:
-            sent = await way.jam()
-            assert exhausted(pipes)
-            way.relay.abort()
-            way.relay.abort()
-            assert not exhausted(pipes)
-            assert await way.receive(way.relay.moved) == sent[: way.relay.moved]
-            await some_turns()
-            await other.send(b"x" * LUMP)
-            other.start(LUMP)
-            assert await other.ended is End.DONE
-            assert await other.receive(LUMP) == b"x" * LUMP
-            assert not way.ended.done()
-
-    play(scenario)
+async def test_what_an_aborted_relay_held_goes_to_nobody() -> None:
+    pipes = Pipes(most=1)
+    with Way(pipes=pipes) as way, Way(pipes=pipes) as other:
+        sent = await way.jam()
+        assert exhausted(pipes)
+        way.relay.abort()
+        way.relay.abort()
+        assert not exhausted(pipes)
+        assert await way.receive(way.relay.moved) == sent[: way.relay.moved]
+        await some_turns()
+        await other.send(b"x" * LUMP)
+        other.start(LUMP)
+        assert await other.ended is End.DONE
+        assert await other.receive(LUMP) == b"x" * LUMP
+        assert not way.ended.done()
 
 
-def test_without_a_pipe_it_hands_over_untouched(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way(pipes=Pipes(most=0)) as way:
-            await way.send(BIG[:LUMP])
-            relay = way.start(LUMP)
-            assert await way.ended is End.HANDED_OVER
-            assert (relay.moved, relay.left) == (0, LUMP)
-            assert await exactly(way.source, LUMP) == BIG[:LUMP]
-
-    play(scenario)
+async def test_without_a_pipe_it_hands_over_untouched() -> None:
+    with Way(pipes=Pipes(most=0)) as way:
+        await way.send(BIG[:LUMP])
+        relay = way.start(LUMP)
+        assert await way.ended is End.HANDED_OVER
+        assert (relay.moved, relay.left) == (0, LUMP)
+        assert await exactly(way.source, LUMP) == BIG[:LUMP]
 
 
 class Counted(Relay):
@@ -369,61 +320,49 @@ class Brief(Relay):
     turn: ClassVar[int] = 1
 
 
-def test_a_turn_is_bounded_so_that_others_get_theirs(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way(pipes=Pipes(size=MIN_PIPE)) as way:
-            await way.send(BIG[: 2 * MIN_PIPE])
-            way.start(2 * MIN_PIPE, Brief)
-            assert await way.ended is End.DONE
-            assert way.moved  # all of it was there, and yet it took more than one turn
-            assert way.moved[0] <= MIN_PIPE
-
-    play(scenario)
+async def test_a_turn_is_bounded_so_that_others_get_theirs() -> None:
+    with Way(pipes=Pipes(size=MIN_PIPE)) as way:
+        await way.send(BIG[: 2 * MIN_PIPE])
+        way.start(2 * MIN_PIPE, Brief)
+        assert await way.ended is End.DONE
+        assert way.moved  # all of it was there, and yet it took more than one turn
+        assert way.moved[0] <= MIN_PIPE
 
 
-def test_both_ways_of_a_tunnel_share_two_sockets(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way(socket.AF_INET) as there, there.back() as back:
-            there.start(len(BIG))
-            back.start(len(BIG))
-            sending = asyncio.gather(there.send(BIG), there.loop.sock_sendall(there.receiver, BIG[::-1]))
-            received = asyncio.gather(exactly(there.receiver, len(BIG)), exactly(there.sender, len(BIG)))
-            assert list(await received) == [BIG, BIG[::-1]]
-            await sending
-            assert (await there.ended, await back.ended) == (End.DONE, End.DONE)
-
-    play(scenario)
+async def test_both_ways_of_a_tunnel_share_two_sockets() -> None:
+    with Way(socket.AF_INET) as there, there.back() as back:
+        there.start(len(BIG))
+        back.start(len(BIG))
+        sending = asyncio.gather(there.send(BIG), there.loop.sock_sendall(there.receiver, BIG[::-1]))
+        received = asyncio.gather(exactly(there.receiver, len(BIG)), exactly(there.sender, len(BIG)))
+        assert list(await received) == [BIG, BIG[::-1]]
+        await sending
+        assert (await there.ended, await back.ended) == (End.DONE, End.DONE)
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
-def test_a_body_until_close_in_chunks(play: Callable[[Scenario], None], family: socket.AddressFamily) -> None:
-    async def scenario() -> None:
-        with Way(family) as way:
-            sending = asyncio.create_task(way.send(BIG))
-            way.start(len(BIG), ChunkRelay)
-            receiving = asyncio.create_task(rest(way.receiver))
-            assert await way.ended is End.DONE
-            await sending
-            await way.loop.sock_sendall(way.target, LAST_CHUNK)
-            way.target.shutdown(socket.SHUT_WR)
-            pump = ChunkedPump(rechunk=False)
-            assert pump.feed(await receiving) == BIG
-            assert pump.done
-            assert not pump.surplus
-            assert way.relay.moved == len(BIG)
-
-    play(scenario)
+async def test_a_body_until_close_in_chunks(family: socket.AddressFamily) -> None:
+    with Way(family) as way:
+        sending = asyncio.create_task(way.send(BIG))
+        way.start(len(BIG), ChunkRelay)
+        receiving = asyncio.create_task(rest(way.receiver))
+        assert await way.ended is End.DONE
+        await sending
+        await way.loop.sock_sendall(way.target, LAST_CHUNK)
+        way.target.shutdown(socket.SHUT_WR)
+        pump = ChunkedPump(rechunk=False)
+        assert pump.feed(await receiving) == BIG
+        assert pump.done
+        assert not pump.surplus
+        assert way.relay.moved == len(BIG)
 
 
-def test_a_small_chunk_is_whole_at_once(play: Callable[[Scenario], None]) -> None:
-    async def scenario() -> None:
-        with Way(socket.AF_INET) as way:
-            way.start(None, ChunkRelay)
-            await way.send(b"event")
-            assert await way.receive(10) == b"5\r\nevent\r\n"
-            assert await way.ended is End.HANDED_OVER
-
-    play(scenario)
+async def test_a_small_chunk_is_whole_at_once() -> None:
+    with Way(socket.AF_INET) as way:
+        way.start(None, ChunkRelay)
+        await way.send(b"event")
+        assert await way.receive(10) == b"5\r\nevent\r\n"
+        assert await way.ended is End.HANDED_OVER
 
 
 PAYS = {
@@ -444,32 +383,29 @@ def test_where_a_relay_pays(
         assert pays(Pipes(most=most), one, other, left) is paying
 
 
+@pytest.mark.loops("uvloop")
 @settings(max_examples=40, deadline=None)
 @given(
     bodies=st.lists(st.integers(1, 3 * MIN_PIPE), min_size=1, max_size=5),
     lumps=st.lists(st.integers(1, 2 * MIN_PIPE), min_size=1, max_size=5),
     kind=st.sampled_from([Relay, Brief]),
 )
-def test_bodies_one_after_the_other_never_mix(bodies: list[int], lumps: list[int], kind: type[Relay]) -> None:
-    async def scenario() -> None:
-        with Way(pipes=Pipes(size=MIN_PIPE)) as way:
-            sending = asyncio.create_task(in_lumps(way, BIG[: sum(bodies)], lumps))
-            at = 0
-            for size in bodies:
-                receiving = asyncio.create_task(way.receive(size))
-                left = size
-                while left:
-                    relay = way.start(left, kind)
-                    end = await way.ended
-                    assert end is (End.HANDED_OVER if relay.left else End.DONE)
-                    assert relay.moved + relay.left == left
-                    left = relay.left
-                assert await receiving == BIG[at : at + size]
-                at += size
-            await sending
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(scenario(), PATIENCE))
+async def test_bodies_one_after_the_other_never_mix(bodies: list[int], lumps: list[int], kind: type[Relay]) -> None:
+    with Way(pipes=Pipes(size=MIN_PIPE)) as way:
+        sending = asyncio.create_task(in_lumps(way, BIG[: sum(bodies)], lumps))
+        at = 0
+        for size in bodies:
+            receiving = asyncio.create_task(way.receive(size))
+            left = size
+            while left:
+                relay = way.start(left, kind)
+                end = await way.ended
+                assert end is (End.HANDED_OVER if relay.left else End.DONE)
+                assert relay.moved + relay.left == left
+                left = relay.left
+            assert await receiving == BIG[at : at + size]
+            at += size
+        await sending
 
 
 async def in_lumps(way: Way, data: bytes, lumps: list[int]) -> None:

@@ -47,23 +47,20 @@ def routes(folder: Path, endpoint: str, **changes: object) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["chunked", "events", "head"])
-def test_a_stream_may_be_silent_for_longer_than_an_answer(folder: Path, kind: str) -> None:
-    async def scenario() -> None:
-        quiet = Quiet()
-        worker = await Worker(folder / "w").start(quiet)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            stream = await router.connect()
-            await stream.send(GET % kind.encode())
-            await stream.until(b"a" if kind != "head" else b"\r\n\r\n")
-            for _ in range(2):  # each is silent for as long as an answer may be
-                assert (await router.ask(GET % b"never")).startswith(b"HTTP/1.1 504 ")
-            quiet.go.set()
-            assert (await stream.rest()).endswith(b"b\r\n0\r\n\r\n")
-            assert "cut" not in router.said()
-            assert "504: no answer for 300ms (timeouts.read)" in router.said()
-        worker.stop()
-
-    asyncio.run(scenario())
+async def test_a_stream_may_be_silent_for_longer_than_an_answer(folder: Path, kind: str) -> None:
+    quiet = Quiet()
+    worker = await Worker(folder / "w").start(quiet)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        stream = await router.connect()
+        await stream.send(GET % kind.encode())
+        await stream.until(b"a" if kind != "head" else b"\r\n\r\n")
+        for _ in range(2):  # each is silent for as long as an answer may be
+            assert (await router.ask(GET % b"never")).startswith(b"HTTP/1.1 504 ")
+        quiet.go.set()
+        assert (await stream.rest()).endswith(b"b\r\n0\r\n\r\n")
+        assert "cut" not in router.said()
+        assert "504: no answer for 300ms (timeouts.read)" in router.said()
+    worker.stop()
 
 
 CUTS = {
@@ -75,31 +72,27 @@ CUTS = {
 
 
 @pytest.mark.parametrize(("kind", "changes", "said"), CUTS.values(), ids=CUTS)
-def test_a_silence_that_is_too_long_is_said_with_its_setting(
+async def test_a_silence_that_is_too_long_is_said_with_its_setting(
     folder: Path, kind: str, changes: dict[str, int], said: str
 ) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(Quiet())
-        async with Router(folder, routes(folder, worker.endpoint, **changes)) as router:
-            assert not (await router.ask(GET % kind.encode())).endswith(b"0\r\n\r\n")
-            assert said in router.said()
-        worker.stop()
-
-    asyncio.run(scenario())
-
-
-def test_an_upgraded_connection_has_the_same_silence(folder: Path) -> None:
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(Quiet())
-        async with Router(folder, routes(folder, worker.endpoint, stream_us=200_000)) as router:
-            assert (await router.ask(UPGRADE)).startswith(b"HTTP/1.1 101 ")
-            assert "cut: an upgraded connection was silent for 200ms (timeouts.stream)" in router.said()
-        worker.stop()
-
-    asyncio.run(scenario())
+    quiet = Quiet()
+    worker = await Worker(folder / "w").start(quiet)
+    async with Router(folder, routes(folder, worker.endpoint, **changes)) as router:
+        assert not (await router.ask(GET % kind.encode())).endswith(b"0\r\n\r\n")
+        assert said in router.said()
+    quiet.go.set()
+    worker.stop()
 
 
-def test_a_client_that_takes_nothing_of_a_stream_is_not_waited_for_so_long(folder: Path) -> None:
+async def test_an_upgraded_connection_has_the_same_silence(folder: Path) -> None:
+    worker = await Worker(folder / "w").start(Quiet())
+    async with Router(folder, routes(folder, worker.endpoint, stream_us=200_000)) as router:
+        assert (await router.ask(UPGRADE)).startswith(b"HTTP/1.1 101 ")
+        assert "cut: an upgraded connection was silent for 200ms (timeouts.stream)" in router.said()
+    worker.stop()
+
+
+async def test_a_client_that_takes_nothing_of_a_stream_is_not_waited_for_so_long(folder: Path) -> None:
     async def endless(connection: Connection) -> None:
         await connection.head()
         await connection.send(HEADS["chunked"])
@@ -111,27 +104,21 @@ def test_a_client_that_takes_nothing_of_a_stream_is_not_waited_for_so_long(folde
 
     ended = asyncio.Event()
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(endless)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            client = await router.connect(receive=4096)
-            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            await client.send(GET % b"")
-            await asyncio.wait_for(ended.wait(), 9)
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(endless)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        client = await router.connect(receive=4096)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await client.send(GET % b"")
+        await asyncio.wait_for(ended.wait(), 9)
+    worker.stop()
 
 
-def test_an_answer_in_time_is_no_stream(folder: Path) -> None:
+async def test_an_answer_in_time_is_no_stream(folder: Path) -> None:
     async def answer(connection: Connection) -> None:
         await connection.head()
         await connection.send(OK)
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(answer)
-        async with Router(folder, routes(folder, worker.endpoint, stream_us=1)) as router:
-            assert (await router.ask(GET % b"")).endswith(b"ok")
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(answer)
+    async with Router(folder, routes(folder, worker.endpoint, stream_us=1)) as router:
+        assert (await router.ask(GET % b"")).endswith(b"ok")
+    worker.stop()

@@ -11,7 +11,8 @@ import pytest
 from peers import OK, Connection, Router, Worker, snapshot
 
 from tqunits.proxy.reactor.timers import BATCH, NEVER, Clock, Timed, Wheel, ticks_of
-from tqunits.system import loop as event_loop
+
+pytestmark = pytest.mark.loops("uvloop")
 
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -41,85 +42,75 @@ async def ticked(wheel: Wheel, ticks: int) -> None:
     keeper.forget()
 
 
-def test_many_deadlines_at_once_are_shared_out_over_the_turns_of_the_loop() -> None:
-    async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel = Wheel(loop)
-        went_off: list[int] = []
-        turns: list[int] = []
-        alarms = [Alarm(wheel, went_off, turns) for _ in range(3 * BATCH)]
-        for alarm in alarms:
-            alarm.touch(1)
+async def test_many_deadlines_at_once_are_shared_out_over_the_turns_of_the_loop() -> None:
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop)
+    went_off: list[int] = []
+    turns: list[int] = []
+    alarms = [Alarm(wheel, went_off, turns) for _ in range(3 * BATCH)]
+    for alarm in alarms:
+        alarm.touch(1)
 
-        def turn() -> None:
-            turns.append(1)
-            loop.call_soon(turn)
+    def turn() -> None:
+        turns.append(1)
+        loop.call_soon(turn)
 
-        turn()
-        await ticked(wheel, 3)
-        assert len(went_off) == 3 * BATCH
-        assert max(went_off.count(number) for number in set(went_off)) <= BATCH
-
-    event_loop.run(scenario)
+    turn()
+    await ticked(wheel, 3)
+    assert len(went_off) == 3 * BATCH
+    assert max(went_off.count(number) for number in set(went_off)) <= BATCH
 
 
-def test_one_that_goes_wrong_stops_no_other() -> None:
-    async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        loop.set_exception_handler(lambda _, context: None)
-        wheel = Wheel(loop)
-        went_off: list[int] = []
-        for breaks in (True, False, True, False):
-            Alarm(wheel, went_off, [], breaks=breaks).touch(1)
-        await ticked(wheel, 3)
-        assert len(went_off) == 4
-        Alarm(wheel, went_off, []).touch(1)
-        await ticked(wheel, 3)
-        assert len(went_off) == 5
-
-    event_loop.run(scenario)
+async def test_one_that_goes_wrong_stops_no_other() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: None)
+    wheel = Wheel(loop)
+    went_off: list[int] = []
+    for breaks in (True, False, True, False):
+        Alarm(wheel, went_off, [], breaks=breaks).touch(1)
+    await ticked(wheel, 3)
+    assert len(went_off) == 4
+    Alarm(wheel, went_off, []).touch(1)
+    await ticked(wheel, 3)
+    assert len(went_off) == 5
 
 
-def test_who_has_ended_while_due_is_left_alone() -> None:
-    async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel = Wheel(loop)
-        went_off: list[int] = []
-        alarms = [Alarm(wheel, went_off, []) for _ in range(2 * BATCH)]
-        for alarm in alarms:
-            alarm.touch(1)
-        while not went_off:
-            await asyncio.sleep(0)
-        for due in wheel._due:
-            due.forget()
-        await ticked(wheel, 2)
-        assert len(went_off) == BATCH
-
-    event_loop.run(scenario)
+async def test_who_has_ended_while_due_is_left_alone() -> None:
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop)
+    went_off: list[int] = []
+    alarms = [Alarm(wheel, went_off, []) for _ in range(2 * BATCH)]
+    for alarm in alarms:
+        alarm.touch(1)
+    while not went_off:
+        await asyncio.sleep(0)
+    for due in wheel._due:
+        due.forget()
+    await ticked(wheel, 2)
+    assert len(went_off) == BATCH
 
 
-def test_what_is_forgotten_leaves_no_slot_behind() -> None:
-    async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel = Wheel(loop)
-        for ticks in range(1000):
-            alarm = Alarm(wheel, [], [])
-            alarm.touch(10 + ticks)
-            alarm.forget()
-        assert not wheel._slots
-
-    event_loop.run(scenario)
+async def test_what_is_forgotten_leaves_no_slot_behind() -> None:
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop)
+    for ticks in range(1000):
+        alarm = Alarm(wheel, [], [])
+        alarm.touch(10 + ticks)
+        alarm.forget()
+    assert not wheel._slots
 
 
-def test_a_deadline_that_moves_on_is_not_early() -> None:
-    async def scenario(loop: asyncio.AbstractEventLoop) -> None:
-        wheel = Wheel(loop)
-        went_off: list[int] = []
-        alarm = Alarm(wheel, went_off, [])
-        alarm.touch(2)
-        alarm.touch(5)
-        await ticked(wheel, 4)
-        assert went_off == []
-        await ticked(wheel, 3)
-        assert went_off == [0]
-
-    event_loop.run(scenario)
+async def test_a_deadline_that_moves_on_is_not_early() -> None:
+    loop = asyncio.get_running_loop()
+    wheel = Wheel(loop)
+    went_off: list[int] = []
+    alarm = Alarm(wheel, went_off, [])
+    alarm.touch(2)
+    alarm.touch(5)
+    await ticked(wheel, 4)
+    assert went_off == []
+    await ticked(wheel, 3)
+    assert went_off == [0]
 
 
 @pytest.mark.parametrize(("span", "ticks"), [(0, NEVER), (1, 2), (250_000, 3), (1_000_000, 6)])
@@ -132,7 +123,7 @@ def test_the_date_is_now() -> None:
     assert Clock().date() in (before, formatdate(usegmt=True).encode())
 
 
-def test_an_answer_may_take_longer_than_a_connection_may_idle(folder: Path) -> None:
+async def test_an_answer_may_take_longer_than_a_connection_may_idle(folder: Path) -> None:
     """The deadline of the pool is not one of the request that runs on a connection from there."""
     expired = asyncio.Event()
 
@@ -147,22 +138,19 @@ def test_an_answer_may_take_longer_than_a_connection_may_idle(folder: Path) -> N
             await connection.rest()  # idle later than the first was, and long enough
             expired.set()
 
-    async def scenario() -> None:
-        await worker.start(behave)
-        text = json.loads(snapshot(worker.endpoint, max_body=0))
-        text["workers"][0]["timeouts"] = {"request_us": 0, "read_us": 5_000_000, "write_us": 0, "idle_us": 1}
-        text["timeouts"]["idle_us"] = 60_000_000
-        (folder / "routes.json").write_text(json.dumps(text))
-        async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "routes.json")]) as router:
-            first, second = await router.connect(), await router.connect()
-            await first.send(KEEP)
-            assert (await first.response())[1] == b"ok"
-            await first.send(KEEP)
-            await second.send(KEEP)
-            assert (await second.response())[1] == b"ok"
-            assert (await first.response())[1] == b"ok"
-            assert len(worker.connections) == 2
-        worker.stop()
-
     worker = Worker(folder / "w")
-    asyncio.run(scenario())
+    await worker.start(behave)
+    text = json.loads(snapshot(worker.endpoint, max_body=0))
+    text["workers"][0]["timeouts"] = {"request_us": 0, "read_us": 5_000_000, "write_us": 0, "idle_us": 1}
+    text["timeouts"]["idle_us"] = 60_000_000
+    (folder / "routes.json").write_text(json.dumps(text))
+    async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", str(folder / "routes.json")]) as router:
+        first, second = await router.connect(), await router.connect()
+        await first.send(KEEP)
+        assert (await first.response())[1] == b"ok"
+        await first.send(KEEP)
+        await second.send(KEEP)
+        assert (await second.response())[1] == b"ok"
+        assert (await first.response())[1] == b"ok"
+        assert len(worker.connections) == 2
+    worker.stop()

@@ -119,7 +119,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("family", ["tcp", "unix"])
 @pytest.mark.parametrize(("method", "retry"), [("POST", "idempotent"), ("PUT", "never")])
-def test_what_can_not_be_sent_twice_is_not_lost(
+async def test_what_can_not_be_sent_twice_is_not_lost(
     folder: Path, family: str, kind: dict[str, float], *, reset: bool, method: str, retry: str
 ) -> None:
     """Where connections last until a number of answers, the first of those ends may cost what crosses with it.
@@ -127,8 +127,9 @@ def test_what_can_not_be_sent_twice_is_not_lost(
     Nothing told of it before; from then on it is remembered.
     """
     statuses: Counter[int] = Counter()
-
-    async def scenario(worker: Closing, endpoint: str) -> None:
+    told = kind.get("requests", 1) == 1
+    with listening(folder, family) as (sock, endpoint):
+        worker = Closing(sock, reset=reset, **kind)  # type: ignore[arg-type]
         async with Router(folder, routes(folder, endpoint, retry=retry)) as router:
             clients = [asyncio.to_thread(post, router.port, f"c{n}", statuses, method) for n in range(CLIENTS)]
             await asyncio.gather(*clients)
@@ -136,16 +137,12 @@ def test_what_can_not_be_sent_twice_is_not_lost(
         assert statuses[502] <= (0 if told else CLIENTS)
         assert statuses.total() == CLIENTS * EACH and statuses[200] == len(worker.seen)
 
-    told = kind.get("requests", 1) == 1
-    with listening(folder, family) as (sock, endpoint):
-        asyncio.run(scenario(Closing(sock, reset=reset, **kind), endpoint))  # type: ignore[arg-type]
 
-
-def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(folder: Path) -> None:
+async def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(folder: Path) -> None:
     """A worker whose threads each serve one connection to its end: none may be left open beside the one in use."""
     statuses: Counter[int] = Counter()
-
-    async def scenario(worker: Closing, endpoint: str) -> None:
+    with listening(folder, "tcp") as (sock, endpoint):
+        worker = Closing(sock)
         async with Router(folder, routes(folder, endpoint)) as router:
             await asyncio.to_thread(post, router.port, "a", statuses, "GET")  # which may be sent twice
             await asyncio.to_thread(post, router.port, "b", statuses)
@@ -153,42 +150,34 @@ def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(folder
             assert worker.connections == 1
             assert "closes connections" not in router.said()
 
-    with listening(folder, "tcp") as (sock, endpoint):
-        asyncio.run(scenario(Closing(sock), endpoint))
 
-
-def test_a_worker_of_one_connection_at_a_time_serves_what_can_not_be_sent_twice_after_what_can(folder: Path) -> None:
+async def test_a_worker_of_one_connection_at_a_time_serves_what_can_not_be_sent_twice_after_what_can(
+    folder: Path,
+) -> None:
     async def one_after_the_other(connection: Connection) -> None:
         async with turn:
             await answering(OK)(connection)
 
     turn = asyncio.Lock()
 
-    async def scenario() -> None:
-        worker = await Worker(folder / "w").start(one_after_the_other)
-        async with Router(folder, routes(folder, worker.endpoint)) as router:
-            for request in (b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 1\r\n") * 2:
-                body = b"x" if b"POST" in request else b""
-                assert (await router.ask(request + b"Host: a\r\nConnection: close\r\n\r\n" + body)).endswith(b"ok")
-        assert len(worker.connections) == 3  # the first GET's, then one for each POST
-        worker.stop()
-
-    asyncio.run(scenario())
+    worker = await Worker(folder / "w").start(one_after_the_other)
+    async with Router(folder, routes(folder, worker.endpoint)) as router:
+        for request in (b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 1\r\n") * 2:
+            body = b"x" if b"POST" in request else b""
+            assert (await router.ask(request + b"Host: a\r\nConnection: close\r\n\r\n" + body)).endswith(b"ok")
+    assert len(worker.connections) == 3  # the first GET's, then one for each POST
+    worker.stop()
 
 
-def test_it_is_said_once_what_helps(folder: Path) -> None:
+async def test_it_is_said_once_what_helps(folder: Path) -> None:
     statuses: Counter[int] = Counter()
-
-    async def scenario(endpoint: str) -> None:
+    with listening(folder, "tcp") as (sock, endpoint):
+        Closing(sock, requests=1)
         async with Router(folder, routes(folder, endpoint)) as router:
             await asyncio.to_thread(post, router.port, "c", statuses)
             assert router.said().count("closes connections that it let us keep") == 1
             assert "worker w: " + endpoint in router.said()
             assert "--timeout-keep-alive" in router.said()
-
-    with listening(folder, "tcp") as (sock, endpoint):
-        Closing(sock, requests=1)
-        asyncio.run(scenario(endpoint))
 
 
 def test_what_is_relied_on() -> None:

@@ -1,0 +1,54 @@
+"""The loops that asynchronous tests run on. pytest-asyncio makes one for each test, and its asynchronous fixtures.
+
+A test that says nothing runs on asyncio's own loop. `@pytest.mark.loops("uvloop")` is for what the router's loop does,
+`@pytest.mark.loops("asyncio", "uvloop")` runs a test on each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import uvloop  # noqa: TID251 - what runs on the router's loop is tried on it
+
+PATIENCE = 10.0
+"""Seconds for what a test has begun to end: a worker's connection, when the router is gone."""
+
+LONGEST = 240.0
+"""Seconds until a test is cancelled. The signal of pytest-timeout, which comes later, does not get through uvloop."""
+
+Factory = Callable[[], asyncio.AbstractEventLoop]
+FACTORIES: dict[str, Factory] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def of_test(item: pytest.Item) -> dict[str, Factory]:
+    """The loops of a test, by name: a test with several is run on each."""
+    mark = item.get_closest_marker("loops")
+    return {name: FACTORIES[name] for name in (mark.args if mark else ("asyncio",))}
+
+
+@pytest.fixture
+async def nothing_is_left() -> AsyncIterator[None]:
+    """Of every asynchronous test, around all its fixtures: no task outlives it, and no error that nobody awaited.
+
+    The log has such an error too: where a test fails for it, both are to be seen.
+    """
+    unseen: list[BaseException] = []
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        unseen.append(context.get("exception") or RuntimeError(context["message"]))
+        loop.default_exception_handler(context)
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(on_error)
+    end = loop.call_later(LONGEST, lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+    yield
+    end.cancel()
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    if running:
+        _, left = await asyncio.wait(running, timeout=PATIENCE)
+        unseen += [RuntimeError(f"goes on when the test is over: {task}") for task in left]
+    if unseen:
+        raise BaseExceptionGroup("what went wrong and nobody awaited", unseen)
