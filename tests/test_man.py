@@ -33,15 +33,15 @@ async def output(*argv: str | Path, **environment: str) -> tuple[str, str]:
     return stdout.decode(), stderr.decode()
 
 
-def as_text(page: str) -> str:
+async def as_text(page: str) -> str:
     """The page as a reader sees it, without line ends."""
-    text, _ = asyncio.run(output("groff", "-man", "-Tutf8", "-rHY=0", "-P-cbou", SHIPPED / page))
+    text, _ = await output("groff", "-man", "-Tutf8", "-rHY=0", "-P-cbou", SHIPPED / page)
     return re.sub(r"\s+", " ", text.replace("\N{HYPHEN}", "-").replace("\N{MINUS SIGN}", "-"))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_shipped_page_is_the_generated_one(tmp_path: Path, page: str) -> None:
-    asyncio.run(output(sys.executable, SHIPPED / "generate.py", tmp_path, PYTHONPATH=str(ROOT)))
+async def test_the_shipped_page_is_the_generated_one(tmp_path: Path, page: str) -> None:
+    await output(sys.executable, SHIPPED / "generate.py", tmp_path, PYTHONPATH=str(ROOT))
     generated = (tmp_path / page).read_text(encoding="utf-8")
     if os.environ.get("TQUNITS_UPDATE_GOLDEN"):
         (SHIPPED / page).write_text(generated, encoding="utf-8")
@@ -50,9 +50,9 @@ def test_the_shipped_page_is_the_generated_one(tmp_path: Path, page: str) -> Non
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_groff_has_nothing_to_say(page: str) -> None:
+async def test_groff_has_nothing_to_say(page: str) -> None:
     assert shutil.which("groff"), "needs groff-base, as man itself does"
-    _, warnings = asyncio.run(output("groff", "-man", "-Tutf8", "-ww", "-z", SHIPPED / page))
+    _, warnings = await output("groff", "-man", "-Tutf8", "-ww", "-z", SHIPPED / page)
     assert warnings == ""
 
 
@@ -61,8 +61,8 @@ def test_nothing_is_left_to_fill_in(page: str) -> None:
     assert not re.search(r"@[A-Z]+@", (SHIPPED / page).read_text(encoding="utf-8"))
 
 
-def test_every_verb_and_every_option_is_explained() -> None:
-    text = as_text("tqunits.1")
+async def test_every_verb_and_every_option_is_explained() -> None:
+    text = await as_text("tqunits.1")
     for command in commands():
         assert re.search(rf" {command.name} ", text), command.name
         for flag in (flag for option in command.options for flag in option.flags):
@@ -70,8 +70,8 @@ def test_every_verb_and_every_option_is_explained() -> None:
 
 
 @pytest.mark.parametrize(("file", "page"), [(File.WORKER, "tqunits-worker.yaml.5"), (File.SERVER, "tqunits.yaml.5")])
-def test_every_setting_is_explained(file: File, page: str) -> None:
-    text = as_text(page)
+async def test_every_setting_is_explained(file: File, page: str) -> None:
+    text = await as_text(page)
     assert [row.key for row in SETTINGS if row.file is file and row.key not in text] == []
 
 

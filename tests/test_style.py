@@ -18,8 +18,8 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS)
-def test_the_tree_is_clean(command: tuple[str, ...]) -> None:
-    asyncio.run(check(command))
+async def test_the_tree_is_clean(command: tuple[str, ...]) -> None:
+    await check(command)
 
 
 async def check(command: tuple[str, ...]) -> None:

@@ -14,19 +14,16 @@ from gates import GATE, OK, a_process, free_port, run_gate, saying, serving, sil
 from tqunits.alone import question, verdicts
 
 
-def test_a_healthy_worker_passes_at_once() -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(saying(OK)) as port:
-            return await run_gate("--port", port, "--path", "/health", "--pid", str(os.getpid()))
-
-    code, text = asyncio.run(scenario())
+async def test_a_healthy_worker_passes_at_once() -> None:
+    async with serving(saying(OK)) as port:
+        code, text = await run_gate("--port", port, "--path", "/health", "--pid", str(os.getpid()))
     assert code == verdicts.READY
     assert text.startswith("tqunits-gate: http://127.0.0.1:")
     assert text.endswith(" s, 1 attempt\n")
     assert "/health healthy after " in text
 
 
-def test_the_request_is_the_one_of_the_contract() -> None:
+async def test_the_request_is_the_one_of_the_contract() -> None:
     seen: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,73 +31,60 @@ def test_the_request_is_the_one_of_the_contract() -> None:
         writer.write(OK)
         writer.close()
 
-    async def scenario() -> str:
-        async with serving(handle) as port:
-            code, text = await run_gate("--port", port, "--path", "/well?deep=1")
-            assert code == verdicts.READY, text
-            return port
-
-    port = asyncio.run(scenario())
+    async with serving(handle) as port:
+        code, text = await run_gate("--port", port, "--path", "/well?deep=1")
+        assert code == verdicts.READY, text
     assert seen == [
         f"GET /well?deep=1 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         "User-Agent: tqunits-gate\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
     ]
 
 
-def test_a_worker_that_binds_late_passes_when_it_does() -> None:
-    async def scenario() -> tuple[int, str]:
-        port = free_port()
-        waiting = asyncio.create_task(run_gate("--port", port, "--budget", "20"))
-        await asyncio.wait([waiting], timeout=0.3)
-        assert not waiting.done()
-        server = await asyncio.start_server(saying(OK), "127.0.0.1", int(port))
-        async with server:
-            return await waiting
-
-    code, text = asyncio.run(scenario())
+async def test_a_worker_that_binds_late_passes_when_it_does() -> None:
+    port = free_port()
+    waiting = asyncio.create_task(run_gate("--port", port, "--budget", "20"))
+    await asyncio.wait([waiting], timeout=0.3)
+    assert not waiting.done()
+    server = await asyncio.start_server(saying(OK), "127.0.0.1", int(port))
+    async with server:
+        code, text = await waiting
     assert code == verdicts.READY
     assert "refused " in text
 
 
-def test_a_worker_that_warms_up_passes_with_its_first_200() -> None:
+async def test_a_worker_that_warms_up_passes_with_its_first_200() -> None:
     answers = iter([b"HTTP/1.1 503 Service Unavailable\r\n\r\n"] * 3 + [OK])
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await saying(next(answers))(reader, writer)
 
-    async def scenario() -> tuple[int, str]:
-        async with serving(handle) as port:
-            return await run_gate("--port", port)
-
-    code, text = asyncio.run(scenario())
+    async with serving(handle) as port:
+        code, text = await run_gate("--port", port)
     assert code == verdicts.READY
     assert text.endswith("4 attempts (status 503 3)\n")
 
 
-def test_the_verdict_is_said_when_systemds_patience_is_over() -> None:
-    async def scenario() -> tuple[int, str]:
-        asked = asyncio.Event()
+async def test_the_verdict_is_said_when_systemds_patience_is_over() -> None:
+    asked = asyncio.Event()
 
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 404 Not Found\r\n\r\nnothing here")
-            writer.close()
-            attempts.append(port)
-            if len(attempts) > 1:
-                asked.set()
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\n\r\nnothing here")
+        writer.close()
+        attempts.append(port)
+        if len(attempts) > 1:
+            asked.set()
 
-        attempts: list[str] = []
-        async with serving(handle) as port:
-            process = await asyncio.create_subprocess_exec(
-                *GATE, *("--port", port, "--budget", "60"), stderr=asyncio.subprocess.PIPE, env={}
-            )
-            await asyncio.wait_for(asked.wait(), 10)  # its second question: the first answer is read
-            process.terminate()
-            _, stderr = await asyncio.wait_for(process.communicate(), 10)
-        assert process.returncode is not None
-        return process.returncode, stderr.decode()
-
-    code, text = asyncio.run(scenario())
+    attempts: list[str] = []
+    async with serving(handle) as port:
+        process = await asyncio.create_subprocess_exec(
+            *GATE, *("--port", port, "--budget", "60"), stderr=asyncio.subprocess.PIPE, env={}
+        )
+        await asyncio.wait_for(asked.wait(), 10)  # its second question: the first answer is read
+        process.terminate()
+        _, stderr = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode is not None
+    code, text = process.returncode, stderr.decode()
     assert code == -signal.SIGTERM  # as one that says nothing: what a stop means does not change
     assert "/health not healthy, and told to end, after " in text
     assert text.endswith("; last answer: 404 Not Found: nothing here\n")
@@ -114,79 +98,67 @@ def test_no_exit_status_has_a_name_that_means_something_else() -> None:
     assert all(150 <= verdict < 200 for verdict in found)
 
 
-def test_a_worker_that_never_listens_fails_when_the_budget_is_spent() -> None:
+async def test_a_worker_that_never_listens_fails_when_the_budget_is_spent() -> None:
     begin = time.monotonic()
-    code, text = asyncio.run(run_gate("--port", free_port(), "--budget", "0.5"))
+    code, text = await run_gate("--port", free_port(), "--budget", "0.5")
     assert code == verdicts.SILENT
     assert 0.4 < time.monotonic() - begin < 5
     assert "(refused " in text
     assert text.endswith("; last answer: connection refused\n")
 
 
-def test_a_hanging_worker_is_asked_again_after_the_probe_timeout() -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(silent) as port:
-            return await run_gate("--port", port, "--budget", "0.7", "--probe-timeout", "0.2")
-
-    code, text = asyncio.run(scenario())
+async def test_a_hanging_worker_is_asked_again_after_the_probe_timeout() -> None:
+    async with serving(silent) as port:
+        code, text = await run_gate("--port", port, "--budget", "0.7", "--probe-timeout", "0.2")
     assert code == verdicts.SLOW
     assert "(timed out " in text
     assert text.endswith("; last answer: none in time\n")
 
 
 @pytest.mark.parametrize("moment", ["between-probes", "inside-a-probe", "before"])
-def test_the_end_of_the_process_ends_the_wait(moment: str) -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(silent) as port, a_process("sleep", "60") as worker:
-            asked = port if moment == "inside-a-probe" else free_port()
-            if moment == "before":
-                worker.kill()
-                await worker.wait()
-            waiting = asyncio.create_task(run_gate("--port", asked, "--budget", "60", "--pid", str(worker.pid)))
-            await asyncio.wait([waiting], timeout=0.3)
-            if moment != "before":
-                assert not waiting.done()
-                worker.kill()
-            return await asyncio.wait_for(waiting, 5)
-
-    code, text = asyncio.run(scenario())
+async def test_the_end_of_the_process_ends_the_wait(moment: str) -> None:
+    async with serving(silent) as port, a_process("sleep", "60") as worker:
+        asked = port if moment == "inside-a-probe" else free_port()
+        if moment == "before":
+            worker.kill()
+            await worker.wait()
+        waiting = asyncio.create_task(run_gate("--port", asked, "--budget", "60", "--pid", str(worker.pid)))
+        await asyncio.wait([waiting], timeout=0.3)
+        if moment != "before":
+            assert not waiting.done()
+            worker.kill()
+        code, text = await asyncio.wait_for(waiting, 5)
     assert code == verdicts.EXITED
     assert "the worker's process exited after " in text
 
 
-def test_an_unset_pid_means_that_the_process_is_gone() -> None:
-    assert asyncio.run(run_gate("--port", free_port(), "--pid"))[0] == verdicts.EXITED
+async def test_an_unset_pid_means_that_the_process_is_gone() -> None:
+    assert (await run_gate("--port", free_port(), "--pid"))[0] == verdicts.EXITED
 
 
-def test_a_worker_on_a_unix_socket(tmp_path: Path) -> None:
+async def test_a_worker_on_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "http.sock"
 
-    async def scenario() -> tuple[int, str]:
-        async with await asyncio.start_unix_server(saying(OK), path):
-            return await run_gate("--socket", str(path), "--path", "/health")
-
-    code, text = asyncio.run(scenario())
+    async with await asyncio.start_unix_server(saying(OK), path):
+        code, text = await run_gate("--socket", str(path), "--path", "/health")
     assert code == verdicts.READY
     assert text.startswith(f"tqunits-gate: unix:{path}:/health healthy after ")
 
 
-def test_a_missing_unix_socket_is_refused(tmp_path: Path) -> None:
-    code, text = asyncio.run(run_gate("--socket", str(tmp_path / "none"), "--budget", "0.2"))
+async def test_a_missing_unix_socket_is_refused(tmp_path: Path) -> None:
+    code, text = await run_gate("--socket", str(tmp_path / "none"), "--budget", "0.2")
     assert code == verdicts.SILENT
     assert text.endswith("; last answer: no such file or directory\n")
 
 
-def test_under_the_journal_the_line_has_its_priority() -> None:
-    async def scenario() -> str:
-        process = await asyncio.create_subprocess_exec(
-            *GATE,
-            *("--port", free_port(), "--budget", "0.1"),
-            stderr=asyncio.subprocess.PIPE,
-            env={"JOURNAL_STREAM": "8:1"},
-        )
-        return (await process.communicate())[1].decode()
-
-    assert asyncio.run(scenario()).startswith("<3>tqunits-gate: ")
+async def test_under_the_journal_the_line_has_its_priority() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *GATE,
+        *("--port", free_port(), "--budget", "0.1"),
+        stderr=asyncio.subprocess.PIPE,
+        env={"JOURNAL_STREAM": "8:1"},
+    )
+    assert (await process.communicate())[1].startswith(b"<3>tqunits-gate: ")
 
 
 @pytest.mark.parametrize(
@@ -221,27 +193,22 @@ def test_the_command_line_of_the_units() -> None:
 PLACE = ("--routers", "/nowhere", "--name", "w")
 
 
-def test_a_healthy_worker_gets_its_file(tmp_path: Path) -> None:
-    async def scenario() -> int:
-        async with serving(saying(OK)) as port:
-            return (await run_gate("--port", port, "--serving", str(tmp_path / "serving"), *PLACE))[0]
-
-    assert asyncio.run(scenario()) == verdicts.READY
+async def test_a_healthy_worker_gets_its_file(tmp_path: Path) -> None:
+    async with serving(saying(OK)) as port:
+        code, _ = await run_gate("--port", port, "--serving", str(tmp_path / "serving"), *PLACE)
+    assert code == verdicts.READY
     assert (tmp_path / "serving").is_file()
 
 
-def test_a_sick_worker_gets_no_file(tmp_path: Path) -> None:
+async def test_a_sick_worker_gets_no_file(tmp_path: Path) -> None:
     place = ("--serving", str(tmp_path / "serving"), *PLACE)
-    assert asyncio.run(run_gate("--port", free_port(), "--budget", "0.1", *place))[0] == verdicts.SILENT
+    assert (await run_gate("--port", free_port(), "--budget", "0.1", *place))[0] == verdicts.SILENT
     assert not (tmp_path / "serving").exists()
 
 
-def test_a_file_that_can_not_be_made_is_a_failure_that_says_so(tmp_path: Path) -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(saying(OK)) as port:
-            return await run_gate("--port", port, "--serving", str(tmp_path / "none/serving"), *PLACE)
-
-    code, text = asyncio.run(scenario())
+async def test_a_file_that_can_not_be_made_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    async with serving(saying(OK)) as port:
+        code, text = await run_gate("--port", port, "--serving", str(tmp_path / "none/serving"), *PLACE)
     assert code == verdicts.UNPLACED
     assert "none/serving can not be made: No such file or directory; no request comes without it\n" in text
 

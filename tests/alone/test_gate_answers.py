@@ -15,7 +15,7 @@ from tqunits.host import healthy
 from tqunits.lifecycle.facts import Facts
 
 
-def test_an_answer_in_pieces_is_one_answer() -> None:
+async def test_an_answer_in_pieces_is_one_answer() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         for byte in OK:
@@ -23,11 +23,9 @@ def test_an_answer_in_pieces_is_one_answer() -> None:
             await writer.drain()
         writer.close()
 
-    async def scenario() -> tuple[int, str]:
-        async with serving(handle) as port:
-            return await run_gate("--port", port, "--budget", "5")
-
-    assert asyncio.run(scenario())[0] == verdicts.READY
+    async with serving(handle) as port:
+        code, _ = await run_gate("--port", port, "--budget", "5")
+    assert code == verdicts.READY
 
 
 @pytest.mark.parametrize(
@@ -46,12 +44,9 @@ def test_an_answer_in_pieces_is_one_answer() -> None:
         pytest.param(b"", "closed without an answer", id="nothing"),
     ],
 )
-def test_what_is_not_200_fails_within_the_budget(answer: bytes, last: str) -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(saying(answer)) as port:
-            return await run_gate("--port", port, "--budget", "0.3")
-
-    code, text = asyncio.run(scenario())
+async def test_what_is_not_200_fails_within_the_budget(answer: bytes, last: str) -> None:
+    async with serving(saying(answer)) as port:
+        code, text = await run_gate("--port", port, "--budget", "0.3")
     assert code == verdicts.UNHEALTHY
     assert text.endswith(f"; last answer: {last}\n")
     assert "not healthy after 0." in text
@@ -68,33 +63,27 @@ def test_what_is_not_200_fails_within_the_budget(answer: bytes, last: str) -> No
         pytest.param(b"Content-Length: 9", "500 No", id="no-end-of-the-head"),
     ],
 )
-def test_a_bad_answers_first_bytes_are_told(answer: bytes, last: str) -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(saying(b"HTTP/1.1 500 No\r\n" + answer)) as port:
-            return await run_gate("--port", port, "--budget", "0.1")
-
-    code, text = asyncio.run(scenario())
+async def test_a_bad_answers_first_bytes_are_told(answer: bytes, last: str) -> None:
+    async with serving(saying(b"HTTP/1.1 500 No\r\n" + answer)) as port:
+        code, text = await run_gate("--port", port, "--budget", "0.1")
     assert code == verdicts.UNHEALTHY
     assert text.endswith(f"; last answer: {last}\n")
 
 
-def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 Wait\r\nContent-Length: 5\r\n\r\n")
         await reader.read()
         writer.close()
 
-    async def scenario() -> tuple[int, str]:
-        async with serving(handle) as port:
-            return await run_gate("--port", port, "--budget", "0.6")
-
-    code, text = asyncio.run(scenario())
+    async with serving(handle) as port:
+        code, text = await run_gate("--port", port, "--budget", "0.6")
     assert (code, text.endswith("; last answer: 503 Wait\n")) == (verdicts.UNHEALTHY, True), text
     assert "1 attempt " not in text
 
 
-def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
+async def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
     times: list[float] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,44 +92,38 @@ def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
         writer.write(b"HTTP/1.1 503 Wait\r\n\r\n")
         writer.close()
 
-    async def scenario() -> None:
-        async with serving(handle) as port:
-            await run_gate("--port", port, "--budget", "2")
-
-    asyncio.run(scenario())
+    async with serving(handle) as port:
+        await run_gate("--port", port, "--budget", "2")
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert 4 <= len(times) <= 9  # 2 s: 0.05, 0.075, 0.11, 0.17, 0.25, 0.38, 0.57, and the last chance
     assert all(pause >= 0.05 for pause in pauses[:-1])
 
 
-def test_the_worker_may_end_its_answer() -> None:
+async def test_the_worker_may_end_its_answer() -> None:
     """One whose head and body come apart is not reset between them: it would say so in its journal, at each start."""
 
-    async def scenario() -> tuple[int, bytes]:
-        after = asyncio.get_running_loop().create_future()
+    after = asyncio.get_running_loop().create_future()
 
-        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            asked = await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\n")
-            await writer.drain()
-            writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
-            writer.write_eof()
-            after.set_result((asked, await reader.read()))  # a reset would raise
-            writer.close()
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        await writer.drain()
+        writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
+        writer.write_eof()
+        after.set_result((asked, await reader.read()))  # a reset would raise
+        writer.close()
 
-        async with serving(slow) as port:
-            code, _ = await run_gate("--port", port)
-            asked, rest = await asyncio.wait_for(after, 10)
-        assert b"\r\nConnection: close\r\n" in asked
-        return code, rest
-
-    assert asyncio.run(scenario()) == (verdicts.READY, b"")
+    async with serving(slow) as port:
+        code, _ = await run_gate("--port", port)
+        asked, rest = await asyncio.wait_for(after, 10)
+    assert b"\r\nConnection: close\r\n" in asked
+    assert (code, rest) == (verdicts.READY, b"")
 
 
 Requests = list[bytes]
 
 
-def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
+async def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
     """Exit status, stderr and the first request of a gate with these options."""
     seen: Requests = []
 
@@ -149,11 +132,9 @@ def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
         writer.write(answer)
         writer.close()
 
-    async def scenario() -> tuple[int, str]:
-        async with serving(handle) as port:
-            return await run_gate("--port", port, "--budget", "0.3", *options)
-
-    return (*asyncio.run(scenario()), seen[0])
+    async with serving(handle) as port:
+        code, text = await run_gate("--port", port, "--budget", "0.3", *options)
+    return code, text, seen[0]
 
 
 @pytest.mark.parametrize(
@@ -167,8 +148,8 @@ def asked_for(answer: bytes, *options: str) -> tuple[int, str, bytes]:
         (200, "200,300-399", verdicts.READY),
     ],
 )
-def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: str, verdict: int) -> None:
-    code, text, _ = asked_for(f"HTTP/1.1 {status} So\r\n\r\n".encode(), "--status", accepted)
+async def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: str, verdict: int) -> None:
+    code, text, _ = await asked_for(f"HTTP/1.1 {status} So\r\n\r\n".encode(), "--status", accepted)
     assert code == verdict, text
 
 
@@ -190,20 +171,16 @@ def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: str, ver
         b"",
     ],
 )
-def test_who_asks_later_takes_the_same_for_well(answer: bytes) -> None:
+async def test_who_asks_later_takes_the_same_for_well(answer: bytes) -> None:
     accepted = "200,204,300-399"
-
-    async def scenario() -> tuple[int, str, str]:
-        async with serving(saying(answer)) as port:
-            facts = Facts(name="w", state="running", address=f"127.0.0.1:{port}", health="/", accepted=read(accepted))
-            later = await asyncio.to_thread(healthy.answer, facts, patience=5.0)
-            return *await run_gate("--port", port, "--status", accepted, "--budget", "0.1"), later
-
-    code, text, later = asyncio.run(scenario())
+    async with serving(saying(answer)) as port:
+        facts = Facts(name="w", state="running", address=f"127.0.0.1:{port}", health="/", accepted=read(accepted))
+        later = await asyncio.to_thread(healthy.answer, facts, patience=5.0)
+        code, text = await run_gate("--port", port, "--status", accepted, "--budget", "0.1")
     assert (later == "") is (code == verdicts.READY), (text, later)
     assert later == "" or text.endswith(f"; last answer: {later}\n")
 
 
-def test_the_host_that_is_asked_for_can_be_said() -> None:
-    assert b"\r\nHost: www.example.org\r\n" in asked_for(OK, "--host-field", "www.example.org")[2]
-    assert asyncio.run(run_gate("--port", "1", "--host-field", "a\r\nX: y"))[0] == verdicts.USAGE
+async def test_the_host_that_is_asked_for_can_be_said() -> None:
+    assert b"\r\nHost: www.example.org\r\n" in (await asked_for(OK, "--host-field", "www.example.org"))[2]
+    assert (await run_gate("--port", "1", "--host-field", "a\r\nX: y"))[0] == verdicts.USAGE

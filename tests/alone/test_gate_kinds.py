@@ -15,38 +15,32 @@ from tqunits.alone import verdicts
 
 
 @pytest.mark.parametrize("answer", [saying(OK), silent])
-def test_a_connection_is_enough_for_tcp(answer: Answer) -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(answer) as port:
-            return await run_gate("--port", port, "--type", "tcp")
-
-    code, text = asyncio.run(scenario())
+async def test_a_connection_is_enough_for_tcp(answer: Answer) -> None:
+    async with serving(answer) as port:
+        code, text = await run_gate("--port", port, "--type", "tcp")
     assert code == verdicts.READY
     assert text.startswith("tqunits-gate: tcp://127.0.0.1:")
 
 
-def test_a_connection_at_a_unix_socket_is_enough(tmp_path: Path) -> None:
-    async def scenario() -> int:
-        server = await asyncio.start_unix_server(silent, str(tmp_path / "s"))
-        async with server:
-            return (await run_gate("--socket", str(tmp_path / "s"), "--type", "tcp"))[0]
-
-    assert asyncio.run(scenario()) == verdicts.READY
+async def test_a_connection_at_a_unix_socket_is_enough(tmp_path: Path) -> None:
+    async with await asyncio.start_unix_server(silent, str(tmp_path / "s")):
+        code, _ = await run_gate("--socket", str(tmp_path / "s"), "--type", "tcp")
+    assert code == verdicts.READY
     arguments = ("--socket", str(tmp_path / "s"), "--type", "tcp", "--budget", "0.1")
-    assert asyncio.run(run_gate(*arguments))[0] == verdicts.SILENT
+    assert (await run_gate(*arguments))[0] == verdicts.SILENT
 
 
-def test_no_connection_is_none() -> None:
-    assert asyncio.run(run_gate("--port", free_port(), "--type", "tcp", "--budget", "0.1"))[0] == verdicts.SILENT
+async def test_no_connection_is_none() -> None:
+    assert (await run_gate("--port", free_port(), "--type", "tcp", "--budget", "0.1"))[0] == verdicts.SILENT
 
 
-def commanded(*argv: str, budget: str = "0.5", more: tuple[str, ...] = ()) -> tuple[int, str]:
+async def commanded(*argv: str, budget: str = "0.5", more: tuple[str, ...] = ()) -> tuple[int, str]:
     words = [word for each in argv for word in ("--run", each)]
-    return asyncio.run(run_gate("--port", "9", "--type", "command", "--budget", budget, *more, *words))
+    return await run_gate("--port", "9", "--type", "command", "--budget", budget, *more, *words)
 
 
-def test_a_command_that_exits_with_0_is_well() -> None:
-    code, text = commanded("/bin/sh", "-c", 'test "$1" = "a b" && kill -0 $PPID', "sh", "a b", budget="5")
+async def test_a_command_that_exits_with_0_is_well() -> None:
+    code, text = await commanded("/bin/sh", "-c", 'test "$1" = "a b" && kill -0 $PPID', "sh", "a b", budget="5")
     assert code == verdicts.READY, text
     assert text.startswith("tqunits-gate: command /bin/sh -c ")
 
@@ -61,22 +55,22 @@ def test_a_command_that_exits_with_0_is_well() -> None:
         ("head -c 1000000 /dev/zero | tr '\\0' A; exit 1", verdicts.UNHEALTHY, f"exit status 1: {'A' * 200}..."),
     ],
 )
-def test_what_a_command_says_is_told(script: str, verdict: int, last: str) -> None:
-    code, text = commanded("/bin/sh", "-c", script)
+async def test_what_a_command_says_is_told(script: str, verdict: int, last: str) -> None:
+    code, text = await commanded("/bin/sh", "-c", script)
     assert code == verdict
     assert text.endswith(f"; last answer: {last}\n")
 
 
-def test_a_command_that_is_not_there_says_so() -> None:
-    code, text = commanded("/bin/nothing")
+async def test_a_command_that_is_not_there_says_so() -> None:
+    code, text = await commanded("/bin/nothing")
     assert code == verdicts.UNHEALTHY
     assert text.endswith("; last answer: it can not be run: no such file or directory\n")
 
 
-def test_a_command_that_does_not_end_is_killed_with_what_it_started(tmp_path: Path) -> None:
+async def test_a_command_that_does_not_end_is_killed_with_what_it_started(tmp_path: Path) -> None:
     note = tmp_path / "child"
     started = time.monotonic()
-    code, text = commanded(
+    code, text = await commanded(
         "/bin/sh", "-c", f"sleep 1000 & echo $! > {note}; sleep 1000", more=("--probe-timeout", "0.3")
     )
     assert time.monotonic() - started < 10
@@ -85,33 +79,29 @@ def test_a_command_that_does_not_end_is_killed_with_what_it_started(tmp_path: Pa
     assert _ends(int(note.read_text()))
 
 
-def test_what_a_command_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
+async def test_what_a_command_leaves_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
     note = tmp_path / "child"
-    code, _ = commanded("/bin/sh", "-c", f"sleep 1000 & echo $! > {note}", budget="20")
+    code, _ = await commanded("/bin/sh", "-c", f"sleep 1000 & echo $! > {note}", budget="20")
     assert code == verdicts.READY
     assert _ends(int(note.read_text()))
 
 
-def test_what_a_command_leaves_behind_may_go_on_writing() -> None:
-    code, text = commanded("/bin/sh", "-c", "yes & exit 3", more=("--probe-timeout", "0.3"))
+async def test_what_a_command_leaves_behind_may_go_on_writing() -> None:
+    code, text = await commanded("/bin/sh", "-c", "yes & exit 3", more=("--probe-timeout", "0.3"))
     assert code == verdicts.UNHEALTHY, text
     assert "; last answer: exit status 3" in text
 
 
-def test_a_command_ends_with_the_worker(tmp_path: Path) -> None:
+async def test_a_command_ends_with_the_worker(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     os.mkfifo(runs)
-
-    async def scenario() -> tuple[int, str]:
-        async with a_process("cat") as worker:
-            words = ("--run", "/bin/sh", "--run", "-c", "--run", f"echo > {runs}; exec sleep 1000")
-            arguments = ("--port", "9", "--type", "command", "--pid", str(worker.pid), *words)
-            waiting = asyncio.create_task(run_gate(*arguments))
-            await asyncio.to_thread(runs.read_bytes)
-            worker.kill()
-            return await waiting
-
-    assert asyncio.run(scenario())[0] == verdicts.EXITED
+    async with a_process("cat") as worker:
+        words = ("--run", "/bin/sh", "--run", "-c", "--run", f"echo > {runs}; exec sleep 1000")
+        arguments = ("--port", "9", "--type", "command", "--pid", str(worker.pid), *words)
+        waiting = asyncio.create_task(run_gate(*arguments))
+        await asyncio.to_thread(runs.read_bytes)
+        worker.kill()
+        assert (await waiting)[0] == verdicts.EXITED
 
 
 def _ends(pid: int) -> bool:

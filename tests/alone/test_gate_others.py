@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 import pytest
@@ -32,28 +31,21 @@ sys.stdin.read()
 """
 
 
-def test_an_address_that_several_processes_share_is_told_once() -> None:
-    async def scenario() -> tuple[int, str, str]:
-        async with a_process("/usr/bin/python3", "-c", SHARES) as worker:
-            assert worker.stdout is not None
-            port = (await worker.stdout.readline()).decode().strip()
-            arguments = ("--port", free_port(), "--budget", "0.2", "--pid", str(worker.pid))
-            return *await run_gate(*arguments), port
-
-    code, text, port = asyncio.run(scenario())
+async def test_an_address_that_several_processes_share_is_told_once() -> None:
+    async with a_process("/usr/bin/python3", "-c", SHARES) as worker:
+        assert worker.stdout is not None
+        port = (await worker.stdout.readline()).decode().strip()
+        code, text = await run_gate("--port", free_port(), "--budget", "0.2", "--pid", str(worker.pid))
     assert code == verdicts.ELSEWHERE
     assert f"; it listens on 127.0.0.1:{port} instead; " in text
 
 
-def test_a_worker_that_listens_elsewhere_is_told_where() -> None:
-    async def scenario() -> tuple[int, str, list[bytes]]:
-        async with a_process("/usr/bin/python3", "-c", CHILD_LISTENS) as worker:
-            assert worker.stdout is not None
-            ports = (await worker.stdout.readline()).split()
-            arguments = ("--port", free_port(), "--budget", "0.2", "--pid", str(worker.pid))
-            return *await run_gate(*arguments), ports
-
-    code, text, (first, second) = asyncio.run(scenario())
+async def test_a_worker_that_listens_elsewhere_is_told_where() -> None:
+    async with a_process("/usr/bin/python3", "-c", CHILD_LISTENS) as worker:
+        assert worker.stdout is not None
+        ports = (await worker.stdout.readline()).split()
+        arguments = ("--port", free_port(), "--budget", "0.2", "--pid", str(worker.pid))
+        code, text, (first, second) = *await run_gate(*arguments), ports
     assert code == verdicts.ELSEWHERE
     assert f"; it listens on 127.0.0.1:{first.decode()}, [::1]:{second.decode()} instead; " in text
 
@@ -61,16 +53,13 @@ def test_a_worker_that_listens_elsewhere_is_told_where() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: one of the two must run as another user")
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
 @pytest.mark.parametrize("closes", [True, False], ids=["closes", "keeps-alive"])
-def test_another_users_program_on_the_port_is_not_the_worker(host: str, *, closes: bool) -> None:
-    async def scenario() -> tuple[int, str]:
-        async with a_process("/usr/bin/python3", "-c", IMPOSTOR, host, str(closes), user=NOBODY) as impostor:
-            assert impostor.stdout is not None
-            port = (await impostor.stdout.readline()).decode().strip()
-            own = await run_gate("--port", port, user=NOBODY)
-            assert own[0] == verdicts.READY, own[1]
-            return await run_gate("--port", port, "--budget", "0.3")
-
-    code, text = asyncio.run(scenario())
+async def test_another_users_program_on_the_port_is_not_the_worker(host: str, *, closes: bool) -> None:
+    async with a_process("/usr/bin/python3", "-c", IMPOSTOR, host, str(closes), user=NOBODY) as impostor:
+        assert impostor.stdout is not None
+        port = (await impostor.stdout.readline()).decode().strip()
+        own = await run_gate("--port", port, user=NOBODY)
+        assert own[0] == verdicts.READY, own[1]
+        code, text = await run_gate("--port", port, "--budget", "0.3")
     assert code == verdicts.FOREIGN
     assert text.endswith("; last answer: 200 OK, but from a process of another user (uid 65534)\n")
 
@@ -95,14 +84,11 @@ while True:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: one of the two must run as another user")
-def test_another_users_unix_socket_is_not_the_workers() -> None:
-    async def scenario() -> tuple[int, str]:
-        async with a_process("/usr/bin/python3", "-c", UNIX_IMPOSTOR, user=NOBODY) as impostor:
-            assert impostor.stdout is not None
-            path = (await impostor.stdout.readline()).decode().strip()
-            return await run_gate("--socket", path, "--budget", "0.3")
-
-    code, text = asyncio.run(scenario())
+async def test_another_users_unix_socket_is_not_the_workers() -> None:
+    async with a_process("/usr/bin/python3", "-c", UNIX_IMPOSTOR, user=NOBODY) as impostor:
+        assert impostor.stdout is not None
+        path = (await impostor.stdout.readline()).decode().strip()
+        code, text = await run_gate("--socket", path, "--budget", "0.3")
     assert code == verdicts.FOREIGN
     assert "from a process of another user (uid 65534)" in text
 
@@ -123,11 +109,8 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to run as another user")
-def test_a_connection_to_another_users_program_is_none() -> None:
-    async def scenario() -> tuple[int, str]:
-        async with serving(silent) as port:
-            return await run_gate("--port", port, "--type", "tcp", "--budget", "0.3", user=NOBODY)
-
-    code, text = asyncio.run(scenario())
+async def test_a_connection_to_another_users_program_is_none() -> None:
+    async with serving(silent) as port:
+        code, text = await run_gate("--port", port, "--type", "tcp", "--budget", "0.3", user=NOBODY)
     assert code == verdicts.FOREIGN
     assert "a connection, but from a process of another user (uid 0)" in text

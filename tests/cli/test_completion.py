@@ -71,9 +71,9 @@ async def output(argv: tuple[str, ...], text: str, folder: Path) -> list[str]:
     return stdout.decode().split("\n")
 
 
-def in_bash(line: str, folder: Path) -> set[str]:
+async def in_bash(line: str, folder: Path) -> set[str]:
     """What bash offers for that line (its words split at single spaces, the last one being typed)."""
-    lines = asyncio.run(output(("bash", "--norc", "-c", DRIVER, "bash", *line.split(" ")), bash(TABLE), folder))
+    lines = await output(("bash", "--norc", "-c", DRIVER, "bash", *line.split(" ")), bash(TABLE), folder)
     return set(lines) - {""}
 
 
@@ -99,27 +99,27 @@ CASES = [
 
 
 @pytest.mark.parametrize(("line", "offered"), CASES)
-def test_bash_offers(root: Path, line: str, offered: set[str]) -> None:
-    assert in_bash(line, root) == offered
+async def test_bash_offers(root: Path, line: str, offered: set[str]) -> None:
+    assert await in_bash(line, root) == offered
     assert not (root / "pwned").exists()
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 @pytest.mark.parametrize(("line", "offered"), CASES)
-def test_fish_offers(root: Path, line: str, offered: set[str]) -> None:
+async def test_fish_offers(root: Path, line: str, offered: set[str]) -> None:
     script = f"{fish(TABLE)}\ncomplete -C '{line}'\n"
-    lines = asyncio.run(output(("fish", "--no-config"), script, root))
+    lines = await output(("fish", "--no-config"), script, root)
     assert {line.partition("\t")[0] for line in lines} - {""} == offered
     assert not (root / "pwned").exists()
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)
-def test_each_shell_can_parse_its_script(tmp_path: Path, shell: str) -> None:
+async def test_each_shell_can_parse_its_script(tmp_path: Path, shell: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     path = tmp_path / "script"
     path.write_text(SCRIPTS[shell](TABLE))
-    asyncio.run(output((shell, "-n", str(path)), "", tmp_path))
+    await output((shell, "-n", str(path)), "", tmp_path)
 
 
 def test_every_verb_is_described() -> None:

@@ -78,17 +78,13 @@ async def leave(folder: Path, wait: str) -> str:
     return said.decode()
 
 
-def left(folder: Path, wait: str, *answers: Drained | Problem) -> tuple[list[tuple[str, int]], str]:
+async def left(folder: Path, wait: str, *answers: Drained | Problem) -> tuple[list[tuple[str, int]], str]:
     """What a worker has asked that was answered so, and what it has said."""
-
-    async def scenario() -> tuple[list[tuple[str, int]], str]:
-        asked = Asked(folder, answers)
-        await asked.server.start()
-        said = await leave(folder, wait)
-        asked.server.close()
-        return asked.questions, said
-
-    return asyncio.run(scenario())
+    asked = Asked(folder, answers)
+    await asked.server.start()
+    said = await leave(folder, wait)
+    asked.server.close()
+    return asked.questions, said
 
 
 DONE = Drained(serving=False)
@@ -98,24 +94,22 @@ BUSY = Drained(serving=False, in_flight=True)
 @pytest.mark.parametrize(
     ("wait", "wait_us"), [("0", 0), ("2.5", 2_500_000), ("infinity", protocol.LONGEST_WAIT_US)], ids=str
 )
-def test_a_worker_that_leaves_asks_to_the_byte_what_is_written_here(tmp_path: Path, wait: str, wait_us: int) -> None:
-    async def scenario() -> bytes:
-        heard: list[bytes] = []
+async def test_a_worker_that_leaves_asks_to_the_byte_what_is_written_here(
+    tmp_path: Path, wait: str, wait_us: int
+) -> None:
+    heard: list[bytes] = []
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            heard.append(await reader.readuntil(b"\r\n\r\n"))
-            body = protocol.encoded(DONE.body())
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            writer.close()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        body = protocol.encoded(DONE.body())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
 
-        place = tmp_path / "leave/1/leave.sock"
-        place.parent.mkdir(parents=True)
-        async with await asyncio.start_unix_server(serve, place):
-            assert await leave(tmp_path, wait) == ""
-        (question,) = heard
-        return question
-
-    assert asyncio.run(scenario()) == protocol.leave_request("w", wait_us)
+    place = tmp_path / "leave/1/leave.sock"
+    place.parent.mkdir(parents=True)
+    async with await asyncio.start_unix_server(serve, place):
+        assert await leave(tmp_path, wait) == ""
+    assert heard == [protocol.leave_request("w", wait_us)]
 
 
 ANSWERS: dict[str, tuple[list[Drained | Problem], int]] = {
@@ -127,15 +121,15 @@ ANSWERS: dict[str, tuple[list[Drained | Problem], int]] = {
 
 
 @pytest.mark.parametrize(("answers", "times"), ANSWERS.values(), ids=ANSWERS)
-def test_a_worker_that_leaves_understands_each_answer(
+async def test_a_worker_that_leaves_understands_each_answer(
     tmp_path: Path, answers: list[Drained | Problem], times: int
 ) -> None:
-    asked, said = left(tmp_path, "10", *answers)
+    asked, said = await left(tmp_path, "10", *answers)
     assert ([worker for worker, _ in asked], said) == (["w"] * times, "")
 
 
-def test_a_worker_whose_time_is_over_says_what_it_cuts_off(tmp_path: Path) -> None:
-    asked, said = left(tmp_path, "0", BUSY)
+async def test_a_worker_whose_time_is_over_says_what_it_cuts_off(tmp_path: Path) -> None:
+    asked, said = await left(tmp_path, "0", BUSY)
     assert asked == [("w", 0)]
     assert "1 router processes still have requests for w after 0 s" in said
 

@@ -96,13 +96,13 @@ def test_removing_leaves_the_administrators_drop_in(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["50-mine.conf"]
 
 
-def test_a_lock_held_elsewhere_is_refused_with_its_holder(tmp_path: Path) -> None:
+async def test_a_lock_held_elsewhere_is_refused_with_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "state/install.lock"
     script = (
         "import sys; from pathlib import Path; from tqunits.system import files\n"
         "with files.lock(Path(sys.argv[1])): print(flush=True); sys.stdin.read()"
     )
-    asyncio.run(_refused_while_held([sys.executable, "-c", script, str(path)], path))
+    await _refused_while_held([sys.executable, "-c", script, str(path)], path)
     with files.lock(path):
         assert path.read_text(encoding="ascii").strip() == str(os.getpid())
 

@@ -6,21 +6,22 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from sample import COMMANDS, WORKERS, Sample, build_api, running
 
 Start = Callable[..., AbstractAsyncContextManager[Sample]]
 LOG_LINE = re.compile(r"<([0-7])>(\{.*\})\n")
 
 
-@pytest.fixture(scope="session")
-def api_command(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    return asyncio.run(build_api(tmp_path_factory.mktemp("api")))
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def api_command(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    return await build_api(tmp_path_factory.mktemp("api"))
 
 
 @pytest.fixture(params=sorted(COMMANDS))
@@ -30,39 +31,22 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     return partial(running, request.param, tmp_path, command=command)
 
 
-def play(start: Start, scenario: Callable[[Sample], Awaitable[None]], **options: object) -> Sample:
-    """Run a scenario against a fresh sample; gives the sample, for its log."""
-
-    async def body() -> Sample:
-        async with start(**options) as sample:
-            await scenario(sample)
-            return sample
-
-    return asyncio.run(body())
-
-
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
-def test_health_is_200(start: Start, *, unix: bool) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_health_is_200(start: Start, *, unix: bool) -> None:
+    async with start(unix=unix) as sample:
         assert (await sample.once("GET", "/health")).status == 200
 
-    play(start, scenario, unix=unix)
 
-
-def test_a_socket_that_a_crash_left_behind_is_replaced(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_a_socket_that_a_crash_left_behind_is_replaced(start: Start) -> None:
+    async with start(unix=True) as sample:
         sample.process.kill()
         await sample.process.wait()
-
-    async def again(sample: Sample) -> None:
+    async with start(unix=True) as sample:
         assert (await sample.once("GET", "/health")).status == 200
 
-    play(start, scenario, unix=True)
-    play(start, again, unix=True)
 
-
-def test_one_connection_carries_many_requests(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_one_connection_carries_many_requests(start: Start) -> None:
+    async with start() as sample:
         client = await sample.connect()
         answers = [await client.send("GET", path) for path in ("/health", "/", "/none", "/health")]
         assert [answer.status for answer in answers] == [200, 200, 404, 200]
@@ -70,11 +54,9 @@ def test_one_connection_carries_many_requests(start: Start) -> None:
         assert (head.status, (await client.send("GET", "/health")).status) == (404, 200)
         client.close()
 
-    play(start, scenario)
 
-
-def test_a_body_that_nobody_asked_for_is_not_the_next_request(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_a_body_that_nobody_asked_for_is_not_the_next_request(start: Start) -> None:
+    async with start() as sample:
         client = await sample.connect()
         hidden = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
         assert (await client.send("GET", "/health", hidden)).status == 200
@@ -82,31 +64,25 @@ def test_a_body_that_nobody_asked_for_is_not_the_next_request(start: Start) -> N
         assert (await sample.once("GET", "/health")).status == 200
         sample.terminate()
         assert await sample.stopped() == 0
-
-    sample = play(start, scenario)
     assert not any("/slow" in line for line in sample.log)
 
 
-def test_links_are_below_the_prefix_that_the_client_sees(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_links_are_below_the_prefix_that_the_client_sees(start: Start) -> None:
+    async with start(WORKER_ROUTE="/from-env") as sample:
         behind = await sample.once("GET", "/", X_Forwarded_Prefix="/deep/er")
         assert b'"/deep/er/' in behind.body
         assert b'"/from-env/' in (await sample.once("GET", "/")).body
 
-    play(start, scenario, WORKER_ROUTE="/from-env")
 
-
-def test_a_hostile_prefix_is_text(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_a_hostile_prefix_is_text(start: Start) -> None:
+    async with start() as sample:
         answer = await sample.once("GET", "/", X_Forwarded_Prefix='"><script>alert(1)</script>')
         assert answer.status == 200
         assert b"<script>" not in answer.body
 
-    play(start, scenario)
 
-
-def test_sigterm_finishes_the_request_in_flight_and_closes_the_idle(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_sigterm_finishes_the_request_in_flight_and_closes_the_idle(start: Start) -> None:
+    async with start() as sample:
         idle, used, busy = [await sample.connect() for _ in range(3)]
         assert (await used.send("GET", "/health")).status == 200
         slow = asyncio.create_task(busy.send("GET", "/slow"))
@@ -122,21 +98,17 @@ def test_sigterm_finishes_the_request_in_flight_and_closes_the_idle(start: Start
         assert time.monotonic() - begin < 10
         with pytest.raises(OSError, match="Connect"):
             await sample.connect()
-
-    sample = play(start, scenario)
     assert json.loads(sample.log[-1].partition(">")[2])["message"] == "stopped"
 
 
-def test_every_line_of_the_log_is_a_priority_and_json(start: Start) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_every_line_of_the_log_is_a_priority_and_json(start: Start) -> None:
+    async with start() as sample:
         await sample.once("GET", "/")
         await sample.once("GET", "/a%0Ab\x1b[2J")
         client = await sample.connect()
         client.close()
         sample.terminate()
         assert await sample.stopped() == 0
-
-    sample = play(start, scenario)
     matches = [LOG_LINE.fullmatch(line) for line in sample.log]
     assert all(matches), sample.log
     messages = [json.loads(match[2])["message"] for match in matches if match]
@@ -146,15 +118,12 @@ def test_every_line_of_the_log_is_a_priority_and_json(start: Start) -> None:
 
 
 @pytest.mark.parametrize("command", [("gofmt", "-l", "."), ("go", "vet", "./...")], ids=["gofmt", "vet"])
-def test_the_go_sample_is_clean(command: tuple[str, ...]) -> None:
-    async def scenario() -> tuple[int | None, bytes]:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=WORKERS / "api", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        output, _ = await process.communicate()
-        return process.returncode, output
-
-    assert asyncio.run(scenario()) == (0, b"")
+async def test_the_go_sample_is_clean(command: tuple[str, ...]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=WORKERS / "api", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert (process.returncode, output) == (0, b"")
 
 
 def test_samples_are_as_small_as_samples_should_be() -> None:

@@ -5,23 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from sample import Answer, Sample, build_api, running
-
-Scenario = Callable[[Sample], Awaitable[None]]
-
-
-def play(name: str, folder: Path, scenario: Scenario, *, command: tuple[str, ...] = (), **environment: str) -> None:
-    async def body() -> None:
-        async with running(name, folder, command=command, unix=False, **environment) as sample:
-            await scenario(sample)
-
-    asyncio.run(body())
+from sample import Sample, build_api, running
 
 
 def form(value: str) -> bytes:
@@ -35,8 +25,8 @@ async def sign_in(sample: Sample, name: str = "Ada") -> str:
     return answer.headers["set-cookie"].partition(";")[0]
 
 
-def test_the_api_echoes_json_and_refuses_the_rest(tmp_path: Path) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_the_api_echoes_json_and_refuses_the_rest(tmp_path: Path) -> None:
+    async with running("api", tmp_path, command=await build_api(tmp_path)) as sample:
         echoed = await sample.once("POST", "/echo", b'{"a": [1, "<b>"]}')
         assert (echoed.status, json.loads(echoed.body)) == (200, {"echo": {"a": [1, "<b>"]}})
         assert echoed.headers["content-type"] == "application/json"
@@ -45,13 +35,12 @@ def test_the_api_echoes_json_and_refuses_the_rest(tmp_path: Path) -> None:
         too_large = await sample.once("POST", "/echo", b'"' + b"a" * 100_000 + b'"')
         assert (too_large.status, "too large" in too_large.body.decode()) == (400, True)
 
-    play("api", tmp_path, scenario, command=asyncio.run(build_api(tmp_path)))
 
-
-def test_the_admin_asks_for_the_password_of_its_credential(tmp_path: Path) -> None:
+async def test_the_admin_asks_for_the_password_of_its_credential(tmp_path: Path) -> None:
     (tmp_path / "admin_password").write_text("sesame: open\n")
 
-    async def scenario(sample: Sample) -> None:
+    async with running("admin", tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)) as sample:
+
         async def status(words: str, scheme: str = "Basic") -> int:
             value = f"{scheme} {base64.b64encode(words.encode()).decode()}"
             return (await sample.once("GET", "/", Authorization=value)).status
@@ -66,27 +55,19 @@ def test_the_admin_asks_for_the_password_of_its_credential(tmp_path: Path) -> No
         assert await status("any:sesame: open", "Bearer") == 401
         assert (await sample.once("POST", "/", b"")).status == 405
 
-    play("admin", tmp_path, scenario, CREDENTIALS_DIRECTORY=str(tmp_path))
 
-
-def test_a_comment_is_text_and_survives_a_restart(tmp_path: Path) -> None:
-    async def write(sample: Sample) -> None:
+async def test_a_comment_is_text_and_survives_a_restart(tmp_path: Path) -> None:
+    async with running("blog", tmp_path) as sample:
         cookie = await sign_in(sample, "<i>Ada</i>")
         posted = await sample.once("POST", "/comment", form("<script>alert('x')</script>"), Cookie=cookie)
         assert (posted.status, posted.headers["location"]) == (303, "/")
-        cookies.append(cookie)
-
-    async def read(sample: Sample) -> None:
-        answer = await sample.once("GET", "/", Cookie=cookies[0])
+    async with running("blog", tmp_path) as sample:
+        answer = await sample.once("GET", "/", Cookie=cookie)
         page = answer.body.decode()
         assert "&lt;i&gt;Ada&lt;/i&gt;</b>: &lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
         assert "&lt;i&gt;Ada&lt;/i&gt; says" in page, "the session survived, too"
         assert "<script" not in page
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
-
-    cookies: list[str] = []
-    play("blog", tmp_path, write)
-    play("blog", tmp_path, read)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +87,10 @@ def test_a_comment_is_text_and_survives_a_restart(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_session_cookie_is_for_nobody_else(tmp_path: Path, headers: dict[str, str], cookie: str) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_the_session_cookie_is_for_nobody_else(tmp_path: Path, headers: dict[str, str], cookie: str) -> None:
+    async with running("blog", tmp_path) as sample:
         answer = await sample.once("POST", "/session", form("Ada"), **headers)
         assert answer.headers["set-cookie"].partition("; ")[2] == cookie
-
-    play("blog", tmp_path, scenario)
 
 
 @pytest.mark.parametrize(
@@ -124,12 +103,10 @@ def test_the_session_cookie_is_for_nobody_else(tmp_path: Path, headers: dict[str
         pytest.param({"Origin": "null"}, 403, id="sandboxed-frame"),
     ],
 )
-def test_only_the_blogs_own_forms_write(tmp_path: Path, headers: dict[str, str], status: int) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_only_the_blogs_own_forms_write(tmp_path: Path, headers: dict[str, str], status: int) -> None:
+    async with running("blog", tmp_path) as sample:
         cookie = await sign_in(sample)
         assert (await sample.once("POST", "/comment", form("hi"), Cookie=cookie, **headers)).status == status
-
-    play("blog", tmp_path, scenario)
 
 
 @pytest.mark.parametrize(
@@ -144,32 +121,25 @@ def test_only_the_blogs_own_forms_write(tmp_path: Path, headers: dict[str, str],
         pytest.param(b"\xff\xfe", {}, 400, id="not-text"),
     ],
 )
-def test_a_bad_form_is_refused(tmp_path: Path, body: bytes, headers: dict[str, str], status: int) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_a_bad_form_is_refused(tmp_path: Path, body: bytes, headers: dict[str, str], status: int) -> None:
+    async with running("blog", tmp_path) as sample:
         assert (await sample.once("POST", "/session", body, **headers)).status == status
         assert (await sample.once("GET", "/health")).status == 200
 
-    play("blog", tmp_path, scenario)
-
 
 @pytest.mark.parametrize("cookie", ["", "session=guess", "session=", "=;;=", "session=\x01"])
-def test_without_a_session_nobody_writes(tmp_path: Path, cookie: str) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_without_a_session_nobody_writes(tmp_path: Path, cookie: str) -> None:
+    async with running("blog", tmp_path) as sample:
         assert (await sample.once("POST", "/comment", form("hi"), Cookie=cookie)).status == 403
-
-    play("blog", tmp_path, scenario)
 
 
 @pytest.mark.parametrize("login", ["", "bob:s%40cret@", ":s%40cret@"], ids=["open", "user", "password"])
-def test_sessions_live_in_redis_when_there_is_one(tmp_path: Path, login: str) -> None:
-    async def body() -> tuple[Answer, list[list[str]]]:
-        async with redis() as (port, commands):
-            url = f"redis://{login}127.0.0.1:{port}/3"
-            async with running("blog", tmp_path, REDIS_URL=url) as sample:
-                cookie = await sign_in(sample, "Žofie")
-                return await sample.once("GET", "/", Cookie=cookie), commands
-
-    answer, commands = asyncio.run(body())
+async def test_sessions_live_in_redis_when_there_is_one(tmp_path: Path, login: str) -> None:
+    async with redis() as (port, commands):
+        url = f"redis://{login}127.0.0.1:{port}/3"
+        async with running("blog", tmp_path, REDIS_URL=url) as sample:
+            cookie = await sign_in(sample, "Žofie")
+            answer = await sample.once("GET", "/", Cookie=cookie)
     assert "Žofie says" in answer.body.decode()
     user = {"": [], "bob:s%40cret@": [["AUTH", "bob", "s@cret"]], ":s%40cret@": [["AUTH", "default", "s@cret"]]}[login]
     assert [words for words in commands if words[0] == "AUTH"] == user * 2
@@ -179,14 +149,12 @@ def test_sessions_live_in_redis_when_there_is_one(tmp_path: Path, login: str) ->
     assert ["GET", key] in commands
 
 
-def test_without_its_redis_the_blog_is_well_and_says_try_again(tmp_path: Path) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_without_its_redis_the_blog_is_well_and_says_try_again(tmp_path: Path) -> None:
+    async with running("blog", tmp_path, REDIS_URL="redis://127.0.0.1:1") as sample:
         answer = await sample.once("POST", "/session", form("Ada"))
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert (await sample.once("GET", "/health")).status == 200
         assert (await sample.once("GET", "/")).status == 200
-
-    play("blog", tmp_path, scenario, REDIS_URL="redis://127.0.0.1:1")
 
 
 @asynccontextmanager

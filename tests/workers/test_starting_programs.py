@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from signal import Signals
@@ -76,20 +76,16 @@ def worker(request: pytest.FixtureRequest, roots: Path) -> Worker:
     return read
 
 
-def play(worker: Worker, scenario: Callable[[Sample], Awaitable[None]], by: tuple[str, ...] = ()) -> Sample:
-    """Build it, run a scenario against it, `by` another program; gives what it was, for its log."""
+@asynccontextmanager
+async def playing(worker: Worker, by: tuple[str, ...] = ()) -> AsyncIterator[Sample]:
+    """Build it and run it, `by` another program."""
     if worker.build.command:
         offline = {**os.environ, "GOFLAGS": "-buildvcs=false", "GOPROXY": "off"}
         folder = Path(worker.folder)
         built = process.run(worker.build.command, timeout_s=120, environment=offline, working_directory=folder)
         assert built.returncode == 0, built.stderr
-
-    async def body() -> Sample:
-        async with asyncio.timeout(3 * START_SECONDS), running(worker, by) as sample:
-            await scenario(sample)
-            return sample
-
-    return asyncio.run(body())
+    async with asyncio.timeout(3 * START_SECONDS), running(worker, by) as sample:
+        yield sample
 
 
 @asynccontextmanager
@@ -143,8 +139,8 @@ def tell(sample: Sample, signal: Signals) -> None:
         os.killpg(sample.process.pid, signal)
 
 
-def test_health_and_page_come_on_one_connection(worker: Worker) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_health_and_page_come_on_one_connection(worker: Worker) -> None:
+    async with playing(worker) as sample:
         client = await sample.connect()
         for path, status, body in (("/health", 200, b"well\n"), ("/", 200, b"hello from hello\n"), ("/x", 404, None)):
             answer = await client.send("GET", path)
@@ -155,11 +151,9 @@ def test_health_and_page_come_on_one_connection(worker: Worker) -> None:
             if worker.type is WorkerType.PHP:  # its server keeps no connection
                 client = await sample.connect()
 
-    play(worker, scenario)
 
-
-def test_head_has_no_body_and_a_query_makes_no_other_page(worker: Worker) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_head_has_no_body_and_a_query_makes_no_other_page(worker: Worker) -> None:
+    async with playing(worker) as sample:
         client = await sample.connect()
         answer = await client.send("HEAD", "/?x=1")
         assert (answer.status, answer.headers.get("content-length", "17")) == (200, "17")
@@ -168,11 +162,9 @@ def test_head_has_no_body_and_a_query_makes_no_other_page(worker: Worker) -> Non
         else:
             assert (await client.send("GET", "/")).body == b"hello from hello\n"
 
-    play(worker, scenario)
 
-
-def test_a_body_is_no_further_request(worker: Worker) -> None:
-    async def scenario(sample: Sample) -> None:
+async def test_a_body_is_no_further_request(worker: Worker) -> None:
+    async with playing(worker) as sample:
         reader, writer = await opened(sample)
         hidden = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         writer.write(b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(hidden) + hidden)
@@ -183,19 +175,16 @@ def test_a_body_is_no_further_request(worker: Worker) -> None:
         assert b"hello from" not in received
         writer.close()
 
-    play(worker, scenario)
-
 
 @pytest.mark.parametrize("worker", [type_ for name, type_ in TYPES.items() if name not in APART], indirect=True)
-def test_head_and_body_leave_in_one_send(worker: Worker) -> None:
+async def test_head_and_body_leave_in_one_send(worker: Worker) -> None:
     log = Path(worker.folder).parent / "calls"
 
-    async def scenario(sample: Sample) -> None:
+    strace = ("strace", "-f", "-o", str(log), "-s", "4096", "-e", "trace=write,writev,sendto,sendmsg")
+    async with playing(worker, strace) as sample:
         client = await sample.connect()
         for _ in range(SENT):
             assert (await client.send("GET", "/health")).body == b"well\n"
-
-    play(worker, scenario, ("strace", "-f", "-o", str(log), "-s", "4096", "-e", "trace=write,writev,sendto,sendmsg"))
     calls = [call for call in log.read_text(encoding="utf-8").splitlines() if "HTTP/1.1 200" in call]
     assert len(calls) == SENT
     assert all(re.search(r"well\\n", call) for call in calls), calls[0]
@@ -207,12 +196,12 @@ async def opened(sample: Sample) -> tuple[asyncio.StreamReader, asyncio.StreamWr
     return await asyncio.open_unix_connection(sample.address)
 
 
-def test_a_stop_finishes_what_runs_and_waits_for_nothing_else(worker: Worker) -> None:
+async def test_a_stop_finishes_what_runs_and_waits_for_nothing_else(worker: Worker) -> None:
     hold_up(worker)
     gate = Path(worker.folder).parent / "gate"
     os.mkfifo(gate)
 
-    async def scenario(sample: Sample) -> None:
+    async with playing(worker) as sample:
         idle, busy = await sample.connect(), await sample.connect()
         answer, keeper = await held(idle, gate)
         os.close(keeper)
@@ -228,8 +217,6 @@ def test_a_stop_finishes_what_runs_and_waits_for_nothing_else(worker: Worker) ->
         assert time.monotonic() - begin < PROMPT
         idle.close()
         busy.close()
-
-    play(worker, scenario)
 
 
 async def held(client: Client, gate: Path) -> tuple[asyncio.Task[Answer], int]:
