@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from pathlib import Path
 
@@ -65,20 +64,17 @@ def options(folder: Path, source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("below", ["/", "/debian/"])
-def test_update_and_download_from_a_flat_repository(folder: Path, below: str, figure: Figure) -> None:
-    async def scenario() -> None:
-        package = await lay_repository(folder)
-        files = {"directory": str(package.parent), "prefix": "/"}  # of the path as the worker sees it
-        write_routes(folder, "unix:/nobody", endpoints=[], routes=[below.rstrip("/") or "/"], static=files)
-        async with Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
-            settings = options(folder, f"deb [trusted=yes] {url(router, below)} ./\n")
-            updated = await run(folder, "apt-get", *settings, "update", "--error-on=any")
-            assert "Err:" not in updated, updated
-            arrived = folder / "arrived"
-            arrived.mkdir()
-            await run(folder, "apt-get", *settings, "download", "greeting", directory=arrived)
-        assert [path.name for path in arrived.iterdir()] == [package.name]
-        assert (arrived / package.name).read_bytes() == package.read_bytes()
-        figure(f"apt from a flat repository below {below}: update and download, the package is the same")
-
-    asyncio.run(scenario())
+async def test_update_and_download_from_a_flat_repository(folder: Path, below: str, figure: Figure) -> None:
+    package = await lay_repository(folder)
+    files = {"directory": str(package.parent), "prefix": "/"}  # of the path as the worker sees it
+    write_routes(folder, "unix:/nobody", endpoints=[], routes=[below.rstrip("/") or "/"], static=files)
+    async with Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
+        settings = options(folder, f"deb [trusted=yes] {url(router, below)} ./\n")
+        updated = await run(folder, "apt-get", *settings, "update", "--error-on=any")
+        assert "Err:" not in updated, updated
+        arrived = folder / "arrived"
+        arrived.mkdir()
+        await run(folder, "apt-get", *settings, "download", "greeting", directory=arrived)
+    assert [path.name for path in arrived.iterdir()] == [package.name]
+    assert (arrived / package.name).read_bytes() == package.read_bytes()
+    figure(f"apt from a flat repository below {below}: update and download, the package is the same")

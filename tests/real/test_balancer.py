@@ -130,72 +130,57 @@ async def load(folder: Path, address: str, *options: str) -> str:
 
 @pytest.mark.parametrize("listens", ["tcp", "unix"])
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_health_check_finds_the_router_up(folder: Path, check: str, listens: str, figure: Figure) -> None:
-    async def scenario() -> None:
-        async with served(folder, listens) as router, balanced(folder, router, CHECKS[check]) as address:
-            state = await checked(folder)
-            found = f"{state['status']}, {state['check_status']} {state['check_code']}".strip()
-            figure(f"HAProxy, {check}, nginx on {listens}: {found}")
-            assert found == "UP, L7OK 200", state
-            await load(folder, address, "-k")
-            assert (await stats(folder))["status"] == "UP"
-
-    asyncio.run(scenario())
+async def test_a_health_check_finds_the_router_up(folder: Path, check: str, listens: str, figure: Figure) -> None:
+    async with served(folder, listens) as router, balanced(folder, router, CHECKS[check]) as address:
+        state = await checked(folder)
+        found = f"{state['status']}, {state['check_status']} {state['check_code']}".strip()
+        figure(f"HAProxy, {check}, nginx on {listens}: {found}")
+        assert found == "UP, L7OK 200", state
+        await load(folder, address, "-k")
+        assert (await stats(folder))["status"] == "UP"
 
 
-def test_a_health_check_in_one_dot_one_without_a_host_is_refused(folder: Path) -> None:
+async def test_a_health_check_in_one_dot_one_without_a_host_is_refused(folder: Path) -> None:
     """As RFC 9112 §3.2 orders: the test above has what the administrator has to write."""
 
-    async def scenario() -> None:
-        check = "option httpchk\n    http-check connect\n    http-check send meth GET uri / ver HTTP/1.1"
-        async with served(folder, "tcp") as router, balanced(folder, router, check):
-            state = await checked(folder)
-            assert (state["status"], state["check_status"], state["check_code"]) == ("DOWN", "L7STS", "400"), state
-
-    asyncio.run(scenario())
+    check = "option httpchk\n    http-check connect\n    http-check send meth GET uri / ver HTTP/1.1"
+    async with served(folder, "tcp") as router, balanced(folder, router, check):
+        state = await checked(folder)
+        assert (state["status"], state["check_status"], state["check_code"]) == ("DOWN", "L7STS", "400"), state
 
 
 @pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
-def test_the_client_behind_the_balancer_is_told_with_the_proxy_protocol(
+async def test_the_client_behind_the_balancer_is_told_with_the_proxy_protocol(
     folder: Path, version: str, figure: Figure
 ) -> None:
-    async def scenario() -> None:
-        trusting = served(folder, "tcp", "127.0.0.0/8")
-        async with trusting as router, balanced(folder, router, "option httpchk", version) as address:
-            state = await checked(folder)
-            assert (state["status"], state["check_status"], state["check_code"]) == ("UP", "L7OK", "200"), state
-            measured = [await load(folder, address, *options) for options in ([], ["-k"])]
-            figure(f"HAProxy with {version}: UP, {measured[0]}; kept: {measured[1]}")
-
-    asyncio.run(scenario())
+    trusting = served(folder, "tcp", "127.0.0.0/8")
+    async with trusting as router, balanced(folder, router, "option httpchk", version) as address:
+        state = await checked(folder)
+        assert (state["status"], state["check_status"], state["check_code"]) == ("UP", "L7OK", "200"), state
+        measured = [await load(folder, address, *options) for options in ([], ["-k"])]
+        figure(f"HAProxy with {version}: UP, {measured[0]}; kept: {measured[1]}")
 
 
 @pytest.mark.parametrize("options", [[], ["-k"]], ids=["new connections", "kept connections"])
 @pytest.mark.parametrize("front", ["ab", "ab and HAProxy"])
 @pytest.mark.parametrize("listens", ["tcp", "unix"])
-def test_no_request_of_ab_fails(folder: Path, listens: str, front: str, options: list[str], figure: Figure) -> None:
-    async def scenario() -> None:
-        async with served(folder, listens) as router, balanced(folder, router, CHECKS["httpchk"]) as address:
-            where = address if front == "ab and HAProxy" else f"127.0.0.1:{router.port}"
-            measured = await load(folder, where, *options)
-            figure(f"{front}, {'-k' if options else 'no -k'}, nginx on {listens}: {measured}")
-
-    asyncio.run(scenario())
+async def test_no_request_of_ab_fails(
+    folder: Path, listens: str, front: str, options: list[str], figure: Figure
+) -> None:
+    async with served(folder, listens) as router, balanced(folder, router, CHECKS["httpchk"]) as address:
+        where = address if front == "ab and HAProxy" else f"127.0.0.1:{router.port}"
+        measured = await load(folder, where, *options)
+        figure(f"{front}, {'-k' if options else 'no -k'}, nginx on {listens}: {measured}")
 
 
 @pytest.mark.parametrize(("via", "is_small"), [(False, True), (True, False)], ids=["by default", "with proxy.via"])
-def test_nginx_compresses_what_goes_through_the_router(
+async def test_nginx_compresses_what_goes_through_the_router(
     folder: Path, figure: Figure, *, via: bool, is_small: bool
 ) -> None:
     """A Via tells it that a proxy asks, which may not know what to do with gzip (its gzip_proxied)."""
 
-    async def scenario() -> None:
-        async with served(folder, "tcp", via=via) as router:
-            page = f"http://127.0.0.1:{router.port}/page"
-            size = int(
-                await run(folder, "curl", "-sf", "--compressed", "-o", "/dev/null", "-w", "%{size_download}", page)
-            )
-            figure(f"nginx, {len(PAGE)} bytes of text, proxy.via: {str(via).lower()}: {size} bytes")
-            assert (size < len(PAGE) // 10) is is_small
-
-    asyncio.run(scenario())
+    async with served(folder, "tcp", via=via) as router:
+        page = f"http://127.0.0.1:{router.port}/page"
+        size = int(await run(folder, "curl", "-sf", "--compressed", "-o", "/dev/null", "-w", "%{size_download}", page))
+        figure(f"nginx, {len(PAGE)} bytes of text, proxy.via: {str(via).lower()}: {size} bytes")
+        assert (size < len(PAGE) // 10) is is_small

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -43,22 +42,19 @@ def configuration(folder: Path, router: Router) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("listens", ["tcp", "unix"])
-def test_npm_installs_scoped_packages(folder: Path, listens: str, figure: Figure) -> None:
-    async def scenario() -> None:
-        registry, project = folder / "registry", folder / "project"
-        registry.mkdir()
-        project.mkdir()
-        for name, dependencies in PACKAGES.items():
-            await pack(folder, registry, name, dependencies)
-        endpoint = endpoints(folder)[listens]
-        write_routes(folder, endpoint, encoded_slash=True)
-        serving = Program(folder, "node", APPS / "registry.js", endpoint, variables={"REGISTRY_FOLDER": str(registry)})
-        async with serving, Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
-            variables = configuration(folder, router)
-            await run(folder, "npm", "install", "@scope/outer", variables=variables, directory=project)
-            said = await run(folder, "node", "-p", "require('@scope/outer')", directory=project)
-            assert said == "outer inner \n"
-            assert "%2f" in serving.said().lower()
-        figure(f"npm install of scoped packages, registry on {listens}: 2 packages installed")
-
-    asyncio.run(scenario())
+async def test_npm_installs_scoped_packages(folder: Path, listens: str, figure: Figure) -> None:
+    registry, project = folder / "registry", folder / "project"
+    registry.mkdir()
+    project.mkdir()
+    for name, dependencies in PACKAGES.items():
+        await pack(folder, registry, name, dependencies)
+    endpoint = endpoints(folder)[listens]
+    write_routes(folder, endpoint, encoded_slash=True)
+    serving = Program(folder, "node", APPS / "registry.js", endpoint, variables={"REGISTRY_FOLDER": str(registry)})
+    async with serving, Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
+        variables = configuration(folder, router)
+        await run(folder, "npm", "install", "@scope/outer", variables=variables, directory=project)
+        said = await run(folder, "node", "-p", "require('@scope/outer')", directory=project)
+        assert said == "outer inner \n"
+        assert "%2f" in serving.said().lower()
+    figure(f"npm install of scoped packages, registry on {listens}: 2 packages installed")

@@ -61,19 +61,16 @@ async def posts(router: Router, names: Iterator[bytes], results: Counter[str]) -
 
 
 @pytest.mark.parametrize(("kind", "listens"), KINDS, ids=[" on ".join(pair) for pair in KINDS])
-def test_each_post_is_answered_and_done_once(folder: Path, kind: str, listens: str, figure: Figure) -> None:
-    async def scenario() -> None:
-        notes = folder / "notes"
-        endpoint = endpoints(folder)[listens]
-        worker = Program(folder, *commands(endpoint)[kind], variables={"NOTES": str(notes)})
-        results: Counter[str] = Counter()
-        names = iter([b"%d" % number for number in range(POSTS)])
-        async with worker, routed_to(folder, endpoint) as router, asyncio.timeout(120), asyncio.TaskGroup() as clients:
-            for _ in range(CLIENTS):
-                clients.create_task(posts(router, names, results))
-        done = Counter(notes.read_bytes().split())
-        lost, doubled = POSTS - len(done), sum(count > 1 for count in done.values())
-        figure(f"{kind} on {listens}, {POSTS} POSTs: {dict(results)}, {lost} lost, {doubled} done twice")
-        assert (dict(results), lost, doubled) == ({"200": POSTS}, 0, 0), router.said()
-
-    asyncio.run(scenario())
+async def test_each_post_is_answered_and_done_once(folder: Path, kind: str, listens: str, figure: Figure) -> None:
+    notes = folder / "notes"
+    endpoint = endpoints(folder)[listens]
+    worker = Program(folder, *commands(endpoint)[kind], variables={"NOTES": str(notes)})
+    results: Counter[str] = Counter()
+    names = iter([b"%d" % number for number in range(POSTS)])
+    async with worker, routed_to(folder, endpoint) as router, asyncio.timeout(120), asyncio.TaskGroup() as clients:
+        for _ in range(CLIENTS):
+            clients.create_task(posts(router, names, results))
+    done = Counter(notes.read_bytes().split())
+    lost, doubled = POSTS - len(done), sum(count > 1 for count in done.values())
+    figure(f"{kind} on {listens}, {POSTS} POSTs: {dict(results)}, {lost} lost, {doubled} done twice")
+    assert (dict(results), lost, doubled) == ({"200": POSTS}, 0, 0), router.said()

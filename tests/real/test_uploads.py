@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from control_peers import write_routes
 from peers import Router
 from real_programs import APPS, Figure, Program, endpoints, run, url
@@ -70,31 +69,23 @@ async def refusing(folder: Path, who: str) -> AsyncIterator[tuple[Router, str]]:
         yield router, status
 
 
-@cache
-def compile_go() -> None:
-    async def scenario() -> None:
-        UPLOAD.parent.mkdir(parents=True, exist_ok=True)
-        variables = {"GOCACHE": str(ROOT / "build/real/go"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
-        await run(ROOT, "go", "build", "-o", UPLOAD, APPS / "upload.go", variables=variables, patience=240)
-
-    asyncio.run(scenario())
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def program_in_go() -> None:
+    UPLOAD.parent.mkdir(parents=True, exist_ok=True)
+    variables = {"GOCACHE": str(ROOT / "build/real/go"), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    await run(ROOT, "go", "build", "-o", UPLOAD, APPS / "upload.go", variables=variables, patience=240)
 
 
+@pytest.mark.usefixtures("program_in_go")
 @pytest.mark.parametrize("who", ["router", "Flask on tcp", "Flask on unix", "Go on tcp", "Go on unix"])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_who_uploads_hears_that_it_is_refused(folder: Path, client: str, who: str, figure: Figure) -> None:
-    async def scenario() -> None:
-        heard: dict[int, Counter[str]] = {}
-        async with refusing(folder, who) as (router, status):
-            for size in MEGABYTES:
-                answers = [
-                    await CLIENTS[client](folder, url(router, "/upload"), size * 1_000_000) for _ in range(TIMES)
-                ]
-                heard[size] = Counter(answers)
-        failures = sum(heard[size].total() - heard[size][status] for size in MEGABYTES)
-        of = f"{failures} of {TIMES * len(MEGABYTES)}"
-        figure(f"{client} sends {MEGABYTES} MB, {status} by {who}: {of} did not hear it")
-        assert heard == {size: Counter({status: TIMES}) for size in MEGABYTES}
-
-    compile_go()
-    asyncio.run(scenario())
+async def test_who_uploads_hears_that_it_is_refused(folder: Path, client: str, who: str, figure: Figure) -> None:
+    heard: dict[int, Counter[str]] = {}
+    async with refusing(folder, who) as (router, status):
+        for size in MEGABYTES:
+            answers = [await CLIENTS[client](folder, url(router, "/upload"), size * 1_000_000) for _ in range(TIMES)]
+            heard[size] = Counter(answers)
+    failures = sum(heard[size].total() - heard[size][status] for size in MEGABYTES)
+    of = f"{failures} of {TIMES * len(MEGABYTES)}"
+    figure(f"{client} sends {MEGABYTES} MB, {status} by {who}: {of} did not hear it")
+    assert heard == {size: Counter({status: TIMES}) for size in MEGABYTES}
