@@ -62,18 +62,15 @@ async def met(router: Router, told: Told, request: bytes, source: str) -> tuple[
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_request_is_the_same_whatever_came_from_there_before(folder: Path, name: str) -> None:
-    async def scenario() -> None:
-        told = Told()
-        async with relayed(folder, told.answering) as (router, _):
-            expected = await met(router, told, ALL[name], "127.0.1.0")
-            assert bool(expected[1]) is (name in HEADS)
-            for number, before in enumerate(ALL, 1):
-                for request in (LIKE % (1, 1), LIKE % (2, 2), ALL[before], ALL[name], ALL[name]):
-                    found = await met(router, told, request, f"127.0.1.{number}")
-                assert found == expected, f"after {before}"
-
-    asyncio.run(scenario())
+async def test_a_request_is_the_same_whatever_came_from_there_before(folder: Path, name: str) -> None:
+    told = Told()
+    async with relayed(folder, told.answering) as (router, _):
+        expected = await met(router, told, ALL[name], "127.0.1.0")
+        assert bool(expected[1]) is (name in HEADS)
+        for number, before in enumerate(ALL, 1):
+            for request in (LIKE % (1, 1), LIKE % (2, 2), ALL[before], ALL[name], ALL[name]):
+                found = await met(router, told, request, f"127.0.1.{number}")
+            assert found == expected, f"after {before}"
 
 
 def test_what_is_kept_is_bounded() -> None:
