@@ -355,6 +355,11 @@ class Worker:
     origins: Mapping[str, Origin] = field(compare=False, repr=False)  # dotted key -> who decided it
 
     @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Its processes, as install writes them: the first alone, as yet."""
+        return (Instance(self.name),)
+
+    @property
     def has_credentials(self) -> bool:
         """Whether systemd gives it a folder of credentials: environment files reach it as such, too."""
         return bool(self.credentials or self.environment_file)

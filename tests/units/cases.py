@@ -18,6 +18,7 @@ from tqunits.model import (
     Depends,
     Enabled,
     HeadLimits,
+    Instance,
     KillMode,
     Listen,
     ManagerSettings,
@@ -73,7 +74,7 @@ class Case:
     configuration: Configuration
     target: Target
 
-    def ports(self) -> Mapping[str, int]:
+    def ports(self) -> Mapping[Instance, int]:
         return assign_ports(self.configuration, {}).ports
 
     def files(self) -> tuple[RenderedFile, ...]:

@@ -21,7 +21,7 @@ from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SERVER, SETTINGS, WORKER
 from tqunits.errors import Diagnostic, Severity
 from tqunits.host.routes import routes_snapshot
-from tqunits.model import Configuration, Target
+from tqunits.model import Configuration, Instance, Target
 from tqunits.units.render import RenderedFile, render
 from units import analyze, generated
 from units.cases import TEMPLATES, target
@@ -62,7 +62,7 @@ def text(path: str, content: str) -> Text:
 
 
 def rendered(configuration: Configuration, host: Target) -> tuple[RenderedFile, ...]:
-    ports = {worker.name: 9000 + at for at, worker in enumerate(configuration.workers)}
+    ports = {Instance(worker.name): 9000 + at for at, worker in enumerate(configuration.workers)}
     return render(configuration, host, ports, TEMPLATES)
 
 
@@ -107,7 +107,7 @@ def laid_out(file: File, yaml: str) -> tuple[str, ...]:
     configuration = right(file, yaml)
     assert configuration is not None
     units = [_HASH.sub("", each.content) for each in rendered(configuration, TARGETS[0])]
-    return (*units, routes_snapshot(configuration, TARGETS[0], {"api": 9000}))
+    return (*units, routes_snapshot(configuration, TARGETS[0], {Instance("api"): 9000}))
 
 
 def means_the_same(file: File, one: str, other: str) -> bool:

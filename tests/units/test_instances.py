@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
 
-from tqunits.model import Instance
-from tqunits.units import environment, failure_pause, name
+from tqunits.host.plan import kept_ports, make_plan, removal
+from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import Instance, Listen
+from tqunits.units import environment, failure_pause, ledger, name
+from tqunits.units.dependencies import foreign_dependencies
+from tqunits.units.observed import Observed, ObservedFile
+from tqunits.units.steps import Options, Rehome, RemoveFile, Start, Step, Stop
+
+from .cases import configuration, target, worker
+from .test_plan import HOUR, NOW, desired, installed
 
 RUNTIME = PurePosixPath("/run/tqunits")
 FIRST, SECOND = Instance("api"), Instance("api", 2)
@@ -90,3 +100,105 @@ def test_they_sort_by_worker_and_number() -> None:
         Instance("a", 10),
         Instance("b"),
     ]
+
+
+def test_state_and_cache_are_the_workers_and_what_is_in_run_is_its_own() -> None:
+    api = replace(worker("api"), environment_file=("/etc/api.env",))
+    assert environment.folders(api, SECOND, target()) == {
+        "STATE_DIRECTORY": "/var/lib/tqunits/workers/api",
+        "CACHE_DIRECTORY": "/var/cache/tqunits/workers/api",
+        "RUNTIME_DIRECTORY": "/run/tqunits/workers/api:2",
+        "CREDENTIALS_DIRECTORY": "/run/credentials/tq-worker@api:2.service",
+    }
+
+
+SOCKETS = {
+    Listen.TCP: (None, None),
+    Listen.UNIX: ("/run/tqunits/workers/api/http.sock", "/run/tqunits/workers/api:2/http.sock"),
+    Listen.FD: ("/run/tqunits/sockets/api.sock", "/run/tqunits/sockets/api:2.sock"),
+}
+
+
+@pytest.mark.parametrize(("listen", "expected"), SOCKETS.items(), ids=SOCKETS)
+def test_each_listens_on_its_own_socket(listen: Listen, expected: tuple[str | None, str | None]) -> None:
+    api = replace(worker("api"), listen=listen)
+    assert tuple(environment.socket_path(api, whose, RUNTIME) for whose in (FIRST, SECOND)) == expected
+
+
+def test_a_worker_depends_on_none_of_its_own_units() -> None:
+    own = (name.service(SECOND), name.socket(SECOND), name.mount(SECOND))
+    api = replace(worker("api"), unit=(("Unit", "After", " ".join((*own, name.service("web")))),))
+    assert foreign_dependencies(api) == (("unit.Unit.After", "tq-worker@web.service"),)
+
+
+def with_second(port: int = 9007) -> Observed:
+    """A host on which `api` and `web` run, and a second process of api."""
+    host = installed(desired(configuration(worker("api"), worker("web"))))
+    drop_in = name.drop_in(name.service(FIRST), SYSTEM_LAYOUT.units)
+    text = host.files[drop_in].content.replace("Port=9000", f"Port={port}")
+    lies = ObservedFile(content=text, modified=HOUR)
+    paths = (name.drop_in(name.service(SECOND), SYSTEM_LAYOUT.units), SYSTEM_LAYOUT.units / name.mount(SECOND))
+    unit = name.service(SECOND)
+    return replace(
+        host,
+        files={**host.files, **dict.fromkeys(paths, lies)},
+        units={**host.units, unit: host.units[name.service(FIRST)]},
+        file_states={**host.file_states, unit: "enabled"},
+    )
+
+
+def test_each_keeps_its_port() -> None:
+    assert kept_ports(with_second().files) == {FIRST: 9000, SECOND: 9007, Instance("web"): 9001}
+
+
+def stops(steps: tuple[Step, ...]) -> list[str]:
+    return [unit for step in steps if isinstance(step, Stop) for unit in step.units]
+
+
+def test_all_of_a_worker_leaves_with_it() -> None:
+    steps = removal(with_second(), ["api"])
+    assert stops(steps) == [name.service(FIRST), name.service(SECOND)]
+    removed = {step.path.relative_to(SYSTEM_LAYOUT.units) for step in steps if isinstance(step, RemoveFile)}
+    assert removed == {
+        PurePosixPath("tq-worker@api.service.d/10-tqunits.conf"),
+        PurePosixPath("tq-worker@api:2.service.d/10-tqunits.conf"),
+        PurePosixPath("run-tqunits-workers-api.mount"),
+        PurePosixPath("run-tqunits-workers-api:2.mount"),
+    }
+
+
+def test_nothing_of_the_others_leaves() -> None:
+    assert stops(removal(with_second(), ["web"])) == [name.service("web")]
+
+
+def test_who_is_no_longer_configured_leaves_with_all_its_instances() -> None:
+    made = make_plan(desired(configuration(worker("web"))), with_second(), Options(now=True, prune=True))
+    assert {*stops(made.steps)} >= {name.service(FIRST), name.service(SECOND)}
+    assert made.leaving == ("api",)
+
+
+def test_a_home_is_taken_when_no_process_of_the_account_runs() -> None:
+    host = replace(with_second(), homes=frozenset({"worker-api"}))
+    resting = replace(host.units[name.service(FIRST)], state="inactive")
+    first_rests = replace(host, units={**host.units, name.service(FIRST): resting})
+    site = desired(configuration(worker("api"), worker("web")))
+    assert not any(isinstance(step, Rehome) for step in make_plan(site, first_rests, Options()).steps)
+    both = replace(site, enabled=(*site.enabled, name.service(SECOND)))
+    steps = [step for step in make_plan(both, host, NOW).steps if isinstance(step, Stop | Rehome | Start)]
+    units = (name.service(FIRST), name.service(SECOND))
+    assert steps == [Stop(units), Rehome(("api",)), Start(units)]
+
+
+def test_the_ledger_remembers_each_drop_in_and_forgets_the_worker() -> None:
+    texts = {path: file.content for path, file in with_second().files.items()}
+    entries = [entry for path, text in texts.items() if (entry := ledger.of_drop_in(text, name.unit_at(path)))]
+    written = ledger.dump(entries)
+    assert list(ledger.load(written)) == ["api", "api:2", "web"]
+    assert "Port=9007" in (ledger.load(written)["api:2"].drop_in or "")
+    assert list(ledger.load(ledger.without(written, ["api"]))) == ["web"]
+
+
+def test_a_ledger_of_before_is_the_first_ones() -> None:
+    before = json.dumps({"version": 1, "workers": {"api": {"source": "/srv/api", "drop_in": None}}})
+    (entry,) = ledger.load(before).values()
+    assert entry.whose == FIRST

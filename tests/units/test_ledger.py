@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -15,7 +16,8 @@ from tqunits.units.ledger import Entry
 from .cases import Case, configuration, target, worker
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True)
-FILES_ALONE = st.builds(Entry, worker=NAMES, source=st.text())
+NUMBERS = st.integers(1, 9999)
+FILES_ALONE = st.builds(Entry, worker=NAMES, number=NUMBERS, source=st.text())
 
 
 def drop_in(worker_name: str) -> str:
@@ -25,19 +27,20 @@ def drop_in(worker_name: str) -> str:
 
 def test_a_drop_in_survives_to_the_letter() -> None:
     text = drop_in("api")
-    entry = ledger.of_drop_in(text)
+    entry = ledger.of_drop_in(text, name.service("api"))
     assert entry is not None
     assert (entry.worker, entry.drop_in) == ("api", text)
     assert ledger.load(ledger.dump([entry])) == {"api": entry}
 
 
-@given(st.lists(FILES_ALONE, unique_by=lambda entry: entry.worker))
+@given(st.lists(FILES_ALONE, unique_by=lambda entry: entry.whose))
 def test_what_is_written_is_read(entries: list[Entry]) -> None:
-    assert ledger.load(ledger.dump(entries)) == {entry.worker: entry for entry in entries}
+    assert ledger.load(ledger.dump(entries)) == {str(entry.whose): entry for entry in entries}
 
 
 def test_who_is_forgotten_is_not_in_it() -> None:
-    text = ledger.dump([Entry(worker="api", source="/a"), Entry(worker="web", source="/w")])
+    api, web = Entry(worker="api", source="/a"), Entry(worker="web", source="/w")
+    text = ledger.dump([api, web, replace(api, number=2)])
     assert set(ledger.load(ledger.without(text, ["api", "other"]))) == {"web"}
 
 
@@ -69,7 +72,8 @@ def test_what_is_no_ledger_of_ours_remembers_nothing(text: str | None) -> None:
 
 
 def test_no_file_but_a_drop_in_is_an_entry() -> None:
-    assert ledger.of_drop_in("[Service]\nExecStart=/bin/sh\n") is None
+    assert ledger.of_drop_in("[Service]\nExecStart=/bin/sh\n", name.service("api")) is None
+    assert ledger.of_drop_in(drop_in("api"), "tq-worker@.service") is None
     assert name.drop_in("tq-worker@api.service", PurePosixPath("/u")) == PurePosixPath(
         "/u/tq-worker@api.service.d/10-tqunits.conf"
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tqunits.host.plan import kept_ports, make_plan, removal
 from tqunits.host.routes import routes_snapshot
-from tqunits.model import Configuration, Enabled, Listen, Worker
+from tqunits.model import Configuration, Enabled, Instance, Listen, Worker
 from tqunits.units import name, turnover
 from tqunits.units.observed import Observed, ObservedFile, ObservedUnit
 from tqunits.units.render import RenderedFile
@@ -423,7 +423,7 @@ def test_a_reload_that_an_earlier_run_owes_is_made_up_for() -> None:
 
 def test_the_drop_ins_remember_the_ports() -> None:
     site = configuration(worker("api"), worker("web"))
-    assert kept_ports(installed(desired(site)).files) == {"api": 9000, "web": 9001}
+    assert kept_ports(installed(desired(site)).files) == {Instance("api"): 9000, Instance("web"): 9001}
 
 
 def test_removal_of_everything_leaves_nothing_of_ours() -> None:
@@ -511,6 +511,6 @@ def test_who_runs_without_the_file_that_it_is_served_by(state: str, *, is_admitt
     site = configuration(worker("api"))
     host = installed(desired(site))
     unit = ObservedUnit(state=state, started=HOUR, needs_reload=False)
-    observed = replace(host, units={**host.units, name.service("api"): unit}, unserved={"api": SERVING})
+    observed = replace(host, units={**host.units, name.service("api"): unit}, unserved={Instance("api"): SERVING})
     steps = plan(site, observed, Options()).steps
     assert [step for step in steps if isinstance(step, Admit)] == ([Admit((SERVING,))] if is_admitted else [])

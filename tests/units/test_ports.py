@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.model import Configuration, Enabled, Listen, NotRoots, Worker, WorkersSettings
+from tqunits.model import Configuration, Enabled, Instance, Listen, NotRoots, Worker, WorkersSettings
+from tqunits.units import name
 from tqunits.units.ports import assign_ports
 
 from .cases import configuration, worker
@@ -23,6 +25,11 @@ def site(*workers: Worker) -> Configuration:
     )
 
 
+def of(ports: Mapping[str, int]) -> dict[Instance, int]:
+    """By what each is called."""
+    return {whose: port for text, port in ports.items() if (whose := name.instance(text))}
+
+
 @pytest.mark.parametrize(
     ("workers", "kept", "busy", "ports"),
     [
@@ -30,13 +37,15 @@ def site(*workers: Worker) -> Configuration:
         pytest.param(["a", "b"], {"b": 9000}, (), {"a": 9001, "b": 9000}, id="kept"),
         pytest.param(["a"], {"a": 4000}, (), {"a": 4000}, id="kept-out-of-range"),
         pytest.param(["a"], {"gone": 9000}, (), {"a": 9001}, id="reserved-for-the-departed"),
+        pytest.param(["a"], {"a:2": 9000}, (), {"a": 9001}, id="reserved-for-another-instance"),
+        pytest.param(["a"], {"a": 9005, "a:2": 9000}, (), {"a": 9005}, id="each-instance-keeps-its-own"),
         pytest.param(["a"], {}, (9000, 9001), {"a": 9002}, id="busy"),
         pytest.param(["a"], {"a": 9000}, (9000,), {"a": 9000}, id="busy-by-itself"),
     ],
 )
 def test_assignment(workers: list[str], kept: dict[str, int], busy: tuple[int, ...], ports: dict[str, int]) -> None:
-    assigned = assign_ports(site(*map(worker, workers)), kept, busy=busy)
-    assert (assigned.ports, assigned.refusals) == (ports, ())
+    assigned = assign_ports(site(*map(worker, workers)), of(kept), busy=busy)
+    assert (assigned.ports, assigned.refusals) == (of(ports), ())
 
 
 NEW: dict[str, int] = {}
@@ -53,55 +62,56 @@ ROOTS, REQUEST = None, NotRoots(PurePosixPath("/srv"), "is bob's")
         pytest.param(FIRST, (ROOTS, ROOTS), {"b"}, id="the installed one keeps it"),
         pytest.param(FIRST, (REQUEST, ROOTS), {"b"}, id="from root's too"),
         pytest.param(SECOND, (ROOTS, REQUEST), {"a"}, id="in either order"),
+        pytest.param({"a:2": 9000}, (REQUEST, ROOTS), {"b"}, id="another instance of it keeps it"),
         pytest.param({"gone": 9000}, (ROOTS, REQUEST), {"a", "b"}, id="one that is no longer configured keeps it"),
     ],
 )
 def test_who_gets_a_port_that_two_have_pinned(
     kept: dict[str, int], whose: tuple[NotRoots | None, NotRoots | None], refused: set[str]
 ) -> None:
-    two = [worker(name, port=9000, not_roots=owner) for name, owner in zip("ab", whose, strict=True)]
-    assigned = assign_ports(site(*two), kept)
+    two = [worker(each, port=9000, not_roots=owner) for each, owner in zip("ab", whose, strict=True)]
+    assigned = assign_ports(site(*two), of(kept))
     assert {refusal.worker for refusal in assigned.refusals} == refused
-    assert assigned.ports == {name: 9000 for name in "ab" if name not in refused}
+    assert assigned.ports == of({each: 9000 for each in "ab" if each not in refused})
 
 
 def test_a_pinned_port_is_never_taken_from_whoever_was_assigned_it() -> None:
-    assigned = assign_ports(site(worker("a"), worker("b", port=9000)), {"a": 9000})
-    assert assigned.ports == {"a": 9000}
+    assigned = assign_ports(site(worker("a"), worker("b", port=9000)), of({"a": 9000}))
+    assert assigned.ports == of({"a": 9000})
     (refusal,) = assigned.refusals
     assert (refusal.worker, refusal.message) == ("b", "port: 9000 is the port of worker 'a', which is installed")
 
 
 def test_whoever_is_left_alone_keeps_what_is_installed() -> None:
     two = site(worker("a"), worker("b", port=9000))
-    assigned = assign_ports(two, {"a": 9000}, without={"a"})
+    assigned = assign_ports(two, of({"a": 9000}), without={"a"})
     assert [refusal.worker for refusal in assigned.refusals] == ["b"]
     assert assigned.ports == {}
     broken = replace(site(worker("b", port=9000)), broken=("a",))
-    (refusal,) = assign_ports(broken, {"a": 9000}).refusals
+    (refusal,) = assign_ports(broken, of({"a": 9000})).refusals
     assert refusal.hint == "write another, or none"
 
 
 def test_what_is_gone_keeps_its_port_until_it_is_removed() -> None:
-    (refusal,) = assign_ports(site(worker("b", port=9000)), {"a": 9000}).refusals
+    (refusal,) = assign_ports(site(worker("b", port=9000)), of({"a": 9000})).refusals
     assert refusal.hint == "write another, or none; or remove that worker: tqunits uninstall a"
 
 
 def test_workers_that_never_run_together_may_pin_the_same() -> None:
     two = site(worker("a", port=9000, enabled=Enabled.DEVELOPMENT), worker("b", port=9000, enabled=Enabled.PRODUCTION))
     for kept in ({}, {"a": 9000}, {"a": 9000, "b": 9000}):
-        assigned = assign_ports(two, kept)
-        assert (assigned.ports, assigned.refusals) == ({"a": 9000, "b": 9000}, ())
+        assigned = assign_ports(two, of(kept))
+        assert (assigned.ports, assigned.refusals) == (of({"a": 9000, "b": 9000}), ())
 
 
 def test_only_tcp_workers_get_one() -> None:
-    assert assign_ports(site(replace(worker("a"), listen=Listen.UNIX), worker("b")), {}).ports == {"b": 9000}
+    assert assign_ports(site(replace(worker("a"), listen=Listen.UNIX), worker("b")), {}).ports == of({"b": 9000})
 
 
 def test_a_full_range_refuses_whom_it_has_no_port_for_and_nobody_else() -> None:
     many = [worker("a", not_roots=REQUEST), worker("b"), worker("c"), worker("z", listen=Listen.UNIX)]
-    assigned = assign_ports(site(*many), {"c": 9000}, busy=range(LOW + 2, HIGH + 1))
-    assert assigned.ports == {"b": 9001, "c": 9000}  # root's first
+    assigned = assign_ports(site(*many), of({"c": 9000}), busy=range(LOW + 2, HIGH + 1))
+    assert assigned.ports == of({"b": 9001, "c": 9000})  # root's first
     (refusal,) = assigned.refusals
     assert (refusal.worker, refusal.message) == ("a", "no port is left in 9000-9009")
     assert "workers.port_range" in str(refusal.hint)
@@ -113,15 +123,16 @@ def test_a_full_range_refuses_whom_it_has_no_port_for_and_nobody_else() -> None:
     busy=st.sets(st.integers(LOW, LOW + 3)),
 )
 def test_no_two_share_a_port_and_what_is_kept_stays(names: set[str], kept: dict[str, int], busy: set[int]) -> None:
-    owners = {port: name for name, port in kept.items()}  # installed workers never share one
-    known = {name: port for port, name in owners.items()}
+    owners = {port: each for each, port in kept.items()}  # installed workers never share one
+    known = of({each: port for port, each in owners.items()})
     wide = configuration(
         *map(worker, sorted(names)),
         workers=WorkersSettings(directory=PurePosixPath("/srv/workers"), port_range=(LOW, LOW + 99)),
     )
     ports = assign_ports(wide, known, busy=busy).ports
-    assert ports.keys() == names
+    own = set(map(Instance, names))
+    assert ports.keys() == own
     assert len(set(ports.values())) == len(ports)
-    assert all(ports[name] == known[name] for name in names & known.keys())
-    assert not {ports[name] for name in names - known.keys()} & (busy | set(known.values()))
+    assert all(ports[whose] == known[whose] for whose in own & known.keys())
+    assert not {ports[whose] for whose in own - known.keys()} & (busy | set(known.values()))
     assert assign_ports(wide, ports, busy=ports.values()).ports == ports

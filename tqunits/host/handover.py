@@ -12,22 +12,30 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from tqunits.layout import Layout
-from tqunits.units import environment
+from tqunits.model import Instance
+from tqunits.units import environment, name
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unserved(layout: Layout) -> Mapping[str, PurePosixPath]:
-    """The workers that have a runtime folder, and none of the two files in it; with the path of `serving`."""
+def unserved(layout: Layout) -> Mapping[Instance, PurePosixPath]:
+    """Who has a runtime folder, and none of the two files in it; with the path of `serving`."""
     workers = Path(layout.runtime) / "workers"
     try:
-        names = [folder.name for folder in workers.iterdir() if folder.is_dir()]
+        folders = [name.instance(folder.name) for folder in workers.iterdir() if folder.is_dir()]
     except FileNotFoundError:
         return {}
-    places = ((name, environment.serving_file(name, layout.runtime)) for name in names)
-    both = ((name, serving, environment.leaving_file(name, layout.runtime)) for name, serving in places)
-    return {name: PurePosixPath(a) for name, a, b in both if not os.path.lexists(a) and not os.path.lexists(b)}
+    return {whose: PurePosixPath(_serving(whose, layout)) for whose in folders if whose and _has_neither(whose, layout)}
+
+
+def _has_neither(whose: Instance, layout: Layout) -> bool:
+    leaving = environment.leaving_file(whose, layout.runtime)
+    return not os.path.lexists(_serving(whose, layout)) and not os.path.lexists(leaving)
+
+
+def _serving(whose: Instance, layout: Layout) -> str:
+    return environment.serving_file(whose, layout.runtime)
 
 
 def admit(file: PurePosixPath) -> None:

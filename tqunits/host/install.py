@@ -156,7 +156,8 @@ def _with_limits(
     prepared: Prepared, plan: Plan, bus: Bus, layout: Layout, tell: Tell
 ) -> tuple[Plan, tuple[Difference, ...]]:
     """Have what runs obey its limits; gives the plan with who takes them later, and what systemd has otherwise."""
-    workers = [w for w in prepared.workers if name.service(w.name) in plan.read_back]
+    known = {name.worker_of(unit) for unit in plan.read_back}
+    workers = [worker for worker in prepared.workers if worker.name in known]
     differing = _read_back(workers, plan, bus, tell)
     live.realize(workers, layout, bus)
     limited = live.apply_process_limits(workers, bus)

@@ -15,7 +15,7 @@ from tqunits.host import writable
 from tqunits.host.plan import kept_ports
 from tqunits.host.sources import CONFIGURATION
 from tqunits.layout import Layout
-from tqunits.model import Configuration, Worker
+from tqunits.model import Configuration, Instance, Worker
 from tqunits.routing.codec.document import installed_routes
 from tqunits.system import aliases, files, folders, users
 from tqunits.system.listeners import listening_ports
@@ -33,7 +33,7 @@ class Judged:
     """`present` is the configuration without the workers that are left alone."""
 
     present: Configuration
-    ports: Mapping[str, int]
+    ports: Mapping[Instance, int]
     refusals: tuple[Refusal, ...]
     ungranted: frozenset[str]  # workers that ask for what they have no grant for
 

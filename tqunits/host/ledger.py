@@ -21,12 +21,12 @@ from tqunits.units.observed import ObservedFile
 def forget(layout: Layout, workers: Collection[str]) -> None:
     """These workers are to be removed."""
     before = _text(layout)
-    if before is not None and any(w in workers for w in ledger.load(before)):
+    if before is not None and any(entry.worker in workers for entry in ledger.load(before).values()):
         files.write_atomically(_path(layout), ledger.without(before, workers), ledger.MODE)
 
 
 def lost(layout: Layout) -> tuple[Entry, ...]:
-    """The workers that are installed, and whose drop-in somebody has taken away.
+    """The instances that are installed, and whose drop-in somebody has taken away.
 
     Whoever may not read the ledger knows nothing, as where there is none.
     """
@@ -63,7 +63,7 @@ def put_back_later(layout: Layout) -> Mapping[PurePosixPath, ObservedFile]:
 
 
 def _drop_in(entry: Entry, layout: Layout) -> Path:
-    return Path(name.drop_in(name.service(entry.worker), layout.units))
+    return Path(name.drop_in(name.service(entry.whose), layout.units))
 
 
 def _path(layout: Layout) -> Path:

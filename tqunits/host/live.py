@@ -45,7 +45,8 @@ class Difference:
 def differences(workers: Iterable[Worker], bus: Bus) -> tuple[Difference, ...]:
     """The limits of every worker as systemd has them now, compared with what was asked (promise P4)."""
     memory = files.physical_memory()
-    return tuple(found for worker in workers for found in _differences(worker, bus, memory))
+    units = ((worker, name.service(whose)) for worker in workers for whose in worker.instances)
+    return tuple(found for worker, unit in units for found in _differences(worker, unit, bus, memory))
 
 
 def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]
 
     Gives the units whose processes could not get them, and take them with their next start.
     """
-    units = (name.service(worker.name) for worker in workers)
+    units = (name.service(whose) for worker in workers for whose in worker.instances)
     return tuple(unit for unit in units if not _apply_process_limits(unit, bus))
 
 
@@ -66,7 +67,7 @@ def _apply_process_limits(unit: str, bus: Bus) -> bool:
 
 def realize(workers: Iterable[Worker], layout: Layout, bus: Bus) -> bool:
     """Have the kernel enforce the limits that systemd has loaded; whether there was anything to do."""
-    units = (name.service(worker.name) for worker in workers)
+    units = (name.service(whose) for worker in workers for whose in worker.instances)
     late = {unit: limits for unit in units if (limits := _late(unit, bus))}
     if late:
         shadows = [path for unit in late for path in _shadows(layout, unit) if not path.exists()]
@@ -114,8 +115,7 @@ def _remove(note: Path, shadows: Iterable[Path]) -> None:
     files.remove(note)
 
 
-def _differences(worker: Worker, bus: Bus, memory: int) -> Iterable[Difference]:
-    unit = name.service(worker.name)
+def _differences(worker: Worker, unit: str, bus: Bus, memory: int) -> Iterable[Difference]:
     actual = bus.properties(unit, "Service")
     for directive, asked in limit_properties(worker).items():
         wanted = _bytes(asked, memory)

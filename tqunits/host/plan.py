@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tqunits.layout import SYSTEM_LAYOUT
-from tqunits.model import account_of
+from tqunits.model import Instance, account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
 from tqunits.units import credentials, name, shared, turnover, unitfile, upkeep
 from tqunits.units.observed import Observed, ObservedFile
@@ -100,12 +100,13 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
 
 def _services(desired: Desired) -> Iterator[str]:
     """Of the workers that have files in this plan."""
-    return (name.service(ledger.worker) for ledger in _ledgers(desired.units))
+    return (file.unit for file in desired.units if file.unit is not None and unitfile.ledger(file.content))
 
 
-def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, int]:
-    """Worker name -> port, as the installed drop-ins remember it."""
-    return {ledger.worker: ledger.port for ledger in _ledgers(files.values()) if ledger.port is not None}
+def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[Instance, int]:
+    """Instance -> port, as the installed drop-ins remember it."""
+    ledgers = ((name.instance_of(name.unit_at(path)), unitfile.ledger(file.content)) for path, file in files.items())
+    return {whose: ledger.port for whose, ledger in ledgers if whose and ledger and ledger.port is not None}
 
 
 def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ...]:
@@ -143,8 +144,8 @@ def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -
 
 
 def _admissions(observed: Observed) -> list[Step]:
-    """Workers that run without the file that they are served by: of an earlier release, or somebody has removed it."""
-    found = ((name.service(worker), file) for worker, file in sorted(observed.unserved.items()))
+    """Who runs without the file that it is served by: of an earlier release, or somebody has removed it."""
+    found = ((name.service(whose), file) for whose, file in sorted(observed.unserved.items()))
     held = tuple(file for unit, file in found if observed.is_up(unit))
     return [Admit(held)] if held else []
 
@@ -180,11 +181,11 @@ def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
 def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> Desired:
     """The shared files, with the workers that are installed, have no files in this plan, and are not to leave."""
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
-    drop_ins = {ledger.worker: file.content for file in observed.files.values() for ledger in _ledgers([file])}
-    staying = {worker: text for worker, text in drop_ins.items() if worker not in rendered and worker not in leaving}
-    accounts = frozenset(account for text in staying.values() for account in shared.accounts_of(text))
+    drop_ins = [(ledger.worker, file.content) for file in observed.files.values() for ledger in _ledgers([file])]
+    staying = [(worker, text) for worker, text in drop_ins if worker not in rendered and worker not in leaving]
+    accounts = frozenset(account for _, text in staying for account in shared.accounts_of(text))
     gone = {worker for worker in _orphans(desired, observed) if worker not in leaving}
-    served = {*staying, *gone, *desired.left_alone}  # who has files alone has no drop-in
+    served = {*(worker for worker, _ in staying), *gone, *desired.left_alone}  # who has files alone has no drop-in
 
     def kept(file: RenderedFile) -> RenderedFile:
         found = observed.files.get(file.path)
@@ -226,16 +227,12 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
     if sources & rewritten:
         return True
     started = observed.units[unit].started
-    times = [f.modified for path, f in observed.files.items() if _unit_of(path) in sources]
-    times += [f.modified for path, f in observed.copies.items() if credentials.unit_of(path) == unit]
-    built = observed.built.get(name.worker_of(unit) or "", 0)
+    times = [f.modified for path, f in observed.files.items() if name.unit_at(path) in sources]
+    worker = name.worker_of(unit)
+    times += [f.modified for path, f in observed.copies.items() if credentials.worker_of(path) == worker]
+    built = observed.built.get(worker or "", 0)
     times += [built] if built <= observed.now else []  # by a clock that was set back no start would ever be later
     return started > 0 and any(modified > started for modified in times)
-
-
-def _unit_of(path: PurePosixPath) -> str:
-    """The unit that a unit file or a drop-in is about."""
-    return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
 
 
 def _users(desired: Desired, writes: Iterable[WriteFile], observed: Observed) -> Iterable[Step]:
@@ -260,8 +257,8 @@ def _starts(
 ) -> Iterable[Step]:
     """Whatever is down, the target too, in one go: to start the target later would try again what has just failed.
 
-    Whose account loses its home stands still between stop and start, so they go one after the other: no request waits
-    for another worker's drain.
+    Whose account loses its home stands still between stop and start, all instances of it, so workers go one after the
+    other: no request waits for another worker's drain.
     """
     moving = tuple(u for u in running if _is_at_home(u, observed) and observed.runs(u))
     restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
@@ -271,11 +268,13 @@ def _starts(
     down = tuple(u for u in running if u in anew or (u not in done and not observed.is_up(u)))
     stops = _with_sockets(anew, observed)
     steps = [step(units) for step, units in ((Stop, stops), (Restart, kept), (Start, down)) if units]
-    return [*steps, *(step for unit in moving for step in _move(unit, observed))]
+    movers = dict.fromkeys(worker for unit in moving if (worker := name.worker_of(unit)))
+    return [*steps, *(step for worker in movers for step in _move(worker, moving, observed))]
 
 
-def _move(unit: str, observed: Observed) -> Iterable[Step]:
-    return Stop(_with_sockets((unit,), observed)), Rehome((name.worker_of(unit) or "",)), Start((unit,))
+def _move(worker: str, moving: Iterable[str], observed: Observed) -> Iterable[Step]:
+    units = tuple(unit for unit in moving if name.worker_of(unit) == worker)
+    return Stop(_with_sockets(units, observed)), Rehome((worker,)), Start(units)
 
 
 def _is_at_home(unit: str, observed: Observed) -> bool:
@@ -292,7 +291,8 @@ def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     staying = {ledger.worker for ledger in _ledgers(observed.files.values())} - rendered
     workers = {user.removeprefix(account_of("")) for user in observed.homes} - staying
-    resting = tuple(worker for worker in sorted(workers) if not observed.runs(name.service(worker)))
+    running = {name.worker_of(unit) for unit in observed.units if name.is_worker(unit) and observed.runs(unit)}
+    resting = tuple(sorted(workers - running))
     return [Rehome(resting)] if resting else []
 
 
@@ -301,7 +301,7 @@ def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) 
     socket = name.socket_of(unit) or ""
     sources = {socket, name.template_of(socket)}
     started = observed.units[unit].started
-    times = (f.modified for path, f in observed.files.items() if _unit_of(path) in sources)
+    times = (f.modified for path, f in observed.files.items() if name.unit_at(path) in sources)
     return any(w.file.unit in sources for w in writes) or any(modified > started for modified in times)
 
 
@@ -390,18 +390,19 @@ def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str])
 
 def _spare_builds(desired: Desired, observed: Observed) -> Iterator[PurePosixPath]:
     """The drop-ins of builds that a worker with files in this plan does not have."""
-    rendered, units = {file.path for file in desired.units}, {file.unit for file in desired.units}
+    rendered = {file.path for file in desired.units}
+    workers = {ledger.worker for ledger in _ledgers(desired.units)}
     for path in observed.files:
-        worker = name.built_by(_unit_of(path)) if path.name == name.DROP_IN and path not in rendered else None
-        if worker is not None and name.service(worker) in units:
+        worker = name.built_by(name.unit_at(path)) if path.name == name.DROP_IN and path not in rendered else None
+        if worker in workers:
             yield path
 
 
 def _spare_copies(desired: Desired, observed: Observed) -> Iterable[Step]:
     """Copies that a worker names no more. Whoever has no files in this plan keeps what his unit names."""
-    rendered = {name.service(ledger.worker) for ledger in _ledgers(desired.units)}
+    rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     wanted = {file.path for file in desired.copies}
-    known = (path for path in observed.copies if credentials.unit_of(path) in rendered)
+    known = (path for path in observed.copies if credentials.worker_of(path) in rendered)
     return _copy_removals(observed, (path for path in known if path not in wanted))
 
 
@@ -411,10 +412,13 @@ def _copy_removals(observed: Observed, paths: Iterable[PurePosixPath]) -> list[S
 
 def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step]:
     workers = tuple(workers)
-    units = [u for worker in workers for u in (name.socket(worker), name.service(worker), name.mount(worker))]
+    known = {*observed.units, *observed.file_states, *map(name.unit_at, observed.files)}
+    found = {whose for unit in known if (whose := name.instance_of(unit)) and whose.worker in workers}
+    instances = sorted(found | set(map(Instance, workers)))
+    units = [u for whose in instances for u in (name.socket(whose), name.service(whose), name.mount(whose))]
     units += [u for worker in workers for u in (name.build(worker), name.fetch(worker))]
-    ours = [p for p, f in observed.files.items() if _unit_of(p) in units and unitfile.is_ours(f.content)]
-    copies = [path for path in observed.copies if credentials.unit_of(path) in units]
+    ours = [p for p, f in observed.files.items() if name.unit_at(p) in units and unitfile.is_ours(f.content)]
+    copies = [path for path in observed.copies if credentials.worker_of(path) in workers]
     return [*_take_down(observed, units, sorted(ours)), *_copy_removals(observed, copies)]
 
 

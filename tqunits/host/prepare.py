@@ -242,12 +242,13 @@ def _desired(
     given: tuple[Given, ...],
 ) -> Desired:
     rendered, copies = written
-    running = {name.service(worker.name) for worker in present.running()}
+    running = {name.service(whose) for worker in present.running() for whose in worker.instances}
     proxies = [name.proxy(number) for number in range(1, configuration.server.proxy.processes + 1)]
     known = {*observed.units, *observed.file_states}
     surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
-    idle = {name.service(worker.name) for worker in present.workers} - running
-    optional = {*(name.socket(worker.name) for worker in present.workers), *name.CERTIFICATE_UNITS}
+    present_instances = [whose for worker in present.workers for whose in worker.instances]
+    idle = {name.service(whose) for whose in present_instances} - running
+    optional = {*(name.socket(whose) for whose in present_instances), *name.CERTIFICATE_UNITS}
     sockets = sorted(turnover.sockets(rendered), key=name.PROXY_SOCKET.__ne__)  # it first, the others by name
     optional |= {unit for unit in (*known, *(p.name for p in observed.files)) if name.is_proxy_socket(unit)}
     surplus |= (optional & {*known, *(p.name for p in observed.files)}) - {file.unit for file in rendered}

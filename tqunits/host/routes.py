@@ -14,6 +14,7 @@ from tqunits.model import (
     Configuration,
     Enabled,
     HeadLimits,
+    Instance,
     Server,
     Target,
     Timeouts,
@@ -27,12 +28,12 @@ from tqunits.routing.snapshot import ClientTimeouts, RoutedWorker, Snapshot, Sta
 from tqunits.units.environment import served_folder, socket_path
 
 
-def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> str:
-    """The text of routes.json. `ports`: of each worker that listens on one."""
+def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping[Instance, int]) -> str:
+    """The text of routes.json. `ports`: of each instance that listens on one."""
     return snapshot_text(_snapshot(configuration, target, ports))
 
 
-def _snapshot(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> Snapshot:
+def _snapshot(configuration: Configuration, target: Target, ports: Mapping[Instance, int]) -> Snapshot:
     server = configuration.server
     return Snapshot(
         timeouts=_client_timeouts(server),
@@ -55,10 +56,11 @@ def _client_timeouts(server: Server) -> ClientTimeouts:
     )
 
 
-def _running(configuration: Configuration, target: Target, ports: Mapping[str, int]) -> Iterator[RoutedWorker]:
+def _running(configuration: Configuration, target: Target, ports: Mapping[Instance, int]) -> Iterator[RoutedWorker]:
     for worker in configuration.workers:
         if worker.runs_in(configuration.server.mode):
-            yield _routed(worker, () if worker.type is WorkerType.STATIC else (_endpoint(worker, target, ports),))
+            instances = () if worker.type is WorkerType.STATIC else worker.instances
+            yield _routed(worker, tuple(_endpoint(worker, whose, target, ports) for whose in instances))
 
 
 def _disabled(configuration: Configuration) -> Iterator[RoutedWorker]:
@@ -123,6 +125,6 @@ def _static(worker: Worker) -> StaticFiles | None:
     return None if folder is None else StaticFiles(directory=str(folder), prefix=worker.static.prefix)
 
 
-def _endpoint(worker: Worker, target: Target, ports: Mapping[str, int]) -> Address:
-    socket = socket_path(worker, target.layout.runtime)
-    return Address(path=socket) if socket else Address("127.0.0.1", ports[worker.name])
+def _endpoint(worker: Worker, whose: Instance, target: Target, ports: Mapping[Instance, int]) -> Address:
+    socket = socket_path(worker, whose, target.layout.runtime)
+    return Address(path=socket) if socket else Address("127.0.0.1", ports[whose])

@@ -66,7 +66,7 @@ class RoutedWorker:
     hosts: tuple[str, ...]  # lower case; empty: any
     routes: tuple[str, ...]
     strip_prefix: bool
-    endpoints: tuple[Address, ...]
+    endpoints: tuple[Address, ...]  # of its instances, in their order: the first is number 1's
     timeouts: WorkerTimeouts
     max_body: int = 0  # bytes; 0: any
     min_body_rate: int = DEFAULT_BODY_RATE  # bytes a second; 0: any

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.model import Worker
-from tqunits.units import name, quote
+from tqunits.units import quote
 from tqunits.units.unitfile import Copy
 
 MODE = 0o600
@@ -60,9 +60,9 @@ def folder(state: PurePosixPath) -> PurePosixPath:
     return state / _FOLDER
 
 
-def unit_of(copy: PurePosixPath) -> str:
-    """The unit that a copy is for."""
-    return name.service(copy.parent.name)
+def worker_of(copy: PurePosixPath) -> str:
+    """The worker that a copy is for: all its instances read it."""
+    return copy.parent.name
 
 
 def directives(worker: Worker, state: PurePosixPath, copies: Iterable[Copy]) -> list[str]:

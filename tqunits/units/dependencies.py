@@ -34,8 +34,7 @@ def foreign_dependencies(worker: Worker) -> Dependencies:
             for unit in value.split()
         ),
     ]
-    own = {name.service(worker.name), name.socket(worker.name), name.mount(worker.name)}
-    return tuple(dict.fromkeys((key, unit) for key, unit in named if unit not in own))
+    return tuple(dict.fromkeys((key, unit) for key, unit in named if name.worker_of(unit) != worker.name))
 
 
 def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:

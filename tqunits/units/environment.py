@@ -13,7 +13,7 @@ from typing import assert_never
 from tqunits import placeholders
 from tqunits.errors import TqunitsError
 from tqunits.layout import LEAVING, SERVING
-from tqunits.model import Listen, Mode, OriginKind, Target, Worker, WorkerType
+from tqunits.model import Instance, Listen, Mode, OriginKind, Target, Worker, WorkerType
 from tqunits.units import name
 from tqunits.units.name import Whose
 
@@ -38,8 +38,8 @@ _STATE_FOLDERS_SINCE = 254
 """From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME (its NEWS)."""
 
 
-def socket_path(worker: Worker, runtime: PurePosixPath) -> str | None:
-    """The Unix socket of a worker that listens on one; `runtime` is the layout's folder.
+def socket_path(worker: Worker, whose: Instance, runtime: PurePosixPath) -> str | None:
+    """The Unix socket of a worker's instance that listens on one; `runtime` is the layout's folder.
 
     A worker makes its own in its RuntimeDirectory=, which systemd removes with it. The socket of a socket unit outlives
     the worker, so it lies elsewhere.
@@ -48,9 +48,9 @@ def socket_path(worker: Worker, runtime: PurePosixPath) -> str | None:
         case Listen.TCP:
             return None
         case Listen.UNIX:
-            return str(runtime / "workers" / worker.name / "http.sock")
+            return str(runtime / "workers" / str(whose) / "http.sock")
         case Listen.FD:
-            return str(runtime / "sockets" / f"{worker.name}.sock")
+            return str(runtime / "sockets" / f"{whose}.sock")
         case _:
             assert_never(worker.listen)
 
@@ -128,16 +128,21 @@ def _filled(worker: Worker, argv: tuple[str, ...], values: Mapping[str, str], se
         raise _without_value(worker, error, setting) from None
 
 
-def folders(worker: Worker, target: Target) -> Mapping[str, str]:
-    """The folders that systemd makes for a worker, by the variables that it sets (systemd.exec(5), RuntimeDirectory=).
+def folders(worker: Worker, whose: Instance, target: Target) -> Mapping[str, str]:
+    """The folders that systemd makes for it, by the variables that it sets (systemd.exec(5), RuntimeDirectory=).
 
-    They are told beforehand, for nothing else in a unit than the arguments of its programs knows these variables.
+    State and cache are the worker's, what lies in /run is the instance's. They are told beforehand, for nothing else
+    in a unit than the arguments of its programs knows these variables.
     """
-    below = f"tqunits/workers/{worker.name}"
-    state, cache, runtime = (str(above / below) for above in _above(target))
-    variables = {"STATE_DIRECTORY": state, "CACHE_DIRECTORY": cache, "RUNTIME_DIRECTORY": runtime}
+    below = PurePosixPath("tqunits/workers")
+    state, cache, runtime = _above(target)
+    variables = {
+        "STATE_DIRECTORY": str(state / below / worker.name),
+        "CACHE_DIRECTORY": str(cache / below / worker.name),
+        "RUNTIME_DIRECTORY": str(runtime / below / str(whose)),
+    }
     if worker.has_credentials:
-        folder = target.layout.runtime.parent / "credentials" / name.service(worker.name)
+        folder = target.layout.runtime.parent / "credentials" / name.service(whose)
         variables["CREDENTIALS_DIRECTORY"] = str(folder)
     return variables
 

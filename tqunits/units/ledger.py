@@ -4,8 +4,8 @@ A drop-in of ours is all that a worker's start needs, and nothing reads this fil
 commands take drop-ins away: `systemctl revert` (systemctl(1)) removes every one of a unit. What is lost is put back
 from here, to the letter, by the next install and by tq-repair.service: the port, the enablement, the source.
 
-Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT | null}}}`; who is files alone has no
-drop-in.
+Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT | null}}}`. NAME is an instance's, `api`
+or `api:2`, for each has a drop-in of its own; who is files alone has none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.model import Instance
 from tqunits.units import name, unitfile
 from tqunits.units.observed import Observed
 from tqunits.units.steps import Desired, Plan
@@ -29,48 +30,57 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What is remembered of one worker."""
+    """What is remembered of one instance of a worker; of who is files alone, of the worker."""
 
     worker: str
+    number: int = 1
     source: str
     drop_in: str | None = field(default=None, repr=False)
 
+    @property
+    def whose(self) -> Instance:
+        """Whose unit the drop-in is about."""
+        return Instance(self.worker, self.number)
 
-def of_drop_in(text: str) -> Entry | None:
-    """What there is to remember of this file; None for what is no drop-in of a worker's."""
-    found = unitfile.ledger(text)
-    if found is None:
+
+def of_drop_in(text: str, unit: str) -> Entry | None:
+    """What there is to remember of this file, about that unit; None for what is no drop-in of a worker's."""
+    found, whose = unitfile.ledger(text), name.instance_of(unit)
+    if found is None or whose is None:
         return None
-    return Entry(worker=found.worker, source=found.source, drop_in=text)
+    return Entry(worker=found.worker, number=whose.number, source=found.source, drop_in=text)
 
 
 def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Mapping[str, str]) -> str:
     """The ledger once the plan is done. `files_alone`: the configured workers that are that -> their worker.yaml."""
-    rendered = (file.content for file in (*desired.refits, *desired.units))  # of one worker the last counts
-    texts = [*(file.content for file in observed.files.values()), *rendered]
-    entries = {entry.worker: entry for text in texts if (entry := of_drop_in(text))}
+    texts = {path: file.content for path, file in observed.files.items()}
+    texts |= {file.path: file.content for file in (*desired.refits, *desired.units)}
+    entries = {e.whose: e for path, text in texts.items() if (e := of_drop_in(text, name.unit_at(path)))}
     before = observed.files.get(desired.routes.path.with_name(SYSTEM_LAYOUT.ledger.name))
     staying = {*plan.orphans, *desired.left_alone}
     old = load(before.content if before else None)
-    alone = {worker: entry for worker, entry in old.items() if entry.drop_in is None and worker in staying}
-    alone |= {worker: Entry(worker=worker, source=source) for worker, source in files_alone.items()}
-    return dump(entry for worker, entry in {**entries, **alone}.items() if worker not in plan.leaving)
+    alone = {e.whose: e for e in old.values() if e.drop_in is None and e.worker in staying}
+    alone |= {Instance(worker): Entry(worker=worker, source=source) for worker, source in files_alone.items()}
+    return dump(entry for entry in {**entries, **alone}.values() if entry.worker not in plan.leaving)
 
 
 def dump(entries: Iterable[Entry]) -> str:
     """The file's text."""
-    ordered = sorted(entries, key=lambda entry: entry.worker)
-    workers = {entry.worker: {"source": entry.source, "drop_in": entry.drop_in} for entry in ordered}
+    ordered = sorted(entries, key=lambda entry: entry.whose)
+    workers = {str(entry.whose): {"source": entry.source, "drop_in": entry.drop_in} for entry in ordered}
     return json.dumps({"version": _VERSION, "workers": workers}, indent=1) + "\n"
 
 
 def load(text: str | None) -> Mapping[str, Entry]:
-    """The entries by name. What is no ledger of ours remembers nothing: it is a copy, and install writes it anew."""
+    """The entries, by what each instance is called.
+
+    What is no ledger of ours remembers nothing: it is a copy, and install writes it anew.
+    """
     try:
         document = json.loads(text or "")
         if document["version"] != _VERSION:
             return {}
-        return {worker: _entry(worker, members) for worker, members in document["workers"].items()}
+        return {known: _entry(known, members) for known, members in document["workers"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
@@ -81,13 +91,14 @@ def without(text: str, workers: Iterable[str]) -> str:
     return dump(entry for entry in entries.values() if entry.worker not in gone)
 
 
-def _entry(worker: object, members: object) -> Entry:
+def _entry(known: object, members: object) -> Entry:
     """Raises TypeError, KeyError or ValueError for what is none."""
-    if not isinstance(worker, str) or not isinstance(members, dict) or not name.is_worker_name(worker):
+    whose = name.instance(known) if isinstance(known, str) else None
+    if whose is None or not isinstance(members, dict):
         raise TypeError
     source, drop_in = members["source"], members["drop_in"]
     if not (isinstance(source, str) and isinstance(drop_in, str | None)):
         raise TypeError
-    if drop_in is not None and getattr(unitfile.ledger(drop_in), "worker", None) != worker:
+    if drop_in is not None and getattr(unitfile.ledger(drop_in), "worker", None) != whose.worker:
         raise ValueError
-    return Entry(worker=worker, source=source, drop_in=drop_in)
+    return Entry(worker=whose.worker, number=whose.number, source=source, drop_in=drop_in)

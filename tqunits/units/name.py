@@ -98,6 +98,11 @@ def mount(whose: Whose) -> str:
     return f"{_MOUNT}{str(whose).replace('-', _DASH)}.mount"
 
 
+def unit_at(path: PurePosixPath) -> str:
+    """The unit that a unit file or a drop-in is about."""
+    return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
+
+
 def access_journal(units: PurePosixPath) -> PurePosixPath:
     """The configuration of the access log's journal (journald.conf(5)), beside the folder of the units."""
     return units.parent / f"journald@{ACCESS_LOG}.conf"
@@ -169,6 +174,11 @@ def worker_of(unit: str) -> str | None:
     """The worker that a unit belongs to, as one of its instances; None for every other unit, the template too."""
     found = instance_of(unit)
     return found.worker if found else None
+
+
+def is_worker(unit: str) -> bool:
+    """Whether the unit is a process of a worker."""
+    return unit != WORKER_TEMPLATE and template_of(unit) == WORKER_TEMPLATE
 
 
 def named(text: str) -> str:

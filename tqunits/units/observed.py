@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from tqunits.model import INFINITY
+from tqunits.model import INFINITY, Instance
 
 _UP = frozenset({"active", "reloading", "refreshing"})
 
@@ -49,9 +49,9 @@ class Observed:
     file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
     missing_users: frozenset[str]
     now: int = INFINITY  # µs since 1970
-    unserved: Mapping[str, PurePosixPath] = field(
+    unserved: Mapping[Instance, PurePosixPath] = field(
         default_factory=dict
-    )  # worker with a runtime folder -> its missing file
+    )  # who has a runtime folder -> its missing file
     built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, µs since 1970
     homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
     codes: Mapping[str, str] = field(

@@ -11,28 +11,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tqunits.model import Configuration, Listen, Worker, WorkerType
+from tqunits.model import Configuration, Instance, Listen, Worker, WorkerType
 from tqunits.units.refusal import Refusal, place, refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Worker name -> port, for every worker that listens on TCP and has got one; and why others have not."""
+    """Instance -> port, for every worker that listens on TCP and has got one; and why others have not."""
 
-    ports: Mapping[str, int]
+    ports: Mapping[Instance, int]
     refusals: tuple[Refusal, ...] = ()
 
 
 def assign_ports(
     configuration: Configuration,
-    kept: Mapping[str, int],
+    kept: Mapping[Instance, int],
     *,
     busy: Collection[int] = frozenset(),
     without: Collection[str] = frozenset(),
 ) -> Assigned:
-    """Give each worker its port.
+    """Give each instance of each worker its port; one that is pinned is the first one's.
 
-    `kept` has the ports of the installed workers, also of those that are no longer configured: these stay reserved
+    `kept` has the ports of what is installed, also of workers that are no longer configured: these stay reserved
     until they are removed: whoever leaves in this run goes last, when those that come have been started. `busy` are
     ports that other programs of the host listen on now: nobody gets them anew. Workers in `without` stay as they are
     installed.
@@ -41,30 +41,34 @@ def assign_ports(
     workers = [worker for worker in with_port if worker.name not in without]
     refused = tuple(_of_pinned([w for w in workers if w.port is not None], kept, configuration))
     out = {each.worker for each in refused}
-    pinned = {w.name: w.port for w in workers if w.port is not None and w.name not in out}
-    ports = pinned | {w.name: kept[w.name] for w in workers if w.port is None and w.name in kept}
+    pinned = {Instance(w.name): w.port for w in workers if w.port is not None and w.name not in out}
+    assigned = [(w, whose) for w in workers for whose in w.instances if w.port is None or whose.number > 1]
+    known = ((whose, kept.get(whose)) for w, whose in assigned if w.name not in out and kept.get(whose) != w.port)
+    ports = pinned | {whose: port for whose, port in known if port is not None}
     reserved = {*ports.values(), *kept.values(), *busy}
     low, high = configuration.server.workers.port_range
     free = (port for port in range(low, high + 1) if port not in reserved)
-    lacking: list[Worker] = []
-    for worker in sorted(workers, key=lambda w: (w.not_roots is not None, w.name)):  # root's before a request
-        if worker.name not in ports and worker.port is None:
+    lacking: dict[str, Worker] = {}
+    for worker, whose in sorted(assigned, key=lambda each: (each[0].not_roots is not None, each[1])):  # root's first
+        if whose not in ports and worker.name not in out:
             port = next(free, None)
             if port is None:
-                lacking.append(worker)
+                lacking[worker.name] = worker
             else:
-                ports[worker.name] = port
-    known = {worker.name: ports[worker.name] for worker in workers if worker.name in ports}
-    return Assigned(known, (*refused, *(_exhausted(configuration, worker) for worker in lacking)))
+                ports[whose] = port
+    given = {whose: ports[whose] for worker in workers for whose in worker.instances if whose in ports}
+    return Assigned(given, (*refused, *(_exhausted(configuration, worker) for worker in lacking.values())))
 
 
-def _of_pinned(pinned: Iterable[Worker], kept: Mapping[str, int], configuration: Configuration) -> Iterator[Refusal]:
+def _of_pinned(
+    pinned: Iterable[Worker], kept: Mapping[Instance, int], configuration: Configuration
+) -> Iterator[Refusal]:
     claims: dict[int, list[Worker]] = {}
     for worker in pinned:
         claims.setdefault(worker.port or 0, []).append(worker)
     holders: dict[int, set[str]] = {}
-    for name, port in kept.items():
-        holders.setdefault(port, set()).add(name)
+    for whose, port in kept.items():
+        holders.setdefault(port, set()).add(whose.worker)
     configured = {worker.name: worker for worker in configuration.workers}
     known = configuration.names
     for port, claimants in sorted(claims.items()):

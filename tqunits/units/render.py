@@ -20,6 +20,7 @@ from tqunits.model import (
     INFINITY,
     MANAGER_USER,
     Configuration,
+    Instance,
     KillMode,
     Listen,
     Server,
@@ -93,7 +94,7 @@ class RenderedFile:
 def render(
     configuration: Configuration,
     target: Target,
-    ports: Mapping[str, int],
+    ports: Mapping[Instance, int],
     templates: Mapping[str, str],
     copies: credentials.Copies | None = None,
     sockets: addresses.Places | None = None,
@@ -125,9 +126,10 @@ def refusals(
     for worker in configuration.workers:
         if worker.type is WorkerType.STATIC:
             continue
-        socket = environment.socket_path(worker, target.layout.runtime)
         try:
-            _worker_values(worker, configuration, target, None if socket else 0, socket)
+            for whose in worker.instances:
+                socket = environment.socket_path(worker, whose, target.layout.runtime)
+                _worker_values(worker, whose, configuration, target, None if socket else 0, socket)
             credentials.directives(worker, target.layout.state, tuple((copies or {}).get(worker.name, ())))
             for unit in build_units.units(worker):
                 build_units.values(worker, unit, target)
@@ -142,7 +144,7 @@ class _Rendering:
         self,
         configuration: Configuration,
         target: Target,
-        ports: Mapping[str, int],
+        ports: Mapping[Instance, int],
         templates: Mapping[str, str],
         copies: credentials.Copies,
         sockets: addresses.Places,
@@ -185,17 +187,22 @@ class _Rendering:
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
 
     def worker(self, worker: Worker) -> Iterable[RenderedFile]:
-        """The files of one worker."""
-        socket = environment.socket_path(worker, self._target.layout.runtime)
-        port = None if socket else self._ports[worker.name]
-        yield self._drop_in(worker, port, socket)
-        if worker.listen is Listen.FD and socket is not None:
-            values = _socket_values(worker, self._target, socket)
-            yield self._unit(name.socket(worker.name), "tq-worker@.socket.j2", values)
-        if not self._target.user_mode:  # a user's manager may not mount
-            yield self._unit(name.mount(worker.name), "tq-worker.mount.j2", _mount_values(worker, self._target))
-            for unit in build_units.units(worker):  # with --user it is the user's own
+        """The files of one worker: those of each instance, and those of its builds."""
+        for whose in worker.instances:
+            yield from self._instance(worker, whose)
+        if not self._target.user_mode:  # with --user it is the user's own
+            for unit in build_units.units(worker):
                 yield self._build(worker, unit)
+
+    def _instance(self, worker: Worker, whose: Instance) -> Iterable[RenderedFile]:
+        socket = environment.socket_path(worker, whose, self._target.layout.runtime)
+        port = None if socket else self._ports[whose]
+        yield self._drop_in(worker, whose, port, socket)
+        if worker.listen is Listen.FD and socket is not None:
+            values = _socket_values(worker, whose, self._target, socket)
+            yield self._unit(name.socket(whose), "tq-worker@.socket.j2", values)
+        if not self._target.user_mode:  # a user's manager may not mount
+            yield self._unit(name.mount(whose), "tq-worker.mount.j2", _mount_values(worker, whose, self._target))
 
     def _router(self, values: TemplateValues) -> RenderedFile:
         """The template of the processes: what else than its own text makes another router is noted below it."""
@@ -213,16 +220,16 @@ class _Rendering:
         }
         return self._unit(unit, f"{name.PROXY_SOCKET}.j2", {**values, **own})
 
-    def _drop_in(self, worker: Worker, port: int | None, socket: str | None) -> RenderedFile:
+    def _drop_in(self, worker: Worker, whose: Instance, port: int | None, socket: str | None) -> RenderedFile:
         copies = tuple(self._copies.get(worker.name, ()))
-        values = _worker_values(worker, self._configuration, self._target, port, socket)
+        values = _worker_values(worker, whose, self._configuration, self._target, port, socket)
         values = {**values, "credentials": credentials.directives(worker, self._target.layout.state, copies)}
         header = unitfile.header(str(worker.source), worker.source_hash)
         body = f"{header}\n{self._parsed.text(_DROP_IN, values)}"
         enabled = worker.runs_in(self._configuration.server.mode)
         digest = unitfile.restart_hash(body)
         notes = _ledger(worker, port, socket, copies=copies, restart_hash=digest, enabled=enabled)
-        unit = name.service(worker.name)
+        unit = name.service(whose)
         path = name.drop_in(unit, self._target.layout.units)
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
 
@@ -315,31 +322,36 @@ def _certificate_values(server: Server, target: Target) -> TemplateValues:
 
 
 def _worker_values(
-    worker: Worker, configuration: Configuration, target: Target, port: int | None, socket: str | None
+    worker: Worker,
+    whose: Instance,
+    configuration: Configuration,
+    target: Target,
+    port: int | None,
+    socket: str | None,
 ) -> TemplateValues:
-    folders = environment.folders(worker, target)
+    folders = environment.folders(worker, whose, target)
     contract = environment.contract(worker, configuration.server.mode, port=port, socket=socket, folders=folders)
     variables = {**_home(worker, target), **contract}
     known = {**contract, **folders}
     filled = environment.fill_in(worker, known)
-    argv = _launched(worker, _in_folder(worker, filled), target)
+    argv = _launched(worker, whose, _in_folder(worker, filled), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
         "user_mode": target.user_mode,
         "remarks": [quote.comment(line) for line in sandbox.remarks(worker.sandbox)],
-        "description": quote.text(f"Worker {worker.name} on {worker.routes[0]}"),
+        "description": quote.text(f"Worker {whose} on {worker.routes[0]}"),
         "source": quote.path(str(worker.source)),
         "after": quote.unit_list(dict.fromkeys([*worker.depends.after, *worker.depends.requires])),
         "requires": quote.unit_list(worker.depends.requires),
         "folder": quote.folder(str(worker.folder)),
         "command": quote.command(argv),
-        "started": _started(worker, target, _asked(worker, port, socket, known)),
-        "leave": _leave(worker, target),
+        "started": _started(whose, target, _asked(worker, port, socket, known)),
+        "leave": _leave(worker, whose, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "leaks": quote.variables(leaks),
-        "sockets": name.socket(worker.name) if worker.listen is Listen.FD else "",
+        "sockets": name.socket(whose) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
         "sandbox": sandbox.directives(worker, [str(target.alone)], systemd=target.systemd, user_mode=target.user_mode),
         "limits": limit_directives(worker.limits),
@@ -384,20 +396,20 @@ def _signals(signals: Signals, target: Target) -> list[tuple[str, str]]:
     return rows
 
 
-def _mount_values(worker: Worker, target: Target) -> TemplateValues:
+def _mount_values(worker: Worker, whose: Instance, target: Target) -> TemplateValues:
     return {
-        "description": quote.text(f"Runtime folder of worker {worker.name}"),
+        "description": quote.text(f"Runtime folder of worker {whose}"),
         "source": quote.path(str(worker.source)),
-        "folder": quote.path(str(target.layout.runtime / "workers" / worker.name)),
+        "folder": quote.path(str(target.layout.runtime / "workers" / str(whose))),
     }
 
 
-def _socket_values(worker: Worker, target: Target, socket: str) -> TemplateValues:
+def _socket_values(worker: Worker, whose: Instance, target: Target, socket: str) -> TemplateValues:
     """The worker is handed the socket and needs no right to its file; the router does, and joins worker-NAME alone."""
     own = account_of(worker.name)
     return {
         "user_mode": target.user_mode,
-        "description": quote.text(f"Socket of worker {worker.name}"),
+        "description": quote.text(f"Socket of worker {whose}"),
         "source": quote.path(str(worker.source)),
         "address": quote.address(socket),
         "user": "" if worker.group == own else quote.account(worker.user),  # for its gate, which asks at this file
@@ -411,10 +423,10 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
     return (first, *argv[1:])
 
 
-def _launched(worker: Worker, program: tuple[str, ...], target: Target) -> tuple[str, ...]:
+def _launched(worker: Worker, whose: Instance, program: tuple[str, ...], target: Target) -> tuple[str, ...]:
     """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need a launcher."""
     files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
-    unless = _given_up(worker, target) if worker.restart.max_restarts else []
+    unless = _given_up(whose, target) if worker.restart.max_restarts else []
     if not files and not unless and quote.is_executable(program[0]):
         return program
     keep = environment.runtime_variables(worker)
@@ -422,9 +434,9 @@ def _launched(worker: Worker, program: tuple[str, ...], target: Target) -> tuple
     return (*target.argv_alone("launch"), *options, *unless, "--", *program)
 
 
-def _given_up(worker: Worker, target: Target) -> list[str]:
+def _given_up(whose: Instance, target: Target) -> list[str]:
     """The file that tq-backoff@ makes when the worker has failed too often."""
-    return ["--unless", str(failure_pause.given_up_file(worker.name, target.layout.runtime))]
+    return ["--unless", str(failure_pause.given_up_file(whose, target.layout.runtime))]
 
 
 def _asked(worker: Worker, port: int | None, socket: str | None, values: Mapping[str, str]) -> tuple[str, ...]:
@@ -450,26 +462,26 @@ def _has_gate(worker: Worker) -> bool:
     return worker.service_type is not ServiceType.NOTIFY and worker.health.type is not HealthType.NONE
 
 
-def _started(worker: Worker, target: Target, asked: tuple[str, ...]) -> str:
+def _started(whose: Instance, target: Target, asked: tuple[str, ...]) -> str:
     """The command line of ExecStartPost=, after which the routers send requests: the gate's, where there is one.
 
     systemd puts the process in for $MAINPID: this one dollar sign is meant.
     """
-    place = environment.place(worker.name, target.layout.runtime)
+    place = environment.place(whose, target.layout.runtime)
     if not asked:
         return quote.command([*target.argv_alone("join"), *place.values()])
-    return f"{quote.command([*target.argv_alone('gate'), *asked, *_place(worker, target)])} --pid $MAINPID"
+    return f"{quote.command([*target.argv_alone('gate'), *asked, *_place(whose, target)])} --pid $MAINPID"
 
 
-def _place(worker: Worker, target: Target) -> Iterable[str]:
-    return chain.from_iterable(environment.place(worker.name, target.layout.runtime).items())
+def _place(whose: Instance, target: Target) -> Iterable[str]:
+    return chain.from_iterable(environment.place(whose, target.layout.runtime).items())
 
 
-def _leave(worker: Worker, target: Target) -> str:
+def _leave(worker: Worker, whose: Instance, target: Target) -> str:
     """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure of the worker."""
     stop, drain = (span or INFINITY for span in (worker.timeouts.stop, worker.timeouts.drain))
     wait = _seconds(min(drain, stop if stop == INFINITY else stop - min(_LEAVE_MARGIN_US, stop // 10)))
-    return f"{quote.command([*target.argv_alone('leave'), *_place(worker, target), '--wait', wait])} --pid $MAINPID"
+    return f"{quote.command([*target.argv_alone('leave'), *_place(whose, target), '--wait', wait])} --pid $MAINPID"
 
 
 def _start_patience(worker: Worker) -> int:

@@ -70,7 +70,7 @@ def _put_back(bus: Bus, layout: Layout, *, dry_run: bool) -> tuple[str, ...]:
     """The units that had lost their drop-ins. While another tqunits is at work, what lies there is its business."""
     lost = ledger.lost(layout)
     if dry_run or not lost:
-        return tuple(name.service(entry.worker) for entry in lost)
+        return tuple(name.service(entry.whose) for entry in lost)
     with files.lock(Path(layout.install_lock), wait=True):
         return tuple(path.parent.name.removesuffix(".d") for path in ledger.put_back(layout, bus))
 
