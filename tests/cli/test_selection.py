@@ -10,10 +10,11 @@ import pytest
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output
-from tqunits.cli.selection import named
-from tqunits.errors import NoSuchWorker
+from tqunits.cli.selection import named, parted, refuse_single
+from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.host.installed import installed, serving
 from tqunits.layout import SYSTEM_LAYOUT, Layout
+from tqunits.model import Instance
 from tqunits.units import name
 from tqunits.units.unitfile import header
 
@@ -40,6 +41,8 @@ MEANT = {
     "api": ["api", "api:2"],  # the worker is all of its processes
     "api:2": ["api:2"],
     "tq-worker@api:2.service": ["api:2"],
+    "tq-worker@api.service": ["api"],  # a unit is one process
+    "tq-worker@api": ["api", "api:2"],
     "api-*": ["api-v2"],
     "api*": ["api", "api-v2", "api:2"],
 }
@@ -59,3 +62,26 @@ def test_each_is_served_by_a_file_of_its_own(layout: Layout) -> None:
     files = serving(installed(layout), layout)
     assert files == {name.service(each.name): f"/run/tqunits/workers/{each.name}/serving" for each in installed(layout)}
     assert {each.ledger.worker for each in installed(layout)} == {"api", "api-v2"}
+
+
+FIRST, SECOND, OTHER = Instance("api"), Instance("api", 2), Instance("api-v2")
+PARTED = {
+    "all of a worker is the worker": ([FIRST, SECOND], (("api",), ())),
+    "a worker with one instance is that": ([OTHER], (("api-v2",), ())),
+    "one of several is meant alone": ([SECOND, OTHER], (("api-v2",), (SECOND,))),
+    "the first of several too": ([FIRST], ((), (FIRST,))),
+    "nobody": ([], ((), ())),
+}
+
+
+@pytest.mark.parametrize(("meant", "expected"), PARTED.values(), ids=PARTED)
+def test_a_worker_is_meant_as_a_whole_or_by_single_instances(
+    meant: list[Instance], expected: tuple[tuple[str, ...], tuple[Instance, ...]]
+) -> None:
+    assert parted(meant, [FIRST, SECOND, OTHER]) == expected
+
+
+def test_what_is_of_a_worker_alone_is_refused_of_one_instance() -> None:
+    refuse_single(())
+    with pytest.raises(UsageError, match=r"tq-worker@api:2\.service is one of several instances of api"):
+        refuse_single((SECOND,))

@@ -13,6 +13,7 @@ from tqunits.errors import Diagnostic, Severity
 from tqunits.host import events
 from tqunits.host.endings import Ending
 from tqunits.host.lacking import Lacking
+from tqunits.model import Instance
 from tqunits.units import steps
 
 DUE = steps.Build(worker="shop", command=("make", "all of it"), reason="it was never built")
@@ -33,7 +34,7 @@ DONE: list[tuple[events.Event, str]] = [
     (events.StepStart(steps.RemoveFile(path=PurePosixPath("/a"), before="")), "remove /a\n"),
     (events.StepStart(steps.Discard((PurePosixPath("/a"), PurePosixPath("/b")))), "remove /a /b\n"),
     (events.StepStart(steps.Unshadow()), "remove runtime drop-ins of limits, which a run that was cut off has left\n"),
-    (events.StepStart(steps.Expect(("a", "b"))), "let requests wait for a b\n"),
+    (events.StepStart(steps.Expect((Instance("a"), Instance("a", 2)))), "let requests wait for a a:2\n"),
     (events.StepStart(steps.ForgetPauses(("a", "b"))), "forget the pauses of a b\n"),
     (events.HomeStay("worker-shop", "it is in use"), "worker-shop keeps its home for now: it is in use\n"),
     (events.FolderRemoval(Path("/data")), "remove /data\n"),

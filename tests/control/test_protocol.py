@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.control import protocol
-from tqunits.control.protocol import Doing, Drained, EndpointStatus, Problem, Status, WorkerStatus
+from tqunits.control.protocol import Doing, DoingThere, Drained, EndpointStatus, Problem, Status, WorkerStatus
 from tqunits.control.server import LocalServer
 from tqunits.http.head import RequestHead
+from tqunits.model import Instance
 from tqunits.units import name
 
 LEAVE = Path(__file__).parents[2] / "tqunits/alone/leave.py"
@@ -24,7 +25,13 @@ SOME_S = 20.0
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True).filter(name.is_worker_name)
 COUNTS = st.integers(0, 10**9)
 ENDPOINTS = st.builds(
-    EndpointStatus, address=st.text(), in_flight=COUNTS, idle=COUNTS, draining=st.booleans(), failures=COUNTS
+    EndpointStatus,
+    address=st.text(),
+    in_flight=COUNTS,
+    idle=COUNTS,
+    draining=st.booleans(),
+    failures=COUNTS,
+    drained=st.booleans(),
 )
 WORKERS = st.builds(
     WorkerStatus,
@@ -109,7 +116,7 @@ async def test_a_worker_that_leaves_asks_to_the_byte_what_is_written_here(
     place.parent.mkdir(parents=True)
     async with await asyncio.start_unix_server(serve, place):
         assert await leave(tmp_path, wait) == ""
-    assert heard == [protocol.leave_request("w", wait_us)]
+    assert heard == [protocol.leave_request(Instance("w"), wait_us)]
 
 
 ANSWERS: dict[str, tuple[list[Drained | Problem], int]] = {
@@ -134,11 +141,11 @@ async def test_a_worker_whose_time_is_over_says_what_it_cuts_off(tmp_path: Path)
     assert "1 router processes still have requests for w after 0 s" in said
 
 
-@given(worker=NAMES, wait_us=st.integers(0, protocol.LONGEST_WAIT_US))
-def test_every_worker_can_be_asked_about(worker: str, wait_us: int) -> None:
-    request = protocol.leave_request(worker, wait_us)
+@given(worker=NAMES, number=st.integers(1, 9999), wait_us=st.integers(0, protocol.LONGEST_WAIT_US))
+def test_every_instance_can_be_asked_about(worker: str, number: int, wait_us: int) -> None:
+    request = protocol.leave_request(Instance(worker, number), wait_us)
     method, target, _ = request.split(b" ", 2)
-    assert protocol.leave_question(method, target) == (worker, wait_us)
+    assert protocol.leave_question(method, target) == (str(Instance(worker, number)), wait_us)
     assert len(request) < protocol.MAX_QUESTION
 
 
@@ -148,6 +155,9 @@ def test_every_worker_can_be_asked_about(worker: str, wait_us: int) -> None:
         (b"POST", b"/serving/w"),
         (b"GET", b"/serving/"),
         (b"GET", b"/serving/W"),
+        (b"GET", b"/serving/w:1"),
+        (b"GET", b"/serving/w:"),
+        (b"GET", b"/serving/" + b"w" * 25),
         (b"GET", b"/serving/w?wait_us=-1"),
         (b"GET", b"/serving/w?wait_us=1&more"),
         (b"GET", b"/status"),
@@ -161,9 +171,23 @@ def test_what_is_no_question_is_refused(method: bytes, target: bytes) -> None:
 @given(STATUSES)
 def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     answer = protocol.encoded(status.body())
-    told = {worker.name: Doing(status.orders.get(worker.name, ""), worker.in_flight) for worker in status.workers}
+    there = {w.name: tuple(DoingThere(e.drained, e.in_flight) for e in w.endpoints) for w in status.workers}
+    told = {w.name: Doing(status.orders.get(w.name, ""), w.in_flight, there[w.name]) for w in status.workers}
     assert protocol.doing(answer) == told
     assert json.loads(answer)["version"] == protocol.VERSION
+
+
+PLACES = {
+    "the first": (1, DoingThere(drained=False, in_flight=3)),
+    "another": (2, DoingThere(drained=True, in_flight=0)),
+}
+
+
+@pytest.mark.parametrize(("number", "expected"), PLACES.values(), ids=PLACES)
+def test_an_instance_is_the_endpoint_of_its_number(number: int, expected: DoingThere) -> None:
+    doing = Doing("", 3, tuple(there for _, there in PLACES.values()))
+    assert doing.there(Instance("w", number)) == expected
+    assert doing.there(Instance("w", 3)) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"1", b"\xff", b"[" * 100_000])

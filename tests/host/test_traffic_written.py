@@ -12,7 +12,10 @@ import pytest
 from tqunits.host import traffic
 from tqunits.http.answers import MAX_MESSAGE
 from tqunits.layout import SYSTEM_LAYOUT, Layout
+from tqunits.model import Instance
 from tqunits.routing.traffic import MAINTENANCE, MAX_TRAFFIC, PAUSE, Order
+
+API, SECOND, WEB = Instance("api"), Instance("api", 2), Instance("web")
 
 
 @pytest.fixture
@@ -21,8 +24,9 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_who_is_gone_is_forgotten_with_all_that_was_said_of_him(layout: Layout) -> None:
-    traffic.stop(layout, ["api", "web"])
+    traffic.stop(layout, [API, SECOND, WEB])
     traffic.order(layout, ["api"], Order(PAUSE))
+    traffic.drain(layout, [API, SECOND], drained=True)
     traffic.forget(layout, ["api"])
     assert traffic.orders(layout) == {}
     assert b"api" not in (Path(layout.traffic)).read_bytes()
@@ -31,7 +35,7 @@ def test_who_is_gone_is_forgotten_with_all_that_was_said_of_him(layout: Layout) 
 
 
 def test_a_router_of_the_release_before_reads_who_is_stopped(layout: Layout) -> None:
-    traffic.stop(layout, ["api"])
+    traffic.stop(layout, [API])
     assert json.loads((Path(layout.traffic)).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
 
 
@@ -46,3 +50,33 @@ def test_orders_that_the_routers_would_not_read_are_refused_and_the_others_hold(
     with pytest.raises(OSError, match="give a shorter text"):
         traffic.order(layout, everybody, Order(MAINTENANCE, "x" * MAX_MESSAGE))
     assert traffic.orders(layout) == {"api": Order(PAUSE)}
+
+
+def test_a_router_of_the_release_before_reads_it_while_no_single_instance_is_drained(layout: Layout) -> None:
+    traffic.drain(layout, [SECOND], drained=True)
+    assert json.loads(Path(layout.traffic).read_text(encoding="utf-8"))["drained"] == ["api:2"]
+    traffic.stop(layout, [API])
+    traffic.drain(layout, [SECOND], drained=False)
+    assert json.loads(Path(layout.traffic).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
+
+
+def test_each_instance_is_stopped_and_wanted_by_itself(layout: Layout) -> None:
+    traffic.stop(layout, [API, SECOND, WEB])
+    traffic.wanted(layout, [SECOND])
+    assert traffic.stopped(layout) == {API, WEB}
+
+
+ORDERED: dict[str, tuple[list[str], Order | None, set[Instance]]] = {
+    "an order of the worker replaces those of its instances": (["api"], Order(PAUSE), {WEB}),
+    "its end ends them too": (["api"], None, {WEB}),
+    "one of another leaves them": (["shop"], Order(PAUSE), {API, SECOND, WEB}),
+}
+
+
+@pytest.mark.parametrize(("workers", "order", "left"), ORDERED.values(), ids=ORDERED)
+def test_who_is_drained_alone(layout: Layout, workers: list[str], order: Order | None, left: set[Instance]) -> None:
+    traffic.drain(layout, [API, SECOND, WEB], drained=True)
+    traffic.order(layout, workers, order)
+    assert traffic.drained(layout) == left
+    traffic.drain(layout, [API], drained=False)
+    assert traffic.drained(layout) == left - {API}

@@ -12,13 +12,13 @@ from tqunits.routing.traffic import ORDERS, Order, Traffic, parse_traffic, traff
 ORDER = st.builds(Order, order=st.sampled_from(ORDERS), text=st.text())
 
 
-@given(st.dictionaries(st.text(), st.integers()), st.dictionaries(st.text(), ORDER))
-def test_what_is_written_is_read(stopped: dict[str, int], orders: dict[str, Order]) -> None:
-    traffic = Traffic(stopped, orders)
+@given(st.dictionaries(st.text(), st.integers()), st.dictionaries(st.text(), ORDER), st.frozensets(st.text()))
+def test_what_is_written_is_read(stopped: dict[str, int], orders: dict[str, Order], drained: frozenset[str]) -> None:
+    traffic = Traffic(stopped, orders, drained)
     assert parse_traffic(traffic_text(traffic).encode()) == traffic
 
 
-def test_orders_may_be_missing() -> None:
+def test_orders_may_be_missing_and_who_is_drained() -> None:
     assert parse_traffic(b'{"version": 1, "stopped": {"api": 1}}') == Traffic({"api": 1})
 
 
@@ -39,6 +39,9 @@ def test_orders_may_be_missing() -> None:
         b'{"version": 1, "stopped": {"api": 1.5}}',
         b'{"version": 1, "stopped": {}, "more": 1}',
         b'{"version": 1, "stopped": {}, "orders": []}',
+        b'{"version": 1, "stopped": {}, "drained": "api:2"}',
+        b'{"version": 1, "stopped": {}, "drained": [2]}',
+        b'{"version": 1, "stopped": {}, "drained": {"api:2": 1}}',
         b'{"version": 1, "stopped": {}, "orders": {"api": "pause"}}',
         b'{"version": 1, "stopped": {}, "orders": {"api": {"order": "pause"}}}',
         b'{"version": 1, "stopped": {}, "orders": {"api": {"order": "halt", "text": ""}}}',

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from tqunits.host.plan import make_plan
-from tqunits.model import Enabled
+from tqunits.model import Enabled, Instance
 from tqunits.units import upkeep
 from tqunits.units.observed import Remnants
 from tqunits.units.render import RenderedFile
@@ -33,6 +33,7 @@ from .test_plan import NOTHING, NOW, desired, installed
 
 LEFT = PurePosixPath("/etc/systemd/system/.tqunits-0123456789abcdef.tmp")
 MARKS = PurePosixPath("/run/tqunits/draining")
+OLD, NEW = Instance("old"), Instance("new")
 STARTED: tuple[Step, ...] = (Start(("tq-worker@new.service", "tq.target")), Restart(("tq-worker@old.service",)))
 
 
@@ -42,9 +43,14 @@ STARTED: tuple[Step, ...] = (Start(("tq-worker@new.service", "tq.target")), Rest
         (Remnants(), STARTED, ()),
         (Remnants(unread=(LEFT,)), (), (Discard((LEFT,)),)),
         (Remnants(has_shadows=True), (), (Unshadow(),)),
-        (Remnants(stopped=frozenset({"old", "new", "other"})), STARTED, (Expect(("new", "old")),)),
-        (Remnants(stopped=frozenset({"other"})), STARTED, ()),
-        (Remnants(stopped=frozenset({"new"})), (ReloadDaemon(),), ()),
+        (
+            Remnants(stopped=frozenset({Instance("old"), Instance("new"), Instance("other")})),
+            STARTED,
+            (Expect((Instance("new"), Instance("old"))),),
+        ),
+        (Remnants(stopped=frozenset({Instance("other")})), STARTED, ()),
+        (Remnants(stopped=frozenset({Instance("new", 2)})), STARTED, ()),  # another instance of one that is started
+        (Remnants(stopped=frozenset({Instance("new")})), (ReloadDaemon(),), ()),
         (Remnants(marks=(MARKS,), pauses=frozenset({"new"})), STARTED, ()),
     ],
 )
@@ -55,7 +61,7 @@ def test_before_the_steps(found: Remnants, steps: tuple[Step, ...], wanted: tupl
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        (Remnants(unread=(LEFT,), has_shadows=True, stopped=frozenset({"gone"})), ()),
+        (Remnants(unread=(LEFT,), has_shadows=True, stopped=frozenset({Instance("gone")})), ()),
         (Remnants(marks=(MARKS,)), (Discard((MARKS,)),)),
         (Remnants(pauses=frozenset({"gone", "here"})), (ForgetPauses(("gone",)),)),
     ],
@@ -66,9 +72,9 @@ def test_after_them(found: Remnants, wanted: tuple[Upkeep, ...]) -> None:
 
 def test_it_stands_around_the_steps_of_a_plan() -> None:
     wanted = desired(configuration(worker("api"), worker("web")))
-    found = Remnants(unread=(LEFT,), marks=(MARKS,), stopped=frozenset({"api"}), pauses=frozenset({"api"}))
+    found = Remnants(unread=(LEFT,), marks=(MARKS,), stopped=frozenset({Instance("api")}), pauses=frozenset({"api"}))
     steps = make_plan(wanted, replace(NOTHING, remnants=found), NOW).steps
-    assert steps[:2] == (Discard((LEFT,)), Expect(("api",)))
+    assert steps[:2] == (Discard((LEFT,)), Expect((Instance("api"),)))
     assert steps[-1] == Discard((MARKS,))
 
 

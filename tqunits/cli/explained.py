@@ -17,6 +17,7 @@ from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system.bus import Bus
 from tqunits.system.published import unserved
+from tqunits.units import name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +30,9 @@ class Known:
     left_out: Mapping[str, LeftOut]
 
     def configured(self, wanted: str) -> Worker | None:
-        """The worker as it is configured; None: it is not, or not validly."""
+        """The worker, of this name or of this instance, as it is configured; None: it is not, or not validly."""
         workers = self.loaded.configuration.workers if self.loaded.configuration else ()
-        return next((worker for worker in workers if worker.name == wanted), None)
+        return next((worker for worker in workers if worker.name == worker_named(wanted)), None)
 
     def require(self, names: Sequence[str]) -> None:
         """Raises NoSuchWorker for a name that is none of them."""
@@ -39,6 +40,12 @@ class Known:
         for wanted in names:
             if wanted not in known:
                 raise NoSuchWorker(f"no worker is called {wanted!r}", hint=nearest(wanted, known))
+
+
+def worker_named(text: str) -> str:
+    """The worker that a name or an instance's name (`api:2`) is about."""
+    whose = name.instance(text)
+    return whose.worker if whose else text
 
 
 def known(context: Context) -> Known:
@@ -53,16 +60,16 @@ def known(context: Context) -> Known:
 
 def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[tuple[Facts, Status | None], ...]:
     """The facts of each, in this order, and the status of those that are installed, which systemd is asked for."""
-    here = [of.installed[name] for name in names if name in of.installed]
+    here = [of.installed[each] for each in names if each in of.installed]
     if not here:
-        return tuple((_of_files(name, of), None) for name in names)
+        return tuple((_of_files(each, of), None) for each in names)
     with Bus(user_mode=context.user_mode) as bus:
         found = statuses(bus, (worker.unit for worker in here), serving(here, context.layout), context.layout.runtime)
         return tuple(
-            _of_unit(of.installed[name], found[of.installed[name].unit], bus, of, context)
-            if name in of.installed
-            else (_of_files(name, of), None)
-            for name in names
+            _of_unit(of.installed[each], found[of.installed[each].unit], bus, of, context)
+            if each in of.installed
+            else (_of_files(each, of), None)
+            for each in names
         )
 
 
@@ -71,29 +78,30 @@ def _of_unit(worker: Installed, status: Status, bus: Bus, of: Known, context: Co
     return _with_file(replace(facts, comes_again=status.comes_again), of), status
 
 
-def _of_files(name: str, of: Known) -> Facts:
+def _of_files(wanted: str, of: Known) -> Facts:
     """Of what has no unit: files that the router serves, or a worker that is not installed."""
-    is_static = name in of.served
+    is_static = wanted in of.served
     facts = Facts(
-        name=name,
+        name=wanted,
         state="static" if is_static else "not installed",
         is_installed=False,
         is_static=is_static,
-        unserved=(unserved(of.served[name].directory) or "") if is_static else "",
+        unserved=(unserved(of.served[wanted].directory) or "") if is_static else "",
     )
     return _with_file(facts, of)
 
 
 def _with_file(facts: Facts, of: Known) -> Facts:
     """What its worker.yaml, and the last install, say of it."""
-    errors = of.loaded.errors_of([facts.name]) if facts.name in of.loaded.workers else ()
+    known_as = worker_named(facts.name)
+    errors = of.loaded.errors_of([known_as]) if known_as in of.loaded.workers else ()
     error = errors[0] if errors else None
-    left = of.left_out.get(facts.name)
-    worker = of.configured(facts.name)
+    left = of.left_out.get(known_as)
+    worker = of.configured(known_as)
     lack = lacking.lacking(worker) if worker is not None and worker.type is not WorkerType.STATIC else None
     return replace(
         facts,
-        source=facts.source or str(of.loaded.workers.get(facts.name, "")),
+        source=facts.source or str(of.loaded.workers.get(known_as, "")),
         finding=f"{error.mark}: {error.message}" if error is not None else "",
         finding_hint=(error.hint or "") if error is not None else "",
         left_out=left.reason if left is not None else "",

@@ -96,10 +96,10 @@ def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[st
 
 
 def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> None:
-    """Whether requests for these workers are to wait. Where that can not be said they do, as with systemctl."""
-    workers = {worker for unit in units if (worker := name.worker_of(unit))}
+    """Whether requests for these units are to wait. Where that can not be said they do, as with systemctl."""
+    instances = {whose for unit in units if (whose := name.instance_of(unit))}
     try:
-        (traffic.stop if stops else traffic.wanted)(context.layout, workers)
+        (traffic.stop if stops else traffic.wanted)(context.layout, instances)
     except PermissionError:
         pass  # who is not root may be let in by systemd all the same, and else is told so
     except OSError as error:

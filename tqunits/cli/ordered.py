@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tqunits.cli.context import Context
-from tqunits.cli.selection import add_names, select
+from tqunits.cli.selection import add_names, parted, refuse_single, select
 from tqunits.control import client
-from tqunits.control.protocol import Doing
+from tqunits.control.protocol import Doing, DoingThere
 from tqunits.errors import ExitStatus, TimedOut, TqunitsError
 from tqunits.host import traffic
 from tqunits.host.installed import Installed, installed, served
 from tqunits.host.observe import running_routers
+from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
-from tqunits.routing.traffic import Order
+from tqunits.routing.traffic import DRAIN, Order
 from tqunits.system.bus import Bus
+from tqunits.units import name
 
 _TAKEN_S = 10.0
 """A router hears of it at once, and looks every two seconds where inotify does not tell."""
@@ -28,55 +31,103 @@ _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Between two questions; the last one again and again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Whose traffic is meant: workers as a whole, and instances without the others of their worker."""
+
+    workers: tuple[str, ...]
+    instances: tuple[Instance, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As they are said: the first instance has the name of its worker, so a single one is its unit."""
+        return (*self.workers, *map(name.service, self.instances))
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare NAME..., --all and --json."""
     add_names(parser, all_means="every worker")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool) -> tuple[str, ...]:
-    """The names that are meant. Without `files_too` only workers with a program: nothing else gets requests."""
-    every: list[Installed | Served] = [*installed(context.layout), *served(context.layout)]
+def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool, singly: bool = False) -> Chosen:
+    """Who is meant. Without `files_too` only workers with a program: nothing else gets requests.
+
+    `singly`: it may be said of single instances. Raises UsageError where it may not.
+    """
+    present = installed(context.layout)
+    every: list[Installed | Served] = [*present, *served(context.layout)]
     found = select(arguments, every, context)
     alone = [] if files_too else [worker.name for worker in found if isinstance(worker, Served)]
     if alone and not arguments.all:
         hint = f"'tqunits maintenance on {alone[0]}' answers all requests for it with a page"
         raise TqunitsError(f"{alone[0]} is files that the router serves: it has no program to spare", hint=hint)
-    return tuple(worker.name for worker in found if worker.name not in alone)
+    files = [] if alone else [worker.name for worker in found if isinstance(worker, Served)]
+    instances = [worker.instance for worker in found if isinstance(worker, Installed)]
+    whole, single = parted(instances, [worker.instance for worker in present])
+    if not singly:
+        refuse_single(single)
+    return Chosen((*whole, *files), single)
 
 
-def order(workers: Collection[str], wanted: Order | None, bus: Bus, context: Context) -> None:
-    """Have every router do it. Raises TimedOut when one does not, and then it is ordered all the same."""
+def order(chosen: Chosen, wanted: Order | None, bus: Bus, context: Context) -> None:
+    """Have every router do it. Raises TimedOut when one does not, and then it is ordered all the same.
+
+    Raises TqunitsError for an instance whose worker is as a whole what it is to be no more.
+    """
     context.require_root("telling the routers")
-    traffic.order(context.layout, workers, wanted)
+    orders = traffic.orders(context.layout)
+    bound = [each for each in chosen.instances if wanted is None and each.worker in orders]
+    if bound:
+        message = f"{orders[bound[0].worker].order} is ordered of {bound[0].worker} as a whole"
+        raise TqunitsError(message, hint=f"'tqunits resume {bound[0].worker}' takes it back")
+    if chosen.workers:
+        traffic.order(context.layout, chosen.workers, wanted)
+    if chosen.instances:
+        traffic.drain(context.layout, chosen.instances, drained=wanted is not None)
     expected = wanted.order if wanted is not None else ""
-    late = _waited(context, bus, lambda doing: _carried_out(doing, workers, expected), _TAKEN_S)
+    late = _waited(context, bus, lambda doing: _carried_out(doing, chosen, expected), _TAKEN_S)
     if late:
         hint = f"'systemctl status {late[0]}' tells more; it reads the order when it is restarted"
         raise TimedOut(f"{', '.join(late)} has not taken it within {_TAKEN_S:g} s", hint=hint)
 
 
-def drained(workers: Collection[str], bus: Bus, context: Context, timeout_s: float | None) -> tuple[str, ...]:
-    """Wait until nothing runs at these workers; gives the routers that are not done when the time is over."""
-    return _waited(context, bus, lambda doing: not any(doing[w].in_flight for w in workers if w in doing), timeout_s)
+def drained(chosen: Chosen, bus: Bus, context: Context, timeout_s: float | None) -> tuple[str, ...]:
+    """Wait until nothing runs there; gives the routers that are not done when the time is over."""
+    return _waited(context, bus, lambda doing: not _in_flight(doing, chosen), timeout_s)
 
 
-def said(
-    workers: Collection[str], what: str, ordered: str | None, arguments: argparse.Namespace, context: Context
-) -> ExitStatus:
-    """One line for each worker; with --json the order that holds now (None: none) as well."""
-    for worker in workers:
-        context.output.message(f"{worker} {what}")
+def said(chosen: Chosen, what: str, ordered: str | None, arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """One line for each of them; with --json the order that holds now (None: none) as well."""
+    for each in chosen.names:
+        context.output.message(f"{each} {what}")
     if arguments.json:
-        context.output.json("orders", 1, workers=list(workers), order=ordered, exit_status=int(ExitStatus.OK))
+        context.output.json("orders", 1, workers=list(chosen.names), order=ordered, exit_status=int(ExitStatus.OK))
     return ExitStatus.OK
 
 
 _Doing = dict[str, Doing]
 
 
-def _carried_out(doing: _Doing, workers: Collection[str], expected: str) -> bool:
-    return all(doing[worker].order == expected for worker in workers if worker in doing)
+def _carried_out(doing: _Doing, chosen: Chosen, expected: str) -> bool:
+    """An order of a worker replaces those of its instances."""
+    whole = [doing[worker] for worker in chosen.workers if worker in doing]
+    parts = [there for each in chosen.instances if (there := _there(doing, each))]
+    are_free = not any(there.drained for found in whole for there in found.instances)
+    return (
+        are_free
+        and all(found.order == expected for found in whole)
+        and all(there.drained == (expected == DRAIN) for there in parts)
+    )
+
+
+def _in_flight(doing: _Doing, chosen: Chosen) -> bool:
+    parts = [there for each in chosen.instances if (there := _there(doing, each))]
+    return any(doing[w].in_flight for w in chosen.workers if w in doing) or any(there.in_flight for there in parts)
+
+
+def _there(doing: _Doing, whose: Instance) -> DoingThere | None:
+    return doing[whose.worker].there(whose) if whose.worker in doing else None
 
 
 def _waited(context: Context, bus: Bus, is_done: Callable[[_Doing], bool], timeout_s: float | None) -> tuple[str, ...]:

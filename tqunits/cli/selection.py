@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.host.installed import nearest, served
+from tqunits.model import Instance
 from tqunits.units import name
 
 _WILDCARDS = frozenset("*?[")
@@ -49,6 +50,20 @@ def named(names: Iterable[str], workers: Sequence[Worker], context: Context) -> 
     return tuple(worker for worker in workers if worker.name in wanted)
 
 
+def parted(meant: Sequence[Instance], present: Sequence[Instance]) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
+    """Of the instances that are meant: the workers that are meant as a whole, and instances without their others."""
+    parts = {other.worker for other in present if other not in meant}
+    single = tuple(each for each in meant if each.worker in parts)
+    return tuple(dict.fromkeys(each.worker for each in meant if each not in single)), single
+
+
+def refuse_single(single: Sequence[Instance]) -> None:
+    """Raises UsageError for an instance without the others of its worker, where only a worker can be meant."""
+    if single:
+        unit, worker = name.service(single[0]), single[0].worker
+        raise UsageError(f"{unit} is one of several instances of {worker}", hint=f"say it of the worker: {worker}")
+
+
 def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWorker:
     """The error for a name that is not installed. Its folder may be there: then it waits for install."""
     if any(files.name == wanted for files in served(context.layout)):
@@ -66,8 +81,11 @@ def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWo
 
 
 def _matching(text: str, workers: Sequence[Worker], context: Context) -> list[Worker]:
-    wanted = text.removeprefix("tq-worker@").removesuffix(".service")
-    if _WILDCARDS & set(wanted):
+    """A worker's name means all its instances, a unit the one that it runs."""
+    wanted, instance = text.removeprefix("tq-worker@").removesuffix(".service"), name.instance_of(text)
+    if instance is not None:
+        found = [worker for worker in workers if worker.name == str(instance)]
+    elif _WILDCARDS & set(wanted):
         found = [worker for worker in workers if fnmatchcase(worker.name, wanted)]
     else:
         found = [worker for worker in workers if wanted in {worker.name, worker.name.partition(":")[0]}]

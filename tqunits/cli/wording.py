@@ -128,8 +128,8 @@ def _of_upkeep(step: steps.Build | steps.Upkeep) -> str:
             return f"remove {' '.join(map(str, paths))}"
         case steps.Unshadow():
             return "remove runtime drop-ins of limits, which a run that was cut off has left"
-        case steps.Expect(workers):
-            return f"let requests wait for {' '.join(workers)}"
+        case steps.Expect(instances):
+            return f"let requests wait for {' '.join(map(str, instances))}"
         case steps.ForgetPauses(workers):
             return f"forget the pauses of {' '.join(workers)}"
         case _:

@@ -9,7 +9,7 @@ The control socket, for root and the manager:
 
 The leave socket, for every local user:
 
-    GET /serving/api?wait_us=5000000                   a Drained
+    GET /serving/api?wait_us=5000000                   a Drained, of an instance: `api` is the first, `api:2` another
 
 alone/routers.py asks the last one, and imports nothing of ours: tests/control/test_protocol.py holds its bytes against
 what is here. What a process answers is read without trust: it runs as another user.
@@ -22,6 +22,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from tqunits.model import Instance
+from tqunits.units import name
 
 VERSION: Final = 1
 JSON: Final = "application/json"
@@ -45,7 +48,7 @@ MAX_ANSWER: Final = 16 * 1024 * 1024
 LONGEST_WAIT_US: Final = 30_000_000
 """Who waits longer for a worker to be drained asks again."""
 
-_QUESTION: Final = re.compile(rb"/serving/([a-z][a-z0-9_-]{0,23})(?:\?wait_us=([0-9]{1,12}))?")
+_QUESTION: Final = re.compile(rb"/serving/([a-z0-9_:-]{1,40})(?:\?wait_us=([0-9]{1,12}))?")
 
 _NO_ANSWER: Final = (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What is raised of an answer that is none."""
@@ -68,17 +71,19 @@ class EndpointStatus:
     address: str
     in_flight: int
     idle: int  # connections that are kept
-    draining: bool
+    draining: bool  # it gets no new requests, for whatever reason
     failures: int
+    drained: bool = False  # by an order of its own (routing/traffic.py)
 
     def body(self) -> Body:
-        """As it is sent."""
+        """As it is sent; what is missing of an order is none."""
         return {
             "address": self.address,
             "in_flight": self.in_flight,
             "idle": self.idle,
             "draining": self.draining,
             "failures": self.failures,
+            **({"drained": True} if self.drained else {}),
         }
 
 
@@ -91,7 +96,7 @@ class WorkerStatus:
     waiting: int  # requests that have not
     paused: bool
     maintenance: bool
-    endpoints: tuple[EndpointStatus, ...]
+    endpoints: tuple[EndpointStatus, ...]  # of its instances, in the order of their numbers
 
     def body(self) -> Body:
         """As it is sent."""
@@ -131,11 +136,25 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class DoingThere:
+    """What a process does at one instance of a worker."""
+
+    drained: bool  # by an order of its own
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Doing:
     """Of a Status, what those who have ordered something look at, for one worker."""
 
     order: str  # that is carried out; "" for none
     in_flight: int  # requests that have begun there
+    instances: tuple[DoingThere, ...] = ()  # in the order of their numbers
+
+    def there(self, instance: Instance) -> DoingThere | None:
+        """The same of one instance; None: it sends that one nothing."""
+        known = self.instances[instance.number - 1 : instance.number]
+        return known[0] if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,19 +195,30 @@ def doing(answer: bytes) -> Mapping[str, Doing] | None:
     try:
         document = json.loads(answer)
         orders = document["orders"]
-        return {w["name"]: Doing(orders.get(w["name"], ""), int(w["in_flight"])) for w in document["workers"]}
+        return {
+            w["name"]: Doing(
+                orders.get(w["name"], ""),
+                int(w["in_flight"]),
+                tuple(DoingThere(bool(e.get("drained")), int(e["in_flight"])) for e in w.get("endpoints", ())),
+            )
+            for w in document["workers"]
+        }
     except _NO_ANSWER:
         return None
 
 
-def leave_request(worker: str, wait_us: int) -> bytes:
-    """What a worker that leaves sends: all of it, for there is no body."""
-    return f"GET /serving/{worker}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode("ascii")
+def leave_request(whose: Instance, wait_us: int) -> bytes:
+    """What an instance that leaves sends: all of it, for there is no body."""
+    return f"GET /serving/{whose}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode("ascii")
 
 
 def leave_question(method: bytes, target: bytes) -> tuple[str, int]:
-    """Which worker such a request is about, and how many µs its answer may take. Raises Problem."""
+    """Which instance such a request is about, by its name (`api`, `api:2`), and how many µs its answer may take.
+
+    Raises Problem.
+    """
     question = _QUESTION.fullmatch(target)
-    if question is None or method != b"GET":
+    whose = None if question is None else name.instance(question[1].decode("ascii"))
+    if question is None or whose is None or method != b"GET":
         raise Problem(404, "there is GET /serving/NAME?wait_us=N")
-    return question[1].decode("ascii"), min(int(question[2] or 0), LONGEST_WAIT_US)
+    return str(whose), min(int(question[2] or 0), LONGEST_WAIT_US)

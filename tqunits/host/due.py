@@ -57,7 +57,7 @@ def outdated_of(workers: Iterable[Installed], layout: Layout) -> Mapping[str, st
 def _told_of(worker: Installed, layout: Layout) -> str:
     try:
         given = sandbox.writable_in(worker.text)
-        now = built.glance_at_installed(worker.name, worker.ledger.source, layout, given)
+        now = built.glance_at_installed(worker.worker, worker.ledger.source, layout, given)
     except (OSError, TqunitsError):  # who may not look does not know
         return ""
     return built.told(now) if now else ""

@@ -88,8 +88,8 @@ def _keep_up(step: steps.Upkeep, layout: Layout, bus: Bus) -> None:
                 discard(path)
         case steps.Unshadow():
             live.recover(layout, bus)
-        case steps.Expect(workers):
-            traffic.wanted(layout, workers)
+        case steps.Expect(instances):
+            traffic.wanted(layout, instances)
         case steps.ForgetPauses(workers):
             backoff.forget(layout, workers)
         case _:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqunits.layout import Layout
+from tqunits.model import Instance
 from tqunits.routing.codec.document import MAX_SNAPSHOT, Served, files_alone
 from tqunits.system.files import read_regular, read_text_if_exists
 from tqunits.units import environment, name
@@ -18,17 +19,27 @@ from tqunits.units.unitfile import Ledger, ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """A worker whose drop-in lies on this host; an instance of it each, where there are several."""
+    """An instance of a worker, whose drop-in lies on this host."""
 
-    name: str  # as people have it, `api` or `api:2`; the worker's own is in the ledger
+    instance: Instance
     unit: str
     drop_in: Path
     text: str
     ledger: Ledger
 
+    @property
+    def name(self) -> str:
+        """As people have it: `api`, `api:2`."""
+        return str(self.instance)
+
+    @property
+    def worker(self) -> str:
+        """The name of the worker that it is an instance of."""
+        return self.instance.worker
+
 
 def installed(layout: Layout) -> tuple[Installed, ...]:
-    """All installed workers, by name."""
+    """Every instance of every installed worker, by name."""
     paths = Path(layout.units).glob(f"tq-worker@*.service.d/{name.DROP_IN}")
     found = (_read(path) for path in paths)
     return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.name))
@@ -48,7 +59,7 @@ def served(layout: Layout) -> tuple[Served, ...]:
 
 def serving(workers: Sequence[Installed], layout: Layout) -> dict[str, str]:
     """Unit -> the file that it is served by, of those whose unit makes one."""
-    files = {worker.unit: environment.serving_file(worker.name, layout.runtime) for worker in workers}
+    files = {worker.unit: environment.serving_file(worker.instance, layout.runtime) for worker in workers}
     return {worker.unit: files[worker.unit] for worker in workers if files[worker.unit] in worker.text}
 
 
@@ -69,4 +80,4 @@ def _read(path: Path) -> Installed | None:
     found = ledger(text) if text else None
     if not (instance and text and found):
         return None
-    return Installed(name=str(instance), unit=unit, drop_in=path, text=text, ledger=found)
+    return Installed(instance=instance, unit=unit, drop_in=path, text=text, ledger=found)

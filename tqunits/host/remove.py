@@ -39,8 +39,8 @@ class Departure:
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The names of the installed ones."""
-        return tuple(worker.name for worker in self.installed)
+        """The names of the installed ones: each goes with all its instances."""
+        return tuple(dict.fromkeys(each.worker for each in self.installed))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ def _forget(departure: Departure, layout: Layout) -> None:
 def _purge(departure: Departure, premises: Premises, bus: Bus, tell: Tell, *, users_too: bool) -> None:
     """Raises TqunitsError for what can not be removed, when all else is."""
     layout = premises.layout
-    sources = {worker.name: Path(worker.ledger.source).parent.parent for worker in departure.installed}
+    sources = {worker.worker: Path(worker.ledger.source).parent.parent for worker in departure.installed}
     own = purge.Folders(sources, workers_directory(premises.root, layout))
     if departure.is_all:
         failures = purge.purge_all(layout, bus, own, tell, users_too=users_too)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.host import handover
 from tqunits.layout import Layout
-from tqunits.model import INFINITY
+from tqunits.model import INFINITY, Instance
 from tqunits.system.bus import Bus
 from tqunits.system.connection import integer, rows
 from tqunits.system.jobs import Jobs
@@ -27,9 +27,9 @@ _ROUTERS = "tq-proxy@*.service"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """A worker that routers send requests; `socket`: the file that it listens on, None for a port."""
+    """An instance that routers send requests; `socket`: the file that it listens on, None for a port."""
 
-    name: str
+    instance: Instance
     socket: str | None
 
 
@@ -47,7 +47,7 @@ def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing,
     """Those of the workers, and of the router's processes, that run and are not what they were."""
     units = bus.list_units([_WORKERS, _ROUTERS])
     up = [unit.name for unit in units if unit.active == "active"]
-    sought = {name.service(worker.name): worker for worker in workers}
+    sought = {name.service(worker.instance): worker for worker in workers}
     found = (_worker(bus, layout, unit, sought[unit]) for unit in up if unit in sought)
     routers = (unit for unit in up if name.is_proxy(unit) and _is_lost(bus, layout, unit))
     lost = (Ailing(unit=unit, cure=Cure.RESTART) for unit in routers)
@@ -101,13 +101,13 @@ def _restart(bus: Bus, one: Ailing, patience_us: int = INFINITY) -> bool:
 
 def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | None:
     """None: it is as it should be. systemd is asked once more of the others only."""
-    serving = environment.serving_file(worker.name, layout.runtime)
+    serving = environment.serving_file(worker.instance, layout.runtime)
     found = Patient(
         state="active",
         has_job=False,
-        folder=_is_its_own(Path(serving).parent, Path(layout.units) / name.mount(worker.name)),
+        folder=_is_its_own(Path(serving).parent, Path(layout.units) / name.mount(worker.instance)),
         serving=os.path.lexists(serving),
-        leaving=os.path.lexists(environment.leaving_file(worker.name, layout.runtime)),
+        leaving=os.path.lexists(environment.leaving_file(worker.instance, layout.runtime)),
         socket=worker.socket is None or os.path.lexists(worker.socket),
     )
     if cure(found) is Cure.NOTHING:

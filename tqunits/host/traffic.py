@@ -14,52 +14,66 @@ from typing import TypeVar
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.model import Instance
 from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, Order, Traffic, parse_traffic, traffic_text
 from tqunits.system import files
+from tqunits.units import name
 
 _MODE = 0o644
 
 _T = TypeVar("_T")
 
 
-def stop(layout: Layout, workers: Collection[str]) -> None:
+def stop(layout: Layout, instances: Collection[Instance]) -> None:
     """These are stopped, and nobody is to wait for them. Raises OSError."""
     with _locked(layout) as path:
         now = time.time_ns() // 1000
         found = _read(path)
-        _write(path, replace(found, stopped={**found.stopped, **dict.fromkeys(workers, now)}))
+        _write(path, replace(found, stopped={**found.stopped, **dict.fromkeys(map(str, instances), now)}))
 
 
-def wanted(layout: Layout, workers: Collection[str]) -> None:
+def wanted(layout: Layout, instances: Collection[Instance]) -> None:
     """These are started, or are to be: requests wait for them. Raises OSError."""
-    if _read(Path(layout.traffic)).stopped.keys().isdisjoint(workers):
+    names = frozenset(map(str, instances))
+    if _read(Path(layout.traffic)).stopped.keys().isdisjoint(names):
         return
     with _locked(layout) as path:
         found = _read(path)
-        _write(path, replace(found, stopped=_without(found.stopped, workers)))
+        _write(path, replace(found, stopped=_without(found.stopped, names)))
 
 
-def stopped(layout: Layout) -> frozenset[str]:
-    """The workers that nobody is to wait for."""
-    return frozenset(_read(Path(layout.traffic)).stopped)
+def stopped(layout: Layout) -> frozenset[Instance]:
+    """The instances that nobody is to wait for."""
+    return frozenset(whose for each in _read(Path(layout.traffic)).stopped if (whose := name.instance(each)))
 
 
 def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> None:
-    """What these workers' traffic is to do from now on; None: as ever. Raises OSError."""
+    """What these workers' traffic is to do from now on; None: as ever, at all their instances. Raises OSError."""
     with _locked(layout) as path:
         found = _read(path)
         new = {} if wanted is None else dict.fromkeys(workers, wanted)
-        _write(path, replace(found, orders={**_without(found.orders, workers), **new}))
+        drained = frozenset(each for each in found.drained if _worker_of(each) not in workers)
+        _write(path, replace(found, orders={**_without(found.orders, workers), **new}, drained=drained))
+
+
+def drain(layout: Layout, instances: Collection[Instance], *, drained: bool) -> None:
+    """Whether these instances are to get no new requests, which the others of their workers get. Raises OSError."""
+    names = frozenset(map(str, instances))
+    with _locked(layout) as path:
+        found = _read(path)
+        _write(path, replace(found, drained=found.drained | names if drained else found.drained - names))
 
 
 def forget(layout: Layout, workers: Collection[str]) -> None:
     """These are gone. Raises OSError."""
     found = _read(Path(layout.traffic))
-    if {*found.stopped, *found.orders}.isdisjoint(workers):
+    if not any(_worker_of(each) in workers for each in (*found.stopped, *found.orders, *found.drained)):
         return
     with _locked(layout) as path:
         found = _read(path)
-        _write(path, Traffic(_without(found.stopped, workers), _without(found.orders, workers)))
+        names = {each for each in (*found.stopped, *found.drained) if _worker_of(each) in workers}
+        stopped = _without(found.stopped, names)
+        _write(path, Traffic(stopped, _without(found.orders, workers), found.drained - names))
 
 
 def orders(layout: Layout) -> Mapping[str, Order]:
@@ -67,8 +81,18 @@ def orders(layout: Layout) -> Mapping[str, Order]:
     return _read(Path(layout.traffic)).orders
 
 
-def _without(members: Mapping[str, _T], workers: Collection[str]) -> dict[str, _T]:
-    return {name: member for name, member in members.items() if name not in workers}
+def drained(layout: Layout) -> frozenset[Instance]:
+    """The instances that are to get no new requests, though their worker does."""
+    return frozenset(whose for each in _read(Path(layout.traffic)).drained if (whose := name.instance(each)))
+
+
+def _worker_of(text: str) -> str:
+    whose = name.instance(text)
+    return whose.worker if whose else text
+
+
+def _without(members: Mapping[str, _T], names: Collection[str]) -> dict[str, _T]:
+    return {each: member for each, member in members.items() if each not in names}
 
 
 def _write(path: Path, traffic: Traffic) -> None:

@@ -1,13 +1,17 @@
 """Who gets no traffic now, though the routes have him: /run/tqunits/traffic.json, version 1.
 
-    {"version": 1, "stopped": {"api": 1790000000000000},
-     "orders": {"shop": {"order": "maintenance", "text": "Back at nine."}}}
+    {"version": 1, "stopped": {"api": 1790000000000000, "api:2": 1790000000000000},
+     "orders": {"shop": {"order": "maintenance", "text": "Back at nine."}}, "drained": ["web:2"]}
 
-The command line writes it, and the routers read it. `stopped`: by an administrator with `tqunits stop`, and when (µs
-since 1970), so that nobody waits for it. A worker whose file `serving` is newer was started since, with systemctl.
-`orders` (missing where there are none): what `tqunits pause`, `drain` and `maintenance on` have asked for. They hold
-until `tqunits resume` or `maintenance off`, through restarts of the routers and of the worker, and end with the host's
-run.
+The command line writes it, and the routers read it. `stopped`: instances that an administrator has stopped with
+`tqunits stop`, and when (µs since 1970): nobody waits for a worker all of whose instances are. One whose file `serving`
+is newer was started since, with systemctl.
+`orders`: workers, and what `tqunits pause`, `drain` and `maintenance on` have asked for. `drained`: single instances
+that get no new requests, the others of their worker do. Both are missing where there are none. They hold until `tqunits
+resume` or `maintenance off`, through restarts of the routers and of the worker, and end with the host's run.
+
+An instance is named as its unit: `api` is the first, `api:2` the second. So "api" is the first instance of a worker in
+`stopped` and in `drained`, and the worker in `orders`.
 No file, or one that does not read: everybody gets traffic.
 """
 
@@ -48,8 +52,9 @@ class Order:
 class Traffic:
     """What the file says."""
 
-    stopped: Mapping[str, int] = field(default_factory=dict)  # when, in µs since 1970
-    orders: Mapping[str, Order] = field(default_factory=dict)
+    stopped: Mapping[str, int] = field(default_factory=dict)  # instance -> when, in µs since 1970
+    orders: Mapping[str, Order] = field(default_factory=dict)  # of workers
+    drained: frozenset[str] = frozenset()  # instances
 
 
 EVERYBODY: Final = Traffic()
@@ -62,8 +67,8 @@ def parse_traffic(text: bytes) -> Traffic:
         document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise TqunitsError(f"{_FILE}: not JSON: {error}") from None
-    if not isinstance(document, dict) or document.keys() - {"orders"} != {"version", "stopped"}:
-        raise TqunitsError(f"{_FILE}: not an object of version, stopped and orders")
+    if not isinstance(document, dict) or document.keys() - {"orders", "drained"} != {"version", "stopped"}:
+        raise TqunitsError(f"{_FILE}: not an object of version, stopped, orders and drained")
     if document["version"] != VERSION:
         raise TqunitsError(f"{_FILE}: version {document['version']!r} is not {VERSION}")
     stopped = document["stopped"]
@@ -72,7 +77,10 @@ def parse_traffic(text: bytes) -> Traffic:
     orders = document.get("orders", {})
     if not isinstance(orders, dict):
         raise TqunitsError(f"{_FILE}: orders is not an object")
-    return Traffic(stopped, {worker: _order(members) for worker, members in orders.items()})
+    drained = document.get("drained", [])
+    if not isinstance(drained, list) or not all(isinstance(instance, str) for instance in drained):
+        raise TqunitsError(f"{_FILE}: drained is not a list of names")
+    return Traffic(stopped, {worker: _order(members) for worker, members in orders.items()}, frozenset(drained))
 
 
 def traffic_text(traffic: Traffic) -> str:
@@ -81,6 +89,8 @@ def traffic_text(traffic: Traffic) -> str:
     document: dict[str, object] = {"version": VERSION, "stopped": dict(traffic.stopped)}
     if orders:  # routers of the release before know nothing of them
         document["orders"] = orders
+    if traffic.drained:
+        document["drained"] = sorted(traffic.drained)
     return json.dumps(document, sort_keys=True) + "\n"
 
 

@@ -35,7 +35,7 @@ class Remnants:
     unread: tuple[PurePosixPath, ...] = ()  # temporary files of runs that were cut off, folders of earlier builds
     marks: tuple[PurePosixPath, ...] = ()  # what an earlier release's workers are to leave by; nothing else reads it
     has_shadows: bool = False  # runtime drop-ins of limits
-    stopped: frozenset[str] = frozenset()  # workers that requests do not wait for
+    stopped: frozenset[Instance] = frozenset()  # those that requests do not wait for
     pauses: frozenset[str] = frozenset()  # workers of which pauses between tries remember something
 
 

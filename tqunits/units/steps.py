@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from tqunits.model import Instance
 from tqunits.units.render import RenderedFile
 from tqunits.units.writable_folders import Given
 
@@ -78,9 +79,9 @@ class Unshadow:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """Have requests wait for workers that were stopped, and are started now (host/traffic.py)."""
+    """Have requests wait for instances that were stopped, and are started now (host/traffic.py)."""
 
-    workers: tuple[str, ...]
+    instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)

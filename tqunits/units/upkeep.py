@@ -12,7 +12,7 @@ from tqunits.units.steps import Discard, Expect, ForgetPauses, Restart, Start, S
 def before(found: Remnants, steps: Iterable[Step]) -> tuple[Upkeep, ...]:
     """Before these steps: a clean place; and whoever is started by them is waited for from now on."""
     units = (unit for step in steps if isinstance(step, Start | Restart) for unit in step.units)
-    expected = sorted({worker for unit in units if (worker := name.worker_of(unit))} & found.stopped)
+    expected = sorted({whose for unit in units if (whose := name.instance_of(unit))} & found.stopped)
     return (
         *unread(found),
         *([Unshadow()] if found.has_shadows else []),

@@ -105,7 +105,7 @@ def _no_order(loaded: Loaded, context: Context) -> Iterator[Diagnostic]:
 
 def _of_files(configuration: Configuration, names: Sequence[str], context: Context) -> list[Diagnostic]:
     """What is to be said about the files that these workers name (all, when there are none)."""
-    copies = {(w.name, w.ledger.source): w.ledger.copies for w in installed(context.layout)}
+    copies = {(w.worker, w.ledger.source): w.ledger.copies for w in installed(context.layout)}
     chosen = [w for w in configuration.workers if not names or w.name in names]
     workers = [w for w in chosen if w.type is not WorkerType.STATIC]
     looked = (_look(w, configuration, context) for w in workers)

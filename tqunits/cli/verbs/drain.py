@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Drain."""
-    workers = ordered.chosen(arguments, context, files_too=False)
+    workers = ordered.chosen(arguments, context, files_too=False, singly=True)
     timeout_s = None if arguments.timeout is None else arguments.timeout / 1_000_000
     with Bus(user_mode=context.user_mode) as bus:
         ordered.order(workers, Order(DRAIN), bus, context)

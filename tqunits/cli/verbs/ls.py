@@ -36,6 +36,7 @@ from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.status import State, Status, enabled_at_boot, statuses
 from tqunits.host.waiting import changed
 from tqunits.routing.codec.document import Served
+from tqunits.routing.traffic import DRAIN
 from tqunits.system.bus import Bus
 from tqunits.units import unitfile
 
@@ -65,6 +66,7 @@ class _Row:
     """What is None does not apply: files have no unit."""
 
     name: str
+    worker: str  # that it is an instance of, or itself
     routes: tuple[str, ...]
     hosts: tuple[str, ...]
     status: Status
@@ -137,7 +139,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]:
     """Those that are not installed, though there is a folder, or were, and left out by the last install."""
-    names = {worker.name for worker in here}
+    names = {_worker(each) for each in here}
     folders = left_out.uninstalled(report, names)
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]
 
@@ -154,12 +156,13 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
             )
         enabled = enabled_at_boot(Path(context.layout.units))
         rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
-    orders = traffic.orders(context.layout)
+    orders = {worker: order.order for worker, order in traffic.orders(context.layout).items()}
+    alone = {str(whose): DRAIN for whose in traffic.drained(context.layout)}
     rows = [
         replace(
             row,
-            left_out=report.workers.get(row.name),
-            order=orders[row.name].order if row.name in orders else None,
+            left_out=report.workers.get(row.worker),
+            order=orders.get(row.worker, alone.get(row.name)),
         )
         for row in rows
     ]
@@ -169,13 +172,18 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
 def _of_absent(worker: _Absent) -> _Row:
     kind = worker.left_out.kind if worker.left_out is not None else ""
     state = State(kind) if kind in {State.REFUSED, State.SKIPPED} else State.NOT_INSTALLED
-    return _Row(name=worker.name, routes=(), hosts=(), status=Status(state=state))
+    return _Row(name=worker.name, worker=worker.name, routes=(), hosts=(), status=Status(state=state))
+
+
+def _worker(listed: Installed | Served) -> str:
+    return listed.worker if isinstance(listed, Installed) else listed.name
 
 
 def _of_unit(worker: Installed, status: Status, *, is_enabled: bool) -> _Row:
     ledger = worker.ledger
     return _Row(
         name=worker.name,
+        worker=worker.worker,
         routes=ledger.routes,
         hosts=ledger.hosts,
         status=status,
@@ -190,7 +198,13 @@ def _of_unit(worker: Installed, status: Status, *, is_enabled: bool) -> _Row:
 
 
 def _of_files(worker: Served) -> _Row:
-    return _Row(name=worker.name, routes=worker.routes, hosts=worker.hosts, status=Status(state=State.STATIC))
+    return _Row(
+        name=worker.name,
+        worker=worker.name,
+        routes=worker.routes,
+        hosts=worker.hosts,
+        status=Status(state=State.STATIC),
+    )
 
 
 def _print(rows: Sequence[_Row], output: Output) -> None:

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 def _sought(layout: Layout) -> list[repair.Sought]:
     workers = installed(layout)
     known = serving(workers, layout)
-    return [repair.Sought(name=w.name, socket=w.ledger.socket) for w in workers if w.unit in known]
+    return [repair.Sought(instance=w.instance, socket=w.ledger.socket) for w in workers if w.unit in known]
 
 
 def _put_back(bus: Bus, layout: Layout, *, dry_run: bool) -> tuple[str, ...]:

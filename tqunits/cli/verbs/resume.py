@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Resume."""
-    workers = ordered.chosen(arguments, context, files_too=True)
+    workers = ordered.chosen(arguments, context, files_too=True, singly=True)
     with Bus(user_mode=context.user_mode) as bus:
         ordered.order(workers, None, bus, context)
     return ordered.said(workers, "gets requests as ever", None, arguments, context)

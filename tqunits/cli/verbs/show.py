@@ -18,7 +18,7 @@ from pathlib import Path
 from tqunits.cli import effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
-from tqunits.cli.explained import facts_of, known
+from tqunits.cli.explained import facts_of, known, worker_named
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.verbs.why import as_json, style_of
 from tqunits.errors import ExitStatus
@@ -83,7 +83,7 @@ def _facts(wanted: str, context: Context) -> _Facts:
     of = known(context)
     of.require([wanted])
     configuration = of.loaded.configuration
-    if configuration is None or wanted in configuration.broken:
+    if configuration is None or worker_named(wanted) in configuration.broken:
         context.output.message("the YAML has errors ('tqunits check' shows them): this is what is installed")
     worker, here, files = of.configured(wanted), of.installed.get(wanted), of.served.get(wanted)
     ((explained, status),) = facts_of([wanted], of, context)

@@ -16,11 +16,12 @@ prints what would be removed, changes nothing, and exits with 2 when there is so
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from tqunits.cli import changes
 from tqunits.cli.context import Context
 from tqunits.cli.jobs import add_timeout, status_of, timeout_of
-from tqunits.cli.selection import add_names, named, select
+from tqunits.cli.selection import add_names, named, parted, refuse_single, select
 from tqunits.cli.wording import Teller, describe
 from tqunits.errors import ExitStatus, UsageError
 from tqunits.host import purge
@@ -60,22 +61,29 @@ def _departure(arguments: argparse.Namespace, context: Context) -> Departure:
     """Who is meant."""
     present, is_all = installed(context.layout), bool(arguments.all)
     if is_all or not arguments.purge:
-        chosen = select(arguments, present, context)
+        chosen = _whole(select(arguments, present, context), present)
         staying = tuple(worker for worker in present if worker not in chosen)
         return Departure(installed=chosen, staying=staying, is_all=is_all, purge=bool(arguments.purge))
     try:
-        left = purge.remains(context.layout, (worker.name for worker in present))
+        left = purge.remains(context.layout, (worker.worker for worker in present))
     except PermissionError:  # who may not look is told later what he may not do
         left = ()
     every: list[Installed | purge.Remains] = [*present, *left]
     meant = {worker.name for worker in named(arguments.names, every, context)}
     return Departure(
-        installed=tuple(w for w in present if w.name in meant),
+        installed=_whole(tuple(w for w in present if w.name in meant), present),
         remains=tuple(w for w in left if w.name in meant),
         staying=tuple(w for w in present if w.name not in meant),
         is_all=False,
         purge=True,
     )
+
+
+def _whole(chosen: tuple[Installed, ...], present: Sequence[Installed]) -> tuple[Installed, ...]:
+    """Raises UsageError for an instance without the others of its worker: they share routes, account and folders."""
+    _, single = parted([worker.instance for worker in chosen], [worker.instance for worker in present])
+    refuse_single(single)
+    return chosen
 
 
 def _ask(context: Context, departure: Departure) -> None:
