@@ -149,7 +149,7 @@ class OriginKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class SettingOrigin:
     """Where an effective setting comes from; `mark` for SERVER and WORKER, for PRESET the type or the program.
 
     `items` are the values in a list, or in a mapping, as they are written and where, from the first to the last.
@@ -174,7 +174,7 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restart:
+class RestartRules:
     """Restart policy: first after `delay` and then later and later, up to `backoff_max`; at most `max_restarts` times
     (0: no limit) in a row, and a run that was good for `period` begins a new one.
     """
@@ -187,7 +187,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signals:
+class SignalRules:
     """What systemd sends to the processes, by the names of signal(7), and what it waits to hear."""
 
     kill_mode: KillMode
@@ -241,7 +241,7 @@ class ProxyRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class WatchRules:
     """What triggers a rebuild; `enabled` None means: in development mode."""
 
     enabled: bool | None
@@ -304,7 +304,7 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class BuildRules:
     """How a worker's program is made."""
 
     command: tuple[str, ...]  # empty: nothing to build
@@ -329,7 +329,7 @@ class Worker:
     type: WorkerType
     service_type: ServiceType
     enabled: Enabled
-    build: Build
+    build: BuildRules
     command: tuple[str, ...]  # empty only for `static`
     user: str
     group: str
@@ -341,18 +341,18 @@ class Worker:
     runtime: Runtime
     limits: Limits
     health: Health
-    restart: Restart
-    signals: Signals
+    restart: RestartRules
+    signals: SignalRules
     scaling: Scaling
     timeouts: Timeouts
     proxy: ProxyRules
-    watch: Watch
+    watch: WatchRules
     sandbox: Sandbox
     writable: tuple[str, ...]  # folders below its own
     depends: Depends
     static: Static
     unit: tuple[tuple[str, str, str], ...]  # pass-through: section, directive, value
-    origins: Mapping[str, Origin] = field(compare=False, repr=False)  # dotted key -> who decided it
+    origins: Mapping[str, SettingOrigin] = field(compare=False, repr=False)  # dotted key -> who decided it
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -476,7 +476,7 @@ class Server:
     grants: Mapping[str, Grant]  # by worker, or ANYBODY
     bounds: Limits  # what `defaults` and the table give: a worker that is not root's gets no more by itself
     trusted: bool = False  # --trust: what the workers ask for counts as root's; whose their files are stays as it is
-    origins: Mapping[str, Origin] = field(compare=False, repr=False)
+    origins: Mapping[str, SettingOrigin] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -533,7 +533,7 @@ def is_reserved_account(account: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Host:
     """The host that units are rendered for."""
 
     systemd: int  # major version: 252 on Debian 12, 257 on Debian 13

@@ -49,7 +49,7 @@ _SHELL_OPTIONS = re.compile(r"[-+][A-Za-z]+|--[a-z-]+")
 _OF_SHELL = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
-class Kind(Enum):
+class PlaceholderKind(Enum):
     """What looks like a variable."""
 
     NAMED = auto()  # ${NAME}
@@ -62,7 +62,7 @@ class Found:
     """Something in a text that is, or looks like, a placeholder."""
 
     at: int
-    kind: Kind
+    kind: PlaceholderKind
     text: str  # as it stands there
     name: str
 
@@ -82,7 +82,7 @@ def in_script(script: str) -> Iterator[Found]:
     for match in _OF_SHELL.finditer(script):
         name = match[1] or match[2]
         if name in NAMES:
-            yield Found(match.start(), Kind.NAMED, match[0], name)
+            yield Found(match.start(), PlaceholderKind.NAMED, match[0], name)
 
 
 def script_at(words: Sequence[str]) -> int | None:
@@ -112,7 +112,7 @@ def value_filled(value: str, values: Mapping[str, str]) -> str:
 def constant(environment: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """The variables whose values have no placeholder in them: what they say holds without a running worker, too."""
     for name, value in environment:
-        if not any(found.kind is Kind.NAMED and found.name in NAMES for found in in_value(value)):
+        if not any(found.kind is PlaceholderKind.NAMED and found.name in NAMES for found in in_value(value)):
             yield name, value_filled(value, {})
 
 
@@ -128,11 +128,11 @@ def _script_after(words: Sequence[str], at: int) -> int | None:
 def _found(pattern: re.Pattern[str], text: str) -> Iterator[Found]:
     for match in pattern.finditer(text) if "$" in text else ():
         if match["named"] is not None:
-            yield Found(match.start(), Kind.NAMED, match[0], match["named"])
+            yield Found(match.start(), PlaceholderKind.NAMED, match[0], match["named"])
         elif match["bare"] is not None:
-            yield Found(match.start(), Kind.BARE, match[0], match["bare"])
+            yield Found(match.start(), PlaceholderKind.BARE, match[0], match["bare"])
         elif match["shell"] is not None:
-            yield Found(match.start(), Kind.SHELL, match[0], "")
+            yield Found(match.start(), PlaceholderKind.SHELL, match[0], "")
 
 
 def _filled(pattern: re.Pattern[str], text: str, values: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tqunits.alone.missing import is_missing
 from tqunits.system.process import run
 from tqunits.units import ledger, name
-from tqunits.units.ledger import Entry
+from tqunits.units.ledger import LedgerEntry
 
 PROGRAM = Path(__file__).parents[2] / "tqunits/alone/missing.py"
 
@@ -22,7 +22,7 @@ def drop_in(host: Path) -> Path:
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
     """A host with the worker api, and one that is files alone."""
-    entries = [Entry(worker="api", source="/a", drop_in="x"), Entry(worker="docs", source="/d")]
+    entries = [LedgerEntry(worker="api", source="/a", drop_in="x"), LedgerEntry(worker="docs", source="/d")]
     (tmp_path / "ledger.json").write_text(ledger.dump(entries), encoding="utf-8")
     path = drop_in(tmp_path)
     path.parent.mkdir()

@@ -240,7 +240,7 @@ def test_ls_of_a_hundred_workers_names_them_all_and_loads_no_yaml_and_no_templat
     loaded = host.machine.run(["/opt/tqunits/.venv/bin/python", "-IX", "importtime", "-m", "tqunits", "ls"]).stderr
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert "tqunits.host.status" in modules
-    assert not modules & {"yaml", "jinja2", "tqunits.units.render"}
+    assert not modules & {"yaml", "jinja2", "tqunits.units.rendering"}
 
 
 def test_progress_is_for_terminals_only(host: Host) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tqunits.config.parse import parse_server
 from tqunits.config.settings import SERVER, WORKER
-from tqunits.model import INFINITY, Build, OriginKind, Profile, Relaxation, Sandbox, WorkerType
+from tqunits.model import INFINITY, BuildRules, OriginKind, Profile, Relaxation, Sandbox, WorkerType
 from tqunits.resources import Share
 
 from .parsing import QUIET, SANDBOXED, server, valid
@@ -152,7 +152,7 @@ BUILDS = ["[make, all]", "make all", "{command: [make, all]}", "{command: make a
 @pytest.mark.parametrize("written", BUILDS)
 def test_a_build_is_a_command_line_or_a_mapping(written: str) -> None:
     build = valid(f"path: /a\ntype: go\nbuild: {written}").build
-    assert build == Build(command=("make", "all"), environment=(), disk_max=4 << 30, fetch=None)
+    assert build == BuildRules(command=("make", "all"), environment=(), disk_max=4 << 30, fetch=None)
 
 
 def test_a_build_has_variables_and_a_bound_of_its_own() -> None:

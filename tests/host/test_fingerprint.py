@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.host.target import fingerprint
+from tqunits.host.this_host import fingerprint
 
 
 @pytest.fixture

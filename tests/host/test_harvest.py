@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tqunits.errors import TqunitsError
-from tqunits.host.harvest import Home, NotMade, Untaken, bring_home
+from tqunits.host.harvest import Harvest, NotMade, Untaken, bring_home
 from tqunits.host.made import Made
 from tqunits.system.process import run
 from tqunits.system.survey import MAX_DEPTH, Bounds
@@ -116,7 +116,7 @@ def test_the_command_comes_last(built: Path, folder: Path) -> None:
     assert not (folder / "a-program").exists()
 
 
-def again(built: Path, folder: Path, home: Home, **files: str) -> Home:
+def again(built: Path, folder: Path, home: Harvest, **files: str) -> Harvest:
     """A harvest of these files, after an earlier one."""
     run(["rm", "-rf", str(built)])
     for name, text in files.items():
@@ -126,7 +126,7 @@ def again(built: Path, folder: Path, home: Home, **files: str) -> Home:
     return bring_home(built, folder, last="bin/run", bounds=BOUNDS, before=home.made)
 
 
-NOTHING = Home(made=Made(), kept=Untaken(), left=Untaken())
+NOTHING = Harvest(made=Made(), kept=Untaken(), left=Untaken())
 
 
 def test_what_was_made_before_is_replaced_and_what_is_made_no_more_goes(built: Path, folder: Path) -> None:

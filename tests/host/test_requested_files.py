@@ -14,7 +14,7 @@ from units.cases import worker
 from tqunits.errors import Mark, Severity
 from tqunits.host.requested_files import Looked, look
 from tqunits.host.waiting import changed
-from tqunits.model import NotRoots, Origin, OriginKind, Worker
+from tqunits.model import NotRoots, OriginKind, SettingOrigin, Worker
 from tqunits.system import files
 
 ALICE = 40123
@@ -32,7 +32,7 @@ def folder(roots: Path) -> Path:
 
 
 def naming(path: Path, *, environment: bool = False) -> Worker:
-    mark = Origin(kind=OriginKind.WORKER, mark=PLACE)
+    mark = SettingOrigin(kind=OriginKind.WORKER, mark=PLACE)
     origins = {"credentials": mark, "environment_file": mark}
     if environment:
         return replace(worker("api"), environment_file=(str(path),), origins=origins)

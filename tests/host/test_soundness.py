@@ -11,7 +11,7 @@ from config.parsing import workers as parsed
 
 from tqunits.host import soundness
 from tqunits.host.diagnosis import Level
-from tqunits.host.soundness import Worker
+from tqunits.host.soundness import InstalledWorker
 from tqunits.model import Configuration
 from tqunits.system.bus import UnitStatus
 from tqunits.system.listeners import Listener, listeners
@@ -20,7 +20,9 @@ from tqunits.units.unitfile import Copy, Ledger
 USERS = {1: "worker-api", 2: "www-data", 3: "ada"}
 
 
-def installed(name: str, digest: str = "", port: int | None = 9000, user: str = "", copy: Copy | None = None) -> Worker:
+def installed(
+    name: str, digest: str = "", port: int | None = 9000, user: str = "", copy: Copy | None = None
+) -> InstalledWorker:
     ledger = Ledger(
         worker=name,
         source=f"/w/{name}",
@@ -33,7 +35,7 @@ def installed(name: str, digest: str = "", port: int | None = 9000, user: str = 
         restart_hash="",
         copies=(copy,) if copy else (),
     )
-    return Worker(ledger, user or f"worker-{name}")
+    return InstalledWorker(ledger, user or f"worker-{name}")
 
 
 def configured(**yaml: str) -> Configuration:
@@ -94,7 +96,7 @@ def test_a_wrong_worker_is_configured_all_the_same() -> None:
         pytest.param(Listener("0.0.0.0:9000", 9, ""), installed("api"), None, id="of nobody that is known"),
     ],
 )
-def test_who_is_reached_past_the_router(listener: Listener, worker: Worker, named: str | None) -> None:
+def test_who_is_reached_past_the_router(listener: Listener, worker: InstalledWorker, named: str | None) -> None:
     found = [finding.message for finding in soundness.exposed([worker], [listener], USERS)]
     assert found == ([f"listens on more than loopback, so clients pass the router by: {named}"] if named else [])
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tqunits.host import traffic
+from tqunits.host import traffic_file
 from tqunits.http.answers import MAX_MESSAGE
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.model import Instance
@@ -24,46 +24,46 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_who_is_gone_is_forgotten_with_all_that_was_said_of_him(layout: Layout) -> None:
-    traffic.stop(layout, [API, SECOND, WEB])
-    traffic.order(layout, ["api"], Order(PAUSE))
-    traffic.drain(layout, [API, SECOND], drained=True)
-    traffic.forget(layout, ["api"])
-    assert traffic.orders(layout) == {}
+    traffic_file.stop(layout, [API, SECOND, WEB])
+    traffic_file.order(layout, ["api"], Order(PAUSE))
+    traffic_file.drain(layout, [API, SECOND], drained=True)
+    traffic_file.forget(layout, ["api"])
+    assert traffic_file.orders(layout) == {}
     assert b"api" not in (Path(layout.traffic)).read_bytes()
-    traffic.forget(layout, ["web"])
+    traffic_file.forget(layout, ["web"])
     assert not (Path(layout.traffic)).exists()
 
 
 def test_a_router_of_the_release_before_reads_who_is_stopped(layout: Layout) -> None:
-    traffic.stop(layout, [API])
+    traffic_file.stop(layout, [API])
     assert json.loads((Path(layout.traffic)).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
 
 
 def test_nothing_is_written_for_whoever_is_not_in_it(layout: Layout) -> None:
-    traffic.forget(layout, ["api"])
+    traffic_file.forget(layout, ["api"])
     assert os.listdir(layout.runtime) == []
 
 
 def test_orders_that_the_routers_would_not_read_are_refused_and_the_others_hold(layout: Layout) -> None:
-    traffic.order(layout, ["api"], Order(PAUSE))
+    traffic_file.order(layout, ["api"], Order(PAUSE))
     everybody = [f"worker-{number}" for number in range(MAX_TRAFFIC // MAX_MESSAGE)]
     with pytest.raises(OSError, match="give a shorter text"):
-        traffic.order(layout, everybody, Order(MAINTENANCE, "x" * MAX_MESSAGE))
-    assert traffic.orders(layout) == {"api": Order(PAUSE)}
+        traffic_file.order(layout, everybody, Order(MAINTENANCE, "x" * MAX_MESSAGE))
+    assert traffic_file.orders(layout) == {"api": Order(PAUSE)}
 
 
 def test_a_router_of_the_release_before_reads_it_while_no_single_instance_is_drained(layout: Layout) -> None:
-    traffic.drain(layout, [SECOND], drained=True)
+    traffic_file.drain(layout, [SECOND], drained=True)
     assert json.loads(Path(layout.traffic).read_text(encoding="utf-8"))["drained"] == ["api:2"]
-    traffic.stop(layout, [API])
-    traffic.drain(layout, [SECOND], drained=False)
+    traffic_file.stop(layout, [API])
+    traffic_file.drain(layout, [SECOND], drained=False)
     assert json.loads(Path(layout.traffic).read_text(encoding="utf-8")).keys() == {"version", "stopped"}
 
 
 def test_each_instance_is_stopped_and_wanted_by_itself(layout: Layout) -> None:
-    traffic.stop(layout, [API, SECOND, WEB])
-    traffic.wanted(layout, [SECOND])
-    assert traffic.stopped(layout) == {API, WEB}
+    traffic_file.stop(layout, [API, SECOND, WEB])
+    traffic_file.wanted(layout, [SECOND])
+    assert traffic_file.stopped(layout) == {API, WEB}
 
 
 ORDERED: dict[str, tuple[list[str], Order | None, set[Instance]]] = {
@@ -75,8 +75,8 @@ ORDERED: dict[str, tuple[list[str], Order | None, set[Instance]]] = {
 
 @pytest.mark.parametrize(("workers", "order", "left"), ORDERED.values(), ids=ORDERED)
 def test_who_is_drained_alone(layout: Layout, workers: list[str], order: Order | None, left: set[Instance]) -> None:
-    traffic.drain(layout, [API, SECOND, WEB], drained=True)
-    traffic.order(layout, workers, order)
-    assert traffic.drained(layout) == left
-    traffic.drain(layout, [API], drained=False)
-    assert traffic.drained(layout) == left - {API}
+    traffic_file.drain(layout, [API, SECOND, WEB], drained=True)
+    traffic_file.order(layout, workers, order)
+    assert traffic_file.drained(layout) == left
+    traffic_file.drain(layout, [API], drained=False)
+    assert traffic_file.drained(layout) == left - {API}

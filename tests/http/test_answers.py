@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqunits.http.answers import MAX_MESSAGE, MAX_RANGES, REASONS, Format, answer, notice, preferred
+from tqunits.http.answers import MAX_MESSAGE, MAX_RANGES, REASONS, AnswerType, answer, notice, preferred
 from tqunits.http.framing import NO_BODY_STATUSES
 from tqunits.http.head import ResponseHead, parse_response
 
@@ -21,53 +21,53 @@ def split(response: bytes) -> tuple[ResponseHead, bytes]:
 
 
 ACCEPTS = {
-    "nothing": (b"", Format.PLAIN),
-    "anything": (b"*/*", Format.PLAIN),
-    "any text": (b"text/*", Format.PLAIN),
-    "any application": (b"application/*", Format.JSON),
-    "a browser": (b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", Format.HTML),
-    "an image of a page": (b"image/avif,image/webp,*/*;q=0.8", Format.PLAIN),
-    "JSON": (b"application/json", Format.JSON),
-    "JSON in capitals": (b"Application/JSON", Format.JSON),
-    "axios": (b"application/json, text/plain, */*", Format.JSON),
-    "jQuery": (b"application/json, text/javascript, */*; q=0.01", Format.JSON),
-    "problem": (b"application/problem+json", Format.JSON),
-    "an API": (b"application/vnd.api+json;version=2", Format.JSON),
-    "another +json": (b"image/x+json", Format.PLAIN),
-    "plain": (b"text/plain", Format.PLAIN),
-    "plain first": (b"text/plain, text/html", Format.PLAIN),
-    "HTML first": (b"text/html, application/json", Format.HTML),
-    "JSON first": (b"application/json, text/html", Format.JSON),
-    "by quality": (b"text/html;q=0.5, application/json;q=0.6", Format.JSON),
-    "by thousandths": (b"text/html;q=0.501, application/json;q=0.5", Format.HTML),
-    "quality with spaces": (b"text/html ; q=0.5 , application/json\t;\tq=0.6", Format.JSON),
-    "quality in capitals": (b"text/html;Q=0.1, application/json;q=0.6", Format.JSON),
-    "quality behind a parameter": (b"text/html;level=1;q=0.1, application/json;q=0.6", Format.JSON),
-    "the specific counts": (b"text/html;q=0.1, text/*;q=0.7, application/json;q=0.5", Format.PLAIN),
-    "the named wins": (b"*/*, text/html", Format.HTML),
-    "anything but plain": (b"text/plain;q=0, text/html;q=0.1", Format.HTML),
-    "all but plain": (b"*/*, text/plain;q=0", Format.HTML),
-    "refused": (b"text/html;q=0", Format.PLAIN),
-    "nothing of ours": (b"image/png", Format.PLAIN),
-    "a quality that is none": (b"text/html;q=2, application/json;q=0.1", Format.JSON),
-    "a quality with four digits": (b"text/html;q=0.9999, application/json;q=0.1", Format.JSON),
-    "a quality of words": (b"text/html;q=nan, application/json;q=inf", Format.PLAIN),
-    "junk": (b";;,,q=1;text/html", Format.PLAIN),
-    "obs-text": (b"\xff/\xfe, text/html", Format.HTML),
-    "within what is read": (b"a/b," * (MAX_RANGES - 1) + b"text/html", Format.HTML),
-    "beyond what is read": (b"a/b," * MAX_RANGES + b"text/html", Format.PLAIN),
-    "beyond the bytes that are read": (b"a/" + b"b" * 1024 + b", text/html", Format.PLAIN),
+    "nothing": (b"", AnswerType.PLAIN),
+    "anything": (b"*/*", AnswerType.PLAIN),
+    "any text": (b"text/*", AnswerType.PLAIN),
+    "any application": (b"application/*", AnswerType.JSON),
+    "a browser": (b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", AnswerType.HTML),
+    "an image of a page": (b"image/avif,image/webp,*/*;q=0.8", AnswerType.PLAIN),
+    "JSON": (b"application/json", AnswerType.JSON),
+    "JSON in capitals": (b"Application/JSON", AnswerType.JSON),
+    "axios": (b"application/json, text/plain, */*", AnswerType.JSON),
+    "jQuery": (b"application/json, text/javascript, */*; q=0.01", AnswerType.JSON),
+    "problem": (b"application/problem+json", AnswerType.JSON),
+    "an API": (b"application/vnd.api+json;version=2", AnswerType.JSON),
+    "another +json": (b"image/x+json", AnswerType.PLAIN),
+    "plain": (b"text/plain", AnswerType.PLAIN),
+    "plain first": (b"text/plain, text/html", AnswerType.PLAIN),
+    "HTML first": (b"text/html, application/json", AnswerType.HTML),
+    "JSON first": (b"application/json, text/html", AnswerType.JSON),
+    "by quality": (b"text/html;q=0.5, application/json;q=0.6", AnswerType.JSON),
+    "by thousandths": (b"text/html;q=0.501, application/json;q=0.5", AnswerType.HTML),
+    "quality with spaces": (b"text/html ; q=0.5 , application/json\t;\tq=0.6", AnswerType.JSON),
+    "quality in capitals": (b"text/html;Q=0.1, application/json;q=0.6", AnswerType.JSON),
+    "quality behind a parameter": (b"text/html;level=1;q=0.1, application/json;q=0.6", AnswerType.JSON),
+    "the specific counts": (b"text/html;q=0.1, text/*;q=0.7, application/json;q=0.5", AnswerType.PLAIN),
+    "the named wins": (b"*/*, text/html", AnswerType.HTML),
+    "anything but plain": (b"text/plain;q=0, text/html;q=0.1", AnswerType.HTML),
+    "all but plain": (b"*/*, text/plain;q=0", AnswerType.HTML),
+    "refused": (b"text/html;q=0", AnswerType.PLAIN),
+    "nothing of ours": (b"image/png", AnswerType.PLAIN),
+    "a quality that is none": (b"text/html;q=2, application/json;q=0.1", AnswerType.JSON),
+    "a quality with four digits": (b"text/html;q=0.9999, application/json;q=0.1", AnswerType.JSON),
+    "a quality of words": (b"text/html;q=nan, application/json;q=inf", AnswerType.PLAIN),
+    "junk": (b";;,,q=1;text/html", AnswerType.PLAIN),
+    "obs-text": (b"\xff/\xfe, text/html", AnswerType.HTML),
+    "within what is read": (b"a/b," * (MAX_RANGES - 1) + b"text/html", AnswerType.HTML),
+    "beyond what is read": (b"a/b," * MAX_RANGES + b"text/html", AnswerType.PLAIN),
+    "beyond the bytes that are read": (b"a/" + b"b" * 1024 + b", text/html", AnswerType.PLAIN),
 }
 
 
 @pytest.mark.parametrize(("accept", "form"), ACCEPTS.values(), ids=ACCEPTS.keys())
-def test_accept_decides_the_format(accept: bytes, form: Format) -> None:
+def test_accept_decides_the_format(accept: bytes, form: AnswerType) -> None:
     assert preferred(accept) is form
 
 
 @given(st.lists(st.sampled_from([b"text/html", b"*/*", b";", b"q=", b"0.5", b",", b" ", b"+json", b"application/"])))
 def test_any_accept_has_an_answer(pieces: list[bytes]) -> None:
-    assert preferred(b"".join(pieces)) in Format
+    assert preferred(b"".join(pieces)) in AnswerType
 
 
 @pytest.mark.parametrize("accept", [b"", b"text/html", b"application/json"])
@@ -150,7 +150,9 @@ ELEMENTS = {"html", "head", "meta", "title", "style", "body", "h1", "p"}
 
 @given(st.text(st.characters() | st.sampled_from("<>&\"'/{}\n\r\0"), max_size=60))
 def test_a_message_is_text_in_every_format(message: str) -> None:
-    written = [split(answer(503, date=b"now", detail=notice(message) or "-", accept=form.value))[1] for form in Format]
+    written = [
+        split(answer(503, date=b"now", detail=notice(message) or "-", accept=form.value))[1] for form in AnswerType
+    ]
     plain, page, program = (body.decode("utf-8") for body in written)
     document = Text()
     document.feed(page)

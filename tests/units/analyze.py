@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tqunits.system.process import Completed, run
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 
 ANALYZE = ["systemd-analyze", "--man=no", "--generators=no"]
 VERIFY = [*ANALYZE, "--recursive-errors=no"]

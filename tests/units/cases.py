@@ -12,12 +12,13 @@ from tqunits.health import OK, Health, HealthType, Statuses
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.model import (
     INFINITY,
-    Build,
+    BuildRules,
     ClientGone,
     Configuration,
     Depends,
     Enabled,
     HeadLimits,
+    Host,
     Instance,
     KillMode,
     Listen,
@@ -26,8 +27,8 @@ from tqunits.model import (
     Profile,
     ProxyRules,
     Relaxation,
-    Restart,
     RestartPolicy,
+    RestartRules,
     Retry,
     Runtime,
     Sandbox,
@@ -36,19 +37,18 @@ from tqunits.model import (
     ServerProxy,
     ServerTimeouts,
     ServiceType,
-    Signals,
+    SignalRules,
     Static,
-    Target,
     Timeouts,
     Tls,
-    Watch,
+    WatchRules,
     Worker,
     WorkersSettings,
     WorkerType,
 )
 from tqunits.resources import Descriptors, Limits, Share
 from tqunits.units.ports import assign_ports
-from tqunits.units.render import RenderedFile, render
+from tqunits.units.rendering import RenderedFile, render
 
 TEMPLATES = {p.name: p.read_text() for p in (Path(__file__).parents[2] / "unit-templates").glob("*.j2")}
 
@@ -72,7 +72,7 @@ class Case:
     """One configuration on one host."""
 
     configuration: Configuration
-    target: Target
+    target: Host
 
     def ports(self) -> Mapping[Instance, int]:
         return assign_ports(self.configuration, {}).ports
@@ -84,8 +84,8 @@ class Case:
         return next(f.content for f in self.files() if f.unit == f"tq-worker@{name}.service")
 
 
-def target(*, systemd: int = 252, user_mode: bool = False) -> Target:
-    return Target(
+def target(*, systemd: int = 252, user_mode: bool = False) -> Host:
+    return Host(
         systemd=systemd,
         layout=USER_LAYOUT if user_mode else SYSTEM_LAYOUT,
         user_mode=user_mode,
@@ -158,10 +158,10 @@ def worker(name: str, **changes: Any) -> Worker:
             success_threshold=2,
             start_period=60 * SECOND,
         ),
-        restart=Restart(
+        restart=RestartRules(
             policy=RestartPolicy.ALWAYS, delay=SECOND, max_restarts=0, period=300 * SECOND, backoff_max=30 * SECOND
         ),
-        signals=Signals(kill_mode=KillMode.CONTROL_GROUP, stop="SIGTERM", reload=None, watchdog=0),
+        signals=SignalRules(kill_mode=KillMode.CONTROL_GROUP, stop="SIGTERM", reload=None, watchdog=0),
         scaling=Scaling(min_workers=1, max_workers=1, target_inflight=32, scale_down_delay=60 * SECOND, idle_stop=0),
         timeouts=Timeouts(
             start=60 * SECOND,
@@ -188,7 +188,7 @@ def worker(name: str, **changes: Any) -> Worker:
             raw_path=False,
             via=False,
         ),
-        watch=Watch(enabled=None, paths=("src",), ignore=(), debounce=50_000),
+        watch=WatchRules(enabled=None, paths=("src",), ignore=(), debounce=50_000),
         sandbox=Sandbox(profile=Profile.STANDARD, relaxations=()),
         depends=Depends(after=(), requires=()),
         writable=(),
@@ -220,8 +220,8 @@ def limits(**changes: Any) -> Limits:
     return replace(plain, **changes)
 
 
-def build(*command: str, **changes: Any) -> Build:
-    return replace(Build(command=command, environment=(), disk_max=4096 * MIB, fetch=None), **changes)
+def build(*command: str, **changes: Any) -> BuildRules:
+    return replace(BuildRules(command=command, environment=(), disk_max=4096 * MIB, fetch=None), **changes)
 
 
 def sandbox(profile: Profile, *relaxations: Relaxation) -> Sandbox:
@@ -351,7 +351,7 @@ def options() -> tuple[Worker, ...]:
         worker(
             "signals",
             service_type=ServiceType.NOTIFY,
-            signals=Signals(kill_mode=KillMode.MIXED, stop="SIGQUIT", reload="SIGHUP", watchdog=30 * SECOND),
+            signals=SignalRules(kill_mode=KillMode.MIXED, stop="SIGQUIT", reload="SIGHUP", watchdog=30 * SECOND),
         ),
         *asked(),
         worker("writes", writable=("data", "public/up loads"), static=Static(directory="public", prefix="/")),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tqunits.errors import Mark, Severity
-from tqunits.model import Listen, NotRoots, Origin, OriginKind, Worker, WorkerType
+from tqunits.model import Listen, NotRoots, OriginKind, SettingOrigin, Worker, WorkerType
 from tqunits.units.accounts import (
     Database,
     User,
@@ -174,7 +174,8 @@ def test_ours_is_called_worker_name(name: str) -> None:
 
 def test_the_place_is_what_was_written() -> None:
     written = {
-        key: Origin(kind=OriginKind.WORKER, mark=Mark("w.yaml", line, 1)) for key, line in (("user", 3), ("group", 4))
+        key: SettingOrigin(kind=OriginKind.WORKER, mark=Mark("w.yaml", line, 1))
+        for key, line in (("user", 3), ("group", 4))
     }
     both = api(user="ghost", group="ghosts", origins=written)
     assert [refusal.mark.line for refusal in refusals([both], HOST, STATE)] == [3, 4]

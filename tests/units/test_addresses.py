@@ -14,7 +14,7 @@ from tqunits.host.plan import make_plan
 from tqunits.host.routes import routes_snapshot
 from tqunits.system.process import run
 from tqunits.units import addresses, name, observed, steps, turnover
-from tqunits.units.render import RenderedFile, render, sockets_of
+from tqunits.units.rendering import RenderedFile, render, sockets_of
 from tqunits.units.steps import Disable, Enable, ReloadDaemon, RemoveFile, Restart, Start, Step, Stop, WriteFile
 
 from .cases import TEMPLATES, Case, configuration, server, target

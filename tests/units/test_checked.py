@@ -21,8 +21,8 @@ from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SERVER, SETTINGS, WORKER
 from tqunits.errors import Diagnostic, Severity
 from tqunits.host.routes import routes_snapshot
-from tqunits.model import Configuration, Instance, Target
-from tqunits.units.render import RenderedFile, render
+from tqunits.model import Configuration, Host, Instance
+from tqunits.units.rendering import RenderedFile, render
 from units import analyze, generated
 from units.cases import TEMPLATES, target
 from units.test_verify import OWN_VERSION
@@ -61,7 +61,7 @@ def text(path: str, content: str) -> Text:
     return Text(path=PurePosixPath(path), content=content.encode("utf-8", "surrogatepass"))
 
 
-def rendered(configuration: Configuration, host: Target) -> tuple[RenderedFile, ...]:
+def rendered(configuration: Configuration, host: Host) -> tuple[RenderedFile, ...]:
     ports = {Instance(worker.name): 9000 + at for at, worker in enumerate(configuration.workers)}
     return render(configuration, host, ports, TEMPLATES)
 
@@ -134,7 +134,7 @@ def test_each_setting_is_generated(row: Setting[object]) -> None:
 
 @settings(SLOW, max_examples=20)
 @given(st.lists(workers(), min_size=1, max_size=8), st.sampled_from(TARGETS))
-def test_workers_that_are_right_are_rendered(yamls: list[str], host: Target) -> None:
+def test_workers_that_are_right_are_rendered(yamls: list[str], host: Host) -> None:
     configuration, findings = parsed({f"w{at}": yaml for at, yaml in enumerate(yamls)})
     assert configuration is not None
     assert len(configuration.workers) == len(yamls) or Severity.ERROR in {f.severity for f in findings}
@@ -143,7 +143,7 @@ def test_workers_that_are_right_are_rendered(yamls: list[str], host: Target) -> 
 
 @settings(SLOW, max_examples=30)
 @given(servers(), st.sampled_from(TARGETS))
-def test_a_server_that_is_right_is_rendered(yaml: str, host: Target) -> None:
+def test_a_server_that_is_right_is_rendered(yaml: str, host: Host) -> None:
     configuration, findings = parsed(ONE, yaml)
     if configuration is None:
         assert Severity.ERROR in {finding.severity for finding in findings}

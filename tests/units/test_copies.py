@@ -14,7 +14,7 @@ from tqunits.host.plan import make_plan, removal
 from tqunits.model import Worker
 from tqunits.units import credentials
 from tqunits.units.observed import Observed
-from tqunits.units.render import RenderedFile, render
+from tqunits.units.rendering import RenderedFile, render
 from tqunits.units.steps import Options, Plan, RemoveFile, Restart, Step, Stop, WriteFile
 from tqunits.units.unitfile import Copy, ledger, parse
 

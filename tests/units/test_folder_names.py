@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tqunits.model import Listen, Worker
-from tqunits.units.render import refusals
+from tqunits.units.rendering import refusals
 
 from .cases import case, target, worker
 

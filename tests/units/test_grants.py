@@ -22,11 +22,11 @@ from tqunits.model import (
     Grant,
     Listen,
     NotRoots,
-    Origin,
     OriginKind,
     Profile,
     Relaxation,
     Sandbox,
+    SettingOrigin,
     Static,
     WorkersSettings,
     WorkerType,
@@ -40,7 +40,7 @@ GIB = 1 << 30
 FILE = PurePosixPath("/etc/tqunits/tqunits.yaml")
 SHOP = PurePosixPath("/srv/tqunits/workers/shop")
 BOBS = NotRoots(SHOP, "belongs to uid 1001 (bob)")
-WRITTEN = {"static.directory": Origin(kind=OriginKind.WORKER, mark=Mark("w.yaml", 2, 1))}
+WRITTEN = {"static.directory": SettingOrigin(kind=OriginKind.WORKER, mark=Mark("w.yaml", 2, 1))}
 
 
 def refused(grant: Grant | None = None, *, by: str = "shop", **asks: Any) -> list[str]:

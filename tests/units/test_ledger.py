@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.units import ledger, name
-from tqunits.units.ledger import Entry
+from tqunits.units.ledger import LedgerEntry
 
 from .cases import Case, configuration, target, worker
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,23}", fullmatch=True)
 NUMBERS = st.integers(1, 9999)
-FILES_ALONE = st.builds(Entry, worker=NAMES, number=NUMBERS, source=st.text())
+FILES_ALONE = st.builds(LedgerEntry, worker=NAMES, number=NUMBERS, source=st.text())
 
 
 def drop_in(worker_name: str) -> str:
@@ -34,18 +34,18 @@ def test_a_drop_in_survives_to_the_letter() -> None:
 
 
 @given(st.lists(FILES_ALONE, unique_by=lambda entry: entry.whose))
-def test_what_is_written_is_read(entries: list[Entry]) -> None:
+def test_what_is_written_is_read(entries: list[LedgerEntry]) -> None:
     assert ledger.load(ledger.dump(entries)) == {str(entry.whose): entry for entry in entries}
 
 
 def test_who_is_forgotten_is_not_in_it() -> None:
-    api, web = Entry(worker="api", source="/a"), Entry(worker="web", source="/w")
+    api, web = LedgerEntry(worker="api", source="/a"), LedgerEntry(worker="web", source="/w")
     text = ledger.dump([api, web, replace(api, number=2)])
     assert set(ledger.load(ledger.without(text, ["api", "other"]))) == {"web"}
 
 
 def altered(**members: object) -> str:
-    document = json.loads(ledger.dump([Entry(worker="api", source="/a")]))
+    document = json.loads(ledger.dump([LedgerEntry(worker="api", source="/a")]))
     document["workers"]["api"].update(members)
     return json.dumps(document)
 
@@ -60,7 +60,7 @@ def altered(**members: object) -> str:
         '{"version": 2, "workers": {}}',
         '{"version": 1, "workers": []}',
         '{"version": 1, "workers": {"api": null}}',
-        ledger.dump([Entry(worker="../x", source="")]),
+        ledger.dump([LedgerEntry(worker="../x", source="")]),
         "[" * 100_000,
         altered(source=None),
         altered(drop_in=drop_in("web")),

@@ -16,7 +16,7 @@ from tqunits.host.routes import routes_snapshot
 from tqunits.model import Configuration, Enabled, Instance, Listen, Worker
 from tqunits.units import name, turnover
 from tqunits.units.observed import Observed, ObservedFile, ObservedUnit
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (
     Admit,
     CreateUsers,

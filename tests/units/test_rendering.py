@@ -18,11 +18,11 @@ from tqunits.model import (
     Listen,
     Mode,
     NotRoots,
-    Origin,
     OriginKind,
     Profile,
     Relaxation,
     ServiceType,
+    SettingOrigin,
     Static,
     Tls,
     WorkerType,
@@ -31,7 +31,7 @@ from tqunits.routing.codec.document import files_alone, installed_routes, with_w
 from tqunits.routing.codec.schema import parse_snapshot
 from tqunits.routing.snapshot import StaticFiles
 from tqunits.units import environment, name, sandbox
-from tqunits.units.render import render
+from tqunits.units.rendering import render
 from tqunits.units.unitfile import last_value
 from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, build, case, runtime, samples, worker
 from units.cases import sandbox as holes
@@ -331,7 +331,7 @@ STATIC: dict[str, tuple[WorkerType, str, tuple[str, OriginKind] | None, str | No
 def test_which_folder_the_router_serves(
     kind: WorkerType, directory: str, written: tuple[str, OriginKind] | None, served: str | None
 ) -> None:
-    origins = {written[0]: Origin(kind=written[1])} if written else {}
+    origins = {written[0]: SettingOrigin(kind=written[1])} if written else {}
     one = case(worker("site", type=kind, static=Static(directory=directory, prefix="/x"), origins=origins))
     (routed,) = parse_snapshot(routes_snapshot(one.configuration, one.target, one.ports()).encode()).workers
     assert routed.static == (StaticFiles(directory=served, prefix="/x") if served else None)

@@ -11,7 +11,7 @@ from tqunits.host.plan import make_plan
 from tqunits.model import Enabled, Instance
 from tqunits.units import upkeep
 from tqunits.units.observed import Remnants
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (
     Build,
     Discard,

@@ -59,7 +59,7 @@ class Terminated(Exception):
     """Somebody ends this process: systemd, whose patience is over, or who stops the unit."""
 
 
-class Record:
+class ProbeRecord:
     """What all probes have brought: how often each kind, and the last one that was an answer."""
 
     __slots__ = ("answer", "begin", "tally", "verdict")
@@ -89,7 +89,7 @@ class Record:
 
 def main(arguments: list[str]) -> int:
     """Wait until the worker is healthy; gives the exit status."""
-    record = Record(_begin())
+    record = ProbeRecord(_begin())
     try:
         options = question.parse(arguments)
     except question.UsageProblem as problem:
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> int:
     return verdicts.READY
 
 
-def _heard(options: question.Options, record: Record) -> bool:
+def _heard(options: question.ProbeOptions, record: ProbeRecord) -> bool:
     """Wait, and hear who ends this meanwhile. Raises Exited, Terminated."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -128,7 +128,7 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
-def _give_up(options: question.Options, record: Record) -> int:
+def _give_up(options: question.ProbeOptions, record: ProbeRecord) -> int:
     """Where nothing listens, the worker may listen somewhere else, which explains it."""
     others = _elsewhere(options.pid) if record.verdict == verdicts.SILENT and options.pid else ()
     verdict = verdicts.ELSEWHERE if others else record.verdict
@@ -145,7 +145,7 @@ def _elsewhere(pid: int) -> tuple[str, ...]:
     return listening.addresses(pid)
 
 
-def _last(record: Record) -> str:
+def _last(record: ProbeRecord) -> str:
     return f"last answer: {record.answer or 'none'}"
 
 
@@ -166,7 +166,7 @@ def _begin() -> float:
     return now - min(max(age, 0.0), _LONGEST_AGE)
 
 
-def _wait(options: question.Options, record: Record) -> bool:
+def _wait(options: question.ProbeOptions, record: ProbeRecord) -> bool:
     """Probe until the worker is healthy, or the budget is spent. Raises Exited, Terminated."""
     process = _watch(options.pid)
     deadline = record.begin + options.budget

@@ -25,11 +25,11 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import variables
-    from tqunits.alone.program import Failure, become
+    from tqunits.alone.program import NotExecuted, become
 else:  # isolated (-I), Python looks for nothing beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import variables
-    from program import Failure, become
+    from program import NotExecuted, become
 
 USAGE, MISTAKE, GIVEN_UP = 2, 78, 199
 
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         for credential, shown in files:
             _add(environment, _read(environment, credential, shown), keep)
         become(program, environment)
-    except Failure as failure:
+    except NotExecuted as failure:
         prefix = "<3>" if "JOURNAL_STREAM" in os.environ else ""
         sys.stderr.write(f"{prefix}tqunits-launch: {failure}\n")
         return failure.status
@@ -54,12 +54,15 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], str, list[str]]:
-    """The environment files (credential, path), the names to keep, the file to look at, the program. Raises Failure."""
+    """The environment files (credential, path), the names to keep, the file to look at, the program.
+
+    Raises NotExecuted.
+    """
     end = arguments.index("--") if "--" in arguments[:-1] else 1
     pairs = list(zip(arguments[:end:2], arguments[1:end:2], strict=False))
     if end % 2 or any(option not in ("--environment", "--keep", "--unless") for option, _ in pairs):
         options = "[--environment ID=PATH]... [--keep NAME]... [--unless FILE]"
-        raise Failure(USAGE, f"usage: {options} -- PROGRAM [ARGUMENT]...")
+        raise NotExecuted(USAGE, f"usage: {options} -- PROGRAM [ARGUMENT]...")
     split = (value.partition("=") for option, value in pairs if option == "--environment")
     files = [(credential, path) for credential, _, path in split]
     unless = next((value for option, value in pairs if option == "--unless"), "")
@@ -67,7 +70,7 @@ def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], str, 
 
 
 def _look(unless: str) -> None:
-    """Raises Failure: the worker has failed too often. Who can not look starts it."""
+    """Raises NotExecuted: the worker has failed too often. Who can not look starts it."""
     try:
         age = time.time() - os.stat(unless).st_mtime  # noqa: PTH116 - pathlib costs more
         with open(unless, encoding="ascii", errors="replace") as file:  # noqa: PTH123 - as above
@@ -76,7 +79,7 @@ def _look(unless: str) -> None:
         return
     if 0 <= age < FRESH:
         message = f"started again {times} times in a row, which is restart.max_restarts; it is not started any more"
-        raise Failure(GIVEN_UP, message)
+        raise NotExecuted(GIVEN_UP, message)
 
 
 def _inherited() -> dict[str, str]:
@@ -90,15 +93,15 @@ def _inherited() -> dict[str, str]:
 
 
 def _read(environment: dict[str, str], credential: str, shown: str) -> list[tuple[str, str]]:
-    """Name and value of each variable in a file. Raises Failure."""
+    """Name and value of each variable in a file. Raises NotExecuted."""
     path = f"{environment.get('CREDENTIALS_DIRECTORY', '')}/{credential}"
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             return [(name, value) for _, name, value in variables.parse(file.read(variables.MAX_BYTES + 1))]
     except OSError as error:
-        raise Failure(MISTAKE, f"{shown}: can not be read: {error.strerror}") from None
+        raise NotExecuted(MISTAKE, f"{shown}: can not be read: {error.strerror}") from None
     except variables.Mistake as mistake:
-        raise Failure(MISTAKE, f"{shown}:{mistake.line}:{mistake.column}: {mistake.message}") from None
+        raise NotExecuted(MISTAKE, f"{shown}:{mistake.line}:{mistake.column}: {mistake.message}") from None
 
 
 def _add(environment: dict[str, str], found: list[tuple[str, str]], keep: list[str]) -> None:

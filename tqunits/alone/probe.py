@@ -16,11 +16,11 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import owner
-    from tqunits.alone.question import HOST, Options, shown
+    from tqunits.alone.question import HOST, ProbeOptions, shown
     from tqunits.alone.verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
 else:  # isolated, and the folder of the program is where it looks (gate.py)
     import owner
-    from question import HOST, Options, shown
+    from question import HOST, ProbeOptions, shown
     from verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
 
 _HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
@@ -46,7 +46,7 @@ class NotHealthy(Exception):
         self.verdict = verdict
 
 
-def ask(options: Options, process: int, deadline: float) -> None:
+def ask(options: ProbeOptions, process: int, deadline: float) -> None:
     """Ask once, until that moment on the monotonic clock, or until the process ends that is watched (a pidfd, or -1).
 
     Raises NotHealthy for a bad answer, and Exited.
@@ -54,7 +54,7 @@ def ask(options: Options, process: int, deadline: float) -> None:
     _PROBES[options.type](options, process, deadline)
 
 
-def _probe_http(options: Options, process: int, deadline: float) -> None:
+def _probe_http(options: ProbeOptions, process: int, deadline: float) -> None:
     """One connection, one request, one status line. Raises NotHealthy or Exited."""
     with _Connection(options, process, deadline) as connection:
         answer = connection.ask(options)
@@ -68,7 +68,7 @@ def _probe_http(options: Options, process: int, deadline: float) -> None:
     _check_owner(user, reason)
 
 
-def _probe_tcp(options: Options, process: int, deadline: float) -> None:
+def _probe_tcp(options: ProbeOptions, process: int, deadline: float) -> None:
     """One connection. Raises NotHealthy or Exited."""
     with _Connection(options, process, deadline) as connection:
         connection.reach()
@@ -76,7 +76,7 @@ def _probe_tcp(options: Options, process: int, deadline: float) -> None:
     _check_owner(user, "a connection")
 
 
-def _probe_command(options: Options, process: int, deadline: float) -> None:
+def _probe_command(options: ProbeOptions, process: int, deadline: float) -> None:
     """One run of the command. Raises NotHealthy or Exited."""
     if TYPE_CHECKING:
         from tqunits.alone import commanded
@@ -129,7 +129,7 @@ def excerpt(answer: bytes) -> str:
 class _Connection:
     """One probe's connection; every wait ends at `deadline`, or when the worker's process does."""
 
-    def __init__(self, options: Options, process: int, deadline: float) -> None:
+    def __init__(self, options: ProbeOptions, process: int, deadline: float) -> None:
         self._process = process
         self._deadline = deadline
         self._read = b""
@@ -143,7 +143,7 @@ class _Connection:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def ask(self, options: Options) -> bytes:
+    def ask(self, options: ProbeOptions) -> bytes:
         """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
         host = options.host_field or ("localhost" if options.socket else f"{HOST}:{options.port}")
         request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n"

@@ -14,7 +14,7 @@ NOT_EXECUTED = 203
 """systemd's own exit status for it (systemd.exec(5), "PROCESS EXIT CODES")."""
 
 
-class Failure(Exception):
+class NotExecuted(Exception):
     """The program is not executed; `status` is what to exit with."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -23,11 +23,14 @@ class Failure(Exception):
 
 
 def become(program: list[str], environment: dict[str, str]) -> None:
-    """Raises Failure. Python ignores SIGXFSZ, and what is ignored stays so in the program; SIGPIPE systemd ignores."""
+    """Raises NotExecuted.
+
+    Python ignores SIGXFSZ, and what is ignored stays so in the program; SIGPIPE systemd ignores.
+    """
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
         os.execvpe(program[0], program, environment)  # noqa: S606 - this is what it is for
     except OSError as error:
-        raise Failure(NOT_EXECUTED, f"{program[0]} can not be executed: {error.strerror}") from None
+        raise NotExecuted(NOT_EXECUTED, f"{program[0]} can not be executed: {error.strerror}") from None
     except ValueError as error:
-        raise Failure(NOT_EXECUTED, f"{program[0]} can not be executed: {error}") from None
+        raise NotExecuted(NOT_EXECUTED, f"{program[0]} can not be executed: {error}") from None

@@ -13,7 +13,7 @@ class UsageProblem(Exception):
     """The command line is wrong."""
 
 
-class Options:
+class ProbeOptions:
     """The command line, read; spans in seconds. Exactly one of `port` and `socket` is set."""
 
     __slots__ = (
@@ -57,9 +57,9 @@ class Options:
         return f"unix:{self.socket}:{self.path}" if self.socket else f"http://{HOST}:{self.port}{self.path}"
 
 
-def parse(arguments: list[str]) -> Options:
+def parse(arguments: list[str]) -> ProbeOptions:
     """Read the command line. Raises UsageProblem."""
-    options = Options()
+    options = ProbeOptions()
     words = iter(arguments)
     for word in words:
         option, equals, value = word.partition("=")
@@ -85,7 +85,7 @@ def shown(text: str, limit: int = _SHOWN) -> str:
     return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in cut)
 
 
-def _take(options: Options, option: str, value: str) -> None:
+def _take(options: ProbeOptions, option: str, value: str) -> None:
     try:
         match option:
             case "--port":
@@ -104,7 +104,7 @@ def _take(options: Options, option: str, value: str) -> None:
         raise UsageProblem(f"{option} {shown(value)}: not valid") from None
 
 
-def _take_question(options: Options, option: str, value: str) -> None:
+def _take_question(options: ProbeOptions, option: str, value: str) -> None:
     """What is asked for, where it is not the usual."""
     match option:
         case "--host-field":

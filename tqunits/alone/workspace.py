@@ -25,10 +25,10 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tqunits.alone.program import Failure, become
+    from tqunits.alone.program import NotExecuted, become
 else:  # isolated (-I), Python looks for nothing beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
-    from program import Failure, become
+    from program import NotExecuted, become
 
 USAGE, NOT_COPIED = 2, 1
 USE = "[--copy FOLDER [--without LIST]] [--in COPY] [--at PLACE] [--needs FILE] WORKSPACE -- PROGRAM [ARGUMENT]..."
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         if "--needs" in options and not os.path.exists(options["--needs"]):  # noqa: PTH110 - the same
             return 0
         become(program, dict(os.environ))
-    except Failure as failure:
+    except NotExecuted as failure:
         say(str(failure))
         return failure.status
     except OSError as error:
@@ -66,12 +66,12 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> tuple[dict[str, str], str, list[str]]:
-    """The options, the workspace, the program. Raises Failure."""
+    """The options, the workspace, the program. Raises NotExecuted."""
     end = arguments.index("--") if "--" in arguments[:-1] else 0
     *pairs, workspace = arguments[:end] or [""]
     options = dict(zip(pairs[::2], pairs[1::2], strict=False))
     if not workspace or len(pairs) != 2 * len(options) or not options.keys() <= OPTIONS:
-        raise Failure(USAGE, f"usage: {USE}")
+        raise NotExecuted(USAGE, f"usage: {USE}")
     return options, workspace, arguments[end + 1 :]
 
 
@@ -87,13 +87,15 @@ def _make(folder: str, workspace: str, work: str, without: str | None) -> None:
         os.makedirs(path, 0o700, exist_ok=True)  # noqa: PTH103
         emptied = ["find", path, "-mindepth", "1", "-delete"]  # takes any depth
         if os.spawnv(os.P_WAIT, "/usr/bin/find", emptied) != 0:  # noqa: S606
-            raise Failure(NOT_COPIED, f"{path} can not be emptied")
+            raise NotExecuted(NOT_COPIED, f"{path} can not be emptied")
     try:
         source = os.open(folder, _FOLDER)
     except PermissionError:
-        raise Failure(NOT_COPIED, "the worker's folder is closed to the account of its builds: chmod o+rx") from None
+        raise NotExecuted(
+            NOT_COPIED, "the worker's folder is closed to the account of its builds: chmod o+rx"
+        ) from None
     target = os.open(work, _FOLDER)
-    copy = Copy(_paths(without))
+    copy = FolderCopy(_paths(without))
     copy.folder(source, target, "", 0)
     if copy.left_out > MAX_NAMED:
         say(f"and {copy.left_out - MAX_NAMED} more")
@@ -108,7 +110,7 @@ def _paths(listed: str | None) -> frozenset[str]:
         return frozenset()
 
 
-class Copy:
+class FolderCopy:
     """One copy of a folder."""
 
     def __init__(self, without: frozenset[str]) -> None:
@@ -118,7 +120,7 @@ class Copy:
     def folder(self, source: int, target: int, path: str, depth: int) -> None:
         """Copy what is in an open folder into another."""
         if depth > MAX_DEPTH:
-            raise Failure(NOT_COPIED, f"the folder has more than {MAX_DEPTH} folders in each other")
+            raise NotExecuted(NOT_COPIED, f"the folder has more than {MAX_DEPTH} folders in each other")
         with os.scandir(source) as entries:
             for entry in entries:
                 here = f"{path}{entry.name}"

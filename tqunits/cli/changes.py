@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from tqunits.cli.jobs import ending_json
 from tqunits.cli.output import diagnostic_json
+from tqunits.cli.results import ending_json
 from tqunits.cli.wording import describe
 from tqunits.errors import Diagnostic
-from tqunits.host.install import Installation, Outlook
+from tqunits.host.installation import Installation, Outlook
 from tqunits.host.live import Difference
 from tqunits.host.prepare import Prepared
 from tqunits.host.remove import Removal

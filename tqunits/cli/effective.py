@@ -17,7 +17,7 @@ from tqunits.config.setting import File, Setting
 from tqunits.config.settings import SETTINGS
 from tqunits.config.values import print_size, print_span
 from tqunits.errors import Mark
-from tqunits.model import INFINITY, Origin, OriginKind, Sandbox, Worker
+from tqunits.model import INFINITY, OriginKind, Sandbox, SettingOrigin, Worker
 from tqunits.resources import Share
 from tqunits.system.files import read_text_if_exists
 from tqunits.units import unitfile
@@ -82,7 +82,7 @@ def _row(worker: Worker, setting: Setting[object], decided: Mapping[str, Overrid
     override = decided.get(setting.feeds.removesuffix("=")) if setting.feeds.endswith("=") else None
     if override:
         return _overridden(setting.key, override)
-    origin = worker.origins.get(setting.key) or Origin(kind=OriginKind.DEFAULT)
+    origin = worker.origins.get(setting.key) or SettingOrigin(kind=OriginKind.DEFAULT)
     value, text = _shown(worker, setting), _origin(origin)
     return Row(key=setting.key, value=value, origin=text, place=origin.mark, in_effect=setting.in_effect)
 
@@ -92,7 +92,7 @@ def _overridden(key: str, override: Override) -> Row:
     return Row(key=key, value=override.value, origin=f"drop-in {place.file}:{place.line}", place=place)
 
 
-def _origin(origin: Origin) -> str:
+def _origin(origin: SettingOrigin) -> str:
     if origin.mark:
         return f"{origin.mark.file}:{origin.mark.line}"
     return f"preset {origin.preset}" if origin.kind is OriginKind.PRESET else origin.kind.value

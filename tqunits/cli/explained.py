@@ -11,7 +11,7 @@ from tqunits.host import evidence, lacking, left_out
 from tqunits.host.installed import Installed, installed, nearest, served, serving
 from tqunits.host.left_out import LeftOut
 from tqunits.host.sources import Loaded, load
-from tqunits.host.status import Status, statuses
+from tqunits.host.status import InstanceStatus, statuses
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
@@ -21,7 +21,7 @@ from tqunits.units import name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownWorkers:
     """All workers that are configured, installed or served, by name, and what the last install left out."""
 
     loaded: Loaded
@@ -48,9 +48,9 @@ def worker_named(text: str) -> str:
     return whose.worker if whose else text
 
 
-def known(context: Context) -> Known:
+def known(context: Context) -> KnownWorkers:
     """Read the configuration, the drop-ins and the routes."""
-    return Known(
+    return KnownWorkers(
         loaded=load(context.root, context.layout, trust=context.trust),
         installed={worker.name: worker for worker in installed(context.layout)},
         served={worker.name: worker for worker in served(context.layout)},
@@ -58,7 +58,9 @@ def known(context: Context) -> Known:
     )
 
 
-def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[tuple[Facts, Status | None], ...]:
+def facts_of(
+    names: Sequence[str], of: KnownWorkers, context: Context
+) -> tuple[tuple[Facts, InstanceStatus | None], ...]:
     """The facts of each, in this order, and the status of those that are installed, which systemd is asked for."""
     here = [of.installed[each] for each in names if each in of.installed]
     if not here:
@@ -73,12 +75,14 @@ def facts_of(names: Sequence[str], of: Known, context: Context) -> tuple[tuple[F
         )
 
 
-def _of_unit(worker: Installed, status: Status, bus: Bus, of: Known, context: Context) -> tuple[Facts, Status]:
+def _of_unit(
+    worker: Installed, status: InstanceStatus, bus: Bus, of: KnownWorkers, context: Context
+) -> tuple[Facts, InstanceStatus]:
     facts = evidence.of_now(evidence.subject_of(worker, context.layout, user_mode=context.user_mode), bus, status)
     return _with_file(replace(facts, comes_again=status.comes_again), of), status
 
 
-def _of_files(wanted: str, of: Known) -> Facts:
+def _of_files(wanted: str, of: KnownWorkers) -> Facts:
     """Of what has no unit: files that the router serves, or a worker that is not installed."""
     is_static = wanted in of.served
     facts = Facts(
@@ -91,7 +95,7 @@ def _of_files(wanted: str, of: Known) -> Facts:
     return _with_file(facts, of)
 
 
-def _with_file(facts: Facts, of: Known) -> Facts:
+def _with_file(facts: Facts, of: KnownWorkers) -> Facts:
     """What its worker.yaml, and the last install, say of it."""
     known_as = worker_named(facts.name)
     errors = of.loaded.errors_of([known_as]) if known_as in of.loaded.workers else ()

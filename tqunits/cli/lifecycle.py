@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, conclude, progress, timeout_of
+from tqunits.cli.results import add_timeout, conclude, progress, timeout_of
 from tqunits.cli.selection import select
 from tqunits.errors import ExitStatus
-from tqunits.host import due, traffic
-from tqunits.host.backoff import let_go
+from tqunits.host import due, traffic_file
 from tqunits.host.installed import Installed, installed
+from tqunits.host.pauses import let_go
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
@@ -99,7 +99,7 @@ def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> Non
     """Whether requests for these units are to wait. Where that can not be said they do, as with systemctl."""
     instances = {whose for unit in units if (whose := name.instance_of(unit))}
     try:
-        (traffic.stop if stops else traffic.wanted)(context.layout, instances)
+        (traffic_file.stop if stops else traffic_file.wanted)(context.layout, instances)
     except PermissionError:
         pass  # who is not root may be let in by systemd all the same, and else is told so
     except OSError as error:

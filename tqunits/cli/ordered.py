@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from tqunits.cli.context import Context
 from tqunits.cli.selection import add_names, parted, refuse_single, select
-from tqunits.control import client
+from tqunits.control import questions
 from tqunits.control.protocol import Doing, DoingThere
 from tqunits.errors import ExitStatus, TimedOut, TqunitsError
-from tqunits.host import traffic
+from tqunits.host import traffic_file
 from tqunits.host.installed import Installed, installed, served
 from tqunits.host.observe import running_routers
 from tqunits.model import Instance
@@ -76,15 +76,15 @@ def order(chosen: Chosen, wanted: Order | None, bus: Bus, context: Context) -> N
     Raises TqunitsError for an instance whose worker is as a whole what it is to be no more.
     """
     context.require_root("telling the routers")
-    orders = traffic.orders(context.layout)
+    orders = traffic_file.orders(context.layout)
     bound = [each for each in chosen.instances if wanted is None and each.worker in orders]
     if bound:
         message = f"{orders[bound[0].worker].order} is ordered of {bound[0].worker} as a whole"
         raise TqunitsError(message, hint=f"'tqunits resume {bound[0].worker}' takes it back")
     if chosen.workers:
-        traffic.order(context.layout, chosen.workers, wanted)
+        traffic_file.order(context.layout, chosen.workers, wanted)
     if chosen.instances:
-        traffic.drain(context.layout, chosen.instances, drained=wanted is not None)
+        traffic_file.drain(context.layout, chosen.instances, drained=wanted is not None)
     expected = wanted.order if wanted is not None else ""
     late = _waited(context, bus, lambda doing: _carried_out(doing, chosen, expected), _TAKEN_S)
     if late:
@@ -145,5 +145,5 @@ def _waited(context: Context, bus: Bus, is_done: Callable[[_Doing], bool], timeo
 
 
 def _is_done(unit: str, context: Context, is_done: Callable[[_Doing], bool]) -> bool:
-    doing = client.ask(unit, context.layout)
+    doing = questions.ask(unit, context.layout)
     return doing is not None and is_done(dict(doing))

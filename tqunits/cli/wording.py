@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import assert_never
 
-from tqunits.cli.jobs import Progress, told
 from tqunits.cli.output import Output
+from tqunits.cli.results import Progress, told
 from tqunits.host import events
 from tqunits.model import account_of
 from tqunits.units import steps

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from tqunits.config import health_rules, overlaps, unit_names, variable_rules
-from tqunits.config.findings import Problem, note, warning
+from tqunits.config.findings import NodeProblem, note, warning
 from tqunits.config.layers import Values
 from tqunits.config.nodes import ListNode, Node, ScalarNode
 from tqunits.config.parsers import items_of
@@ -55,41 +55,41 @@ class Draft:
         return self.values.node(setting) or self.top
 
 
-def within_worker(draft: Draft) -> Iterator[Problem]:
+def within_worker(draft: Draft) -> Iterator[NodeProblem]:
     """What is wrong, or odd, with one worker."""
     for rule in _WORKER_RULES:
         yield from rule(draft)
 
 
-def within_server(values: Values, top: Node) -> Iterator[Problem]:
+def within_server(values: Values, top: Node) -> Iterator[NodeProblem]:
     """What is wrong with the server."""
     yield from _listen(values)
     certificate, key = values[S.certificate], values[S.key]
     if certificate is None:
         if key is not None:
-            yield Problem(values.node(S.key) or top, "tls.certificate is missing", "write both, or none")
+            yield NodeProblem(values.node(S.key) or top, "tls.certificate is missing", "write both, or none")
         for setting in (s for s in (S.redirect, S.hsts) if values[s]):
-            yield Problem(values.node(setting) or top, f"{setting.key}: there is no tls.certificate", "write one")
+            yield NodeProblem(values.node(setting) or top, f"{setting.key}: there is no tls.certificate", "write one")
     elif certificate.endswith("/"):
         if key is not None:
             message = "tls.key: a folder of certificates has the keys in it"
-            yield Problem(values.node(S.key) or top, message, "remove it, or write one certificate")
+            yield NodeProblem(values.node(S.key) or top, message, "remove it, or write one certificate")
     elif key is None:
         hint = "write both, or a folder of NAME.pem and NAME.key with a slash at its end"
-        yield Problem(values.node(S.certificate) or top, "tls.key is missing", hint)
+        yield NodeProblem(values.node(S.certificate) or top, "tls.key is missing", hint)
 
 
-def _listen(values: Values) -> Iterator[Problem]:
+def _listen(values: Values) -> Iterator[NodeProblem]:
     """Two addresses of which systemd could open the first alone: the whole router would not start."""
     node, listen = values.node(S.listen), values[S.listen]
     if not isinstance(node, ListNode) or len(node.items) != len(listen):
         return
     for at, taker in overlaps.conflicts(listen):
         message = f"listen: {listen[at]} can not be open beside {taker}, which has it already"
-        yield Problem(node.items[at], message, "leave one of them out")
+        yield NodeProblem(node.items[at], message, "leave one of them out")
 
 
-def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
+def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[NodeProblem]:
     """What is wrong, or odd, with workers together."""
     yield from _routes_of_others(drafts)
     yield from _routers_ports(drafts, server)
@@ -97,16 +97,16 @@ def across_workers(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]
     yield from _depends_on_others(drafts)
 
 
-def _program(draft: Draft) -> Iterator[Problem]:
+def _program(draft: Draft) -> Iterator[NodeProblem]:
     worker = draft.worker
     is_known = not draft.wrong & {W.type.key, W.command.key}
     if worker.type is not WorkerType.STATIC and not worker.command and is_known:
         hint = "write the command, or a type that presets one: go, python, node, bun, deno, java, ruby, php"
-        yield Problem(draft.place(W.command), "command is missing", hint)
+        yield NodeProblem(draft.place(W.command), "command is missing", hint)
     yield from variable_rules.problems(worker, draft.values, draft.top)
 
 
-def _php(draft: Draft) -> Iterator[Problem]:
+def _php(draft: Draft) -> Iterator[NodeProblem]:
     """What is written for a command that somebody has replaced, or for another language's."""
     worker = draft.worker
     if worker.type is WorkerType.PHP and not draft.values.written(W.command):
@@ -122,23 +122,23 @@ def _php(draft: Draft) -> Iterator[Problem]:
             yield warning(draft.place(setting), message, hint)
 
 
-def _accounts(draft: Draft) -> Iterator[Problem]:
+def _accounts(draft: Draft) -> Iterator[NodeProblem]:
     """Whether there is such a worker or not: there may be one tomorrow."""
     own = account_of(draft.worker.name)
     for setting in (W.user, W.group):
         account = draft.values[setting]
         if draft.values.written(setting) and is_some_workers(account) and account != own:
             message = f"{setting.key}: {account} is the account of another worker"
-            yield Problem(draft.place(setting), message, f"leave it out: this one's own is {own}")
+            yield NodeProblem(draft.place(setting), message, f"leave it out: this one's own is {own}")
 
 
-def _listening(draft: Draft) -> Iterator[Problem]:
+def _listening(draft: Draft) -> Iterator[NodeProblem]:
     worker = draft.worker
     if worker.port is not None and worker.listen is not Listen.TCP:
         yield warning(draft.place(W.port), f"port has no meaning with listen: {worker.listen}", "remove it")
 
 
-def _static(draft: Draft) -> Iterator[Problem]:
+def _static(draft: Draft) -> Iterator[NodeProblem]:
     """What is served is public. The worker's own folder is not: it has worker.yaml and the program's text."""
     worker = draft.worker
     is_written = draft.values.written(W.static_directory) or draft.values.written(W.static_prefix)
@@ -147,11 +147,11 @@ def _static(draft: Draft) -> Iterator[Problem]:
     served = _in_full(worker.folder / worker.static.directory)
     if (worker.folder / "config").is_relative_to(served):
         message = f"static.directory: '{worker.static.directory}' has the worker's own files in it"
-        yield Problem(draft.place(W.static_directory), message, "serve a folder of its own, such as public")
+        yield NodeProblem(draft.place(W.static_directory), message, "serve a folder of its own, such as public")
     for unserved in UNSERVED:
         if served.is_relative_to(unserved):
             message = f"static.directory: nothing below {unserved} is served"
-            yield Problem(draft.place(W.static_directory), message, "put the files elsewhere, such as below /srv")
+            yield NodeProblem(draft.place(W.static_directory), message, "put the files elsewhere, such as below /srv")
 
 
 def _in_full(path: PurePosixPath) -> PurePosixPath:
@@ -160,76 +160,78 @@ def _in_full(path: PurePosixPath) -> PurePosixPath:
     return PurePosixPath("/run", path.relative_to(_VAR_RUN)) if path.is_relative_to(_VAR_RUN) else path
 
 
-def _memory(draft: Draft) -> Iterator[Problem]:
+def _memory(draft: Draft) -> Iterator[NodeProblem]:
     limits, runtime = draft.worker.limits, draft.worker.runtime
     if limits.memory_high is not None and _more(limits.memory_high, limits.memory_max):
         message = f"limits.memory_high: {_printed(limits.memory_high)} is more than memory_max"
-        yield Problem(draft.place(W.memory_high), message, f"write less than {_printed(limits.memory_max)}")
+        yield NodeProblem(draft.place(W.memory_high), message, f"write less than {_printed(limits.memory_max)}")
     if runtime.go_mem_limit is not None and _more(runtime.go_mem_limit, limits.memory_max):
         message = f"runtime.go_mem_limit: {_printed(runtime.go_mem_limit)} is more than limits.memory_max"
         hint = f"Go keeps its memory below it, so write less than {_printed(limits.memory_max)}"
         yield warning(draft.place(W.go_mem_limit), message, hint)
 
 
-def _scaling(draft: Draft) -> Iterator[Problem]:
+def _scaling(draft: Draft) -> Iterator[NodeProblem]:
     scaling = draft.worker.scaling
     if scaling.min_workers > scaling.max_workers:
         message = f"scaling.min_workers: {scaling.min_workers} is more than max_workers"
-        yield Problem(draft.place(W.min_workers), message, f"write at most {scaling.max_workers}, or raise max_workers")
+        yield NodeProblem(
+            draft.place(W.min_workers), message, f"write at most {scaling.max_workers}, or raise max_workers"
+        )
 
 
-def _health(draft: Draft) -> Iterator[Problem]:
+def _health(draft: Draft) -> Iterator[NodeProblem]:
     yield from health_rules.problems(draft.worker, draft.values, draft.top, draft.wrong)
     settings, start = draft.worker.health, draft.worker.timeouts.start
     written = draft.values.written(W.health_timeout) or draft.values.written(W.health_interval)
     if settings.timeout > settings.interval and written:
         message = f"health.timeout: {print_span(settings.timeout)} is more than interval"
         hint = f"write at most {print_span(settings.interval)}, or raise interval"
-        yield Problem(draft.values.node(W.health_timeout) or draft.place(W.health_interval), message, hint)
+        yield NodeProblem(draft.values.node(W.health_timeout) or draft.place(W.health_interval), message, hint)
     if settings.timeout > start and settings.type is not HealthType.NONE:
         message = f"timeouts.start: {print_span(start)} is less than health.timeout, so one slow check fails the start"
         node = draft.values.node(W.timeout_start) or draft.place(W.health_timeout)
         yield warning(node, message, f"write more than {print_span(settings.timeout)}")
 
 
-def _writable(draft: Draft) -> Iterator[Problem]:
+def _writable(draft: Draft) -> Iterator[NodeProblem]:
     """What is in the worker's hands can not be given once more."""
     folders = [PurePosixPath(path) for path in draft.worker.writable]
     for at, folder in enumerate(folders):
         above = next((other for other in folders if other in folder.parents), None)
         if above is not None:
             message = f"writable: {folder} is in {above}, which is the worker's to write already"
-            yield Problem(_item(draft.place(W.writable), at), message, "leave it out")
+            yield NodeProblem(_item(draft.place(W.writable), at), message, "leave it out")
 
 
-def _slashes(draft: Draft) -> Iterator[Problem]:
+def _slashes(draft: Draft) -> Iterator[NodeProblem]:
     node = draft.values.node(W.path)
     for item in node.items if isinstance(node, ListNode) else (node,):
         if isinstance(item, ScalarNode) and item.text.endswith("/") and item.text != "/":
             yield note(item, f"path: '{item.text}' is taken as '{item.text.rstrip('/')}'", "leave the last slash out")
 
 
-def _depends(draft: Draft) -> Iterator[Problem]:
+def _depends(draft: Draft) -> Iterator[NodeProblem]:
     own = unit_names.service(draft.worker.name)
     for setting in (W.depends_after, W.depends_requires):
         units = draft.values[setting]
         if own in units:
             node = _item(draft.place(setting), units.index(own))
-            yield Problem(node, f"{setting.key}: a worker can not depend on itself", "remove it")
+            yield NodeProblem(node, f"{setting.key}: a worker can not depend on itself", "remove it")
 
 
-def _signals(draft: Draft) -> Iterator[Problem]:
+def _signals(draft: Draft) -> Iterator[NodeProblem]:
     signals = draft.worker.signals
     if signals.watchdog and draft.worker.service_type is not ServiceType.NOTIFY:
         message = "watchdog: only a program that speaks to systemd can say that it lives"
-        yield Problem(draft.place(W.watchdog), message, "write service_type: notify as well, or leave it out")
+        yield NodeProblem(draft.place(W.watchdog), message, "write service_type: notify as well, or leave it out")
     if signals.reload == signals.stop:
         message = f"reload: {signals.reload} is the stop_signal: systemd would stop the worker by it"
         node = draft.values.node(W.reload) or draft.place(W.stop_signal)
-        yield Problem(node, message, "write another signal for one of them")
+        yield NodeProblem(node, message, "write another signal for one of them")
 
 
-_WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
+_WORKER_RULES: tuple[Callable[[Draft], Iterator[NodeProblem]], ...] = (
     _program,
     _php,
     _accounts,
@@ -245,7 +247,7 @@ _WORKER_RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
 )
 
 
-def _routes_of_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
+def _routes_of_others(drafts: Sequence[Draft]) -> Iterator[NodeProblem]:
     """A route that takes requests from the one of another worker is right, and easily a mistake."""
     owners: dict[tuple[str, str], list[Draft]] = {}
     for draft in drafts:
@@ -276,15 +278,15 @@ def _above(host: str, route: str, owners: Mapping[tuple[str, str], list[Draft]])
         above = above.rpartition("/")[0]
 
 
-def _routers_ports(drafts: Sequence[Draft], server: Server) -> Iterator[Problem]:
+def _routers_ports(drafts: Sequence[Draft], server: Server) -> Iterator[NodeProblem]:
     router = {int(port) for _, _, port in (a.rpartition(":") for a in server.listen) if port.isdecimal()}
     for draft in drafts:
         if draft.worker.port in router and draft.worker.listen is Listen.TCP:
             message = f"port: the router listens on {draft.worker.port}"
-            yield Problem(draft.place(W.port), message, "take another, or none")
+            yield NodeProblem(draft.place(W.port), message, "take another, or none")
 
 
-def _shared_users(drafts: Sequence[Draft]) -> Iterator[Problem]:
+def _shared_users(drafts: Sequence[Draft]) -> Iterator[NodeProblem]:
     """Of those who run at the same time: static ones do not run at all."""
     taken: dict[str, list[Draft]] = {}
     for draft in (d for d in drafts if d.worker.type is not WorkerType.STATIC and _has_its_name(d)):
@@ -307,7 +309,7 @@ def _is_refused(draft: Draft) -> bool:
     return W.user.key in draft.wrong or any(True for _ in _accounts(draft))
 
 
-def _depends_on_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
+def _depends_on_others(drafts: Sequence[Draft]) -> Iterator[NodeProblem]:
     """A name without a suffix is a worker, which has to be there; and one with it is none, even where there is one."""
     types = {draft.name: draft.worker.type for draft in drafts}
     for draft in drafts:
@@ -320,15 +322,17 @@ def _depends_on_others(drafts: Sequence[Draft]) -> Iterator[Problem]:
 
 def _on_other(
     draft: Draft, setting: Setting[object], node: ScalarNode, types: Mapping[str, WorkerType]
-) -> Problem | None:
+) -> NodeProblem | None:
     """What is wrong with one name in `depends`; `types`: of all workers."""
     text = node.text
     stem = text.removesuffix(".service")
     if is_worker_name(text) and text not in types:
         hint = did_you_mean(text, types.keys() - {draft.name}) or f"for a unit of this host write {text}.service"
-        return Problem(node, f"{setting.key}: there is no worker '{text}'", hint)
+        return NodeProblem(node, f"{setting.key}: there is no worker '{text}'", hint)
     if types.get(text) is WorkerType.STATIC and text != draft.name:
-        return Problem(node, f"{setting.key}: '{text}' is files alone, with no program that could start", "remove it")
+        return NodeProblem(
+            node, f"{setting.key}: '{text}' is files alone, with no program that could start", "remove it"
+        )
     if stem != text and stem in types:
         message = f"{setting.key}: {text} is a unit of this host, not the worker '{stem}'"
         return note(node, message, f"for the worker write {stem}")

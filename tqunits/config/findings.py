@@ -13,7 +13,7 @@ MAX_PER_FILE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class NodeProblem:
     """One finding about one node."""
 
     node: Node
@@ -21,9 +21,9 @@ class Problem:
     hint: str | None = None
     severity: Severity = Severity.ERROR
 
-    def about(self, key: str) -> Problem:
+    def about(self, key: str) -> NodeProblem:
         """The same, led by the setting it is about."""
-        return Problem(self.node, f"{key}: {self.message}", self.hint, self.severity)
+        return NodeProblem(self.node, f"{key}: {self.message}", self.hint, self.severity)
 
     def diagnostic(self) -> Diagnostic:
         """The same, on its own: mark and source line are copied out of the document."""
@@ -36,27 +36,27 @@ class Problem:
 class Invalid(Exception):
     """A node that can not be read as what its setting wants; may know several reasons."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[NodeProblem]) -> None:
         super().__init__()
         self.problems = tuple(problems)
 
 
 def invalid(node: Node, message: str, hint: str | None = None) -> Invalid:
     """The usual Invalid: one reason."""
-    return Invalid((Problem(node, message, hint),))
+    return Invalid((NodeProblem(node, message, hint),))
 
 
-def note(node: Node, message: str, hint: str | None = None) -> Problem:
+def note(node: Node, message: str, hint: str | None = None) -> NodeProblem:
     """A NOTE."""
-    return Problem(node, message, hint, Severity.NOTE)
+    return NodeProblem(node, message, hint, Severity.NOTE)
 
 
-def warning(node: Node, message: str, hint: str | None = None) -> Problem:
+def warning(node: Node, message: str, hint: str | None = None) -> NodeProblem:
     """A WARNING."""
-    return Problem(node, message, hint, Severity.WARNING)
+    return NodeProblem(node, message, hint, Severity.WARNING)
 
 
-def diagnostics(problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+def diagnostics(problems: Iterable[NodeProblem]) -> tuple[Diagnostic, ...]:
     """All of them by place, each once, at most MAX_PER_FILE of a file."""
     unique = sorted({p.diagnostic(): None for p in problems}, key=_place)
     return tuple(bounded(unique))

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tqunits.config import unit_names, words
 from tqunits.config.directives import DIRECTIVES
-from tqunits.config.findings import Invalid, Problem, invalid
+from tqunits.config.findings import Invalid, NodeProblem, invalid
 from tqunits.config.nodes import Node, ScalarNode
 from tqunits.config.parsers import Parser, entries_of, listing, profile_or_relaxation, scalar
 from tqunits.config.reject import Reject, did_you_mean, shown
@@ -82,7 +82,7 @@ class _Keys:
     def __init__(self, node: Node) -> None:
         self._entries = {key.text: (key, value) for key, value in entries_of(node, "a mapping of what is granted")}
         self._known: list[str] = []
-        self._problems: list[Problem] = []
+        self._problems: list[NodeProblem] = []
 
     def __call__(self, key: str, parse: Parser[T], default: T) -> T:
         self._known.append(key)
@@ -99,7 +99,7 @@ class _Keys:
         for key, (node, _) in self._entries.items():
             if key not in self._known:
                 hint = did_you_mean(key, self._known) or f"known here: {', '.join(self._known)}"
-                self._problems.append(Problem(node, f"{shown(key)} can not be granted", hint))
+                self._problems.append(NodeProblem(node, f"{shown(key)} can not be granted", hint))
         if self._problems:
             raise Invalid(self._problems)
 
@@ -130,7 +130,7 @@ def _collected(
 ) -> dict[str, T]:
     """Every entry read, or Invalid with what is wrong in all of them."""
     found: dict[str, T] = {}
-    problems: list[Problem] = []
+    problems: list[NodeProblem] = []
     for key, value in entries:
         try:
             name, read_value = read(key, value)

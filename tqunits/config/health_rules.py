@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from tqunits.config import variable_rules
-from tqunits.config.findings import Problem, warning
+from tqunits.config.findings import NodeProblem, warning
 from tqunits.config.layers import Values
 from tqunits.config.nodes import Node
 from tqunits.config.setting import Setting
@@ -21,14 +21,14 @@ _DETAILS: tuple[tuple[Setting[object], HealthType], ...] = (
 )
 
 
-def problems(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> Iterator[Problem]:
+def problems(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> Iterator[NodeProblem]:
     """Of one worker; `top`: where a setting counts that nobody wrote; `wrong`: the settings that are told already."""
     yield from _details(worker, values, top)
     yield from _type(worker, values, top, wrong)
     yield from variable_rules.health_command(worker, values, top)
 
 
-def _details(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+def _details(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
     """What another type than the worker's is told. A default may be for other workers than this one."""
     type_ = worker.health.type
     for setting, owner in _DETAILS:
@@ -38,19 +38,19 @@ def _details(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
         if values.written(setting) and values[setting] not in (None, ()):
             message = f"{setting.key} has no meaning with health.type: {type_}"
             hint = f"leave one of them out, or write type: {owner}"
-            yield Problem(values.node(setting) or top, message, hint)
+            yield NodeProblem(values.node(setting) or top, message, hint)
 
 
-def _type(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> Iterator[Problem]:
+def _type(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> Iterator[NodeProblem]:
     node = values.node(W.health_type) or top
     health = worker.health
     if health.type is HealthType.COMMAND and not health.command and W.health_command.key not in wrong:
-        yield Problem(node, "health.command is missing", 'such as ["bin/well", "--port", "${PORT}"]')
+        yield NodeProblem(node, "health.command is missing", 'such as ["bin/well", "--port", "${PORT}"]')
     if worker.type is WorkerType.STATIC or worker.service_type is ServiceType.NOTIFY:
         return
     if health.type is HealthType.TCP and worker.listen is Listen.FD:
         message = "health.type: tcp says nothing with listen: fd, for it is systemd that listens"
-        yield Problem(node, message, "write http, command, or none")
+        yield NodeProblem(node, message, "write http, command, or none")
     if health.type is HealthType.NONE and worker.listen is not Listen.FD:
         message = "health.type: none: requests that come before it listens fail, at each start"
         yield warning(node, message, "type: tcp waits until it listens, and asks nothing else")

@@ -14,13 +14,13 @@ from functools import lru_cache
 from typing import TypeVar, cast
 
 from tqunits.config import nodes
-from tqunits.config.findings import Invalid, Problem, note
+from tqunits.config.findings import Invalid, NodeProblem, note
 from tqunits.config.nodes import ListNode, Node, ScalarNode
 from tqunits.config.presets import BY_FILE, PRESETS, of_program
 from tqunits.config.setting import Setting
 from tqunits.config.settings import SERVER, WORKER
 from tqunits.config.tree import SettingEntry
-from tqunits.model import Origin, OriginKind, WorkerType
+from tqunits.model import OriginKind, SettingOrigin, WorkerType
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Value:
     """One setting in effect; `node` where somebody wrote it."""
 
     value: object
-    origin: Origin
+    origin: SettingOrigin
     node: Node | None = None
 
 
@@ -63,26 +63,26 @@ class Values:
         """Whether somebody wrote it, in worker.yaml or in `defaults:`."""
         return self.node(setting) is not None
 
-    def origin(self, setting: Setting[object]) -> Origin:
+    def origin(self, setting: Setting[object]) -> SettingOrigin:
         """Who decided it."""
         return self._values[setting.key].origin
 
     @property
-    def origins(self) -> dict[str, Origin]:
+    def origins(self) -> dict[str, SettingOrigin]:
         """Who decided each setting."""
         return {key: value.origin for key, value in self._values.items()}
 
 
 def evaluate(
     entries: Mapping[str, SettingEntry], settings: Mapping[str, Setting[object]], kind: OriginKind
-) -> tuple[dict[str, Value], list[Problem]]:
+) -> tuple[dict[str, Value], list[NodeProblem]]:
     """A layer of what was written. What is wrong is left out of it."""
     layer: dict[str, Value] = {}
-    problems: list[Problem] = []
+    problems: list[NodeProblem] = []
     for key, entry in entries.items():
         setting = settings[key]
         try:
-            origin = Origin(kind=kind, mark=entry.name.mark, items=nodes.items(entry.node))
+            origin = SettingOrigin(kind=kind, mark=entry.name.mark, items=nodes.items(entry.node))
             layer[key] = Value(setting.parse(entry.node), origin, entry.node)
         except Invalid as error:
             problems += (problem.about(key) for problem in error.problems)
@@ -125,7 +125,7 @@ def _unnamed(worker_type: WorkerType) -> Layer:
 
 
 @lru_cache(maxsize=len(WorkerType))
-def _named(worker_type: WorkerType) -> tuple[tuple[str, str, Origin], ...]:
+def _named(worker_type: WorkerType) -> tuple[tuple[str, str, SettingOrigin], ...]:
     """What has the worker's name in it."""
     preset = PRESETS[worker_type]
     own = [(key, row.default, _DEFAULT) for key, row in WORKER.items() if row.default and key not in preset]
@@ -138,7 +138,7 @@ def _preset(by: str, texts: Mapping[str, str]) -> Layer:
     return {key: _literal(WORKER[key], text, _preset_of(by)) for key, text in texts.items()}
 
 
-def _literal(setting: Setting[object], text: str, origin: Origin, name: str = "name") -> Value:
+def _literal(setting: Setting[object], text: str, origin: SettingOrigin, name: str = "name") -> Value:
     """A value of the table, read as if it stood in a file."""
     return Value(setting.parse(_named_node(_node(text), name)), origin)
 
@@ -166,9 +166,9 @@ def _named_node(node: Node, name: str) -> Node:
 _NAME = "0NAME0"
 """As no name of a worker can be."""
 
-_DEFAULT = Origin(kind=OriginKind.DEFAULT)
+_DEFAULT = SettingOrigin(kind=OriginKind.DEFAULT)
 
 
 @lru_cache(maxsize=64)
-def _preset_of(by: str) -> Origin:
-    return Origin(kind=OriginKind.PRESET, preset=str(by))
+def _preset_of(by: str) -> SettingOrigin:
+    return SettingOrigin(kind=OriginKind.PRESET, preset=str(by))

@@ -15,7 +15,7 @@ from typing import cast
 
 from tqunits.config import assemble, cross_checks, nodes, words
 from tqunits.config.cross_checks import Draft
-from tqunits.config.findings import Problem, diagnostics, has_errors, warning
+from tqunits.config.findings import NodeProblem, diagnostics, has_errors, warning
 from tqunits.config.layers import Layer, Value, Values, evaluate, server_defaults, worker_defaults
 from tqunits.config.nodes import MapNode, Node, YamlReading
 from tqunits.config.reject import Reject
@@ -104,7 +104,7 @@ def parse_server(
     `source`: where tqunits.yaml would be. Workers are in `root`/workers, or without a root in `workers`, where it does
     not say.
     """
-    problems: list[Problem] = []
+    problems: list[NodeProblem] = []
     entries: dict[str, SettingEntry] = {}
     common: dict[str, SettingEntry] = {}
     top: Node | None = None
@@ -127,7 +127,7 @@ def parse_server(
 
 def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersResult:
     """All workers, in any order, and the rules across them."""
-    problems: list[Problem] = []
+    problems: list[NodeProblem] = []
     drafts = [_draft(text, server.defaults, problems) for text in sorted(texts, key=lambda text: text.name)]
     problems += cross_checks.across_workers(drafts, server.server)
     findings = diagnostics(problems)
@@ -147,13 +147,13 @@ def _bounds(common: Layer) -> Values:
     return Values(worker_defaults(_type(common), "name"), common)
 
 
-def _draft(text: WorkerText, defaults: Defaults, problems: list[Problem]) -> Draft:
+def _draft(text: WorkerText, defaults: Defaults, problems: list[NodeProblem]) -> Draft:
     reading = _read(text.text, problems)
     name = _valid_name(text.name, reading.top, problems)
     entries = _flatten(reading, WORKER_SCHEMA, problems).entries
     is_readable = isinstance(reading.root, MapNode)
     if is_readable and W.path.key not in entries:
-        problems.append(Problem(reading.top, "path is missing", f"write the route, such as path: /{text.name}"))
+        problems.append(NodeProblem(reading.top, "path is missing", f"write the route, such as path: /{text.name}"))
     layer, found = evaluate(_on_defaults(entries, defaults), WORKER, OriginKind.WORKER)
     wrong = frozenset(entries.keys() - layer.keys())
     written = (layer, defaults.layer)
@@ -178,23 +178,23 @@ def _worker(text: WorkerText, values: Values, defaults: Defaults) -> Worker:
     )
 
 
-def _read(text: Text, problems: list[Problem]) -> YamlReading:
+def _read(text: Text, problems: list[NodeProblem]) -> YamlReading:
     reading = nodes.read(text.content, str(text.path))
-    problems += (Problem(mistake.node, mistake.message, mistake.hint) for mistake in reading.mistakes)
+    problems += (NodeProblem(mistake.node, mistake.message, mistake.hint) for mistake in reading.mistakes)
     if text.writable_by_others:
         message = "others may write this file: who can change it decides what runs here"
         problems.append(warning(reading.top, message, f"chmod go-w {text.path}"))
     return reading
 
 
-def _flatten(reading: YamlReading, schema: Schema, problems: list[Problem]) -> Flat:
+def _flatten(reading: YamlReading, schema: Schema, problems: list[NodeProblem]) -> Flat:
     """The entries of a file; of one that is no YAML, none."""
     flat = flatten(reading.root or MapNode(reading.top.document, 1, 1, ()), schema)
     problems += flat.problems
     return flat
 
 
-def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, SettingEntry], dict[str, SettingEntry]]:
+def _split(flat: Flat, problems: list[NodeProblem]) -> tuple[dict[str, SettingEntry], dict[str, SettingEntry]]:
     """The server's own entries, and those of `defaults:` (some of which TQServer spells elsewhere)."""
     own = {key: entry for key, entry in flat.entries.items() if key.partition(".")[0] != DEFAULTS}
     common = {
@@ -207,7 +207,7 @@ def _split(flat: Flat, problems: list[Problem]) -> tuple[dict[str, SettingEntry]
         common |= inner.entries
     for key in [key for key in common if not WORKER[key].for_all]:
         message = f"'{key}' is no default: it differs from worker to worker"
-        problems.append(Problem(common.pop(key).name, message, "write it in each worker.yaml"))
+        problems.append(NodeProblem(common.pop(key).name, message, "write it in each worker.yaml"))
     return own, common
 
 
@@ -243,10 +243,10 @@ def _command(*layers: Layer) -> Sequence[str]:
     return cast("Sequence[str]", value)  # by the setting's own parser
 
 
-def _valid_name(name: str, top: Node, problems: list[Problem]) -> str:
+def _valid_name(name: str, top: Node, problems: list[NodeProblem]) -> str:
     """The name, or one that stands in for it until the folder is renamed."""
     try:
         return words.worker_name(name)
     except Reject as error:
-        problems.append(Problem(top, error.message, error.hint))
+        problems.append(NodeProblem(top, error.message, error.hint))
         return "name"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
 from tqunits.config import shellwords, values, words
-from tqunits.config.findings import Invalid, Problem, invalid
+from tqunits.config.findings import Invalid, NodeProblem, invalid
 from tqunits.config.nodes import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY, MAX_START, Enabled, Profile, Relaxation
@@ -298,7 +298,7 @@ def _each(
 ) -> tuple[T, ...]:
     """All of `nodes` parsed, `more` checked; or Invalid with every reason of both."""
     results: list[T] = []
-    problems: list[Problem] = []
+    problems: list[NodeProblem] = []
     for node in nodes:
         try:
             results.append(parse(node))

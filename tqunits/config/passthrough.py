@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from tqunits.config.directives import DIRECTIVES, REFUSED, Directive
-from tqunits.config.findings import Invalid, Problem, invalid
+from tqunits.config.findings import Invalid, NodeProblem, invalid
 from tqunits.config.nodes import Node, ScalarNode
 from tqunits.config.parsers import entries_of, items_of, scalar
 from tqunits.config.reject import Reject, did_you_mean, shown
@@ -65,7 +65,7 @@ INSTEAD = {
 def directives(node: Node) -> PassedLines:
     """(section, directive, value) of a `unit:` mapping; a list gives the directive several times."""
     result: list[tuple[str, str, str]] = []
-    problems: list[Problem] = []
+    problems: list[NodeProblem] = []
     for section, content in entries_of(node, "a mapping of sections"):
         try:
             _check_section(section)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tqunits.config import tqserver
-from tqunits.config.findings import MAX_PER_FILE, Problem, note, warning
+from tqunits.config.findings import MAX_PER_FILE, NodeProblem, note, warning
 from tqunits.config.nodes import ListNode, MapNode, Node, ScalarNode
 from tqunits.config.parsers import is_null
 from tqunits.config.reject import did_you_mean, shown
@@ -70,7 +70,7 @@ class Flat:
     """The entries of one document."""
 
     entries: dict[str, SettingEntry] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[NodeProblem] = field(default_factory=list)
 
 
 def flatten(root: Node, schema: Schema) -> Flat:
@@ -117,12 +117,12 @@ def merge(lower: Node, upper: Node, depth: int) -> Node:
     return MapNode(upper.document, upper.line, upper.column, tuple(merged.values()))
 
 
-def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> Iterator[SettingEntry]:
+def _walk(node: Node, prefix: str, schema: Schema, problems: list[NodeProblem]) -> Iterator[SettingEntry]:
     if is_null(node):
         return
     if not isinstance(node, MapNode):
         where = f"{prefix[:-1]}: holds settings" if prefix else "the file holds settings"
-        problems.append(Problem(node, f"{where}, one 'key: value' per line", _example(prefix, schema)))
+        problems.append(NodeProblem(node, f"{where}, one 'key: value' per line", _example(prefix, schema)))
         return
     for name, value in node.entries:
         if len(problems) >= MAX_PER_FILE:
@@ -136,14 +136,14 @@ def _walk(node: Node, prefix: str, schema: Schema, problems: list[Problem]) -> I
         elif is_value or key in schema.free:
             yield SettingEntry(schema.short.get(key, key), name, value)
         else:
-            problems.append(Problem(name, f"unknown key {shown(name.text)}", _known(name.text, prefix, schema)))
+            problems.append(NodeProblem(name, f"unknown key {shown(name.text)}", _known(name.text, prefix, schema)))
 
 
 def _is_empty(key: str, value: Node) -> bool:
     return key in _EMPTY and isinstance(value, ScalarNode) and not value.text
 
 
-def _told_of_null(key: str, value: Node) -> Iterator[Problem]:
+def _told_of_null(key: str, value: Node) -> Iterator[NodeProblem]:
     """A group whose lines are all comments is null to YAML as well; only the word may have been meant as something."""
     if isinstance(value, ScalarNode) and value.text:
         yield warning(value, f"{key}: {value.text} changes nothing: its settings keep their defaults", "leave it out")
@@ -155,7 +155,7 @@ def _put(flat: Flat, entry: SettingEntry) -> None:
         flat.entries[entry.key] = entry
     else:
         message = f"'{entry.key}' is set twice in this file"
-        flat.problems.append(Problem(entry.name, message, f"also on line {first.name.line}: keep one of them"))
+        flat.problems.append(NodeProblem(entry.name, message, f"also on line {first.name.line}: keep one of them"))
 
 
 def _told(key: str, spelling: Spelling) -> str:

@@ -10,21 +10,21 @@ from collections.abc import Iterator, Sequence
 
 from tqunits import placeholders
 from tqunits.config import shellwords, words
-from tqunits.config.findings import Problem, warning
+from tqunits.config.findings import NodeProblem, warning
 from tqunits.config.layers import Values
 from tqunits.config.nodes import ListNode, MapNode, Node, ScalarNode, within
 from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.config.setting import Setting
 from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import Listen, Worker
-from tqunits.placeholders import Found, Kind
+from tqunits.placeholders import Found, PlaceholderKind
 
 _SUSPECTS = frozenset(shellwords.OPERATORS) - {";"}  # which `find -exec` wants
 
 _IN_SHELL = 'a shell has its own: ["sh", "-c", "…"]'
 
 
-def problems(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+def problems(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
     """Of one worker; `top`: where a setting counts that nobody wrote."""
     known = names(worker)
     written = values[W.command] if values.written(W.command) else worker.command  # without what is put in by php.py
@@ -40,7 +40,7 @@ def names(worker: Worker) -> tuple[str, ...]:
     return (*placeholders.ALWAYS, *listening, *(placeholders.WITH_CREDENTIALS if worker.has_credentials else ()))
 
 
-def health_command(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+def health_command(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
     """Of the command of its health check. systemd 252 shows a unit's credentials to its program alone."""
     known = [name for name in names(worker) if name not in placeholders.WITH_CREDENTIALS]
     yield from _of_command(W.health_command, worker.health.command, worker, values, top, known)
@@ -53,7 +53,7 @@ def _of_command(
     values: Values,
     top: Node,
     known: Sequence[str],
-) -> Iterator[Problem]:
+) -> Iterator[NodeProblem]:
     script = placeholders.script_at(argv)
     node = values.node(setting) or values.node(W.listen) or top
     for at, word in enumerate(argv):
@@ -62,12 +62,14 @@ def _of_command(
             whole = _whole(node, at) if isinstance(node, ListNode) else None
             wrong = _wrong(each, known, worker, whole=whole, in_command=True)
             if wrong is not None:
-                yield Problem(_place(node, at, each, setting, values), f"{setting.key}: {wrong.message}", wrong.hint)
+                yield NodeProblem(
+                    _place(node, at, each, setting, values), f"{setting.key}: {wrong.message}", wrong.hint
+                )
         yield from _too_long(setting, _place(node, at, None, setting, values), word)
     yield from _suspects(setting, values.node(setting), script)
 
 
-def _build(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
+def _build(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
     """A build has no port and no folders of the worker's; what its own variables are, its shell finds."""
     argv = worker.build.command
     script = placeholders.script_at(argv)
@@ -76,27 +78,27 @@ def _build(worker: Worker, values: Values, top: Node) -> Iterator[Problem]:
         for each in placeholders.in_word(word) if at != script else ():
             message = f"build.command: {each.text} is not put in: a build has no placeholders"
             hint = f"write {_doubled(each)} if it is meant as it stands; {_IN_SHELL}"
-            yield Problem(_place(node, at, each, W.build_command, values), message, hint)
+            yield NodeProblem(_place(node, at, each, W.build_command, values), message, hint)
     yield from _suspects(W.build_command, values.node(W.build_command), script)
 
 
-def _environment(worker: Worker, values: Values, known: Sequence[str]) -> Iterator[Problem]:
+def _environment(worker: Worker, values: Values, known: Sequence[str]) -> Iterator[NodeProblem]:
     node = values.node(W.environment)
     nodes = [value for _, value in node.entries] if isinstance(node, MapNode) else []
     for (name, text), place in zip(worker.environment, nodes, strict=False):
         for each in placeholders.in_value(text):
             wrong = _wrong(each, known, worker, whole=_whole(place, 0), in_command=False)
             if wrong is not None:
-                yield Problem(_within(place, each), f"environment: {name}: {wrong.message}", wrong.hint)
+                yield NodeProblem(_within(place, each), f"environment: {name}: {wrong.message}", wrong.hint)
         yield from _too_long(W.environment, place, text)
 
 
-def _reserved(worker: Worker, values: Values) -> Iterator[Problem]:
+def _reserved(worker: Worker, values: Values) -> Iterator[NodeProblem]:
     """PORT is taken where the worker listens on one; every other name is taken always, or never (words.py)."""
     node = values.node(W.environment) if worker.listen is Listen.TCP else None
     for key, _ in node.entries if isinstance(node, MapNode) else ():
         if key.text == "PORT":
-            yield Problem(
+            yield NodeProblem(
                 key, "environment: PORT is set by tqunits, for the worker listens on it", "set 'port' instead"
             )
 
@@ -106,7 +108,7 @@ def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | N
 
     `whole`: the text it stands in, where that has no quotes: in a list or a mapping a brace needs them.
     """
-    if found.kind is Kind.NAMED and found.name in known:
+    if found.kind is PlaceholderKind.NAMED and found.name in known:
         return None
     literal = f"write {_doubled(found)} if it is meant as it stands"
     if found.name in placeholders.NAMES and found.name not in known:
@@ -134,14 +136,16 @@ def _doubled(found: Found) -> str:
     return f"${found.text}"
 
 
-def _too_long(setting: Setting[object], place: Node, text: str) -> Iterator[Problem]:
+def _too_long(setting: Setting[object], place: Node, text: str) -> Iterator[NodeProblem]:
     """With all that is put in; what is written is bounded already."""
     count = text.count("${")
     if count and len(text) + count * placeholders.LONGEST_VALUE > words.LONGEST:
-        yield Problem(place, f"{setting.key}: {shown(text)} is too long with all that is put in", "write a shorter one")
+        yield NodeProblem(
+            place, f"{setting.key}: {shown(text)} is too long with all that is put in", "write a shorter one"
+        )
 
 
-def _suspects(setting: Setting[object], node: Node | None, script: int | None) -> Iterator[Problem]:
+def _suspects(setting: Setting[object], node: Node | None, script: int | None) -> Iterator[NodeProblem]:
     """Right, and seldom meant: a shell's operators as words of their own, and what a shell would replace by names."""
     if isinstance(node, ListNode):
         for at, item in enumerate(node.items):

@@ -28,7 +28,7 @@ from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import built, harvest
 from tqunits.host.built import Glance
 from tqunits.host.events import BarredFiles, OwnFiles, Tell, ignore, waiting
-from tqunits.host.harvest import Home
+from tqunits.host.harvest import Harvest
 from tqunits.host.lacking import Lacking, command_missing
 from tqunits.host.source_tree import Sources
 from tqunits.layout import SYSTEM_LAYOUT, Layout
@@ -41,7 +41,7 @@ from tqunits.system.process import Completed, run
 from tqunits.system.survey import Bounds, Watch
 from tqunits.units import build_units as unit
 from tqunits.units import name, quote, shared
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 
 BUILD_TIMEOUT_S = unit.TIMEOUT // 1_000_000
 
@@ -119,7 +119,7 @@ class Builder:
         self._tell_of(worker.name, home)
         return None
 
-    def _tell_of(self, worker: str, home: Home) -> None:
+    def _tell_of(self, worker: str, home: Harvest) -> None:
         if home.kept.count:
             self.tell(OwnFiles(worker, str(home.kept)))
         if home.left.count:
@@ -228,7 +228,7 @@ def _ended(failure: Failure) -> str:
             return f"failed: {failure.result}"
 
 
-def _bring_home(worker: Worker, sources: Sources) -> Home:
+def _bring_home(worker: Worker, sources: Sources) -> Harvest:
     """Words of the build's command that are paths may begin with a dot, as the worker's own command may."""
     words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
     named = [word for word in words if not word.startswith(("/", "-"))]

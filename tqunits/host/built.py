@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tqunits.host import source_tree
 from tqunits.host.made import Made
-from tqunits.host.source_tree import Result, Scope, Source, Sources
+from tqunits.host.source_tree import Result, Scope, Sources, TreeEntry
 from tqunits.layout import Layout
 from tqunits.model import Worker
 from tqunits.system import files
@@ -181,7 +181,7 @@ def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
     end(worker, layout, {**before.sources, **{path: now[path] for path in changed}}, Made(roots, names | roots))
 
 
-def _is_other(now: Source, before: Source) -> bool:
+def _is_other(now: TreeEntry, before: TreeEntry) -> bool:
     return now.is_what != before.is_what
 
 
@@ -330,7 +330,7 @@ def _lines(record: Record) -> Iterator[str]:
 
 def _parse(lines: list[str]) -> Record:
     """Raises ValueError and IndexError for what is none."""
-    roots, results, sources = set[str](), dict[str, Result](), dict[str, Source]()
+    roots, results, sources = set[str](), dict[str, Result](), dict[str, TreeEntry]()
     for line in lines[3:-1]:
         word, rest = line.split(" ", 1)
         if word == "root":
@@ -340,6 +340,6 @@ def _parse(lines: list[str]) -> Record:
             results[path] = Result(int(size), int(modified))
         else:
             kind, size, modified, changed, content, path = rest.split(" ", 5)
-            sources[path] = Source(kind, int(size), int(modified), int(changed), content)
+            sources[path] = TreeEntry(kind, int(size), int(modified), int(changed), content)
     ended = lines[2] == _ENDED
     return Record(recipe=lines[1], is_ended=ended, sources=sources, results=results, roots=frozenset(roots))

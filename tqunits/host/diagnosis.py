@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import target
+from tqunits.host import this_host
 from tqunits.host.lacking import lacking
 from tqunits.layout import Layout
 from tqunits.model import Configuration, account_of
@@ -56,8 +56,8 @@ def host(layout: Layout, *, user_mode: bool) -> Iterator[Finding]:
 def manager(bus: Bus, units: Sequence[UnitStatus], *, user_mode: bool) -> Iterator[Finding]:
     """The running service manager and our units in it; `units`: what it has loaded of them."""
     version = bus.systemd_version()
-    if version < target.OLDEST:
-        yield problem("systemd", f"systemd {version} is too old", f"tqunits needs {target.OLDEST} or newer")
+    if version < this_host.OLDEST:
+        yield problem("systemd", f"systemd {version} is too old", f"tqunits needs {this_host.OLDEST} or newer")
     else:
         yield ok("systemd", f"systemd {version}, reachable over D-Bus")
     failed = [unit.name for unit in units if unit.active == "failed"]

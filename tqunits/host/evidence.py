@@ -15,9 +15,9 @@ from tqunits import health
 from tqunits.health import HealthType
 from tqunits.host import healthy
 from tqunits.host.installed import Installed
-from tqunits.host.status import State, Status
+from tqunits.host.status import InstanceStatus, State
 from tqunits.layout import Layout
-from tqunits.lifecycle import complaints, outcome
+from tqunits.lifecycle import error_lines, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
 from tqunits.lifecycle.outcome import Failure
 from tqunits.system import access, cgroup, journal
@@ -75,7 +75,7 @@ def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", res
     return _with_words(facts, subject, failure.invocation)
 
 
-def of_now(subject: Subject, bus: Bus, status: Status) -> Facts:
+def of_now(subject: Subject, bus: Bus, status: InstanceStatus) -> Facts:
     """The facts of a worker as it is now; where it runs, it is asked how it is."""
     state = status.state.value
     facts = _installed(subject, state, status.restarts)
@@ -148,7 +148,7 @@ def _with_words(facts: Facts, subject: Subject, invocation: str) -> Facts:
         lines = tuple(line for line in said if not line.startswith(outcome.GATE_VERDICT))
         verdict = next((line for line in reversed(said) if line.startswith(outcome.GATE_VERDICT)), "")
     end = facts.end
-    error = complaints.complaint(lines, last=end is None or end.is_started, folder=facts.folder)
+    error = error_lines.complaint(lines, last=end is None or end.is_started, folder=facts.folder)
     view = _view(subject)
     looks = [access.look(error.path, view)] if error and error.path else []
     if end is not None and end.program and end.status == 203:

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from tqunits.host import backoff, handover, live, traffic, writable
-from tqunits.host.backoff import let_go
+from tqunits.host import handover, live, pauses, traffic_file, writable
 from tqunits.host.events import HomeStay, StepStart, Tell, waiting
 from tqunits.host.leftovers import discard
+from tqunits.host.pauses import let_go
 from tqunits.layout import Layout
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.model import account_of
@@ -89,9 +89,9 @@ def _keep_up(step: steps.Upkeep, layout: Layout, bus: Bus) -> None:
         case steps.Unshadow():
             live.recover(layout, bus)
         case steps.Expect(instances):
-            traffic.wanted(layout, instances)
+            traffic_file.wanted(layout, instances)
         case steps.ForgetPauses(workers):
-            backoff.forget(layout, workers)
+            pauses.forget(layout, workers)
         case _:
             assert_never(step)
 

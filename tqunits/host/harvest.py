@@ -75,7 +75,7 @@ class Untaken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
+class Harvest:
     """What came of a harvest."""
 
     made: Made
@@ -92,7 +92,7 @@ def bring_home(
     named: Collection[str] = (),
     before: Made = NOTHING,
     intend: Callable[[Made], None] = lambda _: None,
-) -> Home:
+) -> Harvest:
     """Move what stands in `built` to `folder`; `last`, the worker's command, after everything else.
 
     `named`: paths below the folder whose names may begin with a dot; `last` is one of them. `before` is what an earlier
@@ -116,7 +116,7 @@ def bring_home(
             intend(made)
             move.all_of(staging, gone=before.roots - made.roots)
             move.carry_foreign()
-    return Home(made=made, kept=look.kept, left=look.left)
+    return Harvest(made=made, kept=look.kept, left=look.left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from tqunits.host import backoff, build, handover, live, traffic
+from tqunits.host import build, handover, live, pauses, traffic_file
 from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.units import credentials, name
@@ -17,8 +17,8 @@ def remnants(layout: Layout) -> Remnants:
         unread=tuple(map(PurePosixPath, _unread(layout))),
         marks=tuple(map(PurePosixPath, handover.marks(layout))),
         has_shadows=live.has_shadows(layout),
-        stopped=traffic.stopped(layout),
-        pauses=backoff.remembered(layout),
+        stopped=traffic_file.stopped(layout),
+        pauses=pauses.remembered(layout),
     )
 
 

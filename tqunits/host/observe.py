@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from tqunits.host import backoff, built, handover
+from tqunits.host import built, handover, pauses
 from tqunits.host.observed_files import observe_copies, observe_files, unit_file_states
 from tqunits.layout import Layout
 from tqunits.system.bus import Bus
@@ -25,7 +25,7 @@ UNIT_PATTERNS = ("tq-*", "tq.*", "run-tqunits-workers-*.mount")
 def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
     """Every loaded unit of ours."""
     found = bus.list_units(UNIT_PATTERNS)
-    paused = backoff.pausing((unit.name, unit.active) for unit in found)
+    paused = pauses.pausing((unit.name, unit.active) for unit in found)
     states = {unit.name: "activating" if unit.name in paused else unit.active for unit in found}
     return {unit: _observe_unit(bus, unit, state) for unit, state in states.items()}
 

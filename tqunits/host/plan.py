@@ -32,7 +32,7 @@ from tqunits.model import Instance, account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
 from tqunits.units import credentials, name, shared, turnover, unitfile, upkeep
 from tqunits.units.observed import Observed, ObservedFile
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (
     Admit,
     CreateUsers,

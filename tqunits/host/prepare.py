@@ -11,12 +11,12 @@ from pathlib import PurePosixPath
 
 from tqunits.config import ineffective
 from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, Severity, TqunitsError
-from tqunits.host import binding, observe, target, vanishing, writable
+from tqunits.host import binding, observe, this_host, vanishing, writable
 from tqunits.host.installed import nearest
 from tqunits.host.judged import judge
 from tqunits.host.lacking import Lacking
-from tqunits.host.ledger import put_back_later
 from tqunits.host.leftovers import remnants
+from tqunits.host.lost_drop_ins import put_back_later
 from tqunits.host.observed_files import observe_files
 from tqunits.host.premises import Premises
 from tqunits.host.rebuild import NOTHING_BUILT, Outcome
@@ -27,8 +27,8 @@ from tqunits.host.sources import Loaded, load
 from tqunits.model import (
     MANAGER_USER,
     Configuration,
+    Host,
     Server,
-    Target,
     Worker,
     WorkerType,
     account_of,
@@ -39,7 +39,7 @@ from tqunits.system.bus import Bus
 from tqunits.units import accounts, addresses, ledger, name, turnover, upkeep
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.refusal import Refusal
-from tqunits.units.render import RenderedFile, refusals, render, sockets_of
+from tqunits.units.rendering import RenderedFile, refusals, render, sockets_of
 from tqunits.units.steps import Desired, Plan, Step, WriteFile
 from tqunits.units.writable_folders import Given
 
@@ -59,7 +59,7 @@ class Prepared:
 
     configuration: Configuration
     present: Configuration  # without the workers that are left alone
-    target: Target
+    target: Host
     desired: Desired
     observed: Observed
     skipped: tuple[Lacking, ...]
@@ -113,7 +113,7 @@ def prepare(
     held = {} if choice.remove_all else vanishing.held(configuration, sources)
     configuration = replace(configuration, broken=(*configuration.broken, *held))
     others = _others(configuration, choice)
-    host = target.current(premises.layout, user_mode=premises.user_mode)
+    host = this_host.current(premises.layout, user_mode=premises.user_mode)
     requested = Requested(configuration, premises.layout, before, user_mode=premises.user_mode)
     out = others | {lack.worker for lack in built.skipped}
     judged = judge(
@@ -184,7 +184,7 @@ def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
     """The plan, and the ledger of what it makes: after the files that it tells of, and before any of them goes.
 
     It is written as well where it says the same and one of them is written anew (somebody has edited it), for no
-    process that was started before has what it says (host/ledger.py).
+    process that was started before has what it says (host/lost_drop_ins.py).
     """
     path, observed = prepared.target.layout.ledger, prepared.observed
     text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tqunits.host import binding, observe, target
+from tqunits.host import binding, observe, this_host
 from tqunits.host.diagnosis import Finding, Level
 from tqunits.host.observed_files import observe_sockets
 from tqunits.layout import Layout
@@ -43,7 +43,7 @@ def _of(address: str, ours: tuple[str, ...], *, is_open: bool, user_mode: bool) 
 
 def _processes(bus: Bus) -> Iterator[Finding]:
     codes = observe.router_codes(bus, observe.running_routers(bus))
-    code = target.fingerprint() if codes else ""
+    code = this_host.fingerprint() if codes else ""
     old = [unit for unit, its in codes.items() if its != code]
     if old:
         message = f"runs the code of another release: {', '.join(old)}"

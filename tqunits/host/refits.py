@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.host.requested import Requested
-from tqunits.model import Target
+from tqunits.model import Host
 from tqunits.units import refit, unitfile
 from tqunits.units.observed import ObservedFile
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 
 _MODE = 0o644
 
@@ -31,7 +31,7 @@ class Refits:
 def refits(
     observed: Mapping[PurePosixPath, ObservedFile],
     rendered: Collection[PurePosixPath],
-    host: Target,
+    host: Host,
     requested: Requested,
 ) -> Refits:
     """What lies there of earlier releases, and is not rendered anew."""
@@ -41,7 +41,7 @@ def refits(
     return sum(found, Refits())
 
 
-def _refit(path: PurePosixPath, text: str, worker: str, host: Target, requested: Requested) -> Refits:
+def _refit(path: PurePosixPath, text: str, worker: str, host: Host, requested: Requested) -> Refits:
     named = [file.path for file in refit.files(text)]
     places = {source: place for source in named if (place := requested.place_of(worker, source)) is not None}
     content = refit.refitted(text, worker, host, {source: str(place) for source, place in places.items()})

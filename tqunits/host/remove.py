@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.errors import TqunitsError
-from tqunits.host import backoff, endings, execute, ledger, left_out, purge, traffic
+from tqunits.host import endings, execute, left_out, lost_drop_ins, pauses, purge, traffic_file
 from tqunits.host.endings import Ending
 from tqunits.host.events import Endings, Tell
 from tqunits.host.installed import Installed
@@ -23,7 +23,7 @@ from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import name, shared, unitfile, upkeep
 from tqunits.units.observed import Observed
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import Plan, Reload, Step, WriteFile
 
 
@@ -109,12 +109,12 @@ def _forget_ledger(departure: Departure, layout: Layout) -> None:
     if departure.is_all:
         files.remove(Path(layout.ledger))
     else:
-        ledger.forget(layout, departure.workers)
+        lost_drop_ins.forget(layout, departure.workers)
 
 
 def _forget(departure: Departure, layout: Layout) -> None:
-    traffic.forget(layout, departure.workers)
-    backoff.forget(layout, None if departure.is_all else departure.workers)
+    traffic_file.forget(layout, departure.workers)
+    pauses.forget(layout, None if departure.is_all else departure.workers)
     if departure.is_all:
         files.remove(Path(layout.repair_request))  # systemd made it for the routers
         left_out.remove(layout)

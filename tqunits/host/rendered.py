@@ -6,17 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from tqunits.errors import ConfigurationError, Diagnostic, NoSuchWorker
-from tqunits.host import target
+from tqunits.host import this_host
 from tqunits.host.installed import nearest
 from tqunits.host.judged import Files, assigned_ports, judge
 from tqunits.host.observed_files import observe_files
 from tqunits.host.premises import Premises
 from tqunits.host.requested import Requested
 from tqunits.host.sources import load
-from tqunits.model import Configuration, Target, Worker, WorkerType
+from tqunits.model import Configuration, Host, Worker, WorkerType
 from tqunits.system import files
 from tqunits.units import addresses, name
-from tqunits.units.render import RenderedFile, render, sockets_of
+from tqunits.units.rendering import RenderedFile, render, sockets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ def only(found: Collection[RenderedFile], workers: Collection[str]) -> tuple[Ren
     return tuple(file for file in found if file.unit and name.worker_of(file.unit) in workers)
 
 
-def _target(premises: Premises, systemd: int | None) -> Target:
-    host = target.current(premises.layout, user_mode=premises.user_mode)
+def _target(premises: Premises, systemd: int | None) -> Host:
+    host = this_host.current(premises.layout, user_mode=premises.user_mode)
     return host if systemd is None else replace(host, systemd=systemd)
 
 

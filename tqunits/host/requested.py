@@ -15,7 +15,7 @@ from tqunits.units import credentials, name, unitfile
 from tqunits.units.grants import grant_of
 from tqunits.units.observed import ObservedFile
 from tqunits.units.refusal import Refusal
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.unitfile import Copy
 
 Observed = Mapping[PurePosixPath, ObservedFile]

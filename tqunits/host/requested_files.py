@@ -74,7 +74,8 @@ def look(worker: Worker, grant: Grant = NONE, *, user_mode: bool, missing: Sever
     not there.
     """
     files = [
-        _File(worker, source, grant, user_mode=user_mode, missing=missing) for source in credentials.sources(worker)
+        _RequestedFile(worker, source, grant, user_mode=user_mode, missing=missing)
+        for source in credentials.sources(worker)
     ]
     findings = [finding for file in files for finding in file.findings]
     total = sum(len(file.source.id) + file.size for file in files)
@@ -95,7 +96,7 @@ class _Refused(Exception):
         self.severity = severity
 
 
-class _File:
+class _RequestedFile:
     """One file, looked at."""
 
     def __init__(self, worker: Worker, source: Source, grant: Grant, *, user_mode: bool, missing: Severity) -> None:
@@ -140,7 +141,7 @@ class _File:
         hint = f"put it below {folder}, give the worker to root, or grant it: tqunits docs grants"
         raise _Refused(reason, hint, Severity.ERROR if self._knows_all else Severity.NOTE)
 
-    def _judge(self, file: _Opened, found: Anchor) -> None:
+    def _judge(self, file: _OpenFile, found: Anchor) -> None:
         status = os.fstat(file.descriptor)
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         if not (self._is_copied or self.source.has_variables):
@@ -150,7 +151,7 @@ class _File:
             _refuse_owner(status, file.folder, in_roots=len(found.rest) == 1)
         self._read(file, Copy(self.source.id, self.source.path, status.st_mtime_ns))
 
-    def _read(self, file: _Opened, copy: Copy) -> None:
+    def _read(self, file: _OpenFile, copy: Copy) -> None:
         if self._is_copied:
             self.taken = Taken(copy, None)
         content = file.read(self._limit + 1)
@@ -186,7 +187,7 @@ class _File:
 
 
 @dataclass(slots=True)
-class _Opened:
+class _OpenFile:
     """A file that is open, but not yet for reading, and the folder it lies in (None: all of the path is root's)."""
 
     descriptor: int  # O_PATH: opening it has woken no device, and waited for no FIFO
@@ -198,7 +199,7 @@ class _Opened:
         with os.fdopen(reading, "rb") as stream:
             return stream.read(most)
 
-    def __enter__(self) -> _Opened:
+    def __enter__(self) -> _OpenFile:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -207,12 +208,12 @@ class _Opened:
             os.close(self.folder)
 
 
-def _opened(found: Anchor) -> _Opened:
+def _opened(found: Anchor) -> _OpenFile:
     if found.is_roots:
-        return _Opened(os.dup(found.descriptor), None)
+        return _OpenFile(os.dup(found.descriptor), None)
     folder = open_below(found.descriptor, found.rest[:-1], os.O_PATH | os.O_DIRECTORY)
     try:
-        return _Opened(open_below(folder, found.rest[-1:], os.O_PATH), folder)
+        return _OpenFile(open_below(folder, found.rest[-1:], os.O_PATH), folder)
     except BaseException:
         os.close(folder)
         raise

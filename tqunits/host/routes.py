@@ -14,9 +14,9 @@ from tqunits.model import (
     Configuration,
     Enabled,
     HeadLimits,
+    Host,
     Instance,
     Server,
-    Target,
     Timeouts,
     Worker,
     WorkerType,
@@ -28,12 +28,12 @@ from tqunits.routing.snapshot import ClientTimeouts, RoutedWorker, Snapshot, Sta
 from tqunits.units.environment import served_folder, socket_path
 
 
-def routes_snapshot(configuration: Configuration, target: Target, ports: Mapping[Instance, int]) -> str:
+def routes_snapshot(configuration: Configuration, target: Host, ports: Mapping[Instance, int]) -> str:
     """The text of routes.json. `ports`: of each instance that listens on one."""
     return snapshot_text(_snapshot(configuration, target, ports))
 
 
-def _snapshot(configuration: Configuration, target: Target, ports: Mapping[Instance, int]) -> Snapshot:
+def _snapshot(configuration: Configuration, target: Host, ports: Mapping[Instance, int]) -> Snapshot:
     server = configuration.server
     return Snapshot(
         timeouts=_client_timeouts(server),
@@ -56,7 +56,7 @@ def _client_timeouts(server: Server) -> ClientTimeouts:
     )
 
 
-def _running(configuration: Configuration, target: Target, ports: Mapping[Instance, int]) -> Iterator[RoutedWorker]:
+def _running(configuration: Configuration, target: Host, ports: Mapping[Instance, int]) -> Iterator[RoutedWorker]:
     for worker in configuration.workers:
         if worker.runs_in(configuration.server.mode):
             instances = () if worker.type is WorkerType.STATIC else worker.instances
@@ -125,6 +125,6 @@ def _static(worker: Worker) -> StaticFiles | None:
     return None if folder is None else StaticFiles(directory=str(folder), prefix=worker.static.prefix)
 
 
-def _endpoint(worker: Worker, whose: Instance, target: Target, ports: Mapping[Instance, int]) -> Address:
+def _endpoint(worker: Worker, whose: Instance, target: Host, ports: Mapping[Instance, int]) -> Address:
     socket = socket_path(worker, whose, target.layout.runtime)
     return Address(path=socket) if socket else Address("127.0.0.1", ports[whose])

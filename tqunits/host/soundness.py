@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tqunits.host import backoff
+from tqunits.host import pauses
 from tqunits.host.diagnosis import Finding, ok, problem, warning
 from tqunits.host.status import State, state_of
 from tqunits.host.waiting import changed
@@ -20,14 +20,14 @@ from tqunits.units.vanished import sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class InstalledWorker:
     """An installed worker: what its drop-in remembers, and the user that it names."""
 
     ledger: Ledger
     user: str
 
 
-def drift(settings: Configuration, workers: Sequence[Worker]) -> Finding:
+def drift(settings: Configuration, workers: Sequence[InstalledWorker]) -> Finding:
     """Whether each worker is installed as it is configured now."""
     installed = {worker.ledger.worker: worker.ledger.source_hash for worker in workers}
     configured = {w.name: w.source_hash for w in settings.workers if w.type is not WorkerType.STATIC}
@@ -43,7 +43,7 @@ def drift(settings: Configuration, workers: Sequence[Worker]) -> Finding:
     return warning("drift", "; ".join(found), advice)
 
 
-def secrets(workers: Sequence[Worker]) -> Iterator[Finding]:
+def secrets(workers: Sequence[InstalledWorker]) -> Iterator[Finding]:
     """The files that workers were given copies of, and that have changed since."""
     found = [f"{path} ({worker.ledger.worker})" for worker in workers for path in changed(worker.ledger.copies)]
     if found:
@@ -54,18 +54,20 @@ def secrets(workers: Sequence[Worker]) -> Iterator[Finding]:
 def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
     """Who crashes again and again: none of these units is failed. In a pause systemd 252 has a worker as stopped."""
     again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
-    found = again | backoff.pausing((unit.name, unit.active) for unit in units)
+    found = again | pauses.pausing((unit.name, unit.active) for unit in units)
     if found:
         advice = "'tqunits why NAME' tells why; of the router, 'tqunits logs --router'"
         yield problem("units", f"fail again and again: {sentence(found)}", advice)
 
 
-def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Mapping[int, str]) -> Iterator[Finding]:
+def exposed(
+    workers: Sequence[InstalledWorker], listeners: Iterable[Listener], users: Mapping[int, str]
+) -> Iterator[Finding]:
     """Workers that are reached past the router, by whom this host's network lets in.
 
     `users`: uid -> name. An account that is not a worker's alone may have other programs: there its port tells.
     """
-    accounts: dict[str, list[Worker]] = {}
+    accounts: dict[str, list[InstalledWorker]] = {}
     for worker in workers:
         accounts.setdefault(worker.user, []).append(worker)
     found = [
@@ -78,7 +80,7 @@ def exposed(workers: Sequence[Worker], listeners: Iterable[Listener], users: Map
         yield warning("exposure", message, "have it listen on 127.0.0.1 ($WORKER_PORT), or set `listen: unix`")
 
 
-def _owner(listener: Listener, workers: Sequence[Worker]) -> str | None:
+def _owner(listener: Listener, workers: Sequence[InstalledWorker]) -> str | None:
     """Whose socket that is, of the workers that run as its user."""
     for worker in workers:
         if worker.ledger.port == listener.port or worker.user == account_of(worker.ledger.worker):

@@ -39,7 +39,7 @@ _NEVER: Final = frozenset({".git", "__pycache__"})
 LINK, FILE, PROGRAM = "l", "f", "x"
 
 
-class Source(NamedTuple):
+class TreeEntry(NamedTuple):
     """One file or link, as it was looked at."""
 
     kind: str  # LINK, FILE, PROGRAM
@@ -54,7 +54,7 @@ class Source(NamedTuple):
         return self.kind, self.content
 
 
-Sources = Mapping[str, Source]
+Sources = Mapping[str, TreeEntry]
 """Path below the worker's folder -> what lies there."""
 
 
@@ -73,12 +73,12 @@ class Scope:
     all_may_read: bool = True  # only what everybody may read
 
 
-def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, Source]:
+def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
     """Every source. `known`: as they were, so that only what has changed is read.
 
     Raises OSError, and TqunitsError beyond a bound.
     """
-    walk = _Walk(known, scope)
+    walk = _TreeWalk(known, scope)
     with opened_for_root(folder) as descriptor:
         walk.folder(descriptor, "", 1)
     return walk.found
@@ -118,7 +118,7 @@ def below(folder: Path, roots: Collection[str]) -> list[str]:
     return found[:MAX_RESULTS]
 
 
-def _has_changed(before: Source | None, now: Source | None) -> bool:
+def _has_changed(before: TreeEntry | None, now: TreeEntry | None) -> bool:
     return before is None or now is None or before.is_what != now.is_what
 
 
@@ -127,10 +127,10 @@ def _how(was: bool, is_: bool) -> str:  # noqa: FBT001 - a row of a truth table
 
 
 @dataclass(slots=True)
-class _Walk:
+class _TreeWalk:
     known: Sources
     scope: Scope
-    found: dict[str, Source] = field(default_factory=dict)
+    found: dict[str, TreeEntry] = field(default_factory=dict)
     _entries: int = 0
     _left: int = MAX_READ
     _begin: int = field(default_factory=time.time_ns)
@@ -161,7 +161,7 @@ class _Walk:
     def _is_seen(self, mode: int, bits: int) -> bool:
         return not self.scope.all_may_read or mode & bits == bits
 
-    def _file(self, name: str, found: os.stat_result, folder: int, path: str) -> Source:
+    def _file(self, name: str, found: os.stat_result, folder: int, path: str) -> TreeEntry:
         kind = PROGRAM if found.st_mode & stat.S_IXUSR else FILE
         known, row = self.known.get(path), _row(found, kind, "")
         if known is not None and known.changed and known[:4] == row[:4]:
@@ -184,8 +184,8 @@ class _Walk:
         return digest.hexdigest()
 
 
-def _row(found: os.stat_result, kind: str, content: str) -> Source:
-    return Source(kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, content)
+def _row(found: os.stat_result, kind: str, content: str) -> TreeEntry:
+    return TreeEntry(kind, found.st_size, found.st_mtime_ns, found.st_ctime_ns, content)
 
 
 def _digest(content: bytes) -> str:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from tqunits.host import backoff
+from tqunits.host import pauses
 from tqunits.lifecycle import outcome
 from tqunits.model import INFINITY
 from tqunits.system import cgroup
 from tqunits.system.bus import Bus, UnitStatus
-from tqunits.system.connection import integer
+from tqunits.system.dbus import integer
 from tqunits.system.files import is_absent
 
 
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class InstanceStatus:
     """A unit's state; what does not apply, or what the host does not count, is None."""
 
     state: State
@@ -56,15 +56,17 @@ class Status:
     memory_max: int | None = None  # None: no limit
 
 
-def statuses(bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath) -> dict[str, Status]:
+def statuses(
+    bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath
+) -> dict[str, InstanceStatus]:
     """The status of each of these units, by name. `serving`: the file of each that is served by one."""
-    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", backoff.PATTERN])}
-    paused = backoff.pausing((unit.name, unit.active) for unit in loaded.values())
+    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", pauses.PATTERN])}
+    paused = pauses.pausing((unit.name, unit.active) for unit in loaded.values())
 
-    def status(unit: str) -> Status:
+    def status(unit: str) -> InstanceStatus:
         if unit in paused:
             return _failed(bus, unit, runtime, comes_again=True)
-        return _status(bus, loaded[unit], serving.get(unit)) if unit in loaded else Status(state=State.STOPPED)
+        return _status(bus, loaded[unit], serving.get(unit)) if unit in loaded else InstanceStatus(state=State.STOPPED)
 
     return {unit: status(unit) for unit in units}
 
@@ -89,38 +91,38 @@ def state_of(active: str, sub: str) -> State:
             return State.STOPPED
 
 
-def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> Status:
+def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> InstanceStatus:
     state = state_of(unit.active, unit.sub)
     if state is State.RUNNING and serving is not None and is_absent(serving):  # the routers look at the same file
         state = State.HOLDING
     if state is State.STOPPED:
-        return Status(state=state)
+        return InstanceStatus(state=state)
     if state in {State.FAILED, State.RESTARTING}:
         return _failed(bus, unit.name, None, comes_again=state is State.RESTARTING)
     return _running(bus, unit.name, state)
 
 
-def _failed(bus: Bus, unit: str, runtime: PurePosixPath | None, *, comes_again: bool) -> Status:
+def _failed(bus: Bus, unit: str, runtime: PurePosixPath | None, *, comes_again: bool) -> InstanceStatus:
     """In its pause systemd has it as inactive (252), or as a restart that is queued (257)."""
     result = str(bus.property_of(unit, "Service", "Result", "s"))
     gate = bus.gate_status(unit) if result == "exit-code" else None
     again = State.RESTARTING if comes_again else State.FAILED
-    return Status(
+    return InstanceStatus(
         state=State.UNHEALTHY if outcome.is_unhealthy(result, gate) else again,
         result=result,
         restarts=integer(bus.property_of(unit, "Service", "NRestarts", "u")),
         comes_again=comes_again,
-        next_us=backoff.next_try(bus, unit, runtime) if comes_again else None,
+        next_us=pauses.next_try(bus, unit, runtime) if comes_again else None,
     )
 
 
-def _running(bus: Bus, unit: str, state: State) -> Status:
+def _running(bus: Bus, unit: str, state: State) -> InstanceStatus:
     restarts = integer(bus.property_of(unit, "Service", "NRestarts", "u"))
     group = bus.control_group(unit)
     since = integer(bus.property_of(unit, "Unit", "ActiveEnterTimestampMonotonic", "t"))
     limit = integer(bus.property_of(unit, "Service", "MemoryMax", "t"))
     is_up = state in {State.RUNNING, State.HOLDING} and since > 0
-    return Status(
+    return InstanceStatus(
         state=state,
         pid=integer(bus.property_of(unit, "Service", "MainPID", "u")) or None,
         uptime_us=max(0, time.monotonic_ns() // 1000 - since) if is_up else None,

@@ -67,7 +67,7 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-class Format(Enum):
+class AnswerType(Enum):
     """How an answer is written; the value is its media type, and its order breaks a tie."""
 
     PLAIN = b"text/plain"
@@ -111,7 +111,7 @@ def answer(
     body = _body(form, status, detail or _EXPLAINED.get(status, ""), request_id.decode("ascii", "replace"))
     content = b"\r\nContent-Type: %b%b\r\nContent-Length: %d\r\n\r\n" % (
         form.value,
-        b"" if form is Format.JSON else b"; charset=utf-8",
+        b"" if form is AnswerType.JSON else b"; charset=utf-8",
         len(body),
     )
     return head + content + (b"" if head_only else body)
@@ -128,7 +128,7 @@ def notice(message: str) -> str:
     return message[:MAX_MESSAGE].translate(_CONTROLS).strip()
 
 
-def preferred(accept: bytes) -> Format:
+def preferred(accept: bytes) -> AnswerType:
     """The format that a client likes best.
 
     The most specific range that matches counts, as §12.5.1 says. Of equals, one that is named beats one that only a
@@ -137,9 +137,9 @@ def preferred(accept: bytes) -> Format:
     """
     ranges = _ranges(accept)
     if not ranges:
-        return Format.PLAIN
+        return AnswerType.PLAIN
     named = list(ranges)
-    return max(Format, key=lambda form: _liking(form.value, ranges, named))
+    return max(AnswerType, key=lambda form: _liking(form.value, ranges, named))
 
 
 def _liking(media_type: bytes, ranges: dict[bytes, int], named: list[bytes]) -> tuple[int, int]:
@@ -155,7 +155,7 @@ def _ranges(accept: bytes) -> dict[bytes, int]:
     for member in accept[:MAX_ACCEPT].lower().split(b",", MAX_RANGES)[:MAX_RANGES]:
         name, *parameters = (part.strip(b" \t") for part in member.split(b";"))
         if name.startswith(b"application/") and name.endswith(b"+json"):
-            name = Format.JSON.value
+            name = AnswerType.JSON.value
         quality = _quality(parameters)
         if name and quality is not None:
             ranges[name] = max(quality, ranges.get(name, 0))
@@ -170,14 +170,14 @@ def _quality(parameters: list[bytes]) -> int | None:
     return 1000
 
 
-def _body(form: Format, status: int, text: str, request_id: str) -> bytes:
+def _body(form: AnswerType, status: int, text: str, request_id: str) -> bytes:
     reason = REASONS[status].decode("ascii")
     match form:
-        case Format.PLAIN:
+        case AnswerType.PLAIN:
             body = _plain(f"{status} {reason}", text, request_id)
-        case Format.HTML:
+        case AnswerType.HTML:
             body = _html(f"{status} {reason}", text, request_id)
-        case Format.JSON:
+        case AnswerType.JSON:
             body = json.dumps({"status": status, "error": reason, "detail": text, "request_id": request_id}) + "\n"
     return body.encode("utf-8", "replace")
 

@@ -22,7 +22,7 @@ _NODE: Final = re.compile(rb"[0-9A-Za-z.\-_]++")
 """What needs no quotes in Forwarded (RFC 7239 §4)."""
 
 
-class Sender(Protocol):
+class Forwarder(Protocol):
     """Who sent a request, as lines for the worker."""
 
     def lines(self, host: bytes) -> bytes:
@@ -115,7 +115,7 @@ def request_head(
     target: Target,
     framing: Framing,
     *,
-    origin: Sender,
+    origin: Forwarder,
     route: Rewrite,
     request_id: bytes,
     upgrade: bool,

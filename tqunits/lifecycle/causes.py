@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from tqunits.health import HealthType
 from tqunits.lifecycle import ends, outcome, told
-from tqunits.lifecycle.complaints import Complaint, complaint
+from tqunits.lifecycle.error_lines import Complaint, complaint
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason

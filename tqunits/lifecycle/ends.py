@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from tqunits.health import HealthType, printed
 from tqunits.lifecycle import outcome, relaxing, told, wants
-from tqunits.lifecycle.complaints import Complaint
+from tqunits.lifecycle.error_lines import Complaint
 from tqunits.lifecycle.facts import Access, Facts, UnitEnd
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from tqunits.lifecycle import relaxing, wants
-from tqunits.lifecycle.complaints import Complaint
+from tqunits.lifecycle.error_lines import Complaint
 from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tqunits.lifecycle.complaints import Complaint, cut
+from tqunits.lifecycle.error_lines import Complaint, cut
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.model import Relaxation

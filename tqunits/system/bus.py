@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tqunits.lifecycle.outcome import Failure
-from tqunits.system.connection import (
+from tqunits.system.dbus import (
     MANAGER,
     SYSTEMD,
     Argument,
@@ -31,7 +31,7 @@ from tqunits.system.connection import (
     strings,
 )
 
-_LAUNCHER = "/launch.py"  # of alone/, as units/render.py has it in ExecStart=
+_LAUNCHER = "/launch.py"  # of alone/, as units/rendering.py has it in ExecStart=
 _COMMANDS = "a(sasbttttuii)"  # ExecStart= and its like: path, argv, ignore its failure, 4 times, pid, si_code, status
 
 

@@ -52,7 +52,7 @@ _DIGITS = re.compile(r"[0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One entry; a field that is not there, or not of its form, is ""."""
 
     time_us: int  # since 1970, as journald took it in
@@ -80,7 +80,7 @@ class Entry:
         return self._fields.get(field, "") if self.by_manager else ""
 
 
-def parse(output: str, manager: Mapping[str, str]) -> Iterator[Entry]:
+def parse(output: str, manager: Mapping[str, str]) -> Iterator[JournalEntry]:
     """Entries from what `journalctl --output=json` prints. `manager`: the trusted fields that the manager's have.
 
     A line that is cut off, or is no entry, is left out.
@@ -93,10 +93,10 @@ def parse(output: str, manager: Mapping[str, str]) -> Iterator[Entry]:
         time = _text(found.get(_TIME)) if isinstance(found, dict) else ""
         if _DIGITS.fullmatch(time):
             by_manager = all(_text(found.get(field)) == value for field, value in manager.items())
-            yield Entry(int(time), by_manager, dict(_fields(found)))
+            yield JournalEntry(int(time), by_manager, dict(_fields(found)))
 
 
-def exits(entries: Iterable[Entry]) -> tuple[Exit, ...]:
+def exits(entries: Iterable[JournalEntry]) -> tuple[Exit, ...]:
     """One for each run, oldest first: the manager says how its process ended, and then what that means."""
     runs: dict[str, Exit] = {}
     for entry in entries:
@@ -109,7 +109,7 @@ def exits(entries: Iterable[Entry]) -> tuple[Exit, ...]:
     return tuple(run for run in runs.values() if run.result)
 
 
-def _with(run: Exit, entry: Entry) -> Exit:
+def _with(run: Exit, entry: JournalEntry) -> Exit:
     match entry.message_id:
         case ManagerMessage.FAILURE:
             return replace(run, result=entry["UNIT_RESULT"])

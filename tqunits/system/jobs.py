@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.model import INFINITY
 from tqunits.system.bus import Bus
-from tqunits.system.connection import NotLoaded, Refused
+from tqunits.system.dbus import NotLoaded, Refused
 from tqunits.system.signals import Signals
 
 OnWait = Callable[[Sequence[str]], None]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqunits.system import entries
-from tqunits.system.entries import Entry, Exit, ManagerMessage
+from tqunits.system.entries import Exit, JournalEntry, ManagerMessage
 from tqunits.system.process import run
 
 _KEPT, _PASSING = Path("/var/log/journal"), Path("/run/log/journal")
@@ -122,7 +122,7 @@ def sync() -> None:
         run(["journalctl", "--sync"], timeout_s=_SYNC_TIMEOUT_S)
 
 
-def _entries(arguments: Sequence[str], *, user_mode: bool) -> Iterator[Entry]:
+def _entries(arguments: Sequence[str], *, user_mode: bool) -> Iterator[JournalEntry]:
     options = ["--quiet", "--no-pager", "--output=json", *(["--user"] if user_mode else [])]
     done = run(["journalctl", *options, f"--output-fields={','.join(_FIELDS)}", *arguments], timeout_s=_TIMEOUT_S)
     return entries.parse(done.stdout, _manager(user_mode=user_mode))
@@ -132,7 +132,7 @@ def _of_unit(unit: str, *, user_mode: bool) -> list[str]:
     return [f"--user-unit={unit}" if user_mode else f"--unit={unit}"]
 
 
-def _within(span: Sequence[str], unit: str, invocation: str, *, user_mode: bool) -> list[Entry]:
+def _within(span: Sequence[str], unit: str, invocation: str, *, user_mode: bool) -> list[JournalEntry]:
     """The entries of one start, which wrote in that span, oldest first."""
     wanted = [f"--lines={_LINES_OF_A_START}", *span, *_of_unit(unit, user_mode=user_mode)]
     found = _entries(wanted, user_mode=user_mode) if span else ()

@@ -11,7 +11,7 @@ import select
 from collections.abc import Callable
 
 from tqunits.errors import TqunitsError
-from tqunits.system.connection import MANAGER, SYSTEMD, Connection, Receive, rows
+from tqunits.system.dbus import MANAGER, SYSTEMD, Connection, Receive, rows
 
 
 class Signals:

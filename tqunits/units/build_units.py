@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from tqunits import placeholders
-from tqunits.model import Target, Worker, build_account_of
+from tqunits.model import Host, Worker, build_account_of
 from tqunits.units import name, quote, sandbox
 from tqunits.units.sandbox import Directives
 
@@ -56,7 +56,7 @@ def copy(worker: str, above: PurePosixPath) -> PurePosixPath:
     return above / "copies" / worker
 
 
-def values(worker: Worker, unit: str, target: Target) -> Mapping[str, object]:
+def values(worker: Worker, unit: str, target: Host) -> Mapping[str, object]:
     """What the template tq-build.conf.j2 places for one of `units`."""
     fetch = worker.build.fetch
     is_fetch = unit == name.fetch(worker.name)
@@ -109,7 +109,7 @@ def description_of(worker: str) -> str:
     return f"tqunits build of {worker}"
 
 
-def is_in_place(worker: Worker, target: Target) -> bool:
+def is_in_place(worker: Worker, target: Host) -> bool:
     """Whether its build runs at the path of the worker's folder."""
     try:
         quote.mount_word(str(worker.folder), target.systemd)
@@ -118,12 +118,12 @@ def is_in_place(worker: Worker, target: Target) -> bool:
     return sandbox.put_back(worker) == worker.folder
 
 
-def results(worker: str, target: Target) -> PurePosixPath:
+def results(worker: str, target: Host) -> PurePosixPath:
     """The file that says what of the worker's folder builds have made, and so is no source."""
     return target.layout.state / "built" / worker / "results"
 
 
-def _command(worker: Worker, target: Target, *, is_fetch: bool) -> list[str]:
+def _command(worker: Worker, target: Host, *, is_fetch: bool) -> list[str]:
     """The first step copies the worker's folder."""
     build, in_place = worker.build, is_in_place(worker, target)
     copied = is_fetch or not build.fetch
@@ -137,13 +137,13 @@ def _command(worker: Worker, target: Target, *, is_fetch: bool) -> list[str]:
     return [*target.argv_alone("workspace"), *options, workspace, "--", *program]
 
 
-def _own_variables(worker: str, target: Target) -> Iterable[tuple[str, str]]:
+def _own_variables(worker: str, target: Host) -> Iterable[tuple[str, str]]:
     workspace, cache = folder(worker, target.layout.state), folder(worker, target.layout.cache)
     yield from (("HOME", str(workspace)), ("TMPDIR", str(workspace / "tmp")))
     yield from ((variable, str(cache / below)) for variable, below in _CACHES.items())
 
 
-def _paths(worker: Worker, target: Target) -> Directives:
+def _paths(worker: Worker, target: Host) -> Directives:
     """Where the build sees its copy, the folder that this is of, and what it has to see of what its sandbox hides.
 
     Of a folder on whose way somebody else may rename, only the first that is not root's is put back: the build goes on

@@ -1,7 +1,7 @@
 """What a worker finds in its environment: the contract that a program relies on, and nothing of the host's.
 
-Besides these there is HOME, the worker's state (units/render.py), and systemd sets its own: USER, STATE_DIRECTORY and
-the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED PROCESSES).
+Besides these there is HOME, the worker's state (units/rendering.py), and systemd sets its own: USER, STATE_DIRECTORY
+and the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED PROCESSES).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import assert_never
 from tqunits import placeholders
 from tqunits.errors import TqunitsError
 from tqunits.layout import LEAVING, SERVING
-from tqunits.model import Instance, Listen, Mode, OriginKind, Target, Worker, WorkerType
+from tqunits.model import Host, Instance, Listen, Mode, OriginKind, Worker, WorkerType
 from tqunits.units import name
 from tqunits.units.name import Whose
 
@@ -128,7 +128,7 @@ def _filled(worker: Worker, argv: tuple[str, ...], values: Mapping[str, str], se
         raise _without_value(worker, error, setting) from None
 
 
-def folders(worker: Worker, whose: Instance, target: Target) -> Mapping[str, str]:
+def folders(worker: Worker, whose: Instance, target: Host) -> Mapping[str, str]:
     """The folders that systemd makes for it, by the variables that it sets (systemd.exec(5), RuntimeDirectory=).
 
     State and cache are the worker's, what lies in /run is the instance's. They are told beforehand, for nothing else
@@ -147,7 +147,7 @@ def folders(worker: Worker, whose: Instance, target: Target) -> Mapping[str, str
     return variables
 
 
-def _above(target: Target) -> tuple[PurePosixPath, PurePosixPath, PurePosixPath]:
+def _above(target: Host) -> tuple[PurePosixPath, PurePosixPath, PurePosixPath]:
     layout = target.layout
     has_state = not target.user_mode or target.systemd >= _STATE_FOLDERS_SINCE
     state = (layout.state if has_state else layout.configuration).parent

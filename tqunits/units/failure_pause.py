@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from tqunits.model import Restart
+from tqunits.model import RestartRules
 from tqunits.units.name import Whose
 
 GIVEN_UP: Final = 199
@@ -21,7 +21,7 @@ class Pause:
     due: int  # µs on the monotonic clock
 
 
-def note(restart: Restart) -> str:
+def note(restart: RestartRules) -> str:
     """What the ledger says of it. It is read at each failure, so a change needs neither a restart nor a reload."""
     return f"{restart.delay} {restart.backoff_max} {restart.max_restarts} {restart.period}"
 

@@ -29,7 +29,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """What is remembered of one instance of a worker; of who is files alone, of the worker."""
 
     worker: str
@@ -43,12 +43,12 @@ class Entry:
         return Instance(self.worker, self.number)
 
 
-def of_drop_in(text: str, unit: str) -> Entry | None:
+def of_drop_in(text: str, unit: str) -> LedgerEntry | None:
     """What there is to remember of this file, about that unit; None for what is no drop-in of a worker's."""
     found, whose = unitfile.ledger(text), name.instance_of(unit)
     if found is None or whose is None:
         return None
-    return Entry(worker=found.worker, number=whose.number, source=found.source, drop_in=text)
+    return LedgerEntry(worker=found.worker, number=whose.number, source=found.source, drop_in=text)
 
 
 def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Mapping[str, str]) -> str:
@@ -60,18 +60,18 @@ def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alon
     staying = {*plan.orphans, *desired.left_alone}
     old = load(before.content if before else None)
     alone = {e.whose: e for e in old.values() if e.drop_in is None and e.worker in staying}
-    alone |= {Instance(worker): Entry(worker=worker, source=source) for worker, source in files_alone.items()}
+    alone |= {Instance(worker): LedgerEntry(worker=worker, source=source) for worker, source in files_alone.items()}
     return dump(entry for entry in {**entries, **alone}.values() if entry.worker not in plan.leaving)
 
 
-def dump(entries: Iterable[Entry]) -> str:
+def dump(entries: Iterable[LedgerEntry]) -> str:
     """The file's text."""
     ordered = sorted(entries, key=lambda entry: entry.whose)
     workers = {str(entry.whose): {"source": entry.source, "drop_in": entry.drop_in} for entry in ordered}
     return json.dumps({"version": _VERSION, "workers": workers}, indent=1) + "\n"
 
 
-def load(text: str | None) -> Mapping[str, Entry]:
+def load(text: str | None) -> Mapping[str, LedgerEntry]:
     """The entries, by what each instance is called.
 
     What is no ledger of ours remembers nothing: it is a copy, and install writes it anew.
@@ -91,7 +91,7 @@ def without(text: str, workers: Iterable[str]) -> str:
     return dump(entry for entry in entries.values() if entry.worker not in gone)
 
 
-def _entry(known: object, members: object) -> Entry:
+def _entry(known: object, members: object) -> LedgerEntry:
     """Raises TypeError, KeyError or ValueError for what is none."""
     whose = name.instance(known) if isinstance(known, str) else None
     if whose is None or not isinstance(members, dict):
@@ -101,4 +101,4 @@ def _entry(known: object, members: object) -> Entry:
         raise TypeError
     if drop_in is not None and getattr(unitfile.ledger(drop_in), "worker", None) != whose.worker:
         raise ValueError
-    return Entry(worker=whose.worker, number=whose.number, source=source, drop_in=drop_in)
+    return LedgerEntry(worker=whose.worker, number=whose.number, source=source, drop_in=drop_in)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tqunits.model import Target
+from tqunits.model import Host
 from tqunits.units import environment, quote, unitfile
 
 Places = Mapping[str, str]
@@ -36,7 +36,7 @@ _LONGEST = "infinity"
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedFile:
     """A file that a drop-in of before names, and the credential that it is or becomes."""
 
     id: str
@@ -49,18 +49,18 @@ def is_of_before(drop_in: str) -> bool:
     return any(_goes(line) or _counts(line) for line in drop_in.splitlines())
 
 
-def files(drop_in: str) -> tuple[Named, ...]:
+def files(drop_in: str) -> tuple[NamedFile, ...]:
     """Those that it names."""
     service = [a for a in unitfile.parse(drop_in) if a.section == "Service" and a.value]
     plain = [quote.untext(a.value.removeprefix("-")) for a in service if a.name == "EnvironmentFile"]
     loaded = (a.value.partition(":") for a in service if a.name == "LoadCredential")
     return (
-        *(Named(f"environment-{number}", path, has_variables=True) for number, path in enumerate(plain, 1)),
-        *(Named(credential, quote.untext(path), has_variables=False) for credential, _, path in loaded),
+        *(NamedFile(f"environment-{number}", path, has_variables=True) for number, path in enumerate(plain, 1)),
+        *(NamedFile(credential, quote.untext(path), has_variables=False) for credential, _, path in loaded),
     )
 
 
-def refitted(drop_in: str, worker: str, target: Target, places: Places) -> str:
+def refitted(drop_in: str, worker: str, target: Host, places: Places) -> str:
     """The drop-in without such lines; one of this release as it is."""
     if not is_of_before(drop_in):
         return drop_in
@@ -70,7 +70,7 @@ def refitted(drop_in: str, worker: str, target: Target, places: Places) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _without_privilege(drop_in: str, before: list[str], worker: str, target: Target, places: Places) -> list[str]:
+def _without_privilege(drop_in: str, before: list[str], worker: str, target: Host, places: Places) -> list[str]:
     kept = [(named, places[named.path]) for named in files(drop_in) if named.path in places]
     lines = list(_fitted(before, worker, target))
     start = max((n for n, line in enumerate(lines) if line.startswith("ExecStart=")), default=len(lines) - 1)
@@ -83,7 +83,7 @@ def _without_privilege(drop_in: str, before: list[str], worker: str, target: Tar
     return [*lines[: start + 1], *loads, *lines[start + 1 :]]
 
 
-def _fitted(lines: list[str], worker: str, target: Target) -> Iterable[str]:
+def _fitted(lines: list[str], worker: str, target: Host) -> Iterable[str]:
     place = environment.place(worker, target.layout.runtime)
     options = [word for pair in place.items() for word in pair]
     joins = not any(map(_is_gate, lines))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tqunits.errors import Diagnostic, Mark, Severity
-from tqunits.model import Origin, Worker
+from tqunits.model import SettingOrigin, Worker
 
 Item = int | str | None
 
@@ -47,7 +47,7 @@ def place(worker: Worker, *settings: str, item: Item = None) -> Mark:
     return next((mark for mark in marks if mark is not None), Mark(str(worker.source), 1, 1))
 
 
-def _item(origin: Origin, item: Item) -> Mark | None:
+def _item(origin: SettingOrigin, item: Item) -> Mark | None:
     """None for a setting that is no list, and for an item that stands there in other words."""
     if isinstance(item, int):
         return origin.items[item][1] if item < len(origin.items) else None

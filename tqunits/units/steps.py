@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from tqunits.model import Instance
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.writable_folders import Given
 
 
@@ -79,14 +79,14 @@ class Unshadow:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """Have requests wait for instances that were stopped, and are started now (host/traffic.py)."""
+    """Have requests wait for instances that were stopped, and are started now (host/traffic_file.py)."""
 
     instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetPauses:
-    """Forget what the pauses between the tries of workers remember that are gone (host/backoff.py)."""
+    """Forget what the pauses between the tries of workers remember that are gone (host/pauses.py)."""
 
     workers: tuple[str, ...]
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 from tqunits.units import addresses, name, unitfile
 from tqunits.units.observed import Observed
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import Desired, WriteFile
 
 

@@ -20,7 +20,7 @@ from tqunits.cli.context import Context
 from tqunits.cli.output import diagnostic_json
 from tqunits.config.findings import bounded
 from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity, TqunitsError
-from tqunits.host import due, target
+from tqunits.host import due, this_host
 from tqunits.host.installed import installed
 from tqunits.host.judged import judge
 from tqunits.host.observed_files import observe_files
@@ -29,7 +29,7 @@ from tqunits.host.sources import Loaded, load
 from tqunits.host.waiting import changed
 from tqunits.model import Configuration, Worker, WorkerType
 from tqunits.system.published import unserved
-from tqunits.units import render
+from tqunits.units import rendering
 from tqunits.units.environment import served_folder
 from tqunits.units.grants import grant_of
 from tqunits.units.refusal import Refusal
@@ -90,8 +90,8 @@ def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[D
 def _unsaid(configuration: Configuration, context: Context) -> Iterator[Refusal]:
     """What no unit of this host's can say; without a systemd there is none."""
     with suppress(TqunitsError):
-        host = target.current(context.layout, user_mode=context.user_mode, code="")
-        yield from render.refusals(configuration, host)
+        host = this_host.current(context.layout, user_mode=context.user_mode, code="")
+        yield from rendering.refusals(configuration, host)
 
 
 def _no_order(loaded: Loaded, context: Context) -> Iterator[Diagnostic]:

@@ -59,14 +59,14 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield from soundness.exposed(workers, listeners(), users)
 
 
-def _workers(found: Iterable[Installed]) -> list[soundness.Worker]:
+def _workers(found: Iterable[Installed]) -> list[soundness.InstalledWorker]:
     """Who runs as whom. With --user all run as that user, whom their units do not name."""
     default = pwd.getpwuid(os.geteuid()).pw_name
     users = ((worker.ledger, unitfile.last_value(worker.text, "Service", "User")) for worker in found)
-    return [soundness.Worker(ledger, user or default) for ledger, user in users]
+    return [soundness.InstalledWorker(ledger, user or default) for ledger, user in users]
 
 
-def _asked(workers: Sequence[soundness.Worker], context: Context) -> list[Finding]:
+def _asked(workers: Sequence[soundness.InstalledWorker], context: Context) -> list[Finding]:
     """The checks that ask the service manager, and what is left of them without one."""
     try:
         with Bus(user_mode=context.user_mode) as bus:
@@ -77,7 +77,7 @@ def _asked(workers: Sequence[soundness.Worker], context: Context) -> list[Findin
         return [diagnosis.unreachable(error), *_configured(workers, context, None)]
 
 
-def _configured(workers: Sequence[soundness.Worker], context: Context, bus: Bus | None) -> Iterator[Finding]:
+def _configured(workers: Sequence[soundness.InstalledWorker], context: Context, bus: Bus | None) -> Iterator[Finding]:
     loaded = load(context.root, context.layout, trust=context.trust)
     errors = sum(1 for finding in loaded.diagnostics if finding.severity is Severity.ERROR)
     if errors:

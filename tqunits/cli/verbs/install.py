@@ -40,12 +40,12 @@ import os
 
 from tqunits.cli import changes
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, status_of, timeout_of, told
 from tqunits.cli.output import Output
+from tqunits.cli.results import add_timeout, status_of, timeout_of, told
 from tqunits.cli.wording import Teller, describe
 from tqunits.errors import Diagnostic, ExitStatus, UsageError
 from tqunits.host import unfit
-from tqunits.host.install import Installation, errors_of, install, outlook, tell_refused
+from tqunits.host.installation import Installation, errors_of, install, outlook, tell_refused
 from tqunits.host.live import Difference
 from tqunits.host.prepare import Choice, configured
 from tqunits.host.vanishing import INSIST

@@ -30,10 +30,10 @@ from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus
-from tqunits.host import left_out, traffic
+from tqunits.host import left_out, traffic_file
 from tqunits.host.installed import Installed, installed, served, serving
 from tqunits.host.left_out import LeftOut, Report
-from tqunits.host.status import State, Status, enabled_at_boot, statuses
+from tqunits.host.status import InstanceStatus, State, enabled_at_boot, statuses
 from tqunits.host.waiting import changed
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import DRAIN
@@ -62,14 +62,14 @@ _LAST = frozenset({State.RUNNING, State.STATIC, State.STOPPED, State.NOT_INSTALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _WorkerRow:
     """What is None does not apply: files have no unit."""
 
     name: str
     worker: str  # that it is an instance of, or itself
     routes: tuple[str, ...]
     hosts: tuple[str, ...]
-    status: Status
+    status: InstanceStatus
     unit: str | None = None
     source: str | None = None
     port: int | None = None
@@ -144,7 +144,7 @@ def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]
 
 
-def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[_Row]:
+def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[_WorkerRow]:
     """Who needs somebody first, then by name."""
     units = [worker for worker in workers if isinstance(worker, Installed)]
     rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
@@ -156,8 +156,8 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
             )
         enabled = enabled_at_boot(Path(context.layout.units))
         rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
-    orders = {worker: order.order for worker, order in traffic.orders(context.layout).items()}
-    alone = {str(whose): DRAIN for whose in traffic.drained(context.layout)}
+    orders = {worker: order.order for worker, order in traffic_file.orders(context.layout).items()}
+    alone = {str(whose): DRAIN for whose in traffic_file.drained(context.layout)}
     rows = [
         replace(
             row,
@@ -169,19 +169,19 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
     return sorted(rows, key=lambda row: (row.rank, row.name))
 
 
-def _of_absent(worker: _Absent) -> _Row:
+def _of_absent(worker: _Absent) -> _WorkerRow:
     kind = worker.left_out.kind if worker.left_out is not None else ""
     state = State(kind) if kind in {State.REFUSED, State.SKIPPED} else State.NOT_INSTALLED
-    return _Row(name=worker.name, worker=worker.name, routes=(), hosts=(), status=Status(state=state))
+    return _WorkerRow(name=worker.name, worker=worker.name, routes=(), hosts=(), status=InstanceStatus(state=state))
 
 
 def _worker(listed: Installed | Served) -> str:
     return listed.worker if isinstance(listed, Installed) else listed.name
 
 
-def _of_unit(worker: Installed, status: Status, *, is_enabled: bool) -> _Row:
+def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> _WorkerRow:
     ledger = worker.ledger
-    return _Row(
+    return _WorkerRow(
         name=worker.name,
         worker=worker.worker,
         routes=ledger.routes,
@@ -197,17 +197,17 @@ def _of_unit(worker: Installed, status: Status, *, is_enabled: bool) -> _Row:
     )
 
 
-def _of_files(worker: Served) -> _Row:
-    return _Row(
+def _of_files(worker: Served) -> _WorkerRow:
+    return _WorkerRow(
         name=worker.name,
         worker=worker.name,
         routes=worker.routes,
         hosts=worker.hosts,
-        status=Status(state=State.STATIC),
+        status=InstanceStatus(state=State.STATIC),
     )
 
 
-def _print(rows: Sequence[_Row], output: Output) -> None:
+def _print(rows: Sequence[_WorkerRow], output: Output) -> None:
     output.table(_COLUMNS, [_cells(row) for row in rows])
     for row in rows:
         if row.status.state is State.HOLDING:
@@ -219,7 +219,7 @@ def _print(rows: Sequence[_Row], output: Output) -> None:
             output.message(f"{row.name} gets {path} as it is now with 'tqunits install --now'", style="yellow")
 
 
-def _cells(row: _Row) -> list[Cell | str]:
+def _cells(row: _WorkerRow) -> list[Cell | str]:
     status = row.status
     memory = f"{human.size(status.memory)}/{human.size(status.memory_max)}" if status.memory is not None else "-"
     return [
@@ -236,7 +236,7 @@ def _cells(row: _Row) -> list[Cell | str]:
     ]
 
 
-def _json(row: _Row) -> Mapping[str, object]:
+def _json(row: _WorkerRow) -> Mapping[str, object]:
     status = row.status
     return {
         "name": row.name,

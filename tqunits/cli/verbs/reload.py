@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import progress, timeout_of
 from tqunits.cli.lifecycle import configure_waiting, finish
+from tqunits.cli.results import progress, timeout_of
 from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
 from tqunits.host.installed import Installed, installed

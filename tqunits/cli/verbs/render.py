@@ -16,11 +16,11 @@ from pathlib import Path
 
 from tqunits.cli.context import Context
 from tqunits.errors import ExitStatus, UsageError
-from tqunits.host import target
+from tqunits.host import this_host
 from tqunits.host.rendered import Rendered, only, rendered, sketched
 from tqunits.system import files
 from tqunits.units import name
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +64,7 @@ def _json(file: RenderedFile) -> dict[str, str | None]:
 def _version(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or not target.OLDEST <= int(text) < 1000:
-        raise UsageError(f"--systemd {text}: not a version of systemd from {target.OLDEST}", hint="such as 252 or 257")
+    if not text.isascii() or not text.isdigit() or not this_host.OLDEST <= int(text) < 1000:
+        message = f"--systemd {text}: not a version of systemd from {this_host.OLDEST}"
+        raise UsageError(message, hint="such as 252 or 257")
     return int(text)

@@ -23,7 +23,7 @@ from pathlib import Path
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output
 from tqunits.errors import ExitStatus
-from tqunits.host import ledger, repair
+from tqunits.host import ailments, lost_drop_ins
 from tqunits.host.installed import installed, serving
 from tqunits.layout import Layout
 from tqunits.system import files
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     with Bus(user_mode=context.user_mode) as bus:
         lost = _put_back(bus, context.layout, dry_run=arguments.dry_run)
         done = [_restored(unit, output, dry_run=arguments.dry_run) for unit in lost]
-        found = repair.ailing(bus, context.layout, _sought(context.layout))
-        outcomes = ((one, None) for one in found) if arguments.dry_run else repair.repaired(bus, found)
+        found = ailments.ailing(bus, context.layout, _sought(context.layout))
+        outcomes = ((one, None) for one in found) if arguments.dry_run else ailments.repaired(bus, found)
         done += [_said(one, served, output) for one, served in outcomes]
     if arguments.json:
         context.output.json("repair", 1, repaired=done)
@@ -60,19 +60,19 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     return ExitStatus.FAILED if any(one["served"] is False for one in done) else ExitStatus.OK
 
 
-def _sought(layout: Layout) -> list[repair.Sought]:
+def _sought(layout: Layout) -> list[ailments.Sought]:
     workers = installed(layout)
     known = serving(workers, layout)
-    return [repair.Sought(instance=w.instance, socket=w.ledger.socket) for w in workers if w.unit in known]
+    return [ailments.Sought(instance=w.instance, socket=w.ledger.socket) for w in workers if w.unit in known]
 
 
 def _put_back(bus: Bus, layout: Layout, *, dry_run: bool) -> tuple[str, ...]:
     """The units that had lost their drop-ins. While another tqunits is at work, what lies there is its business."""
-    lost = ledger.lost(layout)
+    lost = lost_drop_ins.lost(layout)
     if dry_run or not lost:
         return tuple(name.service(entry.whose) for entry in lost)
     with files.lock(Path(layout.install_lock), wait=True):
-        return tuple(path.parent.name.removesuffix(".d") for path in ledger.put_back(layout, bus))
+        return tuple(path.parent.name.removesuffix(".d") for path in lost_drop_ins.put_back(layout, bus))
 
 
 def _restored(unit: str, output: Output | None, *, dry_run: bool) -> Mapping[str, str | bool | None]:
@@ -81,7 +81,7 @@ def _restored(unit: str, output: Output | None, *, dry_run: bool) -> Mapping[str
     return {"unit": unit, "cure": "restore", "served": None}
 
 
-def _said(one: repair.Ailing, served: bool | None, output: Output | None) -> Mapping[str, str | bool | None]:  # noqa: FBT001
+def _said(one: ailments.Ailing, served: bool | None, output: Output | None) -> Mapping[str, str | bool | None]:  # noqa: FBT001
     """Say it as it is done, where there is an output. `served`: None where nothing was done."""
     if output is not None:
         verb = {None: "is to be", True: "is", False: "could not be"}[served] + " served again"

@@ -25,7 +25,7 @@ from tqunits.host.rendered import Rendered
 from tqunits.model import Worker
 from tqunits.system.process import run as run_program
 from tqunits.units import name
-from tqunits.units.render import RenderedFile
+from tqunits.units.rendering import RenderedFile
 
 TIMEOUT_S = 60.0
 """Three hundred units take a second; a host that needs a minute has another problem."""

@@ -26,14 +26,14 @@ from tqunits.host import due
 from tqunits.host.endings import details
 from tqunits.host.evidence import of_exit
 from tqunits.host.installed import Installed
-from tqunits.host.status import State, Status
+from tqunits.host.status import InstanceStatus, State
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system import journal
 from tqunits.system.bus import Bus
-from tqunits.system.connection import rows
+from tqunits.system.dbus import rows
 from tqunits.system.entries import Exit
 from tqunits.system.published import unserved
 from tqunits.units import name
@@ -49,7 +49,7 @@ class _Facts:
     worker: Worker | None  # None: not configured, or not validly
     installed: Installed | None = None
     served: Served | None = None  # files alone, as the router has them
-    status: Status | None = None  # None: not installed
+    status: InstanceStatus | None = None  # None: not installed
     settings: tuple[effective.Row, ...]
     drop_ins: tuple[str, ...] = ()
     exits: tuple[Exit, ...] = ()
@@ -90,12 +90,12 @@ def _facts(wanted: str, context: Context) -> _Facts:
     if here is not None:
         return _installed_facts(here, worker, explained, status, context)
     settings = effective.settings(worker, ()) if worker else ()
-    status = Status(state=State.STATIC) if files is not None else None  # the router has them, systemd nothing
+    status = InstanceStatus(state=State.STATIC) if files is not None else None  # the router has them, systemd nothing
     return _Facts(name=wanted, worker=worker, served=files, status=status, settings=settings, explained=explained)
 
 
 def _installed_facts(
-    here: Installed, worker: Worker | None, explained: Facts, status: Status | None, context: Context
+    here: Installed, worker: Worker | None, explained: Facts, status: InstanceStatus | None, context: Context
 ) -> _Facts:
     with Bus(user_mode=context.user_mode) as bus:
         paths = [Path(str(path)) for path in rows(bus.property_of(here.unit, "Unit", "DropInPaths", "as"))]

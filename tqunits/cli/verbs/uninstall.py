@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from tqunits.cli import changes
 from tqunits.cli.context import Context
-from tqunits.cli.jobs import add_timeout, status_of, timeout_of
+from tqunits.cli.results import add_timeout, status_of, timeout_of
 from tqunits.cli.selection import add_names, named, parted, refuse_single, select
 from tqunits.cli.wording import Teller, describe
 from tqunits.errors import ExitStatus, UsageError

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 
 from tqunits.cli.context import Context
 from tqunits.cli.explained import facts_of, known
-from tqunits.cli.jobs import error_json
 from tqunits.cli.output import Output
+from tqunits.cli.results import error_json
 from tqunits.errors import ExitStatus
 from tqunits.host.endings import details
 from tqunits.lifecycle.causes import JudgedLink, Judgement, LinkState, judge

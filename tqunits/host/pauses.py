@@ -10,7 +10,7 @@ from tqunits.layout import Layout
 from tqunits.model import INFINITY
 from tqunits.system import files
 from tqunits.system.bus import Bus
-from tqunits.system.connection import integer
+from tqunits.system.dbus import integer
 from tqunits.system.files import read_text_if_exists
 from tqunits.system.jobs import Jobs
 from tqunits.units import name

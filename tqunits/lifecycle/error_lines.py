@@ -32,7 +32,7 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _ErrorLine:
     index: int
     text: str
     place: str = ""
@@ -102,7 +102,7 @@ def cut(line: str) -> str:
     return "" if _HARMLESS in line else _COLOURS.sub("", line)[:_LONGEST]
 
 
-def _complaint(found: _Found, lines: Sequence[str], folder: str) -> Complaint:
+def _complaint(found: _ErrorLine, lines: Sequence[str], folder: str) -> Complaint:
     kind = kind_of(found.text)
     if found.context and kind in {ErrorKind.OTHER, ErrorKind.NOT_PERMITTED, ErrorKind.PERMISSION}:
         kind = kind_of(found.context)
@@ -138,10 +138,10 @@ def _relative(text: str, kind: ErrorKind, folder: str) -> str:
     return f"{folder.rstrip('/')}/{match[1] or match[2] or match[3]}" if match else ""
 
 
-def _python(lines: Sequence[str]) -> Iterator[_Found]:
+def _python(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     """Frames, innermost last, and then the exception; a chain is one error. Of a mistake in a file just one frame."""
     frames: list[tuple[str, str]] = []
-    kept: _Found | None = None
+    kept: _ErrorLine | None = None
     ignored = environ = executes = is_chained = False
     for index, line in enumerate(lines):
         frame = _FRAME.match(line)
@@ -156,7 +156,7 @@ def _python(lines: Sequence[str]) -> Iterator[_Found]:
                 yield kept
             context = f"{line} unbound variable" if environ and line.startswith("KeyError") else ""
             context = "executable memory" if executes and line.startswith("PermissionError") else context
-            kept = kept if ignored else _Found(index, line, _innermost(frames), context)
+            kept = kept if ignored else _ErrorLine(index, line, _innermost(frames), context)
             frames, is_chained = [], False
         elif frames and _EXECUTES.search(line):
             executes = True
@@ -171,18 +171,18 @@ def _innermost(frames: Sequence[tuple[str, str]]) -> str:
     return ":".join((own or frames)[-1])
 
 
-def _python_itself(lines: Sequence[str]) -> Iterator[_Found]:
+def _python_itself(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if match := _PYTHON_ITSELF.fullmatch(line):
-            yield _Found(index, match[1])
+            yield _ErrorLine(index, match[1])
 
 
-def _node(lines: Sequence[str]) -> Iterator[_Found]:
+def _node(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if line.startswith("FATAL ERROR: "):
-            yield _Found(index, line)
+            yield _ErrorLine(index, line)
         elif _NODE.fullmatch(line) and any(map(_is_node_frame, lines[index + 1 : index + _AHEAD])):
-            yield _Found(index, line, _node_place(lines, index))
+            yield _ErrorLine(index, line, _node_place(lines, index))
 
 
 def _is_node_frame(line: str) -> bool:
@@ -204,67 +204,69 @@ def _node_place(lines: Sequence[str], index: int) -> str:
     return stack[0] if stack else imported[1] if imported else ""
 
 
-def _java(lines: Sequence[str]) -> Iterator[_Found]:
+def _java(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if not (match := _JAVA.match(line)):
             continue
         below = lines[index + 1 : index + _AHEAD]
         place = next((at[1] for at in map(_JAVA_AT.match, below) if at), "")
         causes = " ".join(line for line in below if line.startswith("Caused by: "))
-        yield _Found(index, match[1] or match[2] or match[3], place, causes)
+        yield _ErrorLine(index, match[1] or match[2] or match[3], place, causes)
 
 
-def _go(lines: Sequence[str]) -> Iterator[_Found]:
+def _go(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if match := _GO.fullmatch(line):
             places = (at[1] for at in map(_GO_AT.match, lines[index + 1 : index + _AHEAD]) if at)
-            yield _Found(index, line, next((place for place in places if not _GO_LIBRARY.search(place)), ""))
+            yield _ErrorLine(index, line, next((place for place in places if not _GO_LIBRARY.search(place)), ""))
         elif (match := _GO_LOG.fullmatch(line)) and kind_of(match[2]) is not ErrorKind.OTHER:
-            yield _Found(index, match[2], match[1] or "")
+            yield _ErrorLine(index, match[2], match[1] or "")
 
 
-def _rust(lines: Sequence[str]) -> Iterator[_Found]:
+def _rust(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if (match := _RUST.fullmatch(line)) and index + 1 < len(lines):
-            yield _Found(index, lines[index + 1], match[1])
+            yield _ErrorLine(index, lines[index + 1], match[1])
         elif match := _RUST_OLD.fullmatch(line):
-            yield _Found(index, match[1], match[2])
+            yield _ErrorLine(index, match[1], match[2])
 
 
-def _inline(pattern: re.Pattern[str], text: int, file: int, line: int) -> Callable[[Sequence[str]], Iterator[_Found]]:
+def _inline(
+    pattern: re.Pattern[str], text: int, file: int, line: int
+) -> Callable[[Sequence[str]], Iterator[_ErrorLine]]:
     """A reader of errors that have their place in their own line."""
 
-    def read(lines: Sequence[str]) -> Iterator[_Found]:
+    def read(lines: Sequence[str]) -> Iterator[_ErrorLine]:
         for index, each in enumerate(lines):
             if (match := pattern.fullmatch(each)) and kind_of(match[text]) is not ErrorKind.OTHER:
-                yield _Found(index, match[text], f"{match[file]}:{match[line]}" if match[file] else "")
+                yield _ErrorLine(index, match[text], f"{match[file]}:{match[line]}" if match[file] else "")
 
     return read
 
 
-def _php(lines: Sequence[str]) -> Iterator[_Found]:
+def _php(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if match := _PHP.fullmatch(line):
             context = "syntax error" if "Parse error" in line else ""
-            yield _Found(index, match[1], f"{match[2]}:{match[3]}" if match[2] else "", context)
+            yield _ErrorLine(index, match[1], f"{match[2]}:{match[3]}" if match[2] else "", context)
 
 
-def _shell(lines: Sequence[str]) -> Iterator[_Found]:
+def _shell(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     for index, line in enumerate(lines):
         if (match := _SHELL.fullmatch(line)) and kind_of(line) is not ErrorKind.OTHER:
-            yield _Found(index, match[3], f"{match[1]}:{match[2]}", line)
+            yield _ErrorLine(index, match[3], f"{match[1]}:{match[2]}", line)
 
 
-def _of_table(lines: Sequence[str]) -> Iterator[_Found]:
+def _of_table(lines: Sequence[str]) -> Iterator[_ErrorLine]:
     """Of no shape that is known, but what it says is."""
-    return (_Found(index, line) for index, line in enumerate(lines) if kind_of(line) is not ErrorKind.OTHER)
+    return (_ErrorLine(index, line) for index, line in enumerate(lines) if kind_of(line) is not ErrorKind.OTHER)
 
 
-def _of_words(lines: Sequence[str]) -> Iterator[_Found]:
-    return (_Found(index, line) for index, line in enumerate(lines) if _BAD.search(line))
+def _of_words(lines: Sequence[str]) -> Iterator[_ErrorLine]:
+    return (_ErrorLine(index, line) for index, line in enumerate(lines) if _BAD.search(line))
 
 
-_READERS: tuple[Callable[[Sequence[str]], Iterator[_Found]], ...] = (
+_READERS: tuple[Callable[[Sequence[str]], Iterator[_ErrorLine]], ...] = (
     _python,
     _python_itself,
     _node,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
-from tqunits.host import endings, execute, ledger, left_out, live, prepare, rebuild
+from tqunits.host import endings, execute, left_out, live, lost_drop_ins, prepare, rebuild
 from tqunits.host.build import Builder
 from tqunits.host.endings import Ending
 from tqunits.host.events import Exclusion, Omission, Restoration, StepStart, Tell, tell_findings
@@ -66,7 +66,7 @@ def install(
     """Install. Raises ConfigurationError, NoSuchWorker, TqunitsError for what keeps all of it from being done."""
     layout = premises.layout
     with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
-        for path in ledger.put_back(layout, bus):
+        for path in lost_drop_ins.put_back(layout, bus):
             tell(Restoration(path))
         prepared = _built(loaded, premises, bus, options, choice, tell, timeout_us)
         tell_findings(tell, prepared.warnings)

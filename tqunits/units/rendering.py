@@ -20,13 +20,13 @@ from tqunits.model import (
     INFINITY,
     MANAGER_USER,
     Configuration,
+    Host,
     Instance,
     KillMode,
     Listen,
     Server,
     ServiceType,
-    Signals,
-    Target,
+    SignalRules,
     Worker,
     WorkerType,
     account_of,
@@ -93,7 +93,7 @@ class RenderedFile:
 
 def render(
     configuration: Configuration,
-    target: Target,
+    target: Host,
     ports: Mapping[Instance, int],
     templates: Mapping[str, str],
     copies: credentials.Copies | None = None,
@@ -119,9 +119,7 @@ def sockets_of(server: Server, layout: Layout, installed: addresses.Places) -> a
     return addresses.places(server.listen, installed, _spare(layout))
 
 
-def refusals(
-    configuration: Configuration, target: Target, copies: credentials.Copies | None = None
-) -> Iterator[Refusal]:
+def refusals(configuration: Configuration, target: Host, copies: credentials.Copies | None = None) -> Iterator[Refusal]:
     """The workers with a value that no unit can express: who they are, where `render` could only raise."""
     for worker in configuration.workers:
         if worker.type is WorkerType.STATIC:
@@ -143,7 +141,7 @@ class _Rendering:
     def __init__(
         self,
         configuration: Configuration,
-        target: Target,
+        target: Host,
         ports: Mapping[Instance, int],
         templates: Mapping[str, str],
         copies: credentials.Copies,
@@ -256,7 +254,7 @@ def _spare(layout: Layout) -> str:
 
 
 def _shared_values(
-    configuration: Configuration, target: Target, workers: list[Worker], sockets: addresses.Places
+    configuration: Configuration, target: Host, workers: list[Worker], sockets: addresses.Places
 ) -> TemplateValues:
     server, layout = configuration.server, target.layout
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
@@ -300,7 +298,7 @@ def _proxy_stop(drain: int) -> int:
     return INFINITY if drain in (0, INFINITY) else drain + _PROXY_STOP_MARGIN_US
 
 
-def _certificate_values(server: Server, target: Target) -> TemplateValues:
+def _certificate_values(server: Server, target: Host) -> TemplateValues:
     """The router reads its copies, which systemd makes when it starts; the watch reads the files themselves.
 
     A folder becomes a credential for each file in it (systemd.exec(5)), tls-certificate_NAME.pem. Beside a file its
@@ -325,7 +323,7 @@ def _worker_values(
     worker: Worker,
     whose: Instance,
     configuration: Configuration,
-    target: Target,
+    target: Host,
     port: int | None,
     socket: str | None,
 ) -> TemplateValues:
@@ -360,14 +358,14 @@ def _worker_values(
     }
 
 
-def _home(worker: Worker, target: Target) -> Mapping[str, str]:
+def _home(worker: Worker, target: Host) -> Mapping[str, str]:
     """HOME for who has none of its own. systemd's would be the account's (systemd.exec(5)); a YAML's wins."""
     if target.user_mode or worker.user != account_of(worker.name):
         return {}
     return {"HOME": str(accounts.state_of(worker.name, target.layout.state))}
 
 
-def _life(worker: Worker, target: Target) -> TemplateValues:
+def _life(worker: Worker, target: Host) -> TemplateValues:
     """How it starts, stops and comes back."""
     return {
         "type": worker.service_type.value,
@@ -380,7 +378,7 @@ def _life(worker: Worker, target: Target) -> TemplateValues:
     }
 
 
-def _signals(signals: Signals, target: Target) -> list[tuple[str, str]]:
+def _signals(signals: SignalRules, target: Host) -> list[tuple[str, str]]:
     """What differs from the template, and the reload, which runs as the worker's own user in its sandbox."""
     rows: list[tuple[str, str]] = []
     if signals.kill_mode is not KillMode.CONTROL_GROUP:
@@ -396,7 +394,7 @@ def _signals(signals: Signals, target: Target) -> list[tuple[str, str]]:
     return rows
 
 
-def _mount_values(worker: Worker, whose: Instance, target: Target) -> TemplateValues:
+def _mount_values(worker: Worker, whose: Instance, target: Host) -> TemplateValues:
     return {
         "description": quote.text(f"Runtime folder of worker {whose}"),
         "source": quote.path(str(worker.source)),
@@ -404,7 +402,7 @@ def _mount_values(worker: Worker, whose: Instance, target: Target) -> TemplateVa
     }
 
 
-def _socket_values(worker: Worker, whose: Instance, target: Target, socket: str) -> TemplateValues:
+def _socket_values(worker: Worker, whose: Instance, target: Host, socket: str) -> TemplateValues:
     """The worker is handed the socket and needs no right to its file; the router does, and joins worker-NAME alone."""
     own = account_of(worker.name)
     return {
@@ -423,7 +421,7 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
     return (first, *argv[1:])
 
 
-def _launched(worker: Worker, whose: Instance, program: tuple[str, ...], target: Target) -> tuple[str, ...]:
+def _launched(worker: Worker, whose: Instance, program: tuple[str, ...], target: Host) -> tuple[str, ...]:
     """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need a launcher."""
     files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
     unless = _given_up(whose, target) if worker.restart.max_restarts else []
@@ -434,7 +432,7 @@ def _launched(worker: Worker, whose: Instance, program: tuple[str, ...], target:
     return (*target.argv_alone("launch"), *options, *unless, "--", *program)
 
 
-def _given_up(whose: Instance, target: Target) -> list[str]:
+def _given_up(whose: Instance, target: Host) -> list[str]:
     """The file that tq-backoff@ makes when the worker has failed too often."""
     return ["--unless", str(failure_pause.given_up_file(whose, target.layout.runtime))]
 
@@ -462,7 +460,7 @@ def _has_gate(worker: Worker) -> bool:
     return worker.service_type is not ServiceType.NOTIFY and worker.health.type is not HealthType.NONE
 
 
-def _started(whose: Instance, target: Target, asked: tuple[str, ...]) -> str:
+def _started(whose: Instance, target: Host, asked: tuple[str, ...]) -> str:
     """The command line of ExecStartPost=, after which the routers send requests: the gate's, where there is one.
 
     systemd puts the process in for $MAINPID: this one dollar sign is meant.
@@ -473,11 +471,11 @@ def _started(whose: Instance, target: Target, asked: tuple[str, ...]) -> str:
     return f"{quote.command([*target.argv_alone('gate'), *asked, *_place(whose, target)])} --pid $MAINPID"
 
 
-def _place(whose: Instance, target: Target) -> Iterable[str]:
+def _place(whose: Instance, target: Host) -> Iterable[str]:
     return chain.from_iterable(environment.place(whose, target.layout.runtime).items())
 
 
-def _leave(worker: Worker, whose: Instance, target: Target) -> str:
+def _leave(worker: Worker, whose: Instance, target: Host) -> str:
     """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure of the worker."""
     stop, drain = (span or INFINITY for span in (worker.timeouts.stop, worker.timeouts.drain))
     wait = _seconds(min(drain, stop if stop == INFINITY else stop - min(_LEAVE_MARGIN_US, stop // 10)))

@@ -15,7 +15,7 @@ from tqunits.host import handover
 from tqunits.layout import Layout
 from tqunits.model import INFINITY, Instance
 from tqunits.system.bus import Bus
-from tqunits.system.connection import integer, rows
+from tqunits.system.dbus import integer, rows
 from tqunits.system.jobs import Jobs
 from tqunits.units import environment, name
 from tqunits.units.cures import Cure, Patient, cure

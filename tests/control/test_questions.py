@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tqunits.control import client, protocol
+from tqunits.control import protocol, questions
 from tqunits.control.protocol import Doing
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 
@@ -48,7 +48,7 @@ def answer(listening: socket.socket, body: bytes) -> None:
 def asked(control: socket.socket, layout: Layout, body: bytes) -> object:
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(answer, control, body)
-        found = client.ask(UNIT, layout)
+        found = questions.ask(UNIT, layout)
         done.result()
     return found
 
@@ -81,4 +81,4 @@ def test_an_answer_without_an_end_is_not_read_to_it(control: socket.socket, layo
 
 
 def test_who_is_not_there_gives_none(layout: Layout) -> None:
-    assert client.ask(UNIT, layout) is None
+    assert questions.ask(UNIT, layout) is None

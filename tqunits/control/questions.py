@@ -25,7 +25,7 @@ def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
 
 
 def _answer(path: Path, target: str) -> bytes | None:
-    connection = _Connection(path)
+    connection = _LocalConnection(path)
     try:
         connection.request("GET", target)
         answer = connection.getresponse().read(protocol.MAX_ANSWER + 1)
@@ -36,7 +36,7 @@ def _answer(path: Path, target: str) -> bytes | None:
     return answer if len(answer) <= protocol.MAX_ANSWER else None
 
 
-class _Connection(HTTPConnection):
+class _LocalConnection(HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import tqunits
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
-from tqunits.model import Target
+from tqunits.model import Host
 from tqunits.system.process import run
 
 OLDEST = 252
@@ -24,12 +24,12 @@ _PACKAGED = Path("/usr/bin/tqunits")
 _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
 
-def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Target:
+def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Host:
     """This host. Raises TqunitsError when its systemd is missing or too old.
 
     `code`: the fingerprint, for who has it or writes no unit; to make it, all of the package is read.
     """
-    return Target(
+    return Host(
         systemd=systemd_version(),
         layout=layout,
         user_mode=user_mode,

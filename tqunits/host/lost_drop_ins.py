@@ -14,7 +14,7 @@ from tqunits.layout import Layout
 from tqunits.system import files
 from tqunits.system.bus import Bus
 from tqunits.units import ledger, name
-from tqunits.units.ledger import Entry
+from tqunits.units.ledger import LedgerEntry
 from tqunits.units.observed import ObservedFile
 
 
@@ -25,7 +25,7 @@ def forget(layout: Layout, workers: Collection[str]) -> None:
         files.write_atomically(_path(layout), ledger.without(before, workers), ledger.MODE)
 
 
-def lost(layout: Layout) -> tuple[Entry, ...]:
+def lost(layout: Layout) -> tuple[LedgerEntry, ...]:
     """The instances that are installed, and whose drop-in somebody has taken away.
 
     Whoever may not read the ledger knows nothing, as where there is none.
@@ -62,7 +62,7 @@ def put_back_later(layout: Layout) -> Mapping[PurePosixPath, ObservedFile]:
     }
 
 
-def _drop_in(entry: Entry, layout: Layout) -> Path:
+def _drop_in(entry: LedgerEntry, layout: Layout) -> Path:
     return Path(name.drop_in(name.service(entry.whose), layout.units))
 
 

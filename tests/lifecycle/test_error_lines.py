@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tqunits.lifecycle.complaints import Complaint, complaint
+from tqunits.lifecycle.error_lines import Complaint, complaint
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.system import process
 
