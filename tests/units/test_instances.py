@@ -11,9 +11,10 @@ import pytest
 from tqunits.host.plan import kept_ports, make_plan, removal
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Instance, Listen
-from tqunits.units import environment, failure_pause, ledger, name
+from tqunits.units import credentials, environment, failure_pause, ledger, name
 from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.observed import Observed, ObservedFile
+from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import Options, Rehome, RemoveFile, Start, Step, Stop
 
 from .cases import configuration, target, worker
@@ -187,6 +188,20 @@ def test_a_home_is_taken_when_no_process_of_the_account_runs() -> None:
     steps = [step for step in make_plan(both, host, NOW).steps if isinstance(step, Stop | Rehome | Start)]
     units = (name.service(FIRST), name.service(SECOND))
     assert steps == [Stop(units), Rehome(("api",)), Start(units)]
+
+
+def test_a_new_copy_of_a_file_is_for_all_instances() -> None:
+    site = desired(configuration(worker("api"), worker("web")))
+    path = credentials.copy_path(SYSTEM_LAYOUT.state, "api", "key")
+    copy = RenderedFile(path=path, content="new", mode=0o600, unit=name.service(FIRST), is_secret=True)
+    wanted = replace(site, enabled=(*site.enabled, name.service(SECOND)), copies=(copy,))
+    units = (name.service(FIRST), name.service(SECOND))
+    host = with_second()
+    assert make_plan(wanted, host, Options()).pending == units
+    late = ObservedFile(content="new", modified=3 * HOUR)  # than who runs
+    assert make_plan(wanted, replace(host, copies={path: late}), Options()).pending == units
+    removed = [s.path for s in removal(replace(host, copies={path: late}), ["api"]) if isinstance(s, RemoveFile)]
+    assert path in removed
 
 
 def test_the_ledger_remembers_each_drop_in_and_forgets_the_worker() -> None:

@@ -130,9 +130,9 @@ def _refuse_taken(obstacles: Sequence[Diagnostic], tell: Tell, *, now: bool) -> 
 
 
 def _tell_omissions(prepared: Prepared, tell: Tell) -> None:
-    installed = {path.parent.name.removesuffix(".d") for path in prepared.observed.files if path.name == name.DROP_IN}
+    installed = {name.worker_of(name.unit_at(path)) for path in prepared.observed.files if path.name == name.DROP_IN}
     for lack in prepared.skipped:
-        tell(Omission(lack, name.service(lack.worker) in installed))
+        tell(Omission(lack, lack.worker in installed))
 
 
 def _report_left_out(layout: Layout, prepared: Prepared, meant: Collection[str]) -> None:

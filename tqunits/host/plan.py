@@ -213,7 +213,9 @@ def _stale(
 
     The target has none: a reload is enough, and its restart would be one of all its parts, the socket included.
     """
-    rewritten = {w.file.unit for w in writes if not w.keep_time}
+    rewritten = {w.file.unit for w in writes if not w.keep_time and not w.file.is_secret}
+    copied = {credentials.worker_of(w.file.path) for w in writes if w.file.is_secret}  # for all instances
+    rewritten |= {u for u in running if name.worker_of(u) in copied}
     parts = (u for u in running if u != name.TARGET)
     return tuple(u for u in parts if observed.runs(u) and (u in outdated or _is_stale(u, rewritten, observed)))
 

@@ -51,12 +51,14 @@ def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
     found = {folder.name for place in _places(layout) for folder in _entries(place)}
     if layout.sysusers:
         found |= {user.partition("-")[2] for user in users.of_workers(layout.state)}
-    return tuple(Remains(worker) for worker in sorted(found - set(installed)) if name.is_worker_name(worker))
+    workers = {whose.worker for each in found if (whose := name.instance(each))}
+    return tuple(Remains(worker) for worker in sorted(workers - set(installed)))
 
 
 def folders_of(worker: str, layout: Layout) -> list[Path]:
-    """What a worker has stored."""
-    own = (*(data / worker for data in _data(layout)), built.remains(worker, layout))
+    """What a worker has stored, and each of its instances."""
+    further = [folder for data in _data(layout) for folder in sorted(_entries(data)) if _is_further(folder, worker)]
+    own = (*(data / worker for data in _data(layout)), *further, built.remains(worker, layout))
     return _there((*own, *(build.remains(worker) if layout.sysusers else ())))
 
 
@@ -113,6 +115,11 @@ def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, tell
             tell(UserRemoval(user))
             users.remove(user)
     return failures
+
+
+def _is_further(folder: Path, worker: str) -> bool:
+    whose = name.instance(folder.name)
+    return whose is not None and whose.worker == worker and whose.number > 1
 
 
 def _there(folders: Iterable[Path]) -> list[Path]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from tqunits.host.requested import Requested
-from tqunits.model import Host
-from tqunits.units import refit, unitfile
+from tqunits.model import Host, Instance
+from tqunits.units import name, refit, unitfile
 from tqunits.units.observed import ObservedFile
 from tqunits.units.rendering import RenderedFile
 
@@ -36,18 +36,18 @@ def refits(
 ) -> Refits:
     """What lies there of earlier releases, and is not rendered anew."""
     kept = ((path, file.content) for path, file in observed.items() if path not in rendered)
-    ours = ((path, text, ledger.worker) for path, text in kept if (ledger := unitfile.ledger(text)))
-    found = (_refit(path, text, worker, host, requested) for path, text, worker in ours if refit.is_of_before(text))
+    ours = ((path, text) for path, text in kept if unitfile.ledger(text) and refit.is_of_before(text))
+    whose = ((path, text, name.instance_of(name.unit_at(path))) for path, text in ours)
+    found = (_refit(path, text, instance, host, requested) for path, text, instance in whose if instance)
     return sum(found, Refits())
 
 
-def _refit(path: PurePosixPath, text: str, worker: str, host: Host, requested: Requested) -> Refits:
+def _refit(path: PurePosixPath, text: str, whose: Instance, host: Host, requested: Requested) -> Refits:
+    worker = whose.worker
     named = [file.path for file in refit.files(text)]
     places = {source: place for source in named if (place := requested.place_of(worker, source)) is not None}
-    content = refit.refitted(text, worker, host, {source: str(place) for source, place in places.items()})
-    drop_in = RenderedFile(path=path, content=content, mode=_MODE, unit=path.parent.name.removesuffix(".d"))
+    content = refit.refitted(text, whose, host, {source: str(place) for source, place in places.items()})
+    drop_in = RenderedFile(path=path, content=content, mode=_MODE, unit=name.unit_at(path))
     gone = (source for source in named if source not in places)
-    lost = tuple(
-        f"{worker} stays as installed, but starts without {source}: not for install to read" for source in gone
-    )
+    lost = tuple(f"{whose} stays as installed, but starts without {source}: not for install to read" for source in gone)
     return Refits((drop_in,), tuple(requested.copies_at(worker, places.values())), lost)

@@ -9,7 +9,7 @@ from tqunits.errors import Severity
 from tqunits.host.observed_files import observe_copies
 from tqunits.host.requested_files import Looked, Taken, look
 from tqunits.layout import Layout
-from tqunits.model import Configuration, WorkerType
+from tqunits.model import Configuration, Instance, WorkerType
 from tqunits.system.ownership import is_roots
 from tqunits.units import credentials, name, unitfile
 from tqunits.units.grants import grant_of
@@ -67,7 +67,7 @@ class Requested:
                     path=credentials.copy_path(self._layout.state, worker, each.copy.id),
                     content=each.content.decode("utf-8", "surrogateescape"),
                     mode=credentials.MODE,
-                    unit=name.service(worker),
+                    unit=name.service(Instance(worker)),
                     is_secret=True,
                 )
 
@@ -86,7 +86,7 @@ def _refusals(worker: str, looked: Looked) -> Iterable[Refusal]:
 
 
 def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | None:
-    drop_in = before.get(name.drop_in(name.service(worker), layout.units))
+    drop_in = before.get(name.drop_in(name.service(Instance(worker)), layout.units))
     return unitfile.ledger(drop_in.content) if drop_in else None
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from tqunits.model import Host
 from tqunits.units import environment, quote, unitfile
+from tqunits.units.name import Whose
 
 Places = Mapping[str, str]
 """From each path that a drop-in names to the one that systemd may open in its place."""
@@ -60,19 +61,19 @@ def files(drop_in: str) -> tuple[NamedFile, ...]:
     )
 
 
-def refitted(drop_in: str, worker: str, target: Host, places: Places) -> str:
+def refitted(drop_in: str, whose: Whose, target: Host, places: Places) -> str:
     """The drop-in without such lines; one of this release as it is."""
     if not is_of_before(drop_in):
         return drop_in
     lines = [line for line in drop_in.splitlines() if not _counts(line)]
     if any(map(_goes, lines)):
-        lines = _without_privilege(drop_in, lines, worker, target, places)
+        lines = _without_privilege(drop_in, lines, whose, target, places)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _without_privilege(drop_in: str, before: list[str], worker: str, target: Host, places: Places) -> list[str]:
+def _without_privilege(drop_in: str, before: list[str], whose: Whose, target: Host, places: Places) -> list[str]:
     kept = [(named, places[named.path]) for named in files(drop_in) if named.path in places]
-    lines = list(_fitted(before, worker, target))
+    lines = list(_fitted(before, whose, target))
     start = max((n for n, line in enumerate(lines) if line.startswith("ExecStart=")), default=len(lines) - 1)
     variables = [named for named, _ in kept if named.has_variables]
     if variables:
@@ -83,8 +84,8 @@ def _without_privilege(drop_in: str, before: list[str], worker: str, target: Hos
     return [*lines[: start + 1], *loads, *lines[start + 1 :]]
 
 
-def _fitted(lines: list[str], worker: str, target: Host) -> Iterable[str]:
-    place = environment.place(worker, target.layout.runtime)
+def _fitted(lines: list[str], whose: Whose, target: Host) -> Iterable[str]:
+    place = environment.place(whose, target.layout.runtime)
     options = [word for pair in place.items() for word in pair]
     joins = not any(map(_is_gate, lines))
     for line in lines:
