@@ -13,7 +13,7 @@ from units.cases import worker
 
 from tqunits.errors import Mark, Severity
 from tqunits.host.requested_files import Looked, look
-from tqunits.host.waiting import changed
+from tqunits.host.stale_copies import changed
 from tqunits.model import NotRoots, OriginKind, SettingOrigin, Worker
 from tqunits.system import files
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from tqunits.host import pauses
 from tqunits.host.diagnosis import Finding, ok, problem, warning
+from tqunits.host.stale_copies import changed
 from tqunits.host.status import State, state_of
-from tqunits.host.waiting import changed
 from tqunits.model import Configuration, WorkerType, account_of
 from tqunits.system.bus import UnitStatus
 from tqunits.system.listeners import Listener

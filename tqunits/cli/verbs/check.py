@@ -26,7 +26,7 @@ from tqunits.host.judged import judge
 from tqunits.host.observed_files import observe_files
 from tqunits.host.requested_files import Looked, look
 from tqunits.host.sources import Loaded, load
-from tqunits.host.waiting import changed
+from tqunits.host.stale_copies import changed
 from tqunits.model import Configuration, Worker, WorkerType
 from tqunits.system.published import unserved
 from tqunits.units import rendering

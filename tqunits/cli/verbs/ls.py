@@ -33,8 +33,8 @@ from tqunits.errors import ExitStatus
 from tqunits.host import left_out, traffic_file
 from tqunits.host.installed import Installed, installed, served, serving
 from tqunits.host.left_out import LeftOut, Report
+from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, State, enabled_at_boot, statuses
-from tqunits.host.waiting import changed
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import DRAIN
 from tqunits.system.bus import Bus
