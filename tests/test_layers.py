@@ -83,9 +83,6 @@ FILES_TWICE = {
     "gate.py": "a forward to alone/ for units of earlier releases, which know the path",
     "leave.py": "the same",
     "roles.py": "what a room of the router asks of those above it",
-    "answers.py": "what the router may answer (http/), and how a client gets it (proxy/downstream/)",
-    "files.py": "files of the host (system/), and those that clients ask for (proxy/downstream/)",
-    "serving.py": "the files of that name (proxy/), and a request on its way (proxy/downstream/)",
 }
 CLASSES_TWICE = {
     "Worker": "what is configured (model.py), and what a process of the router has of it (proxy/upstream/worker.py)",
