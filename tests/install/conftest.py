@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from machine import Machine
 
+from .wipe import wipe
+
 PROBE = (Path(__file__).parent / "probe.py").read_text(encoding="utf-8")
 ROOT = "/srv/site"
 LISTEN = 8080
@@ -97,10 +99,7 @@ def emptying(machine: Machine) -> Iterator[Machine]:
     machine.remove(ROOT)
     machine.write(f"{ROOT}/workers/.keep", "")
     yield machine
-    machine.tqunits("uninstall", "--all", "--purge", "--yes", "--quiet", check=False)
-    machine.run(
-        ["sh", "-c", "cd /etc/systemd/system && rm -rf tq[-.]* run-tqunits-*; systemctl daemon-reload"]
-    )  # what a failed test left
+    wipe(machine)
     machine.remove(ROOT)
 
 
