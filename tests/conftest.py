@@ -8,6 +8,7 @@ What is compiled runs in the place of its source. So a source that has changed s
 TQUNITS_INTERPRETED=1 (`make quick`) the sources run themselves. A test that asks for `roots` carries the mark `root`.
 """
 
+import compileall
 import os
 import shutil
 import signal
@@ -92,7 +93,10 @@ def _signals_stay() -> Iterator[None]:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        # Routers have no right to write it, in machines as on hosts, and hundreds of them are started.
+        compileall.compile_dir(ROOT / "tqunits", quiet=1)
     if INTERPRETED or not any(ROOT.glob("tqunits/**/*.so")):
         return
     if process.run(["make", "-C", str(ROOT), "--question", ".venv/.compiled"], timeout_s=30).returncode:
