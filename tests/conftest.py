@@ -6,10 +6,14 @@ A test that asks for either carries the mark `machine`; without root it fails, f
 
 What is compiled runs in the place of its source. So a source that has changed since then stops the run; with
 TQUNITS_INTERPRETED=1 (`make quick`) the sources run themselves. A test that asks for `roots` carries the mark `root`.
+
+With TQUNITS_TEST_SEED=TEXT the modules come in another order, and so do the tests of each: the same one for a text,
+in all processes.
 """
 
 import compileall
 import os
+import random
 import shutil
 import signal
 import tempfile
@@ -31,6 +35,7 @@ hypothesis.settings.register_profile("suite", deadline=None)  # how long an exam
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("suite")
 
+SEED = os.environ.get("TQUNITS_TEST_SEED", "")
 INTERPRETED = bool(os.environ.get("TQUNITS_INTERPRETED"))
 if INTERPRETED:
     interpret()
@@ -121,6 +126,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    if SEED:
+        items[:] = _shuffled(items, SEED)
+
+
+def pytest_report_header() -> str | None:
+    return f"order of the tests: TQUNITS_TEST_SEED={SEED}" if SEED else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -140,6 +151,16 @@ def pytest_runtest_makereport(
         for booted in item.config.stash.get(MACHINES, []):
             report.sections.append(("journal of the machine", booted.journal_tail()))
     return report
+
+
+def _shuffled(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
+    """A module's tests stay together, for they share what it sets up once."""
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+    order = random.Random(seed)
+    shuffled = order.sample(list(modules.values()), len(modules))
+    return [item for module in shuffled for item in order.sample(module, len(module))]
 
 
 def _boot() -> Machine:

@@ -29,7 +29,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 TREE = Path(os.environ.get("TQUNITS_TEST_ROOT", "/")).resolve()  # .ci/root makes one of another Debian
 BOOT_SECONDS = 120.0  # it takes 2; an emulated processor under load takes far longer, and a hang must still end
 STOP_SECONDS = 30.0
-POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for
+POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for: at first, and at last
+MOST_POLL_SECONDS = 0.1  # a look is programs that start in the machine, a third of a processor at 50 of them a second
 TAIL_LINES = 60  # of the journal, for the report of a failed test
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -219,11 +220,12 @@ class Machine:
         """Wait until a program in the machine exits 0, or until a function says yes. Too late: MachineError."""
         is_true = condition if callable(condition) else functools.partial(self._succeeds, condition)
         deadline = time.monotonic() + timeout
-        nothing = threading.Event()
+        nothing, pause = threading.Event(), POLL_SECONDS
         while not is_true():
             if time.monotonic() > deadline:
                 raise MachineError(f"not within {timeout:g} s: {condition}\n{self.journal_tail()}")
-            nothing.wait(POLL_SECONDS)
+            nothing.wait(pause)
+            pause = min(1.25 * pause, MOST_POLL_SECONDS)
 
     def _succeeds(self, argv: Sequence[str]) -> bool:
         return self.run(argv, check=False).returncode == 0
