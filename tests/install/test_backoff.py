@@ -19,9 +19,9 @@ if not os.path.exists("{FLAG}"):
     sys.exit("the database is away")
 {PROBE}"""
 TELLS = NEEDS.replace(
-    "    server.serve_forever",
+    "    serve(server)",
     '    socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])\n'
-    "    server.serve_forever",
+    "    serve(server)",
 )
 
 

@@ -12,7 +12,7 @@ SLOW = "import time\ntime.sleep(1)\n" + PROBE
 STUBBORN = PROBE.replace(
     "signal.signal(signal.SIGTERM, lambda", "signal.signal(signal.SIGTERM, signal.SIG_IGN) or (lambda"
 )
-SICK = PROBE.replace('sick = (STATE / "sick").exists()', "sick = True")
+SICK = PROBE.replace('sick = os.path.exists(f"{STATE}/sick")', "sick = True")
 TALKATIVE = SICK.replace(
     "signal.signal(signal.SIGTERM, lambda *_: ", 'signal.signal(signal.SIGTERM, lambda *_: print("bye\\n" * 600) or '
 )
