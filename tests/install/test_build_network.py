@@ -130,7 +130,7 @@ def test_a_go_build_loads_its_modules_first_and_has_no_network_then(served: Site
 
 def test_a_fetch_asks_nobody_else_on_this_host(served: Site) -> None:
     go_worker(served, proxy=f"http://127.0.0.1:{PORT}")
-    said = served.run("install", "--timeout", "20s", status=1)
+    said = served.run("install", "--timeout", "8s", status=1)
     assert "skipped alpha: the fetch for its build" in said
     assert not served.machine.exists(f"{ALPHA}/bin")
     assert served.machine.show(FETCH, "ActiveState") == "inactive"

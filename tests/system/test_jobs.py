@@ -32,7 +32,7 @@ SERVICES = {
     "asks-once": f"Type=exec\nExecStart=/bin/sleep infinity\nExecStartPost={ASK}",
     "held": f"Type=exec\nExecStart=/bin/sleep infinity\nExecStartPost=/bin/sh -c 'read word < {FIFO}'",
     "instant": "Type=oneshot\nExecStart=/bin/true",
-    "fails": "Type=notify\nExecStart=/bin/sh -c 'exit 7'\nRestart=always\nRestartSec=30",
+    "fails": "Type=notify\nExecStart=/bin/sh -c 'exit 7'\nRestart=always\nRestartSec=5",
 }
 
 
