@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from machine import Machine
 
-from .conftest import ROOT, Site
+from .conftest import ROOT, Site, emptying
 
 GOOD = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"
 
@@ -45,12 +46,24 @@ def test_no_mistake_changes_anything(site: Site) -> None:
     assert site.get("/alpha/health") == (200, "ok")
 
 
-@pytest.mark.parametrize(("yaml", "place", "what"), MISTAKES.values(), ids=MISTAKES)
-def test_it_is_said_where_and_what(site: Site, yaml: str, place: str, what: str) -> None:
-    site.yaml("alpha", yaml)
-    said = site.install(status=1)
-    assert f"{ROOT}/workers/alpha/config/worker.yaml:{place}: error: " in said
-    assert what in said
+@pytest.fixture(scope="module")
+def said(machine: Machine) -> str:
+    """What an install says of a worker for each mistake, `mistaken-0` and so on."""
+    with emptying(machine):
+        site = Site(machine)
+        site.server("mode: production\n")
+        for number, (yaml, _, _) in enumerate(MISTAKES.values()):
+            site.yaml(f"mistaken-{number}", yaml)
+        return site.install(status=1)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_it_is_said_where_and_what(said: str, mistake: str) -> None:
+    _, place, what = MISTAKES[mistake]
+    file = f"{ROOT}/workers/mistaken-{list(MISTAKES).index(mistake)}/config/worker.yaml"
+    assert f"{file}:{place}: error: " in said
+    _, _, finding = said.partition(f"{file}:{place}: ")
+    assert what in finding.partition(f"{ROOT}/workers/")[0]  # with its hint, and nobody else's
 
 
 def test_two_workers_on_one_route_name_both(site: Site) -> None:
