@@ -79,12 +79,12 @@ def test_six_restarts_in_a_row_are_no_failures(site: Site, ask: str) -> None:
 def test_what_it_needs_is_away_for_a_while_and_it_comes_back_by_itself(site: Site, yaml: str, program: str) -> None:
     assert TELLS != NEEDS
     site.machine.remove(FLAG)
-    cursor = site.machine.run(["journalctl", "-n1", "--show-cursor", "--quiet"]).stdout.split("-- cursor: ")[1].strip()
+    since = site.machine.cursor()
     site.worker("alpha", f"{yaml}restart: {{delay: 100ms, backoff_max: 1s}}\n", program=program)
     site.install(status=1)
     wait(site, lambda: is_in_pause(site, 6))
     site.machine.run(["journalctl", "--sync"])
-    texts = site.machine.journal(PAUSE, f"--after-cursor={cursor}")
+    texts = site.machine.journal(PAUSE, since)
     waits = [line.rpartition(" in ")[2] for line in texts.splitlines() if "times in a row" in line]
     assert [wait for wait in waits if wait != "0.1 s"][:3] == ["0.3 s", "0.7 s", "0.9 s"]  # besides the delay
     site.machine.write(FLAG, "")
@@ -114,7 +114,7 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
         if number:
             site.machine.remove(FLAG)
             site.machine.systemctl("kill", "--signal=KILL", UNIT)
-            wait(site, lambda: is_in_pause(site, 2))
+            wait(site, lambda: is_in_pause(site, 4))  # 1.6 s to ask in
         site.machine.write(FLAG, "")
         ask(site)
         assert failures(site) == 0  # by whom the pause was ended

@@ -55,26 +55,28 @@ PRIORITIES = 5  # journald's groups of them, each of which it counts apart
 MODULATION = 6  # what it multiplies a burst with at most, by the room on the disk
 
 
-def messages(machine: Machine, unit: str) -> list[str]:
+def messages(machine: Machine, unit: str, *more: str) -> list[str]:
     machine.run(["journalctl", "--sync"])
-    return machine.journal(unit).splitlines()
+    return machine.journal(unit, *more).splitlines()
 
 
 def test_a_worker_has_stdout_and_syslog_and_not_the_journals_own_sockets(site: Site) -> None:
+    since = site.machine.cursor()
     site.worker("alpha", program=WRITE + PROBE)
     site.install()
-    said = messages(site.machine, "tq-worker@alpha.service")
+    said = messages(site.machine, "tq-worker@alpha.service", since)
     for what in ("an entry", "an entry in a file", "a stream"):
         assert f"{what}: Permission denied" in said
     assert "JOURNAL_STREAM is not set" in said
     assert "by syslog" in said
-    assert not site.machine.journal(None, "TQUNITS_WORKER=forged")
+    assert not site.machine.journal(None, since, "TQUNITS_WORKER=forged")
 
 
 def test_who_needs_the_journals_own_socket_asks_for_it(site: Site) -> None:
+    since = site.machine.cursor()
     site.worker("alpha", "sandbox: [standard, journal]\n", program=WRITE + PROBE)
     site.install()
-    said = messages(site.machine, "tq-worker@alpha.service")
+    said = messages(site.machine, "tq-worker@alpha.service", since)
     for what in ("an entry", "an entry in a file", "a stream"):
         assert f"{what}: taken" in said
 
@@ -147,23 +149,23 @@ def test_a_purge_takes_the_access_logs_journal_too(site: Site) -> None:
 
 
 def test_logs_shows_the_access_log_alone_and_among_the_others(site: Site) -> None:
-    site.worker("first", program="print('first begins', flush=True)\n" + PROBE)
+    site.worker("foremost", program="print('foremost begins', flush=True)\n" + PROBE)
     site.worker("second")
     site.install()
-    for name in ("first", "second"):
+    for name in ("foremost", "second"):
         assert site.get(f"/{name}/health?shown") == (200, "ok")
     requests(site.machine)
-    messages(site.machine, "tq-worker@first.service")
-    alone, of_one, everything = (site.run("logs", *more) for more in (("--access",), ("--access", "first"), ()))
-    assert "GET /first/health?shown" in alone
+    messages(site.machine, "tq-worker@foremost.service")
+    alone, of_one, everything = (site.run("logs", *more) for more in (("--access",), ("--access", "foremost"), ()))
+    assert "GET /foremost/health?shown" in alone
     assert "GET /second/health?shown" in alone
-    assert "first begins" not in alone
-    assert "GET /first/health?shown" in of_one
+    assert "foremost begins" not in alone
+    assert "GET /foremost/health?shown" in of_one
     assert "second" not in of_one
-    assert "GET /first/health?shown" in everything
-    assert "first begins" in everything
-    assert "GET /" not in site.run("logs", "first")
-    assert "first begins" not in site.run("logs", "--router")
+    assert "GET /foremost/health?shown" in everything
+    assert "foremost begins" in everything
+    assert "GET /" not in site.run("logs", "foremost")
+    assert "foremost begins" not in site.run("logs", "--router")
     assert "listening on" in site.run("logs", "--router")
 
 

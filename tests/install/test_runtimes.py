@@ -57,17 +57,19 @@ def test_a_static_site_is_served_without_a_process(up: Site) -> None:
 
 
 def test_a_session_of_php_outlives_a_restart(up: Site) -> None:
+    since = up.machine.cursor()
     up.machine.systemctl("start", unit(PHP))
     cookies = ("-b", "/tmp/cookies", "-c", "/tmp/cookies")
     assert [curl(up.machine, "/php/count", *cookies) for _ in range(2)] == ["request 1", "request 2"]
     up.machine.systemctl("restart", unit(PHP))
     assert curl(up.machine, "/php/count", *cookies) == "request 3"
-    said = up.machine.journal(unit(PHP))
+    said = up.machine.journal(unit(PHP), since)
     assert ("Warning" in said, "mprotect" in said) == (False, False), said
 
 
 def test_the_journal_has_the_errors_of_php_and_no_line_for_each_request(up: Site) -> None:
+    since = up.machine.cursor()
     up.machine.systemctl("start", unit(PHP))
     assert "went on" in curl(up.machine, "/php/mistake")
     assert "PHP Warning:  a mistake in" in up.machine.wait_for_log(unit(PHP), "a mistake")
-    assert "/mistake" not in up.machine.journal(unit(PHP))
+    assert "/mistake" not in up.machine.journal(unit(PHP), since)

@@ -117,13 +117,11 @@ Heard = Callable[[], str]
 @pytest.fixture
 def heard(site: Site) -> Heard:
     """The messages of the unit since the test began."""
-    cursor = (
-        site.machine.run(["journalctl", "-n1", "--show-cursor", "--quiet"]).stdout.rpartition("-- cursor: ")[2].strip()
-    )
+    since = site.machine.cursor()
 
     def read() -> str:
         site.machine.run(["journalctl", "--sync"])
-        return site.machine.journal(UNIT, f"--after-cursor={cursor}")
+        return site.machine.journal(UNIT, since)
 
     return read
 

@@ -253,6 +253,11 @@ class Machine:
         only = [f"--unit={unit}"] if unit else []
         return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
 
+    def cursor(self) -> str:
+        """The argument for `journal` by which it has what comes from here on, and nothing of other tests."""
+        said = self.run(["journalctl", "--lines=1", "--show-cursor", "--quiet"]).stdout
+        return f"--after-cursor={said.rpartition('-- cursor: ')[2].strip()}"
+
     def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
         """The end of the journal, for a person."""
         only = [f"--unit={unit}"] if unit else []

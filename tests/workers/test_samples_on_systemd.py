@@ -172,14 +172,14 @@ def test_lines_of_the_journal_have_their_priority(samples: Samples, name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stop_finishes_what_has_begun_without_a_kill(samples: Samples, name: str) -> None:
-    unit = f"tq-worker@{name}.service"
+    unit, since = f"tq-worker@{name}.service", samples.machine.cursor()
     with samples.ask_slowly(name) as connection:
         samples.tqunits("stop", name)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
     properties = [samples.machine.show(unit, key) for key in ("ActiveState", "Result", "ExecMainStatus")]
     assert properties == ["inactive", "success", "0"]
-    assert "SIGKILL" not in samples.machine.journal(unit)
+    assert "SIGKILL" not in samples.machine.journal(unit, since)
     assert json.loads(samples.journal(name)[-1][1])["message"] == "stopped"
 
 
