@@ -1,7 +1,9 @@
-"""Compiles what runs for every request: mypyc makes a C extension of each module, from the Python that stands there.
+"""Compiles what runs for every request: mypyc makes a C extension of each module, from the Python
+that stands there.
 
-pyproject.toml has all the rest. `python setup.py build_ext --inplace` compiles beside the sources (`make compiled`);
-TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no C compiler.
+pyproject.toml has all the rest. `python setup.py build_ext --inplace` compiles beside the sources
+(`make compiled`); TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no C
+compiler.
 """
 
 import os
@@ -12,13 +14,14 @@ from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 ROUTING = {"routing/select.py", "routing/table.py"}
-"""What routing/ does for each request. The rest is for each file of routes or order that is read: install, which writes
-them, and `tqunits ls`, which reads them too, do without the library.
+"""What routing/ does for each request. The rest is for each file of routes or order that is read:
+install, which writes them, and `tqunits ls`, which reads them too, do without the library.
 """
 
 
 def compiled() -> list[str]:
-    """The modules that are compiled: the pure rooms of the data path, and those of the router; not what is at its top.
+    """The modules that are compiled: the pure rooms of the data path, and those of the router; not
+    what is at its top.
 
     Relative to the root.
     """
@@ -30,7 +33,8 @@ def compiled() -> list[str]:
 
 
 def extensions() -> list[Extension]:
-    """One shared library for all of them, so that calls from one to another are plain calls, and a stub for each."""
+    """One shared library for all of them, so that calls from one to another are plain calls, and a
+    stub for each."""
     if os.environ.get("TQUNITS_INTERPRETED"):
         return []
     from mypyc.build import mypycify  # a requirement of the build, not of the package

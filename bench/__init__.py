@@ -1,4 +1,5 @@
-"""What is measured, and with what: a folder for each subject, `python -m bench.FOLDER` runs it from the checkout.
+"""What is measured, and with what: a folder for each subject, `python -m bench.FOLDER` runs it from
+the checkout.
 
 router     what a request costs, beside nginx and HAProxy
 endurance  what hostile clients and workers do to the router and to others
@@ -6,5 +7,6 @@ python     the router's Python alone, without the kernel or other programs
 host       the commands, and restarts under load, on a booted systemd
 init       what `tqunits init` writes, beside the hello-world servers of the runtimes
 
-No test looks at a clock to judge speed; tests/test_bench.py runs those in little that need Python alone.
+No test looks at a clock to judge speed; tests/test_bench.py runs those in little that need Python
+alone.
 """

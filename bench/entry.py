@@ -11,7 +11,8 @@ from pathlib import Path
 def run(main: str, about: str | None) -> None:
     """Run the benchmark that the first argument names, as if it had been started itself.
 
-    `main`: the path of the folder's __main__.py; `about`: what to say where no name, or none of the names, is given.
+    `main`: the path of the folder's __main__.py; `about`: what to say where no name, or none of the
+    names, is given.
     """
     folder = Path(main).parent
     names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if module.name != "__main__")

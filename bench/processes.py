@@ -1,7 +1,8 @@
 """Processes of the benchmarks: started so that none outlives it, and what /proc says of them.
 
-CPU time is the clock of the whole process, all threads, user and system (clock_getcpuclockid(3)): the same sum as utime
-and stime of /proc/PID/stat, in nanoseconds instead of ticks of 10 ms. Memory is PSS and RSS of smaps_rollup.
+CPU time is the clock of the whole process, all threads, user and system (clock_getcpuclockid(3)):
+the same sum as utime and stime of /proc/PID/stat, in nanoseconds instead of ticks of 10 ms. Memory
+is PSS and RSS of smaps_rollup.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Process:
-    """A child in a group of its own, dead when the context ends, and (setpriv) when this program is killed."""
+    """A child in a group of its own, dead when the context ends, and (setpriv) when this program is
+    killed."""
 
     def __init__(self, argv: Sequence[str], *, log: Path, listener: int | None = None) -> None:
-        """`listener`: a socket to inherit as systemd passes one (sd_listen_fds(3)). Output goes to `log`."""
+        """`listener`: a socket to inherit as systemd passes one (sd_listen_fds(3)). Output goes to
+        `log`."""
         command = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         if listener is not None:
             closing = "" if listener == 3 else f" {listener}<&-"  # a copy would listen on when the first is closed

@@ -24,7 +24,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """What stands for an option's value or a positional argument: one of `choices`, or something of that kind."""
+    """What stands for an option's value or a positional argument: one of `choices`, or something of
+    that kind."""
 
     name: str
     kind: Kind = Kind.NOTHING

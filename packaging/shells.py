@@ -15,7 +15,7 @@ from commands import GLOBAL, Command, Kind, Option, Value, commands
 
 from tqunits.cli.verbs.completion import FILES
 
-# --- bash -----------------------------------------------------------------------------------------------------------
+# --- bash -----------------------------------------------------------------------------------------
 
 _BASH_HEAD = """\
 # bash completion for tqunits(1); written by packaging/shells.py, do not edit.
@@ -108,7 +108,7 @@ def _flags(options: tuple[Option, ...]) -> Iterator[str]:
     return (flag for option in options for flag in option.flags)
 
 
-# --- zsh ------------------------------------------------------------------------------------------------------------
+# --- zsh ------------------------------------------------------------------------------------------
 
 _ZSH_HEAD = """\
 #compdef tqunits
@@ -174,7 +174,7 @@ def _zsh_escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
 
 
-# --- fish -----------------------------------------------------------------------------------------------------------
+# --- fish -----------------------------------------------------------------------------------------
 
 _FISH_HEAD = """\
 # fish completion for tqunits(1); written by packaging/shells.py, do not edit.

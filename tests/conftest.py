@@ -1,14 +1,16 @@
 """Fixtures of the whole suite: the booted machine.
 
-`machine` is one throw-away systemd per pytest process, booted when the first test asks for it and shared by all; what a
-test starts in it, that test removes. `fresh_machine` boots one for the test alone: for reboots, power cuts and damage.
-A test that asks for either carries the mark `machine`; without root it fails, for a skipped test proves nothing.
+`machine` is one throw-away systemd per pytest process, booted when the first test asks for it and
+shared by all; what a test starts in it, that test removes. `fresh_machine` boots one for the test
+alone: for reboots, power cuts and damage. A test that asks for either carries the mark `machine`;
+without root it fails, for a skipped test proves nothing.
 
-What is compiled runs in the place of its source. So a source that has changed since then stops the run; with
-TQUNITS_INTERPRETED=1 (`make quick`) the sources run themselves. A test that asks for `roots` carries the mark `root`.
+What is compiled runs in the place of its source. So a source that has changed since then stops the
+run; with TQUNITS_INTERPRETED=1 (`make quick`) the sources run themselves. A test that asks for
+`roots` carries the mark `root`.
 
-With TQUNITS_TEST_SEED=TEXT the modules come in another order, and so do the tests of each: the same one for a text,
-in all processes.
+With TQUNITS_TEST_SEED=TEXT the modules come in another order, and so do the tests of each: the same
+one for a text, in all processes.
 """
 
 import compileall
@@ -83,7 +85,8 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 @pytest.fixture
 def roots() -> Iterator[Path]:
-    """A folder of root's in folders of root's: what pytest makes lies below /tmp, which is everybody's."""
+    """A folder of root's in folders of root's: what pytest makes lies below /tmp, which is
+    everybody's."""
     folder = Path(tempfile.mkdtemp(prefix="tqunits-test-", dir="/var/lib"))
     folder.chmod(0o755)
     yield folder
@@ -92,7 +95,8 @@ def roots() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _signals_stay() -> Iterator[None]:
-    """What a test does to this process' signals would end it in another's, as SIGPIPE's default does."""
+    """What a test does to this process' signals would end it in another's, as SIGPIPE's default
+    does."""
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     assert [signal.getsignal(number) for number in SIGNALS] == before
@@ -100,7 +104,8 @@ def _signals_stay() -> Iterator[None]:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
-        # Routers have no right to write it, in machines as on hosts, and hundreds of them are started.
+        # Routers have no right to write it, in machines as on hosts, and hundreds of them are
+        # started.
         compileall.compile_dir(ROOT / "tqunits", quiet=1)
     if INTERPRETED or not any(ROOT.glob("tqunits/**/*.so")):
         return

@@ -1,7 +1,8 @@
-"""The loops that asynchronous tests run on. pytest-asyncio makes one for each test, and its asynchronous fixtures.
+"""The loops that asynchronous tests run on. pytest-asyncio makes one for each test, and its
+asynchronous fixtures.
 
-A test that says nothing runs on asyncio's own loop. `@pytest.mark.loops("uvloop")` is for what the router's loop does,
-`@pytest.mark.loops("asyncio", "uvloop")` runs a test on each.
+A test that says nothing runs on asyncio's own loop. `@pytest.mark.loops("uvloop")` is for what the
+router's loop does, `@pytest.mark.loops("asyncio", "uvloop")` runs a test on each.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ PATIENCE = 10.0
 """Seconds for what a test has begun to end: a worker's connection, when the router is gone."""
 
 LONGEST = 240.0
-"""Seconds until a test is cancelled. The signal of pytest-timeout, which comes later, does not get through uvloop."""
+"""Seconds until a test is cancelled. The signal of pytest-timeout, which comes later, does not get
+through uvloop."""
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 FACTORIES: dict[str, Factory] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -31,7 +33,8 @@ def of_test(item: pytest.Item) -> dict[str, Factory]:
 
 @pytest.fixture
 async def nothing_is_left() -> AsyncIterator[None]:
-    """Of every asynchronous test, around all its fixtures: no task outlives it, and no error that nobody awaited.
+    """Of every asynchronous test, around all its fixtures: no task outlives it, and no error that
+    nobody awaited.
 
     The log has such an error too: where a test fails for it, both are to be seen.
     """

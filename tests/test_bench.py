@@ -1,4 +1,5 @@
-"""That the benchmarks which need Python alone measure what there is now: each in little, as a process of its own."""
+"""That the benchmarks which need Python alone measure what there is now: each in little, as a
+process of its own."""
 
 from __future__ import annotations
 

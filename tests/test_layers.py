@@ -1,6 +1,8 @@
-"""The house's walls: imports only point down, siblings do not import each other, each library has one door.
+"""The house's walls: imports only point down, siblings do not import each other, each library has
+one door.
 
-The table is ARCHITECTURE.md's; a package that is missing from it fails the test, so nobody moves in unseen.
+The table is ARCHITECTURE.md's; a package that is missing from it fails the test, so nobody moves in
+unseen.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ PROXY_ROOMS = {
 NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}}
 
 LOOP = {"Watched", "Timed"}
-"""What the loop calls: base classes, because every event and every deadline of the router goes through them."""
+"""What the loop calls: base classes, because every event and every deadline of the router goes
+through them."""
 
 DOORS = {
     "pystemd": {"system/dbus.py"},
@@ -88,11 +91,13 @@ CLASSES_TWICE = {
     "Worker": "what is configured (model.py), and what a process of the router has of it (proxy/upstream/worker.py)",
     "End": "how an exchange ended (metrics/access_formats.py), and one end of a relay (proxy/transport/relay.py)",
 }
-"""Names of two things, and why. A verb's file has the verb's name, so what the verb calls has another one."""
+"""Names of two things, and why. A verb's file has the verb's name, so what the verb calls has
+another one."""
 
 
 def room(path: Path) -> str:
-    """The first part of a module's path below the package: a package of ours, or a top-level module."""
+    """The first part of a module's path below the package: a package of ours, or a top-level
+    module."""
     first = path.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
 
@@ -163,7 +168,8 @@ def test_no_imports_go_in_a_circle() -> None:
 
 
 def bases() -> dict[str, list[str]]:
-    """The bases of each class that is one: a trait is a role and adds nothing. Those of the loop are below all."""
+    """The bases of each class that is one: a trait is a role and adds nothing. Those of the loop
+    are below all."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in FILES]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     names = {one.name for one in classes if "trait" not in map(ast.unparse, one.decorator_list)} - LOOP

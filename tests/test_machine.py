@@ -1,6 +1,8 @@
-"""The machine that the other tests stand on: it is a real systemd, its kernel enforces what systemd sets, and it ends.
+"""The machine that the other tests stand on: it is a real systemd, its kernel enforces what systemd
+sets, and it ends.
 
-The last part kills the launcher and the keeper, as a cancelled test run does, and looks for what they leave behind.
+The last part kills the launcher and the keeper, as a cancelled test run does, and looks for what
+they leave behind.
 """
 
 import os

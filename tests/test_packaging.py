@@ -1,4 +1,5 @@
-"""What a user installs: the wheel holds every template, and runs from an environment away from the checkout."""
+"""What a user installs: the wheel holds every template, and runs from an environment away from the
+checkout."""
 
 import os
 import subprocess
@@ -17,7 +18,8 @@ TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: setuptools leaves its own folders beside the sources. What is compiled goes along."""
+    """Built from a copy: setuptools leaves its own folders beside the sources. What is compiled
+    goes along."""
     return _built(tmp_path_factory)
 
 
@@ -93,7 +95,8 @@ def _copy_sources(target: Path) -> None:
 
 
 def _installed(folder: Path, cwd: Path, *arguments: str) -> str:
-    """The command as its console script starts it: our package from the wheel, what it needs from the environment."""
+    """The command as its console script starts it: our package from the wheel, what it needs from
+    the environment."""
     script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import tqunits; "
     script += "assert tqunits.__file__.startswith(sys.path[0]), tqunits.__file__; "
     script += "from tqunits.cli.main import process; sys.exit(process())"

@@ -1,7 +1,8 @@
 """What can go wrong, said once: each error knows its message, its place and its exit status.
 
-The core raises; only `cli/main.py` prints and exits. A message says what is wrong, a hint says what to do instead,
-a mark says where. Exit statuses are part of the interface (`man tqunits`, EXIT STATUS): scripts rely on them.
+The core raises; only `cli/main.py` prints and exits. A message says what is wrong, a hint says what
+to do instead, a mark says where. Exit statuses are part of the interface (`man tqunits`, EXIT
+STATUS): scripts rely on them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One finding about one place. `source` is the text of the marked line, without its line end."""
+    """One finding about one place. `source` is the text of the marked line, without its line
+    end."""
 
     severity: Severity
     message: str

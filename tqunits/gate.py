@@ -1,7 +1,8 @@
-"""Where units of earlier releases look for the gate, as ExecStartPost=; the gate itself is alone/gate.py.
+"""Where units of earlier releases look for the gate, as ExecStartPost=; the gate itself is
+alone/gate.py.
 
-Such a unit stays until the next `tqunits install`. Its worker joins the routers in the way of today: the file `serving`
-in its RuntimeDirectory=, which the routers must be able to enter.
+Such a unit stays until the next `tqunits install`. Its worker joins the routers in the way of
+today: the file `serving` in its RuntimeDirectory=, which the routers must be able to enter.
 """
 
 from __future__ import annotations

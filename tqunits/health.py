@@ -1,4 +1,5 @@
-"""How a worker is asked whether it is well: one meaning, for its gate, for `why`, for who asks later."""
+"""How a worker is asked whether it is well: one meaning, for its gate, for `why`, for who asks
+later."""
 
 from __future__ import annotations
 

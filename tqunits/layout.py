@@ -1,4 +1,5 @@
-"""Where things lie on this host: folders, and the names of the files that more than one program knows."""
+"""Where things lie on this host: folders, and the names of the files that more than one program
+knows."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ LEAVING: Final = "leaving"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where things go on this host: the system's folders, or a user's own with `--user`. All absolute."""
+    """Where things go on this host: the system's folders, or a user's own with `--user`. All
+    absolute."""
 
     units: PurePosixPath  # /etc/systemd/system
     sysusers: PurePosixPath | None  # /etc/sysusers.d; None with --user
@@ -27,12 +29,14 @@ class Layout:
 
     @property
     def routes(self) -> PurePosixPath:
-        """Which request goes where: install and apply write it, the routers read it (routing/codec)."""
+        """Which request goes where: install and apply write it, the routers read it
+        (routing/codec)."""
         return self.state / "routes.json"
 
     @property
     def traffic(self) -> PurePosixPath:
-        """Who gets no traffic now: whoever orders it writes it, the routers read it (routing/traffic.py)."""
+        """Who gets no traffic now: whoever orders it writes it, the routers read it
+        (routing/traffic.py)."""
         return self.runtime / "traffic.json"
 
     @property
@@ -42,7 +46,8 @@ class Layout:
 
     @property
     def repair_request(self) -> PurePosixPath:
-        """What a router writes to when a worker may be held for no reason: tq-repair.path watches it."""
+        """What a router writes to when a worker may be held for no reason: tq-repair.path watches
+        it."""
         return self.state / "repair"
 
     @property
@@ -51,16 +56,19 @@ class Layout:
         return self.runtime / "install.lock"
 
     def control_socket(self, process: str) -> PurePosixPath:
-        """Where a process of the router is asked by root and the manager; `process`: its number, "%i" in a unit."""
+        """Where a process of the router is asked by root and the manager; `process`: its number,
+        "%i" in a unit."""
         return self.runtime / "proxy" / process / "control.sock"
 
     @property
     def leave_sockets(self) -> PurePosixPath:
-        """The folder where alone/routers.py finds the leave socket of each process: it imports nothing of ours."""
+        """The folder where alone/routers.py finds the leave socket of each process: it imports
+        nothing of ours."""
         return self.runtime / "leave"
 
     def leave_socket(self, process: str) -> PurePosixPath:
-        """Where every local user asks a process of the router whether a worker that leaves is drained."""
+        """Where every local user asks a process of the router whether a worker that leaves is
+        drained."""
         return self.leave_sockets / process / "leave.sock"
 
 

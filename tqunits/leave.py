@@ -1,6 +1,8 @@
-"""Where units of earlier releases look for what takes a worker out of the routers, as ExecStop=: alone/leave.py.
+"""Where units of earlier releases look for what takes a worker out of the routers, as ExecStop=:
+alone/leave.py.
 
-Such a unit stays until the next `tqunits install`. It runs this as root, with --runtime DIR --name NAME --wait SECONDS.
+Such a unit stays until the next `tqunits install`. It runs this as root, with --runtime DIR --name
+NAME --wait SECONDS.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The words of the product as frozen values: what a worker, the server and the host are.
 
-Units: sizes are bytes, time spans are microseconds (systemd's usec), CPU quotas are microseconds of CPU per second
-of wall time (systemd's CPUQuotaPerSecUSec). INFINITY is systemd's own value for "no limit" in all three. Values
-come from `config/parse.py`, already valid: nothing below the parser checks them again.
+Units: sizes are bytes, time spans are microseconds (systemd's usec), CPU quotas are microseconds of
+CPU per second of wall time (systemd's CPUQuotaPerSecUSec). INFINITY is systemd's own value for "no
+limit" in all three. Values come from `config/parse.py`, already valid: nothing below the parser
+checks them again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ INFINITY = 2**64 - 1
 
 @dataclass(frozen=True, slots=True, order=True)
 class Instance:
-    """One process of a worker. The first is known by the worker's own name; further ones count from 2."""
+    """One process of a worker. The first is known by the worker's own name; further ones count from
+    2."""
 
     worker: str
     number: int = 1
@@ -40,7 +42,8 @@ def zero_if_endless(value: int) -> int:
 
 
 class Mode(StrEnum):
-    """What the host is for: development builds and reloads eagerly, production does neither by itself."""
+    """What the host is for: development builds and reloads eagerly, production does neither by
+    itself."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -79,14 +82,16 @@ class Listen(StrEnum):
 
 
 class ServiceType(StrEnum):
-    """systemd's Type= for a worker: `exec` with the readiness gate, or `notify` for one that says READY=1 itself."""
+    """systemd's Type= for a worker: `exec` with the readiness gate, or `notify` for one that says
+    READY=1 itself."""
 
     EXEC = "exec"
     NOTIFY = "notify"
 
 
 class KillMode(StrEnum):
-    """systemd's KillMode=: who is told to stop. `process` and `none` would leave some behind, which hold the port."""
+    """systemd's KillMode=: who is told to stop. `process` and `none` would leave some behind, which
+    hold the port."""
 
     CONTROL_GROUP = "control-group"
     MIXED = "mixed"
@@ -101,7 +106,8 @@ class RestartPolicy(StrEnum):
 
 
 class Retry(StrEnum):
-    """Which requests the router may send again when a worker's connection dies before its answer."""
+    """Which requests the router may send again when a worker's connection dies before its
+    answer."""
 
     NEVER = "never"
     UNSENT = "unsent"
@@ -109,7 +115,8 @@ class Retry(StrEnum):
 
 
 class ClientGone(StrEnum):
-    """What becomes of a request whose client has ended its side of the connection: it left, or only sends no more."""
+    """What becomes of a request whose client has ended its side of the connection: it left, or only
+    sends no more."""
 
     FINISH = "finish"
     ABORT = "abort"
@@ -150,9 +157,11 @@ class OriginKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingOrigin:
-    """Where an effective setting comes from; `mark` for SERVER and WORKER, for PRESET the type or the program.
+    """Where an effective setting comes from; `mark` for SERVER and WORKER, for PRESET the type or
+    the program.
 
-    `items` are the values in a list, or in a mapping, as they are written and where, from the first to the last.
+    `items` are the values in a list, or in a mapping, as they are written and where, from the first
+    to the last.
     """
 
     kind: OriginKind
@@ -175,8 +184,9 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartRules:
-    """Restart policy: first after `delay` and then later and later, up to `backoff_max`; at most `max_restarts` times
-    (0: no limit) in a row, and a run that was good for `period` begins a new one.
+    """Restart policy: first after `delay` and then later and later, up to `backoff_max`; at most
+    `max_restarts` times (0: no limit) in a row, and a run that was good for `period` begins a new
+    one.
     """
 
     policy: RestartPolicy
@@ -280,12 +290,14 @@ class Static:
 
 
 UNSERVED: Final = tuple(PurePosixPath("/", name) for name in ("proc", "run", "sys", "dev"))
-"""From below these no file is served, whoever may read it: they are the kernel's, and of what runs at the moment."""
+"""From below these no file is served, whoever may read it: they are the kernel's, and of what runs
+at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotRoots:
-    """Why a path is not root's: the first name on the way that somebody else may change, and who that is."""
+    """Why a path is not root's: the first name on the way that somebody else may change, and who
+    that is."""
 
     path: PurePosixPath
     because: str  # "belongs to uid 1001 (deploy)"
@@ -361,7 +373,8 @@ class Worker:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether systemd gives it a folder of credentials: environment files reach it as such, too."""
+        """Whether systemd gives it a folder of credentials: environment files reach it as such,
+        too."""
         return bool(self.credentials or self.environment_file)
 
     @property
@@ -493,7 +506,8 @@ class Configuration:
         return frozenset((*(worker.name for worker in self.workers), *self.broken))
 
     def running(self) -> tuple[Worker, ...]:
-        """The workers that are meant to run in this server's mode and have a process of their own."""
+        """The workers that are meant to run in this server's mode and have a process of their
+        own."""
         return tuple(w for w in self.workers if w.runs_in(self.server.mode) and w.type is not WorkerType.STATIC)
 
 
@@ -506,7 +520,8 @@ PRIVILEGED_GROUPS = frozenset(
 """Groups that are as good as root."""
 
 MAX_START: Final = 3600 * 1_000_000
-"""µs that `timeouts.start` may be: so long the start of a worker counts as one, and is waited for."""
+"""µs that `timeouts.start` may be: so long the start of a worker counts as one, and is waited
+for."""
 
 MAX_START_OF_A_REQUEST: Final = 600 * 1_000_000
 """The same for a worker that is not root's and has no grant for more."""
@@ -528,7 +543,8 @@ def build_account_of(worker: str) -> str:
 
 
 def is_reserved_account(account: str) -> bool:
-    """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the router, builds)."""
+    """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the
+    router, builds)."""
     return account in {"root", MANAGER_USER} or account.startswith(("tq-", build_account_of("")))
 
 
@@ -544,5 +560,6 @@ class Host:
     code: str  # what tells the router's code from every other release's
 
     def argv_alone(self, program: str) -> tuple[str, ...]:
-        """How a unit runs one of them: the distribution's own Python, isolated, with nothing but what is built in."""
+        """How a unit runs one of them: the distribution's own Python, isolated, with nothing but
+        what is built in."""
         return ("/usr/bin/python3", "-I", "-S", str(self.alone / f"{program}.py"))

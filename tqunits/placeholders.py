@@ -1,11 +1,14 @@
-r"""`${NAME}` in a worker's `command` and `environment`: which names there are, and what a text with them means.
+r"""`${NAME}` in a worker's `command` and `environment`: which names there are, and what a text with
+them means.
 
-    ${NAME}    is put in when the unit is written, in quotes or not: there is no shell. Only the names below.
-    $${NAME}   the characters themselves. A dollar sign is doubled where one alone would be taken for a variable.
+    ${NAME}    is put in when the unit is written, in quotes or not: there is no shell. Only the
+               names below.
+    $${NAME}   the characters themselves. A dollar sign is doubled where one alone would be taken
+               for a variable.
 
-In a command `$NAME` and `$(` are mistakes, and so `$$NAME` and `$$(` say them; in an environment value any other
-dollar sign is only itself, for passwords are full of them. A script for a shell is left to the shell, which finds the
-same variables in its environment.
+In a command `$NAME` and `$(` are mistakes, and so `$$NAME` and `$$(` say them; in an environment
+value any other dollar sign is only itself, for passwords are full of them. A script for a shell is
+left to the shell, which finds the same variables in its environment.
 """
 
 from __future__ import annotations
@@ -86,7 +89,8 @@ def in_script(script: str) -> Iterator[Found]:
 
 
 def script_at(words: Sequence[str]) -> int | None:
-    """Which word of a command is a script for a shell: what stands behind `sh -c`, whatever comes before."""
+    """Which word of a command is a script for a shell: what stands behind `sh -c`, whatever comes
+    before."""
     for at, word in enumerate(words[:-2]):
         if word.rpartition("/")[2] in SHELLS:
             return _script_after(words, at + 1)
@@ -99,7 +103,8 @@ def escaped(word: str) -> str:
 
 
 def command_filled(words: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
-    """A command's words with their placeholders put in. Raises KeyError for a name without a value."""
+    """A command's words with their placeholders put in. Raises KeyError for a name without a
+    value."""
     script = script_at(words)
     return tuple(word if at == script else _filled(_IN_COMMAND, word, values) for at, word in enumerate(words))
 
@@ -110,7 +115,8 @@ def value_filled(value: str, values: Mapping[str, str]) -> str:
 
 
 def constant(environment: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The variables whose values have no placeholder in them: what they say holds without a running worker, too."""
+    """The variables whose values have no placeholder in them: what they say holds without a running
+    worker, too."""
     for name, value in environment:
         if not any(found.kind is PlaceholderKind.NAMED and found.name in NAMES for found in in_value(value)):
             yield name, value_filled(value, {})

@@ -1,7 +1,8 @@
 """How much of the machine a worker may take, and the directive that each limit becomes.
 
-A field of Limits is all there is of a limit but its row in the table of settings (config/worker_settings.py): the
-drop-in's line, what is read back of systemd, what a grant may allow and what `unit:` refuses all come from it.
+A field of Limits is all there is of a limit but its row in the table of settings
+(config/worker_settings.py): the drop-in's line, what is read back of systemd, what a grant may
+allow and what `unit:` refuses all come from it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """How many files and connections a process may have open: at first, and when it raises that itself."""
+    """How many files and connections a process may have open: at first, and when it raises that
+    itself."""
 
     soft: int
     hard: int
@@ -61,7 +63,8 @@ def _is(name: str, measure: Measure = Measure.COUNT, usual: int | None = None) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The cgroup's and the process's limits, in the order of the man pages; `None` leaves systemd's default."""
+    """The cgroup's and the process's limits, in the order of the man pages; `None` leaves systemd's
+    default."""
 
     cpu_weight: int = field(metadata=_is("CPUWeight"))
     cpu_quota: int = field(metadata=_is("CPUQuota", Measure.CPU))

@@ -1,14 +1,16 @@
-"""What hostile clients and workers do to the router, and to others: nothing, is the promise; here are the figures.
+"""What hostile clients and workers do to the router, and to others: nothing, is the promise; here
+are the figures.
 
     .venv/bin/python -m bench.endurance [--only CASE]... [--nginx] [--soak REQUESTS] [--json FILE]
 
-Each case starts a router of its own. An honest client asks steadily: its requests must all succeed, and its latency is
-measured before, beside and after what the case does (cases.py). Memory is PSS from smaps_rollup, descriptors
-are those of /proc/PID/fd without pipes, of which some are kept; of a router of several processes both are sums. Then
-the soak (soak.py): requests of every kind, and whether memory or descriptors grow. Exit status 1 when
-something was not as promised. `waited` is the part of the time that the router was ready to run and got no CPU,
-`others` how many CPUs were busy with what is neither the router nor its workers nor the bench: where they are not near
-0, latencies are the machine's. So are those that nginx has beside the same crowd (`--nginx`).
+Each case starts a router of its own. An honest client asks steadily: its requests must all succeed,
+and its latency is measured before, beside and after what the case does (cases.py). Memory is PSS
+from smaps_rollup, descriptors are those of /proc/PID/fd without pipes, of which some are kept; of a
+router of several processes both are sums. Then the soak (soak.py): requests of every kind, and
+whether memory or descriptors grow. Exit status 1 when something was not as promised. `waited` is
+the part of the time that the router was ready to run and got no CPU, `others` how many CPUs were
+busy with what is neither the router nor its workers nor the bench: where they are not near 0,
+latencies are the machine's. So are those that nginx has beside the same crowd (`--nginx`).
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--only", metavar="CASE", action="append", help="a case, a pattern (slow-*), soak; repeatable")
     parser.add_argument("--soak", metavar="REQUESTS", type=int, default=REQUESTS, help=f"of the soak ({REQUESTS})")
     parser.add_argument("--nginx", action="store_true", help="each case with nginx in its place, too")

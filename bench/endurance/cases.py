@@ -1,7 +1,7 @@
 """The hostile cases of bench/endurance: each is what somebody does beside the honest client.
 
-A case gives what its clients got, counted, and complains about what they should not have got. It takes as long as it
-takes; `SPAN` is how long the cases last that could last for ever.
+A case gives what its clients got, counted, and complains about what they should not have got. It
+takes as long as it takes; `SPAN` is how long the cases last that could last for ever.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ SPARE = 1200
 IDLE = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE)
 
 MANY = 20_000
-"""Idle connections that a router of two processes holds: more than one may, where the limit of descriptors is that."""
+"""Idle connections that a router of two processes holds: more than one may, where the limit of
+descriptors is that."""
 
 STANDS = 120.0
-"""Seconds for these to come and be served twice; they need a tenth of that. Each that is not served takes PATIENCE."""
+"""Seconds for these to come and be served twice; they need a tenth of that. Each that is not served
+takes PATIENCE."""
 
 LARGE = 8 << 20
 
@@ -90,7 +92,8 @@ async def _slow_head(port: int) -> str:
 
 
 async def slow_body(scene: Scene) -> Outcome:
-    """Bodies of a byte per second, to the worker of the honest client too: they move, so nobody cuts them off."""
+    """Bodies of a byte per second, to the worker of the honest client too: they move, so nobody
+    cuts them off."""
     return (await _for_a_while(800, lambda: _slow_body(scene.port, "honest/echo/slow"))).only("unanswered")
 
 
@@ -128,7 +131,8 @@ async def never_read_file(scene: Scene) -> Outcome:
 
 
 async def _never_read(scene: Scene, path: str) -> Outcome:
-    """Each takes one byte, so that all are being served, and nothing until the router has given all of them up."""
+    """Each takes one byte, so that all are being served, and nothing until the router has given all
+    of them up."""
     request = f"GET /{path} HTTP/1.1\r\nHost: deaf\r\n\r\n".encode()
     loop, few = asyncio.get_running_loop(), scene.look().descriptors + 8
     with contextlib.ExitStack() as stack:
@@ -173,7 +177,8 @@ async def idle(scene: Scene) -> Outcome:
 async def idle_shared(scene: Scene) -> Outcome:
     """More idle connections than one process may have: several share the listening socket.
 
-    While all stand, the kernel counts them in each process; then each connection must be served once more.
+    While all stand, the kernel counts them in each process; then each connection must be served
+    once more.
     """
     outcome = Outcome(held=MANY)
     async with asyncio.timeout(STANDS), contextlib.AsyncExitStack() as stack:
@@ -196,7 +201,8 @@ def _crowds(port: int, count: int) -> Sequence[contextlib.AbstractAsyncContextMa
 
 
 async def descriptors(scene: Scene) -> Outcome:
-    """More connections than the router has descriptors: those that stand are served, the others when there is room."""
+    """More connections than the router has descriptors: those that stand are served, the others
+    when there is room."""
     outcome = Outcome()
     with contextlib.ExitStack() as stack:
         request = b"GET /honest/echo/many HTTP/1.1\r\nHost: many\r\n\r\n"
@@ -215,7 +221,8 @@ async def descriptors(scene: Scene) -> Outcome:
 
 
 async def _asked(port: int, request: bytes, *, receive: int = 0) -> socket.socket:
-    """A connection on which that was sent; `receive`: the size of its receive buffer, 0 is what is usual."""
+    """A connection on which that was sent; `receive`: the size of its receive buffer, 0 is what is
+    usual."""
     sock = socket.socket()
     if receive:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
@@ -247,7 +254,8 @@ async def closes_early(scene: Scene) -> Outcome:
 
 
 async def answers_early(scene: Scene) -> Outcome:
-    """A whole answer before the request's body has come: passed on, and that was the last on the connection."""
+    """A whole answer before the request's body has come: passed on, and that was the last on the
+    connection."""
     outcome = await _for_a_while(20, lambda: _early(scene.port))
     return outcome.only("200 and the end")
 
@@ -278,7 +286,8 @@ async def _twice(port: int) -> str:
 
 
 async def slow_worker(scene: Scene) -> Outcome:
-    """A byte of the head per second: given up on. A byte of the body per second moves, so the client decides."""
+    """A byte of the head per second: given up on. A byte of the body per second moves, so the
+    client decides."""
     request = "GET /hostile/%s HTTP/1.1\r\nHost: slow\r\nConnection: close\r\n\r\n"
     every = [_ask(scene.port, (request % path).encode()) for path in ("slow-head", "slow-body") for _ in range(250)]
     return (await _all(every)).only("504", "still coming")

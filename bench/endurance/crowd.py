@@ -1,9 +1,11 @@
-"""A crowd of idle connections for bench/endurance, a process of its own since each may have only so many.
+"""A crowd of idle connections for bench/endurance, a process of its own since each may have only so
+many.
 
     crowd.py PORT PATH COUNT SOURCE
 
-COUNT connections from the address SOURCE, one request on each; then `standing` on stdout. Commands on stdin: `leave N`
-closes N of them; `ask` sends a request on each that is left, and prints how many got their answer.
+COUNT connections from the address SOURCE, one request on each; then `standing` on stdout. Commands
+on stdin: `leave N` closes N of them; `ask` sends a request on each that is left, and prints how
+many got their answer.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""The honest client of bench/endurance, in a process of its own: it asks at a steady rate, and checks every answer.
+"""The honest client of bench/endurance, in a process of its own: it asks at a steady rate, and
+checks every answer.
 
     honest.py PORT PATH KEPT FRESH
 
-KEPT connections are kept, FRESH clients connect anew for each request; each asks every INTERVAL, GET and POST with a
-body in turn. An answer must be whole and repeat the number of its request. A line on stdin ends a phase, whose report
-is a line of JSON on stdout; the end of stdin ends the program. Latency counts from when a request was due, so a stall
-counts for all that it held up.
+KEPT connections are kept, FRESH clients connect anew for each request; each asks every INTERVAL,
+GET and POST with a body in turn. An answer must be whole and repeat the number of its request. A
+line on stdin ends a phase, whose report is a line of JSON on stdout; the end of stdin ends the
+program. Latency counts from when a request was due, so a stall counts for all that it held up.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What bench/endurance looks at: a router of one process or more, their memory, descriptors and connections.
+"""What bench/endurance looks at: a router of one process or more, their memory, descriptors and
+connections.
 
-Descriptors and connections are what /proc says, so they count what the kernel has, not what a router believes.
+Descriptors and connections are what /proc says, so they count what the kernel has, not what a
+router believes.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from pathlib import Path
 from bench.processes import Process, memory_of
 
 _LOCAL, _REMOTE, _STATE, _INODE = 1, 2, 3, 9
-"""Fields of a line of /proc/net/tcp (proc_pid_net(5)); addresses are hexadecimal, the host's byte order."""
+"""Fields of a line of /proc/net/tcp (proc_pid_net(5)); addresses are hexadecimal, the host's byte
+order."""
 
 _ESTABLISHED = "01"
 _HONEST = "0100007F"
@@ -21,7 +24,8 @@ _HONEST = "0100007F"
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """A running one: `started` are the processes of ours, `pids` those that serve (nginx has a master besides)."""
+    """A running one: `started` are the processes of ours, `pids` those that serve (nginx has a
+    master besides)."""
 
     port: int
     started: tuple[Process, ...]
@@ -42,7 +46,8 @@ class Router:
         return "".join(process.log() for process in self.started)
 
     def waited_s(self) -> float:
-        """Seconds that a process stood in a run queue, on average (Documentation/scheduler/sched-stats.rst)."""
+        """Seconds that a process stood in a run queue, on average
+        (Documentation/scheduler/sched-stats.rst)."""
         every = [int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) for pid in self.pids]
         return sum(every) / 1e9 / len(every)
 
@@ -83,7 +88,8 @@ class Look:
 
 
 def _established(port: int) -> set[str]:
-    """What /proc/PID/fd calls the sockets of that port on which a crowd's connection is established."""
+    """What /proc/PID/fd calls the sockets of that port on which a crowd's connection is
+    established."""
     found = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()

@@ -1,4 +1,5 @@
-"""nginx in the place of the router, for the same crowds: what of the honest client's wait is the machine's."""
+"""nginx in the place of the router, for the same crowds: what of the honest client's wait is the
+machine's."""
 
 from __future__ import annotations
 

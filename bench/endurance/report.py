@@ -63,7 +63,8 @@ SOAK_COLUMNS: Columns = (
 def row_of(name: str, before: Phase, beside: Phase, left: Look, after: Phase, *, held: int) -> Row:
     """The figures of a case; those without a word to it are the honest client's beside it.
 
-    `held`: connections that were open at once, for the memory of each: by how much PSS grew up to its peak.
+    `held`: connections that were open at once, for the memory of each: by how much PSS grew up to
+    its peak.
     """
     row: Row = {"case": name, "seconds": round(beside.seconds, 1)}
     for phase, word in ((beside, ""), (before, "_before"), (after, "_after")):

@@ -1,7 +1,8 @@
-"""The scene of bench/endurance: a router, a worker that answers well, one that does not, and an honest client.
+"""The scene of bench/endurance: a router, a worker that answers well, one that does not, and an
+honest client.
 
-All are processes of their own, so that what one does costs the others nothing but the machine's time. The hostile
-clients are in this one.
+All are processes of their own, so that what one does costs the others nothing but the machine's
+time. The hostile clients are in this one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ BACKLOG = 4096
 """As tq-proxy.socket's."""
 
 SETTLE = 15.0
-"""Seconds for what has ended to be gone: idle connections to workers are kept 1.5 s, a lingering close takes 2."""
+"""Seconds for what has ended to be gone: idle connections to workers are kept 1.5 s, a lingering
+close takes 2."""
 
 HEADS = {"max_request_line": 8192, "max_head": 32768, "max_fields": 100}
 HEAD_US, STALL_US = 2_000_000, 3_000_000
@@ -51,7 +53,8 @@ class Child:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, script: str, *arguments: object) -> AsyncIterator[Child]:
-        """Start it; it ends with the context, and by itself when this program does: its stdin ends."""
+        """Start it; it ends with the context, and by itself when this program does: its stdin
+        ends."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(HERE / script),
@@ -152,7 +155,8 @@ class Scene:
         return cpu_of(self._others).total + ended.ru_utime + ended.ru_stime
 
     async def settled(self, descriptors: int) -> Look:
-        """The router, once it has no more descriptors than that, or has had the time to get there."""
+        """The router, once it has no more descriptors than that, or has had the time to get
+        there."""
         deadline = time.monotonic() + SETTLE
         while (look := self.look()).descriptors > descriptors and time.monotonic() < deadline:
             await asyncio.sleep(SAMPLE)
@@ -161,7 +165,8 @@ class Scene:
 
 @contextlib.contextmanager
 def workers(folder: Path, name: str) -> Iterator[tuple[str, str, int]]:
-    """Workers in a process of their own: their endpoints on TCP and on a Unix socket, and that process."""
+    """Workers in a process of their own: their endpoints on TCP and on a Unix socket, and that
+    process."""
     path = folder / f"{name}.sock"
     argv = [sys.executable, str(HERE / "workers.py"), str(path)]
     with Process(argv, log=folder / f"{name}.log") as process:

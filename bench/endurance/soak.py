@@ -1,8 +1,10 @@
-"""The soak of bench/endurance: requests of every kind for as long as it takes, and what they leave behind.
+"""The soak of bench/endurance: requests of every kind for as long as it takes, and what they leave
+behind.
 
-It goes in batches. In each, clients make requests of all kinds in a fixed mixture; then they leave, the router gets
-other routes, and once what has ended is gone its memory and its descriptors are read. The slope is a least-squares line
-through the memory of the second half, in bytes per 1000 requests: the first half fills caches and arenas.
+It goes in batches. In each, clients make requests of all kinds in a fixed mixture; then they leave,
+the router gets other routes, and once what has ended is gone its memory and its descriptors are
+read. The slope is a least-squares line through the memory of the second half, in bytes per 1000
+requests: the first half fills caches and arenas.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ CLIENTS = 32
 PATIENCE = 30.0
 LARGE = 1 << 20
 MAX_SLOPE = 4096
-"""Bytes per 1000 requests that are no growth: an hour at 1000 requests per second would be 14 MiB."""
+"""Bytes per 1000 requests that are no growth: an hour at 1000 requests per second would be 14
+MiB."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -194,7 +197,8 @@ async def _do(client: Client, action: Action, unexpected: Counter[str]) -> None:
 
 
 async def _settled(router: Router, descriptors: int) -> Look:
-    """Once the router has no more descriptors than that; 0: than it keeps when nothing changes any more."""
+    """Once the router has no more descriptors than that; 0: than it keeps when nothing changes any
+    more."""
     deadline = time.monotonic() + SETTLE
     least = 2.5  # seconds that idle connections to workers and lingering closes need
     await asyncio.sleep(least)

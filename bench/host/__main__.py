@@ -1,4 +1,5 @@
-"""The commands, and restarts under load, on a booted systemd: `python -m bench.host NAME [ARGUMENT]...`, as root."""
+"""The commands, and restarts under load, on a booted systemd:
+`python -m bench.host NAME [ARGUMENT]...`, as root."""
 
 from bench.entry import run
 

@@ -2,8 +2,9 @@
 
 Run it as root: `.venv/bin/python -m bench.host control`.
 
-Each command is a whole process as a user starts it; the median of ROUNDS is given, in seconds. The workers are the
-smallest that the contract allows, so that what is measured is ours and systemd's. Prints a table, and JSON with --json.
+Each command is a whole process as a user starts it; the median of ROUNDS is given, in seconds. The
+workers are the smallest that the contract allows, so that what is measured is ours and systemd's.
+Prints a table, and JSON with --json.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ YAML = "path: /{name}\ntype: exec\ncommand: [python3, -I, -S, src/main.py]\nlimi
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of workers")
     arguments = parser.parse_args()

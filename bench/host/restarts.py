@@ -1,12 +1,16 @@
-"""What clients see of restarts and of new routes, on a booted systemd: nothing, is the promise; here are the counts.
+"""What clients see of restarts and of new routes, on a booted systemd: nothing, is the promise;
+here are the counts.
 
-    sudo .venv/bin/python -m bench.host restarts [--clients N] [--times N] [--only SCENARIO]... [--json FILE]
+    sudo .venv/bin/python -m bench.host restarts [--clients N] [--times N]
+        [--only SCENARIO]... [--json FILE]
 
-Clients keep asking, GET and POST with a body in turn, each on a connection that it keeps (tests/install/hammer.py).
-The worker dies of SIGTERM at once, whatever runs (tests/install/rude.py). Meanwhile the worker is restarted, or the
-router, or other workers come and go, or the worker is killed; one thing at a time, each as soon as the one before is
-done. An answer is wrong when it came as a whole one and was not: cut short, or another's. What a crash had begun is
-counted apart: a POST that may have been done, an answer that had begun. Exit status 1 when another request failed.
+Clients keep asking, GET and POST with a body in turn, each on a connection that it keeps
+(tests/install/hammer.py). The worker dies of SIGTERM at once, whatever runs
+(tests/install/rude.py). Meanwhile the worker is restarted, or the router, or other workers come and
+go, or the worker is killed; one thing at a time, each as soon as the one before is done. An answer
+is wrong when it came as a whole one and was not: cut short, or another's. What a crash had begun is
+counted apart: a POST that may have been done, an answer that had begun. Exit status 1 when another
+request failed.
 """
 
 from __future__ import annotations
@@ -94,7 +98,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--clients", type=int, default=200, metavar="N", help="that ask at once (200)")
     parser.add_argument("--times", type=int, metavar="N", help="how often it happens (100 for a worker, else 20)")
     parser.add_argument("--only", choices=SCENARIOS, action="append", help="one scenario; repeatable")
@@ -138,7 +142,8 @@ def _row(name: str, times: int, seconds: float, report: Row, site: Site) -> Row:
 
 
 def _is_begun(why: str) -> bool:
-    """Whether a crash may fail that request: nobody knows whether the POST was done, and half an answer is out."""
+    """Whether a crash may fail that request: nobody knows whether the POST was done, and half an
+    answer is out."""
     return (why.startswith("POST") and "502" in why) or "IncompleteReadError" in why
 
 

@@ -2,12 +2,14 @@
 
     .venv/bin/python -m bench.init [--rounds N] [--seconds N] [--only TYPE]...
 
-Needs a C compiler, and measures the types whose runtime is installed. `tqunits init` makes each worker, and its program
-runs as its unit would run it, but for the sandbox: with the variables of the contract, and on the port, the path or the
-handed socket that its worker.yaml asks for. The other one runs as its documentation has it, on a port. In each round
-both get their turn, in turned order: first with 16 connections (requests per second, CPU time of all the program's
-processes), then with one (time per request). Figures are medians of the rounds, `against` is the median of the rounds'
-ratios. The client is in C and takes a CPU, so what is fast is fast as long as there is a second one.
+Needs a C compiler, and measures the types whose runtime is installed. `tqunits init` makes each
+worker, and its program runs as its unit would run it, but for the sandbox: with the variables of
+the contract, and on the port, the path or the handed socket that its worker.yaml asks for. The
+other one runs as its documentation has it, on a port. In each round both get their turn, in turned
+order: first with 16 connections (requests per second, CPU time of all the program's processes),
+then with one (time per request). Figures are medians of the rounds, `against` is the median of the
+rounds' ratios. The client is in C and takes a CPU, so what is fast is fast as long as there is a
+second one.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Round:
 
 def main() -> None:
     """Measure, and print a row for each program."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each program (5)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load (2)")
     parser.add_argument("--only", action="append", choices=[str(each) for each in HELLOS], help="these types")

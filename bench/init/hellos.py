@@ -1,4 +1,5 @@
-"""What bench/init compares with: the hello-world server of each runtime's own documentation, on a port."""
+"""What bench/init compares with: the hello-world server of each runtime's own documentation, on a
+port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The router's Python alone, without the kernel or other programs: `python -m bench.python NAME [ARGUMENT]...`."""
+"""The router's Python alone, without the kernel or other programs:
+`python -m bench.python NAME [ARGUMENT]...`."""
 
 from bench.entry import run
 

@@ -1,14 +1,16 @@
-"""What Python costs per request, without the kernel: one client and one worker whose sockets are functions.
+"""What Python costs per request, without the kernel: one client and one worker whose sockets are
+functions.
 
     .venv/bin/python -m bench.python exchange [--runs N] [--profile]
     .venv/bin/python -m bench.python interpreted bench/python/exchange.py [--runs N] [--profile]
 
-Drives the real `Client` and `Upstream` by their `on_readable`, as the loop would, with a `recv` and a `send` that cost
-next to nothing. *repeated*: the same request and response each time; *varied*: query, cookie, referer and ETag differ;
-*posted*: varied, and each has a body, whose length differs as well (a look whether the worker's connection still stands
-is a real system call); *logged*: varied, and each is written for the journal, but not sent there.
-Prints the least of many short runs, in microseconds; with --profile the functions that cost most in varied ones, which
-a profiler sees only where they are interpreted.
+Drives the real `Client` and `Upstream` by their `on_readable`, as the loop would, with a `recv` and
+a `send` that cost next to nothing. *repeated*: the same request and response each time; *varied*:
+query, cookie, referer and ETag differ; *posted*: varied, and each has a body, whose length differs
+as well (a look whether the worker's connection still stands is a real system call); *logged*:
+varied, and each is written for the journal, but not sent there. Prints the least of many short
+runs, in microseconds; with --profile the functions that cost most in varied ones, which a profiler
+sees only where they are interpreted.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ def post(number: int) -> bytes:
 
 async def main(loop: asyncio.AbstractEventLoop) -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--runs", type=int, default=80, help=f"of {SIZE} exchanges each (80)")
     parser.add_argument("--profile", action="store_true", help="the functions that cost most")
     arguments = parser.parse_args()

@@ -3,8 +3,8 @@
     python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris
     /tmp/fuzz/bin/python -m bench.python fuzz TARGET [-max_total_time=60] [libFuzzer option]...
 
-TARGET is request, response, alike, chunks or preface. It stops at the first promise of tests/http/fuzzing.py that does
-not hold, and writes the input to a file.
+TARGET is request, response, alike, chunks or preface. It stops at the first promise of
+tests/http/fuzzing.py that does not hold, and writes the input to a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Run a program with the router's sources interpreted, though they are compiled: to compare, or to look into it.
+"""Run a program with the router's sources interpreted, though they are compiled: to compare, or to
+look into it.
 
     .venv/bin/python -m bench.python interpreted PROGRAM [ARGUMENT]...
     .venv/bin/python -m bench.python interpreted -m tqunits [ARGUMENT]...
@@ -21,7 +22,8 @@ _find = FileFinder.path_hook((SourceFileLoader, SOURCE_SUFFIXES))
 
 
 def interpret() -> None:
-    """From now on `import tqunits.x` takes the source and no extension. To be called before the first of them."""
+    """From now on `import tqunits.x` takes the source and no extension. To be called before the
+    first of them."""
     sys.path_hooks.insert(0, _sources_of_ours)
     sys.path_importer_cache.clear()
 

@@ -1,18 +1,19 @@
-"""What parsing costs: heads as browsers, curl and workers send them, in µs and in KiB, without a socket.
+"""What parsing costs: heads as browsers, curl and workers send them, in µs and in KiB, without a
+socket.
 
     .venv/bin/python -m bench.python parse [--rounds N] [--json]
 
 Each figure is the median of the rounds, per head. The same head comes to a connection in four ways:
 
 - repeated: the same bytes as the head before;
-- varied:   the same names in the same order; query, cookie, referer and a tracing field differ from head to head, and
-            ETag and Set-Cookie in responses;
+- varied:   the same names in the same order; query, cookie, referer and a tracing field differ
+            from head to head, and ETag and Set-Cookie in responses;
 - turned:   the head before had a field less, or more, so that nothing of it helps;
 - first:    nothing came before on this connection.
 
-Reading is all that a message costs before it is forwarded: find its end, parse it, and for a response its length. KiB
-is what a connection holds that remembers its last head, after three that differed; below it, what one holds that has
-forgotten it.
+Reading is all that a message costs before it is forwarded: find its end, parse it, and for a
+response its length. KiB is what a connection holds that remembers its last head, after three that
+differed; below it, what one holds that has forgotten it.
 """
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def kept(varied: Sequence[bytes], read: Callable[[Sequence[bytes], bool], object]) -> float:
-    """KiB that each of many connections holds when three heads have come, each in bytes of its own."""
+    """KiB that each of many connections holds when three heads have come, each in bytes of its
+    own."""
     return kibibytes(lambda number: read([bytes(bytearray(varied[number - n])) for n in range(3)], True))
 
 

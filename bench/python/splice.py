@@ -4,11 +4,12 @@
 
     .venv/bin/python -m bench.python splice [--rounds N] [--seconds N] [--connections N]
 
-An origin sends, a sink receives and only then lets the origin send on, as a client asks for its next page; in between
-are so many pairs of sockets, moved by one way or the other on uvloop. The figure is the CPU time of this process, which
-does nothing else, per MiB that it moved. Two tables: bodies of 1 MiB, each by a relay of its own, for several sizes of
-pipes and of copies; and pieces of an endless stream, which tell from which size on a turn of a relay is worth it. In
-each round every way has its turn; figures are medians of the rounds, and in brackets the least.
+An origin sends, a sink receives and only then lets the origin send on, as a client asks for its
+next page; in between are so many pairs of sockets, moved by one way or the other on uvloop. The
+figure is the CPU time of this process, which does nothing else, per MiB that it moved. Two tables:
+bodies of 1 MiB, each by a relay of its own, for several sizes of pipes and of copies; and pieces of
+an endless stream, which tell from which size on a turn of a relay is worth it. In each round every
+way has its turn; figures are medians of the rounds, and in brackets the least.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ Pair = tuple[socket.socket, socket.socket]
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5)
     parser.add_argument("--connections", type=int, default=32)
@@ -142,7 +143,8 @@ async def _moving(loop: asyncio.AbstractEventLoop, way: Way, links: Sequence[Pai
 
 
 class Copying(Watched):
-    """As tqunits/proxy/transport/stream.py moves: send at once what came, and read no more until all of it is out."""
+    """As tqunits/proxy/transport/stream.py moves: send at once what came, and read no more until
+    all of it is out."""
 
     def __init__(self, poller: Poller, link: Pair, size: int) -> None:
         self._poller = poller
@@ -258,7 +260,8 @@ Work = Callable[[Sequence[socket.socket], Sequence[socket.socket]], None]
 def _child(
     every: Sequence[socket.socket], data: Sequence[socket.socket], asking: Sequence[socket.socket], work: Work
 ) -> int:
-    """A process with these sockets only, so that it sees the end of the others; gives its number."""
+    """A process with these sockets only, so that it sees the end of the others; gives its
+    number."""
     child = os.fork()
     if child:
         return child

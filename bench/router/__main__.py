@@ -1,14 +1,17 @@
 """What a request costs: nginx, HAProxy and `tqunits proxy` side by side, over the same origin.
 
-    .venv/bin/python -m bench.router [--quick] [--json FILE] [--only CASE]... [--rounds N] [--seconds N]
+    .venv/bin/python -m bench.router [--quick] [--json FILE] [--only CASE]...
+        [--rounds N] [--seconds N]
 
-Needs nginx, HAProxy, wrk and a C compiler. Each case runs in rounds, and in each round every peer gets its turn, so
-that what else happens on the machine happens to all; the order is turned from round to round. Figures are medians of
-the rounds, ratios are medians of the rounds' ratios to nginx. `direct` is the load on the origin without a proxy: it
-shows what the load and the origin can do at most. `relay in C, no HTTP` moves the bodies by splice(2) and does nothing
-else: what that costs is the kernel's part, the floor of a proxy that splices. Nothing is pinned to a CPU. `others` is
-how many CPUs were busy with things that do not belong to the benchmark: if that is not near 0, trust the ratios of CPU
-time and little else. How it is set up and what it gave is in docs/performance.md.
+Needs nginx, HAProxy, wrk and a C compiler. Each case runs in rounds, and in each round every peer
+gets its turn, so that what else happens on the machine happens to all; the order is turned from
+round to round. Figures are medians of the rounds, ratios are medians of the rounds' ratios to
+nginx. `direct` is the load on the origin without a proxy: it shows what the load and the origin can
+do at most. `relay in C, no HTTP` moves the bodies by splice(2) and does nothing else: what that
+costs is the kernel's part, the floor of a proxy that splices. Nothing is pinned to a CPU. `others`
+is how many CPUs were busy with things that do not belong to the benchmark: if that is not near 0,
+trust the ratios of CPU time and little else. How it is set up and what it gave is in
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -85,7 +88,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="three rounds of one second: to see that it works")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there")
     parser.add_argument("--only", metavar="CASE", action="append", help="a case, or a pattern (browser-*); repeatable")
@@ -144,7 +147,8 @@ def _rounds(case: Case, plan: Plan, behind: Peer, single: Sequence[Peer]) -> dic
 
 
 def _idle(case: Case, plan: Plan, behind: Peer) -> list[Row]:
-    """Memory, of fresh processes: what a peer has kept from before is not what its connections cost."""
+    """Memory, of fresh processes: what a peer has kept from before is not what its connections
+    cost."""
     found = {}
     for name in PROXIES:
         with running(name, 1, behind, plan.folder) as peer:

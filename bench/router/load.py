@@ -1,7 +1,8 @@
 """The loads of bench/router: what is asked of a peer for one round, and what that cost.
 
-A round of wrk or of the echo client gives throughput, latency, and the CPU time of the proxy, of the origin, and of
-everything else that ran on the machine meanwhile. Idle connections are opened from here and give memory.
+A round of wrk or of the echo client gives throughput, latency, and the CPU time of the proxy, of
+the origin, and of everything else that ran on the machine meanwhile. Idle connections are opened
+from here and give memory.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one round of one peer gave. CPU figures are those of all the proxy's processes, in µs per request."""
+    """What one round of one peer gave. CPU figures are those of all the proxy's processes, in µs
+    per request."""
 
     requests: int
     errors: int

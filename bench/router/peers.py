@@ -1,9 +1,10 @@
 """The peers of bench/router: nginx, HAProxy, tqunits and no proxy at all, in front of one origin.
 
-The proxies do the same work: route /api to the origin, strip that prefix, keep connections to the origin open, write no
-log, and set X-Forwarded-For, -Proto, -Host and -Prefix, X-Real-IP, Forwarded, X-Request-ID and Via. Each is given what
-is usual for speed: nginx buffers in memory and never on disk, HAProxy splices. Where bodies are moved there is also a
-relay that does none of that work (relay.c): the kernel's part of it.
+The proxies do the same work: route /api to the origin, strip that prefix, keep connections to the
+origin open, write no log, and set X-Forwarded-For, -Proto, -Host and -Prefix, X-Real-IP, Forwarded,
+X-Request-ID and Via. Each is given what is usual for speed: nginx buffers in memory and never on
+disk, HAProxy splices. Where bodies are moved there is also a relay that does none of that work
+(relay.c): the kernel's part of it.
 """
 
 from __future__ import annotations
@@ -112,13 +113,15 @@ class Peer:
 
 
 def haproxy_connections() -> int:
-    """How many it will serve: it wants two descriptors for each before it starts, besides its pipes and threads."""
+    """How many it will serve: it wants two descriptors for each before it starts, besides its pipes
+    and threads."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 500
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """For TLS: each peer has what it brings for that, OpenSSL's protocols and its stateless tickets."""
+    """For TLS: each peer has what it brings for that, OpenSSL's protocols and its stateless
+    tickets."""
 
     file: Path  # the certificate and its key, in PEM
 
@@ -147,7 +150,8 @@ def origin(program: Path, folder: Path) -> Iterator[Peer]:
 
 @contextlib.contextmanager
 def relay(program: Path, behind: Peer, folder: Path) -> Iterator[Peer]:
-    """What moves bytes and nothing else. It leaves the path as it is: the origin looks at its last word only."""
+    """What moves bytes and nothing else. It leaves the path as it is: the origin looks at its last
+    word only."""
     with Process([str(program), str(behind.port)], log=folder / "relay.log") as process:
         yield Peer(RELAY, int(process.wait_for("\n").split()[0]), (process.pid,))
 
@@ -156,7 +160,8 @@ def relay(program: Path, behind: Peer, folder: Path) -> Iterator[Peer]:
 def running(
     name: str, processes: int, behind: Peer, folder: Path, certificate: Certificate | None = None
 ) -> Iterator[Peer]:
-    """A peer with so many processes (HAProxy: threads), until the context ends; over TLS, if there is a certificate."""
+    """A peer with so many processes (HAProxy: threads), until the context ends; over TLS, if there
+    is a certificate."""
     if name == "direct":
         yield Peer("direct", behind.port, ())
         return

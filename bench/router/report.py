@@ -1,4 +1,5 @@
-"""What bench/router prints: medians, ratios to nginx, and the facts about the machine that they belong to."""
+"""What bench/router prints: medians, ratios to nginx, and the facts about the machine that they
+belong to."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ Row = dict[str, float | int | str | list[float]]
 
 
 def summary(case: Case, rounds: Mapping[str, Sequence[Round]]) -> list[Row]:
-    """One row for each peer. A ratio is the median of the rounds' ratios: what ran side by side is compared."""
+    """One row for each peer. A ratio is the median of the rounds' ratios: what ran side by side is
+    compared."""
     return [_row(case, name, rounds[name], rounds.get(BASE, ())) for name in rounds]
 
 

@@ -1,9 +1,10 @@
-"""The load of new TLS connections: each resumes the session of the one before it, asks once, and is closed.
+"""The load of new TLS connections: each resumes the session of the one before it, asks once, and is
+closed.
 
     python -m bench.router.resumed PORT PATH SECONDS
 
-wrk resumes no session, so it would measure certificates. One connection at a time: what counts is the proxy's CPU. The
-last line of the output is a report as wrk.lua writes one.
+wrk resumes no session, so it would measure certificates. One connection at a time: what counts is
+the proxy's CPU. The last line of the output is a report as wrk.lua writes one.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main(port: int, path: str, seconds: float) -> None:
 def ask(
     context: ssl.SSLContext, port: int, request: bytes, session: ssl.SSLSession | None
 ) -> tuple[ssl.SSLSession | None, bool]:
-    """One connection; gives the session for the next, and whether this one was resumed. Raises OSError."""
+    """One connection; gives the session for the next, and whether this one was resumed. Raises
+    OSError."""
     with (
         socket.create_connection(("127.0.0.1", port), PATIENCE) as sock,
         context.wrap_socket(sock, server_hostname="bench.example", session=session) as secured,

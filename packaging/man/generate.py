@@ -1,10 +1,11 @@
-"""Writes the man pages: the prose of each *.in file, and the reference that the program's own tables give.
+"""Writes the man pages: the prose of each *.in file, and the reference that the program's own
+tables give.
 
     python packaging/man/generate.py FOLDER
 
-Commands and options come from the verbs' parsers and docstrings, settings from `config/settings.py`: a page can not
-drift from the program. tests/test_man.py holds the shipped pages against this. The macros are man(7)'s, which groff
-and mandoc both know.
+Commands and options come from the verbs' parsers and docstrings, settings from
+`config/settings.py`: a page can not drift from the program. tests/test_man.py holds the shipped
+pages against this. The macros are man(7)'s, which groff and mandoc both know.
 """
 
 from __future__ import annotations
@@ -155,7 +156,8 @@ def roff_line(text: str) -> str:
 
 
 def roff(text: str) -> str:
-    """Text with roff's own characters escaped (groff_char(7)); a hyphen is typed again by whoever copies it."""
+    """Text with roff's own characters escaped (groff_char(7)); a hyphen is typed again by whoever
+    copies it."""
     for plain, escaped in (("\\", "\\e"), ("-", "\\-"), ("'", "\\(aq"), ("`", "\\(ga"), ("^", "\\(ha"), ("~", "\\(ti")):
         text = text.replace(plain, escaped)
     return text

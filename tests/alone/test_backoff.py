@@ -20,7 +20,8 @@ USUAL = Settings(SECOND, 30 * SECOND, 0, 300 * SECOND)
 
 
 def rows(*starts: tuple[int, int, int]) -> list[int]:
-    """(NRestarts, begin and end of the last good run in s) of each start in turn -> failures in a row."""
+    """(NRestarts, begin and end of the last good run in s) of each start in turn -> failures in a
+    row."""
     memory = Memory()
     return [failures(count, began * SECOND, ended * SECOND, USUAL, memory) for count, began, ended in starts]
 

@@ -91,7 +91,8 @@ async def test_the_verdict_is_said_when_systemds_patience_is_over() -> None:
 
 
 def test_no_exit_status_has_a_name_that_means_something_else() -> None:
-    """Of systemd.exec(5), PROCESS EXIT CODES: 1-7 LSB, 64-78 BSD, 200-245 systemd; "150-199" are a program's own."""
+    """Of systemd.exec(5), PROCESS EXIT CODES: 1-7 LSB, 64-78 BSD, 200-245 systemd; "150-199" are a
+    program's own."""
     names = ("UNHEALTHY", "SILENT", "SLOW", "FOREIGN", "ELSEWHERE", "EXITED", "UNPLACED")
     found = {getattr(verdicts, name) for name in names}
     assert len(found) == len(names)

@@ -100,7 +100,8 @@ async def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
 
 
 async def test_the_worker_may_end_its_answer() -> None:
-    """One whose head and body come apart is not reset between them: it would say so in its journal, at each start."""
+    """One whose head and body come apart is not reset between them: it would say so in its journal,
+    at each start."""
 
     after = asyncio.get_running_loop().create_future()
 

@@ -105,7 +105,8 @@ async def test_a_command_ends_with_the_worker(tmp_path: Path) -> None:
 
 
 def _ends(pid: int) -> bool:
-    """Whether a process that was killed is gone, or will be in a moment: the kernel takes its time."""
+    """Whether a process that was killed is gone, or will be in a moment: the kernel takes its
+    time."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,5 @@
-"""A worker that listens elsewhere than it should, and others where it should: what the gate makes of them."""
+"""A worker that listens elsewhere than it should, and others where it should: what the gate makes
+of them."""
 
 from __future__ import annotations
 

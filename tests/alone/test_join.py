@@ -1,4 +1,5 @@
-"""A worker that says READY=1 itself joins the routers, or says with its exit status that it can not."""
+"""A worker that says READY=1 itself joins the routers, or says with its exit status that it can
+not."""
 
 from __future__ import annotations
 

@@ -73,14 +73,16 @@ def test_later_files_win(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", [{"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C"}, {"LC_ALL": "C"}, {"LANG": ""}])
 def test_the_launcher_leaves_no_trace_in_the_environment(tmp_path: Path, language: dict[str, str]) -> None:
-    """Python adds LC_CTYPE to its own in the C locale; and the program, here another one, would too."""
+    """Python adds LC_CTYPE to its own in the C locale; and the program, here another one, would
+    too."""
     done = run(tmp_path, "--", "/usr/bin/env", environment=language)
     names = {line.partition("=")[0] for line in done.stdout.splitlines()}
     assert names == {"PATH", "LANG", "CREDENTIALS_DIRECTORY", *language}
 
 
 def test_the_program_has_the_signals_that_systemd_gives_it(tmp_path: Path) -> None:
-    """Python ignores SIGPIPE, as systemd does for every service, and SIGXFSZ, which systemd does not."""
+    """Python ignores SIGPIPE, as systemd does for every service, and SIGXFSZ, which systemd does
+    not."""
     directly, launched = (
         int(done.stdout.split()[3], 16) for done in (process.run(MASKS), run(tmp_path, "--", *MASKS))
     )  # what this process ignores is inherited by both

@@ -214,7 +214,8 @@ def test_systemd_reads_the_same_of_anything_that_is_no_mistake(machine: Machine,
 
 
 def assert_systemd_agrees(machine: Machine, file: Path, text: str) -> None:
-    """A transient unit with EnvironmentFile= has all variables of the file, and no other but those it has without."""
+    """A transient unit with EnvironmentFile= has all variables of the file, and no other but those
+    it has without."""
     file.write_bytes(text.encode())
     wanted = {name: value for _, name, value in parse(text.encode())}
     unit = f"tqunits-variables-{next(NUMBERS)}"

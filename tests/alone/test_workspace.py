@@ -41,7 +41,8 @@ def copied(folder: Path, workspace: Path, *program: str) -> Completed:
 
 
 def test_the_program_has_the_signals_that_systemd_gives_it(folder: Path, workspace: Path) -> None:
-    """Python ignores SIGXFSZ, by which the kernel ends who makes a file larger than disk_max: systemd does not."""
+    """Python ignores SIGXFSZ, by which the kernel ends who makes a file larger than disk_max:
+    systemd does not."""
     masks = ("/bin/sh", "-c", "grep SigIgn /proc/self/status")
     ignored = int(copied(folder, workspace, *masks).stdout.split()[1], 16)
     assert not ignored & 1 << (signal.SIGXFSZ - 1)
@@ -104,7 +105,8 @@ def test_what_may_not_be_read_is_left_out_and_said() -> None:
 
 
 class Apart:
-    """A folder that another user may read, and one that is his: pytest's own are for its user alone."""
+    """A folder that another user may read, and one that is his: pytest's own are for its user
+    alone."""
 
     def __enter__(self) -> tuple[Path, Path]:
         self._folder = tempfile.TemporaryDirectory(prefix="tqunits-test-")

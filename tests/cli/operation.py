@@ -1,4 +1,5 @@
-"""Workers written by hand for the tests of the operating verbs: units and drop-ins as install would leave them."""
+"""Workers written by hand for the tests of the operating verbs: units and drop-ins as install would
+leave them."""
 
 from __future__ import annotations
 

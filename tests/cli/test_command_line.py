@@ -1,4 +1,5 @@
-"""The command line without a service manager: hints for what was mistyped, and JSON as the man page has it."""
+"""The command line without a service manager: hints for what was mistyped, and JSON as the man page
+has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The completion scripts in the shells that read them, and the shipped copies against the generator."""
+"""The completion scripts in the shells that read them, and the shipped copies against the
+generator."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two workers in a checkout, two others installed, and folders that only an attacker would make."""
+    """Two workers in a checkout, two others installed, and folders that only an attacker would
+    make."""
     for name in ("api", "blog", "$(touch pwned)", "a b", "Upper"):
         (tmp_path / "workers" / name / "config").mkdir(parents=True)
         (tmp_path / "workers" / name / "config/worker.yaml").touch()
@@ -72,7 +74,8 @@ async def output(argv: tuple[str, ...], text: str, folder: Path) -> list[str]:
 
 
 async def in_bash(line: str, folder: Path) -> set[str]:
-    """What bash offers for that line (its words split at single spaces, the last one being typed)."""
+    """What bash offers for that line (its words split at single spaces, the last one being
+    typed)."""
     lines = await output(("bash", "--norc", "-c", DRIVER, "bash", *line.split(" ")), bash(TABLE), folder)
     return set(lines) - {""}
 

@@ -1,4 +1,5 @@
-"""Exit statuses are an interface (`man tqunits`, EXIT STATUS): every verb in every situation, on a booted systemd."""
+"""Exit statuses are an interface (`man tqunits`, EXIT STATUS): every verb in every situation, on a
+booted systemd."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SERVICES = {
 
 @pytest.fixture(scope="module")
 def host(machine: Machine) -> Iterator[Host]:
-    """alpha runs, broken has failed, the others do neither; alpha and new are configured, new is not installed.
+    """alpha runs, broken has failed, the others do neither; alpha and new are configured, new is
+    not installed.
 
     Nothing is really ours.
     """

@@ -1,4 +1,5 @@
-"""show and doctor on a booted systemd: where each setting comes from, how runs ended, what is wrong on the host."""
+"""show and doctor on a booted systemd: where each setting comes from, how runs ended, what is wrong
+on the host."""
 
 from __future__ import annotations
 

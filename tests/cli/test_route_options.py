@@ -20,7 +20,8 @@ def worker(options: str, endpoint: str = "127.0.0.1:1") -> RoutedWorker:
 
 
 def test_what_the_router_is_told_of_a_worker_may_be_told_here() -> None:
-    """All that a snapshot has of a worker by its settings; the rest is systemd's, or a matter of files."""
+    """All that a snapshot has of a worker by its settings; the rest is systemd's, or a matter of
+    files."""
     told = {key for key in WORKER if key.startswith("proxy.")} | {"strip_prefix"}
     told |= {f"timeouts.{one.name.removesuffix('_us')}" for one in fields(WorkerTimeouts)}
     assert OPTIONS.keys() == told

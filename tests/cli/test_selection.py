@@ -1,4 +1,5 @@
-"""Which processes a command line means, by drop-ins on disk: workers, and further instances of one."""
+"""Which processes a command line means, by drop-ins on disk: workers, and further instances of
+one."""
 
 from __future__ import annotations
 

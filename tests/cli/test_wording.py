@@ -1,4 +1,5 @@
-"""What host/ tells, as the command line says it: one line each, progress for whoever looks, and what --quiet leaves."""
+"""What host/ tells, as the command line says it: one line each, progress for whoever looks, and
+what --quiet leaves."""
 
 from __future__ import annotations
 

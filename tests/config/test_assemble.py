@@ -30,7 +30,8 @@ OTHERWISE = {
         build.fetch runtime.language signals.watchdog""",
     File.SERVER: """source workers.directory workers.not_roots tls.certificate tls.key bounds trusted origins""",
 }
-"""The fields that no setting fills as it is: config/assemble.py says what does, or host/sources.py."""
+"""The fields that no setting fills as it is: config/assemble.py says what does, or
+host/sources.py."""
 
 RENAMED = {
     "path": "routes",
@@ -43,7 +44,8 @@ RENAMED = {
     "proxy.max_head": "proxy.heads.head",
     "proxy.max_fields": "proxy.heads.fields",
 }
-"""The settings whose field is not called as they are: two that change places have one type, and nobody else sees it."""
+"""The settings whose field is not called as they are: two that change places have one type, and
+nobody else sees it."""
 
 
 def leaves(model: type, prefix: str, known: set[str]) -> Iterator[str]:
@@ -88,7 +90,8 @@ def read(row: Setting[object], text: str) -> object:
 
 
 def filled(row: Setting[object], text: str | None) -> object:
-    """What the field has of a file with that text; ... where the file is wrong for another reason."""
+    """What the field has of a file with that text; ... where the file is wrong for another
+    reason."""
     content = written(row, text)
     if row.file is File.SERVER:
         value: object = server(content).server

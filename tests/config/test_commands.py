@@ -1,4 +1,5 @@
-"""Commands and variables: what a shell would do is refused, placeholders are told, and the place is the word's own."""
+"""Commands and variables: what a shell would do is refused, placeholders are told, and the place is
+the word's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""YAML is read as the author meant it, and no file, however hostile, does more than give findings."""
+"""YAML is read as the author meant it, and no file, however hostile, does more than give
+findings."""
 
 from __future__ import annotations
 

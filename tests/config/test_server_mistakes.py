@@ -1,4 +1,5 @@
-"""Every kind of mistake in tqunits.yaml: the place, what is wrong, and what to write instead, exactly."""
+"""Every kind of mistake in tqunits.yaml: the place, what is wrong, and what to write instead,
+exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One protocol on both sides: workers that leave send and understand what is written there, and import none of it."""
+"""One protocol on both sides: workers that leave send and understand what is written there, and
+import none of it."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ STATUSES = st.builds(
 
 
 class Asked:
-    """A process of the router at whose leave socket a worker asks: it answers as it was told, in turn."""
+    """A process of the router at whose leave socket a worker asks: it answers as it was told, in
+    turn."""
 
     def __init__(self, folder: Path, answers: Sequence[Drained | Problem]) -> None:
         self.questions: list[tuple[str, int]] = []

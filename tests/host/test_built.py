@@ -1,4 +1,5 @@
-"""Whether what was built is what the sources say: by content, within bounds, in a folder that is somebody's."""
+"""Whether what was built is what the sources say: by content, within bounds, in a folder that is
+somebody's."""
 
 from __future__ import annotations
 

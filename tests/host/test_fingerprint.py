@@ -1,4 +1,5 @@
-"""The fingerprint of the router's code: what makes another one, and what comes and goes beside it."""
+"""The fingerprint of the router's code: what makes another one, and what comes and goes beside
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A build that makes what root should not touch, and an owner of a folder who renames while root writes in it."""
+"""A build that makes what root should not touch, and an owner of a folder who renames while root
+writes in it."""
 
 from __future__ import annotations
 
@@ -196,7 +197,8 @@ def small(roots: Path) -> Iterator[Path]:
 
 
 def test_what_can_not_be_moved_takes_all_back(built: Path, folder: Path) -> None:
-    """A name that is new for the look and a mount point's for the rename: nothing else of the build stays."""
+    """A name that is new for the look and a mount point's for the rename: nothing else of the build
+    stays."""
     make(built, b"run", b"aaa/data", b"lib/more/data", b"lib/run")
     (folder / "lib").mkdir()
     os.chmod(folder / "lib", 0o755)

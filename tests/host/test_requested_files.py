@@ -1,4 +1,5 @@
-"""The files that a worker's YAML names: which are named in its unit, which are copied, which are refused."""
+"""The files that a worker's YAML names: which are named in its unit, which are copied, which are
+refused."""
 
 from __future__ import annotations
 

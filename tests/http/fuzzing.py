@@ -1,7 +1,8 @@
-"""What must hold for every input of the HTTP core, as functions over bytes; test_fuzz.py and bench/python feed them.
+"""What must hold for every input of the HTTP core, as functions over bytes; test_fuzz.py and
+bench/python feed them.
 
-Whatever comes, the only error is Malformed; and what comes in pieces means what it means as a whole. The first byte of
-an input decides how it is split.
+Whatever comes, the only error is Malformed; and what comes in pieces means what it means as a
+whole. The first byte of an input decides how it is split.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ ALIKE_RESPONSES = b"\0".join(
 
 
 def request(data: bytes) -> None:
-    """A request's head, and all that is made of it, twice: the second is read with the help of the first."""
+    """A request's head, and all that is made of it, twice: the second is read with the help of the
+    first."""
     try:
         whole = _head(data)
         if whole is None:
@@ -110,7 +112,8 @@ def preface(data: bytes) -> None:
 
 
 def alike(data: bytes) -> None:
-    """Three messages of one connection, a NUL between them: whether the third goes the short way or the long one."""
+    """Three messages of one connection, a NUL between them: whether the third goes the short way or
+    the long one."""
     messages = data.split(b"\0")
     if len(messages) != 3:
         return

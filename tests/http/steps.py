@@ -1,4 +1,5 @@
-"""How many lines of Python run for hostile bytes, and for twice as many: as JSON, for test_linear.py.
+"""How many lines of Python run for hostile bytes, and for twice as many: as JSON, for
+test_linear.py.
 
 Run by bench/python/interpreted.py: what is compiled runs no lines that could be counted.
 """

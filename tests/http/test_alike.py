@@ -1,4 +1,5 @@
-"""The short way for messages like the one before: whatever it reads, the long way reads and writes the same."""
+"""The short way for messages like the one before: whatever it reads, the long way reads and writes
+the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the router answers itself: in the client's format, with the request's identifier, and nothing of the client."""
+"""What the router answers itself: in the client's format, with the request's identifier, and
+nothing of the client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Conditional requests: the table of RFC 9110 §13, and the order of §13.2.2 against the RFC's steps written out."""
+"""Conditional requests: the table of RFC 9110 §13, and the order of §13.2.2 against the RFC's steps
+written out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""HTTP-dates: the RFC's own examples, what is none, and that writing and reading are each other's inverse."""
+"""HTTP-dates: the RFC's own examples, what is none, and that writing and reading are each other's
+inverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Fields: whatever was known before, the same is read as by a slow reader that knows nothing but the grammar."""
+"""Fields: whatever was known before, the same is read as by a slow reader that knows nothing but
+the grammar."""
 
 from __future__ import annotations
 
@@ -106,14 +107,16 @@ def line_of(text: bytes) -> tuple[bytes, bytes, bytes] | None:
 
 
 def is_dropped(name: bytes, *, request: bool) -> bool:
-    """In a request also what is one with such a name to a program that is told of it as CGI does."""
+    """In a request also what is one with such a name to a program that is told of it as CGI
+    does."""
     if not request:
         return name in OF_THE_HOP
     return name == b"proxy" or name in OF_THE_HOP | FALSE or (name != b"max-forwards" and variable(name) in TOLD)
 
 
 def variable(name: bytes) -> bytes:
-    """The meta-variable of a field (RFC 3875 §4.1.18), the way Apache, lighttpd and PHP's own server make it."""
+    """The meta-variable of a field (RFC 3875 §4.1.18), the way Apache, lighttpd and PHP's own
+    server make it."""
     return b"HTTP_" + b"".join(bytes((byte,)) if byte in ALPHANUMERIC else b"_" for byte in name.upper())
 
 
@@ -185,7 +188,8 @@ def number(values: list[bytes]) -> int | None:
 
 
 def follow(blocks: Sequence[bytes]) -> None:
-    """The blocks come one after the other on one connection, and each is read as if it were the first."""
+    """The blocks come one after the other on one connection, and each is read as if it were the
+    first."""
     request, response = None, None
     for block in blocks:
         found, answer = read(block, request), respond(block, response)
@@ -256,7 +260,8 @@ def spoil(block: bytes, wrong: Sequence[tuple[int, bytes, int]]) -> bytes:
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[bytes]:
-    """Heads as they come on one connection: mostly the same names, often the same values, now and then a mistake."""
+    """Heads as they come on one connection: mostly the same names, often the same values, now and
+    then a mistake."""
     lines: list[tuple[bytes, bytes]] = []
     blocks = []
     for number in range(draw(st.integers(1, 6))):
@@ -297,7 +302,8 @@ BROWSER = block_of(
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_is_read_of_what_chance_makes_of_a_head(seed: int) -> None:
-    """A conversation of 500 heads; each is the last good one with another byte or two, of any kind and anywhere."""
+    """A conversation of 500 heads; each is the last good one with another byte or two, of any kind
+    and anywhere."""
     chance = random.Random(seed)
     block, request, response, refused = BROWSER, None, None, 0
     for _ in range(500):

@@ -1,4 +1,5 @@
-"""Framing: which messages have which body, and what is refused. Every refusal here is a smuggled request elsewhere."""
+"""Framing: which messages have which body, and what is refused. Every refusal here is a smuggled
+request elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The HTTP core under mutated messages: the same ones in every run; bench/python/fuzz.py goes on where this ends."""
+"""The HTTP core under mutated messages: the same ones in every run; bench/python/fuzz.py goes on
+where this ends."""
 
 from __future__ import annotations
 

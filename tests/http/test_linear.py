@@ -82,7 +82,8 @@ ALPHABET = (b"/", b".", b"a", b",", b";", b"=", b'"', b"\\", b" ", b"1", b"%", b
 
 @pytest.mark.parametrize("pattern", POSSESSIVE_GROUPS.values(), ids=POSSESSIVE_GROUPS.keys())
 def test_a_possessive_group_gives_back_what_it_read_in_vain(pattern: re.Pattern[bytes]) -> None:
-    """Python before 3.11.5 does not always (CPython issues 100061, 106052): so compare with the greedy pattern."""
+    """Python before 3.11.5 does not always (CPython issues 100061, 106052): so compare with the
+    greedy pattern."""
     greedy = re.compile(re.sub(rb"([*+?}])\+", rb"\1", pattern.pattern), pattern.flags)
     texts = (b"".join(pieces) for size in range(5) for pieces in product(ALPHABET, repeat=size))
     assert [text for text in texts if bool(pattern.fullmatch(text)) != bool(greedy.fullmatch(text))] == []

@@ -1,4 +1,5 @@
-"""Pumps: bodies in any pieces come out whole, framed anew; what is no body is refused wherever the pieces break."""
+"""Pumps: bodies in any pieces come out whole, framed anew; what is no body is refused wherever the
+pieces break."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from tqunits.http.grammar import Malformed
 from tqunits.http.pump import MAX_TRAILERS, ChunkedPump, ClosePump, LengthPump, Pump
 
 PIECES = st.lists(st.integers(0, 40), max_size=30)
-"""Sizes; a piece may well be empty: behind a head that came alone there is nothing of the body yet."""
+"""Sizes; a piece may well be empty: behind a head that came alone there is nothing of the body
+yet."""
 
 
 def split(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -46,7 +48,8 @@ def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
 
 
 def unchunk(data: bytes) -> tuple[bytes, bytes]:
-    """A second reader of chunks, as naive as can be: (payload, trailer section); b"" for that before the last chunk."""
+    """A second reader of chunks, as naive as can be: (payload, trailer section); b"" for that
+    before the last chunk."""
     payload = b""
     while data:
         size, _, data = data.partition(b"\r\n")
@@ -98,7 +101,8 @@ ways = pytest.mark.parametrize("way", PUMPS.values(), ids=PUMPS)
 
 
 def dripped(way: Way, size: int) -> tuple[Pump, bytes]:
-    """The pump when the first so many bytes have come one at a time, with nothing in between; and what it gave."""
+    """The pump when the first so many bytes have come one at a time, with nothing in between; and
+    what it gave."""
     pump = way.make()
     out = pump.feed(b"")
     for at in range(size):
@@ -279,7 +283,8 @@ def chunks(*pieces: bytes) -> bytes:
 
 
 def test_a_turn_takes_so_many_chunks_and_no_more() -> None:
-    """Whatever came at once, a call is short; what is left comes out in the next ones, and before anything newer."""
+    """Whatever came at once, a call is short; what is left comes out in the next ones, and before
+    anything newer."""
     for size in (1, 3, 100):
         pump = ChunkedPump(rechunk=False)
         piece = b"%b" % bytes(range(97, 107)) * 10

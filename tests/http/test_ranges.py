@@ -1,4 +1,5 @@
-"""Range: one range is a part, nothing to give is a 416, anything else is the whole; parts are the right bytes."""
+"""Range: one range is a part, nothing to give is a 416, anything else is the whole; parts are the
+right bytes."""
 
 from __future__ import annotations
 

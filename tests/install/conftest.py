@@ -21,7 +21,8 @@ LISTEN = 8080
 
 @dataclass(frozen=True)
 class Site:
-    """`tqunits -C /srv/site` in the machine; or, with `options` empty, the host's own configuration."""
+    """`tqunits -C /srv/site` in the machine; or, with `options` empty, the host's own
+    configuration."""
 
     machine: Machine
     options: tuple[str, ...] = ("-C", ROOT)
@@ -29,7 +30,8 @@ class Site:
     common: str = ""  # what each tqunits.yaml begins with
 
     def worker(self, name: str, yaml: str = "", *, program: str = PROBE) -> None:
-        """Lay down a worker: its YAML (`path: /NAME` and `type: python` are there already) and its program."""
+        """Lay down a worker: its YAML (`path: /NAME` and `type: python` are there already) and its
+        program."""
         self.yaml(name, f"path: /{name}\ntype: python\ncommand: [python3, src/main.py]\n{yaml}")
         self.machine.write(f"{ROOT}/workers/{name}/src/main.py", program)
 
@@ -45,7 +47,8 @@ class Site:
         self.machine.remove(f"{ROOT}/workers/{name}")
 
     def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
-        """Run tqunits on it and hold it to its exit status; gives stdout and stderr, in this order."""
+        """Run tqunits on it and hold it to its exit status; gives stdout and stderr, in this
+        order."""
         done = self.machine.tqunits(*self.options, *arguments, check=False, timeout=timeout)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
@@ -84,7 +87,8 @@ class Site:
         return {line.partition(":")[0] for line in text.splitlines()}
 
     def unwatched(self) -> None:
-        """Nobody puts back what is lost; it begins at any change of the units' folder too, our own ones included."""
+        """Nobody puts back what is lost; it begins at any change of the units' folder too, our own
+        ones included."""
         self.machine.systemctl("stop", "tq-repair.path", "tq-repair.service")
 
     def units(self) -> list[str]:
@@ -120,7 +124,8 @@ def site(emptied: Machine) -> Site:
 
 @pytest.fixture
 def host(emptied: Machine) -> Iterator[Site]:
-    """The same workers as the host's own: with -C all that is read has to be root's, and no grant counts."""
+    """The same workers as the host's own: with -C all that is read has to be root's, and no grant
+    counts."""
     directory = f"workers: {{directory: {ROOT}/workers}}\n"
     host = Site(emptied, (), "/etc/tqunits/tqunits.yaml", directory)
     host.server("mode: production\n")
@@ -152,6 +157,7 @@ def given_to(site: Site, owner: str, name: str = "alpha") -> None:
 
 
 def sync_access_log(machine: Machine) -> None:
-    """Wait until the access log is written. Its journald ends when it has been idle, and then takes no question."""
+    """Wait until the access log is written. Its journald ends when it has been idle, and then takes
+    no question."""
     machine.systemctl("start", "systemd-journald@tq-access.service")
     machine.run(["journalctl", "--namespace=tq-access", "--sync"])

@@ -1,4 +1,5 @@
-"""The router's processes seen from inside the host: their control sockets, and a request that one of them has."""
+"""The router's processes seen from inside the host: their control sockets, and a request that one
+of them has."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def signal(site: Site, unit: str, name: str) -> None:
 
 
 def held(site: Site, process: int, path: str) -> socket.socket:
-    """A request in flight at that one of two processes: the other one stands still until it is taken."""
+    """A request in flight at that one of two processes: the other one stands still until it is
+    taken."""
     other = f"tq-proxy@{3 - process}"
     signal(site, other, "STOP")
     client = site.machine.connect(LISTEN)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from .conftest import ROOT, Site
 
-# What changes the host: a file's birth, its flush, its appearance, its end; and every message to systemd.
+# What changes the host: a file's birth, its flush, its appearance, its end; and every message to
+# systemd.
 CALLS = {
     "rename": "rename,renameat,renameat2",
     "fsync": "fsync",
@@ -21,7 +22,8 @@ MOST = 200  # a run that has more steps of one kind than this has run away
 
 
 def configure(site: Site, variant: str) -> None:
-    """Two configurations that differ in every file that depends on one, and in the set of workers."""
+    """Two configurations that differ in every file that depends on one, and in the set of
+    workers."""
     listen = {"one": "0.0.0.0:8080", "two": "127.0.0.1:8080"}[variant]
     site.server(f"listen: ['{listen}']\nproxy: {{processes: {1 if variant == 'one' else 2}}}\n")
     more = "" if variant == "one" else ", more: token"
@@ -33,7 +35,8 @@ def configure(site: Site, variant: str) -> None:
 
 
 def secret(site: Site, variant: str) -> None:
-    """A file that is copied, for somebody else may write it; each variant's has a time of its own."""
+    """A file that is copied, for somebody else may write it; each variant's has a time of its
+    own."""
     path = f"{ROOT}/workers/alpha/token"
     site.machine.write(path, variant * (1 if variant == "one" else 2))
     site.machine.run(["touch", "-d", "2020-01-01" if variant == "one" else "2020-01-02", path])
@@ -41,7 +44,8 @@ def secret(site: Site, variant: str) -> None:
 
 
 def killed_at(site: Site, calls: str, number: int, *arguments: str) -> bool:
-    """Run install under a death sentence; False when it got through before it came to call `number`."""
+    """Run install under a death sentence; False when it got through before it came to call
+    `number`."""
     inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}"]
     inject += ["-e", f"inject={calls}:signal=SIGKILL:when={number}"]
     install = ["/usr/local/bin/tqunits", "-C", ROOT, "install", "--quiet", *arguments]
@@ -51,7 +55,8 @@ def killed_at(site: Site, calls: str, number: int, *arguments: str) -> bool:
 
 
 def assert_each_file_is_whole(now: dict[str, str], old: dict[str, str], new: dict[str, str]) -> None:
-    """Every file has its content of before or of after; nothing half, nothing strange but a temporary file."""
+    """Every file has its content of before or of after; nothing half, nothing strange but a
+    temporary file."""
     for path, digest in now.items():
         if not path.rpartition("/")[2].startswith(".tqunits-") and not path.endswith("/install.lock"):
             assert digest in {old.get(path), new.get(path)}, path

@@ -1,9 +1,11 @@
-"""Clients that keep asking until a file appears: each on a connection that it keeps, GET and POST with a body in turn.
+"""Clients that keep asking until a file appears: each on a connection that it keeps, GET and POST
+with a body in turn.
 
     hammer.py URL CLIENTS ENOUGH
 
-Prints JSON at the end. Every request has a number of its own that the worker's answer repeats, so an answer that is
-missing, cut short or another's is seen. A request that fails is not repeated: what a client sees is what counts.
+Prints JSON at the end. Every request has a number of its own that the worker's answer repeats, so
+an answer that is missing, cut short or another's is seen. A request that fails is not repeated:
+what a client sees is what counts.
 """
 
 import asyncio

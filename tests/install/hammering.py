@@ -1,7 +1,8 @@
-"""Clients that keep asking while a test does something, and the worker they ask: what went wrong is counted.
+"""Clients that keep asking while a test does something, and the worker they ask: what went wrong is
+counted.
 
-The worker (rude.py) dies of SIGTERM at once, whatever runs. That nobody notices is the work of the router, and of the
-drain before the stop.
+The worker (rude.py) dies of SIGTERM at once, whatever runs. That nobody notices is the work of the
+router, and of the drain before the stop.
 """
 
 from __future__ import annotations

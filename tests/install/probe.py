@@ -1,10 +1,10 @@
 """A worker that misbehaves on request: the tests copy it into the machine and ask it over HTTP.
 
-GET /health answers 200, unless the file `sick` stands in its state folder. Every other path is a deed; the answer is
-JSON: 200 with what came of it, 403 with the error.
+GET /health answers 200, unless the file `sick` stands in its state folder. Every other path is a
+deed; the answer is JSON: 200 with what came of it, 403 with the error.
 
-It is started a thousand times in a run of the tests, and http.server would be four fifths of what that takes. So what
-only a deed needs is imported there.
+It is started a thousand times in a run of the tests, and http.server would be four fifths of what
+that takes. So what only a deed needs is imported there.
 """
 
 import os

@@ -1,7 +1,8 @@
-"""A worker that asks the kernel for io_uring, which is a way around every filter of socket calls (io_uring(7)).
+"""A worker that asks the kernel for io_uring, which is a way around every filter of socket calls
+(io_uring(7)).
 
-GET /rings answers JSON: for each of its three system calls what came of it. GET /health runs a loop of asyncio with a
-thread and a child process, for that is what must still work.
+GET /rings answers JSON: for each of its three system calls what came of it. GET /health runs a loop
+of asyncio with a thread and a child process, for that is what must still work.
 """
 
 import asyncio

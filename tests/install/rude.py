@@ -1,7 +1,7 @@
 """A worker that is as rude as a worker can be: SIGTERM ends it at once, whatever runs.
 
-Answers with the number of the request (`?id=`) and the length of its body, and notes every POST. It listens as it is
-told to: on a port, on a Unix socket of its own, or on the one that it is handed.
+Answers with the number of the request (`?id=`) and the length of its body, and notes every POST. It
+listens as it is told to: on a port, on a Unix socket of its own, or on the one that it is handed.
 """
 
 import asyncio

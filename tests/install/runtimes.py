@@ -1,4 +1,5 @@
-"""Programs of others as workers, with the YAML of docs/runtimes.md: laid down, asked, and stopped amid a request."""
+"""Programs of others as workers, with the YAML of docs/runtimes.md: laid down, asked, and stopped
+amid a request."""
 
 from __future__ import annotations
 
@@ -37,13 +38,16 @@ for program in gunicorn uvicorn; do
     chmod 755 "$1/venv/bin/$program"
 done
 """
-"""What `python3 -m venv venv && venv/bin/pip install ...` makes: folder, where the packages are, and their runtimes."""
+"""What `python3 -m venv venv && venv/bin/pip install ...` makes: folder, where the packages are,
+and their runtimes."""
 
 OPENER = 'exec 3>"$0"; echo open; read -r answer; printf %s "$answer" >&3'
-"""Opening a FIFO waits for who reads it, so the first line says that the program has the request."""
+"""Opening a FIFO waits for who reads it, so the first line says that the program has the
+request."""
 
 RESIDENT = 'for pid in $(pgrep -u "worker-$1"); do grep ^Pss: "/proc/$pid/smaps_rollup"; done | tr -dc "0-9\\n"'
-"""KiB of each process of a worker: its own, and its share of the files that it has mapped (proc_pid_smaps(5), Pss)."""
+"""KiB of each process of a worker: its own, and its share of the files that it has mapped
+(proc_pid_smaps(5), Pss)."""
 
 PIPE = -1
 """subprocess.PIPE"""
@@ -140,7 +144,8 @@ def curl(machine: Machine, url: str, *options: str) -> str:
 
 @contextmanager
 def under_way(machine: Machine, program: Program) -> Iterator[Callable[[], str]]:
-    """A request that the program has begun; calling lets it end, and gives what it is answered with, and the status."""
+    """A request that the program has begun; calling lets it end, and gives what it is answered
+    with, and the status."""
     fifo = f"/var/lib/tqunits/workers/{program.name}/go"
     machine.run(["sh", "-c", 'rm -f "$0" && mkfifo "$0" && chmod 666 "$0"', fifo])
     url = f"http://localhost:{LISTEN}/{program.name}/slow"

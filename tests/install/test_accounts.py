@@ -1,4 +1,5 @@
-"""Whose account a worker gets: its own, unless the worker is root's; and what is refused holds up nobody else."""
+"""Whose account a worker gets: its own, unless the worker is root's; and what is refused holds up
+nobody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the router listens on, changed under load: an address that stays is never closed, a new one is tried first."""
+"""What the router listens on, changed under load: an address that stays is never closed, a new one
+is tried first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A worker that fails is started again, later from one failure to the next; what somebody asks for never counts."""
+"""A worker that fails is started again, later from one failure to the next; what somebody asks for
+never counts."""
 
 from __future__ import annotations
 

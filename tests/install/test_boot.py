@@ -1,4 +1,5 @@
-"""What workers have to say about the host's start, and about their own: they start, and hold up nobody else."""
+"""What workers have to say about the host's start, and about their own: they start, and hold up
+nobody else."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def test_a_worker_may_be_stopped_and_started_as_often_as_its_own_limit_lets_it(s
 
 
 def test_a_worker_that_never_gets_healthy_holds_up_no_boot(site: Site) -> None:
-    """What the boot waits for is multi-user.target (special units: systemd.special(7)), which wants tq.target."""
+    """What the boot waits for is multi-user.target (special units: systemd.special(7)), which wants
+    tq.target."""
     site.worker("alpha", "timeouts: {start: 10min}\n", program=DEAF)
     site.worker("beta")
     site.run("install")  # enabled, and started as the boot does
@@ -66,7 +68,8 @@ def test_to_start_all_waits_for_all(site: Site) -> None:
 
 
 def test_a_provisioning_unit_of_the_boot_may_install(fresh_machine: Callable[[], Machine]) -> None:
-    """A unit that the boot waits for runs install, which waits for tq.target: neither waits for the other."""
+    """A unit that the boot waits for runs install, which waits for tq.target: neither waits for the
+    other."""
     site = Site(fresh_machine())
     site.server("mode: production\n")
     site.worker("alpha")
@@ -83,8 +86,8 @@ SOCKETS = ("tq-proxy.socket", r"tq-proxy-\x5b::\x5d:8080.socket", "tq-proxy-cont
 
 
 def test_a_restart_of_all_opens_the_routers_socket_again(site: Site) -> None:
-    """Once in ten times its address was in use still: by a child of systemd's, which made the control socket. And five
-    times in ten seconds were its limit.
+    """Once in ten times its address was in use still: by a child of systemd's, which made the
+    control socket. And five times in ten seconds were its limit.
     """
     site.worker("alpha")
     site.install()

@@ -1,7 +1,8 @@
-"""What builds reach: other hosts and the resolver's stub while they load, nothing while code of others runs.
+"""What builds reach: other hosts and the resolver's stub while they load, nothing while code of
+others runs.
 
-There are no other hosts here. So the modules are served on the address of systemd-resolved's stub, the only one of this
-host that a fetch may ask.
+There are no other hosts here. So the modules are served on the address of systemd-resolved's stub,
+the only one of this host that a fetch may ask.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Other code of ours in the place of what runs: seen by what it is, said, and taken by the routers one by one."""
+"""Other code of ours in the place of what runs: seen by what it is, said, and taken by the routers
+one by one."""
 
 from __future__ import annotations
 

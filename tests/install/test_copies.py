@@ -1,4 +1,5 @@
-"""Credentials that lie where somebody else may put a link, a FIFO or another file in their place."""
+"""Credentials that lie where somebody else may put a link, a FIFO or another file in their
+place."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def site(host: Site) -> Site:
 
 
 def request(site: Site, yaml: str = "credentials: {token: token}\n") -> None:
-    """A worker `alpha` in a folder of somebody else's, who writes its files, and `beta` of root's."""
+    """A worker `alpha` in a folder of somebody else's, who writes its files, and `beta` of
+    root's."""
     site.worker("beta")
     site.worker("alpha", yaml)
     site.machine.write(f"{FOLDER}/token", "first")
@@ -130,7 +132,8 @@ def test_a_strangers_file_by_a_hard_link_is_not_taken(site: Site) -> None:
 
 
 def test_files_that_change_places_all_the_time_never_give_away_another(site: Site) -> None:
-    """What is copied was a regular file of the folder's, whatever its name leads to a moment before and after."""
+    """What is copied was a regular file of the folder's, whatever its name leads to a moment before
+    and after."""
     request(site)
     swaps = "ln -s /etc/shadow l; ln -s /etc/ssl/private d; mkdir e; echo -n first > e/f; mkfifo p; while :; do "
     swaps += "ln -sf /etc/shadow t1; mv -T t1 token; echo -n first > t2; mv -T t2 token; mkfifo t3; mv -T t3 token; "

@@ -1,4 +1,5 @@
-"""kill -9 in the middle of install, at every step: each file is old or new, and the next run completes (promise P5)."""
+"""kill -9 in the middle of install, at every step: each file is old or new, and the next run
+completes (promise P5)."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def test_killed_anywhere_between_two_configurations(site: Site, calls: str, stri
 
 @pytest.mark.parametrize("moment", ["early", "late"])
 def test_power_cut(site: Site, moment: str) -> None:
-    """The whole machine dies while install runs; what boots again is whole, and install completes."""
+    """The whole machine dies while install runs; what boots again is whole, and install
+    completes."""
     configure(site, "one")
     site.install()
     old = site.files()

@@ -1,4 +1,5 @@
-"""kill -9 in the middle of the first install, at every step: the next run completes (promise P5)."""
+"""kill -9 in the middle of the first install, at every step: the next run completes (promise
+P5)."""
 
 from __future__ import annotations
 

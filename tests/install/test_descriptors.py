@@ -1,4 +1,5 @@
-"""More than a thousand connections at once: for a program that raises its own limit, and for one that is given more."""
+"""More than a thousand connections at once: for a program that raises its own limit, and for one
+that is given more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What changes the host says in the end: the gravest exit status there is, and with --json one document."""
+"""What changes the host says in the end: the gravest exit status there is, and with --json one
+document."""
 
 from __future__ import annotations
 

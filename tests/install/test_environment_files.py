@@ -1,6 +1,8 @@
-"""Environment files: read by the launcher in the worker's sandbox, from copies that an install has made."""
+"""Environment files: read by the launcher in the worker's sandbox, from copies that an install has
+made."""
 
-# These need the launcher in ExecStart=, which reads the credentials environment-1, environment-2, ... at each start.
+# These need the launcher in ExecStart=, which reads the credentials environment-1, environment-2,
+# ... at each start.
 
 from __future__ import annotations
 

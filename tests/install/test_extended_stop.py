@@ -1,8 +1,10 @@
-"""A worker that asks systemd for more time again and again (sd_notify(3), EXTEND_TIMEOUT_USEC=): a known limit.
+"""A worker that asks systemd for more time again and again (sd_notify(3), EXTEND_TIMEOUT_USEC=): a
+known limit.
 
-systemd 252 and 257 grant it for as long as it asks, whatever TimeoutStopSec= says, and have no directive against that:
-RuntimeMaxSec= is about the time before a stop, JobTimeoutSec= gives up the job and kills nobody, and without
-NotifyAccess= there is no READY=1. It is for `service_type: notify` alone; all others have no say.
+systemd 252 and 257 grant it for as long as it asks, whatever TimeoutStopSec= says, and have no
+directive against that: RuntimeMaxSec= is about the time before a stop, JobTimeoutSec= gives up the
+job and kills nobody, and without NotifyAccess= there is no READY=1. It is for
+`service_type: notify` alone; all others have no say.
 """
 
 from __future__ import annotations

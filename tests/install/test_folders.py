@@ -1,4 +1,5 @@
-"""A worker's folder below somebody's home: what its owner does with the names on the way, and who is let in by it."""
+"""A worker's folder below somebody's home: what its owner does with the names on the way, and who
+is let in by it."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ UNIT = "tq-worker@alpha.service"
 
 @pytest.fixture
 def bobs(site: Site) -> Iterator[Site]:
-    """`tqunits -C /home/bob/site --trust`, as root: what PID 1 may follow is as it is without it."""
+    """`tqunits -C /home/bob/site --trust`, as root: what PID 1 may follow is as it is without
+    it."""
     machine = site.machine
     for user, mode in (("bob", "755"), ("alice", "700")):
         machine.run(["useradd", "--create-home", user])

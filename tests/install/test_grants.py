@@ -1,4 +1,5 @@
-"""Ownership decides: what a worker gets that is not root's, and who keeps what two want. Nobody holds up another."""
+"""Ownership decides: what a worker gets that is not root's, and who keeps what two want. Nobody
+holds up another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a worker is asked at its start: each kind of health check with a real worker, and what `why` says of it."""
+"""What a worker is asked at its start: each kind of health check with a real worker, and what `why`
+says of it."""
 
 from __future__ import annotations
 

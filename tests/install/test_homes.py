@@ -1,7 +1,8 @@
-"""Where a worker's account lives: nowhere, for sshd(8) lets in whoever may write its ~/.ssh/authorized_keys.
+"""Where a worker's account lives: nowhere, for sshd(8) lets in whoever may write its
+~/.ssh/authorized_keys.
 
-A shell of nologin(8) keeps nobody from `ssh -N -L`. What lies in the state folder is the worker's to write, so that is
-HOME= for the process and the home of no account.
+A shell of nologin(8) keeps nobody from `ssh -N -L`. What lies in the state folder is the worker's
+to write, so that is HOME= for the process and the home of no account.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ NOLOGIN = "-s /usr/sbin/nologin"
 
 
 def row(site: Site, user: str = "worker-alpha") -> list[str]:
-    """The account as everybody on the host sees it (passwd(5)): sshd looks for keys below the sixth field."""
+    """The account as everybody on the host sees it (passwd(5)): sshd looks for keys below the sixth
+    field."""
     return site.machine.run(["getent", "passwd", user]).stdout.strip().split(":")
 
 
 def of_before(site: Site) -> None:
-    """The account as an earlier release has made it; its worker runs, and has a key in its state."""
+    """The account as an earlier release has made it; its worker runs, and has a key in its
+    state."""
     site.install()
     site.machine.systemctl("stop", UNIT)
     site.machine.run(["usermod", "-d", STATE, "worker-alpha"])
@@ -119,7 +122,8 @@ def test_the_home_of_a_worker_that_is_gone_goes_too(site: Site) -> None:
 
 
 def test_who_holds_the_account_keeps_its_home_and_it_is_said(site: Site) -> None:
-    """A process of that user that is not the worker's: usermod(8) refuses, the worker comes up all the same."""
+    """A process of that user that is not the worker's: usermod(8) refuses, the worker comes up all
+    the same."""
     site.worker("alpha")
     of_before(site)
     with site.machine.start(["sleep", "infinity"], user="worker-alpha") as other:

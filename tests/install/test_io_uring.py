@@ -1,4 +1,5 @@
-"""No worker and no router gets io_uring, whose requests no filter of system calls sees (`IORING_OP_SOCKET` is one)."""
+"""No worker and no router gets io_uring, whose requests no filter of system calls sees
+(`IORING_OP_SOCKET` is one)."""
 
 from __future__ import annotations
 

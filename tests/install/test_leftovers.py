@@ -1,4 +1,5 @@
-"""What is neither a unit file nor a job is in the plan as well: diff shows it, install says it, the document has it."""
+"""What is neither a unit file nor a job is in the plan as well: diff shows it, install says it, the
+document has it."""
 
 from __future__ import annotations
 

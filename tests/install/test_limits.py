@@ -1,4 +1,5 @@
-"""The limits asked for are enforced by the kernel, against a worker that tries them (promises P4 and P7)."""
+"""The limits asked for are enforced by the kernel, against a worker that tries them (promises P4
+and P7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""How workers listen besides on a port: on a Unix socket of their own, and on a descriptor that systemd hands them."""
+"""How workers listen besides on a port: on a Unix socket of their own, and on a descriptor that
+systemd hands them."""
 
 from __future__ import annotations
 
@@ -164,7 +165,8 @@ def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
 
 @pytest.mark.parametrize("ending", [["restart"], ["kill", "--signal=KILL"]], ids=["restart", "crash"])
 def test_a_handed_socket_and_who_waits_there_outlive_the_process(site: Site, ending: list[str]) -> None:
-    """Promise P2, where the router has no part in it: what has not been accepted, the next process accepts."""
+    """Promise P2, where the router has no part in it: what has not been accepted, the next process
+    accepts."""
     inherited(site)
     site.install()
     inode = site.machine.run(["stat", "-c", "%i", HANDED]).stdout
@@ -203,7 +205,8 @@ def test_a_stopped_worker_is_not_started_by_a_connection(site: Site, by: str) ->
 
 
 def test_a_socket_that_is_started_alone_ends_at_once_and_starts_no_worker(site: Site) -> None:
-    """Nobody needs it: it is there for its worker, which `systemctl start` of the service starts with it."""
+    """Nobody needs it: it is there for its worker, which `systemctl start` of the service starts
+    with it."""
     inherited(site, "proxy: {queue_timeout: 500ms}\n")
     site.install()
     site.run("stop", "alpha")

@@ -1,7 +1,9 @@
-"""Nothing is lost (promise P2): restarts of workers and of the router, and new routes, under clients that keep asking.
+"""Nothing is lost (promise P2): restarts of workers and of the router, and new routes, under
+clients that keep asking.
 
-The worker here is as rude as a worker can be: SIGTERM ends it at once, whatever runs. That nobody notices is the work
-of the router, and of the drain before the stop. bench/host/restarts.py does the same with more of everything.
+The worker here is as rude as a worker can be: SIGTERM ends it at once, whatever runs. That nobody
+notices is the work of the router, and of the drain before the stop. bench/host/restarts.py does the
+same with more of everything.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ def test_a_change_of_the_worker_is_taken_and_loses_nothing(site: Site) -> None:
 
 
 def test_a_worker_that_is_killed_loses_only_what_it_had(site: Site) -> None:
-    """A POST that it had begun may have been done, so nobody asks again; a GET whose answer had not begun is."""
+    """A POST that it had begun may have been done, so nobody asks again; a GET whose answer had not
+    begun is."""
     rude(site)
     clients, kills = 20, 3
     with hammered(site, clients) as report:

@@ -1,4 +1,5 @@
-"""More programs of others come up from the YAML of docs/runtimes.md. `make test-real` installs and asks for them."""
+"""More programs of others come up from the YAML of docs/runtimes.md. `make test-real` installs and
+asks for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""pause, drain, maintenance, resume: for all router processes, through their restarts, and shown."""
+"""pause, drain, maintenance, resume: for all router processes, through their restarts, and
+shown."""
 
 from __future__ import annotations
 

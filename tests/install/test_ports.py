@@ -1,4 +1,5 @@
-"""A TCP port belongs to whoever binds it: what is told, and what becomes of the worker, when that is somebody else."""
+"""A TCP port belongs to whoever binds it: what is told, and what becomes of the worker, when that
+is somebody else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What runtimes do at their start, in the sandbox that is preset: gunicorn's way with its socket, PHP, Node."""
+"""What runtimes do at their start, in the sandbox that is preset: gunicorn's way with its socket,
+PHP, Node."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def test_a_program_may_give_its_socket_to_itself(site: Site) -> None:
 
 
 def test_php_keeps_sessions_in_the_state_folder(site: Site) -> None:
-    """Of the preset command and of one's own, on Debian, whose php.ini leaves sessions to a job of root's."""
+    """Of the preset command and of one's own, on Debian, whose php.ini leaves sessions to a job of
+    root's."""
     site.yaml("alpha", "path: /alpha\ntype: php\nhealth: {type: tcp}\n")
     site.yaml(
         "beta", 'path: /beta\ncommand: [php, -S, "127.0.0.1:${WORKER_PORT}", public/index.php]\nhealth: {type: tcp}\n'

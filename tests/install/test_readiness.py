@@ -50,7 +50,8 @@ def test_the_reason_is_told_however_much_the_worker_says_after_it(site: Site) ->
 
 
 def test_a_worker_that_dies_at_once_fails_at_once(site: Site) -> None:
-    # It outlives its words by a moment: in a container journald can not tell whose a dead process' words were.
+    # It outlives its words by a moment: in a container journald can not tell whose a dead process'
+    # words were.
     program = "import sys, time\nprint('no such table', file=sys.stderr, flush=True)\ntime.sleep(0.5)\nsys.exit(1)\n"
     site.worker("alpha", "restart: {policy: no}\n", program=program)
     started = time.monotonic()
@@ -117,7 +118,8 @@ def test_the_gates_exit_status_is_no_name_that_means_something_else(site: Site) 
 
 @pytest.mark.long
 def test_no_verdict_is_lost_when_many_start_at_once_on_a_busy_host(site: Site) -> None:
-    """Sixty programs want all of the processor: systemd's time would be over while the gates wait for their turn."""
+    """Sixty programs want all of the processor: systemd's time would be over while the gates wait
+    for their turn."""
     for number in range(40):
         site.worker(f"w{number}", SHORT.replace("3s", "2s") + "health: {timeout: 2s}\n", program=SICK)
     site.run("install")

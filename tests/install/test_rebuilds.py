@@ -1,4 +1,5 @@
-"""Sources and what was built of them: what is built anew, what replaces what, where a build runs, what it is told."""
+"""Sources and what was built of them: what is built anew, what replaces what, where a build runs,
+what it is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The router as systemd runs it: processes that share a socket, its state and its watchdog, its sandbox, its log."""
+"""The router as systemd runs it: processes that share a socket, its state and its watchdog, its
+sandbox, its log."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def test_processes_come_and_go_by_install_and_nothing_is_lost(site: Site) -> Non
 
 
 def test_a_process_that_starts_does_not_hold_up_the_others(site: Site) -> None:
-    """What systemd does to the sockets before it starts a process, holds for all: another program makes it last."""
+    """What systemd does to the sockets before it starts a process, holds for all: another program
+    makes it last."""
     site.server(TWO)
     echo(site)
     still = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\n"
@@ -110,7 +112,8 @@ def test_a_router_that_hangs_is_started_again_and_the_workers_run_on(site: Site)
 
 
 def test_the_sandbox_leaves_the_router_all_that_it_needs(site: Site) -> None:
-    """Large bodies go by splice(2) through pipes, files by sendfile(2), changes of the routes come by inotify(7)."""
+    """Large bodies go by splice(2) through pipes, files by sendfile(2), changes of the routes come
+    by inotify(7)."""
     site.machine.write(f"{ROOT}/workers/alpha/public/big", "y" * MEBIBYTE)
     echo(site, "static: {directory: public, prefix: /assets}\n")
     url = f"http://localhost:{LISTEN}/alpha"
@@ -248,7 +251,8 @@ def test_the_access_log_is_switched_off_and_on_by_install(site: Site) -> None:
 
 
 def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
-    """Whoever has stopped it by systemctl says so to systemd alone: those requests wait, as in a restart."""
+    """Whoever has stopped it by systemctl says so to systemd alone: those requests wait, as in a
+    restart."""
     echo(site, "proxy: {queue_timeout: 1s}\n")
     site.run("stop", "alpha")
     status, page = site.get("/alpha/")
@@ -270,7 +274,8 @@ def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
 
 
 def test_who_could_not_be_stopped_is_waited_for(site: Site) -> None:
-    """Of a stop that systemd refuses nothing stays: when the worker crashes, its requests wait for the next start."""
+    """Of a stop that systemd refuses nothing stays: when the worker crashes, its requests wait for
+    the next start."""
     echo(site, "restart: {delay: 2s}\n")
     refuses = "/run/systemd/system/tq-worker@alpha.service.d/50-test.conf"
     site.machine.write(refuses, "[Unit]\nRefuseManualStop=yes\n")
@@ -310,7 +315,8 @@ def test_uninstall_of_everything_waits_for_what_runs(site: Site) -> None:
             assert uninstalling.wait(30) == 0
 
 
-# Keeps asking at a control socket, as a worker's ExecStop= may at any moment, until the socket is gone.
+# Keeps asking at a control socket, as a worker's ExecStop= may at any moment, until the socket is
+# gone.
 ASKS = """
 import contextlib, os, socket, sys
 while os.path.exists(sys.argv[1]):

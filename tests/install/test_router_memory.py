@@ -1,4 +1,5 @@
-"""A router that its clients fill beyond its MemoryMax= is killed by the kernel, and the next one has its sockets."""
+"""A router that its clients fill beyond its MemoryMax= is killed by the kernel, and the next one
+has its sockets."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ LITTLE = f"[Service]\nMemoryMax=48M\nExecStartPre=/bin/sh -c 'until [ -e {GO} ];
 
 CLIENTS = 900
 BODY = b"POST /alpha/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000
-"""More than waits in the router for one request that is held: 72 KiB there, the rest in the kernel."""
+"""More than waits in the router for one request that is held: 72 KiB there, the rest in the
+kernel."""
 
 
 @pytest.fixture

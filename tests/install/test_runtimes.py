@@ -1,4 +1,5 @@
-"""Flask, Express, Go, PHP and a static site come up from the YAML of docs/runtimes.md, all five at once."""
+"""Flask, Express, Go, PHP and a static site come up from the YAML of docs/runtimes.md, all five at
+once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Files that the router serves: a worker that is nothing else, and those of a worker with a program."""
+"""Files that the router serves: a worker that is nothing else, and those of a worker with a
+program."""
 
 from __future__ import annotations
 

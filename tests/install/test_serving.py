@@ -1,6 +1,8 @@
-"""The file `serving`: whatever happens to a worker, the routers serve it while it runs, and hold while it does not.
+"""The file `serving`: whatever happens to a worker, the routers serve it while it runs, and hold
+while it does not.
 
-No line of its unit runs as root for that: what it sets in its environment reaches nobody but its own user.
+No line of its unit runs as root for that: what it sets in its environment reaches nobody but its
+own user.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def uid(site: Site) -> str:
 
 @pytest.mark.parametrize("way", ["environment", "environment_file"])
 def test_what_a_worker_loads_into_its_programs_never_runs_as_root(site: Site, way: str) -> None:
-    """Each line of the unit, at each start and stop, has the environment that the worker's author wrote."""
+    """Each line of the unit, at each start and stop, has the environment that the worker's author
+    wrote."""
     site.machine.write("/root/evil.c", EVIL)
     site.machine.write(f"{ROOT}/workers/alpha/.keep", "")
     library = f"{ROOT}/workers/alpha/evil.so"
@@ -290,7 +293,8 @@ def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
 
 
 def test_a_first_start_gets_no_request_before_it_is_healthy(site: Site) -> None:
-    """It has a route from the moment that it is installed; what comes waits for its health check."""
+    """It has a route from the moment that it is installed; what comes waits for its health
+    check."""
     site.worker("alpha", program=SICK)
     with site.machine.start(["/usr/local/bin/tqunits", *site.options, "install", "--now"]) as installing:
         site.machine.wait_until(lambda: site.machine.show(f"{WORKER}.service", "ActiveState") == "activating")
@@ -302,7 +306,8 @@ def test_a_first_start_gets_no_request_before_it_is_healthy(site: Site) -> None:
 
 
 def is_asked_to_leave(site: Site) -> bool:
-    """Whether the router has a connection at its leave socket, besides the one that listens (proc_net(5))."""
+    """Whether the router has a connection at its leave socket, besides the one that listens
+    (proc_net(5))."""
     return site.machine.run(["grep", "-c", ROUTERS[0], "/proc/net/unix"], check=False).stdout.strip() == "2"
 
 

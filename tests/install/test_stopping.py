@@ -133,7 +133,8 @@ def lay_down(site: Site, command: str, script: str, yaml: str = "") -> None:
 
 
 def let_go(site: Site) -> None:
-    """What is under way ends, and with it the worker. The shell waits until somebody reads: who was killed does not."""
+    """What is under way ends, and with it the worker. The shell waits until somebody reads: who was
+    killed does not."""
     site.machine.run(["timeout", "20", "sh", "-c", f"echo > {GO}"])
     site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") != "deactivating")
 

@@ -1,4 +1,5 @@
-"""Which processes are older than the files that made them: by times that nobody but the kernel and PID 1 writes."""
+"""Which processes are older than the files that made them: by times that nobody but the kernel and
+PID 1 writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""HTTPS as systemd and the router make it together: certificates as credentials, and new ones without a gap."""
+"""HTTPS as systemd and the router make it together: certificates as credentials, and new ones
+without a gap."""
 
 from __future__ import annotations
 
@@ -85,7 +86,8 @@ def test_a_pair_that_does_not_fit_is_never_taken(secure: Site) -> None:
 
 
 def test_a_change_while_another_is_taken_is_not_missed(secure: Site) -> None:
-    """The first process has the second certificate, and is not stopped again, when the third one comes."""
+    """The first process has the second certificate, and is not stopped again, when the third one
+    comes."""
     secure.server(TLS + TWO)
     echo(secure)
     with held(secure, 2, "first") as client, client.makefile("rb") as answer:

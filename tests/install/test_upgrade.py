@@ -1,6 +1,8 @@
-"""An earlier release is installed and serves; this one takes its place under load, and nothing is lost.
+"""An earlier release is installed and serves; this one takes its place under load, and nothing is
+lost.
 
-The earlier release is a commit of this repository: the last one whose units had lines that run as root.
+The earlier release is a commit of this repository: the last one whose units had lines that run as
+root.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ BEFORE = "34aaf8d"
 RELEASE = "/opt/release"
 PYTHON = f"{RELEASE}/.venv/bin/python3"
 UNPACK = "tar --exclude=__pycache__ -C /opt/tqunits -c tqunits unit-templates | tar -C {} -x"
-"""Our files, as a package has them: Python writes its own beside them while others run from the checkout."""
+"""Our files, as a package has them: Python writes its own beside them while others run from the
+checkout."""
 
 WORKERS = ("alpha", "beta", "gamma", "delta")
 MAKE = f"""
@@ -70,7 +73,8 @@ def release(site: Site) -> Iterator[Site]:
 
 
 def lay_out(site: Site) -> None:
-    """One worker is hammered; of the others, of one the YAML vanishes, one is refused by now, and one names files."""
+    """One worker is hammered; of the others, of one the YAML vanishes, one is refused by now, and
+    one names files."""
     site.worker("alpha", "restart: {max_restarts: 1000, delay: 100ms}\n", program=RUDE)
     site.worker("beta", "listen: unix\n")
     site.worker("gamma", "user: games\nenvironment_file: .env\n")

@@ -1,4 +1,5 @@
-"""`tqunits --user`: workers and router of a user without privilege, under the user's own service manager."""
+"""`tqunits --user`: workers and router of a user without privilege, under the user's own service
+manager."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class Tenant:
         return json.loads(text)
 
     def files(self) -> set[str]:
-        """What is in the user's folders, but for the site itself and what a compiler caches for its user."""
+        """What is in the user's folders, but for the site itself and what a compiler caches for its
+        user."""
         runtime = f"/run/user/{self.uid}"
         others = (SITE, f"{HOME}/.cache/go-build", f"{runtime}/systemd", f"{runtime}/dbus-1")
         skip = [word for path in others for word in ("-path", path, "-prune", "-o")]

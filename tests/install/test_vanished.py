@@ -1,4 +1,5 @@
-"""A folder of workers that is not there is no order to remove them; what systemd's commands take is put back."""
+"""A folder of workers that is not there is no order to remove them; what systemd's commands take is
+put back."""
 
 from __future__ import annotations
 
@@ -147,7 +148,8 @@ def test_a_person_at_a_terminal_is_asked(site: Site) -> None:
 
 
 def test_systemctl_revert_uninstalls_nobody(site: Site) -> None:
-    """The ledger has all that the drop-in said, and the watch over the folder of the units puts it back."""
+    """The ledger has all that the drop-in said, and the watch over the folder of the units puts it
+    back."""
     site.worker("alpha")
     site.worker("beta")
     site.install()

@@ -1,4 +1,5 @@
-"""What a worker's program is given, held against what systemd sets: arguments and environment, to the byte."""
+"""What a worker's program is given, held against what systemd sets: arguments and environment, to
+the byte."""
 
 from __future__ import annotations
 

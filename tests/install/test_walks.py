@@ -1,4 +1,5 @@
-"""The ways of docs/deploying.md, walked: a deploy user with git, files of a foreign uid, a checkout with -C."""
+"""The ways of docs/deploying.md, walked: a deploy user with git, files of a foreign uid, a checkout
+with -C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Why a worker is down: each kind of failure by a real worker, all of them started at once, and what is said of it."""
+"""Why a worker is down: each kind of failure by a real worker, all of them started at once, and
+what is said of it."""
 
 from __future__ import annotations
 

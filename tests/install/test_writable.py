@@ -123,7 +123,8 @@ def given(site: Site) -> None:
 
 @pytest.mark.parametrize("before", ["", "uninstall alpha", "all"])
 def test_after_a_purge_nothing_is_left_to_the_number_of_the_account(site: Site, before: str) -> None:
-    """Whoever gets it next would own it. The account is there until then, also where the units have gone before."""
+    """Whoever gets it next would own it. The account is there until then, also where the units have
+    gone before."""
     given(site)
     if before.startswith("uninstall"):
         site.run(*before.split())

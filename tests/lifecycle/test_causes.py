@@ -1,4 +1,5 @@
-"""The judgement over facts that no test machine has all of: cgroup v2, the kernel's log, start limits, other users."""
+"""The judgement over facts that no test machine has all of: cgroup v2, the kernel's log, start
+limits, other users."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The error in what programs say: of runtimes as they are, run here where they are there, and recorded where not.
+"""The error in what programs say: of runtimes as they are, run here where they are there, and
+recorded where not.
 
-What is recorded of Java 17, Go 1.19, Rust 1.95, Node 20.20 and Python 3.11 they have said on Debian 12. What is there
-of PHP 8.2 and Ruby 3.1 was written in the forms that their own tests have (php-src, Zend/tests/*.phpt;
-test/ruby/test_syntax.rb, test_require.rb), and was said by neither.
+What is recorded of Java 17, Go 1.19, Rust 1.95, Node 20.20 and Python 3.11 they have said on Debian
+12. What is there of PHP 8.2 and Ruby 3.1 was written in the forms that their own tests have
+(php-src, Zend/tests/*.phpt; test/ruby/test_syntax.rb, test_require.rb), and was said by neither.
 """
 
 from __future__ import annotations

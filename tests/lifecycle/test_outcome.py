@@ -1,4 +1,5 @@
-"""How units and jobs end, in words; and that the gate's exit statuses are one thing in two places."""
+"""How units and jobs end, in words; and that the gate's exit statuses are one thing in two
+places."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What is said of a program that its sandbox keeps from something: the relaxation that is missing, and the line for it.
+"""What is said of a program that its sandbox keeps from something: the relaxation that is missing,
+and the line for it.
 
-What programs say is in kept.txt, as those of Debian 12 (systemd 252) and 13 (257), and of npm, have said it in a
-worker with that sandbox; of .NET and sudo it is what they are known to say.
+What programs say is in kept.txt, as those of Debian 12 (systemd 252) and 13 (257), and of npm, have
+said it in a worker with that sandbox; of .NET and sudo it is what they are known to say.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from tqunits.model import Profile, Relaxation, Sandbox
 from tqunits.units import grants, sandbox
 
 KEPT = (Path(__file__).parent / "kept.txt").read_text(encoding="utf-8").replace("\\x1b", "\x1b").split("=== ")[1:]
-"""Blocks of `RUNTIME, WHAT | SANDBOX | RELAXATION, or nothing | THE VALUE TO WRITE`, and what was said."""
+"""Blocks of `RUNTIME, WHAT | SANDBOX | RELAXATION, or nothing | THE VALUE TO WRITE`, and what was
+said."""
 
 EXITED = UnitEnd(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/python3")
 SURVIVED = ("taskset: failed to set pid 547's affinity: Operation not permitted",)

@@ -1,4 +1,5 @@
-"""A throw-away machine: a real systemd as PID 1 over an overlay of a Debian, by default this host's own.
+"""A throw-away machine: a real systemd as PID 1 over an overlay of a Debian, by default this host's
+own.
 
 See booted.py for the API.
 """

@@ -1,7 +1,9 @@
-"""A machine seen from outside: what tests and the demo call. `Machine.boot()` to start one, `with` to end it.
+"""A machine seen from outside: what tests and the demo call. `Machine.boot()` to start one, `with`
+to end it.
 
-Programs run in the machine by nsenter(1), in a cgroup of the machine's that is no unit's, with a clean environment.
-Their process group is ours to kill: one that exceeds its time leaves nothing behind in the machine.
+Programs run in the machine by nsenter(1), in a cgroup of the machine's that is no unit's, with a
+clean environment. Their process group is ours to kill: one that exceeds its time leaves nothing
+behind in the machine.
 """
 
 import contextlib
@@ -52,7 +54,8 @@ class MachineError(Exception):
 
 
 class Machine:
-    """A booted systemd. All paths are the machine's; `root` is the machine's tree as the host sees it."""
+    """A booted systemd. All paths are the machine's; `root` is the machine's tree as the host sees
+    it."""
 
     def __init__(self, keeper: subprocess.Popen[bytes]) -> None:
         self.keeper = keeper
@@ -63,7 +66,8 @@ class Machine:
 
     @classmethod
     def boot(cls, checkout: Path = CHECKOUT, tree: Path = TREE) -> Self:
-        """Boot a machine over a tree, by default the host's; root only. Raises MachineError with the console's text."""
+        """Boot a machine over a tree, by default the host's; root only. Raises MachineError with
+        the console's text."""
         if os.geteuid() != 0:
             raise MachineError("a machine of our own needs root (namespaces, cgroups, mounts): run this as root")
         if subprocess.run(["unshare", "--user", "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
@@ -86,7 +90,8 @@ class Machine:
 
     @property
     def root(self) -> Path:
-        """The machine's root folder, to look into from the host. Absolute links in it lead to the host's files."""
+        """The machine's root folder, to look into from the host. Absolute links in it lead to the
+        host's files."""
         return Path(f"/proc/{self.pid}/root")
 
     # Running programs
@@ -102,7 +107,8 @@ class Machine:
         env: Mapping[str, str] | None = None,
         merge: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end. `check` raises MachineError with its output; `merge` puts stderr into stdout."""
+        """Run a program to its end. `check` raises MachineError with its output; `merge` puts
+        stderr into stdout."""
         stderr = subprocess.STDOUT if merge else subprocess.PIPE
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
         with self.start(argv, user=user, env=env, stdin=stdin, stderr=stderr) as process:
@@ -126,7 +132,8 @@ class Machine:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
     ) -> subprocess.Popen[str]:
-        """Start a program and return at once. `with` waits for its end; `terminate` ends it and its children."""
+        """Start a program and return at once. `with` waits for its end; `terminate` ends it and its
+        children."""
         return subprocess.Popen(
             self.command(argv, user=user),
             env={**ENVIRONMENT, **(env or {})},
@@ -189,7 +196,8 @@ class Machine:
             self.rejoin_bus()
 
     def rejoin_bus(self) -> None:
-        """For logind, which on systemd 257 stays with the D-Bus that has ended: who asks it waits for 25 s, in vain."""
+        """For logind, which on systemd 257 stays with the D-Bus that has ended: who asks it waits
+        for 25 s, in vain."""
         self.systemctl("try-restart", "systemd-logind.service")
 
     # Files
@@ -217,7 +225,8 @@ class Machine:
     # Waiting
 
     def wait_until(self, condition: Sequence[str] | Callable[[], bool], *, timeout: float = 30.0) -> None:
-        """Wait until a program in the machine exits 0, or until a function says yes. Too late: MachineError."""
+        """Wait until a program in the machine exits 0, or until a function says yes. Too late:
+        MachineError."""
         is_true = condition if callable(condition) else functools.partial(self._succeeds, condition)
         deadline = time.monotonic() + timeout
         nothing, pause = threading.Event(), POLL_SECONDS
@@ -254,7 +263,8 @@ class Machine:
         return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
 
     def cursor(self) -> str:
-        """The argument for `journal` by which it has what comes from here on, and nothing of other tests."""
+        """The argument for `journal` by which it has what comes from here on, and nothing of other
+        tests."""
         said = self.run(["journalctl", "--lines=1", "--show-cursor", "--quiet"]).stdout
         return f"--after-cursor={said.rpartition('-- cursor: ')[2].strip()}"
 
@@ -271,7 +281,8 @@ class Machine:
         return self.in_network(lambda: socket.create_connection((host, port), timeout))
 
     def in_network(self, make: Callable[[], Made]) -> Made:
-        """Call `make` in a thread that is in the machine's network; a socket made there stays there."""
+        """Call `make` in a thread that is in the machine's network; a socket made there stays
+        there."""
 
         def enter_and_make() -> Made:
             kernel.enter_network(self.pid)
@@ -289,13 +300,15 @@ class Machine:
         self._boot()
 
     def cut_power(self) -> None:
-        """Every process is gone between two instructions; then it boots again over the same disk."""
+        """Every process is gone between two instructions; then it boots again over the same
+        disk."""
         os.kill(self.pid, signal.SIGKILL)
         self._await_exit()
         self._boot()
 
     def detach(self) -> None:
-        """The machine goes on without this process, until it is powered off or its keeper gets a SIGTERM."""
+        """The machine goes on without this process, until it is powered off or its keeper gets a
+        SIGTERM."""
         self._tell("detach")
         self._is_detached = True
 
@@ -352,7 +365,8 @@ def terminate(process: subprocess.Popen[str]) -> None:
 
 
 def _kill_group(process: subprocess.Popen[str]) -> None:
-    """The process group is the same inside and outside; killing nsenter alone would leave the program running."""
+    """The process group is the same inside and outside; killing nsenter alone would leave the
+    program running."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -374,7 +388,8 @@ def _start_keeper(checkout: Path, tree: Path) -> subprocess.Popen[bytes]:
 
 
 def _scope() -> list[str]:
-    """On a host with systemd and version 2: a scope of our own, in which systemd leaves the cgroups to us."""
+    """On a host with systemd and version 2: a scope of our own, in which systemd leaves the cgroups
+    to us."""
     if Path("/run/systemd/system").is_dir() and Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return ["systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"]
     return []

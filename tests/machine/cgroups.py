@@ -1,10 +1,13 @@
-"""The cgroups of a machine: a child of the caller's own cgroup in each hierarchy that systemd works with.
+"""The cgroups of a machine: a child of the caller's own cgroup in each hierarchy that systemd works
+with.
 
 Facts (cgroups(7), cgroup_namespaces(7), "Control Group v2" of the kernel's documentation):
-* /proc/self/cgroup has a line per hierarchy, `ID:CONTROLLERS:PATH`; version 2 is the line `0::PATH`. Paths are relative
-  to the root of the reader's cgroup namespace, and so is a hierarchy that the reader mounts. So this module mounts each
-  itself, in the keeper's private mount namespace, and does not care where (and whether) the host has them.
-* Version 2: a cgroup other than the real root has either processes or controllers for its children, never both.
+* /proc/self/cgroup has a line per hierarchy, `ID:CONTROLLERS:PATH`; version 2 is the line
+  `0::PATH`. Paths are relative to the root of the reader's cgroup namespace, and so is a hierarchy
+  that the reader mounts. So this module mounts each itself, in the keeper's private mount
+  namespace, and does not care where (and whether) the host has them.
+* Version 2: a cgroup other than the real root has either processes or controllers for its children,
+  never both.
 * A cgroup is removed by rmdir(2), leaves first, when no process is in it.
 """
 
@@ -29,7 +32,8 @@ OTHERS = "tqunits-others"  # version 2 without a systemd on the host: where the 
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted hierarchy. `options` are its controllers as mount(8) takes them; version 2 is the empty string."""
+    """One mounted hierarchy. `options` are its controllers as mount(8) takes them; version 2 is the
+    empty string."""
 
     options: str
     mounted: Path
@@ -61,7 +65,8 @@ def make(hierarchies: tuple[Hierarchy, ...], name: str) -> tuple[Path, ...]:
 
 
 def entries(folders: tuple[Path, ...]) -> list[str]:
-    """The `cgroup.procs` files to enter a machine by: leaves beside those of its systemd, which leaves them alone."""
+    """The `cgroup.procs` files to enter a machine by: leaves beside those of its systemd, which
+    leaves them alone."""
     leaves = [folder / ENTERED for folder in folders]
     for leaf in leaves:
         leaf.mkdir(exist_ok=True)
@@ -69,14 +74,16 @@ def entries(folders: tuple[Path, ...]) -> list[str]:
 
 
 def renew(folders: tuple[Path, ...]) -> None:
-    """Make a machine's cgroups as new: in version 2 none may join one whose systemd handed controllers down."""
+    """Make a machine's cgroups as new: in version 2 none may join one whose systemd handed
+    controllers down."""
     for folder in folders:
         remove_tree(folder)
         folder.mkdir(exist_ok=True)
 
 
 def joining(entries: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """The command line that moves itself into cgroups by their `cgroup.procs` files and then becomes `argv`."""
+    """The command line that moves itself into cgroups by their `cgroup.procs` files and then
+    becomes `argv`."""
     return ["sh", "-c", JOIN, "sh", *entries, "--", *argv]
 
 
@@ -89,7 +96,8 @@ def sweep(hierarchies: tuple[Hierarchy, ...]) -> None:
 
 
 def release(hierarchies: tuple[Hierarchy, ...], folders: tuple[Path, ...]) -> None:
-    """Remove a machine's cgroups, whose processes must have ended, and undo what `make` did to the parent."""
+    """Remove a machine's cgroups, whose processes must have ended, and undo what `make` did to the
+    parent."""
     with _locked(hierarchies):
         for hierarchy, folder in zip(hierarchies, folders, strict=True):
             remove_tree(folder)
@@ -99,7 +107,8 @@ def release(hierarchies: tuple[Hierarchy, ...], folders: tuple[Path, ...]) -> No
 
 
 def remove_tree(folder: Path) -> None:
-    """rmdir, leaves first. A cgroup that is in use stays; so does one of the kernel's that just emptied: see sweep."""
+    """rmdir, leaves first. A cgroup that is in use stays; so does one of the kernel's that just
+    emptied: see sweep."""
     for path, _, _ in os.walk(folder, topdown=False):
         try:
             os.rmdir(path)
@@ -109,7 +118,8 @@ def remove_tree(folder: Path) -> None:
 
 @contextmanager
 def _locked(hierarchies: tuple[Hierarchy, ...]) -> Iterator[None]:
-    """One keeper at a time makes or releases cgroups; the lock is on the host's version 2 root, which all share."""
+    """One keeper at a time makes or releases cgroups; the lock is on the host's version 2 root,
+    which all share."""
     descriptor = os.open(hierarchies[-1].mounted, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -119,7 +129,8 @@ def _locked(hierarchies: tuple[Hierarchy, ...]) -> Iterator[None]:
 
 
 def _own_paths(text: str) -> dict[str, str]:
-    """Hierarchy options -> the caller's path, in the order of mounting: version 1, systemd's, version 2."""
+    """Hierarchy options -> the caller's path, in the order of mounting: version 1, systemd's,
+    version 2."""
     found: dict[str, str] = {}
     unified = None
     for line in text.splitlines():
@@ -148,7 +159,8 @@ def _mount(stage: Path, options: str, path: str) -> Hierarchy:
 
 
 def mount_at(target: Path, options: str) -> None:
-    """Mount the hierarchy of `options` on the folder `target`, seen from the caller's cgroup namespace."""
+    """Mount the hierarchy of `options` on the folder `target`, seen from the caller's cgroup
+    namespace."""
     if options == UNIFIED:
         mount("cgroup2", str(target), "cgroup2")
     else:
@@ -188,7 +200,8 @@ def _move_back(others: Path) -> None:
 
 
 def _move_processes(source: Path, target: Path) -> None:
-    """Until none is left: one may fork while we read. Threads of the kernel are only in the real root."""
+    """Until none is left: one may fork while we read. Threads of the kernel are only in the real
+    root."""
     while pids := _processes(source):
         for pid in pids:
             try:

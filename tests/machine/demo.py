@@ -1,4 +1,5 @@
-"""`make demo`: the sample workers on a systemd of their own, shown by the commands that an administrator would type.
+"""`make demo`: the sample workers on a systemd of their own, shown by the commands that an
+administrator would type.
 
 Runs on the distribution's Python alone. Ends with status 0 only if every step did what it should.
   --stay   leave the machine up      --shell   a shell in it      --down   end it

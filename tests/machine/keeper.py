@@ -1,12 +1,14 @@
-"""The keeper of one machine: a process that outlives neither its machine nor, unless told so, its launcher.
+"""The keeper of one machine: a process that outlives neither its machine nor, unless told so, its
+launcher.
 
-It holds the machine's disk (a tmpfs in a mount namespace of its own, so a machine may be booted again over what it has
-written), its console and its cgroups. Started as `unshare --mount python3 -m machine.keeper CHECKOUT TREE`.
+It holds the machine's disk (a tmpfs in a mount namespace of its own, so a machine may be booted
+again over what it has written), its console and its cgroups. Started as
+`unshare --mount python3 -m machine.keeper CHECKOUT TREE`.
 
-Commands on standard input, a word per line:  boot, detach, stop.  The end of the input is `stop`, unless detached.
-Reports on standard output, a JSON object per line:  {"booted": PID, "entries": [...]}  {"exited": STATUS}
-{"failed": WHY, "console": TEXT}.
-If the launcher is killed the input ends, and the machine with it. If the keeper is killed the kernel kills the machine
+Commands on standard input, a word per line: boot, detach, stop. The end of the input is `stop`,
+unless detached. Reports on standard output, a JSON object per line: `{"booted": PID, "entries":
+[...]}`, `{"exited": STATUS}`, `{"failed": WHY, "console": TEXT}`. If the launcher is killed the
+input ends, and the machine with it. If the keeper is killed the kernel kills the machine
 (PR_SET_PDEATHSIG); the empty cgroups that then stay are removed by the next keeper.
 """
 
@@ -49,7 +51,8 @@ class Keeper:
         self._events.register(0, selectors.EVENT_READ, self._read_commands)
 
     def serve(self) -> None:
-        """Until told to stop, or until the launcher is gone, or the detached machine has powered itself off."""
+        """Until told to stop, or until the launcher is gone, or the detached machine has powered
+        itself off."""
         try:
             while True:
                 for key, _ in self._events.select():
@@ -101,8 +104,9 @@ class Keeper:
             "hierarchies": [h.options for h in self._hierarchies],
             "console": os.ttyname(self._far_end),
         }
-        # The machine's cgroups become the roots of its namespace; then what is not the machine's own goes to a leaf:
-        # systemd takes a process in its root that it can not see for an error, and version 2 does not allow for one.
+        # The machine's cgroups become the roots of its namespace; then what is not the machine's
+        # own goes to a leaf: systemd takes a process in its root that it can not see for an error,
+        # and version 2 does not allow for one.
         inside = ["unshare", *NAMESPACES, sys.executable, "-m", "machine.root", json.dumps(plan)]
         aside = ["unshare", "--cgroup", *cgroups.joining(cgroups.entries(self._folders), inside)]
         tied = ["setpriv", "--pdeathsig", "KILL", *aside]
@@ -124,7 +128,8 @@ class Keeper:
                 _report({"booted": self._pid, "entries": [f"/proc/{os.getpid()}/root{path}" for path in entries]})
 
     def _reap(self) -> None:
-        """The machine has ended. By SIGHUP: a reboot; by SIGINT: off (reboot(2), "Behavior inside PID namespaces")."""
+        """The machine has ended. By SIGHUP: a reboot; by SIGINT: off (reboot(2), "Behavior inside
+        PID namespaces")."""
         status = self._forget()
         _report({"exited": status, "console": self._console.decode(errors="replace")})
         if self._detached:

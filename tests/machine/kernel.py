@@ -1,6 +1,8 @@
-"""The few system calls that Python 3.11 has no function for: mount(2), umount2(2), pivot_root(2), setns(2), prctl(2).
+"""The few system calls that Python 3.11 has no function for: mount(2), umount2(2), pivot_root(2),
+setns(2), prctl(2).
 
-All raise OSError with the errno and the path. The constants are those of <sys/mount.h>, <sched.h> and <sys/prctl.h>.
+All raise OSError with the errno and the path. The constants are those of <sys/mount.h>, <sched.h>
+and <sys/prctl.h>.
 """
 
 import ctypes
@@ -27,14 +29,16 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def bind(source: str, target: str, *, read_only: bool = False) -> None:
-    """A bind mount; the kernel takes the read-only flag only in a second step (mount(2), "Remounting")."""
+    """A bind mount; the kernel takes the read-only flag only in a second step (mount(2),
+    "Remounting")."""
     mount(source, target, flags=MS_BIND)
     if read_only:
         mount("", target, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
 def pivot_root(root: str) -> None:
-    """Make `root`, a mount point, the root of this mount namespace and let go of the old one (pivot_root(2), NOTES)."""
+    """Make `root`, a mount point, the root of this mount namespace and let go of the old one
+    (pivot_root(2), NOTES)."""
     os.chdir(root)
     _check(_libc.pivot_root(b".", b"."), f"pivot_root {root}")
     _check(_libc.umount2(b".", MNT_DETACH), "umount of the old root")

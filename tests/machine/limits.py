@@ -1,7 +1,8 @@
 """The limits of a unit as the kernel has them, in either version of cgroups.
 
-Files and meanings: "Control Group v2" (memory.max, cpu.max, pids.max), and "Memory Resource Controller", "CFS Bandwidth
-Control" and "Process Number Controller" of the kernel's documentation for version 1.
+Files and meanings: "Control Group v2" (memory.max, cpu.max, pids.max), and "Memory Resource
+Controller", "CFS Bandwidth Control" and "Process Number Controller" of the kernel's documentation
+for version 1.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ class KernelLimits:
 
 
 def kernel_limits(machine: Machine, unit: str) -> KernelLimits:
-    """What the kernel holds the unit to. MachineError when the unit has no cgroup, as when it does not run."""
+    """What the kernel holds the unit to. MachineError when the unit has no cgroup, as when it does
+    not run."""
     return KernelLimits(
         memory_max=_number(machine.read(kernel_file(machine, unit, "MemoryMax"))),
         cpu_quota=_quota(machine, kernel_file(machine, unit, "CPUQuota")),

@@ -1,12 +1,13 @@
 """The inside of a machine: builds its root and becomes its systemd.
 
-Runs as process 1 of new mount, pid, uts, ipc, net and cgroup namespaces (the keeper starts it by unshare(1)), still in
-the host's tree. Facts:
-* A systemd in a container keeps what is mounted on /sys/fs/cgroup, and tells `$NOTIFY_SOCKET` when it is up
-  (the Container Interface, https://systemd.io/CONTAINER_INTERFACE).
-* /proc/sys and /proc/sysrq-trigger act on the kernel of the host and so are read-only; systemd then leaves them alone.
-* An overlay follows no mount point of its lower tree, and copies up a file's content only when that is written
-  (metacopy=on), not when its mode is.
+Runs as process 1 of new mount, pid, uts, ipc, net and cgroup namespaces (the keeper starts it by
+unshare(1)), still in the host's tree. Facts:
+* A systemd in a container keeps what is mounted on /sys/fs/cgroup, and tells `$NOTIFY_SOCKET` when
+  it is up (the Container Interface, https://systemd.io/CONTAINER_INTERFACE).
+* /proc/sys and /proc/sysrq-trigger act on the kernel of the host and so are read-only; systemd then
+  leaves them alone.
+* An overlay follows no mount point of its lower tree, and copies up a file's content only when that
+  is written (metacopy=on), not when its mode is.
 * The options of overlayfs are parted by commas and colons; paths that may hold some are no options.
 """
 
@@ -40,8 +41,8 @@ MASKED = ("systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udev
           "systemd-tmpfiles-clean.timer", "console-getty.service", "getty.target", "getty-static.service",
           "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount",
           "sys-fs-fuse-connections.mount", "proc-sys-fs-binfmt_misc.automount", "modprobe@.service")  # fmt: skip
-# Programs that write units at each daemon-reload, for disks, consoles and scripts that no machine has: two thirds of
-# its time.
+# Programs that write units at each daemon-reload, for disks, consoles and scripts that no machine
+# has: two thirds of its time.
 GENERATORS = "systemd/system-generators"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # CAP_SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_OVERRIDE, MAC_ADMIN and SYSLOG reach beyond namespaces.
@@ -64,8 +65,8 @@ def main() -> None:
     socket.sethostname("machine")
     _loopback_up()
     kernel.pivot_root(str(root))
-    # What systemd mounts in a helper's namespace (a unit's credentials) has to arrive here. In a container it leaves
-    # this to the container's maker (mount_setup() in its source).
+    # What systemd mounts in a helper's namespace (a unit's credentials) has to arrive here. In a
+    # container it leaves this to the container's maker (mount_setup() in its source).
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SHARED)
     for number in DROPPED:
         kernel.drop_capability(number)
@@ -97,7 +98,8 @@ def _overlay(disk: Path, lower: str, target: Path) -> None:
 
 
 def _mount_kernel(root: Path, hierarchies: list[str], console: str) -> None:
-    """What a kernel gives: /proc, /sys, /dev, /run, /tmp and the cgroups, each of the machine's own."""
+    """What a kernel gives: /proc, /sys, /dev, /run, /tmp and the cgroups, each of the machine's
+    own."""
     quiet = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount("proc", f"{root}/proc", "proc", quiet | kernel.MS_NOEXEC)
     for path in f"{root}/proc/sys", f"{root}/proc/sysrq-trigger":
@@ -182,7 +184,8 @@ def _replace(path: Path, content: str, *, mode: int = 0o644) -> None:
 
 
 def _publish(checkout: Path) -> None:
-    """The users of the workers and of the proxy read the checkout, which a strict umask may have made root's only."""
+    """The users of the workers and of the proxy read the checkout, which a strict umask may have
+    made root's only."""
     checkout.chmod(0o755)
     samples = [checkout / "pyproject.toml", checkout / ".venv/pyvenv.cfg"]
     if all(path.stat().st_mode & 0o004 for path in samples if path.exists()):
@@ -218,7 +221,8 @@ def _loopback_up() -> None:
 
 
 def _become_systemd(*, unified: bool) -> None:
-    # Debian 13's systemd starts on version 1 only when told so; in a container it reads that from its own command line.
+    # Debian 13's systemd starts on version 1 only when told so; in a container it reads that from
+    # its own command line.
     legacy = [] if unified else ["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     environment = {"container": "tqunits", "PATH": PATH, "TERM": "vt220", "NOTIFY_SOCKET": f"/{NOTIFY}"}
     os.execve("/lib/systemd/systemd", ["/lib/systemd/systemd", *legacy], environment)

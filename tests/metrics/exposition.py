@@ -1,6 +1,8 @@
-"""A strict reader of OpenMetrics 1.0 text, written from the specification's grammar: it believes nothing.
+"""A strict reader of OpenMetrics 1.0 text, written from the specification's grammar: it believes
+nothing.
 
-https://prometheus.io/docs/specs/om/open_metrics_spec/. Timestamps and exemplars, which we never write, are errors here.
+https://prometheus.io/docs/specs/om/open_metrics_spec/. Timestamps and exemplars, which we never
+write, are errors here.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Family:
 
 
 def read(text: bytes) -> dict[str, Family]:
-    """The families of an exposition. Raises AssertionError for what the specification does not allow."""
+    """The families of an exposition. Raises AssertionError for what the specification does not
+    allow."""
     assert not text.startswith(b"\xef\xbb\xbf"), "a byte order mark"
     lines = text.decode("utf-8").split("\n")
     assert lines[-2:] == ["# EOF", ""], "no end"
@@ -100,7 +103,8 @@ def read_labels(text: str) -> Labels:
 
 
 def _check_histogram(name: str, family: Family) -> None:
-    """Buckets rise, are cumulative and end with +Inf, which is the count; the metrics are not interleaved."""
+    """Buckets rise, are cumulative and end with +Inf, which is the count; the metrics are not
+    interleaved."""
     metrics: dict[Labels, list[tuple[float, float]]] = {}
     last: Labels | None = None
     for (suffix, labels), value in family.samples.items():

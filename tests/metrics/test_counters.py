@@ -1,4 +1,5 @@
-"""Histograms and counters: every value is in exactly one bucket, and nothing is lost by a reload."""
+"""Histograms and counters: every value is in exactly one bucket, and nothing is lost by a
+reload."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The exposition, read back by two strict readers: every number arrives, whatever workers and endpoints are named.
+"""The exposition, read back by two strict readers: every number arrives, whatever workers and
+endpoints are named.
 
-One is our own, from the specification (exposition.py); the other is that of Prometheus' client, independent of us.
+One is our own, from the specification (exposition.py); the other is that of Prometheus' client,
+independent of us.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Large bodies: a worker that gives and takes them in every framing, and clients that read them to the last byte.
+"""Large bodies: a worker that gives and takes them in every framing, and clients that read them to
+the last byte.
 
-`GET /FRAMING/SIZE` is answered with so many bytes, framed by Content-Length (`length`), in chunks (`chunked`) or by the
-end of the connection (`close`). Anything with a body is answered with its size and digest, as the worker has read it.
+`GET /FRAMING/SIZE` is answered with so many bytes, framed by Content-Length (`length`), in chunks
+(`chunked`) or by the end of the connection (`close`). Anything with a body is answered with its
+size and digest, as the worker has read it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from tqunits.proxy.upstream.standing import FOUND_STANDING
 
 MIB = 1024 * 1024
 SIZES = (*range(WORTH - 1, WORTH + 2), *range(RECEIVE - 1, RECEIVE + 2), MIB, 8 * MIB)
-"""Around what one recv gives (RECEIVE) and what a relay is worth (WORTH), and far beyond all buffers of one turn."""
+"""Around what one recv gives (RECEIVE) and what a relay is worth (WORTH), and far beyond all
+buffers of one turn."""
 
 SMALL = 4096
 """Bytes of a receive buffer that the other end never gets more than a little into."""
@@ -61,7 +64,8 @@ def post(body: bytes, framing: str = "length") -> bytes:
 
 
 async def rely(client: Connection) -> None:
-    """Ask until the worker's only connection is one that also what can not be sent twice goes on."""
+    """Ask until the worker's only connection is one that also what can not be sent twice goes
+    on."""
     await client.send(get("/length/1") * (FOUND_STANDING + 1))
     for _ in range(FOUND_STANDING + 1):
         await receive(client)
@@ -110,7 +114,8 @@ class Message:
 
 
 async def receive(connection: Connection) -> Message:
-    """The next one that is whole, and no interim response. Raises what `Connection` does for one that is not."""
+    """The next one that is whole, and no interim response. Raises what `Connection` does for one
+    that is not."""
     head = await connection.head()
     while head.startswith(b"HTTP/1.1 103 "):
         head = await connection.head()
@@ -147,8 +152,8 @@ async def _send(client: socket.socket, upload: bytes, arrived: Callable[[], Awai
 async def answer_to(router: Router, upload: bytes, arrived: Callable[[], Awaitable[object]] | None = None) -> bytes:
     """What comes back while an upload is sent, up to the end or the cut.
 
-    `arrived`: what is behind the first MIB waits for it. By hand, because asyncio's streams forget what they have
-    received when they can not send.
+    `arrived`: what is behind the first MIB waits for it. By hand, because asyncio's streams forget
+    what they have received when they can not send.
     """
     loop = asyncio.get_running_loop()
     with socket.socket() as client:

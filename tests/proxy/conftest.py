@@ -1,4 +1,5 @@
-"""What the router's tests share: a short folder, because a socket's path has 108 bytes, and a look at descriptors."""
+"""What the router's tests share: a short folder, because a socket's path has 108 bytes, and a look
+at descriptors."""
 
 from __future__ import annotations
 

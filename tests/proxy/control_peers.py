@@ -1,4 +1,5 @@
-"""A router whose routes a test writes itself, and its control socket to ask what goes on inside: without waiting."""
+"""A router whose routes a test writes itself, and its control socket to ask what goes on inside:
+without waiting."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def write_routes(
 
 
 def controlled(folder: Path, endpoint: str, *more: str, **changes: Any) -> list[str]:
-    """The command line of a router with these routes, a control and a leave socket, laid out as in /run.
+    """The command line of a router with these routes, a control and a leave socket, laid out as in
+    /run.
 
     Its worker `w` takes requests: its file `serving` is there.
     """
@@ -87,7 +89,8 @@ def serving_path(folder: Path) -> Path:
 async def relayed(
     folder: Path, behaviour: Behaviour, *more: str, receive: int = 0, **changes: Any
 ) -> AsyncIterator[tuple[Router, TcpWorker]]:
-    """Such a router, and its worker on TCP with receive buffers of that size (0: the usual ones)."""
+    """Such a router, and its worker on TCP with receive buffers of that size (0: the usual
+    ones)."""
     worker = await TcpWorker(receive=receive).start(behaviour)
     async with Router(folder, controlled(folder, worker.endpoint, *more, **changes)) as router:
         yield router, worker
@@ -122,7 +125,8 @@ async def as_nobody(path: Path) -> bytes:
 
 
 async def status(folder: Path) -> dict[str, Any]:
-    """What the control socket says; `worker` is the only one of the workers, `endpoint` its first."""
+    """What the control socket says; `worker` is the only one of the workers, `endpoint` its
+    first."""
     code, found = await ask(folder, "GET", "/status")
     assert (code, found["version"], len(found["workers"])) == (200, 1, 1)
     worker = found["workers"][0]
@@ -134,7 +138,8 @@ ROUTERS = frozenset({"connections", "asleep", "requests"})
 
 
 async def until(folder: Path, *, endpoint: Mapping[str, int] | None = None, **expected: int) -> None:
-    """Until the status says so, of the router (ROUTERS) or else of its worker, and of that one's first endpoint."""
+    """Until the status says so, of the router (ROUTERS) or else of its worker, and of that one's
+    first endpoint."""
     wanted = {name: expected.pop(name) for name in ROUTERS & expected.keys()}
     async with asyncio.timeout(PATIENCE):
         while True:

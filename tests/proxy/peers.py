@@ -1,4 +1,5 @@
-"""Honest peers for the router: the real process, and workers and clients that speak raw bytes on real sockets."""
+"""Honest peers for the router: the real process, and workers and clients that speak raw bytes on
+real sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ class Connection:
         await asyncio.wait_for(self.writer.drain(), PATIENCE)
 
     async def send_apart(self, pieces: Sequence[bytes]) -> None:
-        """Each piece alone: the other end has read it before the next one is sent, or before this is over."""
+        """Each piece alone: the other end has read it before the next one is sent, or before this
+        is over."""
         for piece in pieces:
             await self.send(piece)
             await self.taken()
@@ -98,7 +100,8 @@ class Connection:
 
 
 def _unread(here: tuple[str, int], there: tuple[str, int]) -> int:
-    """Bytes from here that lie unread over there, the end being one; both on this machine's IPv4 (sock_diag(7))."""
+    """Bytes from here that lie unread over there, the end being one; both on this machine's IPv4
+    (sock_diag(7))."""
     ends = struct.pack("!HH4s12x4s12x", there[1], here[1], socket.inet_aton(there[0]), socket.inet_aton(here[0]))
     one_tcp_socket = struct.pack("=IHHIIBBHI", 72, 20, 1, 0, 0, socket.AF_INET, socket.IPPROTO_TCP, 0, 2**32 - 1)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as diag:
@@ -150,7 +153,8 @@ class Worker:
 
 
 class TcpWorker(Worker):
-    """A worker on loopback TCP: only from there does the kernel move responses to clients (splice.pays)."""
+    """A worker on loopback TCP: only from there does the kernel move responses to clients
+    (splice.pays)."""
 
     def __init__(self, *, receive: int = 0) -> None:
         """`receive`: the size of all receive buffers, 0 is what is usual."""
@@ -222,7 +226,8 @@ LAUNCHER = (
 
 
 class Router:
-    """The real process: `tqunits proxy ARGUMENTS`, told to listen on a port of its own, awaited by READY=1."""
+    """The real process: `tqunits proxy ARGUMENTS`, told to listen on a port of its own, awaited by
+    READY=1."""
 
     def __init__(
         self,
@@ -234,7 +239,8 @@ class Router:
         program: Sequence[str] = ("-m", "tqunits"),
         stdout: Path | None = None,
     ) -> None:
-        """`listening`, `control`: what systemd would hand over; the buffers of connections are as the first one's."""
+        """`listening`, `control`: what systemd would hand over; the buffers of connections are as
+        the first one's."""
         self._program = program
         self._folder = folder
         self._handed = {name: sock for name, sock in (("control", control), ("http", listening)) if sock is not None}
@@ -294,7 +300,8 @@ class Router:
     async def connect(
         self, *, source: str = "127.0.0.1", receive: int = 0, tls: ssl.SSLContext | None = None
     ) -> Connection:
-        """`source`: the address to come from; `receive`: the size of all receive buffers, 0 is what is usual."""
+        """`source`: the address to come from; `receive`: the size of all receive buffers, 0 is what
+        is usual."""
         sock = socket.socket()
         sock.setblocking(False)
         if receive:
@@ -306,7 +313,8 @@ class Router:
         return Connection(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name, limit=limit))
 
     async def ask(self, request: bytes) -> bytes:
-        """Send bytes on a connection of their own; gives all that comes back until the router closes."""
+        """Send bytes on a connection of their own; gives all that comes back until the router
+        closes."""
         client = await self.connect()
         await client.send(request)
         try:

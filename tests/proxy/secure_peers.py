@@ -1,4 +1,5 @@
-"""TLS's other end, for tests: certificates by openssl(1), and a client whose ciphertext the test carries itself."""
+"""TLS's other end, for tests: certificates by openssl(1), and a client whose ciphertext the test
+carries itself."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class Client:
         name: str | None = None,
         session: ssl.SSLSession | None = None,
     ) -> None:
-        """`name`: asked for; `context`, `session`: other than a new one; `version`: this one only."""
+        """`name`: asked for; `context`, `session`: other than a new one; `version`: this one
+        only."""
         self.server, self.sock = connected(buffers)
         self.secured = Secured(self.server, certificates.context)
         context = context or client_context()

@@ -1,4 +1,5 @@
-"""A folder of files as the router serves it, without the router: requests to a `Site`, and what a client would get."""
+"""A folder of files as the router serves it, without the router: requests to a `Site`, and what a
+client would get."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def ask(
     close: bool = False,
     date: bytes = DATE,
 ) -> Response | None:
-    """One request to a site, or to a new one of that folder; `route` is what the router has taken off the path."""
+    """One request to a site, or to a new one of that folder; `route` is what the router has taken
+    off the path."""
     site = root if isinstance(root, Site) else Site(str(root), prefix, alone=alone)
     block = "".join(f"\r\n{line}" for line in ("Host: a", *lines, "", ""))
     answer = site.answer(

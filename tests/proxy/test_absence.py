@@ -1,4 +1,5 @@
-"""Workers that nobody is to wait for: stopped, disabled, down. Their requests get 503 at once, with the reason."""
+"""Workers that nobody is to wait for: stopped, disabled, down. Their requests get 503 at once, with
+the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The access log's sinks on real sockets, files and pipes: nothing waits, nothing is lost untold."""
+"""The access log's sinks on real sockets, files and pipes: nothing waits, nothing is lost
+untold."""
 
 from __future__ import annotations
 
@@ -320,7 +321,8 @@ async def test_what_waits_at_the_end_is_counted(folder: Path, said: list[str]) -
 
 
 async def test_a_reader_that_leaves_takes_no_half_line_into_the_next(folder: Path, said: list[str]) -> None:
-    """The pipe has taken four lines and a part of the fifth when its reader goes: the next one gets the rest of it."""
+    """The pipe has taken four lines and a part of the fifth when its reader goes: the next one gets
+    the rest of it."""
     reader = Reader(folder / "pipe")
     lines = numbered(10)
 

@@ -1,4 +1,5 @@
-"""The account of a request: each is counted once and where it belongs, and nothing of it is left for the next."""
+"""The account of a request: each is counted once and where it belongs, and nothing of it is left
+for the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Requests and responses like the one before, through the real router: the same as if each came alone."""
+"""Requests and responses like the one before, through the real router: the same as if each came
+alone."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def form_of(head: bytes) -> bytes:
 
 
 async def echo(connection: Connection) -> None:
-    """Answer with the request itself, by the form that its query names; HEAD without it. `pad` makes lengths equal."""
+    """Answer with the request itself, by the form that its query names; HEAD without it. `pad`
+    makes lengths equal."""
     while True:
         head = await connection.head()
         sent = await connection.exactly(int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0] or b"0"))
@@ -149,7 +151,8 @@ async def test_new_routes_hold_for_a_request_like_the_one_before(folder: Path) -
 
 
 async def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: Path) -> None:
-    """Sizes about those from which bodies are not copied, received at once, and moved by the kernel."""
+    """Sizes about those from which bodies are not copied, received at once, and moved by the
+    kernel."""
     sizes = [size + more for size in (0, 16384, 65536, 73728, 1 << 20) for more in (0, 1)]
 
     async def behave(connection: Connection) -> None:
@@ -170,7 +173,8 @@ async def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: P
 
 
 async def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(folder: Path) -> None:
-    """The worker's connection has had a part of a body: whatever it answered, no request may follow that."""
+    """The worker's connection has had a part of a body: whatever it answered, no request may follow
+    that."""
 
     async def at_once(connection: Connection) -> None:
         while True:

@@ -1,8 +1,9 @@
-"""Messages that come in pieces: a head without its body, a byte at a time, an end behind everything or in the middle.
+"""Messages that come in pieces: a head without its body, a byte at a time, an end behind everything
+or in the middle.
 
-On a machine of its own a small message comes in one piece nearly always, and its head brings the body along; so here
-every piece is read by the router before the next one is sent. The parts are all ways of framing, both directions, plain
-and TLS.
+On a machine of its own a small message comes in one piece nearly always, and its head brings the
+body along; so here every piece is read by the router before the next one is sent. The parts are all
+ways of framing, both directions, plain and TLS.
 """
 
 from __future__ import annotations
@@ -177,7 +178,8 @@ async def test_a_large_body_may_come_later_as_well(folder: Path, tls: SSLContext
 
 
 async def ending(connection: Connection) -> None:
-    """A worker that sends the first bytes of a message, so many as it is asked for, and closes or resets."""
+    """A worker that sends the first bytes of a message, so many as it is asked for, and closes or
+    resets."""
     name, place, how = await asked(connection)
     head, body = RESPONSES[name]
     before = [head, body[: int(place)]] if int(place) >= 0 else [head[: int(place)]]
@@ -316,7 +318,8 @@ def holding(whole: list[Message], held: asyncio.Event) -> Behaviour:
 
 
 def cuts() -> Iterator[tuple[bytes, bytes, bool]]:
-    """(head, as much of the body as came, whether that is all) of requests that an end is behind."""
+    """(head, as much of the body as came, whether that is all) of requests that an end is
+    behind."""
     for head, body in REQUESTS.values():
         for place in range(len(body) + 1):
             yield head, body[:place], place == len(body)
@@ -396,7 +399,8 @@ async def test_who_ends_the_connection_gives_its_place_in_the_line_back(folder: 
 
 
 async def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(folder: Path) -> None:
-    """Before anybody knew that it would have to wait, while it waits, and in requests behind one that was served."""
+    """Before anybody knew that it would have to wait, while it waits, and in requests behind one
+    that was served."""
 
     held = asyncio.Event()
     worker = TcpWorker()
@@ -427,7 +431,8 @@ async def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(fo
 
 @pytest.mark.parametrize("path", ["/files/large", "/files/small"])
 async def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> None:
-    """A request that is cut short is told so when the answer before it is out, which takes the client some reading."""
+    """A request that is cut short is told so when the answer before it is out, which takes the
+    client some reading."""
 
     (folder / "public").mkdir()
     (folder / "public/large").write_bytes(payload(4 * MIB))

@@ -1,4 +1,5 @@
-"""What a worker is asked for, beside what the client wrote: the authority, dot segments, the path as it was sent."""
+"""What a worker is asked for, beside what the client wrote: the authority, dot segments, the path
+as it was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Connections that have been idle for so long that the router has forgotten all but whose they are."""
+"""Connections that have been idle for so long that the router has forgotten all but whose they
+are."""
 
 from __future__ import annotations
 

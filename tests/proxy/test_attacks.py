@@ -1,7 +1,9 @@
-"""Hostile clients and hostile workers, byte by byte, at the real router: who gets past it, and what it costs.
+"""Hostile clients and hostile workers, byte by byte, at the real router: who gets past it, and what
+it costs.
 
-The tables of tests/http say what each parser refuses; here it is what matters in the end: how many answers come back,
-what a worker has seen, and that the router serves the next client as if nothing had been.
+The tables of tests/http say what each parser refuses; here it is what matters in the end: how many
+answers come back, what a worker has seen, and that the router serves the next client as if nothing
+had been.
 """
 
 from __future__ import annotations
@@ -185,7 +187,8 @@ async def test_a_hostile_worker_gets_a_502_for_its_client_and_nothing_more(folde
 
 
 async def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_end(folder: Path) -> None:
-    """Not a connection that nobody reads, kept until it is old: a few thousand of these would be all there may be."""
+    """Not a connection that nobody reads, kept until it is old: a few thousand of these would be
+    all there may be."""
     good, down, lost = (b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"/api/", b"/down/", b"/lost"))
 
     down_route = f"--route=/down=unix:{folder}/nobody.sock"
@@ -214,7 +217,8 @@ async def test_a_worker_can_not_lead_its_clients_to_another_workers_socket(folde
 
 
 async def test_an_answer_behind_the_answer_reaches_nobody(folder: Path) -> None:
-    """Response splitting from behind: a worker's surplus is never the answer to somebody else's request."""
+    """Response splitting from behind: a worker's surplus is never the answer to somebody else's
+    request."""
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
     async with routed(folder, answering(OK + forged)) as (router, worker):

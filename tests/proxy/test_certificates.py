@@ -19,7 +19,8 @@ from tqunits.system.certificates import CIPHERS, Certificates
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Certificates to copy from: a.* for a.example and *.b.example, b.* for b.example and a.example, old.* expired."""
+    """Certificates to copy from: a.* for a.example and *.b.example, b.* for b.example and
+    a.example, old.* expired."""
     folder = tmp_path_factory.mktemp("kept")
     make(folder, "a", "a.example", "*.b.example")
     make(folder, "b", "B.example", "a.example", key="rsa")
@@ -95,7 +96,8 @@ def test_a_folder_that_systemd_has_taken_apart_is_read_the_same(kept: Path, tmp_
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python says it on stderr
 def test_a_name_that_is_no_text_does_no_harm(kept: Path, tmp_path: Path) -> None:
-    """A hello with bytes that are no ASCII for a name: it fails alone, or gets the first certificate."""
+    """A hello with bytes that are no ASCII for a name: it fails alone, or gets the first
+    certificate."""
     certificates = Certificates.load(copy(kept, tmp_path / "tls", "a", "b"), None)
     client = Client(certificates, name="aaaa.example")
     client.go_on()

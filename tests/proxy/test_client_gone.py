@@ -1,4 +1,5 @@
-"""Clients that end their side before they have their answer: gone, or only silent, which a FIN does not tell."""
+"""Clients that end their side before they have their answer: gone, or only silent, which a FIN does
+not tell."""
 
 from __future__ import annotations
 

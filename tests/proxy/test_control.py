@@ -12,7 +12,8 @@ from peers import OK, Router, Worker, answering
 
 
 async def test_an_endpoint_that_is_down_is_tried_again_whoever_waits(folder: Path) -> None:
-    """A trial that fails leaves the next one due soon, not when the trial itself would have been over (2.5 s)."""
+    """A trial that fails leaves the next one due soon, not when the trial itself would have been
+    over (2.5 s)."""
 
     worker = Worker(folder / "w")
     async with Router(folder, controlled(folder, worker.endpoint, queue_us=2_000_000)) as router:

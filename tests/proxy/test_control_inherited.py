@@ -1,4 +1,5 @@
-"""The control socket that systemd hands over: its name tells it, its file's mode guards it, and it stays systemd's."""
+"""The control socket that systemd hands over: its name tells it, its file's mode guards it, and it
+stays systemd's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Large bodies that do not come to their end: who is gone, who is told, and nothing ever looks whole that is not."""
+"""Large bodies that do not come to their end: who is gone, who is told, and nothing ever looks
+whole that is not."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ DOWNLOADS = list(product(FRAMINGS, (0, 1)))
 
 UPLOADS = ["length", "chunked"]
 LARGE = 12 * MIB
-"""More than the kernel takes for somebody who does not read (tcp_wmem has 4 MiB), with what a relay holds."""
+"""More than the kernel takes for somebody who does not read (tcp_wmem has 4 MiB), with what a relay
+holds."""
 
 IMPATIENT = {"request_us": 0, "read_us": 500_000, "write_us": 500_000, "idle_us": 0, "stream_us": 500_000}
 CUT = (asyncio.IncompleteReadError, ConnectionResetError)
@@ -97,7 +99,8 @@ async def test_a_worker_that_dies_is_seen_by_the_client(folder: Path, die: Calla
 
 
 async def breaking_off(connection: Connection) -> None:
-    """A worker that answers early, with a body that its end would end, and does not get that far."""
+    """A worker that answers early, with a body that its end would end, and does not get that
+    far."""
     await connection.head()
     await connection.exactly(MIB)
     await connection.send(offer("close", MIB)[: MIB // 2])
@@ -233,7 +236,8 @@ async def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Pat
 
 
 async def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it(folder: Path) -> None:
-    """The router is done with the request, and the client takes longer than any time-out, a little at a time."""
+    """The router is done with the request, and the client takes longer than any time-out, a little
+    at a time."""
 
     async def slowly(router: Router, line: bytes) -> None:
         client = await router.connect(receive=SMALL)
@@ -251,7 +255,8 @@ async def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it
 
 @asynccontextmanager
 async def cramped(folder: Path, behaviour: Behaviour, **changes: Any) -> AsyncIterator[Router]:
-    """A router whose clients have small buffers in the kernel, and a worker whose every send is one recv."""
+    """A router whose clients have small buffers in the kernel, and a worker whose every send is one
+    recv."""
     worker = await Worker(folder / "w").start(behaviour)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)

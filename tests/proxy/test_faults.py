@@ -1,4 +1,5 @@
-"""A fault of ours in one connection ends it, with all it holds, though it has no deadline; and it is said."""
+"""A fault of ours in one connection ends it, with all it holds, though it has no deadline; and it
+is said."""
 
 from __future__ import annotations
 
@@ -148,7 +149,8 @@ async def faulty(response: bytes) -> AsyncIterator[Scene]:
     ("where", "response"), [("in a request", PLAIN), ("in a response", PLAIN), ("in a body", LARGE)]
 )
 async def test_in_an_exchange(where: str, response: bytes) -> None:
-    """Also where it is the worker's handler that fails: the client, which is somebody else's, ends with it."""
+    """Also where it is the worker's handler that fails: the client, which is somebody else's, ends
+    with it."""
 
     async with faulty(response) as scene:
         scene.faults.where = where

@@ -1,4 +1,5 @@
-"""A connection that has ended leaves nothing for the collector of cyclic garbage, however it ended."""
+"""A connection that has ended leaves nothing for the collector of cyclic garbage, however it
+ended."""
 
 from __future__ import annotations
 

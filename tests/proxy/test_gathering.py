@@ -1,4 +1,5 @@
-"""`proxy.buffer_requests`: a worker hears of a request when its body is here, or as much of it as may wait."""
+"""`proxy.buffer_requests`: a worker hears of a request when its body is here, or as much of it as
+may wait."""
 
 from __future__ import annotations
 
@@ -82,7 +83,8 @@ async def test_trailers_stay_and_with_them_the_chunks(folder: Path) -> None:
 
 
 async def test_chunks_that_are_too_many_to_wait_go_on_as_chunks(folder: Path) -> None:
-    """The rest is sent when the worker has the head: what the router reads in one go up to its end is whole."""
+    """The rest is sent when the worker has the head: what the router reads in one go up to its end
+    is whole."""
     *pieces, last = [b"%d" % n * 10_000 for n in range(10)]
     came = asyncio.Event()
 

@@ -74,7 +74,8 @@ async def test_a_full_line_is_a_503_that_says_when_to_come_again(folder: Path) -
 
 
 class Counting:
-    """A worker that counts how many requests it has at once, and answers when all that may come have."""
+    """A worker that counts how many requests it has at once, and answers when all that may come
+    have."""
 
     def __init__(self, room: int) -> None:
         self.now = self.most = 0

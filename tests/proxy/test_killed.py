@@ -20,7 +20,8 @@ def routes(folder: Path, endpoint: str) -> list[str]:
 
 
 class Mortal:
-    """A process of a worker, which ends when it has read so many requests: its listening socket first, then all."""
+    """A process of a worker, which ends when it has read so many requests: its listening socket
+    first, then all."""
 
     def __init__(self, worker: Worker, dies_at: int) -> None:
         self.seen: list[bytes] = []

@@ -1,4 +1,5 @@
-"""Bodies that the kernel moves, through the real router: exact to the byte, slow, broken and silent ends."""
+"""Bodies that the kernel moves, through the real router: exact to the byte, slow, broken and silent
+ends."""
 
 from __future__ import annotations
 
@@ -116,7 +117,8 @@ async def test_the_limit_of_a_body_is_exact(folder: Path, framing: str) -> None:
         client.close()
 
         async def begun() -> None:
-            """Also what is too long is passed on until that shows: here, as soon as the worker has some of it."""
+            """Also what is too long is passed on until that shows: here, as soon as the worker has
+            some of it."""
             while posts() < 2:
                 await status(folder)
 

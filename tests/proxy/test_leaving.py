@@ -1,4 +1,5 @@
-"""Workers join and leave a router: the file `serving`, the leave socket, and what a worker's unit runs for both."""
+"""Workers join and leave a router: the file `serving`, the leave socket, and what a worker's unit
+runs for both."""
 
 from __future__ import annotations
 
@@ -81,7 +82,8 @@ async def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: P
 
 
 async def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
-    """One without a main process, and one whose main process ends while its requests are waited for."""
+    """One without a main process, and one whose main process ends while its requests are waited
+    for."""
 
     slow = Slow()
     async with relayed(folder, slow) as (router, _):
@@ -207,7 +209,8 @@ async def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -
 
 
 async def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
-    """As many as may wait do, and silent connections besides: who leaves asks again until it is heard."""
+    """As many as may wait do, and silent connections besides: who leaves asks again until it is
+    heard."""
 
     slow = Slow()
     async with relayed(folder, slow) as (router, _):

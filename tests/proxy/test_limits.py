@@ -1,4 +1,5 @@
-"""How many connections there may be, in all and of one address, and that each counts until it is gone."""
+"""How many connections there may be, in all and of one address, and that each counts until it is
+gone."""
 
 from __future__ import annotations
 
@@ -218,7 +219,8 @@ def fields(count: int) -> bytes:
 
 
 async def test_heads_are_as_large_as_the_routes_say(folder: Path) -> None:
-    """To the byte, whole and in pieces; and a reload counts for the connections that come after it."""
+    """To the byte, whole and in pieces; and a reload counts for the connections that come after
+    it."""
     cases = [(a_line, b"414", "max_request_line"), (a_head, b"431", "max_head"), (fields, b"431", "max_fields")]
     small = {"max_request_line": 2000, "max_head": 5000, "max_fields": 20}
     large = {"max_request_line": 20_000, "max_head": 50_000, "max_fields": 500}

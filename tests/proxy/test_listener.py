@@ -69,7 +69,8 @@ async def taken(router: Router) -> socket.socket:
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX], ids=lambda family: family.name)
 async def test_it_does_not_block_and_sends_at_once(folder: Path, family: socket.AddressFamily) -> None:
-    """Without TCP_NODELAY the end of an answer waits for the client's acknowledgement of its beginning."""
+    """Without TCP_NODELAY the end of an answer waits for the client's acknowledgement of its
+    beginning."""
     addresses: dict[int, str | tuple[str, int]] = {
         socket.AF_UNIX: str(folder / "s"),
         socket.AF_INET6: ("::1", 0),

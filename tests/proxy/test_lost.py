@@ -1,4 +1,5 @@
-"""A router asks for `tqunits repair`: when a worker may be held for no reason, and no more often than it must."""
+"""A router asks for `tqunits repair`: when a worker may be held for no reason, and no more often
+than it must."""
 
 from __future__ import annotations
 

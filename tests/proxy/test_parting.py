@@ -1,4 +1,5 @@
-"""An answer arrives although its client is still sending a body that nobody wants; and nobody lingers for ever."""
+"""An answer arrives although its client is still sending a body that nobody wants; and nobody
+lingers for ever."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ func main() {
 
 
 async def answering_at_once(connection: Connection) -> None:
-    """A worker that does not read a body before it answers, and keeps the connection until the router ends it."""
+    """A worker that does not read a body before it answers, and keeps the connection until the
+    router ends it."""
     await connection.head()
     await connection.send(EARLY)
     while await connection.reader.read(4096):

@@ -1,4 +1,5 @@
-"""Requests that come through the router again: a worker that asks the site, two routers in a row, and a real loop."""
+"""Requests that come through the router again: a worker that asks the site, two routers in a row,
+and a real loop."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ HOP = (b"connection", b"keep-alive", b"content-length", b"transfer-encoding")
 
 
 class Gateway:
-    """A worker that asks at another address with the fields it got, as http-proxy-middleware and ReverseProxy do."""
+    """A worker that asks at another address with the fields it got, as http-proxy-middleware and
+    ReverseProxy do."""
 
     def __init__(self, path: bytes = b"") -> None:
         self.port = 0

@@ -1,4 +1,5 @@
-"""The poller on real sockets, on both loops: who is told, of what, and that one's fault is nobody else's."""
+"""The poller on real sockets, on both loops: who is told, of what, and that one's fault is nobody
+else's."""
 
 from __future__ import annotations
 
@@ -181,7 +182,8 @@ async def test_a_reader_gets_all_that_came_before_a_reset_and_the_reset(poller: 
 async def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_number(
     poller: Poller, again: str
 ) -> None:
-    """All of these have an event at once; the first that is told closes the others and connects anew."""
+    """All of these have an event at once; the first that is told closes the others and connects
+    anew."""
 
     pairs = [pair() for _ in range(8)]
     numbers = {here.fileno() for here, _ in pairs}

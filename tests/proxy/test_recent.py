@@ -1,4 +1,5 @@
-"""What an address has sent last spares its next connection work, and changes nothing of what a request means."""
+"""What an address has sent last spares its next connection work, and changes nothing of what a
+request means."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ class Told:
 
 
 async def met(router: Router, told: Told, request: bytes, source: str) -> tuple[bytes, bytes]:
-    """The status line that the only request of a connection from there gets, and what its worker got."""
+    """The status line that the only request of a connection from there gets, and what its worker
+    got."""
     told.last = b""
     sock = socket.create_connection(("127.0.0.1", router.port), PATIENCE, (source, 0))
     client = Connection(*await asyncio.open_connection(sock=sock))

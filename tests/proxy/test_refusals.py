@@ -1,4 +1,5 @@
-"""What the router answers itself: each refusal leaves its reason for the operator, and each answer its X-Request-ID."""
+"""What the router answers itself: each refusal leaves its reason for the operator, and each answer
+its X-Request-ID."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Requests through the real router: what workers see, what clients get, and what nobody gets past it."""
+"""Requests through the real router: what workers see, what clients get, and what nobody gets past
+it."""
 
 from __future__ import annotations
 

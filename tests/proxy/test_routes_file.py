@@ -1,4 +1,5 @@
-"""The file of routes may be anything: the router keeps the routes that it has, and `ls` says the same, at once."""
+"""The file of routes may be anything: the router keeps the routes that it has, and `ls` says the
+same, at once."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ MADE: dict[str, Callable[[Path, bytes], object]] = {
 
 @pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 async def test_what_is_no_file_of_routes_changes_nothing(folder: Path, make: Callable[[Path, bytes], object]) -> None:
-    """Requests that come meanwhile are served by the routes of before, and a good file is read again."""
+    """Requests that come meanwhile are served by the routes of before, and a good file is read
+    again."""
 
     async with relayed(folder, answering(OK)) as (router, _):
         routes = folder / "routes.json"

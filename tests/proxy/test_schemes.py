@@ -1,4 +1,5 @@
-"""Redirects to HTTPS behind a proxy that speaks it for the client, whatever it calls that: none of them loops."""
+"""Redirects to HTTPS behind a proxy that speaks it for the client, whatever it calls that: none of
+them loops."""
 
 from __future__ import annotations
 

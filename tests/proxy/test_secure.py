@@ -1,4 +1,5 @@
-"""TLS on real sockets, with OpenSSL at both ends: the plain socket's contract, readiness included, and hostile bytes.
+"""TLS on real sockets, with OpenSSL at both ends: the plain socket's contract, readiness included,
+and hostile bytes.
 
 The client is `secure_peers.Client`, so a test can cut, break and hold back any of its ciphertext.
 """
@@ -67,7 +68,8 @@ def test_the_first_byte_tells(stranger: Client) -> None:
 
 
 def test_a_request_right_behind_the_handshake_is_not_lost(stranger: Client) -> None:
-    """The client's last flight and its first request in one segment: the kernel announces both once."""
+    """The client's last flight and its first request in one segment: the kernel announces both
+    once."""
     stranger.go_on()
     stranger.put(stranger.outgoing.read())
     assert stranger.secured.handshake() is Step.READ
@@ -325,7 +327,8 @@ def test_what_the_kernel_does_not_take_is_asked_for_again(certificates: Certific
 def test_an_outbox_that_grows_meanwhile_arrives_once_and_in_order(
     certificates: Certificates, writes: list[tuple[bytes, bool]]
 ) -> None:
-    """As `Stream` does it: what was not taken first, with more behind it. Some of it is encrypted by then."""
+    """As `Stream` does it: what was not taken first, with more behind it. Some of it is encrypted
+    by then."""
     client = Client(certificates, buffers=2048)
     client.open()
     outbox, written = b"", b""
@@ -345,7 +348,8 @@ def test_an_outbox_that_grows_meanwhile_arrives_once_and_in_order(
 
 
 def test_every_byte_that_moves_is_said(certificates: Certificates) -> None:
-    """A slow client makes progress: a count that waits for whole chunks would look like a dead one."""
+    """A slow client makes progress: a count that waits for whole chunks would look like a dead
+    one."""
     client = Client(certificates, buffers=4096)
     client.open()
     data = b"x" * 60_000
@@ -406,7 +410,8 @@ def test_a_certificate_larger_than_the_kernels_buffer_waits_for_room(tmp_path: P
 
 
 async def s_client(certificates: Certificates, version: str, *commands: bytes) -> tuple[list[bytes], str]:
-    """Run openssl s_client, and type each command and a line behind it; gives the lines and what the client printed."""
+    """Run openssl s_client, and type each command and a line behind it; gives the lines and what
+    the client printed."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         pipe = asyncio.subprocess.PIPE
@@ -439,7 +444,8 @@ async def _readable(sock: socket.socket) -> None:
 
 
 async def test_new_keys_in_the_middle(certificates: Certificates) -> None:
-    """TLS 1.3's KeyUpdate: the client changes its keys and asks for ours, which go with the next answer."""
+    """TLS 1.3's KeyUpdate: the client changes its keys and asks for ours, which go with the next
+    answer."""
     got, printed = await s_client(certificates, "-tls1_3", b"K", b"K")
     assert got == [b"line\n", b"line\n"]
     assert printed.count("<<< TLS 1.3, Handshake [length 0005], KeyUpdate") == 2
@@ -456,7 +462,8 @@ async def test_there_is_no_renegotiation(certificates: Certificates) -> None:
 
 
 class Echo(Stream):
-    """Sends back what comes, with the back-pressure of the router: reads on when everything is out."""
+    """Sends back what comes, with the back-pressure of the router: reads on when everything is
+    out."""
 
     __slots__ = ("over",)
 
@@ -487,9 +494,11 @@ class Echo(Stream):
 
 
 async def echoed(certificates: Certificates, data: bytes) -> tuple[bytes, bool]:
-    """Send it and read it back at the same time; gives what came back, and whether the stream saw the end.
+    """Send it and read it back at the same time; gives what came back, and whether the stream saw
+    the end.
 
-    With buffers a little smaller TCP may come to a window that is less than a segment, and to its persist timer.
+    With buffers a little smaller TCP may come to a window that is less than a segment, and to its
+    persist timer.
     """
     client = Client(certificates, buffers=8192)
     client.open()

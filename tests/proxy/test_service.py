@@ -1,4 +1,5 @@
-"""The router as a process: command line, systemd, time-outs, reload, drain, and a lack of descriptors."""
+"""The router as a process: command line, systemd, time-outs, reload, drain, and a lack of
+descriptors."""
 
 from __future__ import annotations
 

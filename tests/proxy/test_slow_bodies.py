@@ -1,6 +1,8 @@
-"""Bodies that come too slowly are ended (`proxy.min_body_rate`, `timeouts.body`); other time than the client's is free.
+"""Bodies that come too slowly are ended (`proxy.min_body_rate`, `timeouts.body`); other time than
+the client's is free.
 
-What tells the time here is another client whose body is too slow: when it has its 408, so long ago others would have.
+What tells the time here is another client whose body is too slow: when it has its 408, so long ago
+others would have.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Relays over real sockets, on both loops: exact to the byte, slow and broken ends, pipes that run out."""
+"""Relays over real sockets, on both loops: exact to the byte, slow and broken ends, pipes that run
+out."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.loops("asyncio", "uvloop")
 
 
 class Way(Watched):
-    """Two connections and what may relay between them: `sender` -> `source` => `target` -> `receiver`."""
+    """Two connections and what may relay between them: `sender` -> `source` => `target` ->
+    `receiver`."""
 
     def __init__(self, family: socket.AddressFamily = socket.AF_UNIX, pipes: Pipes | None = None) -> None:
         self.sender, self.source = pair(family)
@@ -95,7 +97,8 @@ class Way(Watched):
         return await exactly(self.receiver, size)
 
     async def jam(self, kind: type[Relay] = Relay) -> bytes:
-        """Send through a relay until the receiver, who reads nothing, holds it up; gives what was sent."""
+        """Send through a relay until the receiver, who reads nothing, holds it up; gives what was
+        sent."""
         self.start(None, kind)
         sent = bytearray()
         while not self.pipes.in_use:
@@ -142,7 +145,8 @@ async def rest(sock: socket.socket) -> bytes:
 
 
 async def some_turns() -> None:
-    """Let the loop call whom it still has registered: a relay that has ended would end twice, which is an error."""
+    """Let the loop call whom it still has registered: a relay that has ended would end twice, which
+    is an error."""
     for _ in range(5):
         await asyncio.sleep(0)
 

@@ -1,4 +1,5 @@
-"""Files that the router sends: from real folders, with every way out of them tried, and no descriptor left behind."""
+"""Files that the router sends: from real folders, with every way out of them tried, and no
+descriptor left behind."""
 
 from __future__ import annotations
 
@@ -342,7 +343,8 @@ def test_the_last_answer_of_a_connection_says_so(public: Path, path: str, lines:
 @pytest.mark.parametrize("spare", range(8))
 @pytest.mark.parametrize("path", ["/docs/deep/er/page.html", "/docs", "/docs/", "/app.js"])
 def test_a_lack_of_descriptors_is_no_missing_file(public: Path, path: str, spare: int) -> None:
-    """At every single open(2) that can fail; the fixture sees whether one that came before is left open."""
+    """At every single open(2) that can fail; the fixture sees whether one that came before is left
+    open."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = os.open("/", os.O_PATH)  # the lowest free number, and with it all below are in use
     os.close(used)

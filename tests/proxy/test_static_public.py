@@ -1,4 +1,5 @@
-"""What everybody may not read is not sent, whatever the router itself may read: these tests run as root, who may all.
+"""What everybody may not read is not sent, whatever the router itself may read: these tests run as
+root, who may all.
 
 Alice is somebody else than root, with a folder of her own.
 """
@@ -243,7 +244,8 @@ def test_two_dots_lead_out_of_no_folder_of_somebody_else(alice: Path) -> None:
 
 
 def test_a_user_who_is_not_root_has_his_own_folders_above_the_site(alice: Path) -> None:
-    """A home is closed to others as a rule, and who runs the router with --user serves what is his own."""
+    """A home is closed to others as a rule, and who runs the router with --user serves what is his
+    own."""
     alice.chmod(0o700)
     assert body(alice / "public") is None
     os.seteuid(ALICE)

@@ -1,4 +1,5 @@
-"""Files through the real router: beside a program and without one, in order, slow, cut, and no descriptor is left."""
+"""Files through the real router: beside a program and without one, in order, slow, cut, and no
+descriptor is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Silence: a stream that has begun may be quiet for long, all else for `timeouts.read`; the log names the setting."""
+"""Silence: a stream that has begun may be quiet for long, all else for `timeouts.read`; the log
+names the setting."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ PIECES["head"] = (b"", PIECES["chunked"][1])
 
 
 class Quiet:
-    """A worker that says nothing after the first piece until it is told to, and never answers `/never`."""
+    """A worker that says nothing after the first piece until it is told to, and never answers
+    `/never`."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()

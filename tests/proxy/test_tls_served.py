@@ -1,4 +1,5 @@
-"""HTTPS through the real router: beside plain HTTP on one port, redirected, reloaded, drained, with every bad end."""
+"""HTTPS through the real router: beside plain HTTP on one port, redirected, reloaded, drained, with
+every bad end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Who is believed, at the real router: trusted proxies, the PROXY protocol, encoded slashes; how errors are told."""
+"""Who is believed, at the real router: trusted proxies, the PROXY protocol, encoded slashes; how
+errors are told."""
 
 from __future__ import annotations
 

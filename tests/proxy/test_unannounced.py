@@ -1,7 +1,9 @@
-"""Workers that close a connection that they let us keep, and have not said so: what can not be sent twice is not lost.
+"""Workers that close a connection that they let us keep, and have not said so: what can not be sent
+twice is not lost.
 
-uWSGI's http-socket and uvicorn without keep-alive close after each answer, gunicorn after `max_requests` of them, and
-everybody at some age. The worker here blocks in a thread for each connection, as theirs do: so it closes when it likes.
+uWSGI's http-socket and uvicorn without keep-alive close after each answer, gunicorn after
+`max_requests` of them, and everybody at some age. The worker here blocks in a thread for each
+connection, as theirs do: so it closes when it likes.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class Closing:
     """A worker that closes as it is told, and keeps an account of what it was asked."""
 
     def __init__(self, sock: socket.socket, *, requests: int = 0, idle_s: float = 0.0, reset: bool = False) -> None:
-        """It closes after so many answers on a connection, or when nothing has come for so long; 0 is never."""
+        """It closes after so many answers on a connection, or when nothing has come for so long; 0
+        is never."""
         self.seen: Counter[bytes] = Counter()
         self.connections = 0
         self._sock = sock
@@ -122,7 +125,8 @@ KINDS = {
 async def test_what_can_not_be_sent_twice_is_not_lost(
     folder: Path, family: str, kind: dict[str, float], *, reset: bool, method: str, retry: str
 ) -> None:
-    """Where connections last until a number of answers, the first of those ends may cost what crosses with it.
+    """Where connections last until a number of answers, the first of those ends may cost what
+    crosses with it.
 
     Nothing told of it before; from then on it is remembered.
     """
@@ -139,7 +143,8 @@ async def test_what_can_not_be_sent_twice_is_not_lost(
 
 
 async def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(folder: Path) -> None:
-    """A worker whose threads each serve one connection to its end: none may be left open beside the one in use."""
+    """A worker whose threads each serve one connection to its end: none may be left open beside the
+    one in use."""
     statuses: Counter[int] = Counter()
     with listening(folder, "tcp") as (sock, endpoint):
         worker = Closing(sock)
@@ -207,7 +212,8 @@ def test_the_ends_of_one_crash_are_one_and_nothing_is_said_of_it() -> None:
 
 
 def crossing(family: str, *, read: int, how: str) -> tuple[bool, bool]:
-    """Ten bytes cross with an end of that kind: whether it was an end, and whether they were untaken."""
+    """Ten bytes cross with an end of that kind: whether it was an end, and whether they were
+    untaken."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         if family == "tcp":

@@ -1,4 +1,5 @@
-"""Programs of others as subprocesses: found by name, run to their end, or kept running as workers."""
+"""Programs of others as subprocesses: found by name, run to their end, or kept running as
+workers."""
 
 from __future__ import annotations
 
@@ -40,12 +41,14 @@ def found(name: str) -> str:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Nothing of the caller's: no proxy, no configuration, no cache of its own is used or touched."""
+    """Nothing of the caller's: no proxy, no configuration, no cache of its own is used or
+    touched."""
     return {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def free_address() -> str:
-    """ADDRESS:PORT on loopback that nobody else is given: each process of tests has an address of its own."""
+    """ADDRESS:PORT on loopback that nobody else is given: each process of tests has an address of
+    its own."""
     high, low = divmod(os.getpid() % 65536, 256)
     return f"127.77.{high}.{low}:{next(_ports)}"
 
@@ -63,7 +66,8 @@ async def run(
     patience: float = PATIENCE,
     directory: Path | None = None,
 ) -> str:
-    """Run a program to its end; gives what it wrote, stdout and stderr. `statuses`: those that are no failure."""
+    """Run a program to its end; gives what it wrote, stdout and stderr. `statuses`: those that are
+    no failure."""
     process = await asyncio.create_subprocess_exec(
         found(str(argv[0])),
         *map(str, argv[1:]),
@@ -95,7 +99,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 class Program:
-    """A program that runs as long as the context. What it writes is a file, and shown when the test has failed."""
+    """A program that runs as long as the context. What it writes is a file, and shown when the test
+    has failed."""
 
     def __init__(self, folder: Path, *argv: str | Path, variables: Mapping[str, str] | None = None) -> None:
         self._folder = folder
@@ -158,7 +163,8 @@ async def _said_ready(sock: socket.socket) -> None:
 
 @contextlib.asynccontextmanager
 async def routed_to(folder: Path, endpoint: str, *options: str) -> AsyncIterator[Router]:
-    """The router with one worker, all as usual. It holds requests for a worker that does not listen yet."""
+    """The router with one worker, all as usual. It holds requests for a worker that does not listen
+    yet."""
     async with Router(folder, ["--listen", "127.0.0.1:0", "--route", f"/={endpoint}", *options]) as router:
         try:
             yield router

@@ -1,6 +1,8 @@
-"""HAProxy in front of the router, nginx behind it: health checks as they are usually configured, and ab through both.
+"""HAProxy in front of the router, nginx behind it: health checks as they are usually configured,
+and ab through both.
 
-nginx answers 400 to an HTTP/1.1 request that names no host: what a check without one is turned into counts.
+nginx answers 400 to an HTTP/1.1 request that names no host: what a check without one is turned into
+counts.
 """
 
 from __future__ import annotations
@@ -177,7 +179,8 @@ async def test_no_request_of_ab_fails(
 async def test_nginx_compresses_what_goes_through_the_router(
     folder: Path, figure: Figure, *, via: bool, is_small: bool
 ) -> None:
-    """A Via tells it that a proxy asks, which may not know what to do with gzip (its gzip_proxied)."""
+    """A Via tells it that a proxy asks, which may not know what to do with gzip (its
+    gzip_proxied)."""
 
     async with served(folder, "tcp", via=via) as router:
         page = f"http://127.0.0.1:{router.port}/page"

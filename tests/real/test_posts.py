@@ -1,4 +1,5 @@
-"""POSTs to workers that close kept connections when they like: each is answered, and done exactly once."""
+"""POSTs to workers that close kept connections when they like: each is answered, and done exactly
+once."""
 
 from __future__ import annotations
 

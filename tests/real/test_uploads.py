@@ -25,7 +25,8 @@ Client = Callable[[Path, str, int], Awaitable[str]]
 
 async def wget(folder: Path, address: str, size: int) -> str:
     quiet = ["--quiet", "--server-response", "--tries=1", "--timeout=30", "--output-document=/dev/null"]
-    # 6: it has no password for a 401, 8: another 4xx, and 4: the network failed, which is to be seen
+    # 6: it has no password for a 401, 8: another 4xx, and 4: the network failed, which is to be
+    # seen
     said = await run(folder, "wget", *quiet, f"--post-file={body(folder, size)}", address, statuses=(0, 4, 6, 8))
     return next((word.split()[1] for word in said.split("\n  ") if word.strip().startswith("HTTP/")), said)
 
@@ -54,7 +55,8 @@ def body(folder: Path, size: int) -> Path:
 
 @asynccontextmanager
 async def refusing(folder: Path, who: str) -> AsyncIterator[tuple[Router, str]]:
-    """A router, and the status that uploads are refused with: by a worker or by the router itself."""
+    """A router, and the status that uploads are refused with: by a worker or by the router
+    itself."""
     kind, _, listens = who.partition(" on ")
     endpoint = endpoints(folder)[listens or "tcp"]
     flask = ["gunicorn", "--bind", endpoint, "--pythonpath", str(APPS), "refusing"]

@@ -1,4 +1,5 @@
-"""What is written to routes.json reads back the same, and what is asked of the file is what the router reads."""
+"""What is written to routes.json reads back the same, and what is asked of the file is what the
+router reads."""
 
 from __future__ import annotations
 

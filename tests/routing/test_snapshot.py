@@ -82,7 +82,8 @@ def test_what_a_later_release_added_is_as_usual_in_a_snapshot_of_before() -> Non
 
 
 def test_a_worker_of_an_earlier_release_lacks_keys_that_came_later() -> None:
-    """It stays as it is installed while its files are refused, and the other workers are not to go down with it."""
+    """It stays as it is installed while its files are refused, and the other workers are not to go
+    down with it."""
     (worker,) = parse_snapshot(json.dumps(document()).encode()).workers
     assert (worker.via, worker.raw_path) == (False, False)
     told = document()

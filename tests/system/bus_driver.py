@@ -1,6 +1,8 @@
-"""Runs inside the machine: one method of a Bus, or of its Jobs, by its name, arguments and answer as JSON.
+"""Runs inside the machine: one method of a Bus, or of its Jobs, by its name, arguments and answer
+as JSON.
 
-python bus_driver.py [--user] < {"method": "start", "arguments": [["x.service"]], "options": {"timeout_us": 5}}
+python bus_driver.py [--user] < {"method": "start", "arguments": [["x.service"]], "options":
+{"timeout_us": 5}}
 """
 
 from __future__ import annotations

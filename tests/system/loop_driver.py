@@ -1,4 +1,5 @@
-"""Runs inside the machine, on the router's own event loop: jobs that are awaited, while the same loop serves others.
+"""Runs inside the machine, on the router's own event loop: jobs that are awaited, while the same
+loop serves others.
 
 python loop_driver.py SCENARIO UNIT... ; the answer is JSON.
 """
@@ -38,7 +39,8 @@ class Porter:
 
 
 async def one_after_the_other(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """Start, restart and stop; after each, how it ended and how often the other coroutine has run."""
+    """Start, restart and stop; after each, how it ended and how often the other coroutine has
+    run."""
     porter = Porter()
     porter.is_in.set()
     async with await asyncio.start_server(porter.visit, "127.0.0.1", PORT):
@@ -46,7 +48,8 @@ async def one_after_the_other(jobs: AsyncJobs, units: Sequence[str]) -> object:
 
 
 async def at_once(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """All that may be said of several units by several coroutines at the same time; each unit is asked for twice."""
+    """All that may be said of several units by several coroutines at the same time; each unit is
+    asked for twice."""
     return [told(each) for each in await asyncio.gather(*(jobs.start([unit]) for unit in (*units, *units)))]
 
 
@@ -56,7 +59,8 @@ async def failing(jobs: AsyncJobs, units: Sequence[str]) -> object:
 
 
 async def impatient(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """Our own patience ends before the job does; who asks for the contrary afterwards is answered."""
+    """Our own patience ends before the job does; who asks for the contrary afterwards is
+    answered."""
     return [told(await jobs.start(units, timeout_us=SHORT_US)), told(await jobs.stop(units))]
 
 

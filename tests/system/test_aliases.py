@@ -1,4 +1,5 @@
-"""By which name systemd has a unit: asked over D-Bus, and read from the links where there is no manager."""
+"""By which name systemd has a unit: asked over D-Bus, and read from the links where there is no
+manager."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ def test_links_that_lead_in_a_circle_end(folders: tuple[Path, Path]) -> None:
 
 
 def test_systemd_and_the_links_agree(machine: Machine) -> None:
-    """With an alias that Debian has, one of a template, one that is made here, and units that there are not."""
+    """With an alias that Debian has, one of a template, one that is made here, and units that there
+    are not."""
     machine.write("/etc/systemd/system/real.service", "[Service]\nExecStart=/bin/true\n")
     machine.run(["ln", "-s", "real.service", "/etc/systemd/system/other.service"])
     wanted = {

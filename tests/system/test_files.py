@@ -1,4 +1,5 @@
-"""Files are whole or absent, whatever happens in between; locks are exclusive and die with their holder."""
+"""Files are whole or absent, whatever happens in between; locks are exclusive and die with their
+holder."""
 
 from __future__ import annotations
 

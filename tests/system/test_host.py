@@ -1,4 +1,5 @@
-"""What the kernel and the journal tell about a unit, and limits that change under running processes."""
+"""What the kernel and the journal tell about a unit, and limits that change under running
+processes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Jobs: the table of what is pending, and the awaited ones on a booted systemd (test_bus.py has those that are polled).
+"""Jobs: the table of what is pending, and the awaited ones on a booted systemd (test_bus.py has
+those that are polled).
 
-The units ask the driver's own event loop for leave to go on, so that a start or a stop ends only if the loop runs
-meanwhile.
+The units ask the driver's own event loop for leave to go on, so that a start or a stop ends only if
+the loop runs meanwhile.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""systemd's own programs over rendered files: verify, security, and the parser itself. None needs a booted systemd."""
+"""systemd's own programs over rendered files: verify, security, and the parser itself. None needs a
+booted systemd."""
 
 from __future__ import annotations
 
@@ -37,14 +38,16 @@ def add_programs(root: Path, files: Iterable[RenderedFile]) -> None:
 
 
 def verify(files: tuple[RenderedFile, ...], root: Path) -> Completed:
-    """`systemd-analyze verify` of all units, in a root of their own, where it meets no unit of this host."""
+    """`systemd-analyze verify` of all units, in a root of their own, where it meets no unit of this
+    host."""
     write_tree(root, files)
     add_programs(root, files)
     return run([*VERIFY, f"--root={root}", "verify", *_names(root / "etc/systemd/system")])
 
 
 def verify_user(files: tuple[RenderedFile, ...], folder: Path) -> Completed:
-    """The same for a user's own manager. It knows no --root: `folder` is the real place of the units."""
+    """The same for a user's own manager. It knows no --root: `folder` is the real place of the
+    units."""
     write_tree(Path("/"), files)
     environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:", "XDG_RUNTIME_DIR": str(folder)}
     return run([*VERIFY, "--user", "verify", *_names(folder)], environment=environment)
@@ -70,7 +73,8 @@ def scratch() -> Iterator[Path]:
 def load(units: Mapping[str, str]) -> Mapping[str, list[tuple[str, str]]]:
     """What systemd itself makes of these services: its dump of each, as (field, value) lines.
 
-    `systemd --test` loads a transaction, prints every unit in it and ends. It refuses to run as root.
+    `systemd --test` loads a transaction, prints every unit in it and ends. It refuses to run as
+    root.
     """
     with scratch() as folder:
         targets = ("basic", "sysinit", "shutdown", "default", "paths", "sockets", "timers")
@@ -119,14 +123,16 @@ def _dumps(text: str, units: Iterable[str]) -> Mapping[str, list[tuple[str, str]
 
 
 def _split(line: str) -> list[str]:
-    """Undo quote_command_line() of systemd: words, in double quotes with backslashes where needed."""
+    """Undo quote_command_line() of systemd: words, in double quotes with backslashes where
+    needed."""
     words = re.findall(r'"((?:[^"\\]|\\.)*)"|([^ ]+)', line)
     return [plain if plain else re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in words]
 
 
 def _names(folder: Path) -> list[str]:
-    """Every unit in a folder; a template as its first instance. Of a name with a colon verify would read what is before
-    it, and take the rest for an alias: the sockets of the router are loaded with its processes.
+    """Every unit in a folder; a template as its first instance. Of a name with a colon verify would
+    read what is before it, and take the rest for an alias: the sockets of the router are loaded
+    with its processes.
     """
     found = (path.name for path in folder.glob("*[-.]*") if "tq" in path.name and ":" not in path.name)
     return sorted({file.removesuffix(".d").replace("@.", "@1.") for file in found})

@@ -1,4 +1,5 @@
-"""Configurations worth rendering, built as values: what the parser would give, without the parser."""
+"""Configurations worth rendering, built as values: what the parser would give, without the
+parser."""
 
 from __future__ import annotations
 
@@ -261,7 +262,8 @@ def samples() -> tuple[Worker, ...]:
 
 
 def runtimes() -> tuple[Worker, ...]:
-    """Each language with what its programs find; two of them told by the command's program, without a type."""
+    """Each language with what its programs find; two of them told by the command's program, without
+    a type."""
     jit, sessions = sandbox(Profile.JIT), ("session.save_path=${STATE_DIRECTORY}", "session.gc_probability=1")
     settings = (*sessions, "pcre.jit=0", "opcache.jit_buffer_size=0")
     options = tuple(word for setting in settings for word in ("-d", setting))

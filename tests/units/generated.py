@@ -1,8 +1,10 @@
-"""Files that somebody could write: for every key of the settings table, whatever values its own parser takes.
+"""Files that somebody could write: for every key of the settings table, whatever values its own
+parser takes.
 
-The values are a corpus that knows nothing of the keys. Each row of the table is given all of it, in several shapes, and
-what the row takes is what may be generated for it: so a new setting is generated at once. A setting that means nothing
-without others has them in ALONG; test_checked.py finds a row that lacks them.
+The values are a corpus that knows nothing of the keys. Each row of the table is given all of it, in
+several shapes, and what the row takes is what may be generated for it: so a new setting is
+generated at once. A setting that means nothing without others has them in ALONG; test_checked.py
+finds a row that lacks them.
 """
 
 from __future__ import annotations
@@ -192,7 +194,8 @@ def takes(row: Setting[object], text: str) -> bool:
 
 
 def values(row: Setting[object]) -> st.SearchStrategy[str]:
-    """Values that the row takes, as YAML; also texts that nobody has thought of, where it takes texts."""
+    """Values that the row takes, as YAML; also texts that nobody has thought of, where it takes
+    texts."""
     corpus = st.sampled_from(taken(row))
     free = [shape for shape in _FREE if takes(row, shape("a b")) or takes(row, shape("/a"))]
     if not free:
@@ -221,7 +224,8 @@ ALONG: Mapping[str, Mapping[str, str | None]] = {
 
 
 def written(row: Setting[object], value: str | None) -> str:
-    """A file that has this setting, or would have it; of a worker's also what every worker needs."""
+    """A file that has this setting, or would have it; of a worker's also what every worker
+    needs."""
     return document({**needed(row), **({} if value is None else {row.key: value})})
 
 

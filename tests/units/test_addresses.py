@@ -1,4 +1,5 @@
-"""Which socket unit has which address; and the way from one set of addresses to another, cut off anywhere."""
+"""Which socket unit has which address; and the way from one set of addresses to another, cut off
+anywhere."""
 
 from __future__ import annotations
 
@@ -81,8 +82,9 @@ def test_only_one_of_two_overlapping_addresses_can_be_open() -> None:
 
 @dataclass
 class Host:
-    """What systemd does with sockets, as it was measured on 252 and 257: a reload keeps what is in the file, a start is
-    refused while the service is there, a process has what was open when it started.
+    """What systemd does with sockets, as it was measured on 252 and 257: a reload keeps what is in
+    the file, a start is refused while the service is there, a process has what was open when it
+    started.
     """
 
     observed: observed.Observed
@@ -91,7 +93,8 @@ class Host:
     clock: int = 1000
 
     def perform(self, made: Iterable[Step], stays: Iterable[str] = ()) -> None:
-        """What stays must be open in systemd, or its process, at each moment; and wholly in systemd."""
+        """What stays must be open in systemd, or its process, at each moment; and wholly in
+        systemd."""
         for step in made:
             self.clock += 1
             self._perform(step)

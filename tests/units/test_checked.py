@@ -1,7 +1,7 @@
 """What `check` has nothing to say about is rendered, and systemd takes what was rendered.
 
-The files are generated from the settings table (generated.py). The short forms draw some of them, several keys in each;
-the long forms take every value that the corpus has for every key.
+The files are generated from the settings table (generated.py). The short forms draw some of them,
+several keys in each; the long forms take every value that the corpus has for every key.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def rendered(configuration: Configuration, host: Host) -> tuple[RenderedFile, ..
 
 
 def said(configuration: Configuration) -> list[str]:
-    """What this host's systemd has to say, without programs that are missing: not all can be laid down in one tree."""
+    """What this host's systemd has to say, without programs that are missing: not all can be laid
+    down in one tree."""
     with analyze.scratch() as root:
         done = analyze.verify(rendered(configuration, target(systemd=OWN_VERSION)), root)
     return [line for line in done.stderr.splitlines() if "is not executable: No such file" not in line]
@@ -121,7 +122,8 @@ def means_the_same(file: File, one: str, other: str) -> bool:
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: f"{row.file.value}-{row.key}")
 def test_each_setting_is_generated(row: Setting[object]) -> None:
-    """Else the tests below would not be about it: two files are right, and what is made of them differs."""
+    """Else the tests below would not be about it: two files are right, and what is made of them
+    differs."""
     files = (generated.written(row, value) for value in (None, *generated.taken(row)))
     good = (yaml for yaml in files if right(row.file, yaml) is not None)
     usual = next(good, None)

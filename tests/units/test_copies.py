@@ -1,4 +1,5 @@
-"""Copies of the files that a YAML names: what the unit says of them, and when they are written and removed."""
+"""Copies of the files that a YAML names: what the unit says of them, and when they are written and
+removed."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ def test_a_worker_that_runs(found: Patient, wanted: Cure) -> None:
     )
 )
 def test_only_what_is_up_and_undisturbed_is_touched(found: Patient) -> None:
-    """A worker that is starting has not answered its health check, and one that stops is not to be sent anything."""
+    """A worker that is starting has not answered its health check, and one that stops is not to be
+    sent anything."""
     if cure(found) is not Cure.NOTHING:
         assert found.state == "active"
         assert not found.has_job

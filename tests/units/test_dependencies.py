@@ -1,4 +1,5 @@
-"""What a worker's YAML has to do with other units: what takes a grant, and by which names it is compared."""
+"""What a worker's YAML has to do with other units: what takes a grant, and by which names it is
+compared."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""What `unit:` passes through, against systemd itself: our grammar of a value is never wider than systemd's.
+"""What `unit:` passes through, against systemd itself: our grammar of a value is never wider than
+systemd's.
 
-systemd only logs a value that it can not read, and runs the unit without: so whatever the parser takes,
-`systemd-analyze verify` has to take without a word. The table runs in the machine as well, so on each Debian's systemd.
+systemd only logs a value that it can not read, and runs the unit without: so whatever the parser
+takes, `systemd-analyze verify` has to take without a word. The table runs in the machine as well,
+so on each Debian's systemd.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A worker's folder may have any name that systemd can be told; where it can not, that worker alone is refused."""
+"""A worker's folder may have any name that systemd can be told; where it can not, that worker alone
+is refused."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The rendered trees, file by file, as they are kept in golden/.
 
-TQUNITS_UPDATE_GOLDEN=1 pytest tests/units/test_golden.py writes them anew; git shows what has changed.
+TQUNITS_UPDATE_GOLDEN=1 pytest tests/units/test_golden.py writes them anew; git shows what has
+changed.
 """
 
 from __future__ import annotations

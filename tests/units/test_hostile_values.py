@@ -1,4 +1,5 @@
-"""No value of a worker's YAML adds a directive, changes one that is not its own, or ends the line it stands on."""
+"""No value of a worker's YAML adds a directive, changes one that is not its own, or ends the line
+it stands on."""
 
 from __future__ import annotations
 

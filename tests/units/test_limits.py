@@ -1,4 +1,5 @@
-"""A limit is a row of the table and a field of the model: all else that knows of limits has it from there."""
+"""A limit is a row of the table and a field of the model: all else that knows of limits has it from
+there."""
 
 from __future__ import annotations
 

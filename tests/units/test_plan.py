@@ -170,7 +170,8 @@ def test_who_runs_a_program_of_before_is_restarted_and_nobody_else() -> None:
 
 
 def test_files_from_the_future_cost_one_restart_and_no_more() -> None:
-    """A clock that was set back: what was written before is newer than every process that will ever be."""
+    """A clock that was set back: what was written before is newer than every process that will ever
+    be."""
     site = configuration(worker("api"))
     observed = replace(installed(desired(site), modified=9 * HOUR, started=2 * HOUR), now=3 * HOUR)
     made = plan(site, observed)

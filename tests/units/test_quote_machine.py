@@ -1,4 +1,5 @@
-"""The last step, which only a running service manager can take: what a quoted value is when the program has it."""
+"""The last step, which only a running service manager can take: what a quoted value is when the
+program has it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What goes in comes out: values through quote.py, a unit file and systemd's own parser, and back.
 
-`systemd --test` loads hundreds of units in one run and prints what it has understood: the parser that will read our
-files is the one that judges them.
+`systemd --test` loads hundreds of units in one run and prints what it has understood: the parser
+that will read our files is the one that judges them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ PATHS = st.lists(
     st.text(st.sampled_from("%$ \\\"':#,;a.=é*[") | EXPRESSIBLE, min_size=1, max_size=8), min_size=1, max_size=3
 )
 BATCH = 60
-"""Values that one run of systemd takes: a run costs 30 ms, so batches make thousands of cases cheap."""
+"""Values that one run of systemd takes: a run costs 30 ms, so batches make thousands of cases
+cheap."""
 
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 ROUNDS = settings(max_examples=25, deadline=None, suppress_health_check=UNHURRIED)

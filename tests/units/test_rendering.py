@@ -1,4 +1,5 @@
-"""What single settings become: environment, command, gate, sandbox, names, the router's snapshot."""
+"""What single settings become: environment, command, gate, sandbox, names, the router's
+snapshot."""
 
 from __future__ import annotations
 
@@ -354,7 +355,8 @@ def test_a_worker_that_is_switched_off_serves_nothing_and_says_so() -> None:
 
 
 def test_a_program_that_became_a_folder_of_files_is_routed_once() -> None:
-    """Its unit is still there, so it counts as one of those that stay; two workers of a name are no snapshot."""
+    """Its unit is still there, so it counts as one of those that stay; two workers of a name are no
+    snapshot."""
     old, new = case(worker("site", routes=("/old",))), case(worker("site", type=WorkerType.STATIC, routes=("/new",)))
     before = routes_snapshot(old.configuration, old.target, old.ports())
     after = routes_snapshot(new.configuration, new.target, new.ports())

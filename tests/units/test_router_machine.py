@@ -1,4 +1,5 @@
-"""The router's IP filter: it may open connections to this host only, and is reached from everywhere all the same."""
+"""The router's IP filter: it may open connections to this host only, and is reached from everywhere
+all the same."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import pytest
 from machine import Machine
 
 STRANGER = "10.9.9.9"
-"""An address that is not localhost, on an interface that is: packets from it meet the filter as a client's would."""
+"""An address that is not localhost, on an interface that is: packets from it meet the filter as a
+client's would."""
 
 FETCH = ["curl", "-sS", "-m", "3", "--interface", STRANGER, "-o", "/dev/null", "-w", "%{http_code}"]
 
@@ -30,7 +32,8 @@ def test_the_filter_does_not_meet_clients(router: Machine) -> None:
 
 
 def test_the_filter_holds_what_the_router_opens_itself(router: Machine) -> None:
-    """The same two lines as in tq-proxy@.service: the test above would pass on a kernel that filters nothing."""
+    """The same two lines as in tq-proxy@.service: the test above would pass on a kernel that
+    filters nothing."""
     filtered = ["systemd-run", "--wait", "--pipe", "-q", "-p", "IPAddressDeny=any", "-p", "IPAddressAllow=localhost"]
     done = router.run([*filtered, *FETCH, f"http://{STRANGER}:8080/"], check=False)
     assert (done.returncode, done.stdout) == (28, "000")  # 28: timed out, the packets are dropped

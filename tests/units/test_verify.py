@@ -1,4 +1,5 @@
-"""systemd's own judgement: every rendered tree is accepted without a word, and every sandbox scores as promised."""
+"""systemd's own judgement: every rendered tree is accepted without a word, and every sandbox scores
+as promised."""
 
 from __future__ import annotations
 

@@ -113,7 +113,8 @@ class Sample:
 async def running(
     name: str, tmp_path: Path, *, command: tuple[str, ...] = (), unix: bool = False, **environment: str
 ) -> AsyncIterator[Sample]:
-    """A sample that listens, with the environment of the worker contract and nothing else; gone afterwards."""
+    """A sample that listens, with the environment of the worker contract and nothing else; gone
+    afterwards."""
     address = str(tmp_path / "http.sock") if unix else free_port()
     given = {"WORKER_SOCKET": address} if isinstance(address, str) else {"WORKER_PORT": str(address)}
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,5 @@
-"""Every sample keeps the worker contract (README.md): listen where told, /health, structured logs, a lossless stop."""
+"""Every sample keeps the worker contract (README.md): listen where told, /health, structured logs,
+a lossless stop."""
 
 from __future__ import annotations
 

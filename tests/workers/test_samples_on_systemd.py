@@ -1,4 +1,5 @@
-"""The four sample workers where they belong: installed on a booted systemd, in their sandboxes, behind the router.
+"""The four sample workers where they belong: installed on a booted systemd, in their sandboxes,
+behind the router.
 
 A test finds them running, whatever the one before it has done: `samples` installs what is not up.
 """
@@ -53,13 +54,15 @@ class Samples:
         return {worker["name"]: worker for worker in json.loads(self.tqunits("ls", "--json"))["workers"]}
 
     def journal(self, name: str) -> list[tuple[str, str]]:
-        """Priority and text of what a worker's own program has logged in this boot, oldest first."""
+        """Priority and text of what a worker's own program has logged in this boot, oldest
+        first."""
         lines = self.machine.journal(f"tq-worker@{name}.service", "-o", "json", f"TQUNITS_WORKER={name}").splitlines()
         entries = [json.loads(line) for line in lines]
         return [(entry["PRIORITY"], entry["MESSAGE"]) for entry in entries if entry["MESSAGE"].startswith("{")]
 
     def ask_slowly(self, name: str) -> Any:
-        """Send a request that takes a second straight to the worker; gives the connection once it was read."""
+        """Send a request that takes a second straight to the worker; gives the connection once it
+        was read."""
         port = self.ls()[name]["port"]
         connection = self.machine.connect(port)
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,5 @@
-"""What each sample does besides the contract: JSON, a password, sessions, comments, and what attackers try on them."""
+"""What each sample does besides the contract: JSON, a password, sessions, comments, and what
+attackers try on them."""
 
 from __future__ import annotations
 

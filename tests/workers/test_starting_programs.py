@@ -1,4 +1,5 @@
-"""The programs that `tqunits init` writes keep the worker contract: each is run as its unit would run it."""
+"""The programs that `tqunits init` writes keep the worker contract: each is run as its unit would
+run it."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ TYPES = {t: pytest.param(t, marks=() if t in ALWAYS else pytest.mark.real) for t
 """What `make test-real` installs has the mark."""
 
 APART = (WorkerType.JAVA, WorkerType.PHP, WorkerType.RUBY)
-"""Whose own servers send head and body apart, at no wait: by TCP_NODELAY, by TCP_CORK, or closing behind them."""
+"""Whose own servers send head and body apart, at no wait: by TCP_NODELAY, by TCP_CORK, or closing
+behind them."""
 
 NPM = Path(__file__).parents[2] / "build/real/node_modules"
 FOLDERS = [str(path) for of in ("@deno/linux-*-glibc", "@oven/bun-linux-*/bin") for path in NPM.glob(of)]
@@ -38,7 +40,8 @@ PATH = os.pathsep.join([os.environ["PATH"], *FOLDERS])
 
 SENT = 5
 PROMPT = 5.0
-"""Seconds to an end when nothing runs any more: a kept connection is no reason to wait, as timeouts.stop is 30."""
+"""Seconds to an end when nothing runs any more: a kept connection is no reason to wait, as
+timeouts.stop is 30."""
 
 HANDING = """
 import os, sys
@@ -49,7 +52,8 @@ os.execvp(sys.argv[2], sys.argv[2:])
 """As systemd hands over a socket: sd_listen_fds(3)."""
 
 CLEAN = {0, 143, -Signals.SIGTERM}
-"""What systemd takes for a clean end here: SuccessExitStatus=143 of the unit, and an end by the signal that it sent."""
+"""What systemd takes for a clean end here: SuccessExitStatus=143 of the unit, and an end by the
+signal that it sent."""
 
 AT_THE_GATE = {
     WorkerType.GO: ("func health(w http.ResponseWriter, r *http.Request) {\n", 'os.ReadFile(os.Getenv("GATE"))\n'),
@@ -64,7 +68,8 @@ AT_THE_GATE = {
     WorkerType.DENO: ("async (request) => {\n", "  await Deno.readTextFile(Deno.env.get('GATE')!);\n"),
     WorkerType.RUBY: ("run(lambda do |env|\n", '  File.read(ENV.fetch("GATE"))\n'),
 }
-"""Where a request of each begins, and what makes it wait until the test has opened and closed the FIFO $GATE."""
+"""Where a request of each begins, and what makes it wait until the test has opened and closed the
+FIFO $GATE."""
 
 
 @pytest.fixture(params=TYPES.values())
@@ -90,7 +95,8 @@ async def playing(worker: Worker, by: tuple[str, ...] = ()) -> AsyncIterator[Sam
 
 @asynccontextmanager
 async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
-    """The program, with the variables of the contract and nothing else, once it takes connections."""
+    """The program, with the variables of the contract and nothing else, once it takes
+    connections."""
     above = Path(worker.folder).parent
     address = free_port() if worker.listen is Listen.TCP else str(above / "http.sock")
     port, path = (address, None) if isinstance(address, int) else (None, address)

@@ -1,19 +1,22 @@
-"""The pause before a worker that has failed is started again: ExecStart= of tq-backoff@NAME.service.
+"""The pause before a worker that has failed is started again: ExecStart= of
+tq-backoff@NAME.service.
 
     /usr/bin/python3 -I -S backoff.py [--user] --units DIR --worker NAME
 
-systemd waits RestartSec= before each automatic restart. This waits the rest: the first restart after a failure comes
-after `delay`, the second after twice that, and so on up to `backoff_max`. A run that was good for `period` begins anew.
-When there were more than `max_restarts` in a row (0: no matter how many), it leaves the file `given-up`, on which
-launch.py ends the worker for good.
+systemd waits RestartSec= before each automatic restart. This waits the rest: the first restart
+after a failure comes after `delay`, the second after twice that, and so on up to `backoff_max`. A
+run that was good for `period` begins anew. When there were more than `max_restarts` in a row (0: no
+matter how many), it leaves the file `given-up`, on which launch.py ends the worker for good.
 
-What was asked for never waits: NRestarts (org.freedesktop.systemd1(5)) counts automatic restarts alone, so a start at
-which it is 0, or what it was at the last pause, is somebody's wish. The numbers come from the ledger of the worker's
-drop-in, as microseconds: Backoff=DELAY BACKOFF_MAX MAX_RESTARTS PERIOD.
+What was asked for never waits: NRestarts (org.freedesktop.systemd1(5)) counts automatic restarts
+alone, so a start at which it is 0, or what it was at the last pause, is somebody's wish. The
+numbers come from the ledger of the worker's drop-in, as microseconds: Backoff=DELAY BACKOFF_MAX
+MAX_RESTARTS PERIOD.
 
-$RUNTIME_DIRECTORY/state is what is remembered: NRestarts at the last pause, NRestarts before the row of failures
-began, the end of the last run, and, for people, how many failures there are in a row and when the pause is over (µs on
-the monotonic clock). It always exits 0: that something is odd here is no reason not to start a worker.
+$RUNTIME_DIRECTORY/state is what is remembered: NRestarts at the last pause, NRestarts before the
+row of failures began, the end of the last run, and, for people, how many failures there are in a
+row and when the pause is over (µs on the monotonic clock). It always exits 0: that something is odd
+here is no reason not to start a worker.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ class Settings:
 
 
 class Memory:
-    """What the pauses remember: see above. Numbers, so that nothing odd in the file can do more than a wrong pause."""
+    """What the pauses remember: see above. Numbers, so that nothing odd in the file can do more
+    than a wrong pause."""
 
     __slots__ = ("base", "ended", "last")
 
@@ -55,7 +59,8 @@ class Memory:
 
 
 def failures(restarts: int, began: int, ended: int, settings: Settings, memory: Memory) -> int:
-    """How many failures in a row this start comes after, 0: it was asked for. Brings `memory` up to date.
+    """How many failures in a row this start comes after, 0: it was asked for. Brings `memory` up to
+    date.
 
     `restarts` is NRestarts; the last run that was ever good began and ended then (µs).
     """
@@ -72,7 +77,8 @@ def failures(restarts: int, began: int, ended: int, settings: Settings, memory: 
 
 
 def pause(count: int, settings: Settings) -> int:
-    """µs to wait at the failure of that number in a row, besides `delay`, which systemd has waited."""
+    """µs to wait at the failure of that number in a row, besides `delay`, which systemd has
+    waited."""
     if count < 2 or settings.longest <= settings.delay:
         return 0
     doublings = min(count - 1, 40)
@@ -117,7 +123,8 @@ def read_settings(path: str) -> Settings:
 
 
 def _asked(unit: str, *, user: bool) -> tuple[int, int, int]:
-    """What systemd says of the worker: NRestarts, and when its last good run began and ended (µs)."""
+    """What systemd says of the worker: NRestarts, and when its last good run began and ended
+    (µs)."""
     reading, writing = os.pipe()
     options = ["--user"] if user else []
     argv = ["systemctl", *options, "show", *(f"--property={name}" for name in _ASKED), "--", unit]

@@ -1,7 +1,7 @@
 """A health check that is a program: the gate runs it, and reads how it ends and what it says.
 
-It is a child of the gate's, so in the worker's sandbox as its user, in a process group of its own: what has not ended
-in time is killed with all that it has started there.
+It is a child of the gate's, so in the worker's sandbox as its user, in a process group of its own:
+what has not ended in time is killed with all that it has started there.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Interrupted(Exception):
 def run(argv: list[str], process: int, deadline: float) -> tuple[str, str]:
     """Run it to its end: what is wrong ("" for exit status 0), and what it has said.
 
-    `process`: a pidfd that ends the wait, or -1; `deadline` on the monotonic clock. Raises NotEnded, Interrupted, and
-    OSError where it can not be run.
+    `process`: a pidfd that ends the wait, or -1; `deadline` on the monotonic clock. Raises
+    NotEnded, Interrupted, and OSError where it can not be run.
     """
     out, into = os.pipe()
     try:

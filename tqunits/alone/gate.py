@@ -1,4 +1,5 @@
-"""The readiness gate: ExecStartPost= of every worker that can not say READY=1 itself (systemd.service(5)).
+"""The readiness gate: ExecStartPost= of every worker that can not say READY=1 itself
+(systemd.service(5)).
 
     /usr/bin/python3 -I -S gate.py --port 9000 | --socket PATH
         [--type http] [--path /health] [--host-field NAME] [--status 200,204,300-399]
@@ -6,18 +7,19 @@
         [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
         [--serving FILE --routers DIR --name NAME]
 
-The unit stays "activating" until this ends: exit 0 the worker is well (it answered with one of the statuses, took a
-connection, or the command exited with 0), and the file `serving` is made, on which the routers send requests. The other
-exit statuses are the verdict (verdicts.py).
+The unit stays "activating" until this ends: exit 0 the worker is well (it answered with one of the
+statuses, took a connection, or the command exited with 0), and the file `serving` is made, on which
+the routers send requests. The other exit statuses are the verdict (verdicts.py).
 
-It runs as the worker's user inside its sandbox, once per start, so the interpreter is most of its cost: nothing but
-built-in modules is imported (argparse, pathlib, typing and socket would double it). systemd would wait for
-ExecStartPost= after the main process died: a pidfd ends that wait at once. The budget begins when this process does, as
-systemd's time does: on a busy host the sandbox takes a good part of it. systemd's own time is longer; where it ends all
-the same, the verdict is said.
+It runs as the worker's user inside its sandbox, once per start, so the interpreter is most of its
+cost: nothing but built-in modules is imported (argparse, pathlib, typing and socket would double
+it). systemd would wait for ExecStartPost= after the main process died: a pidfd ends that wait at
+once. The budget begins when this process does, as systemd's time does: on a busy host the sandbox
+takes a good part of it. systemd's own time is longer; where it ends all the same, the verdict is
+said.
 
-While nothing listens, an attempt leaves no trace with the worker, so they come often; an answer is a line in its log,
-so after a bad one the pauses grow.
+While nothing listens, an attempt leaves no trace with the worker, so they come often; an answer is
+a line in its log, so after a bad one the pauses grow.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ class ProbeRecord:
         self.verdict = verdicts.SILENT
 
     def add(self, failure: NotHealthy, *, cut_short: bool) -> None:
-        """`cut_short`: it was ended by us, so it is no answer of the worker's where there is one."""
+        """`cut_short`: it was ended by us, so it is no answer of the worker's where there is
+        one."""
         self.count(failure.kind)
         if not self.answer or not cut_short:
             self.answer, self.verdict = failure.answer, failure.verdict
@@ -155,7 +158,8 @@ def _fail(status: int, verdict: str) -> int:
 
 
 def _begin() -> float:
-    """When this process was made, on the monotonic clock (proc_pid_stat(5): starttime, in ticks since boot)."""
+    """When this process was made, on the monotonic clock (proc_pid_stat(5): starttime, in ticks
+    since boot)."""
     now = time.monotonic()
     try:
         with open("/proc/self/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - pathlib costs more
@@ -193,7 +197,8 @@ def _wait(options: question.ProbeOptions, record: ProbeRecord) -> bool:
 
 
 def _watch(pid: int | None) -> int:
-    """A pidfd that gets readable when the process ends, or -1 where there is none to be had. Raises Exited."""
+    """A pidfd that gets readable when the process ends, or -1 where there is none to be had. Raises
+    Exited."""
     if pid is None:
         return -1
     if pid <= 0:
@@ -215,7 +220,8 @@ def _sleep_watching(process: int, seconds: float) -> None:
 
 
 def _say(priority: str, text: str) -> None:
-    """One line on stderr; the journal takes the priority from a prefix (sd-daemon(3)), a terminal would show it."""
+    """One line on stderr; the journal takes the priority from a prefix (sd-daemon(3)), a terminal
+    would show it."""
     prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
     sys.stderr.write(f"{prefix}tqunits-gate: {text}\n")
 

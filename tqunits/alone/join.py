@@ -2,9 +2,10 @@
 
     /usr/bin/python3 -I -S join.py FILE DIR NAME
 
-Makes the worker's file `serving`, in its own RuntimeDirectory=, and has every router process below DIR look at it.
-While the file is there, the routers send requests; systemd takes it away with its folder when the worker has ended.
-The gate does the same for all other workers, when their health check has answered.
+Makes the worker's file `serving`, in its own RuntimeDirectory=, and has every router process below
+DIR look at it. While the file is there, the routers send requests; systemd takes it away with its
+folder when the worker has ended. The gate does the same for all other workers, when their health
+check has answered.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def join(serving: str, folder: str, name: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: UNPLACED, as the gate has it, where the file can not be made, for no request would ever come."""
+    """The exit status: UNPLACED, as the gate has it, where the file can not be made, for no request
+    would ever come."""
     try:
         serving, folder, name = arguments
         join(serving, folder, name)

@@ -1,19 +1,23 @@
-"""Sets the variables of environment files and becomes the program: ExecStart= of a worker that has such files, that
-is given up after some failures, or whose program has a path that systemd does not take.
+"""Sets the variables of environment files and becomes the program: ExecStart= of a worker that has
+such files, that is given up after some failures, or whose program has a path that systemd does not
+take.
 
-    /usr/bin/python3 -I -S launch.py [--environment ID=PATH]... [--keep NAME]... [--unless FILE] -- PROGRAM [WORD]...
+    /usr/bin/python3 -I -S launch.py [--environment ID=PATH]... [--keep NAME]...
+        [--unless FILE] -- PROGRAM [WORD]...
 
-The files come as credentials (systemd.exec(5)): $CREDENTIALS_DIRECTORY/ID is read, PATH is what messages say. It runs
-in the worker's sandbox, as its user. What the files set reaches the program alone, and wins over what the unit sets,
-but for the contract's variables, systemd's own, and each NAME to keep.
+The files come as credentials (systemd.exec(5)): $CREDENTIALS_DIRECTORY/ID is read, PATH is what
+messages say. It runs in the worker's sandbox, as its user. What the files set reaches the program
+alone, and wins over what the unit sets, but for the contract's variables, systemd's own, and each
+NAME to keep.
 
-A worker with `restart.max_restarts` is not started when FILE has just been made (alone/backoff.py): the status is 199,
-at which systemd does not start it again (RestartPreventExitStatus=). Programs seldom have that one: a shell's end with
-128 + 64, systemd's own begin with 200, and who hands on that a signal has killed a child as its negative number
-(Python's sys.exit(child.wait())) has 256 less that.
+A worker with `restart.max_restarts` is not started when FILE has just been made (alone/backoff.py):
+the status is 199, at which systemd does not start it again (RestartPreventExitStatus=). Programs
+seldom have that one: a shell's end with 128 + 64, systemd's own begin with 200, and who hands on
+that a signal has killed a child as its negative number (Python's sys.exit(child.wait())) has 256
+less that.
 
-Exit statuses are systemd's where it has one (systemd.exec(5), "PROCESS EXIT CODES"): 203 the program can not be
-executed; 78 (EX_CONFIG) an environment file is wrong; 2 the command line is.
+Exit statuses are systemd's where it has one (systemd.exec(5), "PROCESS EXIT CODES"): 203 the
+program can not be executed; 78 (EX_CONFIG) an environment file is wrong; 2 the command line is.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ else:  # isolated (-I), Python looks for nothing beside the program
 USAGE, MISTAKE, GIVEN_UP = 2, 78, 199
 
 FRESH = 10.0
-"""Seconds that FILE holds: it is made in the moment before, and must not keep a worker down that is started later."""
+"""Seconds that FILE holds: it is made in the moment before, and must not keep a worker down that is
+started later."""
 
 
 def main(arguments: list[str]) -> int:
@@ -54,7 +59,8 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], str, list[str]]:
-    """The environment files (credential, path), the names to keep, the file to look at, the program.
+    """The environment files (credential, path), the names to keep, the file to look at, the
+    program.
 
     Raises NotExecuted.
     """
@@ -83,7 +89,8 @@ def _look(unless: str) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    """The environment as systemd made it. In the C locale Python adds LC_CTYPE to its own (PEP 538)."""
+    """The environment as systemd made it. In the C locale Python adds LC_CTYPE to its own (PEP
+    538)."""
     environment = dict(os.environ)
     if "LC_CTYPE" in environment:
         with open("/proc/self/environ", "rb") as file:  # noqa: PTH123 - pathlib costs more

@@ -1,17 +1,19 @@
 """A worker leaves the routers before it is stopped: ExecStop= of every worker (systemd.service(5)).
 
-    /usr/bin/python3 -I -S leave.py --serving FILE --routers DIR --name api --wait SECONDS --pid $MAINPID
+    /usr/bin/python3 -I -S leave.py --serving FILE --routers DIR --name api
+        --wait SECONDS --pid $MAINPID
 
-Renames the worker's file `serving` to `leaving`, so that the routers send nothing new to it, and waits until what runs
-there has ended, or until the time is over; then systemd sends SIGTERM. So `systemctl restart` loses no request,
-whatever the worker does with SIGTERM: requests that come meanwhile wait in the routers until `serving` is there again.
-A worker that runs and has neither file was not asked to leave: somebody has removed `serving`, and tq-repair.service
-makes it again.
+Renames the worker's file `serving` to `leaving`, so that the routers send nothing new to it, and
+waits until what runs there has ended, or until the time is over; then systemd sends SIGTERM. So
+`systemctl restart` loses no request, whatever the worker does with SIGTERM: requests that come
+meanwhile wait in the routers until `serving` is there again. A worker that runs and has neither
+file was not asked to leave: somebody has removed `serving`, and tq-repair.service makes it again.
 
 It takes the link `.begun` away as well, by which a start would be one after a failure.
 
-It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID: then there is
-nothing to wait for. It always exits 0: a router that does not answer is no reason not to stop.
+It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID:
+then there is nothing to wait for. It always exits 0: a router that does not answer is no reason not
+to stop.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ def _leave(serving: str) -> None:
 
 
 def _was_asked() -> None:
-    """Who is stopped has not failed, and waits for nothing when it is started (alone/backoff.py)."""
+    """Who is stopped has not failed, and waits for nothing when it is started
+    (alone/backoff.py)."""
     try:
         os.unlink(f"{os.environ.get('CACHE_DIRECTORY', '').partition(':')[0]}/{BEGUN}")  # noqa: PTH108 - ours is first
     except OSError as error:
@@ -76,7 +79,8 @@ def _was_asked() -> None:
 
 
 def _watch(pid: int) -> int | None:
-    """A pidfd that gets readable when the process ends; -1 where there is none to be had; None: it has ended."""
+    """A pidfd that gets readable when the process ends; -1 where there is none to be had; None: it
+    has ended."""
     if not pid:
         return None
     try:

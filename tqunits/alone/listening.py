@@ -1,9 +1,10 @@
 """Where processes of a worker listen, when it is not where they should: for the gate's last words.
 
-Only what listens on TCP is told, as /proc/net/tcp has it (proc(5): state 0A is LISTEN). Which sockets are the worker's,
-its processes' descriptors tell; but in a unit with PrivateUsers= each command has a user namespace of its own, and the
-kernel lets nobody look from one into another (commoncap.c, cap_ptrace_access_check). There the sockets of its user
-count, if no other process of that user runs.
+Only what listens on TCP is told, as /proc/net/tcp has it (proc(5): state 0A is LISTEN). Which
+sockets are the worker's, its processes' descriptors tell; but in a unit with PrivateUsers= each
+command has a user namespace of its own, and the kernel lets nobody look from one into another
+(commoncap.c, cap_ptrace_access_check). There the sockets of its user count, if no other process of
+that user runs.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def _links(folder: str) -> list[str]:
 
 
 def _address(text: str, family: int) -> str:
-    """An address as people write it, of one as /proc/net/tcp has it: words of 32 bits, each in the host's order."""
+    """An address as people write it, of one as /proc/net/tcp has it: words of 32 bits, each in the
+    host's order."""
     digits, _, port = text.partition(":")
     words = (int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8))
     host = socket.inet_ntop(family, b"".join(words))

@@ -1,9 +1,11 @@
-"""Whether a worker's drop-in is missing: ExecCondition= of tq-repair.service, which the folder of the units starts.
+"""Whether a worker's drop-in is missing: ExecCondition= of tq-repair.service, which the folder of
+the units starts.
 
     /usr/bin/python3 -I -S missing.py LEDGER UNITS
 
-Much happens in that folder, and hardly anything of it is a loss: this looks in 20 ms where all of the repair takes 200.
-Exit status 0: there is something to do, or somebody else has asked (systemd.exec(5), $TRIGGER_PATH); 1: there is not.
+Much happens in that folder, and hardly anything of it is a loss: this looks in 20 ms where all of
+the repair takes 200. Exit status 0: there is something to do, or somebody else has asked
+(systemd.exec(5), $TRIGGER_PATH); 1: there is not.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import sys
 
 
 def is_missing(ledger: str, units: str) -> bool:
-    """Whether a drop-in that the ledger knows does not lie in the folder of the units. No ledger knows none."""
+    """Whether a drop-in that the ledger knows does not lie in the folder of the units. No ledger
+    knows none."""
     try:
         with open(ledger, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - pathlib costs more
             workers = json.load(file)["workers"]

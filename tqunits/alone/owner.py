@@ -9,7 +9,8 @@ _MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96 as /proc/net/tcp6 writes i
 
 
 def of_connection(server: tuple[str, int], client: tuple[str, int]) -> int | None:
-    """The uid of the socket that accepted `client`, or of the one that listens for it; None where unknown."""
+    """The uid of the socket that accepted `client`, or of the one that listens for it; None where
+    unknown."""
     here, there = _hex(server), _hex(client)
     for table, mapped, wildcard in (("tcp", "", "0" * 8), ("tcp6", _MAPPED, "0" * 32)):
         listeners = (mapped + here, wildcard + here[8:])
@@ -35,5 +36,6 @@ def _owner_in(table: str, accepted: tuple[str, str], listeners: tuple[str, str])
 
 
 def _hex(address: tuple[str, int]) -> str:
-    """An IPv4 address and port as /proc/net/tcp writes them: 127.0.0.1:80 is 0100007F:0050 on a little-endian host."""
+    """An IPv4 address and port as /proc/net/tcp writes them: 127.0.0.1:80 is 0100007F:0050 on a
+    little-endian host."""
     return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"

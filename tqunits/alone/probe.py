@@ -1,7 +1,7 @@
 """One question to the worker: a request, a connection, or a run of its command.
 
-An answer counts only from a process of our own user: any program may sit on a free port (proc(5), /proc/net/tcp).
-Inside PrivateUsers= the kernel shows other users as 65534, which is as different.
+An answer counts only from a process of our own user: any program may sit on a free port (proc(5),
+/proc/net/tcp). Inside PrivateUsers= the kernel shows other users as 65534, which is as different.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Exited(Exception):
 
 
 class NotHealthy(Exception):
-    """One probe failed: `kind` counts it, `answer` is what the journal shows, `verdict` the exit status if it is the
-    last one.
+    """One probe failed: `kind` counts it, `answer` is what the journal shows, `verdict` the exit
+    status if it is the last one.
     """
 
     def __init__(self, kind: str, answer: str, verdict: int = UNHEALTHY) -> None:
@@ -47,7 +47,8 @@ class NotHealthy(Exception):
 
 
 def ask(options: ProbeOptions, process: int, deadline: float) -> None:
-    """Ask once, until that moment on the monotonic clock, or until the process ends that is watched (a pidfd, or -1).
+    """Ask once, until that moment on the monotonic clock, or until the process ends that is watched
+    (a pidfd, or -1).
 
     Raises NotHealthy for a bad answer, and Exited.
     """
@@ -118,7 +119,8 @@ def status(line: bytes) -> int:
 
 
 def excerpt(answer: bytes) -> str:
-    """The beginning of an answer's body, on one line; without the first chunk's size (RFC 9112, section 7.1)."""
+    """The beginning of an answer's body, on one line; without the first chunk's size (RFC 9112,
+    section 7.1)."""
     head, _, body = answer.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head.lower():
         body = body.partition(b"\r\n")[2]
@@ -182,7 +184,8 @@ class _Connection:
         return excerpt(self._read)
 
     def finish(self) -> None:
-        """Let the worker end its answer: to close before that resets the connection, which many log as an error."""
+        """Let the worker end its answer: to close before that resets the connection, which many log
+        as an error."""
         self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
         left = _REST_LIMIT
         try:

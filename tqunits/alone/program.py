@@ -1,4 +1,5 @@
-"""How a program of ours becomes the one that it was started for: what launch.py and workspace.py end with."""
+"""How a program of ours becomes the one that it was started for: what launch.py and workspace.py
+end with."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def parse(arguments: list[str]) -> ProbeOptions:
 
 
 def shown(text: str, limit: int = _SHOWN) -> str:
-    """A stranger's text, fit for the journal: short, on one line, without anything that a terminal obeys."""
+    """A stranger's text, fit for the journal: short, on one line, without anything that a terminal
+    obeys."""
     cut = text[:limit] + ("..." if len(text) > limit else "")
     return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in cut)
 

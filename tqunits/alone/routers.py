@@ -1,9 +1,11 @@
-"""Asks the router's processes about one worker, at their leave sockets: DIR/N/leave.sock, open to every local user.
+"""Asks the router's processes about one worker, at their leave sockets: DIR/N/leave.sock, open to
+every local user.
 
     GET /serving/api?wait_us=5000000 HTTP/1.1
 
-A process looks at the worker's file `serving` itself, and answers when none of its requests is in flight at a worker
-whose file is gone, or when the time is over. So to ask tells it when to look, and nothing else.
+A process looks at the worker's file `serving` itself, and answers when none of its requests is in
+flight at a worker whose file is gone, or when the time is over. So to ask tells it when to look,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def tell(folder: str, name: str) -> None:
 
 
 def wait(folder: str, name: str, seconds: float, process: int = -1) -> int:
-    """Wait until no router process has a request at the worker; gives how many still have, when the time is over.
+    """Wait until no router process has a request at the worker; gives how many still have, when the
+    time is over.
 
     `process`: a pidfd of the worker, or -1; there is nothing to wait for when it has ended.
     """
@@ -68,7 +71,8 @@ def _answer(sock: socket.socket) -> bytes:
 
 
 def _is_done(answer: bytes) -> bool:
-    """Whether the process has no request at the worker, or believes that it serves, which waiting does not change."""
+    """Whether the process has no request at the worker, or believes that it serves, which waiting
+    does not change."""
     return b'"in_flight": 0' in answer or b'"serving": true' in answer
 
 

@@ -1,9 +1,10 @@
-"""Sends a signal to the worker's main process: ExecReload= of a worker that can be reloaded (systemd.service(5)).
+"""Sends a signal to the worker's main process: ExecReload= of a worker that can be reloaded
+(systemd.service(5)).
 
     /usr/bin/python3 -I -S tell.py SIGNUM $MAINPID
 
-It runs as the worker's user in its sandbox, so it can reach nobody else. kill(1) would do, but belongs to a package
-that a small system lacks.
+It runs as the worker's user in its sandbox, so it can reach nobody else. kill(1) would do, but
+belongs to a package that a small system lacks.
 """
 
 from __future__ import annotations

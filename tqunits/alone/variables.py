@@ -1,25 +1,29 @@
-"""Environment files: lines of NAME=value, read as systemd reads those of EnvironmentFile= (systemd.exec(5)).
+"""Environment files: lines of NAME=value, read as systemd reads those of EnvironmentFile=
+(systemd.exec(5)).
 
-The launcher reads them at each start of a worker, so this imports nothing: `re` alone would take longer than all it
-does. `check` and `install` read them with the same code.
+The launcher reads them at each start of a worker, so this imports nothing: `re` alone would take
+longer than all it does. `check` and `install` read them with the same code.
 
 A line is blank, a comment (# or ; first), or NAME=value. A value is one of three:
 
-    plain     up to the end of the line, without blanks at its end; a backslash takes the character after it as it is,
-              and at the end of a line it joins the next one
+    plain     up to the end of the line, without blanks at its end; a backslash takes the character
+              after it as it is, and at the end of a line it joins the next one
     'single'  everything as it stands, over several lines too
-    "double"  over several lines too; a backslash goes before " \\ ` $ and at the end of a line, which is joined; before
-              anything else it stays
+    "double"  over several lines too; a backslash goes before " \\ ` $ and at the end of a line,
+              which is joined; before anything else it stays
 
-Nothing is expanded: $NAME is five characters. A line ends with LF or CRLF. What systemd reads otherwise than a shell
-does, or than other readers of such files do, is a mistake here: `export`, blanks around =, a comment or more text
-behind a value. So is what systemd skips: a line without =, a name that is none.
+Nothing is expanded: $NAME is five characters. A line ends with LF or CRLF. What systemd reads
+otherwise than a shell does, or than other readers of such files do, is a mistake here: `export`,
+blanks around =, a comment or more text behind a value. So is what systemd skips: a line without =,
+a name that is none.
 
-Messages show no value, and no name that is none either: a line in the wrong place may be the secret itself.
+Messages show no value, and no name that is none either: a line in the wrong place may be the secret
+itself.
 """
 
 MAX_BYTES = 65536
-"""A file of variables is a page or two; execve(2) takes no single one that is longer than 128 KiB."""
+"""A file of variables is a page or two; execve(2) takes no single one that is longer than 128
+KiB."""
 
 RESERVED = frozenset(
     (
@@ -52,7 +56,8 @@ RESERVED = frozenset(
 )
 """What systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES SET ...").
 
-Of WORKER_PORT and WORKER_SOCKET a worker has one: that the other is missing tells it how to listen."""
+Of WORKER_PORT and WORKER_SOCKET a worker has one: that the other is missing tells it how to
+listen."""
 
 _BLANKS = " \t"
 _ESCAPED = '"\\`$'  # what a backslash takes its meaning from in double quotes
@@ -72,7 +77,8 @@ class Mistake(Exception):
 
 
 def parse(content: bytes) -> list[tuple[int, str, str]]:
-    """Line, name and value of each variable, in order; of the same name the last counts. Raises Mistake: the first."""
+    """Line, name and value of each variable, in order; of the same name the last counts. Raises
+    Mistake: the first."""
     reading = Reading(content)
     if reading.mistakes:
         raise reading.mistakes[0]
@@ -135,7 +141,8 @@ class Reading:
         return end + 1
 
     def _comment(self, at: int, line: str) -> None:
-        """Until version 253 a backslash at the end of a comment took the next line into it (systemd's NEWS)."""
+        """Until version 253 a backslash at the end of a comment took the next line into it
+        (systemd's NEWS)."""
         if line.endswith("\\"):
             raise _Fault(at + len(line) - 1, "a comment ends with a backslash", "remove the backslash")
         self._refuse_controls(at, at + len(line))
@@ -263,7 +270,8 @@ class Reading:
             at = self._text.find("#", at + 1, end)
 
     def _refuse_controls(self, begin: int, end: int, but: str = "") -> None:
-        """No variable can hold a NUL; a carriage return in a line's middle is a line end of another system's."""
+        """No variable can hold a NUL; a carriage return in a line's middle is a line end of another
+        system's."""
         for char, message, hint in (("\0", "a NUL", "remove it"), ("\r", "a carriage return in a line", _LINE_ENDS)):
             at = self._text.find(char, begin, end)
             if at >= 0 and char != but:
@@ -284,7 +292,8 @@ class Reading:
         return Mistake(*self._place(at), message, hint)
 
     def _place(self, at: int) -> tuple[int, int]:
-        """Line and column. Places are asked for mostly in order, so what has been counted is not counted again."""
+        """Line and column. Places are asked for mostly in order, so what has been counted is not
+        counted again."""
         if at < self._counted:
             self._line, self._counted = 1, 0
         self._line += self._text.count("\n", self._counted, at)

@@ -1,8 +1,8 @@
 """How the gate ends: its exit statuses are its verdict.
 
-They reach who asks systemd even where the journal's line does not, and those of a worker that is not well are of the
-range that no specification has a name for (systemd.exec(5), PROCESS EXIT CODES), so `systemctl status` prints them as
-they are.
+They reach who asks systemd even where the journal's line does not, and those of a worker that is
+not well are of the range that no specification has a name for (systemd.exec(5), PROCESS EXIT
+CODES), so `systemctl status` prints them as they are.
 """
 
 READY = 0

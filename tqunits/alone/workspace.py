@@ -1,19 +1,22 @@
-"""Makes the workspace of a build and becomes the build: ExecStart= of tq-build@NAME.service, and of its fetch.
+"""Makes the workspace of a build and becomes the build: ExecStart= of tq-build@NAME.service, and of
+its fetch.
 
-    /usr/bin/python3 -I -S workspace.py [--copy FOLDER [--without LIST]] [--in COPY] [--at PLACE] [--needs FILE]
+    /usr/bin/python3 -I -S workspace.py [--copy FOLDER [--without LIST]]
+        [--in COPY] [--at PLACE] [--needs FILE]
         WORKSPACE -- PROGRAM [ARGUMENT]...
 
-The program runs in COPY (WORKSPACE/copy), and has WORKSPACE/tmp for what it puts aside. With --copy the first becomes a
-copy of FOLDER, the second is empty; LIST names paths below FOLDER that a build has made, one after the other with a NUL
-behind each, which are not copied. PLACE is where else the copy is mounted, and the program runs there. With --needs
-nothing is run where the copy has no such file.
+The program runs in COPY (WORKSPACE/copy), and has WORKSPACE/tmp for what it puts aside. With --copy
+the first becomes a copy of FOLDER, the second is empty; LIST names paths below FOLDER that a build
+has made, one after the other with a NUL behind each, which are not copied. PLACE is where else the
+copy is mounted, and the program runs there. With --needs nothing is run where the copy has no such
+file.
 
-It runs as the build's own user in its sandbox, so it copies what that user may read, and says what it leaves out: a
-secret of the worker's (0600) is never in a workspace. Sockets, pipes and devices are left out too. A file keeps its
-mode and its time, as make(1) wants it, and a link stays a link.
+It runs as the build's own user in its sandbox, so it copies what that user may read, and says what
+it leaves out: a secret of the worker's (0600) is never in a workspace. Sockets, pipes and devices
+are left out too. A file keeps its mode and its time, as make(1) wants it, and a link stays a link.
 
-Exit statuses: 203 the program can not be executed (systemd.exec(5)); 1 the folder can not be copied; 2 the command line
-is wrong.
+Exit statuses: 203 the program can not be executed (systemd.exec(5)); 1 the folder can not be
+copied; 2 the command line is wrong.
 """
 
 from __future__ import annotations
@@ -76,7 +79,8 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], str, list[str]]:
 
 
 def say(message: str) -> None:
-    """A line for the journal; what a name has in it that would steer a terminal, or is no text, is escaped."""
+    """A line for the journal; what a name has in it that would steer a terminal, or is no text, is
+    escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     sys.stderr.write(f"tqunits-workspace: {shown}\n")
 

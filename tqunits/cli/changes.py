@@ -39,7 +39,8 @@ def installation(done: Installation) -> Mapping[str, object]:
 
 
 def difference(found: Outlook, of_server: Iterable[Diagnostic]) -> Mapping[str, object]:
-    """The members of `tqunits.diff`, but for the exit status. `of_server`: what is found besides, of the router."""
+    """The members of `tqunits.diff`, but for the exit status. `of_server`: what is found besides,
+    of the router."""
     plan = found.plan
     return {
         "files": [file for step in plan.steps for file in _file(step)],
@@ -53,7 +54,8 @@ def difference(found: Outlook, of_server: Iterable[Diagnostic]) -> Mapping[str, 
 
 
 def removal(found: Removal) -> Mapping[str, object]:
-    """The members of `tqunits.uninstall`, but for the exit status: of what was done, and of what would be."""
+    """The members of `tqunits.uninstall`, but for the exit status: of what was done, and of what
+    would be."""
     return {
         "workers": list(found.plan.leaving),
         "steps": [step_json(step) for step in found.plan.steps],
@@ -64,7 +66,8 @@ def removal(found: Removal) -> Mapping[str, object]:
 
 
 def step_json(step: steps.Step | steps.Build) -> Mapping[str, object]:
-    """One of `steps`. Its kind is one word for each class of steps: write-file, reload-daemon, start ..."""
+    """One of `steps`. Its kind is one word for each class of steps: write-file, reload-daemon,
+    start ..."""
     path, units = _object(step)
     return {
         "kind": _WORD.sub("-", type(step).__name__).lower(),
@@ -107,7 +110,8 @@ def _limit(found: Difference) -> Mapping[str, object]:
 
 
 def _file(step: steps.Step) -> Iterator[Mapping[str, object]]:
-    """A file that changes. Of a secret only the sizes are told: a hash would let who reads it try passwords."""
+    """A file that changes. Of a secret only the sizes are told: a hash would let who reads it try
+    passwords."""
     before: str | None
     after: str | None
     match step:

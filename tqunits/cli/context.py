@@ -1,9 +1,10 @@
 """What every verb is told before its own arguments: which root, which manager, where to write.
 
-`-C DIR` makes DIR the root: `DIR/config/tqunits.yaml` and `DIR/workers`. Without it the host's own configuration under
-/etc/tqunits holds, and with `--user` the user's own, under ~/.config/tqunits, with ~/.local/share/tqunits/workers. What
-root installs is an order of root's, so with -C all that is read has to be root's, or `--trust` says that it is meant.
-`--user` speaks to the caller's own service manager and writes only below the caller's home.
+`-C DIR` makes DIR the root: `DIR/config/tqunits.yaml` and `DIR/workers`. Without it the host's own
+configuration under /etc/tqunits holds, and with `--user` the user's own, under ~/.config/tqunits,
+with ~/.local/share/tqunits/workers. What root installs is an order of root's, so with -C all that
+is read has to be root's, or `--trust` says that it is meant. `--user` speaks to the caller's own
+service manager and writes only below the caller's home.
 """
 
 from __future__ import annotations

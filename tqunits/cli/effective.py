@@ -1,9 +1,9 @@
 """The settings of one worker as they take effect, and who decided each: what `tqunits show` prints.
 
-A setting comes from its default, the preset of the worker's type or of its command's program, `defaults:` in
-tqunits.yaml, or worker.yaml. An administrator's drop-in (`systemctl edit`, `systemctl set-property`) comes after all of
-these, by systemd's own rules: it overrides the settings that feed its directives. Without valid YAML the installed
-directives are what is shown.
+A setting comes from its default, the preset of the worker's type or of its command's program,
+`defaults:` in tqunits.yaml, or worker.yaml. An administrator's drop-in (`systemctl edit`,
+`systemctl set-property`) comes after all of these, by systemd's own rules: it overrides the
+settings that feed its directives. Without valid YAML the installed directives are what is shown.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Override:
 
 
 def settings(worker: Worker, overrides: Iterable[Override]) -> tuple[Row, ...]:
-    """Every setting of a configured worker that has a value of its own, in the order of the reference."""
+    """Every setting of a configured worker that has a value of its own, in the order of the
+    reference."""
     decided = {override.directive: override for override in overrides}  # the last one wins, as in systemd
     shown = (setting for setting in SETTINGS if setting.file is File.WORKER and setting.key not in _IN_THE_COMMAND)
     return tuple(_row(worker, setting, decided) for setting in shown)

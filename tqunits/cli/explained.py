@@ -1,4 +1,5 @@
-"""What is known of workers by name, installed or not, as `why` and `show` explain it: facts for lifecycle/ to judge."""
+"""What is known of workers by name, installed or not, as `why` and `show` explain it: facts for
+lifecycle/ to judge."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from tqunits.units import name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownWorkers:
-    """All workers that are configured, installed or served, by name, and what the last install left out."""
+    """All workers that are configured, installed or served, by name, and what the last install left
+    out."""
 
     loaded: Loaded
     installed: Mapping[str, Installed]
@@ -30,7 +32,8 @@ class KnownWorkers:
     left_out: Mapping[str, LeftOut]
 
     def configured(self, wanted: str) -> Worker | None:
-        """The worker, of this name or of this instance, as it is configured; None: it is not, or not validly."""
+        """The worker, of this name or of this instance, as it is configured; None: it is not, or
+        not validly."""
         workers = self.loaded.configuration.workers if self.loaded.configuration else ()
         return next((worker for worker in workers if worker.name == worker_named(wanted)), None)
 
@@ -61,7 +64,8 @@ def known(context: Context) -> KnownWorkers:
 def facts_of(
     names: Sequence[str], of: KnownWorkers, context: Context
 ) -> tuple[tuple[Facts, InstanceStatus | None], ...]:
-    """The facts of each, in this order, and the status of those that are installed, which systemd is asked for."""
+    """The facts of each, in this order, and the status of those that are installed, which systemd
+    is asked for."""
     here = [of.installed[each] for each in names if each in of.installed]
     if not here:
         return tuple((_of_files(each, of), None) for each in names)

@@ -1,4 +1,5 @@
-"""What start, stop and restart share: queue all jobs at once, wait for them together, say what failed."""
+"""What start, stop and restart share: queue all jobs at once, wait for them together, say what
+failed."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def configure_waiting(parser: argparse.ArgumentParser) -> None:
 def start(
     method: str, workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context
 ) -> ExitStatus:
-    """Start or restart workers, whatever they wait for, and say whose program is older than its sources."""
+    """Start or restart workers, whatever they wait for, and say whose program is older than its
+    sources."""
     outdated = _tell_outdated(workers, context)
     units = [worker.unit for worker in workers]
     let_go(bus, units)
@@ -55,7 +57,8 @@ def perform(
     context: Context,
     outdated: Mapping[str, str] = NONE_OUTDATED,
 ) -> ExitStatus:
-    """One job for each unit, `method` being StartUnit, StopUnit or RestartUnit; gives the exit status."""
+    """One job for each unit, `method` being StartUnit, StopUnit or RestartUnit; gives the exit
+    status."""
     stops, failed = method == "StopUnit", {*units}
     _tell_routers(units, context, stops=stops)
     try:
@@ -81,13 +84,15 @@ def finish(
     context: Context,
     outdated: Mapping[str, str] = NONE_OUTDATED,
 ) -> ExitStatus:
-    """Say what came of the jobs of these units. `outdated`: worker -> what is said of the program that it runs now."""
+    """Say what came of the jobs of these units. `outdated`: worker -> what is said of the program
+    that it runs now."""
     older = [{"worker": worker, "message": message} for worker, message in outdated.items()]
     return conclude(results, context, as_json=arguments.json, units=list(units), outdated=older)
 
 
 def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
-    """Say who is started with a program that is not what its sources say; gives worker -> what was said."""
+    """Say who is started with a program that is not what its sources say; gives worker -> what was
+    said."""
     found = due.outdated_of(workers, context.layout)
     for worker, told in found.items():
         context.output.message(f"{worker}: {told}", style="yellow")
@@ -96,7 +101,8 @@ def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[st
 
 
 def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> None:
-    """Whether requests for these units are to wait. Where that can not be said they do, as with systemctl."""
+    """Whether requests for these units are to wait. Where that can not be said they do, as with
+    systemctl."""
     instances = {whose for unit in units if (whose := name.instance_of(unit))}
     try:
         (traffic_file.stop if stops else traffic_file.wanted)(context.layout, instances)

@@ -1,7 +1,9 @@
-"""The command line: global options, the table of verbs, and the one place where errors become exit statuses.
+"""The command line: global options, the table of verbs, and the one place where errors become exit
+statuses.
 
-`tqunits --help` answers from the table alone; a verb's own module is imported only when that verb runs. That keeps
-the cold start near the interpreter's own, and keeps D-Bus, jinja2 and YAML out of the router's process.
+`tqunits --help` answers from the table alone; a verb's own module is imported only when that verb
+runs. That keeps the cold start near the interpreter's own, and keeps D-Bus, jinja2 and YAML out of
+the router's process.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from tqunits.errors import ConfigurationError, ExitStatus, NotPermitted, Tqunits
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb: `tqunits.cli.verbs.NAME` has `configure(parser)` and `run(arguments, context) -> ExitStatus`."""
+    """One verb: `tqunits.cli.verbs.NAME` has `configure(parser)` and
+    `run(arguments, context) -> ExitStatus`."""
 
     name: str
     help: str
@@ -124,7 +127,8 @@ Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running,
 
 
 _OBJECTS = 50_000
-"""Between two collections of garbage. At Python's own 700 a command that reads 300 workers spends 5 % on them."""
+"""Between two collections of garbage. At Python's own 700 a command that reads 300 workers spends 5
+% on them."""
 
 _NEGATIVE = re.compile(r"-\d")
 """How a time before now begins (systemd.time(7)); no option of ours does."""
@@ -283,7 +287,8 @@ def _fail(output: Output, error: TqunitsError, *, style: str = "red", status: in
 
 
 def _leave_stdout() -> None:
-    """Write what is left; what can not be written is dropped, or the interpreter would try again as it ends."""
+    """Write what is left; what can not be written is dropped, or the interpreter would try again as
+    it ends."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,5 @@
-"""What pause, resume, drain and maintenance share: write the order, and wait until every router carries it out.
+"""What pause, resume, drain and maintenance share: write the order, and wait until every router
+carries it out.
 
 A router that is restarted reads the orders when it starts, so one that does not run needs nothing.
 """
@@ -33,14 +34,16 @@ _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whose traffic is meant: workers as a whole, and instances without the others of their worker."""
+    """Whose traffic is meant: workers as a whole, and instances without the others of their
+    worker."""
 
     workers: tuple[str, ...]
     instances: tuple[Instance, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """As they are said: the first instance has the name of its worker, so a single one is its unit."""
+        """As they are said: the first instance has the name of its worker, so a single one is its
+        unit."""
         return (*self.workers, *map(name.service, self.instances))
 
 
@@ -71,7 +74,8 @@ def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool, 
 
 
 def order(chosen: Chosen, wanted: Order | None, bus: Bus, context: Context) -> None:
-    """Have every router do it. Raises TimedOut when one does not, and then it is ordered all the same.
+    """Have every router do it. Raises TimedOut when one does not, and then it is ordered all the
+    same.
 
     Raises TqunitsError for an instance whose worker is as a whole what it is to be no more.
     """

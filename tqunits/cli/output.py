@@ -1,7 +1,7 @@
 """How the command line speaks: data on stdout, messages on stderr, colour on a terminal only.
 
-Nothing a worker, a YAML or the journal says reaches a terminal raw: control characters are shown as escapes, so that
-no text can move the cursor or recolour the operator's screen.
+Nothing a worker, a YAML or the journal says reaches a terminal raw: control characters are shown as
+escapes, so that no text can move the cursor or recolour the operator's screen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.N
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table: its text, and the style it takes on a terminal (a key of _SGR, or "")."""
+    """One cell of a table: its text, and the style it takes on a terminal (a key of _SGR, or
+    "")."""
 
     text: str
     style: str = ""
@@ -55,13 +56,16 @@ class Output:
         self._stdout.write(f"{text}\n")
 
     def raw(self, text: str) -> None:
-        """Data that is its own format (a unit file, a diff, documentation), to the letter but on a terminal."""
+        """Data that is its own format (a unit file, a diff, documentation), to the letter but on a
+        terminal."""
         self._stdout.write(_lines(text) if self._stdout.isatty() else text)
 
     def json(self, schema: str, version: int, **members: object) -> None:
-        """One JSON document; `schema` and `version` lead it, so that a reader can refuse what it does not know.
+        """One JSON document; `schema` and `version` lead it, so that a reader can refuse what it
+        does not know.
 
-        JSON itself leaves DEL and the controls beyond ASCII as they are; bytes that are no UTF-8 could not be written.
+        JSON itself leaves DEL and the controls beyond ASCII as they are; bytes that are no UTF-8
+        could not be written.
         """
         self.owes_document = False
         document = {"schema": f"tqunits.{schema}", "version": version, **members}
@@ -163,7 +167,8 @@ def _is_colourful(stream: TextIO) -> bool:
 
 
 def standard_output() -> Output:
-    """The process's own streams; what the caller has closed (`>&-`) leads nowhere, and is no reason to fail."""
+    """The process's own streams; what the caller has closed (`>&-`) leads nowhere, and is no reason
+    to fail."""
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     return Output(sys.stdout, sys.stderr)

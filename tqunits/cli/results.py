@@ -1,6 +1,7 @@
 """Jobs on the command line: how long to wait for them, and what is said when they end.
 
-The exit status is 0 when all went well, 6 when all that went wrong is a matter of time or health, else 1.
+The exit status is 0 when all went well, 6 when all that went wrong is a matter of time or health,
+else 1.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def timeout_of(arguments: argparse.Namespace) -> int:
 
 
 def conclude(results: Iterable[JobResult], context: Context, *, as_json: bool, **members: object) -> ExitStatus:
-    """Say what failed, and with --json print the document `tqunits.jobs` with these members besides."""
+    """Say what failed, and with --json print the document `tqunits.jobs` with these members
+    besides."""
     ended = judged(results, context.layout, user_mode=context.user_mode)
     status = told(ended, context.output)
     if as_json:
@@ -67,7 +69,8 @@ def status_of(ended: Iterable[Ending]) -> ExitStatus:
 
 
 class Progress:
-    """Says on a terminal who is waited for, after 1, 2, 4, 8 ... seconds: enough to trust it, few enough to read."""
+    """Says on a terminal who is waited for, after 1, 2, 4, 8 ... seconds: enough to trust it, few
+    enough to read."""
 
     def __init__(self, output: Output) -> None:
         self._output, self._due_s = output, 1.0

@@ -1,4 +1,5 @@
-"""The routes of the command line (routing/spelling.py) with their settings: those of worker.yaml, by their names there.
+"""The routes of the command line (routing/spelling.py) with their settings: those of worker.yaml,
+by their names there.
 
     --route /live=127.0.0.1:9000,timeouts.stream=6h,proxy.on_client_gone=abort
 

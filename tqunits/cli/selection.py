@@ -1,4 +1,5 @@
-"""Which workers a command line means: names, units and patterns, against those that are installed."""
+"""Which workers a command line means: names, units and patterns, against those that are
+installed."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def add_names(parser: argparse.ArgumentParser, *, all_means: str) -> None:
 def select(arguments: argparse.Namespace, workers: Sequence[Worker], context: Context) -> tuple[Worker, ...]:
     """The workers that NAME... or --all mean.
 
-    Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that means none.
+    Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that means
+    none.
     """
     if bool(arguments.names) == bool(arguments.all):
         raise UsageError("say which workers, or --all", hint="'tqunits ls' lists them")
@@ -51,21 +53,24 @@ def named(names: Iterable[str], workers: Sequence[Worker], context: Context) -> 
 
 
 def parted(meant: Sequence[Instance], present: Sequence[Instance]) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
-    """Of the instances that are meant: the workers that are meant as a whole, and instances without their others."""
+    """Of the instances that are meant: the workers that are meant as a whole, and instances without
+    their others."""
     parts = {other.worker for other in present if other not in meant}
     single = tuple(each for each in meant if each.worker in parts)
     return tuple(dict.fromkeys(each.worker for each in meant if each not in single)), single
 
 
 def refuse_single(single: Sequence[Instance]) -> None:
-    """Raises UsageError for an instance without the others of its worker, where only a worker can be meant."""
+    """Raises UsageError for an instance without the others of its worker, where only a worker can
+    be meant."""
     if single:
         unit, worker = name.service(single[0]), single[0].worker
         raise UsageError(f"{unit} is one of several instances of {worker}", hint=f"say it of the worker: {worker}")
 
 
 def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWorker:
-    """The error for a name that is not installed. Its folder may be there: then it waits for install."""
+    """The error for a name that is not installed. Its folder may be there: then it waits for
+    install."""
     if any(files.name == wanted for files in served(context.layout)):
         hint = "'tqunits apply' removes it when its folder is gone, or has `enabled: false`"
         return NoSuchWorker(f"{wanted!r} is files that the router serves: there is no unit of it", hint=hint)

@@ -1,4 +1,5 @@
-"""Time spans on the command line, in systemd's spelling (systemd.time(7)): argparse's types, in microseconds."""
+"""Time spans on the command line, in systemd's spelling (systemd.time(7)): argparse's types, in
+microseconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What host/ tells, and the steps of a plan, in words: a line for each on stderr, and progress where somebody looks."""
+"""What host/ tells, and the steps of a plan, in words: a line for each on stderr, and progress
+where somebody looks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Values to the model. A setting fills the field of its name, or the one that its row names (`Setting.field`).
+"""Values to the model. A setting fills the field of its name, or the one that its row names
+(`Setting.field`).
 
-So what is written out here is what is no plain copy: what depends on two settings, on the worker's folder, or on its
-program. A row that no field has, and a field without a row, are TypeErrors of the model's own constructors.
+So what is written out here is what is no plain copy: what depends on two settings, on the worker's
+folder, or on its program. A row that no field has, and a field without a row, are TypeErrors of the
+model's own constructors.
 """
 
 from __future__ import annotations
@@ -126,8 +128,8 @@ def server(
 ) -> Server:
     """The server of these values; `bounds` are a worker's that writes nothing.
 
-    Relative paths are below `-C DIR`, else beside tqunits.yaml. Where it says nothing of them, workers are in
-    DIR/workers, else in `workers`.
+    Relative paths are below `-C DIR`, else beside tqunits.yaml. Where it says nothing of them,
+    workers are in DIR/workers, else in `workers`.
     """
     fill, base = values.fill, root if root is not None else source.parent
     unsaid = root / "workers" if root is not None else workers
@@ -153,7 +155,8 @@ def server(
 
 
 def _command(values: Values, sandbox: Sandbox) -> tuple[str, ...]:
-    """The command; the preset one of PHP with its settings, and any of PHP with what the sandbox asks of it."""
+    """The command; the preset one of PHP with its settings, and any of PHP with what the sandbox
+    asks of it."""
     command = values[W.command]
     if values[W.type] is WorkerType.PHP and not values.written(W.command):
         command = php.command(command, values[W.php_settings], values[W.php_document_root])
@@ -161,7 +164,8 @@ def _command(values: Values, sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def _fetch(values: Values) -> Fetch | None:
-    """What a preset build loads first. What somebody wrote is one step: nobody knows which part loads something."""
+    """What a preset build loads first. What somebody wrote is one step: nobody knows which part
+    loads something."""
     is_preset = values.origin(W.build_command).kind is OriginKind.PRESET
     return FETCHES.get(values[W.type]) if is_preset else None
 

@@ -1,7 +1,7 @@
 """Rules that need more than one setting: within a worker, and across workers.
 
-What several workers ask for is no mistake of a file: who gets it depends on what is installed, and is told by
-units/contests.py and units/ports.py.
+What several workers ask for is no mistake of a file: who gets it depends on what is installed, and
+is told by units/contests.py and units/ports.py.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def within_server(values: Values, top: Node) -> Iterator[NodeProblem]:
 
 
 def _listen(values: Values) -> Iterator[NodeProblem]:
-    """Two addresses of which systemd could open the first alone: the whole router would not start."""
+    """Two addresses of which systemd could open the first alone: the whole router would not
+    start."""
     node, listen = values.node(S.listen), values[S.listen]
     if not isinstance(node, ListNode) or len(node.items) != len(listen):
         return
@@ -139,7 +140,8 @@ def _listening(draft: Draft) -> Iterator[NodeProblem]:
 
 
 def _static(draft: Draft) -> Iterator[NodeProblem]:
-    """What is served is public. The worker's own folder is not: it has worker.yaml and the program's text."""
+    """What is served is public. The worker's own folder is not: it has worker.yaml and the
+    program's text."""
     worker = draft.worker
     is_written = draft.values.written(W.static_directory) or draft.values.written(W.static_prefix)
     if not is_written and worker.type is not WorkerType.STATIC:
@@ -155,7 +157,8 @@ def _static(draft: Draft) -> Iterator[NodeProblem]:
 
 
 def _in_full(path: PurePosixPath) -> PurePosixPath:
-    """An absolute path as the kernel takes it: with one slash at its beginning, and without Debian's link in /var."""
+    """An absolute path as the kernel takes it: with one slash at its beginning, and without
+    Debian's link in /var."""
     path = PurePosixPath("/", *path.parts[1:])
     return PurePosixPath("/run", path.relative_to(_VAR_RUN)) if path.is_relative_to(_VAR_RUN) else path
 
@@ -265,7 +268,8 @@ def _routes_of_others(drafts: Sequence[Draft]) -> Iterator[NodeProblem]:
 
 
 def _above(host: str, route: str, owners: Mapping[tuple[str, str], list[Draft]]) -> Iterator[Draft]:
-    """Whose requests they were without this route: the nearest one's, on this host or on any. Not that of "/"."""
+    """Whose requests they were without this route: the nearest one's, on this host or on any. Not
+    that of "/"."""
     if host and ("", route) in owners:
         yield from owners["", route]
         return
@@ -310,7 +314,8 @@ def _is_refused(draft: Draft) -> bool:
 
 
 def _depends_on_others(drafts: Sequence[Draft]) -> Iterator[NodeProblem]:
-    """A name without a suffix is a worker, which has to be there; and one with it is none, even where there is one."""
+    """A name without a suffix is a worker, which has to be there; and one with it is none, even
+    where there is one."""
     types = {draft.name: draft.worker.type for draft in drafts}
     for draft in drafts:
         for setting in (W.depends_after, W.depends_requires):

@@ -1,13 +1,15 @@
 """The directives that `unit:` passes through, each with the values that it takes.
 
-What is here can not gain privilege, leave the sandbox, take more than a fair share from others, or tell them something
-false (a message in another worker's name, an exit that nobody sees). What could is bounded to what can not: a worker
-may lower its priority, not raise it. The administrator has `systemctl edit` for everything else.
+What is here can not gain privilege, leave the sandbox, take more than a fair share from others, or
+tell them something false (a message in another worker's name, an exit that nobody sees). What could
+is bounded to what can not: a worker may lower its priority, not raise it. The administrator has
+`systemctl edit` for everything else.
 
-A value is read by systemd's own rules, and never by wider ones (systemd.unit(5), systemd.exec(5), systemd.service(5),
-systemd.resource-control(5); src/core/load-fragment.c of 252): systemd only logs a value that it can not read, and the
-unit runs without. tests/units/test_directives.py asks `systemd-analyze verify`. Where a spelling is taken by one
-release alone, or is odd (octal, hexadecimal, blanks in the middle), it is refused.
+A value is read by systemd's own rules, and never by wider ones (systemd.unit(5), systemd.exec(5),
+systemd.service(5), systemd.resource-control(5); src/core/load-fragment.c of 252): systemd only logs
+a value that it can not read, and the unit runs without. tests/units/test_directives.py asks
+`systemd-analyze verify`. Where a spelling is taken by one release alone, or is odd (octal,
+hexadecimal, blanks in the middle), it is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ Read = Callable[[str], str]
 
 USUAL_WEIGHT: Final = 100
 USUAL_LOG_RATE: Final = (30_000_000, 1000)
-"""Microseconds, and messages in them: what the worker may not exceed (journald.conf(5), RateLimitBurst=)."""
+"""Microseconds, and messages in them: what the worker may not exceed (journald.conf(5),
+RateLimitBurst=)."""
 
 MOST_ABORT_US: Final = 600_000_000
 
@@ -125,7 +128,8 @@ def _boolean(text: str) -> str:
 
 
 def _cpus(text: str) -> str:
-    """Numbers and ranges, with blanks or commas (parse_cpu_set_full in src/shared/cpu-set-util.c)."""
+    """Numbers and ranges, with blanks or commas (parse_cpu_set_full in
+    src/shared/cpu-set-util.c)."""
     parts = [word for word in words.word(text).replace(",", " ").split(" ") if word] or [text]
     for word in parts:
         found = _RANGE.fullmatch(word)
@@ -154,7 +158,8 @@ def _span(least: int, most: int) -> Read:
 
 
 def _limit(read: Callable[[str], int]) -> Read:
-    """A soft and a hard limit, SOFT:HARD or one for both (rlimit_parse in src/basic/rlimit-util.c)."""
+    """A soft and a hard limit, SOFT:HARD or one for both (rlimit_parse in
+    src/basic/rlimit-util.c)."""
 
     def check(text: str) -> str:
         soft, colon, hard = text.partition(":")

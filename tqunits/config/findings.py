@@ -1,4 +1,5 @@
-"""What is wrong, and at which node: problems are values until a whole run has been read, then all are shown at once."""
+"""What is wrong, and at which node: problems are values until a whole run has been read, then all
+are shown at once."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ def _place(finding: Diagnostic) -> tuple[str, int, int]:
 
 
 def bounded(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """At most MAX_PER_FILE of each severity of a file: errors are never dropped for the sake of notes."""
+    """At most MAX_PER_FILE of each severity of a file: errors are never dropped for the sake of
+    notes."""
     count: dict[tuple[str, Severity], int] = {}
     for finding in findings:
         key = (finding.mark.file if finding.mark else "", finding.severity)

@@ -1,6 +1,7 @@
 """The setting `grants` of tqunits.yaml: what root lets a worker have that is not root's.
 
-A mapping of workers' names, or "*", to mappings of a closed list of keys. What each key allows is units/grants.py's.
+A mapping of workers' names, or "*", to mappings of a closed list of keys. What each key allows is
+units/grants.py's.
 """
 
 from __future__ import annotations

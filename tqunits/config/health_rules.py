@@ -22,14 +22,16 @@ _DETAILS: tuple[tuple[Setting[object], HealthType], ...] = (
 
 
 def problems(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> Iterator[NodeProblem]:
-    """Of one worker; `top`: where a setting counts that nobody wrote; `wrong`: the settings that are told already."""
+    """Of one worker; `top`: where a setting counts that nobody wrote; `wrong`: the settings that
+    are told already."""
     yield from _details(worker, values, top)
     yield from _type(worker, values, top, wrong)
     yield from variable_rules.health_command(worker, values, top)
 
 
 def _details(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """What another type than the worker's is told. A default may be for other workers than this one."""
+    """What another type than the worker's is told. A default may be for other workers than this
+    one."""
     type_ = worker.health.type
     for setting, owner in _DETAILS:
         is_nearer = _written_in(values, setting) is OriginKind.WORKER

@@ -1,4 +1,5 @@
-"""Settings that somebody has written, and that do nothing so far: `check` notes them, `install` warns of them."""
+"""Settings that somebody has written, and that do nothing so far: `check` notes them, `install`
+warns of them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ _KEYS = frozenset(setting.key for setting in SETTINGS if not setting.in_effect)
 
 
 def warnings(configuration: Configuration, workers: Collection[str]) -> tuple[Diagnostic, ...]:
-    """What stands in tqunits.yaml, and in the worker.yaml of each of these workers; each place once."""
+    """What stands in tqunits.yaml, and in the worker.yaml of each of these workers; each place
+    once."""
     chosen = [worker.origins for worker in configuration.workers if worker.name in workers]
     written = {
         mark: key

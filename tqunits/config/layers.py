@@ -1,9 +1,10 @@
-"""Who decides a setting: the table's default < the preset < `defaults:` of tqunits.yaml < worker.yaml.
+"""Who decides a setting: the table's default < the preset < `defaults:` of tqunits.yaml <
+worker.yaml.
 
 A preset is of the type, or, where none is written, of the command's program (config/presets.py).
 
-A layer maps dotted keys to values with their origin. `Values` is the pile of them, read by rows of the SETTINGS table,
-so that each value has its row's type.
+A layer maps dotted keys to values with their origin. `Values` is the pile of them, read by rows of
+the SETTINGS table, so that each value has its row's type.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Values:
         return cast("T", self._values[setting.key].value)  # every layer is made by the setting's own parser
 
     def fill(self, make: Callable[..., T], fields: Iterable[tuple[str, str]]) -> T:
-        """What `make` gives when each of its fields is told what a setting says; `fields` are pairs of it and a key."""
+        """What `make` gives when each of its fields is told what a setting says; `fields` are pairs
+        of it and a key."""
         found = self._values
         return make(**{name: found[key].value for name, key in fields})
 
@@ -102,7 +104,8 @@ def worker_defaults(
 ) -> Layer:
     """The table's layer for the worker.yaml of a valid name, with the presets of the type on it.
 
-    `present`: files in the worker's folder, of those that presets go by; `command`: what somebody wrote.
+    `present`: files in the worker's folder, of those that presets go by; `command`: what somebody
+    wrote.
     """
     named = {key: _literal(WORKER[key], text, origin, name) for key, text, origin in _named(worker_type)}
     file, texts = BY_FILE.get(worker_type, ("", {}))
@@ -117,7 +120,8 @@ def worker_defaults(
 
 @lru_cache(maxsize=len(WorkerType))
 def _unnamed(worker_type: WorkerType) -> Layer:
-    """What is the same for all workers of a type. A setting that must be written starts as an empty list."""
+    """What is the same for all workers of a type. A setting that must be written starts as an empty
+    list."""
     layer = {
         key: _literal(row, row.default, _DEFAULT) if row.default else Value((), _DEFAULT) for key, row in WORKER.items()
     }

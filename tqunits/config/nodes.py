@@ -1,11 +1,12 @@
 """YAML as nodes that know their line and column: the only importer of PyYAML.
 
-Scalars stay the text that the author wrote. YAML 1.1's own guesses (`no` is false, 010 is 8, 12:30 is 750) are never
-made: what a text means is decided by the setting it stands at (parsers.py).
+Scalars stay the text that the author wrote. YAML 1.1's own guesses (`no` is false, 010 is 8, 12:30
+is 750) are never made: what a text means is decided by the setting it stands at (parsers.py).
 
-The nodes are built here from the parser's events, not by PyYAML's compose(): that recurses in C without a limit, and
-200,000 opening brackets end the process with a segmentation fault (measured: PyYAML 6.0.3, libyaml 0.2.5). The event
-parser is a state machine and works piece by piece, so the depth limit below ends such a text after its first bytes.
+The nodes are built here from the parser's events, not by PyYAML's compose(): that recurses in C
+without a limit, and 200,000 opening brackets end the process with a segmentation fault (measured:
+PyYAML 6.0.3, libyaml 0.2.5). The event parser is a state machine and works piece by piece, so the
+depth limit below ends such a text after its first bytes.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ MAX_DEPTH = 16
 """unit.Service.X is 3 deep, in `defaults:` 4; deeper is a mistake or an attack on the stack."""
 
 MAX_NODES = 20_000
-"""A worker.yaml with every key has about 150 nodes. Aliases count with all that they stand for (a billion laughs)."""
+"""A worker.yaml with every key has about 150 nodes. Aliases count with all that they stand for (a
+billion laughs)."""
 
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Control characters, and what YAML takes for a line end but editors do not (NEL, LS, PS), as marks count."""
+"""Control characters, and what YAML takes for a line end but editors do not (NEL, LS, PS), as marks
+count."""
 
 _LINE_END = re.compile("\r\n|\r|\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -55,7 +58,8 @@ class Document:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A place in a document; on its own, the place of a syntax error. Line and column count from 1."""
+    """A place in a document; on its own, the place of a syntax error. Line and column count from
+    1."""
 
     document: Document
     line: int
@@ -112,7 +116,8 @@ class YamlMistake:
 
 @dataclass(frozen=True, slots=True)
 class YamlReading:
-    """One file, read. `root` is None when it is no YAML; mistakes that leave a tree (a key twice) leave it there."""
+    """One file, read. `root` is None when it is no YAML; mistakes that leave a tree (a key twice)
+    leave it there."""
 
     root: Node | None
     top: Node
@@ -120,7 +125,8 @@ class YamlReading:
 
 
 def items(node: Node) -> tuple[tuple[str, Mark], ...]:
-    """The texts in a list or a mapping, and in those in it, each with its place; of a text alone none."""
+    """The texts in a list or a mapping, and in those in it, each with its place; of a text alone
+    none."""
     match node:
         case ListNode():
             return tuple(found for item in node.items for found in _texts(item))
@@ -131,7 +137,8 @@ def items(node: Node) -> tuple[tuple[str, Mark], ...]:
 
 
 def within(node: ScalarNode, at: int) -> Node:
-    """The place of a character of a text: in its line or its block; else, where none can be told, the text's."""
+    """The place of a character of a text: in its line or its block; else, where none can be told,
+    the text's."""
     line = node.line + (1 + node.text.count("\n", 0, at) if "\n" in node.text else 0)
     begin = node.text.rfind("\n", 0, at) + 1
     written = node.text[begin:].partition("\n")[0]
@@ -159,7 +166,8 @@ def pure_events(text: str) -> Iterator[yaml.Event]:
 
 
 def read(content: bytes, file: str, *, events: Events = fast_events) -> YamlReading:
-    """The nodes of one file. Never raises, whatever the bytes; an empty file is an empty mapping."""
+    """The nodes of one file. Never raises, whatever the bytes; an empty file is an empty
+    mapping."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

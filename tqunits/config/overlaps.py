@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 def conflicts(listen: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Where in the list an address stands that one before it takes already, and which one that is.
 
-    All addresses of a host (0.0.0.0, [::]) have each of them, on the same port. An IPv6 socket is for IPv6 alone, as
-    the socket unit has it (BindIPv6Only=, systemd.socket(5)), so it takes nothing of IPv4's.
+    All addresses of a host (0.0.0.0, [::]) have each of them, on the same port. An IPv6 socket is
+    for IPv6 alone, as the socket unit has it (BindIPv6Only=, systemd.socket(5)), so it takes
+    nothing of IPv4's.
     """
     for at, address in enumerate(listen):
         taker = next((before for before in listen[:at] if _is_both(before, address)), None)

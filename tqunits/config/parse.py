@@ -1,8 +1,9 @@
-"""Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at once.
+"""Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at
+once.
 
-Pure: host/sources.py reads the files. A setting that is wrong counts as its default from there on, so that the rules
-across files (cross_checks.py) still see every worker. A worker with an error is left out of the configuration, and
-named in it; an error in tqunits.yaml leaves none.
+Pure: host/sources.py reads the files. A setting that is wrong counts as its default from there on,
+so that the rules across files (cross_checks.py) still see every worker. A worker with an error is
+left out of the configuration, and named in it; an error in tqunits.yaml leaves none.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerResult:
-    """`server` is always there, with defaults for what is wrong: the workers are checked all the same."""
+    """`server` is always there, with defaults for what is wrong: the workers are checked all the
+    same."""
 
     server: Server
     defaults: Defaults
@@ -82,7 +84,8 @@ class ServerResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersResult:
-    """`configuration` is None when the server has an error; of the workers it has those that are right.
+    """`configuration` is None when the server has an error; of the workers it has those that are
+    right.
 
     `diagnostics` are the workers' own.
     """
@@ -101,8 +104,8 @@ def parse_server(
 ) -> ServerResult:
     """tqunits.yaml and its drop-ins, of which later ones win key by key.
 
-    `source`: where tqunits.yaml would be. Workers are in `root`/workers, or without a root in `workers`, where it does
-    not say.
+    `source`: where tqunits.yaml would be. Workers are in `root`/workers, or without a root in
+    `workers`, where it does not say.
     """
     problems: list[NodeProblem] = []
     entries: dict[str, SettingEntry] = {}
@@ -195,7 +198,8 @@ def _flatten(reading: YamlReading, schema: Schema, problems: list[NodeProblem]) 
 
 
 def _split(flat: Flat, problems: list[NodeProblem]) -> tuple[dict[str, SettingEntry], dict[str, SettingEntry]]:
-    """The server's own entries, and those of `defaults:` (some of which TQServer spells elsewhere)."""
+    """The server's own entries, and those of `defaults:` (some of which TQServer spells
+    elsewhere)."""
     own = {key: entry for key, entry in flat.entries.items() if key.partition(".")[0] != DEFAULTS}
     common = {
         key.removeprefix(f"{DEFAULTS}."): entry for key, entry in flat.entries.items() if key not in own and "." in key
@@ -222,7 +226,8 @@ def _overlay(
 
 
 def _on_defaults(entries: Mapping[str, SettingEntry], defaults: Defaults) -> Mapping[str, SettingEntry]:
-    """The worker's entries; a mapping that adds up has the defaults' names in it as well, unless those are wrong."""
+    """The worker's entries; a mapping that adds up has the defaults' names in it as well, unless
+    those are wrong."""
     merged = {key: entry for key, entry in defaults.entries.items() if key in entries and key in defaults.layer}
     merged = {key: entry for key, entry in merged.items() if WORKER[key].merges}
     if not merged:

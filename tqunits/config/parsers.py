@@ -1,7 +1,8 @@
-"""Nodes to values: what a setting takes, as functions from a node to a value that raise Invalid with every reason.
+"""Nodes to values: what a setting takes, as functions from a node to a value that raise Invalid
+with every reason.
 
-A parser is made of small ones: `listing(words.route)`, `optional(scalar(words.port))`. None of them knows its key; the
-caller puts that in front of the message.
+A parser is made of small ones: `listing(words.route)`, `optional(scalar(words.port))`. None of them
+knows its key; the caller puts that in front of the message.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ def _command_text(node: ScalarNode) -> tuple[str, ...]:
 
 
 def _whole_command(results: tuple[str, ...], places: Sequence[tuple[Node, int]]) -> tuple[str, ...]:
-    """The words of a command, if a unit can say them all; `places`: the node of each, and where in it."""
+    """The words of a command, if a unit can say them all; `places`: the node of each, and where in
+    it."""
     try:
         words.check_command(results)
     except words.WrongWord as error:
@@ -236,7 +238,8 @@ def enabled(text: str) -> Enabled:
 
 
 def sandbox(node: Node) -> tuple[Profile | None, tuple[Relaxation, ...]]:
-    """`standard`, `[standard, netlink]` or `{profile: standard, relax: [netlink]}`; no profile: the type's."""
+    """`standard`, `[standard, netlink]` or `{profile: standard, relax: [netlink]}`; no profile: the
+    type's."""
     if isinstance(node, MapNode):
         return _sandbox_mapping(node)
     parse = scalar(profile_or_relaxation)

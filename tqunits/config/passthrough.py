@@ -1,8 +1,8 @@
 """The `unit:` setting: directives passed through to the unit, against an allow-list.
 
-The list is directives.py: what is harmless, with the values that are. Everything else is refused with the setting to
-use instead, where there is one; whatever is really needed can still be set by the administrator with `systemctl edit`,
-where it is seen as his.
+The list is directives.py: what is harmless, with the values that are. Everything else is refused
+with the setting to use instead, where there is one; whatever is really needed can still be set by
+the administrator with `systemctl edit`, where it is seen as his.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ INSTEAD = {
 
 
 def directives(node: Node) -> PassedLines:
-    """(section, directive, value) of a `unit:` mapping; a list gives the directive several times."""
+    """(section, directive, value) of a `unit:` mapping; a list gives the directive several
+    times."""
     result: list[tuple[str, str, str]] = []
     problems: list[NodeProblem] = []
     for section, content in entries_of(node, "a mapping of sections"):

@@ -1,8 +1,9 @@
-"""`php:`: what PHP's own server is told, in the command that the type presets; and what any PHP is told in a sandbox.
+"""`php:`: what PHP's own server is told, in the command that the type presets; and what any PHP is
+told in a sandbox.
 
-A value is taken as php.ini takes it: `E_ALL & ~E_NOTICE` is an expression, `Off` is false. What php.ini would take for
-something else, a comment for one, goes in quotes, where PHP takes it as it stands (php_cli.c, option -d, and
-zend_ini_scanner.l, raw strings).
+A value is taken as php.ini takes it: `E_ALL & ~E_NOTICE` is an expression, `Off` is false. What
+php.ini would take for something else, a comment for one, goes in quotes, where PHP takes it as it
+stands (php_cli.c, option -d, and zend_ini_scanner.l, raw strings).
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ _FOLDER = "-t"
 _SERVER = "-S"
 
 _NO_JIT = ("-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
-"""For where no memory is writable and executable: PCRE, and from PHP 8.4 on opcache, complain and go on without."""
+"""For where no memory is writable and executable: PCRE, and from PHP 8.4 on opcache, complain and
+go on without."""
 
 _SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
-"""Debian's php.ini has them in a folder of root's, and leaves old ones to a job of root's (0 of 1000 requests)."""
+"""Debian's php.ini has them in a folder of root's, and leaves old ones to a job of root's (0 of
+1000 requests)."""
 
 _INI = ("-c", "--php-ini")
 _TAKES_ANOTHER = frozenset("cdfrBRFEStz")  # options of php(1)
@@ -59,9 +62,11 @@ def command(preset: Sequence[str], settings: Sequence[tuple[str, str]], document
 
 
 def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
-    """A command of PHP with what holds in this sandbox, directly behind the program: what comes later wins.
+    """A command of PHP with what holds in this sandbox, directly behind the program: what comes
+    later wins.
 
-    Who names a php.ini of his own says there where sessions are. Any other command is left as it is.
+    Who names a php.ini of his own says there where sessions are. Any other command is left as it
+    is.
     """
     program = programs.program(command)
     if program is None or program.name != "php":
@@ -73,7 +78,8 @@ def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def served(command: Sequence[str]) -> str | None:
-    """The folder that a command of PHP's own server names: relative to the worker's, placeholders as they stand."""
+    """The folder that a command of PHP's own server names: relative to the worker's, placeholders
+    as they stand."""
     program = programs.program(command)
     if program is None or program.name != "php":
         return None
@@ -84,7 +90,8 @@ def served(command: Sequence[str]) -> str | None:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """PHP's own options and where they stand: those before the script, for what is behind that is the script's."""
+    """PHP's own options and where they stand: those before the script, for what is behind that is
+    the script's."""
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
         yield at, words[at]

@@ -1,7 +1,9 @@
-"""What a worker's type presets, or the program of its command: YAML texts by dotted key; `{name}` is the worker's name.
+"""What a worker's type presets, or the program of its command: YAML texts by dotted key; `{name}`
+is the worker's name.
 
-A preset wins over the table's defaults and loses against `defaults:` of tqunits.yaml and against worker.yaml. The
-program counts only where no other type than exec is written: whoever writes one has chosen.
+A preset wins over the table's defaults and loses against `defaults:` of tqunits.yaml and against
+worker.yaml. The program counts only where no other type than exec is written: whoever writes one
+has chosen.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from tqunits.model import Fetch, Profile, WorkerType
 _JIT = {"sandbox": "jit"}
 
 _WHOLE = {"proxy.buffer_requests": "true"}
-"""PHP's own server and most of WSGI know of a body by its Content-Length, and see none in what comes in chunks."""
+"""PHP's own server and most of WSGI know of a body by its Content-Length, and see none in what
+comes in chunks."""
 
 PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.GO: {"build.command": "[go, build, -o, bin/{name}, ./src]", "command": "[bin/{name}]"},
@@ -36,7 +39,8 @@ BY_FILE: Mapping[WorkerType, tuple[str, Mapping[str, str]]] = {
     WorkerType.NODE: ("package-lock.json", {"build.command": "[npm, rebuild]"}),
     WorkerType.JAVA: ("src/Main.java", {"build.command": "[javac, -d, bin, src/Main.java]"}),
 }
-"""What a type presets besides, where the worker's folder has this file: who has no dependencies needs no build."""
+"""What a type presets besides, where the worker's folder has this file: who has no dependencies
+needs no build."""
 
 BY_PROGRAM: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("node", "nodejs", "npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "java", "dotnet"), _JIT),
@@ -52,7 +56,8 @@ FETCHES: Mapping[WorkerType, Fetch] = {
     ),
     WorkerType.GO: Fetch(needs="go.sum", command=("go", "mod", "download"), offline=(("GOPROXY", "off"),)),
 }
-"""The first step of a preset build. It runs no code of what it loads, so that only who has no network does."""
+"""The first step of a preset build. It runs no code of what it loads, so that only who has no
+network does."""
 
 
 def of_program(worker_type: WorkerType, command: Sequence[str]) -> tuple[str, Mapping[str, str]]:

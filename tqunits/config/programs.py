@@ -1,8 +1,10 @@
-"""Which program a command is, and whose runtime that has: by its name alone, wherever it lies. Nothing is opened.
+"""Which program a command is, and whose runtime that has: by its name alone, wherever it lies.
+Nothing is opened.
 
-What stands before it is looked through for `env` (env(1)), which becomes the program that it is given. Nothing else is:
-what a shell or another wrapper runs is its own business. A name has to be the whole one, but for a version behind it:
-php8.2 is PHP, php-fpm8.2 is not, and neither is node-exporter Node.
+What stands before it is looked through for `env` (env(1)), which becomes the program that it is
+given. Nothing else is: what a shell or another wrapper runs is its own business. A name has to be
+the whole one, but for a version behind it: php8.2 is PHP, php-fpm8.2 is not, and neither is
+node-exporter Node.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Program:
 
 
 def program(command: Sequence[str]) -> Program | None:
-    """The program that a command comes to, when its name looks like one; None for no command, too."""
+    """The program that a command comes to, when its name looks like one; None for no command,
+    too."""
     at = _behind_env(command) if command and _last(command[0]) == _ENV else 0
     if at >= len(command):
         return None

@@ -1,7 +1,9 @@
-"""What is written of the settings for people, all from the SETTINGS table: the reference, and the example files.
+"""What is written of the settings for people, all from the SETTINGS table: the reference, and the
+example files.
 
-In an example file a line that begins with `#` and no single space behind it is a setting with its default: take the `#`
-away to set it. `# ` begins prose. The file is valid as it is, and with every such `#` taken away (tests hold that).
+In an example file a line that begins with `#` and no single space behind it is a setting with its
+default: take the `#` away to set it. `# ` begins prose. The file is valid as it is, and with every
+such `#` taken away (tests hold that).
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ _HEADERS = {
 
 
 def select(key: str) -> tuple[Setting[object], ...]:
-    """The settings of that name: one key, a group, or a file (worker, tqunits). Empty when there is none."""
+    """The settings of that name: one key, a group, or a file (worker, tqunits). Empty when there is
+    none."""
     wanted = key.removeprefix("defaults.")
     return tuple(s for s in SETTINGS if key in (s.file, s.file.removesuffix(".yaml")) or wanted in (s.key, s.group))
 

@@ -1,4 +1,5 @@
-"""Texts that can not be read, and how to say so: for whoever reads a text and does not know where it stands.
+"""Texts that can not be read, and how to say so: for whoever reads a text and does not know where
+it stands.
 
 Imports nothing, so that the router reads a time span without a YAML parser in its process.
 """
@@ -42,13 +43,15 @@ def did_you_mean(text: str, known: Iterable[str]) -> str | None:
 
 
 def _is_near(text: str, name: str) -> bool:
-    """Whether one may stand for the other: its beginning, or with a slip of the finger for every four letters."""
+    """Whether one may stand for the other: its beginning, or with a slip of the finger for every
+    four letters."""
     is_beginning = len(text) >= _BEGINNING and name.startswith(text)
     return is_beginning or _distance(text, name) <= max(1, len(text) // _PER_SLIP)
 
 
 def _distance(one: str, other: str) -> int:
-    """Letters added, left out, taken for others, or two of them exchanged (optimal string alignment)."""
+    """Letters added, left out, taken for others, or two of them exchanged (optimal string
+    alignment)."""
     before, row = list[int](), list(range(len(other) + 1))
     for i, a in enumerate(one, start=1):
         older, before, row = before, row, [i]

@@ -1,4 +1,5 @@
-"""The rows of SETTINGS for tqunits.yaml, but for `defaults:`, which holds settings of worker.yaml."""
+"""The rows of SETTINGS for tqunits.yaml, but for `defaults:`, which holds settings of
+worker.yaml."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """SETTINGS: the one table of every setting of worker.yaml and tqunits.yaml.
 
-A row says how a setting is read, its default, the directive it feeds, since when it exists, and what it is for. The
-parser, the defaults, `tqunits docs`, the example files in config/ and the notes "not in effect yet" all come from
-here; a setting that is not in this table does not exist. The order is the reader's: what most people write comes first.
+A row says how a setting is read, its default, the directive it feeds, since when it exists, and
+what it is for. The parser, the defaults, `tqunits docs`, the example files in config/ and the notes
+"not in effect yet" all come from here; a setting that is not in this table does not exist. The
+order is the reader's: what most people write comes first.
 """
 
 from __future__ import annotations

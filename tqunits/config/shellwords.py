@@ -1,8 +1,10 @@
-r"""A command line in one text: split into words as a shell splits it, and nothing else that a shell does.
+r"""A command line in one text: split into words as a shell splits it, and nothing else that a shell
+does.
 
-What a shell would do besides (run two commands, redirect, expand `~`) nobody does here, so a text that asks for it is
-refused, with the way to have it: `["sh", "-c", …]`. Grammar: POSIX.1-2017, XCU 2.2 (quoting) and 2.3 (tokens). In
-quotes, every character is itself; in double quotes a backslash goes before `"`, `\`, `$` and a backquote.
+What a shell would do besides (run two commands, redirect, expand `~`) nobody does here, so a text
+that asks for it is refused, with the way to have it: `["sh", "-c", …]`. Grammar: POSIX.1-2017, XCU
+2.2 (quoting) and 2.3 (tokens). In quotes, every character is itself; in double quotes a backslash
+goes before `"`, `\`, `$` and a backquote.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ class Word:
 def split(text: str, *, folded: bool = False) -> tuple[Word, ...]:
     """The words of a command line. Raises Misplaced.
 
-    `folded`: a YAML block that begins with >, where a line end that is left means no more than a blank.
+    `folded`: a YAML block that begins with >, where a line end that is left means no more than a
+    blank.
     """
     return _Splitting(text, folded=folded).words()
 

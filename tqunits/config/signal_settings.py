@@ -1,4 +1,5 @@
-"""The rows of SETTINGS for what systemd tells the processes of a worker, and what it waits to hear from them."""
+"""The rows of SETTINGS for what systemd tells the processes of a worker, and what it waits to hear
+from them."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ from tqunits.config.setting import Setting
 from tqunits.model import KillMode
 
 STOPS: Final = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-"""What programs take for the wish that they stop. SIGKILL is none: it leaves no time to finish anything."""
+"""What programs take for the wish that they stop. SIGKILL is none: it leaves no time to finish
+anything."""
 
 RELOADS: Final = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-"""What programs take for the wish that they read their configuration again, or replace their own processes."""
+"""What programs take for the wish that they read their configuration again, or replace their own
+processes."""
 
 
 _INSTEAD = {"SIGKILL": "it leaves no time to finish anything, and comes by itself when timeouts.stop is over"}

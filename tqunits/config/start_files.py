@@ -1,4 +1,5 @@
-"""The files that `tqunits init` writes: a short worker.yaml, and the smallest program that keeps the contract."""
+"""The files that `tqunits init` writes: a short worker.yaml, and the smallest program that keeps
+the contract."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ command: [deno, run, --allow-net, --allow-env, --allow-read, "--allow-write=${{W
     WorkerType.STATIC: "# the router sends the files of public/, which everybody may read; no program runs\n",
     WorkerType.EXEC: 'command: ["bin/{name}"]  # listens on 127.0.0.1:$WORKER_PORT, finishes what runs on SIGTERM\n',
 }
-"""What the program of start_programs.py needs. A port belongs to whoever binds it first, a socket to the worker."""
+"""What the program of start_programs.py needs. A port belongs to whoever binds it first, a socket
+to the worker."""
 
 
 def starting_files(name: str, worker_type: WorkerType) -> Mapping[str, str]:

@@ -1,8 +1,10 @@
-"""The programs that `tqunits init` writes: the least that keeps the worker contract, for somebody to begin from.
+"""The programs that `tqunits init` writes: the least that keeps the worker contract, for somebody
+to begin from.
 
-Each listens where its worker.yaml (start_files.py) says, sends a response at once and not its head first (of two sends
-the second waits for the acknowledgement of the first: 40 ms on a kept TCP connection), keeps connections, answers
-/health, and on SIGTERM finishes what it has begun. Nothing but the runtime is needed; `{name}` is the worker's name.
+Each listens where its worker.yaml (start_files.py) says, sends a response at once and not its head
+first (of two sends the second waits for the acknowledgement of the first: 40 ms on a kept TCP
+connection), keeps connections, answers /health, and on SIGTERM finishes what it has begun. Nothing
+but the runtime is needed; `{name}` is the worker's name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""TQServer's spellings of settings: what they are called here, or why they have no meaning any more.
+"""TQServer's spellings of settings: what they are called here, or why they have no meaning any
+more.
 
-Workers written for TQServer run unchanged; each translation is told as a NOTE, so that the files can be brought up to
-date one by one.
+Workers written for TQServer run unchanged; each translation is told as a NOTE, so that the files
+can be brought up to date one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def _same(node: Node) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """One key of TQServer: `to` is our key, None when there is none; then `why` says what takes its place."""
+    """One key of TQServer: `to` is our key, None when there is none; then `why` says what takes its
+    place."""
 
     to: str | None
     convert: Callable[[Node], Node] = _same

@@ -1,7 +1,8 @@
-"""A document to its entries: dotted key -> the node written there. Unknown keys, and keys written twice, end here.
+"""A document to its entries: dotted key -> the node written there. Unknown keys, and keys written
+twice, end here.
 
-The shape of a document is the SETTINGS table's: `limits.memory_max` is a setting, so `limits` is a group. TQServer's
-spellings (tqserver.py) are put in their place on the way.
+The shape of a document is the SETTINGS table's: `limits.memory_max` is a setting, so `limits` is a
+group. TQServer's spellings (tqserver.py) are put in their place on the way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from tqunits.config.tqserver import Spelling
 DEFAULTS = "defaults"
 
 _EMPTY = frozenset({"health"})
-"""Groups with a short form to which nothing at all is no value: it is what is left where all lines are comments."""
+"""Groups with a short form to which nothing at all is no value: it is what is left where all lines
+are comments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def canonical(node: Node) -> str:
 
 
 def merge(lower: Node, upper: Node, depth: int) -> Node:
-    """Two mappings as one, name by name, so many levels deep; `upper` wins. Anything else: `upper`."""
+    """Two mappings as one, name by name, so many levels deep; `upper` wins. Anything else:
+    `upper`."""
     if depth == 0 or not (isinstance(lower, MapNode) and isinstance(upper, MapNode)):
         return upper
     merged = {key.text: (key, value) for key, value in lower.entries}
@@ -144,7 +147,8 @@ def _is_empty(key: str, value: Node) -> bool:
 
 
 def _told_of_null(key: str, value: Node) -> Iterator[NodeProblem]:
-    """A group whose lines are all comments is null to YAML as well; only the word may have been meant as something."""
+    """A group whose lines are all comments is null to YAML as well; only the word may have been
+    meant as something."""
     if isinstance(value, ScalarNode) and value.text:
         yield warning(value, f"{key}: {value.text} changes nothing: its settings keep their defaults", "leave it out")
 

@@ -1,8 +1,8 @@
 """Which units of the host a worker may name: in `depends:`, and in `unit:`.
 
-Two kinds of name are refused to everybody, with no way to ask for them: units that end the host's work when they are
-started, and those that the host's start or tqunits' own target comes to. A dependency of a worker that is not root's
-needs a grant besides (units/dependencies.py).
+Two kinds of name are refused to everybody, with no way to ask for them: units that end the host's
+work when they are started, and those that the host's start or tqunits' own target comes to. A
+dependency of a worker that is not root's needs a grant besides (units/dependencies.py).
 """
 
 from __future__ import annotations

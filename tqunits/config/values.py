@@ -1,8 +1,10 @@
-"""Texts to values, in systemd's own spellings: sizes, time spans, percentages, booleans, whole numbers.
+"""Texts to values, in systemd's own spellings: sizes, time spans, percentages, booleans, whole
+numbers.
 
-Sources: parse_size() and parse_sec() of systemd (systemd.time(7), "PARSING TIME SPANS"; systemd.resource-control(5)):
-K, M, G, T, P, E are powers of 1024, a span without unit is seconds, `infinity` is UINT64_MAX. Stricter than systemd in
-one point: leading zeros, hexadecimal and signs are refused, for readers take 010 for eight and for ten.
+Sources: parse_size() and parse_sec() of systemd (systemd.time(7), "PARSING TIME SPANS";
+systemd.resource-control(5)): K, M, G, T, P, E are powers of 1024, a span without unit is seconds,
+`infinity` is UINT64_MAX. Stricter than systemd in one point: leading zeros, hexadecimal and signs
+are refused, for readers take 010 for eight and for ten.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ RESPONSE_FIELDS = (10, 10_000)
 """The bounds of what may be allowed to the number of fields in a worker's head."""
 
 PERCENT = 100
-"""permyriad in one percent (resources.Share); a quota of 1% is 100 * PERCENT microseconds of CPU per second."""
+"""permyriad in one percent (resources.Share); a quota of 1% is 100 * PERCENT microseconds of CPU
+per second."""
 
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,9}))? ?(?:B|([KMGTPE])(?:iB)?)?")
 _PERCENT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?%")
@@ -128,7 +131,8 @@ def cpu_quota(text: str) -> int:
 
 
 def boolean(text: str) -> bool:
-    """true for yes, true, on, 1 and false for no, false, off, 0 (systemd's parse_boolean). Raises Reject."""
+    """true for yes, true, on, 1 and false for no, false, off, 0 (systemd's parse_boolean). Raises
+    Reject."""
     word = text.lower()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE

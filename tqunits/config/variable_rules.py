@@ -1,7 +1,8 @@
-"""Rules about variables: placeholders in commands and environments, and names that are not a worker's to set.
+"""Rules about variables: placeholders in commands and environments, and names that are not a
+worker's to set.
 
-Which placeholders have a value, and which names tqunits sets, depends on how the worker listens and on whether it has
-credentials; so these are rules of the whole worker.
+Which placeholders have a value, and which names tqunits sets, depends on how the worker listens and
+on whether it has credentials; so these are rules of the whole worker.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def names(worker: Worker) -> tuple[str, ...]:
 
 
 def health_command(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """Of the command of its health check. systemd 252 shows a unit's credentials to its program alone."""
+    """Of the command of its health check. systemd 252 shows a unit's credentials to its program
+    alone."""
     known = [name for name in names(worker) if name not in placeholders.WITH_CREDENTIALS]
     yield from _of_command(W.health_command, worker.health.command, worker, values, top, known)
 
@@ -70,7 +72,8 @@ def _of_command(
 
 
 def _build(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """A build has no port and no folders of the worker's; what its own variables are, its shell finds."""
+    """A build has no port and no folders of the worker's; what its own variables are, its shell
+    finds."""
     argv = worker.build.command
     script = placeholders.script_at(argv)
     node = values.node(W.build_command) or top
@@ -94,7 +97,8 @@ def _environment(worker: Worker, values: Values, known: Sequence[str]) -> Iterat
 
 
 def _reserved(worker: Worker, values: Values) -> Iterator[NodeProblem]:
-    """PORT is taken where the worker listens on one; every other name is taken always, or never (words.py)."""
+    """PORT is taken where the worker listens on one; every other name is taken always, or never
+    (words.py)."""
     node = values.node(W.environment) if worker.listen is Listen.TCP else None
     for key, _ in node.entries if isinstance(node, MapNode) else ():
         if key.text == "PORT":
@@ -106,7 +110,8 @@ def _reserved(worker: Worker, values: Values) -> Iterator[NodeProblem]:
 def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | None, in_command: bool) -> Reject | None:
     """What is wrong with something that looks like a variable, and what to write.
 
-    `whole`: the text it stands in, where that has no quotes: in a list or a mapping a brace needs them.
+    `whole`: the text it stands in, where that has no quotes: in a list or a mapping a brace needs
+    them.
     """
     if found.kind is PlaceholderKind.NAMED and found.name in known:
         return None
@@ -146,7 +151,8 @@ def _too_long(setting: Setting[object], place: Node, text: str) -> Iterator[Node
 
 
 def _suspects(setting: Setting[object], node: Node | None, script: int | None) -> Iterator[NodeProblem]:
-    """Right, and seldom meant: a shell's operators as words of their own, and what a shell would replace by names."""
+    """Right, and seldom meant: a shell's operators as words of their own, and what a shell would
+    replace by names."""
     if isinstance(node, ListNode):
         for at, item in enumerate(node.items):
             if isinstance(item, ScalarNode) and item.text in _SUSPECTS and at != script:

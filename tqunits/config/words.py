@@ -2,9 +2,10 @@
 
 Each function gives the text back, clean, or raises Reject.
 
-Whatever passes here may stand in a unit file, a sysusers.d file or the routes: no control character gets by. Grammars:
-routes are RFC 3986 segments (section 3.3) without percent-encoding, for the router compares them as written; host names
-RFC 1123 section 2.1; users as systemd's strict rules (systemd.io/USER_NAMES); unit names systemd.unit(5).
+Whatever passes here may stand in a unit file, a sysusers.d file or the routes: no control character
+gets by. Grammars: routes are RFC 3986 segments (section 3.3) without percent-encoding, for the
+router compares them as written; host names RFC 1123 section 2.1; users as systemd's strict rules
+(systemd.io/USER_NAMES); unit names systemd.unit(5).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ PORTS = (1024, 65535)
 """A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
 
 LONGEST = 32 * 1024
-"""Characters of one value. systemd takes a line of 1 MiB, the kernel a word of 128 KiB, in bytes (MAX_ARG_STRLEN)."""
+"""Characters of one value. systemd takes a line of 1 MiB, the kernel a word of 128 KiB, in bytes
+(MAX_ARG_STRLEN)."""
 
 MOST_OF_A_COMMAND = 64 * 1024
 
@@ -65,7 +67,8 @@ def line(text: str) -> str:
 
 
 def value(text: str) -> str:
-    """What a program may be given: a text with line feeds and tabs, which systemd can say (env_value_is_valid())."""
+    """What a program may be given: a text with line feeds and tabs, which systemd can say
+    (env_value_is_valid())."""
     return _without(_NOT_IN_VALUES, text)
 
 
@@ -95,7 +98,8 @@ class WrongWord(Reject):
 
 
 def check_command(argv: Sequence[str]) -> None:
-    """Raise WrongWord for a command that no unit can say, or that asks for what only a shell does."""
+    """Raise WrongWord for a command that no unit can say, or that asks for what only a shell
+    does."""
     if not argv:
         return
     assigned = _ASSIGNMENT.fullmatch(argv[0])
@@ -117,7 +121,8 @@ def check_command(argv: Sequence[str]) -> None:
 
 
 def _check_program(text: str) -> None:
-    """The first word: a path, or a name that systemd looks for in its own search path (units/quote.py, program)."""
+    """The first word: a path, or a name that systemd looks for in its own search path
+    (units/quote.py, program)."""
     line(text)
     if not text:
         raise Reject("the program is ''", "write the program's name or path first")
@@ -141,7 +146,8 @@ def is_worker_name(text: str) -> bool:
 
 
 def worker_name(text: str) -> str:
-    """The name of a worker's folder: also an instance name, and `worker-NAME` a user (at most 31 characters)."""
+    """The name of a worker's folder: also an instance name, and `worker-NAME` a user (at most 31
+    characters)."""
     if is_worker_name(text):
         return text
     if len(text) > 24:
@@ -185,7 +191,8 @@ def host(text: str) -> str:
 
 
 def user(text: str) -> str:
-    """The Unix user of a worker: never root, nor who may steer the router, nor the router itself."""
+    """The Unix user of a worker: never root, nor who may steer the router, nor the router
+    itself."""
     if is_reserved_account(text) or re.fullmatch(r"0+", text):
         raise Reject(f"a worker never runs as {text}", "leave it out: the worker gets a user of its own")
     return _unix_name(text, "user")
@@ -201,7 +208,8 @@ def group(text: str) -> str:
 
 
 def variable(text: str) -> str:
-    """The name of an environment variable that neither systemd nor tqunits sets, but for PORT (variable_rules.py)."""
+    """The name of an environment variable that neither systemd nor tqunits sets, but for PORT
+    (variable_rules.py)."""
     if not _VARIABLE.fullmatch(text):
         raise Reject(f"{shown(text)} is no name of a variable", "letters, digits and _, no digit first")
     if is_reserved(text, has_port=False):
@@ -221,7 +229,8 @@ def credential(text: str) -> str:
 
 
 def path(text: str) -> str:
-    """A file's path, absolute or below the folder, that does not climb; several slashes are one, as to the kernel."""
+    """A file's path, absolute or below the folder, that does not climb; several slashes are one, as
+    to the kernel."""
     if text != text.strip(" ") or text.endswith("\\"):
         raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "rename the file")
     return folder(text)

@@ -1,4 +1,5 @@
-"""What is asked and answered at the sockets of a router process, version 1: paths, keys and sizes stand here alone.
+"""What is asked and answered at the sockets of a router process, version 1: paths, keys and sizes
+stand here alone.
 
 The control socket, for root and the manager:
 
@@ -9,10 +10,11 @@ The control socket, for root and the manager:
 
 The leave socket, for every local user:
 
-    GET /serving/api?wait_us=5000000                   a Drained, of an instance: `api` is the first, `api:2` another
+    GET /serving/api?wait_us=5000000                   a Drained, of an instance (`api`, `api:2`)
 
-alone/routers.py asks the last one, and imports nothing of ours: tests/control/test_protocol.py holds its bytes against
-what is here. What a process answers is read without trust: it runs as another user.
+alone/routers.py asks the last one, and imports nothing of ours: tests/control/test_protocol.py
+holds its bytes against what is here. What a process answers is read without trust: it runs as
+another user.
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """An endpoint of a worker, as a process sees it; `failures`: attempts since the last one that got through."""
+    """An endpoint of a worker, as a process sees it; `failures`: attempts since the last one that
+    got through."""
 
     address: str
     in_flight: int
@@ -159,7 +162,8 @@ class Doing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
-    """Whether a worker that leaves has nothing in flight; how many requests there are is nobody's business."""
+    """Whether a worker that leaves has nothing in flight; how many requests there are is nobody's
+    business."""
 
     serving: bool  # its file is there: waiting changes nothing
     in_flight: bool = False
@@ -213,7 +217,8 @@ def leave_request(whose: Instance, wait_us: int) -> bytes:
 
 
 def leave_question(method: bytes, target: bytes) -> tuple[str, int]:
-    """Which instance such a request is about, by its name (`api`, `api:2`), and how many µs its answer may take.
+    """Which instance such a request is about, by its name (`api`, `api:2`), and how many µs its
+    answer may take.
 
     Raises Problem.
     """

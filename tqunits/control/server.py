@@ -1,11 +1,12 @@
-"""HTTP on a Unix socket, for questions about this process: a request per connection, bounded in size and in time.
+"""HTTP on a Unix socket, for questions about this process: a request per connection, bounded in
+size and in time.
 
-Nothing here may hold up the data path, or grow with those who ask. What is answered is the affair of whoever listens:
-proxy/commands.py at the control socket, proxy/leaving.py at the leave socket.
+Nothing here may hold up the data path, or grow with those who ask. What is answered is the affair
+of whoever listens: proxy/commands.py at the control socket, proxy/leaving.py at the leave socket.
 
-Under systemd the control socket is a unit's (tq-proxy-control@.socket): the mode of its file, 0600 and the manager's
-user, lets in whoever may ask. A process that makes it itself lets in its own user, and asks the kernel who that is as
-well.
+Under systemd the control socket is a unit's (tq-proxy-control@.socket): the mode of its file, 0600
+and the manager's user, lets in whoever may ask. A process that makes it itself lets in its own
+user, and asks the kernel who that is as well.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ INHERITED: Final = "control"
 """The name by which systemd passes the control socket (FileDescriptorName=)."""
 
 MAX_CLIENTS: Final = 64
-"""Connections at once to a control socket: a manager, an operator, and what collects the metrics."""
+"""Connections at once to a control socket: a manager, an operator, and what collects the
+metrics."""
 
 PATIENCE: Final = 10.0
 """Seconds until a request must be there; whoever may ask sends it at once."""
@@ -41,10 +43,12 @@ _OWNER_ONLY: Final = 0o600
 _UCRED: Final = struct.Struct("3i")
 
 _FILE_STAYS: Final = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-"""Since Python 3.13 event loops remove the file when the server closes. systemd's is not ours to remove."""
+"""Since Python 3.13 event loops remove the file when the server closes. systemd's is not ours to
+remove."""
 
 Answerer = Callable[[RequestHead, bytes, int], Awaitable[tuple[str, bytes]]]
-"""From a request's head, its body and the asker's uid to a media type and a body; raises Problem."""
+"""From a request's head, its body and the asker's uid to a media type and a body; raises
+Problem."""
 
 Command = Callable[[Body], Awaitable[tuple[str, bytes]]]
 """From the body of a request to the media type and the body of its answer; raises Problem."""
@@ -65,7 +69,8 @@ class LocalServer:
     ) -> None:
         """`place`: where to listen, or what to accept from; `mode`: of the file that is made.
 
-        `max_clients`: connections at once; `patience`: seconds until a request must be there, and its answer read.
+        `max_clients`: connections at once; `patience`: seconds until a request must be there, and
+        its answer read.
         """
         self._place = place
         self._answerer = answer
@@ -84,7 +89,8 @@ class LocalServer:
         )
 
     def close(self) -> None:
-        """Listen no more; what is being answered ends with the process. What systemd holds waits for the next one."""
+        """Listen no more; what is being answered ends with the process. What systemd holds waits
+        for the next one."""
         if self._server is None:
             return
         self._server.close()
@@ -121,7 +127,8 @@ class ControlServer:
     """A control socket: who may ask there, and which command answers what."""
 
     def __init__(self, place: Path | socket.socket, commands: Mapping[str, tuple[str, Command]], offer: str) -> None:
-        """`place`: where to listen, or what to accept from; `commands`: path -> method and what answers.
+        """`place`: where to listen, or what to accept from; `commands`: path -> method and what
+        answers.
 
         `offer`: what there is, in words, for who asks for something else.
         """
@@ -149,10 +156,11 @@ class ControlServer:
         return await command(protocol.asked(data) if method == "POST" else {})
 
     def _may_ask(self, uid: int) -> bool:
-        """Who got through to systemd's socket may: the file's mode has let them in, and a drop-in may widen it.
+        """Who got through to systemd's socket may: the file's mode has let them in, and a drop-in
+        may widen it.
 
-        To ask again would tell nothing: PrivateUsers= maps root and the router alone, so here everybody else, the
-        manager like a stranger, has the uid of nobody (user_namespaces(7)).
+        To ask again would tell nothing: PrivateUsers= maps root and the router alone, so here
+        everybody else, the manager like a stranger, has the uid of nobody (user_namespaces(7)).
         """
         return self._inherited or uid in (0, os.geteuid())
 
@@ -160,7 +168,8 @@ class ControlServer:
 def inherited_control(sockets: Iterable[tuple[str, socket.socket]]) -> socket.socket | None:
     """The control socket among those that systemd has passed, each with its name.
 
-    Raises UsageError for one that has no file, whose mode would keep strangers out, and where there are two.
+    Raises UsageError for one that has no file, whose mode would keep strangers out, and where there
+    are two.
     """
     found = [sock for name, sock in sockets if name == INHERITED]
     if len(found) > 1:
@@ -179,7 +188,8 @@ def socket_path(place: Path | socket.socket) -> Path | None:
 
 
 def _bound(path: Path, mode: int) -> socket.socket:
-    """A socket with a file of that mode, in the place of one that a killed process has left. Raises OSError."""
+    """A socket with a file of that mode, in the place of one that a killed process has left. Raises
+    OSError."""
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o777 & ~mode)

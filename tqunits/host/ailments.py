@@ -1,7 +1,8 @@
-"""What somebody has removed from the runtime folders while workers and routers run, and how it comes back.
+"""What somebody has removed from the runtime folders while workers and routers run, and how it
+comes back.
 
-Only what systemd says to be up is touched, so nothing is served that has not passed its health check, and nothing is
-started that was stopped.
+Only what systemd says to be up is touched, so nothing is served that has not passed its health
+check, and nothing is started that was stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _ROUTERS = "tq-proxy@*.service"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """An instance that routers send requests; `socket`: the file that it listens on, None for a port."""
+    """An instance that routers send requests; `socket`: the file that it listens on, None for a
+    port."""
 
     instance: Instance
     socket: str | None
@@ -57,9 +59,9 @@ def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing,
 def repaired(bus: Bus, found: Sequence[Ailing]) -> Iterator[tuple[Ailing, bool]]:
     """Serve them again: gives each, and whether it is served, as it is done.
 
-    What is quick comes first. A worker that stops asks the routers whether it is drained, but a router that stops waits
-    for the requests that it holds for that worker. So a router gets a moment for its restart, and is waited for at the
-    end.
+    What is quick comes first. A worker that stops asks the routers whether it is drained, but a
+    router that stops waits for the requests that it holds for that worker. So a router gets a
+    moment for its restart, and is waited for at the end.
     """
     for one in found:
         if one.cure is Cure.ADMIT:
@@ -78,7 +80,8 @@ def repaired(bus: Bus, found: Sequence[Ailing]) -> Iterator[tuple[Ailing, bool]]
 
 
 def _admit(bus: Bus, one: Ailing) -> bool:
-    """Make the worker's file; whether it is there now. What has ended or begun anew meanwhile makes its own."""
+    """Make the worker's file; whether it is there now. What has ended or begun anew meanwhile makes
+    its own."""
     assert one.serving is not None, "workers have one"
     handover.admit(one.serving)
     is_same = bus.invocation(one.unit) == one.invocation and _state(bus, one.unit) == "active"
@@ -88,7 +91,8 @@ def _admit(bus: Bus, one: Ailing) -> bool:
 
 
 def _restart(bus: Bus, one: Ailing, patience_us: int = INFINITY) -> bool:
-    """Whether the unit runs again, with its socket: where its file was removed, systemd has the old one open."""
+    """Whether the unit runs again, with its socket: where its file was removed, systemd has the old
+    one open."""
     (stopped,) = Jobs(bus).stop([one.unit], timeout_us=patience_us)
     if stopped.result != "done":
         return False
@@ -120,7 +124,8 @@ def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | Non
 
 
 def _is_lost(bus: Bus, layout: Layout, router: str) -> bool:
-    """It runs without its sockets. One that has ended since `router` was listed lacks them too, for a moment."""
+    """It runs without its sockets. One that has ended since `router` was listed lacks them too, for
+    a moment."""
     if _has_sockets(layout, router) or _has_job(bus, router) or _state(bus, router) != "active":
         return False
     return not _has_sockets(layout, router)

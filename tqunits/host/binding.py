@@ -1,6 +1,8 @@
-"""Whether the router could listen on an address: tried as systemd would do it (systemd.socket(5)), and undone at once.
+"""Whether the router could listen on an address: tried as systemd would do it (systemd.socket(5)),
+and undone at once.
 
-The kernel alone knows. What it says in one word ("in use") is put into whole ones here: who has the address.
+The kernel alone knows. What it says in one word ("in use") is put into whole ones here: who has the
+address.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _IP_FREEBIND = 15  # linux/in.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """Why an address can not be listened on; or, where that is for later (`is_now` is not set), why nobody comes."""
+    """Why an address can not be listened on; or, where that is for later (`is_now` is not set), why
+    nobody comes."""
 
     address: str
     message: str  # without the address: "is in use by ..."
@@ -33,8 +36,8 @@ class Obstacle:
 def obstacle(address: str, ours: Collection[str], *, user_mode: bool = False) -> Obstacle | None:
     """What is in the way of an address (as in `listen`); None when nothing is.
 
-    `ours`: addresses that sockets of the router have, as `addresses.canonical` writes them. What is in their way only
-    is not taken by another.
+    `ours`: addresses that sockets of the router have, as `addresses.canonical` writes them. What is
+    in their way only is not taken by another.
     """
     if address.startswith("/"):
         return _of_path(address, ours)
@@ -75,7 +78,8 @@ def _bind(address: str, *, free: bool) -> int:
 
 
 def _absent(address: str) -> Obstacle:
-    """Our sockets are opened all the same (FreeBind=): the network may come later, or an address move here."""
+    """Our sockets are opened all the same (FreeBind=): the network may come later, or an address
+    move here."""
     hint = "'ip address' has those that are; nobody can connect until it is one"
     return Obstacle(address=address, message="is no address of this host now", hint=hint, is_now=False)
 
@@ -97,7 +101,8 @@ def _taken(address: str, ours: Collection[str]) -> Obstacle | None:
 
 
 def _in_the_way(address: str) -> Iterator[Listener]:
-    """Sockets that keep this one from being opened. An IPv6 one may be for IPv4 as well: only then it is asked."""
+    """Sockets that keep this one from being opened. An IPv6 one may be for IPv4 as well: only then
+    it is asked."""
     all_of_them = list(listeners())
     same = [one for one in all_of_them if addresses.overlap(one.address, address)]
     port = address.rpartition(":")[2]

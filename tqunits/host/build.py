@@ -1,18 +1,22 @@
-"""Build a worker whose sources are not what was built: in a unit with a sandbox, as an account of builds alone.
+"""Build a worker whose sources are not what was built: in a unit with a sandbox, as an account of
+builds alone.
 
-A build runs other people's code (a compiler's plug-ins, a package's install script). So it never runs as root or as
-the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a copy of the worker's folder to write in
-(units/build_units.py has the unit, alone/workspace.py makes the copy). What a build that succeeded has made is brought
-home by us, as root's (harvest.py), and remembered (built.py). A build that fails has replaced nothing.
+A build runs other people's code (a compiler's plug-ins, a package's install script). So it never
+runs as root or as the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a
+copy of the worker's folder to write in (units/build_units.py has the unit, alone/workspace.py makes
+the copy). What a build that succeeded has made is brought home by us, as root's (harvest.py), and
+remembered (built.py). A build that fails has replaced nothing.
 
-Builds come before the steps of an install, for a build may make the file that a credential names. So their units and
-accounts are laid down here, ahead of the plan that has them too: each file is whole, an account that is there already
-is none to be made, and systemd is asked to read what it has not read. Cut off anywhere, the next install does the rest.
+Builds come before the steps of an install, for a build may make the file that a credential names.
+So their units and accounts are laid down here, ahead of the plan that has them too: each file is
+whole, an account that is there already is none to be made, and systemd is asked to read what it has
+not read. Cut off anywhere, the next install does the rest.
 
-Nothing serves to bound a folder on any file system (project quotas are there on few, a tmpfs is memory, an image in a
-loop device takes its whole size and a mkfs): so the workspace is looked at once a second while we wait for the build,
-and the unit's LimitFSIZE= bounds each file. A build that goes on after an install was killed is looked at by nobody,
-until its TimeoutStartSec=; the next install ends it.
+Nothing serves to bound a folder on any file system (project quotas are there on few, a tmpfs is
+memory, an image in a loop device takes its whole size and a mkfs): so the workspace is looked at
+once a second while we wait for the build, and the unit's LimitFSIZE= bounds each file. A build that
+goes on after an install was killed is looked at by nobody, until its TimeoutStartSec=; the next
+install ends it.
 """
 
 from __future__ import annotations
@@ -58,7 +62,8 @@ _SHELL = 128
 
 
 def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | None:
-    """Run the worker's build as who asks, in the folder itself: with --user all of it is that user's.
+    """Run the worker's build as who asks, in the folder itself: with --user all of it is that
+    user's.
 
     Gives what went wrong, or None when its command exists now.
     """
@@ -95,7 +100,8 @@ class Builder:
     timeout_us: int = INFINITY  # of each build, besides the unit's own
 
     def build(self, worker: Worker, now: Glance) -> Lacking | None:
-        """Build; gives what went wrong, or None when all that it made is there now. Raises TqunitsError."""
+        """Build; gives what went wrong, or None when all that it made is there now. Raises
+        TqunitsError."""
         self._lay_down(worker)
         built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
         units = unit.units(worker)
@@ -163,7 +169,8 @@ class Builder:
         return Jobs(self.bus).run("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
 
     def _end(self, units: Sequence[str]) -> None:
-        """They may run still: our patience has ended before theirs, or an install before was killed."""
+        """They may run still: our patience has ended before theirs, or an install before was
+        killed."""
         if self.bus.list_units(units):
             Jobs(self.bus).stop(units[::-1], timeout_us=_STOP_US)
             for each in units:
@@ -179,7 +186,8 @@ class Builder:
 
 
 def remains(worker: str | None) -> tuple[Path, ...]:
-    """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's own folders."""
+    """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's
+    own folders."""
     if worker is None:
         return _OLD
     return (*_old(worker), *_workspace(worker), *_caches(worker))
@@ -229,7 +237,8 @@ def _ended(failure: Failure) -> str:
 
 
 def _bring_home(worker: Worker, sources: Sources) -> Harvest:
-    """Words of the build's command that are paths may begin with a dot, as the worker's own command may."""
+    """Words of the build's command that are paths may begin with a dot, as the worker's own command
+    may."""
     words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
     named = [word for word in words if not word.startswith(("/", "-"))]
     return harvest.bring_home(
@@ -257,7 +266,8 @@ def _caches(worker: str) -> tuple[Path, ...]:
 
 
 def _old(worker: str) -> tuple[Path, ...]:
-    """What is of the release before: its folders, and the links to them where this release has folders."""
+    """What is of the release before: its folders, and the links to them where this release has
+    folders."""
     links = (path for path in (*_workspace(worker), *_caches(worker)) if path.is_symlink())
     return (*(above / "builds" / worker for above in _OLD), *links)
 

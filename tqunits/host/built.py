@@ -1,18 +1,21 @@
 """What was built of a worker, remembered: of which sources, by which words, and what came of it.
 
-A program is older than its sources when their content is not what was built. That is a question of content, not of
-times: a checkout or a copy gives files any time. So a build leaves a record in a folder of root's, with --user in the
-user's own state:
+A program is older than its sources when their content is not what was built. That is a question of
+content, not of times: a checkout or a copy gives files any time. So a build leaves a record in a
+folder of root's, with --user in the user's own state:
 
-    built/NAME/record    the sources (source_tree.py), what was asked for, and how the files look that were made
+    built/NAME/record    the sources (source_tree.py), what was asked for, and how the files look
+                         that were made
     built/NAME/names     all that was made, for the next harvest to replace
-    built/NAME/results   the topmost of these, NUL behind each, for the next build to leave out: its account may read it
+    built/NAME/results   the topmost of these, NUL behind each, for the next build to leave out: its
+                         account may read it
 
-The record is written before the first change in the worker's folder, without an end, and once more when all is done. So
-whatever cuts a build off, the next one does it again. Its time is when the program was built: a worker that runs since
-before does not have it (host/plan.py).
+The record is written before the first change in the worker's folder, without an end, and once more
+when all is done. So whatever cuts a build off, the next one does it again. Its time is when the
+program was built: a worker that runs since before does not have it (host/plan.py).
 
-Sources that change while they are built are those of before to the record: one build too many does less harm than none.
+Sources that change while they are built are those of before to the record: one build too many does
+less harm than none.
 """
 
 from __future__ import annotations
@@ -75,7 +78,8 @@ class Glance:
 def glance(worker: Worker, layout: Layout) -> Glance | None:
     """Whether what was built is what the sources say. None where there is nothing to build.
 
-    Raises OSError (PermissionError for whoever may not read the record), TqunitsError for a folder beyond bounds.
+    Raises OSError (PermissionError for whoever may not read the record), TqunitsError for a folder
+    beyond bounds.
     """
     if not worker.build.command:
         return None
@@ -96,7 +100,8 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
 
 
 def glance_at_installed(worker: str, source: str, layout: Layout, given: Collection[str]) -> Glance | None:
-    """The same, by the record alone, of a worker whose worker.yaml lies there; None where nothing was built.
+    """The same, by the record alone, of a worker whose worker.yaml lies there; None where nothing
+    was built.
 
     `given`: the paths of folders that it writes itself.
     """
@@ -145,7 +150,8 @@ def lend(worker: Worker, layout: Layout, group: int) -> None:
 
 
 def begin(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
-    """Something is about to change in the worker's folder: what was made before, and this, may be there afterwards."""
+    """Something is about to change in the worker's folder: what was made before, and this, may be
+    there afterwards."""
     before = made(worker, layout)
     both = Made(before.roots | roots.roots, before.names | roots.names)
     _save(worker, layout, Record(recipe="", is_ended=False, sources=sources, results={}, roots=both.roots), both)
@@ -163,9 +169,11 @@ def end(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
 
 
 def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
-    """The same of a build in the folder itself, by what is there now and was not: that is what it made.
+    """The same of a build in the folder itself, by what is there now and was not: that is what it
+    made.
 
-    A source that it has written to (a lock file) counts as it is now, or it would be built again for ever.
+    A source that it has written to (a lock file) counts as it is now, or it would be built again
+    for ever.
     """
     folder, program = Path(worker.folder), _own_program(worker)
     roots = _whole(worker) | (before.record.roots if before.record else frozenset[str]())
@@ -192,14 +200,16 @@ def _folders(paths: Iterable[str]) -> frozenset[str]:
 
 
 def _top(path: str, old: frozenset[str]) -> str:
-    """The topmost folder on the way to a new file that is none of the old ones; or the file itself."""
+    """The topmost folder on the way to a new file that is none of the old ones; or the file
+    itself."""
     names = path.split("/")
     tops = ("/".join(names[:count]) for count in range(1, len(names)))
     return next((top for top in tops if top not in old), path)
 
 
 def settle(worker: Worker, layout: Layout, now: Glance) -> None:
-    """Nothing is to be built: remember how the files look now, so that the next glance is a short one.
+    """Nothing is to be built: remember how the files look now, so that the next glance is a short
+    one.
 
     Without a record, a program that is newer than all its sources counts as built, when it was.
     """
@@ -266,8 +276,8 @@ def _own_program(worker: Worker) -> str | None:
 
 
 def _whole(worker: Worker) -> frozenset[str]:
-    """The folders that its build makes from top to bottom: what a package manager has loaded is no source, whoever has
-    called it.
+    """The folders that its build makes from top to bottom: what a package manager has loaded is no
+    source, whoever has called it.
     """
     commands = (worker.build.command, worker.build.fetch.command if worker.build.fetch else ())
     return frozenset(_MODULES for command in commands if command[:1] in _MANAGERS and command[1:2] in _LOADS)

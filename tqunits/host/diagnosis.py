@@ -1,7 +1,8 @@
-"""What this host offers, and what is wrong on it: the checks of `tqunits doctor`. Read-only, each stands alone.
+"""What this host offers, and what is wrong on it: the checks of `tqunits doctor`. Read-only, each
+stands alone.
 
-A PROBLEM keeps workers from being installed, started, limited or reached; a WARNING is something that works less well
-than it could, or that will surprise somebody.
+A PROBLEM keeps workers from being installed, started, limited or reached; a WARNING is something
+that works less well than it could, or that will surprise somebody.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def manager(bus: Bus, units: Sequence[UnitStatus], *, user_mode: bool) -> Iterat
 
 
 def _stale(bus: Bus, units: Sequence[str]) -> list[str]:
-    """Units whose files have changed since. The pauses of all workers are one file: one of them is asked for all."""
+    """Units whose files have changed since. The pauses of all workers are one file: one of them is
+    asked for all."""
     pauses = [unit for unit in units if paused_by(unit)]
     asked = [*(unit for unit in units if not paused_by(unit)), *pauses[:1]]
     return [unit for unit in asked if bus.property_of(unit, "Unit", "NeedDaemonReload", "b")]

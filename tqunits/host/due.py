@@ -25,7 +25,8 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
 
 
 def outdated(worker: Worker, layout: Layout) -> str:
-    """What to say of a worker whose program is not what its sources say; empty when it is, or nobody can tell."""
+    """What to say of a worker whose program is not what its sources say; empty when it is, or
+    nobody can tell."""
     now = glance(worker, layout)
     return built.told(now) if now else ""
 

@@ -1,4 +1,5 @@
-"""What came of jobs, and why one has failed: gathered from systemd and the journal, judged by lifecycle/."""
+"""What came of jobs, and why one has failed: gathered from systemd and the journal, judged by
+lifecycle/."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def judged(results: Iterable[JobResult], layout: Layout, *, user_mode: bool) -> 
 
 
 def details(judgement: Judgement, facts: Facts) -> Iterator[tuple[str, str]]:
-    """What explains the sentence further, each with its label; what it says already is not said again."""
+    """What explains the sentence further, each with its label; what it says already is not said
+    again."""
     error = judgement.error
     if error is not None and error.text not in judgement.sentence:
         yield "error", f"{error.text} ({error.place})" if error.place else error.text

@@ -1,6 +1,7 @@
 """What happens while host/ works, as values: told one by one to whoever has asked for the work.
 
-The command line makes lines, progress and --json of them. Nothing depends on what the listener does with one.
+The command line makes lines, progress and --json of them. Nothing depends on what the listener does
+with one.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Restoration:
 
 @dataclass(frozen=True, slots=True)
 class BuildWaiver:
-    """A build that is due is not run, for the host can not: its program came from elsewhere, and runs as it is."""
+    """A build that is due is not run, for the host can not: its program came from elsewhere, and
+    runs as it is."""
 
     worker: str
     program: str
@@ -73,7 +75,8 @@ class BarredFiles:
 
 @dataclass(frozen=True, slots=True)
 class StepStart:
-    """A step of the plan, or a build before it, is performed; what has been begun before is done."""
+    """A step of the plan, or a build before it, is performed; what has been begun before is
+    done."""
 
     step: Step | Build
 

@@ -1,7 +1,9 @@
-"""What is known of a worker's end: from systemd, its drop-in, the journal and its files, as lifecycle/ judges it.
+"""What is known of a worker's end: from systemd, its drop-in, the journal and its files, as
+lifecycle/ judges it.
 
-Of a job that has just failed, systemd's properties are read by the bus at once (`Failure`); of a worker that is asked
-about later, they are read here, or from the journal where the next start has overwritten them.
+Of a job that has just failed, systemd's properties are read by the bus at once (`Failure`); of a
+worker that is asked about later, they are read here, or from the journal where the next start has
+overwritten them.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def subject_of(worker: Installed, layout: Layout, *, user_mode: bool) -> Subject
 
 
 def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", restarts: int = 0) -> Facts:
-    """The facts of the start that `failure` is about; of a worker that was given up, those of its last real one."""
+    """The facts of the start that `failure` is about; of a worker that was given up, those of its
+    last real one."""
     facts = _installed(subject, state, restarts)
     end = _end(failure)
     if (end.code, end.status) == ("exited", outcome.GIVEN_UP) and _last(subject, "RestartPreventExitStatus"):
@@ -190,7 +193,8 @@ def _gate_options(subject: Subject) -> list[tuple[str, str]]:
 
 
 def _health_type(subject: Subject, gate: dict[str, str]) -> HealthType | None:
-    """None: its own READY=1. Which of them a line of an earlier release's says, is said by no --type."""
+    """None: its own READY=1. Which of them a line of an earlier release's says, is said by no
+    --type."""
     if not gate:
         return None if _last(subject, "Type") == "notify" else HealthType.NONE
     return next((each for each in HealthType if each == gate.get("--type")), HealthType.HTTP)

@@ -1,7 +1,8 @@
 """Perform a plan, step by step. Nothing is decided here.
 
-Every step may be the last one (a crash, a power cut): files.py writes each file whole, and the order of the steps is
-the plan's. A unit that fails to start does not stop the others: its result is reported when all is done.
+Every step may be the last one (a crash, a power cut): files.py writes each file whole, and the
+order of the steps is the plan's. A unit that fails to start does not stop the others: its result is
+reported when all is done.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _Jobs = Callable[[str, Sequence[str]], Iterable[JobResult]]
 
 
 def execute(plan: steps.Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell) -> tuple[JobResult, ...]:
-    """Perform every step; gives the result of every job. Raises TqunitsError when a step other than a job fails."""
+    """Perform every step; gives the result of every job. Raises TqunitsError when a step other than
+    a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
         tell(StepStart(step))
@@ -45,7 +47,8 @@ def _write(step: steps.WriteFile) -> None:
 
 
 def _arrange(step: steps.Rehome | steps.Admit | steps.Give, tell: Tell) -> None:
-    """What is no file of ours. A home that can not go yet keeps no worker from serving: `doctor` names it."""
+    """What is no file of ours. A home that can not go yet keeps no worker from serving: `doctor`
+    names it."""
     for folder in step.folders if isinstance(step, steps.Give) else ():
         writable.give(folder)
     for file in step.files if isinstance(step, steps.Admit) else ():
@@ -112,7 +115,8 @@ def _run_jobs(step: steps.Job, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
 
 
 def _stop(bus: Bus, units: tuple[str, ...], jobs: _Jobs) -> tuple[JobResult, ...]:
-    """Stop, and leave no failure in `systemctl --failed` of what is not meant to run: its files may be gone soon."""
+    """Stop, and leave no failure in `systemctl --failed` of what is not meant to run: its files may
+    be gone soon."""
     results = tuple(jobs("StopUnit", units))
     _forget_failures(bus, units)
     return results

@@ -1,7 +1,9 @@
-"""Makes the file that says that a worker takes requests, for a worker that runs and has none (units/environment.py).
+"""Makes the file that says that a worker takes requests, for a worker that runs and has none
+(units/environment.py).
 
-Its own unit makes it in each start. Somebody may remove it, and a worker that has been running since an earlier release
-never had one: then a mark in /run/tqunits/draining said that a worker takes no requests.
+Its own unit makes it in each start. Somebody may remove it, and a worker that has been running
+since an earlier release never had one: then a mark in /run/tqunits/draining said that a worker
+takes no requests.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def _serving(whose: Instance, layout: Layout) -> str:
 def admit(file: PurePosixPath) -> None:
     """Make the file for a worker that runs, and let the routers see it.
 
-    The folder is the worker's, and the one above is root's: so it is opened first, and nothing in it is followed.
+    The folder is the worker's, and the one above is root's: so it is opened first, and nothing in
+    it is followed.
     """
     try:
         folder = os.open(file.parent, _FOLDER)
@@ -67,6 +70,7 @@ def dismiss(file: PurePosixPath) -> None:
 
 
 def marks(layout: Layout) -> tuple[Path, ...]:
-    """The marks of before: nothing reads them any more, and no unit that is installed takes one away."""
+    """The marks of before: nothing reads them any more, and no unit that is installed takes one
+    away."""
     folder = Path(layout.runtime) / "draining"
     return (folder,) if os.path.lexists(folder) else ()

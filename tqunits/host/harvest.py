@@ -1,26 +1,29 @@
 """Bring home what a build has made: from its workspace into the worker's folder, as root's.
 
-Both sides belong to somebody who may want root to write, or to read, where he can not: the build made every name in
-its workspace, and the owner of a worker's folder may rename in it meanwhile. So nothing is reached by its path but
-what only root can rename: each folder is opened below the one before (openat(2) with O_NOFOLLOW), and what was opened
-is looked at, not what has the name.
+Both sides belong to somebody who may want root to write, or to read, where he can not: the build
+made every name in its workspace, and the owner of a worker's folder may rename in it meanwhile. So
+nothing is reached by its path but what only root can rename: each folder is opened below the one
+before (openat(2) with O_NOFOLLOW), and what was opened is looked at, not what has the name.
 
-First all of it is looked at, within bounds. Then it is copied to a folder of root's beside its place, and only what
-arrived there whole is moved, by a rename(2) for each name that is new. What an earlier build has made is replaced, or
-removed where it is made no more; it is put aside first, so what goes wrong on the way leaves everything as it was. A
-power cut in the middle of the renames may leave some, and the record (built.py) without its end: so the next install
-builds again. The worker's command comes last. Files that somebody else has put between those of a build stay.
+First all of it is looked at, within bounds. Then it is copied to a folder of root's beside its
+place, and only what arrived there whole is moved, by a rename(2) for each name that is new. What an
+earlier build has made is replaced, or removed where it is made no more; it is put aside first, so
+what goes wrong on the way leaves everything as it was. A power cut in the middle of the renames may
+leave some, and the record (built.py) without its end: so the next install builds again. The
+worker's command comes last. Files that somebody else has put between those of a build stay.
 
-A source stays as it is, also where the build has written to its copy of it; but for the worker's command, which is the
-one thing that a build is there for.
+A source stays as it is, also where the build has written to its copy of it; but for the worker's
+command, which is the one thing that a build is there for.
 
-Links come as what they say, and belong to the build's user: a link of root's in a folder of root's would be root's word
-for where a path leads (ownership.py), and what this one leads to is the build's.
+Links come as what they say, and belong to the build's user: a link of root's in a folder of root's
+would be root's word for where a path leads (ownership.py), and what this one leads to is the
+build's.
 
-What stays behind: whatever is no regular file, folder or link, or not the build's own; names that begin with "-" or
-have a control character, or are no UTF-8, for somebody's script will be given them; `.git`, whose hooks and settings
-are run by whoever asks it something; and all that begins with a dot, unless it is in a folder that the build has made
-itself, or the build's or the worker's command names it.
+What stays behind: whatever is no regular file, folder or link, or not the build's own; names that
+begin with "-" or have a control character, or are no UTF-8, for somebody's script will be given
+them; `.git`, whose hooks and settings are run by whoever asks it something; and all that begins
+with a dot, unless it is in a folder that the build has made itself, or the build's or the worker's
+command names it.
 """
 
 from __future__ import annotations
@@ -95,9 +98,10 @@ def bring_home(
 ) -> Harvest:
     """Move what stands in `built` to `folder`; `last`, the worker's command, after everything else.
 
-    `named`: paths below the folder whose names may begin with a dot; `last` is one of them. `before` is what an earlier
-    harvest has brought; `intend` is told what there will be besides, ahead of the first change. Raises OSError,
-    TqunitsError beyond a bound, and NotMade where `last` would be gone.
+    `named`: paths below the folder whose names may begin with a dot; `last` is one of them.
+    `before` is what an earlier harvest has brought; `intend` is told what there will be besides,
+    ahead of the first change. Raises OSError, TqunitsError beyond a bound, and NotMade where `last`
+    would be gone.
     """
     last = os.path.normpath(last)
     paths = {os.path.normpath(path) for path in named} | {last}
@@ -129,7 +133,8 @@ class _Rules:
     before: Made
 
     def take(self, name: str, path: str, found: os.stat_result, *, is_within: bool) -> bool:
-        """Whether this file or folder does, as far as it goes by itself; `is_within` a folder of the build's own."""
+        """Whether this file or folder does, as far as it goes by itself; `is_within` a folder of
+        the build's own."""
         if found.st_uid != self.owner or stat.S_IFMT(found.st_mode) not in _TAKEN:
             return False
         if name.startswith("-") or name == ".git" or _STRANGE.search(name):
@@ -160,7 +165,8 @@ class _Look:
     left: Untaken = field(default_factory=Untaken)
 
     def walk(self, source: int, target: int | None, path: str, depth: int) -> None:
-        """Everything in an open folder that comes home; `target` is the worker's by that name, if there is one."""
+        """Everything in an open folder that comes home; `target` is the worker's by that name, if
+        there is one."""
         self.tally.descend(depth)
         with os.scandir(source) as entries:
             for entry in entries:
@@ -203,7 +209,8 @@ class _Look:
         """A link takes no room."""
 
     def file(self, name: str, source: int, found: os.stat_result, path: str) -> None:
-        """As it says its size: one with holes takes no room in the workspace, and all of it in the worker's folder."""
+        """As it says its size: one with holes takes no room in the workspace, and all of it in the
+        worker's folder."""
         self.tally.add_size(found.st_size)
 
     def folder(self, _name: str, source: int, target: int | None, path: str, depth: int) -> None:
@@ -289,7 +296,8 @@ class _Move:
             raise
 
     def carry_foreign(self) -> None:
-        """What somebody else has put into a folder of the build's goes where it was, unless its place is taken."""
+        """What somebody else has put into a folder of the build's goes where it was, unless its
+        place is taken."""
         for step in self.done:
             if step.old is not None and _is_folder(_status(step.old, self.aside)):
                 with opened(step.old, self.aside) as old:
@@ -309,7 +317,8 @@ class _Move:
         os.fsync(target)
 
     def _replace(self, name: str, staging: int, target: int, path: str) -> None:
-        """A file in one rename: there is always one of that name, for a worker that starts at this moment."""
+        """A file in one rename: there is always one of that name, for a worker that starts at this
+        moment."""
         old: str | None = str(len(self.done))
         if _is_folder(_status(name, target)) or _is_folder(_status(name, staging)):
             os.rename(name, str(old), src_dir_fd=target, dst_dir_fd=self.aside)
@@ -381,7 +390,8 @@ def _staging(target: int) -> Iterator[int]:
 
 
 def _remove_leftovers(target: int) -> None:
-    """What a harvest that was killed has left: ours, and closed to everybody else, as nothing is that was brought home.
+    """What a harvest that was killed has left: ours, and closed to everybody else, as nothing is
+    that was brought home.
 
     The owner of the worker's folder can give another folder of root's that name, and would lose it.
     """
@@ -419,7 +429,8 @@ def _is_folder(status: os.stat_result | None) -> bool:
 
 
 def _is_same(there: os.stat_result, found: os.stat_result) -> bool:
-    """Whether a file is still the copy that was made of the source: it has kept its time (alone/workspace.py)."""
+    """Whether a file is still the copy that was made of the source: it has kept its time
+    (alone/workspace.py)."""
     both = stat.S_ISREG(there.st_mode) and stat.S_ISREG(found.st_mode)
     return both and (there.st_size, there.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
 

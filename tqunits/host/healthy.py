@@ -1,6 +1,8 @@
-"""One question to a running worker's health check, as its gate asks it: for who wants to know how it is now.
+"""One question to a running worker's health check, as its gate asks it: for who wants to know how
+it is now.
 
-The answer is the worker's, so it is bounded in size and in time; what is shown of it is the caller's to escape.
+The answer is the worker's, so it is bounded in size and in time; what is shown of it is the
+caller's to escape.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ _BODY_SHOWN = 200
 
 
 def answer(facts: Facts, *, patience: float) -> str:
-    """What is wrong with a worker's answer now; "" for a good one, and where nobody but its gate asks. Seconds.
+    """What is wrong with a worker's answer now; "" for a good one, and where nobody but its gate
+    asks. Seconds.
 
     Its own command runs in its sandbox alone, and so at its start.
     """
@@ -47,7 +50,8 @@ def answer(facts: Facts, *, patience: float) -> str:
 
 
 def _read(peer: socket.socket, deadline: float, accepted: tuple[Statuses, ...]) -> bytes:
-    """The answer's beginning; its end is not waited for once the status and enough of the body are there."""
+    """The answer's beginning; its end is not waited for once the status and enough of the body are
+    there."""
     text = b""
     while len(text) < _MOST and len(text.partition(b"\r\n\r\n")[2]) < 2 * _BODY_SHOWN:
         if b"\n" in text and (match := _STATUS.match(text)) and accepts(accepted, int(match[1])):

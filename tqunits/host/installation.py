@@ -1,7 +1,9 @@
-"""Installs what is configured: under the lock, and telling each thing that is done to whoever asked for it.
+"""Installs what is configured: under the lock, and telling each thing that is done to whoever asked
+for it.
 
-Before the first change everything is known (prepare.py), but for what builds make: so they come first, and then all is
-looked at once more. The plan is performed step by step (execute.py), and the limits are read back.
+Before the first change everything is known (prepare.py), but for what builds make: so they come
+first, and then all is looked at once more. The plan is performed step by step (execute.py), and the
+limits are read back.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Installation:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every chosen worker is installed as it is configured; how its jobs ended is another matter."""
+        """Whether every chosen worker is installed as it is configured; how its jobs ended is
+        another matter."""
         return self.prepared.is_whole and all(found.drop_in is not None for found in self.differing)
 
     @property
@@ -63,7 +66,8 @@ class Outlook:
 def install(
     loaded: Loaded, premises: Premises, options: Options, choice: Choice, tell: Tell, *, timeout_us: int
 ) -> Installation:
-    """Install. Raises ConfigurationError, NoSuchWorker, TqunitsError for what keeps all of it from being done."""
+    """Install. Raises ConfigurationError, NoSuchWorker, TqunitsError for what keeps all of it from
+    being done."""
     layout = premises.layout
     with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
         for path in lost_drop_ins.put_back(layout, bus):
@@ -121,7 +125,8 @@ def _built(
 
 
 def _refuse_taken(obstacles: Sequence[Diagnostic], tell: Tell, *, now: bool) -> None:
-    """Raise TqunitsError when the router could not listen as it is configured to. Without --now that is for later."""
+    """Raise TqunitsError when the router could not listen as it is configured to. Without --now
+    that is for later."""
     errors = errors_of(obstacles)
     if now and errors:
         tell_findings(tell, (each for each in obstacles if each is not errors[0]))
@@ -155,7 +160,8 @@ def _of_error(error: Diagnostic) -> LeftOut:
 def _with_limits(
     prepared: Prepared, plan: Plan, bus: Bus, layout: Layout, tell: Tell
 ) -> tuple[Plan, tuple[Difference, ...]]:
-    """Have what runs obey its limits; gives the plan with who takes them later, and what systemd has otherwise."""
+    """Have what runs obey its limits; gives the plan with who takes them later, and what systemd
+    has otherwise."""
     known = {name.worker_of(unit) for unit in plan.read_back}
     workers = [worker for worker in prepared.workers if worker.name in known]
     differing = _read_back(workers, plan, bus, tell)
@@ -165,7 +171,8 @@ def _with_limits(
 
 
 def _read_back(workers: Sequence[Worker], plan: Plan, bus: Bus, tell: Tell) -> tuple[Difference, ...]:
-    """Read the limits back from systemd, after one more reload if they are not those of the files."""
+    """Read the limits back from systemd, after one more reload if they are not those of the
+    files."""
     differing = live.differences(workers, bus)
     if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
         tell(StepStart(ReloadDaemon()))  # an earlier run was cut off between its files and its reload

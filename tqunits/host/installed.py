@@ -1,6 +1,7 @@
 """The workers that are installed on this host, by their drop-ins.
 
-The drop-ins are all that is read, no YAML: what is operated is what is installed, and `ls` stays fast.
+The drop-ins are all that is read, no YAML: what is operated is what is installed, and `ls` stays
+fast.
 """
 
 from __future__ import annotations

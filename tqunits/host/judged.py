@@ -1,8 +1,9 @@
-"""What this host refuses its workers, and which ports the others get: for install, diff, render and check alike.
+"""What this host refuses its workers, and which ports the others get: for install, diff, render and
+check alike.
 
-In this order, for each needs the one before: what a worker may ask for at all (units/grants.py), what lies where its
-files are, whether its account is there and its own (units/accounts.py), who has a route (units/contests.py) and a port
-(units/ports.py).
+In this order, for each needs the one before: what a worker may ask for at all (units/grants.py),
+what lies where its files are, whether its account is there and its own (units/accounts.py), who has
+a route (units/contests.py) and a port (units/ports.py).
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def judge(
 ) -> Judged:
     """Judge every worker but those that are left alone anyway.
 
-    `before` is what lies on the host, `of_files` what is wrong with the files that workers name, and what no unit can
-    say of them.
+    `before` is what lies on the host, `of_files` what is wrong with the files that workers name,
+    and what no unit can say of them.
     """
     out = {*left_alone, *configuration.broken}
     known = _installed(before, layout)
@@ -100,7 +101,8 @@ def _of_requests(
 
 
 def _owners(configuration: Configuration, known: InstalledRoutes) -> grants.Owners:
-    """Who has a route, or has a right to it; on whatever host, for a request has no host by itself."""
+    """Who has a route, or has a right to it; on whatever host, for a request has no host by
+    itself."""
     owners: dict[str, set[str]] = {}
     for worker in configuration.workers:
         for route in grants.owned_routes(worker, configuration.server):
@@ -112,7 +114,8 @@ def _owners(configuration: Configuration, known: InstalledRoutes) -> grants.Owne
 
 
 def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:
-    """The names that systemd has for the units that a worker names, and for those that it is granted."""
+    """The names that systemd has for the units that a worker names, and for those that it is
+    granted."""
     named = {unit for _, unit in dependencies.foreign_dependencies(worker)}
     granted = grants.grant_of(worker, configuration.server).depends if named else ()
     return aliases.canonical_names({*named, *granted})

@@ -1,4 +1,5 @@
-"""What this host lacks to run a worker, or to build it: its program, a compiler, a folder that it is to serve."""
+"""What this host lacks to run a worker, or to build it: its program, a compiler, a folder that it
+is to serve."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from tqunits.config import php
 from tqunits.model import Worker
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a worker gets."""
+"""Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a
+worker gets."""
 
 _PACKAGES = {
     "go": "golang-go",
@@ -55,7 +57,8 @@ def lacking(worker: Worker) -> Lacking | None:
 
 
 def documents_missing(worker: Worker) -> Lacking | None:
-    """Whether the folder is not there that PHP's own server is to serve, which ends it at once. A build may make it."""
+    """Whether the folder is not there that PHP's own server is to serve, which ends it at once. A
+    build may make it."""
     folder = php.served(worker.command)
     if folder is None or "$" in folder or worker.build.command or os.path.lexists(worker.folder / folder):
         return None

@@ -1,8 +1,10 @@
-"""What the last install has left out, and why: a file of root's for those who list workers without reading YAML.
+"""What the last install has left out, and why: a file of root's for those who list workers without
+reading YAML.
 
-install writes it, `ls` and `why` read it. It is a report, never an order: nothing is decided by it, and without it
-nothing is lost but these reasons. It also has the folder of the workers, where `ls` finds those that nobody has
-installed yet. Bounded by the number of workers that there may be, and by what is kept of a reason.
+install writes it, `ls` and `why` read it. It is a report, never an order: nothing is decided by it,
+and without it nothing is lost but these reasons. It also has the folder of the workers, where `ls`
+finds those that nobody has installed yet. Bounded by the number of workers that there may be, and
+by what is kept of a reason.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _LONGEST = 500  # characters of a reason
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """One worker. `kind`: refused (what it asks for, or its YAML), or skipped (what its host lacks)."""
+    """One worker. `kind`: refused (what it asks for, or its YAML), or skipped (what its host
+    lacks)."""
 
     kind: str
     reason: str
@@ -73,7 +76,8 @@ def remove(layout: Layout) -> None:
 
 
 def uninstalled(report: Report, others: Collection[str]) -> tuple[str, ...]:
-    """Names of folders with a worker.yaml, or that were left out, besides these: two system calls for each."""
+    """Names of folders with a worker.yaml, or that were left out, besides these: two system calls
+    for each."""
     if not report.directory.startswith("/"):
         return ()
     try:
@@ -92,7 +96,8 @@ def _has_yaml(folder: Path) -> bool:
 
 
 def _path(layout: Layout) -> Path:
-    """With the logs, for that is what it is: an install that changes nothing writes it all the same."""
+    """With the logs, for that is what it is: an install that changes nothing writes it all the
+    same."""
     return (_LOGS if layout.sysusers else Path(layout.state)) / _FILE
 
 

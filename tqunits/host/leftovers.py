@@ -1,4 +1,5 @@
-"""What runs that were cut off, releases before and workers have left: looked at for the plan, and discarded."""
+"""What runs that were cut off, releases before and workers have left: looked at for the plan, and
+discarded."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Limits of running units: what was asked, what systemd has loaded, and what the kernel enforces.
 
-systemd 252 gives the kernel changed limits at a daemon-reload; 257 does not, until something else touches the unit's
-cgroup (both measured). SetUnitProperties does touch it, but writes a runtime drop-in as well (systemctl(1),
-set-property --runtime), which would shadow every later change of ours until the next boot. So these drop-ins are
-removed at once; and since we may be killed in between, a note of them is made before, for the next run.
+systemd 252 gives the kernel changed limits at a daemon-reload; 257 does not, until something else
+touches the unit's cgroup (both measured). SetUnitProperties does touch it, but writes a runtime
+drop-in as well (systemctl(1), set-property --runtime), which would shadow every later change of
+ours until the next boot. So these drop-ins are removed at once; and since we may be killed in
+between, a note of them is made before, for the next run.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from tqunits.units.limits import directive_of, limit_properties
 _NOTE = "limits-in-hand"
 _SHADOWS = ("CPUQuota", "CPUQuotaPerSecUSec", "CPUWeight", "MemoryHigh", "MemoryMax", "TasksMax")
 _TOLERANCE = 0.01
-"""The kernel counts memory in pages and quotas in microseconds per period; systemd rounds a quota to them."""
+"""The kernel counts memory in pages and quotas in microseconds per period; systemd rounds a quota
+to them."""
 
 _PAGE = 4096
 """systemd rounds a share of the memory to pages (physical_memory_scale in its source)."""
@@ -33,7 +35,8 @@ _PAGE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A limit that systemd has otherwise than was asked; `drop_in` is the administrator's, if that is why."""
+    """A limit that systemd has otherwise than was asked; `drop_in` is the administrator's, if that
+    is why."""
 
     unit: str
     directive: str
@@ -43,14 +46,16 @@ class Difference:
 
 
 def differences(workers: Iterable[Worker], bus: Bus) -> tuple[Difference, ...]:
-    """The limits of every worker as systemd has them now, compared with what was asked (promise P4)."""
+    """The limits of every worker as systemd has them now, compared with what was asked (promise
+    P4)."""
     memory = files.physical_memory()
     units = ((worker, name.service(whose)) for worker in workers for whose in worker.instances)
     return tuple(found for worker, unit in units for found in _differences(worker, unit, bus, memory))
 
 
 def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]:
-    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups, never a process.
+    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups,
+    never a process.
 
     Gives the units whose processes could not get them, and take them with their next start.
     """
@@ -59,14 +64,16 @@ def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]
 
 
 def _apply_process_limits(unit: str, bus: Bus) -> bool:
-    """What systemd has, not what the YAML asks: a drop-in of the administrator may have decided otherwise."""
+    """What systemd has, not what the YAML asks: a drop-in of the administrator may have decided
+    otherwise."""
     kinds = ("NOFILESoft", "NOFILE", "NPROC")
     soft, hard, nproc = (int(str(bus.property_of(unit, "Service", f"Limit{kind}", "t"))) for kind in kinds)
     return rlimits.apply(bus.control_group(unit), nofile=(soft, hard), nproc=nproc)
 
 
 def realize(workers: Iterable[Worker], layout: Layout, bus: Bus) -> bool:
-    """Have the kernel enforce the limits that systemd has loaded; whether there was anything to do."""
+    """Have the kernel enforce the limits that systemd has loaded; whether there was anything to
+    do."""
     units = (name.service(whose) for worker in workers for whose in worker.instances)
     late = {unit: limits for unit in units if (limits := _late(unit, bus))}
     if late:
@@ -103,7 +110,8 @@ def _late(unit: str, bus: Bus) -> Mapping[str, int]:
 
 
 def _shadows(layout: Layout, unit: str) -> Iterable[Path]:
-    """Where SetUnitProperties writes, at runtime: /run/systemd/system.control, or user.control of a user's own."""
+    """Where SetUnitProperties writes, at runtime: /run/systemd/system.control, or user.control of a
+    user's own."""
     control = "system.control" if layout.sysusers else "user.control"
     folder = Path(layout.runtime).parent / "systemd" / control / f"{unit}.d"
     return (folder / f"50-{limit}.conf" for limit in _SHADOWS)

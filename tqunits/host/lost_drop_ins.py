@@ -1,6 +1,8 @@
-"""The ledger on this host: read where a drop-in is lost (units/ledger.py has its format; install writes it).
+"""The ledger on this host: read where a drop-in is lost (units/ledger.py has its format; install
+writes it).
 
-Whoever removes workers has the ledger forget them first, or they would come back. All of it happens under the lock.
+Whoever removes workers has the ledger forget them first, or they would come back. All of it happens
+under the lock.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ def lost(layout: Layout) -> tuple[LedgerEntry, ...]:
 def put_back(layout: Layout, bus: Bus) -> tuple[Path, ...]:
     """Put back each drop-in that is lost; gives their paths.
 
-    It gets the time of the ledger, which was written after it: who was started since then has what it says, and needs
-    no restart. Of who was started before nobody knows, for the ledger tells of others too: that is a restart too many
-    at worst.
+    It gets the time of the ledger, which was written after it: who was started since then has what
+    it says, and needs no restart. Of who was started before nobody knows, for the ledger tells of
+    others too: that is a restart too many at worst.
     """
     entries = lost(layout)
     time_ns = _written(layout) if entries else 0
@@ -71,7 +73,8 @@ def _path(layout: Layout) -> Path:
 
 
 def _written(layout: Layout) -> int:
-    """When, in ns since 1970. One from a backup may be of before its time; nobody sets the other one back."""
+    """When, in ns since 1970. One from a backup may be of before its time; nobody sets the other
+    one back."""
     found = _path(layout).stat()
     return max(found.st_mtime_ns, found.st_ctime_ns)
 

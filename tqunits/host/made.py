@@ -1,4 +1,5 @@
-"""What builds have made of a worker's folder, so that the next one replaces it, and nothing else."""
+"""What builds have made of a worker's folder, so that the next one replaces it, and nothing
+else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Look at the host: which of our files lie there, which units systemd has, what they are doing.
 
-Read-only, so `diff`, `ls` and `--dry-run` need no privilege. Without a service manager to ask (a chroot, an image
-being built) the files are still observed, and no unit is loaded.
+Read-only, so `diff`, `ls` and `--dry-run` need no privilege. Without a service manager to ask (a
+chroot, an image being built) the files are still observed, and no unit is loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
 
 
 def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], users: Iterable[str]) -> Observed:
-    """Everything that a plan is made from, but for what is no file of ours and no unit (leftovers.py)."""
+    """Everything that a plan is made from, but for what is no file of ours and no unit
+    (leftovers.py)."""
     units = observe_units(bus) if bus else {}
     return Observed(
         files=observe_files(layout, wanted),
@@ -54,7 +55,8 @@ def running_routers(bus: Bus) -> tuple[str, ...]:
 
 
 def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
-    """Process of the router -> the code that it was started by, where it tells, and we may see its environment."""
+    """Process of the router -> the code that it was started by, where it tells, and we may see its
+    environment."""
     found = ((unit, _code(bus, unit)) for unit in units if name.is_proxy(unit))
     return {unit: code for unit, code in found if code}
 
@@ -78,8 +80,9 @@ def _code(bus: Bus, unit: str) -> str:
 def _started(bus: Bus, unit: str) -> int:
     """When the unit's latest start began, µs since 1970; 0: never.
 
-    Not ExecMainStartTimestamp: a program of type notify has it anew with each MAINPID= (sd_notify(3)). And by the clock
-    of then or by today's, whichever is earlier: where one was wrong a restart too many does less harm than none.
+    Not ExecMainStartTimestamp: a program of type notify has it anew with each MAINPID=
+    (sd_notify(3)). And by the clock of then or by today's, whichever is earlier: where one was
+    wrong a restart too many does less harm than none.
     """
     then = int(str(bus.property_of(unit, "Unit", "InactiveExitTimestamp", "t")))
     monotonic = int(str(bus.property_of(unit, "Unit", "InactiveExitTimestampMonotonic", "t")))

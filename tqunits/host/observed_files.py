@@ -30,7 +30,8 @@ def observe_sockets(layout: Layout) -> Mapping[PurePosixPath, ObservedFile]:
 
 
 def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | None:
-    """The copies of the files that workers' YAML names; None for whoever may not look: they are root's."""
+    """The copies of the files that workers' YAML names; None for whoever may not look: they are
+    root's."""
     try:
         paths = [path for worker in _entries(Path(credentials.folder(layout.state))) for path in _entries(worker)]
         return _observed(PurePosixPath(path) for path in paths if not path.name.startswith("."))
@@ -39,7 +40,8 @@ def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | Non
 
 
 def unit_file_states(units: Path) -> Mapping[str, str]:
-    """Unit -> "enabled" or "masked", from the links that systemctl makes (systemctl(1), enable and mask).
+    """Unit -> "enabled" or "masked", from the links that systemctl makes (systemctl(1), enable and
+    mask).
 
     Asking the manager (GetUnitFileState) costs milliseconds for each unit, and needs one.
     """

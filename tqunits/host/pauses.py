@@ -1,4 +1,5 @@
-"""Workers that have failed and wait for their next try (units/failure_pause.py), and how that wait is ended."""
+"""Workers that have failed and wait for their next try (units/failure_pause.py), and how that wait
+is ended."""
 
 from __future__ import annotations
 
@@ -20,13 +21,15 @@ PATTERN = "tq-backoff@*.service"
 
 
 def pausing(units: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """The workers' units whose pause is under way; `units`: name and ActiveState of what systemd has loaded."""
+    """The workers' units whose pause is under way; `units`: name and ActiveState of what systemd
+    has loaded."""
     found = (name.paused_by(unit) for unit, state in units if state == "activating")
     return frozenset(name.service(whose) for whose in found if whose)
 
 
 def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
-    """µs until a worker that has failed is started again; `runtime`: of tqunits, where its pause is under way.
+    """µs until a worker that has failed is started again; `runtime`: of tqunits, where its pause is
+    under way.
 
     None: nobody knows.
     """
@@ -40,7 +43,8 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
 
 
 def remembered(layout: Layout) -> frozenset[str]:
-    """The workers of which pauses remember something, of whichever process. Who may not look sees none."""
+    """The workers of which pauses remember something, of whichever process. Who may not look sees
+    none."""
     try:
         found = [name.instance(folder.name) for folder in (Path(layout.runtime) / "backoff").iterdir()]
     except OSError:
@@ -61,7 +65,8 @@ def forget(layout: Layout, workers: Iterable[str] | None) -> None:
 def let_go(bus: Bus, units: Sequence[str]) -> None:
     """Forget what has failed, and end every wait: who asks for a start means it, and means now.
 
-    A job for a start would join the one that waits. A stop of what does not run takes that one back, and no time.
+    A job for a start would join the one that waits. A stop of what does not run takes that one
+    back, and no time.
     """
     loaded = bus.list_units([*units, PATTERN])
     paused = pausing((unit.name, unit.active) for unit in loaded)

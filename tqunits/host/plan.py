@@ -1,24 +1,29 @@
 """What `install` will do, decided purely: desired x observed -> a list of steps, each a value.
 
-The order of the steps is what makes a crash at any moment harmless (promise P5), and a deploy lose nothing (P2):
+The order of the steps is what makes a crash at any moment harmless (promise P5), and a deploy lose
+nothing (P2):
 
-1. Files are written one by one, each whole; nothing points at a file that is not there yet. So the copies of the files
-   that a YAML names come before the units, and those that no unit names any more go last.
-2. Users exist before a unit that names them is loaded, and before a folder is given to them. A home that an earlier
-   release gave to one is taken away while its worker stands still. Units are enabled, and then one daemon-reload makes
-   systemd read all of it.
-   A socket of the router none of whose addresses stays is closed before its file says so: a reload would close it too,
-   and leave a unit that is active and has nothing open.
-3. A worker that runs since before there was a file `serving` gets it, so that a router of today serves it. With `--now`
-   routers that have changed are restarted first, one after the other: whoever leaves a router must find one that knows
-   how. Then workers are started or restarted, and only when they are healthy the routers learn of them.
-4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed last: while one
-   is left, the next run knows that there is work to finish.
+1. Files are written one by one, each whole; nothing points at a file that is not there yet. So the
+   copies of the files that a YAML names come before the units, and those that no unit names any
+   more go last.
+2. Users exist before a unit that names them is loaded, and before a folder is given to them. A home
+   that an earlier release gave to one is taken away while its worker stands still. Units are
+   enabled, and then one daemon-reload makes systemd read all of it. A socket of the router none of
+   whose addresses stays is closed before its file says so: a reload would close it too, and leave a
+   unit that is active and has nothing open.
+3. A worker that runs since before there was a file `serving` gets it, so that a router of today
+   serves it. With `--now` routers that have changed are restarted first, one after the other:
+   whoever leaves a router must find one that knows how. Then workers are started or restarted, and
+   only when they are healthy the routers learn of them.
+4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed
+   last: while one is left, the next run knows that there is work to finish.
 
-What is built comes before all of it, and the rest is planned anew then. What is cleared away, and what is said of it in
-/run, stands around these steps (upkeep.py). After the last one limits are read back, of whomever `read_back` names.
+What is built comes before all of it, and the rest is planned anew then. What is cleared away, and
+what is said of it in /run, stands around these steps (upkeep.py). After the last one limits are
+read back, of whomever `read_back` names.
 
-A step that is already true is not in the plan. That is also the recovery: the next run plans what is still missing.
+A step that is already true is not in the plan. That is also the recovery: the next run plans what
+is still missing.
 """
 
 from __future__ import annotations
@@ -123,7 +128,8 @@ def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ..
 
 
 def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFile, ...]:
-    """What differs; and what is from the future, by a clock that was set back: no process would ever be newer."""
+    """What differs; and what is from the future, by a clock that was set back: no process would
+    ever be newer."""
     found = ((file, observed.files.get(file.path)) for file in files)
     return tuple(
         WriteFile(
@@ -144,14 +150,16 @@ def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -
 
 
 def _admissions(observed: Observed) -> list[Step]:
-    """Who runs without the file that it is served by: of an earlier release, or somebody has removed it."""
+    """Who runs without the file that it is served by: of an earlier release, or somebody has
+    removed it."""
     found = ((name.service(whose), file) for whose, file in sorted(observed.unserved.items()))
     held = tuple(file for unit, file in found if observed.is_up(unit))
     return [Admit(held)] if held else []
 
 
 def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
-    """A new copy makes its worker's process an old one: the unit is rewritten, in effect. As `_writes`."""
+    """A new copy makes its worker's process an old one: the unit is rewritten, in effect. As
+    `_writes`."""
     found = ((file, observed.copies.get(file.path)) for file in desired.copies)
     return tuple(
         WriteFile(file=file, before=before.content if before else None)
@@ -161,7 +169,8 @@ def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
 
 
 def _same_but_limits(before: str, after: str) -> bool:
-    """By what they say, for somebody may have edited the one before, and have restarted the worker."""
+    """By what they say, for somebody may have edited the one before, and have restarted the
+    worker."""
     are_ours = unitfile.ledger(before) is not None and unitfile.ledger(after) is not None
     return are_ours and unitfile.restart_hash(before) == unitfile.restart_hash(after)
 
@@ -179,7 +188,8 @@ def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
 
 
 def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> Desired:
-    """The shared files, with the workers that are installed, have no files in this plan, and are not to leave."""
+    """The shared files, with the workers that are installed, have no files in this plan, and are
+    not to leave."""
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     drop_ins = [(ledger.worker, file.content) for file in observed.files.values() for ledger in _ledgers([file])]
     staying = [(worker, text) for worker, text in drop_ins if worker not in rendered and worker not in leaving]
@@ -209,9 +219,11 @@ def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.
 def _stale(
     running: Iterable[str], writes: Iterable[WriteFile], observed: Observed, outdated: Collection[str]
 ) -> tuple[str, ...]:
-    """Units whose process is older than the files that made it, or than the program that was built for it.
+    """Units whose process is older than the files that made it, or than the program that was built
+    for it.
 
-    The target has none: a reload is enough, and its restart would be one of all its parts, the socket included.
+    The target has none: a reload is enough, and its restart would be one of all its parts, the
+    socket included.
     """
     rewritten = {w.file.unit for w in writes if not w.keep_time and not w.file.is_secret}
     copied = {credentials.worker_of(w.file.path) for w in writes if w.file.is_secret}  # for all instances
@@ -257,10 +269,11 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
 def _starts(
     running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """Whatever is down, the target too, in one go: to start the target later would try again what has just failed.
+    """Whatever is down, the target too, in one go: to start the target later would try again what
+    has just failed.
 
-    Whose account loses its home stands still between stop and start, all instances of it, so workers go one after the
-    other: no request waits for another worker's drain.
+    Whose account loses its home stands still between stop and start, all instances of it, so
+    workers go one after the other: no request waits for another worker's drain.
     """
     moving = tuple(u for u in running if _is_at_home(u, observed) and observed.runs(u))
     restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
@@ -286,9 +299,11 @@ def _is_at_home(unit: str, observed: Observed) -> bool:
 
 
 def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
-    """Accounts whose workers are at rest. The others wait for a restart, or until somebody stops them.
+    """Accounts whose workers are at rest. The others wait for a restart, or until somebody stops
+    them.
 
-    A worker that stays as it is installed keeps its home as well: its drop-in, of an earlier release, sets no HOME=.
+    A worker that stays as it is installed keeps its home as well: its drop-in, of an earlier
+    release, sets no HOME=.
     """
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     staying = {ledger.worker for ledger in _ledgers(observed.files.values())} - rendered
@@ -299,7 +314,8 @@ def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
 
 
 def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:
-    """Whether its socket unit is newer than its process. A restart of the service alone would keep the old socket."""
+    """Whether its socket unit is newer than its process. A restart of the service alone would keep
+    the old socket."""
     socket = name.socket_of(unit) or ""
     sources = {socket, name.template_of(socket)}
     started = observed.units[unit].started
@@ -308,10 +324,11 @@ def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) 
 
 
 def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
-    """These and their sockets that listen. A router's outlives its process, and would start it again.
+    """These and their sockets that listen. A router's outlives its process, and would start it
+    again.
 
-    StopWhenUnneeded= ends a worker's in a job of its own, after its service's. A start that comes before that job is
-    done takes it back, and the worker gets the old socket.
+    StopWhenUnneeded= ends a worker's in a job of its own, after its service's. A start that comes
+    before that job is done takes it back, and the worker gets the old socket.
     """
     sockets = (socket for unit in services if (socket := name.socket_of(unit)))
     return (*services, *(u for u in sockets if u not in services and observed.runs(u)))
@@ -336,11 +353,13 @@ def _new_routes(desired: Desired, observed: Observed, options: Options) -> Itera
 def _router_restarts(
     running: tuple[str, ...], stale: tuple[str, ...], desired: Desired, writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """One process after the other. A socket is opened in the restart of the first one, which wants it (Sockets=):
-    between its stop and its start, for systemd refuses to start a socket while its service is there.
+    """One process after the other. A socket is opened in the restart of the first one, which wants
+    it (Sockets=): between its stop and its start, for systemd refuses to start a socket while its
+    service is there.
 
-    What overlaps with what is open can be opened when no process has that any more: then the others stand still
-    meanwhile. Unchanged addresses are open all the time. The last step asks what came of the new ones.
+    What overlaps with what is open can be opened when no process has that any more: then the others
+    stand still meanwhile. Unchanged addresses are open all the time. The last step asks what came
+    of the new ones.
     """
     restarts = tuple(u for u in stale if not name.worker_of(u) and not name.is_proxy_socket(u))
     opening = tuple(u for u in stale if name.is_proxy_socket(u))
@@ -360,7 +379,8 @@ def _router_restarts(
 
 
 def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Control sockets to be made anew. Stopped alone, each comes back in the middle of its process' restart."""
+    """Control sockets to be made anew. Stopped alone, each comes back in the middle of its process'
+    restart."""
     anew = tuple(
         u for u in restarts if name.is_proxy(u) and u in observed.units and _has_new_socket(u, writes, observed)
     )
@@ -368,7 +388,8 @@ def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observ
 
 
 def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
-    """Units that are configured not to run; and, with --prune, workers that are no longer configured."""
+    """Units that are configured not to run; and, with --prune, workers that are no longer
+    configured."""
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
     closing = turnover.closing(desired, observed)
     active = tuple(u for u in _with_sockets(desired.disabled, observed) if observed.runs(u) and u not in closing)
@@ -381,8 +402,9 @@ def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], opt
 
 
 def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str]) -> list[Step]:
-    """Sockets of workers that are still configured and now listen otherwise; a watch without a certificate; builds of
-    workers that have none any more; addresses that the router no longer has, but for those that `stay` a while.
+    """Sockets of workers that are still configured and now listen otherwise; a watch without a
+    certificate; builds of workers that have none any more; addresses that the router no longer has,
+    but for those that `stay` a while.
     """
     gone = {unit for unit in desired.disabled if name.comes_and_goes(unit) and unit not in stay}
     found = [(p, f) for p, f in observed.files.items() if p.name in gone]
@@ -401,7 +423,8 @@ def _spare_builds(desired: Desired, observed: Observed) -> Iterator[PurePosixPat
 
 
 def _spare_copies(desired: Desired, observed: Observed) -> Iterable[Step]:
-    """Copies that a worker names no more. Whoever has no files in this plan keeps what his unit names."""
+    """Copies that a worker names no more. Whoever has no files in this plan keeps what his unit
+    names."""
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     wanted = {file.path for file in desired.copies}
     known = (path for path in observed.copies if credentials.worker_of(path) in rendered)
@@ -436,10 +459,11 @@ def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath])
 def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ...]:
     """The target before its parts, where they all stop; and sockets of single services last.
 
-    systemd queues a job for each unit in a call of its own. Whoever asks at a socket after its service's end and before
-    the socket has its job starts the service again, which takes back the jobs of all that the service requires. The
-    target's job brings those of its parts in one transaction, whether the target itself is active or not.
-    Sockets last: a worker that leaves the router (ExecStop=) asks at its control socket.
+    systemd queues a job for each unit in a call of its own. Whoever asks at a socket after its
+    service's end and before the socket has its job starts the service again, which takes back the
+    jobs of all that the service requires. The target's job brings those of its parts in one
+    transaction, whether the target itself is active or not. Sockets last: a worker that leaves the
+    router (ExecStop=) asks at its control socket.
     """
     parts = [unit for unit in units if unit != name.TARGET]
     sockets = {name.socket_of(unit) for unit in parts}

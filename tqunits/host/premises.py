@@ -1,6 +1,8 @@
-"""Whose installation is meant: the folder that is configured from, and the folders of the service manager.
+"""Whose installation is meant: the folder that is configured from, and the folders of the service
+manager.
 
-Every operation of host/ is told so by its caller, for only the command line, or a unit's own line, knows.
+Every operation of host/ is told so by its caller, for only the command line, or a unit's own line,
+knows.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ def layout_of(*, user_mode: bool) -> Layout:
 
 
 def user_layout() -> Layout:
-    """The folders of `systemctl --user` (systemd.unit(5), file-hierarchy(7)) for the calling user."""
+    """The folders of `systemctl --user` (systemd.unit(5), file-hierarchy(7)) for the calling
+    user."""
     home = Path.home()
     return Layout(
         units=_folder("XDG_CONFIG_HOME", home / ".config") / "systemd/user",

@@ -1,5 +1,5 @@
-"""From the configuration to all that install, apply and diff know before the first change: what is asked for, what is
-there, and what is refused. Nothing is changed here.
+"""From the configuration to all that install, apply and diff know before the first change: what is
+asked for, what is there, and what is refused. Nothing is changed here.
 """
 
 from __future__ import annotations
@@ -99,10 +99,11 @@ class Prepared:
 def prepare(
     loaded: Loaded, premises: Premises, bus: Bus | None, choice: Choice, built: Outcome = NOTHING_BUILT
 ) -> Prepared:
-    """Look at the host, and render what is configured. Changes nothing. `built`: what came of builds, if they were run.
+    """Look at the host, and render what is configured. Changes nothing. `built`: what came of
+    builds, if they were run.
 
-    Raises ConfigurationError for tqunits.yaml, NoSuchWorker. What is wrong with a worker is that worker's alone: it is
-    left as it is installed.
+    Raises ConfigurationError for tqunits.yaml, NoSuchWorker. What is wrong with a worker is that
+    worker's alone: it is left as it is installed.
     """
     configuration = loaded.configured()
     put_back = put_back_later(premises.layout)
@@ -161,7 +162,8 @@ def _writes(files: Mapping[PurePosixPath, ObservedFile]) -> Iterator[WriteFile]:
 
 
 def configured(premises: Premises) -> Loaded:
-    """The configuration. Raises NotPermitted, as root, when somebody else may change what decides about all workers."""
+    """The configuration. Raises NotPermitted, as root, when somebody else may change what decides
+    about all workers."""
     loaded = load(premises.root, premises.layout, trust=premises.trust)
     if loaded.not_roots is not None and not premises.user_mode and os.geteuid() == 0:
         hint = "give it to root (chown root:, chmod go-w)"
@@ -181,10 +183,11 @@ def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
 
 
 def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
-    """The plan, and the ledger of what it makes: after the files that it tells of, and before any of them goes.
+    """The plan, and the ledger of what it makes: after the files that it tells of, and before any
+    of them goes.
 
-    It is written as well where it says the same and one of them is written anew (somebody has edited it), for no
-    process that was started before has what it says (host/lost_drop_ins.py).
+    It is written as well where it says the same and one of them is written anew (somebody has
+    edited it), for no process that was started before has what it says (host/lost_drop_ins.py).
     """
     path, observed = prepared.target.layout.ledger, prepared.observed
     text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)
@@ -211,7 +214,8 @@ def refuse_foreign(plan: Plan) -> None:
 
 
 def obstacles(prepared: Prepared, *, is_asked: bool = True) -> tuple[Diagnostic, ...]:
-    """What is in the way of addresses that the router has not got open; errors for those it can not have now.
+    """What is in the way of addresses that the router has not got open; errors for those it can not
+    have now.
 
     `is_asked`: systemd was asked what is open. Without it, what is installed is taken for open.
     """

@@ -1,8 +1,9 @@
-"""What workers leave behind when their units are gone: data, caches, accounts. `uninstall --purge` removes it.
+"""What workers leave behind when their units are gone: data, caches, accounts. `uninstall --purge`
+removes it.
 
-A worker that is no longer installed has all of it still: apply removes units, and nothing that somebody may want back.
-Its own folder stays. What was its account's there is root's again, for the account's number may be somebody else's one
-day; while that can not be had, the account stays.
+A worker that is no longer installed has all of it still: apply removes units, and nothing that
+somebody may want back. Its own folder stays. What was its account's there is root's again, for the
+account's number may be somebody else's one day; while that can not be had, the account stays.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Folders:
 
 
 def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
-    """Those workers, by name. Raises PermissionError for who may not look: the folders of builds are root's."""
+    """Those workers, by name. Raises PermissionError for who may not look: the folders of builds
+    are root's."""
     found = {folder.name for place in _places(layout) for folder in _entries(place)}
     if layout.sysusers:
         found |= {user.partition("-")[2] for user in users.of_workers(layout.state)}
@@ -70,7 +72,8 @@ def users_of(worker: str, layout: Layout) -> list[str]:
 
 
 def folders_of_all(layout: Layout) -> list[Path]:
-    """All that can be ours besides the units, which the plan removes, and the configuration, which stays."""
+    """All that can be ours besides the units, which the plan removes, and the configuration, which
+    stays."""
     whole = (Path(layout.state), Path(layout.runtime), Path(layout.cache))
     return _there((*whole, *(build.remains(None) if layout.sysusers else _data(layout)), *_journals(layout)))
 
@@ -83,7 +86,8 @@ def users_of_all(layout: Layout) -> list[str]:
 
 
 def purge(worker: str, layout: Layout, own: Folders, tell: Tell) -> list[TqunitsError]:
-    """Remove what a worker has stored, and the users that were made for it; gives why one of them stays."""
+    """Remove what a worker has stored, and the users that were made for it; gives why one of them
+    stays."""
     return _remove(folders_of(worker, layout), users_of(worker, layout), own, tell)
 
 
@@ -142,7 +146,8 @@ def _places(layout: Layout) -> tuple[Path, ...]:
 def _data(layout: Layout) -> tuple[Path, ...]:
     """The folders in which systemd makes a StateDirectory= and a CacheDirectory= for each worker.
 
-    A user's own manager has states below ~/.config up to version 253, and below ~/.local/state since (its NEWS).
+    A user's own manager has states below ~/.config up to version 253, and below ~/.local/state
+    since (its NEWS).
     """
     states = [layout.state] if layout.sysusers else [layout.state, layout.configuration]
     return tuple(Path(folder) / "workers" for folder in (*states, layout.cache))

@@ -1,4 +1,5 @@
-"""Whether the router can be reached, and is the one that is installed: what `tqunits doctor` says of it. Read-only."""
+"""Whether the router can be reached, and is the one that is installed: what `tqunits doctor` says
+of it. Read-only."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
 
 
 def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, tell: Tell) -> Outcome:
-    """Build what is not built as its sources are now; without a builder (--user) as who asks. One's failure is not
-    another's.
+    """Build what is not built as its sources are now; without a builder (--user) as who asks. One's
+    failure is not another's.
     """
     tried = [_Attempt(worker, builder, layout, tell) for worker in workers]
     lacks = [each.perform() for each in tried]
@@ -87,7 +87,8 @@ class _Attempt:
 
 
 def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
-    """Whether its program was put there without a build of ours, on a host that could not make it."""
+    """Whether its program was put there without a build of ours, on a host that could not make
+    it."""
     has_own = bool(worker.command) and "/" in worker.command[0] and not lacking.command_missing(worker)
     origin = worker.origins.get("build.command")
     is_asked = origin is None or origin.kind is not OriginKind.PRESET  # what a type presets nobody has asked for

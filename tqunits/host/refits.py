@@ -1,4 +1,5 @@
-"""Units of earlier releases whose workers this install does not render: brought up to this release all the same."""
+"""Units of earlier releases whose workers this install does not render: brought up to this release
+all the same."""
 
 from __future__ import annotations
 

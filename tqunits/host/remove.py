@@ -1,4 +1,5 @@
-"""Takes workers, or all of tqunits, off this host: out of the routes, stopped, their units removed; then their data."""
+"""Takes workers, or all of tqunits, off this host: out of the routes, stopped, their units removed;
+then their data."""
 
 from __future__ import annotations
 
@@ -160,7 +161,8 @@ def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tupl
 
 
 def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> Iterable[Step]:
-    """The router and sysusers.d forget accounts that nobody needs any more. What runs is not disturbed."""
+    """The router and sysusers.d forget accounts that nobody needs any more. What runs is not
+    disturbed."""
     router = Path(layout.units) / name.PROXY_TEMPLATE
     for path, file in observed.files.items():
         if Path(path) == router:

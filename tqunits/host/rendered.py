@@ -1,4 +1,5 @@
-"""The units of the configuration as this host would have them, whether an install would take them or not."""
+"""The units of the configuration as this host would have them, whether an install would take them
+or not."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Rendered:
 
 
 def sketched(premises: Premises, names: Collection[str]) -> Sketch:
-    """Read the configuration. Raises ConfigurationError for what is wrong in it of these workers (none: of any)."""
+    """Read the configuration. Raises ConfigurationError for what is wrong in it of these workers
+    (none: of any)."""
     loaded = load(premises.root, premises.layout, trust=premises.trust)
     configuration = loaded.configured()
     if configuration.broken and (not names or set(names) & set(configuration.broken)):
@@ -49,10 +51,11 @@ def sketched(premises: Premises, names: Collection[str]) -> Sketch:
 
 
 def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, systemd: int | None = None) -> Rendered:
-    """Every file, and the workers of these names (all, when there are none); `systemd`: for that version, None: ours.
+    """Every file, and the workers of these names (all, when there are none); `systemd`: for that
+    version, None: ours.
 
-    What an install would refuse is rendered all the same, but for a worker that can have no port. Raises NoSuchWorker
-    for a name that is not configured.
+    What an install would refuse is rendered all the same, but for a worker that can have no port.
+    Raises NoSuchWorker for a name that is not configured.
     """
     assigned = assigned_ports(sketch.configuration, sketch.before)
     lacking = {refusal.worker for refusal in assigned.refusals}

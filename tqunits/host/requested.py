@@ -1,4 +1,5 @@
-"""The files that the workers' YAML names, for install, diff and render: which are copied, and who can not start so."""
+"""The files that the workers' YAML names, for install, diff and render: which are copied, and who
+can not start so."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ class Requested:
         return tuple(file for worker, found in looked for file in self._files(worker, found.taken))
 
     def place_of(self, worker: str, path: str) -> PurePosixPath | None:
-        """What a unit may name in the place of a path: the copy, or the path itself, if it is root's; else None."""
+        """What a unit may name in the place of a path: the copy, or the path itself, if it is
+        root's; else None."""
         looked = self._looked.get(worker)
         taken = next((t for t in looked.taken if t.copy.source == path), None) if looked else None
         if taken is not None:
@@ -91,7 +93,8 @@ def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | 
 
 
 def _as_known(taken: Iterable[Taken], installed: unitfile.Ledger | None) -> tuple[Copy, ...]:
-    """How each file looks. One that may not be seen is what it was at the last install: copied, or root's own."""
+    """How each file looks. One that may not be seen is what it was at the last install: copied, or
+    root's own."""
     if installed is None:
         return tuple(each.copy for each in taken)
     old = {(copy.id, copy.source): copy for copy in installed.copies}

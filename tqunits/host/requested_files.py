@@ -1,9 +1,11 @@
-"""The files that a worker's YAML names: judged, read without letting anybody choose what is read, and said.
+"""The files that a worker's YAML names: judged, read without letting anybody choose what is read,
+and said.
 
-A path that is root's all the way leads to what root put there: the unit names it. Anything else is *somebody's*: its
-folder may at any moment hold a link to /etc/shadow, a FIFO, or a hard link to a stranger's file in its place. So it is
-opened from the last folder of root's, name by name and without links; what was opened is looked at before anything is
-read of it; and what was read is what `install` copies. Nothing is opened twice.
+A path that is root's all the way leads to what root put there: the unit names it. Anything else is
+*somebody's*: its folder may at any moment hold a link to /etc/shadow, a FIFO, or a hard link to a
+stranger's file in its place. So it is opened from the last folder of root's, name by name and
+without links; what was opened is looked at before anything is read of it; and what was read is what
+`install` copies. Nothing is opened twice.
 
 With --user the units run with nobody's rights but the user's own, and name the files themselves.
 """
@@ -44,9 +46,11 @@ _PROTECT = "sysctl fs.protected_hardlinks=1"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file that is somebody's; `content` is None where it is refused, or not for whoever runs this to read.
+    """A file that is somebody's; `content` is None where it is refused, or not for whoever runs
+    this to read.
 
-    The unit names the copy all the same: never the path, which may lead anywhere by the time of a start.
+    The unit names the copy all the same: never the path, which may lead anywhere by the time of a
+    start.
     """
 
     copy: Copy
@@ -70,8 +74,8 @@ class Looked:
 def look(worker: Worker, grant: Grant = NONE, *, user_mode: bool, missing: Severity = Severity.ERROR) -> Looked:
     """Look at every file that this worker names, and read what may be read.
 
-    `grant` is what it may name outside of its folder, where it is not root's; `missing` is how bad it is when a file is
-    not there.
+    `grant` is what it may name outside of its folder, where it is not root's; `missing` is how bad
+    it is when a file is not there.
     """
     files = [
         _RequestedFile(worker, source, grant, user_mode=user_mode, missing=missing)
@@ -133,7 +137,8 @@ class _RequestedFile:
                 self._judge(file, found)
 
     def _refuse_request(self) -> None:
-        """Who is not root may have his own files read for his worker, and not root's, or another worker's."""
+        """Who is not root may have his own files read for his worker, and not root's, or another
+        worker's."""
         if may_name(self._worker, self._granted, self.source.path):
             return
         folder, not_roots = self._worker.folder, self._worker.not_roots
@@ -188,7 +193,8 @@ class _RequestedFile:
 
 @dataclass(slots=True)
 class _OpenFile:
-    """A file that is open, but not yet for reading, and the folder it lies in (None: all of the path is root's)."""
+    """A file that is open, but not yet for reading, and the folder it lies in (None: all of the
+    path is root's)."""
 
     descriptor: int  # O_PATH: opening it has woken no device, and waited for no FIFO
     folder: int | None
@@ -226,9 +232,11 @@ def _refuse_kind(status: os.stat_result) -> None:
 
 
 def _refuse_owner(status: os.stat_result, folder: int | None, *, in_roots: bool) -> None:
-    """Whoever can not read a stranger's file could make a hard link to it here, and have it read for him.
+    """Whoever can not read a stranger's file could make a hard link to it here, and have it read
+    for him.
 
-    So its owner is the folder's, or root; and it has no other name, unless nobody but its owner makes names here.
+    So its owner is the folder's, or root; and it has no other name, unless nobody but its owner
+    makes names here.
     """
     if folder is None:
         return

@@ -1,7 +1,8 @@
-"""The routes of a configuration: what the routers of this host are to know of it (routing/codec writes it down).
+"""The routes of a configuration: what the routers of this host are to know of it (routing/codec
+writes it down).
 
-In them are workers that run, those of type static, which have nothing to run, and those that are disabled, of which the
-router says so. The text is the same for the same configuration.
+In them are workers that run, those of type static, which have nothing to run, and those that are
+disabled, of which the router says so. The text is the same for the same configuration.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def _running(configuration: Configuration, target: Host, ports: Mapping[Instance
 
 
 def _disabled(configuration: Configuration) -> Iterator[RoutedWorker]:
-    """Workers with `enabled: false` keep the routes that nobody else has: they are answered with 503.
+    """Workers with `enabled: false` keep the routes that nobody else has: they are answered with
+    503.
 
     A worker that is for another mode has none here: on this host it was never meant to be.
     """

@@ -1,4 +1,5 @@
-"""Whether what is installed is what is configured, runs, and is reached only as it is meant to: checks of `doctor`.
+"""Whether what is installed is what is configured, runs, and is reached only as it is meant to:
+checks of `doctor`.
 
 Read-only, as host/diagnosis.py is. No file but drop-ins and the kernel's own is opened.
 """
@@ -52,7 +53,8 @@ def secrets(workers: Sequence[InstalledWorker]) -> Iterator[Finding]:
 
 
 def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
-    """Who crashes again and again: none of these units is failed. In a pause systemd 252 has a worker as stopped."""
+    """Who crashes again and again: none of these units is failed. In a pause systemd 252 has a
+    worker as stopped."""
     again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
     found = again | pauses.pausing((unit.name, unit.active) for unit in units)
     if found:
@@ -65,7 +67,8 @@ def exposed(
 ) -> Iterator[Finding]:
     """Workers that are reached past the router, by whom this host's network lets in.
 
-    `users`: uid -> name. An account that is not a worker's alone may have other programs: there its port tells.
+    `users`: uid -> name. An account that is not a worker's alone may have other programs: there its
+    port tells.
     """
     accounts: dict[str, list[InstalledWorker]] = {}
     for worker in workers:

@@ -1,13 +1,15 @@
-"""The sources of a worker: what a build sees of its folder, so that a change of it can be told from a mere touch.
+"""The sources of a worker: what a build sees of its folder, so that a change of it can be told from
+a mere touch.
 
-What may change the outcome of a build is each file's name, its content, whether it may be executed, and what a link
-says. What a build does not see is no source: files that are not for everybody to read, for a build's account has no
-rights of its own. Nor is worker.yaml, whose words for the build count by themselves (built.py), nor `.git`, nor byte
-code of Python's, nor what builds have made.
+What may change the outcome of a build is each file's name, its content, whether it may be executed,
+and what a link says. What a build does not see is no source: files that are not for everybody to
+read, for a build's account has no rights of its own. Nor is worker.yaml, whose words for the build
+count by themselves (built.py), nor `.git`, nor byte code of Python's, nor what builds have made.
 
-The folder is somebody's who may make names without end, and rename them while we look: so it is walked below an open
-folder without following links, within bounds, and what was opened is looked at. As git's index does it, a file is read
-only where its size or one of its times is not as it was; nobody can set a change time.
+The folder is somebody's who may make names without end, and rename them while we look: so it is
+walked below an open folder without following links, within bounds, and what was opened is looked
+at. As git's index does it, a file is read only where its size or one of its times is not as it was;
+nobody can set a change time.
 """
 
 from __future__ import annotations
@@ -91,7 +93,8 @@ def differences(before: Sources, now: Sources) -> list[str]:
 
 
 def results(folder: Path, paths: Collection[str]) -> dict[str, Result]:
-    """How files look that a build has made; those that are not there are left out. Raises OSError."""
+    """How files look that a build has made; those that are not there are left out. Raises
+    OSError."""
     found: dict[str, Result] = {}
     with opened_for_root(folder) as descriptor:
         for path in paths:
@@ -102,7 +105,8 @@ def results(folder: Path, paths: Collection[str]) -> dict[str, Result]:
 
 
 def below(folder: Path, roots: Collection[str]) -> list[str]:
-    """The files in these folders, and those of them that are files: the nearest first, up to MAX_RESULTS."""
+    """The files in these folders, and those of them that are files: the nearest first, up to
+    MAX_RESULTS."""
     found: list[str] = []
     level = sorted(roots)
     with opened_for_root(folder) as descriptor:

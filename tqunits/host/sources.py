@@ -1,8 +1,10 @@
-"""The configuration's files: which there are, their bytes, and whose they are. What they mean is config/parse.py's.
+"""The configuration's files: which there are, their bytes, and whose they are. What they mean is
+config/parse.py's.
 
-Regular files only, without following a symbolic link in the last component: root reads them and shows the lines that
-are wrong, so a worker.yaml that is a link to /etc/shadow would show that. Reading never blocks (a FIFO is refused) and
-is bounded. What can not be read is a finding like any other: one run shows them all.
+Regular files only, without following a symbolic link in the last component: root reads them and
+shows the lines that are wrong, so a worker.yaml that is a link to /etc/shadow would show that.
+Reading never blocks (a FIFO is refused) and is bounded. What can not be read is a finding like any
+other: one run shows them all.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class Loaded:
     """`configuration` has the workers that are right; None when tqunits.yaml is wrong.
 
-    `workers`: name -> worker.yaml, of wrong ones too. `not_roots`: of the files that decide about all workers, and with
-    -C of each worker's as well, the first that is not root's.
+    `workers`: name -> worker.yaml, of wrong ones too. `not_roots`: of the files that decide about
+    all workers, and with -C of each worker's as well, the first that is not root's.
     """
 
     configuration: Configuration | None
@@ -65,14 +67,16 @@ class Loaded:
         return tuple(finding for finding in errors if finding.mark is not None and finding.mark.file in paths)
 
     def warnings_of(self, names: Collection[str]) -> tuple[Diagnostic, ...]:
-        """What does not do what it says, in the files of these workers and in those that are about all."""
+        """What does not do what it says, in the files of these workers and in those that are about
+        all."""
         others = {str(path) for name, path in self.workers.items() if name not in names}
         warnings = (finding for finding in self.diagnostics if finding.severity is Severity.WARNING)
         return tuple(finding for finding in warnings if finding.mark is None or finding.mark.file not in others)
 
 
 def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
-    """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the files say or lack.
+    """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the
+    files say or lack.
 
     `trust`: what is asked for there is root's own wish.
     """
@@ -137,7 +141,8 @@ def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
 
 
 class _Workers:
-    """The workers' files. What can not be read is that worker's mistake; without the folder there is nobody's."""
+    """The workers' files. What can not be read is that worker's mistake; without the folder there
+    is nobody's."""
 
     def __init__(self, directory: Path, common: list[Diagnostic]) -> None:
         self.texts: list[WorkerText] = []
@@ -207,16 +212,18 @@ def _refuse_link(path: Path) -> None:
 
 
 def _open_roots(path: Path) -> int:
-    """Open a worker.yaml that is root's all the way, as has just been found: nobody else can have changed that."""
+    """Open a worker.yaml that is root's all the way, as has just been found: nobody else can have
+    changed that."""
     _refuse_link(path)
     return _open(path)
 
 
 def _open_workers(path: Path) -> int:
-    """Open a worker.yaml. A link of somebody else's is followed nowhere on the way, or it could show any folder's.
+    """Open a worker.yaml. A link of somebody else's is followed nowhere on the way, or it could
+    show any folder's.
 
-    A path that is root's all the way leads to the same file at any time. So a worker that counts as root's is read from
-    root's file, although it has been looked at before.
+    A path that is root's all the way leads to the same file at any time. So a worker that counts as
+    root's is read from root's file, although it has been looked at before.
     """
     _refuse_link(path)
     with anchor(path) as found:
@@ -266,7 +273,8 @@ def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> 
 
 
 def _warn_of_folders(folder: Path, findings: list[Diagnostic]) -> None:
-    """Whoever may rename in one of these folders may put another worker.yaml in the place of this one."""
+    """Whoever may rename in one of these folders may put another worker.yaml in the place of this
+    one."""
     for place in (f"{folder}/config", str(folder)):
         if os.stat(place).st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # noqa: PTH116 - a Path costs more than the call
             message = "others may write in this folder: who can change its worker.yaml decides what runs here"

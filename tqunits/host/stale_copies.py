@@ -1,4 +1,5 @@
-"""Which files have been edited since `install` copied them. `ls` asks for every worker: it costs a glance at each."""
+"""Which files have been edited since `install` copied them. `ls` asks for every worker: it costs a
+glance at each."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from tqunits.units.unitfile import Copy
 
 
 def changed(copies: Iterable[Copy]) -> tuple[str, ...]:
-    """The files that no longer look as they did when they were copied; what may not be looked at is not among them."""
+    """The files that no longer look as they did when they were copied; what may not be looked at is
+    not among them."""
     return tuple(copy.source for copy in copies if _has_changed(copy))
 
 

@@ -1,8 +1,9 @@
-"""What a worker's unit is doing now, in one value, with as few round trips over D-Bus as that takes.
+"""What a worker's unit is doing now, in one value, with as few round trips over D-Bus as that
+takes.
 
-A hundred workers have to fit in 300 ms together with Python's own start. All states come in one call (0.3 ms); a
-running unit costs five properties (0.08 ms each) and two files of its cgroup; what is not loaded costs nothing: asking
-for one of its properties would have systemd read its files.
+A hundred workers have to fit in 300 ms together with Python's own start. All states come in one
+call (0.3 ms); a running unit costs five properties (0.08 ms each) and two files of its cgroup; what
+is not loaded costs nothing: asking for one of its properties would have systemd read its files.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class InstanceStatus:
 def statuses(
     bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath
 ) -> dict[str, InstanceStatus]:
-    """The status of each of these units, by name. `serving`: the file of each that is served by one."""
+    """The status of each of these units, by name. `serving`: the file of each that is served by
+    one."""
     loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", pauses.PATTERN])}
     paused = pauses.pausing((unit.name, unit.active) for unit in loaded.values())
 
@@ -72,7 +74,8 @@ def statuses(
 
 
 def enabled_at_boot(units: Path) -> frozenset[str]:
-    """The workers' units that something wants: the links that `systemctl enable` makes. Asking systemd costs more."""
+    """The workers' units that something wants: the links that `systemctl enable` makes. Asking
+    systemd costs more."""
     return frozenset(link.name for link in units.glob("*.wants/tq-worker@*.service"))
 
 

@@ -27,7 +27,8 @@ _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Host:
     """This host. Raises TqunitsError when its systemd is missing or too old.
 
-    `code`: the fingerprint, for who has it or writes no unit; to make it, all of the package is read.
+    `code`: the fingerprint, for who has it or writes no unit; to make it, all of the package is
+    read.
     """
     return Host(
         systemd=systemd_version(),
@@ -54,10 +55,11 @@ def systemd_version() -> int:
 
 
 def fingerprint(package: Path = _PACKAGE) -> str:
-    """A fingerprint of all that a router process runs: the Python that runs it, and every file of the package.
+    """A fingerprint of all that a router process runs: the Python that runs it, and every file of
+    the package.
 
-    Of what is in the files, not of their times: who unpacks the same release again restarts nothing. What units of
-    workers run is left out, for it is executed anew at each of their starts.
+    Of what is in the files, not of their times: who unpacks the same release again restarts
+    nothing. What units of workers run is left out, for it is executed anew at each of their starts.
     """
     found = list(_sources(package))
     found += package.parent.glob(f"{package.name}__mypyc*.so")
@@ -78,7 +80,8 @@ def _sources(package: Path) -> Iterator[Path]:
 
 
 def _alone(package: Path) -> PurePosixPath:
-    """A packaged host has them in a folder of their own, which stays where it is when Python is another one."""
+    """A packaged host has them in a folder of their own, which stays where it is when Python is
+    another one."""
     return PurePosixPath(_PACKAGED_ALONE if _is_packaged(package) else package / "alone")
 
 
@@ -87,7 +90,8 @@ def _is_packaged(package: Path) -> bool:
 
 
 def _program(package: Path) -> tuple[str, ...]:
-    """The packaged command where the distribution's own Python finds the package, else this very interpreter."""
+    """The packaged command where the distribution's own Python finds the package, else this very
+    interpreter."""
     if _is_packaged(package):
         return (str(_PACKAGED),)
     return (sys.executable, "-I", "-m", "tqunits")

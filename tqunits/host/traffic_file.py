@@ -1,4 +1,5 @@
-"""Says to the routers who gets no traffic, and why: /run/tqunits/traffic.json (routing/traffic.py)."""
+"""Says to the routers who gets no traffic, and why: /run/tqunits/traffic.json
+(routing/traffic.py)."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def stopped(layout: Layout) -> frozenset[Instance]:
 
 
 def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> None:
-    """What these workers' traffic is to do from now on; None: as ever, at all their instances. Raises OSError."""
+    """What these workers' traffic is to do from now on; None: as ever, at all their instances.
+    Raises OSError."""
     with _locked(layout) as path:
         found = _read(path)
         new = {} if wanted is None else dict.fromkeys(workers, wanted)
@@ -57,7 +59,8 @@ def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> Non
 
 
 def drain(layout: Layout, instances: Collection[Instance], *, drained: bool) -> None:
-    """Whether these instances are to get no new requests, which the others of their workers get. Raises OSError."""
+    """Whether these instances are to get no new requests, which the others of their workers get.
+    Raises OSError."""
     names = frozenset(map(str, instances))
     with _locked(layout) as path:
         found = _read(path)

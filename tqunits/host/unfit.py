@@ -13,8 +13,9 @@ from tqunits.units import name, quote, unitfile
 
 
 def refuse_unfit(server: Server, layout: Layout) -> tuple[Diagnostic, ...]:
-    """Raise TqunitsError for a certificate that the router could not serve with: it would not start with that. Or that
-    nobody would take, when it is not what the router has already: who has let it expire may install other things still.
+    """Raise TqunitsError for a certificate that the router could not serve with: it would not start
+    with that. Or that nobody would take, when it is not what the router has already: who has let it
+    expire may install other things still.
 
     Gives what else is odd about it.
     """

@@ -1,7 +1,9 @@
-"""Installed workers that the configuration does not have: what install, apply and diff make of them.
+"""Installed workers that the configuration does not have: what install, apply and diff make of
+them.
 
-Whose folder is gone is left alone by install, and removed by apply. Whose folder is there and shows nothing, as a mount
-point does without its disk, is left alone by both, and named. Where all are gone, nothing is done (units/vanished.py).
+Whose folder is gone is left alone by install, and removed by apply. Whose folder is there and shows
+nothing, as a mount point does without its disk, is left alone by both, and named. Where all are
+gone, nothing is done (units/vanished.py).
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def _held(worker: str, folder: Path) -> Diagnostic | None:
 
 
 def _shows_something(folder: Path) -> bool:
-    """What can not be looked at counts as something. A new file system has a lost+found (mke2fs(8))."""
+    """What can not be looked at counts as something. A new file system has a lost+found
+    (mke2fs(8))."""
     try:
         return bool(set(os.listdir(folder)) - {"lost+found"})  # noqa: PTH208 - names are enough
     except FileNotFoundError:

@@ -1,13 +1,17 @@
-"""Folders that a worker may write: made below its folder, which is root's, and given to its account.
+"""Folders that a worker may write: made below its folder, which is root's, and given to its
+account.
 
-Root changes nothing here that somebody else may rename meanwhile. The way to the folder is root's (ownership.py), and
-what lies in it is given from below: a folder comes after all that is in it, and what is somebody else's already is not
-entered, nor what is mounted there. A file with a second name stays as it is: the other name may be anywhere.
+Root changes nothing here that somebody else may rename meanwhile. The way to the folder is root's
+(ownership.py), and what lies in it is given from below: a folder comes after all that is in it, and
+what is somebody else's already is not entered, nor what is mounted there. A file with a second name
+stays as it is: the other name may be anywhere.
 
-When the account goes, all of it is root's again, from above this time: whoever gets its number one day would own it.
+When the account goes, all of it is root's again, from above this time: whoever gets its number one
+day would own it.
 
-What the router is to serve others have to read, and a worker's UMask= is 0077. Where a folder has a default ACL no
-umask counts (acl(5), OBJECT CREATION AND DEFAULT ACLs), and what is made in it inherits that.
+What the router is to serve others have to read, and a worker's UMask= is 0077. Where a folder has a
+default ACL no umask counts (acl(5), OBJECT CREATION AND DEFAULT ACLs), and what is made in it
+inherits that.
 """
 
 from __future__ import annotations
@@ -51,7 +55,8 @@ class _Account:
 
 
 def wanted(worker: Worker, *, user_mode: bool = False) -> tuple[Given, ...]:
-    """The folders of one worker's. Of a request's none is given: whose folder it is decides that."""
+    """The folders of one worker's. Of a request's none is given: whose folder it is decides
+    that."""
     is_whole = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations and not user_mode
     if (worker.not_roots is not None and not user_mode) or not (worker.writable or is_whole):
         return ()
@@ -111,11 +116,12 @@ def give(each: Given) -> None:
 
 
 def take_back(folder: Path, user: str) -> bool:
-    """Give root what is this account's in a worker's folder, ahead of the account's end; whether there was anything.
+    """Give root what is this account's in a worker's folder, ahead of the account's end; whether
+    there was anything.
 
-    A file's set-user-ID bit goes with its owner (chown(2)). A link stays the number's: one of root's would be root's
-    word for where a path leads. In a folder of somebody else's nothing was given. Raises TqunitsError where something
-    is not reached.
+    A file's set-user-ID bit goes with its owner (chown(2)). A link stays the number's: one of
+    root's would be root's word for where a path leads. In a folder of somebody else's nothing was
+    given. Raises TqunitsError where something is not reached.
     """
     uid = _uid(user)
     if uid is None:
@@ -194,7 +200,8 @@ def _mode(each: Given, name: str) -> int:
 
 
 def _hand_over(folder: int, account: _Account, depth: int) -> None:
-    """All that is root's in it, and then itself. Until then nobody but root can change a name in it."""
+    """All that is root's in it, and then itself. Until then nobody but root can change a name in
+    it."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     mount = _mount(folder)
@@ -217,7 +224,8 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
 
 
 def _take_back(folder: int, uid: int, depth: int) -> bool:
-    """An open folder that is this user's, and then all of its in it: nobody but root changes a name there by then.
+    """An open folder that is this user's, and then all of its in it: nobody but root changes a name
+    there by then.
 
     Too deep is what is still the user's: of what root has been given by hand, all is.
     """
@@ -253,6 +261,7 @@ def _is_taken(descriptor: int, uid: int) -> bool:
 
 
 def _mount(descriptor: int) -> str:
-    """Which mount it lies in (proc_pid_fdinfo(5)): what is mounted below a folder is not the worker's."""
+    """Which mount it lies in (proc_pid_fdinfo(5)): what is mounted below a folder is not the
+    worker's."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
     return next((line for line in lines if line.startswith("mnt_id:")), "")

@@ -1,7 +1,8 @@
 """Addresses of clients as they stand in fields and headers: read strictly, told in one spelling.
 
-An address has many spellings (RFC 5952 §2), and an IPv4 address can come dressed as an IPv6 one; whoever compares or
-logs them wants one. `ipaddress` refuses leading zeros in IPv4, which some readers take for octal.
+An address has many spellings (RFC 5952 §2), and an IPv4 address can come dressed as an IPv6 one;
+whoever compares or logs them wants one. `ipaddress` refuses leading zeros in IPv4, which some
+readers take for octal.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _V6: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 
 
 def read_address(text: bytes) -> Address | None:
-    """An address without port, brackets and scope; None for anything else. `::ffff:192.0.2.1` is 192.0.2.1."""
+    """An address without port, brackets and scope; None for anything else. `::ffff:192.0.2.1` is
+    192.0.2.1."""
     pattern, kind = (_V6, IPv6Address) if b":" in text else (_V4, IPv4Address)
     if pattern.fullmatch(text) is None:
         return None
@@ -28,7 +30,8 @@ def read_address(text: bytes) -> Address | None:
 
 
 def plain(address: Address) -> Address:
-    """The IPv4 address in an IPv6 one that only wraps it (RFC 4291 §2.5.5.2); any other as it is."""
+    """The IPv4 address in an IPv6 one that only wraps it (RFC 4291 §2.5.5.2); any other as it
+    is."""
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 

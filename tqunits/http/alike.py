@@ -1,10 +1,12 @@
-"""Messages like the one before on their connection: read by what differs, and written by what stays.
+"""Messages like the one before on their connection: read by what differs, and written by what
+stays.
 
-The long way reads a head into fields, a target, a meaning, and writes another head from them. A client that asks for
-the next page, and a worker that answers it, say nearly all of it again; what was made of the message before holds for
-whatever fits its stencil (stencil.py), for that leaves open only the values of fields that say nothing to the router.
-So each of these is made from a message that went the long way, gives None for whatever may not be the same, and
-changes nothing but the cost: tests/http/test_alike.py has both ways side by side.
+The long way reads a head into fields, a target, a meaning, and writes another head from them. A
+client that asks for the next page, and a worker that answers it, say nearly all of it again; what
+was made of the message before holds for whatever fits its stencil (stencil.py), for that leaves
+open only the values of fields that say nothing to the router. So each of these is made from a
+message that went the long way, gives None for whatever may not be the same, and changes nothing but
+the cost: tests/http/test_alike.py has both ways side by side.
 """
 
 from __future__ import annotations
@@ -26,15 +28,16 @@ _REST_OF_LINE: Final = re.compile(USUAL_PATH + rb" HTTP/1\.1(?=\r\n)")
 
 
 Asked = tuple[bytes, bytes, bytes, Framing, int]
-"""What a request says that the one before did not: path, query, the field lines that go on, how its body comes, where
-its head ends. No NamedTuple: that takes 0.3 µs to make."""
+"""What a request says that the one before did not: path, query, the field lines that go on, how its
+body comes, where its head ends. No NamedTuple: that takes 0.3 µs to make."""
 
 
 class AlikeRequest:
-    """Requests that differ in path, query, values and the length of the body, each with the lines of the first one.
+    """Requests that differ in path, query, values and the length of the body, each with the lines
+    of the first one.
 
-    All have a body of known length, or none has. Whether the path leads to the same route, and whether the body is too
-    long for it, is for the caller to find out.
+    All have a body of known length, or none has. Whether the path leads to the same route, and
+    whether the body is too long for it, is for the caller to find out.
     """
 
     __slots__ = ("_beginning", "_framing", "_lines", "_longest_head", "_longest_line", "_route", "_stencil")
@@ -54,14 +57,16 @@ class AlikeRequest:
     def of(
         cls, head: RequestHead, target: Target, framing: Framing, lines: bytes, route: Rewrite, limits: HeadLimits
     ) -> AlikeRequest | None:
-        """What the requests after this one are compared with. `lines`: what the router says of its sender."""
+        """What the requests after this one are compared with. `lines`: what the router says of its
+        sender."""
         fields = head.fields
         if fields.stencil is None or not fields.usual or not head.minor or target.absolute:
             return None
         return cls(head.method, fields.stencil, framing, lines, route, limits)
 
     def read(self, raw: bytes) -> Asked | None:
-        """What is new in it, if this begins with a whole head, with which it ends when there is no body."""
+        """What is new in it, if this begins with a whole head, with which it ends when there is no
+        body."""
         beginning, framing = self._beginning, self._framing
         end = len(raw) if framing is NO_BODY else raw.find(_END) + 4
         if not raw.startswith(beginning) or end > self._longest_head:
@@ -117,7 +122,8 @@ class AlikeResponse:
         return cls(head.status, line, stencil, framing, limits.head, hsts=says_hsts(fields))
 
     def read(self, data: bytes) -> tuple[bytes, Framing, int] | None:
-        """The field lines that go on, how the body comes and where it begins, of what begins with a whole head."""
+        """The field lines that go on, how the body comes and where it begins, of what begins with a
+        whole head."""
         line = self._line
         if not data.startswith(line):
             return None
@@ -130,6 +136,7 @@ class AlikeResponse:
         return None if framing is None else (kept, framing, end)
 
     def head(self, kept: bytes, framing: Framing, lines: bytes, *, close: bool) -> bytes:
-        """The head for the client, complete. `lines`: additions.py; `close`: the last response on its connection."""
+        """The head for the client, complete. `lines`: additions.py; `close`: the last response on
+        its connection."""
         last = b"\r\nConnection: close" if close else b""
         return b"".join((self._line, kept, lines, framing.line, last, _END))

@@ -1,8 +1,10 @@
-"""What the router answers itself: short, fixed text; never a byte of the request, nothing of the inside.
+"""What the router answers itself: short, fixed text; never a byte of the request, nothing of the
+inside.
 
-As HTML, JSON or plain text, whichever the client's Accept prefers (RFC 9110 §12.5.1); plain where it does not care. The
-request ID is in all of them, so that a client's report leads to the worker's log. Nothing here may be stored (§15.1
-lets caches keep a 404 or a 501): the next deployment may answer otherwise.
+As HTML, JSON or plain text, whichever the client's Accept prefers (RFC 9110 §12.5.1); plain where
+it does not care. The request ID is in all of them, so that a client's report leads to the worker's
+log. Nothing here may be stored (§15.1 lets caches keep a 404 or a 501): the next deployment may
+answer otherwise.
 """
 
 from __future__ import annotations
@@ -90,10 +92,10 @@ def answer(
 ) -> bytes:
     """A whole response.
 
-    `detail`: what is wrong, in our words; `head_only`: answers a HEAD; `close`: the last one on its connection;
-    `accept`: the request's Accept, its lines joined by commas; `request_id`: b"" when there was no request to name;
-    `hsts`: the line of a response over TLS; `retry_after`: seconds, 0 is not said; `lines`: more field lines, each with
-    the CRLF before it.
+    `detail`: what is wrong, in our words; `head_only`: answers a HEAD; `close`: the last one on its
+    connection; `accept`: the request's Accept, its lines joined by commas; `request_id`: b"" when
+    there was no request to name; `hsts`: the line of a response over TLS; `retry_after`: seconds, 0
+    is not said; `lines`: more field lines, each with the CRLF before it.
     """
     head = b"HTTP/1.1 %d %b\r\nDate: %b\r\nCache-Control: no-store%b%b%b%b%b" % (
         status,
@@ -124,16 +126,18 @@ def reason(status: int, detail: str, hint: str = "") -> str:
 
 
 def notice(message: str) -> str:
-    """An operator's message as a detail: line ends stay, other controls go, and what is too long is cut off."""
+    """An operator's message as a detail: line ends stay, other controls go, and what is too long is
+    cut off."""
     return message[:MAX_MESSAGE].translate(_CONTROLS).strip()
 
 
 def preferred(accept: bytes) -> AnswerType:
     """The format that a client likes best.
 
-    The most specific range that matches counts, as §12.5.1 says. Of equals, one that is named beats one that only a
-    wildcard matches, then the one that is named first (`application/json, text/plain, */*` of a script); `*/*` alone,
-    no Accept, and an Accept that takes none of ours all mean plain text.
+    The most specific range that matches counts, as §12.5.1 says. Of equals, one that is named beats
+    one that only a wildcard matches, then the one that is named first
+    (`application/json, text/plain, */*` of a script); `*/*` alone, no Accept, and an Accept that
+    takes none of ours all mean plain text.
     """
     ranges = _ranges(accept)
     if not ranges:
@@ -150,7 +154,8 @@ def _liking(media_type: bytes, ranges: dict[bytes, int], named: list[bytes]) -> 
 
 
 def _ranges(accept: bytes) -> dict[bytes, int]:
-    """The media ranges of an Accept in their order, with their qualities in thousandths; what does not read is out."""
+    """The media ranges of an Accept in their order, with their qualities in thousandths; what does
+    not read is out."""
     ranges: dict[bytes, int] = {}
     for member in accept[:MAX_ACCEPT].lower().split(b",", MAX_RANGES)[:MAX_RANGES]:
         name, *parameters = (part.strip(b" \t") for part in member.split(b";"))
@@ -163,7 +168,8 @@ def _ranges(accept: bytes) -> dict[bytes, int]:
 
 
 def _quality(parameters: list[bytes]) -> int | None:
-    """The weight among them, 1 if there is none; None if it is no weight. Others do not matter to what we have."""
+    """The weight among them, 1 if there is none; None if it is no weight. Others do not matter to
+    what we have."""
     for parameter in parameters:
         if parameter.startswith(b"q="):
             return round(1000 * float(parameter[2:])) if _QUALITY.fullmatch(parameter[2:]) else None

@@ -20,7 +20,8 @@ CODINGS: Final = (Coding(b"br", b".br"), Coding(b"gzip", b".gz"))
 """The smaller first: brotli is RFC 7932."""
 
 MAX_REMEMBERED: Final = 64
-"""Browsers send a handful of values, always the same. A value is at most a head: under 2 MiB, were all of them that."""
+"""Browsers send a handful of values, always the same. A value is at most a head: under 2 MiB, were
+all of them that."""
 
 _MEMBER: Final = re.compile(rb"(%b)(?:[ \t]*+;[ \t]*+q=(?:0(?:\.([0-9]{0,3}))?|(1)(?:\.0{0,3})?))?" % TOKEN.pattern)
 """A coding (or `*`, which is a token too) with its weight (§12.4.2), lower-cased."""
@@ -29,8 +30,9 @@ _MEMBER: Final = re.compile(rb"(%b)(?:[ \t]*+;[ \t]*+q=(?:0(?:\.([0-9]{0,3}))?|(
 def accepted(values: list[bytes]) -> tuple[Coding, ...]:
     """The codings that a client likes at least as much as none, best first; equals in our order.
 
-    Without Accept-Encoding none: anything would be right then, and the plain file is what everybody can read. A client
-    that refuses `identity` as well as all there is gets the plain file (§12.5.3: better than nothing).
+    Without Accept-Encoding none: anything would be right then, and the plain file is what everybody
+    can read. A client that refuses `identity` as well as all there is gets the plain file (§12.5.3:
+    better than nothing).
     """
     return _accepted(b",".join(values)) if values else ()
 

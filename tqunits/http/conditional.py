@@ -1,8 +1,9 @@
 """Conditional requests: what If-Match and its kin decide before a file is sent. RFC 9110 §13.
 
-For GET and HEAD of something that is there, which has both validators. The order is §13.2.2's: the condition on the
-entity tag is looked at first, and where it is given the one on the date is not looked at (dates have seconds, tags
-have nanoseconds). A condition that is not understood is never the reason for a 304.
+For GET and HEAD of something that is there, which has both validators. The order is §13.2.2's: the
+condition on the entity tag is looked at first, and where it is given the one on the date is not
+looked at (dates have seconds, tags have nanoseconds). A condition that is not understood is never
+the reason for a 304.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _CONDITIONS: Final = frozenset({b"if-match", b"if-modified-since", b"if-none-mat
 
 _TAG: Final = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*+"')
 _TAGS: Final = re.compile(rb"(?:[ \t]*+(?:%b)?[ \t]*+,)*+[ \t]*+(?:%b)?[ \t]*+" % (_TAG.pattern, _TAG.pattern))
-"""RFC 9110 §8.8.3, and a list of them; a list may have empty members (§5.6.1.2), and a tag may have a comma."""
+"""RFC 9110 §8.8.3, and a list of them; a list may have empty members (§5.6.1.2), and a tag may have
+a comma."""
 
 
 class Verdict(Enum):
@@ -30,15 +32,18 @@ class Verdict(Enum):
 
 
 def entity_tag(modified_ns: int, size: int, coding: bytes = b"") -> bytes:
-    """The strong tag of a file's content in a content coding: modification time (nanoseconds) and size (bytes).
+    """The strong tag of a file's content in a content coding: modification time (nanoseconds) and
+    size (bytes).
 
-    As strong as the file system's clock (§8.8.1): other content of the same size and time has the same tag.
+    As strong as the file system's clock (§8.8.1): other content of the same size and time has the
+    same tag.
     """
     return b'"%x-%x%b"' % (modified_ns, size, b"-" + coding if coding else b"")
 
 
 def evaluate(fields: Fields, tag: bytes, modified: int, this_year: int) -> Verdict:
-    """The preconditions of a GET or HEAD against a strong `tag` and `modified`, the Last-Modified that is sent.
+    """The preconditions of a GET or HEAD against a strong `tag` and `modified`, the Last-Modified
+    that is sent.
 
     `modified`: seconds since 1970; `this_year`: see `dates.read_date`.
     """
@@ -61,14 +66,15 @@ def evaluate(fields: Fields, tag: bytes, modified: int, this_year: int) -> Verdi
 def range_holds(fields: Fields, tag: bytes) -> bool:
     """Whether If-Range, if there is one, lets Range count (§13.1.5).
 
-    A date never does. It would have to be a strong validator, and a file may change twice in a second (§8.8.2.2); a
-    client that got our tag must not send one.
+    A date never does. It would have to be a strong validator, and a file may change twice in a
+    second (§8.8.2.2); a client that got our tag must not send one.
     """
     return b"if-range" not in fields.names or fields.values(b"if-range") == [tag]
 
 
 def _names(values: list[bytes], tag: bytes, *, weak: bool) -> bool:
-    """Whether a list of tags has this one, by weak or by strong comparison (§8.8.3.2), or is `*`."""
+    """Whether a list of tags has this one, by weak or by strong comparison (§8.8.3.2), or is
+    `*`."""
     text = b",".join(values)
     if text == b"*":
         return True

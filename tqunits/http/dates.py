@@ -1,4 +1,5 @@
-"""Times in fields: HTTP-date, RFC 9110 §5.6.7. Written in its one form, read in all three by their grammar alone.
+"""Times in fields: HTTP-date, RFC 9110 §5.6.7. Written in its one form, read in all three by their
+grammar alone.
 
 A field whose date is none of these is to be ignored (§13.1.3, §13.1.4), so reading never raises.
 """
@@ -26,12 +27,14 @@ _TIME: Final = rb"(?P<hour>[01][0-9]|2[0-3]):(?P<minute>[0-5][0-9]):(?P<second>[
 _FIXDATE: Final = re.compile(rb"%b, (?P<day>[0-9]{2}) %b (?P<year>[0-9]{4}) %b GMT" % (_DAY, _MONTH, _TIME))
 _RFC850: Final = re.compile(rb"%b, (?P<day>[0-9]{2})-%b-(?P<year>[0-9]{2}) %b GMT" % (_LONG_DAY, _MONTH, _TIME))
 _ASCTIME: Final = re.compile(rb"%b %b (?P<day>[0-9]{2}| [0-9]) %b (?P<year>[0-9]{4})" % (_DAY, _MONTH, _TIME))
-"""The forms as they stand in the RFC, case and spaces too. Second 60 is a leap second: the first one of the minute
-that follows. Whether the day of the week fits the date is nobody's business: it says nothing that the rest does not."""
+"""The forms as they stand in the RFC, case and spaces too. Second 60 is a leap second: the first
+one of the minute that follows. Whether the day of the week fits the date is nobody's business: it
+says nothing that the rest does not."""
 
 
 def write_date(seconds: int) -> bytes:
-    """A time (seconds since 1970, UTC) as `Sun, 06 Nov 1994 08:49:37 GMT`. From year 1 to year 9999."""
+    """A time (seconds since 1970, UTC) as `Sun, 06 Nov 1994 08:49:37 GMT`. From year 1 to year
+    9999."""
     days, rest = divmod(seconds, _DAY_SECONDS)
     day = date.fromordinal(_EPOCH + days)
     return b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
@@ -46,7 +49,8 @@ def write_date(seconds: int) -> bytes:
 
 
 def read_date(text: bytes, this_year: int) -> int | None:
-    """Seconds since 1970, or None for what is no HTTP-date. `this_year` gives two-digit years their century."""
+    """Seconds since 1970, or None for what is no HTTP-date. `this_year` gives two-digit years their
+    century."""
     match = _FIXDATE.fullmatch(text) or _RFC850.fullmatch(text) or _ASCTIME.fullmatch(text)
     if match is None:
         return None

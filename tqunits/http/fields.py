@@ -1,9 +1,10 @@
 """The field lines of one message: checked once, then looked up and forwarded as the bytes they are.
 
-A line that passed the grammar is already canonical (`name:` value, no folding, no control), so forwarding it as it came
-is forwarding what was understood (RFC 9110 §7.6). Values are read only of the few fields that the router itself obeys;
-`SPECIAL` lists them all. What the names of a head say, its `Outline`, is found out once for all heads that have them in
-this order; and what a connection said before is a `Stencil` for what it says next.
+A line that passed the grammar is already canonical (`name:` value, no folding, no control), so
+forwarding it as it came is forwarding what was understood (RFC 9110 §7.6). Values are read only of
+the few fields that the router itself obeys; `SPECIAL` lists them all. What the names of a head say,
+its `Outline`, is found out once for all heads that have them in this order; and what a connection
+said before is a `Stencil` for what it says next.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-"""RFC 9110 §7.6.1: about this connection, never about the next one. `Trailer` describes the body and stays."""
+"""RFC 9110 §7.6.1: about this connection, never about the next one. `Trailer` describes the body
+and stays."""
 
 FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -66,8 +68,9 @@ FORWARDING: Final = frozenset(
         b"x-url-scheme",
     }
 )
-"""What a worker believes about the client, or about what was asked, because a router says it (every framework believes
-some of these); from a client it is a lie until proven. A CDN's own (CF-Connecting-IP) are between it and the worker."""
+"""What a worker believes about the client, or about what was asked, because a router says it (every
+framework believes some of these); from a client it is a lie until proven. A CDN's own
+(CF-Connecting-IP) are between it and the worker."""
 
 SCHEMES: Final = frozenset(
     {
@@ -86,8 +89,8 @@ SCHEMES: Final = frozenset(
 
 
 NEVER_FORWARDED: Final = HOP_BY_HOP | FRAMING | FORWARDING | {b"proxy"}
-"""From a client, and with them their look-alikes. Framing is written anew by `framing.Framing`; `Proxy` becomes
-HTTP_PROXY in CGI (httpoxy)."""
+"""From a client, and with them their look-alikes. Framing is written anew by `framing.Framing`;
+`Proxy` becomes HTTP_PROXY in CGI (httpoxy)."""
 
 NEVER_RETURNED: Final = HOP_BY_HOP | FRAMING
 """From a worker."""
@@ -95,8 +98,8 @@ NEVER_RETURNED: Final = HOP_BY_HOP | FRAMING
 SPECIAL: Final = NEVER_FORWARDED | SCHEMES | {b"cdn-loop", b"date", b"expect", b"host", b"max-forwards", b"via"}
 
 NOT_NOMINATED: Final = FRAMING | FORWARDING | {b"authorization", b"cookie", b"host"}
-"""RFC 9110 §7.6.1 forbids a sender to name end-to-end fields in Connection. These are the ones whose loss would change
-who is asking or what is asked, so their nomination is ignored."""
+"""RFC 9110 §7.6.1 forbids a sender to name end-to-end fields in Connection. These are the ones
+whose loss would change who is asking or what is asked, so their nomination is ignored."""
 
 NOT_IN_TRAILERS: Final = SPECIAL | {
     b"authorization",
@@ -116,18 +119,19 @@ _PLAIN: Final = b"abcdefghijklmnopqrstuvwxyz0123456789-\n"
 """What nearly all names are made of, and LF between them."""
 
 _AS_CGI: Final = bytes(byte if byte in _PLAIN else 0x2D for byte in range(256))
-"""RFC 3875 §4.1.18 turns only "-" into "_" in the name of a meta-variable; Apache, lighttpd and PHP turn every
-character into it that is neither a letter nor a digit (and a shell could not name the variable otherwise). So
-`X_Real_IP` and `X.Real.IP` are `X-Real-IP` to a program."""
+"""RFC 3875 §4.1.18 turns only "-" into "_" in the name of a meta-variable; Apache, lighttpd and PHP
+turn every character into it that is neither a letter nor a digit (and a shell could not name the
+variable otherwise). So `X_Real_IP` and `X.Real.IP` are `X-Real-IP` to a program."""
 
 _CLEANED: Final = NEVER_FORWARDED | {b"max-forwards"}
-"""Fields with a "-" that the router writes or removes: no other name may be told to a program as one of them."""
+"""Fields with a "-" that the router writes or removes: no other name may be told to a program as
+one of them."""
 
 MAX_OUTLINES: Final = 128
 MAX_OUTLINE: Final = 1024
-"""How many outlines are remembered, and how many bytes of names one of them may have. A site's clients are some dozens
-of programs that ask in a few ways each. Full of the worst, that is under 4 MiB; whoever sends other names each time
-only makes us look at them."""
+"""How many outlines are remembered, and how many bytes of names one of them may have. A site's
+clients are some dozens of programs that ask in a few ways each. Full of the worst, that is under 4
+MiB; whoever sends other names each time only makes us look at them."""
 
 _USUAL_REQUEST: Final = frozenset({b"connection", b"content-length", b"host"})
 """All that is special about most requests."""
@@ -144,7 +148,8 @@ _FIXED: Final = frozenset({b"connection", b"host"})
 
 
 class Outline:
-    """What the names of a head say, whatever the values are: one for all heads with the same names in the same order.
+    """What the names of a head say, whatever the values are: one for all heads with the same names
+    in the same order.
 
     A place is the index of a field line in its block; `places` has those of each name in `special`.
     """
@@ -173,18 +178,21 @@ class Outline:
 
 
 def lookalikes(names: Iterable[bytes], of: Set[bytes]) -> frozenset[bytes]:
-    """Those of `names` (lower-case) that a program would be told as one of these, and that are not one of them."""
+    """Those of `names` (lower-case) that a program would be told as one of these, and that are not
+    one of them."""
     return frozenset(name for name in names if name not in of and name.translate(_AS_CGI) in of)
 
 
 @lru_cache(MAX_OUTLINES)
 def _remembered(spelled: bytes) -> Outline:
-    """The outline of these names, joined by LF. Names are no secret; no value is ever remembered here."""
+    """The outline of these names, joined by LF. Names are no secret; no value is ever remembered
+    here."""
     return Outline(spelled.split(b"\n"))
 
 
 def _outline_of(block: bytes, most: int) -> Outline:
-    """Check a block by the grammar and find its outline. Raises Malformed: 400, or 431 for too many fields."""
+    """Check a block by the grammar and find its outline. Raises Malformed: 400, or 431 for too many
+    fields."""
     spelled: list[bytes] = FIELD_LINES.findall(block)
     if len(spelled) != len(block.split(b"\r\n")) - 3 or not block.endswith(b"\r\n\r\n"):
         raise Malformed(400, _fault(block))
@@ -195,7 +203,8 @@ def _outline_of(block: bytes, most: int) -> Outline:
 
 
 class Fields:
-    """The fields of one head. `block` begins with the CRLF before the first line and ends with the empty line."""
+    """The fields of one head. `block` begins with the CRLF before the first line and ends with the
+    empty line."""
 
     __slots__ = ("_length", "_outline", "block", "special")
 
@@ -212,7 +221,8 @@ class Fields:
         return self._outline.names
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of every line of that (lower-case) name, in order, without the space around them."""
+        """The values of every line of that (lower-case) name, in order, without the space around
+        them."""
         block, outline = self.block, self._outline
         beginnings = outline.beginnings
         found = []
@@ -225,7 +235,8 @@ class Fields:
         return found
 
     def content_length(self) -> int:
-        """The one Content-Length there must be. Raises Malformed for more than one, and for what is no plain number."""
+        """The one Content-Length there must be. Raises Malformed for more than one, and for what is
+        no plain number."""
         if self._length < 0:
             values = self.values(b"content-length")
             if len(values) != 1:
@@ -237,11 +248,13 @@ class Fields:
         return self._length
 
     def without(self, names: Set[bytes]) -> bytes:
-        """The lines of all other fields, each with the CRLF before it; linear, however many there are."""
+        """The lines of all other fields, each with the CRLF before it; linear, however many there
+        are."""
         return self._without(self._outline.places_of(names))
 
     def options(self) -> frozenset[bytes]:
-        """The connection options: `close`, `keep-alive`, `upgrade`, and fields that are meant for this hop only."""
+        """The connection options: `close`, `keep-alive`, `upgrade`, and fields that are meant for
+        this hop only."""
         if b"connection" not in self.special:
             return _NONE
         values = self.values(b"connection")
@@ -249,11 +262,13 @@ class Fields:
         return frozenset(split_list(values)) if alone is None else alone
 
     def forwarded(self, never: Set[bytes], options: Set[bytes]) -> bytes:
-        """A request's lines that stay: without `never`, look-alikes and what Connection nominates (RFC 9110 §7.6.1)."""
+        """A request's lines that stay: without `never`, look-alikes and what Connection nominates
+        (RFC 9110 §7.6.1)."""
         return self.without(never | self._outline.lookalikes | _nominated(options))
 
     def _without(self, places: Iterable[int]) -> bytes:
-        """The lines at all other places. `places`: in order, and all that a name has, or none of them."""
+        """The lines at all other places. `places`: in order, and all that a name has, or none of
+        them."""
         block, beginnings = self.block, self._outline.beginnings
         kept = []
         end = 0
@@ -266,14 +281,16 @@ class Fields:
 
 
 class HeadFields(Fields):
-    """The fields of a head, read with the help of those that came before them on the same connection."""
+    """The fields of a head, read with the help of those that came before them on the same
+    connection."""
 
     __slots__ = ("kept", "options_said", "stencil")
 
     _never: ClassVar[frozenset[bytes]]
 
     def _read(self, block: bytes, known: HeadFields | None, most: int = MAX_FIELDS) -> None:
-        """Read them by the grammar, and make a stencil for the next. Raises Malformed: 400 or 431."""
+        """Read them by the grammar, and make a stencil for the next. Raises Malformed: 400 or
+        431."""
         super().__init__(block, most)
         outline = self._outline
         self.options_said = self.options()
@@ -286,7 +303,8 @@ class HeadFields(Fields):
         self.stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
 
     def says(self, block: bytes) -> bool:
-        """Whether that block says the same, and there is a stencil already for what comes after it."""
+        """Whether that block says the same, and there is a stencil already for what comes after
+        it."""
         return self.stencil is not None and self.block == block
 
     def _fits(self, block: bytes, known: HeadFields) -> bool:
@@ -327,7 +345,8 @@ class RequestFields(HeadFields):
     _never = NEVER_FORWARDED
 
     def __init__(self, block: bytes, known: RequestFields | None = None, most: int = MAX_FIELDS) -> None:
-        """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400 or 431."""
+        """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400
+        or 431."""
         self.host: bytes | None  # None: not given; b"": of a URI without an authority
         self.respells: bool  # Host does not go on as it came
         self.usual: bool  # a body of known length or none, and a connection that may stay
@@ -360,12 +379,14 @@ class ResponseFields(HeadFields):
     _never = NEVER_RETURNED
 
     def __init__(self, block: bytes, known: ResponseFields | None = None, most: int = MAX_FIELDS) -> None:
-        """`known`: of the response before; they spare work and change nothing. Raises Malformed: 400 or 431."""
+        """`known`: of the response before; they spare work and change nothing. Raises Malformed:
+        400 or 431."""
         if known is None or not self._fits(block, known):
             self._read(block, known, most)
 
     def content_length(self) -> int:
-        """The length that all of them give: as often as it is said, it is one (RFC 9110 §8.6). Raises Malformed."""
+        """The length that all of them give: as often as it is said, it is one (RFC 9110 §8.6).
+        Raises Malformed."""
         if self._length < 0:
             told = {value.strip(b" \t") for value in b",".join(self.values(b"content-length")).split(b",")}
             if len(told) > 1:
@@ -393,9 +414,11 @@ def valid_authority(text: bytes) -> bytes:
 
 
 def trailer_lines(section: bytes, *, mend: bool = False) -> bytes:
-    """What may be passed on of a trailer section (its lines with the empty one): whole lines, each with its CRLF.
+    """What may be passed on of a trailer section (its lines with the empty one): whole lines, each
+    with its CRLF.
 
-    `mend`: it is a worker's (mending.py). Raises Malformed. RFC 9112 §7.1.2: never merged into the fields of the head.
+    `mend`: it is a worker's (mending.py). Raises Malformed. RFC 9112 §7.1.2: never merged into the
+    fields of the head.
     """
     block = b"\r\n" + section
     fields = Fields((mended(block) if mend else None) or block)

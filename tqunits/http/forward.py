@@ -1,9 +1,9 @@
 """The heads that the router writes: a request for a worker, a response for a client.
 
-RFC 9110 §7.6. Fields of the message itself go on in their order; those of the hop are dropped; what the worker may
-believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239, X-Request-ID) is the router's own word; only
-a trusted proxy is quoted (trust.py). What catches loops (passes.py) is the same for all requests of a route, and so
-it is the route's.
+RFC 9110 §7.6. Fields of the message itself go on in their order; those of the hop are dropped; what
+the worker may believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239,
+X-Request-ID) is the router's own word; only a trusted proxy is quoted (trust.py). What catches
+loops (passes.py) is the same for all requests of a route, and so it is the route's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Forwarder(Protocol):
 
 
 class Origin:
-    """A client that is not believed; one per connection, since most of what is said of it never changes."""
+    """A client that is not believed; one per connection, since most of what is said of it never
+    changes."""
 
     __slots__ = ("_address", "_host", "_lines", "_node", "_scheme")
 
@@ -79,7 +80,8 @@ def node(address: bytes) -> bytes:
 
 
 def check_request(head: RequestHead, name: bytes) -> None:
-    """What a valid request may still ask in vain. `name`: of this host's routers. Raises Malformed: 417, 508."""
+    """What a valid request may still ask in vain. `name`: of this host's routers. Raises Malformed:
+    417, 508."""
     special = head.fields.special
     if b"expect" in special and not _expectations(head) <= _CONTINUE:
         raise Malformed(417, "an expectation other than 100-continue")
@@ -88,18 +90,21 @@ def check_request(head: RequestHead, name: bytes) -> None:
 
 
 def expects_continue(head: RequestHead) -> bool:
-    """Whether the client waits for a 100 before it sends the body; from HTTP/1.0 it means nothing (§10.1.1)."""
+    """Whether the client waits for a 100 before it sends the body; from HTTP/1.0 it means nothing
+    (§10.1.1)."""
     return head.minor == 1 and b"expect" in head.fields.special and bool(_expectations(head))
 
 
 def wants_upgrade(head: RequestHead) -> bool:
-    """Whether an upgrade is asked for in due form, to whatever; RFC 9110 §7.8 lets a server do without."""
+    """Whether an upgrade is asked for in due form, to whatever; RFC 9110 §7.8 lets a server do
+    without."""
     fields = head.fields
     return head.minor == 1 and b"upgrade" in fields.options_said and b"upgrade" in fields.special
 
 
 def wants_websocket(head: RequestHead, framing: Framing) -> bool:
-    """Whether this is the one upgrade that is let through: never h2c, which would bypass every rule here."""
+    """Whether this is the one upgrade that is let through: never h2c, which would bypass every rule
+    here."""
     fields = head.fields
     return (
         b"upgrade" in fields.options_said
@@ -123,7 +128,8 @@ def request_head(
 ) -> bytes:
     """The head that a worker gets, complete.
 
-    `upgrade`: to websocket, and only if `wants_websocket`; `continued`: what `Expect: 100-continue` asks for is done.
+    `upgrade`: to websocket, and only if `wants_websocket`; `continued`: what `Expect: 100-continue`
+    asks for is done.
     """
     fields = head.fields
     kept = fields.kept
@@ -142,12 +148,14 @@ def request_head(
 
 
 class Rewrite:
-    """What a route does to a request: strips its prefix from the path, tells the worker so, marks that it was here."""
+    """What a route does to a request: strips its prefix from the path, tells the worker so, marks
+    that it was here."""
 
     __slots__ = ("_cut", "_mark", "_raw", "_stripped", "line")
 
     def __init__(self, prefix: bytes, *, strip: bool, mark: bytes = b"", outer: bytes = b"", raw: bool = False) -> None:
-        """`mark`: from `pass_line`; `outer`: what a trusted proxy before us has stripped already; b"" is nothing.
+        """`mark`: from `pass_line`; `outer`: what a trusted proxy before us has stripped already;
+        b"" is nothing.
 
         `raw`: the worker gets the path as it was sent, in whatever valid spelling.
         """
@@ -195,9 +203,11 @@ def accepts_websocket(head: ResponseHead) -> bool:
 def response_head(
     head: ResponseHead, framing: Framing | None, *, close: bool, date: bytes, lines: bytes = b""
 ) -> bytes:
-    """The head that a client gets, complete. `framing` None: an interim response. `date`: now, if the worker has none.
+    """The head that a client gets, complete. `framing` None: an interim response. `date`: now, if
+    the worker has none.
 
-    `close`: this is the last response on the client's connection; `lines`: more of the router's own.
+    `close`: this is the last response on the client's connection; `lines`: more of the router's
+    own.
     """
     fields = head.fields
     kept = fields.kept
@@ -217,7 +227,8 @@ def response_head(
 
 
 UPGRADE_REQUIRED: Final = 426
-"""The one answer that says Upgrade without switching: it must (RFC 9110 §15.5.22), and it is for the client."""
+"""The one answer that says Upgrade without switching: it must (RFC 9110 §15.5.22), and it is for
+the client."""
 
 _CONTINUE: Final = frozenset({b"100-continue"})
 _RARE: Final = frozenset({b"expect", b"max-forwards", b"te"})
@@ -242,7 +253,8 @@ def _rewritten(head: RequestHead, target: Target, *, continued: bool) -> bytes:
 
 
 def wants_trailers(head: RequestHead) -> bool:
-    """Whether the client reads trailers: the one member of TE that a proxy may pass on (RFC 9110 §10.1.4)."""
+    """Whether the client reads trailers: the one member of TE that a proxy may pass on (RFC 9110
+    §10.1.4)."""
     return head.minor == 1 and b"te" in head.fields.special and b"trailers" in split_list(head.fields.values(b"te"))
 
 

@@ -1,9 +1,10 @@
-"""How long a body is, decided once per message; the same object writes the field and moves the bytes.
+"""How long a body is, decided once per message; the same object writes the field and moves the
+bytes.
 
-RFC 9112 §6. A proxy that drops a length field but still reads by it, or reads by one and announces the other, is how
-requests are smuggled: so `Framing` is the only source both of the framing field that goes out (`line`) and of the pump
-that takes the body through (`pump`). Where the RFC lets a proxy repair (§6.1, §6.3), this one refuses; only a response
-may say its length more than once.
+RFC 9112 §6. A proxy that drops a length field but still reads by it, or reads by one and announces
+the other, is how requests are smuggled: so `Framing` is the only source both of the framing field
+that goes out (`line`) and of the pump that takes the body through (`pump`). Where the RFC lets a
+proxy repair (§6.1, §6.3), this one refuses; only a response may say its length more than once.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ class Framing:
     ) -> Pump | None:
         """What moves the body: None when there is none.
 
-        `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants them; `passed`:
-        bytes of a known length that have gone on already, not all of them; `framing`: as for `pump.ChunkedPump`, where
-        a response's may be padded.
+        `limit`: payload bytes of a chunked body, 0 for none; `trailers`: whether the next hop wants
+        them; `passed`: bytes of a known length that have gone on already, not all of them;
+        `framing`: as for `pump.ChunkedPump`, where a response's may be padded.
         """
         match self.source:
             case Kind.NONE:
@@ -100,7 +101,8 @@ def request_framing(head: RequestHead) -> Framing:
 def response_framing(head: ResponseHead, method: bytes, *, chunks: bool) -> Framing:
     """The framing of a worker's final response to a request by `method`. Raises Malformed.
 
-    `chunks`: whether the client reads chunked bodies, which a client of HTTP/1.0 does not (RFC 9112 §6.1).
+    `chunks`: whether the client reads chunked bodies, which a client of HTTP/1.0 does not (RFC 9112
+    §6.1).
     """
     special = head.fields.special
     if FRAMING.isdisjoint(special):
@@ -135,7 +137,8 @@ def _bodiless(status: int, length: int | None) -> Framing:
 
 
 def framing_told(value: bytes) -> Framing | None:
-    """The framing of a message that has one Content-Length with this value; None when that is none, or oddly written.
+    """The framing of a message that has one Content-Length with this value; None when that is none,
+    or oddly written.
 
     A value may be as long as a head, of spaces: such a one is not to be remembered.
     """
@@ -156,7 +159,8 @@ def _by_length(length: int) -> Framing:
 
 
 def framed_by_length(head: bytes, body: bytes) -> bytes:
-    """A request with a body that is here whole, of which the head says that it comes in chunks, as the last of all."""
+    """A request with a body that is here whole, of which the head says that it comes in chunks, as
+    the last of all."""
     beginning = head.removesuffix(_CHUNKED_LINE + b"\r\n\r\n")
     assert beginning != head
     return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (beginning, len(body), body)

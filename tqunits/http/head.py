@@ -1,9 +1,10 @@
 """The head of a message: from bytes as they come to a validated start line and its fields.
 
-A head is taken whole or not at all: `HeadBuffer` collects until the empty line, within limits, and `parse_request` and
-`parse_response` then look at exactly those bytes. What is wrong in a request is refused, never repaired (RFC 9112 §2.2,
-§3, §5): bare CR or LF, controls, folded lines, a space before the colon; for responses see mending.py. Limits have
-statuses of their own: the request line's is 414, the head's and that of the number of fields 431.
+A head is taken whole or not at all: `HeadBuffer` collects until the empty line, within limits, and
+`parse_request` and `parse_response` then look at exactly those bytes. What is wrong in a request is
+refused, never repaired (RFC 9112 §2.2, §3, §5): bare CR or LF, controls, folded lines, a space
+before the colon; for responses see mending.py. Limits have statuses of their own: the request
+line's is 414, the head's and that of the number of fields 431.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _END: Final = b"\r\n\r\n"
 
 
 class RequestHead:
-    """The head of one request, valid by the grammar; what it means is read by framing.py, target.py and fields.py."""
+    """The head of one request, valid by the grammar; what it means is read by framing.py, target.py
+    and fields.py."""
 
     __slots__ = ("fields", "method", "minor", "target")
 
@@ -44,7 +46,8 @@ class ResponseHead:
 
 
 class HeadBuffer:
-    """Collects one head. Every byte is looked at once, however small the pieces are in which it comes."""
+    """Collects one head. Every byte is looked at once, however small the pieces are in which it
+    comes."""
 
     __slots__ = ("collected", "limits")
 
@@ -93,8 +96,9 @@ class HeadBuffer:
 def parse_request(head: bytes, known: RequestFields | None = None, limits: HeadLimits = USUAL_HEADS) -> RequestHead:
     """Read a whole request head (with its empty line). Raises Malformed: 400, 414, 431 or 505.
 
-    `known`: the fields of the request before on the same connection. They spare work and change nothing: the same bytes
-    mean the same, and of others only what differs is read. A connection that has become idle may forget them.
+    `known`: the fields of the request before on the same connection. They spare work and change
+    nothing: the same bytes mean the same, and of others only what differs is read. A connection
+    that has become idle may forget them.
     """
     line = REQUEST_LINE.match(head)
     if line is None and head.startswith(b"\r\n"):  # an empty line before it is skipped, once (RFC 9112 §2.2)
@@ -113,7 +117,8 @@ def parse_request(head: bytes, known: RequestFields | None = None, limits: HeadL
 def parse_response(
     head: bytes, known: ResponseFields | None = None, limits: HeadLimits = USUAL_RESPONSE_HEADS
 ) -> ResponseHead:
-    """Read a whole response head (with its empty line). Raises Malformed, whose status means nothing here.
+    """Read a whole response head (with its empty line). Raises Malformed, whose status means
+    nothing here.
 
     `known`: the fields of the response before on the same connection; see `parse_request`.
     """

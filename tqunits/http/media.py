@@ -1,8 +1,8 @@
 """Media types of files by the extension of their names: one table of our own.
 
-The host's /etc/mime.types, which Python's mimetypes reads, would make two hosts answer differently. Types as registered
-with IANA; text is UTF-8. An extension that is not here is bytes and nothing more (application/octet-stream), which
-browsers offer to save.
+The host's /etc/mime.types, which Python's mimetypes reads, would make two hosts answer differently.
+Types as registered with IANA; text is UTF-8. An extension that is not here is bytes and nothing
+more (application/octet-stream), which browsers offer to save.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 
 class Media(NamedTuple):
-    """A media type as Content-Type says it. `shrinks`: worth compressing, so a compressed sibling is looked for."""
+    """A media type as Content-Type says it. `shrinks`: worth compressing, so a compressed sibling
+    is looked for."""
 
     type: bytes
     shrinks: bool

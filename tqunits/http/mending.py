@@ -1,9 +1,11 @@
-"""What RFC 9112 has or lets a proxy mend in a worker's response, where a request with the same would be refused.
+"""What RFC 9112 has or lets a proxy mend in a worker's response, where a request with the same
+would be refused.
 
-A request that is read in two ways is how something is smuggled past the router. A response that a careless program has
-written is only that, and what goes on of it is written anew from what was read, so nobody reads it in another way. What
-has no agreed reading stays refused: control characters, a bare CR or LF (an answer is split by one), lengths that
-differ, a length beside chunks.
+A request that is read in two ways is how something is smuggled past the router. A response that a
+careless program has written is only that, and what goes on of it is written anew from what was
+read, so nobody reads it in another way. What has no agreed reading stays refused: control
+characters, a bare CR or LF (an answer is split by one), lengths that differ, a length beside
+chunks.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _STATUS_LINE: Final = b"HTTP/1."
 
 
 def mended(block: bytes) -> bytes | None:
-    """A block of field lines without spaces before colons (RFC 9112 §5.1) and folds (§5.2); None: it has neither.
+    """A block of field lines without spaces before colons (RFC 9112 §5.1) and folds (§5.2); None:
+    it has neither.
 
     It begins with the CRLF before the first line, which can not be the continuation of another.
     """

@@ -1,10 +1,13 @@
-"""Requests that come through here again: how the router marks what it sends on, and how many times is a loop.
+"""Requests that come through here again: how the router marks what it sends on, and how many times
+is a loop.
 
-A worker that asks the site with the fields it got, and two routers in a row, are no loop: what comes back is another
-request. A loop comes back for ever; so passes are counted, by the name that all routers of this host leave behind.
+A worker that asks the site with the fields it got, and two routers in a row, are no loop: what
+comes back is another request. A loop comes back for ever; so passes are counted, by the name that
+all routers of this host leave behind.
 
-The name stands in CDN-Loop (RFC 8586), or in Via (RFC 9110 §7.6.3) for a worker that wants it. RFC 8586 §1 says why not
-in Via: servers change what they do by it. nginx compresses nothing that has one (`gzip_proxied off` is its default).
+The name stands in CDN-Loop (RFC 8586), or in Via (RFC 9110 §7.6.3) for a worker that wants it. RFC
+8586 §1 says why not in Via: servers change what they do by it. nginx compresses nothing that has
+one (`gzip_proxied off` is its default).
 """
 
 from __future__ import annotations
@@ -15,20 +18,23 @@ from tqunits.http.fields import Fields
 from tqunits.http.grammar import split_list
 
 MAX_PASSES: Final = 8
-"""Times that one request may come through here. A page's worker that asks an API, that asks who the user is, makes
-three, twice that with a router behind a router. Where each of a loop's requests makes two, the last round has 2^8."""
+"""Times that one request may come through here. A page's worker that asks an API, that asks who the
+user is, makes three, twice that with a router behind a router. Where each of a loop's requests
+makes two, the last round has 2^8."""
 
 PASSES: Final = frozenset({b"cdn-loop", b"via"})
 """The fields that may tell of it."""
 
 
 def pass_line(name: bytes, *, via: bool) -> bytes:
-    """The line that leaves the name of this host's routers, with the CRLF before it. To be made once, per route."""
+    """The line that leaves the name of this host's routers, with the CRLF before it. To be made
+    once, per route."""
     return (b"\r\nVia: 1.1 " if via else b"\r\nCDN-Loop: ") + name
 
 
 def passes(fields: Fields, name: bytes) -> int:
-    """How many times a request with these fields has come through routers of that name, which is in lower case.
+    """How many times a request with these fields has come through routers of that name, which is in
+    lower case.
 
     A comma in a comment parts it in two, which hides no name.
     """

@@ -1,9 +1,11 @@
-"""The PROXY protocol, versions 1 and 2, as it comes in: who a load balancer of TCP connections speaks for.
+"""The PROXY protocol, versions 1 and 2, as it comes in: who a load balancer of TCP connections
+speaks for.
 
-HAProxy's doc/proxy-protocol.txt, by section. The header stands before everything else on a connection. It is a claim
-like any X-Forwarded-For, so only a peer in `trusted_proxies` is asked for it (§2, §5: never guess with strangers); such
-a peer may also do without, and `may_begin` tells by its first bytes. No HTTP request that is served looks like one:
-version 2 has a NUL in its signature, and version 1 takes the method `PROXY`, which nobody has.
+HAProxy's doc/proxy-protocol.txt, by section. The header stands before everything else on a
+connection. It is a claim like any X-Forwarded-For, so only a peer in `trusted_proxies` is asked for
+it (§2, §5: never guess with strangers); such a peer may also do without, and `may_begin` tells by
+its first bytes. No HTTP request that is served looks like one: version 2 has a NUL in its
+signature, and version 1 takes the method `PROXY`, which nobody has.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ NAME: Final = b"PROXY "
 MAX_LINE: Final = 107
 """Of version 1, with its CRLF (§2.1)."""
 MAX_BLOCK: Final = 4096
-"""Bytes after the fixed 16 of version 2, out of 65535 that it could say: addresses take 216 at most, the rest are
-descriptions (TLS version, certificate's name) that nobody here reads."""
+"""Bytes after the fixed 16 of version 2, out of 65535 that it could say: addresses take 216 at
+most, the rest are descriptions (TLS version, certificate's name) that nobody here reads."""
 
 _FIXED: Final = 16
 _PORT: Final = rb"(0|[1-9][0-9]{0,4})"
@@ -39,25 +41,29 @@ _TCP6: Final = 0x21
 _UNSPECIFIED: Final = frozenset({0x00, 0x01, 0x02, 0x10, 0x20, 0x30})
 """A family or a transport that the sender could not name: no address to read (§2.2)."""
 _ADDRESSES: Final = {_TCP4: 12, 0x12: 12, _TCP6: 36, 0x22: 36, 0x31: 216, 0x32: 216}
-"""Family and transport -> bytes of both addresses and ports. Datagrams and Unix sockets are known to be skipped."""
+"""Family and transport -> bytes of both addresses and ports. Datagrams and Unix sockets are known
+to be skipped."""
 _CRC32C: Final = 0x03
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A whole header. `address`: the client's, in one spelling; b"" when none is told (LOCAL, UNKNOWN, AF_UNIX)."""
+    """A whole header. `address`: the client's, in one spelling; b"" when none is told (LOCAL,
+    UNKNOWN, AF_UNIX)."""
 
     address: bytes
     length: int  # bytes that it took
 
 
 def may_begin(data: bytes) -> bool:
-    """Whether `data`, the first bytes of a connection, is the beginning of a header, or can still become one."""
+    """Whether `data`, the first bytes of a connection, is the beginning of a header, or can still
+    become one."""
     return data.startswith((NAME, SIGNATURE)) or NAME.startswith(data) or SIGNATURE.startswith(data)
 
 
 def read(data: bytes) -> Header | None:
-    """The header that `data` begins with; None when more bytes are needed. What follows it is not looked at.
+    """The header that `data` begins with; None when more bytes are needed. What follows it is not
+    looked at.
 
     Raises Malformed (400) for what is no header: the connection is to be dropped (§2.1, §2.2).
     """
@@ -87,7 +93,8 @@ def _read_line(data: bytes) -> Header | None:
 
 
 def _line_address(match: re.Match[bytes]) -> bytes:
-    """The source. Both addresses must be of the family that is said; inet_ntop(3) writes some of IPv6 with dots."""
+    """The source. Both addresses must be of the family that is said; inet_ntop(3) writes some of
+    IPv6 with dots."""
     source, destination = read_address(match[2]), read_address(match[3])
     colons = match[1] == b"6"
     if source is None or destination is None or not (b":" in match[2]) == (b":" in match[3]) == colons:
@@ -125,7 +132,8 @@ def _block_address(header: bytes, family: int) -> bytes:
 
 
 def _check_vectors(header: bytes, at: int) -> None:
-    """Each vector must end within the header; none is read but the checksum, which a receiver must obey (§2.2.3)."""
+    """Each vector must end within the header; none is read but the checksum, which a receiver must
+    obey (§2.2.3)."""
     summed = False
     while at < len(header):
         start = at + 3

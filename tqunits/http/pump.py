@@ -1,9 +1,11 @@
-"""What moves a body from one connection to the other: bytes of one framing in, bytes of the next hop's framing out.
+"""What moves a body from one connection to the other: bytes of one framing in, bytes of the next
+hop's framing out.
 
-Each pump is fed what was received and gives what to send; it knows when the body is over (`done`), what came behind it
-(`surplus`: the next request, or a worker's garbage), and whether an end of the stream is the end of the body. A chunked
-body is taken apart and framed anew (RFC 9112 §7.1): sizes strict, extensions and padding dropped, trailers
-filtered. A pump never keeps payload: what it holds back is at most one chunk line or one trailer section.
+Each pump is fed what was received and gives what to send; it knows when the body is over (`done`),
+what came behind it (`surplus`: the next request, or a worker's garbage), and whether an end of the
+stream is the end of the body. A chunked body is taken apart and framed anew (RFC 9112 §7.1): sizes
+strict, extensions and padding dropped, trailers filtered. A pump never keeps payload: what it holds
+back is at most one chunk line or one trailer section.
 """
 
 from __future__ import annotations
@@ -23,26 +25,29 @@ MAX_CHUNK_LINE: Final = 1024
 """16 digits and an extension; nobody sends extensions, so this is generous."""
 
 MAX_EXTENSIONS: Final = 4 * 1024
-"""Over one whole body: extensions are bytes that count as no content, a flood that no body limit sees."""
+"""Over one whole body: extensions are bytes that count as no content, a flood that no body limit
+sees."""
 
 MAX_TRAILERS: Final = 8 * 1024
 """A checksum and a status, with room."""
 
 MAX_LINES: Final = 256
-"""Chunk lines that are read in one call, which is 0.3 ms at most: 72 KiB of chunks of one byte are 12 000 of them, and
-whoever sends such would have every turn of the loop. Chunks of 288 bytes on average are not held up by it."""
+"""Chunk lines that are read in one call, which is 0.3 ms at most: 72 KiB of chunks of one byte are
+12 000 of them, and whoever sends such would have every turn of the loop. Chunks of 288 bytes on
+average are not held up by it."""
 
 BULK: Final = 64
-"""Chunk lines that come at once from which they are looked at for what they carry: a stream of events or words comes
-one by one as a rule, however small its chunks are, and is never one."""
+"""Chunk lines that come at once from which they are looked at for what they carry: a stream of
+events or words comes one by one as a rule, however small its chunks are, and is never one."""
 
 MAX_FRAMING: Final = 16 * 1024
 MAX_FRAMING_RETURNED: Final = 256 * 1024
-"""How much longer the framing of what came in bulk may be than twice the payload, in a request's body and in a
-response's. Go's net/http has such a rule and the same number since CVE-2023-39326 (net/http/internal/chunked.go,
-`excess`), but lets chunks of one byte pass. Here chunks have to carry less than two bytes on average to count at all:
-5461 of one byte in a request are too many. Programs that write their pages letter by letter exist (a WSGI application
-that returns a string in the place of a list), so a response may have 87 381."""
+"""How much longer the framing of what came in bulk may be than twice the payload, in a request's
+body and in a response's. Go's net/http has such a rule and the same number since CVE-2023-39326
+(net/http/internal/chunked.go, `excess`), but lets chunks of one byte pass. Here chunks have to
+carry less than two bytes on average to count at all: 5461 of one byte in a request are too many.
+Programs that write their pages letter by letter exist (a WSGI application that returns a string in
+the place of a list), so a response may have 87 381."""
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -58,15 +63,17 @@ class Pump:
         self.rest = b""  # of what was received: the next call begins with it, and is to come before more is read
 
     def feed(self, data: bytes) -> bytes:
-        """Take what was received; gives what is to be sent. Raises Malformed. Not to be called once `done`.
+        """Take what was received; gives what is to be sent. Raises Malformed. Not to be called once
+        `done`.
 
-        Of nothing comes nothing but what `rest` gives, and no end of what has none: a head that comes alone has
-        nothing of the body behind it yet.
+        Of nothing comes nothing but what `rest` gives, and no end of what has none: a head that
+        comes alone has nothing of the body behind it yet.
         """
         raise AssertionError
 
     def end(self) -> bytes | None:
-        """The stream has ended, regularly: gives what is still to be sent, or None when the body is cut short."""
+        """The stream has ended, regularly: gives what is still to be sent, or None when the body is
+        cut short."""
         return None
 
 
@@ -133,7 +140,8 @@ class ChunkedPump(Pump):
         framing: int = MAX_FRAMING_RETURNED,
         padded: bool = False,
     ) -> None:
-        """`limit`, `trailers`: as for `framing.Framing.pump`; `framing`: MAX_FRAMING or MAX_FRAMING_RETURNED.
+        """`limit`, `trailers`: as for `framing.Framing.pump`; `framing`: MAX_FRAMING or
+        MAX_FRAMING_RETURNED.
 
         `padded`: spaces behind a size are borne, and trailers mended, as a worker's may be.
         """
@@ -225,7 +233,8 @@ class ChunkedPump(Pump):
         return len(data)
 
     def _trailer_section(self, data: bytes) -> bytes:
-        """Collect the trailers until their empty line; gives the end of the body as the next hop reads it."""
+        """Collect the trailers until their empty line; gives the end of the body as the next hop
+        reads it."""
         held = self._held
         if not held and data.startswith(b"\r\n"):
             return self._finish(b"", data[2:])

@@ -1,8 +1,9 @@
 """A part of a representation: the Range field in bytes, RFC 9110 §14.
 
-One range is served. A server may ignore Range (§14.2), so everything else is answered with the whole: other units, what
-is not in the grammar, and several ranges. These would need multipart/byteranges, cost the server most where they are
-useless (many, small, overlapping: §17.15), and are sent by hardly anybody.
+One range is served. A server may ignore Range (§14.2), so everything else is answered with the
+whole: other units, what is not in the grammar, and several ranges. These would need
+multipart/byteranges, cost the server most where they are useless (many, small, overlapping:
+§17.15), and are sent by hardly anybody.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ UNSATISFIABLE: Final = Span(0, 0)
 
 
 def requested(values: list[bytes], size: int) -> Span | None:
-    """What the values of Range ask for of `size` bytes; None: the whole, as if there were no Range."""
+    """What the values of Range ask for of `size` bytes; None: the whole, as if there were no
+    Range."""
     if len(values) != 1:
         return None
     unit, equals, text = values[0].partition(b"=")
@@ -55,7 +57,8 @@ def _from(first: int, digits: bytes, size: int) -> Span | None:
 
 
 def _suffix(digits: bytes, size: int) -> Span | None:
-    """`-length`. The last nought bytes are a 416 (§14.1.2); no Content-Range can say "all of an empty file"."""
+    """`-length`. The last nought bytes are a 416 (§14.1.2); no Content-Range can say "all of an
+    empty file"."""
     if not digits:
         return None
     length = min(int(digits), size)

@@ -1,7 +1,8 @@
-"""What is answered to a GET or HEAD of a file that is there: its head, and which of its bytes follow.
+"""What is answered to a GET or HEAD of a file that is there: its head, and which of its bytes
+follow.
 
-RFC 9110: conditions first, then the range (§13.2.2). Cache-Control is not set: how long a file may be used without
-asking is its author's to say, and until then caches ask with the ETag.
+RFC 9110: conditions first, then the range (§13.2.2). Cache-Control is not set: how long a file may
+be used without asking is its author's to say, and until then caches ask with the ETag.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def reply(file: Representation, question: Question) -> Reply:
 
 
 def moved(question: Question) -> Reply:
-    """To the same path with a slash. It is canonical, so it can not name another host (`//evil.example`)."""
+    """To the same path with a slash. It is canonical, so it can not name another host
+    (`//evil.example`)."""
     target = question.target
     return _head(301, b"%b\r\nLocation: %b/%b" % (_NO_BODY, target.path, target.query), question)
 

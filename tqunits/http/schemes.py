@@ -1,12 +1,14 @@
 """Whether a client spoke HTTPS, in the words that proxies have for it.
 
-There is one standard (RFC 7239, `proto=`) and many habits: nginx, HAProxy, Traefik, Envoy, ALB, Heroku and Cloudflare
-say X-Forwarded-Proto, Traefik `wss` in it for a WebSocket, and where each of several proxies adds its own it is a list,
-or the field is there twice: the first is the client's. Others say X-Forwarded-Ssl, Front-End-Https and so on.
+There is one standard (RFC 7239, `proto=`) and many habits: nginx, HAProxy, Traefik, Envoy, ALB,
+Heroku and Cloudflare say X-Forwarded-Proto, Traefik `wss` in it for a WebSocket, and where each of
+several proxies adds its own it is a list, or the field is there twice: the first is the client's.
+Others say X-Forwarded-Ssl, Front-End-Https and so on.
 
-Two fields may contradict each other: a proxy writes its own and passes on what came. Then it was HTTPS. Who takes HTTP
-for HTTPS makes cookies that are sent over HTTPS only, and links to it; who takes HTTPS for HTTP makes cookies that
-travel in the clear, and redirects for ever to where the client is already.
+Two fields may contradict each other: a proxy writes its own and passes on what came. Then it was
+HTTPS. Who takes HTTP for HTTPS makes cookies that are sent over HTTPS only, and links to it; who
+takes HTTPS for HTTP makes cookies that travel in the clear, and redirects for ever to where the
+client is already.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ _NOTHING: Final = Said(b"")
 
 
 def scheme_said(fields: Fields, forwarded: bytes) -> Said:
-    """What the fields of a request say. `forwarded`: what Forwarded says, if that is believed; b"" if nothing."""
+    """What the fields of a request say. `forwarded`: what Forwarded says, if that is believed; b""
+    if nothing."""
     special = fields.special
     if not forwarded and special.isdisjoint(SCHEMES):
         return _NOTHING

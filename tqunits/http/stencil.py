@@ -1,9 +1,11 @@
-"""What the heads of one connection have in common, so that the next one is read by what differs in it.
+"""What the heads of one connection have in common, so that the next one is read by what differs in
+it.
 
-A client says nearly the same fields with each request, and a worker with each response: HPACK (RFC 7541) rests on that.
-Two heads with the same names in the same order make a stencil: their bytes, with a hole for each value that differed.
-Whether a third fits is a comparison of bytes and a look at what is in the holes. This is no second grammar: what fits
-is made of lines that passed the first one, and of values that are tested the same way.
+A client says nearly the same fields with each request, and a worker with each response: HPACK (RFC
+7541) rests on that. Two heads with the same names in the same order make a stencil: their bytes,
+with a hole for each value that differed. Whether a third fits is a comparison of bytes and a look
+at what is in the holes. This is no second grammar: what fits is made of lines that passed the first
+one, and of values that are tested the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ MAX_HOLES: Final = 16
 
 
 class Stencil:
-    """The fixed bytes of a block of field lines, and where values come in between. Shared by all heads that fit."""
+    """The fixed bytes of a block of field lines, and where values come in between. Shared by all
+    heads that fit."""
 
     __slots__ = ("_dropped", "_first", "_kept", "_others", "_plain", "_told", "holes")
 
@@ -30,9 +33,11 @@ class Stencil:
         holes: frozenset[int],
         told: int | None = None,
     ) -> None:
-        """`lines`: of a valid block; `beginnings`: of each, CRLF, name and colon; `dropped`, `holes`: places of lines.
+        """`lines`: of a valid block; `beginnings`: of each, CRLF, name and colon; `dropped`,
+        `holes`: places of lines.
 
-        Lines that are dropped do not go on, whether they have a hole or not. `told`: the hole whose value is of use.
+        Lines that are dropped do not go on, whether they have a hole or not. `told`: the hole whose
+        value is of use.
         """
         parts: list[list[bytes]] = [[]]  # of the block, one more than there are holes
         kept: list[list[bytes]] = [[]]  # of what goes on of it
@@ -61,10 +66,11 @@ class Stencil:
         return self._told is not None
 
     def fit(self, data: bytes, start: int, end: int) -> tuple[bytes, bytes] | None:
-        """What goes on of the block data[start:end], as lines with the CRLF before each; None when it does not fit.
+        """What goes on of the block data[start:end], as lines with the CRLF before each; None when
+        it does not fit.
 
-        And the value that is of use, as it was sent with the space around it; b"" where there is none.
-        Linear: each hole is looked for from where the one before it ended.
+        And the value that is of use, as it was sent with the space around it; b"" where there is
+        none. Linear: each hole is looked for from where the one before it ended.
         """
         if not data.startswith(self._first, start):
             return None

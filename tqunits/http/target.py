@@ -1,12 +1,14 @@
-"""Where a request wants to go: its target and its Host, read so that no second reader can see another place.
+"""Where a request wants to go: its target and its Host, read so that no second reader can see
+another place.
 
-RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is what is forwarded: the
-path is brought into its one canonical spelling, routed by it, and sent on in it. Spellings that servers disagree on
-(`..`, `%5c`, `\\`, `%00`, broken escapes) are refused, because a prefix rule that a worker reads differently is no
-rule. A single dot, which leads nowhere, is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything
-else is asked, so a rule of its own would be a second reading; browsers do the same before they ask. `%2f` is refused
-too unless the worker wants it; who that is, routing tells: so it is only noted here, and is routed as any other
-character, never as a border.
+RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is
+what is forwarded: the path is brought into its one canonical spelling, routed by it, and sent on in
+it. Spellings that servers disagree on (`..`, `%5c`, `\\`, `%00`, broken escapes) are refused,
+because a prefix rule that a worker reads differently is no rule. A single dot, which leads nowhere,
+is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything else is asked, so a
+rule of its own would be a second reading; browsers do the same before they ask. `%2f` is refused
+too unless the worker wants it; who that is, routing tells: so it is only noted here, and is routed
+as any other character, never as a border.
 """
 
 from __future__ import annotations
@@ -23,16 +25,18 @@ _NOT_SHOWN: Final = rb"\x00-\x20\x7f-\xff"
 USUAL_PATH: Final = (
     rb"(/(?:[^./?#%\\" + _NOT_SHOWN + rb"][^/?#%\\" + _NOT_SHOWN + rb"]*+/?+)*+)(\?[^#" + _NOT_SHOWN + rb"]*+)?+"
 )
-"""A path that is canonical as it stands, and a query: one pattern costs half of what the questions one by one do. The
-group fails at its first byte or not at all: Python before 3.11.5 keeps what a possessive group has read of a turn that
-fails later (CPython issues 100061 and 106052), and would let `/a/.` through."""
+"""A path that is canonical as it stands, and a query: one pattern costs half of what the questions
+one by one do. The group fails at its first byte or not at all: Python before 3.11.5 keeps what a
+possessive group has read of a turn that fails later (CPython issues 100061 and 106052), and would
+let `/a/.` through."""
 _USUAL: Final = re.compile(USUAL_PATH)
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)(.*+)", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?+")
 _SINGLE_DOT: Final = re.compile(rb"/\.(?=/)")
 _DOT_SEGMENT: Final = re.compile(rb"(?:/|%2F)\.\.?+(?:[/;]|%2F|\Z)")
-"""What is refused. Between encoded slashes too: a worker that decodes `/a%2F..%2Fb` climbs. A single dot beside an
-encoded slash, or with a parameter (`/.;x`), is a segment to some servers and none to others."""
+"""What is refused. Between encoded slashes too: a worker that decodes `/a%2F..%2Fb` climbs. A
+single dot beside an encoded slash, or with a parameter (`/.;x`), is a segment to some servers and
+none to others."""
 _PASSED_BY: Final = frozenset({b"", b".", b"%2e", b"%2E"})
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _REFUSED_ESCAPES: Final = frozenset(b"\\\0")
@@ -77,10 +81,11 @@ def read_target(head: RequestHead) -> Target:
 
 
 def canonical_path(path: bytes) -> bytes:
-    """The one spelling of a path: one slash at its beginning, unreserved characters decoded once, others in upper case.
+    """The one spelling of a path: one slash at its beginning, unreserved characters decoded once,
+    others in upper case.
 
-    And without single dots: `/a/./b` is `/a/b`, `/a/.` is `/a/`. Two slashes would begin a network-path reference (RFC
-    3986 §4.2): `//evil.example/x` is a host to who resolves it.
+    And without single dots: `/a/./b` is `/a/b`, `/a/.` is `/a/`. Two slashes would begin a
+    network-path reference (RFC 3986 §4.2): `//evil.example/x` is a host to who resolves it.
 
     Raises Malformed for what two servers may read differently, but for an encoded slash.
     """
@@ -100,7 +105,8 @@ def canonical_path(path: bytes) -> bytes:
 
 
 def raw_below(raw: bytes, prefix: bytes) -> bytes:
-    """What is left of a path as it was sent, of which the canonical spelling is below `prefix` ("/api"); may be empty.
+    """What is left of a path as it was sent, of which the canonical spelling is below `prefix`
+    ("/api"); may be empty.
 
     Segment by segment: those that are not in the canonical spelling are passed by.
     """
@@ -116,7 +122,8 @@ def raw_below(raw: bytes, prefix: bytes) -> bytes:
 
 
 def authority(address: str, port: int, *, secured: bool) -> bytes:
-    """Whom a request is for that names nobody: the address that it came to (RFC 9112 §3.3), "" for a Unix socket.
+    """Whom a request is for that names nobody: the address that it came to (RFC 9112 §3.3), "" for
+    a Unix socket.
 
     The scheme's own port is left out, as clients do (RFC 9110 §4.2.3).
     """
@@ -147,7 +154,8 @@ def _no_host(head: RequestHead) -> bytes:
 
 
 def _other_form(head: RequestHead, host: bytes) -> Target:
-    """Everything but the usual `GET /path`: other forms, spellings that are to become canonical, what is refused."""
+    """Everything but the usual `GET /path`: other forms, spellings that are to become canonical,
+    what is refused."""
     refusal = _NOT_SERVED.get(head.method)
     if refusal is not None:
         raise Malformed(refusal.status, refusal.detail)

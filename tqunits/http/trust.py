@@ -1,9 +1,11 @@
-"""Which proxies are believed, and how far: what a worker may be told of a client that a trusted proxy speaks for.
+"""Which proxies are believed, and how far: what a worker may be told of a client that a trusted
+proxy speaks for.
 
-`proxy.trusted_proxies` names networks. A peer outside them gets `forward.Origin`, whatever it sends. What a peer inside
-them says is still read strictly, because proxies pass on what they do not overwrite: one field line, one value, in a
-narrow alphabet, or it was never said. The client is the rightmost address of X-Forwarded-For that no trusted proxy has
-(each proxy adds its peer at the right, so everything left of that one is the client's own invention).
+`proxy.trusted_proxies` names networks. A peer outside them gets `forward.Origin`, whatever it
+sends. What a peer inside them says is still read strictly, because proxies pass on what they do not
+overwrite: one field line, one value, in a narrow alphabet, or it was never said. The client is the
+rightmost address of X-Forwarded-For that no trusted proxy has (each proxy adds its peer at the
+right, so everything left of that one is the client's own invention).
 """
 
 from __future__ import annotations
@@ -33,15 +35,15 @@ _ENTRY: Final = re.compile(
 )
 """An address in X-Forwarded-For or behind `for=`, with the port that some proxies add."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._=+:@\-]{1,128}")
-"""UUIDs, hexadecimal, base64url, `Root=1-...` of AWS: nothing that a log, a page or a shell has to quote. No slash, for
-somebody names a file by it."""
+"""UUIDs, hexadecimal, base64url, `Root=1-...` of AWS: nothing that a log, a page or a shell has to
+quote. No slash, for somebody names a file by it."""
 _PREFIX: Final = re.compile(rb"/[A-Za-z0-9._~/\-]++")
 """Unreserved characters only: workers put it into pages and redirects."""
 
 _TOKEN: Final = TOKEN.pattern
 _PAIR: Final = re.compile(rb"([\t ,;]*+)(" + _TOKEN + rb")=(?:(" + _TOKEN + rb')|"([^"\\]*+)")[\t ]*+')
-"""One pair of Forwarded (RFC 7239 §4), with what is between it and the one before. No `\\` in a quoted string: neither
-an address nor a host needs one."""
+"""One pair of Forwarded (RFC 7239 §4), with what is between it and the one before. No `\\` in a
+quoted string: neither an address nor a host needs one."""
 
 
 class Hop(NamedTuple):
@@ -63,14 +65,16 @@ class Networks:
         self._known: dict[bytes, Hop | None] = {}
 
     def contains(self, address: bytes) -> bool:
-        """Whether a peer of that address is trusted. A peer on a Unix socket has none (b"") and never is."""
+        """Whether a peer of that address is trusted. A peer on a Unix socket has none (b"") and
+        never is."""
         if not self._v4 and not self._v6:
             return False
         known = read_address(address)
         return known is not None and self._has(known)
 
     def hop(self, entry: bytes) -> Hop | None:
-        """Who an entry of X-Forwarded-For is, or a node of Forwarded; None: nobody that has an address."""
+        """Who an entry of X-Forwarded-For is, or a node of Forwarded; None: nobody that has an
+        address."""
         known = self._known
         if entry in known:
             return known[entry]
@@ -128,7 +132,8 @@ class TrustedPeer:
         return element(node(self._address), host, self._scheme)
 
     def _hops(self, chain: list[bytes]) -> list[bytes]:
-        """The addresses from the nearest proxy to the client. What is no address ends the walk, as in nginx."""
+        """The addresses from the nearest proxy to the client. What is no address ends the walk, as
+        in nginx."""
         hops = []
         for entry in reversed(chain[-MAX_HOPS:]):
             hop = self._networks.hop(entry)
@@ -202,7 +207,8 @@ def _forwarded(fields: Fields) -> bytes:
 def _nodes(forwarded: bytes) -> tuple[list[bytes], bytes]:
     """Whom each element is `for`, b"" where it does not say, and the first `proto`.
 
-    Nothing at all if any of it does not read: an open quote in it, say, would swallow what is appended.
+    Nothing at all if any of it does not read: an open quote in it, say, would swallow what is
+    appended.
     """
     nodes, proto = [b""], b""
     at = 0
@@ -222,13 +228,15 @@ def _nodes(forwarded: bytes) -> tuple[list[bytes], bytes]:
 
 
 def _from_hops(hops: list[bytes], host: bytes, scheme: bytes) -> bytes:
-    """The chain in the words of Forwarded (RFC 7239 §7.4): only of the client is it known what it asked for."""
+    """The chain in the words of Forwarded (RFC 7239 §7.4): only of the client is it known what it
+    asked for."""
     client, *proxies = reversed(hops or [b""])
     return b", ".join((element(node(client), host, scheme), *(b"for=" + node(proxy) for proxy in proxies)))
 
 
 def _host(fields: Fields) -> bytes:
-    """What all proxies agree on: of different ones, one may be the client's own, and pages link to it."""
+    """What all proxies agree on: of different ones, one may be the client's own, and pages link to
+    it."""
     if b"x-forwarded-host" not in fields.special:
         return b""
     values = fields.values(b"x-forwarded-host")

@@ -1,8 +1,10 @@
-"""Why a worker is down, or that it is well: one sentence, the chain to its first broken link, what to do.
+"""Why a worker is down, or that it is well: one sentence, the chain to its first broken link, what
+to do.
 
-The judgement is a function of the facts alone, for the command line and whoever else asks. What is sure comes first:
-what the kernel and systemd say of the end of a process; then what the gate has seen; then the program's own words,
-which explain most ends by an exit status; then the status alone.
+The judgement is a function of the facts alone, for the command line and whoever else asks. What is
+sure comes first: what the kernel and systemd say of the end of a process; then what the gate has
+seen; then the program's own words, which explain most ends by an exit status; then the status
+alone.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ class JudgedLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What is known, concluded. `is_well`: it serves. Neither that nor `is_wrong`: down on purpose, or on its way."""
+    """What is known, concluded. `is_well`: it serves. Neither that nor `is_wrong`: down on purpose,
+    or on its way."""
 
     cause: Cause
     sentence: str  # without the worker's name
@@ -93,7 +96,8 @@ def judge(facts: Facts) -> Judgement:
 
 
 def _explains(error: Complaint | None, reason: Reason) -> bool:
-    """Whether it has to do with that: beside an answer that was bad or late, not just any line with such a word."""
+    """Whether it has to do with that: beside an answer that was bad or late, not just any line with
+    such a word."""
     if error is None or reason.cause in {Cause.CONFIGURATION, Cause.LEFT_OUT, Cause.BUILD}:
         return False
     return bool(error.place) or error.kind is not ErrorKind.OTHER or reason.cause not in {Cause.HEALTH, Cause.SLOW}
@@ -178,7 +182,8 @@ def _stopped(facts: Facts) -> Reason:
 def _chain(facts: Facts, reason: Reason) -> tuple[JudgedLink, ...]:
     """All links; behind the first broken one nothing is known.
 
-    What runs was installed before its file, or its program, got as they are now: those are not why, and not well.
+    What runs was installed before its file, or its program, got as they are now: those are not why,
+    and not well.
     """
     broken = _link_of(facts, reason)
     is_idle = reason.cause in {Cause.STOPPED, Cause.NOT_INSTALLED}

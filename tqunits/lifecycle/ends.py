@@ -129,7 +129,8 @@ def _of_signal(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | 
 
 
 def _is_compilers(name: str, error: Complaint | None, program: str) -> bool:
-    """Whether a crash is that of a runtime which may not make its code executable: it says so, or it traps.
+    """Whether a crash is that of a runtime which may not make its code executable: it says so, or
+    it traps.
 
     A compiler may end in more ways than that, without a word.
     """
@@ -171,7 +172,8 @@ def _of_gate_first(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reaso
 
 
 def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
-    """What would have been a good answer. Frameworks refuse a Host that they do not know with 400."""
+    """What would have been a good answer. Frameworks refuse a Host that they do not know with
+    400."""
     if facts.health_type is HealthType.COMMAND:
         return ("`health.command` must exit with 0 once it is ready",)
     wanted = printed(facts.accepted).replace(",", ", ")
@@ -215,7 +217,8 @@ def _of_gate(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | No
 
 
 def _waits_for_others(facts: Facts) -> tuple[str, ...]:
-    """A connection to another host is not refused: its packets are dropped, and it is waited for without a word."""
+    """A connection to another host is not refused: its packets are dropped, and it is waited for
+    without a word."""
     if Relaxation.OUTBOUND not in facts.missing:
         return ()
     write = relaxing.advice(facts, Relaxation.OUTBOUND)[0]

@@ -1,12 +1,14 @@
-"""The error in what a program has said: which line it is, where in the program's own code, and of what kind.
+"""The error in what a program has said: which line it is, where in the program's own code, and of
+what kind.
 
-Each runtime has its shape: Python and Java put the places below or above the error, Node both, Go below, Rust in the
-line before it, Ruby, PHP, Perl and shells in the line itself. What a line means is told by one table for all of them:
-most errors are the kernel's (errno(3)), which each runtime spells a little differently.
+Each runtime has its shape: Python and Java put the places below or above the error, Node both, Go
+below, Rust in the line before it, Ruby, PHP, Perl and shells in the line itself. What a line means
+is told by one table for all of them: most errors are the kernel's (errno(3)), which each runtime
+spells a little differently.
 
-In a start the first error counts, for what comes after it are its consequences (a master that says "worker failed to
-boot"); in a crash of what has run for long the last, for the others were survived. A chain of exceptions counts by its
-last one, which is what the program ended with.
+In a start the first error counts, for what comes after it are its consequences (a master that says
+"worker failed to boot"); in a crash of what has run for long the last, for the others were
+survived. A chain of exceptions counts by its last one, which is what the program ended with.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ _FRAME = re.compile(r'\s+File "([^"]+)", line (\d+)')
 _LIBRARY = re.compile(
     r"/(site|dist)-packages/|/lib/python\d|^<frozen|^<string>|/node_modules/|^node:|/usr/(lib|share|local)/"
 )
-# EPERM of systemd 252's filter, EACCES of the kernel's own PR_SET_MDWE (prctl(2)), which 257 uses where it is there.
+# EPERM of systemd 252's filter, EACCES of the kernel's own PR_SET_MDWE (prctl(2)), which 257 uses
+# where it is there.
 _EXECUTES = re.compile(r"PROT_EXEC|mprotect")
 _ENVIRON = re.compile(r'File "(<frozen os>|\S*/os\.py)"')
 
@@ -98,7 +101,8 @@ def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> 
 
 
 def cut(line: str) -> str:
-    """What of a line is looked at: not the colours of a terminal, which Deno prints into a journal too."""
+    """What of a line is looked at: not the colours of a terminal, which Deno prints into a journal
+    too."""
     return "" if _HARMLESS in line else _COLOURS.sub("", line)[:_LONGEST]
 
 
@@ -139,7 +143,8 @@ def _relative(text: str, kind: ErrorKind, folder: str) -> str:
 
 
 def _python(lines: Sequence[str]) -> Iterator[_ErrorLine]:
-    """Frames, innermost last, and then the exception; a chain is one error. Of a mistake in a file just one frame."""
+    """Frames, innermost last, and then the exception; a chain is one error. Of a mistake in a file
+    just one frame."""
     frames: list[tuple[str, str]] = []
     kept: _ErrorLine | None = None
     ignored = environ = executes = is_chained = False

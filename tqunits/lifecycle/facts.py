@@ -1,6 +1,8 @@
-"""What is known of a worker when somebody asks why it is down: values alone, gathered by host/evidence.py.
+"""What is known of a worker when somebody asks why it is down: values alone, gathered by
+host/evidence.py.
 
-Nothing here is concluded from anything else: a fact is what systemd, the kernel, a file or the worker itself has said.
+Nothing here is concluded from anything else: a fact is what systemd, the kernel, a file or the
+worker itself has said.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitEnd:
-    """How one start of a unit ended. Codes are systemd's words: exited, killed, dumped; "" when there is none."""
+    """How one start of a unit ended. Codes are systemd's words: exited, killed, dumped; "" when
+    there is none."""
 
     result: str  # the unit's Result: success, exit-code, signal, oom-kill, timeout, start-limit-hit, ...
     code: str = ""  # of the main process

@@ -1,7 +1,7 @@
 """What a line of an error is about, however a runtime spells it: one table for all of them.
 
-Most errors are the kernel's (errno(3)): by its words, by the constant's name, or by the runtime's own class. The first
-row that matches counts, so what is more particular stands above.
+Most errors are the kernel's (errno(3)): by its words, by the constant's name, or by the runtime's
+own class. The first row that matches counts, so what is more particular stands above.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How units and jobs end: as values, and in plain words, as sentences without a subject.
 
-systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses that systemd itself gives,
-org.freedesktop.systemd1(5) the results of jobs.
+systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses that
+systemd itself gives, org.freedesktop.systemd1(5) the results of jobs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ CODES = {1: "exited", 2: "killed", 3: "dumped"}
 """si_code of waitid(2) as systemd's words: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""
 
 UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
-"""Exit statuses of the readiness gate (alone/verdicts.py); the last is that of alone/join.py as well."""
+"""Exit statuses of the readiness gate (alone/verdicts.py); the last is that of alone/join.py as
+well."""
 
 GIVEN_UP = 199
 """With which the launcher ends a worker that has failed too often (units/failure_pause.py)."""
@@ -68,7 +69,8 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a unit failed, as systemd had it when its job ended. Codes are si_code's (1 exited, 2 killed, 3 dumped)."""
+    """Why a unit failed, as systemd had it when its job ended. Codes are si_code's (1 exited, 2
+    killed, 3 dumped)."""
 
     result: str  # the unit's Result: exit-code, signal, oom-kill, timeout, start-limit-hit, ...
     main_code: int
@@ -85,8 +87,9 @@ class Failure:
 class JobResult:
     """How a job ended.
 
-    `result` is JobRemoved's (done, failed, timeout, canceled, dependency, skipped, assert, ...), or one of ours:
-    "queued" (not waited for), "waiting" (our own patience ended first), "refused" (systemd took no job; `message`).
+    `result` is JobRemoved's (done, failed, timeout, canceled, dependency, skipped, assert, ...), or
+    one of ours: "queued" (not waited for), "waiting" (our own patience ended first), "refused"
+    (systemd took no job; `message`).
     """
 
     unit: str
@@ -101,7 +104,8 @@ def of_job(result: str, message: str) -> str:
 
 
 def of_run(result: str, code: str, status: int, gate: int | None, program: str = "") -> str:
-    """How one start ended: systemd's Result, how its main process did, the gate's exit status where it failed."""
+    """How one start ended: systemd's Result, how its main process did, the gate's exit status where
+    it failed."""
     if is_unhealthy(result, gate):
         return NOT_HEALTHY
     if gate == UNPLACED:

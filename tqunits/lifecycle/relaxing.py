@@ -1,4 +1,5 @@
-"""The line to write: the whole new value of `sandbox`, with one relaxation more than the worker has."""
+"""The line to write: the whole new value of `sandbox`, with one relaxation more than the worker
+has."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ _PARTS_OF_JIT = frozenset({Relaxation.WRITE_EXECUTE, Relaxation.NETLINK})
 
 
 def with_one_more(sandbox: Sandbox, relaxation: Relaxation) -> Sandbox:
-    """The same profile and relaxations, and that one: of standard and a compiler's memory the profile is jit."""
+    """The same profile and relaxations, and that one: of standard and a compiler's memory the
+    profile is jit."""
     relaxations = tuple(dict.fromkeys((*sandbox.relaxations, relaxation)))
     if sandbox.profile is Profile.STANDARD and relaxation is Relaxation.WRITE_EXECUTE:
         return Sandbox(
@@ -34,7 +36,8 @@ def line(facts: Facts, relaxation: Relaxation) -> str:
 
 
 def advice(facts: Facts, relaxation: Relaxation) -> tuple[str, ...]:
-    """What to do so that the worker has it; of a worker that is not root's, what root has to do before."""
+    """What to do so that the worker has it; of a worker that is not root's, what root has to do
+    before."""
     write = f"write {line(facts, relaxation)} in its worker.yaml, then 'tqunits install --now {facts.name}'"
     return (write, *grant(facts, relaxation))
 

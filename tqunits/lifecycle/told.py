@@ -164,7 +164,8 @@ def _read_only(facts: Facts, error: Complaint) -> Reason:
 
 
 def _writable(facts: Facts, path: str) -> Iterator[str]:
-    """What gives it a path in its folder: folders below it, for the folder itself stays root's, and `config` as well.
+    """What gives it a path in its folder: folders below it, for the folder itself stays root's, and
+    `config` as well.
 
     Of a request none is given: whose folder it is decides who may write there.
     """

@@ -1,8 +1,10 @@
-"""What a program wanted that its sandbox keeps from it, by what runtimes say when they do not get it.
+"""What a program wanted that its sandbox keeps from it, by what runtimes say when they do not get
+it.
 
-One row per thing: the words that name it, and those of the error that a sandbox ends it with. The kernel's errors say
-little (EPERM is that of two dozen things), so what was asked for is found in the call: Python prints the line of its
-source, Node, Deno and Bun the name of the system call, Ruby, Go and tools that of the function. Both have to be there.
+One row per thing: the words that name it, and those of the error that a sandbox ends it with. The
+kernel's errors say little (EPERM is that of two dozen things), so what was asked for is found in
+the call: Python prints the line of its source, Node, Deno and Bun the name of the system call,
+Ruby, Go and tools that of the function. Both have to be there.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from tqunits.model import Relaxation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """One thing. `what` goes on after "its sandbox does not let it". No relaxation: nothing in `sandbox` allows it."""
+    """One thing. `what` goes on after "its sandbox does not let it". No relaxation: nothing in
+    `sandbox` allows it."""
 
     what: str
     relaxation: Relaxation | None = None
@@ -211,7 +214,8 @@ _TO_OTHERS = (
     _row(r"\bsend(to|msg)?\b|\bwrite udp\b|\bdial (udp|tcp)|(?i:\bconnect)", _PERMITTED, _OUTBOUND),
     _row(r"(?i:connect|\bdial tcp\b|urlopen)", _LATE, _OUTBOUND),
 )
-"""IPAddressDeny= drops packets: a datagram ends with EPERM, a TCP connection just never comes about."""
+"""IPAddressDeny= drops packets: a datagram ends with EPERM, a TCP connection just never comes
+about."""
 
 _LOCAL = re.compile(r"\b127\.\d+\.\d+\.\d+\b|\blocalhost\b|::1\b|\.sock\b")
 _OTHER_PROCESS = re.compile(r"/proc/1(/|$)")  # any other one may be its own, and gone
@@ -219,7 +223,8 @@ _HOSTS_OWN_DEVICES = re.compile(r"/dev/(kmsg|k?mem|port)$")
 
 
 def found(facts: Facts, error: Complaint | None) -> Symptom | None:
-    """What its error, or one of its lines, says that it wanted; None where no words are plain enough."""
+    """What its error, or one of its lines, says that it wanted; None where no words are plain
+    enough."""
     if error is not None:
         want = _of_path(facts, error) or _of_words(facts, f"{error.text}\n{error.around}")
         if want is not None:
@@ -237,9 +242,11 @@ def _words(facts: Facts, error: Complaint) -> str:
 
 
 def _is_vague(error: Complaint) -> bool:
-    """Whether it may be the consequence of what another line says: a command has failed, or it is no exception at all.
+    """Whether it may be the consequence of what another line says: a command has failed, or it is
+    no exception at all.
 
-    An exception with a place of its own is why the program ended; what it has survived before is not.
+    An exception with a place of its own is why the program ended; what it has survived before is
+    not.
     """
     return error.kind in _VAGUE and (not error.place or _OF_ANOTHER.search(error.text) is not None)
 

@@ -1,8 +1,9 @@
 r"""One request as a line of the access log: combined, JSON, or an entry of the journal.
 
-What a client sends is not to be believed, and least of all to look like a line of ours: in `combined` everything but
-plain printable ASCII is written \xHH, quotes and backslashes too, JSON escapes by its own rules, and the journal gets a
-value with a line end in the form that counts its bytes.
+What a client sends is not to be believed, and least of all to look like a line of ours: in
+`combined` everything but plain printable ASCII is written \xHH, quotes and backslashes too, JSON
+escapes by its own rules, and the journal gets a value with a line end in the form that counts its
+bytes.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ MAX_TARGET: Final = 8 * 1024
 """A whole request line: a target that was understood is never longer."""
 
 MAX_JOURNAL_TARGET: Final = 1024
-"""In the journal, where a target is once: in MESSAGE, up to four times as long by its escapes. Everybody's requests are
-kept in the same room, and whoever sends long ones would push the others' out."""
+"""In the journal, where a target is once: in MESSAGE, up to four times as long by its escapes.
+Everybody's requests are kept in the same room, and whoever sends long ones would push the others'
+out."""
 
 MAX_SAID: Final = 200
 """Of a target, where a line for people is about something else."""
 
 MAX_VALUE: Final = 1024
-"""Of the other values that a client sends: a browser's are under 300 bytes. With MAX_TARGET it bounds a line, escapes
-and all, to less than 128 KiB, so that an entry is always one datagram (net.core.wmem_default is 208 KiB)."""
+"""Of the other values that a client sends: a browser's are under 300 bytes. With MAX_TARGET it
+bounds a line, escapes and all, to less than 128 KiB, so that an entry is always one datagram
+(net.core.wmem_default is 208 KiB)."""
 
 
 class End(StrEnum):
@@ -42,7 +45,8 @@ class End(StrEnum):
 
 
 class Entry(NamedTuple):
-    """What the log knows of one request. Bytes are as the client sent them; empty is: not known, not given.
+    """What the log knows of one request. Bytes are as the client sent them; empty is: not known,
+    not given.
 
     A tuple is made in 0.7 µs, a frozen dataclass in 1.7.
     """
@@ -69,7 +73,8 @@ class Entry(NamedTuple):
 
 
 def combined(entry: Entry) -> bytes:
-    """The format of Apache's and nginx's name, which every log reader knows; the time is UTC. With its line end."""
+    """The format of Apache's and nginx's name, which every log reader knows; the time is UTC. With
+    its line end."""
     return b'%b - - [%b] "%b" %03d %d "%b" "%b"\n' % (
         _column(entry.client),
         _combined_time(int(entry.time)),
@@ -115,7 +120,8 @@ def json_line(entry: Entry) -> bytes:
 
 
 def journal_datagram(entry: Entry) -> bytes:
-    """One entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL); without empty fields.
+    """One entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL);
+    without empty fields.
 
     The target is in MESSAGE.
     """
@@ -144,7 +150,8 @@ def journal_datagram(entry: Entry) -> bytes:
 
 
 def counted(assignment: bytes, value: bytes) -> bytes:
-    """The native protocol's form for a value with a line end in it. `assignment`: LF, the name and "="."""
+    """The native protocol's form for a value with a line end in it. `assignment`: LF, the name and
+    "="."""
     return b"%b\n%b%b" % (assignment[:-1], len(value).to_bytes(8, "little"), value)
 
 
@@ -201,7 +208,8 @@ def _quotable(value: bytes) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _column(value: bytes) -> bytes:
-    """A value without quotes: it may not have spaces either. Addresses and workers are the same over and over."""
+    """A value without quotes: it may not have spaces either. Addresses and workers are the same
+    over and over."""
     return _escaped(_cut(value)).replace(b" ", rb"\x20") or b"-"
 
 

@@ -1,8 +1,8 @@
 """What one router process counts, as plain numbers that the data path adds to.
 
-The objects are made once per worker and found when routes are loaded; a request then costs a few additions, and no
-lookup, label or string. Only rendering (openmetrics.py) makes text of them. They are never reset: what reads them takes
-differences, and a process that starts again starts at 0.
+The objects are made once per worker and found when routes are loaded; a request then costs a few
+additions, and no lookup, label or string. Only rendering (openmetrics.py) makes text of them. They
+are never reset: what reads them takes differences, and a process that starts again starts at 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class WorkerMetrics:
         self.sent = 0  # bytes of response bodies
 
     def answered(self, status: int, span: int) -> None:
-        """An exchange is over whose final response (100 to 599) had begun; it took `span` microseconds."""
+        """An exchange is over whose final response (100 to 599) had begun; it took `span`
+        microseconds."""
         self.classes[status // 100] += 1
         self.duration.observe(span)
 

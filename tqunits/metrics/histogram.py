@@ -1,7 +1,9 @@
-"""A histogram of time spans whose bounds are powers of two, so that a value's length in bits is its bucket.
+"""A histogram of time spans whose bounds are powers of two, so that a value's length in bits is its
+bucket.
 
-No search, no float, no table of bounds: an observation is one subtraction, one `bit_length` and two additions. The
-price is coarseness: a quantile read from it is right within a factor of two, which is what latencies are looked at for.
+No search, no float, no table of bounds: an observation is one subtraction, one `bit_length` and two
+additions. The price is coarseness: a quantile read from it is right within a factor of two, which
+is what latencies are looked at for.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ class Histogram:
         return sum(self._counts)
 
     def cumulative(self) -> list[tuple[int, int]]:
-        """(bound, how many values were at most that) for every bound, rising, from 2**LEAST to 2**MOST microseconds."""
+        """(bound, how many values were at most that) for every bound, rising, from 2**LEAST to
+        2**MOST microseconds."""
         below = sum(self._counts[:LEAST])
         buckets = []
         for length in range(LEAST, MOST + 1):

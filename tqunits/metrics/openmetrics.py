@@ -1,11 +1,13 @@
 """The counters as OpenMetrics 1.0 text, which Prometheus and its kin read.
 
-https://prometheus.io/docs/specs/om/open_metrics_spec/: a family is TYPE, UNIT, HELP and its samples, never interleaved
-with another; a counter's sample ends in _total; a unit is the end of its family's name; buckets are cumulative, rise,
-and end with +Inf; the text ends with `# EOF`. `_created` is left out: a process that starts again starts at 0, which is
-how a reset is told from a number that fell.
+https://prometheus.io/docs/specs/om/open_metrics_spec/: a family is TYPE, UNIT, HELP and its
+samples, never interleaved with another; a counter's sample ends in _total; a unit is the end of its
+family's name; buckets are cumulative, rise, and end with +Inf; the text ends with `# EOF`.
+`_created` is left out: a process that starts again starts at 0, which is how a reset is told from a
+number that fell.
 
-Each router process has a text of its own, so every sample says which one it is from; sum() over `process` is the host.
+Each router process has a text of its own, so every sample says which one it is from; sum() over
+`process` is the host.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ class Now:
 
 
 def render(metrics: RouterMetrics, now: Now, *, process: str) -> bytes:
-    """The whole exposition. `process`: what tells this router process from the others, such as its instance name."""
+    """The whole exposition. `process`: what tells this router process from the others, such as its
+    instance name."""
     mine = _label("process", process)
     workers = [(f"{mine},{_label('worker', name)}", metrics.workers[name]) for name in sorted(metrics.workers)]
     lines = [
@@ -44,7 +47,8 @@ def render(metrics: RouterMetrics, now: Now, *, process: str) -> bytes:
 
 
 def escaped(text: str) -> str:
-    r"""A label's value, to be put between double quotes: `\\`, `\"` and `\n` are all that the format escapes."""
+    r"""A label's value, to be put between double quotes: `\\`, `\"` and `\n` are all that the
+    format escapes."""
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 

@@ -1,6 +1,8 @@
-"""What a router process answers at its control socket (control/protocol.py has the paths, the keys and the sizes).
+"""What a router process answers at its control socket (control/protocol.py has the paths, the keys
+and the sizes).
 
-Nothing here takes a worker out of the traffic for its restart: that is the file `serving` (serving.py).
+Nothing here takes a worker out of the traffic for its restart: that is the file `serving`
+(serving.py).
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""The leave socket of a router process: every local user may ask whether a worker that leaves is drained.
+"""The leave socket of a router process: every local user may ask whether a worker that leaves is
+drained.
 
     GET /serving/api?wait_us=5000000        {"version": 1, "serving": false, "in_flight": 0}
 
-A worker's ExecStop= asks (alone/leave.py), as the worker's own user. The process looks at the worker's file `serving`
-itself, so a question decides nothing. Where the file is gone, the answer comes when no request is in flight there, or
-when the time is over: `in_flight` is 0 or 1, for how many there are is nobody's business.
+A worker's ExecStop= asks (alone/leave.py), as the worker's own user. The process looks at the
+worker's file `serving` itself, so a question decides nothing. Where the file is gone, the answer
+comes when no request is in flight there, or when the time is over: `in_flight` is 0 or 1, for how
+many there are is nobody's business.
 
-Everybody may ask, so everything is bounded: connections and their patience (control/server.py), how long and how many
-wait for one worker. Who is turned down asks again.
+Everybody may ask, so everything is bounded: connections and their patience (control/server.py), how
+long and how many wait for one worker. Who is turned down asks again.
 """
 
 from __future__ import annotations

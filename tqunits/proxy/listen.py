@@ -1,4 +1,5 @@
-"""Sockets to listen on when no systemd passes them: `HOST:PORT`, `[v6]:PORT`, `unix:/path` or `/path`."""
+"""Sockets to listen on when no systemd passes them: `HOST:PORT`, `[v6]:PORT`, `unix:/path` or
+`/path`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ BACKLOG: Final = 4096
 
 
 def listen_on(text: str) -> tuple[socket.socket, ...]:
-    """Listen; a name may have several addresses. Raises UsageError for what is no address, TqunitsError if taken."""
+    """Listen; a name may have several addresses. Raises UsageError for what is no address,
+    TqunitsError if taken."""
     if text.startswith(("unix:", "/")):
         return (_listen_unix(parse_address(text).path),)
     host, colon, port = text.rpartition(":")
@@ -72,7 +74,8 @@ def _listen_unix(path: str) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket that nobody listens on any more; anything else in its place is left for bind(2) to refuse."""
+    """Remove a socket that nobody listens on any more; anything else in its place is left for
+    bind(2) to refuse."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(Path(path).lstat().st_mode):
             return

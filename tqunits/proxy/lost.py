@@ -1,12 +1,14 @@
-"""Workers that are held for no reason that shows here, and sockets of this process that somebody has removed.
+"""Workers that are held for no reason that shows here, and sockets of this process that somebody
+has removed.
 
-A worker without `serving` and without `leaving` may have crashed, may be starting, or somebody has removed its file
-while it runs. systemd knows, and a router may not ask it. So the router asks for `tqunits repair`, which may: it
-writes to an open file that systemd has given it, and that tq-repair.path watches. What is written does not matter.
+A worker without `serving` and without `leaving` may have crashed, may be starting, or somebody has
+removed its file while it runs. systemd knows, and a router may not ask it. So the router asks for
+`tqunits repair`, which may: it writes to an open file that systemd has given it, and that
+tq-repair.path watches. What is written does not matter.
 
-A start looks the same as a loss until it ends, so who is lost for long is asked for less and less often. And a worker
-that is served again, and loses its file once more, is not asked for before SHORTEST seconds are over: it may remove the
-file itself, and what is started for it is root's.
+A start looks the same as a loss until it ends, so who is lost for long is asked for less and less
+often. And a worker that is served again, and loses its file once more, is not asked for before
+SHORTEST seconds are over: it may remove the file itself, and what is started for it is root's.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ class Lost:
         complain: Callable[[str], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`asking`: the descriptor to write to; None where nobody would notice. `sockets`: of this process."""
+        """`asking`: the descriptor to write to; None where nobody would notice. `sockets`: of this
+        process."""
         self._asking = asking
         self._sockets = sockets
         self._complain = complain

@@ -1,8 +1,10 @@
-"""The router as a service: from sockets and a snapshot to a process that systemd can start, reload and stop.
+"""The router as a service: from sockets and a snapshot to a process that systemd can start, reload
+and stop.
 
-SIGHUP reads the snapshot again (a bad one is refused and the old one kept); SIGTERM and SIGINT drain: no new
-connections, what runs is finished, and after `timeouts.drain` what is left is cut. Around it: the file of routes and
-the workers' files `serving` are watched, a control and a leave socket answer, `systemctl status` says what goes on.
+SIGHUP reads the snapshot again (a bad one is refused and the old one kept); SIGTERM and SIGINT
+drain: no new connections, what runs is finished, and after `timeouts.drain` what is left is cut.
+Around it: the file of routes and the workers' files `serving` are watched, a control and a leave
+socket answer, `systemctl status` says what goes on.
 """
 
 from __future__ import annotations
@@ -47,12 +49,14 @@ REPORT: Final = 5.0
 """Seconds between two lines for `systemctl status`."""
 
 IDLE_GRACE: Final = 1.0
-"""Seconds that unused connections are kept when the router stops. A request that meets a close on its way is lost to
-its client (RFC 9112 §9.5): connections in use get their next answer with `Connection: close`, and end by that."""
+"""Seconds that unused connections are kept when the router stops. A request that meets a close on
+its way is lost to its client (RFC 9112 §9.5): connections in use get their next answer with
+`Connection: close`, and end by that."""
 
 
 TUNNEL_GRACE: Final = 5.0
-"""Seconds over which tunnels end when the router stops. None says when it is done, so waiting longer helps nobody."""
+"""Seconds over which tunnels end when the router stops. None says when it is done, so waiting
+longer helps nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +170,8 @@ class _Service:
             self._complaints.say(warning, priority=4)
 
     def _say_of_files(self) -> None:
-        """Which folders are not served, and what helps: the router answers 404 there, without a word."""
+        """Which folders are not served, and what helps: the router answers 404 there, without a
+        word."""
         for worker in self._router.rules.snapshot.workers:
             reason = unserved(worker.static.directory) if worker.static is not None else None
             if worker.static is not None and reason is not None:
@@ -302,7 +307,8 @@ class _Service:
                 asked.server.close()
 
     def _end_tunnels(self, span: float) -> None:
-        """One after the other over so many seconds: their clients come again, and are not all to come at once."""
+        """One after the other over so many seconds: their clients come again, and are not all to
+        come at once."""
         tunnels = self._router.clients.tunnels
         for number, client in enumerate(tunnels):
             self._loop.call_later(span * number / len(tunnels), client.close_regularly)
@@ -317,7 +323,8 @@ def _port(sock: socket.socket) -> int:
 def _spare_the_collector() -> None:
     """Requests leave no cyclic garbage, so what the collector looks through is what stays, in vain.
 
-    When a crowd of clients comes that holds up everybody: 60 ms once, for 19 000 of them, and 5 ms so.
+    When a crowd of clients comes that holds up everybody: 60 ms once, for 19 000 of them, and 5 ms
+    so.
     """
     gc.collect()
     gc.freeze()  # all that is there now, for good
@@ -325,7 +332,8 @@ def _spare_the_collector() -> None:
 
 
 def _raise_descriptor_limit() -> None:
-    """Two descriptors per exchange: the soft limit of 1024 is for programs that use select(2), file-nr(5)."""
+    """Two descriptors per exchange: the soft limit of 1024 is for programs that use select(2),
+    file-nr(5)."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,16 +1,19 @@
-"""Which workers take requests: each has a file `serving` in its own folder, DIR/NAME/serving. There: serve; else hold.
+"""Which workers take requests: each has a file `serving` in its own folder, DIR/NAME/serving.
+There: serve; else hold.
 
-The worker's unit makes the file when the worker is healthy, and renames it to `leaving` before the worker is stopped;
-systemd takes both away with their folder when the worker has ended. So a router that starts at any moment knows as
-well, and requests wait through a crash. Whoever may write to the folder decides for that worker alone. What is in a
-file, and what kind of file it is, does not matter: it is never opened.
+The worker's unit makes the file when the worker is healthy, and renames it to `leaving` before the
+worker is stopped; systemd takes both away with their folder when the worker has ended. So a router
+that starts at any moment knows as well, and requests wait through a crash. Whoever may write to the
+folder decides for that worker alone. What is in a file, and what kind of file it is, does not
+matter: it is never opened.
 
-Neither file: the worker does not run, or has not got healthy yet, or somebody has removed `serving` from one that runs.
-Only systemd knows which, so it is asked by way of proxy/lost.py.
+Neither file: the worker does not run, or has not got healthy yet, or somebody has removed `serving`
+from one that runs. Only systemd knows which, so it is asked by way of proxy/lost.py.
 
-What tells that a file came or went: inotify, a question at the leave socket (leaving.py), and a look every LOOK_AGAIN
-seconds. A mount over a folder is not told by inotify, so each look asks whether the folder is still the one that is
-watched. A folder that can not be entered is that of a worker whose unit is of an older release: it is served.
+What tells that a file came or went: inotify, a question at the leave socket (leaving.py), and a
+look every LOOK_AGAIN seconds. A mount over a folder is not told by inotify, so each look asks
+whether the folder is still the one that is watched. A folder that can not be entered is that of a
+worker whose unit is of an older release: it is served.
 """
 
 from __future__ import annotations
@@ -115,7 +118,8 @@ class ServingFiles:
         self._above = self._kept(self._above, self._folder, self._on_folder)
 
     def _kept(self, watch: FolderWatch | None, folder: Path, on_change: OnChange) -> FolderWatch | None:
-        """The watch over a folder, anew where it has ended; what can not be watched is looked at all the same."""
+        """The watch over a folder, anew where it has ended; what can not be watched is looked at
+        all the same."""
         if self._all is None or (watch is not None and watch.alive):
             return watch
         with contextlib.suppress(OSError):
@@ -149,7 +153,8 @@ class ServingFiles:
             self._watches[name] = (watch, identity)
 
     def _complain(self, folder: Path, error: OSError) -> None:
-        """Once: what can not be watched is looked at all the same. One that has gone, or is closed, is no trouble."""
+        """Once: what can not be watched is looked at all the same. One that has gone, or is closed,
+        is no trouble."""
         if self._has_complained or isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
             return
         self._has_complained = True

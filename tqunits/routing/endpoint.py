@@ -1,6 +1,7 @@
 """Where a worker listens, as it is written in snapshots and on the command line.
 
-`127.0.0.1:9000`, `[::1]:9000` or `unix:/run/x.sock`. Numbers only: the data path never waits for a name server.
+`127.0.0.1:9000`, `[::1]:9000` or `unix:/run/x.sock`. Numbers only: the data path never waits for a
+name server.
 """
 
 from __future__ import annotations

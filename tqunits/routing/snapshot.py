@@ -1,9 +1,11 @@
-"""The router's whole view of the world, as one frozen value. The file that it comes in is codec/schema.py's.
+"""The router's whole view of the world, as one frozen value. The file that it comes in is
+codec/schema.py's.
 
-Time spans are microseconds, 0 is no limit, as in model.py. What a field is where nothing is said is its default here.
+Time spans are microseconds, 0 is no limit, as in model.py. What a field is where nothing is said is
+its default here.
 
-Interpreted: a router reads these values when it takes new routes, never for a request, and install makes them without
-the compiled library.
+Interpreted: a router reads these values when it takes new routes, never for a request, and install
+makes them without the compiled library.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ _HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 DEFAULT_QUEUE_US: Final = 30_000_000
 DEFAULT_BODY_US: Final = 10_000_000
 DEFAULT_BODY_RATE: Final = 1024
-"""A body's, where the file is of a release that had none: what stays of a refused worker is written as it was."""
+"""A body's, where the file is of a release that had none: what stays of a refused worker is written
+as it was."""
 DEFAULT_STREAM_US: Final = 3_600_000_000
 
 
@@ -40,7 +43,8 @@ class ClientTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTimeouts:
-    """Its patience with one worker and its clients: the whole request, a silence, a stall, an idle connection."""
+    """Its patience with one worker and its clients: the whole request, a silence, a stall, an idle
+    connection."""
 
     request_us: int
     read_us: int

@@ -1,6 +1,7 @@
 """Routes as they are written on the command line: [HOST]/PREFIX=ENDPOINT[,SETTING=VALUE...].
 
-    /api=127.0.0.1:9000      api.example/=unix:/run/x.sock      /live=127.0.0.1:9001,timeouts.stream=6h
+    /api=127.0.0.1:9000      api.example/=unix:/run/x.sock
+    /live=127.0.0.1:9001,timeouts.stream=6h
 
 What the settings mean is read as worker.yaml's are (cli/route_options.py).
 """

@@ -1,7 +1,8 @@
 """Which worker a request belongs to: host first, then the longest path prefix on segment borders.
 
-`/api` takes `/api` and `/api/x`, never `/apix`. A table is built once per reload and never changed: the router swaps
-the whole of it by one assignment. Paths and hosts come in the canonical spelling that http/target.py gives.
+`/api` takes `/api` and `/api/x`, never `/apix`. A table is built once per reload and never changed:
+the router swaps the whole of it by one assignment. Paths and hosts come in the canonical spelling
+that http/target.py gives.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class _Prefixes(Generic[T]):
         self._longest = max(map(len, self._by_prefix), default=0)
 
     def find(self, path: bytes) -> T | None:
-        """Try the borders from the right; none is looked for beyond the longest prefix, however long the path is."""
+        """Try the borders from the right; none is looked for beyond the longest prefix, however
+        long the path is."""
         by_prefix = self._by_prefix
         if path in by_prefix:
             return by_prefix[path]
@@ -44,7 +46,8 @@ class Table(Generic[T]):
     __slots__ = ("_any_host", "_by_host")
 
     def __init__(self, routes: Iterable[tuple[str, str, T]]) -> None:
-        """`routes`: host (lower case, "" for any), prefix, value. Raises TqunitsError for two of the same."""
+        """`routes`: host (lower case, "" for any), prefix, value. Raises TqunitsError for two of
+        the same."""
         by_host: dict[bytes, dict[bytes, T]] = {}
         for host, prefix, value in routes:
             prefixes = by_host.setdefault(host.encode("ascii"), {})

@@ -3,16 +3,17 @@
     {"version": 1, "stopped": {"api": 1790000000000000, "api:2": 1790000000000000},
      "orders": {"shop": {"order": "maintenance", "text": "Back at nine."}}, "drained": ["web:2"]}
 
-The command line writes it, and the routers read it. `stopped`: instances that an administrator has stopped with
-`tqunits stop`, and when (µs since 1970): nobody waits for a worker all of whose instances are. One whose file `serving`
-is newer was started since, with systemctl.
-`orders`: workers, and what `tqunits pause`, `drain` and `maintenance on` have asked for. `drained`: single instances
-that get no new requests, the others of their worker do. Both are missing where there are none. They hold until `tqunits
-resume` or `maintenance off`, through restarts of the routers and of the worker, and end with the host's run.
+The command line writes it, and the routers read it. `stopped`: instances that an administrator has
+stopped with `tqunits stop`, and when (µs since 1970): nobody waits for a worker all of whose
+instances are. One whose file `serving` is newer was started since, with systemctl. `orders`:
+workers, and what `tqunits pause`, `drain` and `maintenance on` have asked for. `drained`: single
+instances that get no new requests, the others of their worker do. Both are missing where there are
+none. They hold until `tqunits resume` or `maintenance off`, through restarts of the routers and of
+the worker, and end with the host's run.
 
-An instance is named as its unit: `api` is the first, `api:2` the second. So "api" is the first instance of a worker in
-`stopped` and in `drained`, and the worker in `orders`.
-No file, or one that does not read: everybody gets traffic.
+An instance is named as its unit: `api` is the first, `api:2` the second. So "api" is the first
+instance of a worker in `stopped` and in `drained`, and the worker in `orders`. No file, or one that
+does not read: everybody gets traffic.
 """
 
 from __future__ import annotations

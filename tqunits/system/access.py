@@ -1,7 +1,9 @@
-"""What stands between a worker and a path: whether it is there, who may use it, what the sandbox hides of it.
+"""What stands between a worker and a path: whether it is there, who may use it, what the sandbox
+hides of it.
 
-Looked at from outside, by mode bits (inode(7)); an ACL may say otherwise. Nothing is read but the first line of a
-program, which is a regular file: that very file, whatever somebody puts in its place meanwhile.
+Looked at from outside, by mode bits (inode(7)); an ACL may say otherwise. Nothing is read but the
+first line of a program, which is a regular file: that very file, whatever somebody puts in its
+place meanwhile.
 """
 
 from __future__ import annotations
@@ -108,7 +110,8 @@ def _hidden(folder: Path, path: str, view: View) -> str:
 
 
 def numbers(user: str) -> tuple[int, frozenset[int]]:
-    """The uid of an account, and its groups; "": the caller's; -1 and none: there is no such account."""
+    """The uid of an account, and its groups; "": the caller's; -1 and none: there is no such
+    account."""
     if not user:
         return os.geteuid(), frozenset({os.getegid(), *os.getgroups()})
     try:

@@ -1,7 +1,7 @@
 """The names that systemd has for units: sshd.service is ssh.service (systemd.unit(5), aliases).
 
-An alias is a link in one of the folders of units to a file of another name. systemd loads the unit under the name of
-the file that is found, and answers for all its names.
+An alias is a link in one of the folders of units to a file of another name. systemd loads the unit
+under the name of the file that is found, and answers for all its names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _MOST_LINKS = 16
 
 
 def canonical_names(units: Iterable[str]) -> Mapping[str, str]:
-    """Each of these names -> the name that the unit has; a unit that there is not has the name it was asked by."""
+    """Each of these names -> the name that the unit has; a unit that there is not has the name it
+    was asked by."""
     return {unit: in_folders(unit) for unit in units}
 
 

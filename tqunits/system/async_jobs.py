@@ -19,8 +19,9 @@ from tqunits.system.signals import Signals
 class AsyncJobs:
     """Jobs that coroutines wait for. Use it in an `async with`, on the loop that it is entered on.
 
-    Only the waiting is asynchronous. A call to systemd itself holds the loop up: some tenths of a millisecond, but for
-    as long as a daemon-reload takes that has begun before. A bus that was restarted is connected to again.
+    Only the waiting is asynchronous. A call to systemd itself holds the loop up: some tenths of a
+    millisecond, but for as long as a daemon-reload takes that has begun before. A bus that was
+    restarted is connected to again.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -59,7 +60,8 @@ class AsyncJobs:
         return await self.run("RestartUnit", units, timeout_us=timeout_us)
 
     async def run(self, method: str, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
-        """Queue a job for each unit, and wait for all of them. Who is cancelled no longer waits; the jobs go on."""
+        """Queue a job for each unit, and wait for all of them. Who is cancelled no longer waits;
+        the jobs go on."""
         wishes = wishes_of(method, units)
         try:
             answers = [self._ask(wish) for wish in wishes]

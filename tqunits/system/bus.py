@@ -1,4 +1,5 @@
-"""Calls to the service manager and properties of units. org.freedesktop.systemd1(5) has the methods and properties.
+"""Calls to the service manager and properties of units. org.freedesktop.systemd1(5) has the methods
+and properties.
 
 Jobs are queued and waited for in jobs.py, on signals of a second connection (signals.py).
 """
@@ -47,7 +48,8 @@ class UnitStatus:
 
 
 class Bus:
-    """A connection to the service manager: the system's, or the caller's own. Use it in a `with`."""
+    """A connection to the service manager: the system's, or the caller's own. Use it in a
+    `with`."""
 
     def __init__(self, *, user_mode: bool = False) -> None:
         self.user_mode = user_mode
@@ -75,7 +77,8 @@ class Bus:
         return tuple(sorted(found, key=lambda unit: unit.name))
 
     def properties(self, unit: str, interface: str) -> Mapping[str, object]:
-        """All properties of one interface ("Unit", "Service", "Socket"). A unit that is not loaded gets loaded."""
+        """All properties of one interface ("Unit", "Service", "Socket"). A unit that is not loaded
+        gets loaded."""
         body = self._calls.call(
             object_path(unit),
             b"org.freedesktop.DBus.Properties",
@@ -102,7 +105,8 @@ class Bus:
         return bytes(octets).hex() if isinstance(octets, tuple) else ""
 
     def gate_status(self, unit: str) -> int | None:
-        """The exit status of the ExecStartPost= command that failed in its last start; None when none did."""
+        """The exit status of the ExecStartPost= command that failed in its last start; None when
+        none did."""
         return _gate_status(self.property_of(unit, "Service", "ExecStartPost", _COMMANDS))
 
     def failure(self, unit: str) -> Failure:
@@ -121,7 +125,8 @@ class Bus:
         )
 
     def queue(self, method: str, unit: str) -> str:
-        """Queue a job for a unit (StartUnit, StopUnit, ...), in place of one that contradicts it; its object path.
+        """Queue a job for a unit (StartUnit, StopUnit, ...), in place of one that contradicts it;
+        its object path.
 
         Raises NotLoaded and Refused when systemd takes none.
         """
@@ -134,12 +139,14 @@ class Bus:
         return frozenset(str(rows(job)[4]) for job in jobs)
 
     def enable(self, units: Sequence[str], *, reload: bool = True) -> bool:
-        """Start units at boot; whether anything has changed, in which case (`reload`) systemd has read it."""
+        """Start units at boot; whether anything has changed, in which case (`reload`) systemd has
+        read it."""
         arguments = (*strings(units), boolean(value=False), boolean(value=False))  # not runtime, no force
         return self._changed(self._call("EnableUnitFiles", *arguments, what=f"enable {' '.join(units)}"), reload=reload)
 
     def disable(self, units: Sequence[str], *, reload: bool = True) -> bool:
-        """Do not start units at boot; whether anything has changed, in which case (`reload`) systemd has read it."""
+        """Do not start units at boot; whether anything has changed, in which case (`reload`)
+        systemd has read it."""
         arguments = (*strings(units), boolean(value=False))
         answer = self._call("DisableUnitFiles", *arguments, what=f"disable {' '.join(units)}")
         return self._changed(answer, reload=reload)
@@ -176,7 +183,8 @@ class Bus:
         return self._calls.call(SYSTEMD, MANAGER, method.encode(), arguments, what=what)
 
     def _changed(self, answer: object, *, reload: bool) -> bool:
-        """EnableUnitFiles answers (has install section, changes), DisableUnitFiles the changes alone."""
+        """EnableUnitFiles answers (has install section, changes), DisableUnitFiles the changes
+        alone."""
         changes = rows(answer)
         if changes and isinstance(changes[0], bool):
             changes = rows(changes[1])
@@ -197,7 +205,8 @@ def _gate_status(commands: object) -> int | None:
 
 
 def _program(commands: object) -> str:
-    """The program that the first of these commands becomes: what a launcher executes stands behind its "--"."""
+    """The program that the first of these commands becomes: what a launcher executes stands behind
+    its "--"."""
     for path, argv, *_ in map(rows, rows(commands)):
         words = [str(word) for word in rows(argv)]
         is_launched = "--" in words[:-1] and any(word.endswith(_LAUNCHER) for word in words[: words.index("--")])

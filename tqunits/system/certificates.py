@@ -1,18 +1,21 @@
-"""The router's certificates: loaded whole or not at all, chosen by the name that a client asks for, reloaded in place.
+"""The router's certificates: loaded whole or not at all, chosen by the name that a client asks for,
+reloaded in place.
 
-One certificate with its key, or a folder of pairs: NAME.pem (the server's own certificate first, then the chain) and
-NAME.key. What the file is called decides nothing but the order: a pair serves the DNS names in its certificate
-(subjectAltName, RFC 9525 §2), `*.example.org` every name with one label more, and the first pair serves whoever asks
-for no name (RFC 6066 §3) or for one that nobody has.
+One certificate with its key, or a folder of pairs: NAME.pem (the server's own certificate first,
+then the chain) and NAME.key. What the file is called decides nothing but the order: a pair serves
+the DNS names in its certificate (subjectAltName, RFC 9525 §2), `*.example.org` every name with one
+label more, and the first pair serves whoever asks for no name (RFC 6066 §3) or for one that nobody
+has.
 
-systemd gives the files to the router as credentials (systemd.exec(5), LoadCredential=). Of a folder it makes one
-credential per file, ID_FILE, and takes no symbolic links: so a folder is read by the same rule here, and a link in it
-is an error instead of a certificate that is missing later.
+systemd gives the files to the router as credentials (systemd.exec(5), LoadCredential=). Of a folder
+it makes one credential per file, ID_FILE, and takes no symbolic links: so a folder is read by the
+same rule here, and a link in it is an error instead of a certificate that is missing later.
 
-The settings are Mozilla's "intermediate" ones, as far as Python can set them: TLS 1.2 and 1.3, forward secrecy and
-authenticated encryption only, the client's order of ciphers. No compression (CRIME) and no renegotiation. Session
-tickets are OpenSSL's: the key is this process's own and dies with it, so a client that comes back to another router
-process, or after a restart, gets a full handshake instead of a short one, and notices nothing but a millisecond.
+The settings are Mozilla's "intermediate" ones, as far as Python can set them: TLS 1.2 and 1.3,
+forward secrecy and authenticated encryption only, the client's order of ciphers. No compression
+(CRIME) and no renegotiation. Session tickets are OpenSSL's: the key is this process's own and dies
+with it, so a client that comes back to another router process, or after a restart, gets a full
+handshake instead of a short one, and notices nothing but a millisecond.
 """
 
 from __future__ import annotations
@@ -28,10 +31,12 @@ from typing import Final, Self
 from tqunits.errors import TqunitsError
 
 MAX_CERTIFICATES: Final = 1000
-"""Pairs in a folder. Each costs some 5 ms to load, and the router answers nobody while it reloads."""
+"""Pairs in a folder. Each costs some 5 ms to load, and the router answers nobody while it
+reloads."""
 
 SOON_S: Final = 14 * 24 * 3600
-"""What renews certificates of 90 days does so 30 days before they end: two weeks before, it has failed for long."""
+"""What renews certificates of 90 days does so 30 days before they end: two weeks before, it has
+failed for long."""
 
 MAX_FILE: Final = 1 << 20
 """Bytes of one file; systemd takes no larger credential (CREDENTIALS_TOTAL_SIZE_MAX)."""
@@ -41,8 +46,9 @@ CIPHERS: Final = ":".join(
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     for signature in ("ECDSA", "RSA")
 )
-"""Of TLS 1.2. Those of TLS 1.3 are all good, and OpenSSL's default. Finite-field Diffie-Hellman (DHE), which Mozilla
-keeps for clients older than 2014, needs parameters of its own and is left out."""
+"""Of TLS 1.2. Those of TLS 1.3 are all good, and OpenSSL's default. Finite-field Diffie-Hellman
+(DHE), which Mozilla keeps for clients older than 2014, needs parameters of its own and is left
+out."""
 
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]++-----END CERTIFICATE-----")
 _PEM_KEY: Final = re.compile(r"-----BEGIN (?:(?:EC|RSA|ENCRYPTED) )?PRIVATE KEY-----")
@@ -51,7 +57,8 @@ _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h), whic
 
 
 class Certificates:
-    """What the router encrypts with. Reloading is one assignment; connections that stand keep what they began with."""
+    """What the router encrypts with. Reloading is one assignment; connections that stand keep what
+    they began with."""
 
     def __init__(self, certificate: Path, key: Path | None, loaded: _Loaded) -> None:
         self._certificate = certificate
@@ -67,13 +74,14 @@ class Certificates:
         return cls(certificate, key, _load(certificate, key))
 
     def reload(self) -> None:
-        """Read the same files again. Raises TqunitsError like `load`, and everything is as before."""
+        """Read the same files again. Raises TqunitsError like `load`, and everything is as
+        before."""
         self._loaded = _load(self._certificate, self._key)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with certificates that are used all the same: expired, or soon to be, not valid yet, without a
-        name.
+        """What is wrong with certificates that are used all the same: expired, or soon to be, not
+        valid yet, without a name.
         """
         return self._loaded.warnings
 
@@ -98,7 +106,8 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """One reading of all files. The first pair's context is every connection's, until a client says a name."""
+    """One reading of all files. The first pair's context is every connection's, until a client says
+    a name."""
 
     context: ssl.SSLContext
     warnings: tuple[str, ...]
@@ -158,7 +167,8 @@ def _pairs(certificate: Path, key: Path | None) -> Iterator[_Pair]:
 
 
 def _files(certificate: Path) -> Mapping[str, Path]:
-    """Name -> file of a folder, or of the credentials that systemd has made of one: `certificate` is their ID then."""
+    """Name -> file of a folder, or of the credentials that systemd has made of one: `certificate`
+    is their ID then."""
     is_folder = certificate.is_dir()
     if not is_folder and certificate.is_file():
         raise TqunitsError(f"{certificate}: no key for it", hint="name its key; only a folder has both")
@@ -212,9 +222,11 @@ class _Found:
 
 
 def _look(pair: _Pair, context: ssl.SSLContext) -> _Found:
-    """Read a certificate by what a client would see: a whole handshake, in memory, with a client that trusts it.
+    """Read a certificate by what a client would see: a whole handshake, in memory, with a client
+    that trusts it.
 
-    Python shows the fields of a peer's certificate alone, and this proves besides that certificate and key do serve.
+    Python shows the fields of a peer's certificate alone, and this proves besides that certificate
+    and key do serve.
     """
     leaf = _PEM.search(_text(pair.certificate))
     assert leaf is not None

@@ -1,8 +1,9 @@
 """A unit's cgroup as the kernel shows it: processes, memory and CPU time, on cgroup v2 and on v1.
 
-systemd answers "unset" for CPUUsageNSec on cgroup v1 where cpu and cpuacct are mounted apart, and one property costs a
-round trip over D-Bus; a file of the kernel costs a tenth of it. The path is the unit's ControlGroup property, below
-the mount of each controller (cgroups(7)); in a container it is relative to the container's own root, as the mount is.
+systemd answers "unset" for CPUUsageNSec on cgroup v1 where cpu and cpuacct are mounted apart, and
+one property costs a round trip over D-Bus; a file of the kernel costs a tenth of it. The path is
+the unit's ControlGroup property, below the mount of each controller (cgroups(7)); in a container it
+is relative to the container's own root, as the mount is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tqunits.model import INFINITY
 ROOT = Path("/sys/fs/cgroup")
 
 _NO_LIMIT_V1 = 2**63 - 2**16
-"""Version 1 has no word for "no memory limit": it is the largest signed number that is a multiple of the page size."""
+"""Version 1 has no word for "no memory limit": it is the largest signed number that is a multiple
+of the page size."""
 
 
 class Hierarchy(StrEnum):
@@ -46,7 +48,8 @@ def controllers() -> frozenset[str]:
 
 
 def read_only() -> tuple[Path, ...]:
-    """The mounts of controllers that nobody can set a limit in, as in a container without its own."""
+    """The mounts of controllers that nobody can set a limit in, as in a container without its
+    own."""
     mounts = [ROOT] if hierarchy() is Hierarchy.UNIFIED else [ROOT / name for name in ("cpu", "memory", "pids")]
     return tuple(mount for mount in mounts if mount.is_dir() and os.statvfs(mount).f_flag & os.ST_RDONLY)
 
@@ -62,7 +65,8 @@ def pids(control_group: str) -> frozenset[int]:
 
 
 def cpu_usage_ns(control_group: str) -> int | None:
-    """The CPU time a unit has used since its start, in nanoseconds; None where the kernel does not count it."""
+    """The CPU time a unit has used since its start, in nanoseconds; None where the kernel does not
+    count it."""
     for mount in ("", "unified"):  # version 2 counts it also where the controllers are on version 1
         for line in _read(_below(mount, control_group) / "cpu.stat").splitlines():
             if line.startswith("usage_usec "):
@@ -72,7 +76,8 @@ def cpu_usage_ns(control_group: str) -> int | None:
 
 
 def memory_current(control_group: str) -> int | None:
-    """The memory that a unit has now, in bytes, caches included; None where the kernel does not count it."""
+    """The memory that a unit has now, in bytes, caches included; None where the kernel does not
+    count it."""
     unified = _below("", control_group) / "memory.current"
     legacy = _below("memory", control_group) / "memory.usage_in_bytes"
     text = _read(unified) or _read(legacy)
@@ -80,9 +85,11 @@ def memory_current(control_group: str) -> int | None:
 
 
 def limits(control_group: str) -> Mapping[str, int]:
-    """What the kernel holds a running unit to, by the names of systemd's properties; INFINITY is no limit.
+    """What the kernel holds a running unit to, by the names of systemd's properties; INFINITY is no
+    limit.
 
-    What the kernel does not tell (a controller that is not delegated to a user's manager) is left out.
+    What the kernel does not tell (a controller that is not delegated to a user's manager) is left
+    out.
     """
     if not control_group:
         return {}

@@ -1,16 +1,21 @@
-"""One D-Bus connection to the service manager: opened, its errors made sentences, values on their way there and back.
+"""One D-Bus connection to the service manager: opened, its errors made sentences, values on their
+way there and back.
 
-The only importer of pystemd. What shapes this file (tried with pystemd 0.11 to 0.15 on systemd 252 and 257):
+The only importer of pystemd. What shapes this file (tried with pystemd 0.11 to 0.15 on systemd 252
+and 257):
 
-- match_signal keeps a borrowed pointer to its callback and takes plain functions only; an exception in a callback comes
-  out as SystemError. So a connection holds the callbacks itself, for as long as it lives.
+- match_signal keeps a borrowed pointer to its callback and takes plain functions only; an exception
+  in a callback comes out as SystemError. So a connection holds the callbacks itself, for as long as
+  it lives.
 - Closing a connection twice aborts the interpreter. A failing call leaks a kilobyte.
 - The GIL is held for the whole of a call: threads do not help, and the router must not import this.
-- pystemd's introspection (`Unit.load`) costs 3 ms, one property 0.08 ms, all properties of a service 1.2 ms.
+- pystemd's introspection (`Unit.load`) costs 3 ms, one property 0.08 ms, all properties of a
+  service 1.2 ms.
 
-pystemd's dbuslib takes and gives bytes, lists and tuples. Arguments are a flat list of (type, value), where a container
-is opened by its type and contents' signature, and closed by END: ("a", "s") ("s", "x") END is the array ["x"]. Answers
-are decoded to str, int, bool, float, tuple and dict.
+pystemd's dbuslib takes and gives bytes, lists and tuples. Arguments are a flat list of (type,
+value), where a container is opened by its type and contents' signature, and closed by END: ("a",
+"s") ("s", "x") END is the array ["x"]. Answers are decoded to str, int, bool, float, tuple and
+dict.
 """
 
 from __future__ import annotations
@@ -68,7 +73,8 @@ class _Message(Protocol):
 
 
 class Connection:
-    """Calls and signals; it comes back once when the bus was restarted. Raises TqunitsError when there is none."""
+    """Calls and signals; it comes back once when the bus was restarted. Raises TqunitsError when
+    there is none."""
 
     def __init__(self, *, user_mode: bool) -> None:
         self._user_mode = user_mode
@@ -121,14 +127,17 @@ class Connection:
         self._heard.append((path, interface, member, on_signal))
 
     def descriptor(self) -> int:
-        """What poll(2) says to be readable when something has come; negative once the bus has gone."""
+        """What poll(2) says to be readable when something has come; negative once the bus has
+        gone."""
         return int(self._bus.get_fd())
 
     def dispatch(self) -> bool:
-        """Deliver everything that has come, without waiting for more; False once the connection is gone.
+        """Deliver everything that has come, without waiting for more; False once the connection is
+        gone.
 
-        libsystemd delivers one message each time. pystemd gives it back, or, when there was none, one without a body;
-        whatever a bus and systemd send on their own has a body. A connection that ends is closed in the turn after.
+        libsystemd delivers one message each time. pystemd gives it back, or, when there was none,
+        one without a body; whatever a bus and systemd send on their own has a body. A connection
+        that ends is closed in the turn after.
         """
         try:
             while not self._bus.process().is_empty():
@@ -146,7 +155,8 @@ class Connection:
 
 
 def _open(*, user_mode: bool) -> tuple[DBus, bool]:
-    """Connect to the bus; where there is none (early boot, a minimal image), to systemd's own private socket.
+    """Connect to the bus; where there is none (early boot, a minimal image), to systemd's own
+    private socket.
 
     Gives the connection, and whether it is the private one. Raises TqunitsError.
     """
@@ -163,7 +173,8 @@ def _open(*, user_mode: bool) -> tuple[DBus, bool]:
 
 
 def _open_private(*, user_mode: bool) -> DBus | None:
-    """systemd's private socket, which only the manager's own user may open; None where that fails as well."""
+    """systemd's private socket, which only the manager's own user may open; None where that fails
+    as well."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}") if user_mode else "/run"
     bus = DBusAddress(f"unix:path={runtime}/systemd/private".encode(), peer_to_peer=True)
     try:
@@ -225,7 +236,8 @@ def number(value: int) -> Argument:
 
 
 def assignments(values: Mapping[str, int]) -> list[Argument]:
-    """What SetUnitProperties takes (a(sv)), with 64-bit numbers alone: all limits of a cgroup are."""
+    """What SetUnitProperties takes (a(sv)), with 64-bit numbers alone: all limits of a cgroup
+    are."""
     arguments: list[Argument] = [(ord("a"), b"(sv)")]
     for name, value in values.items():
         arguments += [(ord("r"), b"sv"), string(name), (ord("v"), b"t"), (ord("t"), value), END, END]

@@ -1,9 +1,10 @@
 """Entries of the journal, read as what they are: mostly what somebody else has written.
 
-Whoever reaches journald's socket writes every field but those that begin with "_", which journald sets itself from what
-the kernel says of the sender (systemd.journal-fields(7), "Trusted Journal Fields"). So who has written an entry decides
-what is believed of it: how a run ended is the service manager's to say, and nobody else's. And whoever has written it,
-a value that is not of its field's form counts as not there.
+Whoever reaches journald's socket writes every field but those that begin with "_", which journald
+sets itself from what the kernel says of the sender (systemd.journal-fields(7), "Trusted Journal
+Fields"). So who has written an entry decides what is believed of it: how a run ended is the service
+manager's to say, and nobody else's. And whoever has written it, a value that is not of its field's
+form counts as not there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from enum import StrEnum
 
 
 class ManagerMessage(StrEnum):
-    """The manager's messages about the end of a unit (sd-messages.h), which depend on nobody's language."""
+    """The manager's messages about the end of a unit (sd-messages.h), which depend on nobody's
+    language."""
 
     PROCESS_EXIT = "98e322203f7a4ed290d09fe03c09fe15"
     FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"
@@ -26,7 +28,8 @@ class ManagerMessage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How one run of a unit ended. `code` is systemd's word: exited, killed, dumped, or "" when it does not tell."""
+    """How one run of a unit ended. `code` is systemd's word: exited, killed, dumped, or "" when it
+    does not tell."""
 
     time_us: int  # since 1970
     invocation: str  # 32 hexadecimal digits, or ""
@@ -81,7 +84,8 @@ class JournalEntry:
 
 
 def parse(output: str, manager: Mapping[str, str]) -> Iterator[JournalEntry]:
-    """Entries from what `journalctl --output=json` prints. `manager`: the trusted fields that the manager's have.
+    """Entries from what `journalctl --output=json` prints. `manager`: the trusted fields that the
+    manager's have.
 
     A line that is cut off, or is no entry, is left out.
     """
@@ -97,7 +101,8 @@ def parse(output: str, manager: Mapping[str, str]) -> Iterator[JournalEntry]:
 
 
 def exits(entries: Iterable[JournalEntry]) -> tuple[Exit, ...]:
-    """One for each run, oldest first: the manager says how its process ended, and then what that means."""
+    """One for each run, oldest first: the manager says how its process ended, and then what that
+    means."""
     runs: dict[str, Exit] = {}
     for entry in entries:
         if not entry.by_manager:
@@ -132,7 +137,8 @@ def _fields(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    """A field's value: journalctl gives bytes that are not UTF-8 as a list of numbers, and null what is too long.
+    """A field's value: journalctl gives bytes that are not UTF-8 as a list of numbers, and null
+    what is too long.
 
     A field that is there more than once is a list of such values: which one is meant, nobody knows.
     """

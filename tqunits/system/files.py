@@ -1,9 +1,10 @@
 """Files of the host: written whole or not at all, locked, read within bounds.
 
-A rename(2) within a folder swaps a name from one complete file to another, but only what has reached the disk survives
-a power cut: so the content is flushed before the rename, and the folder after it (fsync(2): "does not necessarily
-ensure that the entry in the directory containing the file has also reached disk"). A crash in between leaves a
-temporary file, which systemd and systemd-sysusers ignore by its name, and `leftovers` knows by it.
+A rename(2) within a folder swaps a name from one complete file to another, but only what has
+reached the disk survives a power cut: so the content is flushed before the rename, and the folder
+after it (fsync(2): "does not necessarily ensure that the entry in the directory containing the file
+has also reached disk"). A crash in between leaves a temporary file, which systemd and
+systemd-sysusers ignore by its name, and `leftovers` knows by it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
 
 READ_LIMIT = 1 << 20
-"""No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an attack."""
+"""No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an
+attack."""
 
 _SHOWN = 1000  # characters of what another program says: it has a line for each file
 
@@ -29,10 +31,11 @@ _TEMPORARY = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
 
 
 def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = False) -> None:
-    """Write a file whole: at any moment, also after a power cut, the path holds its old or its new content.
+    """Write a file whole: at any moment, also after a power cut, the path holds its old or its new
+    content.
 
-    Missing folders above it are made (0755). With `keep_time` the new file keeps the old one's modification time.
-    Raises OSError.
+    Missing folders above it are made (0755). With `keep_time` the new file keeps the old one's
+    modification time. Raises OSError.
     """
     make_folder(path.parent)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -63,7 +66,8 @@ def write_secret(path: Path, content: str, mode: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there, and its folder when that is a drop-in folder which is empty then."""
+    """Remove a file, if it is there, and its folder when that is a drop-in folder which is empty
+    then."""
     with suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)
@@ -79,16 +83,18 @@ def remove_secret(path: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What a crash in the middle of `write_atomically` left in this folder, or in one directly below it."""
+    """What a crash in the middle of `write_atomically` left in this folder, or in one directly
+    below it."""
     found = [*folder.glob(".tqunits-*.tmp"), *folder.glob("*/.tqunits-*.tmp")]
     return [path for path in found if _TEMPORARY.fullmatch(path.name)]
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, without following links; a link in its place is removed itself.
+    """Remove a folder and all in it, without following links; a link in its place is removed
+    itself.
 
-    By rm(1), which takes any depth: shutil.rmtree recurses and keeps a descriptor for each level, and whoever owned the
-    folder could have made a thousand. Raises TqunitsError.
+    By rm(1), which takes any depth: shutil.rmtree recurses and keeps a descriptor for each level,
+    and whoever owned the folder could have made a thousand. Raises TqunitsError.
     """
     from tqunits.system.process import run  # with subprocess, 3 ms: most commands remove nothing
 
@@ -116,11 +122,12 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock on this file, which is made where missing; the kernel lets go of it when the process dies.
+    """Hold the lock on this file, which is made where missing; the kernel lets go of it when the
+    process dies.
 
-    Raises TqunitsError at once when another process holds it: two runs in a row would surprise more than an error.
-    With `wait` it is waited for.
-    Nobody else may open it: flock(2) asks for no permission to write, so who may read a lock may hold it for ever.
+    Raises TqunitsError at once when another process holds it: two runs in a row would surprise more
+    than an error. With `wait` it is waited for. Nobody else may open it: flock(2) asks for no
+    permission to write, so who may read a lock may hold it for ever.
     """
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -143,7 +150,8 @@ def is_absent(path: Path | str) -> bool:
 
 
 def made_us(path: Path | str) -> int | None:
-    """When it was last written, in µs since 1970: None where nothing is there, 0 where that can not be seen."""
+    """When it was last written, in µs since 1970: None where nothing is there, 0 where that can not
+    be seen."""
     try:
         return os.lstat(path).st_mtime_ns // 1000
     except (FileNotFoundError, NotADirectoryError):
@@ -171,7 +179,8 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def read_text_if_exists(path: Path) -> str | None:
-    """The text of a regular file, None where there is none; bytes that are not UTF-8 survive a round trip.
+    """The text of a regular file, None where there is none; bytes that are not UTF-8 survive a
+    round trip.
 
     Raises TqunitsError when it is larger than READ_LIMIT.
     """
@@ -192,7 +201,8 @@ def read_text_if_exists(path: Path) -> str | None:
 
 
 def read_templates(layout: Layout) -> Mapping[str, str]:
-    """The unit templates by file name: the package's own, and instead of each the administrator's, if there is one.
+    """The unit templates by file name: the package's own, and instead of each the administrator's,
+    if there is one.
 
     Raises TqunitsError when the package has lost its own.
     """
@@ -203,7 +213,8 @@ def read_templates(layout: Layout) -> Mapping[str, str]:
 
 
 def read_completion(name: str) -> str:
-    """The shipped completion script of that file name. Raises TqunitsError when the package has lost it."""
+    """The shipped completion script of that file name. Raises TqunitsError when the package has
+    lost it."""
     text = read_text_if_exists(_shipped("completions", "packaging/completions") / name)
     if text is None:
         raise TqunitsError(f"the completion script {name} of tqunits is missing", hint="install the package again")
@@ -211,9 +222,11 @@ def read_completion(name: str) -> str:
 
 
 def physical_memory() -> int:
-    """The memory in bytes that systemd takes a percentage of: the machine's, or its container's limit if lower.
+    """The memory in bytes that systemd takes a percentage of: the machine's, or its container's
+    limit if lower.
 
-    As physical_memory() of systemd does it: whole pages, and the limit of the root of the cgroup namespace.
+    As physical_memory() of systemd does it: whole pages, and the limit of the root of the cgroup
+    namespace.
     """
     page = os.sysconf("SC_PAGE_SIZE")
     machine = os.sysconf("SC_PHYS_PAGES") * page
@@ -258,7 +271,8 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _shipped(installed: str, checkout: str) -> Path:
-    """A folder that comes along: inside the package where it is installed, elsewhere in the tree of a checkout."""
+    """A folder that comes along: inside the package where it is installed, elsewhere in the tree of
+    a checkout."""
     package = Path(tqunits.__file__).resolve().parent
     inside = package / installed
     return inside if inside.is_dir() else package.parent / checkout

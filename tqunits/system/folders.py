@@ -1,8 +1,8 @@
 """Whether a worker that is not root's can get to its folder with its own account's rights.
 
-Where a sandbox hides homes, PID 1 puts back the part of the path that is root's to name (units/sandbox.py, `put_back`),
-and no more. The worker goes the rest of the way itself: so no folder on it may be closed to its account, and a link
-out of what is put back leads nowhere.
+Where a sandbox hides homes, PID 1 puts back the part of the path that is root's to name
+(units/sandbox.py, `put_back`), and no more. The worker goes the rest of the way itself: so no
+folder on it may be closed to its account, and a link out of what is put back leads nowhere.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ class FolderRefusal:
 
 
 def folder_refusal(worker: Worker) -> FolderRefusal | None:
-    """What is wrong with the way to a request's folder; None for root's own, and where nothing is hidden.
+    """What is wrong with the way to a request's folder; None for root's own, and where nothing is
+    hidden.
 
-    A worker whose folder is not hidden enters it with its own rights in any case (systemd.exec(5), WorkingDirectory=).
-    Links of root's are no part of what is looked at. Reads the host; raises nothing.
+    A worker whose folder is not hidden enters it with its own rights in any case (systemd.exec(5),
+    WorkingDirectory=). Links of root's are no part of what is looked at. Reads the host; raises
+    nothing.
     """
     folder, not_roots = worker.folder, worker.not_roots
     if not_roots is None or not sandbox.is_hidden(worker):

@@ -1,4 +1,5 @@
-"""Who this host is to others, without telling them which: a name made of what is secret about it."""
+"""Who this host is to others, without telling them which: a name made of what is secret about
+it."""
 
 from __future__ import annotations
 
@@ -15,10 +16,12 @@ _LENGTH: Final = 8
 
 
 def router_name(machine_id: Path = MACHINE_ID) -> bytes:
-    """The name of this host's routers, the same for all their processes: `tqunits-` and 16 hexadecimal digits.
+    """The name of this host's routers, the same for all their processes: `tqunits-` and 16
+    hexadecimal digits.
 
-    As machine-id(5) wants it, a keyed hash of the identifier and never that itself; with the host's name, for copies of
-    one machine may have the same. Without an identifier it is this process' alone.
+    As machine-id(5) wants it, a keyed hash of the identifier and never that itself; with the host's
+    name, for copies of one machine may have the same. Without an identifier it is this process'
+    alone.
     """
     try:
         secret = machine_id.read_bytes().strip()

@@ -1,11 +1,14 @@
-"""Files that come, change or go in folders, told on the event loop (inotify(7)); the only importer of inotify_simple.
+"""Files that come, change or go in folders, told on the event loop (inotify(7)); the only importer
+of inotify_simple.
 
-A folder is watched, not a file: who writes carefully renames a new file over the old one, and a watch on the file would
-stay with the old. What is told is a name and no more: look at the file as it is then. The kernel's queue is bounded;
-when it has run over, what is told is None: anything may have changed.
+A folder is watched, not a file: who writes carefully renames a new file over the old one, and a
+watch on the file would stay with the old. What is told is a name and no more: look at the file as
+it is then. The kernel's queue is bounded; when it has run over, what is told is None: anything may
+have changed.
 
-All folders share one inotify instance, of which a user may have only 128 (max_user_instances). A folder in which more
-goes on than MAX_RATE is watched no more: whoever may write there is not to decide what this process does all day.
+All folders share one inotify instance, of which a user may have only 128 (max_user_instances). A
+folder in which more goes on than MAX_RATE is watched no more: whoever may write there is not to
+decide what this process does all day.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ OnChange = Callable[[str | None], None]
 """Told the name of a file, or None."""
 
 MAX_RATE: Final = 1000
-"""Events of one folder in a second; a deploy that writes every file anew in a folder of that size is a rare one."""
+"""Events of one folder in a second; a deploy that writes every file anew in a folder of that size
+is a rare one."""
 
 _CHANGES: Final = flags.CREATE | flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
 _OWN: Final = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.DONT_FOLLOW
@@ -71,9 +75,11 @@ class FolderWatches:
         loop.add_reader(self._inotify.fileno(), self._read)
 
     def add(self, folder: Path, on_change: OnChange, on_gone: Callable[[], None] = _nothing) -> FolderWatch:
-        """Watch a folder too. Raises OSError: it is not there, can not be read, or no watch is left (max_user_watches).
+        """Watch a folder too. Raises OSError: it is not there, can not be read, or no watch is left
+        (max_user_watches).
 
-        A link in the place of the folder is not followed. A folder that is watched again is told to the last who asked.
+        A link in the place of the folder is not followed. A folder that is watched again is told to
+        the last who asked.
         """
         number = self._inotify.add_watch(folder, _CHANGES | _OWN)
         self._known[number] = watch = FolderWatch(self, number, on_change, on_gone)

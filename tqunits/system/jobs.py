@@ -1,9 +1,10 @@
-"""Jobs of systemd: queued all at once, then waited for together. `Jobs` iterates, the AsyncJobs of async_jobs.py are
-awaited; the table of what is pending is the same.
+"""Jobs of systemd: queued all at once, then waited for together. `Jobs` iterates, the AsyncJobs of
+async_jobs.py are awaited; the table of what is pending is the same.
 
-StartUnit only queues a job, and its JobRemoved may be sent before StartUnit's reply arrives: so the signals are asked
-for first and looked at last. A signal can be lost (the bus restarts, systemd re-executes itself): so once a second the
-list of jobs is read as well, and what is twice not in it has ended unheard.
+StartUnit only queues a job, and its JobRemoved may be sent before StartUnit's reply arrives: so the
+signals are asked for first and looked at last. A signal can be lost (the bus restarts, systemd
+re-executes itself): so once a second the list of jobs is read as well, and what is twice not in it
+has ended unheard.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Wish:
 
 
 class Pending:
-    """The jobs that are waited for, and for whom: pure. systemd merges equal wishes into one job."""
+    """The jobs that are waited for, and for whom: pure. systemd merges equal wishes into one
+    job."""
 
     def __init__(self) -> None:
         self._wishes: dict[str, list[Wish]] = {}  # by the object path of the job
@@ -64,7 +66,8 @@ class Pending:
                 del self._wishes[path]
 
     def lost(self, queued: frozenset[str]) -> tuple[str, ...]:
-        """Jobs that are not among the `queued`, now and the last time: they have ended, and no signal came.
+        """Jobs that are not among the `queued`, now and the last time: they have ended, and no
+        signal came.
 
         The first time the signal may still be on its way.
         """
@@ -81,9 +84,11 @@ class Jobs:
         self._bus = bus
 
     def start(self, units: Sequence[str], *, timeout_us: int, block: bool = True) -> tuple[JobResult, ...]:
-        """Start units: all jobs are queued first, then waited for together, at most `timeout_us` (or INFINITY).
+        """Start units: all jobs are queued first, then waited for together, at most `timeout_us`
+        (or INFINITY).
 
-        A unit's failure is a result; only what concerns all of them is raised (NotPermitted, TqunitsError).
+        A unit's failure is a result; only what concerns all of them is raised (NotPermitted,
+        TqunitsError).
         """
         return tuple(self.run("StartUnit", units, timeout_us=timeout_us, block=block))
 
@@ -136,7 +141,8 @@ class _Wait:
         yield from (JobResult(unit=unit, result="waiting") for unit in self._pending.units())
 
     def results(self, deadline: float | None, on_wait: OnWait | None) -> Iterator[JobResult]:
-        """Results as they come, until none is pending or it is too late; what is left is still waiting."""
+        """Results as they come, until none is pending or it is too late; what is left is still
+        waiting."""
         self._signals.process()
         while self._pending or self._ended:
             now = time.monotonic()

@@ -1,8 +1,8 @@
 """The journal of units, read by journalctl: pystemd can only write to it.
 
-Fields: systemd.journal-fields(7). What the unit's processes say carries its invocation in _SYSTEMD_INVOCATION_ID, what
-the service manager says about it in INVOCATION_ID (USER_INVOCATION_ID for a user's own). What of an entry is believed,
-entries.py decides.
+Fields: systemd.journal-fields(7). What the unit's processes say carries its invocation in
+_SYSTEMD_INVOCATION_ID, what the service manager says about it in INVOCATION_ID (USER_INVOCATION_ID
+for a user's own). What of an entry is believed, entries.py decides.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _AROUND_US = 10_000_000  # the kernel and the manager do not note a death at the
 _EARLY_US = 50_000  # a process may be heard before the manager's "Starting": they do not share a socket
 
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
-"""The manager's messages "Scheduled restart job" and "Stopped": they carry the id of the start that failed before."""
+"""The manager's messages "Scheduled restart job" and "Stopped": they carry the id of the start that
+failed before."""
 
 _FRAME = frozenset(
     {
@@ -37,7 +38,8 @@ _FRAME = frozenset(
         "be02cf6855d2428ba40df7e9d022f03d",  # Failed to start ...
     }
 )
-"""The manager's messages around each failed start: whoever is told the cause needs the lines for the other words."""
+"""The manager's messages around each failed start: whoever is told the cause needs the lines for
+the other words."""
 
 
 _FIELDS = (
@@ -59,11 +61,13 @@ _FIELDS = (
 
 
 def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
-    """The unit's last messages, oldest first: of one start (its invocation, 32 hex digits) where it is given.
+    """The unit's last messages, oldest first: of one start (its invocation, 32 hex digits) where it
+    is given.
 
-    The last words of a process that has died at once are the very ones that matter, and journald often looks up its
-    invocation too late: so messages without any count as well, where they lie between messages of that start.
-    What the manager says of every failed start is left out: its cause is known from its properties.
+    The last words of a process that has died at once are the very ones that matter, and journald
+    often looks up its invocation too late: so messages without any count as well, where they lie
+    between messages of that start. What the manager says of every failed start is left out: its
+    cause is known from its properties.
     """
     sync()
     if not invocation:
@@ -75,10 +79,11 @@ def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") 
 
 
 def said(unit: str, invocation: str, *, user_mode: bool, verdict: str, runs: bool = False) -> tuple[str, ...]:
-    """What the processes of one start have said, oldest first, and not the manager: the last 500 lines, as above.
+    """What the processes of one start have said, oldest first, and not the manager: the last 500
+    lines, as above.
 
-    `verdict`: how the message begins that matters most; it is there, however much a talkative process said after it.
-    `runs`: it goes on, and the manager has not said its last of it.
+    `verdict`: how the message begins that matters most; it is there, however much a talkative
+    process said after it. `runs`: it goes on, and the manager has not said its last of it.
     """
     sync()
     span = _span(unit, invocation, user_mode=user_mode)[: 1 if runs else None]
@@ -91,7 +96,8 @@ def said(unit: str, invocation: str, *, user_mode: bool, verdict: str, runs: boo
 
 
 def kernel_killed(pid: int, time_us: int) -> str:
-    """What the kernel said of killing that process for want of memory, around that moment (µs since 1970); "" if none.
+    """What the kernel said of killing that process for want of memory, around that moment (µs since
+    1970); "" if none.
 
     It counts processes as the host's first PID namespace does.
     """
@@ -102,7 +108,8 @@ def kernel_killed(pid: int, time_us: int) -> str:
 
 
 def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
-    """How the unit's last runs ended, newest first, as the service manager has it: nobody else is asked."""
+    """How the unit's last runs ended, newest first, as the service manager has it: nobody else is
+    asked."""
     kinds = [f"MESSAGE_ID={message}" for message in ManagerMessage]
     lines = f"--lines={count * len(kinds)}"  # each run leaves at most one message of each kind
     found = _entries([lines, *_by_manager(unit, user_mode=user_mode), *kinds], user_mode=user_mode)
@@ -110,14 +117,16 @@ def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
 
 
 def command(units: Iterable[str], *, user_mode: bool, options: Sequence[str], namespace: str = "") -> list[str]:
-    """The journalctl command line that shows these units. `namespace` as journalctl(1) has it; a user's has none."""
+    """The journalctl command line that shows these units. `namespace` as journalctl(1) has it; a
+    user's has none."""
     kind = "--user-unit" if user_mode else "--unit"
     whose = ["--user"] if user_mode else [f"--namespace={namespace}"] if namespace else []
     return ["journalctl", *whose, *options, *(f"{kind}={unit}" for unit in units)]
 
 
 def sync() -> None:
-    """Have journald write what it was sent before now. Only root may ask; others see what is there."""
+    """Have journald write what it was sent before now. Only root may ask; others see what is
+    there."""
     if os.geteuid() == 0:
         run(["journalctl", "--sync"], timeout_s=_SYNC_TIMEOUT_S)
 
@@ -156,8 +165,8 @@ def _by_manager(unit: str, *, user_mode: bool) -> list[str]:
 def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
     """Options for the time in which this start wrote; none when nothing of it can be read.
 
-    The manager's "Starting" and "Failed" are its first and last messages. The unit's own timestamps do not serve: a
-    unit that waits for its automatic restart has moved them on already.
+    The manager's "Starting" and "Failed" are its first and last messages. The unit's own timestamps
+    do not serve: a unit that waits for its automatic restart has moved them on already.
     """
     start = f"{'USER_INVOCATION_ID' if user_mode else 'INVOCATION_ID'}={invocation}"
     lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten
@@ -172,6 +181,7 @@ def _moment(time_us: int) -> str:
 
 
 def folders_of(namespace: str) -> tuple[Path, ...]:
-    """Where the journals of a namespace lie, of whatever machine id (systemd-journald.service(8), FILES)."""
+    """Where the journals of a namespace lie, of whatever machine id (systemd-journald.service(8),
+    FILES)."""
     found = (folder for above in (_KEPT, _PASSING) for folder in above.glob(f"*.{namespace}"))
     return tuple(sorted(folder for folder in found if _MACHINE.fullmatch(folder.stem)))

@@ -1,4 +1,5 @@
-"""Who listens on a TCP port of this host, as the kernel tells everybody (proc(5), /proc/net/tcp: state 0A is LISTEN).
+"""Who listens on a TCP port of this host, as the kernel tells everybody (proc(5), /proc/net/tcp:
+state 0A is LISTEN).
 
 Whose process it is, the kernel tells root and its owner alone; the user it tells everybody.
 """
@@ -62,13 +63,15 @@ def listening_ports() -> frozenset[int]:
 
 
 def holder(port: int, *, but: int) -> Holder | None:
-    """Who listens on this port, on any address; None when nobody does, or that user: to find his process costs more."""
+    """Who listens on this port, on any address; None when nobody does, or that user: to find his
+    process costs more."""
     found = next((one for one in listeners() if one.port == port), None)
     return None if found is None or found.uid == but else holder_of(found)
 
 
 def holder_of(listener: Listener) -> Holder:
-    """Who has this socket open: rather the program that serves it than systemd, which may hold it for one."""
+    """Who has this socket open: rather the program that serves it than systemd, which may hold it
+    for one."""
     user = _user(listener.uid)
     pids = sorted(_processes_with(f"socket:[{listener.inode}]"))
     pid = next((pid for pid in pids if pid > 1), 1 if pids else 0)
@@ -96,7 +99,8 @@ def unix_listeners() -> Iterator[Listener]:
 
 
 def _address(text: str) -> str:
-    """From "0100007F:1F90": the address in words of 32 bits, each in the byte order of this machine."""
+    """From "0100007F:1F90": the address in words of 32 bits, each in the byte order of this
+    machine."""
     host, _, port = text.partition(":")
     words = (int(host[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(host), 8))
     address = ipaddress.ip_address(b"".join(words))

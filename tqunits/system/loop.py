@@ -17,9 +17,11 @@ T = TypeVar("T")
 
 
 def run(main: Callable[[asyncio.AbstractEventLoop], Coroutine[object, object, T]]) -> T:
-    """Run `main(loop)` to its end on a loop of its own, cancel what it has left, and close the loop.
+    """Run `main(loop)` to its end on a loop of its own, cancel what it has left, and close the
+    loop.
 
-    SIGPIPE is ignored for good: a peer that is gone is an error of send(2), not the end of the process.
+    SIGPIPE is ignored for good: a peer that is gone is an error of send(2), not the end of the
+    process.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,7 +1,8 @@
-"""systemd's side of a service: readiness and state (sd_notify(3)), inherited sockets (sd_listen_fds(3)).
+"""systemd's side of a service: readiness and state (sd_notify(3)), inherited sockets
+(sd_listen_fds(3)).
 
-Both are a few lines over plain sockets and the environment, so no library. Without systemd (no NOTIFY_SOCKET, no
-LISTEN_FDS) everything here does nothing.
+Both are a few lines over plain sockets and the environment, so no library. Without systemd (no
+NOTIFY_SOCKET, no LISTEN_FDS) everything here does nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Notifier:
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """The configuration is being read: RELOADING=1 with the time that Type=notify-reload asks for."""
+        """The configuration is being read: RELOADING=1 with the time that Type=notify-reload asks
+        for."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str) -> None:
@@ -63,7 +65,8 @@ class Notifier:
 
 
 def inherited_sockets(environment: MutableMapping[str, str]) -> tuple[tuple[str, socket.socket], ...]:
-    """The sockets that systemd passed, each with its name (FileDescriptorName=); empty if they are not for us.
+    """The sockets that systemd passed, each with its name (FileDescriptorName=); empty if they are
+    not for us.
 
     Takes the variables out of `environment`. The sockets are non-blocking and do not survive exec.
     """

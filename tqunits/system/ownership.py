@@ -1,12 +1,14 @@
 """Who may change what a path leads to, and how to open what somebody else may rename.
 
-A path is *root's* when every folder on it, every symbolic link and the file itself belong to root, and nobody else may
-write to them. Then it leads to the same file for whoever opens it, at any time. Any other path ends, at some folder, in
-the hands of somebody else, who may put a link, a FIFO or another file in the place of what was looked at a moment ago.
-So it is opened from the last folder that is root's, name by name, and no link is followed (openat(2), O_NOFOLLOW).
+A path is *root's* when every folder on it, every symbolic link and the file itself belong to root,
+and nobody else may write to them. Then it leads to the same file for whoever opens it, at any time.
+Any other path ends, at some folder, in the hands of somebody else, who may put a link, a FIFO or
+another file in the place of what was looked at a moment ago. So it is opened from the last folder
+that is root's, name by name, and no link is followed (openat(2), O_NOFOLLOW).
 
-A group counts as somebody else, but for root's own. A folder that everybody may write to is nobody's, with the sticky
-bit too. Where root is not who runs this, its user counts like root: it has nobody else to fear.
+A group counts as somebody else, but for root's own. A folder that everybody may write to is
+nobody's, with the sticky bit too. Where root is not who runs this, its user counts like root: it
+has nobody else to fear.
 """
 
 from __future__ import annotations
@@ -66,10 +68,11 @@ def trusted_users() -> frozenset[int]:
 
 
 def anchor(path: str | Path | PurePosixPath, *, users: Collection[int] | None = None) -> Anchor:
-    """Follow an absolute path as long as it is root's (or of another of `users`; by default of `trusted_users`).
+    """Follow an absolute path as long as it is root's (or of another of `users`; by default of
+    `trusted_users`).
 
-    A name that is not there belongs to the rest. Raises OSError: too many links (ELOOP), no absolute path (EINVAL), or
-    "..", which leads out of a folder that is not root's (EINVAL).
+    A name that is not there belongs to the rest. Raises OSError: too many links (ELOOP), no
+    absolute path (EINVAL), or "..", which leads out of a folder that is not root's (EINVAL).
     """
     if not str(path).startswith("/"):
         raise OSError(errno.EINVAL, "not an absolute path", str(path))
@@ -82,13 +85,15 @@ def anchor(path: str | Path | PurePosixPath, *, users: Collection[int] | None = 
 
 
 def is_roots(path: str | Path | PurePosixPath, *, users: Collection[int] | None = None) -> bool:
-    """Whether nobody but root may change what the path leads to; False also where there is nothing. Raises OSError."""
+    """Whether nobody but root may change what the path leads to; False also where there is nothing.
+    Raises OSError."""
     with anchor(path, users=users) as found:
         return found.is_roots
 
 
 def first_not_roots(path: str | Path | PurePosixPath) -> NotRoots | None:
-    """The first name on an absolute path that is not root's, wherever the way leads to; None when all of it is.
+    """The first name on an absolute path that is not root's, wherever the way leads to; None when
+    all of it is.
 
     It is about uid 0, whoever asks. What can not be followed is nobody's.
     """
@@ -123,8 +128,8 @@ def _name(find: Callable[[int], Sequence[object]], number: int) -> str:
 def open_below(folder: int, names: Sequence[str], flags: int) -> int:
     """Open a file or a folder below an open folder, name by name, without following any link.
 
-    `flags` are for the last one; O_NOFOLLOW and O_CLOEXEC are added. Without names it is the folder itself. Raises
-    OSError: ELOOP for a link, or ENOTDIR where it stands for a folder.
+    `flags` are for the last one; O_NOFOLLOW and O_CLOEXEC are added. Without names it is the folder
+    itself. Raises OSError: ELOOP for a link, or ENOTDIR where it stands for a folder.
     """
     above = os.dup(folder)
     try:
@@ -175,8 +180,9 @@ class _Walk:
         return self._end("", [])
 
     def _follow(self, link: int, path: str) -> list[str]:
-        """A link of root's in a folder of root's. One of somebody else's lies there if root has brought it in: what a
-        build has made (harvest.py), an archive that was unpacked. Where it leads is not root's word.
+        """A link of root's in a folder of root's. One of somebody else's lies there if root has
+        brought it in: what a build has made (harvest.py), an archive that was unpacked. Where it
+        leads is not root's word.
         """
         try:
             self._links += 1
@@ -210,7 +216,8 @@ def is_only_for(status: os.stat_result, users: Collection[int], *, descriptor: i
 
 
 def has_acl(descriptor: int) -> bool:
-    """Whether the group's right to write may be somebody else's: with an ACL it is the mask of all entries, acl(5)."""
+    """Whether the group's right to write may be somebody else's: with an ACL it is the mask of all
+    entries, acl(5)."""
     try:
         os.getxattr(f"/proc/self/fd/{descriptor}", _ACL)
     except OSError as error:

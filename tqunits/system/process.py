@@ -1,7 +1,8 @@
 """Other programs: run one and take its output, or become one. The only importer of subprocess.
 
-No shell anywhere: a command is an argv. Nothing is read from the caller's terminal, and of each stream only the last
-OUTPUT_LIMIT bytes are kept, so that a build that prints without end fills no memory.
+No shell anywhere: a command is an argv. Nothing is read from the caller's terminal, and of each
+stream only the last OUTPUT_LIMIT bytes are kept, so that a build that prints without end fills no
+memory.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _CHUNK = 1 << 16  # a pipe's capacity on Linux (pipe(7))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """How a program ended: its exit status (negative: the signal that killed it) and what it wrote."""
+    """How a program ended: its exit status (negative: the signal that killed it) and what it
+    wrote."""
 
     returncode: int
     stdout: str
@@ -44,9 +46,11 @@ def run(
     working_directory: Path | None = None,
     user: str | None = None,
 ) -> Completed:
-    """Run a program to its end. `environment` replaces the caller's; `user` gives up root for that account.
+    """Run a program to its end. `environment` replaces the caller's; `user` gives up root for that
+    account.
 
-    Raises FileNotFoundError when there is no such program, TimedOut (the program is killed then) after `timeout_s`.
+    Raises FileNotFoundError when there is no such program, TimedOut (the program is killed then)
+    after `timeout_s`.
     """
     account = _account(user) if user else None
     with os.fdopen(os.memfd_create("stdin"), "r+b") as stdin:  # a full /tmp keeps nobody from asking what is wrong
@@ -72,7 +76,8 @@ def run(
 
 
 def replace_process(argv: Sequence[str]) -> NoReturn:
-    """Become another program: it gets our terminal, our signals and our parent. Raises TqunitsError when missing."""
+    """Become another program: it gets our terminal, our signals and our parent. Raises TqunitsError
+    when missing."""
     sys.stdout.flush()
     sys.stderr.flush()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec(3) would hand that on

@@ -1,12 +1,14 @@
-"""Folders of files for everybody: found so that nothing is sent but what everybody may read on this host anyway.
+"""Folders of files for everybody: found so that nothing is sent but what everybody may read on this
+host anyway.
 
-The router may read more than that: it is in the groups of workers, whose sockets it connects to, and it has the keys of
-TLS. So what the kernel lets it open decides nothing. A file is sent if others may read it (S_IROTH), and others must
-get to it (S_IXOTH of each folder). Nothing comes from the folders of the kernel and of what runs (model.UNSERVED), nor
-by a link that somebody else than root can change (ownership.py says who counts).
+The router may read more than that: it is in the groups of workers, whose sockets it connects to,
+and it has the keys of TLS. So what the kernel lets it open decides nothing. A file is sent if
+others may read it (S_IROTH), and others must get to it (S_IXOTH of each folder). Nothing comes from
+the folders of the kernel and of what runs (model.UNSERVED), nor by a link that somebody else than
+root can change (ownership.py says who counts).
 
-Only a folder above the served one may be closed where it belongs to the user who runs this, and that is not root: a
-home is, and with --user the router is the user's own.
+Only a folder above the served one may be closed where it belongs to the user who runs this, and
+that is not root: a home is, and with --user the router is the user's own.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Root:
     __slots__ = ("_directory", "_seen", "descriptor", "names", "path")
 
     def __init__(self, directory: str, found: Anchor, seen: tuple[int, ...] | None) -> None:
-        """It takes the anchor's descriptor. `seen`: how the folder looks, where all of the path is root's."""
+        """It takes the anchor's descriptor. `seen`: how the folder looks, where all of the path is
+        root's."""
         self._directory = directory
         self.path = found.path  # as far as only root can change it, without links
         self.descriptor = found.descriptor  # of that, O_PATH
@@ -47,7 +50,8 @@ class Root:
         os.close(self.descriptor)
 
     def stands(self) -> bool:
-        """Whether the path leads to the same folder still. The kernel follows it only where all of it is root's."""
+        """Whether the path leads to the same folder still. The kernel follows it only where all of
+        it is root's."""
         if self._seen is None:
             return True
         try:
@@ -57,7 +61,8 @@ class Root:
 
 
 def find(directory: str) -> Root:
-    """Where to begin. Raises TqunitsError: a rule is against it; OSError: it can not be had, or is no folder."""
+    """Where to begin. Raises TqunitsError: a rule is against it; OSError: it can not be had, or is
+    no folder."""
     found = anchor(directory)
     try:
         _check_place(directory, found.path.joinpath(*found.rest))
@@ -71,7 +76,8 @@ def find(directory: str) -> Root:
 
 
 def objection(directory: str) -> str | None:
-    """Why no file of it is served as it is now, and what helps; None: no rule is against it, or it is not there."""
+    """Why no file of it is served as it is now, and what helps; None: no rule is against it, or it
+    is not there."""
     try:
         _enter(find(directory))
     except TqunitsError as error:
@@ -105,7 +111,8 @@ def _way(found: Anchor) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
 
 
 def _enter(root: Root) -> None:
-    """Go down the names as each request does, to say what is in the way. Raises TqunitsError, OSError."""
+    """Go down the names as each request does, to say what is in the way. Raises TqunitsError,
+    OSError."""
     path, above = root.path, os.dup(root.descriptor)
     try:
         for name in root.names:

@@ -1,13 +1,15 @@
-"""Resource limits of running processes: changed in place by prlimit(2), so that a worker need not restart for them.
+"""Resource limits of running processes: changed in place by prlimit(2), so that a worker need not
+restart for them.
 
-systemd applies LimitNOFILE= and LimitNPROC= to processes that it starts; neither a daemon-reload nor SetUnitProperties
-touches those that run. Only a process whose hard limit is another gets the new ones, and keeps a soft one that it has
-raised itself. Where only the soft one is new nobody can say whether the program has chosen the old one, and the next
-start takes it.
+systemd applies LimitNOFILE= and LimitNPROC= to processes that it starts; neither a daemon-reload
+nor SetUnitProperties touches those that run. Only a process whose hard limit is another gets the
+new ones, and keeps a soft one that it has raised itself. Where only the soft one is new nobody can
+say whether the program has chosen the old one, and the next start takes it.
 
-Raising a hard limit needs CAP_SYS_RESOURCE, which neither a user's own manager nor root in many a container has. What
-can not be raised stays: systemd does the same when it starts a process (setrlimit_closest() in its source), so who has
-what the service manager has itself has all that there is.
+Raising a hard limit needs CAP_SYS_RESOURCE, which neither a user's own manager nor root in many a
+container has. What can not be raised stays: systemd does the same when it starts a process
+(setrlimit_closest() in its source), so who has what the service manager has itself has all that
+there is.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _ROUNDS = 4  # a process may fork while we walk: its child has the old limit, an
 def apply(control_group: str, *, nofile: tuple[int, int], nproc: int) -> bool:
     """Give every process of a unit these limits (`nofile`: soft, hard); INFINITY is none.
 
-    Whether all have now what a new start would give them. Not all have it where a limit is to rise and we lack
-    CAP_SYS_RESOURCE (a container, a user's own manager).
+    Whether all have now what a new start would give them. Not all have it where a limit is to rise
+    and we lack CAP_SYS_RESOURCE (a container, a user's own manager).
     """
     wanted = {resource.RLIMIT_NOFILE: nofile, resource.RLIMIT_NPROC: (nproc, nproc)}
     done: frozenset[int] = frozenset()

@@ -1,8 +1,9 @@
 """Signals of the service manager, on a connection of their own.
 
-A signal that arrives during a method call is queued inside libsystemd, where poll(2) does not see it. So what is waited
-for comes on a second connection, which makes no calls once it is set up. The command line polls it (`wait`); an event
-loop watches its descriptor (`fileno`), and has what is there delivered without waiting (`process`).
+A signal that arrives during a method call is queued inside libsystemd, where poll(2) does not see
+it. So what is waited for comes on a second connection, which makes no calls once it is set up. The
+command line polls it (`wait`); an event loop watches its descriptor (`fileno`), and has what is
+there delivered without waiting (`process`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from tqunits.system.dbus import MANAGER, SYSTEMD, Connection, Receive, rows
 
 
 class Signals:
-    """Subscriptions, all on one descriptor. Use it in a `with`. Raises TqunitsError when there is no bus."""
+    """Subscriptions, all on one descriptor. Use it in a `with`. Raises TqunitsError when there is
+    no bus."""
 
     def __init__(self, *, user_mode: bool) -> None:
         self._connection = Connection(user_mode=user_mode)
@@ -37,10 +39,11 @@ class Signals:
         self._connection.close()
 
     def on_job_removed(self, receive: Callable[[str, str], None]) -> None:
-        """Have it called with a job's object path and its result when systemd has done with the job, however it ended.
+        """Have it called with a job's object path and its result when systemd has done with the
+        job, however it ended.
 
-        It must not raise. Like every subscription, it is complete with the next `process`: signals that came in the
-        meantime wait where no poll sees them.
+        It must not raise. Like every subscription, it is complete with the next `process`: signals
+        that came in the meantime wait where no poll sees them.
         """
 
         def on_body(body: object) -> None:
@@ -50,24 +53,28 @@ class Signals:
         self.on_signal("JobRemoved", on_body)
 
     def on_signal(self, member: str, receive: Receive) -> None:
-        """The same for any signal of the manager itself, by its name; `receive` gets its arguments."""
+        """The same for any signal of the manager itself, by its name; `receive` gets its
+        arguments."""
         self._connection.hear(SYSTEMD, MANAGER, member.encode(), receive)
 
     def fileno(self) -> int:
-        """The descriptor to watch for reading; negative once the connection is gone. `renew` may change it."""
+        """The descriptor to watch for reading; negative once the connection is gone. `renew` may
+        change it."""
         return -1 if self._is_lost else self._connection.descriptor()
 
     def process(self) -> bool:
-        """Deliver what has come, without waiting. False once the connection is gone: the bus was restarted.
+        """Deliver what has come, without waiting. False once the connection is gone: the bus was
+        restarted.
 
-        Whoever watches the descriptor stops watching it then, for it stays readable, and its number may soon be that
-        of another file.
+        Whoever watches the descriptor stops watching it then, for it stays readable, and its number
+        may soon be that of another file.
         """
         self._is_lost = self._is_lost or not self._connection.dispatch()
         return not self._is_lost
 
     def wait(self, seconds: float) -> None:
-        """Wait for a signal, at most so long, and deliver it. A connection that is gone never has one."""
+        """Wait for a signal, at most so long, and deliver it. A connection that is gone never has
+        one."""
         poll = select.poll()
         descriptor = self.fileno()
         if descriptor >= 0:
@@ -76,7 +83,8 @@ class Signals:
             self.process()
 
     def renew(self) -> None:
-        """Connect again after the connection was lost, with the same subscriptions. What was sent meanwhile is lost.
+        """Connect again after the connection was lost, with the same subscriptions. What was sent
+        meanwhile is lost.
 
         Raises TqunitsError, and is as before.
         """

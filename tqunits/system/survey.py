@@ -1,8 +1,8 @@
 """What a build has made, counted within bounds: for the watch while it runs, and for the harvest.
 
-Every name in a workspace is the build's, who may make them without end, in each other or beside each other. So folders
-are read as a stream (a list of a million names would be 300 MB of ours), opened below each other without following
-links, and the first bound that is passed ends it.
+Every name in a workspace is the build's, who may make them without end, in each other or beside
+each other. So folders are read as a stream (a list of a million names would be 300 MB of ours),
+opened below each other without following links, and the first bound that is passed ends it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tqunits.system import ownership
 from tqunits.units import quote
 
 MAX_DEPTH: Final = 100
-"""Folders in folders: nested node_modules come to 30. Each level holds two or three descriptors, of 1024."""
+"""Folders in folders: nested node_modules come to 30. Each level holds two or three descriptors, of
+1024."""
 
 MAX_ENTRIES: Final = 500_000
 """Ten times a large node_modules."""
@@ -102,7 +103,8 @@ def _count(folders: Sequence[Path], bounds: Bounds) -> None:
 
 
 def _count_below(folder: int, tally: Tally, depth: int) -> None:
-    """Blocks on the disk, so that a hole counts for nothing; a file under several names is shared among them."""
+    """Blocks on the disk, so that a hole counts for nothing; a file under several names is shared
+    among them."""
     tally.descend(depth)
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -127,7 +129,8 @@ def opened(name: str, folder: int) -> Iterator[int]:
 
 @contextmanager
 def opened_below(folder: int, names: Sequence[str]) -> Iterator[int]:
-    """A folder further below, on whose way no link is followed; without names the open one. Raises OSError."""
+    """A folder further below, on whose way no link is followed; without names the open one. Raises
+    OSError."""
     descriptor = ownership.open_below(folder, names, FOLDER)
     try:
         yield descriptor

@@ -1,6 +1,7 @@
 """Unix users: made by systemd-sysusers from a file of ours, looked up in the host's own database.
 
-Removing one is never done by the way: a user id that is given away again would own the files of who had it before.
+Removing one is never done by the way: a user id that is given away again would own the files of who
+had it before.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def create(path: Path) -> None:
 
 
 def create_alone(lines: Sequence[str]) -> None:
-    """Make what these lines of sysusers.d(5) name, ahead of the file that has them. Raises TqunitsError."""
+    """Make what these lines of sysusers.d(5) name, ahead of the file that has them. Raises
+    TqunitsError."""
     done = run(["systemd-sysusers", "--inline", *lines], timeout_s=_TIMEOUT_S)
     if done.returncode != 0:
         raise TqunitsError(f"a user could not be made: {done.stderr.strip()}")
@@ -62,7 +64,8 @@ def group_of(user: str) -> int:
 
 
 def refusals(workers: Collection[Worker], layout: Layout) -> tuple[Refusal, ...]:
-    """What the workers ask of this host and may not have. A user's own manager has one account, that user's."""
+    """What the workers ask of this host and may not have. A user's own manager has one account,
+    that user's."""
     return accounts.refusals(workers, _database(workers), layout.state) if layout.sysusers else ()
 
 
@@ -79,7 +82,8 @@ def is_ours_to_build(user: str) -> bool:
 
 
 def of_workers(state: PurePosixPath) -> tuple[str, ...]:
-    """All users that are ours; a worker that is gone, or that needs no process any more, may have left its own."""
+    """All users that are ours; a worker that is gone, or that needs no process any more, may have
+    left its own."""
     found = ((a.pw_name, _user(a)) for a in pwd.getpwall())
     return tuple(n for n, user in found if accounts.is_ours(n, user, state) or accounts.is_ours_to_build(n, user))
 
@@ -90,9 +94,11 @@ def of_before(state: PurePosixPath) -> tuple[str, ...]:
 
 
 def rehome(worker: str) -> str | None:
-    """Take the home of earlier releases from worker-NAME. Gives the reason where that can not be, or None.
+    """Take the home of earlier releases from worker-NAME. Gives the reason where that can not be,
+    or None.
 
-    usermod(8) leaves a user alone that has processes. Description and shell are what ours is known by from here on.
+    usermod(8) leaves a user alone that has processes. Description and shell are what ours is known
+    by from here on.
     """
     row = ["--home", accounts.NO_HOME, "--shell", accounts.NO_SHELL, "--comment", accounts.description_of(worker)]
     done = run(["usermod", *row, account_of(worker)], timeout_s=_TIMEOUT_S)
@@ -115,7 +121,8 @@ def remove(user: str) -> None:
 
 
 def _database(workers: Collection[Worker]) -> Database:
-    """The host's accounts, as far as the workers' matter. All are looked through only if a worker needs it."""
+    """The host's accounts, as far as the workers' matter. All are looked through only if a worker
+    needs it."""
     own = {account_of(worker.name) for worker in workers}
     own |= {build_account_of(worker.name) for worker in workers if worker.build.command}
     named = own.union(*({worker.user, worker.group} for worker in workers))

@@ -1,19 +1,23 @@
 """Which accounts a worker may have.
 
-worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant: grants.py), one that the host has
-already. Never root's, tqunits' own or another worker's, and under no other name either: the kernel goes by the number.
-(config/cross_checks.py refuses the names themselves, without asking a host.)
+worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant: grants.py), one that
+the host has already. Never root's, tqunits' own or another worker's, and under no other name
+either: the kernel goes by the number. (config/cross_checks.py refuses the names themselves, without
+asking a host.)
 
-worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over, for it may be a
-person's, or another package's. Ours is known by its whole row (passwd(5)), as our file makes it: a number of the
-system's, no home, no shell to log in with, and the description `tqunits worker NAME`. So the host's own table is the
-record, which only root writes, and which is there after an uninstall that has kept the data. A description alone would
-be none: chfn(1) may let a person change it, who has a home and a shell, though.
+worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over,
+for it may be a person's, or another package's. Ours is known by its whole row (passwd(5)), as our
+file makes it: a number of the system's, no home, no shell to log in with, and the description
+`tqunits worker NAME`. So the host's own table is the record, which only root writes, and which is
+there after an uninstall that has kept the data. A description alone would be none: chfn(1) may let
+a person change it, who has a home and a shell, though.
 
-Earlier releases gave the worker's state for a home, and that is still known. But sshd(8) looks into a home for the keys
-of who may log in, and forwards ports for whoever has one, shell or not: so install edits it (host/plan.py, Rehome).
+Earlier releases gave the worker's state for a home, and that is still known. But sshd(8) looks into
+a home for the keys of who may log in, and forwards ports for whoever has one, shell or not: so
+install edits it (host/plan.py, Rehome).
 
-The router joins the groups worker-NAME and no other. What a group may read, the router could be made to publish.
+The router joins the groups worker-NAME and no other. What a group may read, the router could be
+made to publish.
 """
 
 from __future__ import annotations
@@ -61,7 +65,8 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """What the host knows: the accounts that workers name or own, and those that none of them may have."""
+    """What the host knows: the accounts that workers name or own, and those that none of them may
+    have."""
 
     users: Mapping[str, User]  # by name
     groups: Mapping[str, int]  # name -> gid
@@ -92,7 +97,8 @@ def is_of_before(name: str, user: User, state: PurePosixPath) -> bool:
 
 
 def is_ours_to_build(name: str, user: User) -> bool:
-    """Whether tqunits has made this user, for builds: it has nothing of its own, so the comment is what tells."""
+    """Whether tqunits has made this user, for builds: it has nothing of its own, so the comment is
+    what tells."""
     worker = name.removeprefix(build_account_of(""))
     described = user.home == build_units.HOME and user.description == build_units.description_of(worker)
     return name.startswith(build_account_of("")) and 0 < user.uid < FIRST_PERSON and described
@@ -114,7 +120,8 @@ def _is_of_the_system(name: str, user: User) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Reserved:
-    """The numbers that stand for an account which no worker, or one alone, may have: name -> number."""
+    """The numbers that stand for an account which no worker, or one alone, may have: name ->
+    number."""
 
     users: Mapping[str, int]
     groups: Mapping[str, int]

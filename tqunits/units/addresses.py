@@ -1,10 +1,11 @@
 """Which socket unit has which address of the router, so that an address that stays is never closed.
 
-systemd keeps a socket open through a reload, and through a restart of its service; it can not give it to another unit.
-So an address stays in the unit that is installed with it, wherever it stands in `listen` by now. What is new gets a
-unit of its own, `tq-proxy-ADDRESS.socket`, but for one: tq-proxy.socket always exists, and takes the first new address
-when it has none. Where there is no new address either, it has a socket for root on this host, until there is one.
-(Earlier releases had all addresses in tq-proxy.socket. They stay there, and leave it one by one.)
+systemd keeps a socket open through a reload, and through a restart of its service; it can not give
+it to another unit. So an address stays in the unit that is installed with it, wherever it stands in
+`listen` by now. What is new gets a unit of its own, `tq-proxy-ADDRESS.socket`, but for one:
+tq-proxy.socket always exists, and takes the first new address when it has none. Where there is no
+new address either, it has a socket for root on this host, until there is one. (Earlier releases had
+all addresses in tq-proxy.socket. They stay there, and leave it one by one.)
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class HasContent(Protocol):
 
 
 def places(listen: Sequence[str], installed: Places, spare: str) -> Places:
-    """Where each address goes. `installed`: the units that are there; `spare`: what tq-proxy.socket has without any.
+    """Where each address goes. `installed`: the units that are there; `spare`: what tq-proxy.socket
+    has without any.
 
     tq-proxy.socket is the first, the others follow by name.
     """
@@ -58,7 +60,8 @@ def of_unit(text: str) -> tuple[str, ...]:
 
 
 def canonical(address: str) -> str:
-    """An address as systemd and the kernel would print it, for ListenStream=: [0::0]:80 is [::]:80."""
+    """An address as systemd and the kernel would print it, for ListenStream=: [0::0]:80 is
+    [::]:80."""
     quoted = quote.address(address)
     host, _, port = quoted.rpartition(":")
     if quoted.startswith("["):
@@ -67,7 +70,8 @@ def canonical(address: str) -> str:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether only one of two sockets can listen there; both canonical. IPv6 sockets of ours are for IPv6 alone."""
+    """Whether only one of two sockets can listen there; both canonical. IPv6 sockets of ours are
+    for IPv6 alone."""
     if one.startswith("/") or other.startswith("/"):
         return one == other
     (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
@@ -83,7 +87,8 @@ def is_special(address: str) -> bool:
 
 
 def all_of(found: Places) -> tuple[str, ...]:
-    """The addresses of all units, sorted: in which unit, and in what order, they are makes no other router."""
+    """The addresses of all units, sorted: in which unit, and in what order, they are makes no other
+    router."""
     return tuple(sorted(address for addresses in found.values() for address in addresses))
 
 

@@ -1,18 +1,22 @@
-"""The units of a build: what stands in the drop-ins of tq-build@NAME.service and tq-build@NAME.fetch.service.
+"""The units of a build: what stands in the drop-ins of tq-build@NAME.service and
+tq-build@NAME.fetch.service.
 
-A build that loads modules and one that runs their code are two units, for a unit has one network: the fetch reaches
-other hosts and runs nothing of what it gets, the build has no network at all. They are instances of one template, so
-nothing of the sandbox can be in one and not in the other, and the build requires its fetch: whoever starts it gets
-both. A build that somebody wrote is one step, and has the network.
+A build that loads modules and one that runs their code are two units, for a unit has one network:
+the fetch reaches other hosts and runs nothing of what it gets, the build has no network at all.
+They are instances of one template, so nothing of the sandbox can be in one and not in the other,
+and the build requires its fetch: whoever starts it gets both. A build that somebody wrote is one
+step, and has the network.
 
-With the network, no other program of this host is reached on loopback but systemd-resolved's stub (127.0.0.53), nor
-what answers on link-local addresses (a cloud's metadata, 169.254.169.254). What listens on this host's other addresses
-is as near as to any host of its network: systemd has no word for "the host's own".
+With the network, no other program of this host is reached on loopback but systemd-resolved's stub
+(127.0.0.53), nor what answers on link-local addresses (a cloud's metadata, 169.254.169.254). What
+listens on this host's other addresses is as near as to any host of its network: systemd has no word
+for "the host's own".
 
-A build runs in its copy of the worker's folder. What it makes may name the path where it was made (the scripts of a
-virtual environment do), so the copy is mounted at the folder's own path, and the folder itself at `_SOURCES`, where the
-copy is made from. PID 1 resolves both with root's rights. So that is done where nobody but root can put another folder
-in the place of this one (sandbox.put_back); elsewhere, and where systemd can not say the path, a build runs in its
+A build runs in its copy of the worker's folder. What it makes may name the path where it was made
+(the scripts of a virtual environment do), so the copy is mounted at the folder's own path, and the
+folder itself at `_SOURCES`, where the copy is made from. PID 1 resolves both with root's rights. So
+that is done where nobody but root can put another folder in the place of this one
+(sandbox.put_back); elsewhere, and where systemd can not say the path, a build runs in its
 workspace.
 """
 
@@ -34,11 +38,13 @@ _EMPTY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the template's Tempora
 _SOURCES = "/var/tmp/sources"  # noqa: S108 - in the build's own file system: the path is nobody else's
 
 _CACHES = {"XDG_CACHE_HOME": ".", "GOCACHE": "go", "GOMODCACHE": "mod", "npm_config_cache": "npm"}
-"""Variable -> folder below the worker's cache: nobody plants an object file in another one's build."""
+"""Variable -> folder below the worker's cache: nobody plants an object file in another one's
+build."""
 
 
 def units(worker: Worker) -> tuple[str, ...]:
-    """The units of its build, in the order in which they run; none where there is nothing to build."""
+    """The units of its build, in the order in which they run; none where there is nothing to
+    build."""
     if not worker.build.command:
         return ()
     return (*((name.fetch(worker.name),) if worker.build.fetch else ()), name.build(worker.name))
@@ -50,8 +56,8 @@ def folder(worker: str, above: PurePosixPath) -> PurePosixPath:
 
 
 def copy(worker: str, above: PurePosixPath) -> PurePosixPath:
-    """Where the copy of the worker's folder lies. Not in the workspace, where the build could put a link in its place:
-    PID 1 mounts it, as root.
+    """Where the copy of the worker's folder lies. Not in the workspace, where the build could put a
+    link in its place: PID 1 mounts it, as root.
     """
     return above / "copies" / worker
 
@@ -144,10 +150,11 @@ def _own_variables(worker: str, target: Host) -> Iterable[tuple[str, str]]:
 
 
 def _paths(worker: Worker, target: Host) -> Directives:
-    """Where the build sees its copy, the folder that this is of, and what it has to see of what its sandbox hides.
+    """Where the build sees its copy, the folder that this is of, and what it has to see of what its
+    sandbox hides.
 
-    Of a folder on whose way somebody else may rename, only the first that is not root's is put back: the build goes on
-    from there with its own rights, as the worker does.
+    Of a folder on whose way somebody else may rename, only the first that is not root's is put
+    back: the build goes on from there with its own rights, as the worker does.
     """
     systemd, own, in_place = target.systemd, sandbox.put_back(worker), is_in_place(worker, target)
     needed = [path for path in (own, target.alone) if path is not None and _is_hidden(path)]

@@ -1,7 +1,8 @@
-"""Workers that wait for each other in a circle. systemd breaks it: it leaves out the start of one unit, whichever.
+"""Workers that wait for each other in a circle. systemd breaks it: it leaves out the start of one
+unit, whichever.
 
-Who closes a circle is refused, and that is whoever has written a part of it: a worker may order itself before another
-one, which has said nothing.
+Who closes a circle is refused, and that is whoever has written a part of it: a worker may order
+itself before another one, which has said nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _BEGIN, _END = "tq-worker@", ".service"
 
 
 def refusals(workers: Iterable[Worker]) -> Iterator[Refusal]:
-    """Said at the workers that are not root's, where some have written a part of a circle, else at all who have."""
+    """Said at the workers that are not root's, where some have written a part of a circle, else at
+    all who have."""
     named = {worker.name: worker for worker in workers}
     waits = waits_of(named.values())
     for circle in circles(waits):
@@ -42,7 +44,8 @@ def _part(author: str, circle: tuple[str, ...], waits: Waits) -> str | None:
 
 
 def circles(waits: Waits) -> Iterator[tuple[str, ...]]:
-    """The names of each circle, its first one again at the end; a worker is in one of them at most."""
+    """The names of each circle, its first one again at the end; a worker is in one of them at
+    most."""
     told: set[str] = set()
     for worker in sorted(_knotted(waits)):
         found = () if worker in told else _way_back(worker, waits)

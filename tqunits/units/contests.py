@@ -1,11 +1,13 @@
 """Who has a route that several workers ask for.
 
-One worker's mistake is not another's, and nobody takes what somebody has. So the worker that is installed with a route
-keeps it; among new ones root's wins; and of equals all are refused, for nobody knows which of them is meant. A worker
-that is left alone (its YAML is wrong, it is refused) keeps the routes that it is installed with. One that is no longer
-configured is served until it is removed: a worker that is not root's does not take over from it, root's does.
+One worker's mistake is not another's, and nobody takes what somebody has. So the worker that is
+installed with a route keeps it; among new ones root's wins; and of equals all are refused, for
+nobody knows which of them is meant. A worker that is left alone (its YAML is wrong, it is refused)
+keeps the routes that it is installed with. One that is no longer configured is served until it is
+removed: a worker that is not root's does not take over from it, root's does.
 
-Two workers are in each other's way only where both would run: one for development and one for production are not.
+Two workers are in each other's way only where both would run: one for development and one for
+production are not.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ def refusals(
 ) -> tuple[Refusal, ...]:
     """Why some of these workers can not have their routes.
 
-    `left_alone` are configured workers that stay as they are installed, `gone` those that are installed, and no longer
-    configured. Who is refused here joins the first, so it is asked until nothing changes.
+    `left_alone` are configured workers that stay as they are installed, `gone` those that are
+    installed, and no longer configured. Who is refused here joins the first, so it is asked until
+    nothing changes.
     """
     left = {worker.name: worker for worker in workers}
     staying = set(left_alone)

@@ -1,11 +1,13 @@
-"""The files that a worker's YAML names, as credentials of its unit: their ids, and where copies of them lie.
+"""The files that a worker's YAML names, as credentials of its unit: their ids, and where copies of
+them lie.
 
-PID 1 follows the links of a path in LoadCredential=, and reads folders, FIFOs and sockets that it leads to. So a unit
-names a path of the YAML's only when it is root's all the way. Every other file is copied by `install` to a folder of
-root's, and the unit names the copy: an edit takes effect with the next install. Which is which, system/
-requested_files.py finds out.
+PID 1 follows the links of a path in LoadCredential=, and reads folders, FIFOs and sockets that it
+leads to. So a unit names a path of the YAML's only when it is root's all the way. Every other file
+is copied by `install` to a folder of root's, and the unit names the copy: an edit takes effect with
+the next install. Which is which, system/ requested_files.py finds out.
 
-An environment file is a credential too: the launcher reads it in the worker's sandbox, and sets the variables there.
+An environment file is a credential too: the launcher reads it in the worker's sandbox, and sets the
+variables there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What serves again a worker that runs and that no router sends requests: the decision alone.
 
-Routers send a worker requests while the file `serving` is in its runtime folder (environment.serving_file). Somebody
-may remove the file, the folder or all of /run/tqunits; systemd knows that the worker runs all the same.
+Routers send a worker requests while the file `serving` is in its runtime folder
+(environment.serving_file). Somebody may remove the file, the folder or all of /run/tqunits; systemd
+knows that the worker runs all the same.
 """
 
 from __future__ import annotations

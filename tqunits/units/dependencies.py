@@ -1,11 +1,12 @@
-"""What a worker depends on, or lets depend on it, besides itself: what takes a grant where it is not root's.
+"""What a worker depends on, or lets depend on it, besides itself: what takes a grant where it is
+not root's.
 
-A unit that a worker wants or requires is started by the worker's start, whoever owns it; one that it is ordered after
-can be made to wait in a circle; and one that it is ordered before waits for it. So another worker's unit counts as
-any other.
+A unit that a worker wants or requires is started by the worker's start, whoever owns it; one that
+it is ordered after can be made to wait in a circle; and one that it is ordered before waits for it.
+So another worker's unit counts as any other.
 
-A unit has several names (systemd.unit(5), UNIT FILE LOAD PATH: aliases): sshd.service is ssh.service. Whoever compares
-names compares those that systemd has for them (system/aliases.py).
+A unit has several names (systemd.unit(5), UNIT FILE LOAD PATH: aliases): sshd.service is
+ssh.service. Whoever compares names compares those that systemd has for them (system/aliases.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _ORDERED = frozenset(("After", "Before", "Wants"))
 
 
 def foreign_dependencies(worker: Worker) -> Dependencies:
-    """(setting key, unit name) of every unit but the worker's own that its YAML names, in the order of the settings."""
+    """(setting key, unit name) of every unit but the worker's own that its YAML names, in the order
+    of the settings."""
     named = [
         *(("depends.after", unit) for unit in worker.depends.after),
         *(("depends.requires", unit) for unit in worker.depends.requires),
@@ -38,7 +40,8 @@ def foreign_dependencies(worker: Worker) -> Dependencies:
 
 
 def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
-    """Units that no worker may name, by another name of theirs; the names themselves are config/unit_names.py's."""
+    """Units that no worker may name, by another name of theirs; the names themselves are
+    config/unit_names.py's."""
     for key, unit in foreign_dependencies(worker):
         name_of_it = aliases.get(unit, unit)
         if name_of_it != unit and is_nobodys(name_of_it):
@@ -47,5 +50,6 @@ def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
 
 
 def is_nobodys(unit: str) -> bool:
-    """Whether no worker may depend on that unit, with no grant: to be asked of its canonical name as well."""
+    """Whether no worker may depend on that unit, with no grant: to be asked of its canonical name
+    as well."""
     return is_ending(unit) or unit in BOOT_TARGETS

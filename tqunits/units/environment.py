@@ -1,7 +1,9 @@
-"""What a worker finds in its environment: the contract that a program relies on, and nothing of the host's.
+"""What a worker finds in its environment: the contract that a program relies on, and nothing of the
+host's.
 
-Besides these there is HOME, the worker's state (units/rendering.py), and systemd sets its own: USER, STATE_DIRECTORY
-and the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN SPAWNED PROCESSES).
+Besides these there is HOME, the worker's state (units/rendering.py), and systemd sets its own:
+USER, STATE_DIRECTORY and the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN
+SPAWNED PROCESSES).
 """
 
 from __future__ import annotations
@@ -26,23 +28,26 @@ SESSION_VARIABLES = (
     "WAYLAND_DISPLAY",
     "XAUTHORITY",
 )
-"""What a desktop session hands to its service manager, and it to every unit. The system's manager hands on nothing."""
+"""What a desktop session hands to its service manager, and it to every unit. The system's manager
+hands on nothing."""
 
 CODE = "TQUNITS_CODE"
-"""Says by what code of ours a process of the router was started (Target.code); root can read it from there."""
+"""Says by what code of ours a process of the router was started (Target.code); root can read it
+from there."""
 
 _MEBIBYTE = 1024 * 1024
 _STATIC_KEYS = ("static.directory", "static.prefix")
 _UNWRITTEN = frozenset({OriginKind.DEFAULT, OriginKind.PRESET})
 _STATE_FOLDERS_SINCE = 254
-"""From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME (its NEWS)."""
+"""From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME
+(its NEWS)."""
 
 
 def socket_path(worker: Worker, whose: Instance, runtime: PurePosixPath) -> str | None:
     """The Unix socket of a worker's instance that listens on one; `runtime` is the layout's folder.
 
-    A worker makes its own in its RuntimeDirectory=, which systemd removes with it. The socket of a socket unit outlives
-    the worker, so it lies elsewhere.
+    A worker makes its own in its RuntimeDirectory=, which systemd removes with it. The socket of a
+    socket unit outlives the worker, so it lies elsewhere.
     """
     match worker.listen:
         case Listen.TCP:
@@ -56,7 +61,8 @@ def socket_path(worker: Worker, whose: Instance, runtime: PurePosixPath) -> str 
 
 
 def served_folder(worker: Worker) -> PurePosixPath | None:
-    """The folder whose files the router serves, absolute. Beside a program only where somebody wrote `static`.
+    """The folder whose files the router serves, absolute. Beside a program only where somebody
+    wrote `static`.
 
     That a worker has a folder called public is no wish that the world should read it.
     """
@@ -67,7 +73,8 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
 
 
 def serving_file(whose: Whose, runtime: PurePosixPath) -> str:
-    """The file that says that it takes requests, in its RuntimeDirectory=: each instance has a folder of its own."""
+    """The file that says that it takes requests, in its RuntimeDirectory=: each instance has a
+    folder of its own."""
     return str(runtime / "workers" / str(whose) / SERVING)
 
 
@@ -84,10 +91,11 @@ def place(whose: Whose, runtime: PurePosixPath) -> Mapping[str, str]:
 def contract(
     worker: Worker, mode: Mode, *, port: int | None, socket: str | None, folders: Mapping[str, str] | None = None
 ) -> Mapping[str, str]:
-    """Name and value of every variable. The worker's own win over those for its runtime, the contract's over all.
+    """Name and value of every variable. The worker's own win over those for its runtime, the
+    contract's over all.
 
-    `folders` are known to the worker's own as placeholders, and to its runtime. Raises TqunitsError for one without a
-    value.
+    `folders` are known to the worker's own as placeholders, and to its runtime. Raises TqunitsError
+    for one without a value.
     """
     variables = {
         "WORKER_NAME": worker.name,
@@ -112,7 +120,8 @@ def _own(worker: Worker, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def fill_in(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The worker's command with its placeholders put in. Raises TqunitsError for one without a value."""
+    """The worker's command with its placeholders put in. Raises TqunitsError for one without a
+    value."""
     return _filled(worker, worker.command, values, "command")
 
 
@@ -129,10 +138,11 @@ def _filled(worker: Worker, argv: tuple[str, ...], values: Mapping[str, str], se
 
 
 def folders(worker: Worker, whose: Instance, target: Host) -> Mapping[str, str]:
-    """The folders that systemd makes for it, by the variables that it sets (systemd.exec(5), RuntimeDirectory=).
+    """The folders that systemd makes for it, by the variables that it sets (systemd.exec(5),
+    RuntimeDirectory=).
 
-    State and cache are the worker's, what lies in /run is the instance's. They are told beforehand, for nothing else
-    in a unit than the arguments of its programs knows these variables.
+    State and cache are the worker's, what lies in /run is the instance's. They are told beforehand,
+    for nothing else in a unit than the arguments of its programs knows these variables.
     """
     below = PurePosixPath("tqunits/workers")
     state, cache, runtime = _above(target)
@@ -164,12 +174,15 @@ def leaks(variables: Iterable[str]) -> tuple[str, ...]:
 
 
 def usual_variables(worker: Worker, mode: Mode, folders: Mapping[str, str]) -> dict[str, str]:
-    """What is usual in a runtime, and no setting: its author may have it otherwise, also in an environment file.
+    """What is usual in a runtime, and no setting: its author may have it otherwise, also in an
+    environment file.
 
-    PYTHONUNBUFFERED (docs.python.org/3/using/cmdline.html): what is printed is in the journal at once, and not lost
-    with a process that is killed. NODE_ENV (nodejs.org/en/learn): without it Express and others are in development,
-    under Bun and Deno too; the same of RACK_ENV and RAILS_ENV (guides.rubyonrails.org/configuring.html). DENO_DIR
-    (docs.deno.com/runtime/reference/env_variables): what Deno loads and compiles is the cache's, else it is below HOME.
+    PYTHONUNBUFFERED (docs.python.org/3/using/cmdline.html): what is printed is in the journal at
+    once, and not lost with a process that is killed. NODE_ENV (nodejs.org/en/learn): without it
+    Express and others are in development, under Bun and Deno too; the same of RACK_ENV and
+    RAILS_ENV (guides.rubyonrails.org/configuring.html). DENO_DIR
+    (docs.deno.com/runtime/reference/env_variables): what Deno loads and compiles is the cache's,
+    else it is below HOME.
     """
     match worker.runtime.language:
         case WorkerType.PYTHON:

@@ -1,4 +1,5 @@
-"""The pause of a worker that has failed, from outside: what alone/backoff.py is told, and what it leaves to be read."""
+"""The pause of a worker that has failed, from outside: what alone/backoff.py is told, and what it
+leaves to be read."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from tqunits.model import RestartRules
 from tqunits.units.name import Whose
 
 GIVEN_UP: Final = 199
-"""What alone/launch.py exits with for a worker that has failed more often than restart.max_restarts."""
+"""What alone/launch.py exits with for a worker that has failed more often than
+restart.max_restarts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Pause:
 
 
 def note(restart: RestartRules) -> str:
-    """What the ledger says of it. It is read at each failure, so a change needs neither a restart nor a reload."""
+    """What the ledger says of it. It is read at each failure, so a change needs neither a restart
+    nor a reload."""
     return f"{restart.delay} {restart.backoff_max} {restart.max_restarts} {restart.period}"
 
 

@@ -1,4 +1,5 @@
-"""What a plan changes in files, as `diff -u` shows it; of a secret nothing is shown but that it changes."""
+"""What a plan changes in files, as `diff -u` shows it; of a secret nothing is shown but that it
+changes."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tqunits.units.steps import Discard, Give, Plan, Rehome, RemoveFile, Step, U
 
 
 def unified_diff(plan: Plan) -> str:
-    """What the plan changes in files, as `diff -u` shows it; and in accounts, whose files are not ours."""
+    """What the plan changes in files, as `diff -u` shows it; and in accounts, whose files are not
+    ours."""
     return "".join(line for step in plan.steps for line in file_diff(step))
 
 

@@ -1,16 +1,17 @@
 """What a worker may ask for that is not root's.
 
-Such a worker is a request. Whoever writes it decides what its own account does, and gets nothing else by it: no route,
-port, account, file, unit of somebody else's, and no more of the machine than `defaults` gives to everybody. What root
-wants to let it have besides stands in `grants` of tqunits.yaml, by the worker's name.
+Such a worker is a request. Whoever writes it decides what its own account does, and gets nothing
+else by it: no route, port, account, file, unit of somebody else's, and no more of the machine than
+`defaults` gives to everybody. What root wants to let it have besides stands in `grants` of
+tqunits.yaml, by the worker's name.
 
     free                                            by grant
     the routes /NAME and below                      any other route, and any host
     a port that is assigned, a socket               a port of its own choice
-    files below its own folder                      any other file; it is still judged by who may change it
+    files below its own folder                      any other file, judged by who may change it
     strict, standard, jit, and their parts          legacy, and every other relaxation
     limits up to the defaults                       higher ones
-    Description=, Documentation=                    other directives; and other units, in whatever directive
+    Description=, Documentation=                    other directives; other units in any directive
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class _Ask:
 
 
 def grant_of(worker: Worker, server: Server) -> Grant:
-    """What root lets a worker have. None counts where somebody else may make a folder of that name."""
+    """What root lets a worker have. None counts where somebody else may make a folder of that
+    name."""
     if server.trusted:
         return _TRUSTED
     if server.workers.not_roots is not None:
@@ -86,14 +88,16 @@ def grant_of(worker: Worker, server: Server) -> Grant:
 
 
 def may_name(worker: Worker, patterns: Iterable[str], path: str) -> bool:
-    """Whether the worker may name this file: root's worker any, a request those in its folder, and by grant others."""
+    """Whether the worker may name this file: root's worker any, a request those in its folder, and
+    by grant others."""
     if worker.not_roots is None or _is_own(worker, path):
         return True
     return any(_matches(path, pattern) for pattern in patterns)
 
 
 def owned_routes(worker: Worker, server: Server) -> Collection[str]:
-    """The routes that are a worker's by right, but for /NAME: all of root's, of a request those that it is granted."""
+    """The routes that are a worker's by right, but for /NAME: all of root's, of a request those
+    that it is granted."""
     if worker.not_roots is None:
         return worker.routes
     granted = grant_of(worker, server).routes
@@ -108,11 +112,13 @@ def refusals(
     owners: Owners | None = None,
     memory: int = 0,
 ) -> tuple[Refusal, ...]:
-    """What this worker asks for and may not have. `grants` is the file in which root would grant it.
+    """What this worker asks for and may not have. `grants` is the file in which root would grant
+    it.
 
-    `canonical` tells the name of a unit that has others as well (Alias=). `owners` are those of all routes: what is
-    below another worker's, but for "/", takes requests away from it. `memory` is the host's, in bytes, which a share is
-    of; 0 where nobody has looked: there a size and a share are not compared, and need a grant.
+    `canonical` tells the name of a unit that has others as well (Alias=). `owners` are those of all
+    routes: what is below another worker's, but for "/", takes requests away from it. `memory` is
+    the host's, in bytes, which a share is of; 0 where nobody has looked: there a size and a share
+    are not compared, and need a grant.
     """
     if worker.not_roots is None or server.trusted:
         return ()
@@ -259,7 +265,8 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _waits(worker: Worker) -> Iterator[Refusal]:
-    """So long a worker can hold up a shutdown, or whoever waits for its start. No grant lifts it."""
+    """So long a worker can hold up a shutdown, or whoever waits for its start. No grant lifts
+    it."""
     for key, span in (("timeouts.start", worker.timeouts.start), ("timeouts.stop", worker.timeouts.stop)):
         if span > MAX_START_OF_A_REQUEST:
             shown = "no end" if span == INFINITY else quote.span(span)
@@ -300,7 +307,8 @@ def _hint(worker: Worker, not_roots: NotRoots, server: Server, grants: PurePosix
 
 
 def _for_root(worker: Worker, not_roots: NotRoots) -> str:
-    """What makes the worker root's. What lies above its folder is not only the worker's, so no command is given."""
+    """What makes the worker root's. What lies above its folder is not only the worker's, so no
+    command is given."""
     path = not_roots.path
     if path.is_relative_to(worker.folder):
         return f"give the worker to root (chown -R root: {path} && chmod -R go-w {path})"

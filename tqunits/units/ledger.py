@@ -1,11 +1,13 @@
-"""The second home of what the drop-ins remember: `/var/lib/tqunits/ledger.json`, which install writes.
+"""The second home of what the drop-ins remember: `/var/lib/tqunits/ledger.json`, which install
+writes.
 
-A drop-in of ours is all that a worker's start needs, and nothing reads this file while it is there. But systemd's own
-commands take drop-ins away: `systemctl revert` (systemctl(1)) removes every one of a unit. What is lost is put back
-from here, to the letter, by the next install and by tq-repair.service: the port, the enablement, the source.
+A drop-in of ours is all that a worker's start needs, and nothing reads this file while it is there.
+But systemd's own commands take drop-ins away: `systemctl revert` (systemctl(1)) removes every one
+of a unit. What is lost is put back from here, to the letter, by the next install and by
+tq-repair.service: the port, the enablement, the source.
 
-Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT | null}}}`. NAME is an instance's, `api`
-or `api:2`, for each has a drop-in of its own; who is files alone has none.
+Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT | null}}}`. NAME is an
+instance's, `api` or `api:2`, for each has a drop-in of its own; who is files alone has none.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class LedgerEntry:
 
 
 def of_drop_in(text: str, unit: str) -> LedgerEntry | None:
-    """What there is to remember of this file, about that unit; None for what is no drop-in of a worker's."""
+    """What there is to remember of this file, about that unit; None for what is no drop-in of a
+    worker's."""
     found, whose = unitfile.ledger(text), name.instance_of(unit)
     if found is None or whose is None:
         return None
@@ -52,7 +55,8 @@ def of_drop_in(text: str, unit: str) -> LedgerEntry | None:
 
 
 def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Mapping[str, str]) -> str:
-    """The ledger once the plan is done. `files_alone`: the configured workers that are that -> their worker.yaml."""
+    """The ledger once the plan is done. `files_alone`: the configured workers that are that ->
+    their worker.yaml."""
     texts = {path: file.content for path, file in observed.files.items()}
     texts |= {file.path: file.content for file in (*desired.refits, *desired.units)}
     entries = {e.whose: e for path, text in texts.items() if (e := of_drop_in(text, name.unit_at(path)))}

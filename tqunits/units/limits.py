@@ -1,8 +1,9 @@
-"""A worker's limits, once as the directives of its drop-in and once as the D-Bus properties they must become.
+"""A worker's limits, once as the directives of its drop-in and once as the D-Bus properties they
+must become.
 
-Both are made of resources.LIMITS, so that what is read back after an install (promise P4) is what was asked for. A
-change of these alone needs no restart: systemd puts a cgroup's limits on running processes at a reload, and
-system/rlimits.py does so with the limits of processes.
+Both are made of resources.LIMITS, so that what is read back after an install (promise P4) is what
+was asked for. A change of these alone needs no restart: systemd puts a cgroup's limits on running
+processes at a reload, and system/rlimits.py does so with the limits of processes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def _descriptors(files: Descriptors) -> str:
 def limit_properties(worker: Worker) -> Mapping[str, int | Share]:
     """D-Bus property and value of every limit that the worker's drop-in sets.
 
-    Bytes, tasks and weights as they are, CPU in microseconds per second; a Share is one of the physical memory.
+    Bytes, tasks and weights as they are, CPU in microseconds per second; a Share is one of the
+    physical memory.
     """
     properties: dict[str, int | Share] = {}
     for name, directive in LIMITS.items():

@@ -1,8 +1,9 @@
 """Names of units, as systemd.unit(5) and our own conventions have them.
 
-A worker's name is what stands behind the "@": `tq-worker@NAME.service`, and `tq-worker@NAME:2.service` for a second
-process of it (model.Instance). It keeps to letters, digits, "_", "-" and that colon, so that it never needs escaping,
-and `%i` in a unit is the name itself. (`%I` is not: systemd turns each "-" into "/".)
+A worker's name is what stands behind the "@": `tq-worker@NAME.service`, and
+`tq-worker@NAME:2.service` for a second process of it (model.Instance). It keeps to letters, digits,
+"_", "-" and that colon, so that it never needs escaping, and `%i` in a unit is the name itself.
+(`%I` is not: systemd turns each "-" into "/".)
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
 BACKOFF_TEMPLATE = "tq-backoff@.service"
 """The pause before a worker that has failed is started again."""
 ACCESS_LOG = "tq-access"
-"""The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL NAMESPACES)."""
+"""The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL
+NAMESPACES)."""
 ACCESS_JOURNAL = f"systemd-journald@{ACCESS_LOG}.service"
 ACCESS_JOURNAL_UNITS = (
     f"systemd-journald@{ACCESS_LOG}.socket",
@@ -39,7 +41,8 @@ ACCESS_JOURNAL_UNITS = (
 )
 """Its sockets first: they would start it."""
 DROP_IN = "10-tqunits.conf"
-"""Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and `systemctl edit` come later."""
+"""Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and
+`systemctl edit` come later."""
 
 _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # "worker-" before it, and the user's name still has 31 characters
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
@@ -94,7 +97,8 @@ def paused_by(unit: str) -> Instance | None:
 
 
 def mount(whose: Whose) -> str:
-    """The unit that mounts its runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING ESCAPING)."""
+    """The unit that mounts its runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING
+    ESCAPING)."""
     return f"{_MOUNT}{str(whose).replace('-', _DASH)}.mount"
 
 
@@ -104,7 +108,8 @@ def unit_at(path: PurePosixPath) -> str:
 
 
 def access_journal(units: PurePosixPath) -> PurePosixPath:
-    """The configuration of the access log's journal (journald.conf(5)), beside the folder of the units."""
+    """The configuration of the access log's journal (journald.conf(5)), beside the folder of the
+    units."""
     return units.parent / f"journald@{ACCESS_LOG}.conf"
 
 
@@ -116,7 +121,8 @@ def build(worker: str) -> str:
 def fetch(worker: str) -> str:
     """The unit that loads what a worker's build needs.
 
-    No worker has a dot in its name. It is no colon, for with one systemd-analyze(1) reads a file and an alias of it.
+    No worker has a dot in its name. It is no colon, for with one systemd-analyze(1) reads a file
+    and an alias of it.
     """
     return f"tq-build@{worker}.fetch.service"
 
@@ -142,7 +148,8 @@ def control(number: int) -> str:
 
 
 def proxy_socket(address: str) -> str:
-    """The socket unit of one address that the router listens on, but for the one that tq-proxy.socket has.
+    """The socket unit of one address that the router listens on, but for the one that
+    tq-proxy.socket has.
 
     The address as `systemd-escape ADDRESS` prints it (systemd.unit(5), STRING ESCAPING).
     """
@@ -155,7 +162,8 @@ def is_proxy_socket(unit: str) -> bool:
 
 
 def socket_of(service: str) -> str | None:
-    """The socket unit that is this service's alone: a worker may have one, a router process has its control socket."""
+    """The socket unit that is this service's alone: a worker may have one, a router process has its
+    control socket."""
     found = instance_of(service)
     if found:
         return socket(found)
@@ -163,7 +171,8 @@ def socket_of(service: str) -> str | None:
 
 
 def instance_of(unit: str) -> Instance | None:
-    """Whose process a unit is, or has the socket or the runtime folder of; None for every other unit."""
+    """Whose process a unit is, or has the socket or the runtime folder of; None for every other
+    unit."""
     if template_of(unit) in _WORKER_TEMPLATES:
         return instance(_behind_at(unit))
     found = instance(unit.removeprefix(_MOUNT).removesuffix(".mount").replace(_DASH, "-"))
@@ -171,7 +180,8 @@ def instance_of(unit: str) -> Instance | None:
 
 
 def worker_of(unit: str) -> str | None:
-    """The worker that a unit belongs to, as one of its instances; None for every other unit, the template too."""
+    """The worker that a unit belongs to, as one of its instances; None for every other unit, the
+    template too."""
     found = instance_of(unit)
     return found.worker if found else None
 
@@ -182,7 +192,8 @@ def is_worker(unit: str) -> bool:
 
 
 def named(text: str) -> str:
-    """What somebody calls a process: its own name (`api`, `api:2`) where the text is its unit, else the text."""
+    """What somebody calls a process: its own name (`api`, `api:2`) where the text is its unit, else
+    the text."""
     return str(instance_of(text) or text)
 
 
@@ -198,7 +209,8 @@ def is_socket(unit: str) -> bool:
 
 
 def comes_and_goes(unit: str) -> bool:
-    """Whether a setting decides if the unit's file is there: what it is no longer asked for is removed."""
+    """Whether a setting decides if the unit's file is there: what it is no longer asked for is
+    removed."""
     return is_socket(unit) or unit in CERTIFICATE_UNITS
 
 
@@ -208,7 +220,8 @@ def is_proxy(unit: str) -> bool:
 
 
 def process_of(unit: str) -> str:
-    """What a process of the router is called in the paths of its sockets: its number, as its unit has it."""
+    """What a process of the router is called in the paths of its sockets: its number, as its unit
+    has it."""
     return _behind_at(unit)
 
 

@@ -21,7 +21,8 @@ class ObservedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedUnit:
-    """A unit as systemd has it; `started` (µs since 1970) is when its latest start began, 0 when it never did."""
+    """A unit as systemd has it; `started` (µs since 1970) is when its latest start began, 0 when it
+    never did."""
 
     state: str  # ActiveState
     started: int
@@ -30,7 +31,8 @@ class ObservedUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remnants:
-    """What is on the host besides files and units: of earlier runs, of earlier releases, and in /run."""
+    """What is on the host besides files and units: of earlier runs, of earlier releases, and in
+    /run."""
 
     unread: tuple[PurePosixPath, ...] = ()  # temporary files of runs that were cut off, folders of earlier builds
     marks: tuple[PurePosixPath, ...] = ()  # what an earlier release's workers are to leave by; nothing else reads it
@@ -69,5 +71,6 @@ class Observed:
         return self.state(unit) in _UP
 
     def runs(self, unit: str) -> bool:
-        """It has processes, or will have in a moment: a crash loop counts, it would come back on the old files."""
+        """It has processes, or will have in a moment: a crash loop counts, it would come back on
+        the old files."""
         return self.is_up(unit) or self.state(unit) == "activating"

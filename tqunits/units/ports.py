@@ -1,9 +1,10 @@
 """Which worker gets which port: once assigned, a port is kept for the worker's life.
 
-A port that moves breaks whatever an administrator has written about it (a firewall rule, a monitor), and would need a
-restart of an unchanged worker. And whoever gets the port of another worker gets its requests. So the installed drop-ins
-are the memory: what they say is kept, whatever happens to the range and whatever another worker writes, and only a
-worker without a port gets a new one: the lowest that is free.
+A port that moves breaks whatever an administrator has written about it (a firewall rule, a
+monitor), and would need a restart of an unchanged worker. And whoever gets the port of another
+worker gets its requests. So the installed drop-ins are the memory: what they say is kept, whatever
+happens to the range and whatever another worker writes, and only a worker without a port gets a new
+one: the lowest that is free.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tqunits.units.refusal import Refusal, place, refusal
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Instance -> port, for every worker that listens on TCP and has got one; and why others have not."""
+    """Instance -> port, for every worker that listens on TCP and has got one; and why others have
+    not."""
 
     ports: Mapping[Instance, int]
     refusals: tuple[Refusal, ...] = ()
@@ -32,10 +34,10 @@ def assign_ports(
 ) -> Assigned:
     """Give each instance of each worker its port; one that is pinned is the first one's.
 
-    `kept` has the ports of what is installed, also of workers that are no longer configured: these stay reserved
-    until they are removed: whoever leaves in this run goes last, when those that come have been started. `busy` are
-    ports that other programs of the host listen on now: nobody gets them anew. Workers in `without` stay as they are
-    installed.
+    `kept` has the ports of what is installed, also of workers that are no longer configured: these
+    stay reserved until they are removed: whoever leaves in this run goes last, when those that come
+    have been started. `busy` are ports that other programs of the host listen on now: nobody gets
+    them anew. Workers in `without` stay as they are installed.
     """
     with_port = (w for w in configuration.workers if w.listen is Listen.TCP and w.type is not WorkerType.STATIC)
     workers = [worker for worker in with_port if worker.name not in without]

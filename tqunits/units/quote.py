@@ -1,15 +1,19 @@
 r"""The only code that emits a value into a unit file: one function per kind of place.
 
-A directive's value is parsed up to three times, and each place has other rules (systemd 252, src/shared/conf-parser.c
-and src/core/load-fragment.c; proven against systemd itself by tests/units/test_quote_round_trip.py):
+A directive's value is parsed up to three times, and each place has other rules (systemd 252,
+src/shared/conf-parser.c and src/core/load-fragment.c; proven against systemd itself by
+tests/units/test_quote_round_trip.py):
 
-* Every line: a newline or a carriage return ends it, a backslash at its end joins the next line to it, and blanks at
-  either end are dropped. A value with a control character has no honest spelling, and is refused everywhere, but for
-  line feeds and tabs in arguments and variables, which have C escapes (man systemd.syntax, "Quoting").
+* Every line: a newline or a carriage return ends it, a backslash at its end joins the next line to
+  it, and blanks at either end are dropped. A value with a control character has no honest spelling,
+  and is refused everywhere, but for line feeds and tabs in arguments and variables, which have C
+  escapes (man systemd.syntax, "Quoting").
 * Specifiers: "%" begins one in most directives; "%%" is a percent sign.
-* Words: Exec*=, Environment= and lists of paths are split at blanks, with quotes and C escapes; Exec*= alone expands
-  "$" besides, and "$$" is a dollar sign. Directives with a single path or text know no quotes at all.
-* Text that is not UTF-8, or has one of Unicode's noncharacters, makes systemd ignore the whole directive.
+* Words: Exec*=, Environment= and lists of paths are split at blanks, with quotes and C escapes;
+  Exec*= alone expands "$" besides, and "$$" is a dollar sign. Directives with a single path or text
+  know no quotes at all.
+* Text that is not UTF-8, or has one of Unicode's noncharacters, makes systemd ignore the whole
+  directive.
 
 Nothing here repairs a value: what can not be said exactly raises Unquotable.
 """
@@ -26,20 +30,24 @@ from tqunits.resources import Share
 from tqunits.units.name import is_unit_name
 
 _LONGEST = 64 * 1024
-"""Characters of one value. The kernel ends an argument at 128 KiB (MAX_ARG_STRLEN), systemd a line at 1 MiB."""
+"""Characters of one value. The kernel ends an argument at 128 KiB (MAX_ARG_STRLEN), systemd a line
+at 1 MiB."""
 
 _ESCAPED = "\n\t"
-"""What systemd takes in variables besides text (env_value_is_valid() in its source), and in arguments."""
+"""What systemd takes in variables besides text (env_value_is_valid() in its source), and in
+arguments."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 _PROGRAM_FORBIDDEN = frozenset("\"'\\$")
-"""systemd refuses the first three in a path that it is to execute (string_is_safe() in its source). A "$" it takes as
-it is in the path, and expands in the program's argv[0], by which Python finds its virtual environment."""
+"""systemd refuses the first three in a path that it is to execute (string_is_safe() in its source).
+A "$" it takes as it is in the path, and expands in the program's argv[0], by which Python finds its
+virtual environment."""
 
 _SERIALIZED_SINCE = 255
-"""systemd's version that hands a unit's mounts to another process (systemd-executor) as words, and does not escape the
-quotes in them: the unit fails with 226/NAMESPACE, or the executor with "Failed to deserialize" (seen with 257)."""
+"""systemd's version that hands a unit's mounts to another process (systemd-executor) as words, and
+does not escape the quotes in them: the unit fails with 226/NAMESPACE, or the executor with "Failed
+to deserialize" (seen with 257)."""
 
 _RENAME = "rename that file or folder"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -64,9 +72,11 @@ def word(value: str) -> str:
 
 
 def program(value: str) -> str:
-    """The first word of Exec*=: an absolute path, or a name that systemd looks for in its own search path.
+    """The first word of Exec*=: an absolute path, or a name that systemd looks for in its own
+    search path.
 
-    systemd takes "@", "-", ":", "+", "!" and "|" before it as prefixes, in quotes too: none gets through.
+    systemd takes "@", "-", ":", "+", "!" and "|" before it as prefixes, in quotes too: none gets
+    through.
     """
     _checked(value, "a program")
     if not value.startswith("/") and not _PROGRAM_NAME.fullmatch(value):
@@ -81,7 +91,8 @@ def program(value: str) -> str:
 
 
 def is_executable(value: str) -> bool:
-    """Whether systemd can run a program of that path itself. As an argument any path can be said."""
+    """Whether systemd can run a program of that path itself. As an argument any path can be
+    said."""
     return not _PROGRAM_FORBIDDEN & set(value)
 
 
@@ -103,7 +114,8 @@ def variables(names: Iterable[str]) -> str:
 
 
 def path(value: str) -> str:
-    """The one path of a directive that knows no quotes: WorkingDirectory=, SourcePath=, AssertPathExists=."""
+    """The one path of a directive that knows no quotes: WorkingDirectory=, SourcePath=,
+    AssertPathExists=."""
     return _unquoted(_absolute(value), "a path").replace("%", "%%")
 
 
@@ -156,9 +168,11 @@ def comment(value: str) -> str:
 
 
 def verbatim(value: str) -> str:
-    """A pass-through value, in the directive's own syntax, specifiers included: one whole line, and no more.
+    """A pass-through value, in the directive's own syntax, specifiers included: one whole line, and
+    no more.
 
-    Whoever writes `unit:` means systemd's syntax; which directives may appear is for the parser's allow-list.
+    Whoever writes `unit:` means systemd's syntax; which directives may appear is for the parser's
+    allow-list.
     """
     return _unquoted(_checked(value, "a pass-through value"), "a pass-through value")
 
@@ -188,7 +202,8 @@ def unit_list(units: Iterable[str]) -> str:
 
 
 def address(value: str) -> str:
-    """ListenStream=: HOST:PORT and [HOST]:PORT with the host as a number, or the path of a Unix socket."""
+    """ListenStream=: HOST:PORT and [HOST]:PORT with the host as a number, or the path of a Unix
+    socket."""
     if value.startswith("/"):
         return path(value)
     host, colon, port = value.rpartition(":")
@@ -203,7 +218,8 @@ def size(value: int) -> str:
 
 
 def memory(value: int | Share) -> str:
-    """A limit of memory: a size, or a share of the machine's. systemd ignores a limit of 0, so it is refused."""
+    """A limit of memory: a size, or a share of the machine's. systemd ignores a limit of 0, so it
+    is refused."""
     if value in (0, Share(permyriad=0)):
         raise Unquotable("a memory limit of 0 would be ignored by systemd, and limit nothing")
     return percent(value.permyriad) if isinstance(value, Share) else size(value)
@@ -256,7 +272,8 @@ def _checked(value: str, what: str, but: str = "") -> str:
 
 
 def _is_inexpressible(code: int) -> bool:
-    """Control characters (C0, DEL, C1), and what systemd's unichar_is_valid() refuses: surrogates, noncharacters."""
+    """Control characters (C0, DEL, C1), and what systemd's unichar_is_valid() refuses: surrogates,
+    noncharacters."""
     control = code < 0x20 or 0x7F <= code < 0xA0
     return control or 0xD800 <= code < 0xE000 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE
 
@@ -275,7 +292,8 @@ def _absolute(value: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    """An IPv4 address, or an IPv6 address in brackets; one with a zone ("%eth0") holds on one link only: neither."""
+    """An IPv4 address, or an IPv6 address in brackets; one with a zone ("%eth0") holds on one link
+    only: neither."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -1,15 +1,18 @@
 """Drop-ins of earlier releases, brought up to this one as they lie there.
 
-A worker that is not rendered in an install (its folder has vanished, what it asks for is refused, the host lacks its
-program) keeps the unit that it has. But no line of a worker's unit runs as root, and systemd opens no file for it that
-somebody else may rename. Such lines of before go, and what they did is done as it is today.
+A worker that is not rendered in an install (its folder has vanished, what it asks for is refused,
+the host lacks its program) keeps the unit that it has. But no line of a worker's unit runs as root,
+and systemd opens no file for it that somebody else may rename. Such lines of before go, and what
+they did is done as it is today.
 
     ExecStartPost=GATE                the gate, which makes the file `serving` as well
-    ExecStartPost=-+/bin/rm -f MARK   goes; a worker without a gate joins the routers by a line of its own
+    ExecStartPost=-+/bin/rm -f MARK   goes; a worker without a gate joins the routers by a line
+                                      of its own
     ExecStop=-+LEAVE --wait SECONDS   the same as the worker's own user
     EnvironmentFile=PATH              a credential, which the launcher reads
     LoadCredential=ID:PATH            with the path of a copy, where PATH is not root's
-    StartLimitBurst=, RestartSteps=   go: they count the restarts that somebody asks for, and tq-backoff@ does not
+    StartLimitBurst=, RestartSteps=   go: they count the restarts that somebody asks for, and
+                                      tq-backoff@ does not
 
 What can not be had goes without a replacement; whoever installs says so.
 """
@@ -27,7 +30,8 @@ Places = Mapping[str, str]
 """From each path that a drop-in names to the one that systemd may open in its place."""
 
 _COUNTING = frozenset({"StartLimitIntervalSec", "StartLimitBurst", "RestartSteps", "RestartMaxDelaySec"})
-"""Its template has what is right, and config/passthrough.py refuses them: a drop-in of today has none."""
+"""Its template has what is right, and config/passthrough.py refuses them: a drop-in of today has
+none."""
 
 _PRIVILEGED = "+!"
 _PREFIXES = "-@:" + _PRIVILEGED
@@ -46,7 +50,8 @@ class NamedFile:
 
 
 def is_of_before(drop_in: str) -> bool:
-    """Whether it has a line that runs as root, a file that systemd opens for the worker, or counts its restarts."""
+    """Whether it has a line that runs as root, a file that systemd opens for the worker, or counts
+    its restarts."""
     return any(_goes(line) or _counts(line) for line in drop_in.splitlines())
 
 

@@ -1,5 +1,5 @@
-"""Why a worker is not installed as it asks to be. One that is refused stays as it is installed, and serves; the others
-go on, and the exit status is 1.
+"""Why a worker is not installed as it asks to be. One that is refused stays as it is installed, and
+serves; the others go on, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -32,14 +32,17 @@ class Refusal:
 
 
 def refusal(worker: Worker, message: str, hint: str | None, *settings: str, item: Item = None) -> Refusal:
-    """At the first of these settings that was written (in a list, at that item), or at the top of worker.yaml."""
+    """At the first of these settings that was written (in a list, at that item), or at the top of
+    worker.yaml."""
     return Refusal(worker=worker.name, message=message, hint=hint, mark=place(worker, *settings, item=item))
 
 
 def place(worker: Worker, *settings: str, item: Item = None) -> Mark:
-    """Where the first of these settings was written; the top of worker.yaml, where nobody wrote any.
+    """Where the first of these settings was written; the top of worker.yaml, where nobody wrote
+    any.
 
-    `item` is which one of a list or of a mapping's values is meant: where it stands among them, or a word of it.
+    `item` is which one of a list or of a mapping's values is meant: where it stands among them, or
+    a word of it.
     """
     origins = (worker.origins.get(setting) for setting in settings)
     written = [origin for origin in origins if origin is not None and origin.mark is not None]

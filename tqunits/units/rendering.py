@@ -1,7 +1,9 @@
-"""From the configuration to unit files: values from here, words and order from the templates in unit-templates/.
+"""From the configuration to unit files: values from here, words and order from the templates in
+unit-templates/.
 
-A template (templates.py) computes nothing: each value it prints has been through quote.py. The header and the ledger
-are put around a template's text here: a template that an administrator has replaced can not lose them.
+A template (templates.py) computes nothing: each value it prints has been through quote.py. The
+header and the ledger are put around a template's text here: a template that an administrator has
+replaced can not lose them.
 """
 
 from __future__ import annotations
@@ -61,23 +63,25 @@ _LEAVE_MARGIN_US = 1_000_000
 """A drain ends this long before TimeoutStopSec=."""
 
 _GATE_MARGIN_US = 5_000_000
-"""TimeoutStartSec= is this much longer than `timeouts.start`, at which the gate gives up: it has seen why, and systemd,
-on a host where many start at once, would end it before it can say so."""
+"""TimeoutStartSec= is this much longer than `timeouts.start`, at which the gate gives up: it has
+seen why, and systemd, on a host where many start at once, would end it before it can say so."""
 
 _SPARE_DESCRIPTORS = 1024
-"""The router's own: the listening and control sockets, the journal, idle connections to workers being opened."""
+"""The router's own: the listening and control sockets, the journal, idle connections to workers
+being opened."""
 
 _PROXY_MEMORY = 128 * 1024 * 1024
 _CONNECTION_MEMORY = 64 * 1024
-"""What a router may take, and for each connection: it has 30 MiB and 0.4 KiB for an idle one, 4 KiB for one whose other
-side is slow; TLS has its buffers. Up to 144 KiB for each it may hold for a moment, all of them never. What is in the
-kernel's buffers counts too, and gives way before anybody is killed (a full megabyte for a slow download over loopback
-without a limit)."""
+"""What a router may take, and for each connection: it has 30 MiB and 0.4 KiB for an idle one, 4 KiB
+for one whose other side is slow; TLS has its buffers. Up to 144 KiB for each it may hold for a
+moment, all of them never. What is in the kernel's buffers counts too, and gives way before anybody
+is killed (a full megabyte for a slow download over loopback without a limit)."""
 
 _USUAL_STOP = "SIGTERM"
 
 _PROXY_STOP_MARGIN_US = 5_000_000
-"""Beyond the drain, the router needs moments to close; a router that hangs longer than this is killed."""
+"""Beyond the drain, the router needs moments to close; a router that hangs longer than this is
+killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +103,14 @@ def render(
     copies: credentials.Copies | None = None,
     sockets: addresses.Places | None = None,
 ) -> tuple[RenderedFile, ...]:
-    """Every file of the configuration but the copies, sorted by path; each worker that listens on TCP has a port.
+    """Every file of the configuration but the copies, sorted by path; each worker that listens on
+    TCP has a port.
 
-    `sockets`: which socket unit has which address, where that is not what it would be on a host without any.
+    `sockets`: which socket unit has which address, where that is not what it would be on a host
+    without any.
 
-    Raises TqunitsError for a value that no unit can express, and for a template that is missing or wrong.
+    Raises TqunitsError for a value that no unit can express, and for a template that is missing or
+    wrong.
     """
     places = sockets or sockets_of(configuration.server, target.layout, {})
     rendering = _Rendering(configuration, target, ports, templates, copies or {}, places)
@@ -120,7 +127,8 @@ def sockets_of(server: Server, layout: Layout, installed: addresses.Places) -> a
 
 
 def refusals(configuration: Configuration, target: Host, copies: credentials.Copies | None = None) -> Iterator[Refusal]:
-    """The workers with a value that no unit can express: who they are, where `render` could only raise."""
+    """The workers with a value that no unit can express: who they are, where `render` could only
+    raise."""
     for worker in configuration.workers:
         if worker.type is WorkerType.STATIC:
             continue
@@ -203,7 +211,8 @@ class _Rendering:
             yield self._unit(name.mount(whose), "tq-worker.mount.j2", _mount_values(worker, whose, self._target))
 
     def _router(self, values: TemplateValues) -> RenderedFile:
-        """The template of the processes: what else than its own text makes another router is noted below it."""
+        """The template of the processes: what else than its own text makes another router is noted
+        below it."""
         notes = {"Listen": " ".join(addresses.all_of(self._sockets)), "Code": self._target.code}
         file = self._unit(name.PROXY_TEMPLATE, f"{name.PROXY_TEMPLATE}.j2", values)
         kept = unitfile.dump(Assignment(unitfile.ROUTER, key, value) for key, value in notes.items())
@@ -299,10 +308,12 @@ def _proxy_stop(drain: int) -> int:
 
 
 def _certificate_values(server: Server, target: Host) -> TemplateValues:
-    """The router reads its copies, which systemd makes when it starts; the watch reads the files themselves.
+    """The router reads its copies, which systemd makes when it starts; the watch reads the files
+    themselves.
 
-    A folder becomes a credential for each file in it (systemd.exec(5)), tls-certificate_NAME.pem. Beside a file its
-    folder is watched: certbot puts a link in another's place, and no watched file changes by that.
+    A folder becomes a credential for each file in it (systemd.exec(5)), tls-certificate_NAME.pem.
+    Beside a file its folder is watched: certbot puts a link in another's place, and no watched file
+    changes by that.
     """
     files = {"certificate": server.tls.certificate, "key": server.tls.key}
     paths = {option: path for option, path in files.items() if path is not None}
@@ -359,7 +370,8 @@ def _worker_values(
 
 
 def _home(worker: Worker, target: Host) -> Mapping[str, str]:
-    """HOME for who has none of its own. systemd's would be the account's (systemd.exec(5)); a YAML's wins."""
+    """HOME for who has none of its own. systemd's would be the account's (systemd.exec(5)); a
+    YAML's wins."""
     if target.user_mode or worker.user != account_of(worker.name):
         return {}
     return {"HOME": str(accounts.state_of(worker.name, target.layout.state))}
@@ -379,7 +391,8 @@ def _life(worker: Worker, target: Host) -> TemplateValues:
 
 
 def _signals(signals: SignalRules, target: Host) -> list[tuple[str, str]]:
-    """What differs from the template, and the reload, which runs as the worker's own user in its sandbox."""
+    """What differs from the template, and the reload, which runs as the worker's own user in its
+    sandbox."""
     rows: list[tuple[str, str]] = []
     if signals.kill_mode is not KillMode.CONTROL_GROUP:
         rows.append(("KillMode", quote.word(signals.kill_mode.value)))
@@ -403,7 +416,8 @@ def _mount_values(worker: Worker, whose: Instance, target: Host) -> TemplateValu
 
 
 def _socket_values(worker: Worker, whose: Instance, target: Host, socket: str) -> TemplateValues:
-    """The worker is handed the socket and needs no right to its file; the router does, and joins worker-NAME alone."""
+    """The worker is handed the socket and needs no right to its file; the router does, and joins
+    worker-NAME alone."""
     own = account_of(worker.name)
     return {
         "user_mode": target.user_mode,
@@ -422,7 +436,8 @@ def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _launched(worker: Worker, whose: Instance, program: tuple[str, ...], target: Host) -> tuple[str, ...]:
-    """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need a launcher."""
+    """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need
+    a launcher."""
     files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
     unless = _given_up(whose, target) if worker.restart.max_restarts else []
     if not files and not unless and quote.is_executable(program[0]):
@@ -438,7 +453,8 @@ def _given_up(whose: Instance, target: Host) -> list[str]:
 
 
 def _asked(worker: Worker, port: int | None, socket: str | None, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The health check as options of the gate's; what is usual is not said. Empty: nothing is asked at a start."""
+    """The health check as options of the gate's; what is usual is not said. Empty: nothing is asked
+    at a start."""
     if not _has_gate(worker):
         return ()
     health = worker.health
@@ -461,7 +477,8 @@ def _has_gate(worker: Worker) -> bool:
 
 
 def _started(whose: Instance, target: Host, asked: tuple[str, ...]) -> str:
-    """The command line of ExecStartPost=, after which the routers send requests: the gate's, where there is one.
+    """The command line of ExecStartPost=, after which the routers send requests: the gate's, where
+    there is one.
 
     systemd puts the process in for $MAINPID: this one dollar sign is meant.
     """
@@ -476,7 +493,8 @@ def _place(whose: Instance, target: Host) -> Iterable[str]:
 
 
 def _leave(worker: Worker, whose: Instance, target: Host) -> str:
-    """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure of the worker."""
+    """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure
+    of the worker."""
     stop, drain = (span or INFINITY for span in (worker.timeouts.stop, worker.timeouts.drain))
     wait = _seconds(min(drain, stop if stop == INFINITY else stop - min(_LEAVE_MARGIN_US, stop // 10)))
     return f"{quote.command([*target.argv_alone('leave'), *_place(whose, target), '--wait', wait])} --pid $MAINPID"
@@ -510,7 +528,8 @@ def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
 
 
 def _accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
-    """worker-NAME, with a group of that name, where it is needed. Accounts of others are not ours to make."""
+    """worker-NAME, with a group of that name, where it is needed. Accounts of others are not ours
+    to make."""
     return [
         {
             "user": quote.account(account_of(worker.name)),

@@ -1,28 +1,33 @@
 """The sandboxes: which profile and which relaxation sets which directive.
 
-What no profile ever gives up (no privileges, no capabilities, a read-only system, invisible processes of others) stands
-in the template, for everybody. Here is the rest, one row per directive, so that a drop-in shows a worker's whole
-sandbox and a reader of this table every hole there can be.
+What no profile ever gives up (no privileges, no capabilities, a read-only system, invisible
+processes of others) stands in the template, for everybody. Here is the rest, one row per directive,
+so that a drop-in shows a worker's whole sandbox and a reader of this table every hole there can be.
 
     strict    talks to this host only; sees of /proc nothing but processes
     standard  may reach other hosts (Go, Python, Ruby, PHP, any binary)
-    jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun, Deno, Java)
-    legacy    besides, calls the kernel as it likes, also from another architecture's programs: if nothing else works
+    jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun,
+              Deno, Java)
+    legacy    besides, calls the kernel as it likes, also from another architecture's programs: if
+              nothing else works
 
-None gets io_uring: what a ring asks for is no system call, so no filter sees it, RestrictAddressFamilies= included, and
-@system-service has it (systemd-analyze syscall-filter @aio). Its calls fail with EPERM, as where the kernel has none
-(/proc/sys/kernel/io_uring_disabled), and libuv, liburing's users and Go go on without.
+None gets io_uring: what a ring asks for is no system call, so no filter sees it,
+RestrictAddressFamilies= included, and @system-service has it (systemd-analyze syscall-filter @aio).
+Its calls fail with EPERM, as where the kernel has none (/proc/sys/kernel/io_uring_disabled), and
+libuv, liburing's users and Go go on without.
 
-Who makes its own socket (`listen: unix`) may call chown(2) and its kin: gunicorn gives its socket to the account that
-it runs as already, and does not start where that fails. Without CAP_CHOWN the kernel lets nobody give a file away, and
-the owner change its group only to one that he is in, so a worker gains nothing. But `systemd-analyze security` takes a
-filter with any call of @privileged for one that has them all, which is 0.1 of the exposure. The first SystemCallFilter=
-says what is done with a call that no line names; each one after it adds to that list or takes from it, in their order
+Who makes its own socket (`listen: unix`) may call chown(2) and its kin: gunicorn gives its socket
+to the account that it runs as already, and does not start where that fails. Without CAP_CHOWN the
+kernel lets nobody give a file away, and the owner change its group only to one that he is in, so a
+worker gains nothing. But `systemd-analyze security` takes a filter with any call of @privileged for
+one that has them all, which is 0.1 of the exposure. The first SystemCallFilter= says what is done
+with a call that no line names; each one after it adds to that list or takes from it, in their order
 (systemd.exec(5), the same in 252 and 257), so that @chown has to stand behind ~@privileged.
 
-ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog and every JIT for its
-heap; so only `strict` has it. A user's own manager has no privilege to make namespaces or to attach filters to a
-cgroup: there only what seccomp and prctl(2) do is left (systemd.exec(5), "User= ... user managers").
+ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog
+and every JIT for its heap; so only `strict` has it. A user's own manager has no privilege to make
+namespaces or to attach filters to a cgroup: there only what seccomp and prctl(2) do is left
+(systemd.exec(5), "User= ... user managers").
 """
 
 from __future__ import annotations
@@ -66,8 +71,9 @@ _EFFECTS = {
 def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode: bool) -> Directives:
     """[Service] directives and values of a worker's sandbox.
 
-    `needed` are absolute paths that must stay visible, besides its own folder, when they lie where a sandbox hides all.
-    Raises Unquotable for a folder that this version of systemd can not put back there.
+    `needed` are absolute paths that must stay visible, besides its own folder, when they lie where
+    a sandbox hides all. Raises Unquotable for a folder that this version of systemd can not put
+    back there.
     """
     sandbox = worker.sandbox
     if user_mode:
@@ -105,7 +111,8 @@ def installed(text: str) -> Sandbox | None:
 
 
 def missing(sandbox: Sandbox, *, user_mode: bool) -> frozenset[Relaxation]:
-    """The relaxations that would change something: neither written, nor a part of the profile, nor without effect."""
+    """The relaxations that would change something: neither written, nor a part of the profile, nor
+    without effect."""
     others = (each for each in Relaxation if each not in sandbox.relaxations)
     return frozenset(each for each in others if _changes(sandbox, each, user_mode=user_mode))
 
@@ -135,7 +142,8 @@ def _namespaces(sandbox: Sandbox) -> Directives:
 
 
 def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
-    """Home folders are hidden by an empty file system, which leaves a place to put back what the worker needs."""
+    """Home folders are hidden by an empty file system, which leaves a place to put back what the
+    worker needs."""
     readable_home = Relaxation.HOME in worker.sandbox.relaxations
     writable = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
     own = put_back(worker)
@@ -158,13 +166,15 @@ def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
 
 
 def put_back(worker: Worker) -> PurePosixPath | None:
-    """What of the path to a worker's folder is put back, where homes and temporary folders are hidden from it.
+    """What of the path to a worker's folder is put back, where homes and temporary folders are
+    hidden from it.
 
-    PID 1 resolves that path as root, at each start, and follows links: below a folder of somebody else's it may lead to
-    whatever root can enter, and the worker would see what is behind it, whatever bars the way there. So of a request it
-    is the first folder that is not root's, which nobody but root can put another in the place of. From there on the
-    worker goes by itself, with its account's rights. None: there is no such folder on this very path, or it is one in
-    which everybody may make names.
+    PID 1 resolves that path as root, at each start, and follows links: below a folder of somebody
+    else's it may lead to whatever root can enter, and the worker would see what is behind it,
+    whatever bars the way there. So of a request it is the first folder that is not root's, which
+    nobody but root can put another in the place of. From there on the worker goes by itself, with
+    its account's rights. None: there is no such folder on this very path, or it is one in which
+    everybody may make names.
     """
     folder = worker.folder
     not_roots = worker.not_roots.path if worker.not_roots is not None else None
@@ -193,10 +203,11 @@ def _network(sandbox: Sandbox) -> Directives:
 def _journal(sandbox: Sandbox) -> Directives:
     """The journal's own sockets are out of reach.
 
-    An entry there is up to 768 MiB, has any field, and counts as one message; and of streams there are 4096 for all of
-    the host (journald's STDOUT_STREAMS_MAX).
-    What a program prints goes through a stream that is open before there is a sandbox, and syslog(3) has a socket of
-    its own, where a message is no larger than net.core.wmem_max. $JOURNAL_STREAM would have libraries try the socket.
+    An entry there is up to 768 MiB, has any field, and counts as one message; and of streams there
+    are 4096 for all of the host (journald's STDOUT_STREAMS_MAX). What a program prints goes through
+    a stream that is open before there is a sandbox, and syslog(3) has a socket of its own, where a
+    message is no larger than net.core.wmem_max. $JOURNAL_STREAM would have libraries try the
+    socket.
     """
     if sandbox.profile in _BARE or Relaxation.JOURNAL in sandbox.relaxations:
         return ()
@@ -205,7 +216,8 @@ def _journal(sandbox: Sandbox) -> Directives:
 
 
 def _filters(sandbox: Sandbox, *, own_socket: bool = False) -> Directives:
-    """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's manager can do too."""
+    """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's
+    manager can do too."""
     relaxed, profile = sandbox.relaxations, sandbox.profile
     netlink = profile in _NETLINK or Relaxation.NETLINK in relaxed
     rows = [

@@ -1,12 +1,12 @@
 """The files that all workers share, without workers that leave, and with workers that stay unasked.
 
-`uninstall NAME` reads no YAML to render these files anew. A router whose SupplementaryGroups= names a group that is
-gone does not start (systemd.exec(5), exit status 216/GROUP), and systemd-sysusers makes every account of sysusers.d
-again at the next boot.
+`uninstall NAME` reads no YAML to render these files anew. A router whose SupplementaryGroups= names
+a group that is gone does not start (systemd.exec(5), exit status 216/GROUP), and systemd-sysusers
+makes every account of sysusers.d again at the next boot.
 
-A folder that has vanished is no order to stop serving: the mount may be missing, the deploy half done. Until the worker
-is removed it keeps its account and the router's way to its socket. Where nothing else has changed, the file is left as
-it lies there: `before`, to the letter.
+A folder that has vanished is no order to stop serving: the mount may be missing, the deploy half
+done. Until the worker is removed it keeps its account and the router's way to its socket. Where
+nothing else has changed, the file is left as it lies there: `before`, to the letter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _GROUPS = "SupplementaryGroups="
 
 
 def accounts_of(drop_in: str) -> frozenset[str]:
-    """The user and group that a worker's drop-in names, its own, by which the router gets in, and its builds'."""
+    """The user and group that a worker's drop-in names, its own, by which the router gets in, and
+    its builds'."""
     named = [unitfile.last_value(drop_in, "Service", directive) for directive in ("User", "Group")]
     ledger = unitfile.ledger(drop_in)
     own = (account_of(ledger.worker), build_account_of(ledger.worker)) if ledger else ()
@@ -34,7 +35,8 @@ def without_groups(unit: str, groups: Collection[str]) -> str:
 
 
 def with_groups(unit: str, before: str, groups: Collection[str]) -> str:
-    """The router's unit, and those of the groups that it had before; a second [Service] adds to the first."""
+    """The router's unit, and those of the groups that it had before; a second [Service] adds to the
+    first."""
     known = _groups(unit)
     kept = [group for group in _groups(before) if group in groups and group not in known]
     if not kept or without_groups(before, kept) == unit:
@@ -43,7 +45,8 @@ def with_groups(unit: str, before: str, groups: Collection[str]) -> str:
 
 
 def without_accounts(sysusers: str, accounts: Collection[str]) -> str:
-    """Our sysusers.d file without these users and groups: each line is a type, a name and more (sysusers.d(5))."""
+    """Our sysusers.d file without these users and groups: each line is a type, a name and more
+    (sysusers.d(5))."""
     return "".join(line for line in sysusers.splitlines(keepends=True) if _account(line) not in accounts)
 
 

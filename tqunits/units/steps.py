@@ -1,4 +1,5 @@
-"""What a plan is made of: what is asked for, and the steps to it from what is there (observed.py), each a value."""
+"""What a plan is made of: what is asked for, and the steps to it from what is there (observed.py),
+each a value."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from tqunits.units.writable_folders import Given
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteFile:
-    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must not look newer."""
+    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must
+    not look newer."""
 
     file: RenderedFile
     before: str | None = field(repr=False)
@@ -37,7 +39,8 @@ class CreateUsers:
 
 @dataclass(frozen=True, slots=True)
 class Rehome:
-    """Take the home of earlier releases from these workers' accounts: nothing of theirs may run meanwhile."""
+    """Take the home of earlier releases from these workers' accounts: nothing of theirs may run
+    meanwhile."""
 
     workers: tuple[str, ...]
 
@@ -58,7 +61,8 @@ class Admit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """Run a worker's build, and why. Before all other steps, which are planned anew with what it has made."""
+    """Run a worker's build, and why. Before all other steps, which are planned anew with what it
+    has made."""
 
     worker: str
     command: tuple[str, ...]
@@ -67,26 +71,30 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove files and folders of ours that nothing reads: of a run that was cut off, or of an earlier release."""
+    """Remove files and folders of ours that nothing reads: of a run that was cut off, or of an
+    earlier release."""
 
     paths: tuple[PurePosixPath, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Unshadow:
-    """Remove the runtime drop-ins of limits that a run has left which was cut off (host/live.py)."""
+    """Remove the runtime drop-ins of limits that a run has left which was cut off
+    (host/live.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """Have requests wait for instances that were stopped, and are started now (host/traffic_file.py)."""
+    """Have requests wait for instances that were stopped, and are started now
+    (host/traffic_file.py)."""
 
     instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetPauses:
-    """Forget what the pauses between the tries of workers remember that are gone (host/pauses.py)."""
+    """Forget what the pauses between the tries of workers remember that are gone
+    (host/pauses.py)."""
 
     workers: tuple[str, ...]
 

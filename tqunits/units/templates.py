@@ -1,7 +1,7 @@
 """The unit templates: words and order of units, to which render.py gives values.
 
-They are root's own files, as trusted as the units they become, so jinja2's sandbox would guard against nobody; and
-autoescape is for HTML. An undefined name is an error (StrictUndefined).
+They are root's own files, as trusted as the units they become, so jinja2's sandbox would guard
+against nobody; and autoescape is for HTML. An undefined name is an error (StrictUndefined).
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Templates:
 
 @lru_cache(maxsize=2)
 def _environment(texts: frozenset[tuple[str, str]]) -> jinja2.Environment:
-    """What is compiled of the same texts is kept: that takes ten times as long as to render them."""
+    """What is compiled of the same texts is kept: that takes ten times as long as to render
+    them."""
     return jinja2.Environment(  # noqa: S701 - unit files are not HTML
         loader=jinja2.DictLoader(dict(texts)),
         undefined=jinja2.StrictUndefined,

@@ -1,8 +1,10 @@
-"""How the router takes another set of addresses, or other code, with no unchanged address closed: who is touched.
+"""How the router takes another set of addresses, or other code, with no unchanged address closed:
+who is touched.
 
-`plan.py` has the steps and their order; here is what they are about. A service has the sockets that it was started
-with, and systemd opens a socket only while the service that it starts is not there. So new addresses are opened in
-the restart of the first process; what is open and stays, stays open in systemd meanwhile.
+`plan.py` has the steps and their order; here is what they are about. A service has the sockets that
+it was started with, and systemd opens a socket only while the service that it starts is not there.
+So new addresses are opened in the restart of the first process; what is open and stays, stays open
+in systemd meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def sockets(files: Iterable[RenderedFile]) -> addresses.Places:
 
 
 def keeps_open(file: RenderedFile, before: str) -> bool:
-    """A socket of the router that gets no address: what it has open stays open, whatever else its file says."""
+    """A socket of the router that gets no address: what it has open stays open, whatever else its
+    file says."""
     is_router = file.unit is not None and name.is_proxy_socket(file.unit)
     return is_router and set(addresses.of_unit(file.content)) <= set(addresses.of_unit(before))
 
@@ -35,8 +38,8 @@ def outdated(running: Iterable[str], desired: Desired, observed: Observed) -> fr
 
 
 def with_openings(stale: tuple[str, ...], running: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
-    """A socket that is opened takes the first process with it, in whose restart it is, and every other one that runs: a
-    service has the sockets that it was started with.
+    """A socket that is opened takes the first process with it, in whose restart it is, and every
+    other one that runs: a service has the sockets that it was started with.
     """
     routed = any(name.is_proxy(u) and observed.runs(u) for u in observed.units)
     down = [u for u in running if routed and name.is_proxy_socket(u) and not observed.is_up(u)]
@@ -47,7 +50,8 @@ def with_openings(stale: tuple[str, ...], running: tuple[str, ...], observed: Ob
 
 
 def waiting(writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Sockets of the router that are up, and whose file would close an address: with --now it does, at its time."""
+    """Sockets of the router that are up, and whose file would close an address: with --now it does,
+    at its time."""
     changed = (w for w in writes if _is_open_socket(w.file.unit, observed) and set(_before(w)) - set(_after(w)))
     return tuple(w.file.unit for w in changed if w.file.unit)
 
@@ -78,8 +82,9 @@ def _after(write: WriteFile) -> tuple[str, ...]:
 def needs_room(opening: Collection[str], empty: Collection[str], desired: Desired, observed: Observed) -> bool:
     """Whether an address may be in the way of a new one.
 
-    After a run that was cut off a process may have what is in no file any more. A socket that is installed and not open
-    tells of such a run, and a process that is older than its file; `empty` are the sockets that this run closes.
+    After a run that was cut off a process may have what is in no file any more. A socket that is
+    installed and not open tells of such a run, and a process that is older than its file; `empty`
+    are the sockets that this run closes.
     """
     places = addresses.installed(observed.files)
     had = addresses.all_of(places)

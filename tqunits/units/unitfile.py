@@ -1,12 +1,13 @@
 """Read a unit file as systemd does, and read back what we noted in ours.
 
-The syntax (systemd.syntax(7), src/shared/conf-parser.c): sections in brackets, NAME=VALUE lines, comments begin with
-"#" or ";", a backslash at a line's end joins the next line (comments between are skipped), a name may come many times.
-Lines end with a newline or a carriage return only: Python's splitlines() would see more ends than systemd does.
+The syntax (systemd.syntax(7), src/shared/conf-parser.c): sections in brackets, NAME=VALUE lines,
+comments begin with "#" or ";", a backslash at a line's end joins the next line (comments between
+are skipped), a name may come many times. Lines end with a newline or a carriage return only:
+Python's splitlines() would see more ends than systemd does.
 
-Each worker's drop-in ends with a section [X-Tqunits], which systemd ignores by its name: the ledger. It makes the
-installed files the only state of ours: what is installed, from what source, on which port, and since which change a
-restart is due.
+Each worker's drop-in ends with a section [X-Tqunits], which systemd ignores by its name: the
+ledger. It makes the installed files the only state of ours: what is installed, from what source, on
+which port, and since which change a restart is due.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from tqunits.units.limits import LIMIT_DIRECTIVES
 
 LEDGER = "X-Tqunits"
 ROUTER = "X-Tqunits-Router"
-"""A section of the routers' template, ignored by systemd as well: what besides its lines makes another router."""
+"""A section of the routers' template, ignored by systemd as well: what besides its lines makes
+another router."""
 
 LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
     "ExecReload",
@@ -36,13 +38,15 @@ LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
     "TimeoutStartSec",
     "TimeoutStopSec",
 }
-"""What takes no restart: limits, and what systemd itself goes by when a process starts, stops or ends. It has that from
-the files as they were at the last daemon-reload, not at the start of the process."""
+"""What takes no restart: limits, and what systemd itself goes by when a process starts, stops or
+ends. It has that from the files as they were at the last daemon-reload, not at the start of the
+process."""
 
 _BEGIN = f"\n[{LEDGER}]\n"
 
 _TEXTS = 4096
-"""Units whose meaning is kept: a plan asks some ten times of each what it says, and reading takes 0.1 ms."""
+"""Units whose meaning is kept: a plan asks some ten times of each what it says, and reading takes
+0.1 ms."""
 
 _MARK = "# Rendered by tqunits from "
 _WHITESPACE = " \t\n\r"
@@ -61,8 +65,9 @@ class Assignment(NamedTuple):
 class Copy:
     """A file of somebody else's that a worker's unit has a copy of.
 
-    Its time tells anybody who may look at the file whether it has changed since. A hash of the content would as well,
-    but this stands in a file that all may read: it would tell them whether they have guessed a password.
+    Its time tells anybody who may look at the file whether it has changed since. A hash of the
+    content would as well, but this stands in a file that all may read: it would tell them whether
+    they have guessed a password.
     """
 
     id: str
@@ -88,7 +93,8 @@ class Ledger:
 
 @lru_cache(maxsize=_TEXTS)
 def parse(text: str) -> tuple[Assignment, ...]:
-    """Every assignment, in order. A line that is neither section, comment nor assignment is skipped, as by systemd."""
+    """Every assignment, in order. A line that is neither section, comment nor assignment is
+    skipped, as by systemd."""
     section = ""
     found: list[Assignment] = []
     for line in _logical_lines(text):
@@ -112,7 +118,8 @@ def sets(text: str, directive: str) -> bool:
 
 
 def last_value(text: str, section: str, name: str) -> str | None:
-    """What a directive with one value comes to in this file: its last assignment, as it stands there."""
+    """What a directive with one value comes to in this file: its last assignment, as it stands
+    there."""
     values = [a.value for a in parse(text) if (a.section, a.name) == (section, name)]
     return values[-1] if values else None
 
@@ -128,7 +135,8 @@ def is_ours(text: str) -> bool:
 
 
 def notes_of(text: str) -> tuple[Assignment, ...]:
-    """What stands in the ledger. It is the end of what we write, and then nothing before it has to be read."""
+    """What stands in the ledger. It is the end of what we write, and then nothing before it has to
+    be read."""
     before, mark, end = text.rpartition(_BEGIN)
     is_end = bool(mark) and _BEGIN.strip() not in before and "\\\n" not in f"{before}\n" and "\r" not in text
     return tuple(a for a in parse(mark + end if is_end else text) if a.section == LEDGER)
@@ -161,7 +169,8 @@ def copy_note(copy: Copy) -> str:
 
 
 def restart_hash(text: str) -> str:
-    """The sha256, in hex, of all that a running worker can only take by a restart: not our notes, not what is live."""
+    """The sha256, in hex, of all that a running worker can only take by a restart: not our notes,
+    not what is live."""
     import hashlib  # with OpenSSL, 3 ms: `tqunits ls` reads files and hashes none
 
     assignments = [*parse(text), *_soft_limits(text)]
@@ -170,7 +179,8 @@ def restart_hash(text: str) -> str:
 
 
 def _soft_limits(text: str) -> Iterable[Assignment]:
-    """A soft limit of its own is the program's from its start on: who would change it later may undo its choice."""
+    """A soft limit of its own is the program's from its start on: who would change it later may
+    undo its choice."""
     found = (a for a in parse(text) if a.name == "LimitNOFILE" and ":" in a.value)
     return (Assignment("", "soft limit of files", a.value.partition(":")[0]) for a in found)
 

@@ -1,4 +1,5 @@
-"""Steps of an install that are about neither unit files nor jobs: what is cleared away, and what /run is to forget."""
+"""Steps of an install that are about neither unit files nor jobs: what is cleared away, and what
+/run is to forget."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from tqunits.units.steps import Discard, Expect, ForgetPauses, Restart, Start, S
 
 
 def before(found: Remnants, steps: Iterable[Step]) -> tuple[Upkeep, ...]:
-    """Before these steps: a clean place; and whoever is started by them is waited for from now on."""
+    """Before these steps: a clean place; and whoever is started by them is waited for from now
+    on."""
     units = (unit for step in steps if isinstance(step, Start | Restart) for unit in step.units)
     expected = sorted({whose for unit in units if (whose := name.instance_of(unit))} & found.stopped)
     return (
@@ -32,7 +34,8 @@ def after(found: Remnants, leaving: Iterable[str]) -> tuple[Upkeep, ...]:
 
 
 def after_first_files(steps: Sequence[Step]) -> int:
-    """The index behind what is cleared away first, and the files that are written first: the ledger's place."""
+    """The index behind what is cleared away first, and the files that are written first: the
+    ledger's place."""
     cleared = next((at for at, step in enumerate(steps) if not isinstance(step, Upkeep)), len(steps))
     written = (at for at, step in enumerate(steps) if at >= cleared and not isinstance(step, WriteFile))
     return next(written, len(steps))

@@ -1,8 +1,9 @@
-"""Installed workers that are no longer configured: an order to remove them, or a disk that is not mounted?
+"""Installed workers that are no longer configured: an order to remove them, or a disk that is not
+mounted?
 
-Whoever removes a worker's folder means that worker. But a folder of workers that is not there, or has no worker in it,
-is what the host looks like while a disk is missing; and the workers of another folder are not there because nobody has
-looked there.
+Whoever removes a worker's folder means that worker. But a folder of workers that is not there, or
+has no worker in it, is what the host looks like while a disk is missing; and the workers of another
+folder are not there because nobody has looked there.
 """
 
 from __future__ import annotations

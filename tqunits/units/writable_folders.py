@@ -10,12 +10,14 @@ from tqunits.model import Relaxation, Worker
 from tqunits.units.environment import served_folder
 
 CONFIGURATION = "config"
-"""Below a worker's folder: what is in it decides what the worker may do, so it is never the worker's to write."""
+"""Below a worker's folder: what is in it decides what the worker may do, so it is never the
+worker's to write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A folder that is made where it is missing, and the worker's account gets. With --user nobody gets anything."""
+    """A folder that is made where it is missing, and the worker's account gets. With --user nobody
+    gets anything."""
 
     worker: str
     user: str  # "": nobody but who runs this (--user)
@@ -29,7 +31,8 @@ class Given:
 
 
 def given(worker: Worker, folders: Iterable[str]) -> tuple[Given, ...]:
-    """What the worker is to have. `folders`: those that lie in its own, for a worker that may write its code."""
+    """What the worker is to have. `folders`: those that lie in its own, for a worker that may write
+    its code."""
     is_whole = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
     code = (name for name in folders if name != CONFIGURATION and not name.startswith("."))
     served = served_folder(worker)

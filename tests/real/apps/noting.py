@@ -1,4 +1,5 @@
-"""An application, for WSGI and ASGI, that notes the id which each POST brings, one line each, and gives it back."""
+"""An application, for WSGI and ASGI, that notes the id which each POST brings, one line each, and
+gives it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A Flask application that takes a million bytes: what is larger is answered 413 before it is read."""
+"""A Flask application that takes a million bytes: what is larger is answered 413 before it is
+read."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Make the host equal to the configuration: install, restart what has changed, remove what is gone.
 
-The same as 'tqunits install --now --prune': new workers are installed and started, changed ones are restarted, workers
-whose folder has vanished are taken out of the routes, stopped, disabled and removed. Their data below /var/lib/tqunits
-and their users stay ('tqunits uninstall --purge NAME' removes those as well).
+The same as 'tqunits install --now --prune': new workers are installed and started, changed ones are
+restarted, workers whose folder has vanished are taken out of the routes, stopped, disabled and
+removed. Their data below /var/lib/tqunits and their users stay ('tqunits uninstall --purge NAME'
+removes those as well).
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Check every YAML file: tqunits.yaml, its drop-ins, and the worker.yaml of each worker.
 
-Errors stop `install`; warnings are worth a look; notes say what is not in effect yet, and what is spelled as TQServer
-spells it. With NAMEs, only what concerns these workers is shown. Exit status: 0 without errors, 1 with any.
+Errors stop `install`; warnings are worth a look; notes say what is not in effect yet, and what is
+spelled as TQServer spells it. With NAMEs, only what concerns these workers is shown. Exit status: 0
+without errors, 1 with any.
 
-What an install on this host would refuse is said as well, as an error to root and as a note to anybody else: what a
-worker that is not root's may not have without a grant, accounts, routes and ports of others, and what lies where the
-files are that it names. Each environment file is read line by line. What you may not read is a note.
+What an install on this host would refuse is said as well, as an error to root and as a note to
+anybody else: what a worker that is not root's may not have without a grant, accounts, routes and
+ports of others, and what lies where the files are that it names. Each environment file is read line
+by line. What you may not read is a note.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _findings(loaded: Loaded, names: Sequence[str], context: Context) -> tuple[Diagnostic, ...]:
-    """What the files say; and, unless tqunits.yaml is wrong, what this host would refuse the workers."""
+    """What the files say; and, unless tqunits.yaml is wrong, what this host would refuse the
+    workers."""
     if loaded.configuration is None:
         return loaded.diagnostics
     before = observe_files(context.layout)
@@ -140,7 +143,8 @@ def _waiting(path: str) -> Diagnostic:
 
 
 def _selected(loaded: Loaded, findings: Sequence[Diagnostic], names: Sequence[str]) -> _Report:
-    """All, or what stands in the files of the named workers and in the server's own, which concern every worker."""
+    """All, or what stands in the files of the named workers and in the server's own, which concern
+    every worker."""
     if not names:
         return _Report(loaded.workers, findings)
     unknown = [name for name in names if name not in loaded.workers]

@@ -6,8 +6,9 @@ The packages install it already. Elsewhere:
   zsh    tqunits completion zsh > ~/.zfunc/_tqunits      (with ~/.zfunc in $fpath)
   fish   tqunits completion fish > ~/.config/fish/completions/tqunits.fish
 
-Verbs and options are written into the script; names of workers come from the units installed on the host (or, after
--C DIR, from DIR/workers) by the shell itself, so that a TAB never waits for an interpreter.
+Verbs and options are written into the script; names of workers come from the units installed on the
+host (or, after -C DIR, from DIR/workers) by the shell itself, so that a TAB never waits for an
+interpreter.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Show what install would change in files, as a unified diff.
 
-With --prune (as 'tqunits apply' does it) the files of workers that are no longer configured are shown as removed. Which
-workers would be built, and why, is said on stderr.
+With --prune (as 'tqunits apply' does it) the files of workers that are no longer configured are
+shown as removed. Which workers would be built, and why, is said on stderr.
 
-Exit status: 0 nothing differs, 2 something does, or is to be built; 1 install would refuse a worker.
+Exit status: 0 nothing differs, 2 something does, or is to be built; 1 install would refuse a
+worker.
 """
 
 from __future__ import annotations

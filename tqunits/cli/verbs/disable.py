@@ -1,7 +1,7 @@
 """Do not start workers at boot; with --now also stop them.
 
-As 'systemctl disable tq-worker@NAME.service'. Note that the next 'tqunits install' enables it again, unless its
-worker.yaml says `enabled: false`.
+As 'systemctl disable tq-worker@NAME.service'. Note that the next 'tqunits install' enables it
+again, unless its worker.yaml says `enabled: false`.
 
 Exit status: 0 ok, 4 no such worker, 5 not permitted; with --now as 'tqunits stop'.
 """

@@ -1,6 +1,7 @@
 """Explain the settings of worker.yaml and tqunits.yaml: what each takes, its default, what it sets.
 
-KEY is a setting (limits.memory_max), a group (limits), or a file (worker.yaml, tqunits.yaml); without KEY, all of them.
+KEY is a setting (limits.memory_max), a group (limits), or a file (worker.yaml, tqunits.yaml);
+without KEY, all of them.
 """
 
 from __future__ import annotations

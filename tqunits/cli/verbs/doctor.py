@@ -1,10 +1,11 @@
 """Check what this host offers and what is wrong on it.
 
-Looked at are systemd and its D-Bus, polkit, the kernel's cgroups, the folders and ports that tqunits needs, the
-programs that the configured workers run and whether they are what their sources say, whom the last install has refused
-or skipped (its build failed, say) and why, the router's certificate, the installed units, whether somebody has edited
-them, and whether they are what is configured now; workers that have failed, or fail again and again; secrets that have
-changed since they were copied; workers that listen on more than loopback, past the router. Nothing is changed.
+Looked at are systemd and its D-Bus, polkit, the kernel's cgroups, the folders and ports that
+tqunits needs, the programs that the configured workers run and whether they are what their sources
+say, whom the last install has refused or skipped (its build failed, say) and why, the router's
+certificate, the installed units, whether somebody has edited them, and whether they are what is
+configured now; workers that have failed, or fail again and again; secrets that have changed since
+they were copied; workers that listen on more than loopback, past the router. Nothing is changed.
 
 Exit status: 0 no problem (there may be warnings), 1 a problem.
 """
@@ -92,7 +93,8 @@ def _configured(workers: Sequence[soundness.InstalledWorker], context: Context, 
 
 
 def _left_out(layout: Layout, known: Container[str]) -> Iterator[Finding]:
-    """Whom the last install has refused, or skipped: where its build failed, or its host lacks something.
+    """Whom the last install has refused, or skipped: where its build failed, or its host lacks
+    something.
 
     `known`: who is there still, configured or installed.
     """

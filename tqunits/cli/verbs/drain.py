@@ -1,12 +1,13 @@
-"""Take running workers out of service: new requests are answered with 503, and what runs is finished.
+"""Take running workers out of service: new requests are answered with 503, and what runs is
+finished.
 
-Returns when nothing runs at them any more, in no router process; WebSockets count. The workers run on, for whoever
-wants to look at them, and 'systemctl stop' has nothing to wait for then. It holds through restarts of the routers and
-of the workers, until 'tqunits resume', or until the host is restarted; 'tqunits ls' shows it. An order before it
-(pause, maintenance) is replaced.
+Returns when nothing runs at them any more, in no router process; WebSockets count. The workers run
+on, for whoever wants to look at them, and 'systemctl stop' has nothing to wait for then. It holds
+through restarts of the routers and of the workers, until 'tqunits resume', or until the host is
+restarted; 'tqunits ls' shows it. An order before it (pause, maintenance) is replaced.
 
-Exit status: 0 nothing runs there, 6 something still did when --timeout was over (the order holds), 4 no such worker, 5
-not permitted.
+Exit status: 0 nothing runs there, 6 something still did when --timeout was over (the order holds),
+4 no such worker, 5 not permitted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Start workers at boot; with --now also at once.
 
-As 'systemctl enable tq-worker@NAME.service'. Note that 'tqunits install' enables every worker that its worker.yaml
-enables: to keep one off for good, write `enabled: false` there.
+As 'systemctl enable tq-worker@NAME.service'. Note that 'tqunits install' enables every worker that
+its worker.yaml enables: to keep one off for good, write `enabled: false` there.
 
 Exit status: 0 ok, 4 no such worker, 5 not permitted; with --now as 'tqunits start'.
 """

@@ -1,9 +1,10 @@
-"""Write a commented worker.yaml to start from, and the smallest program of that type that keeps the contract.
+"""Write a commented worker.yaml to start from, and the smallest program of that type that keeps the
+contract.
 
 Of type static, that is a first page. For exec there is no program: put yours into the folder.
 
-WORKER is the name of a new worker in the folder of the workers, or, with a slash in it, the folder to make it in. What
-is there already is never overwritten.
+WORKER is the name of a new worker in the folder of the workers, or, with a slash in it, the folder
+to make it in. What is there already is never overwritten.
 """
 
 from __future__ import annotations

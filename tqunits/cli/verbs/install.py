@@ -1,36 +1,40 @@
 """Write, enable and (--now) start the units of all workers, or of those that are named.
 
-Every YAML is checked first. An error in tqunits.yaml changes nothing. A worker whose worker.yaml has an error, or that
-asks for what it may not have, is refused: it is said where and why, what is installed of it stays and serves, the
-others go on, and the exit status is 1.
+Every YAML is checked first. An error in tqunits.yaml changes nothing. A worker whose worker.yaml
+has an error, or that asks for what it may not have, is refused: it is said where and why, what is
+installed of it stays and serves, the others go on, and the exit status is 1.
 
-A worker that is not root's (somebody else can change its worker.yaml, or a folder above it) has the route /NAME, an
-account of its own, files below its folder, and what `grants` in /etc/tqunits/tqunits.yaml lets it have ('tqunits docs
-grants'). With -C DIR everything that is read has to be root's; --trust takes it as it is, for this run.
+A worker that is not root's (somebody else can change its worker.yaml, or a folder above it) has the
+route /NAME, an account of its own, files below its folder, and what `grants` in
+/etc/tqunits/tqunits.yaml lets it have ('tqunits docs grants'). With -C DIR everything that is read
+has to be root's; --trust takes it as it is, for this run.
 
-Then tq-worker@NAME.service and the units of the router are rendered below /etc/systemd/system, their users are created,
-systemd reads them, and they are enabled. With --now they are also started, and restarted where their files have
-changed; the command returns when every worker is healthy. A change of limits alone is applied to the running worker,
-without a restart.
+Then tq-worker@NAME.service and the units of the router are rendered below /etc/systemd/system,
+their users are created, systemd reads them, and they are enabled. With --now they are also started,
+and restarted where their files have changed; the command returns when every worker is healthy. A
+change of limits alone is applied to the running worker, without a restart.
 
-A worker with a build is built when its sources are not what was built: by their content, whatever their times, and
-without what builds have made. A build that fails replaces nothing, and its worker stays as it is installed. With --now
-a worker that runs since before is restarted with what was built.
-The router's processes are restarted one after the other, for changes of tqunits.yaml and after an upgrade of tqunits
-(without --now it is said that they run the code of another release). An address of `listen` that stays is open all the
-time. A new one is tried first: where another program has it, nothing is changed, and it is said who. A certificate and
-a key that do not fit are refused as well.
+A worker with a build is built when its sources are not what was built: by their content, whatever
+their times, and without what builds have made. A build that fails replaces nothing, and its worker
+stays as it is installed. With --now a worker that runs since before is restarted with what was
+built. The router's processes are restarted one after the other, for changes of tqunits.yaml and
+after an upgrade of tqunits (without --now it is said that they run the code of another release). An
+address of `listen` that stays is open all the time. A new one is tried first: where another program
+has it, nothing is changed, and it is said who. A certificate and a key that do not fit are refused
+as well.
 
-A second run changes nothing. The files that a worker's YAML names (environment_file, credentials) are copied, unless
-nobody but root can change what their path leads to: an edit takes effect with the next install. Files that tqunits has
-not written are never overwritten without --replace, and drop-ins of your own are never touched. Workers that are no
-longer configured stay, and are served, until 'tqunits apply' or --prune. With NAMEs all other workers stay as they are
-installed; what tqunits.yaml says of the router counts all the same.
+A second run changes nothing. The files that a worker's YAML names (environment_file, credentials)
+are copied, unless nobody but root can change what their path leads to: an edit takes effect with
+the next install. Files that tqunits has not written are never overwritten without --replace, and
+drop-ins of your own are never touched. Workers that are no longer configured stay, and are served,
+until 'tqunits apply' or --prune. With NAMEs all other workers stay as they are installed; what
+tqunits.yaml says of the router counts all the same.
 
-When the folder of the workers is not there, although workers are installed, nothing is done: its disk may not be
-mounted. With --prune nothing is done either when no worker is in it, or when workers were installed from another folder
-(-C): --remove-all says that all of them are to go. A worker whose own folder is empty, or a link that leads nowhere,
-stays as it is installed and makes the exit status 1.
+When the folder of the workers is not there, although workers are installed, nothing is done: its
+disk may not be mounted. With --prune nothing is done either when no worker is in it, or when
+workers were installed from another folder (-C): --remove-all says that all of them are to go. A
+worker whose own folder is empty, or a link that leads nowhere, stays as it is installed and makes
+the exit status 1.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
 """Show the journal of workers.
 
-This becomes journalctl(1) with the right units: its pager, its colours and its keys are what you know. Without a name
-the journals of all workers and of the router are shown together. Messages of the readiness gate and of systemd about
-the worker are among them, those of its pauses after failed starts, and those of its build.
+This becomes journalctl(1) with the right units: its pager, its colours and its keys are what you
+know. Without a name the journals of all workers and of the router are shown together. Messages of
+the readiness gate and of systemd about the worker are among them, those of its pauses after failed
+starts, and those of its build.
 
-The access log is a journal of its own (the namespace tq-access): --access shows it, for all workers or for those named,
-and without a name it is shown among the others. With --user it is in your own journal. --router shows the router's own
-messages alone.
+The access log is a journal of its own (the namespace tq-access): --access shows it, for all workers
+or for those named, and without a name it is shown among the others. With --user it is in your own
+journal. --router shows the router's own messages alone.
 
---request ID shows all that is known of one request, by the X-Request-ID that its answer had (an error page shows it
-too): its line in the access log, and what the router and the workers have said of it, where they log that ID.
+--request ID shows all that is known of one request, by the X-Request-ID that its answer had (an
+error page shows it too): its line in the access log, and what the router and the workers have said
+of it, where they log that ID.
 
 Reading other users' journals needs root, or membership in the group systemd-journal.
 """
@@ -83,13 +85,15 @@ def _command(arguments: argparse.Namespace, workers: Sequence[Installed], *, use
 
 
 def _units(worker: Installed) -> tuple[str, ...]:
-    """Its own, its pauses after failed starts, and what builds it: there is the reason when it has no program."""
+    """Its own, its pauses after failed starts, and what builds it: there is the reason when it has
+    no program."""
     built = worker.ledger.worker
     return worker.unit, name.backoff(worker.name), name.build(built), name.fetch(built)
 
 
 def _of_request(request: str, options: list[str], context: Context) -> ExitStatus:
-    """Its line in the access log with all that the router noted, and then the messages that have its ID in them."""
+    """Its line in the access log with all that the router noted, and then the messages that have
+    its ID in them."""
     user_mode, namespace = context.user_mode, "" if context.user_mode else _ACCESS
     noted = [f"--identifier={_ACCESS}", "--output=verbose", *options, f"REQUEST_ID={request}"]
     grep = [f"--grep={re.escape(request)}", "--case-sensitive=yes", *options]

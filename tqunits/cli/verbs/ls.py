@@ -1,21 +1,23 @@
 """List the workers: state, route, CPU, memory.
 
-Without a name all installed workers are listed, and the exit status is 0. With names or patterns only these, and the
-exit status is 3 when one of them does not run (as 'systemctl status').
+Without a name all installed workers are listed, and the exit status is 0. With names or patterns
+only these, and the exit status is 3 when one of them does not run (as 'systemctl status').
 
-Those that have failed come first, then those that wait or are not healthy, then the rest, each by name.
+Those that have failed come first, then those that wait or are not healthy, then the rest, each by
+name.
 
-STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its requests), starting (its
-health check has not answered yet), draining (it is to stop, and finishes what it has), stopping, restarting (it failed,
-and is started again in that time, which grows from one failure to the next; 'tqunits start' does it at once), failed
-(with systemd's result), unhealthy (its start has failed, for it did not pass its health check), stopped, disabled
-(stopped, and not started at boot), static (files that the router serves: nothing runs), refused or skipped (by the last
-install: it is not installed), or not installed (nobody has yet). Behind it stands what was ordered of its traffic:
-pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' says more of each. Below the table stands whom
-the last install has left as it was, and why.
-Below the table stands which files of a worker (environment_file, credentials) have changed since install copied them.
-CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or
-what this host does not count.
+STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its
+requests), starting (its health check has not answered yet), draining (it is to stop, and finishes
+what it has), stopping, restarting (it failed, and is started again in that time, which grows from
+one failure to the next; 'tqunits start' does it at once), failed (with systemd's result), unhealthy
+(its start has failed, for it did not pass its health check), stopped, disabled (stopped, and not
+started at boot), static (files that the router serves: nothing runs), refused or skipped (by the
+last install: it is not installed), or not installed (nobody has yet). Behind it stands what was
+ordered of its traffic: pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' says
+more of each. Below the table stands whom the last install has left as it was, and why. Below the
+table stands which files of a worker (environment_file, credentials) have changed since install
+copied them. CPU is the time used since the start; MEM/MAX the memory, caches included, and its
+limit. "-" is what does not apply, or what this host does not count.
 """
 
 from __future__ import annotations
@@ -138,7 +140,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]:
-    """Those that are not installed, though there is a folder, or were, and left out by the last install."""
+    """Those that are not installed, though there is a folder, or were, and left out by the last
+    install."""
     names = {_worker(each) for each in here}
     folders = left_out.uninstalled(report, names)
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]

@@ -1,9 +1,9 @@
 """Let new requests for workers wait in the routers. What runs goes on.
 
-A request waits as in a restart: for proxy.queue_timeout at most, and proxy.max_inflight of them; then it gets 504, or
-503 at once. Returns when every router process has taken it. It holds through restarts of the routers and of the
-workers, until 'tqunits resume', or until the host is restarted; 'tqunits ls' shows it. An order before it (drain,
-maintenance) is replaced.
+A request waits as in a restart: for proxy.queue_timeout at most, and proxy.max_inflight of them;
+then it gets 504, or 503 at once. Returns when every router process has taken it. It holds through
+restarts of the routers and of the workers, until 'tqunits resume', or until the host is restarted;
+'tqunits ls' shows it. An order before it (drain, maintenance) is replaced.
 
 Exit status: 0 done, 6 a router has not taken it in time, 4 no such worker, 5 not permitted.
 """

@@ -1,10 +1,12 @@
 """Have workers read their configuration again, without a restart.
 
-Each gets the signal that `reload` in its worker.yaml names; its process and its connections stay. What it makes of the
-signal is the program's own: the command returns when it is sent. Changes of worker.yaml are not what is read again:
-'tqunits install --now' is for those. With --all those that have no `reload` are left alone.
+Each gets the signal that `reload` in its worker.yaml names; its process and its connections stay.
+What it makes of the signal is the program's own: the command returns when it is sent. Changes of
+worker.yaml are not what is read again: 'tqunits install --now' is for those. With --all those that
+have no `reload` are left alone.
 
-Exit status: 0 all were told, 1 one was not (it does not run, or has no `reload`), 4 no such worker, 5 not permitted.
+Exit status: 0 all were told, 1 one was not (it does not run, or has no `reload`), 4 no such worker,
+5 not permitted.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Print the unit files that install would write.
 
-Each file comes after a line with its path, so the whole can be read, searched and compared. With NAME... only the
-files of these workers. Nothing is written, and no privilege is needed; ports are those that are installed, or that an
-install would assign now.
+Each file comes after a line with its path, so the whole can be read, searched and compared. With
+NAME... only the files of these workers. Nothing is written, and no privilege is needed; ports are
+those that are installed, or that an install would assign now.
 
-With --out DIR the files are written below DIR instead, at their paths on the host: for a review, an image, or
-'systemd-analyze --root=DIR verify'. With --systemd VERSION they are rendered for another host's systemd.
+With --out DIR the files are written below DIR instead, at their paths on the host: for a review, an
+image, or 'systemd-analyze --root=DIR verify'. With --systemd VERSION they are rendered for another
+host's systemd.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
 
 
 def render_configured(context: Context, names: Collection[str], *, systemd: int | None = None) -> Rendered:
-    """Every file of the configuration, and the workers of these names; says what an install would refuse. Raises as
-    host/rendered.py does.
+    """Every file of the configuration, and the workers of these names; says what an install would
+    refuse. Raises as host/rendered.py does.
     """
     wanted = [name.worker_of(text) or text for text in names]
     sketch = sketched(context.premises, wanted)

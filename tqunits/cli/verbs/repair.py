@@ -1,15 +1,17 @@
-"""Serve again what runs and is not served, because somebody has removed its files below /run/tqunits.
+"""Serve again what runs and is not served, because somebody has removed its files below
+/run/tqunits.
 
-A router sends a worker requests while the file 'serving' is in the worker's runtime folder. Where it is gone and
-systemd says that the worker runs, the file is made again. Where the worker's socket or its folder is gone too, the
-worker is restarted; requests wait meanwhile. A router process that has lost its sockets is restarted as well: what runs
-there is finished first. What is stopped, failed, starting or leaving is left alone.
+A router sends a worker requests while the file 'serving' is in the worker's runtime folder. Where
+it is gone and systemd says that the worker runs, the file is made again. Where the worker's socket
+or its folder is gone too, the worker is restarted; requests wait meanwhile. A router process that
+has lost its sockets is restarted as well: what runs there is finished first. What is stopped,
+failed, starting or leaving is left alone.
 
-Before that, what 'systemctl revert' or somebody else has taken of installed workers, their drop-ins, is put back as it
-was: 'tqunits uninstall' removes a worker.
+Before that, what 'systemctl revert' or somebody else has taken of installed workers, their
+drop-ins, is put back as it was: 'tqunits uninstall' removes a worker.
 
-Nobody has to run this: a router that holds a worker's requests for no reason that it knows asks for tq-repair.service,
-which does, within seconds, and which watches the folder of the units.
+Nobody has to run this: a router that holds a worker's requests for no reason that it knows asks for
+tq-repair.service, which does, within seconds, and which watches the folder of the units.
 
 Exit status: 0 nothing is lost any more, 1 something could not be served again, 5 not permitted.
 """
@@ -67,7 +69,8 @@ def _sought(layout: Layout) -> list[ailments.Sought]:
 
 
 def _put_back(bus: Bus, layout: Layout, *, dry_run: bool) -> tuple[str, ...]:
-    """The units that had lost their drop-ins. While another tqunits is at work, what lies there is its business."""
+    """The units that had lost their drop-ins. While another tqunits is at work, what lies there is
+    its business."""
     lost = lost_drop_ins.lost(layout)
     if dry_run or not lost:
         return tuple(name.service(entry.whose) for entry in lost)

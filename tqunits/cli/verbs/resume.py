@@ -1,6 +1,8 @@
-"""Send workers requests again: the end of 'tqunits pause', of 'tqunits drain', and of 'tqunits maintenance on'.
+"""Send workers requests again: the end of 'tqunits pause', of 'tqunits drain', and of 'tqunits
+maintenance on'.
 
-Returns when every router process has taken it. For workers that nothing was ordered of nothing changes.
+Returns when every router process has taken it. For workers that nothing was ordered of nothing
+changes.
 
 Exit status: 0 done, 6 a router has not taken it in time, 4 no such worker, 5 not permitted.
 """

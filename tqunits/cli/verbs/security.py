@@ -1,11 +1,11 @@
 """Show the exposure of each worker's sandbox.
 
-The files are rendered as install would write them, and 'systemd-analyze security' scores each worker: 0 has no access
-to anything, 10 is root without any sandbox. `standard` and `jit` stay below 1.5, `strict` below 1.0. Nothing has to be
-installed or running.
+The files are rendered as install would write them, and 'systemd-analyze security' scores each
+worker: 0 has no access to anything, 10 is root without any sandbox. `standard` and `jit` stay below
+1.5, `strict` below 1.0. Nothing has to be installed or running.
 
-Exit status 1 when a worker is above --threshold. 'systemd-analyze security tq-worker@NAME.service' tells the score of
-the installed unit, your own drop-ins included, line by line.
+Exit status 1 when a worker is above --threshold. 'systemd-analyze security tq-worker@NAME.service'
+tells the score of the installed unit, your own drop-ins included, line by line.
 """
 
 from __future__ import annotations

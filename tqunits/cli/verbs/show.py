@@ -1,11 +1,12 @@
 """Show one worker: how it is and why, every setting and where it comes from, the last exits.
 
-ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of the administrator's,
-which overrides them all. Where the YAML has errors or is gone, the installed directives are shown instead. A setting
-that is not in effect yet is shown where you have written it, and says so. A worker of type static has no unit: the
-router serves its files.
+ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of
+the administrator's, which overrides them all. Where the YAML has errors or is gone, the installed
+directives are shown instead. A setting that is not in effect yet is shown where you have written
+it, and says so. A worker of type static has no unit: the router serves its files.
 
-The last exits are read from the journal, which needs root or membership in the group systemd-journal.
+The last exits are read from the journal, which needs root or membership in the group
+systemd-journal.
 """
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ def _print(facts: _Facts, output: Output) -> None:
 
 
 def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
-    """Without what does nothing yet and nobody has written: a default that does not hold would be a lie."""
+    """Without what does nothing yet and nobody has written: a default that does not hold would be a
+    lie."""
     return (row for row in settings if row.in_effect or row.place)
 
 

@@ -1,15 +1,18 @@
 """Start workers and wait until they are healthy.
 
-All are started at once, and waited for together. The command returns when each has answered its health check (or has
-said READY=1 itself), or has failed: then it prints why, with the last lines of the worker's journal.
+All are started at once, and waited for together. The command returns when each has answered its
+health check (or has said READY=1 itself), or has failed: then it prints why, with the last lines of
+the worker's journal.
 
-A worker that failed too often, so that systemd does not start it any more, is given a new chance; one that waits for
-its next try has it now. With --all those that their worker.yaml disables (enabled: false) are left alone.
+A worker that failed too often, so that systemd does not start it any more, is given a new chance;
+one that waits for its next try has it now. With --all those that their worker.yaml disables
+(enabled: false) are left alone.
 
-What was built is started as it is: when its sources have changed since then, that is said ('tqunits install --now'
-builds it).
+What was built is started as it is: when its sources have changed since then, that is said ('tqunits
+install --now' builds it).
 
-Exit status: 0 all run, 1 one failed, 6 one did not get healthy in time, 4 no such worker, 5 not permitted.
+Exit status: 0 all run, 1 one failed, 6 one did not get healthy in time, 4 no such worker, 5 not
+permitted.
 """
 
 from __future__ import annotations

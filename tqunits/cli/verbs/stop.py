@@ -1,11 +1,12 @@
 """Stop workers and wait until they have ended.
 
-The router sends it nothing new and waits for what runs; then it gets SIGTERM and `timeouts.stop` to finish, then
-SIGKILL. Requests that come later are answered with 503 at once; after a 'systemctl stop', of which the router is not
-told, they wait first, as in a restart. It starts again at the next boot, unless 'tqunits disable' says otherwise. To
-stop what does not run is fine.
+The router sends it nothing new and waits for what runs; then it gets SIGTERM and `timeouts.stop` to
+finish, then SIGKILL. Requests that come later are answered with 503 at once; after a 'systemctl
+stop', of which the router is not told, they wait first, as in a restart. It starts again at the
+next boot, unless 'tqunits disable' says otherwise. To stop what does not run is fine.
 
-Exit status: 0 none runs any more, 1 one could not be stopped, 6 not in time, 4 no such worker, 5 not permitted.
+Exit status: 0 none runs any more, 1 one could not be stopped, 6 not in time, 4 no such worker, 5
+not permitted.
 """
 
 from __future__ import annotations

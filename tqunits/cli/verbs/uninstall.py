@@ -1,16 +1,19 @@
 """Stop and remove the units of workers.
 
-With names, these workers are taken out of the routes, stopped, disabled, and their unit files removed; their folders
-and YAML are yours and stay, so the next 'tqunits install' brings them back. With --all everything that tqunits has
-written is removed: every unit, the router's socket, the users' sysusers.d file.
+With names, these workers are taken out of the routes, stopped, disabled, and their unit files
+removed; their folders and YAML are yours and stay, so the next 'tqunits install' brings them back.
+With --all everything that tqunits has written is removed: every unit, the router's socket, the
+users' sysusers.d file.
 
-Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given. Drop-ins of your own
-stay. The user tqunits, users of workers that are gone already, and the access log's journal go with --all --purge.
-A worker that 'tqunits apply' has removed is purged by its name all the same. What install has given to a worker's user
-in the worker's own folder (`writable`) is root's again.
+Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given.
+Drop-ins of your own stay. The user tqunits, users of workers that are gone already, and the access
+log's journal go with --all --purge. A worker that 'tqunits apply' has removed is purged by its name
+all the same. What install has given to a worker's user in the worker's own folder (`writable`) is
+root's again.
 
-What --all --purge removes can not be brought back: it asks first, on a terminal, and elsewhere wants --yes. --dry-run
-prints what would be removed, changes nothing, and exits with 2 when there is something, else with 0.
+What --all --purge removes can not be brought back: it asks first, on a terminal, and elsewhere
+wants --yes. --dry-run prints what would be removed, changes nothing, and exits with 2 when there is
+something, else with 0.
 """
 
 from __future__ import annotations
@@ -80,7 +83,8 @@ def _departure(arguments: argparse.Namespace, context: Context) -> Departure:
 
 
 def _whole(chosen: tuple[Installed, ...], present: Sequence[Installed]) -> tuple[Installed, ...]:
-    """Raises UsageError for an instance without the others of its worker: they share routes, account and folders."""
+    """Raises UsageError for an instance without the others of its worker: they share routes,
+    account and folders."""
     _, single = parted([worker.instance for worker in chosen], [worker.instance for worker in present])
     refuse_single(single)
     return chosen

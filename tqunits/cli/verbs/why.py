@@ -1,14 +1,16 @@
 """Say why a worker is down, or that it is well: one sentence, and what to do.
 
-Then the chain: its file (worker.yaml), its build, its start, its health check, its state, with the first link that is
-broken. Where it applies, the error in its own words with the place in its code, the last answer of its health check,
-and who holds its port. A worker that runs is asked for its health now.
+Then the chain: its file (worker.yaml), its build, its start, its health check, its state, with the
+first link that is broken. Where it applies, the error in its own words with the place in its code,
+the last answer of its health check, and who holds its port. A worker that runs is asked for its
+health now.
 
-What is known comes from systemd, the kernel, the readiness gate, the files and the journal. Without root or membership
-in the group systemd-journal the journal is not there to read, and a sentence has to do without it.
+What is known comes from systemd, the kernel, the readiness gate, the files and the journal. Without
+root or membership in the group systemd-journal the journal is not there to read, and a sentence has
+to do without it.
 
-Exit status: 0 well, 1 something is wrong, 3 it does not run and nothing is wrong (stopped, starting, not installed
-yet), 4 no such worker. Of several the worst counts: 1, then 3.
+Exit status: 0 well, 1 something is wrong, 3 it does not run and nothing is wrong (stopped,
+starting, not installed yet), 4 no such worker. Of several the worst counts: 1, then 3.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""An idle connection of which nothing is kept but whose it is, because ten thousand of them are to cost little.
+"""An idle connection of which nothing is kept but whose it is, because ten thousand of them are to
+cost little.
 
-What a client's connection knows beyond that is made anew when something comes, for 4 µs; so one sleeps only when it has
-been idle for a while (clients.REMEMBERED), and never within a burst of requests.
+What a client's connection knows beyond that is made anew when something comes, for 4 µs; so one
+sleeps only when it has been idle for a while (clients.REMEMBERED), and never within a burst of
+requests.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class Asleep(Timed, Guest):
     __slots__ = ("_awake", "_counted", "_peer", "_router", "_sock")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router, counted: bytes, awake: Wake) -> None:
-        """`counted`: the address that it counts for; `awake` makes what it is when something comes."""
+        """`counted`: the address that it counts for; `awake` makes what it is when something
+        comes."""
         super().__init__(router.wheel)
         self._awake = awake
         self._sock = sock
@@ -54,7 +57,8 @@ class Asleep(Timed, Guest):
         self.touch(ticks)
 
     def on_readable(self) -> None:
-        """A request, the end, or an error: who leaves is not woken for that, since a crowd may leave at once."""
+        """A request, the end, or an error: who leaves is not woken for that, since a crowd may
+        leave at once."""
         data = received(self._peer.secured or self._sock)
         if data:
             self._wake().take(data)

@@ -1,10 +1,11 @@
 """Finding a connection for one request, and when it may be tried again.
 
-RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was sent may go once
-more, if it is idempotent, without a body or with all of it here (gathering.py), and if the connection ended
-before any byte of the answer: then it most likely died of age or of a restart, not of the request. But where the
-process is found to have ended, unasked, and had read this request and nothing else was under way, the next is not given
-the same. A request that finds no endpoint waits with its worker.
+RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was
+sent may go once more, if it is idempotent, without a body or with all of it here (gathering.py),
+and if the connection ended before any byte of the answer: then it most likely died of age or of a
+restart, not of the request. But where the process is found to have ended, unasked, and had read
+this request and nothing else was under way, the next is not given the same. A request that finds no
+endpoint waits with its worker.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ MAX_UNSENT: Final = 3
 """Connections that may break under one request before a byte of it went out."""
 
 DYING: Final = 0.02
-"""Seconds until a request is sent again whose connection died: a process that ends closes its connections before its
-listening socket, and whoever came at once would be in the backlog that goes with it."""
+"""Seconds until a request is sent again whose connection died: a process that ends closes its
+connections before its listening socket, and whoever came at once would be in the backlog that goes
+with it."""
 
 
 KILLED: Final = "its process ended with this request alone under way, which may have been why: it is not asked again"
@@ -51,7 +53,8 @@ def enter(exchange: Exchange, worker: Worker) -> None:
 
 
 def begin(exchange: Exchange, worker: Worker, trial: Endpoint | None) -> None:
-    """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at once."""
+    """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at
+    once."""
     past = exchange.attempts
     while True:
         endpoint = trial or _next(worker, past)
@@ -118,13 +121,15 @@ def _give_up_suspect(exchange: Exchange, endpoint: Availability) -> None:
 
 
 def _has_just_begun(exchange: Exchange) -> bool:
-    """Whether its request was sent within half a second: the connection may have been dead already."""
+    """Whether its request was sent within half a second: the connection may have been dead
+    already."""
     client = exchange.client
     return client.wheel.tick - (client.deadline - client.silence) <= 1
 
 
 def refused(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str) -> None:
-    """No connection came to stand: nothing was sent, so another endpoint will do, or this one when it is back."""
+    """No connection came to stand: nothing was sent, so another endpoint will do, or this one when
+    it is back."""
     endpoint = upstream.endpoint
     _leave_alone(endpoint, exchange, reason)
     past = exchange.attempts

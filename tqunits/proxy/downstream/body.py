@@ -1,4 +1,5 @@
-"""The body of a request: what of it is to come, what waits here, and the form in which the worker gets it."""
+"""The body of a request: what of it is to come, what waits here, and the form in which the worker
+gets it."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Body:
         self.whole = False  # all of it is in what is sent first
 
     def begin(self, framing: Framing, limit: int) -> None:
-        """A request with that framing begins; `limit`: bytes that its worker takes, 0 for any number."""
+        """A request with that framing begins; `limit`: bytes that its worker takes, 0 for any
+        number."""
         self.whole = False
         self.pump = framing.pump(limit=limit, framing=MAX_FRAMING)
 
@@ -41,7 +43,8 @@ class Body:
 
     @property
     def waits_for_turn(self) -> bool:
-        """Whether some of what has come is for another turn of the loop: chunks that are many and small."""
+        """Whether some of what has come is for another turn of the loop: chunks that are many and
+        small."""
         return self.pump is not None and bool(self.pump.rest)
 
     def gather(self) -> None:
@@ -51,10 +54,11 @@ class Body:
             self.pump.rechunk = False
 
     def behind(self, head: bytes, pump: Pump | None) -> bytes:
-        """The head and what was gathered, which goes on. What came in chunks and is whole gets a length.
+        """The head and what was gathered, which goes on. What came in chunks and is whole gets a
+        length.
 
-        Whole or not, what goes on in chunks is one up to here; so is what has trailers, which nothing else can have.
-        `pump`: by which it came, also when that is done.
+        Whole or not, what goes on in chunks is one up to here; so is what has trailers, which
+        nothing else can have. `pump`: by which it came, also when that is done.
         """
         assert self.gathered is not None
         body, self.gathered = bytes(self.gathered), None

@@ -1,9 +1,10 @@
 """A client's connection: requests one after the other, each with its own exchange.
 
-Phases: HEAD (between requests, or in a head), BUSY (an exchange runs), TUNNEL (after a valid 101), LINGER (the last
-answer is out; RFC 9112 §9.6: read what still comes, or a TCP reset may destroy the answer). Requests that a client
-sends ahead wait in `input`, bounded, and are answered in order (§9.3.2). After a malformed request nothing more is
-parsed. How a connection ends is parting.py's; what a request says, reading.py's; what becomes of it, handler.py's.
+Phases: HEAD (between requests, or in a head), BUSY (an exchange runs), TUNNEL (after a valid 101),
+LINGER (the last answer is out; RFC 9112 §9.6: read what still comes, or a TCP reset may destroy the
+answer). Requests that a client sends ahead wait in `input`, bounded, and are answered in order
+(§9.3.2). After a malformed request nothing more is parsed. How a connection ends is parting.py's;
+what a request says, reading.py's; what becomes of it, handler.py's.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class Client(Parting, Awake):
             data, self.input = self.input, b""
 
     def resume(self) -> None:
-        """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
+        """Read (again), when all that has come is looked at: chunks that are many and small wait
+        for another turn."""
         if not self.closed and self._exchange.body.waits_for_turn:
             self.postpone()
         else:
@@ -103,7 +105,8 @@ class Client(Parting, Awake):
         self._exchange.take_turn()
 
     def _on_end(self) -> None:
-        """The client sends no more. That is no reason not to answer what it sent (RFC 9112 §9.6)."""
+        """The client sends no more. That is no reason not to answer what it sent (RFC 9112
+        §9.6)."""
         self.ended = True
         self.pause()
         if self.phase is TUNNEL:
@@ -258,5 +261,6 @@ class Client(Parting, Awake):
             self._router.clients.left(self, self._counted)
 
     def _let_go(self) -> None:
-        """No circle is left, or what a connection had would be there until the collector looks for it."""
+        """No circle is left, or what a connection had would be there until the collector looks for
+        it."""
         del self._exchange, self._reader

@@ -1,7 +1,8 @@
-"""A request of a client, and the response to it: what is known of them, and how they go on with the connection.
+"""A request of a client, and the response to it: what is known of them, and how they go on with the
+connection.
 
-upstream/worker.py decides who may begin, attempts.py where, replying.py says what the router answers itself, handler.py
-what follows from what the connections tell.
+upstream/worker.py decides who may begin, attempts.py where, replying.py says what the router
+answers itself, handler.py what follows from what the connections tell.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Attempts:
 
 
 class Exchange(Asker, Waiter, Mover, Sender):
-    """The exchange that runs on a connection, if one does: one object for all of them, one after the other."""
+    """The exchange that runs on a connection, if one does: one object for all of them, one after
+    the other."""
 
     __slots__ = (
         "account",
@@ -108,11 +110,13 @@ class Exchange(Asker, Waiter, Mover, Sender):
         return self.client.ended and not self.client.input
 
     def is_out_of_step(self) -> bool:
-        """Whether what comes next from the client may not be a request: a rest of a body, or of a refused upgrade."""
+        """Whether what comes next from the client may not be a request: a rest of a body, or of a
+        refused upgrade."""
         return self.body.pump is not None or (self.upgrade and bool(self.client.input))
 
     def will_close(self, framing: Framing) -> bool:
-        """Whether the response that now begins is the last one on the connection (RFC 9112 §9.3)."""
+        """Whether the response that now begins is the last one on the connection (RFC 9112
+        §9.3)."""
         draining = self.router.draining
         if self.client.ended or self.body.pump is not None or self.upgrade or draining or framing.closes:
             self.persistent = (
@@ -171,7 +175,8 @@ class Exchange(Asker, Waiter, Mover, Sender):
         return False
 
     def forget(self) -> None:
-        """Nothing of it counts for what comes next, nor for what is said of that if it is no request."""
+        """Nothing of it counts for what comes next, nor for what is said of that if it is no
+        request."""
         self.method = b""
         self.started = False
 
@@ -200,14 +205,16 @@ class Exchange(Asker, Waiter, Mover, Sender):
         self.client.linger()
 
     def end(self) -> None:
-        """The last response of the connection is out. If the request's body is not, wait for it a while."""
+        """The last response of the connection is out. If the request's body is not, wait for it a
+        while."""
         if self.body.pump is not None or self.client.input:
             self.linger()
         else:
             self.client.close_when_flushed()
 
     def cut(self, reason: str) -> None:
-        """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
+        """The response can not be finished: the client must see that it is not whole (RFC 9112
+        §8)."""
         self.complain(f"cut: {reason}")
         self.drop()
         self.account.finished(End.CUT)
@@ -217,7 +224,8 @@ class Exchange(Asker, Waiter, Mover, Sender):
             self.client.close_when_flushed()
 
     def abort(self) -> None:
-        """The client is gone, or is to be. If it is not, a body that ends with the connection must not look whole."""
+        """The client is gone, or is to be. If it is not, a body that ends with the connection must
+        not look whole."""
         self.drop()
         self.account.finished(End.GONE)
         client = self.client

@@ -1,9 +1,11 @@
-"""Bodies as they come in, and those that wait here: their worker hears of the request only then (`buffer_requests`).
+"""Bodies as they come in, and those that wait here: their worker hears of the request only then
+(`buffer_requests`).
 
-Without that a body is passed on as it comes, and a slow one takes one of the worker's places (`max_inflight`) for as
-long as it lasts. With it, it waits here, in memory, up to what a connection may hold in one direction anyway; what is
-longer goes on as it comes from there on. A request that is here whole can be sent twice, if it is idempotent; and it
-has a Content-Length, however it came, for the programs that know of nothing else.
+Without that a body is passed on as it comes, and a slow one takes one of the worker's places
+(`max_inflight`) for as long as it lasts. With it, it waits here, in memory, up to what a connection
+may hold in one direction anyway; what is longer goes on as it comes from there on. A request that
+is here whole can be sent twice, if it is idempotent; and it has a Content-Length, however it came,
+for the programs that know of nothing else.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ def gather_more(exchange: Exchange, data: bytes) -> None:
 
 
 def take_in(exchange: Exchange) -> None:
-    """The client sends no more, and what has come of the body was not looked at yet: it is all there, or cut."""
+    """The client sends no more, and what has come of the body was not looked at yet: it is all
+    there, or cut."""
     client, body = exchange.client, exchange.body
     data, client.input = client.input, b""
     while True:
@@ -66,7 +69,8 @@ def take_in(exchange: Exchange) -> None:
 
 
 def pumped(exchange: Exchange, data: bytes) -> bytes | None:
-    """A part of the body as the worker is to get it; None when that was no body and the exchange is over."""
+    """A part of the body as the worker is to get it; None when that was no body and the exchange is
+    over."""
     body = exchange.body
     try:
         out = body.feed(data)

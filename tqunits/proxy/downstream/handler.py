@@ -1,7 +1,8 @@
-"""An exchange on its way through: what a worker's connection and its queue tell it, and what the client's does.
+"""An exchange on its way through: what a worker's connection and its queue tell it, and what the
+client's does.
 
-The rules are in the files that this calls; here is which of them an event is for. Bytes of the client come by `more`,
-those of the worker by the methods of `Asker`.
+The rules are in the files that this calls; here is which of them an event is for. Bytes of the
+client come by `more`, those of the worker by the methods of `Asker`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Handler(Exchange):
     # What the client's connection tells.
 
     def dispatch(self, backend: Backend, framing: Framing) -> None:
-        """The request is understood, and its head for the worker written: find it an endpoint, or a place in line."""
+        """The request is understood, and its head for the worker written: find it an endpoint, or a
+        place in line."""
         client, worker = self.client, backend.worker
         self.backend = backend
         client.phase = client.phase.asked
@@ -139,7 +141,8 @@ class Handler(Exchange):
         self.tunnel.client_ended()
 
     def client_flushed(self) -> bool:
-        """The client has taken all that waited for it. Gives whether that was of an exchange that runs."""
+        """The client has taken all that waited for it. Gives whether that was of an exchange that
+        runs."""
         if self.tunnel is not None:
             self.tunnel.client_flushed()
         elif self.file is not None:

@@ -1,16 +1,17 @@
-"""Whether a client keeps up with the body it sends: who is slow holds a place of the worker, and others wait.
+"""Whether a client keeps up with the body it sends: who is slow holds a place of the worker, and
+others wait.
 
-A silence is ended by a deadline, but one byte now and then moves it on for ever. So a body has to come at a rate
-(`proxy.min_body_rate`) that it may lag behind for a while (`timeouts.body`). What counts is the time in which the
-client could have sent: not while the request waits for its worker or for the 100 it asked for, not while the worker is
-the slow one, of which the kernel's full buffers tell (back-pressure), and not what the loop itself was late. Once the
-answer has begun it is a conversation, whose pace is the worker's to set: then only silences count, and
-`timeouts.request`.
+A silence is ended by a deadline, but one byte now and then moves it on for ever. So a body has to
+come at a rate (`proxy.min_body_rate`) that it may lag behind for a while (`timeouts.body`). What
+counts is the time in which the client could have sent: not while the request waits for its worker
+or for the 100 it asked for, not while the worker is the slow one, of which the kernel's full
+buffers tell (back-pressure), and not what the loop itself was late. Once the answer has begun it is
+a conversation, whose pace is the worker's to set: then only silences count, and `timeouts.request`.
 
-The account is in bytes: `lead` is how many more have come than had to. It is looked at once a second, and only of
-bodies that were not there with their head; so there is nothing to do for each piece that comes. Who is waited for at
-that moment counts for all of the second: where that is wrong by chance, a full buffer has been moved in it as well,
-which is more than a second's worth.
+The account is in bytes: `lead` is how many more have come than had to. It is looked at once a
+second, and only of bodies that were not there with their head; so there is nothing to do for each
+piece that comes. Who is waited for at that moment counts for all of the second: where that is wrong
+by chance, a full buffer has been moved in it as well, which is more than a second's worth.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ LOOK: Final = PER_SECOND
 """Ticks between two looks at one body."""
 
 LATE: Final = 2 * LOOK
-"""Ticks that count at most between two looks: more than that the process had other things to do, or was stopped."""
+"""Ticks that count at most between two looks: more than that the process had other things to do, or
+was stopped."""
 
 AHEAD: Final = 3
-"""How often its patience a body may be ahead. A telephone that changes its network is silent for that long, and a fast
-beginning does not pay for hours of next to nothing."""
+"""How often its patience a body may be ahead. A telephone that changes its network is silent for
+that long, and a fast beginning does not pay for hours of next to nothing."""
 
 
 @trait
@@ -62,7 +64,8 @@ class Sender:
 
 
 class Pace(Timed):
-    """The account of the body that a client's connection is sending; one for all its bodies, one after the other."""
+    """The account of the body that a client's connection is sending; one for all its bodies, one
+    after the other."""
 
     __slots__ = ("_came", "_lead", "_most", "_pump", "_rate", "_sender", "_since")
 
@@ -77,7 +80,8 @@ class Pace(Timed):
         self._since = 0  # the tick of that
 
     def begin(self, pump: Pump, rate: int, grace: int) -> None:
-        """The rest of a body is waited for, with so many bytes of patience; or still is, after a pause of ours."""
+        """The rest of a body is waited for, with so many bytes of patience; or still is, after a
+        pause of ours."""
         if self._pump is pump:
             return
         self._pump = pump

@@ -1,8 +1,8 @@
 """A client's connection as its exchanges know it: what has come, what it may take, and how it ends.
 
-RFC 9112 §9.6. It ends so that the last answer arrives. A close while the client still sends makes TCP send a reset,
-which may destroy the answer before it is read. So sending ends first; then what still comes is read for a while, and
-thrown away.
+RFC 9112 §9.6. It ends so that the last answer arrives. A close while the client still sends makes
+TCP send a reset, which may destroy the answer before it is read. So sending ends first; then what
+still comes is read for a while, and thrown away.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ SILENT: Final = ticks_of(5_000_000)
 LINGERING: Final = ticks_of(30_000_000)
 LONGEST: Final = ticks_of(300_000_000)
 WORTH_READING: Final = int(64 * 1024 * RESOLUTION)
-"""How long what nobody wants is read so that the answer arrives; who writes all before it reads (wget, and Go's client
-as a rule) sees a broken pipe in its place else. Until the client ends its side, or neither sends nor takes anything for
-SILENT (nginx's 5 s); for LINGERING in all (nginx's 30 s), and longer, up to LONGEST, for as long as it was more than so
-many bytes a tick: then 60 MB arrive at 2 Mbit/s. It takes no place of a worker's, no memory but that of one recv, and a
-turn as everybody's. There is no limit of bytes, because who is fast would reach it first: Go's server reads 256 KiB."""
+"""How long what nobody wants is read so that the answer arrives; who writes all before it reads
+(wget, and Go's client as a rule) sees a broken pipe in its place else. Until the client ends its
+side, or neither sends nor takes anything for SILENT (nginx's 5 s); for LINGERING in all (nginx's 30
+s), and longer, up to LONGEST, for as long as it was more than so many bytes a tick: then 60 MB
+arrive at 2 Mbit/s. It takes no place of a worker's, no memory but that of one recv, and a turn as
+everybody's. There is no limit of bytes, because who is fast would reach it first: Go's server reads
+256 KiB."""
 
 
 HEAD: Final = CLIENT_PHASES["HEAD"]
@@ -83,7 +85,8 @@ class Parting(Stream):
             self.close()
 
     def linger(self) -> None:
-        """Close in the order that lets the answer arrive: stop sending, read on for a while, close."""
+        """Close in the order that lets the answer arrive: stop sending, read on for a while,
+        close."""
         self.phase = self.phase.ended
         self.input = b""
         self.hard = NEVER

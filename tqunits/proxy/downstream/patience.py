@@ -1,4 +1,5 @@
-"""Nothing has moved for too long in an exchange: who keeps us waiting, and which setting says for how long?"""
+"""Nothing has moved for too long in an exchange: who keeps us waiting, and which setting says for
+how long?"""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from tqunits.routing.snapshot import WorkerTimeouts
 
 
 def run_out(exchange: Exchange) -> None:
-    """Nothing moved for too long since the request came; or since the last answer, which its client does not take."""
+    """Nothing moved for too long since the request came; or since the last answer, which its client
+    does not take."""
     client, upstream, worker = exchange.client, exchange.upstream, exchange.worker
     if client.phase is not BUSY or _takes_nothing(exchange):
         if client.phase is TUNNEL and not client.outbox and exchange.backend is not None:
@@ -53,7 +55,8 @@ def _takes_nothing(exchange: Exchange) -> bool:
 
 
 def _bears_silence(exchange: Exchange) -> bool:
-    """Whether it is a stream that is silent, and may be for a while yet: the deadline is for what is no stream."""
+    """Whether it is a stream that is silent, and may be for a while yet: the deadline is for what
+    is no stream."""
     client, backend, upstream = exchange.client, exchange.backend, exchange.upstream
     tick = client.wheel.tick
     if backend is None or upstream is None or not _streams(upstream) or tick >= client.hard:

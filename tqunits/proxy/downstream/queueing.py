@@ -1,4 +1,5 @@
-"""A request for which its worker has no room or no endpoint yet: it waits, and not a byte of it has gone anywhere."""
+"""A request for which its worker has no room or no endpoint yet: it waits, and not a byte of it has
+gone anywhere."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def hold(exchange: Exchange, worker: Worker) -> None:
 
 
 def lose_place(exchange: Exchange) -> None:
-    """The client has ended its side, as everybody does that leaves: whoever stays does not wait for it.
+    """The client has ended its side, as everybody does that leaves: whoever stays does not wait for
+    it.
 
     To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
     """

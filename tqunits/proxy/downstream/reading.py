@@ -1,8 +1,8 @@
 """Reading the requests of a connection: what they say, where they go, what a worker gets.
 
-All of a head is read before any of it has an effect. Once a request has been read the long way and the next one is like
-it, what was made of it is kept (`Known`), and those that follow are read by what differs: alike.py says what may, and
-one that is the same byte for byte is not read at all.
+All of a head is read before any of it has an effect. Once a request has been read the long way and
+the next one is like it, what was made of it is kept (`Known`), and those that follow are read by
+what differs: alike.py says what may, and one that is the same byte for byte is not read at all.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _ONLY_WEBSOCKET: Final = "an upgrade is not passed on: the router upgrades only 
 
 
 class Known:
-    """What was made of a request, for those that come after it on the connection; by these routes and no others."""
+    """What was made of a request, for those that come after it on the connection; by these routes
+    and no others."""
 
     __slots__ = ("alike", "backend", "found", "host", "method", "raw", "table", "text")
 
@@ -56,7 +57,8 @@ class Known:
         self.text = b""  # of what the worker gets for that one, up to the request's identifier
 
     def keep(self, raw: bytes, text: bytes) -> None:
-        """It may come once more. A copy: what recv(2) gave lies where 72 KiB were, and would break up the heap."""
+        """It may come once more. A copy: what recv(2) gave lies where 72 KiB were, and would break
+        up the heap."""
         self.raw = b"%b" % raw
         self.text = text
 
@@ -173,7 +175,8 @@ class Reader:
         return framing
 
     def _upgrades(self, head: RequestHead, framing: Framing) -> bool:
-        """Whether it asks for the one upgrade that there is. That another is not passed on is said."""
+        """Whether it asks for the one upgrade that there is. That another is not passed on is
+        said."""
         if wants_websocket(head, framing):
             return True
         if wants_upgrade(head):
@@ -200,7 +203,8 @@ class Reader:
         return backend
 
     def _relayed(self, believed: TrustedPeer, head: RequestHead) -> RelayedOrigin:
-        """For whom a trusted proxy asks. That it contradicts itself is said once: it does so with every request."""
+        """For whom a trusted proxy asks. That it contradicts itself is said once: it does so with
+        every request."""
         relayed = believed.origin(head.fields)
         self._exchange.account.relayed(relayed.client, relayed.scheme)
         if relayed.contradicting:

@@ -1,8 +1,10 @@
-"""When the kernel moves a body instead of Python, and what follows when it has; transport/relay.py does the moving.
+"""When the kernel moves a body instead of Python, and what follows when it has; transport/relay.py
+does the moving.
 
-A relay reads where a connection would: while it runs, the connection counts as reading, and nothing may wait in the
-outbox of the other side. It begins when everything that was received before has been passed on by copying. What TLS
-has encrypted only Python can read, so there is none on a secured connection.
+A relay reads where a connection would: while it runs, the connection counts as reading, and nothing
+may wait in the outbox of the other side. It begins when everything that was received before has
+been passed on by copying. What TLS has encrypted only Python can read, so there is none on a
+secured connection.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ OnEnd = Callable[[End], None]
 
 
 def download(exchange: Exchange, upstream: Upstream) -> None:
-    """Let the kernel move what is left of a response's body, where that pays. Chunks are looked at, so not theirs."""
+    """Let the kernel move what is left of a response's body, where that pays. Chunks are looked at,
+    so not theirs."""
     pump = upstream.pump
     on_end = partial(_downloaded, exchange, upstream)
     if isinstance(pump, LengthPump):
@@ -51,7 +54,8 @@ def tunnel_down(exchange: Exchange, upstream: Upstream) -> None:
 def _begin(
     kind: type[Relay], exchange: Exchange, source: Stream, target: Stream, limit: int | None, on_end: OnEnd
 ) -> None:
-    """Between the client and its worker, if that pays now; one is the source and the other the target."""
+    """Between the client and its worker, if that pays now; one is the source and the other the
+    target."""
     pipes = exchange.router.pipes
     if exchange.secured is not None or target.outbox or source.relay is not None:
         return

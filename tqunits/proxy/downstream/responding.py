@@ -1,4 +1,5 @@
-"""A worker's response, as far as it goes to the client: heads, the first of a body, and a switch of protocols.
+"""A worker's response, as far as it goes to the client: heads, the first of a body, and a switch of
+protocols.
 
 upstream/connection.py reads the response and checks it; what the client gets of it is written here.
 """
@@ -18,13 +19,15 @@ from tqunits.proxy.upstream.connection import Upstream
 
 
 def interim(exchange: Exchange, head: ResponseHead) -> bool:
-    """Forward 100, 103 and the like to a client that knows them (RFC 9110 §15.2). False: it is gone."""
+    """Forward 100, 103 and the like to a client that knows them (RFC 9110 §15.2). False: it is
+    gone."""
     exchange.moved()
     return not exchange.modern or exchange.write_out(response_head(head, None, close=False, date=b""))
 
 
 def respond_alike(exchange: Exchange, upstream: Upstream, alike: AlikeResponse, data: bytes) -> bool:
-    """The final response, the short way, if it is like the one before; False: it is not, and is to be read."""
+    """The final response, the short way, if it is like the one before; False: it is not, and is to
+    be read."""
     if exchange.method == b"HEAD":
         return False
     found = alike.read(data)
@@ -72,7 +75,8 @@ def switch(exchange: Exchange, upstream: Upstream, head: ResponseHead) -> bool:
 def _pass_on(
     exchange: Exchange, upstream: Upstream, out: bytes, framing: Framing, status: int, data: bytes, at: int
 ) -> None:
-    """Everything that is known so far of a final response goes out in one send: `out`, its body from data[at]."""
+    """Everything that is known so far of a final response goes out in one send: `out`, its body
+    from data[at]."""
     client = exchange.client
     size = len(data) - at
     if size == framing.length and size < UNCOPIED:  # most of them

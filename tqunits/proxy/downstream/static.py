@@ -1,4 +1,5 @@
-"""Static files, which are answered in the place of a worker's program; routes/site.py finds them."""
+"""Static files, which are answered in the place of a worker's program; routes/site.py finds
+them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from tqunits.proxy.transport.sendfile import FileBody
 
 
 def serve(exchange: Exchange, site: Site, head: RequestHead, target: Target, backend: Backend) -> bool:
-    """Whether the request is answered without the program: with a file, or because there is no program."""
+    """Whether the request is answered without the program: with a file, or because there is no
+    program."""
     exchange.backend = backend
     router = exchange.router
     last = not (exchange.persistent and exchange.bodiless) or router.draining or exchange.is_last()
@@ -49,7 +51,8 @@ def _send(exchange: Exchange, found: Answer, backend: Backend) -> None:
 
 
 def _is_answered_without(exchange: Exchange, found: Unsent, backend: Backend) -> bool:
-    """No file is sent: the program answers, if there is one; what is odd about it is said either way."""
+    """No file is sent: the program answers, if there is one; what is odd about it is said either
+    way."""
     account, worker = exchange.account, backend.worker
     if worker.endpoints:
         if found.odd:

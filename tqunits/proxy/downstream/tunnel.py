@@ -1,6 +1,8 @@
-"""After a valid 101: bytes both ways, with back-pressure and half-close, and nothing else (RFC 9110 §7.8).
+"""After a valid 101: bytes both ways, with back-pressure and half-close, and nothing else (RFC 9110
+§7.8).
 
-Each way ends by itself: the end of one side is passed on once everything before it is, and the other way goes on.
+Each way ends by itself: the end of one side is passed on once everything before it is, and the
+other way goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A connection before its first request: what its stages have in common (front/welcome.py has their order)."""
+"""A connection before its first request: what its stages have in common (front/welcome.py has their
+order)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from tqunits.proxy.routes.roles import Guest
 class Arrival(Timed, Guest):
     """One accepted connection until it is known how to go on with it.
 
-    Exactly one of two things happens, once: the stage hands the socket on, or it closes it and calls `gone`.
+    Exactly one of two things happens, once: the stage hands the socket on, or it closes it and
+    calls `gone`.
     """
 
     __slots__ = ("_begun", "_gone", "_poller", "_ticks", "sock")

@@ -1,8 +1,9 @@
 """A connection before its first request: does it speak TLS, and if so, the handshake.
 
-Every address speaks both. The first byte tells (`secured.HELLO`), and it is only looked at (MSG_PEEK), so whoever goes
-on finds the connection as it came. Nothing here is about HTTP, and a client's connection (`downstream`) knows nothing
-of handshakes: it begins when this is done. Without a certificate there is no greeting at all.
+Every address speaks both. The first byte tells (`secured.HELLO`), and it is only looked at
+(MSG_PEEK), so whoever goes on finds the connection as it came. Nothing here is about HTTP, and a
+client's connection (`downstream`) knows nothing of handshakes: it begins when this is done. Without
+a certificate there is no greeting at all.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from tqunits.proxy.transport.secured import HELLO, Secured, Step
 from tqunits.system.certificates import Certificates
 
 Done = Callable[["Greeting", Secured | None], None]
-"""The socket is its taker's from now on; plain, or secured. There may be a request already that the kernel does not
-announce: receive at once."""
+"""The socket is its taker's from now on; plain, or secured. There may be a request already that the
+kernel does not announce: receive at once."""
 
 
 class Greeting(Arrival):

@@ -1,10 +1,13 @@
-"""Accepting connections: in batches, within the limit, and without spinning when descriptors run out.
+"""Accepting connections: in batches, within the limit, and without spinning when descriptors run
+out.
 
-accept(2) fails for reasons of its own: what the client did (ECONNABORTED and the network's errors), which is for the
-next call; and what the process or the host lacks (EMFILE, ENFILE, ENOBUFS, ENOMEM), where the connection stays in the
-backlog and the socket stays readable, so that trying at once again would spin. Then accepting pauses for a moment.
+accept(2) fails for reasons of its own: what the client did (ECONNABORTED and the network's errors),
+which is for the next call; and what the process or the host lacks (EMFILE, ENFILE, ENOBUFS,
+ENOMEM), where the connection stays in the backlog and the socket stays readable, so that trying at
+once again would spin. Then accepting pauses for a moment.
 
-It does not come to that by clients alone: some descriptors are left for what serves those that are there.
+It does not come to that by clients alone: some descriptors are left for what serves those that are
+there.
 """
 
 from __future__ import annotations
@@ -22,16 +25,18 @@ from tqunits.proxy.reactor.watched import Watched
 from tqunits.proxy.routes.router import Router
 
 BATCH: Final = 8
-"""Connections accepted per turn of the loop: a flood of them does not hold up those that stand, and a burst does not
-all go to one of the processes that share the socket, where kept connections would stay."""
+"""Connections accepted per turn of the loop: a flood of them does not hold up those that stand, and
+a burst does not all go to one of the processes that share the socket, where kept connections would
+stay."""
 
 PAUSE: Final = 0.1
 """Seconds until accepting is tried again when there was nothing left to accept with."""
 
 RESERVED: Final = 4
 MAX_RESERVED: Final = 1024
-"""One in so many descriptors, and at most so many, are not for clients but for connections to workers, files and pipes:
-without these, who is connected is not served, and that is worse than to wait for a connection."""
+"""One in so many descriptors, and at most so many, are not for clients but for connections to
+workers, files and pipes: without these, who is connected is not served, and that is worse than to
+wait for a connection."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -77,7 +82,8 @@ class Listeners:
         self._resume()
 
     def stop(self) -> None:
-        """Accept no more. The sockets stay as they are: systemd's keep their backlog for the successor."""
+        """Accept no more. The sockets stay as they are: systemd's keep their backlog for the
+        successor."""
         self._stopped = True
         self._suspend()
         if self._pause is not None:
@@ -123,7 +129,8 @@ class Listeners:
             self._welcome(sock, address)
 
     def _make_room(self) -> None:
-        """Whoever comes is served, and who has been idle for longest goes, as if its time were over."""
+        """Whoever comes is served, and who has been idle for longest goes, as if its time were
+        over."""
         router = self._router
         router.books.metrics.idle_closed += 1
         router.complaints.warn(

@@ -1,7 +1,7 @@
 """The beginning of a trusted proxy's connection: a PROXY header, or none.
 
-What is looked at stays where it is (MSG_PEEK) until it is known to belong to the header; then exactly the header is
-taken, since a ClientHello may stand behind it.
+What is looked at stays where it is (MSG_PEEK) until it is known to belong to the header; then
+exactly the header is taken, since a ClientHello may stand behind it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PEEK: Final = 8192
 """Bytes looked at: more than the longest header that is read."""
 
 Done = Callable[["Preface", bytes | None, bytes], None]
-"""Told the address that the proxy speaks for (None: it did not say; b"": itself), and what of the connection has been
-taken already that was no header."""
+"""Told the address that the proxy speaks for (None: it did not say; b"": itself), and what of the
+connection has been taken already that was no header."""
 
 
 class Preface(Arrival):

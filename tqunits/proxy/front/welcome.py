@@ -1,8 +1,8 @@
 """From an accepted socket to a client's connection, by way of what may come before HTTP.
 
-A trusted proxy may say first for whom it speaks (preface.py), and where there is a certificate the first byte tells
-whether TLS is spoken (greeting.py); in this order, since the PROXY header stands before the ClientHello. Most
-connections have neither, and begin at once.
+A trusted proxy may say first for whom it speaks (preface.py), and where there is a certificate the
+first byte tells whether TLS is spoken (greeting.py); in this order, since the PROXY header stands
+before the ClientHello. Most connections have neither, and begin at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tqunits.proxy.transport.stream import received
 
 
 def welcome(sock: socket.socket, address: object, router: Router) -> None:
-    """Take a connection that accept(2) gave, with the address it gave. If that fails, only `sock` is left of it."""
+    """Take a connection that accept(2) gave, with the address it gave. If that fails, only `sock`
+    is left of it."""
     router.books.metrics.accepted += 1
     sock.setblocking(False)
     host = _host(address[0]) if isinstance(address, tuple) else b""
@@ -41,13 +42,15 @@ def welcome(sock: socket.socket, address: object, router: Router) -> None:
 
 @lru_cache(1024)
 def _host(address: str) -> bytes:
-    """Without the zone of a link, and an IPv4 address as such. One object for those of one address."""
+    """Without the zone of a link, and an IPv4 address as such. One object for those of one
+    address."""
     return address.partition("%")[0].removeprefix("::ffff:").encode("ascii")
 
 
 @lru_cache(1024)
 def _plain(address: bytes, believed: bool) -> Peer:  # noqa: FBT001 (a cache's key)
-    """Who speaks plain HTTP from there: one object for all of them, for there may be ten thousand behind one proxy."""
+    """Who speaks plain HTTP from there: one object for all of them, for there may be ten thousand
+    behind one proxy."""
     return Peer(address, believed, None)
 
 
@@ -96,7 +99,8 @@ def _after_greeting(
 
 
 def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counted: bytes) -> None:
-    """Most clients have sent their request by the time they are accepted; one that says nothing yet costs little."""
+    """Most clients have sent their request by the time they are accepted; one that says nothing yet
+    costs little."""
     data = first or received(peer.secured or sock)  # what TLS has decrypted already the kernel does not announce
     if data is None:
         asleep = Asleep(sock, peer, router, counted, Client)

@@ -1,8 +1,9 @@
-"""The account of one request: what came and went, how long it took, how it ended; told once, when it is over.
+"""The account of one request: what came and went, how long it took, how it ended; told once, when
+it is over.
 
-A client's connection has one of these for all its requests, one after the other, so that counting allocates nothing.
-The data path adds to plain numbers, the clock is read at the beginning and at the end, and only a log that is on and
-wants this request makes an entry of it.
+A client's connection has one of these for all its requests, one after the other, so that counting
+allocates nothing. The data path adds to plain numbers, the clock is read at the beginning and at
+the end, and only a log that is on and wants this request makes an entry of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from tqunits.metrics.counters import RouterMetrics, WorkerMetrics
 from tqunits.proxy.log.sinks import AccessLog
 
 CLIENT_LEFT: Final = 499
-"""nginx's number, which log readers know, for a client that left before its response began; never sent."""
+"""nginx's number, which log readers know, for a client that left before its response began; never
+sent."""
 
 _OK: Final = End.OK  # found faster than the member
 
@@ -59,7 +61,8 @@ class Account:
         self._clear()
 
     def began(self, head: bytes, name: str = "", metrics: WorkerMetrics | None = None, request_id: bytes = b"") -> None:
-        """A request's head has come, whole and valid; perhaps it is known already for which worker it is."""
+        """A request's head has come, whole and valid; perhaps it is known already for which worker
+        it is."""
         self._began = monotonic_ns()
         self._head = head
         self._worker_name = name
@@ -70,7 +73,8 @@ class Account:
 
     @property
     def accept(self) -> bytes:
-        """What the request says in Accept, in the first line of it: more than one is nobody's habit."""
+        """What the request says in Accept, in the first line of it: more than one is nobody's
+        habit."""
         return _value(self._head, self._head.lower(), b"\r\naccept:")
 
     def relayed(self, client: bytes, scheme: bytes) -> None:
@@ -186,7 +190,8 @@ def _start_line(head: bytes) -> list[bytes]:
 
 
 def _value(head: bytes, lower: bytes, beginning: bytes) -> bytes:
-    """The first value of a field in a valid head, by the line end before it, its name in lower case and the colon."""
+    """The first value of a field in a valid head, by the line end before it, its name in lower case
+    and the colon."""
     at = lower.find(beginning)
     if at < 0:
         return b""

@@ -1,7 +1,8 @@
-"""What the router says on stderr, for the journal: failures that an operator must see, never one line per request.
+"""What the router says on stderr, for the journal: failures that an operator must see, never one
+line per request.
 
-A worker that is down fails every request in the same way; the first few lines tell all of it. sd-daemon(3): a leading
-`<N>` sets the priority, which the journal takes off again.
+A worker that is down fails every request in the same way; the first few lines tell all of it.
+sd-daemon(3): a leading `<N>` sets the priority, which the journal takes off again.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 MAX_ONCE: Final = 256
-"""Lines that are said once and remembered: what they are about are settings of the proxies in front."""
+"""Lines that are said once and remembered: what they are about are settings of the proxies in
+front."""
 
 SELDOM: Final = 60.0
-"""Seconds until the same is said again of other requests: whoever scans a host makes as many as he likes."""
+"""Seconds until the same is said again of other requests: whoever scans a host makes as many as he
+likes."""
 MAX_SELDOM: Final = 256
-"""Different things that are remembered for so long; what is beyond them is in the access log alone."""
+"""Different things that are remembered for so long; what is beyond them is in the access log
+alone."""
 
 MAX_LINES: Final = 10
-"""Per second: enough to see several workers fail at once, far under journald's own limit (10 000 in 30 s)."""
+"""Per second: enough to see several workers fail at once, far under journald's own limit (10 000 in
+30 s)."""
 
 
 class Complaints:
@@ -39,7 +44,8 @@ class Complaints:
         self._seldom: dict[str, tuple[float, int]] = {}  # when it was said, how often it has been so since
 
     def seldom(self, what: str, before: str = "", behind: str = "") -> None:
-        """Something about requests of a kind: said of the first one, and of another one once a minute.
+        """Something about requests of a kind: said of the first one, and of another one once a
+        minute.
 
         `what` tells the kinds apart; what stands before and behind it is of the one request.
         """
@@ -56,7 +62,8 @@ class Complaints:
         self._write(5, f"{before}{what}{behind}{f' ({more} more like it before)' if more else ''}")
 
     def once(self, text: str) -> None:
-        """Something that is so with every request: said one time, as long as there is room to remember it."""
+        """Something that is so with every request: said one time, as long as there is room to
+        remember it."""
         if text not in self._once and len(self._once) < MAX_ONCE:
             self._once.add(text)
             self._write(4, text)

@@ -1,8 +1,10 @@
-"""The access log: which requests are logged, and where the lines go, without a request ever waiting for it.
+"""The access log: which requests are logged, and where the lines go, without a request ever waiting
+for it.
 
-Everything here is non-blocking. A line that the journal, the disk or the reader of a pipe does not take is dropped and
-counted: `dropped` is part of the metrics, the journal's next entry says how many are missing before it (TQ_DROPPED=),
-and the first loss is a line on stderr, told again only after a reload.
+Everything here is non-blocking. A line that the journal, the disk or the reader of a pipe does not
+take is dropped and counted: `dropped` is part of the metrics, the journal's next entry says how
+many are missing before it (TQ_DROPPED=), and the first loss is a line on stderr, told again only
+after a reload.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ JOURNAL: Final = "/run/systemd/journal/socket"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 JOURNAL_BUFFER: Final = 1024 * 1024
-"""SO_SNDBUF towards the journal, which bounds what it has not read yet (the kernel caps it at net.core.wmem_max)."""
+"""SO_SNDBUF towards the journal, which bounds what it has not read yet (the kernel caps it at
+net.core.wmem_max)."""
 
 FLUSH: Final = 64 * 1024
 """What is written before the loop has turned: a whole pipe's capacity."""
 
 MAX_WAITING: Final = 1024 * 1024
-"""What waits for a reader that does not read: some thousand lines, a pause of a log shipper under load."""
+"""What waits for a reader that does not read: some thousand lines, a pause of a log shipper under
+load."""
 
 STDOUT: Final = "-"
 
@@ -63,7 +67,8 @@ class Destination:
 def parse_destination(text: str, namespace: str = "") -> Destination | None:
     """Read `journal`, `combined[:PATH]`, `json[:PATH]` or `none` (None). Raises UsageError.
 
-    `namespace`: of the journal, which has a socket of its own (systemd-journald.service(8), JOURNAL NAMESPACES).
+    `namespace`: of the journal, which has a socket of its own (systemd-journald.service(8), JOURNAL
+    NAMESPACES).
     """
     if namespace and not _NAMESPACE.fullmatch(namespace):
         raise UsageError(f"--journal-namespace {namespace}: letters, digits, '-' and '_'")
@@ -124,8 +129,8 @@ class Sink:
 class JournalSink(Sink):
     """The journal's native socket: one datagram per line.
 
-    The name is looked up for each datagram, as libsystemd does it: a journal that was restarted is found again, with no
-    connection that could have gone stale.
+    The name is looked up for each datagram, as libsystemd does it: a journal that was restarted is
+    found again, with no connection that could have gone stale.
     """
 
     def __init__(self, warn: Warn, path: str = JOURNAL) -> None:
@@ -153,8 +158,9 @@ class JournalSink(Sink):
 class FileSink(Sink):
     """A file, a named pipe or stdout: what one turn of the loop brings is one write(2) at its end.
 
-    O_APPEND, so that several router processes can share a file: the kernel does not mix their writes (write(2); a pipe
-    keeps only PIPE_BUF bytes together). O_NONBLOCK keeps a pipe from stopping the router; a disk that stalls still can.
+    O_APPEND, so that several router processes can share a file: the kernel does not mix their
+    writes (write(2); a pipe keeps only PIPE_BUF bytes together). O_NONBLOCK keeps a pipe from
+    stopping the router; a disk that stalls still can.
     """
 
     def __init__(self, path: str, loop: asyncio.AbstractEventLoop, warn: Warn) -> None:
@@ -183,7 +189,8 @@ class FileSink(Sink):
             self._loop.call_soon(self._turned)
 
     def reopen(self) -> None:
-        """After a rotation: go on in the file that has the name now. Pipes and stdout stay: nobody rotates them."""
+        """After a rotation: go on in the file that has the name now. Pipes and stdout stay: nobody
+        rotates them."""
         if self._file.rotates:
             fresh = _open(self._path)
             self._finish(f"{self._path}: the file was changed before they were taken")
@@ -222,7 +229,8 @@ class FileSink(Sink):
         self._unwatch()
 
     def _give_up(self, error: OSError) -> None:
-        """Drop what waits, but for the rest of a line that is half written: the next one must not continue it."""
+        """Drop what waits, but for the rest of a line that is half written: the next one must not
+        continue it."""
         rest = self._waiting.find(b"\n") + 1 if self._midway else 0
         lost = self._waiting.count(b"\n", rest)
         del self._waiting[rest:]
@@ -240,7 +248,8 @@ class FileSink(Sink):
 
 
 class AccessLog:
-    """The log as the data path sees it: ask `wants` first, so that an entry is made only for what is logged."""
+    """The log as the data path sees it: ask `wants` first, so that an entry is made only for what
+    is logged."""
 
     def __init__(self, sink: Sink, write: Callable[[Entry], bytes], sample: int = 1) -> None:
         """`sample`: every how many requests one is logged; what failed is always logged."""
@@ -251,7 +260,8 @@ class AccessLog:
 
     @classmethod
     def open(cls, to: Destination, loop: asyncio.AbstractEventLoop, warn: Warn, sample: int = 1) -> AccessLog:
-        """Begin to log. `warn` is told of the first loss. Raises TqunitsError if the file can not be opened."""
+        """Begin to log. `warn` is told of the first loss. Raises TqunitsError if the file can not
+        be opened."""
         sink = JournalSink(warn, to.path) if to.format is Format.JOURNAL else FileSink(to.path, loop, warn)
         return cls(sink, _WRITERS[to.format], sample)
 
@@ -261,7 +271,8 @@ class AccessLog:
         return self._sink.dropped
 
     def wants(self, status: int, end: End) -> bool:
-        """Whether this request is to be written: server errors and cut responses always, of the others every Nth."""
+        """Whether this request is to be written: server errors and cut responses always, of the
+        others every Nth."""
         if status >= 500 or end is End.CUT:
             return True
         self._passed += 1
@@ -293,9 +304,11 @@ def _open(path: str) -> _Opened:
 
 
 def _open_stdout() -> _Opened:
-    """O_NONBLOCK belongs to what is open, not to the descriptor, and stderr or a shell may have the same thing open.
+    """O_NONBLOCK belongs to what is open, not to the descriptor, and stderr or a shell may have the
+    same thing open.
 
-    So it is opened a second time; a socket (StandardOutput=journal) can not be, but has MSG_DONTWAIT.
+    So it is opened a second time; a socket (StandardOutput=journal) can not be, but has
+    MSG_DONTWAIT.
     """
     if not stat.S_ISSOCK(os.fstat(1).st_mode):
         return _file("/proc/self/fd/1", _FLAGS)

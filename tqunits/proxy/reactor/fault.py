@@ -1,7 +1,8 @@
 """A fault of ours in one connection: it is said, that connection ends, and nobody else notices.
 
-Whatever is called from the loop (a reader, a writer, a deadline) is called through a place that catches everything, and
-that place is here to end what failed; else a connection whose time-outs are off would stay for ever, told nothing.
+Whatever is called from the loop (a reader, a writer, a deadline) is called through a place that
+catches everything, and that place is here to end what failed; else a connection whose time-outs are
+off would stay for ever, told nothing.
 """
 
 from __future__ import annotations

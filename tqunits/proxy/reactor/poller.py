@@ -1,14 +1,17 @@
-"""Readiness on the data path: one epoll(7) of our own for all sockets, which is one descriptor on the event loop.
+"""Readiness on the data path: one epoll(7) of our own for all sockets, which is one descriptor on
+the event loop.
 
-Three reasons. A batch of events is one call from the loop, which takes 1.9 µs less for each at 256 connections (an echo
-server), and 1 µs more where one comes alone. A socket costs two places in lists where uvloop keeps a handle, a
-callback and a watcher. And libuv stops watching a socket after one event with an error (uv__poll_io in
-src/unix/poll.c), though there may be bytes to read before the error comes out.
+Three reasons. A batch of events is one call from the loop, which takes 1.9 µs less for each at 256
+connections (an echo server), and 1 µs more where one comes alone. A socket costs two places in
+lists where uvloop keeps a handle, a callback and a watcher. And libuv stops watching a socket after
+one event with an error (uv__poll_io in src/unix/poll.c), though there may be bytes to read before
+the error comes out.
 
-Level-triggered: who does not take what there is, is told again; after an end of stream the reader must go. An error or
-a hang-up is told to whoever is there, reader first. A descriptor that nobody asks for is not in the epoll, since errors
-would be reported without being asked for. One that is about to be closed is only forgotten: the kernel takes it out
-(epoll(7), question 6), as nothing here ever duplicates a descriptor.
+Level-triggered: who does not take what there is, is told again; after an end of stream the reader
+must go. An error or a hang-up is told to whoever is there, reader first. A descriptor that nobody
+asks for is not in the epoll, since errors would be reported without being asked for. One that is
+about to be closed is only forgotten: the kernel takes it out (epoll(7), question 6), as nothing
+here ever duplicates a descriptor.
 """
 
 from __future__ import annotations
@@ -49,9 +52,11 @@ class Poller:
         self._epoll.close()
 
     def add_reader(self, sock: socket.socket, reader: Watched) -> None:
-        """Tell `reader` from now on, in the place of another if there is one: that costs no system call.
+        """Tell `reader` from now on, in the place of another if there is one: that costs no system
+        call.
 
-        Raises OSError and ValueError (the kernel watches no more, the socket is closed); then all is as it was.
+        Raises OSError and ValueError (the kernel watches no more, the socket is closed); then all
+        is as it was.
         """
         self._put(self._readers, self._place(sock), reader)
 
@@ -68,9 +73,11 @@ class Poller:
         self._clear(self._writers, sock)
 
     def add_last(self, sock: socket.socket, last: Watched) -> None:
-        """Tell `last`, until the socket is closed, that the other end is gone, as long as no writer is to be told.
+        """Tell `last`, until the socket is closed, that the other end is gone, as long as no writer
+        is to be told.
 
-        EPOLLHUP and EPOLLERR are told whether they are asked for or not (epoll_ctl(2)). Raises as `add_reader`.
+        EPOLLHUP and EPOLLERR are told whether they are asked for or not (epoll_ctl(2)). Raises as
+        `add_reader`.
         """
         descriptor = self._place(sock)
         if not self._asked(descriptor) and descriptor not in self._last:

@@ -1,9 +1,9 @@
 """Time on the data path: one coarse wheel for every deadline, and the Date of now.
 
-A timer per request would cost more than the request. Instead each connection has a `deadline`, a plain number that is
-overwritten whenever something moves, and the wheel looks at a connection again only when the slot comes up in which it
-was filed; usually the deadline has moved on by then and it is filed anew. A deadline is never early and at most two
-ticks late.
+A timer per request would cost more than the request. Instead each connection has a `deadline`, a
+plain number that is overwritten whenever something moves, and the wheel looks at a connection again
+only when the slot comes up in which it was filed; usually the deadline has moved on by then and it
+is filed anew. A deadline is never early and at most two ticks late.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ RESOLUTION: Final = 0.25
 NEVER: Final = 2**62
 
 BATCH: Final = 64
-"""Deadlines looked at in one turn of the loop: connections that came together expire together, and each that does may
-cost an answer, 20 µs; so a thousand of them hold nobody up."""
+"""Deadlines looked at in one turn of the loop: connections that came together expire together, and
+each that does may cost an answer, 20 µs; so a thousand of them hold nobody up."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it

@@ -1,11 +1,13 @@
-"""Workers that get no traffic: an administrator has stopped them or ordered so, or they do not come up.
+"""Workers that get no traffic: an administrator has stopped them or ordered so, or they do not come
+up.
 
-A worker that restarts or has crashed is back in a moment, so its requests wait. One that was stopped with
-`tqunits stop` is in the traffic file (routing/traffic.py); one that has had no file `serving` for longer than a start
-may take is down, whatever the reason. Their requests get 503 at once, until they serve again.
+A worker that restarts or has crashed is back in a moment, so its requests wait. One that was
+stopped with `tqunits stop` is in the traffic file (routing/traffic.py); one that has had no file
+`serving` for longer than a start may take is down, whatever the reason. Their requests get 503 at
+once, until they serve again.
 
-An order (pause, drain, maintenance) is in the traffic file too. It is carried out when it comes and taken back when it
-goes, so that what the control socket was asked in between holds as well.
+An order (pause, drain, maintenance) is in the traffic file too. It is carried out when it comes and
+taken back when it goes, so that what the control socket was asked in between holds as well.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The connections of clients in one router process: who is here, who is idle, and how many come from one address."""
+"""The connections of clients in one router process: who is here, who is idle, and how many come
+from one address."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ from tqunits.proxy.routes.roles import Guest
 from tqunits.proxy.transport.secured import Secured
 
 REMEMBERED = ticks_of(1_000_000)
-"""How long an idle connection remembers its last head, which makes the next one cheap to read: browsers come in bursts.
-After that it sleeps."""
+"""How long an idle connection remembers its last head, which makes the next one cheap to read:
+browsers come in bursts. After that it sleeps."""
 
 CROWD = 1000
-"""Connections beyond which none remembers anything between its requests, and each sleeps a tick after the last: what is
-kept for each is 1.2 KiB, and memory that so many have had for a moment does not come back."""
+"""Connections beyond which none remembers anything between its requests, and each sleeps a tick
+after the last: what is kept for each is 1.2 KiB, and memory that so many have had for a moment does
+not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Clients:
         return len(self.here) > CROWD
 
     def admit(self, address: bytes, most: int) -> bool:
-        """Count a connection from that address; False when it has as many as it may (0: any number)."""
+        """Count a connection from that address; False when it has as many as it may (0: any
+        number)."""
         if not address:
             return True
         count = self.per_address.get(address, 0)
@@ -109,11 +112,13 @@ class Clients:
         self.release(counted)
 
     def may_make_room(self) -> bool:
-        """Whether one has been idle for a second: who has just connected, or asked, is about to ask."""
+        """Whether one has been idle for a second: who has just connected, or asked, is about to
+        ask."""
         return bool(self.idle) and self.idle[next(iter(self.idle))] + REMEMBERED <= self._wheel.tick
 
     def make_room(self) -> None:
-        """Close the connection that has been idle for longest, if one is. A request that has just come is served."""
+        """Close the connection that has been idle for longest, if one is. A request that has just
+        come is served."""
         before = len(self)
         while self.idle and len(self) >= before:
             longest = next(iter(self.idle))

@@ -1,7 +1,9 @@
-"""The fields that each address has sent last: a new connection from there is likely to say nearly the same.
+"""The fields that each address has sent last: a new connection from there is likely to say nearly
+the same.
 
-A browser opens six, and a load balancer or a script may open one for each request. Reading a head that is like a known
-one takes a fifth of the time (http/stencil.py), and changes nothing of what it means.
+A browser opens six, and a load balancer or a script may open one for each request. Reading a head
+that is like a known one takes a fifth of the time (http/stencil.py), and changes nothing of what it
+means.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What all connections of one router process share: the rules, the clock, the workers, the clients."""
+"""What all connections of one router process share: the rules, the clock, the workers, the
+clients."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class Router:
         certificates: Certificates | None = None,
         ports: Collection[int] = (),
     ) -> None:
-        """`name`: of this host's routers in requests (passes.py); `seed`: 8 random bytes, for the request identifiers.
+        """`name`: of this host's routers in requests (passes.py); `seed`: 8 random bytes, for the
+        request identifiers.
 
         `certificates`: every address speaks TLS too; `ports`: those that it listens on.
         """
@@ -64,7 +66,8 @@ class Router:
         self.use(snapshot)
 
     def use(self, snapshot: Snapshot) -> None:
-        """Route by another snapshot from now on; exchanges that run keep their endpoint. Raises TqunitsError."""
+        """Route by another snapshot from now on; exchanges that run keep their endpoint. Raises
+        TqunitsError."""
         workers = {
             routed.name: self.workers.get(routed.name) or self._new_worker(routed.name) for routed in snapshot.workers
         }

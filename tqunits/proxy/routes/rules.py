@@ -1,4 +1,5 @@
-"""What one snapshot of the routes says, ready for use. Never changed: a new snapshot is another one of these."""
+"""What one snapshot of the routes says, ready for use. Never changed: a new snapshot is another one
+of these."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
 """Files that the router sends itself: a worker's public/, whether or not the worker runs.
 
-A worker's folder belongs to whoever wrote the worker. So the last folder on the way that only root can change is kept
-open (system/published.py), and all below it is walked name by name (openat(2)), without links. Only regular files are
-sent, and only what everybody may read: the router itself may read more, such as what is for a worker's group.
-O_NONBLOCK, or a FIFO would stop the whole router.
+A worker's folder belongs to whoever wrote the worker. So the last folder on the way that only root
+can change is kept open (system/published.py), and all below it is walked name by name (openat(2)),
+without links. Only regular files are sent, and only what everybody may read: the router itself may
+read more, such as what is for a worker's group. O_NONBLOCK, or a FIFO would stop the whole router.
 
-A file that changes, and a root that is made anew or that a link of root's switches, count at once: one stat(2) of the
-path tells. What that does not show (the mode of a folder above, a link of root's into folders of somebody else) counts
-within a second: once a second, when somebody asks, the root is looked up anew, at the cost of two requests.
+A file that changes, and a root that is made anew or that a link of root's switches, count at once:
+one stat(2) of the path tells. What that does not show (the mode of a folder above, a link of root's
+into folders of somebody else) counts within a second: once a second, when somebody asks, the root
+is looked up anew, at the cost of two requests.
 
-There are no listings of folders. Reading from a cold disk holds up the loop, as it does nginx's without aio.
+There are no listings of folders. Reading from a cold disk holds up the loop, as it does nginx's
+without aio.
 """
 
 from __future__ import annotations
@@ -46,14 +48,15 @@ _ABSENT: Final = frozenset(
         errno.EINVAL,  # a ".." in the root that leads out of a folder which is not root's
     )
 )
-"""Not there, or not to be had: a link, a socket, what others may not read. Anything else is the host's trouble."""
+"""Not there, or not to be had: a link, a socket, what others may not read. Anything else is the
+host's trouble."""
 
 
 class Answer(NamedTuple):
     """A response: its whole head, then `length` bytes of the file from `offset`.
 
-    `descriptor` is the receiver's to close; -1: there is no body. A file that has shrunk meanwhile gives sendfile(2)
-    nothing more: then only cutting the connection tells the client.
+    `descriptor` is the receiver's to close; -1: there is no body. A file that has shrunk meanwhile
+    gives sendfile(2) nothing more: then only cutting the connection tells the client.
     """
 
     status: int
@@ -102,7 +105,8 @@ class Site:
     __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_root", "_second")
 
     def __init__(self, directory: str, prefix: str, *, alone: bool) -> None:
-        """`directory`: absolute; `prefix`: "/" or "/assets", after the route's; `alone`: no program is behind it."""
+        """`directory`: absolute; `prefix`: "/" or "/assets", after the route's; `alone`: no program
+        is behind it."""
         self._directory = directory
         self._prefix = b"" if prefix == "/" else prefix.encode("ascii")
         self._alone = alone
@@ -114,10 +118,12 @@ class Site:
     def answer(
         self, method: bytes, path: bytes, fields: RequestFields, *, target: Target, date: bytes, close: bool
     ) -> Answer | Unsent:
-        """The response to a request, or why there is no file of ours: then it is the program's to answer, else 404.
+        """The response to a request, or why there is no file of ours: then it is the program's to
+        answer, else 404.
 
-        `path`: canonical, without the route's prefix; `target` has the path as the client knows it, and the query.
-        Raises OSError when the host fails (no descriptors left, a broken disk), which is a 503 and no 404.
+        `path`: canonical, without the route's prefix; `target` has the path as the client knows it,
+        and the query. Raises OSError when the host fails (no descriptors left, a broken disk),
+        which is a 503 and no 404.
         """
         question = Question(method == b"GET", fields, target, date, close)
         if not question.get and method != b"HEAD":
@@ -133,7 +139,8 @@ class Site:
             raise
 
     def _why_closed(self, second: bytes) -> Unsent | None:
-        """Why nothing of the folder is served, if that is so: looked at once a second, when something is missed."""
+        """Why nothing of the folder is served, if that is so: looked at once a second, when
+        something is missed."""
         if second != self._looked:
             self._looked = second
             why = unserved(self._directory)
@@ -201,7 +208,8 @@ class _File(NamedTuple):
 
     @property
     def objection(self) -> Unsent:
-        """Why it is not sent, where it is no file that everybody may read, and no folder with an index."""
+        """Why it is not sent, where it is no file that everybody may read, and no folder with an
+        index."""
         if stat.S_ISREG(self.status.st_mode):
             return _CLOSED_FILE
         if stat.S_ISDIR(self.status.st_mode):
@@ -210,7 +218,8 @@ class _File(NamedTuple):
 
 
 def _enter(above: int, name: bytes) -> int:
-    """A folder below another. Raises OSError; ENOTDIR for a symbolic link, EACCES where others may not enter."""
+    """A folder below another. Raises OSError; ENOTDIR for a symbolic link, EACCES where others may
+    not enter."""
     folder = os.open(name, _FOLDER, dir_fd=above)
     try:
         if os.fstat(folder).st_mode & stat.S_IXOTH:
@@ -223,7 +232,8 @@ def _enter(above: int, name: bytes) -> int:
 
 
 def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
-    """The file of that name in a folder; the way to it, if it is a folder with an index. Raises OSError."""
+    """The file of that name in a folder; the way to it, if it is a folder with an index. Raises
+    OSError."""
     file = _open(folder, name)
     if file.is_public:
         return _send(folder, name, file, question)
@@ -235,7 +245,8 @@ def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
 
 
 def _of_folder(folder: int, question: Question) -> Answer | Unsent:
-    """The index of a folder. Without a slash at the end of the URI, what it links to would be looked for beside it."""
+    """The index of a folder. Without a slash at the end of the URI, what it links to would be
+    looked for beside it."""
     if not question.target.path.endswith(b"/"):
         return _bodiless(moved(question)) if _has_index(folder) else _NO_INDEX
     index = _open_regular(folder, INDEX)
@@ -243,7 +254,8 @@ def _of_folder(folder: int, question: Question) -> Answer | Unsent:
 
 
 def _send(folder: int, name: bytes, original: _File, question: Question) -> Answer:
-    """Answer with the file or its sibling; what the answer does not take is closed. Raises OSError."""
+    """Answer with the file or its sibling; what the answer does not take is closed. Raises
+    OSError."""
     media = media_of(name)
     file, coding = _sibling(folder, name, original, question) if media.shrinks else (original, None)
     status, head, span = reply(
@@ -257,9 +269,11 @@ def _send(folder: int, name: bytes, original: _File, question: Question) -> Answ
 
 
 def _sibling(folder: int, name: bytes, file: _File, question: Question) -> tuple[_File, Coding | None]:
-    """The compressed sibling that the client likes best, in place of the file; else the file. Raises OSError.
+    """The compressed sibling that the client likes best, in place of the file; else the file.
+    Raises OSError.
 
-    Their times are not compared: copying a folder gives files any order. Who writes a file anew writes its siblings.
+    Their times are not compared: copying a folder gives files any order. Who writes a file anew
+    writes its siblings.
     """
     for coding in accepted(question.fields.values(b"accept-encoding")):
         try:

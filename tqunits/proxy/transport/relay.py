@@ -1,19 +1,20 @@
 """Bytes from one socket to another that never pass through Python: splice(2) through a pipe.
 
-A `Relay` moves a known number of bytes, or all until the end of the stream; nothing of them is looked at. While it
-runs it owns the reader of its source and the writer of its target, and nothing else: not the sockets, not
-the other two directions, no deadline. Both sockets must be non-blocking, because SPLICE_F_NONBLOCK speaks of the pipe
-only, and raw: what TLS has encrypted is no use to the other side.
+A `Relay` moves a known number of bytes, or all until the end of the stream; nothing of them is
+looked at. While it runs it owns the reader of its source and the writer of its target, and nothing
+else: not the sockets, not the other two directions, no deadline. Both sockets must be non-blocking,
+because SPLICE_F_NONBLOCK speaks of the pipe only, and raw: what TLS has encrypted is no use to the
+other side.
 
-A pipe is filled only when it is empty. So a fill that would block says that the source has nothing (splice(2) has one
-EAGAIN for that and for a full pipe), an end of the stream is seen only when everything before it is out, and
-back-pressure needs no counting: while the target takes nothing, nothing is read. A relay that waits for its source
-holds no pipe. And one whose source gives little at a time hands over to copying, which costs two system calls per
-piece where a relay makes three.
+A pipe is filled only when it is empty. So a fill that would block says that the source has nothing
+(splice(2) has one EAGAIN for that and for a full pipe), an end of the stream is seen only when
+everything before it is out, and back-pressure needs no counting: while the target takes nothing,
+nothing is read. A relay that waits for its source holds no pipe. And one whose source gives little
+at a time hands over to copying, which costs two system calls per piece where a relay makes three.
 
-Pipes are accounted per user (pipe(7): pipe-user-pages-soft, 64 MiB). Beyond that an unprivileged user's new pipes have
-two pages, which is worse than copying; and each takes two descriptors, which clients need more. So there is a bound,
-and a relay that gets no pipe hands over as well.
+Pipes are accounted per user (pipe(7): pipe-user-pages-soft, 64 MiB). Beyond that an unprivileged
+user's new pipes have two pages, which is worse than copying; and each takes two descriptors, which
+clients need more. So there is a bound, and a relay that gets no pipe hands over as well.
 """
 
 from __future__ import annotations
@@ -35,23 +36,26 @@ WORTH: Final = 64 * 1024
 """Bytes that must be left of a body for a relay to be worth its beginning and its end."""
 
 LITTLE: Final = 32 * 1024
-"""A turn that moves less, because the source has no more, would be cheaper as a copy (bench/python/splice.py)."""
+"""A turn that moves less, because the source has no more, would be cheaper as a copy
+(bench/python/splice.py)."""
 
 PIPE_SIZE: Final = 256 * 1024
-"""Bytes that one relay holds at most. From TCP to TCP, 64 KiB costs half as much again per MiB and 1 MiB saves a tenth
-(bench/python/splice.py)."""
+"""Bytes that one relay holds at most. From TCP to TCP, 64 KiB costs half as much again per MiB and
+1 MiB saves a tenth (bench/python/splice.py)."""
 
 MIN_PIPE: Final = 64 * 1024
 """What the kernel gives without being asked, unless the user has too many."""
 
 MAX_PIPES: Final = 128
-"""Pipes in use at once: half of what the kernel grants one user, so two processes of one user have room."""
+"""Pipes in use at once: half of what the kernel grants one user, so two processes of one user have
+room."""
 
 MAX_IDLE: Final = 16
 """Empty pipes kept open. Only a relay whose target is slow holds one for longer than a turn."""
 
 TURN: Final = 1024 * 1024
-"""Bytes that one relay moves before it is the others' turn: about 0.2 ms, and never more than a pipe above it."""
+"""Bytes that one relay moves before it is the others' turn: about 0.2 ms, and never more than a
+pipe above it."""
 
 ENDLESS: Final = 2**62
 """Bytes left of what ends with its stream."""
@@ -82,7 +86,8 @@ class Pipe:
 
     @classmethod
     def open(cls, size: int) -> Pipe | None:
-        """A pipe of `size` bytes, or of what the kernel grants; None when that is too little, or nothing."""
+        """A pipe of `size` bytes, or of what the kernel grants; None when that is too little, or
+        nothing."""
         try:
             pipe = cls(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError:  # EMFILE, ENFILE, ENOMEM
@@ -128,7 +133,8 @@ class Pipes:
         return pipe
 
     def give(self, pipe: Pipe) -> None:
-        """Take it back. Only an empty one is used again: what is left in it would go to somebody else."""
+        """Take it back. Only an empty one is used again: what is left in it would go to somebody
+        else."""
         self.in_use -= 1
         if pipe.held or len(self._idle) >= self._max_idle:
             pipe.close()
@@ -142,7 +148,8 @@ class Pipes:
 
 
 class End(Enum):
-    """How a relay ended. But for the broken ones, all that it took has been taken by the target's kernel."""
+    """How a relay ended. But for the broken ones, all that it took has been taken by the target's
+    kernel."""
 
     DONE = 1  # that was all of it; the source's reader is the owner's again
     HANDED_OVER = 2  # copy what is left; the source's reader is the owner's again
@@ -155,9 +162,9 @@ class End(Enum):
 class Relay(Watched):
     """One way, from `source` to `target`.
 
-    `limit` is in bytes, None: until the end of the stream. `reader` is who is told that the source is readable once the
-    relay does not read any more. `on_moved` is called at most once per turn, when something moved;
-    `on_end` once, from a turn of the loop, never from `start` or `abort`.
+    `limit` is in bytes, None: until the end of the stream. `reader` is who is told that the source
+    is readable once the relay does not read any more. `on_moved` is called at most once per turn,
+    when something moved; `on_end` once, from a turn of the loop, never from `start` or `abort`.
     """
 
     __slots__ = (
@@ -212,12 +219,14 @@ class Relay(Watched):
         return self._loaded
 
     def start(self) -> None:
-        """Begin. Nothing may wait to be sent to the target, and nobody else may write to it until the end."""
+        """Begin. Nothing may wait to be sent to the target, and nobody else may write to it until
+        the end."""
         self._reading = True
         self._poller.add_reader(self._source, self)  # in the place of the owner's: no system call
 
     def abort(self) -> None:
-        """Stop now, before either socket is closed. What was taken and is not out is lost; `on_end` is not called."""
+        """Stop now, before either socket is closed. What was taken and is not out is lost; `on_end`
+        is not called."""
         if self._reading:
             self._poller.remove_reader(self._source)
         self._release()
@@ -249,7 +258,8 @@ class Relay(Watched):
             self._on_moved()
 
     def _attempt(self, before: int) -> End | None:
-        """The end of the relay, or None when one of the sockets is waited for. Whose fault it is `_loaded` tells."""
+        """The end of the relay, or None when one of the sockets is waited for. Whose fault it is
+        `_loaded` tells."""
         try:
             return self._move(before + self.turn)
         except BlockingIOError:
@@ -264,7 +274,8 @@ class Relay(Watched):
             return End.TARGET_BROKEN if self._loaded else End.SOURCE_BROKEN
 
     def _move(self, stop: int) -> End | None:
-        """Fill and empty the pipe by turns until so much is moved, or an end. Raises what splice(2) does."""
+        """Fill and empty the pipe by turns until so much is moved, or an end. Raises what splice(2)
+        does."""
         pipe = self._pipe or self._pipes.take()
         if pipe is None:
             return End.HANDED_OVER
@@ -331,9 +342,11 @@ class Relay(Watched):
 
 
 class ChunkRelay(Relay):
-    """The same, and every load goes out as a chunk (RFC 9112 §7.1); the last chunk is the owner's to send.
+    """The same, and every load goes out as a chunk (RFC 9112 §7.1); the last chunk is the owner's
+    to send.
 
-    For a body that ends with its connection, to a client that reads chunks. `moved` counts the payload.
+    For a body that ends with its connection, to a client that reads chunks. `moved` counts the
+    payload.
     """
 
     __slots__ = ("_after", "_before")

@@ -1,22 +1,28 @@
-"""TLS over a connection: a raw socket on one side, on the other what `stream.Stream` knows a socket by.
+"""TLS over a connection: a raw socket on one side, on the other what `stream.Stream` knows a socket
+by.
 
-OpenSSL reads and writes memory (SSL_set_bio), and the socket stays ours: readiness, close, reset and half-close mean
-what they mean without TLS. (ssl.SSLSocket takes the descriptor, says plaintext after shutdown(), and gives one record
-per recv.) Measured against it: the same for small requests, 5 us more than without TLS; for large responses a little
-less processor time, four records in one send; for large requests a tenth more, for the copy into that memory.
+OpenSSL reads and writes memory (SSL_set_bio), and the socket stays ours: readiness, close, reset
+and half-close mean what they mean without TLS. (ssl.SSLSocket takes the descriptor, says plaintext
+after shutdown(), and gives one record per recv.) Measured against it: the same for small requests,
+5 us more than without TLS; for large responses a little less processor time, four records in one
+send; for large requests a tenth more, for the copy into that memory.
 
 The contract is the plain socket's, readiness included, so that nothing else has to know:
 
-* recv gives everything that one read of the socket held, however many records that was. Nothing decrypted is ever left
-  behind that the kernel would not announce. Half a record is BlockingIOError: its other half will be announced.
-* After the client's close_notify recv gives b"" for ever, and the socket is shut for reading, so the kernel says
-  readable: whoever has the data that came just before will be called again for the end.
+* recv gives everything that one read of the socket held, however many records that was. Nothing
+  decrypted is ever left behind that the kernel would not announce. Half a record is
+  BlockingIOError: its other half will be announced.
+* After the client's close_notify recv gives b"" for ever, and the socket is shut for reading, so
+  the kernel says readable: whoever has the data that came just before will be called again for the
+  end.
 * An end without close_notify is an error (RFC 8446 §6.1): somebody may have cut the stream.
-* send gives how many bytes it has taken, and wants the rest again, the same bytes first. They may be encrypted by then,
-  so the count follows what the kernel took of the ciphertext, and the last byte counts when the kernel has it all.
-* send never waits for a read, nor recv for a write: renegotiation is off, and OpenSSL answers a KeyUpdate (RFC 8446
-  §4.6.3) with the next write. The exceptions that would say so (SSLWantReadError, SSLWantWriteError) are OSErrors and
-  no BlockingIOErrors, so a connection that came to it would end, not spin.
+* send gives how many bytes it has taken, and wants the rest again, the same bytes first. They may
+  be encrypted by then, so the count follows what the kernel took of the ciphertext, and the last
+  byte counts when the kernel has it all.
+* send never waits for a read, nor recv for a write: renegotiation is off, and OpenSSL answers a
+  KeyUpdate (RFC 8446 §4.6.3) with the next write. The exceptions that would say so
+  (SSLWantReadError, SSLWantWriteError) are OSErrors and no BlockingIOErrors, so a connection that
+  came to it would end, not spin.
 """
 
 from __future__ import annotations
@@ -30,18 +36,19 @@ from typing import Final
 from tqunits.proxy.transport.stream import RECEIVE
 
 HELLO: Final = b"\x16"
-"""The first byte of every TLS connection: a record of the type handshake (RFC 8446 §5.1). No token has it (RFC 9110
-§5.6.2) and no line end, so no HTTP request begins with it."""
+"""The first byte of every TLS connection: a record of the type handshake (RFC 8446 §5.1). No token
+has it (RFC 9110 §5.6.2) and no line end, so no HTTP request begins with it."""
 
 RECORD: Final = 16 * 1024
 """The most that one record holds (RFC 8446 §5.1); and what a handshake reads at once."""
 
 CHUNK: Final = RECEIVE
-"""What is encrypted at once: as much as a stream hands on at once. Encrypted, it waits here for the kernel."""
+"""What is encrypted at once: as much as a stream hands on at once. Encrypted, it waits here for the
+kernel."""
 
 MAX_WAITING: Final = 2 * CHUNK
-"""Ciphertext that waits for the kernel: a chunk, and OpenSSL's own words (alerts) to a client that asks for them and
-does not read them. Beyond it the client is cut."""
+"""Ciphertext that waits for the kernel: a chunk, and OpenSSL's own words (alerts) to a client that
+asks for them and does not read them. Beyond it the client is cut."""
 
 
 class Step(Enum):
@@ -55,9 +62,9 @@ class Step(Enum):
 class _Memories:
     """What OpenSSL reads from and writes to: one pair for all connections of the process.
 
-    A memory keeps the size of the largest write it ever saw, 87 KiB after one large body, for as long as the
-    connection idles. So they are shared, which is right as long as every call leaves both empty: what OpenSSL has
-    not taken belongs to one connection only.
+    A memory keeps the size of the largest write it ever saw, 87 KiB after one large body, for as
+    long as the connection idles. So they are shared, which is right as long as every call leaves
+    both empty: what OpenSSL has not taken belongs to one connection only.
     """
 
     __slots__ = ("incoming", "outgoing")
@@ -88,7 +95,8 @@ class Secured:
     )
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
-        """`sock` is connected and non-blocking, and nothing has been read from it (but by MSG_PEEK)."""
+        """`sock` is connected and non-blocking, and nothing has been read from it (but by
+        MSG_PEEK)."""
         self._sock = sock
         self._incoming = _MEMORIES.incoming
         self._outgoing = _MEMORIES.outgoing
@@ -102,7 +110,8 @@ class Secured:
         self._owed = 0  # bytes given to `send` that are in `_rest`, and not yet said to be taken
 
     def handshake(self) -> Step:
-        """Go on with the handshake; again when the socket is as the step says. Raises OSError: it has failed.
+        """Go on with the handshake; again when the socket is as the step says. Raises OSError: it
+        has failed.
 
         After DONE the first request may be here already: `recv` is to be tried at once.
         """
@@ -118,9 +127,11 @@ class Secured:
         return Step.DONE if self._is_open else Step.READ
 
     def recv(self, size: int) -> bytes:
-        """What the client has sent, decrypted; `size` bounds what is taken from the socket, as it bounds the result.
+        """What the client has sent, decrypted; `size` bounds what is taken from the socket, as it
+        bounds the result.
 
-        Raises BlockingIOError when nothing whole is there, OSError when the connection is broken or was cut.
+        Raises BlockingIOError when nothing whole is there, OSError when the connection is broken or
+        was cut.
         """
         if self._ended:
             return b""
@@ -148,7 +159,8 @@ class Secured:
         return data
 
     def send(self, data: bytes) -> int:
-        """Encrypt and send; gives how many bytes are taken. The rest is to be given again, first and unchanged.
+        """Encrypt and send; gives how many bytes are taken. The rest is to be given again, first
+        and unchanged.
 
         Raises BlockingIOError when the kernel takes nothing, OSError when the connection is broken.
         """
@@ -174,10 +186,12 @@ class Secured:
         return self._pay(taken)
 
     def shutdown(self, how: int) -> None:
-        """End the sending side (`how` is SHUT_WR): close_notify, then the socket's own; reading goes on.
+        """End the sending side (`how` is SHUT_WR): close_notify, then the socket's own; reading
+        goes on.
 
-        To be called when everything sent is taken. A client that cuts its own side off before may miss the
-        close_notify: then what ended looks cut, never the reverse. Raises OSError like the socket's.
+        To be called when everything sent is taken. A client that cuts its own side off before may
+        miss the close_notify: then what ended looks cut, never the reverse. Raises OSError like the
+        socket's.
         """
         with contextlib.suppress(ssl.SSLError):  # it wants the client's close_notify, which recv will meet
             self._tls.unwrap()
@@ -249,8 +263,8 @@ class Secured:
         return not self._rest
 
     def _leave(self) -> None:
-        """Leave the memory empty for the next connection. Nobody waits for what OpenSSL has to say of its own: what
-        can not go now goes with the next send."""
+        """Leave the memory empty for the next connection. Nobody waits for what OpenSSL has to say
+        of its own: what can not go now goes with the next send."""
         self._early = self._incoming.read()
         self._rest += self._outgoing.read()
         if not self._push() and len(self._rest) > MAX_WAITING:

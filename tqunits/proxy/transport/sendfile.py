@@ -1,7 +1,8 @@
 """A file on its way to a client: sendfile(2) on a plain connection, in pieces through TLS.
 
-The client's connection is the only reader of the file and the only writer of the socket: what it has not taken yet
-(`outbox`) goes first, so this begins when that is empty and goes on when it is again.
+The client's connection is the only reader of the file and the only writer of the socket: what it
+has not taken yet (`outbox`) goes first, so this begins when that is empty and goes on when it is
+again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class FileBody(Watched):
     __slots__ = ("_at_once", "_descriptor", "_left", "_mover", "_offset", "_stream", "_writing")
 
     def __init__(self, stream: Stream, mover: Mover, descriptor: int, offset: int, length: int) -> None:
-        """`descriptor` is this one's from now on; a negative one is no file: the head is all there is."""
+        """`descriptor` is this one's from now on; a negative one is no file: the head is all there
+        is."""
         self._stream = stream
         self._mover = mover
         self._descriptor = descriptor
@@ -35,7 +37,8 @@ class FileBody(Watched):
         self._at_once = True
 
     def begin(self, head: bytes) -> bool:
-        """Send the head and what goes out at once; whether that was all. If not, the client is told of the end."""
+        """Send the head and what goes out at once; whether that was all. If not, the client is told
+        of the end."""
         if not self._mover.write_out(head):
             return False  # gone, and with it this
         if not self._stream.outbox:

@@ -1,9 +1,9 @@
 """A non-blocking socket: what a client's and a worker's connection have in common.
 
-Raw descriptors and their readiness (reactor/poller.py), because `loop.sock_*` costs three times as much per request
-and a transport hides the back-pressure. Sends are tried at once; only what the kernel does not take waits, and whoever
-produced it stops reading until it is gone: so what waits is never more than what one `recv` gave (RECEIVE) and a head,
-in each direction.
+Raw descriptors and their readiness (reactor/poller.py), because `loop.sock_*` costs three times as
+much per request and a transport hides the back-pressure. Sends are tried at once; only what the
+kernel does not take waits, and whoever produced it stops reading until it is gone: so what waits is
+never more than what one `recv` gave (RECEIVE) and a head, in each direction.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from tqunits.proxy.reactor.timers import Timed, Wheel
 from tqunits.proxy.transport.relay import Relay
 
 RECEIVE: Final = (64 + 8) * 1024
-"""The bound of what one connection holds in one direction: 64 KiB of a body, which is what many programs write at once,
-and the head before it. With 64 KiB in all such a message took two turns, and a fifth more CPU."""
+"""The bound of what one connection holds in one direction: 64 KiB of a body, which is what many
+programs write at once, and the head before it. With 64 KiB in all such a message took two turns,
+and a fifth more CPU."""
 
 UNCOPIED: Final = 16 * 1024
 """Bytes from which it is cheaper to name two pieces to the kernel than to make one of them."""
@@ -74,7 +75,8 @@ class Stream(Timed):
         self.closed = False
 
     def write(self, data: bytes) -> bool:
-        """Send now what can be sent, the rest when it can. False: this side takes nothing any more."""
+        """Send now what can be sent, the rest when it can. False: this side takes nothing any
+        more."""
         if self.outbox:
             self.outbox += data
             return True
@@ -120,7 +122,8 @@ class Stream(Timed):
             self.poller.remove_reader(self.sock)
 
     def postpone(self) -> None:
-        """Leave what has come for a later turn of the loop (`on_turn`), and read nothing more before that."""
+        """Leave what has come for a later turn of the loop (`on_turn`), and read nothing more
+        before that."""
         self.pause()
         if not self.postponed:
             self.postponed = True

@@ -1,7 +1,7 @@
 """Whether an address that a worker listens on takes requests, and how many are in flight there.
 
-One that takes no connections is left alone for pauses that grow, and one request at a time finds out whether it is
-back. One that drains gets nothing new.
+One that takes no connections is left alone for pauses that grow, and one request at a time finds
+out whether it is back. One that drains gets nothing new.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from tqunits.routing.endpoint import Address
 FIRST_PAUSE: Final = 0.005
 PAUSE_GROWTH: Final = 1.5
 LONGEST_PAUSE: Final = 0.25
-"""Seconds between attempts at an endpoint that takes no connections: a compiled worker is back in milliseconds, and one
-that is gone for good costs four attempts a second while somebody waits for it."""
+"""Seconds between attempts at an endpoint that takes no connections: a compiled worker is back in
+milliseconds, and one that is gone for good costs four attempts a second while somebody waits for
+it."""
 
 MAX_FAILURES: Final = 20
 """Counted no further: the pause is at its longest by then."""
 
 TOGETHER: Final = 0.1
-"""Seconds within which connections end that end with one process; a process that is started anew takes longer."""
+"""Seconds within which connections end that end with one process; a process that is started anew
+takes longer."""
 
 TRIAL: Final = 2.5
-"""Seconds an attempt may take before another request tries: longer than a connection may take to stand."""
+"""Seconds an attempt may take before another request tries: longer than a connection may take to
+stand."""
 
 
 @trait
@@ -90,14 +93,16 @@ class Availability:
         self.trying = True
 
     def untried(self) -> None:
-        """The trial found an idle connection, which says nothing of new ones: it is the next one's turn."""
+        """The trial found an idle connection, which says nothing of new ones: it is the next one's
+        turn."""
         self.down_until = 0.0
         self.trying = False
         for watcher in self.watchers:
             watcher.release()
 
     def failed(self) -> None:
-        """It took no connection: leave it alone for a while that grows. Those that fail together count once."""
+        """It took no connection: leave it alone for a while that grows. Those that fail together
+        count once."""
         if self.failures and not self.trying and self.poller.loop.time() < self.down_until:
             return
         self.trying = False
@@ -113,7 +118,8 @@ class Availability:
         return self.draining or bool(self.failures)
 
     def died_under_one(self) -> bool:
-        """A connection has ended under a request: whether no other was under way, and nobody had asked it to leave."""
+        """A connection has ended under a request: whether no other was under way, and nobody had
+        asked it to leave."""
         now = self.poller.loop.time()
         alone = not self.in_flight and now - self.died_at >= TOGETHER
         self.died_at = now

@@ -1,8 +1,9 @@
 """A connection to a worker: connecting, one exchange at a time, idle in the pool in between.
 
-The response half of the router. A worker's bytes are read as strictly as a client's (RFC 9112 §6.3): what is not a
-valid response is a 502 and the end of the connection. The connection goes back to the pool only after a response that
-was whole, delimited by itself, with nothing behind it, to a request that was sent completely (§9.2, §9.3).
+The response half of the router. A worker's bytes are read as strictly as a client's (RFC 9112
+§6.3): what is not a valid response is a 502 and the end of the connection. The connection goes back
+to the pool only after a response that was whole, delimited by itself, with nothing behind it, to a
+request that was sent completely (§9.2, §9.3).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ TUNNEL: Final = WORKER_PHASES["TUNNEL"]
 
 @trait
 class Asker:
-    """Whose request a connection carries: the connection reads and checks, and this says how the exchange goes on."""
+    """Whose request a connection carries: the connection reads and checks, and this says how the
+    exchange goes on."""
 
     def sendable(self, upstream: Upstream) -> None:
         """The connection stands: send the request."""
@@ -71,7 +73,8 @@ class Asker:
         raise AssertionError
 
     def respond_alike(self, upstream: Upstream, alike: AlikeResponse, data: bytes) -> bool:
-        """The final response goes on the short way, if it is like the one before; False: it is not."""
+        """The final response goes on the short way, if it is like the one before; False: it is
+        not."""
         raise AssertionError
 
     def respond(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
@@ -107,7 +110,8 @@ class Asker:
         raise AssertionError
 
     def cut(self, reason: str) -> None:
-        """The response can not be finished: the client must see that it is not whole (RFC 9112 §8)."""
+        """The response can not be finished: the client must see that it is not whole (RFC 9112
+        §8)."""
         raise AssertionError
 
     def upgrades(self) -> bool:
@@ -239,7 +243,8 @@ class Upstream(Stream):
         self.close()
 
     def is_alive(self) -> bool:
-        """Whether an idle connection still stands: asked before a request that could not be sent twice."""
+        """Whether an idle connection still stands: asked before a request that could not be sent
+        twice."""
         try:
             self.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -297,7 +302,8 @@ class Upstream(Stream):
                 asker.fail_with()
 
     def expire(self) -> None:
-        """Idle for long enough; if it serves again, that deadline is of the time before, and its client has one."""
+        """Idle for long enough; if it serves again, that deadline is of the time before, and its
+        client has one."""
         if self.asker is None:
             self.endpoint.lose_aged(self)
 
@@ -368,7 +374,8 @@ class Upstream(Stream):
             asker.splice(self)
 
     def resume(self) -> None:
-        """Read (again), when all that has come is looked at: chunks that are many and small wait for another turn."""
+        """Read (again), when all that has come is looked at: chunks that are many and small wait
+        for another turn."""
         if self.pump is not None and self.pump.rest:
             self.postpone()
         else:
@@ -455,8 +462,9 @@ def _naming_setting(error: Malformed) -> Malformed:
 def _connect_unix(sock: socket.socket, path: str) -> int:
     """Connect to the socket that has this name, and to none that a link by this name leads to.
 
-    A worker owns the folder of its socket, and the router may enter other workers': a link there would let its clients
-    in, past what holds for the other's routes. connect(2) follows links; open(2) with O_PATH need not. Raises OSError.
+    A worker owns the folder of its socket, and the router may enter other workers': a link there
+    would let its clients in, past what holds for the other's routes. connect(2) follows links;
+    open(2) with O_PATH need not. Raises OSError.
     """
     found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

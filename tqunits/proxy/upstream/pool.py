@@ -1,7 +1,8 @@
 """The endpoints of workers, each with its idle connections.
 
-An idle connection stays on the loop's watch: when the worker ends it, it leaves the pool within one turn of the loop.
-The newest idle connection is taken first, so that a pool shrinks to what is needed and the rest can time out.
+An idle connection stays on the loop's watch: when the worker ends it, it leaves the pool within one
+turn of the loop. The newest idle connection is taken first, so that a pool shrinks to what is
+needed and the rest can time out.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from tqunits.proxy.upstream.standing import LASTED
 from tqunits.routing.endpoint import Address
 
 MAX_IDLE: Final = 256
-"""Idle connections per endpoint and process: bounds descriptors; a burst beyond it closes its own."""
+"""Idle connections per endpoint and process: bounds descriptors; a burst beyond it closes its
+own."""
 
 POOL_IDLE_US: Final = 1_500_000
-"""How long an idle connection is kept at most: less than the shortest keep-alive time-out that servers ship with
-(gunicorn 2 s; Node and uvicorn 5 s), because a connection that both ends give up at once costs a request a 502."""
+"""How long an idle connection is kept at most: less than the shortest keep-alive time-out that
+servers ship with (gunicorn 2 s; Node and uvicorn 5 s), because a connection that both ends give up
+at once costs a request a 502."""
 
 
 class Endpoint(Home):
@@ -68,9 +71,11 @@ class Endpoint(Home):
         self.lose(upstream)
 
     def take_standing(self) -> Upstream | None:
-        """An idle connection that is open, for what can not be sent twice; None where they are not relied on.
+        """An idle connection that is open, for what can not be sent twice; None where they are not
+        relied on.
 
-        There one is closed for the new one that takes its place: some programs serve one connection at a time.
+        There one is closed for the new one that takes its place: some programs serve one connection
+        at a time.
         """
         standing = self.standing
         while self.idle:
@@ -85,7 +90,8 @@ class Endpoint(Home):
         return None
 
     def _has_lasted(self, upstream: Upstream) -> bool:
-        """Whether that one has been idle for long enough to be relied on, and with it the others."""
+        """Whether that one has been idle for long enough to be relied on, and with it the
+        others."""
         tick = self.wheel.tick
         return upstream.deadline - self.idle_ticks + LASTED <= tick and self.standing.lasted(tick)
 
@@ -100,7 +106,8 @@ class Endpoint(Home):
 
 
 class Endpoints:
-    """All endpoints by address; they outlive a reload that keeps them, with their connections and counts."""
+    """All endpoints by address; they outlive a reload that keeps them, with their connections and
+    counts."""
 
     def __init__(self, poller: Poller, wheel: Wheel) -> None:
         self._poller = poller

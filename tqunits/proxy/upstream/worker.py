@@ -1,9 +1,10 @@
 """One worker as the router serves it: who may begin now, who waits, and for what.
 
-A request begins when the worker has fewer than `max_inflight` of them and an endpoint that takes connections. Else it
-waits here, in order, for `queue_ticks` at most, and not a byte of it has gone anywhere: so a worker that restarts fails
-nobody, and a flood is held at the door. The first in line is what finds out that an endpoint is back: its attempt is
-the trial, repeated after pauses that grow; the others follow when it has got through.
+A request begins when the worker has fewer than `max_inflight` of them and an endpoint that takes
+connections. Else it waits here, in order, for `queue_ticks` at most, and not a byte of it has gone
+anywhere: so a worker that restarts fails nobody, and a flood is held at the door. The first in line
+is what finds out that an endpoint is back: its attempt is the trial, repeated after pauses that
+grow; the others follow when it has got through.
 
 A worker outlives a reload of the routes that keeps its name.
 """
@@ -33,7 +34,8 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 RETRY_AFTER: Final = 1
-"""Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by then."""
+"""Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by
+then."""
 
 AWAY_RETRY_AFTER: Final = 30
 """The same where somebody has to do something first."""
@@ -51,7 +53,8 @@ class Waiter:
         raise AssertionError
 
     def begin(self, trial: Endpoint | None) -> None:
-        """It is this request's turn. `trial`: an endpoint that may be back; this request finds out."""
+        """It is this request's turn. `trial`: an endpoint that may be back; this request finds
+        out."""
         raise AssertionError
 
     def fail(self, status: int, reason: str) -> None:
@@ -126,7 +129,8 @@ class Worker(Watcher):
 
     @property
     def refusal(self) -> tuple[str, int] | None:
-        """What every request is answered with 503, and after how many seconds to come again; None: they are taken."""
+        """What every request is answered with 503, and after how many seconds to come again; None:
+        they are taken."""
         if self.notice is not None:
             return self.notice, RETRY_AFTER
         away = DRAINED if self.away is None and self.order == DRAIN else self.away
@@ -140,7 +144,8 @@ class Worker(Watcher):
         self.ready = endpoints[0] if open_ and not waits else None
 
     def pick(self, tried: Iterable[Availability]) -> Endpoint | None:
-        """The endpoint for the next attempt: one that takes requests and was not tried for this one."""
+        """The endpoint for the next attempt: one that takes requests and was not tried for this
+        one."""
         endpoints = self.endpoints
         if len(endpoints) == 1 and not tried:
             return endpoints[0] if endpoints[0].takes_requests else None
@@ -179,7 +184,8 @@ class Worker(Watcher):
             self.release()
 
     def release(self) -> None:
-        """Let begin who can, each in a turn of the loop of its own, so that failures can not nest."""
+        """Let begin who can, each in a turn of the loop of its own, so that failures can not
+        nest."""
         while self.queue and self.in_flight < self.max_inflight and not self.paused:
             endpoint = self.pick(())
             if endpoint is None:
@@ -203,12 +209,14 @@ class Worker(Watcher):
         self._empty()
 
     def go_away(self, reason: str | None) -> None:
-        """Nobody is to wait for it, those that wait neither: it will not be back soon. None: it may be."""
+        """Nobody is to wait for it, those that wait neither: it will not be back soon. None: it may
+        be."""
         self.away = reason
         self._empty()
 
     def obey(self, order: str, text: str) -> None:
-        """One order follows another, and nobody gets through in between; `text` is the page's, of MAINTENANCE."""
+        """One order follows another, and nobody gets through in between; `text` is the page's, of
+        MAINTENANCE."""
         self.order, self.paused, self.notice = order, order == PAUSE, text if order == MAINTENANCE else None
         self._empty()
 
@@ -241,7 +249,8 @@ class Worker(Watcher):
         self.done()
 
     def _come_back(self) -> None:
-        """See again when the first endpoint may be tried again; room, and an endpoint's return, come by themselves."""
+        """See again when the first endpoint may be tried again; room, and an endpoint's return,
+        come by themselves."""
         self.refresh()
         if self._timer is not None or not self.queue or self.paused or self.in_flight >= self.max_inflight:
             return

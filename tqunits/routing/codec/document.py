@@ -1,7 +1,8 @@
-"""What is asked of routes.json as it lies there: who is in it, and the same without or with some of them.
+"""What is asked of routes.json as it lies there: who is in it, and the same without or with some of
+them.
 
-Entries of workers are carried over to the letter, for what stays of a worker that install refuses may be of an earlier
-release. A text that is none of ours is nobody's routes.
+Entries of workers are carried over to the letter, for what stays of a worker that install refuses
+may be of an earlier release. A text that is none of ours is nobody's routes.
 """
 
 from __future__ import annotations
@@ -60,12 +61,14 @@ def json_of(text: str) -> object:
 
 
 def text_of(document: Mapping[str, object]) -> str:
-    """The same text for the same document: comparing texts tells whether the router has to read it again."""
+    """The same text for the same document: comparing texts tells whether the router has to read it
+    again."""
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def files_alone(text: str) -> tuple[Served, ...]:
-    """The workers of a snapshot that are files alone. Raises TqunitsError where it is none of ours."""
+    """The workers of a snapshot that are files alone. Raises TqunitsError where it is none of
+    ours."""
     try:
         document = _read(text)
         if document["version"] != VERSION:
@@ -87,7 +90,8 @@ def files_alone(text: str) -> tuple[Served, ...]:
 
 
 def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
-    """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of ours.
+    """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of
+    ours.
 
     Who is disabled keeps nobody from taking his.
     """
@@ -110,7 +114,8 @@ def without(text: str, workers: Iterable[str]) -> str | None:
 
 
 def with_workers(text: str, before: str, workers: Collection[str]) -> str:
-    """The snapshot with these workers as they were in it before, but for routes that others have now.
+    """The snapshot with these workers as they were in it before, but for routes that others have
+    now.
 
     One that is in both is what it is now: its program is gone, its files are served.
     """
@@ -133,7 +138,8 @@ def _routes(worker: _Entry) -> Iterable[tuple[str, str]]:
 
 
 def _left(worker: _Entry, taken: Collection[tuple[str, str]]) -> _Entry:
-    """A route goes if it is taken on any of the worker's hosts: a table with two of the same is refused whole."""
+    """A route goes if it is taken on any of the worker's hosts: a table with two of the same is
+    refused whole."""
     hosts = worker["hosts"] or [""]
     free = [route for route in worker["routes"] if not any((host, route) in taken for host in hosts)]
     return {**worker, "routes": free}

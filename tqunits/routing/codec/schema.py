@@ -1,8 +1,9 @@
 """The schema of routes.json, version 1: what each key holds, read and written.
 
-The router believes a snapshot or refuses it as a whole: unknown keys, missing keys, wrong types, another version. A
-half-understood snapshot would route somebody's requests to somebody else. Only keys that came later may be missing, in
-what stays of a worker as an earlier release wrote it: then they are what `USUAL` has.
+The router believes a snapshot or refuses it as a whole: unknown keys, missing keys, wrong types,
+another version. A half-understood snapshot would route somebody's requests to somebody else. Only
+keys that came later may be missing, in what stays of a worker as an earlier release wrote it: then
+they are what `USUAL` has.
 
 Time spans are microseconds (`_us`), seconds (`_s`), sizes are bytes; 0 is no limit.
 """
@@ -84,7 +85,8 @@ def snapshot_text(snapshot: Snapshot) -> str:
 
 
 class _Object:
-    """A JSON object that gives up its members one by one, and complains about what is missing or left."""
+    """A JSON object that gives up its members one by one, and complains about what is missing or
+    left."""
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):
@@ -105,7 +107,8 @@ class _Object:
         return self.integer(key, 1)
 
     def later(self, key: str, read: Callable[[str], T], otherwise: T) -> T:
-        """What came later: a worker that install left as it was is in a snapshot as an earlier release wrote it."""
+        """What came later: a worker that install left as it was is in a snapshot as an earlier
+        release wrote it."""
         return read(key) if key in self._members else otherwise
 
     def boolean(self, key: str) -> bool:

@@ -1,7 +1,8 @@
 """blog: a worker with state and sessions, in Python's standard library; copy it and begin.
 
-Sign in with any name, leave a comment. What it shows: state that survives a restart (StateDirectory=), sessions that
-several replicas share (Redis), and forms that neither another site nor a hostile comment can abuse.
+Sign in with any name, leave a comment. What it shows: state that survives a restart
+(StateDirectory=), sessions that several replicas share (Redis), and forms that neither another site
+nor a hostile comment can abuse.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class Blog(Connection):
         return SESSIONS.get(cookie.value) if cookie else None
 
     def same_origin(self) -> bool:
-        """Whether the form was ours: browsers say where a request comes from, and another site can not forge it."""
+        """Whether the form was ours: browsers say where a request comes from, and another site can
+        not forge it."""
         site, origin = self.headers.get("Sec-Fetch-Site"), self.headers.get("Origin")
         return site in (None, "same-origin") and (origin is None or urlsplit(origin).netloc == self.headers.get("Host"))
 

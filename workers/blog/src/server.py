@@ -1,4 +1,5 @@
-"""The HTTP server under the blog: a thread per connection, keep-alive, bounded bodies, a stop that loses nothing."""
+"""The HTTP server under the blog: a thread per connection, keep-alive, bounded bodies, a stop that
+loses nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""What the blog remembers: comments in SQLite, sessions in Redis when REDIS_URL is set and in SQLite otherwise.
+"""What the blog remembers: comments in SQLite, sessions in Redis when REDIS_URL is set and in
+SQLite otherwise.
 
-SQLite lives in the StateDirectory= that systemd makes for this user ($STATE_DIRECTORY): the only folder we may write.
-Redis is spoken to by hand: two commands of its protocol (RESP) need no library.
-A session is stored under the digest of its token: who reads the store can not take a session over.
+SQLite lives in the StateDirectory= that systemd makes for this user ($STATE_DIRECTORY): the only
+folder we may write. Redis is spoken to by hand: two commands of its protocol (RESP) need no
+library. A session is stored under the digest of its token: who reads the store can not take a
+session over.
 """
 
 from __future__ import annotations
@@ -77,7 +79,8 @@ class Database:
 
 
 class Redis:
-    """Sessions in redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], where several replicas share them."""
+    """Sessions in redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], where several replicas share
+    them."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

@@ -1,7 +1,9 @@
-"""index: the smallest complete worker in Python. One file, the standard library, nothing of tqunits; copy it and begin.
+"""index: the smallest complete worker in Python. One file, the standard library, nothing of
+tqunits; copy it and begin.
 
-It listens where it is told, answers /health, logs one JSON line per request, and on SIGTERM finishes what it has begun.
-The router stands in front of it: slow clients, TLS and oversized heads are its concern, not ours.
+It listens where it is told, answers /health, logs one JSON line per request, and on SIGTERM
+finishes what it has begun. The router stands in front of it: slow clients, TLS and oversized heads
+are its concern, not ours.
 """
 
 from __future__ import annotations

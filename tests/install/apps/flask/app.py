@@ -1,4 +1,5 @@
-"""A Flask application as a worker: it says who it is, is well, and takes as long as the test wants."""
+"""A Flask application as a worker: it says who it is, is well, and takes as long as the test
+wants."""
 
 import os
 from pathlib import Path

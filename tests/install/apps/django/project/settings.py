@@ -1,4 +1,5 @@
-"""A Django project as a worker: the database is below the state folder, the only one that it may write."""
+"""A Django project as a worker: the database is below the state folder, the only one that it may
+write."""
 
 import os
 import secrets
