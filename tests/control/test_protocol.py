@@ -60,7 +60,7 @@ class Asked:
     turn."""
 
     def __init__(self, folder: Path, answers: Sequence[Drained | Problem]) -> None:
-        self.questions: list[tuple[str, int]] = []
+        self.questions: list[tuple[Instance, int]] = []
         self._answers = list(answers)
         place = folder / "leave/1/leave.sock"
         place.parent.mkdir(parents=True)
@@ -87,7 +87,7 @@ async def leave(folder: Path, wait: str) -> str:
     return said.decode()
 
 
-async def left(folder: Path, wait: str, *answers: Drained | Problem) -> tuple[list[tuple[str, int]], str]:
+async def left(folder: Path, wait: str, *answers: Drained | Problem) -> tuple[list[tuple[Instance, int]], str]:
     """What a worker has asked that was answered so, and what it has said."""
     asked = Asked(folder, answers)
     await asked.server.start()
@@ -134,12 +134,12 @@ async def test_a_worker_that_leaves_understands_each_answer(
     tmp_path: Path, answers: list[Drained | Problem], times: int
 ) -> None:
     asked, said = await left(tmp_path, "10", *answers)
-    assert ([worker for worker, _ in asked], said) == (["w"] * times, "")
+    assert ([whose for whose, _ in asked], said) == ([Instance("w")] * times, "")
 
 
 async def test_a_worker_whose_time_is_over_says_what_it_cuts_off(tmp_path: Path) -> None:
     asked, said = await left(tmp_path, "0", BUSY)
-    assert asked == [("w", 0)]
+    assert asked == [(Instance("w"), 0)]
     assert "1 router processes still have requests for w after 0 s" in said
 
 
@@ -147,7 +147,7 @@ async def test_a_worker_whose_time_is_over_says_what_it_cuts_off(tmp_path: Path)
 def test_every_instance_can_be_asked_about(worker: str, number: int, wait_us: int) -> None:
     request = protocol.leave_request(Instance(worker, number), wait_us)
     method, target, _ = request.split(b" ", 2)
-    assert protocol.leave_question(method, target) == (str(Instance(worker, number)), wait_us)
+    assert protocol.leave_question(method, target) == (Instance(worker, number), wait_us)
     assert len(request) < protocol.MAX_QUESTION
 
 

@@ -216,9 +216,8 @@ def leave_request(whose: Instance, wait_us: int) -> bytes:
     return f"GET /serving/{whose}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode("ascii")
 
 
-def leave_question(method: bytes, target: bytes) -> tuple[str, int]:
-    """Which instance such a request is about, by its name (`api`, `api:2`), and how many µs its
-    answer may take.
+def leave_question(method: bytes, target: bytes) -> tuple[Instance, int]:
+    """Which instance such a request is about, and how many µs its answer may take.
 
     Raises Problem.
     """
@@ -226,4 +225,4 @@ def leave_question(method: bytes, target: bytes) -> tuple[str, int]:
     whose = None if question is None else name.instance(question[1].decode("ascii"))
     if question is None or whose is None or method != b"GET":
         raise Problem(404, "there is GET /serving/NAME?wait_us=N")
-    return str(whose), min(int(question[2] or 0), LONGEST_WAIT_US)
+    return whose, min(int(question[2] or 0), LONGEST_WAIT_US)

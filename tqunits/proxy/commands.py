@@ -16,6 +16,8 @@ from tqunits.control.protocol import Body, EndpointStatus, Problem, Status, Work
 from tqunits.control.server import Command
 from tqunits.http.answers import MAX_MESSAGE, notice
 from tqunits.metrics.openmetrics import CONTENT_TYPE
+from tqunits.model import Instance
+from tqunits.proxy.routes.absence import instances
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.proxy.upstream.worker import Worker
@@ -27,8 +29,10 @@ _POST: Final = "POST"
 class Commands:
     """What may be asked of a router."""
 
-    def __init__(self, router: Router, metrics: Callable[[], bytes]) -> None:
+    def __init__(self, router: Router, metrics: Callable[[], bytes], is_drained: Callable[[Instance], bool]) -> None:
+        """`is_drained`: whether an instance has an order of its own."""
         self._router = router
+        self._is_drained = is_drained
         self._metrics_text = metrics
 
     def by_path(self) -> Mapping[str, tuple[str, Command]]:
@@ -50,7 +54,7 @@ class Commands:
             requests=router.requests,
             draining=router.draining,
             orders={worker.name: worker.order for worker in router.workers.values() if worker.order},
-            workers=tuple(_worker_status(worker) for worker in router.workers.values()),
+            workers=tuple(self._worker_status(worker) for worker in router.workers.values()),
         )
         return protocol.JSON, protocol.encoded(status.body())
 
@@ -60,12 +64,12 @@ class Commands:
     async def _pause(self, body: Body) -> tuple[str, bytes]:
         worker = self._worker(body)
         worker.pause()
-        return _told(worker)
+        return self._told(worker)
 
     async def _resume(self, body: Body) -> tuple[str, bytes]:
         worker = self._worker(body)
         worker.resume()
-        return _told(worker)
+        return self._told(worker)
 
     async def _maintenance(self, body: Body) -> tuple[str, bytes]:
         worker = self._worker(body)
@@ -73,7 +77,7 @@ class Commands:
         if not isinstance(text, str) or len(text) > MAX_MESSAGE:
             raise Problem(400, f"text is a string of at most {MAX_MESSAGE} characters")
         worker.turn_away(notice(text))
-        return _told(worker)
+        return self._told(worker)
 
     def _worker(self, body: Body) -> Worker:
         name = body.get("worker")
@@ -82,27 +86,27 @@ class Commands:
             raise Problem(404, f"no worker is called {name!r} in the routes")
         return worker
 
+    def _told(self, worker: Worker) -> tuple[str, bytes]:
+        return protocol.JSON, protocol.encoded(self._worker_status(worker).body())
 
-def _told(worker: Worker) -> tuple[str, bytes]:
-    return protocol.JSON, protocol.encoded(_worker_status(worker).body())
+    def _worker_status(self, worker: Worker) -> WorkerStatus:
+        each = zip(instances(worker.name, len(worker.endpoints)), worker.endpoints, strict=True)
+        return WorkerStatus(
+            name=worker.name,
+            in_flight=worker.in_flight,
+            waiting=len(worker.queue),
+            paused=worker.paused,
+            maintenance=worker.notice is not None,
+            endpoints=tuple(_endpoint_status(endpoint, drained=self._is_drained(one)) for one, endpoint in each),
+        )
 
 
-def _worker_status(worker: Worker) -> WorkerStatus:
-    return WorkerStatus(
-        name=worker.name,
-        in_flight=worker.in_flight,
-        waiting=len(worker.queue),
-        paused=worker.paused,
-        maintenance=worker.notice is not None,
-        endpoints=tuple(_endpoint_status(endpoint) for endpoint in worker.endpoints),
-    )
-
-
-def _endpoint_status(endpoint: Endpoint) -> EndpointStatus:
+def _endpoint_status(endpoint: Endpoint, *, drained: bool) -> EndpointStatus:
     return EndpointStatus(
         address=str(endpoint.address),
         in_flight=endpoint.in_flight,
         idle=len(endpoint.idle),
         draining=endpoint.draining,
         failures=endpoint.failures,
+        drained=drained,
     )

@@ -24,6 +24,7 @@ from tqunits.control import protocol
 from tqunits.control.protocol import Drained, Problem
 from tqunits.control.server import LocalServer
 from tqunits.http.head import RequestHead
+from tqunits.model import Instance
 from tqunits.proxy.serving import ServingFiles
 
 MAX_CLIENTS: Final = 512
@@ -43,7 +44,7 @@ class Leaving:
 
     def __init__(self, files: ServingFiles, place: Path) -> None:
         self._files = files
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[Instance, int] = {}
         self.server = LocalServer(
             place,
             self._answer,
@@ -54,28 +55,30 @@ class Leaving:
         )
 
     async def _answer(self, head: RequestHead, _: bytes, __: int) -> tuple[str, bytes]:
-        name, wait_us = protocol.leave_question(head.method, head.target)
-        return protocol.JSON, protocol.encoded((await self._drained(name, wait_us)).body())
+        instance, wait_us = protocol.leave_question(head.method, head.target)
+        return protocol.JSON, protocol.encoded((await self._drained(instance, wait_us)).body())
 
-    async def _drained(self, name: str, wait_us: int) -> Drained:
-        """A worker that is in no route has nothing in flight that the routes know of."""
-        if self._files.look_at(name):
+    async def _drained(self, instance: Instance, wait_us: int) -> Drained:
+        """One that is in no route has nothing in flight that the routes know of."""
+        if self._files.look_at(instance):
             return Drained(serving=True)
-        endpoints = self._files.endpoints(name)
-        if wait_us and any(endpoint.in_flight for endpoint in endpoints):
-            with self._counted(name), contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*(e.drained() for e in endpoints)), wait_us / 1e6)
-        return Drained(serving=False, in_flight=any(endpoint.in_flight for endpoint in endpoints))
+        endpoint = self._files.endpoint(instance)
+        if endpoint is None:
+            return Drained(serving=False)
+        if wait_us and endpoint.in_flight:
+            with self._counted(instance), contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(endpoint.drained(), wait_us / 1e6)
+        return Drained(serving=False, in_flight=endpoint.in_flight > 0)
 
     @contextlib.contextmanager
-    def _counted(self, name: str) -> Iterator[None]:
-        waiting = self._waiting.get(name, 0)
+    def _counted(self, instance: Instance) -> Iterator[None]:
+        waiting = self._waiting.get(instance, 0)
         if waiting >= MAX_WAITING:
-            raise Problem(503, f"{MAX_WAITING} questions about {name} wait already")
-        self._waiting[name] = waiting + 1
+            raise Problem(503, f"{MAX_WAITING} questions about {instance} wait already")
+        self._waiting[instance] = waiting + 1
         try:
             yield
         finally:
-            self._waiting[name] -= 1
-            if not self._waiting[name]:
-                del self._waiting[name]
+            self._waiting[instance] -= 1
+            if not self._waiting[instance]:
+                del self._waiting[instance]

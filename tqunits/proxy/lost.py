@@ -1,13 +1,13 @@
-"""Workers that are held for no reason that shows here, and sockets of this process that somebody
+"""Instances that are held for no reason that shows here, and sockets of this process that somebody
 has removed.
 
-A worker without `serving` and without `leaving` may have crashed, may be starting, or somebody has
+One without `serving` and without `leaving` may have crashed, may be starting, or somebody has
 removed its file while it runs. systemd knows, and a router may not ask it. So the router asks for
 `tqunits repair`, which may: it writes to an open file that systemd has given it, and that
 tq-repair.path watches. What is written does not matter.
 
 A start looks the same as a loss until it ends, so who is lost for long is asked for less and less
-often. And a worker that is served again, and loses its file once more, is not asked for before
+often. And one that is served again, and loses its file once more, is not asked for before
 SHORTEST seconds are over: it may remove the file itself, and what is started for it is root's.
 """
 
@@ -31,7 +31,7 @@ SHORTEST: Final = 10.0
 """Seconds from the last question about one loss of a worker to the first about the next."""
 
 _OWN: Final = ""
-"""In the place of a worker's name: the sockets of this process."""
+"""In the place of an instance's name: the sockets of this process."""
 
 
 class Lost:
@@ -62,12 +62,12 @@ class Lost:
             self._begin(name)
 
     def hurry(self, name: str) -> None:
-        """Something has happened to that worker."""
+        """Something has happened to that one."""
         if name in self._due:
             self._begin(name)
 
     def keep_only(self, names: Container[str]) -> None:
-        """Forget the workers that are in no route any more."""
+        """Forget those that are in no route any more."""
         for known in (self._due, self._pause, self._asked):
             for name in [name for name in known if name != _OWN and name not in names]:
                 del known[name]

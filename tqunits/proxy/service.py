@@ -120,10 +120,11 @@ class _Service:
         )
         self._say_of_files()
         self._listeners = Listeners(setup.sockets, self._router)
-        commands = Commands(self._router, self._metrics).by_path()
-        self._control = ControlServer(setup.control, commands, OFFER) if setup.control else None
         self._watches = self._watching()
+        self._absence = Absence(setup.traffic, self._complaints)
         self._files = self._serving_files(setup.serving)
+        commands = Commands(self._router, self._metrics, self._absence.is_drained).by_path()
+        self._control = ControlServer(setup.control, commands, OFFER) if setup.control else None
         self._leaving = Leaving(self._files, setup.leave) if self._files and setup.leave else None
         self._stop = asyncio.Event()
         self._reported = (0, loop.time())  # requests, and when
@@ -200,8 +201,7 @@ class _Service:
         control = self._setup.control
         sockets = [path for path in (self._setup.leave, socket_path(control) if control else None) if path]
         lost = Lost(self._setup.repair, sockets, self._complaints.warn)
-        absence = Absence(self._setup.traffic, self._complaints)
-        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints, lost, absence)
+        return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints, lost, self._absence)
 
     def _watch_routes(self) -> None:
         """What is not there can not be watched: that is said, and the router serves without."""

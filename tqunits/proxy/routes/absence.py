@@ -19,6 +19,7 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.http.answers import notice
+from tqunits.model import Instance
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.upstream.worker import Worker
 from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, Order, parse_traffic
@@ -31,28 +32,29 @@ Version = tuple[int, int, int]
 
 
 class Absence:
-    """Since when each worker is not serving, and who is stopped."""
+    """Since when each instance is not serving, and who is stopped."""
 
     def __init__(self, place: Path | None, complaints: Complaints, now: Callable[[], float] = time.monotonic) -> None:
         """`place`: the traffic file; None where there is none to be read."""
         self.place = place
         self._complaints = complaints
         self._now = now
-        self._since: dict[str, float] = {}
-        self._started: dict[str, int] = {}  # when each last began to serve, in µs since 1970
+        self._since: dict[Instance, float] = {}
+        self._started: dict[Instance, int] = {}  # when each last began to serve, in µs since 1970
         self._traffic = EVERYBODY
         self._obeyed: dict[str, Order] = {}
         self._version: Version | None = None
 
-    def see(self, worker: Worker, *, since_us: int | None) -> None:
-        """What a look has shown: since when it is serving (µs since 1970), None: it is not."""
+    def see(self, worker: Worker, instance: Instance, *, since_us: int | None) -> None:
+        """What a look has shown of one of the worker's: since when it is serving (µs since 1970),
+        None: it is not. Nobody waits for the worker when there is nobody to wait for."""
         if since_us is not None:
-            self._since.pop(worker.name, None)
-            self._started[worker.name] = since_us
-            reason = None
+            self._since.pop(instance, None)
+            self._started[instance] = since_us
         else:
-            since = self._since.setdefault(worker.name, self._now())
-            reason = self._reason(worker, self._now() - since)
+            self._since.setdefault(instance, self._now())
+        reasons = {self._reason(worker, one) for one in instances(worker.name, len(worker.endpoints))}
+        reason = None if None in reasons else DOWN if DOWN in reasons else STOPPED
         if reason != worker.away:
             if reason is not None:
                 self._complaints.say(f"worker {worker.name}: 503 for its requests: {reason}", priority=5)
@@ -72,13 +74,18 @@ class Absence:
             worker.obey(order.order, notice(order.text))
         self._complaints.say(f"worker {worker.name}: {worker.order or 'traffic as ever'}", priority=5)
 
-    def keep_only(self, names: Container[str]) -> None:
-        """Forget the workers that are in no route any more."""
-        for name in {*self._since, *self._started, *self._obeyed}:
-            if name not in names:
-                self._since.pop(name, None)
-                self._started.pop(name, None)
-                self._obeyed.pop(name, None)
+    def is_drained(self, instance: Instance) -> bool:
+        """Whether it is to get no requests, by an order of its own."""
+        return str(instance) in self._traffic.drained
+
+    def keep_only(self, workers: Container[str], here: Container[Instance]) -> None:
+        """Forget those that are in no route any more."""
+        for instance in {*self._since, *self._started}:
+            if instance not in here:
+                self._since.pop(instance, None)
+                self._started.pop(instance, None)
+        for name in [name for name in self._obeyed if name not in workers]:
+            del self._obeyed[name]
 
     def read(self) -> bool:
         """Read who is stopped, where that has changed; whether it has."""
@@ -93,10 +100,19 @@ class Absence:
                 self._complaints.say(f"{self.place}: {error}: as if it were not there", priority=4)
         return True
 
-    def _reason(self, worker: Worker, seconds: float) -> str | None:
-        if self._traffic.stopped.get(worker.name, 0) > self._started.get(worker.name, 0):
+    def _reason(self, worker: Worker, instance: Instance) -> str | None:
+        """Why nobody waits for that one; None: it serves, or is expected to."""
+        since = self._since.get(instance)
+        if since is None:
+            return None
+        if self._traffic.stopped.get(str(instance), 0) > self._started.get(instance, 0):
             return STOPPED
-        return DOWN if 0 < worker.start_s < seconds else None
+        return DOWN if 0 < worker.start_s < self._now() - since else None
+
+
+def instances(worker: str, count: int) -> list[Instance]:
+    """Those of a worker that has so many endpoints, which are in the order of their numbers."""
+    return [Instance(worker, number) for number in range(1, count + 1)]
 
 
 def _version(place: Path) -> Version | None:

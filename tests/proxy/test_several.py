@@ -1,0 +1,142 @@
+"""A worker of several processes: each joins, leaves and is drained by itself; the others serve."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from control_peers import GET, Slow, controlled, leave_path, status, until
+from peers import PATIENCE, Behaviour, Router, TcpWorker, answering
+
+from tqunits.routing.traffic import Traffic, traffic_text
+
+
+def response(name: str) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name.encode()
+
+
+def serving(folder: Path, number: int) -> Path:
+    """The file of that process of the worker `w`."""
+    return folder / "workers" / ("w" if number == 1 else f"w:{number}") / "serving"
+
+
+def order(folder: Path, said: Traffic) -> None:
+    """As the command line does it."""
+    aside = folder / "traffic/aside"
+    aside.write_text(traffic_text(said))
+    aside.rename(folder / "traffic/traffic.json")
+
+
+@asynccontextmanager
+async def two(folder: Path, *behaviours: Behaviour) -> AsyncIterator[Router]:
+    """A router with two processes of `w`, which answer 1 and 2, both serving."""
+    (folder / "traffic").mkdir()
+    each = behaviours or (answering(response("1")), answering(response("2")))
+    workers = [await TcpWorker().start(one) for one in each]
+    traffic = f"--traffic={folder}/traffic/traffic.json"
+    options = controlled(folder, "", traffic, endpoints=[one.endpoint for one in workers])
+    serving(folder, 2).parent.mkdir()
+    serving(folder, 2).touch()
+    async with Router(folder, options) as router:
+        yield router
+    for one in workers:
+        one.stop()
+
+
+async def until_draining(folder: Path, *expected: bool) -> list[dict[str, Any]]:
+    """Until the endpoints are, in this order; gives what the status says of them."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found: list[dict[str, Any]] = (await status(folder))["worker"]["endpoints"]
+            if [one["draining"] for one in found] == list(expected):
+                return found
+
+
+async def answers(router: Router) -> set[bytes]:
+    """Who answers a dozen requests."""
+    return {(await asyncio.wait_for(router.ask(GET), PATIENCE))[-1:] for _ in range(12)}
+
+
+async def asked(folder: Path, instance: str, wait_us: int = 0) -> dict[str, Any]:
+    """What the leave socket says of that process."""
+    reader, writer = await asyncio.open_unix_connection(leave_path(folder))
+    writer.write(f"GET /serving/{instance}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode())
+    said = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    found: dict[str, Any] = json.loads(said.partition(b"\r\n\r\n")[2])
+    return found
+
+
+async def test_each_leaves_and_comes_back_by_itself(folder: Path) -> None:
+    async with two(folder) as router:
+        await until_draining(folder, False, False)
+        for gone, left in ((2, b"1"), (1, b"2")):
+            serving(folder, gone).unlink()
+            await until_draining(folder, gone == 1, gone == 2)
+            assert await answers(router) == {left}
+            serving(folder, gone).touch()
+            await until_draining(folder, False, False)
+
+
+async def test_one_whose_folder_is_not_there_yet_gets_nothing(folder: Path) -> None:
+    async with two(folder) as router:
+        serving(folder, 2).unlink()
+        serving(folder, 2).parent.rmdir()
+        await until_draining(folder, False, True)
+        assert await answers(router) == {b"1"}
+        serving(folder, 2).parent.mkdir()
+        serving(folder, 2).touch()
+        await until_draining(folder, False, False)
+
+
+async def test_who_leaves_waits_for_its_own_requests_alone(folder: Path) -> None:
+    slow = Slow()
+    async with two(folder, slow, answering(response("2"))) as router:
+        serving(folder, 2).unlink()
+        await until_draining(folder, False, True)
+        running = asyncio.create_task(router.ask(GET))
+        await slow.asked.wait()
+        assert await asked(folder, "w:2") == {"version": 1, "serving": False, "in_flight": 0}
+        assert await asked(folder, "w:3") == {"version": 1, "serving": False, "in_flight": 0}
+        assert (await asked(folder, "w"))["serving"]
+        serving(folder, 1).unlink()
+        assert await asked(folder, "w") == {"version": 1, "serving": False, "in_flight": 1}
+        waiting = asyncio.create_task(asked(folder, "w", wait_us=int(PATIENCE * 1e6)))
+        slow.go.set()
+        assert await waiting == {"version": 1, "serving": False, "in_flight": 0}
+        await running
+
+
+async def test_one_that_is_ordered_out_is_told_apart_from_one_that_leaves(folder: Path) -> None:
+    async with two(folder) as router:
+        order(folder, Traffic(drained=frozenset({"w:2"})))
+        first, second = await until_draining(folder, False, True)
+        assert ("drained" in first, second["drained"]) == (False, True)
+        assert await answers(router) == {b"1"}
+        assert (await asked(folder, "w:2"))["serving"], "it runs, and is healthy"
+        order(folder, Traffic())
+        first, second = await until_draining(folder, False, False)
+        assert "drained" not in second
+
+
+async def test_a_worker_is_stopped_when_all_of_it_is(folder: Path) -> None:
+    async with two(folder) as router:
+        now = time.time_ns() // 1000
+        order(folder, Traffic({"w": now}))
+        serving(folder, 1).unlink()
+        await until_draining(folder, True, False)
+        assert await answers(router) == {b"2"}
+        serving(folder, 2).unlink()
+        await until_draining(folder, True, True)
+        held = asyncio.create_task(router.ask(GET))  # the second may come back: nobody has stopped it
+        await until(folder, waiting=1)
+        order(folder, Traffic({"w": now, "w:2": time.time_ns() // 1000}))
+        assert b"The worker is stopped." in await asyncio.wait_for(held, PATIENCE)
+        serving(folder, 1).touch()
+        await until_draining(folder, False, True)
+        assert await answers(router) == {b"1"}
