@@ -152,6 +152,32 @@ async def test_an_early_response_closes_instead_of_losing_step(folder: Path) -> 
         assert len(worker.connections) == 1
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["all of it", "not all of it"])
+async def test_a_worker_that_answers_while_it_reads_keeps_its_connection_if_it_reads_all(
+    folder: Path, *, whole: bool
+) -> None:
+    async def conversing(connection: Connection) -> None:
+        while True:
+            if b"POST " not in await connection.head():
+                await connection.send(OK)
+                continue
+            await connection.exactly(2)
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+            await connection.exactly(2 if whole else 1)
+            await connection.send(b"!!")
+
+    async with routed(folder, conversing) as (router, worker):
+        client = await router.connect()
+        await client.send(b"POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab")
+        await client.head()
+        assert await client.exactly(2) == b"ab"
+        await client.send(b"cd" if whole else b"c")
+        assert await client.exactly(2) == b"!!"
+        client.close()
+        assert (await router.ask(CLOSE)).endswith(b"ok")
+        assert len(worker.connections) == (1 if whole else 2)
+
+
 async def test_a_body_cut_short_never_looks_whole_to_the_worker(folder: Path) -> None:
     ended = asyncio.Event()
 

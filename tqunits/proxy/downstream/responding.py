@@ -35,7 +35,7 @@ def respond_alike(exchange: Exchange, upstream: Upstream, alike: AlikeResponse, 
         return False
     kept, framing, end = found
     upstream.said = True
-    upstream.reusable = exchange.body.pump is None
+    upstream.reusable = True
     lines = additions(exchange.account.request_id, b"" if alike.says_hsts else exchange.hsts)
     out = alike.head(kept, framing, lines, close=exchange.will_close(framing))
     _pass_on(exchange, upstream, out, framing, alike.status, data, end)
@@ -46,8 +46,7 @@ def respond(exchange: Exchange, upstream: Upstream, head: ResponseHead, data: by
     """The final response, the long way. `data`: what is here behind its head."""
     fields = head.fields
     framing = response_framing(head, exchange.method, chunks=exchange.modern)
-    reusable = head.minor == 1 and b"close" not in fields.options_said and not framing.until_close
-    upstream.reusable = reusable and exchange.body.pump is None
+    upstream.reusable = head.minor == 1 and b"close" not in fields.options_said and not framing.until_close
     upstream.alike = AlikeResponse.of(head, framing, exchange.response_limits())
     date = b"" if b"date" in fields.special else exchange.router.clock.date()
     lines = additions(exchange.account.request_id, exchange.hsts, fields)

@@ -97,8 +97,9 @@ class Asker:
         """The connection is about to be closed; so many bytes of the body the kernel has moved."""
         raise AssertionError
 
-    def answered(self) -> None:
-        """The response is whole. What the kernel moves yet of the request's body, nobody wants."""
+    def answered(self) -> bool:
+        """The response is whole: whether all of the request was out before its end. What the kernel
+        moves yet of the body, nobody wants."""
         raise AssertionError
 
     def size_sent(self) -> int:
@@ -188,7 +189,7 @@ class Upstream(Stream):
         self.alike: AlikeResponse | None = None  # what was made of the response before
         self.pump: Pump | None = None  # of the response's body
         self.uses = 0  # how often it served before: it may have died of old age
-        self.reusable = False  # by the response, and by the request, all of which was out before it
+        self.reusable = False  # by the response
         self.said = False  # a byte of the response has come
         self.cut_off = False  # by a reset: the worker had not read all that was sent
         self.unheard = False  # it takes no more of the request, but may still answer
@@ -391,14 +392,14 @@ class Upstream(Stream):
 
     def complete(self, asker: Asker, surplus: bytes) -> None:
         """The response is whole: the connection is free again, or done with."""
-        asker.answered()
+        sent = asker.answered()
         self.asker = None
         self.pump = None
         endpoint = self.endpoint
         endpoint.in_flight -= 1
         if endpoint.draining:
             endpoint.settle()
-        if self.reusable and not surplus and not self.outbox and not self.unheard:
+        if self.reusable and sent and not surplus and not self.outbox and not self.unheard:
             self.phase = self.phase.completed
             self.uses += 1
             endpoint.keep(self)
