@@ -12,8 +12,12 @@ import pytest
 from control_peers import relayed
 from peers import PATIENCE, Connection, Router, length_of
 
+from tqunits.cli.route_options import snapshot_of
 from tqunits.http.fields import RequestFields
+from tqunits.proxy.front.welcome import welcome
+from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.routes.recent import LONGEST, MOST, Recent
+from tqunits.proxy.routes.router import Router as RouterState
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LIKE = b"GET /%d HTTP/1.1\r\nHost: a.example\r\nCookie: %d\r\nAccept: text/html\r\n\r\n"
@@ -73,6 +77,30 @@ async def test_a_request_is_the_same_whatever_came_from_there_before(folder: Pat
             for request in (LIKE % (1, 1), LIKE % (2, 2), ALL[before], ALL[name], ALL[name]):
                 found = await met(router, told, request, f"127.0.1.{number}")
             assert found == expected, f"after {before}"
+
+
+@pytest.mark.loops("uvloop")
+async def test_a_head_that_has_come_from_there_is_not_read_again() -> None:
+    routes = snapshot_of(["/api=127.0.0.1:9"], strip=True)
+    loop = asyncio.get_running_loop()
+    router = RouterState(loop, routes, complaints=Complaints(), name=b"v", seed=b"8 bytes.")
+    kept = []
+    for number in (1, 2, 3, 3, 1):
+        here, there = socket.socketpair()
+        there.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nCookie: %d\r\n\r\n" % number)
+        welcome(here, ("127.0.0.1", 1), router)
+        assert there.recv(4096).startswith(b"HTTP/1.1 404 ")
+        there.close()
+        kept.append(router.recent.fields(b"127.0.0.1"))
+    for guest in tuple(router.clients.here):
+        guest.abort()
+    router.poller.close()
+    first, second, third, again, other = kept
+    assert first is not None and second is not None and third is not None and other is not None
+    assert again is third, "the same bytes"
+    assert (first.stencil, third.stencil, other.stencil) == (None, second.stencil, second.stencil)
+    assert second.stencil is not None, "what the first two have in common"
+    assert len({id(each) for each in (first, second, third, other)}) == 4
 
 
 def test_what_is_kept_is_bounded() -> None:

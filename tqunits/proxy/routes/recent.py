@@ -1,9 +1,9 @@
 """The fields that each address has sent last: a new connection from there is likely to say nearly
 the same.
 
-A browser opens six, and a load balancer or a script may open one for each request. Reading a head
-that is like a known one takes a fifth of the time (http/stencil.py), and changes nothing of what it
-means.
+A browser opens six, and a load balancer or a script may open one for each request. A head that is
+like a known one (http/stencil.py) is read in 2.1 µs in place of 7.0, a browser's, or 1.2 in place
+of 2.7, curl's (`bench.python parse`), and means what it means without.
 """
 
 from __future__ import annotations
