@@ -236,4 +236,4 @@ class Exchange(Asker, Waiter, Mover, Sender):
 
     def moved(self) -> None:
         """Something moved: nobody is given up on that makes progress."""
-        self.client.limit(self.client.silence)
+        self.client.moved()

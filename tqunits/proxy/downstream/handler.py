@@ -188,9 +188,7 @@ class Handler(Exchange):
     def sendable(self, upstream: Upstream) -> None:
         """Send the head, and what has come of the body."""
         client = self.client
-        client.touch(client.silence)
-        if client.hard != NEVER:
-            client.limit(client.silence)
+        client.moved()
         if self.body.pump is not None:
             self._send_with_body(upstream)
             return
@@ -273,8 +271,9 @@ class Handler(Exchange):
         self.stop_relay()  # its target is about to be closed
         self.account.sent += moved
 
-    def answered(self) -> None:
+    def answered(self) -> bool:
         self.stop_relay()  # the answer did not wait for all of the request's body
+        return self.body.pump is None
 
     def finished(self) -> None:
         """It is out, or at least waits in the outbox."""
