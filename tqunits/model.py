@@ -36,6 +36,11 @@ class Instance:
         return self.worker if self.number == 1 else f"{self.worker}:{self.number}"
 
 
+def instances_of(worker: str, count: int) -> tuple[Instance, ...]:
+    """Those of a worker that has so many, in the order of their numbers."""
+    return tuple(Instance(worker, number) for number in range(1, count + 1))
+
+
 def zero_if_endless(value: int) -> int:
     """A size or a span for the router, to which 0 is the only "no limit"."""
     return 0 if value == INFINITY else value
@@ -369,7 +374,7 @@ class Worker:
     @property
     def instances(self) -> tuple[Instance, ...]:
         """Its processes, as install writes them: the first alone, as yet."""
-        return (Instance(self.name),)
+        return instances_of(self.name, 1)
 
     @property
     def has_credentials(self) -> bool:

@@ -140,3 +140,24 @@ async def test_a_worker_is_stopped_when_all_of_it_is(folder: Path) -> None:
         serving(folder, 1).touch()
         await until_draining(folder, False, True)
         assert await answers(router) == {b"1"}
+
+
+async def test_nobody_waits_for_those_that_are_all_ordered_out(folder: Path) -> None:
+    async with two(folder) as router:
+        serving(folder, 1).unlink()
+        await until_draining(folder, True, False)
+        order(folder, Traffic({"w": time.time_ns() // 1000}, drained=frozenset({"w:2"})))
+        await until_draining(folder, True, True)
+        assert b"The worker is stopped." in await asyncio.wait_for(router.ask(GET), PATIENCE)
+        order(folder, Traffic(drained=frozenset({"w", "w:2"})))
+        serving(folder, 1).touch()
+        await until_drained(folder)
+        answer = await asyncio.wait_for(router.ask(GET), PATIENCE)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"The worker is taken out of service for a while." in answer
+
+
+async def until_drained(folder: Path) -> None:
+    """Until both are, by an order of their own."""
+    while not all("drained" in one for one in await until_draining(folder, True, True)):
+        pass

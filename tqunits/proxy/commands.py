@@ -16,8 +16,7 @@ from tqunits.control.protocol import Body, EndpointStatus, Problem, Status, Work
 from tqunits.control.server import Command
 from tqunits.http.answers import MAX_MESSAGE, notice
 from tqunits.metrics.openmetrics import CONTENT_TYPE
-from tqunits.model import Instance
-from tqunits.proxy.routes.absence import instances
+from tqunits.model import Instance, instances_of
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.proxy.upstream.worker import Worker
@@ -90,7 +89,7 @@ class Commands:
         return protocol.JSON, protocol.encoded(self._worker_status(worker).body())
 
     def _worker_status(self, worker: Worker) -> WorkerStatus:
-        each = zip(instances(worker.name, len(worker.endpoints)), worker.endpoints, strict=True)
+        each = zip(instances_of(worker.name, len(worker.endpoints)), worker.endpoints, strict=True)
         return WorkerStatus(
             name=worker.name,
             in_flight=worker.in_flight,

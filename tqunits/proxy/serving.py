@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Final
 
 from tqunits.layout import LEAVING, SERVING
-from tqunits.model import Instance
+from tqunits.model import Instance, instances_of
 from tqunits.proxy.log.complaints import Complaints
 from tqunits.proxy.lost import Lost
-from tqunits.proxy.routes.absence import Absence, instances
+from tqunits.proxy.routes.absence import Absence
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.system.files import is_absent, made_us
@@ -93,10 +93,12 @@ class ServingFiles:
 
     def look_at(self, instance: Instance) -> bool:
         """See whether that one takes requests, and act by it."""
-        worker, endpoint = self._router.workers.get(instance.worker), self.endpoint(instance)
-        if worker is not None:
-            self._absence.obey(worker)
-        if worker is None or endpoint is None:
+        worker = self._router.workers.get(instance.worker)
+        if worker is None:
+            return False
+        self._absence.obey(worker)
+        endpoint = self.endpoint(instance)
+        if endpoint is None:
             return False
         self._keep_watch(instance)  # first, so that no change falls in between
         folder = self._folder / str(instance)
@@ -113,14 +115,15 @@ class ServingFiles:
     def endpoint(self, instance: Instance) -> Endpoint | None:
         """Where that one listens; None: it is in no route."""
         worker = self._router.workers.get(instance.worker)
-        there = worker is not None and instance.number <= len(worker.endpoints)
-        return worker.endpoints[instance.number - 1] if worker is not None and there else None
+        if worker is None or instance.number > len(worker.endpoints):
+            return None
+        return worker.endpoints[instance.number - 1]
 
     def _instances(self) -> set[Instance]:
         """All that are in a route; of a worker that is files alone, the first is there to be
         ordered."""
         workers = self._router.workers.values()
-        return {one for worker in workers for one in instances(worker.name, max(1, len(worker.endpoints)))}
+        return {one for worker in workers for one in instances_of(worker.name, max(1, len(worker.endpoints)))}
 
     def _look_at_these(self, these: Iterable[Instance]) -> None:
         for instance in these:

@@ -19,14 +19,16 @@ from typing import Final
 
 from tqunits.errors import TqunitsError
 from tqunits.http.answers import notice
-from tqunits.model import Instance
+from tqunits.model import Instance, instances_of
 from tqunits.proxy.log.complaints import Complaints
-from tqunits.proxy.upstream.worker import Worker
+from tqunits.proxy.upstream.worker import DRAINED, Worker
 from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, Order, parse_traffic
 from tqunits.system.files import read_regular
 
 STOPPED: Final = "The worker is stopped."
 DOWN: Final = "The worker is down."
+_REASONS: Final = (DOWN, STOPPED, DRAINED)
+"""Which is told where those of several instances differ: first what nobody has wished for."""
 
 Version = tuple[int, int, int]
 
@@ -53,8 +55,8 @@ class Absence:
             self._started[instance] = since_us
         else:
             self._since.setdefault(instance, self._now())
-        reasons = {self._reason(worker, one) for one in instances(worker.name, len(worker.endpoints))}
-        reason = None if None in reasons else DOWN if DOWN in reasons else STOPPED
+        reasons = {self._reason(worker, one) for one in instances_of(worker.name, len(worker.endpoints))}
+        reason = None if None in reasons else next(one for one in _REASONS if one in reasons)
         if reason != worker.away:
             if reason is not None:
                 self._complaints.say(f"worker {worker.name}: 503 for its requests: {reason}", priority=5)
@@ -102,17 +104,14 @@ class Absence:
 
     def _reason(self, worker: Worker, instance: Instance) -> str | None:
         """Why nobody waits for that one; None: it serves, or is expected to."""
+        if self.is_drained(instance):
+            return DRAINED
         since = self._since.get(instance)
         if since is None:
             return None
         if self._traffic.stopped.get(str(instance), 0) > self._started.get(instance, 0):
             return STOPPED
         return DOWN if 0 < worker.start_s < self._now() - since else None
-
-
-def instances(worker: str, count: int) -> list[Instance]:
-    """Those of a worker that has so many endpoints, which are in the order of their numbers."""
-    return [Instance(worker, number) for number in range(1, count + 1)]
 
 
 def _version(place: Path) -> Version | None:
