@@ -168,6 +168,37 @@ async def test_a_large_body_is_never_cut_because_the_worker_is_slow(
         assert (await client.response())[1] == b"ok"
 
 
+@pytest.mark.parametrize("framing", PIECES)
+async def test_a_worker_that_takes_little_at_a_time_is_the_slow_one_at_any_rate(folder: Path, framing: str) -> None:
+    enough = asyncio.Event()
+
+    async def sipping(connection: Connection) -> None:
+        if b"/slow" in await connection.head():
+            await connection.rest()
+            return
+        while not enough.is_set():
+            await connection.reader.read(SMALL)
+            await asyncio.sleep(0)
+        await connection.send(OK)
+
+    async def pour(client: Connection) -> None:
+        piece = chunked(bytes(MIB)).removesuffix(b"0\r\n\r\n") if framing == "chunked" else bytes(MIB)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                client.writer.write(piece)
+                await client.writer.drain()
+
+    async with watched(folder, sipping, rate=1024 * MIB, receive=SMALL) as (router, _):
+        client = await router.connect()
+        await client.send(PIECES[framing][0].replace(b"/slow", b"/").replace(b"100000", b"%d" % 2**40))
+        pouring = asyncio.create_task(pour(client))
+        for _ in range(2):
+            assert (await too_slow(router))[:13] == b"HTTP/1.1 408 "
+        enough.set()
+        assert (await client.head())[:13] == b"HTTP/1.1 200 "
+        pouring.cancel()
+
+
 async def test_who_waits_to_be_told_to_go_on_is_not_slow(folder: Path) -> None:
     go = asyncio.Event()
 

@@ -319,11 +319,11 @@ class Handler(Exchange):
     def is_sending(self, pump: Pump) -> bool:
         return self.body.pump is pump and not self.started and not self.client.closed
 
-    def owes_body(self) -> bool:
+    def kept_waiting(self) -> bool:
         upstream = self.upstream
         if self.expecting and upstream is not None and not upstream.interim and self.account.received == 0:
             return False  # it waits to be told that it may
-        return patience.owes_body(self)
+        return not patience.was_held_up(self) and patience.owes_body(self)
 
     def body_came(self) -> int:
         if self.secured is not None:  # a record counts only when it is whole, and may take its time

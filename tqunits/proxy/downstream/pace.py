@@ -10,8 +10,8 @@ a conversation, whose pace is the worker's to set: then only silences count, and
 
 The account is in bytes: `lead` is how many more have come than had to. It is looked at once a
 second, and only of bodies that were not there with their head; so there is nothing to do for each
-piece that comes. Who is waited for at that moment counts for all of the second: where that is wrong
-by chance, a full buffer has been moved in it as well, which is more than a second's worth.
+piece that comes. The client has to answer for all of a second or for nothing of it: who has filled
+the worker's buffers in it is not slow.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Sender:
         """Bytes that it has sent, as far as they are counted while a body comes."""
         raise AssertionError
 
-    def owes_body(self) -> bool:
-        """Whether it is who is waited for."""
+    def kept_waiting(self) -> bool:
+        """Whether it was who was waited for, all the time since this was asked before."""
         raise AssertionError
 
     def on_slow_body(self, rate: int) -> None:
@@ -101,7 +101,7 @@ class Pace(Timed):
         span, self._since = self.wheel.tick - self._since, self.wheel.tick
         before, self._came = self._came, sender.body_came()
         lead = self._lead + self._came - before
-        if sender.owes_body():
+        if sender.kept_waiting():
             lead -= self._rate * min(span, LATE) // PER_SECOND
         self._lead = min(lead, self._most)
         if self._lead < 0:

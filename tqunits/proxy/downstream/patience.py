@@ -48,6 +48,16 @@ def owes_body(exchange: Exchange) -> bool:
     return relay is None or not relay.blocked
 
 
+def was_held_up(exchange: Exchange) -> bool:
+    """Whether the worker's buffers were full at any time since this was asked before."""
+    upstream, relay, held_up = exchange.upstream, exchange.client.relay, False
+    if upstream is not None:
+        held_up, upstream.was_full = upstream.was_full, False
+    if relay is not None:
+        held_up, relay.was_blocked = held_up or relay.was_blocked, False
+    return held_up
+
+
 def _takes_nothing(exchange: Exchange) -> bool:
     """Whether it is the client that does not take what is there for it."""
     relay = None if exchange.upstream is None else exchange.upstream.relay

@@ -181,6 +181,7 @@ class Relay(Watched):
         "_writing",
         "left",
         "moved",
+        "was_blocked",
     )
 
     turn: ClassVar[int] = TURN
@@ -212,6 +213,7 @@ class Relay(Watched):
         self._writing = False
         self.left = ENDLESS if limit is None else limit  # bytes still to be taken from the source
         self.moved = 0  # bytes that the target's kernel has taken
+        self.was_blocked = False  # as `blocked` is, since whoever wants to know set this back
 
     @property
     def blocked(self) -> bool:
@@ -315,6 +317,7 @@ class Relay(Watched):
             self._poller.remove_writer(self._target)
 
     def _wait_for_target(self) -> None:
+        self.was_blocked = True
         if self._reading:
             self._reading = False
             self._poller.remove_reader(self._source)

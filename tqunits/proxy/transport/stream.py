@@ -60,7 +60,7 @@ def received(wire: Wire) -> bytes | None:
 class Stream(Timed):
     """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
 
-    __slots__ = ("closed", "outbox", "poller", "postponed", "reading", "relay", "shut", "sock", "wire")
+    __slots__ = ("closed", "outbox", "poller", "postponed", "reading", "relay", "shut", "sock", "was_full", "wire")
 
     def __init__(self, sock: socket.socket, poller: Poller, wheel: Wheel) -> None:
         super().__init__(wheel)
@@ -68,6 +68,7 @@ class Stream(Timed):
         self.poller = poller
         self.wire: Wire = sock  # or what speaks TLS on it; not bound methods of it, which cost 72 bytes each
         self.outbox: bytes = b""  # what the kernel has not taken yet
+        self.was_full = False  # it has not taken all at once, since whoever wants to know set this back
         self.reading = False
         self.postponed = False  # what has come is looked at in a later turn of the loop
         self.relay: Relay | None = None  # what takes its bytes in the kernel, and owns its reader meanwhile
@@ -107,6 +108,7 @@ class Stream(Timed):
     def _keep(self, rest: bytes) -> None:
         """What the kernel has not taken waits until it does."""
         self.outbox = rest
+        self.was_full = True
         self.poller.add_writer(self.sock, self)
 
     def resume(self) -> None:
