@@ -29,9 +29,11 @@ class Process:
     """A child in a group of its own, dead when the context ends, and (setpriv) when this program is
     killed."""
 
-    def __init__(self, argv: Sequence[str], *, log: Path, listener: int | None = None) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, log: Path, listener: int | None = None, folder: Path | None = None
+    ) -> None:
         """`listener`: a socket to inherit as systemd passes one (sd_listen_fds(3)). Output goes to
-        `log`."""
+        `log`. `folder`: its working directory, if it is to be another."""
         command = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         if listener is not None:
             closing = "" if listener == 3 else f" {listener}<&-"  # a copy would listen on when the first is closed
@@ -45,6 +47,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=() if listener is None else (listener,),
+                cwd=folder,
             )
         self._log = log
         self.pid = self._child.pid

@@ -1,7 +1,7 @@
 """What a request costs: nginx, HAProxy and `tqunits proxy` side by side, over the same origin.
 
     .venv/bin/python -m bench.router [--quick] [--json FILE] [--only CASE]...
-        [--rounds N] [--seconds N]
+        [--rounds N] [--seconds N] [--beside CHECKOUT]
 
 Needs nginx, HAProxy, wrk and a C compiler. Each case runs in rounds, and in each round every peer
 gets its turn, so that what else happens on the machine happens to all; the order is turned from
@@ -10,8 +10,9 @@ nginx. `direct` is the load on the origin without a proxy: it shows what the loa
 do at most. `relay in C, no HTTP` moves the bodies by splice(2) and does nothing else: what that
 costs is the kernel's part, the floor of a proxy that splices. Nothing is pinned to a CPU. `others`
 is how many CPUs were busy with things that do not belong to the benchmark: if that is not near 0,
-trust the ratios of CPU time and little else. How it is set up and what it gave is in
-docs/performance.md.
+trust the ratios of CPU time and little else. `--beside` has the router of another checkout run in
+the same rounds, to tell what a change costs: `/beside` is the median of the rounds' ratios to it,
+and the range in which nine of ten lie. How it is set up and what it gave is in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pathlib import Path
 
 from bench.processes import output_of
 from bench.router.load import IDLE, Case, Round, idle, measure, raise_descriptor_limit
-from bench.router.peers import PEERS, PROXIES, Certificate, Peer, missing, origin, relay, running
+from bench.router.peers import BESIDE, DIRECT, PROXIES, Certificate, Peer, missing, origin, relay, running
 from bench.router.report import COLUMNS, IDLE_COLUMNS, Row, facts, heading, idle_rows, line, summary
 
 HERE = Path(__file__).parent
@@ -62,6 +63,15 @@ class Plan:
     seconds: int
     folder: Path
     echo: Path
+    beside: Path | None  # another checkout
+
+    def proxies(self) -> tuple[str, ...]:
+        return PROXIES if self.beside is None else (*PROXIES, BESIDE)
+
+    def start(
+        self, name: str, behind: Peer, *, processes: int = 1, certificate: Certificate | None = None
+    ) -> contextlib.AbstractContextManager[Peer]:
+        return running(name, processes, behind, self.folder, certificate=certificate, checkout=self.beside)
 
 
 def main() -> int:
@@ -82,6 +92,7 @@ def main() -> int:
             arguments.seconds or (1 if arguments.quick else 2),
             Path(folder),
             _compiled("echo.c", Path(folder)),
+            arguments.beside and arguments.beside.resolve(),
         )
         return _run(cases, plan, arguments.json)
     return 130
@@ -94,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="CASE", action="append", help="a case, or a pattern (browser-*); repeatable")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each case (5)")
     parser.add_argument("--seconds", type=int, metavar="N", help="length of a round (2)")
+    parser.add_argument("--beside", metavar="CHECKOUT", type=Path, help="another checkout, compiled, as one more peer")
     return parser
 
 
@@ -112,8 +124,8 @@ def _run(cases: Sequence[Case], plan: Plan, file: Path | None) -> int:
     with contextlib.ExitStack() as stack:
         behind = stack.enter_context(origin(_compiled("origin.c", plan.folder), plan.folder))
         certificate = Certificate.make(plan.folder)
-        single = [stack.enter_context(running(name, 1, behind, plan.folder)) for name in PEERS]
-        secured = [stack.enter_context(running(name, 1, behind, plan.folder, certificate)) for name in PROXIES]
+        single = [stack.enter_context(plan.start(name, behind)) for name in (*plan.proxies(), DIRECT)]
+        secured = [stack.enter_context(plan.start(name, behind, certificate=certificate)) for name in plan.proxies()]
         mover = stack.enter_context(relay(_compiled("relay.c", plan.folder), behind, plan.folder))
         print(heading(COLUMNS), flush=True)
         for case in (case for case in cases if case.head != "idle"):
@@ -135,7 +147,10 @@ def _rounds(case: Case, plan: Plan, behind: Peer, single: Sequence[Peer]) -> dic
     with contextlib.ExitStack() as stack:
         peers = list(single)
         if case.processes > 1:
-            peers = [stack.enter_context(running(name, case.processes, behind, plan.folder)) for name in PEERS]
+            peers = [
+                stack.enter_context(plan.start(name, behind, processes=case.processes))
+                for name in (*plan.proxies(), DIRECT)
+            ]
         for peer in peers:
             measure(case, peer, behind, seconds=1, echo=plan.echo)
         found: dict[str, list[Round]] = {peer.name: [] for peer in peers}
@@ -150,8 +165,8 @@ def _idle(case: Case, plan: Plan, behind: Peer) -> list[Row]:
     """Memory, of fresh processes: what a peer has kept from before is not what its connections
     cost."""
     found = {}
-    for name in PROXIES:
-        with running(name, 1, behind, plan.folder) as peer:
+    for name in plan.proxies():
+        with plan.start(name, behind) as peer:
             found[name] = idle(peer, case.connections)
     return idle_rows(case, found)
 

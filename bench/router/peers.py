@@ -24,7 +24,9 @@ from pathlib import Path
 from bench.processes import PATIENCE, Process, children, output_of
 
 PROXIES = ("nginx", "haproxy", "tqunits")
-PEERS = (*PROXIES, "direct")
+BESIDE = "tqunits beside"
+"""That of another checkout: the tree before a change, or after it."""
+DIRECT = "direct"
 RELAY = "relay in C, no HTTP"
 ROOT = Path(__file__).parents[2]
 BACKLOG = 4096
@@ -145,7 +147,7 @@ def origin(program: Path, folder: Path) -> Iterator[Peer]:
     """The server behind all of them."""
     with Process([str(program)], log=folder / "origin.log") as process:
         port = int(process.wait_for("\n").split()[0])
-        yield Peer("direct", port, (process.pid,))
+        yield Peer(DIRECT, port, (process.pid,))
 
 
 @contextlib.contextmanager
@@ -158,18 +160,30 @@ def relay(program: Path, behind: Peer, folder: Path) -> Iterator[Peer]:
 
 @contextlib.contextmanager
 def running(
-    name: str, processes: int, behind: Peer, folder: Path, certificate: Certificate | None = None
+    name: str,
+    processes: int,
+    behind: Peer,
+    folder: Path,
+    *,
+    certificate: Certificate | None = None,
+    checkout: Path | None = None,
 ) -> Iterator[Peer]:
     """A peer with so many processes (HAProxy: threads), until the context ends; over TLS, if there
-    is a certificate."""
-    if name == "direct":
-        yield Peer("direct", behind.port, ())
+    is a certificate. `checkout`: where BESIDE is from."""
+    if name == DIRECT:
+        yield Peer(DIRECT, behind.port, ())
         return
-    start = {"nginx": _nginx, "haproxy": _haproxy, "tqunits": _tqunits}[name]
     own = folder / f"{name}-{processes}-{time.monotonic_ns()}"
     own.mkdir()
     with contextlib.ExitStack() as stack:
-        yield start(processes, behind.port, own, stack, certificate)
+        match name:
+            case "nginx":
+                yield _nginx(processes, behind.port, own, stack, certificate)
+            case "haproxy":
+                yield _haproxy(processes, behind.port, own, stack, certificate)
+            case _:
+                other = checkout if name == BESIDE else None
+                yield _tqunits(processes, behind.port, own, stack, certificate, other)
 
 
 def _nginx(
@@ -212,19 +226,27 @@ def _haproxy(
 
 
 def _tqunits(
-    processes: int, origin_port: int, folder: Path, stack: contextlib.ExitStack, certificate: Certificate | None
+    processes: int,
+    origin_port: int,
+    folder: Path,
+    stack: contextlib.ExitStack,
+    certificate: Certificate | None,
+    checkout: Path | None = None,
 ) -> Peer:
-    """As tq-proxy@1..N.service: every process inherits the one listening socket."""
+    """As tq-proxy@1..N.service: every process inherits the one listening socket. `checkout`:
+    another, with an environment of its own."""
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=BACKLOG))
-    argv = [sys.executable, "-m", "tqunits", "proxy", "--route", f"/api=127.0.0.1:{origin_port}"]
+    python = sys.executable if checkout is None else str(checkout / ".venv/bin/python")
+    argv = [python, "-m", "tqunits", "proxy", "--route", f"/api=127.0.0.1:{origin_port}"]
     if certificate is not None:
         argv += [f"--certificate={certificate.file}", f"--key={certificate.file}"]
     pids = []
     for number in range(processes):
-        process = stack.enter_context(Process(argv, log=folder / f"log{number}", listener=listener.fileno()))
+        log = folder / f"log{number}"
+        process = stack.enter_context(Process(argv, log=log, listener=listener.fileno(), folder=checkout))
         process.wait_for("listening on")
         pids.append(process.pid)
-    return Peer("tqunits", listener.getsockname()[1], tuple(pids))
+    return Peer("tqunits" if checkout is None else BESIDE, listener.getsockname()[1], tuple(pids))
 
 
 def _free_port() -> int:

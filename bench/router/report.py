@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.processes import output_of
 from bench.router.load import Case, Idle, Round
+from bench.router.peers import BESIDE
 
 FIGURES = ("rps", "p50_us", "p99_us", "cpu_us", "user_us", "system_us", "busy", "origin_busy", "other_busy")
 BASE = "nginx"
@@ -23,10 +24,10 @@ Row = dict[str, float | int | str | list[float]]
 def summary(case: Case, rounds: Mapping[str, Sequence[Round]]) -> list[Row]:
     """One row for each peer. A ratio is the median of the rounds' ratios: what ran side by side is
     compared."""
-    return [_row(case, name, rounds[name], rounds.get(BASE, ())) for name in rounds]
+    return [_row(case, name, rounds[name], rounds.get(BASE, ()), rounds.get(BESIDE, ())) for name in rounds]
 
 
-def _row(case: Case, name: str, rounds: Sequence[Round], base: Sequence[Round]) -> Row:
+def _row(case: Case, name: str, rounds: Sequence[Round], base: Sequence[Round], beside: Sequence[Round]) -> Row:
     row: Row = {"case": case.name, "peer": name, "rounds": len(rounds)}
     row["errors"] = sum(one.errors for one in rounds)
     for figure in FIGURES:
@@ -39,6 +40,11 @@ def _row(case: Case, name: str, rounds: Sequence[Round], base: Sequence[Round]) 
             pairs = [(getattr(one, figure), getattr(other, figure)) for one, other in zip(rounds, base, strict=True)]
             if all(low for _, low in pairs) and any(high for high, _ in pairs):
                 row[f"{figure}_ratio"] = round(statistics.median(high / low for high, low in pairs), 3)
+    if beside and name == "tqunits":
+        ratios = sorted(one.cpu_us / other.cpu_us for one, other in zip(rounds, beside, strict=True) if other.cpu_us)
+        row["beside_ratio"] = round(statistics.median(ratios), 3)
+        cut = len(ratios) // 20
+        row["beside_range"] = f"{ratios[cut]:.2f}-{ratios[-1 - cut]:.2f}"
     return row
 
 
@@ -71,12 +77,14 @@ COLUMNS = (
     ("p50 µs", "p50_us", 8),
     ("p99 µs", "p99_us", 8),
     ("/nginx", "p99_us_ratio", 7),
+    ("/beside", "beside_ratio", 9),
+    ("range", "beside_range", 11),
     ("others", "other_busy", 7),
     ("errors", "errors", 7),
 )
 IDLE_COLUMNS = (
     ("case", "case", 20),
-    ("peer", "peer", 8),
+    ("peer", "peer", 20),
     ("connections", "connections", 12),
     ("PSS KiB", "pss_kib", 9),
     ("/nginx", "pss_ratio", 8),
