@@ -18,7 +18,7 @@ ARGS ?=
 QUICK := alone cli config control host http lifecycle metrics routing system units test_docs.py test_layers.py test_man.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell down test quick test-real lint venv compiled interpreted clean root
+.PHONY: help demo shell down test quick test-real lint deb venv compiled interpreted clean root
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -49,6 +49,9 @@ lint: $(INSTALLED) ## ruff, mypy, pyright
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+deb: root ## build the Debian package (SUITE=trixie: for that release, in a root of its own)
+	@sh packaging/build-deb $(SUITE)
 
 venv: $(INSTALLED) ## the virtual environment in .venv
 

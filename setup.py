@@ -1,9 +1,10 @@
 """Compiles what runs for every request: mypyc makes a C extension of each module, from the Python
-that stands there.
+that stands there. Names the files that are installed beside the package.
 
 pyproject.toml has all the rest. `python setup.py build_ext --inplace` compiles beside the sources
 (`make compiled`); TQUNITS_INTERPRETED=1 makes a package without extensions, for where there is no C
-compiler.
+compiler. Where a folder `generated` lies beside this file, as in Debian's source package, the C
+sources are there already (packaging/c_sources.py), and nothing but a C compiler is needed.
 """
 
 import os
@@ -13,10 +14,23 @@ from typing import cast
 from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
+GENERATED = "generated"
+"""The folder of the C sources: the library of all modules, a stub for each, and mypyc's own C
+files."""
+
+GROUP = "tqunits"
+LIBRARY = f"{GROUP}__mypyc"
 ROUTING = {"routing/select.py", "routing/table.py"}
 """What routing/ does for each request. The rest is for each file of routes or order that is read:
 install, which writes them, and `tqunits ls`, which reads them too, do without the library.
 """
+
+SHARED = {
+    "share/bash-completion/completions": ("packaging/completions/tqunits.bash",),
+    "share/zsh/site-functions": ("packaging/completions/_tqunits",),
+    "share/fish/vendor_completions.d": ("packaging/completions/tqunits.fish",),
+}
+"""Where shells look for completions, below the prefix that the package is installed to."""
 
 
 def compiled() -> list[str]:
@@ -37,14 +51,43 @@ def extensions() -> list[Extension]:
     stub for each."""
     if os.environ.get("TQUNITS_INTERPRETED"):
         return []
+    return from_c() if (ROOT / GENERATED).is_dir() else from_python()
+
+
+def from_python() -> list[Extension]:
+    """The C sources are made now, below `build`."""
     from mypyc.build import mypycify  # a requirement of the build, not of the package
 
     os.chdir(ROOT)
-    options = ["--config-file=", "--ignore-missing-imports"]  # types are checked elsewhere
-    made = mypycify([*options, *compiled()], group_name="tqunits", opt_level="2", debug_level="0")
+    options = ["--config-file=", "--ignore-missing-imports", "--python-version=3.11"]  # types are checked elsewhere
+    made = mypycify([*options, *compiled()], group_name=GROUP, opt_level="2", debug_level="0")
     return cast("list[Extension]", made)  # they are setuptools' own, which its types do not say
+
+
+def from_c() -> list[Extension]:
+    """Of the C sources that are there. Without symbols for a debugger: they would be ten times as
+    large, and tell of C that nobody has written."""
+    headers = [GENERATED, f"{GENERATED}/lib-rt"]
+    library = Extension(LIBRARY, [f"{GENERATED}/__native_{GROUP}.c"], include_dirs=headers, extra_compile_args=["-g0"])
+    stubs = [module.removesuffix(".py") for module in compiled()]
+    return [library, *(Extension(stub.replace("/", "."), [f"{GENERATED}/{stub}.c"]) for stub in stubs)]
+
+
+def data_files() -> list[tuple[str, list[str]]]:
+    """The man pages and the completions, by the folder below the prefix."""
+    pages = sorted((ROOT / "packaging/man").glob("*.[1-8]"))
+    sections = sorted({page.suffix[1:] for page in pages})
+    manual = [
+        (f"share/man/man{section}", [str(p.relative_to(ROOT)) for p in pages if p.suffix == f".{section}"])
+        for section in sections
+    ]
+    return [*manual, *((folder, list(files)) for folder, files in SHARED.items())]
 
 
 if __name__ == "__main__":
     shipped = ["tqunits.completions", "tqunits.unit_templates"]  # folders of the tree that hold no Python
-    setup(packages=[*find_packages(include=["tqunits", "tqunits.*"]), *shipped], ext_modules=extensions())
+    setup(
+        packages=[*find_packages(include=["tqunits", "tqunits.*"]), *shipped],
+        ext_modules=extensions(),
+        data_files=data_files(),
+    )

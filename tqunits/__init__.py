@@ -1,3 +1,3 @@
 """tqunits: many small web workers as real, hardened systemd units behind one fast router."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

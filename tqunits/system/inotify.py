@@ -20,7 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from inotify_simple import INotify, flags  # noqa: TID251 - this is its door
+try:
+    from inotify_simple import INotify, flags  # noqa: TID251 - this is its door
+except ModuleNotFoundError:  # Debian has no package of it: ours brings the module along
+    from tqunits.system.inotify_simple import INotify, flags  # pyright: ignore[reportMissingImports]
 
 OnChange = Callable[[str | None], None]
 """Told the name of a file, or None."""

@@ -1,0 +1,74 @@
+"""Makes what Debian's own tools can not: the C sources of the router, and inotify-simple.
+
+    python packaging/c_sources.py
+
+Run in the root of a tree, with an environment that has packaging/build-requirements.txt. It makes
+the folder `generated` there, from which setup.py builds without mypyc: Debian 12 and 13 have none
+that is new enough, and a source package has to be built without the network. The same tree gives
+the same files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from setup import GENERATED, from_python  # noqa: E402 - it lies in the root
+
+LICENCES = {"mypy": "LICENSE.mypy", "inotify_simple": "LICENSE.inotify_simple"}
+"""The licences of what is taken along, by the package that has them. debian/copyright says so."""
+
+
+def main() -> None:
+    """Make the folder, in the place of the one that is there."""
+    target = ROOT / GENERATED
+    shutil.rmtree(target, ignore_errors=True)
+    with TemporaryDirectory(dir=ROOT, prefix=".generated-") as folder:
+        made = Path(folder)
+        _generate(made)
+        _take_library(made / "lib-rt")
+        _take_private(made)
+        made.chmod(0o755)
+        shutil.copytree(made, target)
+
+
+def _generate(made: Path) -> None:
+    """mypyc writes below `build`, and leaves its notes there."""
+    from_python()
+    built = ROOT / "build"
+    for file in sorted(built.rglob("*.[ch]")):
+        place = made / file.relative_to(built)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(file, place)
+    shutil.rmtree(built)
+
+
+def _take_library(target: Path) -> None:
+    """What the generated C includes: the files at the top of mypyc's own library."""
+    import mypyc
+
+    target.mkdir()
+    for file in sorted((Path(mypyc.__file__).parent / "lib-rt").glob("*.[ch]")):
+        shutil.copy(file, target)
+
+
+def _take_private(made: Path) -> None:
+    """The one module that Debian does not have, and the licences of both."""
+    for package, name in LICENCES.items():
+        licence = next(file for file in distribution(package).files or () if file.name == "LICENSE")
+        shutil.copyfile(licence.locate(), made / name)
+    import inotify_simple
+
+    shutil.copyfile(inotify_simple.__file__, made / "inotify_simple.py")
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()
