@@ -8,6 +8,7 @@ sources are there already (packaging/c_sources.py), and nothing but a C compiler
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -73,15 +74,15 @@ def from_c() -> list[Extension]:
     return [library, *(Extension(stub.replace("/", "."), [f"{GENERATED}/{stub}.c"]) for stub in stubs)]
 
 
-def data_files() -> list[tuple[str, list[str]]]:
+def data_files() -> list[tuple[str, Sequence[str]]]:
     """The man pages and the completions, by the folder below the prefix."""
     pages = sorted((ROOT / "packaging/man").glob("*.[1-8]"))
     sections = sorted({page.suffix[1:] for page in pages})
-    manual = [
+    manual: list[tuple[str, Sequence[str]]] = [
         (f"share/man/man{section}", [str(p.relative_to(ROOT)) for p in pages if p.suffix == f".{section}"])
         for section in sections
     ]
-    return [*manual, *((folder, list(files)) for folder, files in SHARED.items())]
+    return [*manual, *SHARED.items()]
 
 
 if __name__ == "__main__":

@@ -64,9 +64,8 @@ def _take_private(made: Path) -> None:
     for package, name in LICENCES.items():
         licence = next(file for file in distribution(package).files or () if file.name == "LICENSE")
         shutil.copyfile(licence.locate(), made / name)
-    import inotify_simple
-
-    shutil.copyfile(inotify_simple.__file__, made / "inotify_simple.py")
+    module = next(file for file in distribution("inotify_simple").files or () if file.name == "inotify_simple.py")
+    shutil.copyfile(module.locate(), made / module.name)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from setup import compiled
+from setup import SHARED, compiled
 from tqunits.cli.verbs.completion import FILES
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,15 @@ def test_the_wheel_holds_every_module_and_every_template(wheel: Path) -> None:
 
 def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert {top.partition(".")[0] for top in tops if not top.endswith(".dist-info")} == {"tqunits", "tqunits__mypyc"}
+    own = {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".data"))}
+    assert own == {"tqunits", "tqunits__mypyc"}
+
+
+def test_the_wheel_holds_the_pages_and_completions_where_they_are_looked_for(wheel: Path) -> None:
+    held = {name.partition(".data/data/")[2]: name for name in zipfile.ZipFile(wheel).namelist() if ".data/" in name}
+    pages = {f"share/man/man{page.suffix[1:]}/{page.name}" for page in (ROOT / "packaging/man").glob("*.[1-8]")}
+    shells = {f"{folder}/{Path(file).name}" for folder, files in SHARED.items() for file in files}
+    assert set(held) == pages | shells
 
 
 def test_the_wheel_holds_the_router_compiled(wheel: Path) -> None:

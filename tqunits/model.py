@@ -484,6 +484,7 @@ class Server:
     """tqunits.yaml with its drop-ins, valid and complete."""
 
     source: PurePosixPath  # tqunits.yaml, whether or not it exists
+    source_hash: str = field(compare=False)  # sha256 of it and its drop-ins, hex: another text may mean the same
     mode: Mode
     listen: tuple[str, ...]  # HOST:PORT, [HOST]:PORT or /absolute/path.sock
     workers: WorkersSettings

@@ -96,9 +96,9 @@ _tqunits() {
             render) _tqunits_offer -h --help --out --systemd --json ;;
             diff) _tqunits_offer -h --help --prune --json ;;
             security) _tqunits_offer -h --help --json --threshold ;;
-            install) _tqunits_offer -h --help --now --prune --remove-all --replace --dry-run --json -q --quiet --timeout ;;
+            install) _tqunits_offer -h --help --now --prune --unchanged --remove-all --replace --dry-run --json -q --quiet --timeout ;;
             apply) _tqunits_offer -h --help --remove-all --replace --dry-run --json -q --quiet --timeout ;;
-            uninstall) _tqunits_offer -h --help --all --purge -y --yes --dry-run --json -q --quiet --timeout ;;
+            uninstall) _tqunits_offer -h --help --all --purge -y --yes --keep-ledger --dry-run --json -q --quiet --timeout ;;
             ls) _tqunits_offer -h --help --json ;;
             show) _tqunits_offer -h --help --json ;;
             why) _tqunits_offer -h --help --json ;;

@@ -99,6 +99,7 @@ def target(*, systemd: int = 252, user_mode: bool = False) -> Host:
 def server(**changes: Any) -> Server:
     return replace(
         Server(
+            source_hash="0" * 64,
             source=PurePosixPath("/etc/tqunits/tqunits.yaml"),
             mode=Mode.PRODUCTION,
             listen=("0.0.0.0:8080", "[::]:8080"),

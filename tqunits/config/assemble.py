@@ -124,7 +124,13 @@ def worker(
 
 
 def server(
-    values: Values, bounds: Values, *, source: PurePosixPath, root: PurePosixPath | None, workers: PurePosixPath
+    values: Values,
+    bounds: Values,
+    *,
+    source: PurePosixPath,
+    source_hash: str,
+    root: PurePosixPath | None,
+    workers: PurePosixPath,
 ) -> Server:
     """The server of these values; `bounds` are a worker's that writes nothing.
 
@@ -143,6 +149,7 @@ def server(
     own = partial(
         Server,
         source=source,
+        source_hash=source_hash,
         workers=fill(partial(WorkersSettings, directory=directory), _SERVER["workers"]),
         proxy=fill(partial(ServerProxy, heads=fill(HeadLimits, _SERVER["proxy.heads"])), _SERVER["proxy"]),
         timeouts=fill(ServerTimeouts, _SERVER["timeouts"]),

@@ -8,9 +8,9 @@ limits are read back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqunits.errors import Diagnostic, Severity, TqunitsError
 from tqunits.host import endings, execute, left_out, live, lost_drop_ins, prepare, rebuild
@@ -70,14 +70,17 @@ def install(
     being done."""
     layout = premises.layout
     with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
-        for path in lost_drop_ins.put_back(layout, bus):
+        restored = lost_drop_ins.put_back(layout, bus)
+        for path in restored:
             tell(Restoration(path))
+        back = (name.instance_of(name.unit_at(path)) for path in map(PurePosixPath, restored))
+        choice = replace(choice, restored=tuple(whose for whose in back if whose is not None))
         prepared = _built(loaded, premises, bus, options, choice, tell, timeout_us)
         tell_findings(tell, prepared.warnings)
         _tell_omissions(prepared, tell)
         tell_refused(prepared, tell)
         plan = prepare.with_ledger(make_plan(prepared.desired, prepared.observed, options), prepared)
-        _report_left_out(layout, prepared, choice.names)
+        _report_left_out(layout, prepared)
         results = execute.execute(plan, layout, bus, timeout_us=timeout_us, tell=tell)
         plan, differing = _with_limits(prepared, plan, bus, layout, tell)
         ended = endings.judged(results, layout, user_mode=premises.user_mode)
@@ -88,7 +91,8 @@ def outlook(loaded: Loaded, premises: Premises, options: Options, choice: Choice
     """What it would do. Changes nothing, and asks systemd nothing. Raises as `install` does."""
     prepared = prepare.prepare(loaded, premises, None, choice)
     plan = make_plan(prepared.desired, prepared.observed, options)
-    builds = tuple(rebuild.would_build(prepared.present.running(), premises.layout))
+    running = () if choice.unchanged else prepared.present.running()
+    builds = tuple(rebuild.would_build(running, premises.layout))
     return Outlook(
         prepared=prepared,
         plan=replace(plan, builds=builds, steps=(*prepared.put_back, *plan.steps)),
@@ -114,7 +118,9 @@ def _built(
     """Build what is due; gives all that is known after it."""
     prepared = prepare.prepare(loaded, premises, bus, choice)
     prepare.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
-    _refuse_taken(prepare.obstacles(prepared), tell, now=options.now)
+    _refuse_taken(prepare.obstacles(prepared), tell, now=options.now and not options.routers_alone)
+    if choice.unchanged:  # its sources may be others than those that anybody has seen built
+        return prepared
     builder = Builder(bus=bus, files=prepared.desired.units, tell=tell, timeout_us=timeout_us)
     own = None if premises.user_mode else builder  # with --user they are the user's own
     outcome = rebuild.build_due(prepared.present.running(), own, premises.layout, tell)
@@ -140,7 +146,7 @@ def _tell_omissions(prepared: Prepared, tell: Tell) -> None:
         tell(Omission(lack, lack.worker in installed))
 
 
-def _report_left_out(layout: Layout, prepared: Prepared, meant: Collection[str]) -> None:
+def _report_left_out(layout: Layout, prepared: Prepared) -> None:
     """For `ls` and `why`, which read no YAML, or want to know what was the matter then."""
     left = {worker: _of_error(errors[0]) for worker, errors in prepared.broken.items()}
     for refusal in prepared.refused:
@@ -148,7 +154,8 @@ def _report_left_out(layout: Layout, prepared: Prepared, meant: Collection[str])
         left.setdefault(refusal.worker, LeftOut("refused", found.message, found.hint or ""))
     left |= {lack.worker: LeftOut("skipped", lack.reason, lack.hint or "") for lack in prepared.skipped}
     directory = str(prepared.configuration.server.workers.directory)
-    left_out.write(layout, directory, left, frozenset(meant) if meant else None)
+    meant = prepared.configuration.names - prepared.others if prepared.others else None
+    left_out.write(layout, directory, left, meant)
 
 
 def _of_error(error: Diagnostic) -> LeftOut:

@@ -85,7 +85,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
-        *(_starts(running, stale, writes, observed) if options.now else ()),
+        *(_starts(_meant(running, options), _meant(stale, options), writes, observed) if options.now else ()),
         *(() if first_routes else _new_routes(desired, observed, options)),
         *_departures(desired, observed, gone, options),
         *_spare_copies(desired, observed),
@@ -96,11 +96,23 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         read_back=tuple(unit for unit in _services(desired) if unit not in masked),
         foreign=foreign,
         orphans=() if options.prune else gone,
-        pending=() if options.now else tuple(dict.fromkeys((*waiting, *closing, *stale))),
+        pending=_pending((*waiting, *closing, *stale), options),
         masked=masked,
         leaving=leaving,
         outdated=outdated,
     )
+
+
+def _meant(units: Iterable[str], options: Options) -> tuple[str, ...]:
+    """Those that may be started and restarted."""
+    return tuple(u for u in units if not (options.routers_alone and name.worker_of(u)))
+
+
+def _pending(units: Iterable[str], options: Options) -> tuple[str, ...]:
+    """Of what waits for a start, what goes on waiting."""
+    found = tuple(dict.fromkeys(units))
+    meant = _meant(found, options) if options.now else ()
+    return tuple(unit for unit in found if unit not in meant)
 
 
 def _services(desired: Desired) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from tqunits.config import ineffective
 from tqunits.errors import Diagnostic, NoSuchWorker, NotPermitted, Severity, TqunitsError
-from tqunits.host import binding, observe, this_host, vanishing, writable
+from tqunits.host import binding, observe, this_host, unchanged, vanishing, writable
 from tqunits.host.installed import nearest
 from tqunits.host.judged import judge
 from tqunits.host.lacking import Lacking
@@ -28,6 +28,7 @@ from tqunits.model import (
     MANAGER_USER,
     Configuration,
     Host,
+    Instance,
     Server,
     Worker,
     WorkerType,
@@ -41,7 +42,6 @@ from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.refusal import Refusal
 from tqunits.units.rendering import RenderedFile, refusals, render, sockets_of
 from tqunits.units.steps import Desired, Plan, Step, WriteFile
-from tqunits.units.writable_folders import Given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class Choice:
     names: tuple[str, ...] = ()  # only these workers; empty: all
     prune: bool = False
     remove_all: bool = False  # prune, whatever speaks against it
+    unchanged: bool = False  # only what is installed, from the YAML that still lies there; no build
+    restored: tuple[Instance, ...] = ()  # whose unit has come back just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class Prepared:
     warnings: tuple[Diagnostic, ...]  # of tqunits.yaml and the chosen workers
     lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
     put_back: tuple[WriteFile, ...]  # drop-ins that are lost, and are there again before anything else is done
+    others: frozenset[str]  # workers that are not meant
+    edited: tuple[str, ...] = ()  # of them, those that are configured otherwise than they are installed
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -113,7 +117,8 @@ def prepare(
         vanishing.refuse_doubtful(configuration, sources, prune=choice.prune)
     held = {} if choice.remove_all else vanishing.held(configuration, sources)
     configuration = replace(configuration, broken=(*configuration.broken, *held))
-    others = _others(configuration, choice)
+    found = unchanged.look(configuration, before, premises.layout) if choice.unchanged else None
+    others = _others(configuration, choice) if found is None else configuration.names - found.same
     host = this_host.current(premises.layout, user_mode=premises.user_mode)
     requested = Requested(configuration, premises.layout, before, user_mode=premises.user_mode)
     out = others | {lack.worker for lack in built.skipped}
@@ -137,15 +142,16 @@ def prepare(
     refitted = refits(observed.files, {file.path for file in rendered}, host, requested)
     broken = (worker for worker in configuration.broken if worker not in others)
     chosen = configuration.names - others
-    given = tuple(each for worker in present.running() for each in writable.due(worker, user_mode=premises.user_mode))
+    desired = _desired(configuration, present, (rendered, requested.files(present)), routes, refitted, observed)
+    if choice.unchanged:
+        desired = unchanged.without_workers(desired, choice.restored, before, premises.layout)
+    running = () if choice.unchanged else present.running()
+    given = tuple(each for worker in running for each in writable.due(worker, user_mode=premises.user_mode))
     return Prepared(
         configuration=configuration,
         present=present,
         target=host,
-        desired=replace(
-            _desired(configuration, present, (rendered, requested.files(present)), routes, refitted, observed, given),
-            builds=built.built,
-        ),
+        desired=replace(desired, builds=built.built, given=given),
         observed=observed,
         skipped=built.skipped,
         refused=judged.refusals,
@@ -153,6 +159,8 @@ def prepare(
         warnings=(*loaded.warnings_of(chosen), *ineffective.warnings(configuration, chosen)),
         lost=refitted.lost,
         put_back=tuple(_writes(put_back)),
+        others=others,
+        edited=() if found is None else found.edited,
     )
 
 
@@ -243,7 +251,6 @@ def _desired(
     routes: RenderedFile,
     refitted: Refits,
     observed: Observed,
-    given: tuple[Given, ...],
 ) -> Desired:
     rendered, copies = written
     running = {name.service(whose) for worker in present.running() for whose in worker.instances}
@@ -267,7 +274,6 @@ def _desired(
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
         enabled=(*sorted(running), *sockets, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
-        given=given,
     )
 
 

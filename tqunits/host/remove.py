@@ -37,6 +37,7 @@ class Departure:
     staying: tuple[Installed, ...] = ()
     is_all: bool  # everything of tqunits goes
     purge: bool  # and data, caches and accounts as well
+    keep_ledger: bool = False  # the next install brings back what is removed
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -107,6 +108,8 @@ def _plan(departure: Departure, layout: Layout, observed: Observed) -> Plan:
 
 def _forget_ledger(departure: Departure, layout: Layout) -> None:
     """First of all, or a worker that is cut off halfway would be put back."""
+    if departure.keep_ledger:
+        return
     if departure.is_all:
         files.remove(Path(layout.ledger))
     else:

@@ -49,6 +49,12 @@ MAX_RANGES: Final = 32
 MAX_MESSAGE: Final = 2000
 """Characters of an operator's message: a paragraph or two, which no client has to page through."""
 
+NOTHING_INSTALLED: Final = (
+    "tqunits runs here, and no worker is installed yet. On this host, 'sudo tqunits init NAME --type python' "
+    "makes one, 'sudo tqunits install --now' starts it, and 'man tqunits' tells the rest."
+)
+"""The detail of a 404 while the router has no route at all: who has just installed tqunits asks."""
+
 _EXPLAINED: Final = {
     404: "No worker serves this path.",
     408: "The request did not arrive in time.",

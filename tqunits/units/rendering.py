@@ -169,8 +169,8 @@ class _Rendering:
         """The files that are there once."""
         values = _shared_values(self._configuration, self._target, workers, self._sockets)
         watch = name.CERTIFICATE_UNITS if self._configuration.server.tls.certificate else ()
+        yield self._target_unit(values)
         for unit in (
-            name.TARGET,
             name.SLICE,
             name.WORKER_SLICE,
             name.WORKER_TEMPLATE,
@@ -209,6 +209,14 @@ class _Rendering:
             yield self._unit(name.socket(whose), "tq-worker@.socket.j2", values)
         if not self._target.user_mode:  # a user's manager may not mount
             yield self._unit(name.mount(whose), "tq-worker.mount.j2", _mount_values(worker, whose, self._target))
+
+    def _target_unit(self, values: TemplateValues) -> RenderedFile:
+        """The target, and from which tqunits.yaml all of it is (host/unchanged.py): its change
+        restarts nothing."""
+        file = self._unit(name.TARGET, f"{name.TARGET}.j2", values)
+        digest = self._configuration.server.source_hash
+        kept = unitfile.dump([Assignment(unitfile.SERVER, unitfile.SOURCE_HASH, digest)])
+        return replace(file, content=f"{file.content}\n{kept}")
 
     def _router(self, values: TemplateValues) -> RenderedFile:
         """The template of the processes: what else than its own text makes another router is noted
@@ -555,7 +563,7 @@ def _ledger(
     rows: list[tuple[str, str]] = [
         ("Worker", worker.name),
         ("Source", str(worker.source)),
-        ("SourceHash", worker.source_hash),
+        (unitfile.SOURCE_HASH, worker.source_hash),
         ("Socket", socket) if socket else ("Port", str(port)),
         *(("Route", route) for route in worker.routes),
         *(("Host", host) for host in worker.hosts),

@@ -175,6 +175,7 @@ class Options:
     now: bool = False
     prune: bool = False
     replace: bool = False
+    routers_alone: bool = False  # with `now`: no worker is started, restarted or stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,10 @@ ROUTER = "X-Tqunits-Router"
 """A section of the routers' template, ignored by systemd as well: what besides its lines makes
 another router."""
 
+SERVER = "X-Tqunits-Server"
+SOURCE_HASH = "SourceHash"
+"""A section of the target: which tqunits.yaml all of it is from."""
+
 LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
     "ExecReload",
     "ExecStop",
@@ -152,7 +156,7 @@ def ledger(text: str) -> Ledger | None:
     return Ledger(
         worker=_first(notes, "Worker"),
         source=_first(notes, "Source"),
-        source_hash=_first(notes, "SourceHash"),
+        source_hash=_first(notes, SOURCE_HASH),
         port=int(port) if port.isascii() and port.isdigit() else None,
         socket=_first(notes, "Socket") or None,
         routes=_all(notes, "Route"),

@@ -30,6 +30,11 @@ drop-ins of your own are never touched. Workers that are no longer configured st
 until 'tqunits apply' or --prune. With NAMEs all other workers stay as they are installed; what
 tqunits.yaml says of the router counts all the same.
 
+With --unchanged only workers are meant that are installed, and whose YAML was not edited since;
+the others are named, and stay. No worker is built, started, restarted or stopped, whether it starts
+at boot stays as it is, and tqunits.yaml has to be as it was installed. With --now the router's
+processes take what has changed. The Debian package does that after an upgrade of tqunits.
+
 When the folder of the workers is not there, although workers are installed, nothing is done: its
 disk may not be mounted. With --prune nothing is done either when no worker is in it, or when
 workers were installed from another folder (-C): --remove-all says that all of them are to go. A
@@ -63,6 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="only these workers")
     parser.add_argument("--now", action="store_true", help="start the workers, restart those that have changed")
     parser.add_argument("--prune", action="store_true", help="remove workers that are no longer configured")
+    parser.add_argument("--unchanged", action="store_true", help="only what is installed and not edited since")
     configure_common(parser)
 
 
@@ -87,7 +93,11 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         raise UsageError("--prune is about all workers, NAME about some", hint="leave one of them out")
     if arguments.remove_all and not arguments.prune:
         raise UsageError(f"{INSIST} is about --prune", hint="without it no worker is removed")
-    options = Options(now=arguments.now, prune=arguments.prune, replace=arguments.replace)
+    if arguments.unchanged and (arguments.names or arguments.prune):
+        raise UsageError("--unchanged is about all that is installed", hint="leave NAME and --prune out")
+    options = Options(
+        now=arguments.now, prune=arguments.prune, replace=arguments.replace, routers_alone=arguments.unchanged
+    )
     return perform(arguments, context, options, tuple(name.worker_of(text) or text for text in arguments.names))
 
 
@@ -95,7 +105,8 @@ def perform(
     arguments: argparse.Namespace, context: Context, options: Options, names: tuple[str, ...] = ()
 ) -> ExitStatus:
     """The whole of install and of apply, which differ in their options alone."""
-    choice = Choice(names=names, prune=options.prune, remove_all=arguments.remove_all)
+    unchanged = options.routers_alone
+    choice = Choice(names=names, prune=options.prune, remove_all=arguments.remove_all, unchanged=unchanged)
     if arguments.dry_run:
         return dry_run(context, options, choice, as_json=arguments.json)
     context.require_root("installing units")
@@ -142,6 +153,8 @@ def _say(done: Installation, output: Output) -> None:
         tell("nothing to do: everything is as configured")
     for unit in plan.masked:
         tell(f"{unit} is masked, and stays so: systemctl unmask {unit}", style="yellow")
+    for worker in done.prepared.edited:
+        tell(f"{worker} stays as it is installed: its YAML was edited since ('tqunits diff')", style="yellow")
     for loss in done.prepared.lost:
         tell(loss, style="yellow")
     for worker in plan.orphans:

@@ -3,7 +3,9 @@
 With names, these workers are taken out of the routes, stopped, disabled, and their unit files
 removed; their folders and YAML are yours and stay, so the next 'tqunits install' brings them back.
 With --all everything that tqunits has written is removed: every unit, the router's socket, the
-users' sysusers.d file.
+users' sysusers.d file. --keep-ledger leaves the record of what was installed
+(/var/lib/tqunits/ledger.json): the next install, of whatever workers, brings all of it back as it
+was, the ports included. Removing the Debian package does that.
 
 Data (/var/lib/tqunits/workers/NAME, caches, the workers' users) is kept, unless --purge is given.
 Drop-ins of your own stay. The user tqunits, users of workers that are gone already, and the access
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tqunits.cli import changes
 from tqunits.cli.context import Context
@@ -38,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_names(parser, all_means="remove everything that tqunits has installed")
     parser.add_argument("--purge", action="store_true", help="remove the workers' data, caches and users as well")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask before --all --purge")
+    parser.add_argument("--keep-ledger", action="store_true", help="with --all: the next install brings all of it back")
     parser.add_argument("--dry-run", action="store_true", help="print what would be removed, and change nothing")
     parser.add_argument("--json", action="store_true", help="print JSON: what was removed, or is to be")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
@@ -46,7 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Uninstall."""
-    departure = _departure(arguments, context)
+    if arguments.keep_ledger and (arguments.purge or not arguments.all):
+        raise UsageError("--keep-ledger is about --all, without --purge", hint="leave it out, or name no worker")
+    departure = replace(_departure(arguments, context), keep_ledger=bool(arguments.keep_ledger))
     if arguments.dry_run:
         return _dry_run(departure, context, as_json=arguments.json)
     context.require_root("removing units")

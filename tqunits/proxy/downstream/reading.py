@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from tqunits.http.alike import AlikeRequest, Asked
+from tqunits.http.answers import NOTHING_INSTALLED
 from tqunits.http.forward import (
     Origin,
     check_request,
@@ -194,8 +195,11 @@ class Reader:
             worker = "a worker" if backend is None else f"worker {backend.worker.name}"
             hint = f"{worker} takes it with proxy.allow_encoded_slash: true"
             raise Malformed(400, "an encoded slash in the path", hint)
-        if backend is None or ends_here(head):
-            replying.answer(exchange, 404 if backend is None else 200)
+        if backend is None:
+            replying.answer(exchange, 404, "" if rules.snapshot.workers else NOTHING_INSTALLED)
+            return None
+        if ends_here(head):
+            replying.answer(exchange, 200)
             return None
         site = backend.site
         if site is not None and backend.worker.notice is None and static.serve(exchange, site, head, target, backend):
