@@ -18,7 +18,7 @@ ARGS ?=
 QUICK := alone cli config control host http lifecycle metrics routing system units test_docs.py test_layers.py test_man.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell down test quick test-real lint deb venv compiled interpreted clean root
+.PHONY: help demo shell down test quick test-real lint deb test-deb venv compiled interpreted clean root
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -52,6 +52,10 @@ lint: $(INSTALLED) ## ruff, mypy, pyright
 
 deb: root ## build the Debian package (SUITE=trixie: for that release, in a root of its own)
 	@sh packaging/build-deb $(SUITE)
+
+test-deb: root $(INSTALLED) ## the package in booted hosts of Debian 12 and 13: install, upgrade, downgrade, remove, purge
+	@for suite in bookworm trixie; do sh packaging/build-deb $$suite && sh packaging/host-root $$suite || exit 1; done
+	@TQUNITS_INTERPRETED=1 $(BIN)/pytest -m deb tests/deb $(ARGS)
 
 venv: $(INSTALLED) ## the virtual environment in .venv
 

@@ -71,7 +71,14 @@ def from_c() -> list[Extension]:
     headers = [GENERATED, f"{GENERATED}/lib-rt"]
     library = Extension(LIBRARY, [f"{GENERATED}/__native_{GROUP}.c"], include_dirs=headers, extra_compile_args=["-g0"])
     stubs = [module.removesuffix(".py") for module in compiled()]
-    return [library, *(Extension(stub.replace("/", "."), [f"{GENERATED}/{stub}.c"]) for stub in stubs)]
+    return [library, *map(_stub, stubs)]
+
+
+def _stub(module: str) -> Extension:
+    """It calls Python alone; a shared library that names no library at all looks like a mistake of
+    its linker."""
+    linked = ["-Wl,--no-as-needed", "-lc"]
+    return Extension(module.replace("/", "."), [f"{GENERATED}/{module}.c"], extra_link_args=linked)
 
 
 def data_files() -> list[tuple[str, Sequence[str]]]:

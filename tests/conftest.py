@@ -44,7 +44,7 @@ if INTERPRETED:
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-ASKED_FOR = ("real", "long")
+ASKED_FOR = ("real", "long", "deb")
 """Marks of tests that run only where -m names them."""
 
 MACHINES = pytest.StashKey[list[Machine]]()
