@@ -144,7 +144,7 @@ def prepare(
     chosen = configuration.names - others
     desired = _desired(configuration, present, (rendered, requested.files(present)), routes, refitted, observed)
     if choice.unchanged:
-        desired = unchanged.without_workers(desired, choice.restored, before, premises.layout)
+        desired = unchanged.as_enabled(desired, choice.restored, observed, premises.layout)
     running = () if choice.unchanged else present.running()
     given = tuple(each for worker in running for each in writable.due(worker, user_mode=premises.user_mode))
     return Prepared(

@@ -16,7 +16,7 @@ from tqunits.errors import Mark, TqunitsError
 from tqunits.layout import Layout
 from tqunits.model import Configuration, Instance
 from tqunits.units import name, unitfile
-from tqunits.units.observed import ObservedFile
+from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.steps import Desired
 
 Files = Mapping[PurePosixPath, ObservedFile]
@@ -42,15 +42,16 @@ def look(configuration: Configuration, before: Files, layout: Layout) -> Unchang
     return Unchanged(same, tuple(sorted(configuration.names & installed.keys() - same)))
 
 
-def without_workers(desired: Desired, restored: Collection[Instance], before: Files, layout: Layout) -> Desired:
-    """Whether a worker starts at boot is as it was. `restored`: those whose unit was gone with the
-    package and has come back, to whom it is as they were installed."""
+def as_enabled(desired: Desired, restored: Collection[Instance], observed: Observed, layout: Layout) -> Desired:
+    """Whether a worker starts at boot is as it is. `restored`: those whose unit was gone with the
+    package and has come back; of them it is as they were installed."""
     units = map(name.service, restored)
-    back = {unit for unit in units if _starts_at_boot(before.get(name.drop_in(unit, layout.units)))}
+    back = {unit for unit in units if _starts_at_boot(observed.files.get(name.drop_in(unit, layout.units)))}
+    kept = {unit for unit in desired.enabled if observed.file_states.get(unit) == "enabled"}
     others = [unit for unit in desired.enabled if name.worker_of(unit) is None]
     return replace(
         desired,
-        enabled=(*sorted(back), *others),
+        enabled=(*sorted({*back, *kept} - {*others}), *others),
         disabled=tuple(unit for unit in desired.disabled if name.worker_of(unit) is None),
     )
 
