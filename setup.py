@@ -8,7 +8,7 @@ sources are there already (packaging/c_sources.py), and nothing but a C compiler
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -81,15 +81,17 @@ def _stub(module: str) -> Extension:
     return Extension(module.replace("/", "."), [f"{GENERATED}/{module}.c"], extra_link_args=linked)
 
 
+def man_pages() -> Mapping[str, list[str]]:
+    """Folder below the prefix -> the pages that belong there, relative to the root: by their
+    sections, whatever they are called."""
+    pages = sorted(path.relative_to(ROOT) for path in (ROOT / "packaging/man").glob("*.[1-8]"))
+    folders = {f"share/man/man{page.suffix[1:]}" for page in pages}
+    return {folder: [str(page) for page in pages if page.suffix[1:] == folder[-1]] for folder in sorted(folders)}
+
+
 def data_files() -> list[tuple[str, Sequence[str]]]:
     """The man pages and the completions, by the folder below the prefix."""
-    pages = sorted((ROOT / "packaging/man").glob("*.[1-8]"))
-    sections = sorted({page.suffix[1:] for page in pages})
-    manual: list[tuple[str, Sequence[str]]] = [
-        (f"share/man/man{section}", [str(p.relative_to(ROOT)) for p in pages if p.suffix == f".{section}"])
-        for section in sections
-    ]
-    return [*manual, *SHARED.items()]
+    return [*man_pages().items(), *SHARED.items()]
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ NEW_NAMES = {"init"}  # a worker that is yet to be made: there is nothing to off
 
 GLOBAL = (
     Option(flags=("-C",), help="use another root folder", value=Value(name="DIR", kind=Kind.FOLDER)),
+    Option(flags=("--trust",), help="with -C: take DIR as root's, though others may change it"),
     Option(flags=("--user",), help="your own service manager instead of the system's"),
     Option(flags=("-h", "--help"), help="show help"),
     Option(flags=("--version",), help="print the version"),
@@ -72,7 +73,7 @@ GLOBAL = (
 
 def commands() -> tuple[Command, ...]:
     """Every verb of the table, with what its parser takes."""
-    return tuple(_command(v.name, v.help) for _, verbs in VERBS for v in verbs)
+    return tuple(_command(verb.name, verb.help) for group in VERBS for verb in group.verbs)
 
 
 def _command(name: str, help_line: str) -> Command:

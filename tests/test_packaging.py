@@ -1,5 +1,5 @@
-"""What a user installs: the wheel holds every template, and runs from an environment away from the
-checkout."""
+"""What a user installs: the wheel holds every template and every man page, and runs from an
+environment away from the checkout."""
 
 import os
 import subprocess

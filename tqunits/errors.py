@@ -13,15 +13,15 @@ from enum import IntEnum, StrEnum
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of every verb."""
+    """The exit statuses of every verb; what stands behind each is its line in the man page."""
 
-    OK = 0
-    FAILED = 1
-    USAGE = 2  # also "differs": what diff(1) users expect from `tqunits diff`
-    NOT_RUNNING = 3  # as systemctl status
-    NO_SUCH_WORKER = 4  # as systemctl status
-    NOT_PERMITTED = 5
-    TIMEOUT = 6  # also "unhealthy"
+    OK = 0  # it is done
+    FAILED = 1  # it failed; standard error says why
+    USAGE = 2  # the command line is wrong; of diff and of --dry-run: something differs, or is to be done
+    NOT_RUNNING = 3  # a worker is not running; of why: it does not run, and nothing is wrong
+    NO_SUCH_WORKER = 4  # there is no such worker
+    NOT_PERMITTED = 5  # run it as root, or with --user; or somebody else may change what root is to install from
+    TIMEOUT = 6  # it did not happen in time, or a worker is not healthy
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -51,20 +51,12 @@ _tqunits() {
     case $verb,$before in
         ,-C) _tqunits_value folder; return ;;
         init,--type) _tqunits_offer go python node bun deno java ruby php static exec; return ;;
-        render,--out) _tqunits_value folder; return ;;
-        render,--systemd) return ;;
         security,--threshold) return ;;
         install,--timeout) return ;;
         apply,--timeout) return ;;
         uninstall,--timeout) return ;;
-        start,--timeout) return ;;
-        stop,--timeout) return ;;
-        restart,--timeout) return ;;
-        reload,--timeout) return ;;
-        enable,--timeout) return ;;
-        disable,--timeout) return ;;
-        drain,--timeout) return ;;
-        maintenance,--text) return ;;
+        render,--out) _tqunits_value folder; return ;;
+        render,--systemd) return ;;
         logs,--request) return ;;
         logs,-n|logs,--lines) return ;;
         logs,--since) return ;;
@@ -73,6 +65,14 @@ _tqunits() {
         logs,-g|logs,--grep) return ;;
         logs,-b|logs,--boot) return ;;
         logs,-o|logs,--output) return ;;
+        start,--timeout) return ;;
+        stop,--timeout) return ;;
+        restart,--timeout) return ;;
+        reload,--timeout) return ;;
+        enable,--timeout) return ;;
+        disable,--timeout) return ;;
+        drain,--timeout) return ;;
+        maintenance,--text) return ;;
         proxy,--listen) return ;;
         proxy,--route) return ;;
         proxy,--queue-timeout) return ;;
@@ -89,32 +89,32 @@ _tqunits() {
     esac
     if [[ $typed == -* ]]; then
         case $verb in
-            '') _tqunits_offer -C --user -h --help --version ;;
+            '') _tqunits_offer -C --trust --user -h --help --version ;;
             init) _tqunits_offer -h --help --type --json ;;
             check) _tqunits_offer -h --help --strict --json ;;
             docs) _tqunits_offer -h --help --json --markdown ;;
-            render) _tqunits_offer -h --help --out --systemd --json ;;
-            diff) _tqunits_offer -h --help --prune --json ;;
             security) _tqunits_offer -h --help --json --threshold ;;
-            install) _tqunits_offer -h --help --now --prune --unchanged --remove-all --replace --dry-run --json -q --quiet --timeout ;;
+            install) _tqunits_offer -h --help --now --prune --remove-all --replace --dry-run --json -q --quiet --timeout ;;
             apply) _tqunits_offer -h --help --remove-all --replace --dry-run --json -q --quiet --timeout ;;
-            uninstall) _tqunits_offer -h --help --all --purge -y --yes --keep-ledger --dry-run --json -q --quiet --timeout ;;
+            uninstall) _tqunits_offer -h --help --all --purge -y --yes --dry-run --json -q --quiet --timeout ;;
+            diff) _tqunits_offer -h --help --prune --json ;;
+            render) _tqunits_offer -h --help --out --systemd --json ;;
             ls) _tqunits_offer -h --help --json ;;
             show) _tqunits_offer -h --help --json ;;
             why) _tqunits_offer -h --help --json ;;
+            logs) _tqunits_offer -h --help --access --router --request -f --follow -n --lines --since --until -p --priority -g --grep -b --boot -o --output --json ;;
+            doctor) _tqunits_offer -h --help --json ;;
             start) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             stop) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             restart) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             reload) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             enable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;
             disable) _tqunits_offer -h --help --all --now --no-block --timeout --json ;;
+            repair) _tqunits_offer -h --help -n --dry-run --json ;;
             pause) _tqunits_offer -h --help --all --json ;;
             drain) _tqunits_offer -h --help --all --json --timeout ;;
             maintenance) _tqunits_offer -h --help --all --json --text ;;
             resume) _tqunits_offer -h --help --all --json ;;
-            logs) _tqunits_offer -h --help --access --router --request -f --follow -n --lines --since --until -p --priority -g --grep -b --boot -o --output --json ;;
-            repair) _tqunits_offer -h --help -n --dry-run --json ;;
-            doctor) _tqunits_offer -h --help --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
@@ -122,17 +122,18 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs render diff security install apply uninstall ls show why start stop restart reload enable disable pause drain maintenance resume logs repair doctor proxy completion version ;;
+        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
-        render) _tqunits_value worker ;;
         security) _tqunits_value worker ;;
         install) _tqunits_value worker ;;
         uninstall) _tqunits_value worker ;;
+        render) _tqunits_value worker ;;
         ls) _tqunits_value worker ;;
         show) _tqunits_value worker ;;
         why) _tqunits_value worker ;;
+        logs) _tqunits_value worker ;;
         start) _tqunits_value worker ;;
         stop) _tqunits_value worker ;;
         restart) _tqunits_value worker ;;
@@ -143,7 +144,6 @@ _tqunits() {
         drain) _tqunits_value worker ;;
         maintenance) _tqunits_offer on off; _tqunits_value worker ;;
         resume) _tqunits_value worker ;;
-        logs) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
     esac
 }

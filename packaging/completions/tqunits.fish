@@ -37,34 +37,35 @@ end
 
 complete -c tqunits -f
 complete -c tqunits -n '__tqunits_verb ""' -s C -d 'use another root folder' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb ""' -l trust -d 'with -C: take DIR as root\'s, though others may change it'
 complete -c tqunits -n '__tqunits_verb ""' -l user -d 'your own service manager instead of the system\'s'
 complete -c tqunits -n '__tqunits_verb ""' -s h -l help -d 'show help'
 complete -c tqunits -n '__tqunits_verb ""' -l version -d 'print the version'
 complete -c tqunits -n '__tqunits_verb ""' -a init -d 'write a commented worker.yaml to start from'
 complete -c tqunits -n '__tqunits_verb ""' -a check -d 'check every YAML file and say what is wrong, and where'
 complete -c tqunits -n '__tqunits_verb ""' -a docs -d 'explain the settings of worker.yaml and tqunits.yaml'
-complete -c tqunits -n '__tqunits_verb ""' -a render -d 'print the unit files that install would write'
-complete -c tqunits -n '__tqunits_verb ""' -a diff -d 'show what install would change (0 same, 2 differs)'
 complete -c tqunits -n '__tqunits_verb ""' -a security -d 'show the exposure of each worker\'s sandbox'
 complete -c tqunits -n '__tqunits_verb ""' -a install -d 'write, enable and (--now) start the units of all workers'
 complete -c tqunits -n '__tqunits_verb ""' -a apply -d 'make the host equal to the configuration: install, restart, remove'
 complete -c tqunits -n '__tqunits_verb ""' -a uninstall -d 'stop and remove the units of workers'
+complete -c tqunits -n '__tqunits_verb ""' -a diff -d 'show what install would change (0 same, 2 differs)'
+complete -c tqunits -n '__tqunits_verb ""' -a render -d 'print the unit files that install would write'
 complete -c tqunits -n '__tqunits_verb ""' -a ls -d 'list the workers: state, route, CPU, memory'
 complete -c tqunits -n '__tqunits_verb ""' -a show -d 'show one worker: its settings and where they come from, its exits'
 complete -c tqunits -n '__tqunits_verb ""' -a why -d 'say why a worker is down, or that it is well'
+complete -c tqunits -n '__tqunits_verb ""' -a logs -d 'show the journal of workers'
+complete -c tqunits -n '__tqunits_verb ""' -a doctor -d 'check what this host offers and what is wrong on it'
 complete -c tqunits -n '__tqunits_verb ""' -a start -d 'start workers and wait until they are healthy'
 complete -c tqunits -n '__tqunits_verb ""' -a stop -d 'stop workers'
 complete -c tqunits -n '__tqunits_verb ""' -a restart -d 'restart workers and wait until they are healthy'
 complete -c tqunits -n '__tqunits_verb ""' -a reload -d 'have workers read their configuration again'
 complete -c tqunits -n '__tqunits_verb ""' -a enable -d 'start workers at boot'
 complete -c tqunits -n '__tqunits_verb ""' -a disable -d 'do not start workers at boot'
+complete -c tqunits -n '__tqunits_verb ""' -a repair -d 'serve again what runs and has lost its files in /run'
 complete -c tqunits -n '__tqunits_verb ""' -a pause -d 'let new requests for workers wait in the routers'
 complete -c tqunits -n '__tqunits_verb ""' -a drain -d 'take running workers out of service, and wait for what runs'
 complete -c tqunits -n '__tqunits_verb ""' -a maintenance -d 'answer all requests for workers with a page (on, off)'
 complete -c tqunits -n '__tqunits_verb ""' -a resume -d 'send workers requests again'
-complete -c tqunits -n '__tqunits_verb ""' -a logs -d 'show the journal of workers'
-complete -c tqunits -n '__tqunits_verb ""' -a repair -d 'serve again what runs and has lost its files in /run'
-complete -c tqunits -n '__tqunits_verb ""' -a doctor -d 'check what this host offers and what is wrong on it'
 complete -c tqunits -n '__tqunits_verb ""' -a proxy -d 'run the router'
 complete -c tqunits -n '__tqunits_verb ""' -a completion -d 'print a completion script for your shell'
 complete -c tqunits -n '__tqunits_verb ""' -a version -d 'print the version'
@@ -78,14 +79,6 @@ complete -c tqunits -n '__tqunits_verb check' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb docs' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb docs' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb docs' -l markdown -d 'print tables in Markdown'
-complete -c tqunits -n '__tqunits_verb render' -s h -l help -d 'show this help message and exit'
-complete -c tqunits -n '__tqunits_verb render' -l out -d 'write the files below DIR' -x -a '(__fish_complete_directories)'
-complete -c tqunits -n '__tqunits_verb render' -l systemd -d 'for that version of systemd (252 or newer)' -x
-complete -c tqunits -n '__tqunits_verb render' -l json -d 'print JSON'
-complete -c tqunits -n '__tqunits_verb render' -a '(__tqunits_workers)'
-complete -c tqunits -n '__tqunits_verb diff' -s h -l help -d 'show this help message and exit'
-complete -c tqunits -n '__tqunits_verb diff' -l prune -d 'also show what apply would remove'
-complete -c tqunits -n '__tqunits_verb diff' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb security' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb security' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb security' -l threshold -d 'fail when a worker is above N, such as 1.5' -x
@@ -118,6 +111,14 @@ complete -c tqunits -n '__tqunits_verb uninstall' -l json -d 'print JSON: what w
 complete -c tqunits -n '__tqunits_verb uninstall' -s q -l quiet -d 'say nothing but errors'
 complete -c tqunits -n '__tqunits_verb uninstall' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb uninstall' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb diff' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb diff' -l prune -d 'also show what apply would remove'
+complete -c tqunits -n '__tqunits_verb diff' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb render' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb render' -l out -d 'write the files below DIR' -x -a '(__fish_complete_directories)'
+complete -c tqunits -n '__tqunits_verb render' -l systemd -d 'for that version of systemd (252 or newer)' -x
+complete -c tqunits -n '__tqunits_verb render' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb render' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb ls' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb ls' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb ls' -a '(__tqunits_workers)'
@@ -127,6 +128,22 @@ complete -c tqunits -n '__tqunits_verb show' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb why' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb why' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb why' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb logs' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb logs' -l access -d 'the access log, and it alone'
+complete -c tqunits -n '__tqunits_verb logs' -l router -d 'the router\'s own messages, and them alone'
+complete -c tqunits -n '__tqunits_verb logs' -l request -d 'all that is known of this request, by its X-Request-ID' -x
+complete -c tqunits -n '__tqunits_verb logs' -s f -l follow -d 'go on with what comes'
+complete -c tqunits -n '__tqunits_verb logs' -s n -l lines -d 'only the last N lines' -x
+complete -c tqunits -n '__tqunits_verb logs' -l since -d 'from then on: \'10:00\', \'-1h\', \'yesterday\' (systemd.time(7))' -x
+complete -c tqunits -n '__tqunits_verb logs' -l until -d 'up to then' -x
+complete -c tqunits -n '__tqunits_verb logs' -s p -l priority -d 'as grave as that: err, warning, info, or err..crit' -x
+complete -c tqunits -n '__tqunits_verb logs' -s g -l grep -d 'only messages that match it (a PCRE)' -x
+complete -c tqunits -n '__tqunits_verb logs' -s b -l boot -d 'only of this boot; -1: the one before' -x
+complete -c tqunits -n '__tqunits_verb logs' -s o -l output -d 'journalctl\'s format: short-iso, cat, json, verbose ...' -x
+complete -c tqunits -n '__tqunits_verb logs' -l json -d 'the same as --output json: one object a line'
+complete -c tqunits -n '__tqunits_verb logs' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb doctor' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb doctor' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb start' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb start' -l all -d 'every worker that is enabled in its worker.yaml'
 complete -c tqunits -n '__tqunits_verb start' -l no-block -d 'return at once, without waiting for the result'
@@ -165,6 +182,9 @@ complete -c tqunits -n '__tqunits_verb disable' -l no-block -d 'return at once, 
 complete -c tqunits -n '__tqunits_verb disable' -l timeout -d 'wait at most so long (30s, 2min); without it, as long as each worker\'s own timeouts allow' -x
 complete -c tqunits -n '__tqunits_verb disable' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb disable' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb repair' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb repair' -s n -l dry-run -d 'say what is to be done, and do nothing'
+complete -c tqunits -n '__tqunits_verb repair' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb pause' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb pause' -l all -d 'every worker'
 complete -c tqunits -n '__tqunits_verb pause' -l json -d 'print JSON'
@@ -184,25 +204,6 @@ complete -c tqunits -n '__tqunits_verb resume' -s h -l help -d 'show this help m
 complete -c tqunits -n '__tqunits_verb resume' -l all -d 'every worker'
 complete -c tqunits -n '__tqunits_verb resume' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb resume' -a '(__tqunits_workers)'
-complete -c tqunits -n '__tqunits_verb logs' -s h -l help -d 'show this help message and exit'
-complete -c tqunits -n '__tqunits_verb logs' -l access -d 'the access log, and it alone'
-complete -c tqunits -n '__tqunits_verb logs' -l router -d 'the router\'s own messages, and them alone'
-complete -c tqunits -n '__tqunits_verb logs' -l request -d 'all that is known of this request, by its X-Request-ID' -x
-complete -c tqunits -n '__tqunits_verb logs' -s f -l follow -d 'go on with what comes'
-complete -c tqunits -n '__tqunits_verb logs' -s n -l lines -d 'only the last N lines' -x
-complete -c tqunits -n '__tqunits_verb logs' -l since -d 'from then on: \'10:00\', \'-1h\', \'yesterday\' (systemd.time(7))' -x
-complete -c tqunits -n '__tqunits_verb logs' -l until -d 'up to then' -x
-complete -c tqunits -n '__tqunits_verb logs' -s p -l priority -d 'as grave as that: err, warning, info, or err..crit' -x
-complete -c tqunits -n '__tqunits_verb logs' -s g -l grep -d 'only messages that match it (a PCRE)' -x
-complete -c tqunits -n '__tqunits_verb logs' -s b -l boot -d 'only of this boot; -1: the one before' -x
-complete -c tqunits -n '__tqunits_verb logs' -s o -l output -d 'journalctl\'s format: short-iso, cat, json, verbose ...' -x
-complete -c tqunits -n '__tqunits_verb logs' -l json -d 'the same as --output json: one object a line'
-complete -c tqunits -n '__tqunits_verb logs' -a '(__tqunits_workers)'
-complete -c tqunits -n '__tqunits_verb repair' -s h -l help -d 'show this help message and exit'
-complete -c tqunits -n '__tqunits_verb repair' -s n -l dry-run -d 'say what is to be done, and do nothing'
-complete -c tqunits -n '__tqunits_verb repair' -l json -d 'print JSON'
-complete -c tqunits -n '__tqunits_verb doctor' -s h -l help -d 'show this help message and exit'
-complete -c tqunits -n '__tqunits_verb doctor' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb proxy' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb proxy' -l listen -d 'HOST:PORT, [V6]:PORT or unix:/PATH; repeatable' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l route -d '[HOST]/PREFIX=ENDPOINT[,SETTING=VALUE...]; repeatable' -x

@@ -3,9 +3,14 @@ tables give.
 
     python packaging/man/generate.py FOLDER
 
-Commands and options come from the verbs' parsers and docstrings, settings from
-`config/settings.py`: a page can not drift from the program. tests/test_man.py holds the shipped
-pages against this. The macros are man(7)'s, which groff and mandoc both know.
+Commands and options come from the verbs' parsers and docstrings, all else from the tables that
+packaging/facts.py names: a page can not drift from the program. tests/test_man.py holds the shipped
+pages against this. `man tqunits-VERB` finds every verb: where that is no page of its own, a page of
+one line leads to the right one.
+
+In a source hyphens and apostrophes stand as they are typed, and what is between .EX and .EE stands
+as it is. A line `@NAME@` is replaced by a part of the reference, a word `@timeouts.stop@` by the
+default of that setting, `@layout.state@` by that path.
 """
 
 from __future__ import annotations
@@ -13,61 +18,91 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from commands import GLOBAL, Option, commands
+from commands import GLOBAL, Command, commands
+from facts import parts, words
+from roff import bold, item, line, options, prose, roff, typed
 
-from tqunits.cli.main import VERBS, Verb
-from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
-from tqunits.config.setting import Setting
-from tqunits.config.settings import GROUPS, SERVER, WORKER
-from tqunits.model import WorkerType
+from tqunits.cli.main import VERBS, Group, Verb
 
 HERE = Path(__file__).parent
+
+_WORD = re.compile(r"@([a-z_.]+)@")
 
 
 def pages() -> Mapping[str, str]:
     """Every page by its file name."""
-    parts = {
-        "@OPTIONS@": options(GLOBAL),
-        "@COMMANDS@": verbs(),
-        "@WORKER@": settings(WORKER.values()),
-        "@SERVER@": settings(SERVER.values()),
-        "@PRESETS@": presets(),
-    }
-    return {path.stem: filled(path.read_text(encoding="utf-8"), parts) for path in sorted(HERE.glob("*.in"))}
+    common = {"@OPTIONS@": options(GLOBAL), "@GROUPS@": "".join(map(overview, VERBS)), **parts()}
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.in"))}
+    made = {name: filled(text, {**common, **of_group(name)}, words()) for name, text in sources.items()}
+    return {**aliases(), **made}
 
 
-def filled(template: str, parts: Mapping[str, str]) -> str:
-    """The template with each line that is a part's name replaced by the part."""
-    return "".join(parts.get(line.strip(), line) for line in template.splitlines(keepends=True))
+def filled(template: str, parts: Mapping[str, str], words: Mapping[str, str]) -> str:
+    """The template with its parts and words put in."""
+    made, is_example = "", False
+    for text in template.splitlines():
+        is_example = text == ".EX" or (is_example and text != ".EE")
+        if text in parts:
+            made += parts[text]
+        elif is_example and text != ".EX":
+            made += line(_WORD.sub(lambda found: words[found[1]], text))
+        else:
+            made += _WORD.sub(lambda found: roff(words[found[1]]), typed(text)) + "\n"
+    return made
 
 
-def verbs() -> str:
-    """The reference of all verbs, in the order of `tqunits --help`."""
+def file_of(page: str) -> str:
+    """NAME(SECTION) as a file: NAME.SECTION."""
+    return page.replace("(", ".").removesuffix(")")
+
+
+def aliases() -> Mapping[str, str]:
+    """A page for each verb that leads to its group's."""
+    named = ((f"tqunits-{verb.name}.{_section(group)}", group) for group in VERBS for verb in group.verbs)
+    return {name: f".so man{_section(group)}/{file_of(group.page)}\n" for name, group in named}
+
+
+def _section(group: Group) -> str:
+    return file_of(group.page)[-1]
+
+
+def overview(group: Group) -> str:
+    """A group in the page that tells of all of them: its page, and a line for each verb."""
+    name, section = file_of(group.page).rsplit(".", 1)
+    see = "" if name == "tqunits" else f".BR {roff(name)} ({section})\n"
+    return f".SS {roff(group.title)}\n{see}" + "".join(item(verb.name, verb.help) for verb in group.verbs)
+
+
+def of_group(file: str) -> Mapping[str, str]:
+    """The synopsis and the reference of the verbs that a page is about."""
     described = {command.name: command for command in commands()}
-    return "".join(
-        f".SS {roff(title)}\n" + "".join(verb(each, described[each.name].options) for each in group)
-        for title, group in VERBS
-    )
+    verbs = [verb for group in VERBS if file_of(group.page) == file for verb in group.verbs]
+    return {
+        "@SYNOPSIS@": "\n.br\n".join(f"\\fBtqunits\\fR {synopsis(described[verb.name])}" for verb in verbs) + "\n",
+        "@VERBS@": "".join(reference(verb, described[verb.name]) for verb in verbs),
+    }
 
 
-def verb(each: Verb, declared: Iterable[Option]) -> str:
+def reference(verb: Verb, command: Command) -> str:
     """One verb: its synopsis, its docstring, its options."""
-    module = import_module(f"tqunits.cli.verbs.{each.name}")
-    parser = argparse.ArgumentParser(prog=each.name, add_help=False)
-    module.configure(parser)
-    arguments = " ".join(positionals(parser))
-    own = [option for option in declared if "--help" not in option.flags]
-    words = (
-        f"\\fB{roff(each.name)}\\fR" + (" [\\fIoptions\\fR]" if own else "") + (f" {arguments}" if arguments else "")
-    )
-    text = prose(module.__doc__ or each.help)
-    return f".TP\n{words}\n{text}" + (f".RS\n{options(own)}.RE\n" if own else "")
+    module = import_module(f"tqunits.cli.verbs.{verb.name}")
+    own = [option for option in command.options if "--help" not in option.flags]
+    text = prose(module.__doc__ or verb.help)
+    return f".TP\n{synopsis(command)}\n{text}" + (f".RS\n{options(own)}.RE\n" if own else "")
+
+
+def synopsis(command: Command) -> str:
+    """The verb, and what may stand behind it."""
+    parser = argparse.ArgumentParser(prog=command.name, add_help=False)
+    import_module(f"tqunits.cli.verbs.{command.name}").configure(parser)
+    has_options = len(command.options) > 1  # than --help
+    return " ".join([bold(command.name), *(["[\\fIoptions\\fR]"] if has_options else []), *positionals(parser)])
 
 
 def positionals(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -75,99 +110,9 @@ def positionals(parser: argparse.ArgumentParser) -> Iterator[str]:
     forms = {"?": "[{}]", "*": "[{}...]", "+": "{}..."}
     for action in parser._actions:
         if not action.option_strings:
-            choices = "|".join(f"\\fB{roff(str(choice))}\\fR" for choice in action.choices or ())
+            choices = "|".join(bold(str(choice)) for choice in action.choices or ())
             name = action.metavar if isinstance(action.metavar, str) else action.dest
             yield forms.get(str(action.nargs), "{}").format(choices or f"\\fI{roff(name)}\\fR")
-
-
-def options(table: Iterable[Option]) -> str:
-    """A list of options."""
-    return "".join(f".TP\n{_flags(option)}\n{roff_line(sentence(option.help))}" for option in table)
-
-
-def settings(rows: Iterable[Setting[object]]) -> str:
-    """The reference of settings, group by group."""
-    text, group = "", ""
-    for row in rows:
-        if row.group != group:
-            group = row.group
-            text += f".SS {roff(group)}:\n{roff_line(sentence(GROUPS.get(group, '')))}"
-        text += setting(row)
-    return text
-
-
-def setting(row: Setting[object]) -> str:
-    """One setting: what it takes, its default, what it is for, the directive it decides."""
-    default = "must be written" if row.default is None else f"default: {row.default}"
-    facts = [f"Feeds {row.feeds}."] if row.feeds else []
-    facts += [] if row.in_effect else ["Read and checked, but not in effect yet."]
-    facts += [] if row.for_all or row.key not in WORKER else ["Not allowed in the defaults of tqunits.yaml."]
-    head = f".TP\n\\fB{roff(row.key)}\\fR: {roff(row.takes)} ({roff(default)})\n"
-    return head + roff_line(" ".join([row.doc, *facts]))
-
-
-def presets() -> str:
-    """What each type presets, and each program."""
-    types = "".join(f".TP\n\\fB{roff(kind)}\\fR\n{roff_line(preset(kind))}" for kind in PRESETS)
-    by_rows: dict[str, list[str]] = {}
-    for program, rows in BY_PROGRAM.items():
-        by_rows.setdefault(listed(rows), []).append(program)
-    programs = "".join(f".TP\n{', '.join(map(bold, names))}\n{roff_line(rows)}" for rows, names in by_rows.items())
-    return f"{types}.PP\nWhat the program of a command presets, where no type is written:\n{programs}"
-
-
-def bold(word: str) -> str:
-    """A word as it is typed."""
-    return f"\\fB{roff(word)}\\fR"
-
-
-def preset(kind: WorkerType) -> str:
-    """What a type presets, in words."""
-    file, rows = BY_FILE.get(kind, ("", {}))
-    with_file = f"with {file} {listed(rows)}" if rows else ""
-    return "; ".join(filter(None, (listed(PRESETS[kind]), with_file))) or "nothing"
-
-
-def listed(rows: Mapping[str, str]) -> str:
-    """Settings and their values."""
-    return ", ".join(f"{key}: {value}" for key, value in rows.items())
-
-
-def prose(text: str) -> str:
-    """A docstring: paragraphs are filled, indented blocks stand as they are."""
-    out = []
-    for block in re.split(r"\n\s*\n", text.strip("\n")):
-        lines = block.splitlines()
-        if all(line.startswith("  ") for line in lines):
-            out.append(".nf\n" + "".join(roff_line(line) for line in lines) + ".fi\n")
-        else:
-            out.append("".join(roff_line(line.strip()) for line in lines))
-    return ".IP\n".join(out)
-
-
-def sentence(text: str) -> str:
-    """A help text as a sentence."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', ')')) else '.'}" if text else ""
-
-
-def roff_line(text: str) -> str:
-    """A line of text; no text begins a request."""
-    return f"\\&{roff(text)}\n" if text.startswith((".", "'")) else f"{roff(text)}\n"
-
-
-def roff(text: str) -> str:
-    """Text with roff's own characters escaped (groff_char(7)); a hyphen is typed again by whoever
-    copies it."""
-    for plain, escaped in (("\\", "\\e"), ("-", "\\-"), ("'", "\\(aq"), ("`", "\\(ga"), ("^", "\\(ha"), ("~", "\\(ti")):
-        text = text.replace(plain, escaped)
-    return text
-
-
-def _flags(option: Option) -> str:
-    value = ""
-    if option.value:
-        value = " \\fI" + roff("|".join(option.value.choices) or option.value.name) + "\\fR"
-    return ", ".join(f"\\fB{roff(flag)}\\fR{value}" for flag in option.flags)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What the man page says of JSON documents."""
+"""What the man pages say of JSON documents."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-PAGE = (Path(__file__).parents[2] / "packaging/man/tqunits.1.in").read_text(encoding="utf-8")
+from manual import SOURCES
+
+PAGE = "".join(source.read_text(encoding="utf-8") for source in SOURCES)
 
 
 def members(value: object) -> set[str]:
@@ -21,6 +22,6 @@ def members(value: object) -> set[str]:
 
 
 def documented(verb: str) -> set[str]:
-    """The names that stand in italics in the page's paragraph about this document."""
+    """The names that stand in italics in the paragraph about this document."""
     paragraph = re.split(r"\n\.(?:TP|PP|SH)\b", PAGE.partition(f"\n.TP\n.B tqunits.{verb}\n")[2])[0]
     return set(re.findall(r"\\fI(\w+)\\fR", paragraph))

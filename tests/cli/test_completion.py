@@ -126,7 +126,7 @@ async def test_each_shell_can_parse_its_script(tmp_path: Path, shell: str) -> No
 
 
 def test_every_verb_is_described() -> None:
-    assert [command.name for command in commands()] == [verb.name for _, verbs in VERBS for verb in verbs]
+    assert [command.name for command in commands()] == [verb.name for group in VERBS for verb in group.verbs]
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)

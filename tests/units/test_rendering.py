@@ -16,6 +16,7 @@ from tqunits.host.routes import routes_snapshot
 from tqunits.model import (
     INFINITY,
     Enabled,
+    Instance,
     Listen,
     Mode,
     NotRoots,
@@ -34,7 +35,7 @@ from tqunits.routing.snapshot import StaticFiles
 from tqunits.units import environment, name, sandbox
 from tqunits.units.rendering import render
 from tqunits.units.unitfile import last_value
-from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, build, case, runtime, samples, worker
+from units.cases import CASES, MIB, SECOND, TEMPLATES, Case, build, case, runtime, samples, target, worker
 from units.cases import sandbox as holes
 
 
@@ -46,6 +47,14 @@ def test_nothing_wins_over_the_contract() -> None:
     api = worker("api", environment=(("PORT", "3000"), ("WORKER_MODE", "development"), ("WORKER_SOCKET", "/x")))
     found = environment.contract(api, Mode.PRODUCTION, port=9000, socket="/run/api.sock")
     assert (found["PORT"], found["WORKER_MODE"], found["WORKER_SOCKET"]) == ("9000", "production", "/run/api.sock")
+
+
+def test_what_is_told_of_the_contract_is_what_it_sets() -> None:
+    """tqunits-contract(7) is made of these tables."""
+    api = worker("api", environment_file=("/etc/api.env",))
+    found = environment.contract(api, Mode.PRODUCTION, port=9000, socket="/run/api.sock")
+    assert found.keys() == environment.CONTRACT.keys()
+    assert environment.folders(api, Instance("api"), target()).keys() == environment.FOLDERS.keys()
 
 
 def test_the_contract_is_complete_and_the_workers_own_words_win() -> None:

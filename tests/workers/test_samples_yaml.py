@@ -1,13 +1,23 @@
-"""The samples' worker.yaml: valid without a remark, and one of each kind."""
+"""The samples' worker.yaml: valid without a remark, and one of each kind; and what each needs of
+the host, as their README says."""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import ast
+import re
+import sys
+from pathlib import Path, PurePosixPath
 
 from sample import COMMANDS, WORKERS
 
 from tqunits.config.parse import Text, WorkerText, parse_server, parse_workers
 from tqunits.model import Configuration, Profile, WorkerType
+
+PACKAGES = {"python3": None, "go": "golang-go", "node": "nodejs"}
+"""The package that a program is of; None: tqunits itself depends on it."""
+
+NOT_IN_PYTHON3 = {"distutils", "ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "venv"}
+"""Of the standard library, what Debian has in packages of their own."""
 
 
 def configuration() -> Configuration:
@@ -44,3 +54,27 @@ def test_each_runs_the_program_that_is_there() -> None:
             assert worker.build.command[-2:] == (worker.command[0], "./src")
         else:
             assert worker.command == COMMANDS[worker.name]
+
+
+def test_the_readme_tells_what_each_needs() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| .* \| (.*) \|$", (WORKERS / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    needed = {name: re.findall(r"`([a-z][a-z-]*)`", text) for name, text in rows}
+    programs = {w.name: (w.build.command or w.command)[0] for w in configuration().workers}
+    assert needed == {name: [package] if (package := PACKAGES[of]) else [] for name, of in programs.items()}
+    assert {name for name, text in rows if text.startswith("nothing")} == {"blog", "index"}
+
+
+def test_those_in_python_need_nothing_but_python3() -> None:
+    for path in WORKERS.glob("*/src/*.py"):
+        own = {each.stem for each in path.parent.glob("*.py")}
+        assert imported(path) - own <= sys.stdlib_module_names - NOT_IN_PYTHON3, path
+
+
+def imported(path: Path) -> set[str]:
+    """The top names of all modules that it imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}

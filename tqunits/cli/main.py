@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from tqunits import __version__
 from tqunits.cli.context import Context
@@ -36,51 +36,75 @@ class Verb:
     help: str
 
 
-VERBS: tuple[tuple[str, tuple[Verb, ...]], ...] = (
-    (
+class Group(NamedTuple):
+    """Verbs that belong together, and the manual page that explains them."""
+
+    title: str
+    page: str  # NAME(SECTION)
+    verbs: tuple[Verb, ...]
+
+
+VERBS: tuple[Group, ...] = (
+    Group(
         "Configuration",
+        "tqunits-init(1)",
         (
             Verb("init", "write a commented worker.yaml to start from"),
             Verb("check", "check every YAML file and say what is wrong, and where"),
             Verb("docs", "explain the settings of worker.yaml and tqunits.yaml"),
-            Verb("render", "print the unit files that install would write"),
-            Verb("diff", "show what install would change (0 same, 2 differs)"),
             Verb("security", "show the exposure of each worker's sandbox"),
         ),
     ),
-    (
+    Group(
         "Installation",
+        "tqunits-install(1)",
         (
             Verb("install", "write, enable and (--now) start the units of all workers"),
             Verb("apply", "make the host equal to the configuration: install, restart, remove"),
             Verb("uninstall", "stop and remove the units of workers"),
+            Verb("diff", "show what install would change (0 same, 2 differs)"),
+            Verb("render", "print the unit files that install would write"),
         ),
     ),
-    (
-        "Operation",
+    Group(
+        "State",
+        "tqunits-ls(1)",
         (
             Verb("ls", "list the workers: state, route, CPU, memory"),
             Verb("show", "show one worker: its settings and where they come from, its exits"),
             Verb("why", "say why a worker is down, or that it is well"),
+            Verb("logs", "show the journal of workers"),
+            Verb("doctor", "check what this host offers and what is wrong on it"),
+        ),
+    ),
+    Group(
+        "Operation",
+        "tqunits-start(1)",
+        (
             Verb("start", "start workers and wait until they are healthy"),
             Verb("stop", "stop workers"),
             Verb("restart", "restart workers and wait until they are healthy"),
             Verb("reload", "have workers read their configuration again"),
             Verb("enable", "start workers at boot"),
             Verb("disable", "do not start workers at boot"),
+            Verb("repair", "serve again what runs and has lost its files in /run"),
+        ),
+    ),
+    Group(
+        "Traffic",
+        "tqunits-pause(1)",
+        (
             Verb("pause", "let new requests for workers wait in the routers"),
             Verb("drain", "take running workers out of service, and wait for what runs"),
             Verb("maintenance", "answer all requests for workers with a page (on, off)"),
             Verb("resume", "send workers requests again"),
-            Verb("logs", "show the journal of workers"),
-            Verb("repair", "serve again what runs and has lost its files in /run"),
-            Verb("doctor", "check what this host offers and what is wrong on it"),
         ),
     ),
-    (
+    Group("Router", "tqunits-proxy(8)", (Verb("proxy", "run the router"),)),
+    Group(
         "Other",
+        "tqunits(1)",
         (
-            Verb("proxy", "run the router"),
             Verb("completion", "print a completion script for your shell"),
             Verb("version", "print the version"),
         ),
@@ -111,10 +135,12 @@ _OTHER_WORDS = {
     "plan": "diff",
     "router": "proxy",
     "serve": "proxy",
-    "help": "--help",
-    "man": "--help",
+    "man": "help",
 }
 """What people type who know other tools: nearness of letters would make `start` of `status`."""
+
+_HELP = "help"
+"""`help VERB` is `VERB --help`, as with git and systemctl's kin."""
 
 _BEFORE_THE_VERB = {"-C": "-C DIR", "--trust": "-C DIR --trust", "--user": "--user"}
 
@@ -122,8 +148,11 @@ _EPILOG = """\
 Exit status: 0 ok, 1 failed, 2 usage error or differs, 3 not running,
 4 no such worker, 5 not permitted, 6 timeout or unhealthy.
 
-'tqunits VERB --help' explains a verb, 'man tqunits' all of them. To begin:
-'sudo tqunits init NAME --type python', then 'sudo tqunits install --now'."""
+'tqunits help VERB' explains a verb, and so does 'man tqunits-VERB'.
+tqunits-worker.yaml(5) has the settings of a worker, tqunits.yaml(5) those of
+the host, tqunits-contract(7) what a program must do to be a worker.
+
+To begin: 'sudo tqunits init NAME --type python', 'sudo tqunits install --now'."""
 
 
 _OBJECTS = 50_000
@@ -177,9 +206,9 @@ def usage() -> str:
     """The text of `tqunits --help`."""
     lines = ["usage: tqunits [-C DIR [--trust]] [--user] VERB ...", ""]
     lines += ["Run many web workers as hardened systemd units behind one router.", ""]
-    for title, verbs in VERBS:
-        lines.append(f"{title}:")
-        lines += [f"  {verb.name:<12}{verb.help}" for verb in verbs]
+    for group in VERBS:
+        lines.append(f"{group.title}, {group.page}:")
+        lines += [f"  {verb.name:<12}{verb.help}" for verb in group.verbs]
         lines.append("")
     lines += [
         "Options:",
@@ -203,7 +232,7 @@ def _dispatch(arguments: list[str], output: Output) -> int:
     parser.add_argument("verb", nargs="?")
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
-    if options.help:
+    if options.help or (options.verb == _HELP and not options.rest):
         output.raw(usage())
         return ExitStatus.OK
     if options.version:
@@ -215,15 +244,22 @@ def _dispatch(arguments: list[str], output: Output) -> int:
     if options.trust and options.root is None:
         raise UsageError("--trust is about -C DIR", hint="for the host's own workers there is `grants` in tqunits.yaml")
     context = Context(root=_root(options.root), user_mode=options.user, output=output, trust=options.trust)
+    if options.verb == _HELP:
+        return _run(options.rest[0], ["--help"], context)
     return _run(options.verb, options.rest, context)
 
 
 def _run(name: str, arguments: list[str], context: Context) -> int:
-    verb = next((v for _, verbs in VERBS for v in verbs if v.name == name), None)
-    if verb is None:
+    group = next((group for group in VERBS if name in {verb.name for verb in group.verbs}), None)
+    if group is None:
         raise UsageError(f"no verb {name!r}", hint=_nearest(name))
-    module = import_module(f"tqunits.cli.verbs.{verb.name}")
-    parser = _Parser(prog=f"tqunits {name}", description=module.__doc__, formatter_class=_formatter())
+    module = import_module(f"tqunits.cli.verbs.{name}")
+    parser = _Parser(
+        prog=f"tqunits {name}",
+        description=module.__doc__,
+        epilog=f"The manual page is {group.page}.",
+        formatter_class=_formatter(),
+    )
     module.configure(parser)
     parsed = parser.parse_args(_with_negative_values(arguments))
     context.output.owes_document = getattr(parsed, "json", False)
@@ -261,7 +297,7 @@ def _nearest(name: str) -> str:
         return f"did you mean 'tqunits {_OTHER_WORDS[name]}'?"
     from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
 
-    near = get_close_matches(name, [v.name for _, verbs in VERBS for v in verbs], n=1)
+    near = get_close_matches(name, [verb.name for group in VERBS for verb in group.verbs], n=1)
     return f"did you mean {near[0]!r}?" if near else "see 'tqunits --help'"
 
 

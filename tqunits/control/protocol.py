@@ -68,18 +68,17 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """An endpoint of a worker, as a process sees it; `failures`: attempts since the last one that
-    got through."""
+    """An endpoint of a worker, as a process sees it."""
 
-    address: str
-    in_flight: int
+    address: str  # HOST:PORT, or unix:PATH
+    in_flight: int  # requests that it has at the moment
     idle: int  # connections that are kept
     draining: bool  # it gets no new requests, for whatever reason
-    failures: int
-    drained: bool = False  # by an order of its own (routing/traffic.py)
+    failures: int  # attempts since the last one that got through
+    drained: bool = False  # by an order of its own; missing where there is none
 
     def body(self) -> Body:
-        """As it is sent; what is missing of an order is none."""
+        """As it is sent."""
         return {
             "address": self.address,
             "in_flight": self.in_flight,
@@ -94,11 +93,11 @@ class EndpointStatus:
 class WorkerStatus:
     """A worker, as a process sees it."""
 
-    name: str
+    name: str  # of the worker
     in_flight: int  # requests that have begun
     waiting: int  # requests that have not
-    paused: bool
-    maintenance: bool
+    paused: bool  # its new requests wait
+    maintenance: bool  # its requests get a page
     endpoints: tuple[EndpointStatus, ...]  # of its instances, in the order of their numbers
 
     def body(self) -> Body:
@@ -117,13 +116,13 @@ class WorkerStatus:
 class Status:
     """What a process does."""
 
-    pid: int
-    connections: int
+    pid: int  # of the process
+    connections: int  # of clients, open
     asleep: int  # of them, those that send nothing and cost little
     requests: int  # since it was started
-    draining: bool
-    orders: Mapping[str, str]  # worker -> the order that is carried out (routing/traffic.py)
-    workers: tuple[WorkerStatus, ...]
+    draining: bool  # it is to end, and finishes what it has
+    orders: Mapping[str, str]  # of each worker with an order: pause, drain or maintenance
+    workers: tuple[WorkerStatus, ...]  # all that are in its routes
 
     def body(self) -> Body:
         """As it is sent."""

@@ -19,6 +19,26 @@ from tqunits.model import Host, Instance, Listen, Mode, OriginKind, Worker, Work
 from tqunits.units import name
 from tqunits.units.name import Whose
 
+CONTRACT: Mapping[str, str] = {
+    "WORKER_PORT": "with listen: tcp, the port on 127.0.0.1 to listen on",
+    "PORT": "the same port, by the name that many programs know",
+    "WORKER_SOCKET": "the path of its Unix socket: with listen: unix the program makes it, with listen: fd it has it",
+    "WORKER_NAME": "the worker's name, which is its folder's",
+    "WORKER_ROUTE": "its first route, such as /api; / at the top",
+    "WORKER_PATH": "the same, for programs that were written for TQServer",
+    "WORKER_MODE": "production or development, as mode in tqunits.yaml says",
+    "WORKER_TYPE": "its type, as worker.yaml or its preset says",
+}
+"""What `contract` sets, and what for: tqunits-contract(7) is made of it."""
+
+FOLDERS: Mapping[str, str] = {
+    "STATE_DIRECTORY": "what it is to keep: its own, and there after a restart and a reboot; HOME is the same folder",
+    "CACHE_DIRECTORY": "what it can make again",
+    "RUNTIME_DIRECTORY": "what goes with its process; 16 MiB and 1024 names at most, and they count as its memory",
+    "CREDENTIALS_DIRECTORY": "a file for each of its credentials, which no other user can read; only if it has any",
+}
+"""What `folders` tells, and what for."""
+
 SESSION_VARIABLES = (
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",

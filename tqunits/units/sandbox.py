@@ -4,13 +4,6 @@ What no profile ever gives up (no privileges, no capabilities, a read-only syste
 processes of others) stands in the template, for everybody. Here is the rest, one row per directive,
 so that a drop-in shows a worker's whole sandbox and a reader of this table every hole there can be.
 
-    strict    talks to this host only; sees of /proc nothing but processes
-    standard  may reach other hosts (Go, Python, Ruby, PHP, any binary)
-    jit       besides, maps memory writable and executable, and lists network interfaces (Node, Bun,
-              Deno, Java)
-    legacy    besides, calls the kernel as it likes, also from another architecture's programs: if
-              nothing else works
-
 None gets io_uring: what a ring asks for is no system call, so no filter sees it,
 RestrictAddressFamilies= included, and @system-service has it (systemd-analyze syscall-filter @aio).
 Its calls fail with EPERM, as where the kernel has none (/proc/sys/kernel/io_uring_disabled), and
@@ -32,7 +25,7 @@ namespaces or to attach filters to a cgroup: there only what seccomp and prctl(2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from tqunits.model import Listen, Profile, Relaxation, Sandbox, Worker
@@ -54,7 +47,15 @@ _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= r
 _JOURNAL = ("/run/systemd/journal/socket", "/run/systemd/journal/stdout", f"/run/systemd/journal.{name.ACCESS_LOG}")
 """The journal's sockets, and the folder of those of the access log's."""
 
-_EFFECTS = {
+PROFILES: Mapping[Profile, str] = {
+    Profile.STRICT: "talks to this host only; sees of /proc nothing but processes",
+    Profile.STANDARD: "may reach other hosts (Go, Python, Ruby, PHP, any binary)",
+    Profile.JIT: "besides, maps memory writable and executable, and lists network interfaces (Node, Bun, Deno, Java)",
+    Profile.LEGACY: "besides, calls the kernel as it likes, as programs of another architecture do; for want of better",
+}
+"""The profiles, from the closest on."""
+
+EFFECTS: Mapping[Relaxation, str] = {
     Relaxation.WRITABLE_CODE: "it may write its own folder",
     Relaxation.HOST_USERS: "it sees the host's users",
     Relaxation.WRITE_EXECUTE: "memory may be writable and executable",
@@ -66,6 +67,7 @@ _EFFECTS = {
     Relaxation.OUTBOUND: "it may reach other hosts",
     Relaxation.JOURNAL: "it may write entries of any size and with any field to the journal",
 }
+"""What each relaxation allows."""
 
 
 def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode: bool) -> Directives:
@@ -95,7 +97,7 @@ def writable_in(text: str) -> tuple[str, ...]:
 
 def remarks(sandbox: Sandbox) -> tuple[str, ...]:
     """A line of comment for the profile, and one for each hole in it."""
-    holes = (f"relaxed: {r.value} ({_EFFECTS[r]})" for r in sandbox.relaxations)
+    holes = (f"relaxed: {r.value} ({EFFECTS[r]})" for r in sandbox.relaxations)
     return (f"sandbox: {sandbox.profile.value}", *holes)
 
 

@@ -1,10 +1,10 @@
 """Print a completion script for your shell.
 
-The packages install it already. Elsewhere:
+The packages install it already. Elsewhere (zsh wants ~/.zfunc in its $fpath):
 
-  bash   tqunits completion bash > ~/.local/share/bash-completion/completions/tqunits
-  zsh    tqunits completion zsh > ~/.zfunc/_tqunits      (with ~/.zfunc in $fpath)
-  fish   tqunits completion fish > ~/.config/fish/completions/tqunits.fish
+    $ tqunits completion bash > ~/.local/share/bash-completion/completions/tqunits
+    $ tqunits completion zsh > ~/.zfunc/_tqunits
+    $ tqunits completion fish > ~/.config/fish/completions/tqunits.fish
 
 Verbs and options are written into the script; names of workers come from the units installed on the
 host (or, after -C DIR, from DIR/workers) by the shell itself, so that a TAB never waits for an

@@ -1,21 +1,22 @@
 """Run the router: HTTP/1.1 in front of workers, by path prefix.
 
-Under systemd it takes its sockets from tq-proxy.socket, tq-proxy-ADDRESS.socket (further addresses)
-and tq-proxy-control@N.socket, and its routes from --routes FILE. Alone it is
+Under systemd it takes its sockets from tq-proxy.socket, tq-proxy-ADDRESS.socket (further
+addresses) and tq-proxy-control@N.socket, and its routes from --routes FILE. Alone it has them from
+--listen and --route:
 
-    tqunits proxy --listen 127.0.0.1:8080 --route /api=127.0.0.1:9000 --route /=unix:/run/x.sock
+    $ tqunits proxy --listen 127.0.0.1:8000 --route /api=127.0.0.1:9000 --route /=unix:/run/x.sock
 
 A route is [HOST]/PREFIX=ENDPOINT. The longest prefix on a segment border wins: /api takes /api/x,
 never /apix. The worker sees the path without the prefix (and X-Forwarded-Prefix); --keep-prefix
 leaves it. The same route given again adds an endpoint. An endpoint is ADDRESS:PORT, [ADDRESS]:PORT
 or unix:/PATH. Behind it may stand settings of worker.yaml (timeouts.*, proxy.*, strip_prefix):
 
-    --route /live=127.0.0.1:9001,timeouts.stream=6h,proxy.on_client_gone=abort
+    $ tqunits proxy --listen 127.0.0.1:8000 --route /=127.0.0.1:9001,proxy.on_client_gone=abort
 
 FILE is read again when it changes, and at SIGHUP (a bad one is refused, the routes of before stay).
 SIGTERM finishes what runs and ends. The control socket speaks HTTP:
 
-    curl --unix-socket /run/tqunits/proxy/1/control.sock http://router/status
+    $ sudo curl --unix-socket /run/tqunits/proxy/1/control.sock http://router/status
 """
 
 from __future__ import annotations
