@@ -76,6 +76,13 @@ def commands() -> tuple[Command, ...]:
     return tuple(_command(verb.name, verb.help) for group in VERBS for verb in group.verbs)
 
 
+def typeable() -> tuple[Command, ...]:
+    """What may stand in a verb's place on a command line: the verbs, and `help`."""
+    verbs = commands()
+    names = tuple(command.name for command in verbs)
+    return *verbs, Command(name="help", help="explain a verb", options=(), values=(Value(name="VERB", choices=names),))
+
+
 def _command(name: str, help_line: str) -> Command:
     parser = argparse.ArgumentParser(prog=f"tqunits {name}")
     import_module(f"tqunits.cli.verbs.{name}").configure(parser)

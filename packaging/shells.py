@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from commands import GLOBAL, Command, Kind, Option, Value, commands
+from commands import GLOBAL, Command, Kind, Option, Value, typeable
 
 from tqunits.cli.verbs.completion import FILES
 
@@ -257,4 +257,4 @@ SCRIPTS: dict[str, Callable[[tuple[Command, ...]], str]] = {"bash": bash, "zsh":
 
 if __name__ == "__main__":
     for shell, script in SCRIPTS.items():
-        (Path(sys.argv[1]) / FILES[shell]).write_text(script(commands()), encoding="utf-8")
+        (Path(sys.argv[1]) / FILES[shell]).write_text(script(typeable()), encoding="utf-8")

@@ -118,11 +118,12 @@ _tqunits() {
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --json ;;
+            help) _tqunits_offer  ;;
         esac
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version ;;
+        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version help ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -145,6 +146,7 @@ _tqunits() {
         maintenance) _tqunits_offer on off; _tqunits_value worker ;;
         resume) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
+        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version ;;
     esac
 }
 

@@ -69,6 +69,7 @@ complete -c tqunits -n '__tqunits_verb ""' -a resume -d 'send workers requests a
 complete -c tqunits -n '__tqunits_verb ""' -a proxy -d 'run the router'
 complete -c tqunits -n '__tqunits_verb ""' -a completion -d 'print a completion script for your shell'
 complete -c tqunits -n '__tqunits_verb ""' -a version -d 'print the version'
+complete -c tqunits -n '__tqunits_verb ""' -a help -d 'explain a verb'
 complete -c tqunits -n '__tqunits_verb init' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb init' -l type -d 'the runtime (default: exec)' -x -a 'go python node bun deno java ruby php static exec'
 complete -c tqunits -n '__tqunits_verb init' -l json -d 'print JSON'
@@ -225,3 +226,4 @@ complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this he
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
 complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb version' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb help' -a 'init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version'

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import Command, Kind, Option, Value, commands
+from commands import Command, Kind, Option, Value, commands, typeable
 from shells import SCRIPTS, bash, fish
 
 from tqunits.cli.main import VERBS, main
@@ -131,7 +131,7 @@ def test_every_verb_is_described() -> None:
 
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_the_shipped_script_is_the_generated_one(shell: str) -> None:
-    generated = SCRIPTS[shell](commands())
+    generated = SCRIPTS[shell](typeable())
     path = SHIPPED / FILES[shell]
     if os.environ.get("TQUNITS_UPDATE_GOLDEN"):
         path.write_text(generated, encoding="utf-8")
