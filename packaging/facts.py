@@ -85,14 +85,13 @@ def members(record: type[Status | WorkerStatus | EndpointStatus]) -> str:
 
 
 def settings(rows: Iterable[Setting[object]]) -> str:
-    """The reference of settings, group by group."""
-    text, group = "", ""
+    """The reference of settings: those of no group, then group by group, in the order of the
+    table."""
+    groups: dict[str, str] = {"": ""}
     for row in rows:
-        if row.group != group:
-            group = row.group
-            text += f".SS {roff(group)}:\n{line(sentence(GROUPS.get(group, '')))}"
-        text += setting(row)
-    return text
+        groups.setdefault(row.group, f".SS {roff(row.group)}\n{line(sentence(GROUPS.get(row.group, '')))}")
+        groups[row.group] += setting(row)
+    return "".join(groups.values())
 
 
 def setting(row: Setting[object]) -> str:

@@ -158,8 +158,10 @@ def test_the_help_of_a_verb_names_its_page(line: list[str], capsys: pytest.Captu
 
 @pytest.mark.parametrize(("file", "page"), [(File.WORKER, "tqunits-worker.yaml.5"), (File.SERVER, "tqunits.yaml.5")])
 async def test_every_setting_is_explained(file: File, page: str) -> None:
-    text = await as_text(page)
-    assert [row.key for row in SETTINGS if row.file is file and row.key not in text] == []
+    text, rows = await as_text(page), [row for row in SETTINGS if row.file is file]
+    assert [row.key for row in rows if row.key not in text] == []
+    headings = re.findall(r"^\.SS (.*)$", text_of(page), re.MULTILINE)
+    assert sorted(headings) == sorted({row.group for row in rows} - {""})
 
 
 def test_every_exit_status_is_explained() -> None:
