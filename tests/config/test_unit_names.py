@@ -34,6 +34,9 @@ USUAL = (
     "redis@one.service",
     "sshd.service",
     "srv.mount",
+    "a:2.service",
+    "a@b:2.service",
+    "tq-worker@api.socket",
     "basic.target",
 )
 
@@ -90,6 +93,20 @@ CASES: dict[str, Mistake] = {
         22,
         "unit: Wants: starting rescue.service would end the host's work",
         "remove it; Wants takes: units",
+    ),
+    "instance": Mistake(
+        f"{GO}depends: [postgresql.service, db:2]",
+        3,
+        31,
+        "depends.requires: 'db:2' is one instance of the worker db",
+        "write db: it means all of them",
+    ),
+    "instance's unit": Mistake(
+        f"{GO}unit: {{Unit: {{After: tq-worker@db:2.service}}}}",
+        3,
+        22,
+        "unit: After: 'tq-worker@db:2.service' is one instance of the worker db",
+        "write db: it means all of them; After takes: units",
     ),
     "value": Mistake(
         f"{GO}unit: {{Service: {{Nice: high}}}}",

@@ -4,7 +4,7 @@ parser."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -46,6 +46,7 @@ from tqunits.model import (
     Worker,
     WorkersSettings,
     WorkerType,
+    instances_of,
 )
 from tqunits.resources import Descriptors, Limits, Share
 from tqunits.units.ports import assign_ports
@@ -199,6 +200,20 @@ def worker(name: str, **changes: Any) -> Worker:
         origins={},
     )
     return replace(plain, **changes)
+
+
+class Twice(Worker):
+    """A worker with two instances, which no worker.yaml asks for yet."""
+
+    __slots__ = ()
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        return instances_of(self.name, 2)
+
+
+def twice(worker: Worker) -> Worker:
+    return Twice(**{field.name: getattr(worker, field.name) for field in fields(worker)})
 
 
 def runtime(language: WorkerType, **changes: Any) -> Runtime:
@@ -371,6 +386,19 @@ def options() -> tuple[Worker, ...]:
     )
 
 
+def several() -> tuple[Worker, ...]:
+    """Workers with two instances, and one that depends on them."""
+    return (
+        twice(worker("a-b", service_type=ServiceType.NOTIFY, listen=Listen.FD)),
+        twice(worker("api", build=build("./make"), restart=replace(worker("x").restart, max_restarts=5))),
+        worker(
+            "web",
+            depends=Depends(after=("redis.service",), requires=("tq-worker@api.service",)),
+            unit=(("Unit", "After", "tq-worker@a-b.service"), ("Unit", "Before", "tq-worker@later.service")),
+        ),
+    )
+
+
 ONE_CERTIFICATE = Tls(
     certificate="/etc/tqunits/tls/a 100% chain.pem", key="/etc/tqunits/keys/key.pem", redirect=True, hsts=86400 * SECOND
 )
@@ -386,6 +414,8 @@ CASES: Mapping[str, Case] = {
     "user": case(*samples(), *profiles(), user_mode=True, tls=CERTIFICATES),
     "runtimes": case(*runtimes(), mode=Mode.DEVELOPMENT),
     "runtimes-user": case(*runtimes(), user_mode=True),
+    "several": case(*several()),
+    "several-user": case(*several(), user_mode=True),
     "empty": case(),
 }
 

@@ -34,6 +34,7 @@ def after(name: str, *others: str, before: str = "") -> Worker:
         pytest.param([after("a", "b", before="b"), after("b")], [("a", "b", "a")], id="before and after"),
         pytest.param([after("a", "a")], [], id="itself, which is said elsewhere"),
         pytest.param([worker("a", unit=(("Unit", "After", "tq-worker@a.service"),))], [("a", "a")], id="itself"),
+        pytest.param([after("a", "b:2"), after("b", "a")], [("a", "b", "a")], id="by way of another instance"),
         pytest.param([after("a", "b", "c"), after("b", "c"), after("c")], [], id="two ways"),
         pytest.param([after("a", "b"), after("b", "c"), after("c", "b")], [("b", "c", "b")], id="a way into a circle"),
     ],

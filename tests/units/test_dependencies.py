@@ -3,8 +3,10 @@ compared."""
 
 from __future__ import annotations
 
-from tqunits.model import Depends
-from tqunits.units.dependencies import foreign_dependencies, refusals
+import pytest
+
+from tqunits.model import Depends, instances_of
+from tqunits.units.dependencies import all_instances, foreign_dependencies, refusals
 
 from .cases import worker
 
@@ -46,3 +48,23 @@ def test_an_alias_of_what_nobody_may_name_is_nobodys_either() -> None:
         "depends.after: up.target is multi-user.target",
     ]
     assert list(refusals(named, {})) == []
+
+
+MEANT = {
+    "a worker is all its instances": (
+        ["tq-worker@web.service"],
+        ["tq-worker@web.service", "tq-worker@web:2.service", "tq-worker@web:3.service"],
+    ),
+    "each in its place": (
+        ["a.service", "tq-worker@web.service", "b.service"],
+        ["a.service", *(f"tq-worker@web{n}.service" for n in ("", ":2", ":3")), "b.service"],
+    ),
+    "one that nobody knows": (["tq-worker@gone.service"], ["tq-worker@gone.service"]),
+    "a unit beside the worker": (["tq-worker@web.socket"], ["tq-worker@web.socket"]),
+    "of the host": (["web.service"], ["web.service"]),
+}
+
+
+@pytest.mark.parametrize(("named", "meant"), MEANT.values(), ids=MEANT)
+def test_a_worker_is_meant_as_a_whole(named: list[str], meant: list[str]) -> None:
+    assert list(all_instances(named, {"web": instances_of("web", 3)})) == meant

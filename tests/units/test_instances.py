@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tqunits.host.plan import kept_ports, make_plan, removal
+from tqunits.host.plan import kept_instances, kept_ports, make_plan, removal
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Instance, Listen
 from tqunits.units import credentials, environment, failure_pause, ledger, name
@@ -16,6 +16,7 @@ from tqunits.units.dependencies import foreign_dependencies
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import Options, Rehome, RemoveFile, Start, Step, Stop
+from tqunits.units.unitfile import header
 
 from .cases import configuration, target, worker
 from .test_plan import HOUR, NOW, desired, installed
@@ -94,6 +95,14 @@ def test_each_has_its_own_files() -> None:
     assert str(failure_pause.given_up_file(SECOND, RUNTIME)) == "/run/tqunits/backoff/api:2/given-up"
 
 
+def test_the_first_ones_link_has_no_number() -> None:
+    assert [failure_pause.begun(whose) for whose in (FIRST, SECOND, Instance("api", 12))] == [
+        ".begun",
+        ".begun-2",
+        ".begun-12",
+    ]
+
+
 def test_they_sort_by_worker_and_number() -> None:
     assert sorted([Instance("b"), Instance("a", 10), Instance("a", 2), Instance("a")]) == [
         Instance("a"),
@@ -140,9 +149,14 @@ def with_second(port: int = 9007) -> Observed:
     lies = ObservedFile(content=text, modified=HOUR)
     paths = (name.drop_in(name.service(SECOND), SYSTEM_LAYOUT.units), SYSTEM_LAYOUT.units / name.mount(SECOND))
     unit = name.service(SECOND)
+    pause = ObservedFile(content=f"{header('/srv/api', '0')}\n[Unit]\n", modified=HOUR)
     return replace(
         host,
-        files={**host.files, **dict.fromkeys(paths, lies)},
+        files={
+            **host.files,
+            **dict.fromkeys(paths, lies),
+            name.drop_in(name.backoff(SECOND), SYSTEM_LAYOUT.units): pause,
+        },
         units={**host.units, unit: host.units[name.service(FIRST)]},
         file_states={**host.file_states, unit: "enabled"},
     )
@@ -150,6 +164,10 @@ def with_second(port: int = 9007) -> Observed:
 
 def test_each_keeps_its_port() -> None:
     assert kept_ports(with_second().files) == {FIRST: 9000, SECOND: 9007, Instance("web"): 9001}
+
+
+def test_who_is_installed_is_known_by_the_drop_ins() -> None:
+    assert kept_instances(with_second().files) == {"api": [FIRST, SECOND], "web": [Instance("web")]}
 
 
 def stops(steps: tuple[Step, ...]) -> list[str]:
@@ -165,6 +183,7 @@ def test_all_of_a_worker_leaves_with_it() -> None:
         PurePosixPath("tq-worker@api:2.service.d/10-tqunits.conf"),
         PurePosixPath("run-tqunits-workers-api.mount"),
         PurePosixPath("run-tqunits-workers-api:2.mount"),
+        PurePosixPath("tq-backoff@api:2.service.d/10-tqunits.conf"),
     }
 
 

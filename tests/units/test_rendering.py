@@ -280,7 +280,7 @@ def test_the_router_joins_the_workers_own_groups_alone(listen: Listen, group: st
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_missing_template_is_named(template: str) -> None:
     rest = {key: text for key, text in TEMPLATES.items() if key != template}
-    one = CASES["options"]
+    one = CASES["several" if template == "tq-backoff.conf.j2" else "options"]
     with pytest.raises(TqunitsError, match=r"template .* is missing"):
         render(one.configuration, one.target, one.ports(), rest)
 

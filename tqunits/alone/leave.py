@@ -9,7 +9,7 @@ waits until what runs there has ended, or until the time is over; then systemd s
 meanwhile wait in the routers until `serving` is there again. A worker that runs and has neither
 file was not asked to leave: somebody has removed `serving`, and tq-repair.service makes it again.
 
-It takes the link `.begun` away as well, by which a start would be one after a failure.
+It takes the instance's link `.begun` away as well, by which a start would be one after a failure.
 
 It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID:
 then there is nothing to wait for. It always exits 0: a router that does not answer is no reason not
@@ -29,8 +29,8 @@ else:  # isolated (-I), Python looks for nothing beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import routers
 
-BEGUN = ".begun"
-"""What systemd makes in the worker's CacheDirectory= at each start."""
+_BEGUN = ".begun"
+"""What systemd makes in the worker's CacheDirectory= at each start; api:2 has `.begun-2`."""
 
 _LONGEST_WAIT = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     _leave(serving)
     process = _watch(pid)
     if process is not None:
-        _was_asked()
+        _was_asked(name)
         left = routers.wait(folder, name, wait, process)
         if left:
             _say(f"{left} router processes still have requests for {name} after {wait:g} s; they are cut off now")
@@ -68,14 +68,16 @@ def _leave(serving: str) -> None:
         _say(f"{serving}: {error.strerror}")
 
 
-def _was_asked() -> None:
+def _was_asked(name: str) -> None:
     """Who is stopped has not failed, and waits for nothing when it is started
     (alone/backoff.py)."""
+    number = name.partition(":")[2]
+    link = f"{_BEGUN}-{number}" if number else _BEGUN
     try:
-        os.unlink(f"{os.environ.get('CACHE_DIRECTORY', '').partition(':')[0]}/{BEGUN}")  # noqa: PTH108 - ours is first
+        os.unlink(f"{os.environ.get('CACHE_DIRECTORY', '').partition(':')[0]}/{link}")  # noqa: PTH108 - ours is first
     except OSError as error:
         if error.errno != errno.ENOENT:
-            _say(f"{BEGUN} is left: {error.strerror}; the next start takes a moment longer")
+            _say(f"{link} is left: {error.strerror}; the next start takes a moment longer")
 
 
 def _watch(pid: int) -> int | None:

@@ -11,16 +11,19 @@ from tqunits.boot import BOOT_TARGETS, is_ending
 from tqunits.config import words
 from tqunits.config.reject import Reject, shown
 
-_WORKER = "tq-worker@"
+_WORKER, _SERVICE = "tq-worker@", ".service"
 
 
 def service(worker: str) -> str:
-    """A worker's unit."""
-    return f"{_WORKER}{worker}.service"
+    """A worker's unit: its first instance's, which stands for all of them."""
+    return f"{_WORKER}{worker}{_SERVICE}"
 
 
 def named(text: str) -> str:
     """Any unit. A name without a suffix is a worker of ours."""
+    whole = _worker_of_instance(text)
+    if whole is not None:  # how many a worker has is its own matter
+        raise Reject(f"{shown(text)} is one instance of the worker {whole}", f"write {whole}: it means all of them")
     return service(text) if words.is_worker_name(text) else words.unit_name(text)
 
 
@@ -38,6 +41,13 @@ def unit(text: str) -> str:
 def worker(text: str) -> str:
     """A unit that may have to wait for a worker: nobody but another worker."""
     name = named(text)
-    if name.startswith(_WORKER) and name.endswith(".service"):
+    if name.startswith(_WORKER) and name.endswith(_SERVICE):
         return name
     raise Reject(f"{shown(name)} would wait for a worker, and only another worker may", "use systemctl edit there")
+
+
+def _worker_of_instance(text: str) -> str | None:
+    """The worker of whose instances that is one of several, by its name (`api:2`) or its unit."""
+    is_unit = text.startswith(_WORKER) and text.endswith(_SERVICE)
+    worker, _, number = (text.removeprefix(_WORKER).removesuffix(_SERVICE) if is_unit else text).partition(":")
+    return worker if number.isdecimal() and words.is_worker_name(worker) else None

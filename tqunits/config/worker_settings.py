@@ -458,8 +458,8 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         listing(unit_names.unit),
         "[]",
         "list of workers and units",
-        "Workers by name, and units of this host with their suffix, that start before this worker, if they start "
-        "at all.",
+        "Workers by name (all instances of each), and units of this host with their suffix, that start before this "
+        "worker, if they start at all.",
         feeds="After=",
     )
     depends_requires = Setting(
@@ -467,7 +467,8 @@ class WorkerSettings(ProxySettings, SignalSettings, HealthSettings):
         listing(unit_names.unit),
         "[]",
         "list of workers and units",
-        "Workers by name, and units of this host with their suffix, without which this worker can not run.",
+        "Workers by name (all instances of each), and units of this host with their suffix, without which this worker "
+        "can not run.",
         feeds="Requires=",
     )
     unit = Setting(

@@ -126,6 +126,15 @@ def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[Instance, in
     return {whose: ledger.port for whose, ledger in ledgers if whose and ledger and ledger.port is not None}
 
 
+def kept_instances(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, list[Instance]]:
+    """Worker -> its instances that are installed, in the order of their numbers."""
+    drop_ins = (path for path, file in files.items() if unitfile.ledger(file.content))
+    found: dict[str, list[Instance]] = {}
+    for whose in sorted({whose for path in drop_ins if (whose := name.instance_of(name.unit_at(path)))}):
+        found.setdefault(whose.worker, []).append(whose)
+    return found
+
+
 def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ...]:
     """Steps that take these workers off the host, or (None) everything that is ours.
 
@@ -454,7 +463,8 @@ def _worker_removal(observed: Observed, workers: Iterable[str]) -> Iterable[Step
     instances = sorted(found | set(map(Instance, workers)))
     units = [u for whose in instances for u in (name.socket(whose), name.service(whose), name.mount(whose))]
     units += [u for worker in workers for u in (name.build(worker), name.fetch(worker))]
-    ours = [p for p, f in observed.files.items() if name.unit_at(p) in units and unitfile.is_ours(f.content)]
+    about = {*units, *map(name.backoff, instances)}  # a pause ends with its worker
+    ours = [p for p, f in observed.files.items() if name.unit_at(p) in about and unitfile.is_ours(f.content)]
     copies = [path for path in observed.copies if credentials.worker_of(path) in workers]
     return [*_take_down(observed, units, sorted(ours)), *_copy_removals(observed, copies)]
 

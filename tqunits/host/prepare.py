@@ -18,6 +18,7 @@ from tqunits.host.lacking import Lacking
 from tqunits.host.leftovers import remnants
 from tqunits.host.lost_drop_ins import put_back_later
 from tqunits.host.observed_files import observe_files
+from tqunits.host.plan import kept_instances
 from tqunits.host.premises import Premises
 from tqunits.host.rebuild import NOTHING_BUILT, Outcome
 from tqunits.host.refits import Refits, refits
@@ -132,7 +133,8 @@ def prepare(
     )
     present = judged.present
     sockets = sockets_of(configuration.server, premises.layout, addresses.installed(before))
-    rendered = render(present, host, judged.ports, files.read_templates(premises.layout), requested.copies, sockets)
+    templates, installed = files.read_templates(premises.layout), kept_instances(before)
+    rendered = render(present, host, judged.ports, templates, requested.copies, sockets, installed)
     routes = RenderedFile(
         path=premises.layout.routes, content=routes_snapshot(present, host, judged.ports), mode=0o644, unit=None
     )
@@ -253,12 +255,12 @@ def _desired(
     observed: Observed,
 ) -> Desired:
     rendered, copies = written
-    running = {name.service(whose) for worker in present.running() for whose in worker.instances}
+    running = [name.service(whose) for worker in present.running() for whose in worker.instances]
     proxies = [name.proxy(number) for number in range(1, configuration.server.proxy.processes + 1)]
     known = {*observed.units, *observed.file_states}
     surplus = {unit for unit in known if name.is_proxy(unit)} - set(proxies)
     present_instances = [whose for worker in present.workers for whose in worker.instances]
-    idle = {name.service(whose) for whose in present_instances} - running
+    idle = {name.service(whose) for whose in present_instances} - set(running)
     optional = {*(name.socket(whose) for whose in present_instances), *name.CERTIFICATE_UNITS}
     sockets = sorted(turnover.sockets(rendered), key=name.PROXY_SOCKET.__ne__)  # it first, the others by name
     optional |= {unit for unit in (*known, *(p.name for p in observed.files)) if name.is_proxy_socket(unit)}
@@ -272,7 +274,7 @@ def _desired(
         workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
         left_alone=configuration.names - {worker.name for worker in present.workers},
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
-        enabled=(*sorted(running), *sockets, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
+        enabled=(*running, *sockets, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )
 

@@ -11,6 +11,7 @@ from tqunits.host import this_host
 from tqunits.host.installed import nearest
 from tqunits.host.judged import Files, assigned_ports, judge
 from tqunits.host.observed_files import observe_files
+from tqunits.host.plan import kept_instances
 from tqunits.host.premises import Premises
 from tqunits.host.requested import Requested
 from tqunits.host.sources import load
@@ -64,13 +65,15 @@ def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, syst
     requested = Requested(configuration, premises.layout, sketch.before, user_mode=premises.user_mode)
     templates = files.read_templates(premises.layout)
     sockets = sockets_of(configuration.server, premises.layout, addresses.installed(sketch.before))
-    made = render(configuration, _target(premises, systemd), assigned.ports, templates, requested.copies, sockets)
+    host, installed = _target(premises, systemd), kept_instances(sketch.before)
+    made = render(configuration, host, assigned.ports, templates, requested.copies, sockets, installed)
     return Rendered(workers=_named(names, configuration), files=made)
 
 
 def only(found: Collection[RenderedFile], workers: Collection[str]) -> tuple[RenderedFile, ...]:
-    """The files of these workers' own."""
-    return tuple(file for file in found if file.unit and name.worker_of(file.unit) in workers)
+    """The files of these workers' own, and of their pauses."""
+    whose = ((file, name.instance_of(file.unit) or name.paused_by(file.unit)) for file in found if file.unit)
+    return tuple(file for file, instance in whose if instance is not None and instance.worker in workers)
 
 
 def _target(premises: Premises, systemd: int | None) -> Host:

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import pairwise
 
 from tqunits.model import Worker
+from tqunits.units import name
 from tqunits.units.refusal import Refusal, refusal
 
 Waits = Mapping[str, Mapping[str, Set[str]]]
 """Worker -> whoever has to have started before it -> the workers whose YAML says so."""
-
-_BEGIN, _END = "tq-worker@", ".service"
 
 
 def refusals(workers: Iterable[Worker]) -> Iterator[Refusal]:
@@ -39,7 +38,7 @@ def _part(author: str, circle: tuple[str, ...], waits: Waits) -> str | None:
     """The unit of the worker that this one waits for, or has wait for it, in the circle."""
     for waiter, awaited in pairwise(circle):
         if author in waits[waiter][awaited]:
-            return f"{_BEGIN}{awaited if author == waiter else waiter}{_END}"
+            return name.service(awaited if author == waiter else waiter)
     return None
 
 
@@ -95,11 +94,12 @@ def waits_of(workers: Iterable[Worker]) -> Waits:
     return waits
 
 
-def _ordered(worker: Worker, directive: str) -> Iterator[str]:
-    return (unit for _, name, value in worker.unit if name == directive for unit in value.split())
+def _ordered(worker: Worker, wanted: str) -> Iterator[str]:
+    return (unit for _, directive, value in worker.unit if directive == wanted for unit in value.split())
 
 
 def _worker(unit: str) -> str:
-    """The worker that a unit is of; any other unit stands for itself, which is no worker's name."""
-    is_workers = unit.startswith(_BEGIN) and unit.endswith(_END)
-    return unit.removeprefix(_BEGIN).removesuffix(_END) if is_workers else unit
+    """The worker that a unit is a process of; any other unit stands for itself, which is no
+    worker's name."""
+    found = name.worker_of(unit) if name.is_worker(unit) else None
+    return found or unit

@@ -11,16 +11,19 @@ ssh.service. Whoever compares names compares those that systemd has for them (sy
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tqunits.boot import BOOT_TARGETS, is_ending
-from tqunits.model import Worker
+from tqunits.model import Instance, Worker
 from tqunits.units import name
 from tqunits.units.refusal import Refusal, refusal
 
 Dependencies = tuple[tuple[str, str], ...]
+Instances = Mapping[str, Sequence[Instance]]
+"""Worker -> its processes, in the order of their numbers."""
 
-_ORDERED = frozenset(("After", "Before", "Wants"))
+ORDERED = frozenset(("After", "Before", "Wants"))
+"""The directives of `unit:` that name units."""
 
 
 def foreign_dependencies(worker: Worker) -> Dependencies:
@@ -32,11 +35,20 @@ def foreign_dependencies(worker: Worker) -> Dependencies:
         *(
             (f"unit.{section}.{directive}", unit)
             for section, directive, value in worker.unit
-            if section == "Unit" and directive in _ORDERED
+            if section == "Unit" and directive in ORDERED
             for unit in value.split()
         ),
     ]
     return tuple(dict.fromkeys((key, unit) for key, unit in named if name.worker_of(unit) != worker.name))
+
+
+def all_instances(units: Iterable[str], instances: Instances) -> Iterator[str]:
+    """The units that are meant: a worker is meant as a whole, so its first instance's unit stands
+    for all of them."""
+    for unit in units:
+        whose = name.instance_of(unit)
+        known = instances.get(whose.worker, ()) if whose and unit == name.service(whose.worker) else ()
+        yield from map(name.service, known) if known else (unit,)
 
 
 def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:

@@ -58,6 +58,10 @@ from there."""
 _MEBIBYTE = 1024 * 1024
 _STATIC_KEYS = ("static.directory", "static.prefix")
 _UNWRITTEN = frozenset({OriginKind.DEFAULT, OriginKind.PRESET})
+DATA = PurePosixPath("tqunits/workers")
+"""The folder of the workers in each of systemd's: a worker's state and cache are below it, and its
+instances' runtime folders."""
+
 _STATE_FOLDERS_SINCE = 254
 """From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME
 (its NEWS)."""
@@ -164,12 +168,11 @@ def folders(worker: Worker, whose: Instance, target: Host) -> Mapping[str, str]:
     State and cache are the worker's, what lies in /run is the instance's. They are told beforehand,
     for nothing else in a unit than the arguments of its programs knows these variables.
     """
-    below = PurePosixPath("tqunits/workers")
     state, cache, runtime = _above(target)
     variables = {
-        "STATE_DIRECTORY": str(state / below / worker.name),
-        "CACHE_DIRECTORY": str(cache / below / worker.name),
-        "RUNTIME_DIRECTORY": str(runtime / below / str(whose)),
+        "STATE_DIRECTORY": str(state / DATA / worker.name),
+        "CACHE_DIRECTORY": str(cache / DATA / worker.name),
+        "RUNTIME_DIRECTORY": str(runtime / DATA / str(whose)),
     }
     if worker.has_credentials:
         folder = target.layout.runtime.parent / "credentials" / name.service(whose)

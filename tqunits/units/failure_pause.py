@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from tqunits.model import RestartRules
+from tqunits.model import Instance, RestartRules
 from tqunits.units.name import Whose
 
 GIVEN_UP: Final = 199
 """What alone/launch.py exits with for a worker that has failed more often than
 restart.max_restarts."""
+
+_BEGUN: Final = ".begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class Pause:
 
     failures: int  # in a row; 0: it was somebody's wish that ended them
     due: int  # µs on the monotonic clock
+
+
+def begun(whose: Instance) -> str:
+    """The link in the worker's cache that says that this instance has begun, and was not asked to
+    stop.
+
+    alone/leave.py takes it away. The first one's was there before there were others.
+    """
+    return _BEGUN if whose.number == 1 else f"{_BEGUN}-{whose.number}"
 
 
 def note(restart: RestartRules) -> str:

@@ -38,6 +38,7 @@ from tqunits.units import (
     addresses,
     build_units,
     credentials,
+    dependencies,
     environment,
     failure_pause,
     name,
@@ -57,6 +58,7 @@ _JOURNALD = "journald@tq-access.conf"
 _SYSUSERS = "tqunits-workers.conf"
 _DROP_IN = f"{name.DROP_IN}.j2"
 _BUILD_DROP_IN = "tq-build.conf.j2"
+_BACKOFF_DROP_IN = "tq-backoff.conf.j2"
 _MANAGER = quote.account(MANAGER_USER)
 
 _LEAVE_MARGIN_US = 1_000_000
@@ -102,18 +104,20 @@ def render(
     templates: Mapping[str, str],
     copies: credentials.Copies | None = None,
     sockets: addresses.Places | None = None,
+    installed: dependencies.Instances | None = None,
 ) -> tuple[RenderedFile, ...]:
     """Every file of the configuration but the copies, sorted by path; each worker that listens on
     TCP has a port.
 
     `sockets`: which socket unit has which address, where that is not what it would be on a host
-    without any.
+    without any. `installed`: the instances of workers that are not in this configuration and stay,
+    for others may depend on them.
 
     Raises TqunitsError for a value that no unit can express, and for a template that is missing or
     wrong.
     """
     places = sockets or sockets_of(configuration.server, target.layout, {})
-    rendering = _Rendering(configuration, target, ports, templates, copies or {}, places)
+    rendering = _Rendering(configuration, target, ports, templates, copies or {}, places, installed or {})
     workers = [w for w in configuration.workers if w.type is not WorkerType.STATIC]
     files = [*rendering.shared(workers)]
     for worker in workers:
@@ -136,6 +140,7 @@ def refusals(configuration: Configuration, target: Host, copies: credentials.Cop
             for whose in worker.instances:
                 socket = environment.socket_path(worker, whose, target.layout.runtime)
                 _worker_values(worker, whose, configuration, target, None if socket else 0, socket)
+            _dependencies(worker, {})
             credentials.directives(worker, target.layout.state, tuple((copies or {}).get(worker.name, ())))
             for unit in build_units.units(worker):
                 build_units.values(worker, unit, target)
@@ -154,6 +159,7 @@ class _Rendering:
         templates: Mapping[str, str],
         copies: credentials.Copies,
         sockets: addresses.Places,
+        installed: dependencies.Instances,
     ) -> None:
         self._configuration = configuration
         self._target = target
@@ -161,6 +167,7 @@ class _Rendering:
         self._templates = templates
         self._copies = copies
         self._sockets = sockets
+        self._instances = {**installed, **{worker.name: worker.instances for worker in configuration.workers}}
         from tqunits.units.templates import Templates  # jinja2 is a tenth of the time of `check`, which renders nothing
 
         self._parsed = Templates(templates)
@@ -198,12 +205,14 @@ class _Rendering:
             yield from self._instance(worker, whose)
         if not self._target.user_mode:  # with --user it is the user's own
             for unit in build_units.units(worker):
-                yield self._build(worker, unit)
+                yield self._added(worker, unit, _BUILD_DROP_IN, build_units.values(worker, unit, self._target))
 
     def _instance(self, worker: Worker, whose: Instance) -> Iterable[RenderedFile]:
         socket = environment.socket_path(worker, whose, self._target.layout.runtime)
         port = None if socket else self._ports[whose]
         yield self._drop_in(worker, whose, port, socket)
+        if whose.number > 1:
+            yield self._added(worker, name.backoff(whose), _BACKOFF_DROP_IN, _further(worker, whose))
         if worker.listen is Listen.FD and socket is not None:
             values = _socket_values(worker, whose, self._target, socket)
             yield self._unit(name.socket(whose), "tq-worker@.socket.j2", values)
@@ -239,6 +248,7 @@ class _Rendering:
         copies = tuple(self._copies.get(worker.name, ()))
         values = _worker_values(worker, whose, self._configuration, self._target, port, socket)
         values = {**values, "credentials": credentials.directives(worker, self._target.layout.state, copies)}
+        values = {**values, **_dependencies(worker, self._instances)}
         header = unitfile.header(str(worker.source), worker.source_hash)
         body = f"{header}\n{self._parsed.text(_DROP_IN, values)}"
         enabled = worker.runs_in(self._configuration.server.mode)
@@ -248,8 +258,9 @@ class _Rendering:
         path = name.drop_in(unit, self._target.layout.units)
         return RenderedFile(path=path, content=f"{body}\n{unitfile.dump(notes)}", mode=_MODE, unit=unit)
 
-    def _build(self, worker: Worker, unit: str) -> RenderedFile:
-        text = self._parsed.text(_BUILD_DROP_IN, build_units.values(worker, unit, self._target))
+    def _added(self, worker: Worker, unit: str, template: str, values: TemplateValues) -> RenderedFile:
+        """The drop-in of a unit beside the worker's own."""
+        text = self._parsed.text(template, values)
         path = name.drop_in(unit, self._target.layout.units)
         content = f"{unitfile.header(str(worker.source), worker.source_hash)}\n{text}"
         return RenderedFile(path=path, content=content, mode=_MODE, unit=unit)
@@ -358,8 +369,6 @@ def _worker_values(
         "remarks": [quote.comment(line) for line in sandbox.remarks(worker.sandbox)],
         "description": quote.text(f"Worker {whose} on {worker.routes[0]}"),
         "source": quote.path(str(worker.source)),
-        "after": quote.unit_list(dict.fromkeys([*worker.depends.after, *worker.depends.requires])),
-        "requires": quote.unit_list(worker.depends.requires),
         "folder": quote.folder(str(worker.folder)),
         "command": quote.command(argv),
         "started": _started(whose, target, _asked(worker, port, socket, known)),
@@ -368,12 +377,24 @@ def _worker_values(
         "group": quote.account(worker.group),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
         "leaks": quote.variables(leaks),
+        **(_further(worker, whose) if whose.number > 1 else {"further": False}),
         "sockets": name.socket(whose) if worker.listen is Listen.FD else "",
         "unix": worker.listen is Listen.UNIX,
         "sandbox": sandbox.directives(worker, [str(target.alone)], systemd=target.systemd, user_mode=target.user_mode),
         "limits": limit_directives(worker.limits),
-        "pass_through": _pass_through(worker),
         **_life(worker, target),
+    }
+
+
+def _further(worker: Worker, whose: Instance) -> TemplateValues:
+    """What the templates can not say of an instance beyond the first: for them `%i` is the
+    worker's name."""
+    return {
+        "further": True,
+        "source": quote.path(str(worker.source)),
+        "data": str(environment.DATA / worker.name),
+        "begun": failure_pause.begun(whose),
+        "field": quote.word(f"TQUNITS_WORKER={worker.name}"),
     }
 
 
@@ -526,12 +547,24 @@ def _patience(span: int) -> str:
     return quote.span(span or INFINITY)
 
 
-def _pass_through(worker: Worker) -> Mapping[str, list[tuple[str, str]]]:
+def _dependencies(worker: Worker, instances: dependencies.Instances) -> TemplateValues:
+    """The units that it names, and what else its YAML has for the unit as it stands."""
+    after = dict.fromkeys([*worker.depends.after, *worker.depends.requires])
+    return {
+        "after": quote.unit_list(dependencies.all_instances(after, instances)),
+        "requires": quote.unit_list(dependencies.all_instances(worker.depends.requires, instances)),
+        "pass_through": _pass_through(worker, instances),
+    }
+
+
+def _pass_through(worker: Worker, instances: dependencies.Instances) -> Mapping[str, list[tuple[str, str]]]:
     sections: dict[str, list[tuple[str, str]]] = {"Unit": [], "Service": []}
     for section, directive, value in worker.unit:
         if section not in sections:
             raise TqunitsError(f"worker {worker.name!r}: unit.{section}: only Unit and Service pass through")
-        sections[section].append((quote.directive(directive), quote.verbatim(value)))
+        is_list = section == "Unit" and directive in dependencies.ORDERED
+        told = " ".join(dependencies.all_instances(value.split(), instances)) if is_list else value
+        sections[section].append((quote.directive(directive), quote.verbatim(told)))
     return sections
 
 
