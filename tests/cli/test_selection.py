@@ -11,7 +11,7 @@ import pytest
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output
-from tqunits.cli.selection import named, parted, refuse_single
+from tqunits.cli.selection import named, parted, refuse_single, workers_meant
 from tqunits.errors import NoSuchWorker, UsageError
 from tqunits.host.installed import installed, serving
 from tqunits.layout import SYSTEM_LAYOUT, Layout
@@ -24,9 +24,10 @@ CONTEXT = Context(root=None, user_mode=False, output=Output(sys.stdout, sys.stde
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """api with a second instance, and api-v2."""
+    """api with two further instances, and api-v2."""
     layout = replace(SYSTEM_LAYOUT, units=PurePosixPath(tmp_path))
-    for unit in ("tq-worker@api.service", "tq-worker@api:2.service", "tq-worker@api-v2.service"):
+    for called in ("api", "api:2", "api:10", "api-v2"):
+        unit = name.service(called)
         whose = name.instance_of(unit)
         assert whose is not None
         drop_in = Path(name.drop_in(unit, layout.units))
@@ -39,13 +40,13 @@ def layout(tmp_path: Path) -> Layout:
 
 
 MEANT = {
-    "api": ["api", "api:2"],  # the worker is all of its processes
+    "api": ["api", "api:2", "api:10"],  # the worker is all of its processes
     "api:2": ["api:2"],
     "tq-worker@api:2.service": ["api:2"],
     "tq-worker@api.service": ["api"],  # a unit is one process
-    "tq-worker@api": ["api", "api:2"],
+    "tq-worker@api": ["api", "api:2", "api:10"],
     "api-*": ["api-v2"],
-    "api*": ["api", "api-v2", "api:2"],
+    "api*": ["api", "api:2", "api:10", "api-v2"],
 }
 
 
@@ -86,3 +87,14 @@ def test_what_is_of_a_worker_alone_is_refused_of_one_instance() -> None:
     refuse_single(())
     with pytest.raises(UsageError, match=r"tq-worker@api:2\.service is one of several instances of api"):
         refuse_single((SECOND,))
+
+
+@pytest.mark.parametrize("text", ["api:2", "tq-worker@api:2.service", "run-tqunits-workers-api:2.mount"])
+def test_where_a_worker_is_meant_an_instance_is_refused_by_any_name(text: str) -> None:
+    with pytest.raises(UsageError, match=r"tq-worker@api:2\.service is one of several") as raised:
+        workers_meant(["web", text])
+    assert raised.value.hint == "say it of the worker: api"
+
+
+def test_where_a_worker_is_meant_its_unit_is_as_good_as_its_name() -> None:
+    assert workers_meant(["tq-worker@api.service", "web", "No worker!"]) == ("api", "web", "No worker!")

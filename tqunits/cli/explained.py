@@ -37,6 +37,13 @@ class KnownWorkers:
         workers = self.loaded.configuration.workers if self.loaded.configuration else ()
         return next((worker for worker in workers if worker.name == worker_named(wanted)), None)
 
+    def meant(self, text: str) -> tuple[str, ...]:
+        """A worker's name means all its instances, a unit the one that it runs; as the others of
+        these have them."""
+        whose = name.instance_of(text)
+        found = () if whose else tuple(each for each, worker in self.installed.items() if worker.worker == text)
+        return found or (name.named(text),)
+
     def require(self, names: Sequence[str]) -> None:
         """Raises NoSuchWorker for a name that is none of them."""
         known = {*self.installed, *self.served, *self.loaded.workers}

@@ -68,6 +68,16 @@ def refuse_single(single: Sequence[Instance]) -> None:
         raise UsageError(f"{unit} is one of several instances of {worker}", hint=f"say it of the worker: {worker}")
 
 
+def workers_meant(texts: Iterable[str]) -> tuple[str, ...]:
+    """The workers of these names and units, where only a worker as a whole can be meant.
+
+    Raises UsageError for one of several instances, whether there is such a one or not.
+    """
+    meant = [(text, name.instance_of(text) or name.instance(text)) for text in texts]
+    refuse_single([whose for _, whose in meant if whose is not None and whose.number > 1])
+    return tuple(whose.worker if whose is not None else text for text, whose in meant)
+
+
 def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWorker:
     """The error for a name that is not installed. Its folder may be there: then it waits for
     install."""

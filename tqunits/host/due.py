@@ -50,8 +50,10 @@ def without_documents(worker: Worker) -> Iterator[Diagnostic]:
 
 
 def outdated_of(workers: Iterable[Installed], layout: Layout) -> Mapping[str, str]:
-    """Installed workers whose program is not what its sources say -> what to say of it."""
-    found = ((worker.name, _told_of(worker, layout)) for worker in workers)
+    """Installed workers whose program is not what its sources say -> what to say of it, once for
+    all instances."""
+    each = {worker.worker: worker for worker in workers}
+    found = ((worker, _told_of(instance, layout)) for worker, instance in each.items())
     return {worker: told for worker, told in found if told}
 
 

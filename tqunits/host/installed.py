@@ -40,10 +40,10 @@ class Installed:
 
 
 def installed(layout: Layout) -> tuple[Installed, ...]:
-    """Every instance of every installed worker, by name."""
+    """Every instance of every installed worker, by the worker's name and its number."""
     paths = Path(layout.units).glob(f"tq-worker@*.service.d/{name.DROP_IN}")
     found = (_read(path) for path in paths)
-    return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.name))
+    return tuple(sorted((worker for worker in found if worker), key=lambda worker: worker.instance))
 
 
 def served(layout: Layout) -> tuple[Served, ...]:

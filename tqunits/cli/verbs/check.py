@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from tqunits.cli.context import Context
 from tqunits.cli.output import diagnostic_json
+from tqunits.cli.selection import workers_meant
 from tqunits.config.findings import bounded
 from tqunits.errors import Diagnostic, ExitStatus, Mark, NoSuchWorker, Severity, TqunitsError
 from tqunits.host import due, this_host
@@ -63,8 +64,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Check, and say what was found."""
+    names = workers_meant(arguments.names)
     loaded = load(context.root, context.layout, trust=context.trust)
-    report = _selected(loaded, _findings(loaded, arguments.names, context), arguments.names)
+    report = _selected(loaded, _findings(loaded, names, context), names)
     if arguments.json:
         counts = {f"{severity.value}s": report.count(severity) for severity in Severity}
         findings = [diagnostic_json(finding) for finding in report.findings]

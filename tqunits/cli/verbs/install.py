@@ -51,6 +51,7 @@ from tqunits.cli import changes
 from tqunits.cli.context import Context
 from tqunits.cli.output import Output
 from tqunits.cli.results import add_timeout, status_of, timeout_of, told
+from tqunits.cli.selection import workers_meant
 from tqunits.cli.wording import Teller, describe
 from tqunits.errors import Diagnostic, ExitStatus, UsageError
 from tqunits.host import unfit
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     options = Options(
         now=arguments.now, prune=arguments.prune, replace=arguments.replace, routers_alone=arguments.unchanged
     )
-    return perform(arguments, context, options, tuple(name.worker_of(text) or text for text in arguments.names))
+    return perform(arguments, context, options, workers_meant(arguments.names))
 
 
 def perform(

@@ -37,6 +37,7 @@ from tqunits.host.installed import Installed, installed, served, serving
 from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, State, enabled_at_boot, statuses
+from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import DRAIN
 from tqunits.system.bus import Bus
@@ -67,8 +68,7 @@ _LAST = frozenset({State.RUNNING, State.STATIC, State.STOPPED, State.NOT_INSTALL
 class _WorkerRow:
     """What is None does not apply: files have no unit."""
 
-    name: str
-    worker: str  # that it is an instance of, or itself
+    whose: Instance
     routes: tuple[str, ...]
     hosts: tuple[str, ...]
     status: InstanceStatus
@@ -81,6 +81,11 @@ class _WorkerRow:
     waiting: tuple[str, ...] = ()  # files that have changed since install copied them
     order: str | None = None  # what an administrator has ordered of its traffic
     left_out: LeftOut | None = None  # by the last install
+
+    @property
+    def name(self) -> str:
+        """As people have it: `api`, `api:2`."""
+        return str(self.whose)
 
     @property
     def rank(self) -> int:
@@ -164,18 +169,18 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
     rows = [
         replace(
             row,
-            left_out=report.workers.get(row.worker),
-            order=orders.get(row.worker, alone.get(row.name)),
+            left_out=report.workers.get(row.whose.worker),
+            order=orders.get(row.whose.worker, alone.get(row.name)),
         )
         for row in rows
     ]
-    return sorted(rows, key=lambda row: (row.rank, row.name))
+    return sorted(rows, key=lambda row: (row.rank, row.whose))
 
 
 def _of_absent(worker: _Absent) -> _WorkerRow:
     kind = worker.left_out.kind if worker.left_out is not None else ""
     state = State(kind) if kind in {State.REFUSED, State.SKIPPED} else State.NOT_INSTALLED
-    return _WorkerRow(name=worker.name, worker=worker.name, routes=(), hosts=(), status=InstanceStatus(state=state))
+    return _WorkerRow(whose=Instance(worker.name), routes=(), hosts=(), status=InstanceStatus(state=state))
 
 
 def _worker(listed: Installed | Served) -> str:
@@ -185,8 +190,7 @@ def _worker(listed: Installed | Served) -> str:
 def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> _WorkerRow:
     ledger = worker.ledger
     return _WorkerRow(
-        name=worker.name,
-        worker=worker.worker,
+        whose=worker.instance,
         routes=ledger.routes,
         hosts=ledger.hosts,
         status=status,
@@ -202,8 +206,7 @@ def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> 
 
 def _of_files(worker: Served) -> _WorkerRow:
     return _WorkerRow(
-        name=worker.name,
-        worker=worker.name,
+        whose=Instance(worker.name),
         routes=worker.routes,
         hosts=worker.hosts,
         status=InstanceStatus(state=State.STATIC),

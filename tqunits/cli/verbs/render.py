@@ -16,11 +16,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tqunits.cli.context import Context
+from tqunits.cli.selection import workers_meant
 from tqunits.errors import ExitStatus, UsageError
 from tqunits.host import this_host
 from tqunits.host.rendered import Rendered, only, rendered, sketched
 from tqunits.system import files
-from tqunits.units import name
 from tqunits.units.rendering import RenderedFile
 
 
@@ -52,7 +52,7 @@ def render_configured(context: Context, names: Collection[str], *, systemd: int 
     """Every file of the configuration, and the workers of these names; says what an install would
     refuse. Raises as host/rendered.py does.
     """
-    wanted = [name.worker_of(text) or text for text in names]
+    wanted = workers_meant(names)
     sketch = sketched(context.premises, wanted)
     context.output.diagnostics(sketch.findings)
     return rendered(sketch, context.premises, wanted, systemd=systemd)

@@ -3,7 +3,8 @@
 ORIGIN is "default", "preset TYPE" (from `type:`), the file and line that set it, or a drop-in of
 the administrator's, which overrides them all. Where the YAML has errors or is gone, the installed
 directives are shown instead. A setting that is not in effect yet is shown where you have written
-it, and says so. A worker of type static has no unit: the router serves its files.
+it, and says so. A worker of type static has no unit: the router serves its files. Of several
+instances one is shown, the first or the one that is named, and what the others are called.
 
 The last exits are read from the journal, which needs root or membership in the group
 systemd-journal.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqunits.cli import effective
@@ -49,6 +50,7 @@ class _Facts:
     name: str
     worker: Worker | None  # None: not configured, or not validly
     installed: Installed | None = None
+    instances: tuple[str, ...] = ()  # of its worker, as installed; one of them is shown
     served: Served | None = None  # files alone, as the router has them
     status: InstanceStatus | None = None  # None: not installed
     settings: tuple[effective.Row, ...]
@@ -89,7 +91,8 @@ def _facts(wanted: str, context: Context) -> _Facts:
     worker, here, files = of.configured(wanted), of.installed.get(wanted), of.served.get(wanted)
     ((explained, status),) = facts_of([wanted], of, context)
     if here is not None:
-        return _installed_facts(here, worker, explained, status, context)
+        facts = _installed_facts(here, worker, explained, status, context)
+        return replace(facts, instances=of.meant(here.worker))
     settings = effective.settings(worker, ()) if worker else ()
     status = InstanceStatus(state=State.STATIC) if files is not None else None  # the router has them, systemd nothing
     return _Facts(name=wanted, worker=worker, served=files, status=status, settings=settings, explained=explained)
@@ -142,6 +145,7 @@ def _told(settings: Iterable[effective.Row]) -> Iterator[effective.Row]:
 
 def _summary(facts: _Facts) -> list[tuple[str, str]]:
     lines = [("worker", facts.name), *([("unit", facts.unit)] if facts.unit else [])]
+    lines += [("instances", " ".join(facts.instances))] if len(facts.instances) > 1 else []
     status = facts.status
     if status is None:
         return [*lines, ("state", "not installed")]
@@ -188,6 +192,7 @@ def _json(facts: _Facts) -> Mapping[str, object]:
     return {
         "name": facts.name,
         "unit": facts.unit,
+        "instances": list(facts.instances),
         "configured": facts.worker is not None,
         "installed": status is not None,
         "state": status.state.value if status else None,

@@ -26,7 +26,6 @@ from tqunits.errors import ExitStatus
 from tqunits.host.endings import details
 from tqunits.lifecycle.causes import JudgedLink, Judgement, LinkState, judge
 from tqunits.lifecycle.facts import Facts
-from tqunits.units import name
 
 _STYLES = {LinkState.OK: "green", LinkState.BROKEN: "red", LinkState.WAITING: "yellow", LinkState.UNKNOWN: "dim"}
 
@@ -39,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Explain."""
-    names = list(dict.fromkeys(name.named(text) for text in arguments.names))
     of = known(context)
+    names = list(dict.fromkeys(each for text in arguments.names for each in of.meant(text)))
     of.require(names)
     explained = [(facts, judge(facts)) for facts, _ in facts_of(names, of, context)]
     if arguments.json:

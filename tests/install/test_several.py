@@ -1,0 +1,178 @@
+"""A worker with two instances: its data are one, and all that is in /run is each one's own.
+
+No worker.yaml can ask for them yet, so the command is told, in the machine, that every worker has
+two; all else is as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from machine import Machine
+
+from .conftest import PROBE, Site
+from .hammering import check, hammered, rude
+from .test_backoff import wait
+
+TOLD = """\
+import runpy, sys
+from tqunits import model
+model.Worker.instances = property(lambda worker: model.instances_of(worker.name, {count}))
+runpy.run_module("tqunits", run_name="__main__")
+"""
+PYTHON = "/opt/tqunits/.venv/bin/python"
+UNITS = {"alpha": "tq-worker@alpha.service", "alpha:2": "tq-worker@alpha:2.service"}
+STATE, CACHE = "/var/lib/tqunits/workers/alpha", "/var/cache/tqunits/workers/alpha"
+LINKS = {"alpha": f"{CACHE}/.begun", "alpha:2": f"{CACHE}/.begun-2"}
+
+
+@dataclass(frozen=True)
+class Several(Site):
+    """Each of its workers has so many instances."""
+
+    count: int = 2
+
+    def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
+        argv = [PYTHON, "-I", "-c", TOLD.format(count=self.count), *self.options, *arguments]
+        done = self.machine.run(argv, check=False, timeout=timeout)
+        assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def environment(self, instance: str) -> dict[str, str]:
+        """What the program of this instance finds."""
+        (port,) = (
+            line.removeprefix("Port=")
+            for line in self.machine.read(self.drop_in(instance)).splitlines()
+            if line.startswith("Port=")
+        )
+        return dict(json.loads(self.machine.run(["curl", "-s", f"http://127.0.0.1:{port}/environment"]).stdout))
+
+    def pid(self, instance: str) -> int:
+        return int(self.machine.show(UNITS[instance], "MainPID"))
+
+    def failures(self, instance: str) -> int:
+        """How many in a row its last pause was for."""
+        state = f"/run/tqunits/backoff/{instance}/state"
+        return int(self.machine.read(state).split()[3]) if self.machine.exists(state) else 0
+
+    def crash(self, instance: str, number: int) -> None:
+        """One more in a row, and the wait for what comes after it."""
+        self.machine.systemctl("kill", "--signal=KILL", UNITS[instance])
+        wait(self, lambda: self.failures(instance) == number)
+        wait(self, lambda: self.machine.show(UNITS[instance], "ActiveState") == "active")
+
+    def rows(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.run("ls", "--json"))["workers"])
+
+    def noted(self, since: str) -> list[tuple[str, str]]:
+        """Who has said what of all that the journal has noted as alpha's. (A match beside a cursor
+        passes over the first entry: journalctl of systemd 252.)"""
+        fields = ("MESSAGE", "SYSLOG_IDENTIFIER", "TQUNITS_WORKER")
+        self.machine.run(["journalctl", "--sync"])
+        argv = ["journalctl", "-o", "json", f"--output-fields={','.join(fields)}", since]
+        entries = [json.loads(line) for line in self.machine.run(argv).stdout.splitlines()]
+        return [(e["SYSLOG_IDENTIFIER"], e["MESSAGE"]) for e in entries if e.get("TQUNITS_WORKER") == "alpha"]
+
+    def begun(self) -> list[str]:
+        """Whose link is there: who has begun and was not asked to stop."""
+        links = ((name, self.machine.run(["test", "-L", link], check=False)) for name, link in LINKS.items())
+        return [name for name, looked in links if looked.returncode == 0]
+
+
+@pytest.fixture
+def site(emptied: Machine) -> Several:
+    site = Several(emptied)
+    site.server("mode: production\n")
+    return site
+
+
+def test_data_and_the_journals_field_are_the_workers_and_the_rest_is_each_ones(site: Several) -> None:
+    since = site.machine.cursor()
+    site.worker("alpha", program="print('to stdout', flush=True)\n" + PROBE)
+    site.install()
+    found = {name: site.environment(name) for name in UNITS}
+    for name, variables in found.items():
+        assert (variables["STATE_DIRECTORY"], variables["CACHE_DIRECTORY"]) == (STATE, CACHE), name
+        assert variables["RUNTIME_DIRECTORY"] == f"/run/tqunits/workers/{name}"
+    assert found["alpha"]["WORKER_PORT"] != found["alpha:2"]["WORKER_PORT"]
+    for folder in (STATE, CACHE):
+        assert site.machine.run(["stat", "-c", "%a %U", folder]).stdout == "700 worker-alpha\n"
+        assert not site.machine.exists(f"{folder}:2")
+    assert {who for who, text in site.noted(since) if text == "to stdout"} == {"tq-worker@alpha", "tq-worker@alpha:2"}
+    assert [row["name"] for row in site.rows()] == ["alpha", "alpha:2"]
+    assert "nothing to do" in site.install()
+
+
+def test_the_pause_after_a_failure_is_of_the_one_that_failed(site: Several) -> None:
+    site.worker("alpha", "restart: {delay: 100ms, backoff_max: 1s}\n")
+    site.install()
+    assert site.begun() == ["alpha", "alpha:2"]
+    since, first = site.machine.cursor(), site.pid("alpha")
+    site.crash("alpha:2", 1)
+    site.crash("alpha:2", 2)
+    assert site.pid("alpha") == first
+    assert site.failures("alpha") == 0
+    said = [text for who, text in site.noted(since) if who == "tq-worker@alpha:2"]
+    assert any(text.startswith("tqunits-backoff: alpha:2 has failed 2 times in a row") for text in said)
+
+
+def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> None:
+    site.worker("alpha")
+    site.install()
+    site.run("stop", "alpha:2")
+    assert site.begun() == ["alpha"]
+    assert {row["name"]: row["state"] for row in site.rows()} == {"alpha": "running", "alpha:2": "stopped"}
+    assert site.get("/alpha/health") == (200, "ok")
+    site.run("start", "alpha:2")
+    assert site.begun() == ["alpha", "alpha:2"]
+    site.machine.systemctl("stop", UNITS["alpha"])
+    assert site.begun() == ["alpha:2"]
+    assert not site.machine.exists("/run/tqunits/backoff/alpha:2/state")  # nobody has waited
+
+
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+def test_a_restart_of_one_after_the_other_loses_nothing(site: Several, listen: str) -> None:
+    rude(site, f"listen: {listen}\n")
+    with hammered(site, 20) as report:
+        for name in (*UNITS, *UNITS):
+            site.run("restart", f"tq-worker@{name}.service")
+    check(site, report)
+
+
+def test_verbs_take_an_instance_or_say_what_to_write(site: Several) -> None:
+    site.worker("alpha")
+    site.install()
+    assert site.run("why", "alpha:2").startswith("alpha:2: ")
+    assert [line for line in site.run("why", "alpha").splitlines() if line.startswith("alpha")] == [
+        line for name in UNITS for line in site.run("why", UNITS[name]).splitlines() if line.startswith("alpha")
+    ]
+    assert "instances:  alpha alpha:2\n" in site.run("show", "alpha:2")
+    for verb in ("install", "uninstall", "render", "check", "security"):
+        for text in ("alpha:2", UNITS["alpha:2"]):
+            said = site.run(verb, text, status=2)
+            assert "tq-worker@alpha:2.service is one of several instances of alpha" in said, verb
+            assert "say it of the worker: alpha" in said, verb
+
+
+def test_another_worker_waits_for_all_of_them(site: Several) -> None:
+    site.worker("alpha")
+    site.worker("beta", "depends: [alpha]\n")
+    site.install()
+    for directive in ("After", "Requires"):
+        assert {*UNITS.values()} <= {*site.machine.show("tq-worker@beta:2.service", directive).split()}
+    before = site.machine.read(site.drop_in("beta"))
+    site.yaml("alpha", "no: worker\n")
+    site.install(status=1)
+    site.install("beta")
+    assert site.machine.read(site.drop_in("beta")) == before  # who is refused, or not meant, has as many as installed
+
+
+def test_all_of_it_goes_with_the_worker(site: Several) -> None:
+    rude(site, "listen: fd\n")
+    site.run("uninstall", "alpha")
+    data = ("/var/lib/tqunits/", "/var/cache/")
+    assert [path for path in site.files() if "alpha" in path and not path.startswith(data)] == []
+    assert not [unit for unit in site.units() if "alpha" in unit]
