@@ -10,6 +10,7 @@ import pytest
 from . import runtimes
 from .conftest import Site
 from .runtimes import Program, curl, unit
+from .test_ports import served_on_a_socket
 
 pytestmark = pytest.mark.real
 
@@ -108,3 +109,7 @@ def test_bun_goes_without_its_jit_in_the_standard_sandbox(site: Site) -> None:
     site.yaml(BUN.name, f"{runtimes.yaml_of(BUN.title)}sandbox: standard\n")
     site.install()
     assert curl(site.machine, "/bun/") == BUN.says
+
+
+def test_what_init_writes_for_ruby_listens_where_nobody_else_can(site: Site) -> None:
+    served_on_a_socket(site, "ruby")

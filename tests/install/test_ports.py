@@ -44,6 +44,11 @@ def test_a_neighbour_on_the_port_is_named_and_does_not_end_the_worker_for_good(s
 
 @pytest.mark.parametrize("worker_type", ["python", "go", "node"])
 def test_what_init_writes_listens_where_nobody_else_can(site: Site, worker_type: str) -> None:
+    served_on_a_socket(site, worker_type)
+
+
+def served_on_a_socket(site: Site, worker_type: str) -> None:
+    """What init writes for this type comes up, and has no port."""
     site.run("init", "alpha", "--type", worker_type)
     site.install()
     assert site.get("/alpha/") == (200, "hello from alpha\n")

@@ -31,8 +31,8 @@ TYPES = {t: pytest.param(t, marks=() if t in ALWAYS else pytest.mark.real) for t
 """What `make test-real` installs has the mark."""
 
 APART = (WorkerType.JAVA, WorkerType.PHP, WorkerType.RUBY)
-"""Whose own servers send head and body apart, at no wait: by TCP_NODELAY, by TCP_CORK, or closing
-behind them."""
+"""Whose own servers send head and body apart, at no wait: by TCP_NODELAY, closing behind them, or
+on a Unix socket."""
 
 NPM = Path(__file__).parents[2] / "build/real/node_modules"
 FOLDERS = [str(path) for of in ("@deno/linux-*-glibc", "@oven/bun-linux-*/bin") for path in NPM.glob(of)]

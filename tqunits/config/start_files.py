@@ -49,7 +49,9 @@ stop_signal: SIGINT  # 'php -S' finishes what runs; SIGTERM would cut it off
     WorkerType.DENO: f"""\
 command: [deno, run, --allow-net, --allow-env, --allow-read, "--allow-write=${{WORKER_SOCKET}}", main.ts]
 {_UNIX}""",
-    WorkerType.RUBY: "# command: puma, which runs config.ru; write 'command' for another\n",
+    WorkerType.RUBY: f"""\
+command: [puma, --bind, "unix://${{WORKER_SOCKET}}"]  # it runs config.ru
+{_UNIX}""",
     WorkerType.STATIC: "# the router sends the files of public/, which everybody may read; no program runs\n",
     WorkerType.EXEC: 'command: ["bin/{name}"]  # listens on 127.0.0.1:$WORKER_PORT, finishes what runs on SIGTERM\n',
 }
