@@ -7,7 +7,6 @@ behind in the machine.
 """
 
 import contextlib
-import functools
 import json
 import os
 import select
@@ -17,13 +16,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from . import cgroups, kernel
+from .host import ENVIRONMENT, Host, MachineError, describe
 
 Made = TypeVar("Made")
 
@@ -31,31 +31,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 TREE = Path(os.environ.get("TQUNITS_TEST_ROOT", "/")).resolve()  # .ci/root makes one of another Debian
 BOOT_SECONDS = 120.0  # it takes 2; an emulated processor under load takes far longer, and a hang must still end
 STOP_SECONDS = 30.0
-POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for: at first, and at last
-MOST_POLL_SECONDS = 0.1  # a look is programs that start in the machine, a third of a processor at 50 of them a second
-TAIL_LINES = 60  # of the journal, for the report of a failed test
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/root",
-    "LANG": "C.UTF-8",
-    "TERM": "dumb",
-    "SYSTEMD_PAGER": "",
-    "SYSTEMD_COLORS": "0",
-}
-
 
 NO_USER_NAMESPACES = """the kernel makes no user namespaces here, and the sandboxes of the workers need them:
 in a chroot it never does (unshare(2), EPERM): enter that tree with systemd-nspawn, which makes it a root of its own;
 else see `sysctl user.max_user_namespaces`"""
 
 
-class MachineError(Exception):
-    """The machine did not do as told; the text holds what it said."""
-
-
-class Machine:
-    """A booted systemd. All paths are the machine's; `root` is the machine's tree as the host sees
-    it."""
+class Machine(Host):
+    """A booted systemd in a container; `root` is the machine's tree as the host sees it."""
 
     def __init__(self, keeper: subprocess.Popen[bytes]) -> None:
         self.keeper = keeper
@@ -107,8 +90,6 @@ class Machine:
         env: Mapping[str, str] | None = None,
         merge: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end. `check` raises MachineError with its output; `merge` puts
-        stderr into stdout."""
         stderr = subprocess.STDOUT if merge else subprocess.PIPE
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
         with self.start(argv, user=user, env=env, stdin=stdin, stderr=stderr) as process:
@@ -117,9 +98,9 @@ class Machine:
             except subprocess.TimeoutExpired:
                 _kill_group(process)
                 out, err = process.communicate()
-                raise MachineError(_describe(argv, f"not done within {timeout:g} s", out, err)) from None
+                raise MachineError(describe(argv, f"not done within {timeout:g} s", out, err)) from None
         if check and process.returncode != 0:
-            raise MachineError(_describe(argv, f"exit status {process.returncode}", out, err))
+            raise MachineError(describe(argv, f"exit status {process.returncode}", out, err))
         return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
 
     def start(
@@ -151,59 +132,9 @@ class Machine:
         become = self._become(user) if user is not None else []
         return cgroups.joining(self._entries, [*into, *become, *argv])
 
-    def _become(self, user: str) -> list[str]:
-        uid, gid = self.user(user)
-        return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "env", "HOME=/", f"USER={user}"]
-
-    def user(self, name: str) -> tuple[int, int]:
-        """The numbers of a user and of its group, from the machine's own table."""
-        for line in self.read("/etc/passwd").splitlines():
-            fields = line.split(":")
-            if fields[0] == name:
-                return int(fields[2]), int(fields[3])
-        raise MachineError(f"no user {name} in the machine")
-
-    def tqunits(
-        self,
-        *args: str,
-        check: bool = True,
-        input: str | None = None,  # noqa: A002
-        timeout: float = 60.0,
-        user: str | None = None,
-        env: Mapping[str, str] | None = None,
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the checkout's tqunits in the machine."""
-        return self.run(
-            ["/usr/local/bin/tqunits", *args], check=check, input=input, timeout=timeout, user=user, env=env
-        )
-
-    def systemctl(self, *args: str, check: bool = True) -> str:
-        """Run systemctl and return what it prints."""
-        return self.run(["systemctl", *args], check=check).stdout
-
-    def show(self, unit: str, name: str) -> str:
-        """One property of a unit, as systemctl prints it."""
-        return self.systemctl("show", "--value", f"--property={name}", "--", unit).removesuffix("\n")
-
-    @contextlib.contextmanager
-    def without_bus(self) -> Iterator[None]:
-        """No D-Bus meanwhile."""
-        self.systemctl("stop", "dbus.socket", "dbus.service")
-        try:
-            yield
-        finally:
-            self.systemctl("start", "dbus.socket")
-            self.rejoin_bus()
-
-    def rejoin_bus(self) -> None:
-        """For logind, which on systemd 257 stays with the D-Bus that has ended: who asks it waits
-        for 25 s, in vain."""
-        self.systemctl("try-restart", "systemd-logind.service")
-
     # Files
 
     def write(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
-        """Write a file and make the folders above it."""
         target = self._path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -215,29 +146,8 @@ class Machine:
     def exists(self, path: str) -> bool:
         return os.path.lexists(self._path(path))
 
-    def remove(self, path: str) -> None:
-        """Remove a file or a whole folder; nothing there is as good."""
-        self.run(["rm", "-rf", "--", path])
-
     def _path(self, path: str) -> Path:
         return self.root / path.removeprefix("/")
-
-    # Waiting
-
-    def wait_until(self, condition: Sequence[str] | Callable[[], bool], *, timeout: float = 30.0) -> None:
-        """Wait until a program in the machine exits 0, or until a function says yes. Too late:
-        MachineError."""
-        is_true = condition if callable(condition) else functools.partial(self._succeeds, condition)
-        deadline = time.monotonic() + timeout
-        nothing, pause = threading.Event(), POLL_SECONDS
-        while not is_true():
-            if time.monotonic() > deadline:
-                raise MachineError(f"not within {timeout:g} s: {condition}\n{self.journal_tail()}")
-            nothing.wait(pause)
-            pause = min(1.25 * pause, MOST_POLL_SECONDS)
-
-    def _succeeds(self, argv: Sequence[str]) -> bool:
-        return self.run(argv, check=False).returncode == 0
 
     def wait_for_log(self, unit: str, text: str, *, timeout: float = 30.0, since_start: bool = True) -> str:
         """Wait for a line of the unit's journal that contains `text`; returns the line."""
@@ -254,25 +164,6 @@ class Machine:
             watchdog.cancel()
             terminate(process)
         raise MachineError(f"{unit} did not log {text!r} within {timeout:g} s\n{self.journal_tail(unit)}")
-
-    # The journal
-
-    def journal(self, unit: str | None = None, *args: str) -> str:
-        """The messages of a unit, or of all, in this boot, oldest first, without time and host."""
-        only = [f"--unit={unit}"] if unit else []
-        return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
-
-    def cursor(self) -> str:
-        """The argument for `journal` by which it has what comes from here on, and nothing of other
-        tests."""
-        said = self.run(["journalctl", "--lines=1", "--show-cursor", "--quiet"]).stdout
-        return f"--after-cursor={said.rpartition('-- cursor: ')[2].strip()}"
-
-    def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
-        """The end of the journal, for a person."""
-        only = [f"--unit={unit}"] if unit else []
-        argv = ["journalctl", "--boot", "--no-pager", "--no-hostname", "-o", "short-precise", f"--lines={lines}", *only]
-        return self.run(argv, check=False).stdout
 
     # The network
 
@@ -369,10 +260,6 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
     program running."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _describe(argv: Sequence[str], what: str, out: str | None, err: str | None) -> str:
-    return "\n".join([f"{' '.join(argv)}: {what}", (out or "").rstrip(), (err or "").rstrip()]).rstrip()
 
 
 def _start_keeper(checkout: Path, tree: Path) -> subprocess.Popen[bytes]:

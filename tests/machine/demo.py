@@ -17,7 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .booted import ENVIRONMENT, STOP_SECONDS, Machine, MachineError
+from .booted import STOP_SECONDS, Machine
+from .host import ENVIRONMENT, MachineError
 from .limits import kernel_file
 
 STATE = Path("/run/tqunits-demo.json")  # of the machine that stays: who keeps it, and how to get in

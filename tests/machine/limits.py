@@ -7,7 +7,7 @@ for version 1.
 
 from dataclasses import dataclass
 
-from .booted import Machine, MachineError
+from .host import Host, MachineError
 
 # Setting -> where the kernel has it: the file of version 2, then (controller, file) of version 1.
 FILES = {
@@ -15,6 +15,7 @@ FILES = {
     "MemoryHigh": ("memory.high", "memory", "memory.soft_limit_in_bytes"),
     "CPUQuota": ("cpu.max", "cpu", "cpu.cfs_quota_us"),
     "CPUWeight": ("cpu.weight", "cpu", "cpu.shares"),
+    "IOWeight": ("io.weight", "blkio", "blkio.bfq.weight"),
     "TasksMax": ("pids.max", "pids", "pids.max"),
 }
 UNLIMITED = 1 << 62  # version 1 says "no limit" by a number near the largest that it can hold
@@ -30,7 +31,7 @@ class KernelLimits:
     tasks_max: int | None
 
 
-def kernel_limits(machine: Machine, unit: str) -> KernelLimits:
+def kernel_limits(machine: Host, unit: str) -> KernelLimits:
     """What the kernel holds the unit to. MachineError when the unit has no cgroup, as when it does
     not run."""
     return KernelLimits(
@@ -40,7 +41,7 @@ def kernel_limits(machine: Machine, unit: str) -> KernelLimits:
     )
 
 
-def kernel_file(machine: Machine, unit: str, setting: str) -> str:
+def kernel_file(machine: Host, unit: str, setting: str) -> str:
     """The path in the machine of the kernel's file behind a setting."""
     group = machine.show(unit, "ControlGroup")
     if not group:
@@ -56,7 +57,7 @@ def _number(text: str) -> int | None:
     return None if value in ("max", "-1") or int(value) > UNLIMITED else int(value)
 
 
-def _quota(machine: Machine, path: str) -> float | None:
+def _quota(machine: Host, path: str) -> float | None:
     """`cpu.max` is "QUOTA PERIOD"; version 1 has a file for each, and -1 for no quota."""
     words = machine.read(path).split()
     period = words[1] if len(words) > 1 else machine.read(path.replace("cfs_quota_us", "cfs_period_us"))

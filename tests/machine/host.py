@@ -1,0 +1,153 @@
+"""A booted systemd that tests ask by running programs in it, wherever it runs: in a container
+(booted.py) or on a processor of its own (tests/vm/guest.py).
+
+Whoever boots one says how a program is run in it and how a file gets in and out; the rest is here.
+"""
+
+import abc
+import contextlib
+import functools
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for: at first, and at last
+MOST_POLL_SECONDS = 0.1  # a look is programs that start in the machine, a third of a processor at 50 of them a second
+TAIL_LINES = 60  # of the journal, for the report of a failed test
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "SYSTEMD_PAGER": "",
+    "SYSTEMD_COLORS": "0",
+}
+
+
+class MachineError(Exception):
+    """The machine did not do as told; the text holds what it said."""
+
+
+class Host(abc.ABC):
+    """All paths are the machine's."""
+
+    tqunits_path = "/usr/local/bin/tqunits"
+
+    @abc.abstractmethod
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 - subprocess.run's name for it
+        timeout: float = 60.0,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        merge: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end. `check` raises MachineError with its output; `merge` puts
+        stderr into stdout."""
+
+    @abc.abstractmethod
+    def write(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
+        """Write a file and make the folders above it."""
+
+    @abc.abstractmethod
+    def read(self, path: str) -> str: ...
+
+    @abc.abstractmethod
+    def exists(self, path: str) -> bool: ...
+
+    def tqunits(
+        self,
+        *args: str,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002
+        timeout: float = 60.0,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the machine's tqunits."""
+        return self.run([self.tqunits_path, *args], check=check, input=input, timeout=timeout, user=user, env=env)
+
+    def systemctl(self, *args: str, check: bool = True) -> str:
+        """Run systemctl and return what it prints."""
+        return self.run(["systemctl", *args], check=check).stdout
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit, as systemctl prints it."""
+        return self.systemctl("show", "--value", f"--property={name}", "--", unit).removesuffix("\n")
+
+    @contextlib.contextmanager
+    def without_bus(self) -> Iterator[None]:
+        """No D-Bus meanwhile."""
+        self.systemctl("stop", "dbus.socket", "dbus.service")
+        try:
+            yield
+        finally:
+            self.systemctl("start", "dbus.socket")
+            self.rejoin_bus()
+
+    def rejoin_bus(self) -> None:
+        """For logind, which on systemd 257 stays with the D-Bus that has ended: who asks it waits
+        for 25 s, in vain."""
+        self.systemctl("try-restart", "systemd-logind.service")
+
+    def user(self, name: str) -> tuple[int, int]:
+        """The numbers of a user and of its group, from the machine's own table."""
+        for line in self.read("/etc/passwd").splitlines():
+            fields = line.split(":")
+            if fields[0] == name:
+                return int(fields[2]), int(fields[3])
+        raise MachineError(f"no user {name} in the machine")
+
+    def _become(self, user: str) -> list[str]:
+        """The words before those of a program that is to run as a user."""
+        uid, gid = self.user(user)
+        return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "env", "HOME=/", f"USER={user}"]
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a whole folder; nothing there is as good."""
+        self.run(["rm", "-rf", "--", path])
+
+    # Waiting
+
+    def wait_until(self, condition: Sequence[str] | Callable[[], bool], *, timeout: float = 30.0) -> None:
+        """Wait until a program in the machine exits 0, or until a function says yes. Too late:
+        MachineError."""
+        is_true = condition if callable(condition) else functools.partial(self._succeeds, condition)
+        deadline = time.monotonic() + timeout
+        nothing, pause = threading.Event(), POLL_SECONDS
+        while not is_true():
+            if time.monotonic() > deadline:
+                raise MachineError(f"not within {timeout:g} s: {condition}\n{self.journal_tail()}")
+            nothing.wait(pause)
+            pause = min(1.25 * pause, MOST_POLL_SECONDS)
+
+    def _succeeds(self, argv: Sequence[str]) -> bool:
+        return self.run(argv, check=False).returncode == 0
+
+    # The journal
+
+    def journal(self, unit: str | None = None, *args: str) -> str:
+        """The messages of a unit, or of all, in this boot, oldest first, without time and host."""
+        only = [f"--unit={unit}"] if unit else []
+        return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
+
+    def cursor(self) -> str:
+        """The argument for `journal` by which it has what comes from here on, and nothing of other
+        tests."""
+        said = self.run(["journalctl", "--lines=1", "--show-cursor", "--quiet"]).stdout
+        return f"--after-cursor={said.rpartition('-- cursor: ')[2].strip()}"
+
+    def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
+        """The end of the journal, for a person."""
+        only = [f"--unit={unit}"] if unit else []
+        argv = ["journalctl", "--boot", "--no-pager", "--no-hostname", "-o", "short-precise", f"--lines={lines}", *only]
+        return self.run(argv, check=False).stdout
+
+
+def describe(argv: Sequence[str], what: str, out: str | None, err: str | None) -> str:
+    """What a failed program said, for MachineError."""
+    return "\n".join([f"{' '.join(argv)}: {what}", (out or "").rstrip(), (err or "").rstrip()]).rstrip()
