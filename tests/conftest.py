@@ -26,7 +26,7 @@ from pathlib import Path
 import hypothesis
 import loops
 import pytest
-from machine import Machine, MachineError
+from machine import Host, Machine, MachineError
 from pytest_asyncio import is_async_test
 
 from bench.python.interpreted import interpret
@@ -44,28 +44,33 @@ if INTERPRETED:
 
 MACHINE_FIXTURES = frozenset({"machine", "fresh_machine"})
 SIGNALS = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-ASKED_FOR = ("real", "long", "deb")
+ASKED_FOR = ("real", "long", "deb", "vm")
 """Marks of tests that run only where -m names them."""
 
-MACHINES = pytest.StashKey[list[Machine]]()
+MACHINES = pytest.StashKey[list[Host]]()
+"""The machines that are up: a failed test is told what their journals end with."""
 
 nothing_is_left = loops.nothing_is_left
 
 
 @pytest.fixture(scope="session")
-def machine(pytestconfig: pytest.Config) -> Iterator[Machine]:
+def machines(pytestconfig: pytest.Config) -> list[Host]:
+    """Whoever boots a machine enters it here, as long as it is up."""
+    return pytestconfig.stash.setdefault(MACHINES, [])
+
+
+@pytest.fixture(scope="session")
+def machine(machines: list[Host]) -> Iterator[Machine]:
     """The machine that this process' tests share."""
     with _boot() as booted:
-        machines = pytestconfig.stash.setdefault(MACHINES, [])
         machines.append(booted)
         yield booted
         machines.remove(booted)
 
 
 @pytest.fixture
-def fresh_machine(pytestconfig: pytest.Config) -> Iterator[Callable[[], Machine]]:
+def fresh_machine(machines: list[Host]) -> Iterator[Callable[[], Machine]]:
     """A function that boots a machine of the test's own."""
-    machines = pytestconfig.stash.setdefault(MACHINES, [])
     with ExitStack() as stack:
 
         def boot() -> Machine:
@@ -152,7 +157,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed and item.get_closest_marker("machine"):
+    if report.failed:
         for booted in item.config.stash.get(MACHINES, []):
             report.sections.append(("journal of the machine", booted.journal_tail()))
     return report

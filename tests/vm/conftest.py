@@ -1,0 +1,65 @@
+"""A virtual machine with the package in it. `make test-vm` makes the package first.
+
+TQUNITS_VM_SUITE names the Debian, trixie if nothing is said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from machine import Host, MachineError
+
+from .folders import run_folder
+from .guest import VirtualMachine
+from .image import Image, image_of
+from .packages import needed_by
+from .recipe import recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITE = os.environ.get("TQUNITS_VM_SUITE", "trixie")
+
+Boot = Callable[..., VirtualMachine]
+
+
+@pytest.fixture(scope="session")
+def deb() -> Path:
+    """The package under test, as `make deb` has left it."""
+    made = sorted((ROOT / "build/deb" / SUITE).glob("tqunits_*_amd64.deb"), key=lambda path: path.stat().st_mtime)
+    if not made:
+        pytest.fail(f"no package for {SUITE}: make deb SUITE={SUITE}", pytrace=False)
+    return made[-1]
+
+
+@pytest.fixture(scope="session")
+def image(deb: Path) -> Image:
+    """A Debian with what the package needs, and without the package."""
+    try:
+        return image_of(recipe(SUITE, needed_by(deb)))
+    except MachineError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Where the disks of this run lie."""
+    with run_folder() as path:
+        yield path
+
+
+@pytest.fixture
+def boot(image: Image, folder: Path, machines: list[Host]) -> Iterator[Boot]:
+    """A function that boots a machine of the test's own, over the image or over another's disk."""
+    with ExitStack() as stack:
+
+        def boot_one(backing: Path | None = None) -> VirtualMachine:
+            machine = stack.enter_context(VirtualMachine.boot(image, folder, backing))
+            stack.callback(machine.disk.unlink)
+            machines.append(machine)
+            stack.callback(machines.remove, machine)
+            return machine
+
+        yield boot_one

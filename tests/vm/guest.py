@@ -1,0 +1,207 @@
+"""A virtual machine as a test sees it. `VirtualMachine.boot()` to start one, `with` to end it."""
+
+import itertools
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from machine import Host, MachineError
+from machine.host import ENVIRONMENT, TAIL_LINES, describe
+
+from . import emulator
+from .channel import Channel, GuestGoneError
+from .frames import Frame
+from .image import Image
+
+BOOT_SECONDS = 180.0  # it takes 10 to 20 without KVM; a loaded processor takes longer, and a hang must still end
+OFF_SECONDS = 120.0  # systemd gives a unit 90 to stop
+LATE_SECONDS = 30.0  # for the answer that a program's time was over
+CONSOLE_BYTES = 4096  # of its end, for the report of a failed test
+
+_numbers = itertools.count(1)
+
+
+class VirtualMachine(Host):
+    """One disk, and one boot of it after the other."""
+
+    tqunits_path = "/usr/bin/tqunits"
+
+    def __init__(self, image: Image, folder: Path, backing: Path | None = None) -> None:
+        self.image = image
+        name = f"disk-{next(_numbers)}"
+        self.disk = folder / f"{name}.qcow2"
+        self.boot_seconds = 0.0  # of the last boot, until the agent answered
+        self._console = folder / f"{name}.console"
+        emulator.overlay(backing or image.disk, self.disk)
+
+    @classmethod
+    def boot(cls, image: Image, folder: Path, backing: Path | None = None) -> Self:
+        """A machine over an image, or over the disk of another machine, which is off and stays so.
+        MachineError with the console's text when it does not come up."""
+        machine = cls(image, folder, backing)
+        machine.power_on()
+        return machine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Qemu's."""
+        return self._emulator.pid
+
+    # Power
+
+    def power_on(self) -> None:
+        """Until the agent answers; what systemd starts besides may be on its way still."""
+        began = time.monotonic()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            hardware = emulator.Hardware(
+                image=self.image,
+                disk=self.disk,
+                console=self._console,
+                channel=theirs.fileno(),
+                accelerator=emulator.accelerator(self.image.kernel),
+            )
+            self._emulator = emulator.start(hardware)
+        self._channel = Channel(ours)
+        try:
+            self._channel.hello(BOOT_SECONDS)
+        except (MachineError, TimeoutError) as error:
+            self.stop()
+            raise MachineError(f"the machine did not boot: {error}\n{self.console_tail()}") from None
+        self.boot_seconds = time.monotonic() - began
+
+    def await_boot(self) -> str:
+        """Wait until systemd has done all that the boot wants, the workers included: `running`, or
+        `degraded` where a unit has failed."""
+        return self.run(["systemctl", "is-system-running", "--wait"], check=False, timeout=BOOT_SECONDS).stdout.strip()
+
+    def reboot(self) -> None:
+        """An orderly reboot."""
+        self._end("reboot")
+        self.power_on()
+
+    def power_off(self) -> None:
+        """An orderly end; afterwards its disk may be another machine's backing."""
+        self._end("poweroff")
+
+    def cut_power(self) -> None:
+        """Between two instructions, and without a new boot: `power_on` is the next step."""
+        self._emulator.kill()
+        self._emulator.wait()
+        self._channel.close()
+
+    def stop(self) -> None:
+        """End it at once, if it is on."""
+        self.cut_power()
+
+    def _end(self, verb: str) -> None:
+        self.begin(["systemctl", verb])
+        try:
+            self._emulator.wait(OFF_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise MachineError(f"{verb} takes longer than {OFF_SECONDS:g} s\n{self.console_tail()}") from None
+        self._channel.close()
+
+    # Running programs
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 - subprocess.run's name for it
+        timeout: float = 60.0,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        merge: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        become = self._become(user) if user is not None else []
+        out, err, status = self._perform([*become, *argv], (input or "").encode(), timeout, env or {})
+        if merge:
+            out, err = out + err, b""
+        done = subprocess.CompletedProcess(list(argv), status or 0, _text(out), _text(err))
+        if status is None:
+            raise MachineError(describe(argv, f"not done within {timeout:g} s", done.stdout, done.stderr))
+        if check and status != 0:
+            raise MachineError(describe(argv, f"exit status {status}", done.stdout, done.stderr))
+        return done
+
+    def begin(self, argv: Sequence[str], *, timeout: float = 600.0) -> int:
+        """Start a program and return at once, with the number that `has_finished` takes."""
+        return self._channel.ask(_question(argv, timeout, {}))
+
+    def has_finished(self, number: int, within: float) -> bool:
+        """Wait for a program's end, so many seconds at most."""
+        try:
+            self._channel.answer(number, within)
+        except TimeoutError:
+            return False
+        return True
+
+    def _perform(
+        self, argv: Sequence[str], body: bytes, timeout: float, env: Mapping[str, str]
+    ) -> tuple[bytes, bytes, int | None]:
+        try:
+            number = self._channel.ask(_question(argv, timeout, env), body)
+            answer = self._channel.answer(number, timeout + LATE_SECONDS)
+        except (GuestGoneError, TimeoutError) as error:
+            raise MachineError(f"{' '.join(argv)}: {error or 'no answer'}\n{self.console_tail()}") from None
+        return _parted(answer)
+
+    # Files
+
+    def write(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
+        body = text.encode() if isinstance(text, str) else text
+        script = 'mkdir -p "${1%/*}" && cat >"$1" && chmod "$2" "$1"'
+        _, err, status = self._perform(["sh", "-c", script, "sh", path, f"{mode:o}"], body, LATE_SECONDS, {})
+        if status != 0:
+            raise MachineError(describe(["write", path], f"exit status {status}", None, _text(err)))
+
+    def read(self, path: str) -> str:
+        return self.run(["cat", "--", path]).stdout
+
+    def exists(self, path: str) -> bool:
+        return self.run(["test", "-e", path, "-o", "-L", path], check=False).returncode == 0
+
+    # What it said
+
+    def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
+        """Of a machine that answers no more, what its console has."""
+        try:
+            return super().journal_tail(unit, lines)
+        except MachineError:
+            return self.console_tail()
+
+    def console_tail(self) -> str:
+        """The end of the console's text, and of qemu's."""
+        texts = [path.read_bytes() for path in (self._console, self._console.with_suffix(".qemu")) if path.exists()]
+        return "\n".join(_text(text[-CONSOLE_BYTES:]) for text in texts)
+
+
+def _question(argv: Sequence[str], timeout: float, env: Mapping[str, str]) -> dict[str, object]:
+    return {"argv": list(argv), "env": {**ENVIRONMENT, **env}, "timeout": timeout}
+
+
+def _parted(answer: Frame) -> tuple[bytes, bytes, int | None]:
+    """Stdout, stderr and the status of an answer."""
+    match answer.head:
+        case {"out": int(out), "status": int() | None as status}:
+            return answer.body[:out], answer.body[out:], status
+        case head:
+            raise MachineError(f"not an answer: {head}")
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
