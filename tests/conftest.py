@@ -157,7 +157,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed:
+    if report.failed and any(map(item.get_closest_marker, ("machine", "vm"))):
         for booted in item.config.stash.get(MACHINES, []):
             report.sections.append(("journal of the machine", booted.journal_tail()))
     return report

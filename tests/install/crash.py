@@ -5,7 +5,7 @@ strace(1) kills the real command at the entry of the N-th call of a kind.
 
 from __future__ import annotations
 
-from .conftest import ROOT, Site
+from .folder import ROOT, WorkersFolder
 
 # What changes the host: a file's birth, its flush, its appearance, its end; and every message to
 # systemd.
@@ -21,7 +21,7 @@ KILLED = 137
 MOST = 200  # a run that has more steps of one kind than this has run away
 
 
-def configure(site: Site, variant: str) -> None:
+def configure(site: WorkersFolder, variant: str) -> None:
     """Two configurations that differ in every file that depends on one, and in the set of
     workers."""
     listen = {"one": "0.0.0.0:8080", "two": "127.0.0.1:8080"}[variant]
@@ -34,7 +34,7 @@ def configure(site: Site, variant: str) -> None:
     site.worker(here)
 
 
-def secret(site: Site, variant: str) -> None:
+def secret(site: WorkersFolder, variant: str) -> None:
     """A file that is copied, for somebody else may write it; each variant's has a time of its
     own."""
     path = f"{ROOT}/workers/alpha/token"
@@ -43,7 +43,7 @@ def secret(site: Site, variant: str) -> None:
     site.machine.run(["chown", "40123:40123", path])
 
 
-def killed_at(site: Site, calls: str, number: int, *arguments: str) -> bool:
+def killed_at(site: WorkersFolder, calls: str, number: int, *arguments: str) -> bool:
     """Run install under a death sentence; False when it got through before it came to call
     `number`."""
     inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}"]

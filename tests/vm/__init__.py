@@ -4,7 +4,7 @@ on, and a power cut.
 
     recipe.py    pure: which packages and files make an image, its name, mmdebstrap's command line
     image.py     makes the image of a recipe, once: build/vm/SUITE-HASH
-    packages.py  the .deb under test, what it needs, and a later version of it
+    deb.py       the .deb under test, what it needs, and a later version of it
     emulator.py  qemu's command line, its process, and whether KVM works here
     frames.py    pure: what goes over the control channel
     channel.py   the host's end of it

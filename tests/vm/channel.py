@@ -36,8 +36,8 @@ class Channel:
     def ask(self, head: Mapping[str, object], body: bytes = b"") -> int:
         """Send a question; gives its number."""
         number = next(self._numbers)
-        self._end.settimeout(SEND_SECONDS)
         try:
+            self._end.settimeout(SEND_SECONDS)
             self._end.sendall(encode(Frame({**head, "number": number}, body)))
         except TimeoutError:
             raise MachineError(f"the guest has read nothing for {SEND_SECONDS:g} s") from None

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from machine import Host, MachineError
 
+from .deb import needed_by
 from .folders import run_folder
 from .guest import VirtualMachine
+from .host import PackagedHost
 from .image import Image, image_of
-from .packages import needed_by
 from .recipe import recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,9 +51,10 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def boot(image: Image, folder: Path, machines: list[Host]) -> Iterator[Boot]:
-    """A function that boots a machine of the test's own, over the image or over another's disk."""
+    """A function that boots a machine over the image, or over another's disk. It is up until the
+    module's last test has ended; `with` ends it before."""
     with ExitStack() as stack:
 
         def boot_one(backing: Path | None = None) -> VirtualMachine:
@@ -63,3 +65,12 @@ def boot(image: Image, folder: Path, machines: list[Host]) -> Iterator[Boot]:
             return machine
 
         yield boot_one
+
+
+@pytest.fixture(scope="module")
+def host(boot: Boot, deb: Path) -> PackagedHost:
+    """A machine with the package, and with a folder of workers that is empty as yet."""
+    host = PackagedHost(boot())
+    host.apt_install(deb)
+    host.server("")
+    return host

@@ -4,7 +4,7 @@ import itertools
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,9 +17,10 @@ from .channel import Channel, GuestGoneError
 from .frames import Frame
 from .image import Image
 
-BOOT_SECONDS = 180.0  # it takes 10 to 20 without KVM; a loaded processor takes longer, and a hang must still end
+BOOT_SECONDS = 300.0  # it takes 20 to 30 without KVM; a loaded processor takes longer, and a hang must still end
 OFF_SECONDS = 120.0  # systemd gives a unit 90 to stop
 LATE_SECONDS = 30.0  # for the answer that a program's time was over
+PATIENCE = {"kvm": 1.0, "tcg": 4.0}  # what the tests' own timeouts are multiplied by
 CONSOLE_BYTES = 4096  # of its end, for the report of a failed test
 
 _numbers = itertools.count(1)
@@ -32,6 +33,8 @@ class VirtualMachine(Host):
 
     def __init__(self, image: Image, folder: Path, backing: Path | None = None) -> None:
         self.image = image
+        self._accelerator = emulator.accelerator(image.kernel)
+        self._patience = PATIENCE[self._accelerator]
         name = f"disk-{next(_numbers)}"
         self.disk = folder / f"{name}.qcow2"
         self.boot_seconds = 0.0  # of the last boot, until the agent answered
@@ -71,7 +74,7 @@ class VirtualMachine(Host):
                 disk=self.disk,
                 console=self._console,
                 channel=theirs.fileno(),
-                accelerator=emulator.accelerator(self.image.kernel),
+                accelerator=self._accelerator,
             )
             self._emulator = emulator.start(hardware)
         self._channel = Channel(ours)
@@ -128,6 +131,7 @@ class VirtualMachine(Host):
         merge: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         become = self._become(user) if user is not None else []
+        timeout *= self._patience
         out, err, status = self._perform([*become, *argv], (input or "").encode(), timeout, env or {})
         if merge:
             out, err = out + err, b""
@@ -159,6 +163,9 @@ class VirtualMachine(Host):
         except (GuestGoneError, TimeoutError) as error:
             raise MachineError(f"{' '.join(argv)}: {error or 'no answer'}\n{self.console_tail()}") from None
         return _parted(answer)
+
+    def wait_until(self, condition: Sequence[str] | Callable[[], bool], *, timeout: float = 30.0) -> None:
+        super().wait_until(condition, timeout=timeout * self._patience)
 
     # Files
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .packages import needed
+from .deb import needed
 from .recipe import Recipe, recipe
 
 PLAIN = recipe("trixie", ("python3-yaml",))

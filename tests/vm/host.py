@@ -1,0 +1,72 @@
+"""A host as its administrator has it: the package installed by apt, workers in a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from install.folder import ROOT, WorkersFolder
+
+from .guest import VirtualMachine
+
+APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--allow-downgrades")
+APT_SECONDS = 600.0  # it takes 10 to 60 on an emulated processor
+STATE = "/var/lib/tqunits"
+UNITS = "/etc/systemd/system/"
+OURS = ("tq-", "tq.", "run-tqunits-")
+
+
+@dataclass(frozen=True)
+class PackagedHost(WorkersFolder):
+    """The folder is the host's own by a file beside tqunits.yaml, which stays as the package has
+    it."""
+
+    machine: VirtualMachine
+    options: tuple[str, ...] = ()
+    configuration: str = "/etc/tqunits/tqunits.yaml.d/50-tests.yaml"
+    common: str = f"workers: {{directory: {ROOT}/workers}}\n"
+
+    def lay_down(self, deb: Path) -> str:
+        """Copy a package into the machine; gives its path there."""
+        path = f"/var/tmp/{deb.name}"
+        if not self.machine.exists(path):
+            self.machine.write(path, deb.read_bytes())
+            self.machine.run(["sync", path])
+        return path
+
+    def apt_install(self, deb: Path) -> str:
+        """Install a package from its file, without a network; gives what apt says."""
+        self.machine.run(["mkdir", "-p", f"{ROOT}/workers"])
+        return self.machine.run([*APT, self.lay_down(deb)], timeout=APT_SECONDS, merge=True).stdout
+
+    def installed_version(self) -> str:
+        """Of the package, if dpkg has it configured."""
+        form = "--showformat=${db:Status-Status} ${Version}"
+        status, _, version = self.machine.run(["dpkg-query", "--show", form, "tqunits"]).stdout.partition(" ")
+        assert status == "installed"
+        return version
+
+    def running_workers(self) -> set[str]:
+        """The names of the workers whose unit is active or about to be."""
+        states = "--state=active,activating,reloading"
+        text = self.machine.systemctl("list-units", "--plain", "--no-legend", states, "tq-worker@*.service")
+        return {line.split()[0].removeprefix("tq-worker@").removesuffix(".service") for line in text.splitlines()}
+
+    def lasting_files(self) -> dict[str, str]:
+        """Those of `files` that a boot finds."""
+        return {path: digest for path, digest in self.files().items() if not path.startswith("/run/")}
+
+    def laid_down_units(self) -> set[str]:
+        """Units of ours that have a file, or a drop-in, whether they are enabled or not."""
+        names = (path.removeprefix(UNITS).split("/")[0].removesuffix(".d") for path in self.files() if UNITS in path)
+        return {name for name in names if name.startswith(OURS) and "@." not in name}
+
+    def assert_sound(self) -> None:
+        """What a boot has found is whole: systemd takes every unit of ours without a word, and our
+        own files are what they claim to be."""
+        units = sorted({*self.units(), *self.laid_down_units()})
+        verify = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units]
+        assert self.machine.run(verify, merge=True, timeout=APT_SECONDS).stdout == ""
+        for name in ("ledger.json", "routes.json"):
+            assert isinstance(json.loads(self.machine.read(f"{STATE}/{name}")), dict)
