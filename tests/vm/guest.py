@@ -1,6 +1,7 @@
 """A virtual machine as a test sees it. `VirtualMachine.boot()` to start one, `with` to end it."""
 
 import itertools
+import os
 import socket
 import subprocess
 import time
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from machine import Host, MachineError
-from machine.host import ENVIRONMENT, TAIL_LINES, describe
+from machine.host import ENVIRONMENT, POLL_SECONDS, TAIL_LINES, describe
 
 from . import emulator
 from .channel import Channel, GuestGoneError
@@ -153,6 +154,20 @@ class VirtualMachine(Host):
         except TimeoutError:
             return False
         return True
+
+    def finishes_within(self, number: int, work: float) -> bool:
+        """Whether a program ends before the emulator has worked for so many seconds of processor
+        time, which are waited for. What a busy host takes from it does not count."""
+        until = self.work() + work
+        while self.work() < until:
+            if self.has_finished(number, POLL_SECONDS):
+                return True
+        return False
+
+    def work(self) -> float:
+        """The emulator's processor time, in seconds (proc(5), utime and stime)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _perform(
         self, argv: Sequence[str], body: bytes, timeout: float, env: Mapping[str, str]
