@@ -10,6 +10,8 @@ on, and a power cut.
     channel.py   the host's end of it
     agent.py     the guest's end: a program of its own, in the image
     guest.py     the machine as a test sees it: run, read, write, reboot, cut_power
+    host.py      the same with the package installed and a folder of workers
+    folders.py   where the disks of a run lie, and that they go
 
 The facts that shape it:
 
