@@ -14,6 +14,7 @@ APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "
 APT_SECONDS = 600.0  # it takes 10 to 60 on an emulated processor
 STATE = "/var/lib/tqunits"
 UNITS = "/etc/systemd/system/"
+PASSING = ("/run/", "/var/cache/", f"{STATE}/workers/")
 OURS = ("tq-", "tq.", "run-tqunits-")
 
 
@@ -54,8 +55,8 @@ class PackagedHost(WorkersFolder):
         return {line.split()[0].removeprefix("tq-worker@").removesuffix(".service") for line in text.splitlines()}
 
     def lasting_files(self) -> dict[str, str]:
-        """Those of `files` that a boot finds."""
-        return {path: digest for path, digest in self.files().items() if not path.startswith("/run/")}
+        """Those of `files` that a boot finds, without what starts of workers have written."""
+        return {path: digest for path, digest in self.files().items() if not path.startswith(PASSING)}
 
     def laid_down_units(self) -> set[str]:
         """Units of ours that have a file, or a drop-in, whether they are enabled or not."""
