@@ -61,7 +61,7 @@ class PackagedHost(WorkersFolder):
     def laid_down_units(self) -> set[str]:
         """Units of ours that have a file, or a drop-in, whether they are enabled or not."""
         names = (path.removeprefix(UNITS).split("/")[0].removesuffix(".d") for path in self.files() if UNITS in path)
-        return {name for name in names if name.startswith(OURS) and "@." not in name}
+        return {name for name in names if name.startswith(OURS) and "@." not in name and not name.endswith(".wants")}
 
     def assert_sound(self) -> None:
         """What a boot has found is whole: systemd takes every unit of ours without a word, and our
