@@ -1,4 +1,4 @@
-"""`python -m tqunits`: the same as the command."""
+"""`python -m tqunits` does the same as the command `tqunits`."""
 
 import sys
 

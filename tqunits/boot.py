@@ -1,4 +1,4 @@
-"""The units of the host's start and end: nobody but root may have a worker wait for them, or start
+"""The units of the host's start and end. Nobody but root may have a worker wait for them, or start
 them."""
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ BOOT_TARGETS: Final = _set(
     "multi-user.target graphical.target default.target runlevel2.target runlevel3.target runlevel4.target "
     "runlevel5.target tq.target"
 )
-"""Where the host's start comes to workers, and tqunits' own target: who waits for one of them waits
-for himself."""
+"""Targets that the host's start reaches after the workers, and tqunits' own target. A worker that
+waits for one of them waits for itself."""
 
 _ENDING: Final = _set(
     "poweroff reboot halt kexec soft-reboot shutdown umount rescue emergency sleep suspend hibernate hybrid-sleep "
@@ -25,7 +25,7 @@ _ENDING: Final = _set(
 
 
 def is_ending(unit: str) -> bool:
-    """Whether a unit's start ends the host's work, or opens a shell (systemd.special(7),
+    """Whether the start of this unit ends the host's work or opens a shell (systemd.special(7),
     systemd-halt.service(8))."""
     stem, _, suffix = unit.rpartition(".")
     return suffix in {"target", "service"} and stem.removeprefix("systemd-") in _ENDING

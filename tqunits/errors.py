@@ -1,8 +1,8 @@
-"""What can go wrong, said once: each error knows its message, its place and its exit status.
+"""Every error of tqunits. Each one knows its message, its place and its exit status.
 
-The core raises; only `cli/main.py` prints and exits. A message says what is wrong, a hint says what
-to do instead, a mark says where. Exit statuses are part of the interface (`man tqunits`, EXIT
-STATUS): scripts rely on them.
+The core raises errors; only `cli/main.py` prints them and exits. A message says what is wrong, a
+hint says what to do instead, a mark says where. Exit statuses are part of the interface
+(`man tqunits`, EXIT STATUS): scripts rely on them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ExitStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """A place in a file; line and column count from 1, as editors do."""
+    """A place in a file. Line and column count from 1, as in editors."""
 
     file: str
     line: int
@@ -57,7 +57,7 @@ class Diagnostic:
 
 
 class TqunitsError(Exception):
-    """The root of the tree: a failure whose message a user can act on."""
+    """The base class of all our errors: a failure whose message tells the user what to do."""
 
     exit_status = ExitStatus.FAILED
 
@@ -69,13 +69,14 @@ class TqunitsError(Exception):
 
 
 class UsageError(TqunitsError):
-    """The command line itself is wrong."""
+    """The command line is wrong."""
 
     exit_status = ExitStatus.USAGE
 
 
 class ConfigurationError(TqunitsError):
-    """The YAML is wrong: carries every finding of every file, so that one run shows them all."""
+    """The YAML is wrong. The error carries every finding of every file, so that one run shows them
+    all."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         errors = sum(1 for d in diagnostics if d.severity is Severity.ERROR)
@@ -90,12 +91,12 @@ class NoSuchWorker(TqunitsError):
 
 
 class NotPermitted(TqunitsError):
-    """The kernel, D-Bus or polkit said no."""
+    """The kernel, D-Bus or polkit refused."""
 
     exit_status = ExitStatus.NOT_PERMITTED
 
 
 class TimedOut(TqunitsError):
-    """It did not happen in time, or the worker did not get healthy in time."""
+    """Something did not happen in time, or the worker did not become healthy in time."""
 
     exit_status = ExitStatus.TIMEOUT

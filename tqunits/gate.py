@@ -1,8 +1,8 @@
-"""Where units of earlier releases look for the gate, as ExecStartPost=; the gate itself is
+"""The old path of the gate (ExecStartPost=), for units of earlier releases. The gate itself is
 alone/gate.py.
 
-Such a unit stays until the next `tqunits install`. Its worker joins the routers in the way of
-today: the file `serving` in its RuntimeDirectory=, which the routers must be able to enter.
+Such a unit stays until the next `tqunits install`. Its worker tells the routers in the present way,
+by the file `serving` in its RuntimeDirectory=. The routers must be able to enter that folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import gate
-else:  # isolated (-I), Python looks for nothing beside the program
+else:  # with -I (isolated), Python does not look for modules beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)) + "/alone")  # noqa: PTH100, PTH120 - pathlib costs more
     import gate
 

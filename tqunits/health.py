@@ -1,5 +1,5 @@
-"""How a worker is asked whether it is well: one meaning, for its gate, for `why`, for who asks
-later."""
+"""What a health check asks a worker: its kinds, its settings and the statuses that count as
+healthy."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from enum import StrEnum
 from typing import Final
 
 _RANGE: Final = re.compile(r"([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?")
-_LEAST, _MOST = 200, 599  # what ends an answer (RFC 9110, section 15): 1xx only comes before one
+_LEAST, _MOST = 200, 599  # status codes of final responses (RFC 9110, section 15); 1xx responses are interim
 
 
 class HealthType(StrEnum):
-    """What is asked."""
+    """The kind of the check."""
 
-    HTTP = "http"  # GET, and a status
-    TCP = "tcp"  # a connection, at a Unix socket too
-    COMMAND = "command"  # a program of the worker's own, and its exit status
-    NONE = "none"  # nothing: it is ready as soon as it runs
+    HTTP = "http"  # GET, and the status of its answer
+    TCP = "tcp"  # a connection, to a port or to a Unix socket
+    COMMAND = "command"  # a program of the worker, and its exit status
+    NONE = "none"  # no check: the worker is ready as soon as it runs
 
 
 @dataclass(frozen=True, slots=True)
 class Statuses:
-    """Codes of answers, both ends included."""
+    """A range of status codes, both ends included."""
 
     first: int
     last: int
@@ -34,18 +34,18 @@ class Statuses:
 
 
 OK: Final = (Statuses(200, 200),)
-"""What is well where nobody says anything else."""
+"""The healthy status codes where the configuration names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The settings of one worker; spans in microseconds."""
+    """The health settings of one worker. Time spans are in microseconds."""
 
     type: HealthType
-    path: str  # http: with its query
+    path: str  # http: the path, with its query
     host: str | None  # http: the Host field; None: the address that is asked
     status: tuple[Statuses, ...]  # http
-    command: tuple[str, ...]  # command: with placeholders
+    command: tuple[str, ...]  # command: its words, with placeholders
     interval: int
     timeout: int
     failure_threshold: int
@@ -54,7 +54,8 @@ class Health:
 
 
 def statuses(text: str) -> Statuses | None:
-    """`204` or `300-399`; None for what is neither, or no status that an answer ends with."""
+    """Parse `204` or `300-399`. None for anything else, and for what is not a status of a final
+    response."""
     match = _RANGE.fullmatch(text)
     if match is None:
         return None
@@ -63,16 +64,16 @@ def statuses(text: str) -> Statuses | None:
 
 
 def printed(accepted: Iterable[Statuses]) -> str:
-    """As a unit says it: `200,204,300-399`."""
+    """The ranges as a unit has them: `200,204,300-399`."""
     return ",".join(map(str, accepted))
 
 
 def read(text: str) -> tuple[Statuses, ...]:
-    """What `printed` was given; empty text is the usual."""
+    """The inverse of `printed`. Empty text means OK."""
     found = (statuses(word) for word in text.split(",") if word)
     return tuple(each for each in found if each is not None) or OK
 
 
 def accepts(accepted: Iterable[Statuses], code: int) -> bool:
-    """Whether an answer with that status is a good one."""
+    """Whether an answer with this status is a healthy one."""
     return any(each.first <= code <= each.last for each in accepted)

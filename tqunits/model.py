@@ -1,9 +1,9 @@
-"""The words of the product as frozen values: what a worker, the server and the host are.
+"""The frozen values of the product: a worker, the server, the host.
 
 Units: sizes are bytes, time spans are microseconds (systemd's usec), CPU quotas are microseconds of
 CPU per second of wall time (systemd's CPUQuotaPerSecUSec). INFINITY is systemd's own value for "no
-limit" in all three. Values come from `config/parse.py`, already valid: nothing below the parser
-checks them again.
+limit" in all three. `config/parse.py` makes and validates the values; no other code validates them
+again.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ INFINITY = 2**64 - 1
 
 @dataclass(frozen=True, slots=True, order=True)
 class Instance:
-    """One process of a worker. The first is known by the worker's own name; further ones count from
-    2."""
+    """One process of a worker. The first instance has the worker's own name; further ones count
+    from 2."""
 
     worker: str
     number: int = 1
 
     def __str__(self) -> str:
-        """As its units, its runtime folder and people have it: `api`, `api:2`."""
+        """The name in its units and its runtime folder: `api`, `api:2`."""
         return self.worker if self.number == 1 else f"{self.worker}:{self.number}"
 
 
 def instances_of(worker: str, count: int) -> tuple[Instance, ...]:
-    """Those of a worker that has so many, in the order of their numbers."""
+    """The first `count` instances of a worker, in the order of their numbers."""
     return tuple(Instance(worker, number) for number in range(1, count + 1))
 
 
 def zero_if_endless(value: int) -> int:
-    """A size or a span for the router, to which 0 is the only "no limit"."""
+    """A size or a span for the router, whose only value for "no limit" is 0."""
     return 0 if value == INFINITY else value
 
 
 class Mode(StrEnum):
-    """What the host is for: development builds and reloads eagerly, production does neither by
+    """What the host is for. Development builds and reloads early; production does neither by
     itself."""
 
     DEVELOPMENT = "development"
@@ -55,7 +55,7 @@ class Mode(StrEnum):
 
 
 class WorkerType(StrEnum):
-    """The runtime of a worker: presets for its build, its command and its sandbox."""
+    """The runtime of a worker. It presets the build, the command and the sandbox."""
 
     GO = "go"
     PYTHON = "python"
@@ -87,23 +87,23 @@ class Listen(StrEnum):
 
 
 class ServiceType(StrEnum):
-    """systemd's Type= for a worker: `exec` with the readiness gate, or `notify` for one that says
-    READY=1 itself."""
+    """systemd's Type= for a worker: `exec` with the readiness gate, or `notify` for a program that
+    sends READY=1 itself."""
 
     EXEC = "exec"
     NOTIFY = "notify"
 
 
 class KillMode(StrEnum):
-    """systemd's KillMode=: who is told to stop. `process` and `none` would leave some behind, which
-    hold the port."""
+    """systemd's KillMode=: which processes get the stop signal. Its values `process` and `none` are
+    left out: processes that stay would hold the port."""
 
     CONTROL_GROUP = "control-group"
     MIXED = "mixed"
 
 
 class RestartPolicy(StrEnum):
-    """systemd's Restart=, as far as it makes sense for a worker."""
+    """systemd's Restart=, the values that make sense for a worker."""
 
     ALWAYS = "always"
     ON_FAILURE = "on-failure"
@@ -120,8 +120,8 @@ class Retry(StrEnum):
 
 
 class ClientGone(StrEnum):
-    """What becomes of a request whose client has ended its side of the connection: it left, or only
-    sends no more."""
+    """What happens to a request when its client has ended its side of the connection. The client
+    may have left, or may only have nothing more to send."""
 
     FINISH = "finish"
     ABORT = "abort"
@@ -137,7 +137,7 @@ class Profile(StrEnum):
 
 
 class Relaxation(StrEnum):
-    """One hole in a sandbox, by name: shown by `tqunits show` and in the exposure score."""
+    """A named hole in a sandbox. `tqunits show` lists it, and it counts in the exposure score."""
 
     WRITABLE_CODE = "writable-code"  # the worker may write its own folder
     HOST_USERS = "host-users"  # no PrivateUsers=
@@ -147,12 +147,12 @@ class Relaxation(StrEnum):
     PROC = "proc"  # ProcSubset=all
     RESOURCES = "resources"  # @resources system calls
     HOME = "home"  # ProtectHome=read-only
-    OUTBOUND = "outbound"  # reach other hosts than this one
+    OUTBOUND = "outbound"  # the worker may reach other hosts
     JOURNAL = "journal"  # the journal's own sockets: messages with fields, of any size
 
 
 class OriginKind(StrEnum):
-    """Who decided a setting."""
+    """Which source has decided a setting."""
 
     DEFAULT = "default"  # the SETTINGS table
     PRESET = "preset"  # the worker's type, or its command's program
@@ -162,11 +162,11 @@ class OriginKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingOrigin:
-    """Where an effective setting comes from; `mark` for SERVER and WORKER, for PRESET the type or
-    the program.
+    """Where an effective setting comes from. `mark` is set for SERVER and WORKER; for PRESET there
+    is the name of the type or the program.
 
-    `items` are the values in a list, or in a mapping, as they are written and where, from the first
-    to the last.
+    `items` are the values of a list or a mapping as they are written, each with its place, in the
+    order of the file.
     """
 
     kind: OriginKind
@@ -177,21 +177,22 @@ class SettingOrigin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """What the language runtime is told; sizes in bytes, `None` and 0 leave it alone."""
+    """Settings of the language runtime. Sizes are bytes; `None` and 0 leave the runtime's own
+    value."""
 
     go_mem_limit: int | None
     go_max_procs: int | None
     node_max_old_space: int | None
     max_requests: int
     max_age: int
-    language: WorkerType = WorkerType.EXEC  # whose it is: the type's, or the command's program's; EXEC: nobody knows
+    language: WorkerType = WorkerType.EXEC  # whose runtime: of the type or of the command's program; EXEC: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartRules:
-    """Restart policy: first after `delay` and then later and later, up to `backoff_max`; at most
-    `max_restarts` times (0: no limit) in a row, and a run that was good for `period` begins a new
-    one.
+    """The restart policy. The first restart comes after `delay`, later ones after longer and longer
+    pauses, up to `backoff_max`. After `max_restarts` restarts in a row (0: no limit) systemd gives
+    up. A run that lasted for `period` starts the count again.
     """
 
     policy: RestartPolicy
@@ -203,12 +204,12 @@ class RestartRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRules:
-    """What systemd sends to the processes, by the names of signal(7), and what it waits to hear."""
+    """The signals that systemd sends to the processes, named as in signal(7), and the watchdog."""
 
     kill_mode: KillMode
     stop: str
-    reload: str | None  # None: it can not be reloaded
-    watchdog: int  # µs between two signs of life; 0: none is waited for
+    reload: str | None  # None: the worker can not be reloaded
+    watchdog: int  # µs between two keep-alive messages (WATCHDOG=1); 0: no watchdog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +240,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRules:
-    """What the router does for this worker."""
+    """What the router does for one worker."""
 
     max_body: int
     min_body_rate: int  # bytes a second
@@ -274,13 +275,14 @@ class Sandbox:
 
     @property
     def has_write_execute(self) -> bool:
-        """Whether memory may be writable and executable, as who compiles while it runs has it."""
+        """Whether memory may be writable and executable at once, as just-in-time compilers need
+        it."""
         return self.profile in (Profile.JIT, Profile.LEGACY) or Relaxation.WRITE_EXECUTE in self.relaxations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depends:
-    """Units that start before this worker, and units it can not run without."""
+    """Units that start before this worker, and units that it requires."""
 
     after: tuple[str, ...]
     requires: tuple[str, ...]
@@ -295,14 +297,14 @@ class Static:
 
 
 UNSERVED: Final = tuple(PurePosixPath("/", name) for name in ("proc", "run", "sys", "dev"))
-"""From below these no file is served, whoever may read it: they are the kernel's, and of what runs
-at the moment."""
+"""The router serves no file below these folders, whoever may read it. They hold the kernel's files
+and those of running programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotRoots:
-    """Why a path is not root's: the first name on the way that somebody else may change, and who
-    that is."""
+    """Why a path does not belong to root alone: its first component that somebody else may change,
+    and who that is."""
 
     path: PurePosixPath
     because: str  # "belongs to uid 1001 (deploy)"
@@ -313,11 +315,11 @@ class NotRoots:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """What a build loads from the network before it, as a step of its own."""
+    """What a build loads from the network, as a step of its own before the build."""
 
-    needs: str  # a file of the worker's folder; without it there is nothing to load
+    needs: str  # a file of the worker's folder; without the file there is nothing to load
     command: tuple[str, ...]
-    offline: tuple[tuple[str, str], ...]  # what the build is told by it, besides: it has no network then
+    offline: tuple[tuple[str, str], ...]  # variables for the build itself, which then has no network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +329,7 @@ class BuildRules:
     command: tuple[str, ...]  # empty: nothing to build
     environment: tuple[tuple[str, str], ...]
     disk_max: int  # bytes: its workspace and its caches together
-    fetch: Fetch | None  # a preset's alone; without one the build itself has the network
+    fetch: Fetch | None  # only presets have one; without it the build itself has the network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,8 +339,8 @@ class Worker:
     name: str
     folder: PurePosixPath  # absolute
     source: PurePosixPath  # its worker.yaml, absolute
-    source_hash: str  # sha256 of every file that decided it, hex
-    not_roots: NotRoots | None  # of the way to worker.yaml; None: all of it is root's, and so is the worker
+    source_hash: str  # sha256, in hex, of every file that decided a setting of this worker
+    not_roots: NotRoots | None  # of the way to worker.yaml; None: only root can change it: the worker is root's
 
     routes: tuple[str, ...]  # each begins with "/", none but "/" ends with it
     hosts: tuple[str, ...]  # empty: any host
@@ -373,18 +375,18 @@ class Worker:
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """Its processes, as install writes them: the first alone, as yet."""
+        """Its instances, as install writes them. At present a worker has the first one only."""
         return instances_of(self.name, 1)
 
     @property
     def has_credentials(self) -> bool:
-        """Whether systemd gives it a folder of credentials: environment files reach it as such,
-        too."""
+        """Whether systemd gives it a folder of credentials. Environment files reach the worker as
+        credentials, too."""
         return bool(self.credentials or self.environment_file)
 
     @property
     def modes(self) -> frozenset[Mode]:
-        """On hosts of which mode it is meant to run."""
+        """The modes in which this worker is meant to run."""
         return frozenset(mode for mode in Mode if self.runs_in(mode))
 
     def runs_in(self, mode: Mode) -> bool:
@@ -398,7 +400,7 @@ class WorkersSettings:
 
     directory: PurePosixPath
     port_range: tuple[int, int]
-    not_roots: NotRoots | None = None  # of the way to `directory`: whoever may make a folder there has any name
+    not_roots: NotRoots | None = None  # of the way to `directory`: who makes folders there can use any worker's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,10 +413,10 @@ class HeadLimits:
 
 
 USUAL_HEADS: Final = HeadLimits()
-"""What holds where nothing else is said."""
+"""The limits where the configuration sets none."""
 
 USUAL_RESPONSE_HEADS: Final = HeadLimits(request_line=32 * 1024)
-"""The same for a worker's: its status line may be as long as all of the head."""
+"""The same for the responses of workers. A status line may be as long as the whole head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,7 +433,7 @@ class ServerProxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTimeouts:
-    """The router's patience with clients, in microseconds."""
+    """How long the router waits for clients, in microseconds."""
 
     head: int
     idle: int
@@ -440,12 +442,12 @@ class ServerTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """What the router encrypts with; a certificate without a key is a folder of pairs."""
+    """The router's certificate and its policy. A certificate without a key is a folder of pairs."""
 
     certificate: str | None  # absolute
     key: str | None  # absolute
     redirect: bool
-    hsts: int  # microseconds, whole seconds; 0: not said
+    hsts: int  # microseconds, whole seconds; 0: the header field is not sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -458,7 +460,8 @@ class ManagerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What root lets a worker have that is not root's, besides what every one of them has."""
+    """What root allows a worker whose files are not root's, besides what every such worker may
+    do."""
 
     routes: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
@@ -472,11 +475,11 @@ class Grant:
     limits: Mapping[str, int | Share] = field(default_factory=dict)  # by name: memory_max
     sandbox: tuple[Profile | Relaxation, ...] = ()
     unit: tuple[str, ...] = ()  # directives: Nice
-    operators: tuple[str, ...] = ()  # users, and %groups
+    operators: tuple[str, ...] = ()  # users, and groups as %group
 
 
 ANYBODY = "*"
-"""The grant of every worker that has none by its name."""
+"""The name of the grant for every worker that has no grant of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -493,8 +496,8 @@ class Server:
     tls: Tls
     manager: ManagerSettings
     grants: Mapping[str, Grant]  # by worker, or ANYBODY
-    bounds: Limits  # what `defaults` and the table give: a worker that is not root's gets no more by itself
-    trusted: bool = False  # --trust: what the workers ask for counts as root's; whose their files are stays as it is
+    bounds: Limits  # what `defaults` and the table give: more than that needs root's files or a grant
+    trusted: bool = False  # --trust: the requests of workers count as root's; the owners of the files stay as they are
     origins: Mapping[str, SettingOrigin] = field(compare=False, repr=False)
 
 
@@ -503,12 +506,12 @@ class Configuration:
     """The whole desired state, in one value: the server and its workers by name."""
 
     server: Server
-    workers: tuple[Worker, ...]  # those that are right, sorted by name
-    broken: tuple[str, ...] = ()  # those whose worker.yaml has an error, or can not be read
+    workers: tuple[Worker, ...]  # those without an error, sorted by name
+    broken: tuple[str, ...] = ()  # those whose worker.yaml has an error or can not be read
 
     @property
     def names(self) -> frozenset[str]:
-        """Every worker that there is, right or wrong."""
+        """The names of all workers, with and without errors."""
         return frozenset((*(worker.name for worker in self.workers), *self.broken))
 
     def running(self) -> tuple[Worker, ...]:
@@ -518,39 +521,39 @@ class Configuration:
 
 
 MANAGER_USER = "tqunits"
-"""Who may use the routers' control sockets, besides root. No worker runs as that user."""
+"""The user who may use the routers' control sockets, besides root. No worker runs as that user."""
 
 PRIVILEGED_GROUPS = frozenset(
     ("root", "wheel", "sudo", "admin", "shadow", "disk", "kmem", "docker", "lxd", "libvirt", "systemd-journal")
 )
-"""Groups that are as good as root."""
+"""Groups whose members can become root."""
 
 MAX_START: Final = 3600 * 1_000_000
-"""µs that `timeouts.start` may be: so long the start of a worker counts as one, and is waited
-for."""
+"""The longest `timeouts.start`, in µs. For so long a worker can count as starting, and requests
+wait for it."""
 
 MAX_START_OF_A_REQUEST: Final = 600 * 1_000_000
-"""The same for a worker that is not root's and has no grant for more."""
+"""The same for a worker whose files are not root's and which has no grant for more."""
 
 
 def account_of(worker: str) -> str:
-    """The user and the group that a worker has for itself."""
+    """The user and the group of one worker alone."""
     return f"worker-{worker}"
 
 
 def is_some_workers(account: str) -> bool:
-    """Whether this is a name that some worker has its account by."""
+    """Whether an account of this name belongs to a worker."""
     return account.startswith(account_of(""))
 
 
 def build_account_of(worker: str) -> str:
-    """The user and the group that a worker's builds run as, and nothing else."""
+    """The user and the group of the worker's builds, and of nothing else."""
     return f"build-{worker}"
 
 
 def is_reserved_account(account: str) -> bool:
-    """Whether no worker ever gets the user or the group of that name: root's, and tqunits' own (the
-    router, builds)."""
+    """Whether no worker may run as the user or the group of this name: root, or an account of
+    tqunits itself (the router, builds)."""
     return account in {"root", MANAGER_USER} or account.startswith(("tq-", build_account_of("")))
 
 
@@ -563,9 +566,9 @@ class Host:
     user_mode: bool  # rendered for `systemctl --user`
     program: tuple[str, ...]  # argv that runs tqunits, absolute: ("/usr/bin/tqunits",)
     alone: PurePosixPath  # the folder of the programs that workers' units run; its path stands in every unit
-    code: str  # what tells the router's code from every other release's
+    code: str  # a fingerprint of the router's code: another release has another one
 
     def argv_alone(self, program: str) -> tuple[str, ...]:
-        """How a unit runs one of them: the distribution's own Python, isolated, with nothing but
-        what is built in."""
+        """The argv of one of these programs in a unit: the distribution's own Python, isolated
+        (-I), with nothing but the standard library (-S)."""
         return ("/usr/bin/python3", "-I", "-S", str(self.alone / f"{program}.py"))

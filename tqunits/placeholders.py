@@ -1,14 +1,13 @@
-r"""`${NAME}` in a worker's `command` and `environment`: which names there are, and what a text with
-them means.
+r"""`${NAME}` in a worker's `command` and `environment`: the names that exist, and the grammar.
 
     ${NAME}    is put in when the unit is written, in quotes or not: there is no shell. Only the
                names below.
     $${NAME}   the characters themselves. A dollar sign is doubled where one alone would be taken
                for a variable.
 
-In a command `$NAME` and `$(` are mistakes, and so `$$NAME` and `$$(` say them; in an environment
-value any other dollar sign is only itself, for passwords are full of them. A script for a shell is
-left to the shell, which finds the same variables in its environment.
+In a command `$NAME` and `$(` are errors; `$$NAME` and `$$(` mean those characters. In an
+environment value every other dollar sign stands for itself, because passwords often contain one. A
+shell script stays as it is: the shell finds the same variables in its environment.
 """
 
 from __future__ import annotations
@@ -32,12 +31,13 @@ WITH_PORT = ("WORKER_PORT", "PORT")
 WITH_SOCKET = ("WORKER_SOCKET",)
 WITH_CREDENTIALS = ("CREDENTIALS_DIRECTORY",)
 NAMES = frozenset((*ALWAYS, *WITH_PORT, *WITH_SOCKET, *WITH_CREDENTIALS))
-"""Every variable that tqunits or systemd sets for a worker, and whose value is known beforehand."""
+"""Every variable that tqunits or systemd sets for a worker and whose value is known when the unit
+is written."""
 
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish"))
 
 LONGEST_VALUE = 1024
-"""Characters: the values are short words and paths."""
+"""The longest value of a placeholder, in characters: values are short words and paths."""
 
 _KNOWN = "|".join(sorted(NAMES))
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -53,7 +53,7 @@ _OF_SHELL = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 class PlaceholderKind(Enum):
-    """What looks like a variable."""
+    """The form of what looks like a variable."""
 
     NAMED = auto()  # ${NAME}
     BARE = auto()  # $NAME
@@ -62,26 +62,26 @@ class PlaceholderKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something in a text that is, or looks like, a placeholder."""
+    """A placeholder in a text, or something that looks like one."""
 
     at: int
     kind: PlaceholderKind
-    text: str  # as it stands there
+    text: str  # as it is written
     name: str
 
 
 def in_word(word: str) -> Iterator[Found]:
-    """What looks like a variable in a word of a command."""
+    """Everything in a word of a command that looks like a variable."""
     return _found(_IN_COMMAND, word)
 
 
 def in_value(value: str) -> Iterator[Found]:
-    """What looks like a variable in the value of an environment variable."""
+    """Everything in the value of an environment variable that looks like a variable."""
     return _found(_IN_VALUE, value)
 
 
 def in_script(script: str) -> Iterator[Found]:
-    """Our variables in a script of a shell, as $NAME or ${NAME}."""
+    """Our variables in a shell script, as $NAME or ${NAME}."""
     for match in _OF_SHELL.finditer(script):
         name = match[1] or match[2]
         if name in NAMES:
@@ -89,8 +89,8 @@ def in_script(script: str) -> Iterator[Found]:
 
 
 def script_at(words: Sequence[str]) -> int | None:
-    """Which word of a command is a script for a shell: what stands behind `sh -c`, whatever comes
-    before."""
+    """The index of the word that is a shell script: the word after `sh -c`, whatever stands before
+    `sh`. None when there is none."""
     for at, word in enumerate(words[:-2]):
         if word.rpartition("/")[2] in SHELLS:
             return _script_after(words, at + 1)
@@ -98,25 +98,26 @@ def script_at(words: Sequence[str]) -> int | None:
 
 
 def escaped(word: str) -> str:
-    """A word that says these characters themselves in a command."""
+    """The word of a command that means exactly these characters."""
     return _BEFORE_A_NAME.sub("$$", word)
 
 
 def command_filled(words: Sequence[str], values: Mapping[str, str]) -> tuple[str, ...]:
-    """A command's words with their placeholders put in. Raises KeyError for a name without a
-    value."""
+    """The words of a command, with values in place of the placeholders. Raises KeyError for a name
+    without a value."""
     script = script_at(words)
     return tuple(word if at == script else _filled(_IN_COMMAND, word, values) for at, word in enumerate(words))
 
 
 def value_filled(value: str, values: Mapping[str, str]) -> str:
-    """The same of an environment variable's value."""
+    """The value of an environment variable, with values in place of the placeholders. Raises
+    KeyError for a name without a value."""
     return _filled(_IN_VALUE, value, values)
 
 
 def constant(environment: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The variables whose values have no placeholder in them: what they say holds without a running
-    worker, too."""
+    """The variables whose values have no placeholder. Such a value is known without a running
+    worker."""
     for name, value in environment:
         if not any(found.kind is PlaceholderKind.NAMED and found.name in NAMES for found in in_value(value)):
             yield name, value_filled(value, {})

@@ -1,8 +1,8 @@
-"""How much of the machine a worker may take, and the directive that each limit becomes.
+"""How much of the machine a worker may take, and the directive of each limit.
 
-A field of Limits is all there is of a limit but its row in the table of settings
-(config/worker_settings.py): the drop-in's line, what is read back of systemd, what a grant may
-allow and what `unit:` refuses all come from it.
+A limit is one field of Limits and one row in the table of settings (config/worker_settings.py).
+From these two come the line of the drop-in, the values that are read back from systemd, what a
+grant may allow, and which directives `unit:` refuses.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A part of the machine's physical memory, in hundredths of a percent: 80% is 8000."""
+    """A share of the machine's physical memory, in hundredths of a percent: 80% is 8000."""
 
     permyriad: int
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """How many files and connections a process may have open: at first, and when it raises that
-    itself."""
+    """The limits on open files and connections of a process: the soft limit, and the hard limit up
+    to which the process may raise it."""
 
     soft: int
     hard: int
@@ -36,7 +36,7 @@ Amount = int | Share | Descriptors
 
 
 class Measure(StrEnum):
-    """What an amount counts, where it is a number."""
+    """What a limit's number counts."""
 
     COUNT = "count"
     BYTES = "bytes"
@@ -49,11 +49,11 @@ class LimitDirective:
 
     name: str
     measure: Measure = Measure.COUNT
-    usual: int | None = None  # what systemd gives where a limit that may be None is; None: there is nothing usual
+    usual: int | None = None  # systemd's own value where the limit is None; None: systemd has no such value
 
     @property
     def property_name(self) -> str:
-        """Its property on D-Bus (org.freedesktop.systemd1(5))."""
+        """The name of its property on D-Bus (org.freedesktop.systemd1(5))."""
         return f"{self.name}PerSecUSec" if self.measure is Measure.CPU else self.name
 
 
@@ -63,8 +63,8 @@ def _is(name: str, measure: Measure = Measure.COUNT, usual: int | None = None) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The cgroup's and the process's limits, in the order of the man pages; `None` leaves systemd's
-    default."""
+    """The limits of the cgroup and of the processes, in the order of the man pages. `None` leaves
+    systemd's default."""
 
     cpu_weight: int = field(metadata=_is("CPUWeight"))
     cpu_quota: int = field(metadata=_is("CPUQuota", Measure.CPU))
@@ -81,10 +81,10 @@ class Limits:
         return found
 
     def most(self, name: str) -> int | Share | None:
-        """The same as one number: of descriptors as many as a process may have in the end."""
+        """The same as one number; for descriptors the hard limit."""
         found = self.amount(name)
         return found.hard if isinstance(found, Descriptors) else found
 
 
 LIMITS: Final[Mapping[str, LimitDirective]] = {each.name: each.metadata["directive"] for each in fields(Limits)}
-"""Every limit by the name of its field, and its directive."""
+"""The directive of every limit, by the name of its field."""
