@@ -1,8 +1,8 @@
-"""What somebody has removed from the runtime folders while workers and routers run, and how it
-comes back.
+"""Finds workers and routers that run while somebody has removed their files from the runtime
+folders, and repairs them.
 
-Only what systemd says to be up is touched, so nothing is served that has not passed its health
-check, and nothing is started that was stopped.
+Only units that systemd reports as active are touched. So no instance is served that has not passed
+its health check, and no unit is started that was stopped.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _ROUTERS = "tq-proxy@*.service"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """An instance that routers send requests; `socket`: the file that it listens on, None for a
-    port."""
+    """An instance to which routers send requests. `socket` is the file that it listens on; None: it
+    listens on a port."""
 
     instance: Instance
     socket: str | None
@@ -37,16 +37,16 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ailing:
-    """A unit that runs and is not what it was."""
+    """A unit that runs, but has lost a file or a folder of its own."""
 
     unit: str
     cure: Cure
-    serving: PurePosixPath | None = None  # a worker's
+    serving: PurePosixPath | None = None  # for workers only
     invocation: str = ""
 
 
 def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing, ...]:
-    """Those of the workers, and of the router's processes, that run and are not what they were."""
+    """The workers and the processes of the router that run and have lost files."""
     units = bus.list_units([_WORKERS, _ROUTERS])
     up = [unit.name for unit in units if unit.active == "active"]
     sought = {name.service(worker.instance): worker for worker in workers}
@@ -57,11 +57,11 @@ def ailing(bus: Bus, layout: Layout, workers: Sequence[Sought]) -> tuple[Ailing,
 
 
 def repaired(bus: Bus, found: Sequence[Ailing]) -> Iterator[tuple[Ailing, bool]]:
-    """Serve them again: gives each, and whether it is served, as it is done.
+    """Repair each of them; yields each one when it is done, and whether it is served again.
 
-    What is quick comes first. A worker that stops asks the routers whether it is drained, but a
-    router that stops waits for the requests that it holds for that worker. So a router gets a
-    moment for its restart, and is waited for at the end.
+    The quick repairs come first. A worker that stops asks the routers whether it is drained, but a
+    router that stops waits for the requests that it holds for that worker. So the restart of a
+    router gets a short time first; if it is not over then, it is finished after the workers.
     """
     for one in found:
         if one.cure is Cure.ADMIT:
@@ -80,8 +80,8 @@ def repaired(bus: Bus, found: Sequence[Ailing]) -> Iterator[tuple[Ailing, bool]]
 
 
 def _admit(bus: Bus, one: Ailing) -> bool:
-    """Make the worker's file; whether it is there now. What has ended or begun anew meanwhile makes
-    its own."""
+    """Make the worker's file `serving`; returns whether the file is there now. An instance that has
+    ended meanwhile, or was started again, makes its own file."""
     assert one.serving is not None, "workers have one"
     handover.admit(one.serving)
     is_same = bus.invocation(one.unit) == one.invocation and _state(bus, one.unit) == "active"
@@ -91,20 +91,21 @@ def _admit(bus: Bus, one: Ailing) -> bool:
 
 
 def _restart(bus: Bus, one: Ailing, patience_us: int = INFINITY) -> bool:
-    """Whether the unit runs again, with its socket: where its file was removed, systemd has the old
-    one open."""
+    """Restart the unit and its socket; returns whether the unit runs again. systemd still has the
+    old socket open when somebody has removed its file, so the socket is stopped as well."""
     (stopped,) = Jobs(bus).stop([one.unit], timeout_us=patience_us)
     if stopped.result != "done":
         return False
     socket = name.socket_of(one.unit)
     if socket is not None:
-        Jobs(bus).stop([socket], timeout_us=INFINITY)  # which is done at once where there is none
+        Jobs(bus).stop([socket], timeout_us=INFINITY)  # done at once where there is no such unit
     (started,) = Jobs(bus).start([one.unit], timeout_us=INFINITY)
     return started.result == "done"
 
 
 def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | None:
-    """None: it is as it should be. systemd is asked once more of the others only."""
+    """What is wrong with a worker; None when nothing is. Only where files are missing is systemd
+    asked once more."""
     serving = environment.serving_file(worker.instance, layout.runtime)
     found = Patient(
         state="active",
@@ -124,8 +125,8 @@ def _worker(bus: Bus, layout: Layout, unit: str, worker: Sought) -> Ailing | Non
 
 
 def _is_lost(bus: Bus, layout: Layout, router: str) -> bool:
-    """It runs without its sockets. One that has ended since `router` was listed lacks them too, for
-    a moment."""
+    """Whether a router runs without its sockets. A router that has ended since it was listed also
+    lacks them for a moment."""
     if _has_sockets(layout, router) or _has_job(bus, router) or _state(bus, router) != "active":
         return False
     return not _has_sockets(layout, router)
@@ -137,7 +138,8 @@ def _has_sockets(layout: Layout, router: str) -> bool:
 
 
 def _is_its_own(folder: Path, mount: Path) -> bool:
-    """Whether the worker's folder is there; as its mount, where it has one."""
+    """Whether the worker's folder is there; if the worker has a mount unit, whether the folder is
+    mounted."""
     return folder.is_dir() and (not mount.exists() or folder.is_mount())
 
 

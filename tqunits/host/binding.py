@@ -1,8 +1,8 @@
-"""Whether the router could listen on an address: tried as systemd would do it (systemd.socket(5)),
-and undone at once.
+"""Whether the router could listen on an address. The address is bound as systemd would bind it
+(systemd.socket(5)), and released at once.
 
-The kernel alone knows. What it says in one word ("in use") is put into whole ones here: who has the
-address.
+Only the kernel knows. It gives an error number ("in use"); this module makes sentences of it, and
+says which process has the address.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _IP_FREEBIND = 15  # linux/in.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """Why an address can not be listened on; or, where that is for later (`is_now` is not set), why
-    nobody comes."""
+    """Why the router can not listen on an address. If `is_now` is not set: why nobody can connect
+    to it at present."""
 
     address: str
     message: str  # without the address: "is in use by ..."
@@ -36,8 +36,8 @@ class Obstacle:
 def obstacle(address: str, ours: Collection[str], *, user_mode: bool = False) -> Obstacle | None:
     """What is in the way of an address (as in `listen`); None when nothing is.
 
-    `ours`: addresses that sockets of the router have, as `addresses.canonical` writes them. What is
-    in their way only is not taken by another.
+    `ours`: the addresses of the router's own sockets, as `addresses.canonical` writes them. An
+    address that only the router itself has is not taken.
     """
     if address.startswith("/"):
         return _of_path(address, ours)
@@ -47,19 +47,19 @@ def obstacle(address: str, ours: Collection[str], *, user_mode: bool = False) ->
         error = _bind(address, free=True)
     if error == errno.EADDRINUSE:
         return _taken(address, ours) or absent
-    if error in (errno.EACCES, errno.EPERM):  # for the system's own systemd it is nothing
+    if error in (errno.EACCES, errno.EPERM):  # the system's own systemd may open any port
         hint = "your own systemd opens ports from net.ipv4.ip_unprivileged_port_start on"
         return Obstacle(address=address, message="may not be opened by you", hint=hint) if user_mode else None
     return Obstacle(address=address, message=f"can not be opened: {os.strerror(error)}", hint="") if error else absent
 
 
 def is_ours(holder: Holder) -> bool:
-    """Whether it is a process of the router."""
+    """Whether the holder of the socket is a process of the router."""
     return name.is_proxy(holder.unit)
 
 
 def _bind(address: str, *, free: bool) -> int:
-    """What bind(2) says, with the options that our socket units have."""
+    """The error number of bind(2) with the options of our socket units; 0: it worked."""
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
@@ -78,8 +78,8 @@ def _bind(address: str, *, free: bool) -> int:
 
 
 def _absent(address: str) -> Obstacle:
-    """Our sockets are opened all the same (FreeBind=): the network may come later, or an address
-    move here."""
+    """An address that no network interface has. Our sockets open it all the same (FreeBind=),
+    because the address may come later."""
     hint = "'ip address' has those that are; nobody can connect until it is one"
     return Obstacle(address=address, message="is no address of this host now", hint=hint, is_now=False)
 
@@ -90,7 +90,7 @@ def _taken(address: str, ours: Collection[str]) -> Obstacle | None:
     if found and not others:
         return None
     hint = "stop it, or take another address"
-    if not others:  # a socket that only connects, or is closed and has connections that go on
+    if not others:  # a socket that only connects, or a closed one whose connections go on
         message = "is in use by a socket that does not listen"
         return Obstacle(
             address=address, message=message, hint=f"'ss -tanp sport = :{address.rpartition(':')[2]}' tells"
@@ -101,8 +101,8 @@ def _taken(address: str, ours: Collection[str]) -> Obstacle | None:
 
 
 def _in_the_way(address: str) -> Iterator[Listener]:
-    """Sockets that keep this one from being opened. An IPv6 one may be for IPv4 as well: only then
-    it is asked."""
+    """The sockets that keep this address from being opened. An IPv6 wildcard socket may accept IPv4
+    as well; it counts only where no other socket is found."""
     all_of_them = list(listeners())
     same = [one for one in all_of_them if addresses.overlap(one.address, address)]
     port = address.rpartition(":")[2]
@@ -110,7 +110,8 @@ def _in_the_way(address: str) -> Iterator[Listener]:
 
 
 def _of_path(address: str, ours: Collection[str]) -> Obstacle | None:
-    """systemd removes what is there, whatever it is, and whoever serves it."""
+    """What is in the way of a Unix socket. systemd would remove any file at that path, even a
+    socket that another program serves."""
     try:
         mode = Path(address).lstat().st_mode
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -1,22 +1,23 @@
-"""Build a worker whose sources are not what was built: in a unit with a sandbox, as an account of
-builds alone.
+"""Builds a worker whose sources are not those of the last build: in a sandboxed unit, as an account
+that only builds use.
 
-A build runs other people's code (a compiler's plug-ins, a package's install script). So it never
-runs as root or as the worker, and never sees a secret: tq-build@NAME.service gives build-NAME a
-copy of the worker's folder to write in (units/build_units.py has the unit, alone/workspace.py makes
-the copy). What a build that succeeded has made is brought home by us, as root's (harvest.py), and
-remembered (built.py). A build that fails has replaced nothing.
+A build runs other people's code (a compiler's plug-ins, a package's install script). So a build
+never runs as root or as the worker, and never sees a secret: tq-build@NAME.service gives build-NAME
+a copy of the worker's folder to write in (units/build_units.py has the unit, alone/workspace.py
+makes the copy). We take the results of a build that succeeded into the worker's folder, as root's
+files (harvest.py), and remember them (built.py). A build that fails replaces nothing.
 
-Builds come before the steps of an install, for a build may make the file that a credential names.
-So their units and accounts are laid down here, ahead of the plan that has them too: each file is
-whole, an account that is there already is none to be made, and systemd is asked to read what it has
-not read. Cut off anywhere, the next install does the rest.
+Builds come before the steps of an install, because a build may make the file that a credential
+names. So the units and the account of a build are written here, before the steps of the plan that
+write them too. This is safe: each file is written whole, an existing account is not made again, and
+systemd is asked to reload what it has not read. If it is interrupted anywhere, the next install
+does the rest.
 
-Nothing serves to bound a folder on any file system (project quotas are there on few, a tmpfs is
-memory, an image in a loop device takes its whole size and a mkfs): so the workspace is looked at
-once a second while we wait for the build, and the unit's LimitFSIZE= bounds each file. A build that
-goes on after an install was killed is looked at by nobody, until its TimeoutStartSec=; the next
-install ends it.
+There is no means to bound a folder on every file system: few have project quotas, a tmpfs takes
+memory, an image in a loop device takes its whole size and a mkfs. So we measure the workspace once
+a second while we wait for the build, and the unit's LimitFSIZE= bounds each file. When an install
+is killed, its build goes on without this measurement until its TimeoutStartSec=; the next install
+ends it.
 """
 
 from __future__ import annotations
@@ -50,22 +51,22 @@ from tqunits.units.rendering import RenderedFile
 BUILD_TIMEOUT_S = unit.TIMEOUT // 1_000_000
 
 _STOP_US = 60_000_000
-"""TimeoutStopSec= of the unit, and time for systemd to kill what is left then."""
+"""The unit's TimeoutStopSec=, and time for systemd to kill what is left after it."""
 
 _JOURNAL_LINES = 10
 _STATE, _CACHE = SYSTEM_LAYOUT.state, SYSTEM_LAYOUT.cache
 _OLD = (Path("/var/lib/private/tqunits"), Path("/var/cache/private/tqunits"))
-"""Where DynamicUser= kept workspaces and caches of builds, up to the release before."""
+"""Where DynamicUser= kept workspaces and caches of builds, up to the previous release."""
 
-_FILE_TOO_LARGE = 25  # SIGXFSZ (signal(7)); a shell says 128 more
+_FILE_TOO_LARGE = 25  # SIGXFSZ (signal(7)); a shell exits with 128 more
 _SHELL = 128
 
 
 def build_for_oneself(worker: Worker, layout: Layout, now: Glance) -> Lacking | None:
-    """Run the worker's build as who asks, in the folder itself: with --user all of it is that
-    user's.
+    """Run the worker's build as the calling user, in the worker's folder itself: with --user all of
+    it belongs to that user.
 
-    Gives what went wrong, or None when its command exists now.
+    Returns what went wrong, or None when the worker's command exists now.
     """
     environment = {**os.environ, **dict(placeholders.constant(worker.environment)), **dict(worker.build.environment)}
     folder, said = Path(worker.folder), ""
@@ -92,15 +93,15 @@ def _commands(worker: Worker) -> Iterator[tuple[str, ...]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """What runs builds in their units."""
+    """Runs builds in their units."""
 
     bus: Bus
-    files: Sequence[RenderedFile]  # all units of the host, and sysusers.d, as they are to be
+    files: Sequence[RenderedFile]  # all units of the host, and the file of sysusers.d, as they will be
     tell: Tell = ignore
-    timeout_us: int = INFINITY  # of each build, besides the unit's own
+    timeout_us: int = INFINITY  # of each build, besides the unit's own timeout
 
     def build(self, worker: Worker, now: Glance) -> Lacking | None:
-        """Build; gives what went wrong, or None when all that it made is there now. Raises
+        """Build one worker. Returns what went wrong, or None when all results are in place. Raises
         TqunitsError."""
         self._lay_down(worker)
         built.lend(worker, SYSTEM_LAYOUT, users.group_of(build_account_of(worker.name)))
@@ -110,7 +111,7 @@ class Builder:
             reason = _reason(results, units, watch, self.timeout_us)
             said = self._said(results, units) if reason else ""
             if watch.beyond:
-                _remove(_caches(worker.name))  # counted too: with them as they are no build would ever be small enough
+                _remove(_caches(worker.name))  # caches count as well: with them every later build would be too large
             if reason:
                 return Lacking(worker=worker.name, reason=reason, hint=said or None)
             try:
@@ -132,7 +133,7 @@ class Builder:
             self.tell(BarredFiles(worker, str(home.left)))
 
     def _lay_down(self, worker: Worker) -> None:
-        """Its units and its account, as far as they are not there."""
+        """Write the units of the build and make its account, where they are missing."""
         account, units = build_account_of(worker.name), unit.units(worker)
         for file in self.files:
             path = Path(file.path)
@@ -146,7 +147,8 @@ class Builder:
 
     @contextmanager
     def _workspace(self, worker: Worker, units: Sequence[str]) -> Iterator[Watch]:
-        """Nothing is left of a build before, and of this one nothing but its caches."""
+        """Remove what an earlier build has left; afterwards remove all of this one but its
+        caches."""
         self._end(units)
         _remove((*_old(worker.name), *_workspace(worker.name)))
         folders = (*_workspace(worker.name), *_caches(worker.name))
@@ -169,15 +171,16 @@ class Builder:
         return Jobs(self.bus).run("StartUnit", units, timeout_us=self.timeout_us, block=True, on_wait=look)
 
     def _end(self, units: Sequence[str]) -> None:
-        """They may run still: our patience has ended before theirs, or an install before was
-        killed."""
+        """Stop the units of a build that still run: our timeout is over before theirs, or an
+        earlier install was killed."""
         if self.bus.list_units(units):
             Jobs(self.bus).stop(units[::-1], timeout_us=_STOP_US)
             for each in units:
                 self.bus.reset_failed(each)
 
     def _said(self, results: dict[str, JobResult], units: Sequence[str]) -> str:
-        """The last words of the unit that failed, else of the last one."""
+        """The last lines that the failed unit wrote to the journal; if none has failed, those of
+        the last unit."""
         failed = next((results[u] for u in units if u in results and results[u].failure), None)
         invocation = failed.failure.invocation if failed and failed.failure else ""
         asked = failed.unit if failed else units[-1]
@@ -186,24 +189,24 @@ class Builder:
 
 
 def remains(worker: str | None) -> tuple[Path, ...]:
-    """What is kept of the builds of one worker, or (None) of all, besides what is in the layout's
-    own folders."""
+    """The folders that builds of one worker keep, or (None) of all workers, except those in the
+    layout's own folders."""
     if worker is None:
         return _OLD
     return (*_old(worker), *_workspace(worker), *_caches(worker))
 
 
 def of_before() -> tuple[Path, ...]:
-    """What builds of the release before have left, when they ran as DynamicUser=."""
+    """What builds of the previous release have left, which ran with DynamicUser=."""
     links = [p for above in (_STATE, _CACHE) for p in Path(above, "builds").glob("*") if p.is_symlink()]
     return (
         *links,
         *(folder for folder in _OLD if os.path.lexists(folder)),
-    )  # Path.exists() raises for who may not look
+    )  # Path.exists() would raise without the right to look
 
 
 def _reason(results: dict[str, JobResult], units: Sequence[str], watch: Watch, timeout_us: int) -> str | None:
-    """Why there is nothing to bring home, in words; None when all went well."""
+    """Why there is no result to take, in words; None when all went well."""
     if watch.beyond:
         return f"its build was ended: {watch.beyond}"
     for result in (results[u] for u in units if u in results):
@@ -237,8 +240,8 @@ def _ended(failure: Failure) -> str:
 
 
 def _bring_home(worker: Worker, sources: Sources) -> Harvest:
-    """Words of the build's command that are paths may begin with a dot, as the worker's own command
-    may."""
+    """Take the results. Names that begin with a dot are taken only where a word of the build's
+    command or of the worker's command is that path."""
     words = [word.removeprefix(f"{worker.folder}/") for word in (*worker.build.command, *worker.command)]
     named = [word for word in words if not word.startswith(("/", "-"))]
     return harvest.bring_home(
@@ -257,7 +260,7 @@ def _not_made(worker: Worker, said: str) -> Lacking:
 
 
 def _workspace(worker: str) -> tuple[Path, ...]:
-    """The unit's StateDirectory=: its user's eyes only."""
+    """The unit's StateDirectory=, which only its user may read."""
     return Path(unit.folder(worker, _STATE)), Path(unit.copy(worker, _STATE))
 
 
@@ -266,7 +269,7 @@ def _caches(worker: str) -> tuple[Path, ...]:
 
 
 def _old(worker: str) -> tuple[Path, ...]:
-    """What is of the release before: its folders, and the links to them where this release has
+    """What the previous release has left: its folders, and its links in the places of our
     folders."""
     links = (path for path in (*_workspace(worker), *_caches(worker)) if path.is_symlink())
     return (*(above / "builds" / worker for above in _OLD), *links)

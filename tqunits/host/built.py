@@ -1,8 +1,8 @@
-"""What was built of a worker, remembered: of which sources, by which words, and what came of it.
+"""The record of a worker's last build: its sources, its settings and its results.
 
-A program is older than its sources when their content is not what was built. That is a question of
-content, not of times: a checkout or a copy gives files any time. So a build leaves a record in a
-folder of root's, with --user in the user's own state:
+A program is out of date when the content of its sources is no longer what was built. Times do not
+tell: a checkout or a copy gives files any time. So each build leaves a record in a folder of
+root's, with --user in the user's own state folder:
 
     built/NAME/record    the sources (source_tree.py), what was asked for, and how the files look
                          that were made
@@ -10,12 +10,12 @@ folder of root's, with --user in the user's own state:
     built/NAME/results   the topmost of these, NUL behind each, for the next build to leave out: its
                          account may read it
 
-The record is written before the first change in the worker's folder, without an end, and once more
-when all is done. So whatever cuts a build off, the next one does it again. Its time is when the
-program was built: a worker that runs since before does not have it (host/plan.py).
+The record is written before the first change in the worker's folder, marked as unfinished, and once
+more when all is done. So a build that was interrupted is done again. The record's time is when the
+program was built: an instance that was started earlier runs the old program (host/plan.py).
 
-Sources that change while they are built are those of before to the record: one build too many does
-less harm than none.
+Sources that change during their build are recorded as they were before it: one build too many does
+less harm than one too few.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from tqunits.model import Worker
 from tqunits.system import files
 
 MAX_RECORD = 512 << 20
-"""Half a million paths of a kilobyte."""
+"""Half a million paths of 1 KiB."""
 
 MAX_TOLD = 3
-"""Changes that are told one by one."""
+"""How many changes are named; the others are counted."""
 
 _MODULES = "node_modules"
 _MANAGERS = frozenset({("npm",), ("pnpm",), ("yarn",), ("bun",)})
@@ -50,36 +50,36 @@ _ENDED, _BEGUN = "ended", "begun"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A build that was brought home, or was about to be."""
+    """A build whose results were taken, or were about to be."""
 
-    recipe: str  # a digest of what worker.yaml says of the build
+    recipe: str  # a digest of the build's settings in worker.yaml
     is_ended: bool
     sources: Sources
-    results: Mapping[str, Result]  # of the files that it made, those nearest to the folder
+    results: Mapping[str, Result]  # of the files that it made, those nearest to the worker's folder
     roots: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """A worker's folder, compared with the record."""
+    """A comparison of the worker's folder with the record."""
 
     record: Record | None
     sources: Sources = field(default_factory=dict)  # as they are now
     changes: tuple[str, ...] = ()  # in words
-    is_missing: bool = False  # of what was made, something is gone or is another file
+    is_missing: bool = False  # a file that the build made is gone or is another file
 
     @property
     def reason(self) -> str:
-        """Why it is to be built; empty when it is not."""
+        """Why a build is due, in words; empty when none is."""
         more = len(self.changes) - MAX_TOLD
         return ", ".join(self.changes[:MAX_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def glance(worker: Worker, layout: Layout) -> Glance | None:
-    """Whether what was built is what the sources say. None where there is nothing to build.
+    """Compare the worker's sources with the record. None when the worker has no build.
 
-    Raises OSError (PermissionError for whoever may not read the record), TqunitsError for a folder
-    beyond bounds.
+    Raises OSError (PermissionError without the right to read the record), and TqunitsError for a
+    folder beyond the bounds.
     """
     if not worker.build.command:
         return None
@@ -100,10 +100,10 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
 
 
 def glance_at_installed(worker: str, source: str, layout: Layout, given: Collection[str]) -> Glance | None:
-    """The same, by the record alone, of a worker whose worker.yaml lies there; None where nothing
-    was built.
+    """The same by the record alone, without YAML, for a worker whose worker.yaml is `source`. None
+    when nothing was built.
 
-    `given`: the paths of folders that it writes itself.
+    `given`: the paths of the folders that the worker itself writes.
     """
     record = read(worker, layout)
     yaml = Path(source)
@@ -115,7 +115,7 @@ def glance_at_installed(worker: str, source: str, layout: Layout, given: Collect
 
 
 def told(now: Glance) -> str:
-    """What is to be said of a program that is not what its sources say; empty when it is."""
+    """What to say of a program that does not match its sources; empty when it does."""
     if not now.reason or now.record is None:
         return ""
     what = "not what was built" if now.is_missing else "older than its sources"
@@ -123,14 +123,14 @@ def told(now: Glance) -> str:
 
 
 def recipe(worker: Worker) -> str:
-    """What worker.yaml says of the build, as a digest: its environment may be long."""
+    """A digest of the build's settings in worker.yaml; the settings themselves may be long."""
     build = worker.build
     words = (build.command, sorted(worker.environment), sorted(build.environment), build.fetch)
     return hashlib.sha256(repr(words).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def made(worker: Worker, layout: Layout) -> Made:
-    """What builds have brought home, as the next one replaces it."""
+    """What earlier builds have brought into the worker's folder, which the next build replaces."""
     record = read(worker.name, layout)
     try:
         text = files.read_regular(_folder(worker.name, layout) / "names", MAX_RECORD)
@@ -141,7 +141,7 @@ def made(worker: Worker, layout: Layout) -> Made:
 
 
 def lend(worker: Worker, layout: Layout, group: int) -> None:
-    """Let a build's account read what it is to leave out."""
+    """Let the build's account read the list of results, which it leaves out of its copy."""
     path = _folder(worker.name, layout) / "results"
     before = made(worker, layout)
     _write(path, sorted(before.roots | before.whole))
@@ -150,15 +150,15 @@ def lend(worker: Worker, layout: Layout, group: int) -> None:
 
 
 def begin(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
-    """Something is about to change in the worker's folder: what was made before, and this, may be
-    there afterwards."""
+    """Record that the worker's folder is about to change: afterwards it may hold old and new
+    results."""
     before = made(worker, layout)
     both = Made(before.roots | roots.roots, before.names | roots.names)
     _save(worker, layout, Record(recipe="", is_ended=False, sources=sources, results={}, roots=both.roots), both)
 
 
 def end(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
-    """All is done."""
+    """Record that the build is finished."""
     folder = Path(worker.folder)
     of_roots = source_tree.below(folder, roots.roots)
     nearest = [path for path in of_roots if path in roots.names]
@@ -169,11 +169,11 @@ def end(worker: Worker, layout: Layout, sources: Sources, roots: Made) -> None:
 
 
 def end_in_place(worker: Worker, layout: Layout, before: Glance) -> None:
-    """The same of a build in the folder itself, by what is there now and was not: that is what it
-    made.
+    """The same for a build in the worker's folder itself: its results are the files that were not
+    there before.
 
-    A source that it has written to (a lock file) counts as it is now, or it would be built again
-    for ever.
+    A source that the build has changed (a lock file) is recorded as it is now. Otherwise a build
+    would always be due.
     """
     folder, program = Path(worker.folder), _own_program(worker)
     roots = _whole(worker) | (before.record.roots if before.record else frozenset[str]())
@@ -194,13 +194,13 @@ def _is_other(now: TreeEntry, before: TreeEntry) -> bool:
 
 
 def _folders(paths: Iterable[str]) -> frozenset[str]:
-    """All that lie on the way to these paths."""
+    """All folders above these paths."""
     parts = (path.split("/") for path in paths)
     return frozenset("/".join(names[:count]) for names in parts for count in range(1, len(names)))
 
 
 def _top(path: str, old: frozenset[str]) -> str:
-    """The topmost folder on the way to a new file that is none of the old ones; or the file
+    """The topmost folder above a new file that is not one of the old folders; without one, the file
     itself."""
     names = path.split("/")
     tops = ("/".join(names[:count]) for count in range(1, len(names)))
@@ -208,10 +208,10 @@ def _top(path: str, old: frozenset[str]) -> str:
 
 
 def settle(worker: Worker, layout: Layout, now: Glance) -> None:
-    """Nothing is to be built: remember how the files look now, so that the next glance is a short
-    one.
+    """No build is due: record how the files look now, so that the next comparison reads fewer of
+    them.
 
-    Without a record, a program that is newer than all its sources counts as built, when it was.
+    Without a record, a program that is newer than all its sources counts as built, at its own time.
     """
     path = _folder(worker.name, layout) / "record"
     if now.record is None:
@@ -226,18 +226,18 @@ def settle(worker: Worker, layout: Layout, now: Glance) -> None:
 
 
 def times(layout: Layout) -> Mapping[str, int]:
-    """Worker -> when its program was built, in µs since 1970."""
+    """For each worker when its program was built, in µs since 1970."""
     found = ((path.parent.name, path) for path in Path(layout.state, "built").glob("*/record"))
     return {worker: time for worker, path in found if (time := _time_of(path))}
 
 
 def remains(worker: str, layout: Layout) -> Path:
-    """The folder of all that is remembered of one worker's builds."""
+    """The folder of everything that is remembered of one worker's builds."""
     return _folder(worker, layout)
 
 
 def read(worker: str, layout: Layout) -> Record | None:
-    """The record; None where there is none that can be understood. Raises PermissionError."""
+    """The record; None when there is none or it can not be parsed. Raises PermissionError."""
     try:
         text = files.read_regular(_folder(worker, layout) / "record", MAX_RECORD)
     except (FileNotFoundError, NotADirectoryError):
@@ -267,7 +267,7 @@ def _spoilt(path: str, there: Result | None) -> str:
 
 
 def _own_program(worker: Worker) -> str | None:
-    """The worker's command as a path below its folder; None for a program of the host's."""
+    """The worker's command as a path below its folder; None for a program outside of it."""
     command = worker.command[0] if worker.command else ""
     if "/" not in command:
         return None
@@ -276,7 +276,7 @@ def _own_program(worker: Worker) -> str | None:
 
 
 def _whole(worker: Worker) -> frozenset[str]:
-    """The folders that its build makes from top to bottom: what a package manager has loaded is no
+    """The folders that the build makes completely. What a package manager has loaded is not a
     source, whoever has called it.
     """
     commands = (worker.build.command, worker.build.fetch.command if worker.build.fetch else ())
@@ -288,7 +288,8 @@ def _worker_yaml(worker: Worker) -> str:
 
 
 def _is_newest(path: Path, program: str, sources: Sources) -> bool:
-    """Whether a program is newer than all its sources by times that nobody can set back."""
+    """Whether a program is newer than all its sources, by times that nobody can set back
+    (ctime)."""
     try:
         found = path.lstat()
     except OSError:
@@ -339,7 +340,7 @@ def _lines(record: Record) -> Iterator[str]:
 
 
 def _parse(lines: list[str]) -> Record:
-    """Raises ValueError and IndexError for what is none."""
+    """Raises ValueError or IndexError for lines that are not a record."""
     roots, results, sources = set[str](), dict[str, Result](), dict[str, TreeEntry]()
     for line in lines[3:-1]:
         word, rest = line.split(" ", 1)

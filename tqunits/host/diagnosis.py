@@ -1,8 +1,8 @@
-"""What this host offers, and what is wrong on it: the checks of `tqunits doctor`. Read-only, each
-stands alone.
+"""The checks of `tqunits doctor` of the host, the service manager and the configuration. All are
+read-only and independent of each other.
 
-A PROBLEM keeps workers from being installed, started, limited or reached; a WARNING is something
-that works less well than it could, or that will surprise somebody.
+A PROBLEM keeps workers from being installed, started, limited or reached. A WARNING is something
+that works less well than it could, or that may surprise somebody.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One result of one check; `advice` says what to do, where there is something to do."""
+    """One result of one check. `advice` says what to do, if there is something to do."""
 
     check: str
     level: Level
@@ -46,7 +46,8 @@ class Finding:
 
 
 def host(layout: Layout, *, user_mode: bool) -> Iterator[Finding]:
-    """The kernel, the init and the file system: what does not depend on any configuration."""
+    """The kernel, the init system and the file system: checks that do not depend on the
+    configuration."""
     yield _init()
     yield from _cgroups(user_mode=user_mode)
     yield _folder(Path(layout.units), user_mode=user_mode)
@@ -55,7 +56,7 @@ def host(layout: Layout, *, user_mode: bool) -> Iterator[Finding]:
 
 
 def manager(bus: Bus, units: Sequence[UnitStatus], *, user_mode: bool) -> Iterator[Finding]:
-    """The running service manager and our units in it; `units`: what it has loaded of them."""
+    """The running service manager and our units in it. `units`: our units that it has loaded."""
     version = bus.systemd_version()
     if version < this_host.OLDEST:
         yield problem("systemd", f"systemd {version} is too old", f"tqunits needs {this_host.OLDEST} or newer")
@@ -76,17 +77,18 @@ def manager(bus: Bus, units: Sequence[UnitStatus], *, user_mode: bool) -> Iterat
 
 
 def _stale(bus: Bus, units: Sequence[str]) -> list[str]:
-    """Units whose files have changed since. The pauses of all workers are one file: one of them is
-    asked for all."""
+    """Units whose files have changed since they were loaded. All back-off units have one file, so
+    only one of them is asked about."""
     pauses = [unit for unit in units if paused_by(unit)]
     asked = [*(unit for unit in units if not paused_by(unit)), *pauses[:1]]
     return [unit for unit in asked if bus.property_of(unit, "Unit", "NeedDaemonReload", "b")]
 
 
 def installation(layout: Layout, known: Mapping[Path, str]) -> Iterator[Finding]:
-    """Our drop-ins: whether somebody has edited them, and those of the administrator beside them.
+    """Our drop-ins: whether somebody has edited them, and which drop-ins of the administrator stand
+    beside them.
 
-    `known`: the text of those that have been read.
+    `known`: the texts of the drop-ins that are already read.
     """
     edited: list[str] = []
     beside: list[str] = []
@@ -116,7 +118,8 @@ def configuration(settings: Configuration) -> Iterator[Finding]:
 
 
 def homes(layout: Layout) -> Iterator[Finding]:
-    """Accounts of workers whose home, of an earlier release, waits for them to stand still."""
+    """Accounts of workers that still have the home of an earlier release. The home is removed when
+    the worker does not run."""
     found = users.of_before(layout.state) if layout.sysusers else ()
     if found:
         names = " ".join(user.removeprefix(account_of("")) for user in found)
@@ -140,7 +143,7 @@ def _cgroups(*, user_mode: bool) -> Iterator[Finding]:
         yield ok("cgroups", "cgroup v2: every limit is enforced")
     elif mode is cgroup.Hierarchy.NONE:
         yield problem("cgroups", "no cgroups are mounted: no limit is enforced")
-    elif user_mode:  # systemd.resource-control(5): delegation to users is for version 2 only
+    elif user_mode:  # delegation to users works with cgroup version 2 only (systemd.resource-control(5))
         message = f"cgroup {mode}: your own manager may set no limits; memory_max, cpu_quota and tasks_max do nothing"
         yield warning("cgroups", message, "boot with systemd.unified_cgroup_hierarchy=1")
     else:
@@ -170,7 +173,8 @@ def _folder(folder: Path, *, user_mode: bool) -> Finding:
 
 
 def _polkit(bus: Bus) -> Finding:
-    """Its folders of rules are no proof: other packages put theirs there."""
+    """Whether polkit runs. Its folders of rules prove nothing: other packages put rules there,
+    too."""
     if bus.property_of(_POLKIT, "Unit", "LoadState", "s") != "loaded":
         return warning("polkit", "polkit is not installed: only root can start and stop workers", "apt install polkitd")
     if bus.property_of(_POLKIT, "Unit", "ActiveState", "s") == "failed":
@@ -205,15 +209,15 @@ def misconfigured(count: int) -> Finding:
 
 
 def ok(check: str, message: str) -> Finding:
-    """All is well."""
+    """A check that found nothing wrong."""
     return Finding(check=check, level=Level.OK, message=message)
 
 
 def warning(check: str, message: str, advice: str) -> Finding:
-    """It works less well than it could."""
+    """A finding of something that works less well than it could."""
     return Finding(check=check, level=Level.WARNING, message=message, advice=advice)
 
 
 def problem(check: str, message: str, advice: str = "") -> Finding:
-    """Something does not work."""
+    """A finding of something that does not work."""
     return Finding(check=check, level=Level.PROBLEM, message=message, advice=advice)

@@ -1,4 +1,4 @@
-"""Whose program is not what its sources say, so that a build is due; rebuild.py runs it."""
+"""Which programs do not match their sources, so that a build is due. rebuild.py runs the builds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tqunits.model import Worker
 from tqunits.units import sandbox
 
 ADVICE = "'tqunits install --now' builds it"
-"""For a program that is not what its sources say."""
+"""The advice for a program that does not match its sources."""
 
 
 def glance(worker: Worker, layout: Layout) -> Glance | None:
-    """How its program compares with its sources; None: it has no build, or nobody may look."""
+    """The comparison of a program with its sources. None: the worker has no build, or we may not
+    look."""
     try:
         return built.glance(worker, layout)
     except (OSError, TqunitsError):
@@ -25,14 +26,14 @@ def glance(worker: Worker, layout: Layout) -> Glance | None:
 
 
 def outdated(worker: Worker, layout: Layout) -> str:
-    """What to say of a worker whose program is not what its sources say; empty when it is, or
-    nobody can tell."""
+    """What to say of a worker whose program does not match its sources; empty when it does, or when
+    we may not look."""
     now = glance(worker, layout)
     return built.told(now) if now else ""
 
 
 def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
-    """The same for `check`."""
+    """The same as a finding, for `check`."""
     told = outdated(worker, layout)
     if told:
         origin = worker.origins.get("build.command")
@@ -41,7 +42,7 @@ def finding(worker: Worker, layout: Layout) -> Iterator[Diagnostic]:
 
 
 def without_documents(worker: Worker) -> Iterator[Diagnostic]:
-    """For `check`: what an install would say of a folder that PHP is to serve."""
+    """What an install would say of a missing folder that PHP is to serve; for `check`."""
     lack = lacking.documents_missing(worker)
     if lack is not None:
         key = "php.document_root" if worker.origins["command"].mark is None else "command"
@@ -61,6 +62,6 @@ def _told_of(worker: Installed, layout: Layout) -> str:
     try:
         given = sandbox.writable_in(worker.text)
         now = built.glance_at_installed(worker.worker, worker.ledger.source, layout, given)
-    except (OSError, TqunitsError):  # who may not look does not know
+    except (OSError, TqunitsError):  # without the right to look there is no answer
         return ""
     return built.told(now) if now else ""

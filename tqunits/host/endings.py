@@ -1,4 +1,4 @@
-"""What came of jobs, and why one has failed: gathered from systemd and the journal, judged by
+"""How jobs ended, and why they failed: the facts from systemd and the journal, judged by
 lifecycle/."""
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from tqunits.system.process import run
 from tqunits.units import name
 
 _JOURNAL_LINES = 10
-_SAID = 3  # of the last lines of who says nothing that is known for an error
+_SAID = 3  # so many of the last lines, where no line is recognised as an error
 _UNEXPLAINED = frozenset({Cause.EXITED, Cause.CRASHED, Cause.FAILED, Cause.TIMEOUT})
 _FINE = {"done", "queued"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What came of one job, as it is said and as --json has it."""
+    """How one job ended, as the command line and --json show it."""
 
     unit: str
-    result: str  # JobResult's
-    sentence: str = ""  # what went wrong; "" where nothing did
+    result: str  # the value of JobResult
+    sentence: str = ""  # what went wrong; "" when nothing did
     details: tuple[tuple[str, str], ...] = ()  # a label and a text
     judgement: Judgement | None = None  # of a worker that failed
-    remark: str = ""  # for the person alone
-    is_slow: bool = False  # a matter of time or of health
+    remark: str = ""  # in the text output only
+    is_slow: bool = False  # it took too long, or the health check failed
 
 
 def judged(results: Iterable[JobResult], layout: Layout, *, user_mode: bool) -> tuple[Ending, ...]:
-    """What came of each, and why it failed (lifecycle/ judges it)."""
+    """How each job ended, and why it failed."""
     results = tuple(results)
     is_fine = all(result.result in _FINE for result in results)
     workers = {} if is_fine else {worker.unit: worker for worker in installed(layout)}
@@ -48,8 +48,8 @@ def judged(results: Iterable[JobResult], layout: Layout, *, user_mode: bool) -> 
 
 
 def details(judgement: Judgement, facts: Facts) -> Iterator[tuple[str, str]]:
-    """What explains the sentence further, each with its label; what it says already is not said
-    again."""
+    """Lines that explain the sentence further, each with its label. What the sentence says already
+    is left out."""
     error = judgement.error
     if error is not None and error.text not in judgement.sentence:
         yield "error", f"{error.text} ({error.place})" if error.place else error.text
@@ -94,7 +94,7 @@ def _judged_worker(
 
 
 def _judged_other(result: JobResult, failure: Failure, *, user_mode: bool) -> Ending:
-    """A unit that is no worker's: how it ended, and its last words."""
+    """A unit that is not a worker: how it ended, and its last lines in the journal."""
     code = outcome.CODES.get(failure.main_code, "")
     invocation = failure.invocation
     lines = journal.last_lines(result.unit, _JOURNAL_LINES, user_mode=user_mode, invocation=invocation)
@@ -119,7 +119,7 @@ def _obstacles(unit: str, *, user_mode: bool) -> Iterator[tuple[str, str]]:
 
 
 def _is_slow(result: JobResult) -> bool:
-    """Whether it is a matter of time or of health: exit status 6, not 1."""
+    """Whether the job took too long or its health check failed: exit status 6, not 1."""
     if result.failure is not None:
         return outcome.is_slow(result.failure.result, result.failure.gate_status)
     return result.result in {"timeout", "waiting"}

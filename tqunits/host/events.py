@@ -1,7 +1,8 @@
-"""What happens while host/ works, as values: told one by one to whoever has asked for the work.
+"""What happens during the operations of host/, as values. The caller of an operation gets them one
+by one.
 
-The command line makes lines, progress and --json of them. Nothing depends on what the listener does
-with one.
+The command line makes lines, progress and --json of them. No operation depends on what its listener
+does with an event.
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from tqunits.units.steps import Build, Step
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something about the configuration that somebody should know."""
+    """A finding about the configuration."""
 
     diagnostic: Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A worker that is not installed as it is configured. What is installed of it stays."""
+    """A worker that is not installed as it is configured. What is installed of it stays as it
+    is."""
 
     worker: str
 
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """A worker that this host can not run; `stays`: an earlier one is installed."""
+    """A worker that this host can not run. `stays`: an earlier version of it is installed and
+    stays."""
 
     lack: Lacking
     stays: bool
@@ -42,15 +45,15 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """A drop-in that somebody had removed is there again."""
+    """A drop-in that somebody had removed was put back."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class BuildWaiver:
-    """A build that is due is not run, for the host can not: its program came from elsewhere, and
-    runs as it is."""
+    """A build that is due is not run, because the host lacks what it needs. The program came from
+    elsewhere and runs as it is."""
 
     worker: str
     program: str
@@ -59,7 +62,7 @@ class BuildWaiver:
 
 @dataclass(frozen=True, slots=True)
 class OwnFiles:
-    """Files of the worker's own that its build has written to stay as they were."""
+    """The worker's own files to which its build has written. They stay as they were."""
 
     worker: str
     files: str
@@ -67,7 +70,7 @@ class OwnFiles:
 
 @dataclass(frozen=True, slots=True)
 class BarredFiles:
-    """What a build has made and no build may bring."""
+    """Results of a build that are not taken over."""
 
     worker: str
     files: str
@@ -75,15 +78,14 @@ class BarredFiles:
 
 @dataclass(frozen=True, slots=True)
 class StepStart:
-    """A step of the plan, or a build before it, is performed; what has been begun before is
-    done."""
+    """A step of the plan begins, or a build before it. The step before is done."""
 
     step: Step | Build
 
 
 @dataclass(frozen=True, slots=True)
 class HomeStay:
-    """An account's home that can not be taken from it now."""
+    """A home that can not be taken from its account now."""
 
     account: str
     reason: str
@@ -91,7 +93,7 @@ class HomeStay:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Units are waited for, since so many seconds; told about once a second."""
+    """How many seconds these units have been waited for. Sent about once a second."""
 
     units: tuple[str, ...]
     since_s: float
@@ -99,21 +101,21 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """The jobs of a removal are over, and nothing is purged yet."""
+    """The jobs of a removal are over. Nothing is purged yet."""
 
     ended: tuple[Ending, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FolderRemoval:
-    """What a worker, or tqunits, has stored is about to be removed."""
+    """A folder with data of a worker, or of tqunits, is about to be removed."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class FolderReturn:
-    """A folder that was given to a worker's account is root's again."""
+    """A folder that was given to a worker's account belongs to root again."""
 
     path: Path
 
@@ -145,17 +147,17 @@ Tell = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """For whoever wants to hear nothing."""
+    """A listener that ignores every event."""
 
 
 def tell_findings(tell: Tell, findings: Iterable[Diagnostic]) -> None:
-    """Each of them."""
+    """Tell each finding."""
     for finding in findings:
         tell(Notice(finding))
 
 
 def waiting(tell: Tell) -> OnWait:
-    """What to hand to a wait that begins now."""
+    """The callback for a wait that begins now."""
     begun = time.monotonic()
 
     def on_wait(units: Sequence[str]) -> None:

@@ -1,9 +1,9 @@
-"""What is known of a worker's end: from systemd, its drop-in, the journal and its files, as
-lifecycle/ judges it.
+"""Gathers the facts of a worker's end for lifecycle/: from systemd, the drop-in, the journal and
+the worker's files.
 
-Of a job that has just failed, systemd's properties are read by the bus at once (`Failure`); of a
-worker that is asked about later, they are read here, or from the journal where the next start has
-overwritten them.
+For a job that has just failed, the bus has already read systemd's properties (`Failure`). For a
+worker that is asked about later, they are read here; where the next start has overwritten them,
+from the journal.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tqunits.units.unitfile import Ledger
 _GATE = re.compile(r"/gate\.py (.*)")
 _MINE = frozenset({"yes", "true", "on", "1"})
 _NOT_RESULTS = {1: "exit-code", 2: "signal", 3: "core-dump"}
-_PATIENCE = 5.0  # seconds for a health check that is asked now
+_PATIENCE = 5.0  # seconds that a health check may take which we send now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Subject:
 
 
 def subject_of(worker: Installed, layout: Layout, *, user_mode: bool) -> Subject:
-    """An installed worker, as evidence is gathered of it."""
+    """An installed worker as a subject."""
     return Subject(
         name=worker.name,
         unit=worker.unit,
@@ -61,8 +61,8 @@ def subject_of(worker: Installed, layout: Layout, *, user_mode: bool) -> Subject
 
 
 def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", restarts: int = 0) -> Facts:
-    """The facts of the start that `failure` is about; of a worker that was given up, those of its
-    last real one."""
+    """The facts of the start that `failure` is about. For a worker that was given up, the facts of
+    its last real start."""
     facts = _installed(subject, state, restarts)
     end = _end(failure)
     if (end.code, end.status) == ("exited", outcome.GIVEN_UP) and _last(subject, "RestartPreventExitStatus"):
@@ -79,7 +79,7 @@ def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", res
 
 
 def of_now(subject: Subject, bus: Bus, status: InstanceStatus) -> Facts:
-    """The facts of a worker as it is now; where it runs, it is asked how it is."""
+    """The facts of a worker as it is now. If it runs, it is sent one health check."""
     state = status.state.value
     facts = _installed(subject, state, status.restarts)
     match status.state:
@@ -95,7 +95,8 @@ def of_now(subject: Subject, bus: Bus, status: InstanceStatus) -> Facts:
 
 
 def _of_last_run(facts: Facts, subject: Subject, start: Failure) -> Facts:
-    """With what the journal has of the run before that start; without it, as they are."""
+    """Add what the journal has of the run before that start; without an entry the facts stay as
+    they are."""
     runs = journal.exits(subject.unit, 2, user_mode=subject.user_mode)
     last = next((run for run in runs if run.invocation != start.invocation), None)
     if last is None:
@@ -142,7 +143,7 @@ def _installed(subject: Subject, state: str, restarts: int) -> Facts:
 
 
 def _with_words(facts: Facts, subject: Subject, invocation: str) -> Facts:
-    """With what was said in that start, and a look at the paths that it is about."""
+    """Add the messages of that start, and look at the paths that they name."""
     verdict = ""
     lines: tuple[str, ...] = ()
     if invocation:
@@ -179,7 +180,7 @@ def _of_exit(last: Exit) -> UnitEnd:
 
 
 def _gate(subject: Subject) -> dict[str, str]:
-    """The options of the gate's command line, as the drop-in has them."""
+    """The options of the gate's command line in the drop-in."""
     return dict(_gate_options(subject))
 
 
@@ -193,15 +194,15 @@ def _gate_options(subject: Subject) -> list[tuple[str, str]]:
 
 
 def _health_type(subject: Subject, gate: dict[str, str]) -> HealthType | None:
-    """None: its own READY=1. Which of them a line of an earlier release's says, is said by no
-    --type."""
+    """The kind of the health check. None: the worker sends READY=1 itself. Units of earlier
+    releases have no --type."""
     if not gate:
         return None if _last(subject, "Type") == "notify" else HealthType.NONE
     return next((each for each in HealthType if each == gate.get("--type")), HealthType.HTTP)
 
 
 def _asked(subject: Subject) -> str:
-    """The words of the command."""
+    """The words of the command, as one text."""
     return shlex.join(value for option, value in _gate_options(subject) if option == "--run")
 
 

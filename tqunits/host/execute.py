@@ -1,8 +1,8 @@
-"""Perform a plan, step by step. Nothing is decided here.
+"""Performs a plan, step by step. Nothing is decided here.
 
-Every step may be the last one (a crash, a power cut): files.py writes each file whole, and the
-order of the steps is the plan's. A unit that fails to start does not stop the others: its result is
-reported when all is done.
+A crash or a power cut may come after any step: files.py writes each file whole, and the plan has
+ordered the steps for that. A unit that fails to start does not stop the others: its result is
+reported at the end.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _Jobs = Callable[[str, Sequence[str]], Iterable[JobResult]]
 
 
 def execute(plan: steps.Plan, layout: Layout, bus: Bus, *, timeout_us: int, tell: Tell) -> tuple[JobResult, ...]:
-    """Perform every step; gives the result of every job. Raises TqunitsError when a step other than
-    a job fails."""
+    """Perform every step. Returns the result of every job. Raises TqunitsError when a step other
+    than a job fails."""
     results: list[JobResult] = []
     for step in plan.steps:
         tell(StepStart(step))
@@ -47,8 +47,8 @@ def _write(step: steps.WriteFile) -> None:
 
 
 def _arrange(step: steps.Rehome | steps.Admit | steps.Give, tell: Tell) -> None:
-    """What is no file of ours. A home that can not go yet keeps no worker from serving: `doctor`
-    names it."""
+    """The steps that write no unit file. A home that can not be removed yet does not keep the
+    worker from serving; `doctor` names it."""
     for folder in step.folders if isinstance(step, steps.Give) else ():
         writable.give(folder)
     for file in step.files if isinstance(step, steps.Admit) else ():
@@ -74,7 +74,7 @@ def _perform(step: steps.Step, layout: Layout, bus: Bus, jobs: _Jobs, tell: Tell
         case steps.ReloadDaemon():
             bus.reload_daemon()
         case steps.Enable(units):
-            bus.enable(units, reload=False)  # the plan has one for all
+            bus.enable(units, reload=False)  # the plan has one reload for all of them
         case steps.Disable(units):
             bus.disable(units, reload=False)
         case steps.Start() | steps.Restart() | steps.Stop() | steps.Reload():
@@ -102,7 +102,7 @@ def _keep_up(step: steps.Upkeep, layout: Layout, bus: Bus) -> None:
 def _run_jobs(step: steps.Job, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
     match step:
         case steps.Start(units):
-            let_go(bus, units)  # who installs a new configuration means it to be tried
+            let_go(bus, units)  # an install is an order to try again
             return tuple(jobs("StartUnit", units))
         case steps.Restart(units):
             return tuple(jobs("RestartUnit", units))
@@ -115,8 +115,8 @@ def _run_jobs(step: steps.Job, bus: Bus, jobs: _Jobs) -> tuple[JobResult, ...]:
 
 
 def _stop(bus: Bus, units: tuple[str, ...], jobs: _Jobs) -> tuple[JobResult, ...]:
-    """Stop, and leave no failure in `systemctl --failed` of what is not meant to run: its files may
-    be gone soon."""
+    """Stop units that are not meant to run, and clear their failures from `systemctl --failed`:
+    their files may be removed soon."""
     results = tuple(jobs("StopUnit", units))
     _forget_failures(bus, units)
     return results

@@ -1,9 +1,8 @@
-"""Makes the file that says that a worker takes requests, for a worker that runs and has none
-(units/environment.py).
+"""Makes the file `serving` for an instance that runs without it (units/environment.py).
 
-Its own unit makes it in each start. Somebody may remove it, and a worker that has been running
-since an earlier release never had one: then a mark in /run/tqunits/draining said that a worker
-takes no requests.
+The instance's own unit makes the file at each start. Somebody may have removed it; and an instance
+that has run since an earlier release never had one. In that release a mark in /run/tqunits/draining
+said that a worker took no requests.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def unserved(layout: Layout) -> Mapping[Instance, PurePosixPath]:
-    """Who has a runtime folder, and none of the two files in it; with the path of `serving`."""
+    """Instances with a runtime folder that holds neither of the two files; for each the path of its
+    `serving`."""
     workers = Path(layout.runtime) / "workers"
     try:
         folders = [name.instance(folder.name) for folder in workers.iterdir() if folder.is_dir()]
@@ -41,15 +41,15 @@ def _serving(whose: Instance, layout: Layout) -> str:
 
 
 def admit(file: PurePosixPath) -> None:
-    """Make the file for a worker that runs, and let the routers see it.
+    """Make the file for an instance that runs, and let the routers look into the folder.
 
-    The folder is the worker's, and the one above is root's: so it is opened first, and nothing in
-    it is followed.
+    The folder is the worker's, and its parent is root's. So the folder is opened first, and no link
+    in it is followed.
     """
     try:
         folder = os.open(file.parent, _FOLDER)
     except OSError:
-        return  # it has just ended; its next start makes the file itself
+        return  # the instance has just ended; its next start makes the file
     try:
         if os.fstat(folder).st_mode & 0o777 == 0o700:
             os.fchmod(folder, 0o755)
@@ -60,7 +60,7 @@ def admit(file: PurePosixPath) -> None:
 
 
 def dismiss(file: PurePosixPath) -> None:
-    """Take back what `admit` has made."""
+    """Undo `admit`."""
     with suppress(OSError):
         folder = os.open(file.parent, _FOLDER)
         try:
@@ -70,7 +70,7 @@ def dismiss(file: PurePosixPath) -> None:
 
 
 def marks(layout: Layout) -> tuple[Path, ...]:
-    """The marks of before: nothing reads them any more, and no unit that is installed takes one
-    away."""
+    """The marks of earlier releases. No program reads them any more, and no installed unit removes
+    them."""
     folder = Path(layout.runtime) / "draining"
     return (folder,) if os.path.lexists(folder) else ()

@@ -1,29 +1,29 @@
-"""Bring home what a build has made: from its workspace into the worker's folder, as root's.
+"""Takes the results of a build from its workspace into the worker's folder, as root's files.
 
-Both sides belong to somebody who may want root to write, or to read, where he can not: the build
-made every name in its workspace, and the owner of a worker's folder may rename in it meanwhile. So
-nothing is reached by its path but what only root can rename: each folder is opened below the one
-before (openat(2) with O_NOFOLLOW), and what was opened is looked at, not what has the name.
+The owners of both sides may try to make root read or write where they may not: the build made every
+name in its workspace, and the owner of the worker's folder may rename in it at any time. So a path
+is used only where root alone can rename. Below that, each folder is opened in the one before
+(openat(2) with O_NOFOLLOW), and only what is already open is examined, by fstat(2).
 
-First all of it is looked at, within bounds. Then it is copied to a folder of root's beside its
-place, and only what arrived there whole is moved, by a rename(2) for each name that is new. What an
-earlier build has made is replaced, or removed where it is made no more; it is put aside first, so
-what goes wrong on the way leaves everything as it was. A power cut in the middle of the renames may
-leave some, and the record (built.py) without its end: so the next install builds again. The
-worker's command comes last. Files that somebody else has put between those of a build stay.
+A first pass looks at everything, within bounds. A second pass copies it to a folder of root's
+beside the destination. What has arrived there completely is then moved, by one rename(2) for each
+new name. Results of an earlier build are replaced, or removed if this build does not make them.
+They are put aside first, so that a failure on the way can be undone. A power cut between the
+renames may leave some of them done; then the record (built.py) is unfinished and the next install
+builds again. The worker's command comes last. Files that somebody else has put into a build's
+folders stay.
 
-A source stays as it is, also where the build has written to its copy of it; but for the worker's
-command, which is the one thing that a build is there for.
+A source stays as it is, even if the build has changed its copy of it. The one exception is the
+worker's command, because it is what the build is for.
 
-Links come as what they say, and belong to the build's user: a link of root's in a folder of root's
-would be root's word for where a path leads (ownership.py), and what this one leads to is the
+Symbolic links are copied as links and belong to the build's user. A link of root's in a folder of
+root's would count as root's decision about where a path leads (ownership.py); this decision is the
 build's.
 
-What stays behind: whatever is no regular file, folder or link, or not the build's own; names that
-begin with "-" or have a control character, or are no UTF-8, for somebody's script will be given
-them; `.git`, whose hooks and settings are run by whoever asks it something; and all that begins
-with a dot, unless it is in a folder that the build has made itself, or the build's or the worker's
-command names it.
+What is not taken: anything but regular files, folders and links of the build's own user; names that
+begin with "-", contain a control character or are not UTF-8, because somebody's script may read
+them; `.git`, because git runs its hooks and settings; and names that begin with a dot, unless they
+lie in a folder that the build has made or the command of the build or of the worker names them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tqunits.host.made import NOTHING, Made
 from tqunits.system.files import temporary_name
 from tqunits.system.survey import Bounds, Tally, opened, opened_below, opened_for_root
 
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not hang us
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # opening a FIFO must not block
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
 
@@ -52,22 +52,22 @@ _STRANGE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # an undecodable byt
 
 
 MAX_NAMED: Final = 5
-"""Names that are told one by one."""
+"""How many names are told; the others are counted."""
 
 
 class NotMade(TqunitsError):
-    """The build has not made the worker's command; the message is its path."""
+    """The build has not made the worker's command. The message is its path."""
 
 
 @dataclass(slots=True)
 class Untaken:
-    """Names that are told, up to MAX_NAMED, and counted."""
+    """Names that are not taken: up to MAX_NAMED of them, and how many there are."""
 
     names: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, path: str) -> None:
-        """One more."""
+        """Add one name."""
         self.count += 1
         if len(self.names) < MAX_NAMED:
             self.names.append(path)
@@ -79,11 +79,11 @@ class Untaken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
-    """What came of a harvest."""
+    """The outcome of a harvest."""
 
     made: Made
-    kept: Untaken  # sources that the build has written to
-    left: Untaken  # what does not come home
+    kept: Untaken  # sources that the build has changed
+    left: Untaken  # what is not taken
 
 
 def bring_home(
@@ -96,11 +96,12 @@ def bring_home(
     before: Made = NOTHING,
     intend: Callable[[Made], None] = lambda _: None,
 ) -> Harvest:
-    """Move what stands in `built` to `folder`; `last`, the worker's command, after everything else.
+    """Move the content of `built` to `folder`; `last`, the worker's command, comes after everything
+    else.
 
     `named`: paths below the folder whose names may begin with a dot; `last` is one of them.
-    `before` is what an earlier harvest has brought; `intend` is told what there will be besides,
-    ahead of the first change. Raises OSError, TqunitsError beyond a bound, and NotMade where `last`
+    `before`: what an earlier harvest has brought. `intend` is called before the first change, with
+    what this harvest brings. Raises OSError, TqunitsError beyond a bound, and NotMade when `last`
     would be gone.
     """
     last = os.path.normpath(last)
@@ -125,16 +126,16 @@ def bring_home(
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What comes home, and what it may replace."""
+    """What is taken, and what it may replace."""
 
-    owner: int  # the build's uid: a hard link to a file of somebody else's is no work of the build's
+    owner: int  # the build's uid: a file of another owner is a hard link that the build made, and not its work
     named: frozenset[str]
     last: str
     before: Made
 
     def take(self, name: str, path: str, found: os.stat_result, *, is_within: bool) -> bool:
-        """Whether this file or folder does, as far as it goes by itself; `is_within` a folder of
-        the build's own."""
+        """Whether this file or folder is taken, by its name, type and owner. `is_within`: it lies
+        in a folder that the build has made."""
         if found.st_uid != self.owner or stat.S_IFMT(found.st_mode) not in _TAKEN:
             return False
         if name.startswith("-") or name == ".git" or _STRANGE.search(name):
@@ -143,11 +144,11 @@ class _Rules:
         return is_named or any(n == path or n.startswith(f"{path}/") for n in self.named)
 
     def is_replaced(self, path: str, there: int) -> bool:
-        """Whether what the worker's folder has there gives way."""
+        """Whether the file or folder in the worker's folder is replaced."""
         return path in self.before.roots | self.before.whole or (path == self.last and stat.S_ISREG(there))
 
     def is_before(self, path: str) -> bool:
-        """Whether an earlier build has made that."""
+        """Whether an earlier build has made this path."""
         return self.before.has(path)
 
 
@@ -156,7 +157,7 @@ _TAKEN: Final = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 
 @dataclass(slots=True)
 class _Look:
-    """A pass over the workspace, beside the worker's folder; this one only counts."""
+    """A pass over the workspace, in parallel with the worker's folder. This class only counts."""
 
     rules: _Rules
     tally: Tally
@@ -165,8 +166,8 @@ class _Look:
     left: Untaken = field(default_factory=Untaken)
 
     def walk(self, source: int, target: int | None, path: str, depth: int) -> None:
-        """Everything in an open folder that comes home; `target` is the worker's by that name, if
-        there is one."""
+        """Visit everything in an open folder that is taken. `target` is the worker's folder of the
+        same name, None when there is none."""
         self.tally.descend(depth)
         with os.scandir(source) as entries:
             for entry in entries:
@@ -187,7 +188,7 @@ class _Look:
             there = there if is_copy else None
         if not stat.S_ISDIR(found.st_mode):
             self._leaf(name, found, places, path, there)
-        elif there is None or stat.S_ISDIR(there.st_mode):  # anything else, a link above all, is left alone
+        elif there is None or stat.S_ISDIR(there.st_mode):  # a file or a link in its place stays as it is
             with opened(name, source) as inner, _opened_if(name, target, there) as outer:
                 self.folder(name, inner, outer, path, depth + 1)
         else:
@@ -206,21 +207,22 @@ class _Look:
             self.file(name, places[0], found, path)
 
     def link(self, _name: str, _source: int, _path: str) -> None:
-        """A link takes no room."""
+        """A link counts no bytes."""
 
     def file(self, name: str, source: int, found: os.stat_result, path: str) -> None:
-        """As it says its size: one with holes takes no room in the workspace, and all of it in the
-        worker's folder."""
+        """Counts the apparent size. A file with holes takes no blocks in the workspace, but all of
+        them after it is copied."""
         self.tally.add_size(found.st_size)
 
     def folder(self, _name: str, source: int, target: int | None, path: str, depth: int) -> None:
-        """A folder, which is new or which the worker has too."""
+        """A folder, whether it is new or the worker has it too."""
         self.walk(source, target, f"{path}/", depth)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Copy(_Look):
-    """The pass that copies, into `staging`. It counts again, for it believes nobody."""
+    """The pass that copies, into `staging`. It counts again, because the workspace may have
+    changed."""
 
     staging: int
     names: list[str] = field(default_factory=list)
@@ -250,7 +252,7 @@ class _Copy(_Look):
             self.names.append(path)
         above = self.staging
         with opened(name, above) as self.staging:
-            os.fchmod(self.staging, 0o755)  # whatever our umask takes off
+            os.fchmod(self.staging, 0o755)  # independent of our umask
             self.walk(source, target, f"{path}/", depth)
             os.fsync(self.staging)
         self.staging = above
@@ -258,16 +260,16 @@ class _Copy(_Look):
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A name that was changed in the worker's folder."""
+    """One change of a name in the worker's folder."""
 
     path: str
-    old: str | None  # what was there has this name aside
-    is_new: bool  # something is there now
+    old: str | None  # the name in `aside` of what was there before
+    is_new: bool  # whether something new is there now
 
 
 @dataclass(slots=True)
 class _Move:
-    """From staging to its place, and back when it fails."""
+    """Moves everything from staging to its place, and back after a failure."""
 
     target: int
     rules: _Rules
@@ -275,7 +277,7 @@ class _Move:
     done: list[_Step] = field(default_factory=list)
 
     def roots_of(self, staging: int, target: int, path: str) -> Iterator[str]:
-        """What will be moved: every name that is new, a folder as one."""
+        """The paths that will be moved: every new name; a new folder is one path."""
         for name in self._sorted(staging, path):
             there, here = _status(name, target), f"{path}{name}"
             if there is None or self.rules.is_replaced(here, there.st_mode):
@@ -285,7 +287,8 @@ class _Move:
                     yield from self.roots_of(inner, outer, f"{here}/")
 
     def all_of(self, staging: int, *, gone: Collection[str]) -> None:
-        """Everything from there; and aside goes what is made no more."""
+        """Move everything from staging; put aside the paths in `gone`, which are not made any
+        more."""
         try:
             for path in sorted(gone):
                 self._remove_old(path)
@@ -296,8 +299,8 @@ class _Move:
             raise
 
     def carry_foreign(self) -> None:
-        """What somebody else has put into a folder of the build's goes where it was, unless its
-        place is taken."""
+        """Move back what somebody else had put into a build's old folder, where that name is
+        free."""
         for step in self.done:
             if step.old is not None and _is_folder(_status(step.old, self.aside)):
                 with opened(step.old, self.aside) as old:
@@ -317,8 +320,8 @@ class _Move:
         os.fsync(target)
 
     def _replace(self, name: str, staging: int, target: int, path: str) -> None:
-        """A file in one rename: there is always one of that name, for a worker that starts at this
-        moment."""
+        """Replace a name. A file is replaced in one rename, so that a worker that starts at this
+        moment finds one of the two."""
         old: str | None = str(len(self.done))
         if _is_folder(_status(name, target)) or _is_folder(_status(name, staging)):
             os.rename(name, str(old), src_dir_fd=target, dst_dir_fd=self.aside)
@@ -358,7 +361,8 @@ class _Move:
 
     @contextmanager
     def _above(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-        """The folder that a path lies in, opened without following a link, and the name in it."""
+        """The parent folder of a path, opened without following links, and the last name of the
+        path."""
         *names, name = path.split("/")
         for count in range(len(names) if make else 0):
             with opened_below(self.target, names[:count]) as above, suppress(FileExistsError):
@@ -367,7 +371,7 @@ class _Move:
             yield folder, name
 
     def _sorted(self, staging: int, path: str) -> list[str]:
-        """The command last."""
+        """The names in order; the one that contains the worker's command comes last."""
         return sorted(os.listdir(staging), key=lambda name: self._holds_last(f"{path}{name}"))
 
     def _holds_last(self, path: str) -> bool:
@@ -379,7 +383,7 @@ _CLOSED = 0o700
 
 @contextmanager
 def _staging(target: int) -> Iterator[int]:
-    """A new folder that nobody but root may enter, on the file system of the worker's."""
+    """A new folder that only root may enter, on the file system of the worker's folder."""
     name = temporary_name()
     os.mkdir(name, _CLOSED, dir_fd=target)
     try:
@@ -390,10 +394,11 @@ def _staging(target: int) -> Iterator[int]:
 
 
 def _remove_leftovers(target: int) -> None:
-    """What a harvest that was killed has left: ours, and closed to everybody else, as nothing is
-    that was brought home.
+    """Remove the folders of a harvest that was killed. They are root's and have mode 0700, which no
+    harvested folder has.
 
-    The owner of the worker's folder can give another folder of root's that name, and would lose it.
+    The owner of the worker's folder can give another such folder of root's this name, and it would
+    be removed.
     """
     with os.scandir(target) as entries:
         found = [entry.name for entry in entries if _STAGING.fullmatch(entry.name) and _is_ours(entry)]
@@ -407,7 +412,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 
 def _remove(name: str, folder: int) -> None:
-    """What we have made ourselves, without following links (shutil.rmtree, dir_fd=)."""
+    """Remove what we have made ourselves, without following links (shutil.rmtree, dir_fd=)."""
     try:
         os.unlink(name, dir_fd=folder)
     except IsADirectoryError:
@@ -415,7 +420,7 @@ def _remove(name: str, folder: int) -> None:
 
 
 def _status(name: str, folder: int | None) -> os.stat_result | None:
-    """What a name in a folder is, a link's own; None where there is nothing."""
+    """The status of a name in a folder, of a link itself; None when there is no such name."""
     if folder is None:
         return None
     try:
@@ -429,8 +434,8 @@ def _is_folder(status: os.stat_result | None) -> bool:
 
 
 def _is_same(there: os.stat_result, found: os.stat_result) -> bool:
-    """Whether a file is still the copy that was made of the source: it has kept its time
-    (alone/workspace.py)."""
+    """Whether a file is still the unchanged copy of the source. A copy keeps the size and the time
+    of its source (alone/workspace.py)."""
     both = stat.S_ISREG(there.st_mode) and stat.S_ISREG(found.st_mode)
     return both and (there.st_size, there.st_mtime_ns) == (found.st_size, found.st_mtime_ns)
 

@@ -1,8 +1,7 @@
-"""One question to a running worker's health check, as its gate asks it: for who wants to know how
-it is now.
+"""Sends one health check to a running worker, as its gate does, to know whether it is healthy now.
 
-The answer is the worker's, so it is bounded in size and in time; what is shown of it is the
-caller's to escape.
+The answer comes from the worker, so its size and its time are bounded. The caller escapes what it
+shows of it.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ _BODY_SHOWN = 200
 
 
 def answer(facts: Facts, *, patience: float) -> str:
-    """What is wrong with a worker's answer now; "" for a good one, and where nobody but its gate
-    asks. Seconds.
+    """What is wrong with the worker's answer now; "" for a healthy answer, and where only the gate
+    can ask. `patience` is in seconds.
 
-    Its own command runs in its sandbox alone, and so at its start.
+    A health command of the worker runs in its sandbox only, so only at its start.
     """
     address = facts.address
     if facts.health_type not in {HealthType.HTTP, HealthType.TCP}:
@@ -42,7 +41,7 @@ def answer(facts: Facts, *, patience: float) -> str:
             peer.sendall(f"{request}Connection: close\r\n\r\n".encode())
             return _words(_read(peer, deadline, facts.accepted), facts.accepted)
     except PermissionError:
-        return ""  # a socket that only its group may use: nothing is known
+        return ""  # a socket that only its group may use: no answer
     except TimeoutError:
         return f"no answer within {patience:g} s"
     except OSError as error:
@@ -50,8 +49,7 @@ def answer(facts: Facts, *, patience: float) -> str:
 
 
 def _read(peer: socket.socket, deadline: float, accepted: tuple[Statuses, ...]) -> bytes:
-    """The answer's beginning; its end is not waited for once the status and enough of the body are
-    there."""
+    """The beginning of the answer: the status and enough of the body. The end is not waited for."""
     text = b""
     while len(text) < _MOST and len(text.partition(b"\r\n\r\n")[2]) < 2 * _BODY_SHOWN:
         if b"\n" in text and (match := _STATUS.match(text)) and accepts(accepted, int(match[1])):

@@ -1,9 +1,8 @@
-"""Installs what is configured: under the lock, and telling each thing that is done to whoever asked
-for it.
+"""Installs what is configured, under the lock. The caller is told of each change.
 
-Before the first change everything is known (prepare.py), but for what builds make: so they come
-first, and then all is looked at once more. The plan is performed step by step (execute.py), and the
-limits are read back.
+Everything is known before the first change (prepare.py), except what builds make. So builds come
+first, and then everything is looked at again. The plan is performed step by step (execute.py), and
+the limits are read back from systemd.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ from tqunits.units.steps import Options, Plan, ReloadDaemon
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """What came of an install."""
+    """The outcome of an install."""
 
     prepared: Prepared
     plan: Plan
     endings: tuple[Ending, ...]
-    differing: tuple[Difference, ...]  # limits that systemd has otherwise than was asked
+    differing: tuple[Difference, ...]  # limits that systemd has with another value than the configuration
 
     @property
     def is_whole(self) -> bool:
-        """Whether every chosen worker is installed as it is configured; how its jobs ended is
-        another matter."""
+        """Whether every chosen worker is installed as it is configured. How its jobs ended does not
+        count."""
         return self.prepared.is_whole and all(found.drop_in is not None for found in self.differing)
 
     @property
     def is_idle(self) -> bool:
-        """Whether there was nothing to do, and nothing to say."""
+        """Whether there was nothing to do and nothing to say."""
         plan = self.plan
         something = plan.builds or plan.steps or plan.orphans or plan.pending or self.differing
         return not something and self.prepared.is_whole
@@ -60,14 +59,14 @@ class Outlook:
 
     prepared: Prepared
     plan: Plan
-    obstacles: tuple[Diagnostic, ...]  # in the way of addresses; errors for those that it could not have
+    obstacles: tuple[Diagnostic, ...]  # what is in the way of addresses; an error where the address can not be had
 
 
 def install(
     loaded: Loaded, premises: Premises, options: Options, choice: Choice, tell: Tell, *, timeout_us: int
 ) -> Installation:
-    """Install. Raises ConfigurationError, NoSuchWorker, TqunitsError for what keeps all of it from
-    being done."""
+    """Install. Raises ConfigurationError, NoSuchWorker or TqunitsError when nothing can be
+    installed at all."""
     layout = premises.layout
     with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
         restored = lost_drop_ins.put_back(layout, bus)
@@ -88,7 +87,8 @@ def install(
 
 
 def outlook(loaded: Loaded, premises: Premises, options: Options, choice: Choice) -> Outlook:
-    """What it would do. Changes nothing, and asks systemd nothing. Raises as `install` does."""
+    """What an install would do. Changes nothing, and does not ask systemd. Raises the same as
+    `install`."""
     prepared = prepare.prepare(loaded, premises, None, choice)
     plan = make_plan(prepared.desired, prepared.observed, options)
     running = () if choice.unchanged else prepared.present.running()
@@ -101,38 +101,38 @@ def outlook(loaded: Loaded, premises: Premises, options: Options, choice: Choice
 
 
 def tell_refused(prepared: Prepared, tell: Tell) -> None:
-    """One's mistake is not another's: the others go on."""
+    """Tell what is wrong with single workers. The other workers are installed all the same."""
     tell_findings(tell, prepared.objections)
     for worker in prepared.excluded:
         tell(Exclusion(worker))
 
 
 def errors_of(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Those that are in the way now."""
+    """The obstacles that are in the way now."""
     return [each for each in found if each.severity is Severity.ERROR]
 
 
 def _built(
     loaded: Loaded, premises: Premises, bus: Bus, options: Options, choice: Choice, tell: Tell, timeout_us: int
 ) -> Prepared:
-    """Build what is due; gives all that is known after it."""
+    """Run the builds that are due; returns all that is known afterwards."""
     prepared = prepare.prepare(loaded, premises, bus, choice)
     prepare.refuse_foreign(make_plan(prepared.desired, prepared.observed, options))
     _refuse_taken(prepare.obstacles(prepared), tell, now=options.now and not options.routers_alone)
     if choice.unchanged:  # its sources may be others than those that anybody has seen built
         return prepared
     builder = Builder(bus=bus, files=prepared.desired.units, tell=tell, timeout_us=timeout_us)
-    own = None if premises.user_mode else builder  # with --user they are the user's own
+    own = None if premises.user_mode else builder  # with --user builds run as the user
     outcome = rebuild.build_due(prepared.present.running(), own, premises.layout, tell)
-    if outcome.skipped or outcome.built:  # a build may have made a file that was not there
+    if outcome.skipped or outcome.built:  # a build may have made a file that was missing
         again = prepare.configured(premises)
         prepared = prepare.prepare(again, premises, bus, choice, outcome)
     return prepared
 
 
 def _refuse_taken(obstacles: Sequence[Diagnostic], tell: Tell, *, now: bool) -> None:
-    """Raise TqunitsError when the router could not listen as it is configured to. Without --now
-    that is for later."""
+    """Raise TqunitsError when the router could not listen on its addresses. Without --now they are
+    only told of."""
     errors = errors_of(obstacles)
     if now and errors:
         tell_findings(tell, (each for each in obstacles if each is not errors[0]))
@@ -159,7 +159,7 @@ def _report_left_out(layout: Layout, prepared: Prepared) -> None:
 
 
 def _of_error(error: Diagnostic) -> LeftOut:
-    """The first thing that is wrong with a worker, and where."""
+    """The first error of a worker, and its place."""
     place = f"{error.mark}: " if error.mark else ""
     return LeftOut("refused", f"{place}{error.message}", error.hint or "")
 
@@ -167,8 +167,8 @@ def _of_error(error: Diagnostic) -> LeftOut:
 def _with_limits(
     prepared: Prepared, plan: Plan, bus: Bus, layout: Layout, tell: Tell
 ) -> tuple[Plan, tuple[Difference, ...]]:
-    """Have what runs obey its limits; gives the plan with who takes them later, and what systemd
-    has otherwise."""
+    """Have running units obey their new limits. Returns the plan, with the units that take them at
+    their next start, and the limits that systemd has with another value."""
     known = {name.worker_of(unit) for unit in plan.read_back}
     workers = [worker for worker in prepared.workers if worker.name in known]
     differing = _read_back(workers, plan, bus, tell)
@@ -178,11 +178,10 @@ def _with_limits(
 
 
 def _read_back(workers: Sequence[Worker], plan: Plan, bus: Bus, tell: Tell) -> tuple[Difference, ...]:
-    """Read the limits back from systemd, after one more reload if they are not those of the
-    files."""
+    """Read the limits back from systemd. If they differ from the files, reload once more first."""
     differing = live.differences(workers, bus)
     if any(d.drop_in is None for d in differing) and ReloadDaemon() not in plan.steps:
-        tell(StepStart(ReloadDaemon()))  # an earlier run was cut off between its files and its reload
+        tell(StepStart(ReloadDaemon()))  # an earlier run was cut off between writing files and the reload
         bus.reload_daemon()
         differing = live.differences(workers, bus)
     return differing

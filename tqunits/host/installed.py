@@ -1,7 +1,6 @@
-"""The workers that are installed on this host, by their drop-ins.
+"""The workers that are installed on this host.
 
-The drop-ins are all that is read, no YAML: what is operated is what is installed, and `ls` stays
-fast.
+Only the drop-ins are read, never YAML: the verbs act on what is installed, and `ls` stays fast.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tqunits.units.unitfile import Ledger, ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """An instance of a worker, whose drop-in lies on this host."""
+    """An installed instance of a worker. Its drop-in lies on this host."""
 
     instance: Instance
     unit: str
@@ -30,12 +29,12 @@ class Installed:
 
     @property
     def name(self) -> str:
-        """As people have it: `api`, `api:2`."""
+        """The instance's name: `api`, `api:2`."""
         return str(self.instance)
 
     @property
     def worker(self) -> str:
-        """The name of the worker that it is an instance of."""
+        """The name of the worker."""
         return self.instance.worker
 
 
@@ -47,9 +46,9 @@ def installed(layout: Layout) -> tuple[Installed, ...]:
 
 
 def served(layout: Layout) -> tuple[Served, ...]:
-    """The workers that are files alone, as the router has them; no drop-in is theirs.
+    """The workers that consist of static files only, from the routers' file; they have no drop-in.
 
-    Raises TqunitsError for what the router would not take either.
+    Raises TqunitsError when the file could not be read by the router either.
     """
     try:
         content = read_regular(Path(layout.routes), MAX_SNAPSHOT)
@@ -59,14 +58,14 @@ def served(layout: Layout) -> tuple[Served, ...]:
 
 
 def serving(workers: Sequence[Installed], layout: Layout) -> dict[str, str]:
-    """Unit -> the file that it is served by, of those whose unit makes one."""
+    """Unit -> its file `serving`, for the units that make one."""
     files = {worker.unit: environment.serving_file(worker.instance, layout.runtime) for worker in workers}
     return {worker.unit: files[worker.unit] for worker in workers if files[worker.unit] in worker.text}
 
 
 def nearest(wanted: str, names: Collection[str]) -> str:
-    """A hint for a name that is none of these."""
-    from difflib import get_close_matches  # 8 ms: only when somebody mistyped
+    """A hint for a name that is not among `names`."""
+    from difflib import get_close_matches  # 8 ms: only after a mistyped name
 
     near = get_close_matches(wanted, names, n=1)
     if near:

@@ -1,9 +1,9 @@
-"""What this host refuses its workers, and which ports the others get: for install, diff, render and
-check alike.
+"""Which workers this host refuses, and which ports the others get. Used by install, diff, render
+and check.
 
-In this order, for each needs the one before: what a worker may ask for at all (units/grants.py),
-what lies where its files are, whether its account is there and its own (units/accounts.py), who has
-a route (units/contests.py) and a port (units/ports.py).
+The order matters, because each question needs the answers before it: what a worker may ask for
+(units/grants.py), which files stand in its way, whether its account exists and is its own
+(units/accounts.py), which worker gets a route (units/contests.py) and a port (units/ports.py).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Files = Mapping[PurePosixPath, ObservedFile]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """`present` is the configuration without the workers that are left alone."""
+    """The outcome. `present` is the configuration without the workers that are left alone."""
 
     present: Configuration
     ports: Mapping[Instance, int]
     refusals: tuple[Refusal, ...]
-    ungranted: frozenset[str]  # workers that ask for what they have no grant for
+    ungranted: frozenset[str]  # workers that ask for something without a grant
 
 
 def judge(
@@ -48,10 +48,10 @@ def judge(
     left_alone: Collection[str] = frozenset(),
     prune: bool = False,
 ) -> Judged:
-    """Judge every worker but those that are left alone anyway.
+    """Judge every worker, except those in `left_alone`.
 
-    `before` is what lies on the host, `of_files` what is wrong with the files that workers name,
-    and what no unit can say of them.
+    `before`: the files on the host. `of_files`: what is wrong with the files that workers name, and
+    what no unit can express.
     """
     out = {*left_alone, *configuration.broken}
     known = _installed(before, layout)
@@ -75,7 +75,7 @@ def judge(
 
 
 def assigned_ports(configuration: Configuration, before: Files, *, without: Collection[str] = frozenset()) -> Assigned:
-    """The ports that an install would give now; `without`: workers that stay as they are."""
+    """The ports that an install would assign now. `without`: workers that stay as they are."""
     meant = replace(configuration, workers=_as_meant(configuration.workers, configuration))
     return assign_ports(meant, kept_ports(before), busy=listening_ports(), without=without)
 
@@ -87,7 +87,8 @@ def _names(refused: Iterable[Refusal]) -> frozenset[str]:
 def _of_requests(
     configuration: Configuration, out: Collection[str], layout: Layout, known: InstalledRoutes
 ) -> Iterator[Refusal]:
-    """A user's own manager runs everything as that user: there is nobody to grant."""
+    """Refusals of what workers ask for. The user's own service manager runs everything as that
+    user, so there are no grants."""
     file, owners = layout.configuration / CONFIGURATION, _owners(configuration, known)
     memory = files.physical_memory()
     for worker in _without(configuration, out) if layout.sysusers else ():
@@ -101,8 +102,8 @@ def _of_requests(
 
 
 def _owners(configuration: Configuration, known: InstalledRoutes) -> grants.Owners:
-    """Who has a route, or has a right to it; on whatever host, for a request has no host by
-    itself."""
+    """Route -> the workers that have it or have a right to it, on any host: a request for a path
+    may come with any Host field."""
     owners: dict[str, set[str]] = {}
     for worker in configuration.workers:
         for route in grants.owned_routes(worker, configuration.server):
@@ -114,15 +115,14 @@ def _owners(configuration: Configuration, known: InstalledRoutes) -> grants.Owne
 
 
 def _aliases(worker: Worker, configuration: Configuration) -> Mapping[str, str]:
-    """The names that systemd has for the units that a worker names, and for those that it is
-    granted."""
+    """systemd's own names of the units that a worker names, and of those in its grant."""
     named = {unit for _, unit in dependencies.foreign_dependencies(worker)}
     granted = grants.grant_of(worker, configuration.server).depends if named else ()
     return aliases.canonical_names({*named, *granted})
 
 
 def _as_meant(workers: Iterable[Worker], configuration: Configuration) -> tuple[Worker, ...]:
-    """With --trust root's own wish, whose files they ever are."""
+    """With --trust every worker counts as root's, whoever owns its files."""
     is_roots = configuration.server.trusted
     return tuple(replace(worker, not_roots=None) if is_roots else worker for worker in workers)
 
@@ -132,7 +132,7 @@ def _without(configuration: Configuration, names: Collection[str]) -> tuple[Work
 
 
 def _installed(before: Files, layout: Layout) -> InstalledRoutes:
-    """What the routers have; and, should their file be lost, what the drop-ins say."""
+    """The routes that the routers have; if their file is lost, those in the drop-ins."""
     routes = dict(installed_routes(before[layout.routes].content)) if layout.routes in before else {}
     for file in before.values():
         ledger = unitfile.ledger(file.content)

@@ -1,5 +1,5 @@
-"""What this host lacks to run a worker, or to build it: its program, a compiler, a folder that it
-is to serve."""
+"""What this host lacks to run a worker or to build it: the program, a compiler, a folder to
+serve."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tqunits.config import php
 from tqunits.model import Worker
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES), and what a
-worker gets."""
+"""Where systemd looks for a command without a slash (systemd.service(5), COMMAND LINES). A worker
+gets the same PATH."""
 
 _PACKAGES = {
     "go": "golang-go",
@@ -28,7 +28,7 @@ _PACKAGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lacking:
-    """Why a worker can not run on this host as it is, and what helps."""
+    """Why a worker can not run on this host as it is, and what to do."""
 
     worker: str
     reason: str
@@ -36,14 +36,14 @@ class Lacking:
 
 
 def command_missing(worker: Worker) -> bool:
-    """Whether the worker's own program (a command with a slash) is not there."""
+    """Whether the worker's own program (a command with a slash) is missing."""
     if not worker.command or "/" not in worker.command[0]:
         return False
     return not os.path.exists(worker.folder / worker.command[0])  # noqa: PTH110 - Path.exists() raises for some names
 
 
 def lacking(worker: Worker) -> Lacking | None:
-    """What the host lacks to run, or to build, this worker; None when nothing."""
+    """What the host lacks to run or build this worker; None when nothing."""
     if command_missing(worker):
         if not worker.build.command:
             return Lacking(
@@ -57,8 +57,8 @@ def lacking(worker: Worker) -> Lacking | None:
 
 
 def documents_missing(worker: Worker) -> Lacking | None:
-    """Whether the folder is not there that PHP's own server is to serve, which ends it at once. A
-    build may make it."""
+    """Whether the folder is missing that PHP's own server is to serve: the server would exit at
+    once. A build may make the folder."""
     folder = php.served(worker.command)
     if folder is None or "$" in folder or worker.build.command or os.path.lexists(worker.folder / folder):
         return None

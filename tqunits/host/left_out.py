@@ -1,10 +1,9 @@
-"""What the last install has left out, and why: a file of root's for those who list workers without
-reading YAML.
+"""The file in which install notes what it has left out, and why. `ls` and `why` read it, because
+they read no YAML.
 
-install writes it, `ls` and `why` read it. It is a report, never an order: nothing is decided by it,
-and without it nothing is lost but these reasons. It also has the folder of the workers, where `ls`
-finds those that nobody has installed yet. Bounded by the number of workers that there may be, and
-by what is kept of a reason.
+It is a report and nothing else: no decision depends on it, and without it only these reasons are
+lost. It also names the folder of the workers, so that `ls` finds workers that are not installed
+yet. Its size is bounded by the greatest number of workers and the longest reason.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ _LONGEST = 500  # characters of a reason
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """One worker. `kind`: refused (what it asks for, or its YAML), or skipped (what its host
-    lacks)."""
+    """One worker. `kind` is "refused" (for what it asks for, or for its YAML) or "skipped" (its
+    host lacks something)."""
 
     kind: str
     reason: str
@@ -38,14 +37,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the file says; empty where there is none."""
+    """The content of the file; empty without one."""
 
     directory: str = ""
     workers: Mapping[str, LeftOut] = field(default_factory=dict)
 
 
 def read(layout: Layout) -> Report:
-    """The report; an empty one where there is none, or none that can be read."""
+    """The report; an empty one when there is no file or it can not be read."""
     with suppress(OSError, ValueError, TqunitsError):
         found = json.loads(files.read_regular(_path(layout), _MOST))
         if isinstance(found, dict):
@@ -56,7 +55,7 @@ def read(layout: Layout) -> Report:
 
 
 def write(layout: Layout, directory: str, left: Mapping[str, LeftOut], meant: Collection[str] | None) -> None:
-    """Replace what is said of the workers that were meant (None: of all)."""
+    """Replace the reasons of the workers in `meant` (None: of all)."""
     before = read(layout).workers if meant is not None else {}
     kept = {key: row for key, row in before.items() if meant is not None and key not in meant}
     workers = {key: _cut(row) for key, row in sorted({**kept, **left}.items())}
@@ -67,17 +66,17 @@ def write(layout: Layout, directory: str, left: Mapping[str, LeftOut], meant: Co
 
 
 def remove(layout: Layout) -> None:
-    """Nothing is installed any more."""
+    """Remove the file: nothing is installed any more."""
     path = _path(layout)
     files.remove(path)
     if layout.sysusers:
-        with suppress(OSError):  # not there, or somebody's
+        with suppress(OSError):  # not there, or another user's
             path.parent.rmdir()
 
 
 def uninstalled(report: Report, others: Collection[str]) -> tuple[str, ...]:
-    """Names of folders with a worker.yaml, or that were left out, besides these: two system calls
-    for each."""
+    """Names of folders with a worker.yaml, and of workers that were left out, except `others`.
+    Costs two system calls for each folder."""
     if not report.directory.startswith("/"):
         return ()
     try:
@@ -96,8 +95,8 @@ def _has_yaml(folder: Path) -> bool:
 
 
 def _path(layout: Layout) -> Path:
-    """With the logs, for that is what it is: an install that changes nothing writes it all the
-    same."""
+    """The file lies with the logs, because it is a report: even an install without changes writes
+    it."""
     return (_LOGS if layout.sysusers else Path(layout.state)) / _FILE
 
 

@@ -1,5 +1,5 @@
-"""What runs that were cut off, releases before and workers have left: looked at for the plan, and
-discarded."""
+"""Finds and removes what interrupted runs, earlier releases and removed workers have left. The plan
+decides what is removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqunits.units.observed import Remnants
 
 
 def remnants(layout: Layout) -> Remnants:
-    """Everything of it. Who may not look into a folder sees nothing there."""
+    """All of these. A folder that we may not read counts as empty."""
     return Remnants(
         unread=tuple(map(PurePosixPath, _unread(layout))),
         marks=tuple(map(PurePosixPath, handover.marks(layout))),
@@ -24,7 +24,7 @@ def remnants(layout: Layout) -> Remnants:
 
 
 def discard(path: PurePosixPath) -> None:
-    """Remove a file, a link, or a folder and all in it."""
+    """Remove a file, a link, or a folder with its content."""
     found = Path(path)
     if found.is_symlink() or found.is_dir():
         files.remove_tree(found)

@@ -1,10 +1,11 @@
-"""Limits of running units: what was asked, what systemd has loaded, and what the kernel enforces.
+"""Limits of running units: what is configured, what systemd has loaded, and what the kernel
+enforces.
 
-systemd 252 gives the kernel changed limits at a daemon-reload; 257 does not, until something else
-touches the unit's cgroup (both measured). SetUnitProperties does touch it, but writes a runtime
-drop-in as well (systemctl(1), set-property --runtime), which would shadow every later change of
-ours until the next boot. So these drop-ins are removed at once; and since we may be killed in
-between, a note of them is made before, for the next run.
+systemd 252 gives the kernel changed limits at a daemon-reload; 257 does so only when something else
+touches the unit's cgroup (both measured). SetUnitProperties does touch it, but also writes a
+runtime drop-in (systemctl(1), set-property --runtime), which would override every later change of
+ours until the next boot. So we remove these drop-ins at once. We may be killed in between, so a
+note of them is written first, for the next run.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _PAGE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A limit that systemd has otherwise than was asked; `drop_in` is the administrator's, if that
-    is why."""
+    """A limit that systemd has with another value than the configuration. `drop_in`: the
+    administrator's drop-in that sets it, if there is one."""
 
     unit: str
     directive: str
@@ -46,34 +47,34 @@ class Difference:
 
 
 def differences(workers: Iterable[Worker], bus: Bus) -> tuple[Difference, ...]:
-    """The limits of every worker as systemd has them now, compared with what was asked (promise
-    P4)."""
+    """Compare the limits that systemd has now with those in the configuration, for every worker
+    (promise P4)."""
     memory = files.physical_memory()
     units = ((worker, name.service(whose)) for worker in workers for whose in worker.instances)
     return tuple(found for worker, unit in units for found in _differences(worker, unit, bus, memory))
 
 
 def apply_process_limits(workers: Iterable[Worker], bus: Bus) -> tuple[str, ...]:
-    """Give running processes their new LimitNOFILE= and LimitNPROC=: a reload changes cgroups,
-    never a process.
+    """Give running processes their new LimitNOFILE= and LimitNPROC=. A daemon-reload changes
+    cgroups, never a process.
 
-    Gives the units whose processes could not get them, and take them with their next start.
+    Returns the units whose processes could not get them; they take them at their next start.
     """
     units = (name.service(whose) for worker in workers for whose in worker.instances)
     return tuple(unit for unit in units if not _apply_process_limits(unit, bus))
 
 
 def _apply_process_limits(unit: str, bus: Bus) -> bool:
-    """What systemd has, not what the YAML asks: a drop-in of the administrator may have decided
-    otherwise."""
+    """Applies the values that systemd has, not those of the YAML: a drop-in of the administrator
+    may have changed them."""
     kinds = ("NOFILESoft", "NOFILE", "NPROC")
     soft, hard, nproc = (int(str(bus.property_of(unit, "Service", f"Limit{kind}", "t"))) for kind in kinds)
     return rlimits.apply(bus.control_group(unit), nofile=(soft, hard), nproc=nproc)
 
 
 def realize(workers: Iterable[Worker], layout: Layout, bus: Bus) -> bool:
-    """Have the kernel enforce the limits that systemd has loaded; whether there was anything to
-    do."""
+    """Make the kernel enforce the limits that systemd has loaded. Returns whether there was
+    anything to do."""
     units = (name.service(whose) for worker in workers for whose in worker.instances)
     late = {unit: limits for unit in units if (limits := _late(unit, bus))}
     if late:
@@ -88,12 +89,12 @@ def realize(workers: Iterable[Worker], layout: Layout, bus: Bus) -> bool:
 
 
 def has_shadows(layout: Layout) -> bool:
-    """Whether a `realize` was killed in the middle."""
+    """Whether a call of `realize` was killed before its end."""
     return os.path.lexists(Path(layout.runtime) / _NOTE)
 
 
 def recover(layout: Layout, bus: Bus) -> None:
-    """Remove the drop-ins of a `realize` that was killed in the middle."""
+    """Remove the drop-ins of a call of `realize` that was killed before its end."""
     note = Path(layout.runtime) / _NOTE
     text = files.read_text_if_exists(note)
     if text is not None:
@@ -102,7 +103,7 @@ def recover(layout: Layout, bus: Bus) -> None:
 
 
 def _late(unit: str, bus: Bus) -> Mapping[str, int]:
-    """Loaded limits of a running unit that its cgroup does not have."""
+    """The loaded limits of a running unit that its cgroup does not have."""
     kernel = cgroup.limits(bus.control_group(unit))
     loaded = bus.properties(unit, "Service") if kernel else {}
     wanted = {key: value for key in kernel if isinstance(value := loaded.get(key), int)}
@@ -110,8 +111,8 @@ def _late(unit: str, bus: Bus) -> Mapping[str, int]:
 
 
 def _shadows(layout: Layout, unit: str) -> Iterable[Path]:
-    """Where SetUnitProperties writes, at runtime: /run/systemd/system.control, or user.control of a
-    user's own."""
+    """The runtime drop-ins that SetUnitProperties writes: in /run/systemd/system.control, or in
+    user.control of the user."""
     control = "system.control" if layout.sysusers else "user.control"
     folder = Path(layout.runtime).parent / "systemd" / control / f"{unit}.d"
     return (folder / f"50-{limit}.conf" for limit in _SHADOWS)
@@ -141,7 +142,7 @@ def _bytes(value: int | Share, memory: int) -> int:
 
 
 def _administrators(bus: Bus, unit: str, property_name: str) -> Path | None:
-    """The administrator's drop-in that sets this directive, when there is one."""
+    """The administrator's drop-in that sets this directive; None without one."""
     directive = directive_of(property_name)
     paths = bus.properties(unit, "Unit").get("DropInPaths")
     for path in reversed(paths if isinstance(paths, tuple) else ()):

@@ -1,8 +1,8 @@
-"""The ledger on this host: read where a drop-in is lost (units/ledger.py has its format; install
-writes it).
+"""Finds and restores drop-ins that somebody has removed, by the ledger of this host
+(units/ledger.py has its format; install writes it).
 
-Whoever removes workers has the ledger forget them first, or they would come back. All of it happens
-under the lock.
+A removal of workers first removes them from the ledger; otherwise they would come back. All of this
+runs under the lock.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from tqunits.units.observed import ObservedFile
 
 
 def forget(layout: Layout, workers: Collection[str]) -> None:
-    """These workers are to be removed."""
+    """Remove these workers from the ledger, before they are removed from the host."""
     before = _text(layout)
     if before is not None and any(entry.worker in workers for entry in ledger.load(before).values()):
         files.write_atomically(_path(layout), ledger.without(before, workers), ledger.MODE)
 
 
 def lost(layout: Layout) -> tuple[LedgerEntry, ...]:
-    """The instances that are installed, and whose drop-in somebody has taken away.
+    """The installed instances whose drop-in somebody has removed.
 
-    Whoever may not read the ledger knows nothing, as where there is none.
+    Empty when there is no ledger, or we may not read it.
     """
     entries = ledger.load(_text(layout)).values()
     return tuple(e for e in entries if e.drop_in is not None and files.is_absent(_drop_in(e, layout)))
 
 
 def put_back(layout: Layout, bus: Bus) -> tuple[Path, ...]:
-    """Put back each drop-in that is lost; gives their paths.
+    """Put back each lost drop-in; returns their paths.
 
-    It gets the time of the ledger, which was written after it: who was started since then has what
-    it says, and needs no restart. Of who was started before nobody knows, for the ledger tells of
-    others too: that is a restart too many at worst.
+    A drop-in gets the time of the ledger, which was written after it. An instance that was started
+    after that time has the drop-in's settings and needs no restart. Of an older instance nobody
+    knows, because the ledger was also written for other workers: at worst there is one restart too
+    many.
     """
     entries = lost(layout)
     time_ns = _written(layout) if entries else 0
@@ -55,7 +56,7 @@ def put_back(layout: Layout, bus: Bus) -> tuple[Path, ...]:
 
 
 def put_back_later(layout: Layout) -> Mapping[PurePosixPath, ObservedFile]:
-    """Those drop-ins as they will lie there then."""
+    """The lost drop-ins as `put_back` will write them."""
     entries = lost(layout)
     modified = _written(layout) // 1000 if entries else 0
     return {
@@ -73,8 +74,8 @@ def _path(layout: Layout) -> Path:
 
 
 def _written(layout: Layout) -> int:
-    """When, in ns since 1970. One from a backup may be of before its time; nobody sets the other
-    one back."""
+    """When the ledger was written, in ns since 1970. The mtime of a restored file may be older than
+    the file; the ctime can not be set back."""
     found = _path(layout).stat()
     return max(found.st_mtime_ns, found.st_ctime_ns)
 

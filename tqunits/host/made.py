@@ -1,5 +1,4 @@
-"""What builds have made of a worker's folder, so that the next one replaces it, and nothing
-else."""
+"""The results of builds in a worker's folder, which the next build replaces."""
 
 from __future__ import annotations
 
@@ -8,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What builds have brought home. Paths below the worker's folder."""
+    """The results of builds. Paths are relative to the worker's folder."""
 
-    roots: frozenset[str] = frozenset()  # the files and folders that they made where there was nothing
-    names: frozenset[str] = frozenset()  # these, and all in them
-    whole: frozenset[str] = frozenset()  # folders that the build makes anew from top to bottom, whoever did it before
+    roots: frozenset[str] = frozenset()  # the files and folders that builds have made as new names
+    names: frozenset[str] = frozenset()  # these, and everything in them
+    whole: frozenset[str] = frozenset()  # folders that the build makes completely, whoever made them before
 
     def has(self, path: str) -> bool:
-        """Whether that is a build's."""
+        """Whether a build has made this path."""
         return path in self.names or any(path == top or path.startswith(f"{top}/") for top in self.whole)
 
 

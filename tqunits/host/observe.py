@@ -1,7 +1,7 @@
-"""Look at the host: which of our files lie there, which units systemd has, what they are doing.
+"""Looks at the host: our files, the units that systemd has loaded, and their states.
 
-Read-only, so `diff`, `ls` and `--dry-run` need no privilege. Without a service manager to ask (a
-chroot, an image being built) the files are still observed, and no unit is loaded.
+It is read-only, so `diff`, `ls` and `--dry-run` need no privilege. Without a service manager (in a
+chroot, or while an image is built) the files are observed and no unit counts as loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNIT_PATTERNS = ("tq-*", "tq.*", "run-tqunits-workers-*.mount")
 
 
 def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
-    """Every loaded unit of ours."""
+    """Every unit of ours that is loaded."""
     found = bus.list_units(UNIT_PATTERNS)
     paused = pauses.pausing((unit.name, unit.active) for unit in found)
     states = {unit.name: "activating" if unit.name in paused else unit.active for unit in found}
@@ -31,7 +31,7 @@ def observe_units(bus: Bus) -> Mapping[str, ObservedUnit]:
 
 
 def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], users: Iterable[str]) -> Observed:
-    """Everything that a plan is made from, but for what is no file of ours and no unit
+    """Everything that a plan is made from, except what is neither our file nor our unit
     (leftovers.py)."""
     units = observe_units(bus) if bus else {}
     return Observed(
@@ -49,14 +49,14 @@ def observe(layout: Layout, bus: Bus | None, wanted: Iterable[PurePosixPath], us
 
 
 def running_routers(bus: Bus) -> tuple[str, ...]:
-    """The units of the router's processes that run."""
+    """The router's processes that run, by their units."""
     units = bus.list_units(["tq-proxy@*.service"])
     return tuple(sorted(unit.name for unit in units if unit.active in {"active", "reloading", "refreshing"}))
 
 
 def router_codes(bus: Bus, units: Iterable[str]) -> Mapping[str, str]:
-    """Process of the router -> the code that it was started by, where it tells, and we may see its
-    environment."""
+    """Unit of a router process -> the fingerprint of the code that it was started with. Left out
+    where its environment has none or we may not read it."""
     found = ((unit, _code(bus, unit)) for unit in units if name.is_proxy(unit))
     return {unit: code for unit, code in found if code}
 
@@ -71,18 +71,19 @@ def _code(bus: Bus, unit: str) -> str:
     pid = int(str(bus.property_of(unit, "Service", "MainPID", "u")))
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes() if pid else b""
-    except OSError:  # it has ended, or is somebody else's
+    except OSError:  # the process has ended, or is another user's
         return ""
     mark = f"{CODE}=".encode()
     return next((each[len(mark) :].decode() for each in environment.split(b"\0") if each.startswith(mark)), "")
 
 
 def _started(bus: Bus, unit: str) -> int:
-    """When the unit's latest start began, µs since 1970; 0: never.
+    """When the unit's latest start began, in µs since 1970; 0: never.
 
-    Not ExecMainStartTimestamp: a program of type notify has it anew with each MAINPID=
-    (sd_notify(3)). And by the clock of then or by today's, whichever is earlier: where one was
-    wrong a restart too many does less harm than none.
+    ExecMainStartTimestamp would not do: a program of type notify changes it with each MAINPID=
+    (sd_notify(3)). There are two times, by the clock at the start and by the clock now; the earlier
+    one is taken. If one of the clocks was wrong, one restart too many does less harm than one too
+    few.
     """
     then = int(str(bus.property_of(unit, "Unit", "InactiveExitTimestamp", "t")))
     monotonic = int(str(bus.property_of(unit, "Unit", "InactiveExitTimestampMonotonic", "t")))

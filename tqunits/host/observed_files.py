@@ -1,4 +1,4 @@
-"""What lies on the host of our files. Read-only, and without a service manager."""
+"""Which of our files lie on the host. Read-only, and without a service manager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqunits.units.observed import ObservedFile
 
 
 def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mapping[PurePosixPath, ObservedFile]:
-    """Every file that is ours or in the way of what we want to write."""
+    """Every file of ours, and every file in the place of one that we want to write."""
     units = Path(layout.units)
     found = {PurePosixPath(p) for p in units.glob("tq[-.]*") if p.is_file()}
     found |= {PurePosixPath(p) for p in units.glob("run-tqunits-workers-*.mount") if p.is_file()}
@@ -25,13 +25,13 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
 
 
 def observe_sockets(layout: Layout) -> Mapping[PurePosixPath, ObservedFile]:
-    """Of these the router's sockets."""
+    """The same for the router's sockets only."""
     return _observed(PurePosixPath(path) for path in Path(layout.units).glob("tq-proxy*.socket"))
 
 
 def observe_copies(layout: Layout) -> Mapping[PurePosixPath, ObservedFile] | None:
-    """The copies of the files that workers' YAML names; None for whoever may not look: they are
-    root's."""
+    """The copies of the files that workers' YAML names. They are root's; None without the right to
+    read them."""
     try:
         paths = [path for worker in _entries(Path(credentials.folder(layout.state))) for path in _entries(worker)]
         return _observed(PurePosixPath(path) for path in paths if not path.name.startswith("."))
@@ -43,7 +43,8 @@ def unit_file_states(units: Path) -> Mapping[str, str]:
     """Unit -> "enabled" or "masked", from the links that systemctl makes (systemctl(1), enable and
     mask).
 
-    Asking the manager (GetUnitFileState) costs milliseconds for each unit, and needs one.
+    To ask the service manager (GetUnitFileState) takes milliseconds for each unit, and needs a
+    service manager.
     """
     enabled = {link.name: "enabled" for link in units.glob("*.wants/tq[-.]*")}
     masked = {link.name: "masked" for link in units.glob("tq[-.]*") if link.is_symlink() and _is_null(link)}
@@ -70,9 +71,9 @@ def _observe_file(path: Path) -> ObservedFile | None:
     try:
         found = path.stat()
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISCHR(found.st_mode)):  # a masked unit is a link to /dev/null
-            raise TqunitsError(f"{path} is not a regular file")  # and opening a FIFO would wait for ever
+            raise TqunitsError(f"{path} is not a regular file")  # opening a FIFO would block for ever
         content = path.read_bytes()
     except FileNotFoundError:
         return None
-    modified = min(found.st_mtime_ns, found.st_ctime_ns) // 1000  # anybody can write any mtime, and nobody a ctime
+    modified = min(found.st_mtime_ns, found.st_ctime_ns) // 1000  # any user can set an mtime, and nobody a ctime
     return ObservedFile(content=content.decode("utf-8", "surrogateescape"), modified=modified)

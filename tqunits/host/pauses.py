@@ -1,5 +1,5 @@
-"""Workers that have failed and wait for their next try (units/failure_pause.py), and how that wait
-is ended."""
+"""Workers that have failed and wait for their next start (units/failure_pause.py), and how this
+wait is ended."""
 
 from __future__ import annotations
 
@@ -21,17 +21,15 @@ PATTERN = "tq-backoff@*.service"
 
 
 def pausing(units: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """The workers' units whose pause is under way; `units`: name and ActiveState of what systemd
-    has loaded."""
+    """The workers' units whose back-off is running. `units`: name and ActiveState of the loaded
+    units."""
     found = (name.paused_by(unit) for unit, state in units if state == "activating")
     return frozenset(name.service(whose) for whose in found if whose)
 
 
 def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
-    """µs until a worker that has failed is started again; `runtime`: of tqunits, where its pause is
-    under way.
-
-    None: nobody knows.
+    """µs until a failed worker is started again; None: unknown. `runtime`: tqunits' runtime folder,
+    if the back-off is running.
     """
     now = time.monotonic_ns() // 1000
     if runtime is not None:
@@ -43,8 +41,7 @@ def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:
 
 
 def remembered(layout: Layout) -> frozenset[str]:
-    """The workers of which pauses remember something, of whichever process. Who may not look sees
-    none."""
+    """The workers of which the back-off has a record. Empty without the right to look."""
     try:
         found = [name.instance(folder.name) for folder in (Path(layout.runtime) / "backoff").iterdir()]
     except OSError:
@@ -53,7 +50,7 @@ def remembered(layout: Layout) -> frozenset[str]:
 
 
 def forget(layout: Layout, workers: Iterable[str] | None) -> None:
-    """Remove what pauses remember of workers that are gone; None: of all."""
+    """Remove the records of workers that are removed; None: of all."""
     above = Path(layout.runtime) / "backoff"
     gone = None if workers is None else frozenset(workers)
     for folder in [above] if gone is None else above.glob("*"):
@@ -63,10 +60,10 @@ def forget(layout: Layout, workers: Iterable[str] | None) -> None:
 
 
 def let_go(bus: Bus, units: Sequence[str]) -> None:
-    """Forget what has failed, and end every wait: who asks for a start means it, and means now.
+    """Clear the failures and end every wait: a start that somebody asks for happens now.
 
-    A job for a start would join the one that waits. A stop of what does not run takes that one
-    back, and no time.
+    A new start job would join the job that waits. A stop of a unit that does not run cancels that
+    job, and takes no time.
     """
     loaded = bus.list_units([*units, PATTERN])
     paused = pausing((unit.name, unit.active) for unit in loaded)

@@ -1,29 +1,30 @@
-"""What `install` will do, decided purely: desired x observed -> a list of steps, each a value.
+"""What `install` will do: a pure function from the desired and the observed state to a list of
+steps, each a value.
 
-The order of the steps is what makes a crash at any moment harmless (promise P5), and a deploy lose
-nothing (P2):
+The order of the steps makes a crash at any moment harmless (promise P5), and lets a deploy lose no
+request (P2):
 
-1. Files are written one by one, each whole; nothing points at a file that is not there yet. So the
-   copies of the files that a YAML names come before the units, and those that no unit names any
-   more go last.
-2. Users exist before a unit that names them is loaded, and before a folder is given to them. A home
-   that an earlier release gave to one is taken away while its worker stands still. Units are
-   enabled, and then one daemon-reload makes systemd read all of it. A socket of the router none of
-   whose addresses stays is closed before its file says so: a reload would close it too, and leave a
-   unit that is active and has nothing open.
-3. A worker that runs since before there was a file `serving` gets it, so that a router of today
-   serves it. With `--now` routers that have changed are restarted first, one after the other:
-   whoever leaves a router must find one that knows how. Then workers are started or restarted, and
-   only when they are healthy the routers learn of them.
-4. What is to go is first taken out of the routes, then stopped, disabled, and its files are removed
-   last: while one is left, the next run knows that there is work to finish.
+1. Files are written one by one, each whole, and no file names another one that does not exist yet.
+   So the copies of the files that a YAML names are written before the units. Copies that no unit
+   names any more are removed last.
+2. Users are made before a unit that names them is loaded, and before a folder is given to them. A
+   home from an earlier release is removed while its worker does not run. Units are enabled, and
+   then one daemon-reload makes systemd read everything. A socket of the router that keeps none of
+   its addresses is stopped before its file changes: a reload would close it too, but leave an
+   active unit without an open socket.
+3. A worker that was started by an earlier release and has no file `serving` gets one, so that a
+   router of this release serves it. With `--now` routers that have changed are restarted first, one
+   after the other, because a worker that stops must find a router with the present leave socket.
+   Then workers are started or restarted. The routers learn of them when they are healthy.
+4. A worker that is removed is first taken out of the routes, then stopped and disabled. Its files
+   are removed last: while one of them is left, the next run knows that there is work to finish.
 
-What is built comes before all of it, and the rest is planned anew then. What is cleared away, and
-what is said of it in /run, stands around these steps (upkeep.py). After the last one limits are
-read back, of whomever `read_back` names.
+Builds come before all of these steps, and then the rest is planned anew. upkeep.py adds steps
+before and after them, which clear away left-overs. After the last step the limits of the units in
+`read_back` are read back.
 
-A step that is already true is not in the plan. That is also the recovery: the next run plans what
-is still missing.
+A step whose outcome is already there is not in the plan. This is also the recovery: after a crash
+the next run plans what is still missing.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ from tqunits.units.steps import (
 
 
 def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
-    """Decide what to do. Writes nothing, asks nothing."""
+    """Decide what to do. Writes nothing and asks nothing."""
     gone = _orphans(desired, observed)
     leaving = gone if options.prune else ()
     desired = _with_staying(desired, observed, leaving=leaving)
@@ -116,12 +117,12 @@ def _pending(units: Iterable[str], options: Options) -> tuple[str, ...]:
 
 
 def _services(desired: Desired) -> Iterator[str]:
-    """Of the workers that have files in this plan."""
+    """The units of the workers that have files in this plan."""
     return (file.unit for file in desired.units if file.unit is not None and unitfile.ledger(file.content))
 
 
 def kept_ports(files: Mapping[PurePosixPath, ObservedFile]) -> dict[Instance, int]:
-    """Instance -> port, as the installed drop-ins remember it."""
+    """Instance -> port, from the installed drop-ins."""
     ledgers = ((name.instance_of(name.unit_at(path)), unitfile.ledger(file.content)) for path, file in files.items())
     return {whose: ledger.port for whose, ledger in ledgers if whose and ledger and ledger.port is not None}
 
@@ -136,9 +137,9 @@ def kept_instances(files: Mapping[PurePosixPath, ObservedFile]) -> dict[str, lis
 
 
 def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ...]:
-    """Steps that take these workers off the host, or (None) everything that is ours.
+    """The steps that take these workers off the host, or (None) everything of ours.
 
-    The routes of single workers are the caller's: they come from the configuration without them.
+    The caller plans the routes of single workers, which come from the configuration without them.
     """
     if workers is not None:
         return tuple(_worker_removal(observed, sorted(workers)))
@@ -149,8 +150,8 @@ def removal(observed: Observed, workers: Iterable[str] | None) -> tuple[Step, ..
 
 
 def _writes(files: Iterable[RenderedFile], observed: Observed) -> tuple[WriteFile, ...]:
-    """What differs; and what is from the future, by a clock that was set back: no process would
-    ever be newer."""
+    """The files that differ, and files whose time is in the future (the clock was set back): no
+    process would ever be newer than they are."""
     found = ((file, observed.files.get(file.path)) for file in files)
     return tuple(
         WriteFile(
@@ -171,16 +172,16 @@ def _refits(desired: Desired, observed: Observed, *, leaving: Collection[str]) -
 
 
 def _admissions(observed: Observed) -> list[Step]:
-    """Who runs without the file that it is served by: of an earlier release, or somebody has
-    removed it."""
+    """Units that run without their file `serving`: an earlier release has started them, or somebody
+    has removed the file."""
     found = ((name.service(whose), file) for whose, file in sorted(observed.unserved.items()))
     held = tuple(file for unit, file in found if observed.is_up(unit))
     return [Admit(held)] if held else []
 
 
 def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
-    """A new copy makes its worker's process an old one: the unit is rewritten, in effect. As
-    `_writes`."""
+    """The copies that differ, as in `_writes`. A new copy makes the process of its worker out of
+    date, as a new unit file does."""
     found = ((file, observed.copies.get(file.path)) for file in desired.copies)
     return tuple(
         WriteFile(file=file, before=before.content if before else None)
@@ -190,8 +191,8 @@ def _copy_writes(desired: Desired, observed: Observed) -> tuple[WriteFile, ...]:
 
 
 def _same_but_limits(before: str, after: str) -> bool:
-    """By what they say, for somebody may have edited the one before, and have restarted the
-    worker."""
+    """Compares what the texts say, and not the hash in the old one: somebody may have edited it and
+    restarted the worker."""
     are_ours = unitfile.ledger(before) is not None and unitfile.ledger(after) is not None
     return are_ours and unitfile.restart_hash(before) == unitfile.restart_hash(after)
 
@@ -201,7 +202,8 @@ def _foreign(writes: Iterable[WriteFile]) -> tuple[PurePosixPath, ...]:
 
 
 def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
-    """Workers that are no longer configured. Who was files alone has no drop-in, but his routes."""
+    """Workers that are no longer configured. A worker of static files only has no drop-in, but it
+    has routes."""
     routes = observed.files.get(desired.routes.path)
     routed = installed_routes(routes.content).keys() if routes else set[str]()
     installed = {ledger.worker for ledger in _ledgers(observed.files.values())}
@@ -209,14 +211,14 @@ def _orphans(desired: Desired, observed: Observed) -> tuple[str, ...]:
 
 
 def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[str]) -> Desired:
-    """The shared files, with the workers that are installed, have no files in this plan, and are
-    not to leave."""
+    """The shared files, completed with the installed workers that have no files in this plan and
+    are not removed."""
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     drop_ins = [(ledger.worker, file.content) for file in observed.files.values() for ledger in _ledgers([file])]
     staying = [(worker, text) for worker, text in drop_ins if worker not in rendered and worker not in leaving]
     accounts = frozenset(account for _, text in staying for account in shared.accounts_of(text))
     gone = {worker for worker in _orphans(desired, observed) if worker not in leaving}
-    served = {*(worker for worker, _ in staying), *gone, *desired.left_alone}  # who has files alone has no drop-in
+    served = {*(worker for worker, _ in staying), *gone, *desired.left_alone}  # static ones have no drop-in
 
     def kept(file: RenderedFile) -> RenderedFile:
         found = observed.files.get(file.path)
@@ -240,14 +242,13 @@ def _ledgers(files: Iterable[ObservedFile | RenderedFile]) -> Iterable[unitfile.
 def _stale(
     running: Iterable[str], writes: Iterable[WriteFile], observed: Observed, outdated: Collection[str]
 ) -> tuple[str, ...]:
-    """Units whose process is older than the files that made it, or than the program that was built
-    for it.
+    """Units whose process is older than its unit files, or than the program that was built for it.
 
-    The target has none: a reload is enough, and its restart would be one of all its parts, the
-    socket included.
+    The target is left out: for it a reload is enough. Its restart would restart all its parts, the
+    socket too.
     """
     rewritten = {w.file.unit for w in writes if not w.keep_time and not w.file.is_secret}
-    copied = {credentials.worker_of(w.file.path) for w in writes if w.file.is_secret}  # for all instances
+    copied = {credentials.worker_of(w.file.path) for w in writes if w.file.is_secret}  # one copy is for all instances
     rewritten |= {u for u in running if name.worker_of(u) in copied}
     parts = (u for u in running if u != name.TARGET)
     return tuple(u for u in parts if observed.runs(u) and (u in outdated or _is_stale(u, rewritten, observed)))
@@ -266,7 +267,7 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
     worker = name.worker_of(unit)
     times += [f.modified for path, f in observed.copies.items() if credentials.worker_of(path) == worker]
     built = observed.built.get(worker or "", 0)
-    times += [built] if built <= observed.now else []  # by a clock that was set back no start would ever be later
+    times += [built] if built <= observed.now else []  # after the clock was set back, no start would ever be later
     return started > 0 and any(modified > started for modified in times)
 
 
@@ -290,11 +291,12 @@ def _enable(running: Iterable[str], observed: Observed) -> list[Step]:
 def _starts(
     running: tuple[str, ...], stale: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """Whatever is down, the target too, in one go: to start the target later would try again what
-    has just failed.
+    """Everything that is down is started in one step, the target too: a later start of the target
+    would once more try what has just failed.
 
-    Whose account loses its home stands still between stop and start, all instances of it, so
-    workers go one after the other: no request waits for another worker's drain.
+    A worker whose account loses its home stands still between stop and start, with all its
+    instances. So these workers go one after the other, and no request waits until another worker is
+    drained.
     """
     moving = tuple(u for u in running if _is_at_home(u, observed) and observed.runs(u))
     restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
@@ -314,17 +316,17 @@ def _move(worker: str, moving: Iterable[str], observed: Observed) -> Iterable[St
 
 
 def _is_at_home(unit: str, observed: Observed) -> bool:
-    """Whether the account of this unit's worker has a home still."""
+    """Whether the account of this unit's worker still has a home."""
     worker = name.worker_of(unit)
     return worker is not None and account_of(worker) in observed.homes
 
 
 def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
-    """Accounts whose workers are at rest. The others wait for a restart, or until somebody stops
-    them.
+    """The accounts that lose their homes, for workers that do not run. The others wait for a
+    restart or a stop.
 
-    A worker that stays as it is installed keeps its home as well: its drop-in, of an earlier
-    release, sets no HOME=.
+    A worker that stays as it is installed keeps its home: its drop-in, of an earlier release, does
+    not set HOME=.
     """
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     staying = {ledger.worker for ledger in _ledgers(observed.files.values())} - rendered
@@ -335,8 +337,8 @@ def _rehomings(desired: Desired, observed: Observed) -> Iterable[Step]:
 
 
 def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) -> bool:
-    """Whether its socket unit is newer than its process. A restart of the service alone would keep
-    the old socket."""
+    """Whether the socket unit is newer than the process of the service. A restart of the service
+    alone would keep the old socket."""
     socket = name.socket_of(unit) or ""
     sources = {socket, name.template_of(socket)}
     started = observed.units[unit].started
@@ -345,23 +347,24 @@ def _has_new_socket(unit: str, writes: Iterable[WriteFile], observed: Observed) 
 
 
 def _with_sockets(services: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
-    """These and their sockets that listen. A router's outlives its process, and would start it
-    again.
+    """These services and their sockets that listen. A router's socket stays after its process, and
+    would start it again.
 
-    StopWhenUnneeded= ends a worker's in a job of its own, after its service's. A start that comes
-    before that job is done takes it back, and the worker gets the old socket.
+    A worker's socket is stopped by StopWhenUnneeded=, in a job of its own after the service's. A
+    start that comes before this job cancels it, and the worker gets the old socket.
     """
     sockets = (socket for unit in services if (socket := name.socket_of(unit)))
     return (*services, *(u for u in sockets if u not in services and observed.runs(u)))
 
 
 def _first_routes(desired: Desired, observed: Observed) -> list[Step]:
-    """A router can not start without any; and there is none yet whom they could mislead."""
+    """The first routes. A router can not start without them, and no router runs that they could
+    mislead."""
     return [] if desired.routes.path in observed.files else [WriteFile(file=desired.routes, before=None)]
 
 
 def _new_routes(desired: Desired, observed: Observed, options: Options) -> Iterable[Step]:
-    """Routes that have changed, once the workers they lead to are healthy."""
+    """Routes that have changed, after the workers that they lead to are healthy."""
     before = observed.files[desired.routes.path].content
     if before == desired.routes.content:
         return []
@@ -374,13 +377,13 @@ def _new_routes(desired: Desired, observed: Observed, options: Options) -> Itera
 def _router_restarts(
     running: tuple[str, ...], stale: tuple[str, ...], desired: Desired, writes: Iterable[WriteFile], observed: Observed
 ) -> Iterable[Step]:
-    """One process after the other. A socket is opened in the restart of the first one, which wants
-    it (Sockets=): between its stop and its start, for systemd refuses to start a socket while its
-    service is there.
+    """The processes are restarted one after the other. A socket is opened in the restart of the
+    first one, which requires it (Sockets=), between stop and start: systemd refuses to start a
+    socket while its service runs.
 
-    What overlaps with what is open can be opened when no process has that any more: then the others
-    stand still meanwhile. Unchanged addresses are open all the time. The last step asks what came
-    of the new ones.
+    A new address that overlaps with an open one can be opened only when no process has the old one
+    any more. Then the other processes are stopped meanwhile. Unchanged addresses stay open all the
+    time. The last step reports whether the new sockets were opened.
     """
     restarts = tuple(u for u in stale if not name.worker_of(u) and not name.is_proxy_socket(u))
     opening = tuple(u for u in stale if name.is_proxy_socket(u))
@@ -400,8 +403,8 @@ def _router_restarts(
 
 
 def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Control sockets to be made anew. Stopped alone, each comes back in the middle of its process'
-    restart."""
+    """Control sockets to be made anew. Each one is stopped alone; it comes back in the restart of
+    its process."""
     anew = tuple(
         u for u in restarts if name.is_proxy(u) and u in observed.units and _has_new_socket(u, writes, observed)
     )
@@ -409,7 +412,7 @@ def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observ
 
 
 def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], options: Options) -> Iterable[Step]:
-    """Units that are configured not to run; and, with --prune, workers that are no longer
+    """Units that are configured not to run; with --prune also workers that are no longer
     configured."""
     enabled = tuple(u for u in desired.disabled if observed.file_states.get(u) == "enabled")
     closing = turnover.closing(desired, observed)
@@ -423,9 +426,9 @@ def _departures(desired: Desired, observed: Observed, gone: tuple[str, ...], opt
 
 
 def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str]) -> list[Step]:
-    """Sockets of workers that are still configured and now listen otherwise; a watch without a
-    certificate; builds of workers that have none any more; addresses that the router no longer has,
-    but for those that `stay` a while.
+    """Files of units that are not needed any more: sockets of configured workers that now listen in
+    another way; the certificate's watch without a certificate; builds of workers that have none any
+    more; sockets of addresses that the router no longer has, except those in `stay`.
     """
     gone = {unit for unit in desired.disabled if name.comes_and_goes(unit) and unit not in stay}
     found = [(p, f) for p, f in observed.files.items() if p.name in gone]
@@ -434,7 +437,7 @@ def _spare_units(desired: Desired, observed: Observed, *, stay: Collection[str])
 
 
 def _spare_builds(desired: Desired, observed: Observed) -> Iterator[PurePosixPath]:
-    """The drop-ins of builds that a worker with files in this plan does not have."""
+    """The drop-ins of builds which a worker with files in this plan does not have any more."""
     rendered = {file.path for file in desired.units}
     workers = {ledger.worker for ledger in _ledgers(desired.units)}
     for path in observed.files:
@@ -444,8 +447,8 @@ def _spare_builds(desired: Desired, observed: Observed) -> Iterator[PurePosixPat
 
 
 def _spare_copies(desired: Desired, observed: Observed) -> Iterable[Step]:
-    """Copies that a worker names no more. Whoever has no files in this plan keeps what his unit
-    names."""
+    """Copies that a worker does not name any more. A worker without files in this plan keeps the
+    copies that its unit names."""
     rendered = {ledger.worker for ledger in _ledgers(desired.units)}
     wanted = {file.path for file in desired.copies}
     known = (path for path in observed.copies if credentials.worker_of(path) in rendered)
@@ -479,13 +482,14 @@ def _take_down(observed: Observed, units: list[str], files: list[PurePosixPath])
 
 
 def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ...]:
-    """The target before its parts, where they all stop; and sockets of single services last.
+    """The order of a stop: the target before its parts, if everything stops; the sockets of single
+    services last.
 
-    systemd queues a job for each unit in a call of its own. Whoever asks at a socket after its
-    service's end and before the socket has its job starts the service again, which takes back the
-    jobs of all that the service requires. The target's job brings those of its parts in one
-    transaction, whether the target itself is active or not. Sockets last: a worker that leaves the
-    router (ExecStop=) asks at its control socket.
+    systemd queues a job for each unit in a call of its own. A connection to a socket, after its
+    service has ended and before the socket has its stop job, starts the service again; this cancels
+    the stop jobs of everything that the service requires. The target's job queues those of its
+    parts in one transaction, whether the target is active or not. The sockets come last because a
+    worker that stops (ExecStop=) still asks at the router's leave socket.
     """
     parts = [unit for unit in units if unit != name.TARGET]
     sockets = {name.socket_of(unit) for unit in parts}
@@ -493,4 +497,4 @@ def _in_order_of_stopping(units: Iterable[str], *, whole: bool) -> tuple[str, ..
 
 
 def _is_state(path: PurePosixPath) -> bool:
-    return path.name == SYSTEM_LAYOUT.routes.name  # in every layout: JSON has no comments that would make it ours
+    return path.name == SYSTEM_LAYOUT.routes.name  # the same in every layout; JSON has no comments to mark it

@@ -1,8 +1,8 @@
-"""Whose installation is meant: the folder that is configured from, and the folders of the service
-manager.
+"""Which installation an operation is about: the folder of the configuration, and the folders of the
+service manager.
 
-Every operation of host/ is told so by its caller, for only the command line, or a unit's own line,
-knows.
+The caller tells it to every operation of host/, because only the command line, or the command line
+in a unit, knows it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tqunits.layout import SYSTEM_LAYOUT, Layout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Premises:
-    """`root`: DIR of `-C DIR`, absolute; None: where the layout has the configuration."""
+    """`root`: DIR of `-C DIR`, absolute; None: the configuration lies where the layout has it."""
 
     root: Path | None
     layout: Layout
     user_mode: bool  # the caller's own service manager
-    trust: bool = False  # what is in `root` counts as root's, whoever may change it
+    trust: bool = False  # what lies in `root` counts as root's, whoever may change it
 
 
 def layout_of(*, user_mode: bool) -> Layout:
@@ -30,8 +30,8 @@ def layout_of(*, user_mode: bool) -> Layout:
 
 
 def user_layout() -> Layout:
-    """The folders of `systemctl --user` (systemd.unit(5), file-hierarchy(7)) for the calling
-    user."""
+    """The folders of `systemctl --user` for the calling user (systemd.unit(5),
+    file-hierarchy(7))."""
     home = Path.home()
     return Layout(
         units=_folder("XDG_CONFIG_HOME", home / ".config") / "systemd/user",
@@ -45,6 +45,6 @@ def user_layout() -> Layout:
 
 
 def _folder(variable: str, default: Path) -> PurePosixPath:
-    """An XDG folder: the specification says that a relative value is to be ignored."""
+    """An XDG folder. The XDG specification has relative values ignored."""
     value = os.environ.get(variable, "")
     return PurePosixPath(value if value.startswith("/") else str(default))

@@ -1,5 +1,5 @@
-"""From the configuration to all that install, apply and diff know before the first change: what is
-asked for, what is there, and what is refused. Nothing is changed here.
+"""Gathers what install, apply and diff know before the first change: the configuration, the state
+of the host, and what is refused. Nothing is changed here.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tqunits.units.steps import Desired, Plan, Step, WriteFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the command line chooses."""
+    """The choices of the command line."""
 
     names: tuple[str, ...] = ()  # only these workers; empty: all
     prune: bool = False
@@ -67,7 +67,7 @@ class Prepared:
     observed: Observed
     skipped: tuple[Lacking, ...]
     refused: tuple[Refusal, ...]
-    broken: Mapping[str, tuple[Diagnostic, ...]]  # of the chosen workers -> what is wrong
+    broken: Mapping[str, tuple[Diagnostic, ...]]  # for each chosen worker with errors: its errors
     warnings: tuple[Diagnostic, ...]  # of tqunits.yaml and the chosen workers
     lost: tuple[str, ...]  # what units of earlier releases can not keep, in words
     put_back: tuple[WriteFile, ...]  # drop-ins that are lost, and are there again before anything else is done
@@ -76,39 +76,40 @@ class Prepared:
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        """The workers that this host will have units for."""
+        """The workers for which this host will have units."""
         return tuple(w for w in self.present.workers if _has_unit(w))
 
     @property
     def excluded(self) -> tuple[str, ...]:
-        """The chosen workers that stay as they are installed, for what they are or ask for."""
+        """The chosen workers that stay as they are installed, because of an error or of what they
+        ask for."""
         return tuple(dict.fromkeys((*self.broken, *(refusal.worker for refusal in self.refused))))
 
     @property
     def objections(self) -> tuple[Diagnostic, ...]:
-        """What is wrong with them."""
+        """The errors of these workers."""
         errors = (error for errors in self.broken.values() for error in errors)
         return (*errors, *(refusal.diagnostic() for refusal in self.refused))
 
     @property
     def sources_of_files(self) -> Mapping[str, str]:
-        """The worker.yaml of each worker that is files alone."""
+        """The worker.yaml of each worker that consists of static files only."""
         return {w.name: str(w.source) for w in self.configuration.workers if not _has_unit(w)}
 
     @property
     def is_whole(self) -> bool:
-        """Whether every chosen worker is installed as it is configured."""
+        """Whether every chosen worker will be installed as it is configured."""
         return not (self.skipped or self.refused or self.broken or self.lost)
 
 
 def prepare(
     loaded: Loaded, premises: Premises, bus: Bus | None, choice: Choice, built: Outcome = NOTHING_BUILT
 ) -> Prepared:
-    """Look at the host, and render what is configured. Changes nothing. `built`: what came of
+    """Look at the host and render the configuration. Changes nothing. `built`: the outcome of
     builds, if they were run.
 
-    Raises ConfigurationError for tqunits.yaml, NoSuchWorker. What is wrong with a worker is that
-    worker's alone: it is left as it is installed.
+    Raises ConfigurationError for errors in tqunits.yaml, and NoSuchWorker. An error of a worker
+    concerns that worker only: it stays as it is installed.
     """
     configuration = loaded.configured()
     put_back = put_back_later(premises.layout)
@@ -172,8 +173,8 @@ def _writes(files: Mapping[PurePosixPath, ObservedFile]) -> Iterator[WriteFile]:
 
 
 def configured(premises: Premises) -> Loaded:
-    """The configuration. Raises NotPermitted, as root, when somebody else may change what decides
-    about all workers."""
+    """Read the configuration. For root, raises NotPermitted when another user may change the files
+    that decide about all workers."""
     loaded = load(premises.root, premises.layout, trust=premises.trust)
     if loaded.not_roots is not None and not premises.user_mode and os.geteuid() == 0:
         hint = "give it to root (chown root:, chmod go-w)"
@@ -184,7 +185,7 @@ def configured(premises: Premises) -> Loaded:
 
 
 def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
-    """The workers that are not meant."""
+    """The workers that were not chosen."""
     for worker in choice.names:
         if worker not in configuration.names:
             hint = nearest(worker, sorted(configuration.names))
@@ -193,11 +194,12 @@ def _others(configuration: Configuration, choice: Choice) -> frozenset[str]:
 
 
 def with_ledger(plan: Plan, prepared: Prepared) -> Plan:
-    """The plan, and the ledger of what it makes: after the files that it tells of, and before any
-    of them goes.
+    """The plan with the step that writes the ledger: after the files that the ledger is about, and
+    before any file is removed.
 
-    It is written as well where it says the same and one of them is written anew (somebody has
-    edited it), for no process that was started before has what it says (host/lost_drop_ins.py).
+    The ledger is written even unchanged if a drop-in is rewritten (because somebody has edited it):
+    a process that was started earlier does not have that drop-in's settings
+    (host/lost_drop_ins.py).
     """
     path, observed = prepared.target.layout.ledger, prepared.observed
     text = ledger.of_installation(prepared.desired, observed, plan, prepared.sources_of_files)
@@ -214,7 +216,7 @@ def _is_newer_drop_in(step: Step) -> bool:
 
 
 def refuse_foreign(plan: Plan) -> None:
-    """Raise TqunitsError when files that are not ours are in the way."""
+    """Raise TqunitsError when files that are not ours stand in the way."""
     if plan.foreign:
         paths = ", ".join(str(path) for path in plan.foreign)
         raise TqunitsError(
@@ -224,10 +226,10 @@ def refuse_foreign(plan: Plan) -> None:
 
 
 def obstacles(prepared: Prepared, *, is_asked: bool = True) -> tuple[Diagnostic, ...]:
-    """What is in the way of addresses that the router has not got open; errors for those it can not
-    have now.
+    """What is in the way of addresses that the router has not open yet; an error where the address
+    can not be had now.
 
-    `is_asked`: systemd was asked what is open. Without it, what is installed is taken for open.
+    `is_asked`: systemd was asked which sockets are open. Otherwise installed sockets count as open.
     """
     server, observed = prepared.configuration.server, prepared.observed
     places = addresses.installed(observed.files)
@@ -280,7 +282,7 @@ def _desired(
 
 
 def _own_accounts(configuration: Configuration) -> tuple[str, ...]:
-    """The accounts that have to be there, and that we make."""
+    """The accounts that must exist and that we make."""
     workers = [w for w in configuration.workers if _has_unit(w)]
     builds = (build_account_of(w.name) for w in workers if w.build.command)
     return (*(account_of(w.name) for w in workers if accounts.needs_own(w)), *builds)

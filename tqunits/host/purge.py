@@ -1,9 +1,10 @@
-"""What workers leave behind when their units are gone: data, caches, accounts. `uninstall --purge`
-removes it.
+"""Removes what workers leave behind when their units are gone: data, caches, accounts
+(`uninstall --purge`).
 
-A worker that is no longer installed has all of it still: apply removes units, and nothing that
-somebody may want back. Its own folder stays. What was its account's there is root's again, for the
-account's number may be somebody else's one day; while that can not be had, the account stays.
+A worker that is not installed any more still has all of it: apply removes units, and nothing that
+somebody may want back. The worker's own folder stays. Files in it that belonged to its account
+become root's again, because another account may get the same number one day. If that fails, the
+account stays.
 """
 
 from __future__ import annotations
@@ -24,32 +25,32 @@ from tqunits.system.jobs import Jobs
 from tqunits.units import name
 
 _STOP_US = 60_000_000
-"""For journald to write what it has and to end."""
+"""Time for journald to write what it holds and to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """A worker that is not installed, and has something left."""
+    """A worker that is not installed, and has left something."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where workers have their own folders."""
+    """Where the workers' own folders are."""
 
     installed: Mapping[str, Path]
-    others: Path  # of those that are not installed, as far as anybody knows
+    others: Path  # the folder of the workers, where those that are not installed are most likely
 
     def of(self, user: str) -> tuple[Path, ...]:
-        """The folder of the worker whose account that is."""
+        """The folder of the worker with this account."""
         worker = user.removeprefix(account_of(""))
         return (self.installed.get(worker, self.others / worker),) if user == account_of(worker) else ()
 
 
 def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
-    """Those workers, by name. Raises PermissionError for who may not look: the folders of builds
-    are root's."""
+    """These workers, by name. Raises PermissionError without the right to look: the folders of
+    builds are root's."""
     found = {folder.name for place in _places(layout) for folder in _entries(place)}
     if layout.sysusers:
         found |= {user.partition("-")[2] for user in users.of_workers(layout.state)}
@@ -58,7 +59,7 @@ def remains(layout: Layout, installed: Iterable[str]) -> tuple[Remains, ...]:
 
 
 def folders_of(worker: str, layout: Layout) -> list[Path]:
-    """What a worker has stored, and each of its instances."""
+    """The folders with data of a worker and of each of its instances."""
     further = [folder for data in _data(layout) for folder in sorted(_entries(data)) if _is_further(folder, worker)]
     own = (*(data / worker for data in _data(layout)), *further, built.remains(worker, layout))
     return _there((*own, *(build.remains(worker) if layout.sysusers else ())))
@@ -72,28 +73,29 @@ def users_of(worker: str, layout: Layout) -> list[str]:
 
 
 def folders_of_all(layout: Layout) -> list[Path]:
-    """All that can be ours besides the units, which the plan removes, and the configuration, which
-    stays."""
+    """All folders that may be ours, except units, which the plan removes, and the configuration,
+    which stays."""
     whole = (Path(layout.state), Path(layout.runtime), Path(layout.cache))
     return _there((*whole, *(build.remains(None) if layout.sysusers else _data(layout)), *_journals(layout)))
 
 
 def users_of_all(layout: Layout) -> list[str]:
-    """Every account of ours, those of workers that are gone as well."""
+    """Every account of ours, also of workers that are gone."""
     if not layout.sysusers:
         return []
     return [*users.of_workers(layout.state), *([MANAGER_USER] if users.is_managers_ours() else [])]
 
 
 def purge(worker: str, layout: Layout, own: Folders, tell: Tell) -> list[TqunitsError]:
-    """Remove what a worker has stored, and the users that were made for it; gives why one of them
+    """Remove the data of a worker and the users that were made for it. Returns why one of them
     stays."""
     return _remove(folders_of(worker, layout), users_of(worker, layout), own, tell)
 
 
 def purge_all(layout: Layout, bus: Bus, own: Folders, tell: Tell, *, users_too: bool) -> list[TqunitsError]:
-    """Remove all that any worker of this layout has left, and all of ours; gives why users stay."""
-    if _journals(layout):  # what journald of it may run has them open, and would make them anew when asked to
+    """Remove the data of all workers of this layout and all other data of ours. Returns why users
+    stay."""
+    if _journals(layout):  # a running journald has them open, and would make them anew at the next request
         Jobs(bus).stop(name.ACCESS_JOURNAL_UNITS, timeout_us=_STOP_US)
     failures = _remove(folders_of_all(layout), users_of_all(layout) if users_too else (), own, tell)
     if not layout.sysusers:
@@ -103,7 +105,7 @@ def purge_all(layout: Layout, bus: Bus, own: Folders, tell: Tell, *, users_too: 
 
 
 def _remove(folders: Iterable[Path], accounts: Iterable[str], own: Folders, tell: Tell) -> list[TqunitsError]:
-    """What is wrong with one worker's folder is wrong with its account alone."""
+    """An error in one worker's folder keeps only that worker's account."""
     failures: list[TqunitsError] = []
     for folder in folders:
         tell(FolderRemoval(folder))
@@ -138,7 +140,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _places(layout: Layout) -> tuple[Path, ...]:
-    """The folders that have a folder for each worker."""
+    """The folders that contain a folder for each worker."""
     builds = (Path(layout.state) / "builds", Path(layout.cache) / "builds") if layout.sysusers else ()
     return (*_data(layout), *builds)
 
@@ -146,13 +148,13 @@ def _places(layout: Layout) -> tuple[Path, ...]:
 def _data(layout: Layout) -> tuple[Path, ...]:
     """The folders in which systemd makes a StateDirectory= and a CacheDirectory= for each worker.
 
-    A user's own manager has states below ~/.config up to version 253, and below ~/.local/state
-    since (its NEWS).
+    The user's own service manager has state below ~/.config up to version 253, and below
+    ~/.local/state since (NEWS of 254).
     """
     states = [layout.state] if layout.sysusers else [layout.state, layout.configuration]
     return tuple(Path(folder) / "workers" for folder in (*states, layout.cache))
 
 
 def _journals(layout: Layout) -> tuple[Path, ...]:
-    """Those of the access log's namespace."""
+    """The journals of the access log's namespace."""
     return tuple(journal.folders_of(name.ACCESS_LOG)) if layout.sysusers else ()

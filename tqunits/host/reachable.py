@@ -1,5 +1,5 @@
-"""Whether the router can be reached, and is the one that is installed: what `tqunits doctor` says
-of it. Read-only."""
+"""Whether the router can be reached, and is the installed one: checks of `tqunits doctor`.
+Read-only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def findings(server: Server, layout: Layout, bus: Bus | None, *, user_mode: bool
     if open_:
         yield Finding(check=_CHECK, level=Level.OK, message=f"the router listens on {', '.join(open_)}")
     found = [f for a in server.listen for f in _of(a, ours, is_open=a in open_, user_mode=user_mode)]
-    yield from sorted(found, key=lambda finding: list(Level).index(finding.level))  # what is wrong is read last
+    yield from sorted(found, key=lambda finding: list(Level).index(finding.level))  # problems come last
     if bus is not None:
         yield from _processes(bus)
 

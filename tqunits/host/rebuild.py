@@ -1,4 +1,4 @@
-"""The builds of an install: those that are due are run, and what came of them is told."""
+"""Runs the builds of an install that are due, and tells their outcomes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tqunits.units.steps import Build
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of the builds of an install."""
+    """The outcome of the builds of an install."""
 
-    skipped: tuple[Lacking, ...]  # the workers that this host can not run as they are configured
-    built: tuple[Build, ...]  # those that were tried, so that there may be files which were not there
+    skipped: tuple[Lacking, ...]  # workers that this host can not run as they are configured
+    built: tuple[Build, ...]  # builds that were run; they may have made files
 
 
 NOTHING_BUILT = Outcome(skipped=(), built=())
 
 
 def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
-    """Each build that an install would run. What may not be looked at is none."""
+    """Each build that an install would run. A worker that we may not look at has none."""
     for worker in workers:
         now = due.glance(worker, layout)
         if now is not None and now.reason and not _is_made_elsewhere(worker, now):
@@ -36,8 +36,8 @@ def would_build(workers: Iterable[Worker], layout: Layout) -> Iterator[Build]:
 
 
 def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout, tell: Tell) -> Outcome:
-    """Build what is not built as its sources are now; without a builder (--user) as who asks. One's
-    failure is not another's.
+    """Run each build that is due; without a builder (--user) as the calling user. One failed build
+    does not stop the others.
     """
     tried = [_Attempt(worker, builder, layout, tell) for worker in workers]
     lacks = [each.perform() for each in tried]
@@ -45,14 +45,14 @@ def build_due(workers: Iterable[Worker], builder: Builder | None, layout: Layout
 
 
 class _Attempt:
-    """To build one worker, if that is due."""
+    """The build of one worker, if it is due."""
 
     def __init__(self, worker: Worker, builder: Builder | None, layout: Layout, tell: Tell) -> None:
         self._worker, self._builder, self._layout, self._tell = worker, builder, layout, tell
         self.step: Build | None = None
 
     def perform(self) -> Lacking | None:
-        """Gives why the worker can not run, or not as its sources are now."""
+        """Returns why the worker can not run, or not with its present sources; None when it can."""
         worker = self._worker
         lack = lacking.lacking(worker)
         if lack is not None:
@@ -87,14 +87,13 @@ class _Attempt:
 
 
 def _is_made_elsewhere(worker: Worker, now: Glance) -> bool:
-    """Whether its program was put there without a build of ours, on a host that could not make
-    it."""
+    """Whether the program came from elsewhere, and this host lacks what a build of it needs."""
     has_own = bool(worker.command) and "/" in worker.command[0] and not lacking.command_missing(worker)
     origin = worker.origins.get("build.command")
-    is_asked = origin is None or origin.kind is not OriginKind.PRESET  # what a type presets nobody has asked for
+    is_asked = origin is None or origin.kind is not OriginKind.PRESET  # nobody has asked for what only the type presets
     return now.record is None and (has_own or not is_asked) and lacking.lacking_to_build(worker) is not None
 
 
 def _step_of(worker: Worker, now: Glance) -> Build:
-    """That build, as a step."""
+    """This build, as a step."""
     return Build(worker=worker.name, command=tuple(worker.build.command), reason=now.reason)

@@ -1,5 +1,5 @@
-"""Units of earlier releases whose workers this install does not render: brought up to this release
-all the same."""
+"""Units of earlier releases whose workers this install does not render: they are brought up to this
+release."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ _MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Refits:
-    """Their drop-ins, the copies of files that these name, and what they lose, in words."""
+    """Their new drop-ins, the copies of files that these name, and what the workers lose, in
+    words."""
 
     drop_ins: tuple[RenderedFile, ...] = ()
     copies: tuple[RenderedFile, ...] = ()
     lost: tuple[str, ...] = ()
 
     def __add__(self, other: Refits) -> Refits:
-        """Both."""
+        """Both together."""
         return Refits(self.drop_ins + other.drop_ins, self.copies + other.copies, self.lost + other.lost)
 
 
@@ -35,7 +36,7 @@ def refits(
     host: Host,
     requested: Requested,
 ) -> Refits:
-    """What lies there of earlier releases, and is not rendered anew."""
+    """The installed units of earlier releases that are not rendered anew."""
     kept = ((path, file.content) for path, file in observed.items() if path not in rendered)
     ours = ((path, text) for path, text in kept if unitfile.ledger(text) and refit.is_of_before(text))
     whose = ((path, text, name.instance_of(name.unit_at(path))) for path, text in ours)

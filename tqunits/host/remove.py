@@ -1,5 +1,5 @@
-"""Takes workers, or all of tqunits, off this host: out of the routes, stopped, their units removed;
-then their data."""
+"""Takes workers, or all of tqunits, off this host: first out of the routes, then stopped, then
+their units are removed, then their data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tqunits.units.steps import Plan, Reload, Step, WriteFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departure:
-    """Who is to go: installed workers, and what is left of others."""
+    """What is removed: installed workers, and what is left of others."""
 
     installed: tuple[Installed, ...]
     remains: tuple[Remains, ...] = ()
@@ -41,7 +41,7 @@ class Departure:
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The names of the installed ones: each goes with all its instances."""
+        """The names of the installed workers; each is removed with all its instances."""
         return tuple(dict.fromkeys(each.worker for each in self.installed))
 
     @property
@@ -68,7 +68,7 @@ class Removal:
 
 
 def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: int) -> Removal:
-    """Remove them. Raises TqunitsError for what can not be removed, when all else is."""
+    """Remove them. Raises TqunitsError for what can not be removed, after everything else is."""
     layout = premises.layout
     with Bus(user_mode=premises.user_mode) as bus, files.lock(Path(layout.install_lock)):
         observed = _observed(layout, bus)
@@ -79,7 +79,7 @@ def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: 
         tell(Endings(ended))
         _forget(departure, layout)
         is_done = not any(each.sentence for each in ended)
-        if not is_done:  # what still runs keeps its account, or another one would get its number
+        if not is_done:  # a worker that still runs keeps its account: otherwise another one could get its number
             stored = Stored(stored.folders if departure.is_all else ())
         if departure.purge and (departure.is_all or is_done):
             _purge(departure, premises, bus, tell, users_too=bool(stored.users))
@@ -87,7 +87,7 @@ def remove(departure: Departure, premises: Premises, tell: Tell, *, timeout_us: 
 
 
 def outlook(departure: Departure, premises: Premises) -> Removal:
-    """What it would remove. Changes nothing, and asks systemd nothing."""
+    """What a removal would do. Changes nothing, and does not ask systemd."""
     layout = premises.layout
     plan = _plan(departure, layout, _observed(layout, None))
     return Removal(plan=plan, stored=_stored(departure, layout))
@@ -120,12 +120,12 @@ def _forget(departure: Departure, layout: Layout) -> None:
     traffic_file.forget(layout, departure.workers)
     pauses.forget(layout, None if departure.is_all else departure.workers)
     if departure.is_all:
-        files.remove(Path(layout.repair_request))  # systemd made it for the routers
+        files.remove(Path(layout.repair_request))  # systemd has made this file for the routers
         left_out.remove(layout)
 
 
 def _purge(departure: Departure, premises: Premises, bus: Bus, tell: Tell, *, users_too: bool) -> None:
-    """Raises TqunitsError for what can not be removed, when all else is."""
+    """Raises TqunitsError for what can not be removed, after everything else is."""
     layout = premises.layout
     sources = {worker.worker: Path(worker.ledger.source).parent.parent for worker in departure.installed}
     own = purge.Folders(sources, workers_directory(premises.root, layout))
@@ -139,7 +139,7 @@ def _purge(departure: Departure, premises: Premises, bus: Bus, tell: Tell, *, us
 
 
 def _stored(departure: Departure, layout: Layout) -> Stored:
-    """What --purge removes besides."""
+    """What --purge removes besides the units."""
     if not departure.purge:
         return Stored()
     if departure.is_all:
@@ -151,7 +151,7 @@ def _stored(departure: Departure, layout: Layout) -> Stored:
 
 
 def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tuple[Step, ...]:
-    """First of all the router stops sending requests to who goes."""
+    """The first steps: the router stops sending requests to workers that are removed."""
     path = layout.routes
     before = observed.files.get(path)
     after = without(before.content, workers) if before else None
@@ -164,8 +164,8 @@ def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tupl
 
 
 def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> Iterable[Step]:
-    """The router and sysusers.d forget accounts that nobody needs any more. What runs is not
-    disturbed."""
+    """The router's unit and sysusers.d lose accounts that no worker needs any more. Running units
+    are not disturbed."""
     router = Path(layout.units) / name.PROXY_TEMPLATE
     for path, file in observed.files.items():
         if Path(path) == router:

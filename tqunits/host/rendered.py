@@ -1,5 +1,5 @@
-"""The units of the configuration as this host would have them, whether an install would take them
-or not."""
+"""Renders the units of the configuration for this host, including those that an install would
+refuse."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from tqunits.units.rendering import RenderedFile, render, sockets_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketch:
-    """What is to be rendered, and what is to be said of it before."""
+    """The configuration to be rendered, and its findings."""
 
     configuration: Configuration
     before: Files
-    findings: tuple[Diagnostic, ...]  # what an install would refuse is a note
+    findings: tuple[Diagnostic, ...]  # what an install would refuse is a NOTE here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """The files of a configuration, and the workers they are for."""
+    """The files of a configuration, and the workers that they are for."""
 
     workers: tuple[Worker, ...]
     files: tuple[RenderedFile, ...]
 
 
 def sketched(premises: Premises, names: Collection[str]) -> Sketch:
-    """Read the configuration. Raises ConfigurationError for what is wrong in it of these workers
-    (none: of any)."""
+    """Read the configuration. Raises ConfigurationError for errors of these workers (empty: of any
+    worker)."""
     loaded = load(premises.root, premises.layout, trust=premises.trust)
     configuration = loaded.configured()
     if configuration.broken and (not names or set(names) & set(configuration.broken)):
@@ -52,11 +52,11 @@ def sketched(premises: Premises, names: Collection[str]) -> Sketch:
 
 
 def rendered(sketch: Sketch, premises: Premises, names: Collection[str], *, systemd: int | None = None) -> Rendered:
-    """Every file, and the workers of these names (all, when there are none); `systemd`: for that
-    version, None: ours.
+    """Every file, and the workers of these names (empty: all). `systemd`: the version to render
+    for; None: this host's.
 
-    What an install would refuse is rendered all the same, but for a worker that can have no port.
-    Raises NoSuchWorker for a name that is not configured.
+    What an install would refuse is rendered too, except workers that can have no port. Raises
+    NoSuchWorker for a name that is not configured.
     """
     assigned = assigned_ports(sketch.configuration, sketch.before)
     lacking = {refusal.worker for refusal in assigned.refusals}

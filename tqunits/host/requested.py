@@ -1,5 +1,5 @@
-"""The files that the workers' YAML names, for install, diff and render: which are copied, and who
-can not start so."""
+"""The files that the workers' YAML names, for install, diff and render: which are copied, and which
+workers can not start with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Observed = Mapping[PurePosixPath, ObservedFile]
 
 
 class Requested:
-    """All of them, looked at once: what is checked is what is copied."""
+    """All of these files. Each is looked at once, so exactly what was checked is copied."""
 
     def __init__(self, configuration: Configuration, layout: Layout, before: Observed, *, user_mode: bool) -> None:
         self._layout = layout
@@ -42,15 +42,15 @@ class Requested:
         )
 
     def files(self, configuration: Configuration) -> tuple[RenderedFile, ...]:
-        """The copies as they are to be; none for whoever may not see those that are there."""
+        """The copies as they are to be. Empty without the right to read the installed copies."""
         if observe_copies(self._layout) is None:
             return ()
         looked = ((w.name, self._looked[w.name]) for w in configuration.workers if w.name in self._looked)
         return tuple(file for worker, found in looked for file in self._files(worker, found.taken))
 
     def place_of(self, worker: str, path: str) -> PurePosixPath | None:
-        """What a unit may name in the place of a path: the copy, or the path itself, if it is
-        root's; else None."""
+        """What a unit may name instead of a path: the copy, or the path itself if it is root's;
+        otherwise None."""
         looked = self._looked.get(worker)
         taken = next((t for t in looked.taken if t.copy.source == path), None) if looked else None
         if taken is not None:
@@ -58,7 +58,7 @@ class Requested:
         return PurePosixPath(path) if _is_roots(path) else None
 
     def copies_at(self, worker: str, places: Collection[PurePosixPath]) -> Iterable[RenderedFile]:
-        """The copies of these that are there to be written."""
+        """The copies at these paths that can be written."""
         looked = self._looked.get(worker)
         return (file for file in self._files(worker, looked.taken if looked else ()) if file.path in places)
 
@@ -93,8 +93,8 @@ def _ledger(worker: str, layout: Layout, before: Observed) -> unitfile.Ledger | 
 
 
 def _as_known(taken: Iterable[Taken], installed: unitfile.Ledger | None) -> tuple[Copy, ...]:
-    """How each file looks. One that may not be seen is what it was at the last install: copied, or
-    root's own."""
+    """The state of each file. For a file that we may not read: its state at the last install, as a
+    copy or as root's own file."""
     if installed is None:
         return tuple(each.copy for each in taken)
     old = {(copy.id, copy.source): copy for copy in installed.copies}

@@ -1,13 +1,13 @@
-"""The files that a worker's YAML names: judged, read without letting anybody choose what is read,
-and said.
+"""The files that a worker's YAML names: whether they may be used, and their content. Nobody else
+can choose what is read here.
 
-A path that is root's all the way leads to what root put there: the unit names it. Anything else is
-*somebody's*: its folder may at any moment hold a link to /etc/shadow, a FIFO, or a hard link to a
-stranger's file in its place. So it is opened from the last folder of root's, name by name and
-without links; what was opened is looked at before anything is read of it; and what was read is what
-`install` copies. Nothing is opened twice.
+A path that only root can change leads to what root put there, and the unit names that path. In any
+other path a folder may at any moment contain a link to /etc/shadow, a FIFO, or a hard link to a
+stranger's file. So such a file is opened from the last folder of root's, name by name and without
+links. The open file is examined before it is read, and `install` copies exactly what was read.
+Nothing is opened twice.
 
-With --user the units run with nobody's rights but the user's own, and name the files themselves.
+With --user the units have no more rights than the user, and name the files themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqunits.units.refusal import place
 from tqunits.units.unitfile import Copy
 
 MAX_TOTAL = 1 << 20
-"""Of all credentials of a unit with their names: systemd's CREDENTIALS_TOTAL_SIZE_MAX."""
+"""The limit of all credentials of a unit with their names: systemd's CREDENTIALS_TOTAL_SIZE_MAX."""
 
 _ROOT = frozenset({0})
 _KINDS = {
@@ -46,36 +46,35 @@ _PROTECT = "sysctl fs.protected_hardlinks=1"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file that is somebody's; `content` is None where it is refused, or not for whoever runs
-    this to read.
+    """A file that others than root can change. `content` is None where the file is refused or we
+    may not read it.
 
-    The unit names the copy all the same: never the path, which may lead anywhere by the time of a
-    start.
+    Even then the unit names the copy, never the path, which may lead anywhere when the unit starts.
     """
 
     copy: Copy
     content: bytes | None = field(repr=False)
-    is_unseen: bool = False  # its folder is closed to whoever runs this, so it may as well be root's
+    is_unseen: bool = False  # its folder is closed to the calling user, so it may also be root's
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What came of one worker's files."""
+    """The outcome for the files of one worker."""
 
     taken: tuple[Taken, ...]
     findings: tuple[Diagnostic, ...]
 
     @property
     def error(self) -> Diagnostic | None:
-        """Why the worker could not start with these files."""
+        """Why the worker could not start with these files; None when it can."""
         return next((finding for finding in self.findings if finding.severity is Severity.ERROR), None)
 
 
 def look(worker: Worker, grant: Grant = NONE, *, user_mode: bool, missing: Severity = Severity.ERROR) -> Looked:
     """Look at every file that this worker names, and read what may be read.
 
-    `grant` is what it may name outside of its folder, where it is not root's; `missing` is how bad
-    it is when a file is not there.
+    `grant`: what a worker that is not root's may name outside of its folder. `missing`: the
+    severity of a file that does not exist.
     """
     files = [
         _RequestedFile(worker, source, grant, user_mode=user_mode, missing=missing)
@@ -101,7 +100,7 @@ class _Refused(Exception):
 
 
 class _RequestedFile:
-    """One file, looked at."""
+    """One file, with its findings."""
 
     def __init__(self, worker: Worker, source: Source, grant: Grant, *, user_mode: bool, missing: Severity) -> None:
         self.source = source
@@ -137,7 +136,7 @@ class _RequestedFile:
                 self._judge(file, found)
 
     def _refuse_request(self) -> None:
-        """Who is not root may have his own files read for his worker, and not root's, or another
+        """The owner of a worker may have his own files read for it, but not root's or another
         worker's."""
         if may_name(self._worker, self._granted, self.source.path):
             return
@@ -150,7 +149,7 @@ class _RequestedFile:
         status = os.fstat(file.descriptor)
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         if not (self._is_copied or self.source.has_variables):
-            return  # a folder or a socket too is fine: systemd.exec(5), LoadCredential=
+            return  # folders and sockets are allowed too: systemd.exec(5), LoadCredential=
         _refuse_kind(status)
         if self._is_copied:
             _refuse_owner(status, file.folder, in_roots=len(found.rest) == 1)
@@ -171,7 +170,7 @@ class _RequestedFile:
             self.findings += (self._in_file(Severity.WARNING, doubt) for doubt in reading.doubts)
 
     def _unreadable(self) -> None:
-        """Whoever is not root may not know more; it is root who installs."""
+        """Without root's rights more can not be known; root installs."""
         if self._knows_all:
             self._refuse(_Refused("can not be read: permission denied", "look at its owner and its mode"))
             return
@@ -186,21 +185,21 @@ class _RequestedFile:
         self.findings.append(_finding(refused.severity, self._mark, message, refused.hint))
 
     def _in_file(self, severity: Severity, mistake: Mistake) -> Diagnostic:
-        """Without the line itself: it may be a secret."""
+        """A finding without the line itself, because it may be a secret."""
         mark = Mark(self.source.path, mistake.line, mistake.column)
         return _finding(severity, mark, mistake.message, mistake.hint)
 
 
 @dataclass(slots=True)
 class _OpenFile:
-    """A file that is open, but not yet for reading, and the folder it lies in (None: all of the
-    path is root's)."""
+    """A file that is open but can not be read yet, and its folder (None: only root can change the
+    whole path)."""
 
-    descriptor: int  # O_PATH: opening it has woken no device, and waited for no FIFO
+    descriptor: int  # opened with O_PATH, so no device was touched and no FIFO has blocked
     folder: int | None
 
     def read(self, most: int) -> bytes:
-        """The very file that was looked at: a new name in its place changes nothing."""
+        """Read the file that was examined. A new file of its name does not matter."""
         reading = os.open(f"/proc/self/fd/{self.descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(reading, "rb") as stream:
             return stream.read(most)
@@ -232,11 +231,11 @@ def _refuse_kind(status: os.stat_result) -> None:
 
 
 def _refuse_owner(status: os.stat_result, folder: int | None, *, in_roots: bool) -> None:
-    """Whoever can not read a stranger's file could make a hard link to it here, and have it read
-    for him.
+    """Somebody who can not read a stranger's file could make a hard link to it here and have root
+    read it.
 
-    So its owner is the folder's, or root; and it has no other name, unless nobody but its owner
-    makes names here.
+    So the file's owner must be root or the owner of the folder; and it must have no second name,
+    unless only its owner can make names here.
     """
     if folder is None:
         return
@@ -251,7 +250,8 @@ def _refuse_owner(status: os.stat_result, folder: int | None, *, in_roots: bool)
 
 
 def _links_are_protected() -> bool:
-    """Whether nobody can link to a file that he may not write (proc(5)). Debian has it so."""
+    """Whether the kernel lets nobody link to a file that he may not write (proc(5),
+    protected_hardlinks). Debian sets this."""
     try:
         return Path("/proc/sys/fs/protected_hardlinks").read_text(encoding="ascii").strip() != "0"
     except FileNotFoundError:

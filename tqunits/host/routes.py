@@ -1,8 +1,8 @@
-"""The routes of a configuration: what the routers of this host are to know of it (routing/codec
-writes it down).
+"""Makes the routes that the routers of this host need from the configuration (routing/codec writes
+them down).
 
-In them are workers that run, those of type static, which have nothing to run, and those that are
-disabled, of which the router says so. The text is the same for the same configuration.
+They contain workers that run, workers of type static, which have no process, and disabled workers,
+for which the router answers 503. The same configuration gives the same text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tqunits.units.environment import served_folder, socket_path
 
 
 def routes_snapshot(configuration: Configuration, target: Host, ports: Mapping[Instance, int]) -> str:
-    """The text of routes.json. `ports`: of each instance that listens on one."""
+    """The text of routes.json. `ports`: the port of each instance that listens on one."""
     return snapshot_text(_snapshot(configuration, target, ports))
 
 
@@ -65,10 +65,9 @@ def _running(configuration: Configuration, target: Host, ports: Mapping[Instance
 
 
 def _disabled(configuration: Configuration) -> Iterator[RoutedWorker]:
-    """Workers with `enabled: false` keep the routes that nobody else has: they are answered with
-    503.
+    """Workers with `enabled: false` keep the routes that no other worker has, and get 503 there.
 
-    A worker that is for another mode has none here: on this host it was never meant to be.
+    A worker that is meant for the other mode has no route: it was never meant to run on this host.
     """
     mode = configuration.server.mode
     taken = {

@@ -1,7 +1,7 @@
-"""Whether what is installed is what is configured, runs, and is reached only as it is meant to:
-checks of `doctor`.
+"""Checks of `doctor`: whether the installed workers match the configuration, run, and can be
+reached only through the router.
 
-Read-only, as host/diagnosis.py is. No file but drop-ins and the kernel's own is opened.
+Read-only, as in host/diagnosis.py. It opens only drop-ins and files of the kernel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tqunits.units.vanished import sentence
 
 @dataclass(frozen=True, slots=True)
 class InstalledWorker:
-    """An installed worker: what its drop-in remembers, and the user that it names."""
+    """An installed worker: the values in its drop-in, and its user."""
 
     ledger: Ledger
     user: str
@@ -45,7 +45,7 @@ def drift(settings: Configuration, workers: Sequence[InstalledWorker]) -> Findin
 
 
 def secrets(workers: Sequence[InstalledWorker]) -> Iterator[Finding]:
-    """The files that workers were given copies of, and that have changed since."""
+    """Files that were copied for workers and have changed since."""
     found = [f"{path} ({worker.ledger.worker})" for worker in workers for path in changed(worker.ledger.copies)]
     if found:
         advice = "'tqunits install --now' gives it to them as it is now"
@@ -53,8 +53,8 @@ def secrets(workers: Sequence[InstalledWorker]) -> Iterator[Finding]:
 
 
 def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
-    """Who crashes again and again: none of these units is failed. In a pause systemd 252 has a
-    worker as stopped."""
+    """Workers that crash again and again; systemd does not list them as failed. During a back-off
+    systemd 252 reports a worker as stopped."""
     again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
     found = again | pauses.pausing((unit.name, unit.active) for unit in units)
     if found:
@@ -65,10 +65,10 @@ def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
 def exposed(
     workers: Sequence[InstalledWorker], listeners: Iterable[Listener], users: Mapping[int, str]
 ) -> Iterator[Finding]:
-    """Workers that are reached past the router, by whom this host's network lets in.
+    """Workers that clients in the network can reach without the router.
 
-    `users`: uid -> name. An account that is not a worker's alone may have other programs: there its
-    port tells.
+    `users`: uid -> name. An account that several workers or other programs share does not tell
+    whose socket it is; there the port does.
     """
     accounts: dict[str, list[InstalledWorker]] = {}
     for worker in workers:
@@ -84,7 +84,7 @@ def exposed(
 
 
 def _owner(listener: Listener, workers: Sequence[InstalledWorker]) -> str | None:
-    """Whose socket that is, of the workers that run as its user."""
+    """The worker that has this socket, of those that run as the socket's user."""
     for worker in workers:
         if worker.ledger.port == listener.port or worker.user == account_of(worker.ledger.worker):
             return worker.ledger.worker

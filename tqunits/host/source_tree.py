@@ -1,15 +1,15 @@
-"""The sources of a worker: what a build sees of its folder, so that a change of it can be told from
-a mere touch.
+"""The sources of a worker: the part of its folder that a build sees. Used to tell a changed content
+from a changed time.
 
-What may change the outcome of a build is each file's name, its content, whether it may be executed,
-and what a link says. What a build does not see is no source: files that are not for everybody to
-read, for a build's account has no rights of its own. Nor is worker.yaml, whose words for the build
-count by themselves (built.py), nor `.git`, nor byte code of Python's, nor what builds have made.
+The outcome of a build can depend on each file's name, its content, its executable bit, and the text
+of each link. Files that a build does not see are not sources: files that not everybody may read,
+because a build's account has no rights of its own. Nor are these: worker.yaml, whose settings for
+the build count separately (built.py), `.git`, Python's byte code, and the results of builds.
 
-The folder is somebody's who may make names without end, and rename them while we look: so it is
-walked below an open folder without following links, within bounds, and what was opened is looked
-at. As git's index does it, a file is read only where its size or one of its times is not as it was;
-nobody can set a change time.
+The owner of the folder may make names without end, and rename them while we look. So the folder is
+walked below an open descriptor without following links, within bounds, and only what is already
+open is examined. As in git's index, a file is read only if its size or one of its times has
+changed; nobody can set a change time.
 """
 
 from __future__ import annotations
@@ -28,36 +28,37 @@ from tqunits.errors import TqunitsError
 from tqunits.system.survey import MAX_DEPTH, MAX_ENTRIES, opened, opened_below, opened_for_root
 
 MAX_READ: Final = 1 << 30
-"""Bytes that are read of one worker's files; what is beyond is known by its size and time alone."""
+"""How many bytes of one worker's files are read. Files beyond that are known by size and time
+only."""
 
 MAX_RESULTS: Final = 500
-"""Files of a build that are looked at, those nearest to the worker's folder."""
+"""How many files of a build are looked at: those nearest to the worker's folder."""
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CHUNK: Final = 1 << 20
-_RACY_NS: Final = 50_000_000  # a file that changed so shortly ago may change again without another time
+_RACY_NS: Final = 50_000_000  # a file that changed so recently may change again and keep its times
 _NEVER: Final = frozenset({".git", "__pycache__"})
 
 LINK, FILE, PROGRAM = "l", "f", "x"
 
 
 class TreeEntry(NamedTuple):
-    """One file or link, as it was looked at."""
+    """One file or link, as it was found."""
 
     kind: str  # LINK, FILE, PROGRAM
     size: int
     modified: int  # ns since 1970
-    changed: int  # ns since 1970; 0: it has to be read again
+    changed: int  # ns since 1970; 0: the file must be read again
     content: str  # a digest, or what stands for one
 
     @property
     def is_what(self) -> tuple[str, str]:
-        """What counts of it."""
+        """The part that counts in a comparison."""
         return self.kind, self.content
 
 
 Sources = Mapping[str, TreeEntry]
-"""Path below the worker's folder -> what lies there."""
+"""Path below the worker's folder -> the file or link there."""
 
 
 class Result(NamedTuple):
@@ -69,14 +70,14 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What of a folder counts."""
+    """Which part of a folder counts."""
 
-    without: Collection[str] = frozenset()  # paths, with all below them
-    all_may_read: bool = True  # only what everybody may read
+    without: Collection[str] = frozenset()  # paths, with everything below them
+    all_may_read: bool = True  # only files that everybody may read
 
 
 def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
-    """Every source. `known`: as they were, so that only what has changed is read.
+    """All sources. `known`: the earlier entries, so that only changed files are read.
 
     Raises OSError, and TqunitsError beyond a bound.
     """
@@ -87,14 +88,13 @@ def sources(folder: Path, known: Sources, scope: Scope) -> dict[str, TreeEntry]:
 
 
 def differences(before: Sources, now: Sources) -> list[str]:
-    """What has changed, in words, by path."""
+    """What has changed, in words, in the order of the paths."""
     changed = [path for path in before.keys() | now.keys() if _has_changed(before.get(path), now.get(path))]
     return [f"{path} {_how(path in before, path in now)}" for path in sorted(changed)]
 
 
 def results(folder: Path, paths: Collection[str]) -> dict[str, Result]:
-    """How files look that a build has made; those that are not there are left out. Raises
-    OSError."""
+    """How the files look that a build has made; missing ones are left out. Raises OSError."""
     found: dict[str, Result] = {}
     with opened_for_root(folder) as descriptor:
         for path in paths:
@@ -105,8 +105,8 @@ def results(folder: Path, paths: Collection[str]) -> dict[str, Result]:
 
 
 def below(folder: Path, roots: Collection[str]) -> list[str]:
-    """The files in these folders, and those of them that are files: the nearest first, up to
-    MAX_RESULTS."""
+    """The files below these paths, and those of the paths that are files. The nearest come first,
+    up to MAX_RESULTS."""
     found: list[str] = []
     level = sorted(roots)
     with opened_for_root(folder) as descriptor:
@@ -149,7 +149,7 @@ class _TreeWalk:
                     raise TqunitsError(f"it has more than {MAX_ENTRIES} files and folders")
                 here = f"{path}{entry.name}"
                 if entry.name not in _NEVER and here not in self.scope.without:
-                    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # it changes while we look
+                    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # it may change meanwhile
                         self._entry(entry.name, entry.stat(follow_symlinks=False), folder, here, depth)
 
     def _entry(self, name: str, found: os.stat_result, folder: int, path: str, depth: int) -> None:
@@ -181,7 +181,7 @@ class _TreeWalk:
         with os.fdopen(os.open(name, _READ, dir_fd=folder), "rb", buffering=0) as reader:
             opened_ = os.fstat(reader.fileno())
             if not stat.S_ISREG(opened_.st_mode) or not self._is_seen(opened_.st_mode, stat.S_IROTH):
-                raise PermissionError  # another one has its name now
+                raise PermissionError  # another file has this name now
             while self._left > 0 and (chunk := reader.read(_CHUNK)):
                 self._left -= len(chunk)
                 digest.update(chunk)
@@ -197,7 +197,7 @@ def _digest(content: bytes) -> str:
 
 
 def _status_below(folder: int, path: str) -> os.stat_result | None:
-    """Of a path on which no link is followed; None where nothing is."""
+    """The status of a path, without following links; None when there is nothing."""
     *above, name = path.split("/")
     try:
         with opened_below(folder, above) as descriptor:

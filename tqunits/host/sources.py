@@ -1,10 +1,10 @@
-"""The configuration's files: which there are, their bytes, and whose they are. What they mean is
-config/parse.py's.
+"""Finds and reads the files of the configuration, and finds out who can change them.
+config/parse.py parses them.
 
-Regular files only, without following a symbolic link in the last component: root reads them and
-shows the lines that are wrong, so a worker.yaml that is a link to /etc/shadow would show that.
-Reading never blocks (a FIFO is refused) and is bounded. What can not be read is a finding like any
-other: one run shows them all.
+Only regular files are read, and a symbolic link as the last component is not followed: root reads
+these files and shows lines with errors, so a worker.yaml that is a link to /etc/shadow would show
+that file. Reading never blocks (a FIFO is refused) and is bounded. A file that can not be read is a
+finding like any other, so one run shows them all.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tqunits.model import Configuration, NotRoots
 from tqunits.system.ownership import anchor, first_not_roots, open_below
 
 MAX_BYTES = 1024 * 1024
-"""A worker.yaml with every key is 4 KiB; a file this long is something else."""
+"""A worker.yaml with every key is 4 KiB; a longer file than this is something else."""
 
 MAX_WORKERS = 2000
 """Ten times what the product is for, and more than one port range holds."""
 
 MAX_DROP_INS = 100
-"""More drop-ins than that nobody overlooks."""
+"""Nobody can keep an overview of more drop-ins than that."""
 
 CONFIGURATION = "tqunits.yaml"
 DROP_INS = "tqunits.yaml.d"
@@ -43,10 +43,11 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`configuration` has the workers that are right; None when tqunits.yaml is wrong.
+    """`configuration` holds the workers without errors; None when tqunits.yaml has an error.
 
-    `workers`: name -> worker.yaml, of wrong ones too. `not_roots`: of the files that decide about
-    all workers, and with -C of each worker's as well, the first that is not root's.
+    `workers`: name -> worker.yaml, also of workers with errors. `not_roots`: the first file that
+    others than root can change, among those that decide about all workers; with -C also among the
+    workers' files.
     """
 
     configuration: Configuration | None
@@ -55,30 +56,29 @@ class Loaded:
     not_roots: NotRoots | None = None
 
     def configured(self) -> Configuration:
-        """For whoever needs one. Raises ConfigurationError with every finding."""
+        """The configuration. Raises ConfigurationError, with every finding, when there is none."""
         if self.configuration is None:
             raise ConfigurationError(self.diagnostics)
         return self.configuration
 
     def errors_of(self, names: Iterable[str]) -> tuple[Diagnostic, ...]:
-        """What is wrong in the files of these workers."""
+        """The errors in the files of these workers."""
         paths = {str(self.workers[name]) for name in names}
         errors = (finding for finding in self.diagnostics if finding.severity is Severity.ERROR)
         return tuple(finding for finding in errors if finding.mark is not None and finding.mark.file in paths)
 
     def warnings_of(self, names: Collection[str]) -> tuple[Diagnostic, ...]:
-        """What does not do what it says, in the files of these workers and in those that are about
-        all."""
+        """The warnings in the files of these workers, and in the files that concern all workers."""
         others = {str(path) for name, path in self.workers.items() if name not in names}
         warnings = (finding for finding in self.diagnostics if finding.severity is Severity.WARNING)
         return tuple(finding for finding in warnings if finding.mark is None or finding.mark.file not in others)
 
 
 def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
-    """Read everything: below `root` (-C DIR), else the layout's own. Raises nothing for what the
-    files say or lack.
+    """Read everything below `root` (-C DIR), or from the layout's own folders. Errors and missing
+    files are findings, never exceptions.
 
-    `trust`: what is asked for there is root's own wish.
+    `trust`: all requests in these files count as root's.
     """
     findings: list[Diagnostic] = []
     server, not_roots = _server(root, layout, findings)
@@ -98,7 +98,7 @@ def load(root: Path | None, layout: Layout, *, trust: bool = False) -> Loaded:
 
 
 def workers_directory(root: Path | None, layout: Layout) -> Path:
-    """The folder of the workers' folders; the default when tqunits.yaml is wrong."""
+    """The folder that contains the workers' folders; the default when tqunits.yaml has an error."""
     return Path(_server(root, layout, [])[0].server.workers.directory)
 
 
@@ -121,7 +121,8 @@ def _server(root: Path | None, layout: Layout, findings: list[Diagnostic]) -> tu
 
 
 def _judged(result: ServerResult, root: Path | None, not_roots: NotRoots | None, *, trust: bool) -> ServerResult:
-    """The server, with what is root's: the way to the workers, and the right to grant."""
+    """The server, with who can change the way to the workers. Grants count only where they are
+    root's."""
     server, findings = result.server, result.diagnostics
     way = first_not_roots(server.workers.directory)
     if server.grants and (root is not None or not_roots is not None or way is not None):
@@ -141,8 +142,8 @@ def _drop_ins(folder: Path, findings: list[Diagnostic]) -> list[Path]:
 
 
 class _Workers:
-    """The workers' files. What can not be read is that worker's mistake; without the folder there
-    is nobody's."""
+    """Reads the workers' files. A file that can not be read is an error of that worker. Without the
+    folder there are no workers."""
 
     def __init__(self, directory: Path, common: list[Diagnostic]) -> None:
         self.texts: list[WorkerText] = []
@@ -160,7 +161,7 @@ class _Workers:
         before = len(self.findings)
         text = _read(source, self.findings, by=_open_roots if not_roots is None else _open_workers)
         if text is not None:
-            with suppress(OSError):  # it has just been removed
+            with suppress(OSError):  # the file has just been removed
                 _warn_of_folders(folder, self.findings)
             here, present = PurePosixPath(folder), _present(folder)
             self.texts.append(
@@ -172,7 +173,8 @@ class _Workers:
             self._look_elsewhere(folder, source)
 
     def _look_elsewhere(self, folder: Path, source: Path) -> None:
-        """A worker's file in another place: whoever put it there takes it for installed."""
+        """A worker.yaml in another place is an error: whoever put it there believes that it
+        counts."""
         places = (source.with_suffix(".yml"), folder / "worker.yaml", folder / "worker.yml")
         found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - is_file() may raise
         if found is not None:
@@ -185,12 +187,12 @@ class _Workers:
 
 
 def _present(folder: Path) -> frozenset[str]:
-    """Which of the files are there that presets go by. They are not opened."""
+    """Which of the files exist that presets depend on. They are not opened."""
     return frozenset(file for file, _ in BY_FILE.values() if os.path.lexists(f"{folder}/{file}"))
 
 
 def _names(folder: Path, findings: list[Diagnostic], *, required: bool = False) -> list[str]:
-    """The names in a folder, sorted; a folder that is not there is empty."""
+    """The names in a folder, sorted. A missing folder counts as empty."""
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208 - names are enough
     except FileNotFoundError:
@@ -212,18 +214,18 @@ def _refuse_link(path: Path) -> None:
 
 
 def _open_roots(path: Path) -> int:
-    """Open a worker.yaml that is root's all the way, as has just been found: nobody else can have
-    changed that."""
+    """Open a worker.yaml whose whole path has just been found to be root's: nobody else can have
+    changed it since."""
     _refuse_link(path)
     return _open(path)
 
 
 def _open_workers(path: Path) -> int:
-    """Open a worker.yaml. A link of somebody else's is followed nowhere on the way, or it could
-    show any folder's.
+    """Open a worker.yaml without following a link that another user made: it could lead to any
+    file.
 
-    A path that is root's all the way leads to the same file at any time. So a worker that counts as
-    root's is read from root's file, although it has been looked at before.
+    The path was examined before it is opened. If only root can change it, it still leads to the
+    same file. So root's file is read if and only if the worker counts as root's.
     """
     _refuse_link(path)
     with anchor(path) as found:
@@ -238,7 +240,7 @@ def _open_workers(path: Path) -> int:
 
 
 def _read(path: Path, findings: list[Diagnostic], by: Callable[[Path], int] = _open) -> Text | None:
-    """One file; None when it is not there, or when it is a finding."""
+    """Read one file; None when it does not exist, or when it is a finding."""
     try:
         descriptor = by(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -273,8 +275,8 @@ def _text(path: Path, content: bytes, mode: int, findings: list[Diagnostic]) -> 
 
 
 def _warn_of_folders(folder: Path, findings: list[Diagnostic]) -> None:
-    """Whoever may rename in one of these folders may put another worker.yaml in the place of this
-    one."""
+    """Warn of folders in which others may rename: they could put another worker.yaml in the place
+    of this one."""
     for place in (f"{folder}/config", str(folder)):
         if os.stat(place).st_mode & (stat.S_IWGRP | stat.S_IWOTH):  # noqa: PTH116 - a Path costs more than the call
             message = "others may write in this folder: who can change its worker.yaml decides what runs here"

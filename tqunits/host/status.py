@@ -1,9 +1,9 @@
-"""What a worker's unit is doing now, in one value, with as few round trips over D-Bus as that
-takes.
+"""What a worker's unit is doing now, as one value, with few round trips over D-Bus.
 
-A hundred workers have to fit in 300 ms together with Python's own start. All states come in one
-call (0.3 ms); a running unit costs five properties (0.08 ms each) and two files of its cgroup; what
-is not loaded costs nothing: asking for one of its properties would have systemd read its files.
+The status of a hundred workers has to take less than 300 ms, with Python's own start. All states
+come in one call (0.3 ms). A running unit costs five properties (0.08 ms each) and two files of its
+cgroup. Units that are not loaded cost nothing; a property of such a unit would make systemd read
+its files.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ from tqunits.system.files import is_absent
 
 
 class State(StrEnum):
-    """The words for what a worker does."""
+    """Our words for the state of a worker."""
 
     RUNNING = "running"
-    HOLDING = "holding"  # it runs, and its file `serving` is not there: the routers hold its requests
-    DRAINING = "draining"  # it is about to be stopped, and finishes what it has
+    HOLDING = "holding"  # it runs without its file `serving`: the routers hold its requests
+    DRAINING = "draining"  # it is about to stop, and finishes its requests
     STARTING = "starting"
     STOPPING = "stopping"
     RESTARTING = "restarting"  # it failed, and systemd waits to start it again
     FAILED = "failed"
     STOPPED = "stopped"
-    UNHEALTHY = "unhealthy"  # it did not pass its health check, so its start has failed
-    REFUSED = "refused"  # not installed: for what it asks for, or for its worker.yaml
-    SKIPPED = "skipped"  # not installed: its host lacks something
+    UNHEALTHY = "unhealthy"  # its start has failed, because it did not pass its health check
+    REFUSED = "refused"  # not installed, because of what it asks for or of its worker.yaml
+    SKIPPED = "skipped"  # not installed, because its host lacks something
     NOT_INSTALLED = "not installed"
-    STATIC = "static"  # it is files that the router serves: there is nothing to run
+    STATIC = "static"  # it consists of files that the router serves: there is no process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStatus:
-    """A unit's state; what does not apply, or what the host does not count, is None."""
+    """The state of a unit. A value that does not apply, or that the host does not count, is
+    None."""
 
     state: State
     result: str = "success"  # why the last run ended
@@ -51,7 +52,7 @@ class InstanceStatus:
     uptime_us: int | None = None
     comes_again: bool = False  # systemd waits to start it again
     restarts: int = 0
-    next_us: int | None = None  # until the next try of one that is restarting
+    next_us: int | None = None  # µs until the next start, for State.RESTARTING
     cpu_ns: int | None = None
     memory: int | None = None
     memory_max: int | None = None  # None: no limit
@@ -60,8 +61,7 @@ class InstanceStatus:
 def statuses(
     bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath
 ) -> dict[str, InstanceStatus]:
-    """The status of each of these units, by name. `serving`: the file of each that is served by
-    one."""
+    """Unit -> its status. `serving`: unit -> its file `serving`, for units that have one."""
     loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", pauses.PATTERN])}
     paused = pauses.pausing((unit.name, unit.active) for unit in loaded.values())
 
@@ -74,8 +74,8 @@ def statuses(
 
 
 def enabled_at_boot(units: Path) -> frozenset[str]:
-    """The workers' units that something wants: the links that `systemctl enable` makes. Asking
-    systemd costs more."""
+    """The workers' units that a target wants: the links that `systemctl enable` makes. A question
+    to systemd would cost more."""
     return frozenset(link.name for link in units.glob("*.wants/tq-worker@*.service"))
 
 
@@ -87,7 +87,7 @@ def state_of(active: str, sub: str) -> State:
         case "activating":
             return State.RESTARTING if sub.startswith("auto-restart") else State.STARTING
         case "deactivating":
-            return State.DRAINING if sub == "stop" else State.STOPPING  # ExecStop= runs, which is the leave
+            return State.DRAINING if sub == "stop" else State.STOPPING  # ExecStop= runs, which is alone/leave.py
         case "failed":
             return State.FAILED
         case _:
@@ -106,7 +106,8 @@ def _status(bus: Bus, unit: UnitStatus, serving: str | None) -> InstanceStatus:
 
 
 def _failed(bus: Bus, unit: str, runtime: PurePosixPath | None, *, comes_again: bool) -> InstanceStatus:
-    """In its pause systemd has it as inactive (252), or as a restart that is queued (257)."""
+    """During a back-off systemd reports such a unit as inactive (252), or has a queued restart for
+    it (257)."""
     result = str(bus.property_of(unit, "Service", "Result", "s"))
     gate = bus.gate_status(unit) if result == "exit-code" else None
     again = State.RESTARTING if comes_again else State.FAILED

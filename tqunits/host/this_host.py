@@ -1,4 +1,5 @@
-"""The host that units are rendered for: its systemd, and how it runs our own programs."""
+"""The host that units are rendered for: the version of its systemd, and how it runs our own
+programs."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Host:
     """This host. Raises TqunitsError when its systemd is missing or too old.
 
-    `code`: the fingerprint, for who has it or writes no unit; to make it, all of the package is
-    read.
+    `code`: the fingerprint, for callers that have it or write no unit. To compute it, the whole
+    package is read.
     """
     return Host(
         systemd=systemd_version(),
@@ -41,7 +42,7 @@ def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Host
 
 
 def systemd_version() -> int:
-    """The major version that `systemctl --version` tells."""
+    """The major version, from `systemctl --version`."""
     try:
         words = run(["systemctl", "--version"]).stdout.split()
     except FileNotFoundError:
@@ -55,17 +56,18 @@ def systemd_version() -> int:
 
 
 def fingerprint(package: Path = _PACKAGE) -> str:
-    """A fingerprint of all that a router process runs: the Python that runs it, and every file of
-    the package.
+    """A fingerprint of all code that a router process runs: the Python interpreter and every file
+    of the package.
 
-    Of what is in the files, not of their times: who unpacks the same release again restarts
-    nothing. What units of workers run is left out, for it is executed anew at each of their starts.
+    It depends on the content of the files, not on their times: if the same release is unpacked
+    again, nothing is restarted. The programs in workers' units are left out, because each start
+    executes them anew.
     """
     found = list(_sources(package))
     found += package.parent.glob(f"{package.name}__mypyc*.so")
     digest = hashlib.sha256(sys.version.encode())
     for file in sorted(found):
-        with suppress(FileNotFoundError):  # an editor's link to nowhere, a file that is just being replaced
+        with suppress(FileNotFoundError):  # a dangling link of an editor, or a file that is just being replaced
             content = file.read_bytes()
             digest.update(f"\0{file.relative_to(package.parent)}\0{len(content)}\0".encode())
             digest.update(content)
@@ -73,15 +75,15 @@ def fingerprint(package: Path = _PACKAGE) -> str:
 
 
 def _sources(package: Path) -> Iterator[Path]:
-    """Its files, without what Python itself puts between them, which comes and goes at any time."""
+    """The files of the package, without Python's byte code, which comes and goes at any time."""
     for folder, below, names in os.walk(package):
         below[:] = [name for name in below if name not in {"__pycache__", "alone"}]
         yield from (Path(folder) / name for name in names if Path(name).suffix in _CODE)
 
 
 def _alone(package: Path) -> PurePosixPath:
-    """A packaged host has them in a folder of their own, which stays where it is when Python is
-    another one."""
+    """A Debian package has these programs in a folder of their own, whose path stays the same with
+    another Python."""
     return PurePosixPath(_PACKAGED_ALONE if _is_packaged(package) else package / "alone")
 
 
@@ -90,7 +92,7 @@ def _is_packaged(package: Path) -> bool:
 
 
 def _program(package: Path) -> tuple[str, ...]:
-    """The packaged command where the distribution's own Python finds the package, else this very
+    """The packaged command, if the distribution's own Python finds the package; otherwise this
     interpreter."""
     if _is_packaged(package):
         return (str(_PACKAGED),)

@@ -1,4 +1,4 @@
-"""Says to the routers who gets no traffic, and why: /run/tqunits/traffic.json
+"""Writes /run/tqunits/traffic.json, which tells the routers which workers get no traffic, and why
 (routing/traffic.py)."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 def stop(layout: Layout, instances: Collection[Instance]) -> None:
-    """These are stopped, and nobody is to wait for them. Raises OSError."""
+    """These instances are stopped: no request is to wait for them. Raises OSError."""
     with _locked(layout) as path:
         now = time.time_ns() // 1000
         found = _read(path)
@@ -34,7 +34,7 @@ def stop(layout: Layout, instances: Collection[Instance]) -> None:
 
 
 def wanted(layout: Layout, instances: Collection[Instance]) -> None:
-    """These are started, or are to be: requests wait for them. Raises OSError."""
+    """These instances are started or about to be: requests wait for them. Raises OSError."""
     names = frozenset(map(str, instances))
     if _read(Path(layout.traffic)).stopped.keys().isdisjoint(names):
         return
@@ -44,12 +44,12 @@ def wanted(layout: Layout, instances: Collection[Instance]) -> None:
 
 
 def stopped(layout: Layout) -> frozenset[Instance]:
-    """The instances that nobody is to wait for."""
+    """The instances for which no request is to wait."""
     return frozenset(whose for each in _read(Path(layout.traffic)).stopped if (whose := name.instance(each)))
 
 
 def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> None:
-    """What these workers' traffic is to do from now on; None: as ever, at all their instances.
+    """Set the order for these workers; None removes their orders and those of all their instances.
     Raises OSError."""
     with _locked(layout) as path:
         found = _read(path)
@@ -59,7 +59,7 @@ def order(layout: Layout, workers: Collection[str], wanted: Order | None) -> Non
 
 
 def drain(layout: Layout, instances: Collection[Instance], *, drained: bool) -> None:
-    """Whether these instances are to get no new requests, which the others of their workers get.
+    """Whether these instances get no new requests. The other instances of their workers go on.
     Raises OSError."""
     names = frozenset(map(str, instances))
     with _locked(layout) as path:
@@ -68,7 +68,7 @@ def drain(layout: Layout, instances: Collection[Instance], *, drained: bool) -> 
 
 
 def forget(layout: Layout, workers: Collection[str]) -> None:
-    """These are gone. Raises OSError."""
+    """Remove these workers from the file. Raises OSError."""
     found = _read(Path(layout.traffic))
     if not any(_worker_of(each) in workers for each in (*found.stopped, *found.orders, *found.drained)):
         return
@@ -80,12 +80,12 @@ def forget(layout: Layout, workers: Collection[str]) -> None:
 
 
 def orders(layout: Layout) -> Mapping[str, Order]:
-    """Worker -> what an administrator has ordered."""
+    """Worker -> the order that an administrator has given."""
     return _read(Path(layout.traffic)).orders
 
 
 def drained(layout: Layout) -> frozenset[Instance]:
-    """The instances that are to get no new requests, though their worker does."""
+    """The instances that get no new requests although their worker does."""
     return frozenset(whose for each in _read(Path(layout.traffic)).drained if (whose := name.instance(each)))
 
 
@@ -99,7 +99,8 @@ def _without(members: Mapping[str, _T], names: Collection[str]) -> dict[str, _T]
 
 
 def _write(path: Path, traffic: Traffic) -> None:
-    """Raises OSError, also for what the routers would not read: then what held before holds on."""
+    """Write the file. Raises OSError, also for a text that the routers would not read; then the old
+    file stays."""
     if traffic == EVERYBODY:
         files.remove(path)
         return
@@ -111,7 +112,7 @@ def _write(path: Path, traffic: Traffic) -> None:
 
 
 def _read(path: Path) -> Traffic:
-    """What does not read is written anew."""
+    """The file; a file that can not be read counts as empty and is written anew."""
     try:
         return parse_traffic(files.read_regular(path, MAX_TRAFFIC))
     except (OSError, TqunitsError):
@@ -120,7 +121,7 @@ def _read(path: Path) -> Traffic:
 
 @contextmanager
 def _locked(layout: Layout) -> Iterator[Path]:
-    """One writer at a time: the others wait, which takes them milliseconds."""
+    """The lock for one writer at a time. The others wait for some milliseconds."""
     path = Path(layout.traffic)
     files.make_folder(path.parent)
     descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

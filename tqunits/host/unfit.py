@@ -1,4 +1,4 @@
-"""Certificates that the router could not serve with: said before anything is changed."""
+"""Finds certificates that the router could not serve with, before anything is changed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tqunits.units import name, quote, unitfile
 
 
 def refuse_unfit(server: Server, layout: Layout) -> tuple[Diagnostic, ...]:
-    """Raise TqunitsError for a certificate that the router could not serve with: it would not start
-    with that. Or that nobody would take, when it is not what the router has already: who has let it
-    expire may install other things still.
+    """Raise TqunitsError for a certificate with which the router would not start, or which clients
+    would reject. A certificate of the second kind is not refused if the installed router already
+    has it: an expired certificate must not keep other things from being installed.
 
-    Gives what else is odd about it.
+    Returns what else is odd about the certificate.
     """
     certificate, key = server.tls.certificate, server.tls.key
     if certificate is None:
         return ()
-    from tqunits.system.certificates import Certificates  # with OpenSSL, which takes its time to load
+    from tqunits.system.certificates import Certificates  # this loads OpenSSL, which takes time
 
     mark = server.origins["tls.certificate"].mark
     try:
@@ -38,7 +38,7 @@ def refuse_unfit(server: Server, layout: Layout) -> tuple[Diagnostic, ...]:
 
 
 def _is_served(certificate: str, layout: Layout) -> bool:
-    """Whether the routers that are installed have that certificate."""
+    """Whether the installed routers have this certificate."""
     text = files.read_text_if_exists(Path(layout.units) / name.PROXY_TEMPLATE) or ""
     wanted = quote.credential("tls-certificate", certificate)
     return any(a.name == "LoadCredential" and a.value == wanted for a in unitfile.parse(text))

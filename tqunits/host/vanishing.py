@@ -1,9 +1,9 @@
-"""Installed workers that the configuration does not have: what install, apply and diff make of
+"""Installed workers that are missing from the configuration: what install, apply and diff do with
 them.
 
-Whose folder is gone is left alone by install, and removed by apply. Whose folder is there and shows
-nothing, as a mount point does without its disk, is left alone by both, and named. Where all are
-gone, nothing is done (units/vanished.py).
+If a worker's folder is gone, install leaves the worker alone and apply removes it. If the folder
+exists but is empty, like a mount point without its disk, both leave it alone and say so. If all
+workers are gone, nothing is done (units/vanished.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tqunits.units.observed import ObservedFile
 from tqunits.units.vanished import Sources, WorkersFolder, doubt
 
 INSIST = "--remove-all"
-"""The option that means it all the same."""
+"""The option that removes them all the same."""
 
 
 def installed_from(before: Mapping[PurePosixPath, ObservedFile], layout: Layout) -> Sources:
@@ -32,14 +32,14 @@ def installed_from(before: Mapping[PurePosixPath, ObservedFile], layout: Layout)
 
 
 def held(configuration: Configuration, sources: Sources) -> Mapping[str, Diagnostic]:
-    """Installed workers whose folder is there, and shows nothing: name -> what to say."""
+    """Installed workers whose folder exists and is empty: name -> what to say."""
     gone = ((worker, source) for worker, source in sources.items() if source and worker not in configuration.names)
     found = ((worker, _held(worker, Path(source).parents[1])) for worker, source in gone)
     return {worker: finding for worker, finding in found if finding is not None}
 
 
 def refuse_doubtful(configuration: Configuration, sources: Sources, *, prune: bool) -> None:
-    """Raise TqunitsError when what is gone is no order to remove it."""
+    """Raise TqunitsError when workers that are missing can not be meant to be removed."""
     directory = configuration.server.workers.directory
     found = WorkersFolder(directory=directory, is_there=Path(directory).is_dir(), configured=configuration.names)
     why = doubt(found, {worker: source for worker, source in sources.items() if worker not in configuration.names})
@@ -61,8 +61,8 @@ def _held(worker: str, folder: Path) -> Diagnostic | None:
 
 
 def _shows_something(folder: Path) -> bool:
-    """What can not be looked at counts as something. A new file system has a lost+found
-    (mke2fs(8))."""
+    """Whether the folder has any content. A folder that we may not look at counts as having some. A
+    new file system has a lost+found (mke2fs(8))."""
     try:
         return bool(set(os.listdir(folder)) - {"lost+found"})  # noqa: PTH208 - names are enough
     except FileNotFoundError:

@@ -1,17 +1,17 @@
-"""Folders that a worker may write: made below its folder, which is root's, and given to its
-account.
+"""Folders that a worker may write: they are made below the worker's folder, which is root's, and
+given to its account.
 
-Root changes nothing here that somebody else may rename meanwhile. The way to the folder is root's
-(ownership.py), and what lies in it is given from below: a folder comes after all that is in it, and
-what is somebody else's already is not entered, nor what is mounted there. A file with a second name
-stays as it is: the other name may be anywhere.
+Root changes nothing here that somebody else could rename at that moment. The path to the folder
+belongs to root (ownership.py), and its content is given from the bottom up: a folder comes after
+everything in it. What already belongs to another user is not entered, nor what is mounted there. A
+file with a second hard link stays as it is: the other name may be anywhere.
 
-When the account goes, all of it is root's again, from above this time: whoever gets its number one
-day would own it.
+Before the account is removed, all of it becomes root's again, from the top down: another account
+may get the same number one day, and would own the files.
 
-What the router is to serve others have to read, and a worker's UMask= is 0077. Where a folder has a
-default ACL no umask counts (acl(5), OBJECT CREATION AND DEFAULT ACLs), and what is made in it
-inherits that.
+Files that the router serves must be readable for others, and a worker's UMask= is 0077. In a folder
+with a default ACL the umask does not count (acl(5), OBJECT CREATION AND DEFAULT ACLs), and new
+files and folders inherit it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tqunits.units import writable_folders
 from tqunits.units.refusal import Refusal, refusal
 from tqunits.units.writable_folders import Given
 
-_LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # whoever may not read it may look
+_LOOK: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # for this no right to read is needed
 _PLACE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOT: Final = (0, 0)
 _CLOSED, _OPEN = 0o700, 0o755
@@ -55,8 +55,8 @@ class _Account:
 
 
 def wanted(worker: Worker, *, user_mode: bool = False) -> tuple[Given, ...]:
-    """The folders of one worker's. Of a request's none is given: whose folder it is decides
-    that."""
+    """The folders of one worker. Empty for a worker whose files are not root's: the owner of the
+    folder decides there."""
     is_whole = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations and not user_mode
     if (worker.not_roots is not None and not user_mode) or not (worker.writable or is_whole):
         return ()
@@ -65,12 +65,12 @@ def wanted(worker: Worker, *, user_mode: bool = False) -> tuple[Given, ...]:
 
 
 def due(worker: Worker, *, user_mode: bool) -> tuple[Given, ...]:
-    """Those that are not the worker's yet."""
+    """The folders that do not belong to the worker yet."""
     return tuple(each for each in wanted(worker, user_mode=user_mode) if not _is_given(each))
 
 
 def refusals(worker: Worker) -> Iterator[Refusal]:
-    """What can not be given, before anything is changed."""
+    """What can not be given, found before anything is changed."""
     if worker.not_roots is not None and worker.writable:
         message = f"writable: {worker.not_roots.path} {worker.not_roots.because}, and its owner gives what is below it"
         yield refusal(worker, message, "let it write to $STATE_DIRECTORY, or have root own the worker", "writable")
@@ -98,7 +98,7 @@ def refusals(worker: Worker) -> Iterator[Refusal]:
 
 
 def give(each: Given) -> None:
-    """Make it and give it. Raises TqunitsError."""
+    """Make the folder and give it to the account. Raises TqunitsError."""
     try:
         account = _Account(_required(each), grp.getgrnam(each.group).gr_gid) if each.user else None
         with _opened(each, make=True) as folder:
@@ -107,7 +107,7 @@ def give(each: Given) -> None:
                 os.setxattr(f"/proc/self/fd/{folder}", _DEFAULT_ACL, _READABLE)
             status = os.fstat(folder)
             if account is not None and status.st_uid in trusted_users():
-                if not is_only_for(status, trusted_users(), descriptor=folder):  # since `refusals` has looked
+                if not is_only_for(status, trusted_users(), descriptor=folder):  # `refusals` has looked earlier
                     raise TqunitsError(f"{each}: others than root may write there", hint=f"chmod go-w {each}")
                 _hand_over(folder, account, 1)
     except (OSError, KeyError) as error:
@@ -116,12 +116,12 @@ def give(each: Given) -> None:
 
 
 def take_back(folder: Path, user: str) -> bool:
-    """Give root what is this account's in a worker's folder, ahead of the account's end; whether
-    there was anything.
+    """Give to root what belongs to this account in a worker's folder, before the account is
+    removed. Returns whether there was anything.
 
-    A file's set-user-ID bit goes with its owner (chown(2)). A link stays the number's: one of
-    root's would be root's word for where a path leads. In a folder of somebody else's nothing was
-    given. Raises TqunitsError where something is not reached.
+    chown(2) clears a file's set-user-ID bit. Links keep their owner: a link of root's would count
+    as root's decision about where a path leads. In a folder of another user nothing was given.
+    Raises TqunitsError when something can not be reached.
     """
     uid = _uid(user)
     if uid is None:
@@ -156,7 +156,8 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _is_given(each: Given) -> bool:
-    """Also where nobody can tell, and where it is somebody else's: `refusals` has said so."""
+    """Whether the folder is given already. Also true when we can not tell, or another user owns it:
+    `refusals` reports these."""
     try:
         with _opened(each, make=False) as folder:
             is_theirs = not each.user or os.fstat(folder).st_uid not in trusted_users()
@@ -175,7 +176,7 @@ def _has_default(folder: int) -> bool:
 
 @contextmanager
 def _opened(each: Given, *, make: bool) -> Iterator[int]:
-    """The folder, by a way that nobody but root can change. Raises OSError, TqunitsError."""
+    """Open the folder along a path that only root can change. Raises OSError, TqunitsError."""
     with anchor(each.below) as found:
         if not found.is_roots:
             raise TqunitsError(f"{each.below} is not root's all the way", hint=f"chown root {each.below}")
@@ -200,8 +201,8 @@ def _mode(each: Given, name: str) -> int:
 
 
 def _hand_over(folder: int, account: _Account, depth: int) -> None:
-    """All that is root's in it, and then itself. Until then nobody but root can change a name in
-    it."""
+    """Give everything in the folder that is root's, and then the folder itself. Until then only
+    root can change a name in it."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     mount = _mount(folder)
@@ -215,7 +216,7 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
                 with opened(".", place) as below:
                     _hand_over(below, account, depth + 1)
             elif stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-                os.chown(f"/proc/self/fd/{place}", account.user, account.group)  # that very file
+                os.chown(f"/proc/self/fd/{place}", account.user, account.group)  # what was examined, not its name
             elif stat.S_ISLNK(found.st_mode):
                 os.chown(name, account.user, account.group, dir_fd=folder, follow_symlinks=False)
         finally:
@@ -224,10 +225,11 @@ def _hand_over(folder: int, account: _Account, depth: int) -> None:
 
 
 def _take_back(folder: int, uid: int, depth: int) -> bool:
-    """An open folder that is this user's, and then all of its in it: nobody but root changes a name
-    there by then.
+    """Take an open folder of this user, and then everything of his in it. By then only root can
+    change a name there.
 
-    Too deep is what is still the user's: of what root has been given by hand, all is.
+    Beyond MAX_DEPTH it is an error only if the folder still belongs to the user: where root was
+    given a folder by hand, all of its content was given too.
     """
     if depth > MAX_DEPTH:
         if os.fstat(folder).st_uid != uid:
@@ -253,7 +255,7 @@ def _take_back(folder: int, uid: int, depth: int) -> bool:
 
 
 def _is_taken(descriptor: int, uid: int) -> bool:
-    """Root has it now, and it was this user's."""
+    """Take a file; returns whether it belonged to this user."""
     if os.fstat(descriptor).st_uid != uid:
         return False
     os.chown(f"/proc/self/fd/{descriptor}", *_ROOT)
@@ -261,7 +263,7 @@ def _is_taken(descriptor: int, uid: int) -> bool:
 
 
 def _mount(descriptor: int) -> str:
-    """Which mount it lies in (proc_pid_fdinfo(5)): what is mounted below a folder is not the
-    worker's."""
+    """The ID of the mount that it lies in (proc_pid_fdinfo(5)). What is mounted below a folder is
+    not the worker's."""
     lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii").splitlines()
     return next((line for line in lines if line.startswith("mnt_id:")), "")
