@@ -1,23 +1,23 @@
-"""Which accounts a worker may have.
+"""Which accounts a worker may run as.
 
-worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant: grants.py), one that
-the host has already. Never root's, tqunits' own or another worker's, and under no other name
-either: the kernel goes by the number. (config/cross_checks.py refuses the names themselves, without
-asking a host.)
+A worker runs as worker-NAME; or, where root says so (in a worker.yaml of root's, or by a grant:
+grants.py), as an account that the host already has. It never gets root's account, one of tqunits or
+another worker's, and none with the same uid or gid, because the kernel only knows numbers.
+(config/cross_checks.py refuses the names themselves, without looking at a host.)
 
-worker-NAME is made by systemd-sysusers from our file. One that was there before is not taken over,
-for it may be a person's, or another package's. Ours is known by its whole row (passwd(5)), as our
-file makes it: a number of the system's, no home, no shell to log in with, and the description
-`tqunits worker NAME`. So the host's own table is the record, which only root writes, and which is
-there after an uninstall that has kept the data. A description alone would be none: chfn(1) may let
-a person change it, who has a home and a shell, though.
+systemd-sysusers makes worker-NAME from our file. An account of that name that was there before is
+not taken over, because it may be a person's or another package's. Ours is known by its whole entry
+(passwd(5)), as our file makes it: a uid of the system's range, no home, no login shell, and the
+description `tqunits worker NAME`. So the record is the host's own table, which only root can write,
+and which stays after an uninstall that keeps the data. The description alone would prove nothing:
+chfn(1) may let a person change it; but a person has a home and a shell.
 
-Earlier releases gave the worker's state for a home, and that is still known. But sshd(8) looks into
-a home for the keys of who may log in, and forwards ports for whoever has one, shell or not: so
-install edits it (host/plan.py, Rehome).
+Earlier releases made the worker's state folder its home; such accounts are still known as ours. But
+sshd(8) looks for keys in a home, and forwards ports for any account that has one, with or without a
+shell. So install removes the home (host/plan.py, Rehome).
 
-The router joins the groups worker-NAME and no other. What a group may read, the router could be
-made to publish.
+The router joins the groups worker-NAME and no others: it could be made to publish what its groups
+may read.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from tqunits.units import build_units
 from tqunits.units.refusal import Refusal, refusal
 
 FIRST_PERSON: Final = 1000
-"""From here on a number may be a person's (systemd.io/UIDS-GIDS; login.defs(5), UID_MIN)."""
+"""Accounts of people may begin at this uid (systemd.io/UIDS-GIDS; login.defs(5), UID_MIN)."""
 
 PASSING: Final = range(61184, 65520)
-"""The numbers of DynamicUser= (systemd.exec(5)): whose such a one is, changes with what runs."""
+"""The uids of DynamicUser= (systemd.exec(5)). They pass from one unit to another."""
 
 
 NO_HOME: Final = "/nonexistent"
-"""The home of an account that has none (Debian policy, 9.2.3)."""
+"""The home of an account without one (Debian policy, 9.2.3)."""
 
 NO_SHELL: Final = "/usr/sbin/nologin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """What counts of a user (passwd(5))."""
+    """The fields of a user that we look at (passwd(5))."""
 
     uid: int
     home: str
@@ -65,22 +65,23 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """What the host knows: the accounts that workers name or own, and those that none of them may
-    have."""
+    """The host's accounts: those that workers name or own, and those that no worker may have."""
 
     users: Mapping[str, User]  # by name
     groups: Mapping[str, int]  # name -> gid
 
 
 def refusals(workers: Iterable[Worker], database: Database, state: PurePosixPath) -> tuple[Refusal, ...]:
-    """Everything that these workers ask for and may not have; `state` is the layout's folder."""
+    """Everything about accounts that these workers ask for and may not have. `state` is the
+    layout's folder."""
     with_unit = (worker for worker in workers if worker.type is not WorkerType.STATIC)
     reserved = _reserved(database)
     return tuple(refusal for worker in with_unit for refusal in _refusals(worker, database, reserved, state))
 
 
 def needs_own(worker: Worker) -> bool:
-    """Whether worker-NAME has to be there: to run as, or for the router to reach its socket."""
+    """Whether worker-NAME must exist: because the worker runs as it, or because the router needs it
+    to reach the socket."""
     return account_of(worker.name) in {worker.user, worker.group} or worker.listen is not Listen.TCP
 
 
@@ -92,25 +93,25 @@ def is_ours(name: str, user: User, state: PurePosixPath) -> bool:
 
 
 def is_of_before(name: str, user: User, state: PurePosixPath) -> bool:
-    """Whether an earlier release has made this user, with a home that the worker may write."""
+    """Whether an earlier release has made this user, with a home that the worker can write."""
     return _is_of_the_system(name, user) and user.home == str(state_of(name.removeprefix(account_of("")), state))
 
 
 def is_ours_to_build(name: str, user: User) -> bool:
-    """Whether tqunits has made this user, for builds: it has nothing of its own, so the comment is
-    what tells."""
+    """Whether tqunits has made this user for builds. It has no folder of its own, so the
+    description decides."""
     worker = name.removeprefix(build_account_of(""))
     described = user.home == build_units.HOME and user.description == build_units.description_of(worker)
     return name.startswith(build_account_of("")) and 0 < user.uid < FIRST_PERSON and described
 
 
 def description_of(worker: str) -> str:
-    """How the account of a worker is described."""
+    """The description (GECOS) of a worker's account."""
     return f"tqunits worker {worker}"
 
 
 def state_of(worker: str, state: PurePosixPath) -> PurePosixPath:
-    """The state folder of a worker, which systemd makes: HOME= for its process."""
+    """The state folder of a worker, which systemd makes. It is HOME for the worker's process."""
     return state / "workers" / worker
 
 
@@ -120,8 +121,7 @@ def _is_of_the_system(name: str, user: User) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Reserved:
-    """The numbers that stand for an account which no worker, or one alone, may have: name ->
-    number."""
+    """Accounts which no worker, or only one, may have: name -> number."""
 
     users: Mapping[str, int]
     groups: Mapping[str, int]
@@ -158,7 +158,7 @@ def _user(worker: Worker, users: Mapping[str, User], reserved: Mapping[str, int]
 def _group(worker: Worker, database: Database, reserved: Mapping[str, int]) -> Iterator[Refusal]:
     name = worker.group
     if name == account_of(worker.name) or (name == worker.user and name not in database.users):
-        return  # what is wrong with a user that is not there has been said
+        return  # a missing user has been reported already
     if name not in database.groups:
         hint = f"write a group that there is, or make it: groupadd --system {name}"
         yield _refusal(worker, "group", f"group: there is no group {name} on this host", hint)
@@ -167,7 +167,7 @@ def _group(worker: Worker, database: Database, reserved: Mapping[str, int]) -> I
 
 
 def _number(worker: Worker, key: str, name: str, number: int, reserved: Mapping[str, int]) -> Iterator[Refusal]:
-    """The names are right; but the kernel knows numbers alone."""
+    """Refuse another name for a reserved account: the kernel only knows numbers."""
     own = account_of(worker.name)
     same = next((other for other, its in reserved.items() if its == number and other not in {name, own}), None)
     hint = "leave it out: the worker gets one of its own"
@@ -199,7 +199,7 @@ def _builds(worker: Worker, database: Database) -> Iterator[Refusal]:
 
 
 def _made(worker: Worker, own: str, database: Database, purpose: str, *keys: str, made: bool) -> Iterator[Refusal]:
-    """An account that is there already has to be of our making; a group without a user is not."""
+    """An account that exists already must be one of ours; a group without a user never is."""
     has_user, gid = own in database.users, database.groups.get(own)
     made_by_us = made if has_user else gid is None
     if not made_by_us or (gid is not None and not 0 < gid < FIRST_PERSON):
@@ -210,5 +210,6 @@ def _made(worker: Worker, own: str, database: Database, purpose: str, *keys: str
 
 
 def _refusal(worker: Worker, key: str, message: str, hint: str) -> Refusal:
-    """A group that nobody wrote is the user's."""
+    """A refusal at this key, or at `user` where only that is written: then the group is the
+    user's."""
     return refusal(worker, message, hint, key, "user")

@@ -1,11 +1,11 @@
 """Which socket unit has which address of the router, so that an address that stays is never closed.
 
-systemd keeps a socket open through a reload, and through a restart of its service; it can not give
-it to another unit. So an address stays in the unit that is installed with it, wherever it stands in
-`listen` by now. What is new gets a unit of its own, `tq-proxy-ADDRESS.socket`, but for one:
-tq-proxy.socket always exists, and takes the first new address when it has none. Where there is no
-new address either, it has a socket for root on this host, until there is one. (Earlier releases had
-all addresses in tq-proxy.socket. They stay there, and leave it one by one.)
+systemd keeps a socket open through a reload and through a restart of its service, but it can not
+pass a socket to another unit. So an address stays in the unit that it is installed in, whatever its
+place in `listen`. A new address gets a unit of its own, `tq-proxy-ADDRESS.socket`, with one
+exception: tq-proxy.socket always exists, and takes the first new address when it has none. If there
+is no new address either, it listens on a socket for root on this host. (Earlier releases had all
+addresses in tq-proxy.socket. They stay there until they are removed from `listen`.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WILDCARDS = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - compared with, not b
 
 
 class HasContent(Protocol):
-    """A file as it lies there."""
+    """An installed file."""
 
     @property
     def content(self) -> str:
@@ -33,10 +33,10 @@ class HasContent(Protocol):
 
 
 def places(listen: Sequence[str], installed: Places, spare: str) -> Places:
-    """Where each address goes. `installed`: the units that are there; `spare`: what tq-proxy.socket
-    has without any.
+    """The unit of each address. `installed`: the installed units. `spare`: the address of
+    tq-proxy.socket when it has no other.
 
-    tq-proxy.socket is the first, the others follow by name.
+    tq-proxy.socket comes first, the others follow by name.
     """
     wanted = dict.fromkeys(map(canonical, listen))
     kept = {unit: tuple(a for a in addresses if a in wanted) for unit, addresses in installed.items()}
@@ -60,8 +60,7 @@ def of_unit(text: str) -> tuple[str, ...]:
 
 
 def canonical(address: str) -> str:
-    """An address as systemd and the kernel would print it, for ListenStream=: [0::0]:80 is
-    [::]:80."""
+    """An address as systemd and the kernel print it, for ListenStream=: [0::0]:80 is [::]:80."""
     quoted = quote.address(address)
     host, _, port = quoted.rpartition(":")
     if quoted.startswith("["):
@@ -70,8 +69,8 @@ def canonical(address: str) -> str:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether only one of two sockets can listen there; both canonical. IPv6 sockets of ours are
-    for IPv6 alone."""
+    """Whether only one of two sockets can listen on these canonical addresses. Our IPv6 sockets do
+    not accept IPv4."""
     if one.startswith("/") or other.startswith("/"):
         return one == other
     (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
@@ -81,17 +80,17 @@ def overlap(one: str, other: str) -> bool:
 
 
 def is_special(address: str) -> bool:
-    """Whether it is an address of one interface: it may come after the router has been started."""
+    """Whether it is an address of one interface, which may appear after the router has started."""
     host = address.rpartition(":")[0]
     return not address.startswith("/") and host not in _WILDCARDS
 
 
 def all_of(found: Places) -> tuple[str, ...]:
-    """The addresses of all units, sorted: in which unit, and in what order, they are makes no other
+    """The addresses of all units, sorted. Their units and their order make no difference to the
     router."""
     return tuple(sorted(address for addresses in found.values() for address in addresses))
 
 
 def overlapping(these: Iterable[str], those: Sequence[str]) -> bool:
-    """Whether one of these can not be opened while one of those is."""
+    """Whether one of `these` can not be opened while one of `those` is open."""
     return any(overlap(one, other) for one in these for other in those)

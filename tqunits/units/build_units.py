@@ -1,23 +1,22 @@
-"""The units of a build: what stands in the drop-ins of tq-build@NAME.service and
+"""The units of a build: the content of the drop-ins of tq-build@NAME.service and
 tq-build@NAME.fetch.service.
 
-A build that loads modules and one that runs their code are two units, for a unit has one network:
-the fetch reaches other hosts and runs nothing of what it gets, the build has no network at all.
-They are instances of one template, so nothing of the sandbox can be in one and not in the other,
-and the build requires its fetch: whoever starts it gets both. A build that somebody wrote is one
-step, and has the network.
+Loading modules and running their code are two units, because a unit either has the network or not:
+the fetch reaches other hosts and runs nothing of what it loads; the build has no network at all.
+They are instances of one template, so they have the same sandbox. The build requires its fetch, so
+a start of the build starts both. A build whose command is written in worker.yaml is one step, with
+the network.
 
-With the network, no other program of this host is reached on loopback but systemd-resolved's stub
-(127.0.0.53), nor what answers on link-local addresses (a cloud's metadata, 169.254.169.254). What
-listens on this host's other addresses is as near as to any host of its network: systemd has no word
-for "the host's own".
+A unit with the network can not reach this host's loopback addresses, except systemd-resolved's stub
+(127.0.0.53), nor link-local addresses (a cloud's metadata service, 169.254.169.254). It can reach
+this host's other addresses, as any host of the network can: systemd has no directive for "this
+host's addresses".
 
-A build runs in its copy of the worker's folder. What it makes may name the path where it was made
-(the scripts of a virtual environment do), so the copy is mounted at the folder's own path, and the
-folder itself at `_SOURCES`, where the copy is made from. PID 1 resolves both with root's rights. So
-that is done where nobody but root can put another folder in the place of this one
-(sandbox.put_back); elsewhere, and where systemd can not say the path, a build runs in its
-workspace.
+A build runs in its copy of the worker's folder. Its results may contain the path where they were
+made (the scripts of a virtual environment do). So the copy is mounted at the folder's own path, and
+the folder itself at `_SOURCES`, from where it is copied. PID 1 resolves both paths with root's
+rights. So this is done only where nobody but root can replace the folder (sandbox.put_back).
+Otherwise, and where systemd can not express the path, a build runs in its workspace.
 """
 
 from __future__ import annotations
@@ -35,35 +34,34 @@ _NO_NETWORK: Directives = (("PrivateNetwork", "yes"),)
 
 _EMPTY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the template's TemporaryFileSystem=
 
-_SOURCES = "/var/tmp/sources"  # noqa: S108 - in the build's own file system: the path is nobody else's
+_SOURCES = "/var/tmp/sources"  # noqa: S108 - in the build's own file system, where nobody else has a file
 
 _CACHES = {"XDG_CACHE_HOME": ".", "GOCACHE": "go", "GOMODCACHE": "mod", "npm_config_cache": "npm"}
-"""Variable -> folder below the worker's cache: nobody plants an object file in another one's
-build."""
+"""Variable -> folder below the worker's own cache, so that no build can change another one's
+objects."""
 
 
 def units(worker: Worker) -> tuple[str, ...]:
-    """The units of its build, in the order in which they run; none where there is nothing to
-    build."""
+    """The units of a worker's build, in the order in which they run; none when it has no build."""
     if not worker.build.command:
         return ()
     return (*((name.fetch(worker.name),) if worker.build.fetch else ()), name.build(worker.name))
 
 
 def folder(worker: str, above: PurePosixPath) -> PurePosixPath:
-    """Where a worker's builds have their workspace, or their caches, below the layout's folder."""
+    """The workspace, or the caches, of a worker's builds, below the layout's folder `above`."""
     return above / "builds" / worker
 
 
 def copy(worker: str, above: PurePosixPath) -> PurePosixPath:
-    """Where the copy of the worker's folder lies. Not in the workspace, where the build could put a
-    link in its place: PID 1 mounts it, as root.
+    """The copy of the worker's folder. It does not lie in the workspace, where the build could
+    replace it with a link: PID 1 mounts it, as root.
     """
     return above / "copies" / worker
 
 
 def values(worker: Worker, unit: str, target: Host) -> Mapping[str, object]:
-    """What the template tq-build.conf.j2 places for one of `units`."""
+    """The values of the template tq-build.conf.j2 for one of `units`."""
     fetch = worker.build.fetch
     is_fetch = unit == name.fetch(worker.name)
     offline = fetch.offline if fetch and not is_fetch else ()
@@ -85,7 +83,7 @@ def values(worker: Worker, unit: str, target: Host) -> Mapping[str, object]:
 
 
 def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
-    """build-NAME for sysusers.d(5), where there is something to build."""
+    """The accounts build-NAME for sysusers.d(5), for workers that have a build."""
     return [
         {
             "user": quote.account(build_account_of(worker.name)),
@@ -99,24 +97,25 @@ def accounts(workers: Iterable[Worker]) -> list[Mapping[str, str]]:
 
 
 DISK_MAX_OF_A_REQUEST = 4 << 30
-"""The default: who is not root takes no more of everybody's disk."""
+"""The default, in bytes. A worker that is not root's gets no more of the disk by itself."""
 
 TIMEOUT = 15 * 60 * 1_000_000
-"""µs. A cold build of a large Go or Node program takes minutes, not a quarter of an hour."""
+"""µs. A cold build of a large Go or Node program takes some minutes, less than a quarter of an
+hour."""
 
 HOME = "/nonexistent"
-"""Where builds' accounts live."""
+"""The home of the builds' accounts."""
 
 NO_SHELL = "/usr/sbin/nologin"
 
 
 def description_of(worker: str) -> str:
-    """The comment of its account in passwd(5), by which `uninstall` knows that it is ours."""
+    """The description (GECOS) of a build's account, by which `uninstall` knows that it is ours."""
     return f"tqunits build of {worker}"
 
 
 def is_in_place(worker: Worker, target: Host) -> bool:
-    """Whether its build runs at the path of the worker's folder."""
+    """Whether the worker's build runs at the path of the worker's folder."""
     try:
         quote.mount_word(str(worker.folder), target.systemd)
     except quote.Unquotable:
@@ -125,12 +124,12 @@ def is_in_place(worker: Worker, target: Host) -> bool:
 
 
 def results(worker: str, target: Host) -> PurePosixPath:
-    """The file that says what of the worker's folder builds have made, and so is no source."""
+    """The file that lists the results of builds in the worker's folder, which are not sources."""
     return target.layout.state / "built" / worker / "results"
 
 
 def _command(worker: Worker, target: Host, *, is_fetch: bool) -> list[str]:
-    """The first step copies the worker's folder."""
+    """The arguments of alone/workspace.py. The first unit of a build copies the worker's folder."""
     build, in_place = worker.build, is_in_place(worker, target)
     copied = is_fetch or not build.fetch
     source = ["--copy", _SOURCES if in_place else str(worker.folder)] if copied else []
@@ -150,11 +149,11 @@ def _own_variables(worker: str, target: Host) -> Iterable[tuple[str, str]]:
 
 
 def _paths(worker: Worker, target: Host) -> Directives:
-    """Where the build sees its copy, the folder that this is of, and what it has to see of what its
-    sandbox hides.
+    """What the build sees: its copy, the folder that was copied, and what it needs from folders
+    that the sandbox hides.
 
-    Of a folder on whose way somebody else may rename, only the first that is not root's is put
-    back: the build goes on from there with its own rights, as the worker does.
+    If others may rename a folder on the path, only the first one that is not root's is mounted.
+    From there on the build walks with its own rights, as the worker does.
     """
     systemd, own, in_place = target.systemd, sandbox.put_back(worker), is_in_place(worker, target)
     needed = [path for path in (own, target.alone) if path is not None and _is_hidden(path)]

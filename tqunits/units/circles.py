@@ -1,8 +1,8 @@
-"""Workers that wait for each other in a circle. systemd breaks it: it leaves out the start of one
-unit, whichever.
+"""Workers that wait for each other in a circle. systemd would break the circle by leaving out the
+start of one unit, which may be any of them.
 
-Who closes a circle is refused, and that is whoever has written a part of it: a worker may order
-itself before another one, which has said nothing.
+Every worker whose YAML has written a part of the circle is refused. The author of a part need not
+be the worker that waits: a worker may order itself before another one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tqunits.units import name
 from tqunits.units.refusal import Refusal, refusal
 
 Waits = Mapping[str, Mapping[str, Set[str]]]
-"""Worker -> whoever has to have started before it -> the workers whose YAML says so."""
+"""Worker -> the workers that must start before it -> the workers whose YAML says so."""
 
 
 def refusals(workers: Iterable[Worker]) -> Iterator[Refusal]:
-    """Said at the workers that are not root's, where some have written a part of a circle, else at
-    all who have."""
+    """The refusals: at the authors that are not root's workers, if there are any, otherwise at all
+    authors."""
     named = {worker.name: worker for worker in workers}
     waits = waits_of(named.values())
     for circle in circles(waits):
@@ -35,7 +35,7 @@ def refusals(workers: Iterable[Worker]) -> Iterator[Refusal]:
 
 
 def _part(author: str, circle: tuple[str, ...], waits: Waits) -> str | None:
-    """The unit of the worker that this one waits for, or has wait for it, in the circle."""
+    """The unit of the other worker in the author's part of the circle."""
     for waiter, awaited in pairwise(circle):
         if author in waits[waiter][awaited]:
             return name.service(awaited if author == waiter else waiter)
@@ -43,7 +43,7 @@ def _part(author: str, circle: tuple[str, ...], waits: Waits) -> str | None:
 
 
 def circles(waits: Waits) -> Iterator[tuple[str, ...]]:
-    """The names of each circle, its first one again at the end; a worker is in one of them at
+    """The names of each circle, with the first one again at the end. A worker is in one circle at
     most."""
     told: set[str] = set()
     for worker in sorted(_knotted(waits)):
@@ -54,7 +54,7 @@ def circles(waits: Waits) -> Iterator[tuple[str, ...]]:
 
 
 def _knotted(waits: Waits) -> Set[str]:
-    """Whoever waits, maybe by way of others, for somebody in a circle: nobody, as a rule."""
+    """Workers that wait, directly or not, for a worker in a circle. Usually there are none."""
     left = set(waits)
     while free := {worker for worker in left if not left & waits[worker].keys()}:
         left -= free
@@ -62,7 +62,7 @@ def _knotted(waits: Waits) -> Set[str]:
 
 
 def _way_back(start: str, waits: Waits) -> tuple[str, ...]:
-    """The shortest way from a worker to itself, by whom it waits for."""
+    """The shortest way along the waits from a worker to itself."""
     came_from: dict[str, str] = {}
     reached = [start]
     for waiter in reached:
@@ -83,7 +83,8 @@ def _way(start: str, end: str, came_from: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def waits_of(workers: Iterable[Worker]) -> Waits:
-    """What these workers say. That `depends` names the worker itself is said there."""
+    """Who waits for whom, in these workers' YAML. A worker that `depends` on itself is left out:
+    another check reports it."""
     waits: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for worker in workers:
         of_settings = {_worker(unit) for unit in (*worker.depends.after, *worker.depends.requires)} - {worker.name}

@@ -1,13 +1,13 @@
-"""Who has a route that several workers ask for.
+"""Which worker gets a route that several workers ask for.
 
-One worker's mistake is not another's, and nobody takes what somebody has. So the worker that is
-installed with a route keeps it; among new ones root's wins; and of equals all are refused, for
-nobody knows which of them is meant. A worker that is left alone (its YAML is wrong, it is refused)
-keeps the routes that it is installed with. One that is no longer configured is served until it is
-removed: a worker that is not root's does not take over from it, root's does.
+No worker may take what another one has. So the worker that is installed with a route keeps it.
+Among new workers root's comes first. Of equal ones all are refused, because nobody knows which one
+is meant. A worker that is left alone (its YAML has an error, or it is refused) keeps its installed
+routes. A worker that is no longer configured is served until it is removed: only a worker of root's
+can take its route before that.
 
-Two workers are in each other's way only where both would run: one for development and one for
-production are not.
+Two workers conflict only if both would run in the same mode: one for development and one for
+production do not.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def refusals(
 ) -> tuple[Refusal, ...]:
     """Why some of these workers can not have their routes.
 
-    `left_alone` are configured workers that stay as they are installed, `gone` those that are
-    installed, and no longer configured. Who is refused here joins the first, so it is asked until
-    nothing changes.
+    `left_alone`: configured workers that stay as they are installed. `gone`: installed workers that
+    are not configured any more. A worker that is refused here becomes one that is left alone, so
+    this is repeated until nothing changes.
     """
     left = {worker.name: worker for worker in workers}
     staying = set(left_alone)
@@ -57,14 +57,14 @@ def refusals(
 def _round(
     workers: Collection[Worker], installed: InstalledRoutes, staying: Collection[str], gone: Collection[str]
 ) -> list[Refusal]:
-    """Who loses to what stays; and, where nobody does, who loses to another one."""
+    """The workers that lose to one that stays; if there are none, those that lose to each other."""
     return [*_against_staying(workers, installed, staying, gone)] or [*_among(workers, installed)]
 
 
 def _against_staying(
     workers: Iterable[Worker], installed: InstalledRoutes, staying: Collection[str], gone: Collection[str]
 ) -> Iterator[Refusal]:
-    """What a worker has that this install does not touch."""
+    """The workers that ask for a route of a worker which this install does not change."""
     holders = {route: name for name, routes in installed.routes.items() if name in staying for route in routes}
     departed = {route: name for name, routes in installed.routes.items() if name in gone for route in routes}
     for worker in workers:
@@ -93,7 +93,7 @@ def _among(workers: Iterable[Worker], installed: InstalledRoutes) -> Iterator[Re
 
 
 def _winner(worker: Worker, claimants: Iterable[Worker], route: Route, installed: InstalledRoutes) -> Worker | None:
-    """Whoever has at least as good a claim, and would run where this one runs."""
+    """Another worker with at least as good a claim, which would run in one of the same modes."""
 
     def rank(claimant: Worker) -> tuple[bool, bool]:
         return route in installed.routes.get(claimant.name, ()), claimant.not_roots is None

@@ -1,10 +1,10 @@
 """The files that a worker's YAML names, as credentials of its unit: their ids, and where copies of
 them lie.
 
-PID 1 follows the links of a path in LoadCredential=, and reads folders, FIFOs and sockets that it
-leads to. So a unit names a path of the YAML's only when it is root's all the way. Every other file
-is copied by `install` to a folder of root's, and the unit names the copy: an edit takes effect with
-the next install. Which is which, system/ requested_files.py finds out.
+PID 1 follows links in the path of LoadCredential=, and reads folders, FIFOs and sockets there. So a
+unit names a path from the YAML only if nobody but root can change that path. Every other file is
+copied by `install` to a folder of root's, and the unit names the copy: an edit takes effect with
+the next install. host/requested_files.py decides which files are copied.
 
 An environment file is a credential too: the launcher reads it in the worker's sandbox, and sets the
 variables there.
@@ -21,12 +21,12 @@ from tqunits.units import quote
 from tqunits.units.unitfile import Copy
 
 MODE = 0o600
-"""Of a copy. Its folders are 0700: nobody but root learns even the names."""
+"""The mode of a copy. Its folders have 0700: only root can read even the names."""
 
 _FOLDER = "credentials"
 
 Copies = Mapping[str, Iterable[Copy]]
-"""The files that are copied, by the worker's name."""
+"""Worker -> its files that are copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Source:
     """A file that the YAML names."""
 
     id: str  # the file's name in $CREDENTIALS_DIRECTORY
-    path: str  # absolute, as it stands in the YAML
+    path: str  # absolute, as in the YAML
     setting: str  # the setting that names it
-    item: int = 0  # which of those that the setting names
+    item: int = 0  # its index among the files that the setting names
 
     @property
     def has_variables(self) -> bool:
@@ -45,7 +45,8 @@ class Source:
 
 
 def sources(worker: Worker) -> tuple[Source, ...]:
-    """All of a worker's files; environment files first, in the order in which later ones win."""
+    """All files of a worker: first the environment files, in their order, in which later ones
+    win."""
     variables = enumerate(worker.environment_file)
     files = (Source(f"environment-{at + 1}", path, "environment_file", at) for at, path in variables)
     named = enumerate(worker.credentials)
@@ -53,17 +54,17 @@ def sources(worker: Worker) -> tuple[Source, ...]:
 
 
 def copy_path(state: PurePosixPath, worker: str, credential: str) -> PurePosixPath:
-    """Where the copy of a credential lies; `state` is the layout's folder."""
+    """The path of a credential's copy; `state` is the layout's folder."""
     return folder(state) / worker / credential
 
 
 def folder(state: PurePosixPath) -> PurePosixPath:
-    """The folder of all copies, with a folder in it for each worker."""
+    """The folder of all copies. It contains a folder for each worker."""
     return state / _FOLDER
 
 
 def worker_of(copy: PurePosixPath) -> str:
-    """The worker that a copy is for: all its instances read it."""
+    """The worker that a copy is for. All its instances read it."""
     return copy.parent.name
 
 

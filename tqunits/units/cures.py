@@ -1,8 +1,8 @@
-"""What serves again a worker that runs and that no router sends requests: the decision alone.
+"""The decision how to repair a worker that runs but gets no requests.
 
-Routers send a worker requests while the file `serving` is in its runtime folder
-(environment.serving_file). Somebody may remove the file, the folder or all of /run/tqunits; systemd
-knows that the worker runs all the same.
+Routers send requests to a worker while the file `serving` is in its runtime folder
+(environment.serving_file). Somebody may remove the file, the folder or all of /run/tqunits; to
+systemd the worker still runs.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from enum import Enum
 
 
 class Cure(Enum):
-    """What to do."""
+    """The repair."""
 
     NOTHING = "nothing"
-    ADMIT = "admit"  # make the file: the worker notices nothing
-    RESTART = "restart"  # what it listens on, or the folder it was given, is gone: only a start makes that
+    ADMIT = "admit"  # make the file; the worker does not notice
+    RESTART = "restart"  # its socket or its folder is gone, and only a start makes these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """A worker's unit, and what is in its runtime folder."""
+    """A worker's unit, and the content of its runtime folder."""
 
-    state: str  # ActiveState: "active" means that the health check has answered
-    has_job: bool  # somebody has just asked systemd to stop or restart it
+    state: str  # ActiveState: "active" means that the health check has passed
+    has_job: bool  # a stop or a restart is queued
     folder: bool  # the runtime folder is the one that the worker was given
     serving: bool
-    leaving: bool  # it was asked to leave; then there is nothing to cure
-    socket: bool  # what it listens on is there; true for a port
+    leaving: bool  # the file `leaving`: the worker stops, and there is nothing to repair
+    socket: bool  # the file of its socket exists; true for a port
 
 
 def cure(patient: Patient) -> Cure:
-    """What serves this worker again."""
+    """The repair for this worker."""
     if patient.state != "active" or patient.has_job or patient.leaving:
         return Cure.NOTHING
     if not (patient.folder and patient.socket):

@@ -1,12 +1,12 @@
-"""What a worker depends on, or lets depend on it, besides itself: what takes a grant where it is
-not root's.
+"""The units that a worker depends on, or that depend on it. A worker that is not root's needs a
+grant for them.
 
-A unit that a worker wants or requires is started by the worker's start, whoever owns it; one that
-it is ordered after can be made to wait in a circle; and one that it is ordered before waits for it.
-So another worker's unit counts as any other.
+A start of the worker starts every unit that it wants or requires, whoever owns that unit. A unit
+that it is ordered after can be made to wait in a circle, and a unit that it is ordered before waits
+for it. So another worker's unit counts as any other unit.
 
 A unit has several names (systemd.unit(5), UNIT FILE LOAD PATH: aliases): sshd.service is
-ssh.service. Whoever compares names compares those that systemd has for them (system/aliases.py).
+ssh.service. So names are compared in the form that systemd itself has for them (system/aliases.py).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ORDERED = frozenset(("After", "Before", "Wants"))
 
 
 def foreign_dependencies(worker: Worker) -> Dependencies:
-    """(setting key, unit name) of every unit but the worker's own that its YAML names, in the order
-    of the settings."""
+    """(setting key, unit name) of every unit in the worker's YAML, except its own, in the order of
+    the settings."""
     named = [
         *(("depends.after", unit) for unit in worker.depends.after),
         *(("depends.requires", unit) for unit in worker.depends.requires),
@@ -52,8 +52,8 @@ def all_instances(units: Iterable[str], instances: Instances) -> Iterator[str]:
 
 
 def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
-    """Units that no worker may name, by another name of theirs; the names themselves are
-    config/unit_names.py's."""
+    """Aliases of units that no worker may name. config/unit_names.py refuses the names
+    themselves."""
     for key, unit in foreign_dependencies(worker):
         name_of_it = aliases.get(unit, unit)
         if name_of_it != unit and is_nobodys(name_of_it):
@@ -62,6 +62,6 @@ def refusals(worker: Worker, aliases: Mapping[str, str]) -> Iterator[Refusal]:
 
 
 def is_nobodys(unit: str) -> bool:
-    """Whether no worker may depend on that unit, with no grant: to be asked of its canonical name
+    """Whether no worker may depend on this unit, not even with a grant. Ask for the canonical name
     as well."""
     return is_ending(unit) or unit in BOOT_TARGETS

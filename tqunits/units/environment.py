@@ -1,7 +1,7 @@
-"""What a worker finds in its environment: the contract that a program relies on, and nothing of the
-host's.
+"""The environment of a worker: the variables that a program can rely on, and nothing of the host's
+own environment.
 
-Besides these there is HOME, the worker's state (units/rendering.py), and systemd sets its own:
+Besides these there is HOME, the worker's state folder (units/rendering.py), and what systemd sets:
 USER, STATE_DIRECTORY and the like, CREDENTIALS_DIRECTORY (systemd.exec(5), ENVIRONMENT VARIABLES IN
 SPAWNED PROCESSES).
 """
@@ -48,12 +48,12 @@ SESSION_VARIABLES = (
     "WAYLAND_DISPLAY",
     "XAUTHORITY",
 )
-"""What a desktop session hands to its service manager, and it to every unit. The system's manager
-hands on nothing."""
+"""The variables of a desktop session, which the user's service manager passes to every unit. The
+system's manager passes none."""
 
 CODE = "TQUNITS_CODE"
-"""Says by what code of ours a process of the router was started (Target.code); root can read it
-from there."""
+"""The variable with the fingerprint of the code that a process of the router was started with
+(Host.code); root can read it there."""
 
 _MEBIBYTE = 1024 * 1024
 _STATIC_KEYS = ("static.directory", "static.prefix")
@@ -63,15 +63,15 @@ DATA = PurePosixPath("tqunits/workers")
 instances' runtime folders."""
 
 _STATE_FOLDERS_SINCE = 254
-"""From this version on a user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME
-(its NEWS)."""
+"""Since this version the user's manager has state in $XDG_STATE_HOME, before in $XDG_CONFIG_HOME
+(NEWS)."""
 
 
 def socket_path(worker: Worker, whose: Instance, runtime: PurePosixPath) -> str | None:
-    """The Unix socket of a worker's instance that listens on one; `runtime` is the layout's folder.
+    """The Unix socket of an instance; None if it listens on TCP. `runtime` is the layout's folder.
 
-    A worker makes its own in its RuntimeDirectory=, which systemd removes with it. The socket of a
-    socket unit outlives the worker, so it lies elsewhere.
+    A worker with `listen: unix` makes its socket in its RuntimeDirectory=, which systemd removes
+    after it. The socket of a socket unit stays longer than the worker, so it lies elsewhere.
     """
     match worker.listen:
         case Listen.TCP:
@@ -85,10 +85,10 @@ def socket_path(worker: Worker, whose: Instance, runtime: PurePosixPath) -> str 
 
 
 def served_folder(worker: Worker) -> PurePosixPath | None:
-    """The folder whose files the router serves, absolute. Beside a program only where somebody
-    wrote `static`.
+    """The folder whose files the router serves, absolute. For a worker with a program only if
+    somebody wrote `static`.
 
-    That a worker has a folder called public is no wish that the world should read it.
+    A folder named public alone does not mean that everybody should read it.
     """
     deciders = {worker.origins[key].kind for key in _STATIC_KEYS if key in worker.origins}
     if worker.type is WorkerType.STATIC or deciders - _UNWRITTEN:
@@ -97,29 +97,28 @@ def served_folder(worker: Worker) -> PurePosixPath | None:
 
 
 def serving_file(whose: Whose, runtime: PurePosixPath) -> str:
-    """The file that says that it takes requests, in its RuntimeDirectory=: each instance has a
-    folder of its own."""
+    """The path of the file `serving`, in the instance's own RuntimeDirectory=."""
     return str(runtime / "workers" / str(whose) / SERVING)
 
 
 def leaving_file(whose: Whose, runtime: PurePosixPath) -> str:
-    """What one that was asked to leave has in its place (alone/leave.py)."""
+    """The path of the file `leaving`, which replaces `serving` before a stop (alone/leave.py)."""
     return str(runtime / "workers" / str(whose) / LEAVING)
 
 
 def place(whose: Whose, runtime: PurePosixPath) -> Mapping[str, str]:
-    """Where it joins and leaves the routers: the options of the programs that do it."""
+    """The options of the programs in alone/ that tell the routers of an instance."""
     return {"--serving": serving_file(whose, runtime), "--routers": str(runtime / "leave"), "--name": str(whose)}
 
 
 def contract(
     worker: Worker, mode: Mode, *, port: int | None, socket: str | None, folders: Mapping[str, str] | None = None
 ) -> Mapping[str, str]:
-    """Name and value of every variable. The worker's own win over those for its runtime, the
-    contract's over all.
+    """Name and value of every variable. The worker's own `environment` overrides the variables of
+    its runtime; the variables of the contract override all.
 
-    `folders` are known to the worker's own as placeholders, and to its runtime. Raises TqunitsError
-    for one without a value.
+    `folders`: systemd's folders, for placeholders in `environment` and for the runtime. Raises
+    TqunitsError for a placeholder without a value.
     """
     variables = {
         "WORKER_NAME": worker.name,
@@ -144,13 +143,13 @@ def _own(worker: Worker, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def fill_in(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The worker's command with its placeholders put in. Raises TqunitsError for one without a
+    """The worker's command with its placeholders replaced. Raises TqunitsError for one without a
     value."""
     return _filled(worker, worker.command, values, "command")
 
 
 def fill_in_health(worker: Worker, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The same of its health check's."""
+    """The same for the command of its health check."""
     return _filled(worker, worker.health.command, values, "health.command")
 
 
@@ -162,11 +161,11 @@ def _filled(worker: Worker, argv: tuple[str, ...], values: Mapping[str, str], se
 
 
 def folders(worker: Worker, whose: Instance, target: Host) -> Mapping[str, str]:
-    """The folders that systemd makes for it, by the variables that it sets (systemd.exec(5),
-    RuntimeDirectory=).
+    """The folders that systemd makes for an instance, by the names of the variables that it sets
+    (systemd.exec(5), RuntimeDirectory=).
 
-    State and cache are the worker's, what lies in /run is the instance's. They are told beforehand,
-    for nothing else in a unit than the arguments of its programs knows these variables.
+    State and cache belong to the worker, the runtime folder to the instance. The paths are computed
+    here because systemd expands these variables only in the arguments of a unit's programs.
     """
     state, cache, runtime = _above(target)
     variables = {
@@ -192,20 +191,21 @@ def _without_value(worker: Worker, error: KeyError, setting: str) -> TqunitsErro
 
 
 def leaks(variables: Iterable[str]) -> tuple[str, ...]:
-    """The session's variables that a worker must not see; one that it sets itself is its own."""
+    """The session's variables that a worker must not see. A variable that the worker sets itself is
+    left out."""
     return tuple(name for name in SESSION_VARIABLES if name not in set(variables))
 
 
 def usual_variables(worker: Worker, mode: Mode, folders: Mapping[str, str]) -> dict[str, str]:
-    """What is usual in a runtime, and no setting: its author may have it otherwise, also in an
-    environment file.
+    """Variables that are usual for a runtime. They are no settings: the author can override them,
+    also in an environment file.
 
-    PYTHONUNBUFFERED (docs.python.org/3/using/cmdline.html): what is printed is in the journal at
-    once, and not lost with a process that is killed. NODE_ENV (nodejs.org/en/learn): without it
-    Express and others are in development, under Bun and Deno too; the same of RACK_ENV and
-    RAILS_ENV (guides.rubyonrails.org/configuring.html). DENO_DIR
-    (docs.deno.com/runtime/reference/env_variables): what Deno loads and compiles is the cache's,
-    else it is below HOME.
+    PYTHONUNBUFFERED (docs.python.org/3/using/cmdline.html): output is in the journal at once, and
+    not lost when the process is killed. NODE_ENV (nodejs.org/en/learn): without it Express and
+    others run in development mode, under Bun and Deno too; RACK_ENV and RAILS_ENV are the same for
+    Ruby (guides.rubyonrails.org/configuring.html). DENO_DIR
+    (docs.deno.com/runtime/reference/env_variables): Deno's downloads and compiled code go to the
+    cache folder, otherwise below HOME.
     """
     match worker.runtime.language:
         case WorkerType.PYTHON:
@@ -222,7 +222,8 @@ def usual_variables(worker: Worker, mode: Mode, folders: Mapping[str, str]) -> d
 
 
 def runtime_variables(worker: Worker) -> dict[str, str]:
-    """What is set by `runtime:`: pkg.go.dev/runtime, nodejs.org/api/cli.html (NODE_OPTIONS)."""
+    """The variables for the settings of `runtime:`: pkg.go.dev/runtime, nodejs.org/api/cli.html
+    (NODE_OPTIONS)."""
     runtime = worker.runtime
     variables: dict[str, str] = {}
     if runtime.go_mem_limit:

@@ -1,5 +1,5 @@
-"""The pause of a worker that has failed, from outside: what alone/backoff.py is told, and what it
-leaves to be read."""
+"""The back-off of a failed worker as other programs see it: the settings that alone/backoff.py
+reads, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tqunits.model import Instance, RestartRules
 from tqunits.units.name import Whose
 
 GIVEN_UP: Final = 199
-"""What alone/launch.py exits with for a worker that has failed more often than
+"""The exit status of alone/launch.py for a worker that has failed more often than
 restart.max_restarts."""
 
 _BEGUN: Final = ".begun"
@@ -19,10 +19,10 @@ _BEGUN: Final = ".begun"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What is remembered of the last one."""
+    """The record of the last back-off."""
 
-    failures: int  # in a row; 0: it was somebody's wish that ended them
-    due: int  # µs on the monotonic clock
+    failures: int  # in a row; 0: somebody has ended the wait
+    due: int  # when it ends, in µs of the monotonic clock
 
 
 def begun(whose: Instance) -> str:
@@ -35,23 +35,23 @@ def begun(whose: Instance) -> str:
 
 
 def note(restart: RestartRules) -> str:
-    """What the ledger says of it. It is read at each failure, so a change needs neither a restart
-    nor a reload."""
+    """The line in the ledger with the restart rules. It is read at each failure, so a change needs
+    neither a restart nor a reload."""
     return f"{restart.delay} {restart.backoff_max} {restart.max_restarts} {restart.period}"
 
 
 def state_file(whose: Whose, runtime: PurePosixPath) -> PurePosixPath:
-    """Where the last pause is written down."""
+    """The file with the record of the last back-off."""
     return _folder(whose, runtime) / "state"
 
 
 def given_up_file(whose: Whose, runtime: PurePosixPath) -> PurePosixPath:
-    """What is made when the worker has failed too often."""
+    """The file that is made when the worker has failed too often."""
     return _folder(whose, runtime) / "given-up"
 
 
 def pause(text: str) -> Pause | None:
-    """What the state file says; None for anything else."""
+    """Parse the state file; None for anything else."""
     words = text.split()
     if len(words) != 5 or not all(word.isascii() and word.isdigit() and len(word) < 20 for word in words):
         return None

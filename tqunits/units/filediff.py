@@ -1,5 +1,5 @@
-"""What a plan changes in files, as `diff -u` shows it; of a secret nothing is shown but that it
-changes."""
+"""The changes of a plan in files, as `diff -u` shows them. Of a secret only the fact that it
+changes is shown."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tqunits.units.steps import Discard, Give, Plan, Rehome, RemoveFile, Step, U
 
 
 def unified_diff(plan: Plan) -> str:
-    """What the plan changes in files, as `diff -u` shows it; and in accounts, whose files are not
+    """The changes of a plan in files, as `diff -u` shows them, and in accounts, whose files are not
     ours."""
     return "".join(line for step in plan.steps for line in file_diff(step))
 
 
 def file_diff(step: Step) -> Iterator[str]:
-    """What a step changes in a file, line by line; of a secret, that it changes."""
+    """The change of one file, line by line; for a secret only that it changes."""
     match step:
         case WriteFile(file=file, before=before) if file.is_secret:
             return _sizes(file.path, before, file.content)
@@ -29,7 +29,7 @@ def file_diff(step: Step) -> Iterator[str]:
             return _lines(file.path, before, file.content)
         case RemoveFile(path=path, before=before):
             return _lines(path, before, None)
-        case Rehome(workers=workers):  # what runs is not asked here, so this is said of whoever has such a home
+        case Rehome(workers=workers):  # running workers are not known here, so every worker with such a home is named
             homeless = f"has the home {accounts.NO_HOME} once nothing of it runs (a restart by install, a stop)"
             return (f"# {account_of(worker)} {homeless}\n" for worker in workers)
         case Give(folders=folders):
@@ -43,7 +43,7 @@ def file_diff(step: Step) -> Iterator[str]:
 
 
 def _sizes(path: PurePosixPath, before: str | None, after: str | None) -> Iterator[str]:
-    """A secret: all that is shown of it is that it changes."""
+    """A secret: only that it changes."""
     for lead, text in (("---", before), ("+++", after)):
         yield f"{lead} {'/dev/null' if text is None else path}\n"
     old, new = (0 if text is None else len(text.encode("utf-8", "surrogateescape")) for text in (before, after))

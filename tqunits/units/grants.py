@@ -1,9 +1,9 @@
-"""What a worker may ask for that is not root's.
+"""What a worker whose files are not root's may ask for.
 
-Such a worker is a request. Whoever writes it decides what its own account does, and gets nothing
-else by it: no route, port, account, file, unit of somebody else's, and no more of the machine than
-`defaults` gives to everybody. What root wants to let it have besides stands in `grants` of
-tqunits.yaml, by the worker's name.
+Such a worker is called a request. Its author decides what its own account does, and nothing else:
+it gets no route, port, account, file or unit of somebody else, and no more of the machine than
+`defaults` gives to every worker. Root can allow it more in `grants` of tqunits.yaml, by the
+worker's name.
 
     free                                            by grant
     the routes /NAME and below                      any other route, and any host
@@ -44,7 +44,7 @@ from tqunits.units.environment import served_folder
 from tqunits.units.refusal import Item, Refusal, refusal
 
 Owners = Mapping[str, Set[str]]
-"""The workers that have a route, or have a right to it, on whatever host."""
+"""Route -> the workers that have it or have a right to it, on any host."""
 
 NONE: Final = Grant()
 
@@ -53,32 +53,32 @@ _TRUSTED = Grant(credentials=(_EVERYTHING,), environment_files=(_EVERYTHING,))
 
 _FREE_PROFILES = frozenset({Profile.STRICT, Profile.STANDARD, Profile.JIT})
 _FREE_RELAXATIONS = frozenset({Relaxation.OUTBOUND, Relaxation.PROC, Relaxation.NETLINK, Relaxation.WRITE_EXECUTE})
-"""What one of these profiles has anyway."""
+"""The relaxations that one of these profiles contains anyway."""
 
 SANDBOXES: Final = frozenset({*Profile, *Relaxation}) - _FREE_PROFILES - _FREE_RELAXATIONS
-"""What of a sandbox needs a grant."""
+"""The profiles and relaxations that need a grant."""
 
 _FREE_DIRECTIVES = frozenset({"Description", "Documentation", "After", "Before", "Wants"})
-"""Of the last three it is the units that take a grant."""
+"""In the last three of these, units of others need a grant."""
 
 _WHOLE = 10_000  # 100% in a Share
-_DISK = "disk_max"  # granted as a limit is: of a build, not of the worker
+_DISK = "disk_max"  # granted in `limits`, but a limit of the build and not of the worker
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.@%+-")
 
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """One thing that a worker asks for: what would grant it, and where it is written."""
+    """One thing that a worker asks for: the grant that would allow it, and where it is written."""
 
     key: str  # of the grant
     setting: str  # of worker.yaml
     value: str | int | Share
-    name: str = ""  # of a limit
-    item: Item = None  # of a list
+    name: str = ""  # of the limit
+    item: Item = None  # in a list
 
 
 def grant_of(worker: Worker, server: Server) -> Grant:
-    """What root lets a worker have. None counts where somebody else may make a folder of that
+    """The grant of a worker. No grant counts where others than root may make a folder of that
     name."""
     if server.trusted:
         return _TRUSTED
@@ -88,16 +88,16 @@ def grant_of(worker: Worker, server: Server) -> Grant:
 
 
 def may_name(worker: Worker, patterns: Iterable[str], path: str) -> bool:
-    """Whether the worker may name this file: root's worker any, a request those in its folder, and
-    by grant others."""
+    """Whether the worker may name this file. A worker of root's may name any file; a request those
+    in its folder, and others by a grant."""
     if worker.not_roots is None or _is_own(worker, path):
         return True
     return any(_matches(path, pattern) for pattern in patterns)
 
 
 def owned_routes(worker: Worker, server: Server) -> Collection[str]:
-    """The routes that are a worker's by right, but for /NAME: all of root's, of a request those
-    that it is granted."""
+    """The routes that a worker has a right to, besides /NAME: for a worker of root's all its
+    routes, for a request those in its grant."""
     if worker.not_roots is None:
         return worker.routes
     granted = grant_of(worker, server).routes
@@ -115,10 +115,10 @@ def refusals(
     """What this worker asks for and may not have. `grants` is the file in which root would grant
     it.
 
-    `canonical` tells the name of a unit that has others as well (Alias=). `owners` are those of all
-    routes: what is below another worker's, but for "/", takes requests away from it. `memory` is
-    the host's, in bytes, which a share is of; 0 where nobody has looked: there a size and a share
-    are not compared, and need a grant.
+    `canonical`: for each unit with several names (Alias=) its own name. `owners`: the owners of all
+    routes. A route below another worker's, except below "/", would take requests away from that
+    worker. `memory`: the host's memory in bytes, for shares; 0 when unknown: then a size and a
+    share can not be compared, and need a grant.
     """
     if worker.not_roots is None or server.trusted:
         return ()
@@ -134,7 +134,7 @@ def refusals(
 
 
 def _settings(ask: _Ask) -> tuple[str, ...]:
-    """Where it may be written: what stands below `unit` is one setting."""
+    """The settings at which it may be written: `unit` and all below it are one setting."""
     return ask.setting, ask.setting.partition(".")[0]
 
 
@@ -183,7 +183,7 @@ def _limits(worker: Worker, bounds: Limits, memory: int) -> Iterator[_Ask]:
 
 
 def _bound(name: str, bounds: Limits) -> int | Share:
-    """What a request has of it without a grant."""
+    """The limit up to which a request needs no grant."""
     if name == _DISK:
         return DISK_MAX_OF_A_REQUEST
     if name == "memory_high" and bounds.memory_high is None:  # below memory_max it only makes the worker slower
@@ -224,11 +224,12 @@ _LISTS: Mapping[str, Callable[[Grant], Collection[object]]] = {
     "sandbox": lambda grant: [word.value for word in grant.sandbox],
     "unit": lambda grant: grant.unit,
 }
-"""What is granted by each key, as it is written in worker.yaml."""
+"""The values that each key grants, as they are written in worker.yaml."""
 
 
 def _fits(value: int | Share, most: int | Share, memory: int) -> bool:
-    """Whether it is not more; a share of a host with that much memory, as systemd takes one."""
+    """Whether the value is not more than `most`. A share is taken of a host with that much memory,
+    as systemd does it."""
     match value, most:
         case Share(), Share():
             return value.permyriad <= most.permyriad
@@ -242,7 +243,8 @@ def _fits(value: int | Share, most: int | Share, memory: int) -> bool:
 
 
 def _is_free(route: str, name: str, owners: Owners) -> bool:
-    """/NAME always is, and what is below it unless another worker's route is on the way."""
+    """/NAME is always free. A route below it is free too, unless another worker owns a route on the
+    way."""
     if not f"{route}/".startswith(f"/{name}/"):
         return False
     on_the_way = [route, *map(str, PurePosixPath(route).parents)][:-1]  # the last is "/"
@@ -255,7 +257,8 @@ def _is_own(worker: Worker, path: str) -> bool:
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """Name by name, so that * ends at a slash; but for the pattern of every path."""
+    """Compares name by name, so that * does not match a slash. The pattern for every path is an
+    exception."""
     if pattern == _EVERYTHING:
         return True
     names, wanted = PurePosixPath(path).parts, PurePosixPath(pattern).parts
@@ -265,8 +268,8 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _waits(worker: Worker) -> Iterator[Refusal]:
-    """So long a worker can hold up a shutdown, or whoever waits for its start. No grant lifts
-    it."""
+    """For so long a worker could delay a shutdown, or a caller that waits for its start. No grant
+    allows more."""
     for key, span in (("timeouts.start", worker.timeouts.start), ("timeouts.stop", worker.timeouts.stop)):
         if span > MAX_START_OF_A_REQUEST:
             shown = "no end" if span == INFINITY else quote.span(span)
@@ -307,7 +310,7 @@ def _hint(worker: Worker, not_roots: NotRoots, server: Server, grants: PurePosix
 
 
 def _for_root(worker: Worker, not_roots: NotRoots) -> str:
-    """What makes the worker root's. What lies above its folder is not only the worker's, so no
+    """What would make the worker root's. Folders above its own may belong to others too, so no
     command is given."""
     path = not_roots.path
     if path.is_relative_to(worker.folder):
@@ -316,9 +319,10 @@ def _for_root(worker: Worker, not_roots: NotRoots) -> str:
 
 
 def block(asked: Iterable[_Ask]) -> str:
-    """The smallest grant that allows all of it, as YAML on one line.
+    """The smallest grant that allows everything asked for, as YAML on one line.
 
-    All: the grant of a name takes the place of the one of "*", and adds nothing to it.
+    It contains what the worker has already: the grant of a name replaces the grant of "*", and does
+    not add to it.
     """
     parts: list[str] = []
     for key, group in groupby(sorted(asked, key=lambda ask: ask.key), key=lambda ask: ask.key):
@@ -331,7 +335,7 @@ def block(asked: Iterable[_Ask]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As YAML takes it for a text in a list between brackets."""
+    """The text as an item of a YAML list in brackets."""
     if text and set(text) <= _PLAIN and text[0] not in "%@-":
         return text
     return "'" + text.replace("'", "''") + "'"

@@ -1,13 +1,13 @@
-"""The second home of what the drop-ins remember: `/var/lib/tqunits/ledger.json`, which install
-writes.
+"""A copy of all drop-ins of ours: `/var/lib/tqunits/ledger.json`, which install writes.
 
-A drop-in of ours is all that a worker's start needs, and nothing reads this file while it is there.
-But systemd's own commands take drop-ins away: `systemctl revert` (systemctl(1)) removes every one
-of a unit. What is lost is put back from here, to the letter, by the next install and by
-tq-repair.service: the port, the enablement, the source.
+A drop-in of ours is all that a worker's start needs, and nothing reads this file while the drop-in
+exists. But `systemctl revert` (systemctl(1)) removes every drop-in of a unit. The next install and
+tq-repair.service restore a lost drop-in from this file, byte for byte, and with it the port, the
+enablement and the source.
 
-Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT | null}}}`. NAME is an
-instance's, `api` or `api:2`, for each has a drop-in of its own; who is files alone has none.
+Version 1: `{"version": 1, "workers": {NAME: {"source": PATH, "drop_in": TEXT |
+null}}}`. NAME is an instance's, `api` or `api:2`, because each instance has a drop-in of its own. A
+worker of static files only has none: null.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqunits.units.observed import Observed
 from tqunits.units.steps import Desired, Plan
 
 MAX_LEDGER = 64 * 1024 * 1024
-"""Bytes: ten times what as many workers as there may be need."""
+"""Bytes: ten times what the greatest number of workers needs."""
 
 MODE = 0o644
 
@@ -32,7 +32,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What is remembered of one instance of a worker; of who is files alone, of the worker."""
+    """The entry of one instance; for a worker of static files only, of the worker."""
 
     worker: str
     number: int = 1
@@ -41,13 +41,12 @@ class LedgerEntry:
 
     @property
     def whose(self) -> Instance:
-        """Whose unit the drop-in is about."""
+        """The instance that the drop-in belongs to."""
         return Instance(self.worker, self.number)
 
 
 def of_drop_in(text: str, unit: str) -> LedgerEntry | None:
-    """What there is to remember of this file, about that unit; None for what is no drop-in of a
-    worker's."""
+    """The entry for this drop-in of that unit; None when it is not a drop-in of a worker."""
     found, whose = unitfile.ledger(text), name.instance_of(unit)
     if found is None or whose is None:
         return None
@@ -55,7 +54,7 @@ def of_drop_in(text: str, unit: str) -> LedgerEntry | None:
 
 
 def of_installation(desired: Desired, observed: Observed, plan: Plan, files_alone: Mapping[str, str]) -> str:
-    """The ledger once the plan is done. `files_alone`: the configured workers that are that ->
+    """The ledger after the plan is performed. `files_alone`: the workers of static files only ->
     their worker.yaml."""
     texts = {path: file.content for path, file in observed.files.items()}
     texts |= {file.path: file.content for file in (*desired.refits, *desired.units)}
@@ -76,9 +75,9 @@ def dump(entries: Iterable[LedgerEntry]) -> str:
 
 
 def load(text: str | None) -> Mapping[str, LedgerEntry]:
-    """The entries, by what each instance is called.
+    """The entries, by the names of the instances.
 
-    What is no ledger of ours remembers nothing: it is a copy, and install writes it anew.
+    Any other text counts as an empty ledger: the file is a copy, and install writes it anew.
     """
     try:
         document = json.loads(text or "")
@@ -90,13 +89,13 @@ def load(text: str | None) -> Mapping[str, LedgerEntry]:
 
 
 def without(text: str, workers: Iterable[str]) -> str:
-    """The same ledger, that knows nothing of these workers."""
+    """The ledger without these workers."""
     entries, gone = load(text), set(workers)
     return dump(entry for entry in entries.values() if entry.worker not in gone)
 
 
 def _entry(known: object, members: object) -> LedgerEntry:
-    """Raises TypeError, KeyError or ValueError for what is none."""
+    """Raises TypeError, KeyError or ValueError for anything but an entry."""
     whose = name.instance(known) if isinstance(known, str) else None
     if whose is None or not isinstance(members, dict):
         raise TypeError

@@ -1,9 +1,9 @@
-"""A worker's limits, once as the directives of its drop-in and once as the D-Bus properties they
-must become.
+"""A worker's limits: as the directives of its drop-in, and as the D-Bus properties that systemd
+must have afterwards.
 
-Both are made of resources.LIMITS, so that what is read back after an install (promise P4) is what
-was asked for. A change of these alone needs no restart: systemd puts a cgroup's limits on running
-processes at a reload, and system/rlimits.py does so with the limits of processes.
+Both come from resources.LIMITS, so what is read back after an install (promise P4) is compared with
+what was written. A change of limits alone needs no restart: at a reload systemd applies a cgroup's
+limits to running processes, and system/rlimits.py does so for the limits of processes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tqunits.resources import LIMITS, Amount, Descriptors, LimitDirective, Limit
 from tqunits.units import quote
 
 LIMIT_DIRECTIVES = frozenset(directive.name for directive in LIMITS.values())
-"""Every directive that `limit_directives` may give."""
+"""Every directive that `limit_directives` can return."""
 
 
 def limit_directives(limits: Limits) -> tuple[tuple[str, str], ...]:
-    """Directive and value, ready for [Service], in the order of systemd.resource-control(5)."""
+    """Directive and value for [Service], in the order of systemd.resource-control(5)."""
     rows = ((directive, limits.amount(name)) for name, directive in LIMITS.items())
     return tuple((directive.name, _text(directive, amount)) for directive, amount in rows if amount is not None)
 
@@ -41,8 +41,8 @@ def _descriptors(files: Descriptors) -> str:
 def limit_properties(worker: Worker) -> Mapping[str, int | Share]:
     """D-Bus property and value of every limit that the worker's drop-in sets.
 
-    Bytes, tasks and weights as they are, CPU in microseconds per second; a Share is one of the
-    physical memory.
+    Bytes, tasks and weights as they are; CPU in microseconds per second; a Share of the physical
+    memory.
     """
     properties: dict[str, int | Share] = {}
     for name, directive in LIMITS.items():
@@ -55,6 +55,6 @@ def limit_properties(worker: Worker) -> Mapping[str, int | Share]:
 
 
 def directive_of(property_name: str) -> str:
-    """The directive that sets a property which `limit_properties` gives."""
+    """The directive that sets one of the properties of `limit_properties`."""
     found = ((each.name, each.property_name) for each in LIMITS.values())
     return next(name for name, its in found if property_name in {its, f"{its}Soft"})

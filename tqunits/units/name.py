@@ -1,9 +1,9 @@
-"""Names of units, as systemd.unit(5) and our own conventions have them.
+"""Names of units, by the rules of systemd.unit(5) and our own.
 
-A worker's name is what stands behind the "@": `tq-worker@NAME.service`, and
-`tq-worker@NAME:2.service` for a second process of it (model.Instance). It keeps to letters, digits,
-"_", "-" and that colon, so that it never needs escaping, and `%i` in a unit is the name itself.
-(`%I` is not: systemd turns each "-" into "/".)
+What follows the "@" is a worker's name: `tq-worker@NAME.service`, and `tq-worker@NAME:2.service`
+for the second process of a worker (model.Instance). It consists of letters, digits, "_", "-" and
+that colon. So it never needs escaping, and `%i` in a unit is the name itself. (`%I` is not: systemd
+turns each "-" into "/".)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from tqunits.model import Instance
 
 Whose = Instance | str
-"""An instance, or a worker's name: then its first one."""
+"""An instance; or a worker's name, which means its first instance."""
 
 TARGET = "tq.target"
 SLICE = "tq.slice"
@@ -25,11 +25,12 @@ CONTROL_TEMPLATE = "tq-proxy-control@.socket"
 WORKER_TEMPLATE = "tq-worker@.service"
 BUILD_TEMPLATE = "tq-build@.service"
 CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service")
-"""The watch over the router's certificate, and what it starts."""
+"""The unit that watches the router's certificate, and the unit that it starts."""
 REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
-"""What a router asks to serve again a worker that is held for no reason."""
+"""The unit by which a router asks for the repair of a worker that is held for no reason, and the
+unit that it starts."""
 BACKOFF_TEMPLATE = "tq-backoff@.service"
-"""The pause before a worker that has failed is started again."""
+"""The wait before a failed worker is started again."""
 ACCESS_LOG = "tq-access"
 """The journal's namespace for the router's access log (systemd-journald.service(8), JOURNAL
 NAMESPACES)."""
@@ -39,12 +40,12 @@ ACCESS_JOURNAL_UNITS = (
     f"systemd-journald-varlink@{ACCESS_LOG}.socket",
     ACCESS_JOURNAL,
 )
-"""Its sockets first: they would start it."""
+"""The sockets come first: they would start the service."""
 DROP_IN = "10-tqunits.conf"
-"""Drop-ins sort by file name: systemd's own 50-*.conf of `systemctl set-property` and
+"""Drop-ins are sorted by file name: systemd's own 50-*.conf of `systemctl set-property` and
 `systemctl edit` come later."""
 
-_WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # "worker-" before it, and the user's name still has 31 characters
+_WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # so that "worker-NAME" has at most 31 characters
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
 _WORKER_TEMPLATES = frozenset({WORKER_TEMPLATE, "tq-worker@.socket"})
 _TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
@@ -56,54 +57,54 @@ _INSTANCE = re.compile(rf"({_WORKER_NAME.pattern})(?::([2-9]|[1-9][0-9]{{1,3}}))
 
 
 def is_worker_name(text: str) -> bool:
-    """Whether a worker may be called that."""
+    """Whether a worker may have this name."""
     return _WORKER_NAME.fullmatch(text) is not None
 
 
 def is_unit_name(text: str) -> bool:
-    """Whether it is a valid name of a unit, with its type (systemd.unit(5), DESCRIPTION)."""
+    """Whether this is a valid unit name, with its type (systemd.unit(5), DESCRIPTION)."""
     return len(text) <= _LONGEST_UNIT_NAME and _UNIT_NAME.fullmatch(text) is not None
 
 
 def instance(text: str) -> Instance | None:
-    """What `api` or `api:2` names; None for anything else."""
+    """Parse `api` or `api:2`; None for anything else."""
     match = _INSTANCE.fullmatch(text)
     return Instance(match[1], int(match[2] or 1)) if match else None
 
 
 def service(whose: Whose) -> str:
-    """The unit that runs it."""
+    """The service of an instance."""
     return f"tq-worker@{whose}.service"
 
 
 def drop_in(unit: str, units: PurePosixPath) -> PurePosixPath:
-    """Where our drop-in of a unit lies, below the folder of the units."""
+    """The path of our drop-in of a unit, below the folder of the units."""
     return units / f"{unit}.d" / DROP_IN
 
 
 def socket(whose: Whose) -> str:
-    """The unit that holds the socket of a worker with `listen: fd`."""
+    """The socket unit of an instance with `listen: fd`."""
     return f"tq-worker@{whose}.socket"
 
 
 def backoff(whose: Whose) -> str:
-    """The unit that is its pause."""
+    """The unit that waits after a failure of the instance."""
     return f"tq-backoff@{whose}.service"
 
 
 def paused_by(unit: str) -> Instance | None:
-    """Whose pause a unit is; None for every other unit."""
+    """The instance that a back-off unit belongs to; None for every other unit."""
     return instance(_behind_at(unit)) if template_of(unit) == BACKOFF_TEMPLATE else None
 
 
 def mount(whose: Whose) -> str:
-    """The unit that mounts its runtime folder, /run/tqunits/workers/NAME (systemd.unit(5), STRING
-    ESCAPING)."""
+    """The unit that mounts the instance's runtime folder, /run/tqunits/workers/NAME
+    (systemd.unit(5), STRING ESCAPING)."""
     return f"{_MOUNT}{str(whose).replace('-', _DASH)}.mount"
 
 
 def unit_at(path: PurePosixPath) -> str:
-    """The unit that a unit file or a drop-in is about."""
+    """The unit that a unit file or a drop-in belongs to."""
     return path.parent.name.removesuffix(".d") if path.suffix == ".conf" else path.name
 
 
@@ -121,19 +122,19 @@ def build(worker: str) -> str:
 def fetch(worker: str) -> str:
     """The unit that loads what a worker's build needs.
 
-    No worker has a dot in its name. It is no colon, for with one systemd-analyze(1) reads a file
-    and an alias of it.
+    The suffix has a dot, which no worker's name contains. A colon would not do: systemd-analyze(1)
+    would read it as a file and an alias.
     """
     return f"tq-build@{worker}.fetch.service"
 
 
 def is_build(unit: str) -> bool:
-    """Whether the unit is a build or its fetch."""
+    """Whether the unit is a build or the fetch of one."""
     return unit != BUILD_TEMPLATE and template_of(unit) == BUILD_TEMPLATE
 
 
 def built_by(unit: str) -> str | None:
-    """The worker that a build or a fetch is for; None for every other unit."""
+    """The worker of a build or a fetch; None for every other unit."""
     return _behind_at(unit).partition(".")[0] if is_build(unit) else None
 
 
@@ -148,22 +149,22 @@ def control(number: int) -> str:
 
 
 def proxy_socket(address: str) -> str:
-    """The socket unit of one address that the router listens on, but for the one that
-    tq-proxy.socket has.
+    """The socket unit of one address of the router, except the address in tq-proxy.socket.
 
-    The address as `systemd-escape ADDRESS` prints it (systemd.unit(5), STRING ESCAPING).
+    The address is escaped as `systemd-escape ADDRESS` does it (systemd.unit(5), STRING ESCAPING).
     """
     return f"{_PROXY_SOCKETS}{_escaped(address)}.socket"
 
 
 def is_proxy_socket(unit: str) -> bool:
-    """Whether the unit holds addresses of the router: each process gets them all."""
+    """Whether the unit holds addresses of the router. Each router process gets the sockets of all
+    these units."""
     return unit == PROXY_SOCKET or (unit.startswith(_PROXY_SOCKETS) and is_socket(unit) and "@" not in unit)
 
 
 def socket_of(service: str) -> str | None:
-    """The socket unit that is this service's alone: a worker may have one, a router process has its
-    control socket."""
+    """The socket unit of this service alone: that of a worker, or the control socket of a router
+    process."""
     found = instance_of(service)
     if found:
         return socket(found)
@@ -171,8 +172,7 @@ def socket_of(service: str) -> str | None:
 
 
 def instance_of(unit: str) -> Instance | None:
-    """Whose process a unit is, or has the socket or the runtime folder of; None for every other
-    unit."""
+    """The instance that a service, a socket or a mount belongs to; None for every other unit."""
     if template_of(unit) in _WORKER_TEMPLATES:
         return instance(_behind_at(unit))
     found = instance(unit.removeprefix(_MOUNT).removesuffix(".mount").replace(_DASH, "-"))
@@ -180,8 +180,8 @@ def instance_of(unit: str) -> Instance | None:
 
 
 def worker_of(unit: str) -> str | None:
-    """The worker that a unit belongs to, as one of its instances; None for every other unit, the
-    template too."""
+    """The worker that a unit of one of its instances belongs to; None for every other unit, also
+    for the template."""
     found = instance_of(unit)
     return found.worker if found else None
 
@@ -192,13 +192,13 @@ def is_worker(unit: str) -> bool:
 
 
 def named(text: str) -> str:
-    """What somebody calls a process: its own name (`api`, `api:2`) where the text is its unit, else
-    the text."""
+    """A process as the user named it: the instance (`api`, `api:2`) if the text is its unit,
+    otherwise the text."""
     return str(instance_of(text) or text)
 
 
 def template_of(unit: str) -> str:
-    """The template that a unit is an instance of; the unit itself when it is none."""
+    """The template of an instantiated unit; for other units the unit itself."""
     prefix, at, rest = unit.partition("@")
     return f"{prefix}@.{rest.rpartition('.')[2]}" if at else unit
 
@@ -209,8 +209,8 @@ def is_socket(unit: str) -> bool:
 
 
 def comes_and_goes(unit: str) -> bool:
-    """Whether a setting decides if the unit's file is there: what it is no longer asked for is
-    removed."""
+    """Whether the unit's file exists only with some settings. It is removed when it is not
+    needed."""
     return is_socket(unit) or unit in CERTIFICATE_UNITS
 
 
@@ -220,13 +220,12 @@ def is_proxy(unit: str) -> bool:
 
 
 def process_of(unit: str) -> str:
-    """What a process of the router is called in the paths of its sockets: its number, as its unit
-    has it."""
+    """The number of a router process, which is part of the paths of its sockets."""
     return _behind_at(unit)
 
 
 def _escaped(text: str) -> str:
-    """What `systemd-escape TEXT` prints."""
+    """The output of `systemd-escape TEXT`."""
     kept = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.")
     first = text.encode()[:1] == b"."
     escaped = "".join(
@@ -236,5 +235,5 @@ def _escaped(text: str) -> str:
 
 
 def _behind_at(unit: str) -> str:
-    """What stands between the "@" and the type: what systemd calls the instance."""
+    """The text between the "@" and the type, which systemd calls the instance."""
     return unit.partition("@")[2].rpartition(".")[0]

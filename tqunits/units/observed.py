@@ -1,4 +1,4 @@
-"""What a look at the host has found: what a plan is made from."""
+"""The state of the host as values, from which a plan is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UP = frozenset({"active", "reloading", "refreshing"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedFile:
-    """A file as it lies there."""
+    """An installed file."""
 
     content: str = field(repr=False)
     modified: int  # µs since 1970: its modification time, or its change time if that is earlier
@@ -21,8 +21,7 @@ class ObservedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedUnit:
-    """A unit as systemd has it; `started` (µs since 1970) is when its latest start began, 0 when it
-    never did."""
+    """A unit in systemd. `started` is when its latest start began, in µs since 1970; 0: never."""
 
     state: str  # ActiveState
     started: int
@@ -31,22 +30,22 @@ class ObservedUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remnants:
-    """What is on the host besides files and units: of earlier runs, of earlier releases, and in
-    /run."""
+    """What is on the host besides files and units: left-overs of earlier runs and releases, and
+    entries in /run."""
 
-    unread: tuple[PurePosixPath, ...] = ()  # temporary files of runs that were cut off, folders of earlier builds
-    marks: tuple[PurePosixPath, ...] = ()  # what an earlier release's workers are to leave by; nothing else reads it
+    unread: tuple[PurePosixPath, ...] = ()  # temporary files of interrupted runs, folders of earlier builds
+    marks: tuple[PurePosixPath, ...] = ()  # the marks of an earlier release's workers, which no other program reads
     has_shadows: bool = False  # runtime drop-ins of limits
-    stopped: frozenset[Instance] = frozenset()  # those that requests do not wait for
-    pauses: frozenset[str] = frozenset()  # workers of which pauses between tries remember something
+    stopped: frozenset[Instance] = frozenset()  # instances for which no request is to wait
+    pauses: frozenset[str] = frozenset()  # workers of which the back-off has a record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is on the host."""
+    """The state of the host."""
 
-    files: Mapping[PurePosixPath, ObservedFile]  # those we may want to write, and every file with our header
-    copies: Mapping[PurePosixPath, ObservedFile]  # apart: their content is the workers', and may look like ours
+    files: Mapping[PurePosixPath, ObservedFile]  # files that we may want to write, and every file with our header
+    copies: Mapping[PurePosixPath, ObservedFile]  # kept apart: their content is the workers' and may look like ours
     units: Mapping[str, ObservedUnit]  # the loaded ones, by name
     file_states: Mapping[str, str]  # UnitFileState of the wanted and of the installed units, by name
     missing_users: frozenset[str]
@@ -54,8 +53,8 @@ class Observed:
     unserved: Mapping[Instance, PurePosixPath] = field(
         default_factory=dict
     )  # who has a runtime folder -> its missing file
-    built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, µs since 1970
-    homes: frozenset[str] = frozenset()  # accounts of ours with a home that their worker may write
+    built: Mapping[str, int] = field(default_factory=dict)  # worker -> when its program was built, in µs since 1970
+    homes: frozenset[str] = frozenset()  # accounts of ours whose home their worker may write
     codes: Mapping[str, str] = field(
         default_factory=dict
     )  # process of the router -> the code it was started by, if told
@@ -67,10 +66,10 @@ class Observed:
         return self.units[unit].state if unit in self.units else "inactive"
 
     def is_up(self, unit: str) -> bool:
-        """Whether it does what it is for."""
+        """Whether the unit is up: its service has started, its socket listens."""
         return self.state(unit) in _UP
 
     def runs(self, unit: str) -> bool:
-        """It has processes, or will have in a moment: a crash loop counts, it would come back on
-        the old files."""
+        """Whether the unit has processes, or will have them soon. A crash loop counts: it would
+        restart with the old files."""
         return self.is_up(unit) or self.state(unit) == "activating"

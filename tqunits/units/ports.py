@@ -1,10 +1,10 @@
-"""Which worker gets which port: once assigned, a port is kept for the worker's life.
+"""Which worker gets which port. A port is kept for the worker's life.
 
-A port that moves breaks whatever an administrator has written about it (a firewall rule, a
-monitor), and would need a restart of an unchanged worker. And whoever gets the port of another
-worker gets its requests. So the installed drop-ins are the memory: what they say is kept, whatever
-happens to the range and whatever another worker writes, and only a worker without a port gets a new
-one: the lowest that is free.
+A new port would break whatever an administrator has configured for the old one (a firewall rule, a
+monitor), and would need a restart of an unchanged worker. And a worker that gets another worker's
+port gets its requests. So the installed drop-ins are the record: their ports are kept, whatever
+happens to the range and to other workers. Only a worker without a port gets a new one: the lowest
+free port.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from tqunits.units.refusal import Refusal, place, refusal
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Instance -> port, for every worker that listens on TCP and has got one; and why others have
-    not."""
+    """Instance -> port, for every worker that listens on TCP; and why some workers get none."""
 
     ports: Mapping[Instance, int]
     refusals: tuple[Refusal, ...] = ()
@@ -32,12 +31,12 @@ def assign_ports(
     busy: Collection[int] = frozenset(),
     without: Collection[str] = frozenset(),
 ) -> Assigned:
-    """Give each instance of each worker its port; one that is pinned is the first one's.
+    """Give each instance of each worker its port. A pinned port is the first instance's.
 
-    `kept` has the ports of what is installed, also of workers that are no longer configured: these
-    stay reserved until they are removed: whoever leaves in this run goes last, when those that come
-    have been started. `busy` are ports that other programs of the host listen on now: nobody gets
-    them anew. Workers in `without` stay as they are installed.
+    `kept`: the ports of the installed instances, also of workers that are not configured any more.
+    Those stay reserved until they are removed, because a worker that is removed in this run stops
+    only after the new workers have been started. `busy`: ports on which other programs of the host
+    listen now; nobody gets them anew. `without`: workers that stay as they are installed.
     """
     with_port = (w for w in configuration.workers if w.listen is Listen.TCP and w.type is not WorkerType.STATIC)
     workers = [worker for worker in with_port if worker.name not in without]
@@ -84,7 +83,8 @@ def _of_pinned(
 def _taken(
     worker: Worker, holders: Collection[str], configured: Mapping[str, Worker], known: Collection[str]
 ) -> tuple[str, str] | None:
-    """What another installed worker has. `known` has the names of wrong ones, too."""
+    """The port is another installed worker's. `known`: the names of all workers, also of those with
+    errors."""
     for name in sorted(holders):
         holder = configured.get(name)
         if name != worker.name and (holder is None or holder.modes & worker.modes):
@@ -94,7 +94,7 @@ def _taken(
 
 
 def _contested(worker: Worker, claimants: Iterable[Worker], holders: Collection[str]) -> tuple[str, str] | None:
-    """Among new ones root's wins, and equals are all refused."""
+    """Several new workers pin the same port: root's gets it; if they are equal, none does."""
     for other in claimants:
         loses = other.name in holders or (other.not_roots is None) >= (worker.not_roots is None)
         if other is not worker and worker.name not in holders and loses and other.modes & worker.modes:

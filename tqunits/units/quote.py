@@ -1,21 +1,21 @@
-r"""The only code that emits a value into a unit file: one function per kind of place.
+r"""The only code that writes a value into a unit file: one function for each kind of place.
 
-A directive's value is parsed up to three times, and each place has other rules (systemd 252,
-src/shared/conf-parser.c and src/core/load-fragment.c; proven against systemd itself by
-tests/units/test_quote_round_trip.py):
+systemd parses a directive's value up to three times, and each kind of place has other rules
+(systemd 252, src/shared/conf-parser.c and src/core/load-fragment.c; proven against systemd itself
+by tests/units/test_quote_round_trip.py):
 
 * Every line: a newline or a carriage return ends it, a backslash at its end joins the next line to
-  it, and blanks at either end are dropped. A value with a control character has no honest spelling,
-  and is refused everywhere, but for line feeds and tabs in arguments and variables, which have C
-  escapes (man systemd.syntax, "Quoting").
+  it, and blanks at either end are dropped. A value with a control character can not be written
+  exactly and is refused everywhere, except line feeds and tabs in arguments and variables, which
+  have C escapes (man systemd.syntax, "Quoting").
 * Specifiers: "%" begins one in most directives; "%%" is a percent sign.
 * Words: Exec*=, Environment= and lists of paths are split at blanks, with quotes and C escapes;
-  Exec*= alone expands "$" besides, and "$$" is a dollar sign. Directives with a single path or text
-  know no quotes at all.
+  Only Exec*= also expands "$", and "$$" is a dollar sign. Directives with a single path or text
+  have no quotes at all.
 * Text that is not UTF-8, or has one of Unicode's noncharacters, makes systemd ignore the whole
   directive.
 
-Nothing here repairs a value: what can not be said exactly raises Unquotable.
+No function repairs a value: a value that can not be written exactly raises Unquotable.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _LONGEST = 64 * 1024
 at 1 MiB."""
 
 _ESCAPED = "\n\t"
-"""What systemd takes in variables besides text (env_value_is_valid() in its source), and in
-arguments."""
+"""The control characters that systemd accepts in variables (env_value_is_valid() in its source) and
+in arguments."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@,+=-]+")
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 _PROGRAM_FORBIDDEN = frozenset("\"'\\$")
-"""systemd refuses the first three in a path that it is to execute (string_is_safe() in its source).
-A "$" it takes as it is in the path, and expands in the program's argv[0], by which Python finds its
-virtual environment."""
+"""systemd refuses the first three in the path of a program (string_is_safe() in its source). It
+leaves a "$" in the path, but expands it in the program's argv[0], by which Python finds its virtual
+environment."""
 
 _SERIALIZED_SINCE = 255
-"""systemd's version that hands a unit's mounts to another process (systemd-executor) as words, and
-does not escape the quotes in them: the unit fails with 226/NAMESPACE, or the executor with "Failed
-to deserialize" (seen with 257)."""
+"""From this version on systemd passes a unit's mounts to another process (systemd-executor) as
+words, and does not escape quotes in them: the unit fails with 226/NAMESPACE, or the executor with
+"Failed to deserialize" (seen with 257)."""
 
 _RENAME = "rename that file or folder"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -59,7 +59,7 @@ _LAST_PORT = 65535
 
 _SIZES = ((1024**4, "T"), (1024**3, "G"), (1024**2, "M"), (1024, "K"))
 _SPANS = ((3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1000, "ms"))
-_QUOTA_STEP = 100  # µs of CPU per second: a hundredth of a percent, the finest that CPUQuota= can say
+_QUOTA_STEP = 100  # µs of CPU per second: 0.01%, the finest step of CPUQuota=
 
 
 class Unquotable(TqunitsError, ValueError):
@@ -75,8 +75,8 @@ def program(value: str) -> str:
     """The first word of Exec*=: an absolute path, or a name that systemd looks for in its own
     search path.
 
-    systemd takes "@", "-", ":", "+", "!" and "|" before it as prefixes, in quotes too: none gets
-    through.
+    Before this word systemd reads "@", "-", ":", "+", "!" and "|" as prefixes, even in quotes; none
+    of them is accepted here.
     """
     _checked(value, "a program")
     if not value.startswith("/") and not _PROGRAM_NAME.fullmatch(value):
@@ -91,8 +91,8 @@ def program(value: str) -> str:
 
 
 def is_executable(value: str) -> bool:
-    """Whether systemd can run a program of that path itself. As an argument any path can be
-    said."""
+    """Whether systemd itself can run a program with this path. As an argument every path can be
+    written."""
     return not _PROGRAM_FORBIDDEN & set(value)
 
 
@@ -102,7 +102,7 @@ def command(argv: Sequence[str]) -> str:
 
 
 def assignment(variable: str, value: str) -> str:
-    """One variable of Environment=. There "$" has no meaning, and is not doubled."""
+    """One variable of Environment=. There "$" has no meaning and is not doubled."""
     if not _VARIABLE.fullmatch(variable):
         raise Unquotable(f"{variable!r}: not the name of an environment variable")
     return _quoted(f"{variable}={_checked(value, variable, but=_ESCAPED)}".replace("%", "%%"), always=True)
@@ -114,26 +114,25 @@ def variables(names: Iterable[str]) -> str:
 
 
 def path(value: str) -> str:
-    """The one path of a directive that knows no quotes: WorkingDirectory=, SourcePath=,
-    AssertPathExists=."""
+    """The path of a directive without quotes: WorkingDirectory=, SourcePath=, AssertPathExists=."""
     return _unquoted(_absolute(value), "a path").replace("%", "%%")
 
 
 def folder(value: str) -> str:
-    """The path of a folder, for a directive that takes a slash off its end (WorkingDirectory=).
+    """The path of a folder, for a directive that removes a slash from its end (WorkingDirectory=).
 
-    So a name may end in what a line would lose: a blank, a backslash.
+    The slash protects a blank or a backslash at the end of the name, which the line would lose.
     """
     return path(f"{value}/" if value.endswith((" ", "\\")) else value)
 
 
 def path_word(value: str) -> str:
-    """One path in a list of paths (ReadWritePaths=): in quotes, ":" is no separator either."""
+    """One path in a list of paths (ReadWritePaths=). In quotes ":" is not a separator."""
     return _quoted(_absolute(value).replace("%", "%%"), always=True)
 
 
 def mount_word(value: str, systemd: int) -> str:
-    """One path of BindPaths= and BindReadOnlyPaths=, for that version of systemd."""
+    """One path of BindPaths= or BindReadOnlyPaths=, for this version of systemd."""
     if systemd >= _SERIALIZED_SINCE and {'"', "'"} & set(value):
         message = f"path {value!r}: systemd {systemd} can not mount a path with a quote"
         raise Unquotable(
@@ -148,7 +147,7 @@ def mount_pair(source: str, place: str, systemd: int) -> str:
 
 
 def credential(name: str, source: str) -> str:
-    """LoadCredential=NAME:PATH; everything behind the first ":" is the path, as it stands."""
+    """LoadCredential=NAME:PATH. Everything after the first ":" is the path, unquoted."""
     return f"{_matching(_CREDENTIAL, name, 'the name of a credential')}:{path(source)}"
 
 
@@ -158,21 +157,21 @@ def text(value: str) -> str:
 
 
 def untext(value: str) -> str:
-    """What `text` was given."""
+    """The inverse of `text`."""
     return value.replace("%%", "%")
 
 
 def comment(value: str) -> str:
-    """A part of a comment line: nothing is expanded there."""
+    """A part of a comment line, where nothing is expanded."""
     return _checked(value, "a comment")
 
 
 def verbatim(value: str) -> str:
-    """A pass-through value, in the directive's own syntax, specifiers included: one whole line, and
-    no more.
+    """A pass-through value in the directive's own syntax, with specifiers. It must be one whole
+    line.
 
-    Whoever writes `unit:` means systemd's syntax; which directives may appear is for the parser's
-    allow-list.
+    The author of `unit:` writes systemd's syntax. The parser's allow-list decides which directives
+    may appear.
     """
     return _unquoted(_checked(value, "a pass-through value"), "a pass-through value")
 
@@ -188,7 +187,7 @@ def account(value: str) -> str:
 
 
 def socket_list(units: Iterable[str]) -> str:
-    """Names of units: Sockets=, which takes backslashes away where After= leaves them."""
+    """Names of units for Sockets=, which removes backslashes; After= leaves them."""
     return unit_list(units).replace("\\", "\\\\")
 
 
@@ -202,8 +201,7 @@ def unit_list(units: Iterable[str]) -> str:
 
 
 def address(value: str) -> str:
-    """ListenStream=: HOST:PORT and [HOST]:PORT with the host as a number, or the path of a Unix
-    socket."""
+    """ListenStream=: HOST:PORT or [HOST]:PORT with a numeric host, or the path of a Unix socket."""
     if value.startswith("/"):
         return path(value)
     host, colon, port = value.rpartition(":")
@@ -213,20 +211,20 @@ def address(value: str) -> str:
 
 
 def size(value: int) -> str:
-    """Bytes, in the largest binary unit that says them exactly."""
+    """Bytes, in the largest binary unit that expresses them exactly."""
     return "infinity" if value == INFINITY else _in_units(value, _SIZES, "")
 
 
 def memory(value: int | Share) -> str:
-    """A limit of memory: a size, or a share of the machine's. systemd ignores a limit of 0, so it
-    is refused."""
+    """A limit of memory: a size, or a share of the machine's memory. 0 is refused, because systemd
+    ignores a limit of 0."""
     if value in (0, Share(permyriad=0)):
         raise Unquotable("a memory limit of 0 would be ignored by systemd, and limit nothing")
     return percent(value.permyriad) if isinstance(value, Share) else size(value)
 
 
 def span(value: int) -> str:
-    """Microseconds, in the largest unit that says them exactly."""
+    """Microseconds, in the largest unit that expresses them exactly."""
     return "infinity" if value == INFINITY else _in_units(value, _SPANS, "us")
 
 
@@ -237,7 +235,7 @@ def percent(permyriad: int) -> str:
 
 
 def quota(microseconds: int) -> str:
-    """CPUQuota=: microseconds of CPU per second as a percentage; empty is no quota."""
+    """CPUQuota=: microseconds of CPU per second as a percentage; an empty value means no quota."""
     if microseconds == INFINITY:
         return ""
     if microseconds <= 0 or microseconds % _QUOTA_STEP:
@@ -251,7 +249,7 @@ def count(value: int) -> str:
 
 
 def boolean(*, value: bool) -> str:
-    """systemd's own spelling."""
+    """A boolean in systemd's own spelling."""
     return "yes" if value else "no"
 
 
@@ -272,8 +270,8 @@ def _checked(value: str, what: str, but: str = "") -> str:
 
 
 def _is_inexpressible(code: int) -> bool:
-    """Control characters (C0, DEL, C1), and what systemd's unichar_is_valid() refuses: surrogates,
-    noncharacters."""
+    """Control characters (C0, DEL, C1), and what systemd's unichar_is_valid() refuses: surrogates
+    and noncharacters."""
     control = code < 0x20 or 0x7F <= code < 0xA0
     return control or 0xD800 <= code < 0xE000 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE
 
@@ -292,8 +290,8 @@ def _absolute(value: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    """An IPv4 address, or an IPv6 address in brackets; one with a zone ("%eth0") holds on one link
-    only: neither."""
+    """An IPv4 address, or an IPv6 address in brackets. An address with a zone ("%eth0") is refused:
+    it is valid on one link only."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:

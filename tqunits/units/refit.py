@@ -1,9 +1,9 @@
-"""Drop-ins of earlier releases, brought up to this one as they lie there.
+"""Rewrites drop-ins of earlier releases for this release, without rendering them anew.
 
-A worker that is not rendered in an install (its folder has vanished, what it asks for is refused,
-the host lacks its program) keeps the unit that it has. But no line of a worker's unit runs as root,
-and systemd opens no file for it that somebody else may rename. Such lines of before go, and what
-they did is done as it is today.
+A worker that an install does not render (its folder has vanished, what it asks for is refused, the
+host lacks its program) keeps its unit. But in this release no line of a worker's unit runs as root,
+and systemd opens no file for it that somebody else may rename. Such lines of earlier releases are
+replaced by those of this release.
 
     ExecStartPost=GATE                the gate, which makes the file `serving` as well
     ExecStartPost=-+/bin/rm -f MARK   goes; a worker without a gate joins the routers by a line
@@ -14,7 +14,7 @@ they did is done as it is today.
     StartLimitBurst=, RestartSteps=   go: they count the restarts that somebody asks for, and
                                       tq-backoff@ does not
 
-What can not be had goes without a replacement; whoever installs says so.
+What can not be replaced is removed; install reports it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tqunits.units import environment, quote, unitfile
 from tqunits.units.name import Whose
 
 Places = Mapping[str, str]
-"""From each path that a drop-in names to the one that systemd may open in its place."""
+"""Path in a drop-in -> the path that systemd may open instead."""
 
 _COUNTING = frozenset({"StartLimitIntervalSec", "StartLimitBurst", "RestartSteps", "RestartMaxDelaySec"})
-"""Its template has what is right, and config/passthrough.py refuses them: a drop-in of today has
-none."""
+"""The template has the right values, and config/passthrough.py refuses these directives. So a
+drop-in of this release has none of them."""
 
 _PRIVILEGED = "+!"
 _PREFIXES = "-@:" + _PRIVILEGED
@@ -42,7 +42,7 @@ _LONGEST = "infinity"
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """A file that a drop-in of before names, and the credential that it is or becomes."""
+    """A file in an old drop-in, and the credential that it is or becomes."""
 
     id: str
     path: str
@@ -50,13 +50,13 @@ class NamedFile:
 
 
 def is_of_before(drop_in: str) -> bool:
-    """Whether it has a line that runs as root, a file that systemd opens for the worker, or counts
-    its restarts."""
+    """Whether a drop-in has a line that runs as root, a file that systemd opens for the worker, or
+    a limit on its restarts."""
     return any(_goes(line) or _counts(line) for line in drop_in.splitlines())
 
 
 def files(drop_in: str) -> tuple[NamedFile, ...]:
-    """Those that it names."""
+    """The files that a drop-in names."""
     service = [a for a in unitfile.parse(drop_in) if a.section == "Service" and a.value]
     plain = [quote.untext(a.value.removeprefix("-")) for a in service if a.name == "EnvironmentFile"]
     loaded = (a.value.partition(":") for a in service if a.name == "LoadCredential")
@@ -67,7 +67,7 @@ def files(drop_in: str) -> tuple[NamedFile, ...]:
 
 
 def refitted(drop_in: str, whose: Whose, target: Host, places: Places) -> str:
-    """The drop-in without such lines; one of this release as it is."""
+    """The drop-in without such lines. A drop-in of this release is returned unchanged."""
     if not is_of_before(drop_in):
         return drop_in
     lines = [line for line in drop_in.splitlines() if not _counts(line)]
@@ -123,7 +123,7 @@ def _is_gate(line: str) -> bool:
 
 
 def _wait(line: str) -> str:
-    """How long it drains, in seconds."""
+    """How long the worker is drained, in seconds."""
     words = line.split()
     found = words[words.index(_WAIT) + 1] if _WAIT in words[:-1] else _LONGEST
     return found if found.replace(".", "", 1).isdigit() else _LONGEST

@@ -1,26 +1,27 @@
 """The sandboxes: which profile and which relaxation sets which directive.
 
-What no profile ever gives up (no privileges, no capabilities, a read-only system, invisible
-processes of others) stands in the template, for everybody. Here is the rest, one row per directive,
-so that a drop-in shows a worker's whole sandbox and a reader of this table every hole there can be.
+The template has the part of the sandbox that every profile keeps: no privileges, no capabilities, a
+read-only system, other users' processes invisible. This module has the rest, one row for each
+directive. So a drop-in shows the other half of a worker's sandbox, and this table shows every hole
+that is possible.
 
 None gets io_uring: what a ring asks for is no system call, so no filter sees it,
 RestrictAddressFamilies= included, and @system-service has it (systemd-analyze syscall-filter @aio).
 Its calls fail with EPERM, as where the kernel has none (/proc/sys/kernel/io_uring_disabled), and
 libuv, liburing's users and Go go on without.
 
-Who makes its own socket (`listen: unix`) may call chown(2) and its kin: gunicorn gives its socket
-to the account that it runs as already, and does not start where that fails. Without CAP_CHOWN the
-kernel lets nobody give a file away, and the owner change its group only to one that he is in, so a
-worker gains nothing. But `systemd-analyze security` takes a filter with any call of @privileged for
-one that has them all, which is 0.1 of the exposure. The first SystemCallFilter= says what is done
-with a call that no line names; each one after it adds to that list or takes from it, in their order
-(systemd.exec(5), the same in 252 and 257), so that @chown has to stand behind ~@privileged.
+A worker that makes its own socket (`listen: unix`) may call chown(2) and the like: gunicorn gives
+its socket to the account that it already runs as, and does not start if that fails. Without
+CAP_CHOWN nobody can give a file away, and an owner can only change the group to one of his own
+groups, so a worker gains nothing. But `systemd-analyze security` counts a filter with one call of
+@privileged as one with all of them, which adds 0.1 to the exposure. The first SystemCallFilter=
+decides about calls that no line names; each later one adds to that list or takes from it, in their
+order (systemd.exec(5), the same in 252 and 257). So @chown has to come after ~@privileged.
 
 ProcSubset=pid hides /proc/sys, /proc/meminfo and the like, which Go reads for its listen backlog
-and every JIT for its heap; so only `strict` has it. A user's own manager has no privilege to make
-namespaces or to attach filters to a cgroup: there only what seccomp and prctl(2) do is left
-(systemd.exec(5), "User= ... user managers").
+and every JIT for its heap; so only `strict` has it. A user's own manager may not make namespaces or
+attach filters to a cgroup: there only what seccomp and prctl(2) do is left (systemd.exec(5), "User=
+... user managers").
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ _ERROR = ("SystemCallErrorNumber", "EPERM")  # without it a refused call would k
 _OF_PATHS = frozenset({Relaxation.HOME, Relaxation.WRITABLE_CODE})
 _WRITING = frozenset({"ReadWritePaths", "BindPaths"})
 _HOMES = ("/home", "/root", "/run/user")
-_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces, not files of ours
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that PrivateTmp= replaces; no file of ours
 
 _JOURNAL = ("/run/systemd/journal/socket", "/run/systemd/journal/stdout", f"/run/systemd/journal.{name.ACCESS_LOG}")
-"""The journal's sockets, and the folder of those of the access log's."""
+"""The journal's sockets, and the folder with those of the access log's journal."""
 
 PROFILES: Mapping[Profile, str] = {
     Profile.STRICT: "talks to this host only; sees of /proc nothing but processes",
@@ -71,11 +72,11 @@ EFFECTS: Mapping[Relaxation, str] = {
 
 
 def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode: bool) -> Directives:
-    """[Service] directives and values of a worker's sandbox.
+    """The directives and values in [Service] of a worker's sandbox.
 
-    `needed` are absolute paths that must stay visible, besides its own folder, when they lie where
-    a sandbox hides all. Raises Unquotable for a folder that this version of systemd can not put
-    back there.
+    `needed`: absolute paths, besides the worker's folder, that must stay visible where the sandbox
+    hides a whole folder. Raises Unquotable for a folder that this version of systemd can not mount
+    there.
     """
     sandbox = worker.sandbox
     if user_mode:
@@ -90,7 +91,7 @@ def directives(worker: Worker, needed: Iterable[str], *, systemd: int, user_mode
 
 
 def writable_in(text: str) -> tuple[str, ...]:
-    """The folders that a drop-in of ours lets its worker write, as paths."""
+    """The folders that a drop-in of ours lets its worker write."""
     rows = (a.value for a in unitfile.parse(text) if a.section == "Service" and a.name in _WRITING)
     return tuple(value.strip('"').replace("%%", "%") for value in rows)
 
@@ -102,19 +103,19 @@ def remarks(sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def installed(text: str) -> Sandbox | None:
-    """The sandbox that those remarks in a drop-in of ours tell of."""
+    """The sandbox, read back from these comments in a drop-in of ours."""
     notes = [line.split()[1:3] for line in text.splitlines() if line.startswith(("# sandbox: ", "# relaxed: "))]
     try:
         profiles = [Profile(word) for key, word in notes if key == "sandbox:"]
         relaxations = tuple(Relaxation(word) for key, word in notes if key == "relaxed:")
-    except ValueError:  # of another release
+    except ValueError:  # written by another release
         return None
     return Sandbox(profile=profiles[0], relaxations=relaxations) if profiles else None
 
 
 def missing(sandbox: Sandbox, *, user_mode: bool) -> frozenset[Relaxation]:
-    """The relaxations that would change something: neither written, nor a part of the profile, nor
-    without effect."""
+    """The relaxations that would change something: those that are not written, not part of the
+    profile, and have an effect."""
     others = (each for each in Relaxation if each not in sandbox.relaxations)
     return frozenset(each for each in others if _changes(sandbox, each, user_mode=user_mode))
 
@@ -128,7 +129,7 @@ def _changes(sandbox: Sandbox, relaxation: Relaxation, *, user_mode: bool) -> bo
 
 
 def hidden_home(path: PurePosixPath) -> bool:
-    """Whether ProtectHome= takes that path away."""
+    """Whether ProtectHome= hides this path."""
     return any(path.is_relative_to(home) for home in _HOMES)
 
 
@@ -144,8 +145,8 @@ def _namespaces(sandbox: Sandbox) -> Directives:
 
 
 def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
-    """Home folders are hidden by an empty file system, which leaves a place to put back what the
-    worker needs."""
+    """Home folders are hidden by an empty file system, in which the paths that the worker needs are
+    mounted."""
     readable_home = Relaxation.HOME in worker.sandbox.relaxations
     writable = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
     own = put_back(worker)
@@ -168,15 +169,14 @@ def _paths(worker: Worker, needed: Iterable[str], systemd: int) -> Directives:
 
 
 def put_back(worker: Worker) -> PurePosixPath | None:
-    """What of the path to a worker's folder is put back, where homes and temporary folders are
-    hidden from it.
+    """Which folder on the path to the worker's folder is mounted, where the sandbox hides homes and
+    temporary folders.
 
-    PID 1 resolves that path as root, at each start, and follows links: below a folder of somebody
-    else's it may lead to whatever root can enter, and the worker would see what is behind it,
-    whatever bars the way there. So of a request it is the first folder that is not root's, which
-    nobody but root can put another in the place of. From there on the worker goes by itself, with
-    its account's rights. None: there is no such folder on this very path, or it is one in which
-    everybody may make names.
+    PID 1 resolves that path as root at each start, and follows links. Below another user's folder
+    it may lead to anything that root can enter, and the worker would see it, whatever else bars the
+    way. So for a worker that is not root's it is the first folder on the path that is not root's:
+    nobody but root can replace that one. From there on the worker walks with its own rights. None:
+    the first folder that is not root's is not on this path, or everybody may make names in it.
     """
     folder = worker.folder
     not_roots = worker.not_roots.path if worker.not_roots is not None else None
@@ -187,7 +187,7 @@ def put_back(worker: Worker) -> PurePosixPath | None:
 
 
 def is_hidden(worker: Worker) -> bool:
-    """Whether the worker's folder lies where its sandbox hides all."""
+    """Whether the worker's folder lies in a folder that its sandbox hides."""
     return _is_hidden(str(worker.folder), readable_home=Relaxation.HOME in worker.sandbox.relaxations)
 
 
@@ -203,13 +203,13 @@ def _network(sandbox: Sandbox) -> Directives:
 
 
 def _journal(sandbox: Sandbox) -> Directives:
-    """The journal's own sockets are out of reach.
+    """Hides the journal's own sockets.
 
-    An entry there is up to 768 MiB, has any field, and counts as one message; and of streams there
-    are 4096 for all of the host (journald's STDOUT_STREAMS_MAX). What a program prints goes through
-    a stream that is open before there is a sandbox, and syslog(3) has a socket of its own, where a
-    message is no larger than net.core.wmem_max. $JOURNAL_STREAM would have libraries try the
-    socket.
+    An entry that is sent there may have 768 MiB and any field, and counts as one message; and there
+    are 4096 streams for the whole host (journald's STDOUT_STREAMS_MAX). Standard output is a stream
+    that is opened before the sandbox exists. syslog(3) has a socket of its own, where a message is
+    no larger than net.core.wmem_max. $JOURNAL_STREAM is unset because libraries would try the
+    hidden socket.
     """
     if sandbox.profile in _BARE or Relaxation.JOURNAL in sandbox.relaxations:
         return ()
@@ -218,15 +218,15 @@ def _journal(sandbox: Sandbox) -> Directives:
 
 
 def _filters(sandbox: Sandbox, *, own_socket: bool = False) -> Directives:
-    """What seccomp does (systemd.exec(5), SYSTEM CALL FILTERING), the one part that a user's
-    manager can do too."""
+    """The part that seccomp does (systemd.exec(5), SYSTEM CALL FILTERING); a user's manager can do
+    it too."""
     relaxed, profile = sandbox.relaxations, sandbox.profile
     netlink = profile in _NETLINK or Relaxation.NETLINK in relaxed
     rows = [
         ("MemoryDenyWriteExecute", quote.boolean(value=not sandbox.has_write_execute)),
         ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6" + (" AF_NETLINK" if netlink else "")),
     ]
-    if profile in _BARE:  # a list of what is denied alone, so everything else is allowed
+    if profile in _BARE:  # a list of denied calls only: every other call is allowed
         return (*rows, ("SystemCallFilter", f"~{_RINGS}"), _ERROR)
     denied = "~@privileged" if Relaxation.RESOURCES in relaxed else "~@privileged @resources"
     return (

@@ -1,12 +1,13 @@
-"""The files that all workers share, without workers that leave, and with workers that stay unasked.
+"""The files that all workers share: without the workers that are removed, and with those that stay
+although they are not rendered.
 
-`uninstall NAME` reads no YAML to render these files anew. A router whose SupplementaryGroups= names
-a group that is gone does not start (systemd.exec(5), exit status 216/GROUP), and systemd-sysusers
-makes every account of sysusers.d again at the next boot.
+`uninstall NAME` reads no YAML that it could render these files from. A router whose
+SupplementaryGroups= names a missing group does not start (systemd.exec(5), exit status 216/GROUP),
+and at the next boot systemd-sysusers makes every account that is still in sysusers.d.
 
-A folder that has vanished is no order to stop serving: the mount may be missing, the deploy half
-done. Until the worker is removed it keeps its account and the router's way to its socket. Where
-nothing else has changed, the file is left as it lies there: `before`, to the letter.
+A folder that has vanished does not mean that the worker must stop: a mount may be missing, or a
+deploy half done. Until the worker is removed, it keeps its account and the router's access to its
+socket. If nothing else has changed, the file is returned exactly as it is installed (`before`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _GROUPS = "SupplementaryGroups="
 
 
 def accounts_of(drop_in: str) -> frozenset[str]:
-    """The user and group that a worker's drop-in names, its own, by which the router gets in, and
-    its builds'."""
+    """The accounts in a worker's drop-in: its user and group, the group by which the router reaches
+    its socket, and its builds' account."""
     named = [unitfile.last_value(drop_in, "Service", directive) for directive in ("User", "Group")]
     ledger = unitfile.ledger(drop_in)
     own = (account_of(ledger.worker), build_account_of(ledger.worker)) if ledger else ()
@@ -29,14 +30,14 @@ def accounts_of(drop_in: str) -> frozenset[str]:
 
 
 def without_groups(unit: str, groups: Collection[str]) -> str:
-    """The router's unit without these groups; the directive goes with its last one."""
+    """The router's unit without these groups. With the last group the directive is removed."""
     lines = (_without_words(line, groups) if line.startswith(_GROUPS) else line for line in unit.splitlines())
     return "".join(f"{line}\n" for line in lines if line != _GROUPS)
 
 
 def with_groups(unit: str, before: str, groups: Collection[str]) -> str:
-    """The router's unit, and those of the groups that it had before; a second [Service] adds to the
-    first."""
+    """The router's unit with those of the groups that it had before. They go to a second [Service]
+    section, which adds to the first."""
     known = _groups(unit)
     kept = [group for group in _groups(before) if group in groups and group not in known]
     if not kept or without_groups(before, kept) == unit:
@@ -45,7 +46,7 @@ def with_groups(unit: str, before: str, groups: Collection[str]) -> str:
 
 
 def without_accounts(sysusers: str, accounts: Collection[str]) -> str:
-    """Our sysusers.d file without these users and groups: each line is a type, a name and more
+    """Our sysusers.d file without these users and groups. Each line is a type, a name and more
     (sysusers.d(5))."""
     return "".join(line for line in sysusers.splitlines(keepends=True) if _account(line) not in accounts)
 
@@ -56,7 +57,7 @@ def lines_of(sysusers: str, accounts: Collection[str]) -> tuple[str, ...]:
 
 
 def with_accounts(sysusers: str, before: str, accounts: frozenset[str]) -> str:
-    """The sysusers.d file, and the lines for those of the accounts that it had before."""
+    """The sysusers.d file with the lines of those accounts that it had before."""
     left = accounts - {_account(line) for line in sysusers.splitlines()}
     if without_accounts(before, left) == sysusers:
         return before

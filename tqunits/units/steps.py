@@ -1,5 +1,5 @@
-"""What a plan is made of: what is asked for, and the steps to it from what is there (observed.py),
-each a value."""
+"""The parts of a plan, as values: the desired state, and the steps from the observed state
+(observed.py) to it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tqunits.units.writable_folders import Given
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteFile:
-    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file must
-    not look newer."""
+    """Write a file whole. `keep_time`: only limits change, which needs no restart, so the file
+    keeps its time."""
 
     file: RenderedFile
     before: str | None = field(repr=False)
@@ -23,7 +23,7 @@ class WriteFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveFile:
-    """Remove a file of ours, and its folder when that is empty then."""
+    """Remove a file of ours, and its folder if that is empty then."""
 
     path: PurePosixPath
     before: str = field(repr=False)
@@ -39,8 +39,8 @@ class CreateUsers:
 
 @dataclass(frozen=True, slots=True)
 class Rehome:
-    """Take the home of earlier releases from these workers' accounts: nothing of theirs may run
-    meanwhile."""
+    """Remove the homes of these workers' accounts, which an earlier release has set. Nothing of
+    these workers may run meanwhile."""
 
     workers: tuple[str, ...]
 
@@ -61,8 +61,8 @@ class Admit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """Run a worker's build, and why. Before all other steps, which are planned anew with what it
-    has made."""
+    """Run a worker's build; `reason` says why. Builds come before all other steps, which are then
+    planned anew."""
 
     worker: str
     command: tuple[str, ...]
@@ -71,21 +71,20 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove files and folders of ours that nothing reads: of a run that was cut off, or of an
-    earlier release."""
+    """Remove files and folders of ours that nothing reads any more: left by an interrupted run or
+    an earlier release."""
 
     paths: tuple[PurePosixPath, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Unshadow:
-    """Remove the runtime drop-ins of limits that a run has left which was cut off
-    (host/live.py)."""
+    """Remove runtime drop-ins of limits that an interrupted run has left (host/live.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """Have requests wait for instances that were stopped, and are started now
+    """Let requests wait for instances that were stopped and are started now
     (host/traffic_file.py)."""
 
     instances: tuple[Instance, ...]
@@ -93,8 +92,7 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class ForgetPauses:
-    """Forget what the pauses between the tries of workers remember that are gone
-    (host/pauses.py)."""
+    """Remove the back-off's records of workers that are gone (host/pauses.py)."""
 
     workers: tuple[str, ...]
 
@@ -153,24 +151,24 @@ Step = WriteFile | RemoveFile | CreateUsers | Rehome | Give | Admit | ReloadDaem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What the configuration asks for."""
+    """The desired state, from the configuration."""
 
     units: tuple[RenderedFile, ...]  # unit files, drop-ins, sysusers.d
     copies: tuple[RenderedFile, ...]  # of the files that worker.yaml names; their content is secret
     refits: tuple[RenderedFile, ...] = ()  # drop-ins of workers that are not rendered, brought up to this release
     routes: RenderedFile
     workers: frozenset[str]  # every configured worker, also those that are left alone
-    left_alone: frozenset[str] = frozenset()  # configured, and in no file of this plan: they stay as they are installed
-    files_alone: frozenset[str] = frozenset()  # configured, and files that the router serves: they have no unit
+    left_alone: frozenset[str] = frozenset()  # configured, but in no file of this plan: they stay as they are installed
+    files_alone: frozenset[str] = frozenset()  # configured, and static files only: they have no unit
     enabled: tuple[str, ...]  # units that start at boot, and with --now
     disabled: tuple[str, ...]  # units that are configured not to run
-    given: tuple[Given, ...] = ()  # folders that workers may write, and that are not theirs yet
+    given: tuple[Given, ...] = ()  # folders that workers may write and do not own yet
     builds: tuple[Build, ...] = ()  # those that are due, or have been run for this plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     now: bool = False
     prune: bool = False
@@ -180,14 +178,14 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The steps, and what the operator should know besides."""
+    """The steps, and what else the operator should know."""
 
     builds: tuple[Build, ...] = ()  # before the first step
     steps: tuple[Step, ...]
     read_back: tuple[str, ...] = ()  # workers' units whose limits are compared and enforced after the last step
-    foreign: tuple[PurePosixPath, ...]  # in the way and not ours: nothing may be done
-    orphans: tuple[str, ...]  # workers that are installed, but not configured, and stay
-    pending: tuple[str, ...]  # running units that need a restart to take their change
-    outdated: frozenset[str] = frozenset()  # of those, processes of the router that run the code of another release
-    masked: tuple[str, ...]  # units the administrator has masked: they stay so
+    foreign: tuple[PurePosixPath, ...]  # files in the way that are not ours: nothing may be done
+    orphans: tuple[str, ...]  # workers that are installed but not configured, and stay
+    pending: tuple[str, ...]  # running units that need a restart for their change
+    outdated: frozenset[str] = frozenset()  # those of them that are router processes with the code of another release
+    masked: tuple[str, ...]  # units that the administrator has masked; they stay masked
     leaving: tuple[str, ...] = ()  # workers that are removed

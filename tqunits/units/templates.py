@@ -1,7 +1,7 @@
-"""The unit templates: words and order of units, to which render.py gives values.
+"""The unit templates: the text of each unit, into which units/rendering.py puts values.
 
-They are root's own files, as trusted as the units they become, so jinja2's sandbox would guard
-against nobody; and autoescape is for HTML. An undefined name is an error (StrictUndefined).
+They are root's own files, as trusted as the units that they become. So jinja2's sandbox would
+protect nobody; and autoescape is for HTML. An undefined name is an error (StrictUndefined).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Templates:
         self._environment = _environment(frozenset(texts.items()))
 
     def text(self, template: str, values: Mapping[str, object]) -> str:
-        """One with its values. Raises TqunitsError."""
+        """The text of one template with its values. Raises TqunitsError."""
         try:
             return self._environment.get_template(template).render(values)
         except jinja2.TemplateNotFound as error:
@@ -34,8 +34,8 @@ class Templates:
 
 @lru_cache(maxsize=2)
 def _environment(texts: frozenset[tuple[str, str]]) -> jinja2.Environment:
-    """What is compiled of the same texts is kept: that takes ten times as long as to render
-    them."""
+    """Compiled templates are kept by their texts: compiling takes ten times as long as
+    rendering."""
     return jinja2.Environment(  # noqa: S701 - unit files are not HTML
         loader=jinja2.DictLoader(dict(texts)),
         undefined=jinja2.StrictUndefined,

@@ -1,10 +1,10 @@
-"""How the router takes another set of addresses, or other code, with no unchanged address closed:
-who is touched.
+"""How the router gets other addresses or other code while no unchanged address is closed: which
+units change.
 
-`plan.py` has the steps and their order; here is what they are about. A service has the sockets that
-it was started with, and systemd opens a socket only while the service that it starts is not there.
-So new addresses are opened in the restart of the first process; what is open and stays, stays open
-in systemd meanwhile.
+`host/plan.py` has the steps and their order. A service keeps the sockets that it was started with,
+and systemd opens a socket only while the service that it starts does not run. So new addresses are
+opened in the restart of the first router process; meanwhile systemd keeps the unchanged sockets
+open.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ def sockets(files: Iterable[RenderedFile]) -> addresses.Places:
 
 
 def keeps_open(file: RenderedFile, before: str) -> bool:
-    """A socket of the router that gets no address: what it has open stays open, whatever else its
-    file says."""
+    """A socket unit of the router that gets no new address: its open sockets stay open, whatever
+    else changes in its file."""
     is_router = file.unit is not None and name.is_proxy_socket(file.unit)
     return is_router and set(addresses.of_unit(file.content)) <= set(addresses.of_unit(before))
 
 
 def outdated(running: Iterable[str], desired: Desired, observed: Observed) -> frozenset[str]:
-    """Processes of the router that were started by other code than is installed."""
+    """Router processes that were started with other code than the installed one."""
     files = (file.content for file in desired.units if file.unit == name.PROXY_TEMPLATE)
     code = next((unitfile.last_value(text, unitfile.ROUTER, "Code") for text in files), None)
     return frozenset(u for u in running if u in observed.codes and observed.codes[u] != code)
 
 
 def with_openings(stale: tuple[str, ...], running: tuple[str, ...], observed: Observed) -> tuple[str, ...]:
-    """A socket that is opened takes the first process with it, in whose restart it is, and every
-    other one that runs: a service has the sockets that it was started with.
+    """The units to restart when a socket is opened: the first process, in whose restart it is
+    opened, and every other process that runs, because a process keeps the sockets that it was
+    started with.
     """
     routed = any(name.is_proxy(u) and observed.runs(u) for u in observed.units)
     down = [u for u in running if routed and name.is_proxy_socket(u) and not observed.is_up(u)]
@@ -50,20 +51,20 @@ def with_openings(stale: tuple[str, ...], running: tuple[str, ...], observed: Ob
 
 
 def waiting(writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Sockets of the router that are up, and whose file would close an address: with --now it does,
-    at its time."""
+    """Active sockets of the router whose new file has one address less. They change with --now
+    only."""
     changed = (w for w in writes if _is_open_socket(w.file.unit, observed) and set(_before(w)) - set(_after(w)))
     return tuple(w.file.unit for w in changed if w.file.unit)
 
 
 def emptied(writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Sockets of the router that are up, and none of whose addresses stays."""
+    """Active sockets of the router that keep none of their addresses."""
     changed = (w for w in writes if _is_open_socket(w.file.unit, observed) and not set(_before(w)) & set(_after(w)))
     return tuple(w.file.unit for w in changed if w.file.unit)
 
 
 def closing(desired: Desired, observed: Observed) -> tuple[str, ...]:
-    """Sockets of the router that are up, and not asked for any more."""
+    """Active sockets of the router that are not configured any more."""
     return tuple(u for u in desired.disabled if _is_open_socket(u, observed))
 
 
@@ -80,11 +81,11 @@ def _after(write: WriteFile) -> tuple[str, ...]:
 
 
 def needs_room(opening: Collection[str], empty: Collection[str], desired: Desired, observed: Observed) -> bool:
-    """Whether an address may be in the way of a new one.
+    """Whether an old address may have to be closed before a new one can be opened.
 
-    After a run that was cut off a process may have what is in no file any more. A socket that is
-    installed and not open tells of such a run, and a process that is older than its file; `empty`
-    are the sockets that this run closes.
+    After an interrupted run a process may have an address that is in no file any more. Signs of
+    such a run: a socket that is installed but not open, and a process that is older than its file.
+    `empty`: the sockets that this run closes.
     """
     places = addresses.installed(observed.files)
     had = addresses.all_of(places)

@@ -1,13 +1,13 @@
-"""Read a unit file as systemd does, and read back what we noted in ours.
+"""Parses unit files as systemd does, and reads back our own notes in them.
 
-The syntax (systemd.syntax(7), src/shared/conf-parser.c): sections in brackets, NAME=VALUE lines,
-comments begin with "#" or ";", a backslash at a line's end joins the next line (comments between
-are skipped), a name may come many times. Lines end with a newline or a carriage return only:
-Python's splitlines() would see more ends than systemd does.
+The syntax (systemd.syntax(7), src/shared/conf-parser.c): sections in brackets, lines NAME=VALUE,
+comments that begin with "#" or ";". A backslash at the end of a line joins the next line (comments
+between them are skipped). A name may come many times. Lines end with a newline or a carriage return
+only: Python's splitlines() knows more line ends than systemd.
 
-Each worker's drop-in ends with a section [X-Tqunits], which systemd ignores by its name: the
-ledger. It makes the installed files the only state of ours: what is installed, from what source, on
-which port, and since which change a restart is due.
+Each worker's drop-in ends with a section [X-Tqunits], which systemd ignores because of its name:
+the ledger. It makes the installed files the only state of ours: what is installed, from which
+source, on which port, and since which change a restart is due.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tqunits.units.limits import LIMIT_DIRECTIVES
 
 LEDGER = "X-Tqunits"
 ROUTER = "X-Tqunits-Router"
-"""A section of the routers' template, ignored by systemd as well: what besides its lines makes
-another router."""
+"""A section in the template of the routers, which systemd ignores too. It names what makes another
+router, besides the template's own lines."""
 
 SERVER = "X-Tqunits-Server"
 SOURCE_HASH = "SourceHash"
@@ -42,15 +42,15 @@ LIVE_DIRECTIVES = LIMIT_DIRECTIVES | {
     "TimeoutStartSec",
     "TimeoutStopSec",
 }
-"""What takes no restart: limits, and what systemd itself goes by when a process starts, stops or
-ends. It has that from the files as they were at the last daemon-reload, not at the start of the
-process."""
+"""Directives whose change needs no restart: limits, and what systemd itself uses when a process
+starts, stops or ends. systemd reads these from the files at a daemon-reload, not at the start of
+the process."""
 
 _BEGIN = f"\n[{LEDGER}]\n"
 
 _TEXTS = 4096
-"""Units whose meaning is kept: a plan asks some ten times of each what it says, and reading takes
-0.1 ms."""
+"""How many parsed units are kept: a plan parses each unit some ten times, and each time takes 0.1
+ms."""
 
 _MARK = "# Rendered by tqunits from "
 _WHITESPACE = " \t\n\r"
@@ -58,7 +58,7 @@ _COMMENT = ("#", ";")
 
 
 class Assignment(NamedTuple):
-    """One NAME=VALUE line; continuation lines are joined with a blank, as systemd does."""
+    """One line NAME=VALUE. Continuation lines are joined with a blank, as systemd does."""
 
     section: str
     name: str
@@ -67,21 +67,21 @@ class Assignment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file of somebody else's that a worker's unit has a copy of.
+    """A file that others than root can change and that was copied for a worker's unit.
 
-    Its time tells anybody who may look at the file whether it has changed since. A hash of the
-    content would as well, but this stands in a file that all may read: it would tell them whether
-    they have guessed a password.
+    Whoever may stat the file sees by its time whether it has changed since. A hash of its content
+    would tell this too; but everybody can read the drop-in, and could use the hash to test guesses
+    of a password.
     """
 
     id: str
     source: str
-    modified: int  # ns since 1970; 0 when nobody has seen it
+    modified: int  # ns since 1970; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """What a worker's installed drop-in remembers."""
+    """The values in the ledger of a worker's installed drop-in."""
 
     worker: str
     source: str
@@ -111,25 +111,25 @@ def parse(text: str) -> tuple[Assignment, ...]:
 
 
 def dump(assignments: Iterable[Assignment]) -> str:
-    """The text of a unit file that parses to the same."""
+    """The text of a unit file with these assignments."""
     sections = groupby(assignments, key=lambda a: a.section)
     return "\n".join(f"[{section}]\n" + "".join(f"{a.name}={a.value}\n" for a in group) for section, group in sections)
 
 
 def sets(text: str, directive: str) -> bool:
-    """Whether a unit file has that directive in any section."""
+    """Whether a unit file has this directive in any section."""
     return any(a.name == directive for a in parse(text))
 
 
 def last_value(text: str, section: str, name: str) -> str | None:
-    """What a directive with one value comes to in this file: its last assignment, as it stands
-    there."""
+    """The effective value of a directive that takes one value: its last assignment in this file,
+    unparsed."""
     values = [a.value for a in parse(text) if (a.section, a.name) == (section, name)]
     return values[-1] if values else None
 
 
 def header(source: str, digest: str) -> str:
-    """The first line of every file of ours: what it is made from, and how to change it."""
+    """The first line of every file of ours: what it was made from, and how to change it."""
     return f"{_MARK}{quote.comment(source)} (sha256 {digest}). Do not edit: change that, then run 'tqunits install'."
 
 
@@ -139,8 +139,8 @@ def is_ours(text: str) -> bool:
 
 
 def notes_of(text: str) -> tuple[Assignment, ...]:
-    """What stands in the ledger. It is the end of what we write, and then nothing before it has to
-    be read."""
+    """The assignments of the ledger. It is the last section that we write, so only the end of the
+    text is parsed."""
     before, mark, end = text.rpartition(_BEGIN)
     is_end = bool(mark) and _BEGIN.strip() not in before and "\\\n" not in f"{before}\n" and "\r" not in text
     return tuple(a for a in parse(mark + end if is_end else text) if a.section == LEDGER)
@@ -148,7 +148,7 @@ def notes_of(text: str) -> tuple[Assignment, ...]:
 
 @lru_cache(maxsize=_TEXTS)
 def ledger(text: str) -> Ledger | None:
-    """What a drop-in of ours remembers; None for every other file."""
+    """The ledger of a drop-in of ours; None for every other file."""
     notes = notes_of(text) if is_ours(text) else ()
     if not notes:
         return None
@@ -173,9 +173,9 @@ def copy_note(copy: Copy) -> str:
 
 
 def restart_hash(text: str) -> str:
-    """The sha256, in hex, of all that a running worker can only take by a restart: not our notes,
-    not what is live."""
-    import hashlib  # with OpenSSL, 3 ms: `tqunits ls` reads files and hashes none
+    """The sha256, in hex, of everything that a running worker gets only by a restart: without our
+    notes and live directives."""
+    import hashlib  # 3 ms with OpenSSL: `tqunits ls` hashes no file
 
     assignments = [*parse(text), *_soft_limits(text)]
     kept = (a for a in assignments if a.name not in LIVE_DIRECTIVES and a.section != LEDGER)
@@ -183,8 +183,8 @@ def restart_hash(text: str) -> str:
 
 
 def _soft_limits(text: str) -> Iterable[Assignment]:
-    """A soft limit of its own is the program's from its start on: who would change it later may
-    undo its choice."""
+    """A soft limit that differs from the hard one. The program may change it after its start, so we
+    must not change it at run time."""
     found = (a for a in parse(text) if a.name == "LimitNOFILE" and ":" in a.value)
     return (Assignment("", "soft limit of files", a.value.partition(":")[0]) for a in found)
 
@@ -206,12 +206,12 @@ def _logical_lines(text: str) -> Iterable[str]:
 
 
 def _is_continued(line: str) -> bool:
-    """An odd number of backslashes ends it."""
+    """Whether it ends with an odd number of backslashes."""
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1
 
 
 def _copy(note: str) -> Copy | None:
-    """What `copy_note` was given."""
+    """The inverse of `copy_note`."""
     credential, _, rest = note.partition(" ")
     modified, _, source = rest.partition(" ")
     is_number = modified.isascii() and modified.isdigit() and len(modified) < 20

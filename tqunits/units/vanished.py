@@ -1,9 +1,9 @@
-"""Installed workers that are no longer configured: an order to remove them, or a disk that is not
+"""Installed workers that are not configured any more: are they to be removed, or is a disk not
 mounted?
 
-Whoever removes a worker's folder means that worker. But a folder of workers that is not there, or
-has no worker in it, is what the host looks like while a disk is missing; and the workers of another
-folder are not there because nobody has looked there.
+If the folder of one worker is removed, that worker is meant. But if the folder of all workers is
+missing or empty, a disk may be missing. And if workers were installed from another folder, they are
+missing only because this run looks elsewhere.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 Sources = Mapping[str, PurePosixPath | None]
-"""Worker -> the worker.yaml that it was installed from; None where nobody knows."""
+"""Worker -> the worker.yaml that it was installed from; None: unknown."""
 
 _NAMED = 5
-"""Names that fit a sentence."""
+"""How many names fit into a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersFolder:
-    """What the folder of the workers holds."""
+    """The content of the folder of the workers."""
 
     directory: PurePosixPath
     is_there: bool
-    configured: Collection[str]  # every worker that is found in it, right or wrong
+    configured: Collection[str]  # every worker in it, with and without errors
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why what is gone is no order, and what to do."""
+    """Why missing workers are not removed, and what to do."""
 
     reason: str
     hint: str
 
 
 def doubt(found: WorkersFolder, gone: Sources) -> Doubt | None:
-    """Why these workers, which are installed and not configured, may not be meant to go."""
+    """Why these workers, which are installed but not configured, may not be meant to be removed."""
     if not gone:
         return None
     unmounted = "mount its disk, or correct workers.directory; 'tqunits uninstall' removes single workers"

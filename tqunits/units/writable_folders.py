@@ -1,4 +1,4 @@
-"""The folders that a worker may write in its own folder, and whether the world may read them."""
+"""The folders below its own that a worker may write, and which of them everybody may read."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from tqunits.model import Relaxation, Worker
 from tqunits.units.environment import served_folder
 
 CONFIGURATION = "config"
-"""Below a worker's folder: what is in it decides what the worker may do, so it is never the
-worker's to write."""
+"""Below a worker's folder. Its content decides what the worker may do, so the worker can never
+write it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A folder that is made where it is missing, and the worker's account gets. With --user nobody
-    gets anything."""
+    """A folder that is made if it is missing, and given to the worker's account. With --user
+    nothing is given."""
 
     worker: str
-    user: str  # "": nobody but who runs this (--user)
+    user: str  # "": the calling user (--user)
     group: str
     below: PurePosixPath  # the worker's folder
-    path: PurePosixPath  # relative to that
-    is_served: bool  # others may read what comes to lie there
+    path: PurePosixPath  # relative to `below`
+    is_served: bool  # others may read the files in it
 
     def __str__(self) -> str:
         return str(self.below / self.path)
 
 
 def given(worker: Worker, folders: Iterable[str]) -> tuple[Given, ...]:
-    """What the worker is to have. `folders`: those that lie in its own, for a worker that may write
-    its code."""
+    """The folders that the worker gets. `folders`: those in its own folder, for a worker that may
+    write its code."""
     is_whole = Relaxation.WRITABLE_CODE in worker.sandbox.relaxations
     code = (name for name in folders if name != CONFIGURATION and not name.startswith("."))
     served = served_folder(worker)
