@@ -1,9 +1,9 @@
-"""Values to the model. A setting fills the field of its name, or the one that its row names
-(`Setting.field`).
+"""Makes the model from setting values. A setting fills the field of the same name, or the field
+that its row names (`Setting.field`).
 
-So what is written out here is what is no plain copy: what depends on two settings, on the worker's
-folder, or on its program. A row that no field has, and a field without a row, are TypeErrors of the
-model's own constructors.
+So only what is not a plain copy is written out here: values that depend on two settings, on the
+worker's folder, or on its program. A row without a field, and a field without a row, make the
+model's constructors raise TypeError.
 """
 
 from __future__ import annotations
@@ -66,11 +66,12 @@ NO_COPIES: Final = frozenset[Setting[object]](
         S.key,
     }
 )
-"""The settings that fill no field as they are; `worker` and `server` say what becomes of them."""
+"""The settings that are not copied to a field; the functions `worker` and `server` use them."""
 
 
 def _fields(table: Mapping[str, Setting[object]]) -> Mapping[str, list[tuple[str, str]]]:
-    """For each group of the model's fields: which field is filled by which setting, by its key."""
+    """For each group of the model's fields: pairs of a field and the key of the setting that fills
+    it."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for key, row in table.items():
         if row not in NO_COPIES:
@@ -92,7 +93,7 @@ def worker(
     source_hash: str,
     not_roots: NotRoots | None,
 ) -> Worker:
-    """The worker of these values. Relative paths are in its folder."""
+    """The worker with these values. Relative paths are below its folder."""
     fill, sandbox = values.fill, _sandbox(values)
     own = partial(
         Worker,
@@ -132,10 +133,10 @@ def server(
     root: PurePosixPath | None,
     workers: PurePosixPath,
 ) -> Server:
-    """The server of these values; `bounds` are a worker's that writes nothing.
+    """The server with these values. `bounds`: the values of a worker that writes nothing.
 
-    Relative paths are below `-C DIR`, else beside tqunits.yaml. Where it says nothing of them,
-    workers are in DIR/workers, else in `workers`.
+    Relative paths are below DIR of `-C DIR`, otherwise in the folder of tqunits.yaml. If it does
+    not name the folder of the workers, they are in DIR/workers, otherwise in `workers`.
     """
     fill, base = values.fill, root if root is not None else source.parent
     unsaid = root / "workers" if root is not None else workers
@@ -162,8 +163,8 @@ def server(
 
 
 def _command(values: Values, sandbox: Sandbox) -> tuple[str, ...]:
-    """The command; the preset one of PHP with its settings, and any of PHP with what the sandbox
-    asks of it."""
+    """The command. PHP's preset command gets its settings, and every PHP command what the sandbox
+    requires."""
     command = values[W.command]
     if values[W.type] is WorkerType.PHP and not values.written(W.command):
         command = php.command(command, values[W.php_settings], values[W.php_document_root])
@@ -171,19 +172,20 @@ def _command(values: Values, sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def _fetch(values: Values) -> Fetch | None:
-    """What a preset build loads first. What somebody wrote is one step: nobody knows which part
-    loads something."""
+    """What a preset build loads first. A build whose command is written in worker.yaml is one step:
+    nobody knows which part of it loads something."""
     is_preset = values.origin(W.build_command).kind is OriginKind.PRESET
     return FETCHES.get(values[W.type]) if is_preset else None
 
 
 def _language(values: Values) -> WorkerType:
-    """Whose runtime it is: a type says so, and where none is written the command's program does."""
+    """The language of the runtime: of the type, or, if none is written, of the command's
+    program."""
     worker_type = values[W.type]
     return programs.runtime(values[W.command]) if worker_type is WorkerType.EXEC else worker_type
 
 
 def _sandbox(values: Values) -> Sandbox:
-    """Relaxations alone keep the profile that is preset."""
+    """The sandbox. Relaxations without a profile add to the preset profile."""
     profile, relaxations = values[W.sandbox]
     return Sandbox(profile=profile or of_sandbox(values[W.type], values[W.command]), relaxations=relaxations)

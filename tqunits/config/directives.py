@@ -1,15 +1,15 @@
-"""The directives that `unit:` passes through, each with the values that it takes.
+"""The directives that `unit:` passes through, each with its allowed values.
 
-What is here can not gain privilege, leave the sandbox, take more than a fair share from others, or
-tell them something false (a message in another worker's name, an exit that nobody sees). What could
-is bounded to what can not: a worker may lower its priority, not raise it. The administrator has
-`systemctl edit` for everything else.
+These directives can not gain privilege, leave the sandbox, take more than a fair share from others,
+or mislead them (a message in another worker's name, an exit that nobody sees). Where some values
+could, only the others are allowed: a worker may lower its priority, not raise it. For everything
+else the administrator has `systemctl edit`.
 
-A value is read by systemd's own rules, and never by wider ones (systemd.unit(5), systemd.exec(5),
+A value is parsed by systemd's own rules, and never by wider ones (systemd.unit(5), systemd.exec(5),
 systemd.service(5), systemd.resource-control(5); src/core/load-fragment.c of 252): systemd only logs
-a value that it can not read, and the unit runs without. tests/units/test_directives.py asks
-`systemd-analyze verify`. Where a spelling is taken by one release alone, or is odd (octal,
-hexadecimal, blanks in the middle), it is refused.
+a value that it can not parse, and runs the unit without the directive.
+tests/units/test_directives.py compares with `systemd-analyze verify`. A spelling that only one
+release accepts, or that is unusual (octal, hexadecimal, blanks in the middle), is refused.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY
 
 Read = Callable[[str], str]
-"""Gives the text back as systemd takes it, or raises Reject."""
+"""Returns the text as systemd accepts it, or raises Reject."""
 
 USUAL_WEIGHT: Final = 100
 USUAL_LOG_RATE: Final = (30_000_000, 1000)
-"""Microseconds, and messages in them: what the worker may not exceed (journald.conf(5),
+"""Microseconds, and messages in that time: the most that a worker may set (journald.conf(5),
 RateLimitBurst=)."""
 
 MOST_ABORT_US: Final = 600_000_000
@@ -73,12 +73,12 @@ class Directive:
     read: Read
 
     def value(self, text: str) -> str:
-        """The text as it stands in the unit, on a line of its own. Raises Reject."""
+        """The value as it is written in the unit, as one line. Raises Reject."""
         return _kept(self.read(text))
 
 
 def _text(text: str) -> str:
-    """A line for people, where "%" begins a specifier (systemd.unit(5), SPECIFIERS)."""
+    """A line of text for people. In it "%" begins a specifier (systemd.unit(5), SPECIFIERS)."""
     words.word(text)
     bad = _BAD_SPECIFIER.search(_SPECIFIER.sub("  ", text))
     if bad is not None:
@@ -87,14 +87,14 @@ def _text(text: str) -> str:
 
 
 def _kept(text: str) -> str:
-    """What systemd would lose of a line, or not take (units/quote.py, verbatim)."""
+    """Refuse what systemd would drop from a line or not accept (units/quote.py, verbatim)."""
     if text != text.strip(" ") or text.endswith("\\"):
         raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "remove it")
     return text
 
 
 def _each(read: Read) -> Read:
-    """Words with blanks between them, in one line."""
+    """Words that are separated by blanks, in one line."""
 
     def check(text: str) -> str:
         return " ".join([read(word) for word in words.word(text).split(" ") if word] or [read(text)])
@@ -143,7 +143,7 @@ def _cpus_or(word: str) -> Read:
 
 
 def _bounded(read: Callable[[str], int], least: int, most: int, printed: Callable[[int], str]) -> Read:
-    """A value within bounds, as written; infinity is not within any."""
+    """A value within bounds, as written. Infinity is outside of all bounds."""
 
     def check(text: str) -> str:
         if not least <= read(text) <= most:
@@ -174,14 +174,14 @@ def _limit(read: Callable[[str], int]) -> Read:
 
 
 def _size(text: str) -> int:
-    """As a resource limit takes it: no blank before the unit, and whole."""
+    """A size as a resource limit takes it: a whole number, without a blank before the unit."""
     if text != "infinity" and not re.fullmatch(r"(?:0|[1-9][0-9]*)[KMGTPE]?", text):
         raise Reject(f"{shown(text)} is not a size", "write a number with K, M, G or T, such as 512M")
     return values.size(text)
 
 
 def _seconds(text: str) -> int:
-    """CPU time: whole seconds, for the kernel counts no less."""
+    """CPU time in whole seconds: the kernel counts no smaller unit."""
     span = values.span(text)
     if span != INFINITY and (span % 1_000_000 or not span):
         raise Reject(f"{shown(text)} is no whole number of seconds", "such as 30s or 1h")
@@ -203,7 +203,8 @@ def _mapping(text: str) -> str:
 
 
 def _exit(text: str) -> str:
-    """A number, a status' name, or a signal's (`systemd-analyze exit-status`, signal(7))."""
+    """A number, the name of an exit status, or a signal (`systemd-analyze exit-status`,
+    signal(7))."""
     if text.isdecimal():
         return str(values.integer(text, least=0, most=255))
     known = (*_STATUSES.split(), *_SIGNALS.split())
@@ -213,7 +214,7 @@ def _exit(text: str) -> str:
 
 
 def _device(read: Read) -> Read:
-    """A device's path, or a file's on it, and a value."""
+    """The path of a device or of a file on it, and a value."""
 
     def check(text: str) -> str:
         path, blank, value = words.word(text).partition(" ")
@@ -298,7 +299,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "UMask": "what a worker makes is its own; with listen: unix the router's group may use its socket",
     "LimitCORE": "core dumps of workers would fill a disk that others need",
 }
-"""What one might look for here, and why it is not."""
+"""Directives that one might look for here, and why they are refused."""
 
 
 def reference() -> Iterable[str]:

@@ -1,5 +1,5 @@
-"""What is wrong, and at which node: problems are values until a whole run has been read, then all
-are shown at once."""
+"""Problems and the nodes that they are about. They are values: a run reads everything first, and
+then shows all of them at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tqunits.config.nodes import Node
 from tqunits.errors import Diagnostic, Severity
 
 MAX_PER_FILE = 100
-"""Nobody reads more mistakes than that of one file, and a hostile one could make 20,000."""
+"""Nobody reads more problems than that of one file, and a hostile file could have 20,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class NodeProblem:
     severity: Severity = Severity.ERROR
 
     def about(self, key: str) -> NodeProblem:
-        """The same, led by the setting it is about."""
+        """The same problem, with the name of its setting in front."""
         return NodeProblem(self.node, f"{key}: {self.message}", self.hint, self.severity)
 
     def diagnostic(self) -> Diagnostic:
-        """The same, on its own: mark and source line are copied out of the document."""
+        """The same without the node: mark and source line are copied from the document."""
         node = self.node
         return Diagnostic(
             severity=self.severity, message=self.message, mark=node.mark, hint=self.hint, source=node.source
@@ -35,7 +35,7 @@ class NodeProblem:
 
 
 class Invalid(Exception):
-    """A node that can not be read as what its setting wants; may know several reasons."""
+    """A node that is not a valid value of its setting. It may carry several reasons."""
 
     def __init__(self, problems: Iterable[NodeProblem]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Invalid(Exception):
 
 
 def invalid(node: Node, message: str, hint: str | None = None) -> Invalid:
-    """The usual Invalid: one reason."""
+    """An Invalid with one reason."""
     return Invalid((NodeProblem(node, message, hint),))
 
 
@@ -58,13 +58,13 @@ def warning(node: Node, message: str, hint: str | None = None) -> NodeProblem:
 
 
 def diagnostics(problems: Iterable[NodeProblem]) -> tuple[Diagnostic, ...]:
-    """All of them by place, each once, at most MAX_PER_FILE of a file."""
+    """All of them in the order of their places, each one once, at most MAX_PER_FILE of a file."""
     unique = sorted({p.diagnostic(): None for p in problems}, key=_place)
     return tuple(bounded(unique))
 
 
 def has_errors(findings: Iterable[Diagnostic]) -> bool:
-    """Whether anything in them stops everything."""
+    """Whether one of them is an ERROR."""
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
@@ -74,8 +74,7 @@ def _place(finding: Diagnostic) -> tuple[str, int, int]:
 
 
 def bounded(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """At most MAX_PER_FILE of each severity of a file: errors are never dropped for the sake of
-    notes."""
+    """At most MAX_PER_FILE of each severity of a file, so that notes never push out errors."""
     count: dict[tuple[str, Severity], int] = {}
     for finding in findings:
         key = (finding.mark.file if finding.mark else "", finding.severity)

@@ -1,7 +1,8 @@
-"""The setting `grants` of tqunits.yaml: what root lets a worker have that is not root's.
+"""Parses the setting `grants` of tqunits.yaml: what root allows a worker whose files are not
+root's.
 
-A mapping of workers' names, or "*", to mappings of a closed list of keys. What each key allows is
-units/grants.py's.
+It is a mapping from workers' names, or "*", to mappings with a closed list of keys. units/grants.py
+decides what each key allows.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ _LIMITS = {
 
 
 def grants(node: Node) -> Mapping[str, Grant]:
-    """Grants by worker, or by ANYBODY."""
+    """Worker's name, or ANYBODY -> grant."""
     name = scalar(_worker)
     return _collected(entries_of(node, "a mapping of workers' names"), lambda key, value: (name(key), _grant(value)))
 
 
 def pattern(text: str) -> str:
-    """An absolute path, in which * stands for any part of one name."""
+    """An absolute path in which * matches any part of one name."""
     path = words.path(text)
     if not path.startswith("/"):
         raise Reject(f"{shown(text)} is no absolute path", f"write /srv/{text}, wherever it is")
@@ -78,7 +79,7 @@ def _limit(key: ScalarNode, value: Node) -> tuple[str, int | Share]:
 
 
 class _Keys:
-    """What is written of one grant, read key by key; what is wrong is collected."""
+    """Reads one grant key by key, and collects its problems."""
 
     def __init__(self, node: Node) -> None:
         self._entries = {key.text: (key, value) for key, value in entries_of(node, "a mapping of what is granted")}
@@ -96,7 +97,7 @@ class _Keys:
             return default
 
     def done(self) -> None:
-        """Raise Invalid for whatever was wrong, and for what is no key."""
+        """Raise Invalid for all problems so far, and for unknown keys."""
         for key, (node, _) in self._entries.items():
             if key not in self._known:
                 hint = did_you_mean(key, self._known) or f"known here: {', '.join(self._known)}"
@@ -129,7 +130,7 @@ def _grant(node: Node) -> Grant:
 def _collected(
     entries: tuple[tuple[ScalarNode, Node], ...], read: Callable[[ScalarNode, Node], tuple[str, T]]
 ) -> dict[str, T]:
-    """Every entry read, or Invalid with what is wrong in all of them."""
+    """All entries parsed; or Invalid with the problems of all of them."""
     found: dict[str, T] = {}
     problems: list[NodeProblem] = []
     for key, value in entries:

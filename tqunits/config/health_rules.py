@@ -1,4 +1,4 @@
-"""Rules about the health check: what goes with which type."""
+"""Rules about the health check: which settings go with which type."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _DETAILS: tuple[tuple[Setting[object], HealthType], ...] = (
 
 
 def problems(worker: Worker, values: Values, top: Node, wrong: Collection[str]) -> Iterator[NodeProblem]:
-    """Of one worker; `top`: where a setting counts that nobody wrote; `wrong`: the settings that
-    are told already."""
+    """The problems of one worker. `top`: the place of a setting that nobody wrote. `wrong`:
+    settings whose errors are already reported."""
     yield from _details(worker, values, top)
     yield from _type(worker, values, top, wrong)
     yield from variable_rules.health_command(worker, values, top)
 
 
 def _details(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """What another type than the worker's is told. A default may be for other workers than this
-    one."""
+    """Settings of another type than the worker's. In `defaults:` they may be meant for other
+    workers."""
     type_ = worker.health.type
     for setting, owner in _DETAILS:
         is_nearer = _written_in(values, setting) is OriginKind.WORKER

@@ -1,4 +1,4 @@
-"""The rows of SETTINGS for how a worker is asked whether it is well."""
+"""The rows of SETTINGS for the health check of a worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _SAID = {"false": HealthType.NONE, "no": HealthType.NONE, "off": HealthType.NONE
 
 
 def _type(node: Node) -> HealthType:
-    """A type by its name. null says nothing: it is what a group is whose lines are all comments."""
+    """A type by its name. null means that nothing is set: a group whose lines are all comments is
+    null."""
     if parsers.is_null(node):
         raise invalid(node, "null does not say what is meant", "write none to have no health check, or leave it out")
     return scalar(_type_of)(node)

@@ -1,5 +1,5 @@
-"""Settings that somebody has written, and that do nothing so far: `check` notes them, `install`
-warns of them."""
+"""Settings that somebody has written and that have no effect in this release: `check` notes them,
+`install` warns of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEYS = frozenset(setting.key for setting in SETTINGS if not setting.in_effect)
 
 
 def warnings(configuration: Configuration, workers: Collection[str]) -> tuple[Diagnostic, ...]:
-    """What stands in tqunits.yaml, and in the worker.yaml of each of these workers; each place
+    """The warnings for tqunits.yaml and for the worker.yaml of each of these workers; each place
     once."""
     chosen = [worker.origins for worker in configuration.workers if worker.name in workers]
     written = {

@@ -1,10 +1,11 @@
-"""Who decides a setting: the table's default < the preset < `defaults:` of tqunits.yaml <
+"""Which source decides a setting: the table's default < the preset < `defaults:` of tqunits.yaml <
 worker.yaml.
 
-A preset is of the type, or, where none is written, of the command's program (config/presets.py).
+A preset comes from the type, or, if no type is written, from the command's program
+(config/presets.py).
 
-A layer maps dotted keys to values with their origin. `Values` is the pile of them, read by rows of
-the SETTINGS table, so that each value has its row's type.
+A layer maps dotted keys to values with their origin. `Values` is a stack of layers. It is read by
+rows of the SETTINGS table, so that each value has its row's type.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ NOT_YET = "it is read and checked, and does nothing so far"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One setting in effect; `node` where somebody wrote it."""
+    """One effective setting; `node` if somebody wrote it."""
 
     value: object
     origin: SettingOrigin
@@ -49,16 +50,16 @@ class Values:
             self._values.update(layer)
 
     def __getitem__(self, setting: Setting[T]) -> T:
-        return cast("T", self._values[setting.key].value)  # every layer is made by the setting's own parser
+        return cast("T", self._values[setting.key].value)  # each layer was made by the setting's own parser
 
     def fill(self, make: Callable[..., T], fields: Iterable[tuple[str, str]]) -> T:
-        """What `make` gives when each of its fields is told what a setting says; `fields` are pairs
-        of it and a key."""
+        """Call `make` with the values of these settings; `fields`: pairs of an argument's name and
+        a setting's key."""
         found = self._values
         return make(**{name: found[key].value for name, key in fields})
 
     def node(self, setting: Setting[object]) -> Node | None:
-        """The value's node, when it was written in a file."""
+        """The node of the value, if it was written in a file."""
         return self._values[setting.key].node
 
     def written(self, setting: Setting[object]) -> bool:
@@ -66,19 +67,19 @@ class Values:
         return self.node(setting) is not None
 
     def origin(self, setting: Setting[object]) -> SettingOrigin:
-        """Who decided it."""
+        """The source that decided it."""
         return self._values[setting.key].origin
 
     @property
     def origins(self) -> dict[str, SettingOrigin]:
-        """Who decided each setting."""
+        """For each setting the source that decided it."""
         return {key: value.origin for key, value in self._values.items()}
 
 
 def evaluate(
     entries: Mapping[str, SettingEntry], settings: Mapping[str, Setting[object]], kind: OriginKind
 ) -> tuple[dict[str, Value], list[NodeProblem]]:
-    """A layer of what was written. What is wrong is left out of it."""
+    """The layer of what was written, without the values that have errors."""
     layer: dict[str, Value] = {}
     problems: list[NodeProblem] = []
     for key, entry in entries.items():
@@ -95,17 +96,17 @@ def evaluate(
 
 @lru_cache(maxsize=1)
 def server_defaults() -> Layer:
-    """The table's own layer for tqunits.yaml."""
+    """The table's defaults for tqunits.yaml."""
     return {key: _literal(row, row.default or "null", _DEFAULT) for key, row in SERVER.items()}
 
 
 def worker_defaults(
     worker_type: WorkerType, name: str, present: Collection[str] = (), command: Sequence[str] = ()
 ) -> Layer:
-    """The table's layer for the worker.yaml of a valid name, with the presets of the type on it.
+    """The table's defaults for a worker.yaml, with the presets of the type.
 
-    `present`: files in the worker's folder, of those that presets go by; `command`: what somebody
-    wrote.
+    `name`: a valid name. `present`: the files in the worker's folder that presets depend on.
+    `command`: the command that somebody wrote.
     """
     named = {key: _literal(WORKER[key], text, origin, name) for key, text, origin in _named(worker_type)}
     file, texts = BY_FILE.get(worker_type, ("", {}))
@@ -120,8 +121,7 @@ def worker_defaults(
 
 @lru_cache(maxsize=len(WorkerType))
 def _unnamed(worker_type: WorkerType) -> Layer:
-    """What is the same for all workers of a type. A setting that must be written starts as an empty
-    list."""
+    """The values that all workers of a type share. A required setting starts as an empty tuple."""
     layer = {
         key: _literal(row, row.default, _DEFAULT) if row.default else Value((), _DEFAULT) for key, row in WORKER.items()
     }
@@ -130,7 +130,7 @@ def _unnamed(worker_type: WorkerType) -> Layer:
 
 @lru_cache(maxsize=len(WorkerType))
 def _named(worker_type: WorkerType) -> tuple[tuple[str, str, SettingOrigin], ...]:
-    """What has the worker's name in it."""
+    """The values that contain the worker's name."""
     preset = PRESETS[worker_type]
     own = [(key, row.default, _DEFAULT) for key, row in WORKER.items() if row.default and key not in preset]
     texts = [*own, *((key, text, _preset_of(worker_type)) for key, text in preset.items())]
@@ -138,18 +138,19 @@ def _named(worker_type: WorkerType) -> tuple[tuple[str, str, SettingOrigin], ...
 
 
 def _preset(by: str, texts: Mapping[str, str]) -> Layer:
-    """The layer of what a type presets, or a program."""
+    """The layer that a type or a program presets."""
     return {key: _literal(WORKER[key], text, _preset_of(by)) for key, text in texts.items()}
 
 
 def _literal(setting: Setting[object], text: str, origin: SettingOrigin, name: str = "name") -> Value:
-    """A value of the table, read as if it stood in a file."""
+    """A value of the table, parsed as if it stood in a file."""
     return Value(setting.parse(_named_node(_node(text), name)), origin)
 
 
 @lru_cache(maxsize=256)
 def _node(text: str) -> Node:
-    """A text of the table as YAML; the worker's name stands for itself, for braces are YAML's."""
+    """A text of the table as YAML. `{name}` is replaced by _NAME, because braces mean a mapping in
+    YAML."""
     root = nodes.read(text.replace("{name}", _NAME).encode(), "settings.py").root
     if root is None:
         raise ValueError(f"{text!r} is not YAML")
@@ -157,7 +158,7 @@ def _node(text: str) -> Node:
 
 
 def _named_node(node: Node, name: str) -> Node:
-    """The same with the worker's name in it."""
+    """The same node with the worker's name in it."""
     match node:
         case ScalarNode(text=text) if _NAME in text:
             return replace(node, text=text.replace(_NAME, name))
@@ -168,7 +169,7 @@ def _named_node(node: Node, name: str) -> Node:
 
 
 _NAME = "0NAME0"
-"""As no name of a worker can be."""
+"""A text that no worker can have as its name."""
 
 _DEFAULT = SettingOrigin(kind=OriginKind.DEFAULT)
 

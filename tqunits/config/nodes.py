@@ -1,7 +1,7 @@
-"""YAML as nodes that know their line and column: the only importer of PyYAML.
+"""YAML as nodes that know their line and column. The only module that imports PyYAML.
 
-Scalars stay the text that the author wrote. YAML 1.1's own guesses (`no` is false, 010 is 8, 12:30
-is 750) are never made: what a text means is decided by the setting it stands at (parsers.py).
+Scalars stay the text that the author wrote. The conversions of YAML 1.1 (`no` is false, 010 is 8,
+12:30 is 750) are never made: the parser of each setting decides what its text means (parsers.py).
 
 The nodes are built here from the parser's events, not by PyYAML's compose(): that recurses in C
 without a limit, and 200,000 opening brackets end the process with a segmentation fault (measured:
@@ -23,13 +23,13 @@ MAX_DEPTH = 16
 """unit.Service.X is 3 deep, in `defaults:` 4; deeper is a mistake or an attack on the stack."""
 
 MAX_NODES = 20_000
-"""A worker.yaml with every key has about 150 nodes. Aliases count with all that they stand for (a
-billion laughs)."""
+"""A worker.yaml with every key has about 150 nodes. An alias counts with everything that it stands
+for (against a "billion laughs")."""
 
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Control characters, and what YAML takes for a line end but editors do not (NEL, LS, PS), as marks
-count."""
+"""Control characters, and the characters that YAML takes for a line end but editors do not (NEL,
+LS, PS): they would make marks wrong."""
 
 _LINE_END = re.compile("\r\n|\r|\n")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -58,8 +58,8 @@ class Document:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A place in a document; on its own, the place of a syntax error. Line and column count from
-    1."""
+    """A place in a document. A plain Node is the place of a syntax error. Line and column count
+    from 1."""
 
     document: Document
     line: int
@@ -72,14 +72,14 @@ class Node:
 
     @property
     def source(self) -> str | None:
-        """The text of the marked line; None when there is none."""
+        """The text of the marked line; None when there is no such line."""
         lines = self.document.lines
         return lines[self.line - 1] if self.line <= len(lines) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScalarNode(Node):
-    """A text, as written. `plain`: without quotes; `folded`: a block that begins with >."""
+    """A text, as written. `plain`: without quotes. `folded`: a block that begins with >."""
 
     text: str
     plain: bool
@@ -87,7 +87,7 @@ class ScalarNode(Node):
 
     @property
     def is_null(self) -> bool:
-        """Nothing, `~` or `null`, without quotes."""
+        """Whether it is nothing, `~` or `null`, without quotes."""
         return self.plain and self.text in _NULL
 
 
@@ -116,8 +116,8 @@ class YamlMistake:
 
 @dataclass(frozen=True, slots=True)
 class YamlReading:
-    """One file, read. `root` is None when it is no YAML; mistakes that leave a tree (a key twice)
-    leave it there."""
+    """The outcome of reading one file. `root` is None when the text is not YAML. Mistakes that
+    leave a tree, such as a repeated key, are listed beside it."""
 
     root: Node | None
     top: Node
@@ -125,8 +125,8 @@ class YamlReading:
 
 
 def items(node: Node) -> tuple[tuple[str, Mark], ...]:
-    """The texts in a list or a mapping, and in those in it, each with its place; of a text alone
-    none."""
+    """All texts in a list or a mapping, at any depth, each with its place; for a single text
+    empty."""
     match node:
         case ListNode():
             return tuple(found for item in node.items for found in _texts(item))
@@ -137,8 +137,8 @@ def items(node: Node) -> tuple[tuple[str, Mark], ...]:
 
 
 def within(node: ScalarNode, at: int) -> Node:
-    """The place of a character of a text: in its line or its block; else, where none can be told,
-    the text's."""
+    """The place of a character within a text, in its line or block. If that can not be found, the
+    place of the text."""
     line = node.line + (1 + node.text.count("\n", 0, at) if "\n" in node.text else 0)
     begin = node.text.rfind("\n", 0, at) + 1
     written = node.text[begin:].partition("\n")[0]
@@ -155,7 +155,7 @@ Events = Callable[[str], Iterator[yaml.Event]]
 
 
 def fast_events(text: str) -> Iterator[yaml.Event]:
-    """The events of a text by libyaml where PyYAML has it."""
+    """The events of a text, by libyaml if PyYAML has it."""
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(text)
     yield from iter(loader.get_event, None)  # yaml.parse() asks for each event twice; the last is StreamEndEvent
 
@@ -166,7 +166,7 @@ def pure_events(text: str) -> Iterator[yaml.Event]:
 
 
 def read(content: bytes, file: str, *, events: Events = fast_events) -> YamlReading:
-    """The nodes of one file. Never raises, whatever the bytes; an empty file is an empty
+    """The nodes of one file. Never raises, whatever the bytes are. An empty file is an empty
     mapping."""
     try:
         text = content.decode("utf-8-sig")
@@ -192,7 +192,7 @@ def _compose(document: Document, top: Node, events: Iterator[yaml.Event]) -> Yam
         return YamlReading(None, top, (*composer.mistakes, stop.mistake))
     except yaml.MarkedYAMLError as error:
         return YamlReading(None, top, (*composer.mistakes, _syntax(document, error)))
-    except (yaml.YAMLError, ValueError, OverflowError):  # the pure parser gives int() and chr() what the text says
+    except (yaml.YAMLError, ValueError, OverflowError):  # the pure parser passes the text to int() and chr()
         return YamlReading(None, top, (*composer.mistakes, YamlMistake(top, "not valid YAML")))
     return YamlReading(root, top, tuple(composer.mistakes))
 
@@ -214,7 +214,7 @@ class _Composer:
         self._events = events
         self._anchors: dict[str, tuple[Node, int, int]] = {}  # node, count of its nodes, height
         self._count = 0
-        self._height = 0  # deepest level seen, to know the height of an anchored node
+        self._height = 0  # the deepest level so far, for the height of an anchored node
 
     def document_node(self) -> Node:
         """The root of the only document; an empty mapping when there is none."""
@@ -322,7 +322,7 @@ def _place(document: Document, text: str, index: int) -> Node:
 
 
 def _end(document: Document) -> Node:
-    """The last character there is."""
+    """The place of the last character."""
     return Node(document, len(document.lines), max(len(document.lines[-1]), 1))
 
 
@@ -332,7 +332,7 @@ def _syntax(document: Document, error: yaml.MarkedYAMLError) -> YamlMistake:
     place = _end(document) if mark is None else _clamped(document, mark.line + 1, mark.column + 1)
     if (place.source or "")[place.column - 1 : place.column] == "\t":
         return YamlMistake(place, "a tab can not indent YAML", "use spaces")
-    if "nesting depth" in problem:  # libyaml reads ahead of us, and since 0.2.6 has a limit of its own (1000)
+    if "nesting depth" in problem:  # libyaml reads ahead, and since 0.2.6 it has a limit of its own (1000)
         return YamlMistake(place, _TOO_DEEP)
     hint = next((hint for part, hint in _HINTS if part in problem), None)
     return YamlMistake(place, f"not valid YAML: {problem}", hint)

@@ -1,4 +1,4 @@
-"""What the router listens on, all together: whether all of it can be open at once."""
+"""Whether all addresses that the router listens on can be open at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 
 
 def conflicts(listen: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Where in the list an address stands that one before it takes already, and which one that is.
+    """Pairs of an index in the list and the earlier address that it conflicts with.
 
-    All addresses of a host (0.0.0.0, [::]) have each of them, on the same port. An IPv6 socket is
-    for IPv6 alone, as the socket unit has it (BindIPv6Only=, systemd.socket(5)), so it takes
-    nothing of IPv4's.
+    A wildcard address (0.0.0.0, [::]) conflicts with every address on the same port. An IPv6 socket
+    does not accept IPv4, as its socket unit says (BindIPv6Only=, systemd.socket(5)), so it never
+    conflicts with an IPv4 address.
     """
     for at, address in enumerate(listen):
         taker = next((before for before in listen[:at] if _is_both(before, address)), None)

@@ -1,9 +1,10 @@
-"""Texts to the model: `parse_server` and `parse_workers`, which give all findings of all files at
-once.
+"""Makes the model from the texts of the files: `parse_server` and `parse_workers`, which return all
+findings of all files at once.
 
-Pure: host/sources.py reads the files. A setting that is wrong counts as its default from there on,
-so that the rules across files (cross_checks.py) still see every worker. A worker with an error is
-left out of the configuration, and named in it; an error in tqunits.yaml leaves none.
+It is pure: host/sources.py reads the files. A setting with an error counts as its default from
+there on, so that the rules across files (cross_checks.py) still see every worker. A worker with an
+error is left out of the configuration, which lists its name. With an error in tqunits.yaml there is
+no configuration.
 """
 
 from __future__ import annotations
@@ -55,27 +56,27 @@ class WorkerText:
     name: str
     folder: PurePosixPath
     text: Text
-    not_roots: NotRoots | None  # as model.Worker has it
-    present: frozenset[str] = frozenset()  # the files in the folder, of those that presets go by
+    not_roots: NotRoots | None  # as in model.Worker
+    present: frozenset[str] = frozenset()  # the files in the folder that presets depend on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """`defaults:` of all files: what was written, and what it means."""
+    """`defaults:` of all files: the entries as written, and their values."""
 
     entries: Mapping[str, SettingEntry]
     layer: Layer
 
     @property
     def canonical(self) -> str:
-        """The content as text: it is a part of every worker's source hash."""
+        """The content as text, which is part of every worker's source hash."""
         return "\n".join(f"{key}: {canonical(entry.node)}" for key, entry in sorted(self.entries.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerResult:
-    """`server` is always there, with defaults for what is wrong: the workers are checked all the
-    same."""
+    """`server` is never None: it has defaults instead of values with errors, so that the workers
+    are checked all the same."""
 
     server: Server
     defaults: Defaults
@@ -84,8 +85,7 @@ class ServerResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersResult:
-    """`configuration` is None when the server has an error; of the workers it has those that are
-    right.
+    """`configuration` is None when the server has an error. It holds the workers without errors.
 
     `diagnostics` are the workers' own.
     """
@@ -102,10 +102,10 @@ def parse_server(
     root: PurePosixPath | None,
     workers: PurePosixPath = SYSTEM_LAYOUT.workers,
 ) -> ServerResult:
-    """tqunits.yaml and its drop-ins, of which later ones win key by key.
+    """Parse tqunits.yaml and its drop-ins; later files override earlier ones key by key.
 
-    `source`: where tqunits.yaml would be. Workers are in `root`/workers, or without a root in
-    `workers`, where it does not say.
+    `source`: the path of tqunits.yaml, whether or not it exists. Where the files do not name it,
+    the folder of the workers is `root`/workers, or without a root `workers`.
     """
     problems: list[NodeProblem] = []
     entries: dict[str, SettingEntry] = {}
@@ -136,7 +136,7 @@ def parse_server(
 
 
 def parse_workers(texts: Sequence[WorkerText], server: ServerResult) -> WorkersResult:
-    """All workers, in any order, and the rules across them."""
+    """Parse all workers, in any order, and apply the rules across them."""
     problems: list[NodeProblem] = []
     drafts = [_draft(text, server.defaults, problems) for text in sorted(texts, key=lambda text: text.name)]
     problems += cross_checks.across_workers(drafts, server.server)
@@ -159,7 +159,7 @@ def _digest(texts: Iterable[Text]) -> str:
 
 
 def _bounds(common: Layer) -> Values:
-    """What a worker has that writes nothing."""
+    """The values of a worker that writes nothing."""
     return Values(worker_defaults(_type(common), "name"), common)
 
 
@@ -204,15 +204,15 @@ def _read(text: Text, problems: list[NodeProblem]) -> YamlReading:
 
 
 def _flatten(reading: YamlReading, schema: Schema, problems: list[NodeProblem]) -> Flat:
-    """The entries of a file; of one that is no YAML, none."""
+    """The entries of a file; empty when it is not YAML."""
     flat = flatten(reading.root or MapNode(reading.top.document, 1, 1, ()), schema)
     problems += flat.problems
     return flat
 
 
 def _split(flat: Flat, problems: list[NodeProblem]) -> tuple[dict[str, SettingEntry], dict[str, SettingEntry]]:
-    """The server's own entries, and those of `defaults:` (some of which TQServer spells
-    elsewhere)."""
+    """The server's own entries, and those of `defaults:` (for some of which TQServer has another
+    place)."""
     own = {key: entry for key, entry in flat.entries.items() if key.partition(".")[0] != DEFAULTS}
     common = {
         key.removeprefix(f"{DEFAULTS}."): entry for key, entry in flat.entries.items() if key not in own and "." in key
@@ -239,8 +239,8 @@ def _overlay(
 
 
 def _on_defaults(entries: Mapping[str, SettingEntry], defaults: Defaults) -> Mapping[str, SettingEntry]:
-    """The worker's entries; a mapping that adds up has the defaults' names in it as well, unless
-    those are wrong."""
+    """The worker's entries. A mapping that merges also has the names of the one in `defaults:`,
+    unless that one has errors."""
     merged = {key: entry for key, entry in defaults.entries.items() if key in entries and key in defaults.layer}
     merged = {key: entry for key, entry in merged.items() if WORKER[key].merges}
     if not merged:
@@ -250,19 +250,19 @@ def _on_defaults(entries: Mapping[str, SettingEntry], defaults: Defaults) -> Map
 
 
 def _type(*layers: Layer) -> WorkerType:
-    """The worker's type: the first layer that says one."""
+    """The worker's type, from the first layer that has one."""
     value: Value | None = next((layer[W.type.key] for layer in layers if W.type.key in layer), None)
     return value.value if value is not None and isinstance(value.value, WorkerType) else WorkerType.EXEC
 
 
 def _command(*layers: Layer) -> Sequence[str]:
-    """The command that somebody wrote, in the first layer that has one."""
+    """The written command, from the first layer that has one."""
     value = next((layer[W.command.key].value for layer in layers if W.command.key in layer), ())
-    return cast("Sequence[str]", value)  # by the setting's own parser
+    return cast("Sequence[str]", value)  # made by the setting's own parser
 
 
 def _valid_name(name: str, top: Node, problems: list[NodeProblem]) -> str:
-    """The name, or one that stands in for it until the folder is renamed."""
+    """The name; for an invalid one a stand-in, until the folder is renamed."""
     try:
         return words.worker_name(name)
     except Reject as error:

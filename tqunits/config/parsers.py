@@ -1,8 +1,7 @@
-"""Nodes to values: what a setting takes, as functions from a node to a value that raise Invalid
-with every reason.
+"""Parsers of settings: functions from a node to a value. They raise Invalid with every reason.
 
-A parser is made of small ones: `listing(words.route)`, `optional(scalar(words.port))`. None of them
-knows its key; the caller puts that in front of the message.
+A parser is composed of small ones: `listing(words.route)`, `optional(scalar(words.port))`. No
+parser knows the key of its setting; the caller puts it in front of the message.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Parser: TypeAlias = Callable[[Node], T]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 _MIB = 1024**2
-_MOST_FILES = 1_073_741_816  # what fs.nr_open can be set to
+_MOST_FILES = 1_073_741_816  # the greatest value of fs.nr_open
 DAY = 86_400_000_000
 """µs."""
 
@@ -43,7 +42,7 @@ def text_of(node: Node) -> str:
 
 
 def scalar(convert: Callable[[str], T]) -> Parser[T]:
-    """One value."""
+    """A parser of one scalar."""
 
     def parse(node: Node) -> T:
         try:
@@ -55,12 +54,12 @@ def scalar(convert: Callable[[str], T]) -> Parser[T]:
 
 
 def optional(parse: Parser[T]) -> Parser[T | None]:
-    """The same, or null."""
+    """The same parser, which also accepts null."""
     return lambda node: None if is_null(node) else parse(node)
 
 
 def unless_empty(parse: Parser[T]) -> Parser[T | None]:
-    """The same, or null, or a text without a character."""
+    """The same parser, which also accepts null and the empty text."""
     return lambda node: None if isinstance(node, ScalarNode) and not node.text else optional(parse)(node)
 
 
@@ -70,12 +69,12 @@ def number(least: int, most: int) -> Parser[int]:
 
 
 def choice(enum: type[E]) -> Parser[E]:
-    """One of the enum's words."""
+    """One of the enum's values."""
     return scalar(lambda text: one_of(enum, text))
 
 
 def listing(convert: Callable[[str], T], *, least: int = 0) -> Parser[tuple[T, ...]]:
-    """A list, or one value alone; null is an empty list. Nothing twice."""
+    """A list, or one value alone; null is an empty list. No value may come twice."""
     item = scalar(convert)
 
     def parse(node: Node) -> tuple[T, ...]:
@@ -102,7 +101,7 @@ def pairs(name: Callable[[str], str], value: Callable[[str], str]) -> Parser[Pai
 
 
 def command(node: Node) -> tuple[str, ...]:
-    """A command line: a list of words, or one text that is split as a shell would."""
+    """A command line: a list of words, or one text that is split as a shell would do it."""
     match node:
         case ScalarNode():
             return () if node.is_null else _command_text(node)
@@ -125,8 +124,8 @@ def _command_text(node: ScalarNode) -> tuple[str, ...]:
 
 
 def _whole_command(results: tuple[str, ...], places: Sequence[tuple[Node, int]]) -> tuple[str, ...]:
-    """The words of a command, if a unit can say them all; `places`: the node of each, and where in
-    it."""
+    """The words of a command, if a unit can express them all. `places`: for each word its node and
+    its index in the text."""
     try:
         words.check_command(results)
     except words.WrongWord as error:
@@ -154,7 +153,7 @@ def size_between(least: int, most: int) -> Parser[int]:
 
 
 def positive_span(text: str) -> int:
-    """A time span that is more than none."""
+    """A time span greater than 0."""
     span = values.span(text)
     if span == 0:
         raise Reject(f"{shown(text)} is no time at all", "write more than 0")
@@ -162,7 +161,7 @@ def positive_span(text: str) -> int:
 
 
 def start_span(text: str) -> int:
-    """A time span that somebody can wait for."""
+    """A time span for a start: not 0, and short enough to wait for."""
     span = positive_span(text)
     if span > MAX_START:
         most = values.print_span(MAX_START)
@@ -172,7 +171,7 @@ def start_span(text: str) -> int:
 
 
 def day(text: str) -> int:
-    """A time span of a day at most: nobody means a longer pause."""
+    """A time span of at most a day; a longer pause is a mistake."""
     span = values.span(text)
     if span > DAY:
         raise Reject(f"{shown(text)} is more than {values.print_span(DAY)}", f"write at most {values.print_span(DAY)}")
@@ -180,7 +179,7 @@ def day(text: str) -> int:
 
 
 def whole_seconds(text: str) -> int:
-    """A time span that a whole number of seconds can say."""
+    """A time span of whole seconds."""
     span = values.span(text)
     if span == INFINITY or span % 1_000_000:
         raise Reject(f"{shown(text)} is no whole number of seconds", "such as 365d, or 0 for none")
@@ -188,7 +187,7 @@ def whole_seconds(text: str) -> int:
 
 
 def memory(text: str) -> int | Share:
-    """A size from 1M on, or a share of the machine's memory."""
+    """A size of at least 1M, or a share of the machine's memory."""
     if text.endswith("%"):
         permyriad = values.permyriad(text)
         if not 1 <= permyriad <= 100 * values.PERCENT:
@@ -200,12 +199,12 @@ def memory(text: str) -> int | Share:
 
 
 def memory_size(text: str) -> int:
-    """A size from 1M on."""
+    """A size of at least 1M."""
     return at_least(_MIB, values.size, values.print_size)(text)
 
 
 def count(text: str) -> int:
-    """A whole number from 1 on, or infinity."""
+    """A whole number of at least 1, or infinity."""
     return INFINITY if text == "infinity" else values.integer(text, least=1, most=values.MANY)
 
 
@@ -238,8 +237,8 @@ def enabled(text: str) -> Enabled:
 
 
 def sandbox(node: Node) -> tuple[Profile | None, tuple[Relaxation, ...]]:
-    """`standard`, `[standard, netlink]` or `{profile: standard, relax: [netlink]}`; no profile: the
-    type's."""
+    """`standard`, `[standard, netlink]` or `{profile: standard, relax: [netlink]}`. The profile is
+    None if none is written: then the type's counts."""
     if isinstance(node, MapNode):
         return _sandbox_mapping(node)
     parse = scalar(profile_or_relaxation)
@@ -262,7 +261,7 @@ def profile_or_relaxation(text: str) -> Profile | Relaxation:
 
 
 def one_of(enum: type[E], text: str) -> E:
-    """The enum's member of that name. Raises Reject."""
+    """The enum's member with that value. Raises Reject."""
     try:
         return enum(text)
     except ValueError as error:
@@ -277,7 +276,7 @@ def is_null(node: Node) -> bool:
 
 
 def items_of(node: Node) -> Sequence[Node]:
-    """The items of a list, a scalar alone, nothing of null."""
+    """The items of a list; for a scalar the scalar itself; for null none."""
     match node:
         case ListNode():
             return node.items
@@ -299,7 +298,7 @@ def entries_of(node: Node, what: str) -> tuple[tuple[ScalarNode, Node], ...]:
 def _each(
     nodes: Sequence[Node], parse: Parser[T], *, more: Sequence[Node] = (), check: Parser[object] | None = None
 ) -> tuple[T, ...]:
-    """All of `nodes` parsed, `more` checked; or Invalid with every reason of both."""
+    """All of `nodes` parsed and `more` checked; or Invalid with the reasons of both."""
     results: list[T] = []
     problems: list[NodeProblem] = []
     for node in nodes:

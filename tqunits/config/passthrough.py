@@ -1,8 +1,8 @@
-"""The `unit:` setting: directives passed through to the unit, against an allow-list.
+"""The setting `unit:`: directives that are passed through to the unit if an allow-list has them.
 
-The list is directives.py: what is harmless, with the values that are. Everything else is refused
-with the setting to use instead, where there is one; whatever is really needed can still be set by
-the administrator with `systemctl edit`, where it is seen as his.
+The list is directives.py: harmless directives with their harmless values. Every other directive is
+refused, and the hint names the setting to use instead, if there is one. What is really needed can
+still be set by the administrator with `systemctl edit`, where everybody sees who has set it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ INSTEAD = {
 
 
 def directives(node: Node) -> PassedLines:
-    """(section, directive, value) of a `unit:` mapping; a list gives the directive several
+    """(section, directive, value) of a `unit:` mapping. A list gives the directive several
     times."""
     result: list[tuple[str, str, str]] = []
     problems: list[NodeProblem] = []

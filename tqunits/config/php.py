@@ -1,9 +1,9 @@
-"""`php:`: what PHP's own server is told, in the command that the type presets; and what any PHP is
-told in a sandbox.
+"""`php:`: the settings of PHP's built-in server in the command that the type presets, and the
+options that every PHP command needs in a sandbox.
 
-A value is taken as php.ini takes it: `E_ALL & ~E_NOTICE` is an expression, `Off` is false. What
-php.ini would take for something else, a comment for one, goes in quotes, where PHP takes it as it
-stands (php_cli.c, option -d, and zend_ini_scanner.l, raw strings).
+A value is written as in php.ini: `E_ALL & ~E_NOTICE` is an expression, `Off` is false. A text that
+php.ini would read as something else, such as a comment, is put in single quotes, where PHP takes it
+unchanged (php_cli.c, option -d, and zend_ini_scanner.l, raw strings).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _FOLDER = "-t"
 _SERVER = "-S"
 
 _NO_JIT = ("-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
-"""For where no memory is writable and executable: PCRE, and from PHP 8.4 on opcache, complain and
-go on without."""
+"""For a sandbox without writable and executable memory. Without these options PCRE, and from PHP
+8.4 on opcache, write a warning and go on."""
 
 _SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
-"""Debian's php.ini has them in a folder of root's, and leaves old ones to a job of root's (0 of
-1000 requests)."""
+"""Debian's php.ini has sessions in a folder of root's, and leaves their removal to a job of root's
+(the probability is 0)."""
 
 _INI = ("-c", "--php-ini")
-_TAKES_ANOTHER = frozenset("cdfrBRFEStz")  # options of php(1)
+_TAKES_ANOTHER = frozenset("cdfrBRFEStz")  # options of php(1) that take an argument
 
 
 def name(text: str) -> str:
@@ -41,7 +41,7 @@ def name(text: str) -> str:
 
 
 def value(text: str) -> str:
-    """Its value, as it stands behind `-d NAME=`."""
+    """Its value, in the form that follows `-d NAME=`."""
     words.line(text)
     if _AS_IN_PHP_INI.fullmatch(text) and text == text.strip():
         return text
@@ -53,20 +53,20 @@ def value(text: str) -> str:
 
 
 def command(preset: Sequence[str], settings: Sequence[tuple[str, str]], document_root: str) -> tuple[str, ...]:
-    """The preset command, with what `php:` says."""
+    """The preset command with the settings of `php:`."""
     words = list(preset)
     words[words.index(_FOLDER) + 1] = placeholders.escaped(document_root)
-    at = words.index(_SERVER)  # behind the preset's own settings: what comes later wins
+    at = words.index(_SERVER)  # after the preset's own settings, because the last one counts
     options = (word for key, text in settings for word in ("-d", placeholders.escaped(f"{key}={text}")))
     return (*words[:at], *options, *words[at:])
 
 
 def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
-    """A command of PHP with what holds in this sandbox, directly behind the program: what comes
-    later wins.
+    """A PHP command with the options for this sandbox, directly after the program, so that later
+    options override them.
 
-    Who names a php.ini of his own says there where sessions are. Any other command is left as it
-    is.
+    A command that names a php.ini keeps the folder for sessions of that file. Any other command is
+    returned unchanged.
     """
     program = programs.program(command)
     if program is None or program.name != "php":
@@ -78,8 +78,8 @@ def sandboxed(command: Sequence[str], sandbox: Sandbox) -> tuple[str, ...]:
 
 
 def served(command: Sequence[str]) -> str | None:
-    """The folder that a command of PHP's own server names: relative to the worker's, placeholders
-    as they stand."""
+    """The folder that a command of PHP's built-in server serves: relative to the worker's folder,
+    with its placeholders unchanged."""
     program = programs.program(command)
     if program is None or program.name != "php":
         return None
@@ -90,8 +90,8 @@ def served(command: Sequence[str]) -> str | None:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """PHP's own options and where they stand: those before the script, for what is behind that is
-    the script's."""
+    """PHP's own options and their indexes: those before the script. Words after the script belong
+    to the script."""
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-", "--"):
         yield at, words[at]

@@ -1,9 +1,9 @@
-"""What a worker's type presets, or the program of its command: YAML texts by dotted key; `{name}`
-is the worker's name.
+"""What a worker's type, or the program of its command, presets: YAML texts by dotted key. `{name}`
+stands for the worker's name.
 
-A preset wins over the table's defaults and loses against `defaults:` of tqunits.yaml and against
-worker.yaml. The program counts only where no other type than exec is written: whoever writes one
-has chosen.
+A preset overrides the table's defaults; `defaults:` of tqunits.yaml and worker.yaml override a
+preset. The program counts only if no type but exec is written: a written type is the author's
+choice.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tqunits.model import Fetch, Profile, WorkerType
 _JIT = {"sandbox": "jit"}
 
 _WHOLE = {"proxy.buffer_requests": "true"}
-"""PHP's own server and most of WSGI know of a body by its Content-Length, and see none in what
-comes in chunks."""
+"""PHP's built-in server and most WSGI servers find a request's body by Content-Length, and see no
+chunked one."""
 
 PRESETS: Mapping[WorkerType, Mapping[str, str]] = {
     WorkerType.GO: {"build.command": "[go, build, -o, bin/{name}, ./src]", "command": "[bin/{name}]"},
@@ -39,7 +39,7 @@ BY_FILE: Mapping[WorkerType, tuple[str, Mapping[str, str]]] = {
     WorkerType.NODE: ("package-lock.json", {"build.command": "[npm, rebuild]"}),
     WorkerType.JAVA: ("src/Main.java", {"build.command": "[javac, -d, bin, src/Main.java]"}),
 }
-"""What a type presets besides, where the worker's folder has this file: who has no dependencies
+"""What a type presets besides, if the worker's folder has this file: a worker without dependencies
 needs no build."""
 
 BY_PROGRAM: Mapping[str, Mapping[str, str]] = {
@@ -56,8 +56,8 @@ FETCHES: Mapping[WorkerType, Fetch] = {
     ),
     WorkerType.GO: Fetch(needs="go.sum", command=("go", "mod", "download"), offline=(("GOPROXY", "off"),)),
 }
-"""The first step of a preset build. It runs no code of what it loads, so that only who has no
-network does."""
+"""The first step of a preset build, which loads dependencies. It runs none of the loaded code: only
+the build does, which has no network."""
 
 
 def of_program(worker_type: WorkerType, command: Sequence[str]) -> tuple[str, Mapping[str, str]]:
@@ -67,6 +67,6 @@ def of_program(worker_type: WorkerType, command: Sequence[str]) -> tuple[str, Ma
 
 
 def of_sandbox(worker_type: WorkerType, command: Sequence[str]) -> Profile:
-    """The profile that is preset: relaxations alone keep it."""
+    """The preset profile, to which relaxations without a profile are added."""
     _, texts = of_program(worker_type, command)
     return Profile({**PRESETS[worker_type], **texts}.get("sandbox", Profile.STANDARD))

@@ -1,10 +1,9 @@
-"""Which program a command is, and whose runtime that has: by its name alone, wherever it lies.
-Nothing is opened.
+"""Which program a command runs, and which runtime that is. Only names are looked at; no file is
+opened.
 
-What stands before it is looked through for `env` (env(1)), which becomes the program that it is
-given. Nothing else is: what a shell or another wrapper runs is its own business. A name has to be
-the whole one, but for a version behind it: php8.2 is PHP, php-fpm8.2 is not, and neither is
-node-exporter Node.
+`env` (env(1)) in front is skipped: it becomes the program that it is given. Nothing else is
+skipped: what a shell or another wrapper runs is not known. The whole name must match, except for a
+version at its end: php8.2 is PHP; php-fpm8.2 is not, and node-exporter is not Node.
 """
 
 from __future__ import annotations
@@ -43,24 +42,24 @@ _ENV_SPLITS = ("-S", "--split-string", "-vS")
 class Program:
     """The program of a command."""
 
-    at: int  # which of the command's words
-    name: str  # without its folder and its version
+    at: int  # its index in the command
+    name: str  # without the folder and the version
 
 
 def program(command: Sequence[str]) -> Program | None:
-    """The program that a command comes to, when its name looks like one; None for no command,
-    too."""
+    """The program that a command runs, if its name looks like one; otherwise None, also for an
+    empty command."""
     at = _behind_env(command) if command and _last(command[0]) == _ENV else 0
     if at >= len(command):
         return None
-    if _SCRIPTS_OF_NODE in command[at]:  # npm's own: each begins with #!/usr/bin/env node
+    if _SCRIPTS_OF_NODE in command[at]:  # npm's own scripts all begin with #!/usr/bin/env node
         return Program(at, "node")
     found = _NAME.fullmatch(_last(command[at]))
     return Program(at, found[1]) if found else None
 
 
 def runtime(command: Sequence[str]) -> WorkerType:
-    """The type of the program's runtime; EXEC where it tells of none."""
+    """The type of the program's runtime; EXEC when it is unknown."""
     found = program(command)
     return _RUNTIMES.get(found.name, WorkerType.EXEC) if found is not None else WorkerType.EXEC
 
@@ -70,7 +69,7 @@ def _last(path: str) -> str:
 
 
 def _behind_env(command: Sequence[str]) -> int:
-    """Where the program stands behind `env`; the length where that can not be told."""
+    """The index of the program after `env`; the length of the command when it can not be found."""
     at = 1
     while at < len(command) and (command[at].startswith("-") or "=" in command[at]):
         if command[at].startswith(_ENV_SPLITS):

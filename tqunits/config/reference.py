@@ -1,9 +1,9 @@
-"""What is written of the settings for people, all from the SETTINGS table: the reference, and the
-example files.
+"""The documentation of the settings, made from the SETTINGS table: the reference and the example
+files.
 
-In an example file a line that begins with `#` and no single space behind it is a setting with its
-default: take the `#` away to set it. `# ` begins prose. The file is valid as it is, and with every
-such `#` taken away (tests hold that).
+In an example file a line that begins with `#` and no single space is a setting with its default:
+remove the `#` to set it. A line that begins with `# ` is prose. The file is valid as it is, and
+also with every such `#` removed (tests verify that).
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _EXAMPLES = {
     "user": "worker-example",
     "group": "worker-example",
 }
-"""What the example file has where the default depends on the worker, or there is none."""
+"""Values in the example file for settings without a default, or whose default depends on the
+worker."""
 
 _LIVE = ("path", "command")
-"""What a worker.yaml of type exec must say."""
+"""The required settings of a worker.yaml of type exec."""
 
 _HEADERS = {
     File.WORKER: (
@@ -44,14 +45,15 @@ _HEADERS = {
 
 
 def select(key: str) -> tuple[Setting[object], ...]:
-    """The settings of that name: one key, a group, or a file (worker, tqunits). Empty when there is
-    none."""
+    """The settings that `key` names: one setting, a group, or a file (worker, tqunits). Empty when
+    it names none."""
     wanted = key.removeprefix("defaults.")
     return tuple(s for s in SETTINGS if key in (s.file, s.file.removesuffix(".yaml")) or wanted in (s.key, s.group))
 
 
 def nearest(key: str) -> str | None:
-    """A hint for a key that select() does not know: the same name in a group, or the nearest."""
+    """A hint for a key that select() does not know: the same name in a group, or the nearest
+    key."""
     last = key.rpartition(".")[2]
     inside = next((setting.key for setting in SETTINGS if setting.name == last), None)
     return f"did you mean '{inside}'?" if inside else did_you_mean(key, [*GROUPS, *(s.key for s in SETTINGS)])
@@ -66,7 +68,7 @@ def text(settings: Iterable[Setting[object]]) -> str:
 
 
 def markdown(settings: Iterable[Setting[object]]) -> str:
-    """The reference as tables."""
+    """The reference as Markdown tables."""
     parts = []
     for file, rows in groupby(settings, key=lambda setting: setting.file):
         lines = [f"## {file}", "", "| setting | takes | default | sets | |", "| --- | --- | --- | --- | --- |"]
@@ -76,7 +78,7 @@ def markdown(settings: Iterable[Setting[object]]) -> str:
 
 
 def as_json(setting: Setting[object]) -> Mapping[str, object]:
-    """One setting as `tqunits docs --json` gives it."""
+    """One setting as in `tqunits docs --json`."""
     return {
         "file": setting.file.value,
         "key": setting.key,
@@ -107,7 +109,7 @@ def example(file: File) -> str:
 
 
 def _entry(setting: Setting[object]) -> str:
-    """One setting: its name, what it takes, its default, what it is for."""
+    """One setting: its name, the values that it takes, its default, its purpose."""
     facts = [f"default {_named(setting.default)}" if setting.default else "must be written"]
     facts += [f"{worker_type}: {_named(texts[setting.key])}" for worker_type, texts in _presets(setting)]
     facts += [f"a command of {', '.join(names)}: {text}" for text, names in _by_program(setting).items()]
@@ -135,7 +137,7 @@ def _presets(setting: Setting[object]) -> Iterator[tuple[str, Mapping[str, str]]
 
 
 def _by_program(setting: Setting[object]) -> Mapping[str, Sequence[str]]:
-    """What programs preset, and which: where no type is written."""
+    """Preset value -> the programs that preset it when no type is written."""
     found: dict[str, list[str]] = {}
     for program, texts in BY_PROGRAM.items():
         if setting.key in texts:

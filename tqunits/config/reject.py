@@ -1,7 +1,7 @@
-"""Texts that can not be read, and how to say so: for whoever reads a text and does not know where
-it stands.
+"""The error for a text that can not be parsed, for code that parses a text without knowing its
+place in a file.
 
-Imports nothing, so that the router reads a time span without a YAML parser in its process.
+It imports nothing, so that the router can parse a time span without a YAML parser in its process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PER_SLIP = 4
 
 
 class Reject(ValueError):
-    """A text that can not be read as what it should be; the caller knows where it stands."""
+    """A text that can not be parsed as the expected kind of value. The caller knows its place."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -31,10 +31,10 @@ def shown(text: str) -> str:
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str | None:
-    """A hint with the nearest known word, if any is near."""
+    """A hint with the nearest known word, if one is near."""
     if len(text) > SHOWN:
         return None  # get_close_matches is quadratic in the length
-    from difflib import get_close_matches  # costs 8 ms: only when somebody mistyped
+    from difflib import get_close_matches  # costs 8 ms: only after a mistyped word
 
     names = list(known)
     same = [name for name in names if name.lower() == text.lower()]
@@ -43,15 +43,15 @@ def did_you_mean(text: str, known: Iterable[str]) -> str | None:
 
 
 def _is_near(text: str, name: str) -> bool:
-    """Whether one may stand for the other: its beginning, or with a slip of the finger for every
-    four letters."""
+    """Whether one may be meant by the other: it is its beginning, or has at most one typing error
+    for every four letters."""
     is_beginning = len(text) >= _BEGINNING and name.startswith(text)
     return is_beginning or _distance(text, name) <= max(1, len(text) // _PER_SLIP)
 
 
 def _distance(one: str, other: str) -> int:
-    """Letters added, left out, taken for others, or two of them exchanged (optimal string
-    alignment)."""
+    """The number of letters inserted, deleted, replaced, or exchanged with their neighbour (optimal
+    string alignment)."""
     before, row = list[int](), list(range(len(other) + 1))
     for i, a in enumerate(one, start=1):
         older, before, row = before, row, [i]

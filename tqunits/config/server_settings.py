@@ -1,4 +1,4 @@
-"""The rows of SETTINGS for tqunits.yaml, but for `defaults:`, which holds settings of
+"""The rows of SETTINGS for tqunits.yaml, except `defaults:`, which holds settings of
 worker.yaml."""
 
 from __future__ import annotations

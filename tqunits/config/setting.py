@@ -1,4 +1,4 @@
-"""One row of the SETTINGS table: all that is known of one setting, in one place."""
+"""One row of the SETTINGS table: everything that is known of one setting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class File(StrEnum):
-    """The file in which a setting stands."""
+    """The file in which a setting is written."""
 
     WORKER = "worker.yaml"
     SERVER = "tqunits.yaml"
@@ -20,25 +20,25 @@ class File(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T_co]):
-    """A setting whose value is a T."""
+    """A setting whose value has the type T."""
 
     key: str  # dotted: limits.memory_max
     parse: Parser[T_co]
-    default: str | None  # as YAML, "{name}" is the worker's name; None: must be written
-    takes: str  # what may be written, for the reference
+    default: str | None  # as YAML, with "{name}" for the worker's name; None: the setting is required
+    takes: str  # the values that it takes, for the reference
     doc: str  # sentences for the reference and the example file
     _: KW_ONLY
     file: File = File.WORKER
-    fills: str = ""  # its field in the model, where that is not called as the key: signals.stop
-    feeds: str = ""  # the directive or variable that it decides; "" when it is tqunits' own
-    since: str = "0.1"  # the first version that knows it
-    in_effect: bool = True  # False: read and checked, but its machinery is still to come
+    fills: str = ""  # its field in the model, if that has another name than the key: signals.stop
+    feeds: str = ""  # the directive or variable that it sets; "" when tqunits itself uses it
+    since: str = "0.1"  # the first version that has it
+    in_effect: bool = True  # False: parsed and checked, but without effect yet
     for_all: bool = True  # may stand in `defaults:` of tqunits.yaml
-    merges: int = 0  # a mapping: files add up name by name, so many levels deep; below that the later one replaces
+    merges: int = 0  # of a mapping: how many levels files merge by name; below that the later one replaces
 
     @property
     def field(self) -> str:
-        """The field that it fills, dotted from the model's Worker or Server."""
+        """The field that it fills, dotted, in the model's Worker or Server."""
         return self.fills or self.key
 
     @property

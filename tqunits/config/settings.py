@@ -1,9 +1,9 @@
-"""SETTINGS: the one table of every setting of worker.yaml and tqunits.yaml.
+"""SETTINGS: the table of every setting of worker.yaml and tqunits.yaml.
 
-A row says how a setting is read, its default, the directive it feeds, since when it exists, and
-what it is for. The parser, the defaults, `tqunits docs`, the example files in config/ and the notes
-"not in effect yet" all come from here; a setting that is not in this table does not exist. The
-order is the reader's: what most people write comes first.
+A row has a setting's parser, its default, the directive that it sets, the version since which it
+exists, and its purpose. The parser, the defaults, `tqunits docs`, the example files in config/ and
+the notes "not in effect yet" all come from this table; a setting that is not in it does not exist.
+The order is for readers: common settings come first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GROUPS = {
     "tls": "encryption towards the clients",
     "manager": "the control plane",
 }
-"""Every group of settings, and what it is about."""
+"""Every group of settings, and its subject."""
 
 
 def _rows(table: type) -> dict[str, Setting[object]]:
@@ -42,4 +42,4 @@ def _rows(table: type) -> dict[str, Setting[object]]:
 WORKER = {**_rows(WorkerSettings), **_rows(HealthSettings), **_rows(SignalSettings), **_rows(ProxySettings)}
 SERVER = _rows(ServerSettings)
 SETTINGS: tuple[Setting[object], ...] = (*WORKER.values(), *SERVER.values())
-"""Every setting, in the reader's order."""
+"""Every setting, in the order for readers."""

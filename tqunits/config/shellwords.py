@@ -1,10 +1,10 @@
-r"""A command line in one text: split into words as a shell splits it, and nothing else that a shell
-does.
+r"""Splits a command line in one text into words, as a shell does, and does nothing else that a
+shell does.
 
-What a shell would do besides (run two commands, redirect, expand `~`) nobody does here, so a text
-that asks for it is refused, with the way to have it: `["sh", "-c", …]`. Grammar: POSIX.1-2017, XCU
-2.2 (quoting) and 2.3 (tokens). In quotes, every character is itself; in double quotes a backslash
-goes before `"`, `\`, `$` and a backquote.
+A text that needs more of a shell (two commands, a redirection, `~`) is refused, with a hint how to
+have a shell run it: `["sh", "-c", …]`. Grammar: POSIX.1-2017, XCU 2.2 (quoting) and 2.3 (tokens).
+In single quotes every character stands for itself; in double quotes a backslash escapes `"`, `\`,
+`$` and a backquote.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BACKQUOTE = "`"
 
 
 class Misplaced(Reject):
-    """What is wrong with a text, and at which of its characters."""
+    """What is wrong with a text, and at which character."""
 
     def __init__(self, at: int, message: str, hint: str | None) -> None:
         super().__init__(message, hint)
@@ -41,9 +41,9 @@ class Misplaced(Reject):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word; `globs`: it has a * outside of quotes."""
+    """One word. `globs`: it has a * outside of quotes."""
 
-    at: int  # where it begins in the text
+    at: int  # its index in the text
     text: str
     globs: bool
 
@@ -51,28 +51,28 @@ class Word:
 def split(text: str, *, folded: bool = False) -> tuple[Word, ...]:
     """The words of a command line. Raises Misplaced.
 
-    `folded`: a YAML block that begins with >, where a line end that is left means no more than a
-    blank.
+    `folded`: the text was a YAML block that begins with >, in which a remaining line end counts as
+    a blank.
     """
     return _Splitting(text, folded=folded).words()
 
 
 def by_shell(text: str) -> str:
-    """The hint to have a shell run it."""
+    """A hint how to have a shell run the text."""
     script = " ".join(text.replace("\\\n", " ").split())
     quoted = json.dumps(script, ensure_ascii=False) if len(script) <= 2 * SHOWN else '"…"'
     return f'no shell runs it: put it in quotes if it is meant as it stands, or write ["sh", "-c", {quoted}]'
 
 
 class _Splitting:
-    """One text, read once from its beginning."""
+    """The splitting of one text, from left to right."""
 
     def __init__(self, text: str, *, folded: bool) -> None:
         self._text = text
         self._folded = folded
         self._at = 0
         self._words: list[Word] = []
-        self._begin: int | None = None  # of the word that is being read
+        self._begin: int | None = None  # of the current word
         self._parts: list[str] = []
         self._globs = False
 

@@ -1,5 +1,5 @@
-"""The rows of SETTINGS for what systemd tells the processes of a worker, and what it waits to hear
-from them."""
+"""The rows of SETTINGS for the signals that systemd sends to a worker's processes, and for the
+watchdog."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from tqunits.config.setting import Setting
 from tqunits.model import KillMode
 
 STOPS: Final = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-"""What programs take for the wish that they stop. SIGKILL is none: it leaves no time to finish
+"""Signals on which programs stop. SIGKILL is not one of them: it leaves no time to finish
 anything."""
 
 RELOADS: Final = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-"""What programs take for the wish that they read their configuration again, or replace their own
-processes."""
+"""Signals on which programs read their configuration again, or replace their own processes."""
 
 
 _INSTEAD = {"SIGKILL": "it leaves no time to finish anything, and comes by itself when timeouts.stop is over"}
@@ -34,7 +33,7 @@ def _signal(known: tuple[str, ...], text: str) -> str:
 
 
 class SignalSettings:
-    """The settings of how a worker is told to stop and to reload, and of its watchdog."""
+    """The settings for stop and reload signals, and for the watchdog."""
 
     kill_mode = Setting(
         "kill_mode",

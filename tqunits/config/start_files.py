@@ -1,5 +1,5 @@
-"""The files that `tqunits init` writes: a short worker.yaml, and the smallest program that keeps
-the contract."""
+"""The files that `tqunits init` writes: a short worker.yaml, and the smallest program that fulfils
+the worker contract."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ command: [puma, --bind, "unix://${{WORKER_SOCKET}}"]  # it runs config.ru
     WorkerType.STATIC: "# the router sends the files of public/, which everybody may read; no program runs\n",
     WorkerType.EXEC: 'command: ["bin/{name}"]  # listens on 127.0.0.1:$WORKER_PORT, finishes what runs on SIGTERM\n',
 }
-"""What the program of start_programs.py needs. A port belongs to whoever binds it first, a socket
-to the worker."""
+"""The settings for the program of start_programs.py. It listens on a Unix socket where it can: any
+user could take a free port first, but the socket is the worker's own."""
 
 
 def starting_files(name: str, worker_type: WorkerType) -> Mapping[str, str]:

@@ -1,8 +1,7 @@
-"""TQServer's spellings of settings: what they are called here, or why they have no meaning any
-more.
+"""TQServer's names of settings: our name for each, or why it has no meaning any more.
 
-Workers written for TQServer run unchanged; each translation is told as a NOTE, so that the files
-can be brought up to date one by one.
+Workers that were written for TQServer run unchanged. Each translation is reported as a NOTE, so
+that the files can be updated one by one.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ def _same(node: Node) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """One key of TQServer: `to` is our key, None when there is none; then `why` says what takes its
-    place."""
+    """One key of TQServer. `to` is our key; None when there is none: then `why` says what replaces
+    it."""
 
     to: str | None
     convert: Callable[[Node], Node] = _same
@@ -31,7 +30,7 @@ class Spelling:
 
 
 def _suffixed(suffix: str) -> Callable[[Node], Node]:
-    """A number with a unit put behind it."""
+    """Appends a unit to a number."""
 
     def convert(node: Node) -> Node:
         if isinstance(node, ScalarNode) and node.text.isdecimal():
@@ -48,12 +47,13 @@ def _bun_run(node: Node) -> Node:
 
 
 def _cpus(node: Node) -> Node:
-    """A number of CPUs -> a percentage of one."""
+    """A number of CPUs -> a percentage of one CPU."""
     return _suffixed("00%")(node)
 
 
 def _listen(parts: Mapping[str, Node]) -> Node:
-    """`server.host` and `server.port` -> one address with its port; without host every address."""
+    """`server.host` and `server.port` -> one address with its port; without a host all
+    addresses."""
     host, port = parts.get("server.host"), parts.get("server.port")
     node = next(iter(parts.values()))
     number = _text(port, "8080")
@@ -64,7 +64,7 @@ def _listen(parts: Mapping[str, Node]) -> Node:
 
 
 def _port_range(parts: Mapping[str, Node]) -> Node:
-    """Both ends of the range -> FIRST-LAST."""
+    """`workers.port_range_start` and `_end` -> FIRST-LAST."""
     node = next(iter(parts.values()))
     first = _text(parts.get("workers.port_range_start"), "9000")
     last = _text(parts.get("workers.port_range_end"), "9999")
@@ -75,7 +75,7 @@ JOINED: Mapping[str, Callable[[Mapping[str, Node]], Node]] = {
     "listen": _listen,
     "workers.port_range": _port_range,
 }
-"""Settings of ours that TQServer spells in parts."""
+"""Settings of ours that are two settings in TQServer."""
 
 WORKER_SPELLINGS: Mapping[str, Spelling] = {
     "name": Spelling(None, why="a worker is named as its folder"),
@@ -151,7 +151,7 @@ SERVER_SPELLINGS: Mapping[str, Spelling] = {
 
 
 def _scalar(node: Node, text: str) -> ScalarNode:
-    """A text of ours, in the place of the author's."""
+    """A text of ours in the author's place in the file."""
     return ScalarNode(node.document, node.line, node.column, text, False)
 
 

@@ -1,8 +1,8 @@
-"""A document to its entries: dotted key -> the node written there. Unknown keys, and keys written
-twice, end here.
+"""Makes a document's entries: dotted key -> the node that is written there. Unknown and repeated
+keys are reported here.
 
-The shape of a document is the SETTINGS table's: `limits.memory_max` is a setting, so `limits` is a
-group. TQServer's spellings (tqserver.py) are put in their place on the way.
+The SETTINGS table decides the shape of a document: `limits.memory_max` is a setting, so `limits` is
+a group. TQServer's names (tqserver.py) are replaced by ours.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from tqunits.config.tqserver import Spelling
 DEFAULTS = "defaults"
 
 _EMPTY = frozenset({"health"})
-"""Groups with a short form to which nothing at all is no value: it is what is left where all lines
-are comments."""
+"""Groups with a short form for which an empty value means nothing: it is what is left when all
+lines are comments."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingEntry:
-    """One setting as written: the node of its key and that of its value."""
+    """One setting as written: the node of its key, and that of its value."""
 
     key: str
     name: ScalarNode
@@ -37,13 +37,13 @@ class SettingEntry:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What may stand in a document."""
+    """The keys that a document may have."""
 
     settings: Mapping[str, Setting[object]]
     spellings: Mapping[str, Spelling]
     groups: frozenset[str]
-    free: frozenset[str] = frozenset()  # keys whose content is another schema's
-    short: Mapping[str, str] = field(default_factory=dict)  # a group -> its setting that a value alone is
+    free: frozenset[str] = frozenset()  # keys whose content has another schema
+    short: Mapping[str, str] = field(default_factory=dict)  # a group -> its setting that a single value sets
 
     @classmethod
     def of(
@@ -53,7 +53,7 @@ class Schema:
         *free: str,
         short: Mapping[str, str] | None = None,
     ) -> Schema:
-        """The schema of a table of settings."""
+        """The schema for a table of settings."""
         dotted = (*settings, *spellings)
         groups = {key[:at] for key in dotted for at in range(len(key)) if key[at] == "."}
         return cls(settings, spellings, frozenset(groups), frozenset(free), short or {})
@@ -96,7 +96,7 @@ def flatten(root: Node, schema: Schema) -> Flat:
 
 
 def canonical(node: Node) -> str:
-    """The content of a node as text, whatever its layout: for hashes."""
+    """The content of a node as text, independent of its layout; for hashes."""
     match node:
         case ScalarNode():
             return "null" if node.is_null else repr(node.text)
@@ -109,7 +109,7 @@ def canonical(node: Node) -> str:
 
 
 def merge(lower: Node, upper: Node, depth: int) -> Node:
-    """Two mappings as one, name by name, so many levels deep; `upper` wins. Anything else:
+    """Two mappings merged by name, `depth` levels deep; `upper` overrides. For anything else
     `upper`."""
     if depth == 0 or not (isinstance(lower, MapNode) and isinstance(upper, MapNode)):
         return upper
@@ -147,8 +147,8 @@ def _is_empty(key: str, value: Node) -> bool:
 
 
 def _told_of_null(key: str, value: Node) -> Iterator[NodeProblem]:
-    """A group whose lines are all comments is null to YAML as well; only the word may have been
-    meant as something."""
+    """YAML reads a group whose lines are all comments as null, which is fine. Only a written `null`
+    may have been meant as something."""
     if isinstance(value, ScalarNode) and value.text:
         yield warning(value, f"{key}: {value.text} changes nothing: its settings keep their defaults", "leave it out")
 

@@ -1,8 +1,8 @@
-"""Which units of the host a worker may name: in `depends:`, and in `unit:`.
+"""Which units of the host a worker may name in `depends:` and in `unit:`.
 
-Two kinds of name are refused to everybody, with no way to ask for them: units that end the host's
-work when they are started, and those that the host's start or tqunits' own target comes to. A
-dependency of a worker that is not root's needs a grant besides (units/dependencies.py).
+Two kinds of units are refused for every worker, even with a grant: those whose start ends the
+host's work, and the targets that the host's start, or tqunits' own target, reaches after the
+workers. A worker that is not root's needs a grant for every other unit (units/dependencies.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def unit(text: str) -> str:
 
 
 def worker(text: str) -> str:
-    """A unit that may have to wait for a worker: nobody but another worker."""
+    """A unit that may have to wait for a worker: only another worker."""
     name = named(text)
     if name.startswith(_WORKER) and name.endswith(_SERVICE):
         return name

@@ -4,7 +4,7 @@ numbers.
 Sources: parse_size() and parse_sec() of systemd (systemd.time(7), "PARSING TIME SPANS";
 systemd.resource-control(5)): K, M, G, T, P, E are powers of 1024, a span without unit is seconds,
 `infinity` is UINT64_MAX. Stricter than systemd in one point: leading zeros, hexadecimal and signs
-are refused, for readers take 010 for eight and for ten.
+are refused, because some people read 010 as eight and others as ten.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from tqunits.config.reject import Reject, did_you_mean, shown
 from tqunits.model import INFINITY
 
 MANY = 2**31 - 1
-"""The most that is counted of anything: systemd's and the kernel's own limits are below it."""
+"""The greatest count of anything: systemd's and the kernel's own limits are below it."""
 
 HEAD_BYTES = (4096, 1_048_576)
-"""The bounds of what may be allowed to a head."""
+"""The least and the greatest limit on a head, in bytes."""
 
 RESPONSE_FIELDS = (10, 10_000)
-"""The bounds of what may be allowed to the number of fields in a worker's head."""
+"""The least and the greatest limit on the number of fields in a worker's head."""
 
 PERCENT = 100
-"""permyriad in one percent (resources.Share); a quota of 1% is 100 * PERCENT microseconds of CPU
+"""permyriad in one percent (resources.Share). A quota of 1% is 100 * PERCENT microseconds of CPU
 per second."""
 
 _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,9}))? ?(?:B|([KMGTPE])(?:iB)?)?")
@@ -125,7 +125,7 @@ def cpu_quota(text: str) -> int:
         quota = permyriad(text) * 100
     except Reject as error:
         raise Reject(f"{shown(text)} is not a CPU quota", _quota_hint(text)) from error
-    if quota < 10_000:  # the kernel takes no quota under 1 ms per 100 ms period
+    if quota < 10_000:  # the kernel takes no quota below 1 ms per 100 ms period
         raise Reject(f"{shown(text)} is too little to run on", "write at least 1%, or infinity")
     return quota
 
@@ -160,7 +160,7 @@ def size_within(text: str, *, least: int, most: int) -> int:
 
 
 def _scaled(whole: str, fraction: str | None, unit: int) -> int:
-    """`whole.fraction` units, rounded down as systemd does."""
+    """`whole.fraction` times `unit`, rounded down as systemd does it."""
     return int(whole) * unit + (int(fraction) * unit // 10 ** len(fraction) if fraction else 0)
 
 

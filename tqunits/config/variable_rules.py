@@ -1,8 +1,8 @@
-"""Rules about variables: placeholders in commands and environments, and names that are not a
-worker's to set.
+"""Rules about variables: placeholders in commands and environments, and names that a worker can not
+set.
 
 Which placeholders have a value, and which names tqunits sets, depends on how the worker listens and
-on whether it has credentials; so these are rules of the whole worker.
+on its credentials. So these are rules about a whole worker.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from tqunits.config.worker_settings import WorkerSettings as W
 from tqunits.model import Listen, Worker
 from tqunits.placeholders import Found, PlaceholderKind
 
-_SUSPECTS = frozenset(shellwords.OPERATORS) - {";"}  # which `find -exec` wants
+_SUSPECTS = frozenset(shellwords.OPERATORS) - {";"}  # `find -exec` uses ;
 
 _IN_SHELL = 'a shell has its own: ["sh", "-c", "…"]'
 
 
 def problems(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """Of one worker; `top`: where a setting counts that nobody wrote."""
+    """The problems of one worker. `top`: the place of a setting that nobody wrote."""
     known = names(worker)
-    written = values[W.command] if values.written(W.command) else worker.command  # without what is put in by php.py
+    written = values[W.command] if values.written(W.command) else worker.command  # without the options that php.py adds
     yield from _of_command(W.command, written, worker, values, top, known)
     yield from _build(worker, values, top)
     yield from _environment(worker, values, known)
@@ -42,8 +42,8 @@ def names(worker: Worker) -> tuple[str, ...]:
 
 
 def health_command(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """Of the command of its health check. systemd 252 shows a unit's credentials to its program
-    alone."""
+    """The problems of the command of a health check. systemd 252 shows a unit's credentials to its
+    main program only."""
     known = [name for name in names(worker) if name not in placeholders.WITH_CREDENTIALS]
     yield from _of_command(W.health_command, worker.health.command, worker, values, top, known)
 
@@ -72,8 +72,8 @@ def _of_command(
 
 
 def _build(worker: Worker, values: Values, top: Node) -> Iterator[NodeProblem]:
-    """A build has no port and no folders of the worker's; what its own variables are, its shell
-    finds."""
+    """A build has no port and none of the worker's folders. Its shell replaces the build's own
+    variables."""
     argv = worker.build.command
     script = placeholders.script_at(argv)
     node = values.node(W.build_command) or top
@@ -97,8 +97,8 @@ def _environment(worker: Worker, values: Values, known: Sequence[str]) -> Iterat
 
 
 def _reserved(worker: Worker, values: Values) -> Iterator[NodeProblem]:
-    """PORT is taken where the worker listens on one; every other name is taken always, or never
-    (words.py)."""
+    """PORT is reserved for a worker that listens on a port. For every other name the way of
+    listening makes no difference (words.py)."""
     node = values.node(W.environment) if worker.listen is Listen.TCP else None
     for key, _ in node.entries if isinstance(node, MapNode) else ():
         if key.text == "PORT":
@@ -108,10 +108,10 @@ def _reserved(worker: Worker, values: Values) -> Iterator[NodeProblem]:
 
 
 def _wrong(found: Found, known: Sequence[str], worker: Worker, *, whole: str | None, in_command: bool) -> Reject | None:
-    """What is wrong with something that looks like a variable, and what to write.
+    """What is wrong with something that looks like a variable, and what to write instead.
 
-    `whole`: the text it stands in, where that has no quotes: in a list or a mapping a brace needs
-    them.
+    `whole`: the text that contains it, if that has no quotes: in a list or a mapping a brace needs
+    quotes.
     """
     if found.kind is PlaceholderKind.NAMED and found.name in known:
         return None
@@ -142,7 +142,8 @@ def _doubled(found: Found) -> str:
 
 
 def _too_long(setting: Setting[object], place: Node, text: str) -> Iterator[NodeProblem]:
-    """With all that is put in; what is written is bounded already."""
+    """Texts that would be too long with all values put in. The length of what is written is limited
+    already."""
     count = text.count("${")
     if count and len(text) + count * placeholders.LONGEST_VALUE > words.LONGEST:
         yield NodeProblem(
@@ -151,8 +152,8 @@ def _too_long(setting: Setting[object], place: Node, text: str) -> Iterator[Node
 
 
 def _suspects(setting: Setting[object], node: Node | None, script: int | None) -> Iterator[NodeProblem]:
-    """Right, and seldom meant: a shell's operators as words of their own, and what a shell would
-    replace by names."""
+    """Texts that are valid but seldom meant: a shell's operators as words of their own, and
+    patterns that a shell would expand."""
     if isinstance(node, ListNode):
         for at, item in enumerate(node.items):
             if isinstance(item, ScalarNode) and item.text in _SUSPECTS and at != script:
@@ -166,7 +167,7 @@ def _suspects(setting: Setting[object], node: Node | None, script: int | None) -
 
 
 def _whole(node: Node, at: int) -> str | None:
-    """A word of a list, or a value, that was written without quotes."""
+    """A word of a list, or a value, that was written without quotes; otherwise None."""
     if isinstance(node, ListNode):
         item = node.items[at] if at < len(node.items) else node
         return item.text if isinstance(item, ScalarNode) and item.plain else None
@@ -183,7 +184,8 @@ def _place(node: Node, at: int, found: Found | None, setting: Setting[object], v
 
 
 def _within(node: Node, found: Found | None) -> Node:
-    """In the text that was written it is found by what it says: quotes may have moved it."""
+    """The place in the written text, found by the placeholder's own text, because quotes may have
+    moved it."""
     if not isinstance(node, ScalarNode) or found is None:
         return node
     at = node.text.find(found.text)

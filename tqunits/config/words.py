@@ -1,11 +1,11 @@
 """Texts with a grammar: routes, host names, Unix names, paths, variables, unit names.
 
-Each function gives the text back, clean, or raises Reject.
+Each function returns the normalised text, or raises Reject.
 
-Whatever passes here may stand in a unit file, a sysusers.d file or the routes: no control character
-gets by. Grammars: routes are RFC 3986 segments (section 3.3) without percent-encoding, for the
-router compares them as written; host names RFC 1123 section 2.1; users as systemd's strict rules
-(systemd.io/USER_NAMES); unit names systemd.unit(5).
+Every accepted text may be written into a unit file, a sysusers.d file or the routes: none contains
+a control character. Grammars: routes are RFC 3986 segments (section 3.3) without percent-encoding,
+because the router compares them as written; host names RFC 1123 section 2.1; users by systemd's
+strict rules (systemd.io/USER_NAMES); unit names systemd.unit(5).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tqunits.config.values import integer
 from tqunits.model import PRIVILEGED_GROUPS, is_reserved_account
 
 PORTS = (1024, 65535)
-"""A worker's ports: below 1024 the kernel wants privilege, which no worker has."""
+"""A worker's ports: below 1024 the kernel requires a privilege, which no worker has."""
 
 LONGEST = 32 * 1024
-"""Characters of one value. systemd takes a line of 1 MiB, the kernel a word of 128 KiB, in bytes
-(MAX_ARG_STRLEN)."""
+"""The greatest length of a value, in characters. systemd accepts a line of 1 MiB, the kernel an
+argument of 128 KiB, in bytes (MAX_ARG_STRLEN)."""
 
 MOST_OF_A_COMMAND = 64 * 1024
 
@@ -53,21 +53,22 @@ _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 _PLACEHOLDER = re.compile(r"\$\{[A-Z_]+\}")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _SHELLS_OWN = _set("cd exec source . export set unset ulimit umask eval trap alias if for while until case { ( !")
-_SOCKET_MAX = 107  # sun_path of unix(7) is 108 bytes, the last of them NUL
+_SOCKET_MAX = 107  # sun_path of unix(7) has 108 bytes; the last one is NUL
 _MANY_SLASHES = re.compile("//+")
 _NAME_MAX, _PATH_MAX = 255, 4095
-"""Bytes of a file's name, and of a path: the kernel's (limits.h), which systemd holds units to."""
+"""The greatest number of bytes of a file name and of a path: the kernel's limits (limits.h), which
+systemd enforces for units."""
 
 _WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")
 
 
 def line(text: str) -> str:
-    """Any text that stays on its line."""
+    """Any text of one line."""
     return _without(_CONTROL, text)
 
 
 def value(text: str) -> str:
-    """What a program may be given: a text with line feeds and tabs, which systemd can say
+    """A text for a program. It may have line feeds and tabs, which systemd can express
     (env_value_is_valid())."""
     return _without(_NOT_IN_VALUES, text)
 
@@ -90,7 +91,7 @@ def word(text: str) -> str:
 
 
 class WrongWord(Reject):
-    """A command that can not be run for the sake of one of its words."""
+    """A command that can not be run because of one of its words."""
 
     def __init__(self, word: int, message: str, hint: str | None) -> None:
         super().__init__(message, hint)
@@ -98,8 +99,7 @@ class WrongWord(Reject):
 
 
 def check_command(argv: Sequence[str]) -> None:
-    """Raise WrongWord for a command that no unit can say, or that asks for what only a shell
-    does."""
+    """Raise WrongWord for a command that no unit can express, or that needs a shell."""
     if not argv:
         return
     assigned = _ASSIGNMENT.fullmatch(argv[0])
@@ -141,13 +141,13 @@ def _check_program(text: str) -> None:
 
 
 def is_worker_name(text: str) -> bool:
-    """Whether a worker may be called so."""
+    """Whether a worker may have this name."""
     return bool(_WORKER_NAME.fullmatch(text))
 
 
 def worker_name(text: str) -> str:
-    """The name of a worker's folder: also an instance name, and `worker-NAME` a user (at most 31
-    characters)."""
+    """The name of a worker's folder. It is also the instance name of its unit, and its user is
+    `worker-NAME` (at most 31 characters)."""
     if is_worker_name(text):
         return text
     if len(text) > 24:
@@ -156,7 +156,8 @@ def worker_name(text: str) -> str:
 
 
 def route(text: str) -> str:
-    """A route prefix: begins with "/", has no empty or dot segments; a trailing slash goes."""
+    """A route prefix. It begins with "/" and has no empty or dot segments; a trailing slash is
+    removed."""
     if len(text) > _ROUTE_MAX:
         raise Reject(f"{shown(text)} is longer than {_ROUTE_MAX} characters", "a prefix takes everything below it")
     if not text.startswith("/"):
@@ -171,7 +172,8 @@ def route(text: str) -> str:
 
 
 def request_path(text: str) -> str:
-    """A path to ask a worker for: as route(), with a query allowed and its end kept."""
+    """The path of a health check: as route(), but with an optional query and with its trailing
+    slash."""
     if not re.fullmatch(r"/[!-~]*", text) or "#" in text:
         raise Reject(f"{shown(text)} is no request path", "begin with /, no spaces, no #: /health")
     return text
@@ -191,15 +193,15 @@ def host(text: str) -> str:
 
 
 def user(text: str) -> str:
-    """The Unix user of a worker: never root, nor who may steer the router, nor the router
-    itself."""
+    """The Unix user of a worker: not root, not the user who may control the router, and not the
+    router."""
     if is_reserved_account(text) or re.fullmatch(r"0+", text):
         raise Reject(f"a worker never runs as {text}", "leave it out: the worker gets a user of its own")
     return _unix_name(text, "user")
 
 
 def group(text: str) -> str:
-    """The Unix group of a worker: none that is as good as root, nor the router's."""
+    """The Unix group of a worker: no group that is as good as root, and not the router's."""
     if is_reserved_account(text) and text != "root":
         raise Reject(f"the group {text} is tqunits' own", "leave it out: the worker gets a group of its own")
     if text in PRIVILEGED_GROUPS or re.fullmatch(r"0+", text):
@@ -208,7 +210,7 @@ def group(text: str) -> str:
 
 
 def variable(text: str) -> str:
-    """The name of an environment variable that neither systemd nor tqunits sets, but for PORT
+    """The name of an environment variable that neither systemd nor tqunits sets. PORT is accepted
     (variable_rules.py)."""
     if not _VARIABLE.fullmatch(text):
         raise Reject(f"{shown(text)} is no name of a variable", "letters, digits and _, no digit first")
@@ -229,15 +231,16 @@ def credential(text: str) -> str:
 
 
 def path(text: str) -> str:
-    """A file's path, absolute or below the folder, that does not climb; several slashes are one, as
-    to the kernel."""
+    """The path of a file, absolute or below the worker's folder, without "..". Several slashes
+    count as one, as in the kernel."""
     if text != text.strip(" ") or text.endswith("\\"):
         raise Reject(f"{shown(text)} has a blank at either end or a backslash at its end", "rename the file")
     return folder(text)
 
 
 def folder(text: str) -> str:
-    """The same of a folder, whose own name never ends a line of a unit."""
+    """The path of a folder, with the same rules. Its name may end with any character, because units
+    write the path with a slash after it."""
     if text.startswith("-/"):
         raise Reject(f"{shown(text)} begins with -", f"write {text[1:]}: a missing file is an error, not a surprise")
     if ".." in text.split("/"):
@@ -246,7 +249,7 @@ def folder(text: str) -> str:
 
 
 def path_below(text: str) -> str:
-    """A folder below the worker's own, without its configuration."""
+    """A folder below the worker's own, but not its configuration."""
     clean = path(text).rstrip("/")
     if text.startswith("/"):
         raise Reject(f"{shown(text)} is no folder below the worker's own", "write it from there: data")
@@ -259,7 +262,7 @@ def path_below(text: str) -> str:
 
 
 def _bounded_path(text: str) -> str:
-    """Raise Reject for what no file system has."""
+    """Raise Reject for a path that no file system accepts."""
     if any(len(name.encode()) > _NAME_MAX for name in text.split("/")) or len(text.encode()) > _PATH_MAX:
         raise Reject(f"{shown(text)} is too long for a path", f"names have {_NAME_MAX} bytes, paths {_PATH_MAX}")
     return text
@@ -304,7 +307,7 @@ def port_range(text: str) -> tuple[int, int]:
 
 
 def listen_address(text: str) -> str:
-    """What the router listens on: ADDRESS:PORT, [ADDRESS]:PORT or /path.sock."""
+    """An address for the router: ADDRESS:PORT, [ADDRESS]:PORT or /path.sock."""
     if text.startswith("/"):
         return _socket_path(text)
     address, colon, number = text.rpartition(":")

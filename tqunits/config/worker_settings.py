@@ -1,4 +1,4 @@
-"""The rows of SETTINGS for worker.yaml (settings.py tells what a row is for)."""
+"""The rows of SETTINGS for worker.yaml (settings.py explains a row)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _TRUTH = scalar(values.boolean)
 
 
 def _limit(name: str, parse: parsers.Parser[T], default: str, takes: str, doc: str) -> Setting[T]:
-    """What fills that field of resources.Limits, and so becomes its directive."""
+    """A row that fills the field of resources.Limits with that name, and so becomes its
+    directive."""
     return Setting(f"limits.{name}", parse, default, takes, doc, feeds=f"{LIMITS[name].name}=")
 
 
