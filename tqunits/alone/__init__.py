@@ -1,7 +1,7 @@
-"""Programs that the units of workers run: each alone, in the worker's sandbox, as the worker's own
+"""Programs that the units of workers run, each in the worker's sandbox and as the worker's own
 user.
 
-They import nothing of ours but each other, and of Python what is built in: they run once per start
-or stop, so the interpreter is most of their cost. Their paths stand in every unit, so they stay
-where they are.
+They import nothing of ours except each other, and only light modules of Python's own: they run once
+per start or stop, so the interpreter's start is most of their cost. Every unit contains their
+paths, so these files can not move.
 """

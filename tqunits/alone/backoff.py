@@ -1,22 +1,22 @@
-"""The pause before a worker that has failed is started again: ExecStart= of
-tq-backoff@NAME.service.
+"""Waits before a failed worker is started again: ExecStart= of tq-backoff@NAME.service.
 
     /usr/bin/python3 -I -S backoff.py [--user] --units DIR --worker NAME
 
-systemd waits RestartSec= before each automatic restart. This waits the rest: the first restart
-after a failure comes after `delay`, the second after twice that, and so on up to `backoff_max`. A
-run that was good for `period` begins anew. When there were more than `max_restarts` in a row (0: no
-matter how many), it leaves the file `given-up`, on which launch.py ends the worker for good.
+systemd waits RestartSec= before each automatic restart. This program waits for the rest: the first
+restart after a failure comes after `delay`, the second after twice that, and so on up to
+`backoff_max`. A run that lasted for `period` starts the count again. After more than `max_restarts`
+restarts in a row (0: no limit) the program makes the file `given-up`, on which launch.py exits and
+systemd does not start the worker again.
 
-What was asked for never waits: NRestarts (org.freedesktop.systemd1(5)) counts automatic restarts
-alone, so a start at which it is 0, or what it was at the last pause, is somebody's wish. The
-numbers come from the ledger of the worker's drop-in, as microseconds: Backoff=DELAY BACKOFF_MAX
-MAX_RESTARTS PERIOD.
+A start that somebody asks for never waits: NRestarts (org.freedesktop.systemd1(5)) counts automatic
+restarts only. So a start is somebody's wish if NRestarts is 0 or has not changed since the last
+pause. The settings come from the ledger of the worker's drop-in, with times in microseconds:
+Backoff=DELAY BACKOFF_MAX MAX_RESTARTS PERIOD.
 
-$RUNTIME_DIRECTORY/state is what is remembered: NRestarts at the last pause, NRestarts before the
-row of failures began, the end of the last run, and, for people, how many failures there are in a
-row and when the pause is over (µs on the monotonic clock). It always exits 0: that something is odd
-here is no reason not to start a worker.
+$RUNTIME_DIRECTORY/state is the program's memory: NRestarts at the last pause, NRestarts before the
+first failure in the row, the end of the last run, and, for people, how many failures there were in
+a row and when the pause ends (µs on the monotonic clock). The program always exits 0: an error here
+must not keep a worker from starting.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ import sys
 import time
 
 LEAST_STEP = 100_000
-"""µs: what a delay of 0 grows from."""
+"""µs: the first step when `delay` is 0."""
 
 LONGEST_US = 86_400_000_000
 
 STATE, GIVEN_UP = "state", "given-up"
 
 _OF_BEFORE = "1000000 30000000 0 300000000"
-"""Backoff= of a drop-in of an earlier release, which has none: worker.yaml's defaults."""
+"""Backoff= for a drop-in of an earlier release, which has none: the defaults of worker.yaml."""
 
 _ASKED = ("NRestarts", "ActiveEnterTimestampMonotonic", "ActiveExitTimestampMonotonic")
 _MOST = 65536  # bytes of an answer
 
 
 class Settings:
-    """`restart` of the worker's YAML; µs."""
+    """`restart` of the worker's YAML; times in µs."""
 
     __slots__ = ("delay", "longest", "most", "period")
 
@@ -49,8 +49,8 @@ class Settings:
 
 
 class Memory:
-    """What the pauses remember: see above. Numbers, so that nothing odd in the file can do more
-    than a wrong pause."""
+    """The memory of the pauses, see above. All fields are numbers, so a wrong file can only cause a
+    wrong pause."""
 
     __slots__ = ("base", "ended", "last")
 
@@ -59,17 +59,17 @@ class Memory:
 
 
 def failures(restarts: int, began: int, ended: int, settings: Settings, memory: Memory) -> int:
-    """How many failures in a row this start comes after, 0: it was asked for. Brings `memory` up to
-    date.
+    """How many failures in a row came before this start; 0: somebody has asked for it. Updates
+    `memory`.
 
-    `restarts` is NRestarts; the last run that was ever good began and ended then (µs).
+    `restarts` is NRestarts. `began` and `ended`: the last run that was active at all (µs).
     """
     is_asked = restarts in (0, memory.last)
     was_long = ended > began and ended != memory.ended and ended - began >= settings.period
     if is_asked:
         memory.base = restarts
     elif restarts < memory.base or restarts < memory.last:
-        memory.base = 0  # it was counted anew
+        memory.base = 0  # the counter was reset
     if was_long and not is_asked:
         memory.base = restarts - 1
     memory.last, memory.ended = restarts, ended
@@ -77,8 +77,8 @@ def failures(restarts: int, began: int, ended: int, settings: Settings, memory: 
 
 
 def pause(count: int, settings: Settings) -> int:
-    """µs to wait at the failure of that number in a row, besides `delay`, which systemd has
-    waited."""
+    """µs to wait after `count` failures in a row, besides `delay`, which systemd has waited
+    already."""
     if count < 2 or settings.longest <= settings.delay:
         return 0
     doublings = min(count - 1, 40)
@@ -87,7 +87,7 @@ def pause(count: int, settings: Settings) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Wait, if there is a reason to."""
+    """Wait, if the worker has failed."""
     user = arguments[:1] == ["--user"]
     options = dict(zip(arguments[user::2], arguments[user + 1 :: 2], strict=False))
     worker, units = options.get("--worker", ""), options.get("--units", "")
@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
         _mark(f"{folder}/{GIVEN_UP}", f"{count - 1}\n" if has_given_up else None)
         due = time.monotonic_ns() // 1000 + wait
         state = f"{memory.last} {memory.base} {memory.ended} {count} {due}\n"
-        _mark(f"{folder}/{STATE}", state if memory.last else None)  # before any failure there is nothing to remember
+        _mark(f"{folder}/{STATE}", state if memory.last else None)  # before any failure there is nothing to write
     except (OSError, ValueError) as error:
         sys.stderr.write(f"<4>tqunits-backoff: {worker} is started without a pause: {error}\n")
         return 0
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read_settings(path: str) -> Settings:
-    """Of a drop-in."""
+    """The settings in a drop-in."""
     with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib costs more
         ledger = file.read().rpartition("\n[X-Tqunits]\n")[2]
     found = [line.partition("=")[2] for line in ledger.split("\n") if line.startswith("Backoff=")]
@@ -123,7 +123,7 @@ def read_settings(path: str) -> Settings:
 
 
 def _asked(unit: str, *, user: bool) -> tuple[int, int, int]:
-    """What systemd says of the worker: NRestarts, and when its last good run began and ended
+    """systemd's values for the worker: NRestarts, and when its last active run began and ended
     (µs)."""
     reading, writing = os.pipe()
     options = ["--user"] if user else []
@@ -153,7 +153,7 @@ def _remembered(path: str) -> Memory:
 
 
 def _mark(path: str, text: str | None) -> None:
-    """Make the file, or see that there is none."""
+    """Write the file; with None remove it."""
     if text is not None:
         _write(path, text)
     elif os.path.lexists(path):

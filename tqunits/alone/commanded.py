@@ -1,7 +1,7 @@
-"""A health check that is a program: the gate runs it, and reads how it ends and what it says.
+"""A health check that is a program: the gate runs it and reads its exit status and its output.
 
-It is a child of the gate's, so in the worker's sandbox as its user, in a process group of its own:
-what has not ended in time is killed with all that it has started there.
+The program is a child of the gate, so it runs in the worker's sandbox as the worker's user. It has
+a process group of its own: at the end of the time the whole group is killed.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the built-in part: the rest loads enum
 
-_LIMIT = 4096  # bytes of what it says
+_LIMIT = 4096  # bytes of its output
 _NOT_CAUGHT = (signal.SIGKILL, signal.SIGSTOP)
-_RESET = [number for number in range(1, 32) if number not in _NOT_CAUGHT]  # nothing ignored, as Python does SIGPIPE
+_RESET = [number for number in range(1, 32) if number not in _NOT_CAUGHT]  # none stays ignored, as SIGPIPE is in Python
 
 
 class NotEnded(Exception):
-    """It has not ended in time."""
+    """The program has not ended in time."""
 
 
 class Interrupted(Exception):
-    """The process that was watched has ended before it."""
+    """The watched process (the worker) has ended before the program."""
 
 
 def run(argv: list[str], process: int, deadline: float) -> tuple[str, str]:
-    """Run it to its end: what is wrong ("" for exit status 0), and what it has said.
+    """Run the program to its end. Returns what is wrong ("" for exit status 0), and its output.
 
-    `process`: a pidfd that ends the wait, or -1; `deadline` on the monotonic clock. Raises
-    NotEnded, Interrupted, and OSError where it can not be run.
+    `process`: a pidfd whose end ends the wait, or -1. `deadline`: on the monotonic clock. Raises
+    NotEnded, Interrupted, and OSError when it can not be run.
     """
     out, into = os.pipe()
     try:
@@ -48,7 +48,7 @@ def run(argv: list[str], process: int, deadline: float) -> tuple[str, str]:
         said = _watch(child, out, process, deadline)
     finally:
         os.close(out)
-        _kill(child)  # with what it may have left behind: until somebody has waited for it, its number is its own
+        _kill(child)  # with what it may have left behind; its PID can not be reused before waitpid(2)
         status = os.waitpid(child, 0)[1]
     code = os.waitstatus_to_exitcode(status)
     return ("" if code == 0 else f"exit status {code}" if code > 0 else f"killed by signal {-code}"), said
@@ -64,7 +64,8 @@ def _start(argv: list[str], into: int) -> int:
 
 
 def _watch(child: int, out: int, process: int, deadline: float) -> str:
-    """Until the child has ended; what it leaves running may hold the pipe, and go on writing."""
+    """Read its output until the child has ended. A process that it leaves running may keep the pipe
+    open and go on writing."""
     end = os.pidfd_open(child)
     try:
         said = b""

@@ -1,4 +1,4 @@
-"""The readiness gate: ExecStartPost= of every worker that can not say READY=1 itself
+"""The readiness gate: ExecStartPost= of every worker that does not send READY=1 itself
 (systemd.service(5)).
 
     /usr/bin/python3 -I -S gate.py --port 9000 | --socket PATH
@@ -7,19 +7,20 @@
         [--probe-timeout SECONDS] [--budget SECONDS] [--pid $MAINPID]
         [--serving FILE --routers DIR --name NAME]
 
-The unit stays "activating" until this ends: exit 0 the worker is well (it answered with one of the
-statuses, took a connection, or the command exited with 0), and the file `serving` is made, on which
-the routers send requests. The other exit statuses are the verdict (verdicts.py).
+The unit stays "activating" until this program ends. Exit status 0: the worker is healthy (it
+answered with one of the statuses, accepted a connection, or the command exited with 0), and the
+file `serving` was made, which makes the routers send requests. The other exit statuses are the
+verdict (verdicts.py).
 
-It runs as the worker's user inside its sandbox, once per start, so the interpreter is most of its
-cost: nothing but built-in modules is imported (argparse, pathlib, typing and socket would double
-it). systemd would wait for ExecStartPost= after the main process died: a pidfd ends that wait at
-once. The budget begins when this process does, as systemd's time does: on a busy host the sandbox
-takes a good part of it. systemd's own time is longer; where it ends all the same, the verdict is
-said.
+It runs as the worker's user inside its sandbox, once per start, so the interpreter's start is most
+of its cost: only built-in modules are imported (argparse, pathlib, typing and socket would double
+it). When the main process dies, systemd would go on waiting for ExecStartPost=; a pidfd ends the
+gate at once. The budget begins with the start of this process, as systemd's timeout does: on a busy
+host making the sandbox takes a good part of it. systemd's timeout is longer; if it ends
+nevertheless, the gate still prints its verdict.
 
-While nothing listens, an attempt leaves no trace with the worker, so they come often; an answer is
-a line in its log, so after a bad one the pauses grow.
+While nothing listens, an attempt leaves no trace in the worker, so attempts come often. Each answer
+is a line in the worker's log, so after a bad one the pauses grow.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from tqunits.alone import join, probe, question, verdicts
     from tqunits.alone.probe import Exited, NotHealthy
-else:  # isolated (-I), Python looks for nothing beside the program
+else:  # with -I (isolated), Python does not look for modules beside the program
     import _signal as signal  # the built-in part: the rest loads enum
 
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
@@ -46,23 +47,23 @@ else:  # isolated (-I), Python looks for nothing beside the program
     from probe import Exited, NotHealthy
 
 _FIRST_PAUSE = 0.001  # a compiled worker listens within a few milliseconds
-_SHARE = 0.05  # of the time so far: who listens after two seconds is noticed a tenth of a second later
+_SHARE = 0.05  # of the time so far: after two seconds there is an attempt every tenth of a second
 _LONGEST_PAUSE = 0.25
 _FIRST_PAUSE_OF_ANSWERS = 0.05
 _LONGEST_PAUSE_OF_ANSWERS = 1.0
 _GROWTH = 1.5
-_FIRST_CHANCE = 2.0  # for the first attempt, even when a busy host has let all of the budget pass before it
+_FIRST_CHANCE = 2.0  # for the first attempt, even if a busy host used up the budget before it
 _LAST_CHANCE = 0.05  # before the end of the budget, for the last attempt
-_LONGEST_AGE = 10.0  # seconds; a clock namespace or a pause of the host would make it any number
+_LONGEST_AGE = 10.0  # seconds; a clock namespace or a suspended host could give any number
 _WELL = "well"
 
 
 class Terminated(Exception):
-    """Somebody ends this process: systemd, whose patience is over, or who stops the unit."""
+    """SIGTERM: systemd's timeout is over, or somebody stops the unit."""
 
 
 class ProbeRecord:
-    """What all probes have brought: how often each kind, and the last one that was an answer."""
+    """The outcomes of all probes: how many of each kind, and the last one that was an answer."""
 
     __slots__ = ("answer", "begin", "tally", "verdict")
 
@@ -73,14 +74,14 @@ class ProbeRecord:
         self.verdict = verdicts.SILENT
 
     def add(self, failure: NotHealthy, *, cut_short: bool) -> None:
-        """`cut_short`: it was ended by us, so it is no answer of the worker's where there is
-        one."""
+        """`cut_short`: we have ended the probe, so it does not replace an earlier answer of the
+        worker."""
         self.count(failure.kind)
         if not self.answer or not cut_short:
             self.answer, self.verdict = failure.answer, failure.verdict
 
     def count(self, kind: str) -> None:
-        """One more of this kind."""
+        """Count one more of this kind."""
         self.tally[kind] = self.tally.get(kind, 0) + 1
 
     def __str__(self) -> str:
@@ -91,7 +92,7 @@ class ProbeRecord:
 
 
 def main(arguments: list[str]) -> int:
-    """Wait until the worker is healthy; gives the exit status."""
+    """Wait until the worker is healthy; returns the exit status."""
     record = ProbeRecord(_begin())
     try:
         options = question.parse(arguments)
@@ -118,7 +119,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _heard(options: question.ProbeOptions, record: ProbeRecord) -> bool:
-    """Wait, and hear who ends this meanwhile. Raises Exited, Terminated."""
+    """Wait, and notice a signal that ends this process. Raises Exited, Terminated."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return _wait(options, record)
@@ -132,7 +133,8 @@ def _terminate(*_: object) -> None:
 
 
 def _give_up(options: question.ProbeOptions, record: ProbeRecord) -> int:
-    """Where nothing listens, the worker may listen somewhere else, which explains it."""
+    """Print the verdict. If nothing listens at the worker's address, it may listen at another one,
+    which explains the failure."""
     others = _elsewhere(options.pid) if record.verdict == verdicts.SILENT and options.pid else ()
     verdict = verdicts.ELSEWHERE if others else record.verdict
     elsewhere = f"; it listens on {', '.join(others)} instead" if others else ""
@@ -143,7 +145,7 @@ def _elsewhere(pid: int) -> tuple[str, ...]:
     if TYPE_CHECKING:
         from tqunits.alone import listening
     else:
-        import listening  # only now: no healthy worker's start pays for it
+        import listening  # only here, so that a healthy worker's start does not pay for it
 
     return listening.addresses(pid)
 
@@ -158,7 +160,7 @@ def _fail(status: int, verdict: str) -> int:
 
 
 def _begin() -> float:
-    """When this process was made, on the monotonic clock (proc_pid_stat(5): starttime, in ticks
+    """When this process was started, on the monotonic clock (proc_pid_stat(5): starttime, in ticks
     since boot)."""
     now = time.monotonic()
     try:
@@ -171,7 +173,7 @@ def _begin() -> float:
 
 
 def _wait(options: question.ProbeOptions, record: ProbeRecord) -> bool:
-    """Probe until the worker is healthy, or the budget is spent. Raises Exited, Terminated."""
+    """Probe until the worker is healthy or the budget is spent. Raises Exited, Terminated."""
     process = _watch(options.pid)
     deadline = record.begin + options.budget
     answers = _FIRST_PAUSE_OF_ANSWERS
@@ -197,7 +199,7 @@ def _wait(options: question.ProbeOptions, record: ProbeRecord) -> bool:
 
 
 def _watch(pid: int | None) -> int:
-    """A pidfd that gets readable when the process ends, or -1 where there is none to be had. Raises
+    """A pidfd that becomes readable when the process ends, or -1 when there is none. Raises
     Exited."""
     if pid is None:
         return -1
@@ -220,8 +222,8 @@ def _sleep_watching(process: int, seconds: float) -> None:
 
 
 def _say(priority: str, text: str) -> None:
-    """One line on stderr; the journal takes the priority from a prefix (sd-daemon(3)), a terminal
-    would show it."""
+    """Print one line on stderr. The journal takes the priority from a prefix (sd-daemon(3)); a
+    terminal would show the prefix."""
     prefix = f"<{priority}>" if "JOURNAL_STREAM" in os.environ else ""
     sys.stderr.write(f"{prefix}tqunits-gate: {text}\n")
 

@@ -1,20 +1,20 @@
-"""Sets the variables of environment files and becomes the program: ExecStart= of a worker that has
-such files, that is given up after some failures, or whose program has a path that systemd does not
-take.
+"""Sets the variables of environment files and then executes the program: ExecStart= of a worker
+that has such files, that has `restart.max_restarts`, or whose program has a path that systemd does
+not accept.
 
     /usr/bin/python3 -I -S launch.py [--environment ID=PATH]... [--keep NAME]...
         [--unless FILE] -- PROGRAM [WORD]...
 
-The files come as credentials (systemd.exec(5)): $CREDENTIALS_DIRECTORY/ID is read, PATH is what
-messages say. It runs in the worker's sandbox, as its user. What the files set reaches the program
-alone, and wins over what the unit sets, but for the contract's variables, systemd's own, and each
-NAME to keep.
+The files come as credentials (systemd.exec(5)): $CREDENTIALS_DIRECTORY/ID is read, and messages
+name PATH. The launcher runs in the worker's sandbox, as its user. The variables of the files reach
+the program only, and override those of the unit, except the contract's variables, systemd's own,
+and each NAME to keep.
 
 A worker with `restart.max_restarts` is not started when FILE has just been made (alone/backoff.py):
-the status is 199, at which systemd does not start it again (RestartPreventExitStatus=). Programs
-seldom have that one: a shell's end with 128 + 64, systemd's own begin with 200, and who hands on
-that a signal has killed a child as its negative number (Python's sys.exit(child.wait())) has 256
-less that.
+the exit status is 199, after which systemd does not start it again (RestartPreventExitStatus=).
+Programs seldom exit with 199: a shell's statuses for signals end at 128 + 64, systemd's own begin
+at 200, and a program that exits with a signal's negative number (Python's sys.exit(child.wait()))
+gives 256 minus that number.
 
 Exit statuses are systemd's where it has one (systemd.exec(5), "PROCESS EXIT CODES"): 203 the
 program can not be executed; 78 (EX_CONFIG) an environment file is wrong; 2 the command line is.
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import variables
     from tqunits.alone.program import NotExecuted, become
-else:  # isolated (-I), Python looks for nothing beside the program
+else:  # with -I (isolated), Python does not look for modules beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import variables
     from program import NotExecuted, become
@@ -38,12 +38,13 @@ else:  # isolated (-I), Python looks for nothing beside the program
 USAGE, MISTAKE, GIVEN_UP = 2, 78, 199
 
 FRESH = 10.0
-"""Seconds that FILE holds: it is made in the moment before, and must not keep a worker down that is
-started later."""
+"""How many seconds FILE counts. It is made just before the start, and must not keep a worker down
+that is started later."""
 
 
 def main(arguments: list[str]) -> int:
-    """Execute the program; gives an exit status when that fails, and says why in one line."""
+    """Execute the program. Returns an exit status when that fails, and prints the reason in one
+    line."""
     try:
         files, keep, unless, program = parse(arguments)
         _look(unless)
@@ -76,7 +77,8 @@ def parse(arguments: list[str]) -> tuple[list[tuple[str, str]], list[str], str, 
 
 
 def _look(unless: str) -> None:
-    """Raises NotExecuted: the worker has failed too often. Who can not look starts it."""
+    """Raises NotExecuted when the worker has failed too often. If the file can not be read, the
+    worker is started."""
     try:
         age = time.time() - os.stat(unless).st_mtime  # noqa: PTH116 - pathlib costs more
         with open(unless, encoding="ascii", errors="replace") as file:  # noqa: PTH123 - as above
@@ -89,7 +91,7 @@ def _look(unless: str) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    """The environment as systemd made it. In the C locale Python adds LC_CTYPE to its own (PEP
+    """The environment as systemd has made it. In the C locale Python adds LC_CTYPE to its own (PEP
     538)."""
     environment = dict(os.environ)
     if "LC_CTYPE" in environment:

@@ -1,19 +1,20 @@
-"""A worker leaves the routers before it is stopped: ExecStop= of every worker (systemd.service(5)).
+"""Takes a worker out of the routers before it is stopped: ExecStop= of every worker
+(systemd.service(5)).
 
     /usr/bin/python3 -I -S leave.py --serving FILE --routers DIR --name api
         --wait SECONDS --pid $MAINPID
 
-Renames the worker's file `serving` to `leaving`, so that the routers send nothing new to it, and
-waits until what runs there has ended, or until the time is over; then systemd sends SIGTERM. So
-`systemctl restart` loses no request, whatever the worker does with SIGTERM: requests that come
-meanwhile wait in the routers until `serving` is there again. A worker that runs and has neither
-file was not asked to leave: somebody has removed `serving`, and tq-repair.service makes it again.
+It renames the worker's file `serving` to `leaving`, so that the routers send no new requests to the
+worker. Then it waits until the running requests have ended, or until the time is over; then systemd
+sends SIGTERM. So `systemctl restart` loses no request, whatever the worker does on SIGTERM:
+requests that come meanwhile wait in the routers until `serving` exists again. If a worker runs and
+neither file exists, somebody has removed `serving`; tq-repair.service makes it again.
 
 It takes the instance's link `.begun` away as well, by which a start would be one after a failure.
 
-It runs as the worker's own user in its sandbox. A worker that has ended by itself has no $MAINPID:
-then there is nothing to wait for. It always exits 0: a router that does not answer is no reason not
-to stop.
+It runs as the worker's own user in its sandbox. After a worker has ended by itself there is no
+$MAINPID, and nothing to wait for. The program always exits 0: a router that does not answer must
+not prevent the stop.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone import routers
-else:  # isolated (-I), Python looks for nothing beside the program
+else:  # with -I (isolated), Python does not look for modules beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     import routers
 
@@ -36,7 +37,7 @@ _LONGEST_WAIT = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 day
 
 
 def main(arguments: list[str]) -> int:
-    """Take no more requests, and wait for those that run."""
+    """Tell the routers, and wait for the running requests."""
     options = dict(zip(arguments[::2], [*arguments[1::2], ""], strict=False))
     try:
         serving, folder, name = options["--serving"], options["--routers"], options["--name"]
@@ -60,7 +61,7 @@ def _leave(serving: str) -> None:
     try:
         try:
             os.rename(serving, leaving)  # noqa: PTH104
-        except FileNotFoundError:  # else it might be made again while this waits
+        except FileNotFoundError:  # without the file: otherwise it might be made again during the wait
             os.close(os.open(leaving, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     except FileNotFoundError:
         pass  # there is no folder either
@@ -81,7 +82,7 @@ def _was_asked(name: str) -> None:
 
 
 def _watch(pid: int) -> int | None:
-    """A pidfd that gets readable when the process ends; -1 where there is none to be had; None: it
+    """A pidfd that becomes readable when the process ends; -1 when there is none; None: the process
     has ended."""
     if not pid:
         return None

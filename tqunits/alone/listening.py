@@ -1,10 +1,11 @@
-"""Where processes of a worker listen, when it is not where they should: for the gate's last words.
+"""Finds where a worker's processes listen, if not at the worker's address; for the gate's last
+message.
 
-Only what listens on TCP is told, as /proc/net/tcp has it (proc(5): state 0A is LISTEN). Which
-sockets are the worker's, its processes' descriptors tell; but in a unit with PrivateUsers= each
-command has a user namespace of its own, and the kernel lets nobody look from one into another
-(commoncap.c, cap_ptrace_access_check). There the sockets of its user count, if no other process of
-that user runs.
+Only TCP sockets are found, in /proc/net/tcp (proc(5): state 0A is LISTEN). A socket is the worker's
+if one of its processes has a descriptor of it. But in a unit with PrivateUsers= each command has a
+user namespace of its own, and the kernel lets no process look from one into another (commoncap.c,
+cap_ptrace_access_check). There all sockets of the worker's user count, if no other process of that
+user runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 
 def addresses(pid: int) -> tuple[str, ...]:
-    """Where the worker's processes listen: `pid` and its children, and theirs. At most three."""
+    """Where the worker's processes listen: `pid` and its descendants. At most three addresses."""
     family = _family(pid)
     links = {link for process in family for link in _links(f"/proc/{process}/fd")}
     user = str(os.getuid()) if not links and _is_alone(family) else None
@@ -31,18 +32,18 @@ def addresses(pid: int) -> tuple[str, ...]:
                         found.append(_address(fields[1], kind))
         except (OSError, ValueError, IndexError):
             continue
-    return tuple(dict.fromkeys(found))[:3]  # several processes may share one (SO_REUSEPORT)
+    return tuple(dict.fromkeys(found))[:3]  # several processes may share one socket address (SO_REUSEPORT)
 
 
 def _family(pid: int) -> set[int]:
-    """A process and all that descend from it (proc_pid_stat(5): ppid)."""
+    """A process and all its descendants (proc_pid_stat(5): ppid)."""
     parents: dict[int, int] = {}
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
                 text = (process / "stat").read_text(encoding="ascii", errors="replace")
                 parents[int(process.name)] = int(text.rpartition(")")[2].split()[1])
-            except (OSError, ValueError, IndexError):  # it has ended
+            except (OSError, ValueError, IndexError):  # the process has ended
                 continue
     family = {pid}
     while True:
@@ -53,10 +54,10 @@ def _family(pid: int) -> set[int]:
 
 
 def _is_alone(family: set[int]) -> bool:
-    """Whether no other process of our user can be seen, but ourselves."""
+    """Whether no other process of our user is visible, except this one."""
     mine = os.getuid()
     for process in Path("/proc").iterdir():
-        with suppress(OSError):  # it has ended
+        with suppress(OSError):  # the process has ended
             is_other = process.name.isdigit() and int(process.name) not in {*family, os.getpid()}
             if is_other and process.stat().st_uid == mine:
                 return False
@@ -65,7 +66,7 @@ def _is_alone(family: set[int]) -> bool:
 
 def _links(folder: str) -> list[str]:
     found = []
-    with suppress(OSError):  # it has ended, or is not ours to look into
+    with suppress(OSError):  # the process has ended, or we may not look into it
         for file in Path(folder).iterdir():
             with suppress(OSError):  # closed meanwhile
                 found.append(str(file.readlink()))
@@ -73,8 +74,8 @@ def _links(folder: str) -> list[str]:
 
 
 def _address(text: str, family: int) -> str:
-    """An address as people write it, of one as /proc/net/tcp has it: words of 32 bits, each in the
-    host's order."""
+    """An address in the usual form, from the form of /proc/net/tcp: words of 32 bits, each in the
+    host's byte order."""
     digits, _, port = text.partition(":")
     words = (int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8))
     host = socket.inet_ntop(family, b"".join(words))

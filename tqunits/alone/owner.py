@@ -1,4 +1,5 @@
-"""Whose a connection is: any program may sit on a free port (proc(5), /proc/net/tcp)."""
+"""Which user has the server's socket of a connection: any user's program may listen on a free port
+(proc(5), /proc/net/tcp)."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ _MAPPED = "0000000000000000FFFF0000"  # ::ffff:0:0/96 as /proc/net/tcp6 writes i
 
 
 def of_connection(server: tuple[str, int], client: tuple[str, int]) -> int | None:
-    """The uid of the socket that accepted `client`, or of the one that listens for it; None where
-    unknown."""
+    """The uid of the socket that has accepted the connection from `client`; if it is not accepted
+    yet, that of the listening socket; None when unknown."""
     here, there = _hex(server), _hex(client)
     for table, mapped, wildcard in (("tcp", "", "0" * 8), ("tcp6", _MAPPED, "0" * 32)):
         listeners = (mapped + here, wildcard + here[8:])
@@ -26,7 +27,7 @@ def _owner_in(table: str, accepted: tuple[str, str], listeners: tuple[str, str])
         with open(table, encoding="ascii") as rows:  # noqa: PTH123 - pathlib costs more than the whole probe
             for row in rows:
                 _, local, remote, state, _, _, _, uid, _, inode = row.split(None, 10)[:10]
-                if (local, remote) == accepted and inode != "0":  # 0: closed, or still in the backlog
+                if (local, remote) == accepted and inode != "0":  # inode 0: closed, or still in the backlog
                     return int(uid)
                 if state == "0A" and local in listeners:
                     owner = int(uid)

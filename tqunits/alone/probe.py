@@ -1,7 +1,8 @@
-"""One question to the worker: a request, a connection, or a run of its command.
+"""One health check of a worker: a request, a connection, or a run of its command.
 
-An answer counts only from a process of our own user: any program may sit on a free port (proc(5),
-/proc/net/tcp). Inside PrivateUsers= the kernel shows other users as 65534, which is as different.
+An answer counts only from a process of our own user, because any user's program may listen on a
+free port (proc(5), /proc/net/tcp). Inside PrivateUsers= the kernel shows other users as 65534,
+which also differs from ours.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ if TYPE_CHECKING:
     from tqunits.alone import owner
     from tqunits.alone.question import HOST, ProbeOptions, shown
     from tqunits.alone.verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
-else:  # isolated, and the folder of the program is where it looks (gate.py)
+else:  # with -I (isolated), the importing program has put this folder into sys.path (gate.py)
     import owner
     from question import HOST, ProbeOptions, shown
     from verdicts import FOREIGN, SILENT, SLOW, UNHEALTHY
 
-_HEAD_LIMIT = 4096  # a status line is far shorter; what follows it does not matter
-_REST_LIMIT = 65536  # of an answer: a health check says little more than its status
-_FAREWELL = 0.1  # seconds for the rest of it, from a worker that keeps its connections all the same
-_BODY_SHOWN = 200  # bytes of what comes with a bad status: most say there what is wrong
+_HEAD_LIMIT = 4096  # bytes; a status line is far shorter, and the rest of the head does not matter
+_REST_LIMIT = 65536  # bytes of an answer: that of a health check is short
+_FAREWELL = 0.1  # seconds for the rest of the answer, if the worker keeps the connection open
+_BODY_SHOWN = 200  # bytes of the body of a bad answer, which usually names the error
 _GONE = (errno.ECONNREFUSED, errno.ENOENT)
 
 
 class Exited(Exception):
-    """The worker's process is gone."""
+    """The worker's process has ended."""
 
 
 class NotHealthy(Exception):
-    """One probe failed: `kind` counts it, `answer` is what the journal shows, `verdict` the exit
-    status if it is the last one.
+    """One probe has failed. `kind` is counted, `answer` is what the journal shows, `verdict` is the
+    exit status if this is the last probe.
     """
 
     def __init__(self, kind: str, answer: str, verdict: int = UNHEALTHY) -> None:
@@ -47,8 +48,8 @@ class NotHealthy(Exception):
 
 
 def ask(options: ProbeOptions, process: int, deadline: float) -> None:
-    """Ask once, until that moment on the monotonic clock, or until the process ends that is watched
-    (a pidfd, or -1).
+    """Probe once. `deadline`: on the monotonic clock. `process`: a pidfd whose end ends the probe,
+    or -1.
 
     Raises NotHealthy for a bad answer, and Exited.
     """
@@ -64,7 +65,7 @@ def _probe_http(options: ProbeOptions, process: int, deadline: float) -> None:
         if not any(first <= code <= last for first, last in options.status):
             body = connection.body()
             raise NotHealthy(f"status {code}", f"{reason}: {body}" if body else reason)
-        user = connection.owner()  # while it stands: a closed one has none
+        user = connection.owner()  # before it is closed: a closed connection has no owner
         connection.finish()
     _check_owner(user, reason)
 
@@ -82,7 +83,7 @@ def _probe_command(options: ProbeOptions, process: int, deadline: float) -> None
     if TYPE_CHECKING:
         from tqunits.alone import commanded
     else:
-        import commanded  # only now: whoever is asked by HTTP does not pay for it
+        import commanded  # only here, so that an HTTP check does not pay for it
 
     try:
         wrong, said = commanded.run(options.run, process, deadline)
@@ -102,13 +103,13 @@ _PROBES = {"http": _probe_http, "tcp": _probe_tcp, "command": _probe_command}
 
 
 def _check_owner(user: int | None, what: str) -> None:
-    """Raises NotHealthy."""
+    """Raises NotHealthy when it is another user."""
     if user is not None and user != os.getuid():
         raise NotHealthy("foreign", f"{what}, but from a process of another user (uid {user})", FOREIGN)
 
 
 def status(line: bytes) -> int:
-    """The code of a status line (RFC 9112, section 4). Raises NotHealthy for what is none."""
+    """The code of a status line (RFC 9112, section 4). Raises NotHealthy for anything else."""
     version, _, rest = line.partition(b" ")
     code, _, _ = rest.partition(b" ")
     if version in (b"HTTP/1.1", b"HTTP/1.0") and len(code) == 3 and code.isdigit():
@@ -119,8 +120,8 @@ def status(line: bytes) -> int:
 
 
 def excerpt(answer: bytes) -> str:
-    """The beginning of an answer's body, on one line; without the first chunk's size (RFC 9112,
-    section 7.1)."""
+    """The beginning of an answer's body, on one line, without the size of the first chunk (RFC
+    9112, section 7.1)."""
     head, _, body = answer.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" in head.lower():
         body = body.partition(b"\r\n")[2]
@@ -129,7 +130,8 @@ def excerpt(answer: bytes) -> str:
 
 
 class _Connection:
-    """One probe's connection; every wait ends at `deadline`, or when the worker's process does."""
+    """The connection of one probe. Every wait ends at `deadline`, or when the worker's process
+    ends."""
 
     def __init__(self, options: ProbeOptions, process: int, deadline: float) -> None:
         self._process = process
@@ -146,13 +148,13 @@ class _Connection:
         self._socket.close()
 
     def ask(self, options: ProbeOptions) -> bytes:
-        """Send the request; the first line of what comes back, at most _HEAD_LIMIT bytes."""
+        """Send the request. Returns the first line of the answer, at most _HEAD_LIMIT bytes."""
         host = options.host_field or ("localhost" if options.socket else f"{HOST}:{options.port}")
         request = f"GET {options.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tqunits-gate\r\nAccept: */*\r\n"
         request += "Connection: close\r\n\r\n"
         try:
             self._connect()
-            self._socket.send(request.encode())  # fits any socket buffer: no partial sends
+            self._socket.send(request.encode())  # fits every socket buffer: never sent in part
             return self._first_line()
         except OSError as error:
             raise NotHealthy(*_reason(error)) from None
@@ -165,15 +167,15 @@ class _Connection:
             raise NotHealthy(*_reason(error)) from None
 
     def owner(self) -> int | None:
-        """The user who serves this connection, None if /proc does not tell."""
+        """The user who serves this connection; None if /proc does not tell."""
         if isinstance(self._target, tuple):
             return owner.of_connection(self._target, self._socket.getsockname())
         credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred, unix(7)
         uid = int.from_bytes(credentials[4:8], sys.byteorder)
-        return None if uid == 0 else uid  # listen(2) was the service manager's: an inherited socket
+        return None if uid == 0 else uid  # the service manager has called listen(2): an inherited socket
 
     def body(self) -> str:
-        """What stands at the beginning of a bad answer's body, as far as it comes soon."""
+        """The beginning of the body of a bad answer, as far as it comes soon."""
         self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
         try:
             while len(self._read.partition(b"\r\n\r\n")[2]) <= 2 * _BODY_SHOWN and len(self._read) < 2 * _HEAD_LIMIT:
@@ -184,8 +186,8 @@ class _Connection:
         return excerpt(self._read)
 
     def finish(self) -> None:
-        """Let the worker end its answer: to close before that resets the connection, which many log
-        as an error."""
+        """Let the worker finish its answer: closing earlier would reset the connection, which many
+        programs log as an error."""
         self._deadline = min(self._deadline, time.monotonic() + _FAREWELL)
         left = _REST_LIMIT
         try:
@@ -213,7 +215,7 @@ class _Connection:
         return self._read.partition(b"\n")[0].rstrip(b"\r")
 
     def _receive(self, count: int) -> bool:
-        """Whether there was more."""
+        """Returns whether there was more."""
         self._wait(select.POLLIN)
         more = self._socket.recv(count)
         self._read += more

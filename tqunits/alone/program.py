@@ -1,5 +1,4 @@
-"""How a program of ours becomes the one that it was started for: what launch.py and workspace.py
-end with."""
+"""Executes the program that launch.py and workspace.py were started for."""
 
 from __future__ import annotations
 
@@ -12,11 +11,12 @@ else:
     import _signal as signal  # the built-in part: the rest loads enum, which costs as much as all of a launcher
 
 NOT_EXECUTED = 203
-"""systemd's own exit status for it (systemd.exec(5), "PROCESS EXIT CODES")."""
+"""systemd's own exit status for a program that can not be executed (systemd.exec(5), "PROCESS EXIT
+CODES")."""
 
 
 class NotExecuted(Exception):
-    """The program is not executed; `status` is what to exit with."""
+    """The program can not be executed. `status` is the exit status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -24,9 +24,10 @@ class NotExecuted(Exception):
 
 
 def become(program: list[str], environment: dict[str, str]) -> None:
-    """Raises NotExecuted.
+    """Replace this process by the program. Raises NotExecuted.
 
-    Python ignores SIGXFSZ, and what is ignored stays so in the program; SIGPIPE systemd ignores.
+    Python ignores SIGXFSZ. The program would inherit that, so the signal gets its default action
+    again. SIGPIPE stays ignored, as systemd has it.
     """
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:

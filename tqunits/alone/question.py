@@ -1,12 +1,12 @@
-"""What the gate is asked to ask: its command line, read."""
+"""Parses the gate's command line: what it asks the worker."""
 
 from __future__ import annotations
 
-HOST = "127.0.0.1"  # where a worker with a port listens
+HOST = "127.0.0.1"  # where a worker listens that has a port
 TYPES = ("http", "tcp", "command")
 
 _LONGEST_SPAN = 1_000_000.0  # "infinity" too: poll(2) takes no more than 24 days
-_SHOWN = 120  # characters of a strange text worth a place in the journal
+_SHOWN = 120  # characters of unexpected text that are shown in the journal
 
 
 class UsageProblem(Exception):
@@ -14,7 +14,7 @@ class UsageProblem(Exception):
 
 
 class ProbeOptions:
-    """The command line, read; spans in seconds. Exactly one of `port` and `socket` is set."""
+    """The parsed command line; spans in seconds. Exactly one of `port` and `socket` is set."""
 
     __slots__ = (
         "budget",
@@ -43,13 +43,13 @@ class ProbeOptions:
         self.probe_timeout = 5.0
         self.budget = 55.0
         self.pid: int | None = None
-        self.serving = ""  # the file to make; none: only ask
+        self.serving = ""  # the file to make; "": probe only
         self.routers = ""
         self.name = ""
 
     @property
     def url(self) -> str:
-        """What is asked, as the journal shows it."""
+        """What is asked, in the form that the journal shows."""
         if self.type == "command":
             return f"command {shown(' '.join(self.run))}"
         if self.type == "tcp":
@@ -58,7 +58,7 @@ class ProbeOptions:
 
 
 def parse(arguments: list[str]) -> ProbeOptions:
-    """Read the command line. Raises UsageProblem."""
+    """Parse the command line. Raises UsageProblem."""
     options = ProbeOptions()
     words = iter(arguments)
     for word in words:
@@ -80,8 +80,7 @@ def parse(arguments: list[str]) -> ProbeOptions:
 
 
 def shown(text: str, limit: int = _SHOWN) -> str:
-    """A stranger's text, fit for the journal: short, on one line, without anything that a terminal
-    obeys."""
+    """Foreign text made safe for the journal: short, on one line, without control characters."""
     cut = text[:limit] + ("..." if len(text) > limit else "")
     return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in cut)
 
@@ -98,7 +97,7 @@ def _take(options: ProbeOptions, option: str, value: str) -> None:
             case "--type" | "--socket" | "--path" | "--serving" | "--routers" | "--name":
                 setattr(options, option[2:], value)
             case "--pid":
-                options.pid = int(value or 0)  # systemd drops an unset $MAINPID: there is no process any more
+                options.pid = int(value or 0)  # systemd drops an unset $MAINPID: the process has ended
             case _:
                 _take_question(options, option, value)
     except ValueError:
@@ -106,7 +105,7 @@ def _take(options: ProbeOptions, option: str, value: str) -> None:
 
 
 def _take_question(options: ProbeOptions, option: str, value: str) -> None:
-    """What is asked for, where it is not the usual."""
+    """The options about the health check."""
     match option:
         case "--host-field":
             options.host_field = value

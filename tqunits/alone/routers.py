@@ -1,11 +1,11 @@
-"""Asks the router's processes about one worker, at their leave sockets: DIR/N/leave.sock, open to
-every local user.
+"""Asks the router's processes about one instance, at their leave sockets: DIR/N/leave.sock, which
+every local user may use.
 
     GET /serving/api?wait_us=5000000 HTTP/1.1
 
-A process looks at the worker's file `serving` itself, and answers when none of its requests is in
-flight at a worker whose file is gone, or when the time is over. So to ask tells it when to look,
-and nothing else.
+A process looks at the instance's file `serving` itself. If the file is gone, it answers when none
+of its requests is in flight there, or when the time is over. So a question only makes a process
+look at the file, and gives the asker no power.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import select
 import time
 
 _MAX_ANSWER = 4096
-_PAUSE_S = 0.02  # until a process that turned a question down is asked again
-_SEND_S = 1.0  # to be asked takes no longer; a process that stands still is not waited for
-_TURN_S = 30.0  # a process answers after so long at most, and is asked again
-_GRACE_S = 0.3  # for the answer of a process that has waited for all the time there was
+_PAUSE_S = 0.02  # before a process that turned a question down is asked again
+_SEND_S = 1.0  # for sending the question; a process that hangs is not waited for
+_TURN_S = 30.0  # the longest time until an answer; then the process is asked again
+_GRACE_S = 0.3  # for the answer of a process after the whole time is over
 _BUSY = (errno.EAGAIN, errno.ECONNRESET, errno.EPIPE)
 
 
 def tell(folder: str, name: str) -> None:
-    """Have every process look at the worker's file now; what they find does not matter here."""
+    """Make every process look at the file now. Their answers do not matter here."""
     for path in _sockets(folder):
         _close(_asked(path, name, 0.0))
 
 
 def wait(folder: str, name: str, seconds: float, process: int = -1) -> int:
-    """Wait until no router process has a request at the worker; gives how many still have, when the
-    time is over.
+    """Wait until no router process has a request at the instance. Returns how many still have one
+    when the time is over.
 
-    `process`: a pidfd of the worker, or -1; there is nothing to wait for when it has ended.
+    `process`: a pidfd of the worker, or -1. When it has ended, the wait ends.
     """
     deadline = time.monotonic() + seconds
     asked = {path: _asked(path, name, seconds) for path in _sockets(folder)}
@@ -52,7 +52,7 @@ def wait(folder: str, name: str, seconds: float, process: int = -1) -> int:
 
 
 def _next(path: str, name: str, sock: socket.socket, deadline: float) -> socket.socket | None:
-    """None: this process is done. Else the connection of the next question."""
+    """The connection of the next question; None: this process is done."""
     answer = _answer(sock)
     sock.close()
     if _is_done(answer):
@@ -71,13 +71,13 @@ def _answer(sock: socket.socket) -> bytes:
 
 
 def _is_done(answer: bytes) -> bool:
-    """Whether the process has no request at the worker, or believes that it serves, which waiting
-    does not change."""
+    """Whether the process has no request at the instance, or still sees its file `serving`, which
+    waiting would not change."""
     return b'"in_flight": 0' in answer or b'"serving": true' in answer
 
 
 def _asked(path: str, name: str, seconds: float) -> socket.socket | None:
-    """A connection on which the question has been sent; None where no router process runs."""
+    """A connection on which the question was sent; None when no router process listens there."""
     wait_us = int(min(seconds, _TURN_S) * 1e6)
     question = f"GET /serving/{name}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n"
     deadline = time.monotonic() + _SEND_S
@@ -86,7 +86,7 @@ def _asked(path: str, name: str, seconds: float) -> socket.socket | None:
         sock.settimeout(_SEND_S)
         try:
             sock.connect(path)
-            sock.send(question.encode("ascii"))  # fits any socket buffer: no partial sends
+            sock.send(question.encode("ascii"))  # fits every socket buffer: never sent in part
         except OSError as error:
             sock.close()
             if error.errno not in _BUSY or time.monotonic() >= deadline:

@@ -3,8 +3,8 @@
 
     /usr/bin/python3 -I -S tell.py SIGNUM $MAINPID
 
-It runs as the worker's user in its sandbox, so it can reach nobody else. kill(1) would do, but
-belongs to a package that a small system lacks.
+It runs as the worker's user in its sandbox, so it can signal no other user's process. kill(1) would
+do the same, but its package is missing on small systems.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 1: there is nobody to tell."""
+    """Returns the exit status; 1: there is no such process."""
     try:
         number, pid = map(int, arguments)
     except ValueError:

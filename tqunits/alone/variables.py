@@ -1,8 +1,8 @@
 """Environment files: lines of NAME=value, read as systemd reads those of EnvironmentFile=
 (systemd.exec(5)).
 
-The launcher reads them at each start of a worker, so this imports nothing: `re` alone would take
-longer than all it does. `check` and `install` read them with the same code.
+The launcher reads them at each start of a worker, so this module imports nothing: `re` alone would
+take longer than the whole parsing. `check` and `install` read them with the same code.
 
 A line is blank, a comment (# or ; first), or NAME=value. A value is one of three:
 
@@ -12,18 +12,17 @@ A line is blank, a comment (# or ; first), or NAME=value. A value is one of thre
     "double"  over several lines too; a backslash goes before " \\ ` $ and at the end of a line,
               which is joined; before anything else it stays
 
-Nothing is expanded: $NAME is five characters. A line ends with LF or CRLF. What systemd reads
-otherwise than a shell does, or than other readers of such files do, is a mistake here: `export`,
-blanks around =, a comment or more text behind a value. So is what systemd skips: a line without =,
-a name that is none.
+Nothing is expanded: $NAME is five characters. A line ends with LF or CRLF. Text that systemd parses
+differently from a shell, or from other parsers of such files, is a mistake here: `export`, blanks
+around =, a comment or more text after a value. What systemd skips is a mistake too: a line without
+=, an invalid name.
 
-Messages show no value, and no name that is none either: a line in the wrong place may be the secret
-itself.
+Messages show neither a value nor an invalid name: a misplaced line may be the secret itself.
 """
 
 MAX_BYTES = 65536
-"""A file of variables is a page or two; execve(2) takes no single one that is longer than 128
-KiB."""
+"""The greatest size of a file, in bytes: a page or two is usual. execve(2) accepts no single
+variable longer than 128 KiB."""
 
 RESERVED = frozenset(
     (
@@ -54,19 +53,21 @@ RESERVED = frozenset(
         "MEMORY_PRESSURE_WRITE",
     )
 )
-"""What systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES SET ...").
+"""Variables that systemd or tqunits sets for the process (systemd.exec(5), "ENVIRONMENT VARIABLES
+SET ...").
 
-Of WORKER_PORT and WORKER_SOCKET a worker has one: that the other is missing tells it how to
-listen."""
+A worker has either WORKER_PORT or WORKER_SOCKET. A program sees how to listen by the one that is
+missing.
+"""
 
 _BLANKS = " \t"
-_ESCAPED = '"\\`$'  # what a backslash takes its meaning from in double quotes
+_ESCAPED = '"\\`$'  # the characters that a backslash escapes in double quotes
 _LINE_ENDS = "save the file with line feeds as line ends"
 _OWN_LINE = "put the comment on a line of its own, or the value in quotes if all of it is meant"
 
 
 class Mistake(Exception):
-    """Something wrong, or doubtful, at a place; line and column count from 1."""
+    """Something wrong or doubtful, with its place. Line and column count from 1."""
 
     def __init__(self, line: int, column: int, message: str, hint: str) -> None:
         super().__init__(message)
@@ -77,8 +78,8 @@ class Mistake(Exception):
 
 
 def parse(content: bytes) -> list[tuple[int, str, str]]:
-    """Line, name and value of each variable, in order; of the same name the last counts. Raises
-    Mistake: the first."""
+    """Line, name and value of each variable, in order; of equal names the last one counts. Raises
+    the first Mistake."""
     reading = Reading(content)
     if reading.mistakes:
         raise reading.mistakes[0]
@@ -86,9 +87,10 @@ def parse(content: bytes) -> list[tuple[int, str, str]]:
 
 
 def is_reserved(name: str, *, has_port: bool = True) -> bool:
-    """Whether the worker gets this variable from tqunits or systemd, whatever a file says.
+    """Whether tqunits or systemd sets this variable for the worker, whatever a file says.
 
-    PORT is set for who listens on a port (`has_port`); to others it is a name like any other.
+    PORT is reserved for a worker that listens on a port (`has_port`); otherwise it is an ordinary
+    name.
     """
     return name in RESERVED or (name == "PORT" and has_port)
 
@@ -102,7 +104,7 @@ class Reading:
         self.mistakes: list[Mistake] = []
         self.doubts: list[Mistake] = []
         self._text = self._decoded(content)
-        self._line, self._counted = 1, 0  # the number of the line that the counted character is in
+        self._line, self._counted = 1, 0  # the line that contains the character `_counted`
         self._known: set[str] = set()
         at = 0
         while at < len(self._text):
@@ -113,7 +115,7 @@ class Reading:
                 at = self._end(fault.at) + 1
 
     def _decoded(self, content: bytes) -> str:
-        """The text; where there is none, the mistake is told, and nothing else is looked at."""
+        """The text; empty when the bytes are not text, which is then the only mistake."""
         if len(content) > MAX_BYTES:
             message, hint = f"is larger than {MAX_BYTES // 1024} KiB", "put what is no variable in a credential"
             self.mistakes.append(Mistake(1, 1, message, hint))
@@ -130,7 +132,7 @@ class Reading:
         return text.removeprefix("\ufeff")
 
     def _next(self, at: int) -> int:
-        """Read what begins with the line at this place; gives the place of the line after it."""
+        """Parse what begins with the line at this index; returns the index of the next line."""
         begin = self._after_blanks(at)
         end = self._end(begin)
         line = self._text[begin:end].removesuffix("\r")
@@ -141,7 +143,7 @@ class Reading:
         return end + 1
 
     def _comment(self, at: int, line: str) -> None:
-        """Until version 253 a backslash at the end of a comment took the next line into it
+        """Up to version 253 a backslash at the end of a comment joined the next line to it
         (systemd's NEWS)."""
         if line.endswith("\\"):
             raise _Fault(at + len(line) - 1, "a comment ends with a backslash", "remove the backslash")
@@ -173,7 +175,7 @@ class Reading:
         self._known.add(name)
 
     def _value(self, at: int) -> tuple[str, int]:
-        """The value that begins here, and the place of the line after it."""
+        """The value that begins here, and the index of the next line."""
         match self._text[at : at + 1]:
             case "'":
                 return self._single(at)
@@ -214,7 +216,7 @@ class Reading:
         return "".join([*parts, text[begin:close]]), self._closed(close + 1)
 
     def _escaped(self, at: int) -> str:
-        """What the backslash at this place and the character after it mean in double quotes."""
+        """What the backslash at this index and the next character mean in double quotes."""
         char = self._text[at + 1]
         if char == "\r":
             raise _Fault(at + 1, "a carriage return behind a backslash", _LINE_ENDS)
@@ -224,7 +226,7 @@ class Reading:
         return char if char in _ESCAPED else "" if char == "\n" else f"\\{char}"
 
     def _closed(self, at: int) -> int:
-        """Behind a closing quote comes nothing."""
+        """Nothing may follow a closing quote."""
         begin, end = self._after_blanks(at), self._end(at)
         rest = self._text[begin:end].removesuffix("\r")
         if rest.startswith("#"):
@@ -251,7 +253,7 @@ class Reading:
         return "".join(parts) + line.rstrip(_BLANKS), end + 1
 
     def _taken(self, at: int) -> str:
-        """What the backslash at this place and the character after it mean without quotes."""
+        """What the backslash at this index and the next character mean without quotes."""
         char = self._text[at + 1 : at + 2]
         if char == "\r":
             raise _Fault(at + 1, "a carriage return behind a backslash", _LINE_ENDS)
@@ -262,7 +264,7 @@ class Reading:
         return "" if char == "\n" else char
 
     def _refuse_comment(self, begin: int, end: int) -> None:
-        """A # behind a blank, or first in a line that is joined."""
+        """Refuse a # after a blank, or at the beginning of a joined line."""
         at = self._text.find("#", begin, end)
         while at >= 0:
             if self._text[at - 1] in " \t\n" and (at > begin or self._text[at - 1] == "\n"):
@@ -270,8 +272,8 @@ class Reading:
             at = self._text.find("#", at + 1, end)
 
     def _refuse_controls(self, begin: int, end: int, but: str = "") -> None:
-        """No variable can hold a NUL; a carriage return in a line's middle is a line end of another
-        system's."""
+        """Refuse NUL, which no variable can hold, and a carriage return within a line, which is a
+        line end of another system."""
         for char, message, hint in (("\0", "a NUL", "remove it"), ("\r", "a carriage return in a line", _LINE_ENDS)):
             at = self._text.find(char, begin, end)
             if at >= 0 and char != but:
@@ -292,8 +294,8 @@ class Reading:
         return Mistake(*self._place(at), message, hint)
 
     def _place(self, at: int) -> tuple[int, int]:
-        """Line and column. Places are asked for mostly in order, so what has been counted is not
-        counted again."""
+        """Line and column of an index. The indexes mostly increase, so counting goes on from the
+        last one."""
         if at < self._counted:
             self._line, self._counted = 1, 0
         self._line += self._text.count("\n", self._counted, at)
@@ -306,13 +308,13 @@ class Reading:
         return at
 
     def _end(self, at: int) -> int:
-        """Where the line ends that this place is in."""
+        """The index of the end of this line."""
         found = self._text.find("\n", at)
         return len(self._text) if found < 0 else found
 
 
 class _Fault(Exception):
-    """A mistake whose line and column nobody has counted yet."""
+    """A mistake at an index, before its line and column are counted."""
 
     def __init__(self, at: int, message: str, hint: str) -> None:
         super().__init__(message)

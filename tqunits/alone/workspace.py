@@ -1,19 +1,20 @@
-"""Makes the workspace of a build and becomes the build: ExecStart= of tq-build@NAME.service, and of
-its fetch.
+"""Makes the workspace of a build and then executes the build: ExecStart= of tq-build@NAME.service,
+and of its fetch.
 
     /usr/bin/python3 -I -S workspace.py [--copy FOLDER [--without LIST]]
         [--in COPY] [--at PLACE] [--needs FILE]
         WORKSPACE -- PROGRAM [ARGUMENT]...
 
-The program runs in COPY (WORKSPACE/copy), and has WORKSPACE/tmp for what it puts aside. With --copy
-the first becomes a copy of FOLDER, the second is empty; LIST names paths below FOLDER that a build
-has made, one after the other with a NUL behind each, which are not copied. PLACE is where else the
-copy is mounted, and the program runs there. With --needs nothing is run where the copy has no such
-file.
+The program runs in COPY (by default WORKSPACE/copy), and has WORKSPACE/tmp for temporary files.
+With --copy, COPY becomes a copy of FOLDER and WORKSPACE/tmp is emptied. LIST is a file of paths
+below FOLDER that builds have made, each with a NUL after it; they are not copied. PLACE is a second
+path at which the copy is mounted; then the program runs there. With --needs nothing is run if the
+copy does not have that file.
 
-It runs as the build's own user in its sandbox, so it copies what that user may read, and says what
-it leaves out: a secret of the worker's (0600) is never in a workspace. Sockets, pipes and devices
-are left out too. A file keeps its mode and its time, as make(1) wants it, and a link stays a link.
+It runs as the build's own user in its sandbox, so it copies what that user may read, and reports
+what it leaves out: a secret of the worker (0600) never gets into a workspace. Sockets, pipes and
+devices are left out too. A file keeps its mode and its time, which make(1) needs; a link is copied
+as a link.
 
 Exit statuses: 203 the program can not be executed (systemd.exec(5)); 1 the folder can not be
 copied; 2 the command line is wrong.
@@ -29,7 +30,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tqunits.alone.program import NotExecuted, become
-else:  # isolated (-I), Python looks for nothing beside the program
+else:  # with -I (isolated), Python does not look for modules beside the program
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs more
     from program import NotExecuted, become
 
@@ -38,10 +39,10 @@ USE = "[--copy FOLDER [--without LIST]] [--in COPY] [--at PLACE] [--needs FILE] 
 OPTIONS = {"--copy", "--without", "--in", "--at", "--needs"}
 
 MAX_DEPTH = 100
-"""Folders in folders, as the harvest takes them. Each level holds two descriptors, of 1024."""
+"""The depth of folders, the same as in the harvest. Each level needs two descriptors, of 1024."""
 
 MAX_NAMED = 20
-"""Files left out that are named one by one."""
+"""How many of the files that are left out are named."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -49,7 +50,8 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def main(arguments: list[str]) -> int:
-    """Become the build; gives an exit status when that fails, and says why in one line."""
+    """Execute the build. Returns an exit status when that fails, and prints the reason in one
+    line."""
     try:
         options, workspace, program = parse(arguments)
         work = options.get("--in", os.path.join(workspace, "copy"))  # noqa: PTH118 - pathlib costs more
@@ -79,17 +81,16 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], str, list[str]]:
 
 
 def say(message: str) -> None:
-    """A line for the journal; what a name has in it that would steer a terminal, or is no text, is
-    escaped."""
+    """Print a line for the journal. Control characters and invalid bytes of names are escaped."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
     sys.stderr.write(f"tqunits-workspace: {shown}\n")
 
 
 def _make(folder: str, workspace: str, work: str, without: str | None) -> None:
     aside = os.path.join(workspace, "tmp")  # noqa: PTH118
-    for path in (work, aside):  # emptied, for the copy itself is mounted
+    for path in (work, aside):  # emptied, not removed: the copy itself is a mount point
         os.makedirs(path, 0o700, exist_ok=True)  # noqa: PTH103
-        emptied = ["find", path, "-mindepth", "1", "-delete"]  # takes any depth
+        emptied = ["find", path, "-mindepth", "1", "-delete"]  # find(1) works at any depth
         if os.spawnv(os.P_WAIT, "/usr/bin/find", emptied) != 0:  # noqa: S606
             raise NotExecuted(NOT_COPIED, f"{path} can not be emptied")
     try:
@@ -106,7 +107,7 @@ def _make(folder: str, workspace: str, work: str, without: str | None) -> None:
 
 
 def _paths(listed: str | None) -> frozenset[str]:
-    """What stands in a list; one that is not there is empty: nothing was ever built."""
+    """The paths in a list; none if the file does not exist, because nothing was ever built."""
     try:
         with open(listed or os.devnull, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
             return frozenset(file.read().split("\0"))
@@ -115,14 +116,14 @@ def _paths(listed: str | None) -> frozenset[str]:
 
 
 class FolderCopy:
-    """One copy of a folder."""
+    """The copying of one folder."""
 
     def __init__(self, without: frozenset[str]) -> None:
         self.without = without
         self.left_out = 0
 
     def folder(self, source: int, target: int, path: str, depth: int) -> None:
-        """Copy what is in an open folder into another."""
+        """Copy the content of an open folder into another."""
         if depth > MAX_DEPTH:
             raise NotExecuted(NOT_COPIED, f"the folder has more than {MAX_DEPTH} folders in each other")
         with os.scandir(source) as entries:
