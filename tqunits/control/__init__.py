@@ -1,8 +1,8 @@
-"""What is said at the control sockets of this host: protocol.py says it, client.py asks, server.py
+"""The protocol of the control sockets: protocol.py has the messages, questions.py asks, server.py
 answers.
 
-Today these are the routers' sockets. The protocol is HTTP/1.1 with JSON, a request for each
-connection, so that curl can ask as well:
+At present only the routers have such sockets. The protocol is HTTP/1.1 with JSON, one request for
+each connection, so that curl can ask as well:
 
     curl --unix-socket /run/tqunits/proxy/1/control.sock http://router/status
 """

@@ -1,5 +1,5 @@
-"""What is asked and answered at the sockets of a router process, version 1: paths, keys and sizes
-stand here alone.
+"""The requests and answers at the sockets of a router process, version 1. No other module has their
+paths, keys and sizes.
 
 The control socket, for root and the manager:
 
@@ -12,9 +12,9 @@ The leave socket, for every local user:
 
     GET /serving/api?wait_us=5000000                   a Drained, of an instance (`api`, `api:2`)
 
-alone/routers.py asks the last one, and imports nothing of ours: tests/control/test_protocol.py
-holds its bytes against what is here. What a process answers is read without trust: it runs as
-another user.
+alone/routers.py sends the last request and imports nothing of ours: tests/control/test_protocol.py
+compares its bytes with this module. Answers of a process are parsed without trust, because it runs
+as another user.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ MAINTENANCE: Final = "/maintenance"
 OFFER: Final = "there are GET /status and /metrics, POST /pause, /resume, /maintenance"
 
 MAX_REQUEST: Final = 64 * 1024
-"""Bytes of a request at the control socket."""
+"""The greatest request at the control socket, in bytes."""
 
 MAX_QUESTION: Final = 1024
-"""Bytes of one at the leave socket."""
+"""The greatest request at the leave socket, in bytes."""
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
-"""Bytes of an answer: root does not read without end what a router says."""
+"""The greatest answer, in bytes: root does not read without limit what a router sends."""
 
 LONGEST_WAIT_US: Final = 30_000_000
-"""Who waits longer for a worker to be drained asks again."""
+"""The longest wait in one request. A caller that wants to wait longer asks again."""
 
 _QUESTION: Final = re.compile(rb"/serving/([a-z0-9_:-]{1,40})(?:\?wait_us=([0-9]{1,12}))?")
 
 _NO_ANSWER: Final = (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What is raised of an answer that is none."""
+"""The exceptions that an invalid answer can raise."""
 
 Body = Mapping[str, object]
 
 
 class Problem(Exception):
-    """A request that is not served: its HTTP status and what is wrong."""
+    """A request that is refused: the HTTP status, and what is wrong."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -91,7 +91,7 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """A worker, as a process sees it."""
+    """A worker in one process."""
 
     name: str  # of the worker
     in_flight: int  # requests that have begun
@@ -101,7 +101,7 @@ class WorkerStatus:
     endpoints: tuple[EndpointStatus, ...]  # of its instances, in the order of their numbers
 
     def body(self) -> Body:
-        """As it is sent."""
+        """The JSON object."""
         return {
             "name": self.name,
             "in_flight": self.in_flight,
@@ -114,7 +114,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What a process does."""
+    """The state of a process."""
 
     pid: int  # of the process
     connections: int  # of clients, open
@@ -125,7 +125,7 @@ class Status:
     workers: tuple[WorkerStatus, ...]  # all that are in its routes
 
     def body(self) -> Body:
-        """As it is sent."""
+        """The JSON object."""
         return {
             "pid": self.pid,
             "connections": self.connections,
@@ -139,51 +139,51 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class DoingThere:
-    """What a process does at one instance of a worker."""
+    """The state of one instance of a worker in one process."""
 
-    drained: bool  # by an order of its own
+    drained: bool  # by an order about this instance
     in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """Of a Status, what those who have ordered something look at, for one worker."""
+    """The part of a Status, for one worker, that shows whether an order is in effect."""
 
-    order: str  # that is carried out; "" for none
-    in_flight: int  # requests that have begun there
+    order: str  # the order in effect; "" for none
+    in_flight: int  # requests that were sent to it
     instances: tuple[DoingThere, ...] = ()  # in the order of their numbers
 
     def there(self, instance: Instance) -> DoingThere | None:
-        """The same of one instance; None: it sends that one nothing."""
+        """The state of one instance; None: the process does not know the instance."""
         known = self.instances[instance.number - 1 : instance.number]
         return known[0] if known else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
-    """Whether a worker that leaves has nothing in flight; how many requests there are is nobody's
-    business."""
+    """Whether a worker that stops has no request in flight. The number of its requests is not
+    told."""
 
-    serving: bool  # its file is there: waiting changes nothing
+    serving: bool  # its file `serving` exists: waiting would change nothing
     in_flight: bool = False
 
     def body(self) -> Body:
-        """As it is sent."""
+        """The JSON object."""
         return {"serving": True} if self.serving else {"serving": False, "in_flight": int(self.in_flight)}
 
 
 def encoded(body: Body) -> bytes:
-    """An answer in JSON, with the version of all these answers."""
+    """An answer as JSON, with the version that all answers have."""
     return json.dumps({"version": VERSION, **body}).encode() + b"\n"
 
 
 def refused(text: str) -> bytes:
-    """The answer to what is not served."""
+    """The answer to a request that is refused."""
     return encoded({"error": text})
 
 
 def asked(data: bytes) -> Body:
-    """The body of a POST. Raises Problem."""
+    """The body of a POST, parsed. Raises Problem."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -194,7 +194,7 @@ def asked(data: bytes) -> Body:
 
 
 def doing(answer: bytes) -> Mapping[str, Doing] | None:
-    """Worker -> what a process does there, by its Status; None where the answer is none."""
+    """Worker -> its state in the process, from a Status. None when the answer is not valid."""
     try:
         document = json.loads(answer)
         orders = document["orders"]
@@ -211,12 +211,12 @@ def doing(answer: bytes) -> Mapping[str, Doing] | None:
 
 
 def leave_request(whose: Instance, wait_us: int) -> bytes:
-    """What an instance that leaves sends: all of it, for there is no body."""
+    """The whole request of an instance that is about to stop; it has no body."""
     return f"GET /serving/{whose}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode("ascii")
 
 
 def leave_question(method: bytes, target: bytes) -> tuple[Instance, int]:
-    """Which instance such a request is about, and how many µs its answer may take.
+    """The instance in such a request, and the longest wait for the answer in µs.
 
     Raises Problem.
     """

@@ -1,6 +1,6 @@
-"""Asks the router's processes, at their control sockets, what they do.
+"""Asks the router's processes for their state, at their control sockets.
 
-Only those that run are asked: a question at the socket of one that is stopped would start it.
+Ask only processes that run: a connection to the socket of a stopped process would start it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _TIMEOUT_S = 5.0
 
 
 def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
-    """What a process says of each worker of its routes; None where it does not answer."""
+    """For each worker in its routes, its state in this process; None when the process does not
+    answer."""
     answer = _answer(Path(layout.control_socket(name.process_of(unit))), protocol.STATUS)
     return None if answer is None else protocol.doing(answer)
 
@@ -29,7 +30,7 @@ def _answer(path: Path, target: str) -> bytes | None:
     try:
         connection.request("GET", target)
         answer = connection.getresponse().read(protocol.MAX_ANSWER + 1)
-    except (OSError, HTTPException, ValueError):  # whatever it has sent
+    except (OSError, HTTPException, ValueError):  # any invalid answer
         return None
     finally:
         connection.close()

@@ -1,12 +1,13 @@
-"""HTTP on a Unix socket, for questions about this process: a request per connection, bounded in
-size and in time.
+"""An HTTP server on a Unix socket, for questions about this process: one request per connection,
+bounded in size and in time.
 
-Nothing here may hold up the data path, or grow with those who ask. What is answered is the affair
-of whoever listens: proxy/commands.py at the control socket, proxy/leaving.py at the leave socket.
+No client here may hold up the data path or make the process grow. The caller of this module decides
+the answers: proxy/commands.py at the control socket, proxy/leaving.py at the leave socket.
 
-Under systemd the control socket is a unit's (tq-proxy-control@.socket): the mode of its file, 0600
-and the manager's user, lets in whoever may ask. A process that makes it itself lets in its own
-user, and asks the kernel who that is as well.
+Under systemd the control socket is a unit (tq-proxy-control@.socket), and the owner and mode of its
+file (the user `tqunits`, 0600) decide who may connect. A process that makes the socket itself
+allows root and its own user, by the mode of the file and by the peer credentials that the kernel
+reports (SO_PEERCRED).
 """
 
 from __future__ import annotations
@@ -32,30 +33,31 @@ INHERITED: Final = "control"
 """The name by which systemd passes the control socket (FileDescriptorName=)."""
 
 MAX_CLIENTS: Final = 64
-"""Connections at once to a control socket: a manager, an operator, and what collects the
-metrics."""
+"""Connections at once to a control socket: enough for an operator, a collector of metrics and a
+manager."""
 
 PATIENCE: Final = 10.0
-"""Seconds until a request must be there; whoever may ask sends it at once."""
+"""Seconds until the request must be complete; a legitimate client sends it at once."""
 
 _OWNER_ONLY: Final = 0o600
 
 _UCRED: Final = struct.Struct("3i")
 
 _FILE_STAYS: Final = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-"""Since Python 3.13 event loops remove the file when the server closes. systemd's is not ours to
-remove."""
+"""Since Python 3.13 event loops remove the socket's file when the server closes. We must not remove
+systemd's."""
 
 Answerer = Callable[[RequestHead, bytes, int], Awaitable[tuple[str, bytes]]]
-"""From a request's head, its body and the asker's uid to a media type and a body; raises
-Problem."""
+"""Takes a request's head, its body and the uid of the client. Returns a media type and a body, or
+raises Problem."""
 
 Command = Callable[[Body], Awaitable[tuple[str, bytes]]]
-"""From the body of a request to the media type and the body of its answer; raises Problem."""
+"""Takes the body of a request. Returns the media type and the body of the answer, or raises
+Problem."""
 
 
 class LocalServer:
-    """One socket, and who answers there."""
+    """The server of one socket."""
 
     def __init__(
         self,
@@ -67,10 +69,11 @@ class LocalServer:
         patience: float,
         max_body: int,
     ) -> None:
-        """`place`: where to listen, or what to accept from; `mode`: of the file that is made.
+        """`place`: the path of a new socket, or a socket that listens already. `mode`: of the new
+        file.
 
-        `max_clients`: connections at once; `patience`: seconds until a request must be there, and
-        its answer read.
+        `max_clients`: connections at once. `patience`: seconds for the request, and again for
+        reading the answer.
         """
         self._place = place
         self._answerer = answer
@@ -89,8 +92,8 @@ class LocalServer:
         )
 
     def close(self) -> None:
-        """Listen no more; what is being answered ends with the process. What systemd holds waits
-        for the next one."""
+        """Stop listening. Answers in progress end with the process. Connections to systemd's socket
+        wait for the next process."""
         if self._server is None:
             return
         self._server.close()
@@ -105,7 +108,7 @@ class LocalServer:
             writer.write(f"{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
             await asyncio.wait_for(writer.drain(), self._patience)
         except (OSError, TimeoutError):
-            pass  # whoever asked is gone
+            pass  # the client is gone
         finally:
             self._clients -= 1
             writer.close()
@@ -114,7 +117,7 @@ class LocalServer:
         try:
             if self._clients > self._max_clients:
                 raise Problem(503, f"{self._max_clients} requests at once are the most")
-            read = _read(reader, self._max_body)  # also for who may not ask: what is not read resets the answer
+            read = _read(reader, self._max_body)  # from every client: unread bytes would reset the answer
             head, data = await asyncio.wait_for(read, self._patience)
             return 200, *await self._answerer(head, data, uid)
         except Problem as problem:
@@ -124,13 +127,14 @@ class LocalServer:
 
 
 class ControlServer:
-    """A control socket: who may ask there, and which command answers what."""
+    """The server of a control socket: which clients may ask, and which command answers which
+    path."""
 
     def __init__(self, place: Path | socket.socket, commands: Mapping[str, tuple[str, Command]], offer: str) -> None:
-        """`place`: where to listen, or what to accept from; `commands`: path -> method and what
-        answers.
+        """`place`: the path of a new socket, or a socket that listens already. `commands`: path ->
+        method and command.
 
-        `offer`: what there is, in words, for who asks for something else.
+        `offer`: the text of the answer to an unknown path.
         """
         self._inherited = not isinstance(place, Path)
         self._commands = commands
@@ -156,20 +160,20 @@ class ControlServer:
         return await command(protocol.asked(data) if method == "POST" else {})
 
     def _may_ask(self, uid: int) -> bool:
-        """Who got through to systemd's socket may: the file's mode has let them in, and a drop-in
-        may widen it.
+        """A client of systemd's socket may ask: the mode of the file, or a drop-in, has allowed the
+        connection.
 
-        To ask again would tell nothing: PrivateUsers= maps root and the router alone, so here
-        everybody else, the manager like a stranger, has the uid of nobody (user_namespaces(7)).
+        The uid would tell nothing there: PrivateUsers= maps only root and the router, so every
+        other user, the user `tqunits` too, has the uid of nobody (user_namespaces(7)).
         """
         return self._inherited or uid in (0, os.geteuid())
 
 
 def inherited_control(sockets: Iterable[tuple[str, socket.socket]]) -> socket.socket | None:
-    """The control socket among those that systemd has passed, each with its name.
+    """The control socket among the sockets that systemd has passed, each with its name.
 
-    Raises UsageError for one that has no file, whose mode would keep strangers out, and where there
-    are two.
+    Raises UsageError for a socket without a file, whose mode would keep strangers out, and when
+    there are two.
     """
     found = [sock for name, sock in sockets if name == INHERITED]
     if len(found) > 1:
@@ -182,14 +186,14 @@ def inherited_control(sockets: Iterable[tuple[str, socket.socket]]) -> socket.so
 
 
 def socket_path(place: Path | socket.socket) -> Path | None:
-    """Where it is; None for a socket that is not a file."""
+    """The path of the socket; None for a socket that is not a file."""
     address = place.getsockname() if isinstance(place, socket.socket) else str(place)
     return Path(address) if isinstance(address, str) and address else None
 
 
 def _bound(path: Path, mode: int) -> socket.socket:
-    """A socket with a file of that mode, in the place of one that a killed process has left. Raises
-    OSError."""
+    """A listening socket with a file of that mode. A file that a killed process has left is
+    replaced. Raises OSError."""
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o777 & ~mode)
@@ -201,7 +205,7 @@ def _bound(path: Path, mode: int) -> socket.socket:
 
 
 async def _read(reader: asyncio.StreamReader, limit: int) -> tuple[RequestHead, bytes]:
-    """One request with its body. Raises Malformed, Problem."""
+    """Read one request with its body. Raises Malformed, Problem."""
     heads = HeadBuffer()
     while (whole := heads.feed(data := await reader.read(limit))) is None:
         if not data:

@@ -1,10 +1,9 @@
-"""Why a worker is down, or that it is well: one sentence, the chain to its first broken link, what
-to do.
+"""Why a worker is down, or that it is healthy: one sentence, the chain up to its first broken link,
+and what to do.
 
-The judgement is a function of the facts alone, for the command line and whoever else asks. What is
-sure comes first: what the kernel and systemd say of the end of a process; then what the gate has
-seen; then the program's own words, which explain most ends by an exit status; then the status
-alone.
+The judgement depends on the facts only, so every caller gets the same one. The surest evidence
+comes first: what the kernel and systemd report of the end of a process; then the verdict of the
+gate; then the program's own messages, which explain most exit statuses; then the exit status alone.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _WAITS = frozenset({"starting", "draining", "stopping"})
 
 
 class Link(StrEnum):
-    """The chain that a worker is: each needs the ones before."""
+    """The links of the chain. Each one needs those before it."""
 
     FILE = "file"
     BUILD = "build"
@@ -34,17 +33,17 @@ class Link(StrEnum):
 
 
 class LinkState(StrEnum):
-    """What one link is."""
+    """The state of one link."""
 
     OK = "ok"
     BROKEN = "broken"
     WAITING = "waiting"
-    UNKNOWN = "unknown"  # behind a broken one, or no longer what it was started with
+    UNKNOWN = "unknown"  # after a broken link, or changed since the worker was started
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedLink:
-    """One link, how it is, and what there is to say of it."""
+    """One link, its state, and a text about it."""
 
     link: Link
     state: LinkState
@@ -53,8 +52,8 @@ class JudgedLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What is known, concluded. `is_well`: it serves. Neither that nor `is_wrong`: down on purpose,
-    or on its way."""
+    """The conclusion from the facts. `is_well`: the worker serves. Neither that nor `is_wrong`: it
+    is down on purpose, or starting."""
 
     cause: Cause
     sentence: str  # without the worker's name
@@ -62,9 +61,9 @@ class Judgement:
     is_wrong: bool = False
     chain: tuple[JudgedLink, ...] = ()
     error: Complaint | None = None
-    answer: str = ""  # the last one of its health check
+    answer: str = ""  # the last answer to its health check
     killed_by: str = ""  # kernel, outside, systemd
-    sandbox: str = ""  # what of it it was: hidden, read-only, system-call, not-permitted, or a relaxation by name
+    sandbox: str = ""  # what the sandbox did: hidden, read-only, system-call, not-permitted, or a relaxation
     advice: tuple[str, ...] = ()
 
     @property
@@ -74,7 +73,7 @@ class Judgement:
 
 
 def judge(facts: Facts) -> Judgement:
-    """Why it is as it is."""
+    """Judge the facts."""
     end = facts.end
     last = facts.state in _RUNS or (end is not None and end.is_started)
     error = complaint(facts.lines, last=last, folder=facts.folder)
@@ -96,15 +95,15 @@ def judge(facts: Facts) -> Judgement:
 
 
 def _explains(error: Complaint | None, reason: Reason) -> bool:
-    """Whether it has to do with that: beside an answer that was bad or late, not just any line with
-    such a word."""
+    """Whether the error explains the reason. After a bad or late answer, a line without a place and
+    of no known kind does not."""
     if error is None or reason.cause in {Cause.CONFIGURATION, Cause.LEFT_OUT, Cause.BUILD}:
         return False
     return bool(error.place) or error.kind is not ErrorKind.OTHER or reason.cause not in {Cause.HEALTH, Cause.SLOW}
 
 
 def _answer(facts: Facts) -> str:
-    """Where nothing listens there is none."""
+    """The last answer to the health check; "" when nothing listens."""
     silent = facts.end is not None and facts.end.gate in {outcome.SILENT, outcome.ELSEWHERE}
     return facts.answer or ("" if silent else ends.last_answer(facts.verdict))
 
@@ -180,10 +179,10 @@ def _stopped(facts: Facts) -> Reason:
 
 
 def _chain(facts: Facts, reason: Reason) -> tuple[JudgedLink, ...]:
-    """All links; behind the first broken one nothing is known.
+    """All links. After the first broken link all are unknown.
 
-    What runs was installed before its file, or its program, got as they are now: those are not why,
-    and not well.
+    A worker that runs was started before its file or its program got their present errors: those
+    are not the reason, but the links are not healthy either.
     """
     broken = _link_of(facts, reason)
     is_idle = reason.cause in {Cause.STOPPED, Cause.NOT_INSTALLED}

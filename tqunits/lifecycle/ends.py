@@ -1,4 +1,4 @@
-"""What one end of a worker's process, or of its start, means: the table behind the judgement."""
+"""What the end of a worker's process, or of its start, means: the rules behind the judgement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAUNCH = "tqunits-launch: "
 _BEFORE_THE_PROGRAM = range(200, 246)
 _LAST_ANSWER = re.compile(r"; last answer: (.*)$")
 _ELSEWHERE = re.compile(r"; it listens on (.*) instead;")
-_TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # what V8 and others end with where they can not go on
+_TRAPS = frozenset({"SIGTRAP", "SIGILL"})  # V8 and other runtimes end with these when they can not go on
 _CRASHES = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS"})
 _COMPILERS = frozenset(
     {"node", "nodejs", "deno", "bun", "bunx", "java", "dotnet", "luajit", "pypy", "julia", "erl", "php"}
@@ -36,14 +36,14 @@ _STATUS_ADVICE = {
 
 
 def of(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason:
-    """Why it ended so."""
+    """The reason for this end."""
     readings = (_of_memory, _of_systemd, _of_signal, _of_gate_first, _of_error, _of_gate, _of_result)
     reason = next(reason for reading in readings if (reason := reading(facts, end, error)) is not None)
     return told.beside(facts, reason, error) if reason.cause in _OF_WHAT_GOES_ON else reason
 
 
 def last_answer(verdict: str) -> str:
-    """What the health check was told last, of the gate's line; "" where there is none."""
+    """The last answer to the health check, from the gate's message; "" without one."""
     match = _LAST_ANSWER.search(verdict)
     return "" if match is None or match[1] == "none" else match[1]
 
@@ -61,7 +61,7 @@ def _of_memory(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | 
 
 
 def _of_systemd(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
-    """Statuses of what runs before the program: systemd's own, and the launcher's."""
+    """Exit statuses of programs that run before the worker's own: systemd's and the launcher's."""
     if end.code != "exited" or end.result != "exit-code":
         return None
     if facts.gave_up and end.status == outcome.GIVEN_UP:
@@ -129,10 +129,10 @@ def _of_signal(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | 
 
 
 def _is_compilers(name: str, error: Complaint | None, program: str) -> bool:
-    """Whether a crash is that of a runtime which may not make its code executable: it says so, or
-    it traps.
+    """Whether a crash is that of a runtime which may not make its code executable: by its message,
+    by a trap, or by the name of a runtime that compiles.
 
-    A compiler may end in more ways than that, without a word.
+    Such a runtime may also end in other ways, without a message.
     """
     if error is not None and error.kind is not ErrorKind.OTHER:
         return error.kind is ErrorKind.JIT
@@ -140,7 +140,7 @@ def _is_compilers(name: str, error: Complaint | None, program: str) -> bool:
 
 
 def _of_killer(facts: Facts, name: str) -> Reason:
-    """What no process does to itself. systemd's own patience has results of its own."""
+    """Signals that come from outside of the process. systemd's own timeouts have other results."""
     if name == "SIGKILL" and not facts.names_killer:
         limit = f" of {facts.memory_max}" if facts.memory_max else ""
         text = f"it was killed with SIGKILL: by the kernel, for needing more memory than its limit{limit}, or by hand"
@@ -151,7 +151,7 @@ def _of_killer(facts: Facts, name: str) -> Reason:
 
 
 def _of_gate_first(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
-    """What the gate has seen with its own eyes, whatever the program says."""
+    """Verdicts of the gate that count whatever the program's messages are."""
     if end.result != "exit-code":
         return None
     if end.gate == outcome.FOREIGN:
@@ -172,8 +172,8 @@ def _of_gate_first(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reaso
 
 
 def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
-    """What would have been a good answer. Frameworks refuse a Host that they do not know with
-    400."""
+    """Which answer would have been healthy. Frameworks answer 400 to a Host that they do not
+    know."""
     if facts.health_type is HealthType.COMMAND:
         return ("`health.command` must exit with 0 once it is ready",)
     wanted = printed(facts.accepted).replace(",", ", ")
@@ -183,7 +183,8 @@ def _once_ready(facts: Facts, answer: str) -> tuple[str, ...]:
 
 
 def _of_error(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | None:
-    """Its own words, where they explain the end: it exited by itself, or nothing listens."""
+    """The program's own error, if it explains the end: the program exited by itself, or nothing
+    listened."""
     is_own = end.code == "exited" and not outcome.is_slow(end.result, end.gate)
     is_silent = end.gate in {1, outcome.SILENT}
     if not (is_own or is_silent):
@@ -203,7 +204,7 @@ def _of_gate(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | No
         is_command = facts.health_type is HealthType.COMMAND
         text = f"{facts.check} did not end" if is_command else f"it listens, but gave {facts.check} no answer"
         return Reason(Cause.SLOW, f"{text}{within}", (advice,))
-    if end.gate == 1:  # of a unit that is not as this release writes it
+    if end.gate == 1:  # a unit of an earlier release
         advice = "and answer `health.path` with 200"
         return Reason(Cause.HEALTH, f"it {outcome.NOT_HEALTHY}", (f"{told.LISTEN}, {advice}",))
     if end.gate == outcome.SILENT:
@@ -217,8 +218,8 @@ def _of_gate(facts: Facts, end: UnitEnd, error: Complaint | None) -> Reason | No
 
 
 def _waits_for_others(facts: Facts) -> tuple[str, ...]:
-    """A connection to another host is not refused: its packets are dropped, and it is waited for
-    without a word."""
+    """The sandbox drops packets to other hosts and does not refuse the connection, so the program
+    waits without a message."""
     if Relaxation.OUTBOUND not in facts.missing:
         return ()
     write = relaxing.advice(facts, Relaxation.OUTBOUND)[0]

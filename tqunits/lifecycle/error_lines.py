@@ -1,14 +1,15 @@
-"""The error in what a program has said: which line it is, where in the program's own code, and of
-what kind.
+"""Finds the error in a program's messages: its line, its place in the program's own code, and its
+kind.
 
-Each runtime has its shape: Python and Java put the places below or above the error, Node both, Go
-below, Rust in the line before it, Ruby, PHP, Perl and shells in the line itself. What a line means
-is told by one table for all of them: most errors are the kernel's (errno(3)), which each runtime
+Each runtime has its own form: Python and Java print the places below or above the error, Node both,
+Go below, Rust in the line before it; Ruby, PHP, Perl and shells in the same line. One table tells
+the kind of an error for all of them: most errors are the kernel's (errno(3)), which each runtime
 spells a little differently.
 
-In a start the first error counts, for what comes after it are its consequences (a master that says
-"worker failed to boot"); in a crash of what has run for long the last, for the others were
-survived. A chain of exceptions counts by its last one, which is what the program ended with.
+In a start the first error counts, because later ones are its consequences (a master process that
+prints "worker failed to boot"). In a crash after a long run the last one counts, because the
+program has survived the others. Of a chain of exceptions the last one counts: it has ended the
+program.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from tqunits.lifecycle.kinds import ErrorKind, kind_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """One error. `place` is FILE:LINE in the program's own code, "" where it is not said."""
+    """One error. `place` is FILE:LINE in the program's own code, "" when unknown."""
 
     kind: ErrorKind
     text: str
     place: str = ""
-    around: str = ""  # the lines of source, frames and fields that belong to it
+    around: str = ""  # the lines of source, stack frames and fields that belong to it
     path: str = ""  # the absolute path that it is about
     variable: str = ""  # the environment variable that it is about
 
@@ -38,7 +39,7 @@ class _ErrorLine:
     index: int
     text: str
     place: str = ""
-    context: str = ""  # what else tells of the kind
+    context: str = ""  # another text that tells the kind
 
 
 _PATH = re.compile(r"(?<![\w./:])(/[\w.@+,=~-]+(?:/[\w.@+,=~-]+)*)")
@@ -54,8 +55,8 @@ _FRAME = re.compile(r'\s+File "([^"]+)", line (\d+)')
 _LIBRARY = re.compile(
     r"/(site|dist)-packages/|/lib/python\d|^<frozen|^<string>|/node_modules/|^node:|/usr/(lib|share|local)/"
 )
-# EPERM of systemd 252's filter, EACCES of the kernel's own PR_SET_MDWE (prctl(2)), which 257 uses
-# where it is there.
+# EPERM comes from the filter of systemd 252, EACCES from the kernel's PR_SET_MDWE (prctl(2)), which
+# 257 uses where the kernel has it.
 _EXECUTES = re.compile(r"PROT_EXEC|mprotect")
 _ENVIRON = re.compile(r'File "(<frozen os>|\S*/os\.py)"')
 
@@ -84,15 +85,15 @@ _PYTHON_ITSELF = re.compile(r"\S*python[\d.]*: (.*(?:can't open file|No module n
 _BAD = re.compile(r"(?i)\b(error|fatal|panic|exception|can ?not|can't|could not|failed|denied|invalid|unable)\b")
 
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
-_HARMLESS = "PCRE JIT will be disabled"  # PHP says so, and goes on
-_AHEAD = 30  # lines of a stack that are looked at for a place
-_LONGEST = 800  # characters of a line that are looked at, and shown
+_HARMLESS = "PCRE JIT will be disabled"  # PHP prints it and goes on
+_AHEAD = 30  # how many lines of a stack are searched for a place
+_LONGEST = 800  # how many characters of a line are parsed and shown
 
 
 def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> Complaint | None:
-    """The error that tells most: the first, or (`last`) the last. None where no line is one.
+    """The most telling error: the first, or with `last` the last. None when no line is an error.
 
-    `folder`: where the program runs, for paths that are not absolute.
+    `folder`: the working directory of the program, for relative paths.
     """
     short = [cut(line) for line in lines]
     found = sorted((each for reader in _READERS for each in reader(short)), key=lambda each: each.index)
@@ -101,8 +102,8 @@ def complaint(lines: Sequence[str], *, last: bool = False, folder: str = "") -> 
 
 
 def cut(line: str) -> str:
-    """What of a line is looked at: not the colours of a terminal, which Deno prints into a journal
-    too."""
+    """The part of a line that is parsed: shortened, and without the colours of a terminal, which
+    Deno prints even into a journal."""
     return "" if _HARMLESS in line else _COLOURS.sub("", line)[:_LONGEST]
 
 
@@ -123,11 +124,11 @@ def _complaint(found: _ErrorLine, lines: Sequence[str], folder: str) -> Complain
 
 
 def _around(lines: Sequence[str], index: int) -> Iterator[str]:
-    """What is indented above the error, as Python's frames are, and below it."""
+    """The indented lines above the error, as Python's frames are, and those below it."""
     above = takewhile(_is_part, reversed(lines[max(0, index - _AHEAD) : index]))
     yield from reversed(list(above))
     below = lines[index + 1 : index + _AHEAD]
-    if len(below) > 1 and below[1].strip() == "^":  # Deno's: the line of source, and a mark below it
+    if len(below) > 1 and below[1].strip() == "^":  # Deno: the line of source, and a mark below it
         yield below[0]
         below = below[1:]
     yield from takewhile(_is_part, below)
@@ -143,8 +144,8 @@ def _relative(text: str, kind: ErrorKind, folder: str) -> str:
 
 
 def _python(lines: Sequence[str]) -> Iterator[_ErrorLine]:
-    """Frames, innermost last, and then the exception; a chain is one error. Of a mistake in a file
-    just one frame."""
+    """The frames, innermost last, and then the exception. A chain of exceptions is one error. A
+    mistake in a file has one frame only."""
     frames: list[tuple[str, str]] = []
     kept: _ErrorLine | None = None
     ignored = environ = executes = is_chained = False
@@ -195,7 +196,7 @@ def _is_node_frame(line: str) -> bool:
 
 
 def _node_place(lines: Sequence[str], index: int) -> str:
-    """Of the stack below, or, for a file that can not be read as code, above."""
+    """The place in the stack below; for a file that can not be parsed, the place above."""
     below = lines[index + 1 : index + _AHEAD]
     above = (_NODE_HEAD.fullmatch(line) for line in lines[max(0, index - 5) : index])
     heads = [f"{match[1]}:{match[2]}" for match in above if match and not _LIBRARY.search(match[1])]
@@ -239,7 +240,7 @@ def _rust(lines: Sequence[str]) -> Iterator[_ErrorLine]:
 def _inline(
     pattern: re.Pattern[str], text: int, file: int, line: int
 ) -> Callable[[Sequence[str]], Iterator[_ErrorLine]]:
-    """A reader of errors that have their place in their own line."""
+    """A reader of errors that have their place in the same line."""
 
     def read(lines: Sequence[str]) -> Iterator[_ErrorLine]:
         for index, each in enumerate(lines):
@@ -263,7 +264,7 @@ def _shell(lines: Sequence[str]) -> Iterator[_ErrorLine]:
 
 
 def _of_table(lines: Sequence[str]) -> Iterator[_ErrorLine]:
-    """Of no shape that is known, but what it says is."""
+    """Lines in no known form whose kind the table knows."""
     return (_ErrorLine(index, line) for index, line in enumerate(lines) if kind_of(line) is not ErrorKind.OTHER)
 
 

@@ -1,7 +1,7 @@
-"""What a line of an error is about, however a runtime spells it: one table for all of them.
+"""The kind of an error line, in the spellings of all runtimes: one table.
 
-Most errors are the kernel's (errno(3)): by its words, by the constant's name, or by the runtime's
-own class. The first row that matches counts, so what is more particular stands above.
+Most errors are the kernel's (errno(3)): the line has its text, the name of its constant, or the
+runtime's own class. The first row that matches counts, so more specific rows come first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class ErrorKind(StrEnum):
-    """What an error is about."""
+    """The kind of an error."""
 
     SYNTAX = "syntax-error"
     MODULE = "module-missing"
@@ -51,7 +51,7 @@ _PATTERNS: tuple[tuple[ErrorKind, tuple[str, ...]], ...] = (
             r"MemoryDenyWriteExecute",
             r"error='(Operation not permitted|Permission denied)'.*errno",
             r"mark memory page as executable",  # OpenJDK
-            r"Check failed: 12 == \(\*__errno_location",  # V8, which bears ENOMEM alone
+            r"Check failed: 12 == \(\*__errno_location",  # V8: it accepts only ENOMEM here
             r"runtime code generation failed",  # LuaJIT
             r"make JIT page .*executable",  # Ruby
             r"Failed to create CoreCLR",  # .NET
@@ -125,5 +125,5 @@ _KINDS = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _PAT
 
 
 def kind_of(text: str) -> ErrorKind:
-    """What a line of an error is about; OTHER where the table does not know it."""
+    """The kind of an error line; OTHER when the table does not know it."""
     return next((kind for kind, pattern in _KINDS if pattern.search(text)), ErrorKind.OTHER)

@@ -1,7 +1,7 @@
-"""How units and jobs end: as values, and in plain words, as sentences without a subject.
+"""How units and jobs end: as values, and in words, as sentences without a subject.
 
-systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses that
-systemd itself gives, org.freedesktop.systemd1(5) the results of jobs.
+systemd.service(5) lists the results, systemd.exec(5) ("PROCESS EXIT CODES") the statuses of systemd
+itself, org.freedesktop.systemd1(5) the results of jobs.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import signal
 from dataclasses import dataclass
 
 CODES = {1: "exited", 2: "killed", 3: "dumped"}
-"""si_code of waitid(2) as systemd's words: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""
+"""si_code of waitid(2) -> systemd's word: CLD_EXITED, CLD_KILLED, CLD_DUMPED."""
 
 UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE, EXITED, UNPLACED = range(150, 157)
-"""Exit statuses of the readiness gate (alone/verdicts.py); the last is that of alone/join.py as
-well."""
+"""Exit statuses of the readiness gate (alone/verdicts.py). alone/join.py uses the last one, too."""
 
 GIVEN_UP = 199
-"""With which the launcher ends a worker that has failed too often (units/failure_pause.py)."""
+"""The launcher's exit status for a worker that has failed too often (units/failure_pause.py)."""
 
 GATE_VERDICT = "tqunits-gate: "
-"""How its lines in the journal begin."""
+"""The beginning of the gate's lines in the journal."""
 
-_WAITED_IN_VAIN = frozenset({1, UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE})  # 1 was an earlier release's
+_WAITED_IN_VAIN = frozenset({1, UNHEALTHY, SILENT, SLOW, FOREIGN, ELSEWHERE})  # 1: of an earlier release
 
 NOT_HEALTHY = "did not answer its health check in time"
 NOT_PLACED = "is ready, but its file `serving` can not be made, without which no request comes"
@@ -69,27 +68,27 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a unit failed, as systemd had it when its job ended. Codes are si_code's (1 exited, 2
-    killed, 3 dumped)."""
+    """Why a unit failed, as systemd reported it when its job ended. Codes are those of si_code (1
+    exited, 2 killed, 3 dumped)."""
 
     result: str  # the unit's Result: exit-code, signal, oom-kill, timeout, start-limit-hit, ...
     main_code: int
     main_status: int
-    gate_status: int | None  # exit status of the readiness gate, when that is what failed
+    gate_status: int | None  # the exit status of the readiness gate, if the gate failed
     program: str  # the path of the main process' program; "" when the unit names none
     invocation: str  # 32 hex digits; "" when nothing was started
     main_pid: int = 0
     main_exit_us: int = 0  # since 1970
-    was_active: bool = False  # this start had been a success: the end came later
+    was_active: bool = False  # this start had succeeded; the end came later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """How a job ended.
 
-    `result` is JobRemoved's (done, failed, timeout, canceled, dependency, skipped, assert, ...), or
-    one of ours: "queued" (not waited for), "waiting" (our own patience ended first), "refused"
-    (systemd took no job; `message`).
+    `result` is that of the signal JobRemoved (done, failed, timeout, canceled, dependency, skipped,
+    assert, ...), or one of ours: "queued" (we did not wait), "waiting" (our timeout ended first),
+    "refused" (systemd did not accept the job; `message`).
     """
 
     unit: str
@@ -99,13 +98,13 @@ class JobResult:
 
 
 def of_job(result: str, message: str) -> str:
-    """Why a job did not end as "done", where it is no failure of the unit."""
+    """Why a job did not end as "done", if the unit itself has not failed."""
     return message or _JOBS.get(result, f"ended as {result!r}")
 
 
 def of_run(result: str, code: str, status: int, gate: int | None, program: str = "") -> str:
-    """How one start ended: systemd's Result, how its main process did, the gate's exit status where
-    it failed."""
+    """How one start ended, in words: from systemd's Result, the end of the main process, and the
+    exit status of the gate if that failed."""
     if is_unhealthy(result, gate):
         return NOT_HEALTHY
     if gate == UNPLACED:
@@ -116,12 +115,12 @@ def of_run(result: str, code: str, status: int, gate: int | None, program: str =
 
 
 def is_slow(result: str, gate: int | None) -> bool:
-    """Whether it is a matter of time or of health: exit status 6, not 1."""
+    """Whether it took too long or the health check failed: exit status 6, not 1."""
     return result == "timeout" or is_unhealthy(result, gate)
 
 
 def is_unhealthy(result: str, gate: int | None) -> bool:
-    """Whether the readiness gate has waited in vain."""
+    """Whether the readiness gate has given up waiting."""
     return result == "exit-code" and gate in _WAITED_IN_VAIN
 
 
@@ -140,5 +139,5 @@ def _of_process(code: str, status: int, program: str) -> str:
     name = signal_name(status)
     if code == "dumped":
         return f"crashed with {name} (core dumped)"
-    # With cgroup v1 systemd is not told whom the kernel has killed for want of memory.
+    # With cgroup v1 systemd does not learn which process the kernel has killed for lack of memory.
     return f"was killed by {name}" + (", perhaps because it needs more than memory_max" if name == "SIGKILL" else "")

@@ -1,4 +1,4 @@
-"""The kinds of failure, and one of them in words."""
+"""The causes of failures, and a reason: one cause in words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """The kinds of failure, and what is none."""
+    """The causes of failures; some are not failures."""
 
     WELL = "well"
     STOPPED = "stopped"
     WAITING = "waiting"
     NOT_INSTALLED = "not-installed"
     CONFIGURATION = "configuration"
-    LEFT_OUT = "left-out"  # by install: refused, or its host lacks something
+    LEFT_OUT = "left-out"  # install has left it out: refused, or its host lacks something
     BUILD = "build"
     SYNTAX = "syntax-error"
     WRONG_PORT = "wrong-port"

@@ -1,5 +1,4 @@
-"""The line to write: the whole new value of `sandbox`, with one relaxation more than the worker
-has."""
+"""The line to write for one relaxation more: the whole new value of `sandbox`."""
 
 from __future__ import annotations
 
@@ -10,8 +9,8 @@ _PARTS_OF_JIT = frozenset({Relaxation.WRITE_EXECUTE, Relaxation.NETLINK})
 
 
 def with_one_more(sandbox: Sandbox, relaxation: Relaxation) -> Sandbox:
-    """The same profile and relaxations, and that one: of standard and a compiler's memory the
-    profile is jit."""
+    """The same sandbox with one relaxation more. `standard` with `write-execute` becomes the
+    profile jit."""
     relaxations = tuple(dict.fromkeys((*sandbox.relaxations, relaxation)))
     if sandbox.profile is Profile.STANDARD and relaxation is Relaxation.WRITE_EXECUTE:
         return Sandbox(
@@ -21,7 +20,7 @@ def with_one_more(sandbox: Sandbox, relaxation: Relaxation) -> Sandbox:
 
 
 def written(sandbox: Sandbox) -> str:
-    """As it is written in a worker.yaml."""
+    """The sandbox as it is written in a worker.yaml."""
     if not sandbox.relaxations:
         return f"sandbox: {sandbox.profile.value}"
     names = ", ".join(relaxation.value for relaxation in sandbox.relaxations)
@@ -29,21 +28,21 @@ def written(sandbox: Sandbox) -> str:
 
 
 def line(facts: Facts, relaxation: Relaxation) -> str:
-    """What to write so that the worker has it."""
-    if facts.sandbox is None:  # installed by hand, or by a release that did not note it
+    """The line for the worker.yaml that gives the worker this relaxation."""
+    if facts.sandbox is None:  # installed by hand, or by a release that did not record the sandbox
         return f"{relaxation.value} in `sandbox`"
     return f"`{written(with_one_more(facts.sandbox, relaxation))}`"
 
 
 def advice(facts: Facts, relaxation: Relaxation) -> tuple[str, ...]:
-    """What to do so that the worker has it; of a worker that is not root's, what root has to do
-    before."""
+    """What to do to give the worker this relaxation. If the worker is not root's, also what root
+    has to do first."""
     write = f"write {line(facts, relaxation)} in its worker.yaml, then 'tqunits install --now {facts.name}'"
     return (write, *grant(facts, relaxation))
 
 
 def grant(facts: Facts, relaxation: Relaxation) -> tuple[str, ...]:
-    """The grant that it needs before."""
+    """The grant that is needed first, if any."""
     sandbox = facts.sandbox
     if sandbox is None:
         return ()

@@ -1,4 +1,4 @@
-"""What a program's own error means for whoever runs it: the sentence, and what to write."""
+"""What a program's own error means for the operator: the sentence, and what to write."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PORT = re.compile(r"(?<![\d.]):(\d{2,5})\b|\d:(\d{2,5})\b|', (\d{2,5})\)")
 
 
 def of(facts: Facts, end: UnitEnd, error: Complaint) -> Reason:
-    """Why it ended, by its own words."""
+    """Why the program ended, by its own error."""
     seen = next((each for each in facts.looks if each.path == error.path), None)
     if seen is not None and seen.access in {Access.HIDDEN, Access.BARRED}:
         return look(facts, seen)
@@ -31,12 +31,12 @@ def of(facts: Facts, end: UnitEnd, error: Complaint) -> Reason:
 
 
 def exited(end: UnitEnd, error: Complaint) -> Reason:
-    """By itself, for an error that means nothing further."""
+    """The program exited by itself, with an error that needs no other explanation."""
     return Reason(Cause.EXITED, f"it exited with status {end.status}: {words(error)}")
 
 
 def beside(facts: Facts, reason: Reason, error: Complaint | None) -> Reason:
-    """Of a program that goes on, and says beside what it lacks."""
+    """The reason of a program that still runs, with advice about what its messages say it lacks."""
     seen = next((each for each in facts.looks if error is not None and each.path == error.path), None)
     if seen is not None and seen.access is Access.HIDDEN:
         other = look(facts, seen)
@@ -52,7 +52,7 @@ def beside(facts: Facts, reason: Reason, error: Complaint | None) -> Reason:
 
 
 def wanting(facts: Facts, found: Symptom) -> Reason:
-    """What its sandbox keeps from it."""
+    """The sandbox denies what the program needs."""
     want = found.want
     said = f"{found.words} ({found.place})" if found.place else found.words
     if want.relaxation is None:
@@ -65,12 +65,12 @@ def wanting(facts: Facts, found: Symptom) -> Reason:
 
 
 def words(error: Complaint) -> str:
-    """The error and its place."""
+    """The text of the error, and its place."""
     return f"{error.text} ({error.place})" if error.place else error.text
 
 
 def look(facts: Facts, seen: Look, what: str = "") -> Reason:
-    """What keeps it from a path."""
+    """What keeps the worker from a path."""
     user = facts.user
     if seen.access is Access.HIDDEN:
         text = f"{what}{seen.path} is there, but its sandbox hides {seen.cause} from it"
@@ -85,7 +85,8 @@ def look(facts: Facts, seen: Look, what: str = "") -> Reason:
 
 
 def _uncovered(facts: Facts, seen: Look) -> Iterator[str]:
-    """What lets it get at what is hidden. A home that it may not enter itself is no use to it."""
+    """How the worker can reach a hidden path. Visible homes do not help if its user may not enter
+    them."""
     if seen.cause == "/dev":
         yield from relaxing.advice(facts, Relaxation.DEVICES)
         return
@@ -99,7 +100,7 @@ def _uncovered(facts: Facts, seen: Look) -> Iterator[str]:
 
 
 def taken(facts: Facts, text: str) -> Reason:
-    """Its port is another's."""
+    """Another program has its port."""
     if not facts.holder:
         return Reason(Cause.PORT_TAKEN, text, ("'ss -ltnp' tells which program has it",))
     advice = "when that lets go, the next start gets it"
@@ -107,19 +108,19 @@ def taken(facts: Facts, text: str) -> Reason:
 
 
 def jit(facts: Facts, lead: str = "") -> Reason:
-    """It makes code at run time."""
+    """The program compiles code at run time, and its sandbox forbids that."""
     text = f"{lead}its sandbox forbids memory that is writable and executable, which its runtime needs to compile"
     advice = relaxing.advice(facts, Relaxation.WRITE_EXECUTE)
     return Reason(Cause.SANDBOX, text, advice, sandbox=Relaxation.WRITE_EXECUTE.value)
 
 
 def may_not_compile(facts: Facts) -> bool:
-    """Whether its memory may not be writable and executable."""
+    """Whether its sandbox forbids memory that is writable and executable."""
     return Relaxation.WRITE_EXECUTE in facts.missing
 
 
 def memory(error: Complaint) -> Reason:
-    """It says itself that there is none left."""
+    """The program itself reports that it has no memory left."""
     advice = "see `limits.memory_max` in its worker.yaml, and its heap's own limit"
     return Reason(Cause.MEMORY, f"it ran out of memory: {words(error)}", (advice,))
 
@@ -164,10 +165,11 @@ def _read_only(facts: Facts, error: Complaint) -> Reason:
 
 
 def _writable(facts: Facts, path: str) -> Iterator[str]:
-    """What gives it a path in its folder: folders below it, for the folder itself stays root's, and
-    `config` as well.
+    """How a path in its folder becomes writable: only folders below its own, because the folder
+    itself and `config` stay root's.
 
-    Of a request none is given: whose folder it is decides who may write there.
+    The caller does not ask this for a worker that is not root's: there the owner of the folder
+    decides who may write in it.
     """
     below, first = path.rpartition("/")[0], path.partition("/")[0]
     if not below:
@@ -188,7 +190,7 @@ def _permission(facts: Facts, error: Complaint) -> Reason:
 
 
 def _not_permitted(facts: Facts, error: Complaint) -> Reason:
-    """Its words do not say what. Nobody is told to try everything."""
+    """The error does not say what was denied. The advice names only what the sandbox could give."""
     advice = [
         f"if it wants to {what}: {relaxing.advice(facts, each)[0]}"
         for each, what in _MAY_WANT.items()

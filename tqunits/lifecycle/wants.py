@@ -1,10 +1,9 @@
-"""What a program wanted that its sandbox keeps from it, by what runtimes say when they do not get
-it.
+"""Recognises what a program needs and its sandbox denies, by the messages of the runtimes.
 
-One row per thing: the words that name it, and those of the error that a sandbox ends it with. The
-kernel's errors say little (EPERM is that of two dozen things), so what was asked for is found in
-the call: Python prints the line of its source, Node, Deno and Bun the name of the system call,
-Ruby, Go and tools that of the function. Both have to be there.
+There is one row for each thing: a pattern for the call, and a pattern for the error that the
+sandbox causes. The kernel's errors say little (EPERM has two dozen causes), so the call decides:
+Python prints its source line, Node, Deno and Bun the name of the system call, Ruby, Go and tools
+the function. Both patterns must match.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from tqunits.model import Relaxation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """One thing. `what` goes on after "its sandbox does not let it". No relaxation: nothing in
-    `sandbox` allows it."""
+    """One thing that is needed. `what` continues "its sandbox does not let it". Without a
+    relaxation nothing in `sandbox` allows it."""
 
     what: str
     relaxation: Relaxation | None = None
-    instead: str = ""  # what to do, where nothing allows it; or what goes before the line to write
+    instead: str = ""  # what to do if nothing allows it; otherwise a text before the line to write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symptom:
-    """What it wanted, and the words that say so."""
+    """What the program needs, and its message about it."""
 
     want: Want
     words: str
@@ -43,7 +42,7 @@ class _Row:
     call: re.Pattern[str]
     error: re.Pattern[str]
     want: Want
-    beyond: Want | None = None  # what the same words mean where the relaxation is there
+    beyond: Want | None = None  # what the same message means if the worker has the relaxation already
 
 
 _PERMITTED = r"(?i:operation not permitted)|\bEPERM\b"
@@ -51,7 +50,7 @@ _DENIED = rf"{_PERMITTED}|(?i:permission denied)|\bEACCES\b"
 _FAMILY = r"(?i:address family not supported)|EAFNOSUPPORT|(?i:(system error|errno:?|os error) -?97\b)"
 _INVALID = r"(?i:invalid argument)|\bEINVAL\b"
 _LATE = r"(?i:timed? ?out)|\bETIMEDOUT\b"
-_ITSELF = r""  # the words of the call are those of the error
+_ITSELF = r""  # the error's own words name the call
 
 _CHOWN = r"\b[fl]?ch(own|grp)(at|Sync)?\b|\bsetOwner"
 _PRIORITY = r"(?i:set_?priority)|\bnice\b|\bniceness\b|proc_nice|\brenice\b|\bSCHED_"
@@ -131,14 +130,14 @@ _ROWS = (
     ),
     _row(
         r"\bset(res|re|e|fs)?[ug]id\b|\b(set|init)groups\b|(?i:\bsudo\b)",
-        rf"{_PERMITTED}|{_INVALID}",  # of a number that its namespace does not have
+        rf"{_PERMITTED}|{_INVALID}",  # for a number that its namespace does not have
         Want(
             what="become another user",
             instead="leave that out of its own settings: it runs as `user` of its worker.yaml, never as root",
         ),
     ),
     _row(
-        r"\bfork/exec\b",  # Go: of SysProcAttr
+        r"\bfork/exec\b",  # Go: for SysProcAttr
         _PERMITTED,
         Want(
             what="start a program as another user, or in a namespace",
@@ -214,16 +213,16 @@ _TO_OTHERS = (
     _row(r"\bsend(to|msg)?\b|\bwrite udp\b|\bdial (udp|tcp)|(?i:\bconnect)", _PERMITTED, _OUTBOUND),
     _row(r"(?i:connect|\bdial tcp\b|urlopen)", _LATE, _OUTBOUND),
 )
-"""IPAddressDeny= drops packets: a datagram ends with EPERM, a TCP connection just never comes
-about."""
+"""IPAddressDeny= drops packets: a datagram fails with EPERM, a TCP connection is never
+established."""
 
 _LOCAL = re.compile(r"\b127\.\d+\.\d+\.\d+\b|\blocalhost\b|::1\b|\.sock\b")
-_OTHER_PROCESS = re.compile(r"/proc/1(/|$)")  # any other one may be its own, and gone
+_OTHER_PROCESS = re.compile(r"/proc/1(/|$)")  # another process may be a child of its own that has ended
 _HOSTS_OWN_DEVICES = re.compile(r"/dev/(kmsg|k?mem|port)$")
 
 
 def found(facts: Facts, error: Complaint | None) -> Symptom | None:
-    """What its error, or one of its lines, says that it wanted; None where no words are plain
+    """What the error, or one of the lines, shows to be needed; None when no message is clear
     enough."""
     if error is not None:
         want = _of_path(facts, error) or _of_words(facts, f"{error.text}\n{error.around}")
@@ -236,17 +235,17 @@ def found(facts: Facts, error: Complaint | None) -> Symptom | None:
 
 
 def _words(facts: Facts, error: Complaint) -> str:
-    """Its own, or those of its cause."""
+    """The error's own text, or the line around it that matches."""
     lines = [] if _of_words(facts, error.text) else error.around.splitlines()
     return next((line.strip() for line in lines if _of_words(facts, line)), error.text)
 
 
 def _is_vague(error: Complaint) -> bool:
-    """Whether it may be the consequence of what another line says: a command has failed, or it is
-    no exception at all.
+    """Whether the error may be the consequence of another line's error: a command has failed, or it
+    is not an exception.
 
-    An exception with a place of its own is why the program ended; what it has survived before is
-    not.
+    An exception with its own place has ended the program; the program has survived what came before
+    it.
     """
     return error.kind in _VAGUE and (not error.place or _OF_ANOTHER.search(error.text) is not None)
 
@@ -275,7 +274,8 @@ def _rows(facts: Facts, text: str) -> Sequence[_Row]:
 
 
 def _of_path(facts: Facts, error: Complaint) -> Want | None:
-    """Of files of the kernel's, which are not there. (Of others that are hidden, a look tells.)"""
+    """Files of the kernel that the sandbox hides. (A hidden file of another kind is found by
+    looking at its path.)"""
     if error.kind not in {ErrorKind.NO_FILE, ErrorKind.PERMISSION, ErrorKind.NOT_PERMITTED}:
         return None
     path = error.path
