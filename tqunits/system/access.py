@@ -1,9 +1,8 @@
-"""What stands between a worker and a path: whether it is there, who may use it, what the sandbox
-hides of it.
+"""What keeps a worker from a path: whether the path exists, who may use it, and whether the sandbox
+hides it.
 
-Looked at from outside, by mode bits (inode(7)); an ACL may say otherwise. Nothing is read but the
-first line of a program, which is a regular file: that very file, whatever somebody puts in its
-place meanwhile.
+Permissions are judged by mode bits (inode(7)); an ACL may differ. Only the first line of a program
+is read, from the regular file that was examined, whatever somebody puts in its place meanwhile.
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ from tqunits.lifecycle.facts import Access, Look
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= replaces
 _DEVICES = frozenset({"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "hugepages"})
-_LINKS = frozenset({"log", "fd", "stdin", "stdout", "stderr"})  # of /dev, which PrivateDevices= leaves with those
+_LINKS = frozenset({"log", "fd", "stdin", "stdout", "stderr"})  # links in /dev that PrivateDevices= keeps too
 _SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_LONGEST_FIRST_LINE = 256  # execve(2): what is longer is cut
+_LONGEST_FIRST_LINE = 256  # execve(2) cuts longer lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """As whom, and through which sandbox, a path is looked at."""
+    """The user and the sandbox for which a path is examined."""
 
-    user: str  # "" : the caller
+    user: str  # "": the calling user
     hides_homes: bool = False
     hides_temporary: bool = False
     hides_devices: bool = False
-    put_back: tuple[str, ...] = ()  # what of hidden folders stays visible
+    put_back: tuple[str, ...] = ()  # paths that stay visible in hidden folders
 
 
 def look(path: str, view: View, *, runs: bool = False) -> Look:
-    """What keeps the user of `view` from that absolute path. `runs`: it is to be executed."""
+    """What keeps the user of `view` from this absolute path. `runs`: the file is to be executed."""
     if not path.startswith("/"):
         found = [Path(folder) / path for folder in _SEARCHED if (Path(folder) / path).exists()]
         return look(str(found[0]), view, runs=runs) if found else Look(path, Access.MISSING)
     try:
         return _look(Path(path), view, runs=runs)
-    except (OSError, ValueError):  # no name that the kernel takes, or not ours to see
+    except (OSError, ValueError):  # the kernel does not accept the name, or we may not see it
         return Look(path, Access.THERE)
 
 
@@ -68,7 +67,7 @@ def _look(path: Path, view: View, *, runs: bool) -> Look:
 
 
 def _covered(path: Path, folder: str, view: View, *, runs: bool) -> Look:
-    """What is hidden, and whether the user could read it if homes were not."""
+    """A hidden path, and whether the user could read it if homes were visible."""
     hidden = Look(str(path), Access.HIDDEN, folder)
     if folder not in _HOMES or _look(path, replace(view, hides_homes=False), runs=runs).access is Access.BARRED:
         return hidden
@@ -76,7 +75,7 @@ def _covered(path: Path, folder: str, view: View, *, runs: bool) -> Look:
 
 
 def _program(path: Path, uid: int, groups: frozenset[int]) -> Look:
-    place = os.open(path, os.O_PATH | os.O_CLOEXEC)  # wakes no device, and waits for no FIFO
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)  # touches no device, and does not block on a FIFO
     try:
         status = os.fstat(place)
         if not status.st_mode & 0o111:
@@ -92,7 +91,7 @@ def _program(path: Path, uid: int, groups: frozenset[int]) -> Look:
 
 
 def _interpreter(place: int) -> str:
-    """What the first line of that file names, if it is a script."""
+    """The interpreter in the first line of a script; "" for any other file."""
     descriptor = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         line = file.read(_LONGEST_FIRST_LINE).partition(b"\n")[0]
@@ -101,7 +100,7 @@ def _interpreter(place: int) -> str:
 
 
 def _hidden(folder: Path, path: str, view: View) -> str:
-    """The hidden folder that this one is, unless the path is put back into it."""
+    """The hidden folder that this one is, unless the path is mounted back into it."""
     name = str(folder)
     is_device = view.hides_devices and name == "/dev" and path.split("/")[2] not in _DEVICES | _LINKS
     is_hidden = is_device or (view.hides_homes and name in _HOMES) or (view.hides_temporary and name in _TEMPORARY)
@@ -110,7 +109,7 @@ def _hidden(folder: Path, path: str, view: View) -> str:
 
 
 def numbers(user: str) -> tuple[int, frozenset[int]]:
-    """The uid of an account, and its groups; "": the caller's; -1 and none: there is no such
+    """The uid and the groups of an account; "": of the caller; -1 and none: there is no such
     account."""
     if not user:
         return os.geteuid(), frozenset({os.getegid(), *os.getgroups()})
@@ -122,7 +121,8 @@ def numbers(user: str) -> tuple[int, frozenset[int]]:
 
 
 def _may(status: os.stat_result, uid: int, groups: frozenset[int], wanted: int) -> bool:
-    """`wanted`: of one class of mode bits, 4 to read, 2 to write, 1 to execute or enter."""
+    """Whether the user has this permission: `wanted` is 4 to read, 2 to write, 1 to execute or
+    enter."""
     if uid == 0:
         return True
     shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0

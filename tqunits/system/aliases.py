@@ -1,7 +1,7 @@
-"""The names that systemd has for units: sshd.service is ssh.service (systemd.unit(5), aliases).
+"""systemd's own names of units: sshd.service is ssh.service (systemd.unit(5), aliases).
 
-An alias is a link in one of the folders of units to a file of another name. systemd loads the unit
-under the name of the file that is found, and answers for all its names.
+An alias is a link in one of the unit folders to a file of another name. systemd loads the unit
+under the name of that file, and accepts all its names.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ FOLDERS: Final[Sequence[Path]] = tuple(
         ),
     )
 )
-"""Where the system's manager looks, the first one first (systemd.unit(5), UNIT FILE LOAD PATH)."""
+"""The folders in which the system's manager looks, in its order (systemd.unit(5), UNIT FILE LOAD
+PATH)."""
 
 _MOST_LINKS = 16
 
 
 def canonical_names(units: Iterable[str]) -> Mapping[str, str]:
-    """Each of these names -> the name that the unit has; a unit that there is not has the name it
-    was asked by."""
+    """Each of these names -> the unit's own name. For a unit that does not exist the name
+    itself."""
     return {unit: in_folders(unit) for unit in units}
 
 
 def in_folders(unit: str, folders: Sequence[Path] = FOLDERS) -> str:
-    """The name that a unit has, by the links in these folders."""
+    """The unit's own name, by the links in these folders."""
     for _ in range(_MOST_LINKS):
         after = _linked(unit, folders)
         if after in (None, unit):
@@ -50,7 +51,8 @@ def in_folders(unit: str, folders: Sequence[Path] = FOLDERS) -> str:
 
 
 def _linked(unit: str, folders: Sequence[Path]) -> str | None:
-    """The name that a link of this name leads to; one of a template gets the instance."""
+    """The name that a link of this name leads to. For a template's link it contains the
+    instance."""
     stem, dot, suffix = unit.rpartition(".")
     template, at, instance = stem.partition("@")
     names = [unit, f"{template}@{dot}{suffix}"] if at and instance else [unit]
@@ -63,7 +65,7 @@ def _linked(unit: str, folders: Sequence[Path]) -> str | None:
 
 
 def _named(link: Path, instance: str) -> str | None:
-    """The unit that a link is another name of; one to /dev/null masks the unit, and names none."""
+    """The unit that a link is an alias of. A link to /dev/null masks the unit and is no alias."""
     stem, dot, suffix = link.readlink().name.rpartition(".")
     if not stem or suffix != link.suffix.removeprefix("."):
         return None

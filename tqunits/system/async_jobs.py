@@ -1,6 +1,7 @@
-"""Jobs of systemd that coroutines wait for, with the table of jobs.py.
+"""Jobs of systemd for coroutines, with the table of jobs.py.
 
-A file of its own, for asyncio costs a command 20 ms, and the command line awaits nothing.
+It is a file of its own because asyncio costs a command 20 ms, and the command line has no
+coroutines.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from tqunits.system.signals import Signals
 
 
 class AsyncJobs:
-    """Jobs that coroutines wait for. Use it in an `async with`, on the loop that it is entered on.
+    """Jobs that coroutines wait for. Use it in an `async with`, on the loop on which it is entered.
 
-    Only the waiting is asynchronous. A call to systemd itself holds the loop up: some tenths of a
-    millisecond, but for as long as a daemon-reload takes that has begun before. A bus that was
-    restarted is connected to again.
+    Only the waiting is asynchronous. A call to systemd itself blocks the loop: for some tenths of a
+    millisecond, or as long as a running daemon-reload takes. After a restart of the bus it connects
+    again.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -29,7 +30,7 @@ class AsyncJobs:
         self._pending = Pending()
         self._answers: dict[Wish, asyncio.Future[JobResult]] = {}
         self._ended: list[tuple[str, str]] = []  # object path, result
-        self._descriptor = -1  # the one that is watched
+        self._descriptor = -1  # the watched descriptor
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> AsyncJobs:
@@ -60,7 +61,7 @@ class AsyncJobs:
         return await self.run("RestartUnit", units, timeout_us=timeout_us)
 
     async def run(self, method: str, units: Sequence[str], *, timeout_us: int) -> tuple[JobResult, ...]:
-        """Queue a job for each unit, and wait for all of them. Who is cancelled no longer waits;
+        """Queue a job for each unit, and wait for all of them. A cancelled caller no longer waits;
         the jobs go on."""
         wishes = wishes_of(method, units)
         try:
@@ -91,7 +92,7 @@ class AsyncJobs:
         return answer
 
     def _watch(self) -> None:
-        """Have the loop watch the descriptor, and deliver what came before it did."""
+        """Have the loop watch the descriptor, and deliver what came before."""
         self._descriptor = self._signals.fileno()
         self._loop.add_reader(self._descriptor, self._hear)
         self._hear()
@@ -102,7 +103,7 @@ class AsyncJobs:
         self._descriptor = -1
 
     def _hear(self) -> None:
-        """Something has come, or the connection has gone."""
+        """A message has come, or the connection is gone."""
         if not self._signals.process():
             self._unwatch()
         ended, self._ended = self._ended, []
@@ -111,7 +112,7 @@ class AsyncJobs:
                 self._answer(wish, result)
 
     def _answer(self, wish: Wish, result: str | None) -> None:
-        """Wake who waits for this; without a result it is guessed."""
+        """Wake the coroutine that waits for this job. Without a result it is guessed."""
         answer = self._answers.pop(wish)
         try:
             came = guessed(self._bus, wish) if result is None else told(self._bus, wish, result)
@@ -121,7 +122,7 @@ class AsyncJobs:
             answer.set_result(came)
 
     def _look(self) -> None:
-        """A second has passed: read the list of jobs, and connect again where the bus has gone."""
+        """Once a second: read the list of jobs, and connect again if the bus has gone."""
         self._timer = None
         try:
             if self._descriptor < 0:
@@ -141,7 +142,7 @@ class AsyncJobs:
         self._watch()
 
     def _give_up(self, error: TqunitsError) -> None:
-        """Nobody can tell what became of the jobs: there is no bus."""
+        """There is no bus any more, so the outcome of the jobs can not be known."""
         self._pending = Pending()
         answers, self._answers = self._answers, {}
         for answer in answers.values():
@@ -150,4 +151,4 @@ class AsyncJobs:
 
 def _fail(answer: asyncio.Future[JobResult], error: TqunitsError) -> None:
     answer.set_exception(error)
-    answer.exception()  # who waits for several is told the first: asyncio need not complain that the others went unread
+    answer.exception()  # the waiting coroutine gets the first exception; asyncio must not report the others as unread

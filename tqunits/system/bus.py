@@ -33,7 +33,7 @@ from tqunits.system.dbus import (
 )
 
 _LAUNCHER = "/launch.py"  # of alone/, as units/rendering.py has it in ExecStart=
-_COMMANDS = "a(sasbttttuii)"  # ExecStart= and its like: path, argv, ignore its failure, 4 times, pid, si_code, status
+_COMMANDS = "a(sasbttttuii)"  # ExecStart= and the like: path, argv, ignore its failure, 4 times, pid, si_code, status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,8 @@ class Bus:
         return tuple(sorted(found, key=lambda unit: unit.name))
 
     def properties(self, unit: str, interface: str) -> Mapping[str, object]:
-        """All properties of one interface ("Unit", "Service", "Socket"). A unit that is not loaded
-        gets loaded."""
+        """All properties of one interface ("Unit", "Service", "Socket"). systemd loads a unit that
+        is not loaded."""
         body = self._calls.call(
             object_path(unit),
             b"org.freedesktop.DBus.Properties",
@@ -110,7 +110,8 @@ class Bus:
         return _gate_status(self.property_of(unit, "Service", "ExecStartPost", _COMMANDS))
 
     def failure(self, unit: str) -> Failure:
-        """How the unit's last start ended. Read at once: its next automatic start overwrites it."""
+        """How the unit's last start ended. Call it at once: the next automatic start overwrites
+        it."""
         began = integer(self.property_of(unit, "Unit", "InactiveExitTimestampMonotonic", "t"))
         return Failure(
             result=str(self.property_of(unit, "Service", "Result", "s")),
@@ -125,10 +126,10 @@ class Bus:
         )
 
     def queue(self, method: str, unit: str) -> str:
-        """Queue a job for a unit (StartUnit, StopUnit, ...), in place of one that contradicts it;
-        its object path.
+        """Queue a job for a unit (StartUnit, StopUnit, ...), which replaces a contradicting one;
+        returns its object path.
 
-        Raises NotLoaded and Refused when systemd takes none.
+        Raises NotLoaded and Refused when systemd accepts none.
         """
         verb = method.removesuffix("Unit").lower()
         return str(self._call(method, string(unit), string("replace"), what=f"{verb} {unit}"))
@@ -139,29 +140,30 @@ class Bus:
         return frozenset(str(rows(job)[4]) for job in jobs)
 
     def enable(self, units: Sequence[str], *, reload: bool = True) -> bool:
-        """Start units at boot; whether anything has changed, in which case (`reload`) systemd has
-        read it."""
+        """Enable units at boot. Returns whether anything has changed; then (`reload`) systemd has
+        read it again."""
         arguments = (*strings(units), boolean(value=False), boolean(value=False))  # not runtime, no force
         return self._changed(self._call("EnableUnitFiles", *arguments, what=f"enable {' '.join(units)}"), reload=reload)
 
     def disable(self, units: Sequence[str], *, reload: bool = True) -> bool:
-        """Do not start units at boot; whether anything has changed, in which case (`reload`)
-        systemd has read it."""
+        """Disable units at boot. Returns whether anything has changed; then (`reload`) systemd has
+        read it again."""
         arguments = (*strings(units), boolean(value=False))
         answer = self._call("DisableUnitFiles", *arguments, what=f"disable {' '.join(units)}")
         return self._changed(answer, reload=reload)
 
     def reload_daemon(self) -> None:
-        """Have systemd read all unit files again: 50 ms, and it answers nothing else meanwhile."""
+        """Have systemd read all unit files again. This takes 50 ms, in which it answers nothing
+        else."""
         self._call("Reload", what="read the unit files again")
 
     def set_properties(self, unit: str, values: Mapping[str, int], *, runtime: bool = True) -> None:
-        """Change limits of a running unit; every one of them is a 64-bit number on D-Bus."""
+        """Change limits of a running unit. All of them are 64-bit numbers on D-Bus."""
         arguments = (string(unit), boolean(value=runtime), *assignments(values))
         self._call("SetUnitProperties", *arguments, what=f"change the limits of {unit}")
 
     def reset_failed(self, unit: str) -> None:
-        """Forget the unit's failure and its spent restarts. No harm when it has none."""
+        """Clear the unit's failure and its count of restarts. Does nothing when there is none."""
         with suppress(NotLoaded):
             self._call("ResetFailedUnit", string(unit), what=f"reset {unit}")
 
@@ -170,7 +172,7 @@ class Bus:
         self._call("KillUnit", string(unit), string("main"), number(signum), what=f"signal {unit}")
 
     def kill_all(self, unit: str) -> None:
-        """End all processes of the unit at once, with SIGKILL. No harm when it has none."""
+        """Kill all processes of the unit at once, with SIGKILL. Does nothing when there is none."""
         with suppress(Refused):
             self._call("KillUnit", string(unit), string("all"), number(signal.SIGKILL), what=f"end {unit}")
 
@@ -183,8 +185,8 @@ class Bus:
         return self._calls.call(SYSTEMD, MANAGER, method.encode(), arguments, what=what)
 
     def _changed(self, answer: object, *, reload: bool) -> bool:
-        """EnableUnitFiles answers (has install section, changes), DisableUnitFiles the changes
-        alone."""
+        """EnableUnitFiles returns (has install section, changes), DisableUnitFiles only the
+        changes."""
         changes = rows(answer)
         if changes and isinstance(changes[0], bool):
             changes = rows(changes[1])
@@ -205,8 +207,8 @@ def _gate_status(commands: object) -> int | None:
 
 
 def _program(commands: object) -> str:
-    """The program that the first of these commands becomes: what a launcher executes stands behind
-    its "--"."""
+    """The program that the first of these commands executes in the end: for a launcher it follows
+    "--"."""
     for path, argv, *_ in map(rows, rows(commands)):
         words = [str(word) for word in rows(argv)]
         is_launched = "--" in words[:-1] and any(word.endswith(_LAUNCHER) for word in words[: words.index("--")])

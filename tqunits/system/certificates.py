@@ -1,21 +1,21 @@
-"""The router's certificates: loaded whole or not at all, chosen by the name that a client asks for,
-reloaded in place.
+"""The router's certificates: loaded completely or not at all, chosen by the server name that a
+client sends (SNI), reloaded while the router runs.
 
 One certificate with its key, or a folder of pairs: NAME.pem (the server's own certificate first,
-then the chain) and NAME.key. What the file is called decides nothing but the order: a pair serves
-the DNS names in its certificate (subjectAltName, RFC 9525 §2), `*.example.org` every name with one
-label more, and the first pair serves whoever asks for no name (RFC 6066 §3) or for one that nobody
-has.
+then the chain) and NAME.key. The file's name decides only the order: a pair is used for the DNS
+names in its certificate (subjectAltName, RFC 9525 §2), where `*.example.org` covers every name with
+one label more. The first pair is used for clients that send no name (RFC 6066 §3) or a name that no
+certificate has.
 
-systemd gives the files to the router as credentials (systemd.exec(5), LoadCredential=). Of a folder
-it makes one credential per file, ID_FILE, and takes no symbolic links: so a folder is read by the
-same rule here, and a link in it is an error instead of a certificate that is missing later.
+systemd gives the files to the router as credentials (systemd.exec(5), LoadCredential=). From a
+folder it makes one credential per file, ID_FILE, and skips symbolic links. Here a folder is read by
+the same rule, and a link in it is an error, so that no certificate is missing later.
 
 The settings are Mozilla's "intermediate" ones, as far as Python can set them: TLS 1.2 and 1.3,
 forward secrecy and authenticated encryption only, the client's order of ciphers. No compression
-(CRIME) and no renegotiation. Session tickets are OpenSSL's: the key is this process's own and dies
-with it, so a client that comes back to another router process, or after a restart, gets a full
-handshake instead of a short one, and notices nothing but a millisecond.
+(CRIME) and no renegotiation. Session tickets are OpenSSL's, with a key of this process alone. So a
+client that comes back to another router process, or after a restart, makes a full handshake, which
+costs a millisecond more.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from typing import Final, Self
 from tqunits.errors import TqunitsError
 
 MAX_CERTIFICATES: Final = 1000
-"""Pairs in a folder. Each costs some 5 ms to load, and the router answers nobody while it
-reloads."""
+"""The greatest number of pairs in a folder. Each takes some 5 ms to load, and meanwhile the router
+answers no request."""
 
 SOON_S: Final = 14 * 24 * 3600
-"""What renews certificates of 90 days does so 30 days before they end: two weeks before, it has
-failed for long."""
+"""Seconds before its end when a certificate is reported. Programs that renew certificates of 90
+days do so 30 days before the end: two weeks before it they have failed for some time."""
 
 MAX_FILE: Final = 1 << 20
-"""Bytes of one file; systemd takes no larger credential (CREDENTIALS_TOTAL_SIZE_MAX)."""
+"""The greatest file, in bytes: systemd's limit for credentials (CREDENTIALS_TOTAL_SIZE_MAX)."""
 
 CIPHERS: Final = ":".join(
     f"ECDHE-{signature}-{cipher}"
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     for signature in ("ECDSA", "RSA")
 )
-"""Of TLS 1.2. Those of TLS 1.3 are all good, and OpenSSL's default. Finite-field Diffie-Hellman
-(DHE), which Mozilla keeps for clients older than 2014, needs parameters of its own and is left
-out."""
+"""The ciphers of TLS 1.2. Those of TLS 1.3 are all good, and OpenSSL's default. Finite-field
+Diffie-Hellman (DHE), which Mozilla keeps for clients older than 2014, needs parameters of its own
+and is left out."""
 
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]++-----END CERTIFICATE-----")
 _PEM_KEY: Final = re.compile(r"-----BEGIN (?:(?:EC|RSA|ENCRYPTED) )?PRIVATE KEY-----")
@@ -57,8 +57,8 @@ _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h), whic
 
 
 class Certificates:
-    """What the router encrypts with. Reloading is one assignment; connections that stand keep what
-    they began with."""
+    """The certificates in use. A reload is one assignment; open connections keep the certificate
+    that they began with."""
 
     def __init__(self, certificate: Path, key: Path | None, loaded: _Loaded) -> None:
         self._certificate = certificate
@@ -74,25 +74,24 @@ class Certificates:
         return cls(certificate, key, _load(certificate, key))
 
     def reload(self) -> None:
-        """Read the same files again. Raises TqunitsError like `load`, and everything is as
-        before."""
+        """Read the same files again. Raises TqunitsError like `load`; then nothing has changed."""
         self._loaded = _load(self._certificate, self._key)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong with certificates that are used all the same: expired, or soon to be, not
+        """What is wrong with certificates that are used nevertheless: expired or soon expired, not
         valid yet, without a name.
         """
         return self._loaded.warnings
 
     @property
     def expired(self) -> tuple[str, ...]:
-        """Of the warnings, those of certificates that no client takes any more."""
+        """The warnings about expired certificates only."""
         return self._loaded.expired
 
     @property
     def context(self) -> ssl.SSLContext:
-        """What a new connection begins with; the name that its client asks for may change it."""
+        """The context for a new connection. The name that its client sends may replace it."""
         return self._loaded.context
 
 
@@ -106,8 +105,8 @@ class _Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """One reading of all files. The first pair's context is every connection's, until a client says
-    a name."""
+    """The content of all files at one time. A connection begins with the first pair's context,
+    until its client sends a name."""
 
     context: ssl.SSLContext
     warnings: tuple[str, ...]
@@ -136,13 +135,13 @@ def _load(certificate: Path, key: Path | None) -> _Loaded:
 
 
 class _Choice:
-    """Which certificate a client gets, by the name in its hello (SNI, RFC 6066 §3)."""
+    """Chooses a certificate by the name in the client's hello (SNI, RFC 6066 §3)."""
 
     def __init__(self, names: Mapping[str, ssl.SSLContext]) -> None:
         self._names = names  # lower case
 
     def __call__(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-        """OpenSSL asks; without a change it goes on with the first."""
+        """Called by OpenSSL. Without a change the connection goes on with the first context."""
         if name is not None and (context := self._of(name.lower())) is not None:
             connection.context = context
 
@@ -167,8 +166,8 @@ def _pairs(certificate: Path, key: Path | None) -> Iterator[_Pair]:
 
 
 def _files(certificate: Path) -> Mapping[str, Path]:
-    """Name -> file of a folder, or of the credentials that systemd has made of one: `certificate`
-    is their ID then."""
+    """Name -> file, of a folder, or of the credentials that systemd has made from one; then
+    `certificate` is their ID."""
     is_folder = certificate.is_dir()
     if not is_folder and certificate.is_file():
         raise TqunitsError(f"{certificate}: no key for it", hint="name its key; only a folder has both")
@@ -186,7 +185,7 @@ def _files(certificate: Path) -> Mapping[str, Path]:
 
 
 def _context(pair: _Pair) -> ssl.SSLContext:
-    """How the router speaks TLS with this certificate."""
+    """The TLS settings of the router, with this certificate."""
     if not _PEM.search(_text(pair.certificate)):
         raise TqunitsError(f"{pair.certificate}: no PEM certificate in it")
     key = _text(pair.key)
@@ -201,7 +200,7 @@ def _context(pair: _Pair) -> ssl.SSLContext:
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(pair.certificate, pair.key, password="")  # never ask a terminal
+        context.load_cert_chain(pair.certificate, pair.key, password="")  # never ask for a password on a terminal
     except ssl.SSLError as error:
         if error.reason in _NO_MATCH:
             hint = "the server's own certificate comes first in the file, then those that vouch for it"
@@ -214,7 +213,7 @@ def _context(pair: _Pair) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a certificate says of itself; times in seconds since 1970."""
+    """The contents of a certificate; times in seconds since 1970."""
 
     names: tuple[str, ...]
     begins: float
@@ -222,11 +221,11 @@ class _Found:
 
 
 def _look(pair: _Pair, context: ssl.SSLContext) -> _Found:
-    """Read a certificate by what a client would see: a whole handshake, in memory, with a client
-    that trusts it.
+    """Read a certificate as a client sees it: by a whole handshake, in memory, with a client that
+    trusts it.
 
-    Python shows the fields of a peer's certificate alone, and this proves besides that certificate
-    and key do serve.
+    Python shows only the fields of a peer's certificate; and this proves that certificate and key
+    work together.
     """
     leaf = _PEM.search(_text(pair.certificate))
     assert leaf is not None
@@ -249,7 +248,7 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str,
     """The server's certificate as the client sees it. Raises ssl.SSLError."""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (client.wrap_bio(back, there), server.wrap_bio(there, back, server_side=True))
-    for end in ends * 2:  # hello, the server's flight, finished: two turns each
+    for end in ends * 2:  # two turns each: hello, the server's messages, finished
         try:
             end.do_handshake()
         except ssl.SSLWantReadError:
@@ -277,7 +276,7 @@ def _date(seconds: float) -> str:
 
 
 def _words(error: ssl.SSLError) -> str:
-    """OpenSSL's reason, without its numbers and our line of C."""
+    """OpenSSL's reason, without its numbers and the line of C code."""
     verdict = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
     return verdict or (error.reason or "OpenSSL can not read it").replace("_", " ").lower()
 

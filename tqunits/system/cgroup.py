@@ -1,9 +1,9 @@
 """A unit's cgroup as the kernel shows it: processes, memory and CPU time, on cgroup v2 and on v1.
 
-systemd answers "unset" for CPUUsageNSec on cgroup v1 where cpu and cpuacct are mounted apart, and
-one property costs a round trip over D-Bus; a file of the kernel costs a tenth of it. The path is
-the unit's ControlGroup property, below the mount of each controller (cgroups(7)); in a container it
-is relative to the container's own root, as the mount is.
+The kernel's files are read because systemd answers "unset" for CPUUsageNSec on cgroup v1 where cpu
+and cpuacct are mounted apart, and because a property costs a round trip over D-Bus, ten times as
+much as a file. The path is the unit's ControlGroup property, below the mount of each controller
+(cgroups(7)); in a container it is relative to the container's own root, as the mount is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tqunits.model import INFINITY
 ROOT = Path("/sys/fs/cgroup")
 
 _NO_LIMIT_V1 = 2**63 - 2**16
-"""Version 1 has no word for "no memory limit": it is the largest signed number that is a multiple
+"""cgroup v1 has no word for "no memory limit": it is the largest signed number that is a multiple
 of the page size."""
 
 
@@ -41,15 +41,15 @@ def hierarchy() -> Hierarchy:
 
 
 def controllers() -> frozenset[str]:
-    """The controllers that units can be limited with."""
+    """The controllers that can limit units here."""
     if hierarchy() is Hierarchy.UNIFIED:
         return frozenset((ROOT / "cgroup.controllers").read_text(encoding="ascii").split())
     return frozenset(name for name in ("cpu", "cpuacct", "memory", "pids", "io", "blkio") if (ROOT / name).is_dir())
 
 
 def read_only() -> tuple[Path, ...]:
-    """The mounts of controllers that nobody can set a limit in, as in a container without its
-    own."""
+    """The mounts of controllers in which nobody can set a limit, as in a container without cgroups
+    of its own."""
     mounts = [ROOT] if hierarchy() is Hierarchy.UNIFIED else [ROOT / name for name in ("cpu", "memory", "pids")]
     return tuple(mount for mount in mounts if mount.is_dir() and os.statvfs(mount).f_flag & os.ST_RDONLY)
 
@@ -65,9 +65,9 @@ def pids(control_group: str) -> frozenset[int]:
 
 
 def cpu_usage_ns(control_group: str) -> int | None:
-    """The CPU time a unit has used since its start, in nanoseconds; None where the kernel does not
-    count it."""
-    for mount in ("", "unified"):  # version 2 counts it also where the controllers are on version 1
+    """The CPU time of a unit since its start, in nanoseconds; None when the kernel does not count
+    it."""
+    for mount in ("", "unified"):  # v2 counts it even if the controllers are on v1
         for line in _read(_below(mount, control_group) / "cpu.stat").splitlines():
             if line.startswith("usage_usec "):
                 return int(line.split()[1]) * 1000
@@ -76,8 +76,8 @@ def cpu_usage_ns(control_group: str) -> int | None:
 
 
 def memory_current(control_group: str) -> int | None:
-    """The memory that a unit has now, in bytes, caches included; None where the kernel does not
-    count it."""
+    """The memory that a unit uses now, in bytes, with caches; None when the kernel does not count
+    it."""
     unified = _below("", control_group) / "memory.current"
     legacy = _below("memory", control_group) / "memory.usage_in_bytes"
     text = _read(unified) or _read(legacy)
@@ -85,10 +85,10 @@ def memory_current(control_group: str) -> int | None:
 
 
 def limits(control_group: str) -> Mapping[str, int]:
-    """What the kernel holds a running unit to, by the names of systemd's properties; INFINITY is no
-    limit.
+    """The limits that the kernel enforces on a running unit, by the names of systemd's properties;
+    INFINITY: no limit.
 
-    What the kernel does not tell (a controller that is not delegated to a user's manager) is left
+    Limits of controllers that the kernel does not show (not delegated to a user's manager) are left
     out.
     """
     if not control_group:
@@ -129,7 +129,7 @@ def _below(mount: str, control_group: str) -> Path:
 
 
 def _read(path: Path) -> str:
-    """A file of the kernel's, "" where it is not there, or not there any more."""
+    """The content of a file of the kernel; "" when it does not exist any more."""
     try:
         return path.read_text(encoding="ascii")
     except OSError:

@@ -1,14 +1,13 @@
-"""One D-Bus connection to the service manager: opened, its errors made sentences, values on their
-way there and back.
+"""One D-Bus connection to the service manager: opening, errors as sentences, conversion of values.
 
-The only importer of pystemd. What shapes this file (tried with pystemd 0.11 to 0.15 on systemd 252
-and 257):
+The only module that imports pystemd. Facts that shape it (tried with pystemd 0.11 to 0.15 on
+systemd 252 and 257):
 
 - match_signal keeps a borrowed pointer to its callback and takes plain functions only; an exception
-  in a callback comes out as SystemError. So a connection holds the callbacks itself, for as long as
-  it lives.
+  in a callback comes out as SystemError. So a connection keeps its callbacks as long as it exists.
 - Closing a connection twice aborts the interpreter. A failing call leaks a kilobyte.
-- The GIL is held for the whole of a call: threads do not help, and the router must not import this.
+- The GIL is held during a whole call: threads do not help, and the router must not import this
+  module.
 - pystemd's introspection (`Unit.load`) costs 3 ms, one property 0.08 ms, all properties of a
   service 1.2 ms.
 
@@ -45,7 +44,7 @@ MANAGER = b"org.freedesktop.systemd1.Manager"
 """Its interface."""
 
 _SERVICE = b"org.freedesktop.systemd1"
-_PATIENCE_S = "90"  # systemctl's own for a daemon-reload, which with slow generators takes longer than sd-bus's 25 s
+_PATIENCE_S = "90"  # as systemctl for a daemon-reload, which takes longer with slow generators than sd-bus's 25 s
 _DISCONNECTED = {-errno.ENOTCONN, -errno.ECONNRESET, -errno.EPIPE}
 
 Argument = tuple[int, object]
@@ -53,19 +52,19 @@ Argument = tuple[int, object]
 END: Argument = (-1, None)
 
 Receive = Callable[[object], None]
-"""Takes the decoded body of a signal. It must not raise: libsystemd has called it."""
+"""Receives the decoded body of a signal. It must not raise: libsystemd calls it."""
 
 
 class Refused(TqunitsError):
-    """systemd answered, and said no to this one unit."""
+    """systemd refused the request for this unit."""
 
 
 class NotLoaded(Refused):
-    """There is no such unit in memory."""
+    """The unit is not loaded."""
 
 
 class _Message(Protocol):
-    """What pystemd hands to a callback, and gives for each turn of `process`."""
+    """What pystemd passes to a callback, and returns for each turn of `process`."""
 
     body: object
 
@@ -73,8 +72,8 @@ class _Message(Protocol):
 
 
 class Connection:
-    """Calls and signals; it comes back once when the bus was restarted. Raises TqunitsError when
-    there is none."""
+    """Calls and signals on one connection. After a restart of the bus a call connects again, once.
+    Raises TqunitsError when there is no bus."""
 
     def __init__(self, *, user_mode: bool) -> None:
         self._user_mode = user_mode
@@ -83,21 +82,22 @@ class Connection:
         self._bus, self._is_private = _open(user_mode=user_mode)
 
     def close(self) -> None:
-        """Let go of it; a second time does nothing."""
+        """Close it; a second call does nothing."""
         if not self._is_closed:
             self._is_closed = True
             self._bus.close()
 
     def reopen(self) -> None:
-        """Connect again, and hear the same signals. Raises TqunitsError, and is as before."""
+        """Connect again, and receive the same signals. Raises TqunitsError; then nothing has
+        changed."""
         gone = self._bus
-        self._bus, self._is_private = _open(user_mode=self._user_mode)  # when this raises, `close` still finds one
+        self._bus, self._is_private = _open(user_mode=self._user_mode)  # if it raises, `close` still finds one
         gone.close()
         for path, interface, member, callback in self._heard:
             self._match(path, interface, member, callback)
 
     def call(self, path: bytes, interface: bytes, method: bytes, arguments: Sequence[Argument], *, what: str) -> object:
-        """Call a method; its answer, decoded. `what` completes "systemd did not ..."."""
+        """Call a method; returns the decoded answer. `what` completes "systemd did not ..."."""
         try:
             return decoded(self._bus.call_method(_SERVICE, path, interface, method, list(arguments)).body)
         except DBusBaseError as error:
@@ -110,14 +110,14 @@ class Connection:
             raise _translated(error, what) from None
 
     def property(self, path: bytes, interface: bytes, name: str, signature: str) -> object:
-        """Read a property; its value, decoded."""
+        """Read a property; returns the decoded value."""
         try:
             return decoded(self._bus.get_property(_SERVICE, path, interface, name.encode(), signature.encode()))
         except DBusBaseError as error:
             raise _translated(error, f"tell {name}") from None
 
     def hear(self, path: bytes, interface: bytes, member: bytes, receive: Receive) -> None:
-        """Have `receive` called with each signal of this kind, from within `dispatch`."""
+        """Call `receive` for each signal of this kind, during `dispatch`."""
 
         def on_signal(message: _Message, error: object = None, userdata: object = None) -> None:
             message.process_reply(False)
@@ -127,17 +127,17 @@ class Connection:
         self._heard.append((path, interface, member, on_signal))
 
     def descriptor(self) -> int:
-        """What poll(2) says to be readable when something has come; negative once the bus has
-        gone."""
+        """The descriptor that poll(2) reports as readable when a message has come; negative after
+        the bus has gone."""
         return int(self._bus.get_fd())
 
     def dispatch(self) -> bool:
-        """Deliver everything that has come, without waiting for more; False once the connection is
+        """Deliver everything that has come, without waiting for more. False when the connection is
         gone.
 
-        libsystemd delivers one message each time. pystemd gives it back, or, when there was none,
-        one without a body; whatever a bus and systemd send on their own has a body. A connection
-        that ends is closed in the turn after.
+        libsystemd delivers one message for each call. pystemd returns it, or one without a body
+        when there was none; every message that a bus or systemd sends by itself has a body. A
+        connection that has ended is closed in the next call.
         """
         try:
             while not self._bus.process().is_empty():
@@ -155,10 +155,10 @@ class Connection:
 
 
 def _open(*, user_mode: bool) -> tuple[DBus, bool]:
-    """Connect to the bus; where there is none (early boot, a minimal image), to systemd's own
-    private socket.
+    """Connect to the bus; if there is none (early boot, a minimal image), to systemd's own private
+    socket.
 
-    Gives the connection, and whether it is the private one. Raises TqunitsError.
+    Returns the connection, and whether it is the private one. Raises TqunitsError.
     """
     os.environ.setdefault("SYSTEMD_BUS_TIMEOUT", _PATIENCE_S)
     bus = DBus(user_mode=user_mode)
@@ -173,8 +173,8 @@ def _open(*, user_mode: bool) -> tuple[DBus, bool]:
 
 
 def _open_private(*, user_mode: bool) -> DBus | None:
-    """systemd's private socket, which only the manager's own user may open; None where that fails
-    as well."""
+    """systemd's private socket, which only the manager's own user may open; None when that fails,
+    too."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}") if user_mode else "/run"
     bus = DBusAddress(f"unix:path={runtime}/systemd/private".encode(), peer_to_peer=True)
     try:
@@ -236,8 +236,8 @@ def number(value: int) -> Argument:
 
 
 def assignments(values: Mapping[str, int]) -> list[Argument]:
-    """What SetUnitProperties takes (a(sv)), with 64-bit numbers alone: all limits of a cgroup
-    are."""
+    """The argument of SetUnitProperties (a(sv)) with 64-bit numbers only, which all limits of a
+    cgroup are."""
     arguments: list[Argument] = [(ord("a"), b"(sv)")]
     for name, value in values.items():
         arguments += [(ord("r"), b"sv"), string(name), (ord("v"), b"t"), (ord("t"), value), END, END]
@@ -245,7 +245,7 @@ def assignments(values: Mapping[str, int]) -> list[Argument]:
 
 
 def decoded(value: object) -> object:
-    """An answer with text instead of bytes, and tuples instead of lists."""
+    """The answer with text instead of bytes, and tuples instead of lists."""
     match value:
         case bytes():
             return value.decode("utf-8", "surrogateescape")
@@ -258,12 +258,12 @@ def decoded(value: object) -> object:
 
 
 def rows(answer: object) -> tuple[object, ...]:
-    """A decoded array or struct; anything else is an empty one."""
+    """The members of a decoded array or struct; empty for anything else."""
     return answer if isinstance(answer, tuple) else ()
 
 
 def mapping(answer: object) -> Mapping[object, object]:
-    """A decoded dictionary; pystemd gives an empty one as an empty list."""
+    """A decoded dictionary; pystemd returns an empty one as an empty list."""
     return answer if isinstance(answer, dict) else {}
 
 

@@ -1,10 +1,9 @@
-"""Entries of the journal, read as what they are: mostly what somebody else has written.
+"""Parses entries of the journal without trust: anybody may have written them.
 
-Whoever reaches journald's socket writes every field but those that begin with "_", which journald
-sets itself from what the kernel says of the sender (systemd.journal-fields(7), "Trusted Journal
-Fields"). So who has written an entry decides what is believed of it: how a run ended is the service
-manager's to say, and nobody else's. And whoever has written it, a value that is not of its field's
-form counts as not there.
+Any process that reaches journald's socket can write every field, except those that begin with "_",
+which journald sets from the sender's data in the kernel (systemd.journal-fields(7), "Trusted
+Journal Fields"). So an entry is believed by its sender: only the service manager can tell how a run
+ended. And a value that does not have the form of its field counts as missing, whoever has sent it.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from enum import StrEnum
 
 
 class ManagerMessage(StrEnum):
-    """The manager's messages about the end of a unit (sd-messages.h), which depend on nobody's
-    language."""
+    """The manager's messages about the end of a unit (sd-messages.h). These IDs do not depend on
+    the language."""
 
     PROCESS_EXIT = "98e322203f7a4ed290d09fe03c09fe15"
     FAILURE = "d9b373ed55a64feb8242e02dbe79a49c"
@@ -28,14 +27,14 @@ class ManagerMessage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How one run of a unit ended. `code` is systemd's word: exited, killed, dumped, or "" when it
-    does not tell."""
+    """How one run of a unit ended. `code` is systemd's word: exited, killed, dumped, or "" when
+    unknown."""
 
     time_us: int  # since 1970
     invocation: str  # 32 hexadecimal digits, or ""
     result: str  # success, exit-code, signal, oom-kill, timeout, ...
     code: str
-    status: str  # exit status or signal number, as at most three decimal digits; "" when it does not tell
+    status: str  # exit status or signal number, at most three decimal digits; "" when unknown
     command: str  # whose end that was: ExecStart (the worker), ExecStartPost (its readiness gate), or ""
 
 
@@ -56,25 +55,25 @@ _DIGITS = re.compile(r"[0-9]{1,20}")
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One entry; a field that is not there, or not of its form, is ""."""
+    """One entry. A field that is missing or has the wrong form is ""."""
 
-    time_us: int  # since 1970, as journald took it in
-    by_manager: bool  # the service manager has written it
+    time_us: int  # since 1970, when journald received it
+    by_manager: bool  # whether the service manager has sent it
     _fields: Mapping[str, str]
 
     @property
     def message(self) -> str:
-        """Its text: anything at all, to be escaped before a terminal has it."""
+        """Its text. It may contain anything: escape it before it is printed on a terminal."""
         return self._fields.get("MESSAGE", "")
 
     @property
     def message_id(self) -> str:
-        """What kind of message the manager says it is; "" of everybody else's."""
+        """The kind of message, if the manager has sent it; otherwise ""."""
         return self["MESSAGE_ID"]
 
     @property
     def invocation(self) -> str:
-        """Which start it is about: what the manager says, or who has written it."""
+        """The start that it is about: as the manager says, or that of the sender."""
         if not self.by_manager:
             return self._fields.get("_SYSTEMD_INVOCATION_ID", "")
         return next((self[field] for field in _INVOCATIONS if self[field]), "")
@@ -84,12 +83,12 @@ class JournalEntry:
 
 
 def parse(output: str, manager: Mapping[str, str]) -> Iterator[JournalEntry]:
-    """Entries from what `journalctl --output=json` prints. `manager`: the trusted fields that the
-    manager's have.
+    """Entries from the output of `journalctl --output=json`. `manager`: the trusted fields of the
+    manager's own entries.
 
-    A line that is cut off, or is no entry, is left out.
+    A line that is cut off, or is not an entry, is left out.
     """
-    for line in output.split("\n"):  # not splitlines(): a message may have line ends of other kinds in it
+    for line in output.split("\n"):  # not splitlines(): a message may contain other line ends
         try:
             found = json.loads(line)
         except ValueError:
@@ -101,8 +100,8 @@ def parse(output: str, manager: Mapping[str, str]) -> Iterator[JournalEntry]:
 
 
 def exits(entries: Iterable[JournalEntry]) -> tuple[Exit, ...]:
-    """One for each run, oldest first: the manager says how its process ended, and then what that
-    means."""
+    """One for each run, oldest first. The manager first reports the end of the process, and then
+    the result."""
     runs: dict[str, Exit] = {}
     for entry in entries:
         if not entry.by_manager:
@@ -122,7 +121,7 @@ def _with(run: Exit, entry: JournalEntry) -> Exit:
             return replace(run, result=run.result or "success")
         case ManagerMessage.OUT_OF_MEMORY:
             return replace(run, result="oom-kill")
-        case ManagerMessage.PROCESS_EXIT if not run.code:  # the main process; a failed gate's exit may come after it
+        case ManagerMessage.PROCESS_EXIT if not run.code:  # of the main process; the exit of a failed gate may follow
             return replace(run, code=entry["EXIT_CODE"], status=entry["EXIT_STATUS"], command=entry["COMMAND"])
         case _:
             return run
@@ -137,10 +136,11 @@ def _fields(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    """A field's value: journalctl gives bytes that are not UTF-8 as a list of numbers, and null
-    what is too long.
+    """The value of a field. journalctl prints bytes that are not UTF-8 as a list of numbers, and
+    null for a value that is too long.
 
-    A field that is there more than once is a list of such values: which one is meant, nobody knows.
+    A field with several values is a list of them; then "" is returned, because nobody knows which
+    one is meant.
     """
     if isinstance(value, str):
         return value

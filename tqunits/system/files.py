@@ -1,10 +1,10 @@
 """Files of the host: written whole or not at all, locked, read within bounds.
 
-A rename(2) within a folder swaps a name from one complete file to another, but only what has
-reached the disk survives a power cut: so the content is flushed before the rename, and the folder
-after it (fsync(2): "does not necessarily ensure that the entry in the directory containing the file
-has also reached disk"). A crash in between leaves a temporary file, which systemd and
-systemd-sysusers ignore by its name, and `leftovers` knows by it.
+A rename(2) within a folder replaces one complete file by another, but only what is on the disk
+survives a power cut. So the content is flushed before the rename, and the folder after it
+(fsync(2): "does not necessarily ensure that the entry in the directory containing the file has also
+reached disk"). A crash in between leaves a temporary file, which systemd and systemd-sysusers
+ignore by its name, and `leftovers` knows by it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
 
 READ_LIMIT = 1 << 20
-"""No unit, template or YAML of ours comes near one MiB: what is larger is a mistake, or an
+"""Bytes. Units, templates and YAML are much smaller than 1 MiB: a larger file is a mistake or an
 attack."""
 
-_SHOWN = 1000  # characters of what another program says: it has a line for each file
+_SHOWN = 1000  # characters of another program's output, which has a line for each file
 
 _TEMPORARY = re.compile(r"\.tqunits-[0-9a-f]{16}\.tmp")
 
 
 def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = False) -> None:
-    """Write a file whole: at any moment, also after a power cut, the path holds its old or its new
+    """Write a file whole: at any moment, also after a power cut, the path has the old or the new
     content.
 
-    Missing folders above it are made (0755). With `keep_time` the new file keeps the old one's
+    Missing folders above it are made (0755). With `keep_time` the new file gets the old one's
     modification time. Raises OSError.
     """
     make_folder(path.parent)
@@ -54,47 +54,46 @@ def write_atomically(path: Path, content: str, mode: int, *, keep_time: bool = F
 
 
 def temporary_name() -> str:
-    """A name that no other file has, for what is made beside its place and then renamed."""
+    """A name that no other file has, for a file that is renamed afterwards."""
     return f".tqunits-{os.urandom(8).hex()}.tmp"
 
 
 def write_secret(path: Path, content: str, mode: int) -> None:
-    """The same, in a folder that is root's alone (0700), and below one that is."""
+    """The same, in a folder that only root may enter (0700), below another such folder."""
     make_folder(path.parent.parent.parent)
     make_folder(path.parent, mode=0o700)
     write_atomically(path, content, mode)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there, and its folder when that is a drop-in folder which is empty
-    then."""
+    """Remove a file, if it exists, and then its folder if that is an empty drop-in folder."""
     with suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)
     if path.parent.suffix == ".d":
-        _remove_empty(path.parent)  # somebody else's drop-ins may be in it
+        _remove_empty(path.parent)  # other drop-ins may be in it
 
 
 def remove_secret(path: Path) -> None:
-    """The same of what `write_secret` wrote, with both of its folders when they are empty then."""
+    """Remove a file of `write_secret`, and its two folders if they are empty then."""
     remove(path)
     _remove_empty(path.parent)
     _remove_empty(path.parent.parent)
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What a crash in the middle of `write_atomically` left in this folder, or in one directly
-    below it."""
+    """Temporary files that an interrupted `write_atomically` has left in this folder, or in folders
+    directly below it."""
     found = [*folder.glob(".tqunits-*.tmp"), *folder.glob("*/.tqunits-*.tmp")]
     return [path for path in found if _TEMPORARY.fullmatch(path.name)]
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, without following links; a link in its place is removed
+    """Remove a folder and everything in it, without following links; a link in its place is removed
     itself.
 
-    By rm(1), which takes any depth: shutil.rmtree recurses and keeps a descriptor for each level,
-    and whoever owned the folder could have made a thousand. Raises TqunitsError.
+    It calls rm(1), which works at any depth: shutil.rmtree recurses and needs a descriptor for each
+    level, and the owner of the folder could have made a thousand levels. Raises TqunitsError.
     """
     from tqunits.system.process import run  # with subprocess, 3 ms: most commands remove nothing
 
@@ -122,12 +121,13 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock on this file, which is made where missing; the kernel lets go of it when the
-    process dies.
+    """Hold the lock on this file, which is made if missing. The kernel releases it when the process
+    ends.
 
     Raises TqunitsError at once when another process holds it: two runs in a row would surprise more
-    than an error. With `wait` it is waited for. Nobody else may open it: flock(2) asks for no
-    permission to write, so who may read a lock may hold it for ever.
+    than an error. With `wait` the lock is waited for. The file is closed to others, because
+    flock(2) needs no right to write: who may open a lock file for reading may hold the lock for
+    ever.
     """
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -145,13 +145,13 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 def is_absent(path: Path | str) -> bool:
-    """Whether nothing is there, not even a link. What can not be seen counts as there."""
+    """Whether nothing is there, not even a link. A path that we may not see counts as there."""
     return made_us(path) is None
 
 
 def made_us(path: Path | str) -> int | None:
-    """When it was last written, in µs since 1970: None where nothing is there, 0 where that can not
-    be seen."""
+    """When it was last written, in µs since 1970; None when nothing is there, 0 when we may not see
+    it."""
     try:
         return os.lstat(path).st_mtime_ns // 1000
     except (FileNotFoundError, NotADirectoryError):
@@ -161,9 +161,9 @@ def made_us(path: Path | str) -> int | None:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a regular file, in bounded time: a FIFO, a folder or a device is not waited for.
+    """The bytes of a regular file. Does not block on a FIFO, a folder or a device.
 
-    Raises OSError, and TqunitsError for what is no regular file, or longer than `most` bytes.
+    Raises OSError, and TqunitsError for anything but a regular file of at most `most` bytes.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
@@ -179,13 +179,13 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def read_text_if_exists(path: Path) -> str | None:
-    """The text of a regular file, None where there is none; bytes that are not UTF-8 survive a
-    round trip.
+    """The text of a regular file, None when there is none. Bytes that are not UTF-8 survive a round
+    trip.
 
     Raises TqunitsError when it is larger than READ_LIMIT.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not hang us
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a FIFO must not block
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
@@ -201,10 +201,10 @@ def read_text_if_exists(path: Path) -> str | None:
 
 
 def read_templates(layout: Layout) -> Mapping[str, str]:
-    """The unit templates by file name: the package's own, and instead of each the administrator's,
-    if there is one.
+    """The unit templates by file name: the administrator's where there is one, otherwise the
+    package's.
 
-    Raises TqunitsError when the package has lost its own.
+    Raises TqunitsError when the package's own are missing.
     """
     own = _read_folder(_shipped("unit_templates", "unit-templates"))
     if not own:
@@ -213,8 +213,7 @@ def read_templates(layout: Layout) -> Mapping[str, str]:
 
 
 def read_completion(name: str) -> str:
-    """The shipped completion script of that file name. Raises TqunitsError when the package has
-    lost it."""
+    """The shipped completion script with that file name. Raises TqunitsError when it is missing."""
     text = read_text_if_exists(_shipped("completions", "packaging/completions") / name)
     if text is None:
         raise TqunitsError(f"the completion script {name} of tqunits is missing", hint="install the package again")
@@ -222,10 +221,10 @@ def read_completion(name: str) -> str:
 
 
 def physical_memory() -> int:
-    """The memory in bytes that systemd takes a percentage of: the machine's, or its container's
-    limit if lower.
+    """The memory in bytes of which systemd takes a percentage: the machine's, or the container's
+    limit if that is lower.
 
-    As physical_memory() of systemd does it: whole pages, and the limit of the root of the cgroup
+    As in systemd's physical_memory(): whole pages, and the limit at the root of the cgroup
     namespace.
     """
     page = os.sysconf("SC_PAGE_SIZE")
@@ -246,7 +245,7 @@ def _write_new(name: str, content: bytes, mode: int, folder: int, time_ns: int |
     with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb") as stream:
         stream.write(content)
         stream.flush()
-        os.fchmod(stream.fileno(), mode)  # open(2) would take the caller's umask off it
+        os.fchmod(stream.fileno(), mode)  # open(2) would subtract the caller's umask
         if time_ns is not None:
             os.utime(stream.fileno(), ns=(time_ns, time_ns))
         os.fsync(stream.fileno())
@@ -257,7 +256,7 @@ def _time_of(path: Path) -> int | None:
         status = path.stat()
     except FileNotFoundError:
         return None
-    return min(status.st_mtime_ns, status.st_ctime_ns)  # the new file's change time says nothing of the old content
+    return min(status.st_mtime_ns, status.st_ctime_ns)  # the new file's change time says nothing about the old content
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -271,8 +270,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _shipped(installed: str, checkout: str) -> Path:
-    """A folder that comes along: inside the package where it is installed, elsewhere in the tree of
-    a checkout."""
+    """A folder that is shipped: inside the installed package, or in the tree of a checkout."""
     package = Path(tqunits.__file__).resolve().parent
     inside = package / installed
     return inside if inside.is_dir() else package.parent / checkout

@@ -1,8 +1,8 @@
-"""Whether a worker that is not root's can get to its folder with its own account's rights.
+"""Whether a worker that is not root's can reach its folder with the rights of its own account.
 
-Where a sandbox hides homes, PID 1 puts back the part of the path that is root's to name
-(units/sandbox.py, `put_back`), and no more. The worker goes the rest of the way itself: so no
-folder on it may be closed to its account, and a link out of what is put back leads nowhere.
+Where a sandbox hides homes, PID 1 mounts only the part of the path that root controls
+(units/sandbox.py, `put_back`). The worker walks the rest itself. So no folder on the rest may be
+closed to its account, and a link that leads out of the mounted part is broken.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _ELSEWHERE = "keep it below /srv, or in a folder of root's"
 
 @dataclass(frozen=True, slots=True)
 class FolderRefusal:
-    """Why a worker could not enter its folder, and what helps."""
+    """Why a worker could not enter its folder, and what to do."""
 
     reason: str
     hint: str
 
 
 def folder_refusal(worker: Worker) -> FolderRefusal | None:
-    """What is wrong with the way to a request's folder; None for root's own, and where nothing is
-    hidden.
+    """What is wrong with the path to the folder of a worker that is not root's; None for a worker
+    of root's, and where nothing is hidden.
 
-    A worker whose folder is not hidden enters it with its own rights in any case (systemd.exec(5),
-    WorkingDirectory=). Links of root's are no part of what is looked at. Reads the host; raises
+    A worker whose folder is not hidden enters it with its own rights anyway (systemd.exec(5),
+    WorkingDirectory=). Links of root's on the path are not checked. Reads the host, and raises
     nothing.
     """
     folder, not_roots = worker.folder, worker.not_roots

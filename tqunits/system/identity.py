@@ -1,5 +1,4 @@
-"""Who this host is to others, without telling them which: a name made of what is secret about
-it."""
+"""A public name for this host's routers, derived from its identifier, which stays secret."""
 
 from __future__ import annotations
 
@@ -12,16 +11,17 @@ from typing import Final
 MACHINE_ID: Final = Path("/etc/machine-id")
 
 _LENGTH: Final = 8
-"""Bytes of a name: two hosts that share one only count each other's passes as well."""
+"""Bytes of a name. Two hosts with the same name would only count each other's passes of a
+request."""
 
 
 def router_name(machine_id: Path = MACHINE_ID) -> bytes:
     """The name of this host's routers, the same for all their processes: `tqunits-` and 16
     hexadecimal digits.
 
-    As machine-id(5) wants it, a keyed hash of the identifier and never that itself; with the host's
-    name, for copies of one machine may have the same. Without an identifier it is this process'
-    alone.
+    As machine-id(5) demands, it is a keyed hash of the identifier and never the identifier itself.
+    The host's name is part of it, because copies of one machine may have the same identifier.
+    Without an identifier the name is this process' own.
     """
     try:
         secret = machine_id.read_bytes().strip()

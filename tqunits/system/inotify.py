@@ -1,14 +1,14 @@
-"""Files that come, change or go in folders, told on the event loop (inotify(7)); the only importer
-of inotify_simple.
+"""Reports changes of files in folders on the event loop (inotify(7)). The only module that imports
+inotify_simple.
 
-A folder is watched, not a file: who writes carefully renames a new file over the old one, and a
-watch on the file would stay with the old. What is told is a name and no more: look at the file as
-it is then. The kernel's queue is bounded; when it has run over, what is told is None: anything may
-have changed.
+A folder is watched, not a file: careful programs rename a new file over the old one, and a watch on
+the file would stay with the old one. The callback gets a name only; the caller looks at the file
+itself. The kernel's queue is bounded; after an overflow the callback gets None: anything may have
+changed.
 
 All folders share one inotify instance, of which a user may have only 128 (max_user_instances). A
-folder in which more goes on than MAX_RATE is watched no more: whoever may write there is not to
-decide what this process does all day.
+folder with more than MAX_RATE events a second is not watched any more, so that a program that
+writes there can not keep this process busy.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ except ModuleNotFoundError:  # Debian has no package of it: ours brings the modu
     from tqunits.system.inotify_simple import INotify, flags  # pyright: ignore[reportMissingImports]
 
 OnChange = Callable[[str | None], None]
-"""Told the name of a file, or None."""
+"""Gets the name of a file, or None."""
 
 MAX_RATE: Final = 1000
-"""Events of one folder in a second; a deploy that writes every file anew in a folder of that size
-is a rare one."""
+"""Events of one folder in a second. Only a deploy that writes so many files anew reaches this."""
 
 _CHANGES: Final = flags.CREATE | flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
 _OWN: Final = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.DONT_FOLLOW
@@ -38,11 +37,11 @@ _GONE: Final = flags.IGNORED | flags.UNMOUNT | flags.MOVE_SELF
 
 
 def _nothing() -> None:
-    """Nobody asks whether the folder is still watched."""
+    """The caller does not ask whether the folder is still watched."""
 
 
 class FolderWatch:
-    """One folder under watch, until it is gone, moved or unmounted, or too much goes on in it."""
+    """One watched folder, until it is gone, moved or unmounted, or has too many changes."""
 
     def __init__(self, watches: FolderWatches, number: int, on_change: OnChange, on_gone: Callable[[], None]) -> None:
         self._watches = watches
@@ -54,15 +53,15 @@ class FolderWatch:
 
     @property
     def alive(self) -> bool:
-        """Whether changes are still told."""
+        """Whether changes are still reported."""
         return self._watches.knows(self._number, self)
 
     def close(self) -> None:
-        """Watch it no more; nothing is told of that."""
+        """Stop watching it; `on_gone` is not called."""
         self._watches.forget(self._number, self)
 
     def is_too_busy(self, events: int, second: int) -> bool:
-        """Count what has happened in this second."""
+        """Count the events of this second."""
         self._second, self._events = second, events + (self._events if second == self._second else 0)
         return self._events > MAX_RATE
 
@@ -78,22 +77,22 @@ class FolderWatches:
         loop.add_reader(self._inotify.fileno(), self._read)
 
     def add(self, folder: Path, on_change: OnChange, on_gone: Callable[[], None] = _nothing) -> FolderWatch:
-        """Watch a folder too. Raises OSError: it is not there, can not be read, or no watch is left
-        (max_user_watches).
+        """Watch another folder. Raises OSError: it does not exist, can not be read, or no watch is
+        left (max_user_watches).
 
-        A link in the place of the folder is not followed. A folder that is watched again is told to
-        the last who asked.
+        A link in the place of the folder is not followed. If a folder is watched twice, only the
+        last caller gets its changes.
         """
         number = self._inotify.add_watch(folder, _CHANGES | _OWN)
         self._known[number] = watch = FolderWatch(self, number, on_change, on_gone)
         return watch
 
     def knows(self, number: int, watch: FolderWatch) -> bool:
-        """Whether the kernel still watches for it."""
+        """Whether this watch is the one that the kernel has under the number."""
         return self._known.get(number) is watch
 
     def forget(self, number: int, watch: FolderWatch) -> None:
-        """Watch that folder no more."""
+        """Stop watching this folder."""
         if self.knows(number, watch):
             del self._known[number]
             with contextlib.suppress(OSError):  # it has just gone by itself
@@ -106,7 +105,7 @@ class FolderWatches:
         self._inotify.close()
 
     def _read(self) -> None:
-        """Each name once, however often it changed."""
+        """Report each name once, however often it has changed."""
         events = self._inotify.read(timeout=0)
         if any(event.mask & flags.Q_OVERFLOW for event in events):
             for watch in tuple(self._known.values()):

@@ -1,10 +1,10 @@
-"""Jobs of systemd: queued all at once, then waited for together. `Jobs` iterates, the AsyncJobs of
-async_jobs.py are awaited; the table of what is pending is the same.
+"""Jobs of systemd: all are queued at once, and then waited for together. `Jobs` is an iterator;
+AsyncJobs (async_jobs.py) has coroutines; both use the same table of pending jobs.
 
-StartUnit only queues a job, and its JobRemoved may be sent before StartUnit's reply arrives: so the
-signals are asked for first and looked at last. A signal can be lost (the bus restarts, systemd
-re-executes itself): so once a second the list of jobs is read as well, and what is twice not in it
-has ended unheard.
+StartUnit only queues a job, and its JobRemoved may be sent before StartUnit's reply arrives: so we
+subscribe to the signals first and process them last. A signal can be lost (the bus restarts,
+systemd re-executes itself): so once a second the list of jobs is read as well; a job that is
+missing from it twice has ended, and its signal was lost.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tqunits.system.dbus import NotLoaded, Refused
 from tqunits.system.signals import Signals
 
 OnWait = Callable[[Sequence[str]], None]
-"""Told once a second which units are still waited for, unless a result has just come."""
+"""Called once a second with the units that are still waited for, unless a result has just come."""
 
 TICK_S = 1.0
 """How often the list of jobs is read while no signal comes."""
@@ -28,15 +28,15 @@ TICK_S = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wish:
-    """What somebody wants of a unit, and waits for; two equal ones are still two."""
+    """One request for a job, which a caller waits for; two equal requests are still two."""
 
     method: str  # StartUnit, StopUnit, RestartUnit, ReloadUnit
     unit: str
 
 
 class Pending:
-    """The jobs that are waited for, and for whom: pure. systemd merges equal wishes into one
-    job."""
+    """The pending jobs and the requests for them, without I/O. systemd merges equal requests into
+    one job."""
 
     def __init__(self) -> None:
         self._wishes: dict[str, list[Wish]] = {}  # by the object path of the job
@@ -54,11 +54,11 @@ class Pending:
         self._wishes.setdefault(path, []).append(wish)
 
     def take(self, path: str) -> tuple[Wish, ...]:
-        """A job has ended: whose it was; nobody's when it is a stranger's."""
+        """A job has ended: the requests that it was for; empty for a job of somebody else."""
         return tuple(self._wishes.pop(path, ()))
 
     def forget(self, wish: Wish) -> None:
-        """Nobody waits for this any more. The job goes on."""
+        """Nobody waits for this request any more. The job goes on."""
         for path, wishes in list(self._wishes.items()):
             if wish in wishes:
                 wishes.remove(wish)
@@ -66,10 +66,10 @@ class Pending:
                 del self._wishes[path]
 
     def lost(self, queued: frozenset[str]) -> tuple[str, ...]:
-        """Jobs that are not among the `queued`, now and the last time: they have ended, and no
-        signal came.
+        """Jobs that are missing from `queued` now and were missing the last time: they have ended,
+        and no signal came.
 
-        The first time the signal may still be on its way.
+        At the first time the signal may still be on its way.
         """
         missing = frozenset(self._wishes) - queued
         found = missing & self._missed
@@ -87,8 +87,8 @@ class Jobs:
         """Start units: all jobs are queued first, then waited for together, at most `timeout_us`
         (or INFINITY).
 
-        A unit's failure is a result; only what concerns all of them is raised (NotPermitted,
-        TqunitsError).
+        The failure of one unit is a result. Only errors that concern all units are raised
+        (NotPermitted, TqunitsError).
         """
         return tuple(self.run("StartUnit", units, timeout_us=timeout_us, block=block))
 
@@ -103,7 +103,7 @@ class Jobs:
     def run(
         self, method: str, units: Sequence[str], *, timeout_us: int, block: bool, on_wait: OnWait | None = None
     ) -> Iterator[JobResult]:
-        """Queue a job for each unit, and give their results as they come."""
+        """Queue a job for each unit, and yield their results as they come."""
         if not block:
             for wish in wishes_of(method, units):
                 path = queued_as(self._bus, wish)
@@ -118,7 +118,7 @@ class Jobs:
 
 
 class _Wait:
-    """One wait of the command line. It listens from the beginning, before anything is queued."""
+    """One wait of the command line. It subscribes to the signals before anything is queued."""
 
     def __init__(self, bus: Bus, signals: Signals) -> None:
         self._bus = bus
@@ -128,7 +128,7 @@ class _Wait:
         signals.on_job_removed(self._removed)
 
     def refused(self, wishes: Iterable[Wish]) -> Iterator[JobResult]:
-        """Queue the jobs; the results of those that systemd does not take."""
+        """Queue the jobs; the results of those that systemd refuses."""
         for wish in wishes:
             path = queued_as(self._bus, wish)
             if isinstance(path, str):
@@ -137,11 +137,11 @@ class _Wait:
                 yield path
 
     def waiting(self) -> Iterator[JobResult]:
-        """Those that were not waited for to the end."""
+        """Results for the jobs that were not waited for to the end."""
         yield from (JobResult(unit=unit, result="waiting") for unit in self._pending.units())
 
     def results(self, deadline: float | None, on_wait: OnWait | None) -> Iterator[JobResult]:
-        """Results as they come, until none is pending or it is too late; what is left is still
+        """Results as they come, until no job is pending or the deadline is over. The rest is still
         waiting."""
         self._signals.process()
         while self._pending or self._ended:
@@ -161,7 +161,7 @@ class _Wait:
         self._ended += ((wish, result) for wish in self._pending.take(path))
 
     def _listen(self, until: float) -> None:
-        """Wait until one of our jobs has ended: others' signals come here, too."""
+        """Wait until one of our jobs has ended. Signals of other jobs come here too."""
         while not self._ended and (left := until - time.monotonic()) > 0:
             self._signals.wait(left)
 
@@ -171,28 +171,28 @@ class _Wait:
 
 
 def wishes_of(method: str, units: Sequence[str]) -> list[Wish]:
-    """One for each unit."""
+    """One request for each unit."""
     return [Wish(method, unit) for unit in dict.fromkeys(units)]
 
 
 def queued_as(bus: Bus, wish: Wish) -> str | JobResult:
-    """Queue a job; its object path, or a result at once when systemd takes none."""
+    """Queue a job; returns its object path, or a result at once when systemd refuses it."""
     try:
         return bus.queue(wish.method, wish.unit)
     except Refused as refusal:
-        is_done = wish.method == "StopUnit" and isinstance(refusal, NotLoaded)  # what is not loaded does not run
+        is_done = wish.method == "StopUnit" and isinstance(refusal, NotLoaded)  # a unit that is not loaded does not run
         return JobResult(unit=wish.unit, result="done" if is_done else "refused", message=refusal.message)
 
 
 def guessed(bus: Bus, wish: Wish) -> JobResult:
-    """How a job has ended whose signal was lost, by the state of its unit."""
+    """The result of a job whose signal was lost, from the state of its unit."""
     state = bus.property_of(wish.unit, "Unit", "ActiveState", "s")
     wanted = {"inactive", "failed"} if wish.method == "StopUnit" else {"active", "reloading"}
     return told(bus, wish, "done" if state in wanted else "failed")
 
 
 def told(bus: Bus, wish: Wish, result: str) -> JobResult:
-    """What came of it; of a service that failed, at once why."""
+    """The result of a job; for a service that has failed with the reason, which is read at once."""
     outcome = JobResult(unit=wish.unit, result=result)
     if result in {"failed", "timeout"} and wish.unit.endswith(".service"):
         return replace(outcome, failure=bus.failure(wish.unit))

@@ -1,8 +1,8 @@
 """The journal of units, read by journalctl: pystemd can only write to it.
 
-Fields: systemd.journal-fields(7). What the unit's processes say carries its invocation in
-_SYSTEMD_INVOCATION_ID, what the service manager says about it in INVOCATION_ID (USER_INVOCATION_ID
-for a user's own). What of an entry is believed, entries.py decides.
+Fields: systemd.journal-fields(7). Messages of a unit's processes have its invocation in
+_SYSTEMD_INVOCATION_ID, messages of the service manager about it in INVOCATION_ID
+(USER_INVOCATION_ID for a user's manager). entries.py decides what is believed of an entry.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tqunits.system.process import run
 
 _KEPT, _PASSING = Path("/var/log/journal"), Path("/run/log/journal")
 _MACHINE = re.compile("[0-9a-f]{32}")
-_TIMEOUT_S = 30.0  # a journal of many GiB on a slow disk; the index answers in milliseconds elsewhere
+_TIMEOUT_S = 30.0  # for a journal of many GiB on a slow disk; usually the index answers in milliseconds
 _SYNC_TIMEOUT_S = 5.0
 _LINES_OF_A_START = 500  # more than anybody reads; a chatty worker's own, before the few that matter
 
 
-_AROUND_US = 10_000_000  # the kernel and the manager do not note a death at the same moment
-_EARLY_US = 50_000  # a process may be heard before the manager's "Starting": they do not share a socket
+_AROUND_US = 10_000_000  # the kernel and the manager do not report a death at the same moment
+_EARLY_US = 50_000  # a message of the process may come before the manager's "Starting": they use two sockets
 
 _AFTERWARDS = frozenset({"5eb03494b6584870a536b337290809b3", "9d1aaa27d60140bd96365438aad20286"})
-"""The manager's messages "Scheduled restart job" and "Stopped": they carry the id of the start that
-failed before."""
+"""The manager's messages "Scheduled restart job" and "Stopped", which carry the ID of the start
+that failed before."""
 
 _FRAME = frozenset(
     {
@@ -38,8 +38,8 @@ _FRAME = frozenset(
         "be02cf6855d2428ba40df7e9d022f03d",  # Failed to start ...
     }
 )
-"""The manager's messages around each failed start: whoever is told the cause needs the lines for
-the other words."""
+"""The manager's messages around each failed start. They are left out where the cause is told, to
+leave the lines to other messages."""
 
 
 _FIELDS = (
@@ -57,17 +57,17 @@ _FIELDS = (
     "_SYSTEMD_UNIT",
     "_SYSTEMD_USER_UNIT",
 )
-"""What is read of an entry, which may have a thousand more (journald's ENTRY_FIELD_COUNT_MAX)."""
+"""The fields that are read of an entry, which may have a thousand (journald's
+ENTRY_FIELD_COUNT_MAX)."""
 
 
 def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") -> tuple[str, ...]:
-    """The unit's last messages, oldest first: of one start (its invocation, 32 hex digits) where it
-    is given.
+    """The unit's last messages, oldest first; with `invocation` (32 hex digits) those of one start.
 
-    The last words of a process that has died at once are the very ones that matter, and journald
-    often looks up its invocation too late: so messages without any count as well, where they lie
-    between messages of that start. What the manager says of every failed start is left out: its
-    cause is known from its properties.
+    The last messages of a process that has died at once matter most, and journald often looks up
+    their invocation too late. So messages without one also count, if they lie between messages of
+    that start. The manager's messages about every failed start are left out: the cause is known
+    from the unit's properties.
     """
     sync()
     if not invocation:
@@ -79,11 +79,11 @@ def last_lines(unit: str, count: int, *, user_mode: bool, invocation: str = "") 
 
 
 def said(unit: str, invocation: str, *, user_mode: bool, verdict: str, runs: bool = False) -> tuple[str, ...]:
-    """What the processes of one start have said, oldest first, and not the manager: the last 500
-    lines, as above.
+    """The last 500 messages of the processes of one start, oldest first, as above, without the
+    manager's.
 
-    `verdict`: how the message begins that matters most; it is there, however much a talkative
-    process said after it. `runs`: it goes on, and the manager has not said its last of it.
+    `verdict`: the beginning of the most important message, which is found however many messages
+    came after it. `runs`: the unit still runs, so the manager's last message has not come yet.
     """
     sync()
     span = _span(unit, invocation, user_mode=user_mode)[: 1 if runs else None]
@@ -96,10 +96,10 @@ def said(unit: str, invocation: str, *, user_mode: bool, verdict: str, runs: boo
 
 
 def kernel_killed(pid: int, time_us: int) -> str:
-    """What the kernel said of killing that process for want of memory, around that moment (µs since
-    1970); "" if none.
+    """The kernel's message about killing that process for lack of memory, around that moment (µs
+    since 1970); "" when there is none.
 
-    It counts processes as the host's first PID namespace does.
+    The PID is that in the host's first PID namespace.
     """
     span = [f"--since={_moment(time_us - _AROUND_US)}", f"--until={_moment(time_us + _AROUND_US)}"]
     sought = ["--dmesg", *span, "--lines=1", f"--grep=(Out of memory|out of memory: ).*Killed process {pid} "]
@@ -108,8 +108,7 @@ def kernel_killed(pid: int, time_us: int) -> str:
 
 
 def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
-    """How the unit's last runs ended, newest first, as the service manager has it: nobody else is
-    asked."""
+    """How the unit's last runs ended, newest first, by the service manager's messages only."""
     kinds = [f"MESSAGE_ID={message}" for message in ManagerMessage]
     lines = f"--lines={count * len(kinds)}"  # each run leaves at most one message of each kind
     found = _entries([lines, *_by_manager(unit, user_mode=user_mode), *kinds], user_mode=user_mode)
@@ -117,16 +116,16 @@ def exits(unit: str, count: int, *, user_mode: bool) -> tuple[Exit, ...]:
 
 
 def command(units: Iterable[str], *, user_mode: bool, options: Sequence[str], namespace: str = "") -> list[str]:
-    """The journalctl command line that shows these units. `namespace` as journalctl(1) has it; a
-    user's has none."""
+    """The journalctl command line that shows these units. `namespace` as in journalctl(1); a user's
+    journal has none."""
     kind = "--user-unit" if user_mode else "--unit"
     whose = ["--user"] if user_mode else [f"--namespace={namespace}"] if namespace else []
     return ["journalctl", *whose, *options, *(f"{kind}={unit}" for unit in units)]
 
 
 def sync() -> None:
-    """Have journald write what it was sent before now. Only root may ask; others see what is
-    there."""
+    """Have journald write all messages that it has received. Only root may ask; other users see
+    what is written."""
     if os.geteuid() == 0:
         run(["journalctl", "--sync"], timeout_s=_SYNC_TIMEOUT_S)
 
@@ -142,14 +141,15 @@ def _of_unit(unit: str, *, user_mode: bool) -> list[str]:
 
 
 def _within(span: Sequence[str], unit: str, invocation: str, *, user_mode: bool) -> list[JournalEntry]:
-    """The entries of one start, which wrote in that span, oldest first."""
+    """The entries of one start, which were written in that span, oldest first."""
     wanted = [f"--lines={_LINES_OF_A_START}", *span, *_of_unit(unit, user_mode=user_mode)]
     found = _entries(wanted, user_mode=user_mode) if span else ()
     return [entry for entry in found if entry.invocation in {"", invocation}]
 
 
 def _manager(*, user_mode: bool) -> Mapping[str, str]:
-    """Trusted fields of what the service manager says, which nobody without its rights has."""
+    """Trusted fields of the service manager's messages, which no sender without its rights can
+    have."""
     if not user_mode:
         return {"_PID": "1"}
     uid = str(os.getuid())
@@ -163,13 +163,13 @@ def _by_manager(unit: str, *, user_mode: bool) -> list[str]:
 
 
 def _span(unit: str, invocation: str, *, user_mode: bool) -> list[str]:
-    """Options for the time in which this start wrote; none when nothing of it can be read.
+    """Options for the time span of this start; empty when none of its messages can be read.
 
     The manager's "Starting" and "Failed" are its first and last messages. The unit's own timestamps
-    do not serve: a unit that waits for its automatic restart has moved them on already.
+    do not help: an automatic restart has already changed them.
     """
     start = f"{'USER_INVOCATION_ID' if user_mode else 'INVOCATION_ID'}={invocation}"
-    lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten
+    lines = f"--lines={_LINES_OF_A_START}"  # the manager writes about ten messages
     found = _entries([lines, start, *_by_manager(unit, user_mode=user_mode)], user_mode=user_mode)
     times = [entry.time_us for entry in found if entry.message_id not in _AFTERWARDS]
     return [f"--since={_moment(times[0] - _EARLY_US)}", f"--until={_moment(times[-1] + 1)}"] if times else []
@@ -181,7 +181,7 @@ def _moment(time_us: int) -> str:
 
 
 def folders_of(namespace: str) -> tuple[Path, ...]:
-    """Where the journals of a namespace lie, of whatever machine id (systemd-journald.service(8),
+    """The folders of a namespace's journals, for any machine ID (systemd-journald.service(8),
     FILES)."""
     found = (folder for above in (_KEPT, _PASSING) for folder in above.glob(f"*.{namespace}"))
     return tuple(sorted(folder for folder in found if _MACHINE.fullmatch(folder.stem)))

@@ -1,7 +1,7 @@
-"""Who listens on a TCP port of this host, as the kernel tells everybody (proc(5), /proc/net/tcp:
-state 0A is LISTEN).
+"""The sockets that listen on this host, as the kernel shows them to every user (proc(5),
+/proc/net/tcp: state 0A is LISTEN).
 
-Whose process it is, the kernel tells root and its owner alone; the user it tells everybody.
+The kernel shows the socket's user to everybody, but its process only to root and to that user.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ACCEPTS = 0x10000  # __SO_ACCEPTCON: the flag of a Unix socket that listens
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a port: the user, and, where that could be seen, the process."""
+    """Who has a port: the user and, if visible, the process."""
 
     uid: int
     user: str  # "worker-api", or "uid 1234"
@@ -40,7 +40,7 @@ class Listener:
     """A socket that listens: HOST:PORT, [HOST]:PORT or /path, as systemd writes it."""
 
     address: str
-    uid: int  # whose it is; -1 where the kernel does not tell
+    uid: int  # the owner; -1 when the kernel does not tell
     inode: str
 
     @property
@@ -50,7 +50,7 @@ class Listener:
 
     @property
     def is_local(self) -> bool:
-        """Whether no other host gets there: it is on loopback, or a Unix socket."""
+        """Whether no other host can reach it: it is on loopback, or a Unix socket."""
         host = self.address.rpartition(":")[0].strip("[]")
         found = ipaddress.ip_address(host) if host else None
         mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
@@ -58,20 +58,20 @@ class Listener:
 
 
 def listening_ports() -> frozenset[int]:
-    """Ports that something listens on now."""
+    """Ports on which some program listens now."""
     return frozenset(one.port for one in listeners())
 
 
 def holder(port: int, *, but: int) -> Holder | None:
-    """Who listens on this port, on any address; None when nobody does, or that user: to find his
-    process costs more."""
+    """Who listens on this port, on any address. None when nobody does, or the user `but`: finding
+    his process costs more."""
     found = next((one for one in listeners() if one.port == port), None)
     return None if found is None or found.uid == but else holder_of(found)
 
 
 def holder_of(listener: Listener) -> Holder:
-    """Who has this socket open: rather the program that serves it than systemd, which may hold it
-    for one."""
+    """Who has this socket open: the program that serves it, rather than systemd, which may hold it
+    for the program."""
     user = _user(listener.uid)
     pids = sorted(_processes_with(f"socket:[{listener.inode}]"))
     pid = next((pid for pid in pids if pid > 1), 1 if pids else 0)
@@ -108,25 +108,25 @@ def _address(text: str) -> str:
 
 
 def _socket_unit(address: str) -> str:
-    """The socket unit that systemd has an address open for."""
+    """The socket unit for which systemd has this address open."""
     lines = run(["systemctl", "list-sockets", "--no-legend", "--plain", "--full"]).stdout.splitlines()
     rows = (line.split() for line in lines)
     return next((row[1] for row in rows if len(row) > 1 and row[0] == address), "")
 
 
 def _processes_with(link: str) -> Iterator[int]:
-    """The processes that have this open, as far as they can be seen."""
+    """The processes that have this socket open, if they are visible."""
     for process in Path("/proc").iterdir():
         if process.name.isdecimal():
             try:
                 if any(str(file.readlink()) == link for file in (process / "fd").iterdir()):
                     yield int(process.name)
-            except OSError:  # somebody else's, or it has ended
+            except OSError:  # another user's, or it has ended
                 continue
 
 
 def _unit(cgroups: str) -> str:
-    """The service whose cgroup that is: the last name in its path that ends as one."""
+    """The service of a cgroup: the last name in its path with that suffix."""
     names = [name for line in cgroups.splitlines() for name in line.rpartition(":")[2].split("/")]
     return next((name for name in reversed(names) if name.endswith((".service", ".scope"))), "")
 

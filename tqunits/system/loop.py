@@ -1,7 +1,7 @@
-"""The event loop: uvloop's, and the only importer of it.
+"""The event loop is uvloop's. This is the only module that imports uvloop.
 
-Timers, signals, files and the control socket wait on it, and one descriptor for all connections
-(`proxy/reactor/poller.py`).
+It waits for timers, signals, files, the control socket, and one descriptor that stands for all
+connections (`proxy/reactor/poller.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def run(main: Callable[[asyncio.AbstractEventLoop], Coroutine[object, object, T]]) -> T:
-    """Run `main(loop)` to its end on a loop of its own, cancel what it has left, and close the
+    """Run `main(loop)` to its end on a new loop, cancel the tasks that it has left, and close the
     loop.
 
     SIGPIPE is ignored for good: a peer that is gone is an error of send(2), not the end of the

@@ -1,7 +1,7 @@
 """systemd's side of a service: readiness and state (sd_notify(3)), inherited sockets
 (sd_listen_fds(3)).
 
-Both are a few lines over plain sockets and the environment, so no library. Without systemd (no
+Both need a few lines with sockets and the environment, so no library is used. Without systemd (no
 NOTIFY_SOCKET, no LISTEN_FDS) everything here does nothing.
 """
 
@@ -18,20 +18,22 @@ FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START."""
 
 MAX_DESCRIPTORS: Final = 256
-"""More sockets than that in one unit is a broken LISTEN_FDS."""
+"""A LISTEN_FDS that is larger than this is broken."""
 
 
 class Notifier:
-    """Tells the service manager how this service does."""
+    """Tells the service manager the state of this service."""
 
     def __init__(self, environment: MutableMapping[str, str]) -> None:
-        """Takes the variables out of `environment`, so that no child speaks in our name."""
+        """Takes the variables out of `environment`, so that no child process can send in our
+        name."""
         self._address = _address(environment.pop("NOTIFY_SOCKET", ""))
         self._watchdog = _watchdog(environment)
 
     @property
     def watchdog(self) -> float:
-        """Seconds between two signs of life, half of what systemd allows; 0: none are expected."""
+        """Seconds between two keep-alive messages, half of what systemd allows; 0: there is no
+        watchdog."""
         return self._watchdog / 2e6
 
     def ready(self, status: str) -> None:
@@ -39,12 +41,12 @@ class Notifier:
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """The configuration is being read: RELOADING=1 with the time that Type=notify-reload asks
-        for."""
+        """The configuration is read again: RELOADING=1 with the time that Type=notify-reload
+        requires."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str) -> None:
-        """The service is on its way out: STOPPING=1."""
+        """The service is about to end: STOPPING=1."""
         self._send("STOPPING=1", f"STATUS={status}")
 
     def status(self, text: str) -> None:
@@ -52,11 +54,12 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def alive(self) -> None:
-        """A sign of life: WATCHDOG=1."""
+        """The keep-alive message: WATCHDOG=1."""
         self._send("WATCHDOG=1")
 
     def _send(self, *assignments: str) -> None:
-        """Best effort, as sd_notify itself is: nobody to tell is no failure."""
+        """Failures are ignored, as sd_notify(3) recommends: without a receiver there is nothing to
+        do."""
         if not self._address:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -65,10 +68,10 @@ class Notifier:
 
 
 def inherited_sockets(environment: MutableMapping[str, str]) -> tuple[tuple[str, socket.socket], ...]:
-    """The sockets that systemd passed, each with its name (FileDescriptorName=); empty if they are
-    not for us.
+    """The sockets that systemd has passed, each with its name (FileDescriptorName=); empty when
+    they are not for this process.
 
-    Takes the variables out of `environment`. The sockets are non-blocking and do not survive exec.
+    Takes the variables out of `environment`. The sockets are non-blocking and close-on-exec.
     """
     process = environment.pop("LISTEN_PID", "")
     count = environment.pop("LISTEN_FDS", "")

@@ -1,14 +1,14 @@
-"""Who may change what a path leads to, and how to open what somebody else may rename.
+"""Who can change what a path leads to, and how to open a file that others can rename.
 
 A path is *root's* when every folder on it, every symbolic link and the file itself belong to root,
-and nobody else may write to them. Then it leads to the same file for whoever opens it, at any time.
-Any other path ends, at some folder, in the hands of somebody else, who may put a link, a FIFO or
-another file in the place of what was looked at a moment ago. So it is opened from the last folder
-that is root's, name by name, and no link is followed (openat(2), O_NOFOLLOW).
+and nobody else may write to them. Then it leads to the same file at any time. On any other path
+there is a folder in which others may, at any moment, put a link, a FIFO or another file in the
+place of the file that was examined. So such a path is opened from the last folder of root's, name
+by name, and no link is followed (openat(2), O_NOFOLLOW).
 
-A group counts as somebody else, but for root's own. A folder that everybody may write to is
-nobody's, with the sticky bit too. Where root is not who runs this, its user counts like root: it
-has nobody else to fear.
+A group counts as others, except root's own group. A folder that everybody may write to is never
+root's, not even with the sticky bit. If another user runs this code, that user counts like root,
+because he need not be protected from himself.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _ACL: Final = "system.posix_acl_access"
 
 @dataclass(slots=True)
 class Anchor:
-    """The part of a path that is root's, opened. Close it, or use it as a context."""
+    """The first part of a path, which is root's, opened. Close it, or use it as a context."""
 
-    descriptor: int  # O_PATH: a folder; with nothing left of the path it may be any file
-    done: Sequence[str]  # the names that lead there, without links
-    rest: tuple[str, ...]  # the names below it, which somebody else may change; empty: all of the path is root's
+    descriptor: int  # O_PATH: a folder; with an empty `rest` it may be any file
+    done: Sequence[str]  # the names of that part, with links resolved
+    rest: tuple[str, ...]  # the names after it, which others may change; empty: the whole path is root's
 
     @property
     def path(self) -> PurePosixPath:
-        """Where the descriptor is."""
+        """The path of the descriptor."""
         return PurePosixPath("/", *self.done)
 
     @property
     def is_roots(self) -> bool:
-        """Whether the whole path is."""
+        """Whether the whole path is root's."""
         return not self.rest
 
     def close(self) -> None:
@@ -63,16 +63,16 @@ class Anchor:
 
 
 def trusted_users() -> frozenset[int]:
-    """Whose files need no care: root's, and those of the user who runs this."""
+    """The users whose files are trusted: root, and the user who runs this."""
     return frozenset({0, os.geteuid()})
 
 
 def anchor(path: str | Path | PurePosixPath, *, users: Collection[int] | None = None) -> Anchor:
-    """Follow an absolute path as long as it is root's (or of another of `users`; by default of
+    """Follow an absolute path as long as it is root's (or another of `users`; by default
     `trusted_users`).
 
-    A name that is not there belongs to the rest. Raises OSError: too many links (ELOOP), no
-    absolute path (EINVAL), or "..", which leads out of a folder that is not root's (EINVAL).
+    A name that does not exist belongs to `rest`. Raises OSError: too many links (ELOOP), not an
+    absolute path (EINVAL), or ".." that leads out of a folder that is not root's (EINVAL).
     """
     if not str(path).startswith("/"):
         raise OSError(errno.EINVAL, "not an absolute path", str(path))
@@ -85,17 +85,16 @@ def anchor(path: str | Path | PurePosixPath, *, users: Collection[int] | None = 
 
 
 def is_roots(path: str | Path | PurePosixPath, *, users: Collection[int] | None = None) -> bool:
-    """Whether nobody but root may change what the path leads to; False also where there is nothing.
-    Raises OSError."""
+    """Whether only root can change what the path leads to. False when nothing is there. Raises
+    OSError."""
     with anchor(path, users=users) as found:
         return found.is_roots
 
 
 def first_not_roots(path: str | Path | PurePosixPath) -> NotRoots | None:
-    """The first name on an absolute path that is not root's, wherever the way leads to; None when
-    all of it is.
+    """The first name on an absolute path that others than root can change; None when only root can.
 
-    It is about uid 0, whoever asks. What can not be followed is nobody's.
+    It is about uid 0, whoever calls it. A path that can not be followed counts as changeable.
     """
     try:
         with anchor(path, users=(0,)) as found:
@@ -105,7 +104,7 @@ def first_not_roots(path: str | Path | PurePosixPath) -> NotRoots | None:
 
 
 def _whose(found: Anchor) -> str:
-    """Who may change what stands in the way."""
+    """Who may change the first name that is not root's."""
     try:
         status = os.stat(found.rest[0], dir_fd=found.descriptor, follow_symlinks=False)
     except FileNotFoundError:
@@ -118,7 +117,7 @@ def _whose(found: Anchor) -> str:
 
 
 def _name(find: Callable[[int], Sequence[object]], number: int) -> str:
-    """How the host calls an account; a foreign number (rsync -a from another host) has no name."""
+    """The name of an account. A foreign uid (rsync -a from another host) has none."""
     try:
         return f" ({find(number)[0]})"
     except KeyError:
@@ -128,8 +127,9 @@ def _name(find: Callable[[int], Sequence[object]], number: int) -> str:
 def open_below(folder: int, names: Sequence[str], flags: int) -> int:
     """Open a file or a folder below an open folder, name by name, without following any link.
 
-    `flags` are for the last one; O_NOFOLLOW and O_CLOEXEC are added. Without names it is the folder
-    itself. Raises OSError: ELOOP for a link, or ENOTDIR where it stands for a folder.
+    `flags` are for the last name; O_NOFOLLOW and O_CLOEXEC are added. Without names the folder
+    itself is opened. Raises OSError: ELOOP for a link, or ENOTDIR for a link in the place of a
+    folder.
     """
     above = os.dup(folder)
     try:
@@ -144,7 +144,7 @@ def open_below(folder: int, names: Sequence[str], flags: int) -> int:
 
 
 class _Walk:
-    """On the way along a path; `folder` is open."""
+    """A walk along a path; `folder` is open."""
 
     def __init__(self, users: Collection[int]) -> None:
         self._users = users
@@ -180,9 +180,9 @@ class _Walk:
         return self._end("", [])
 
     def _follow(self, link: int, path: str) -> list[str]:
-        """A link of root's in a folder of root's. One of somebody else's lies there if root has
-        brought it in: what a build has made (harvest.py), an archive that was unpacked. Where it
-        leads is not root's word.
+        """Follow a link of root's in a folder of root's. Another user's link lies there only if
+        root has brought it in: as a result of a build (harvest.py), or from an archive. Where such
+        a link leads is not root's decision.
         """
         try:
             self._links += 1
@@ -207,7 +207,7 @@ class _Walk:
 
 
 def is_only_for(status: os.stat_result, users: Collection[int], *, descriptor: int) -> bool:
-    """Whether nobody but these users may write to an open file, or to the names in a folder."""
+    """Whether only these users may write to an open file, or to the names in a folder."""
     if status.st_uid not in users or status.st_mode & stat.S_IWOTH:
         return False
     if not status.st_mode & stat.S_IWGRP:
@@ -216,7 +216,7 @@ def is_only_for(status: os.stat_result, users: Collection[int], *, descriptor: i
 
 
 def has_acl(descriptor: int) -> bool:
-    """Whether the group's right to write may be somebody else's: with an ACL it is the mask of all
+    """Whether the group's right to write may belong to others: with an ACL it is the mask of all
     entries, acl(5)."""
     try:
         os.getxattr(f"/proc/self/fd/{descriptor}", _ACL)

@@ -1,8 +1,8 @@
-"""Other programs: run one and take its output, or become one. The only importer of subprocess.
+"""Runs other programs, or replaces this process by one. The only module that imports subprocess.
 
-No shell anywhere: a command is an argv. Nothing is read from the caller's terminal, and of each
-stream only the last OUTPUT_LIMIT bytes are kept, so that a build that prints without end fills no
-memory.
+No shell is used: a command is an argv. Nothing is read from the caller's terminal. Only the last
+OUTPUT_LIMIT bytes of each stream are kept, so that a program that prints without end does not fill
+the memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, NoReturn
 from tqunits.errors import TimedOut, TqunitsError
 
 OUTPUT_LIMIT = 16 << 20
-"""Bytes kept of each stream: the journal of many restarts fits, an endless one does no harm."""
+"""Bytes kept of each stream: enough for the journal of many restarts."""
 
 _CHUNK = 1 << 16  # a pipe's capacity on Linux (pipe(7))
 
@@ -46,14 +46,14 @@ def run(
     working_directory: Path | None = None,
     user: str | None = None,
 ) -> Completed:
-    """Run a program to its end. `environment` replaces the caller's; `user` gives up root for that
-    account.
+    """Run a program to its end. `environment` replaces the caller's; with `user` root runs the
+    program as that account.
 
-    Raises FileNotFoundError when there is no such program, TimedOut (the program is killed then)
-    after `timeout_s`.
+    Raises FileNotFoundError when there is no such program, and TimedOut after `timeout_s`; then the
+    program is killed.
     """
     account = _account(user) if user else None
-    with os.fdopen(os.memfd_create("stdin"), "r+b") as stdin:  # a full /tmp keeps nobody from asking what is wrong
+    with os.fdopen(os.memfd_create("stdin"), "r+b") as stdin:  # not a temporary file: /tmp may be full
         stdin.write((input or "").encode("utf-8", "surrogateescape"))
         stdin.seek(0)
         with subprocess.Popen(
@@ -76,11 +76,11 @@ def run(
 
 
 def replace_process(argv: Sequence[str]) -> NoReturn:
-    """Become another program: it gets our terminal, our signals and our parent. Raises TqunitsError
-    when missing."""
+    """Execute another program in this process: it keeps our terminal, our PID and our parent.
+    Raises TqunitsError when it is missing."""
     sys.stdout.flush()
     sys.stderr.flush()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec(3) would hand that on
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and execve(2) would pass that on
     try:
         os.execvp(argv[0], list(argv))  # noqa: S606 - no shell is what we want
     except FileNotFoundError:
@@ -118,7 +118,7 @@ def _stream(tails: Mapping[IO[bytes], bytearray], descriptor: int) -> IO[bytes]:
 
 
 def _read(descriptor: int, tail: bytearray) -> bool:
-    """Take what is there; False at the end of the stream."""
+    """Read what is there; False at the end of the stream."""
     chunk = os.read(descriptor, _CHUNK)
     tail += chunk
     if len(tail) > OUTPUT_LIMIT:

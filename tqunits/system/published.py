@@ -1,14 +1,13 @@
-"""Folders of files for everybody: found so that nothing is sent but what everybody may read on this
-host anyway.
+"""Folders of files for everybody. A file is sent only if everybody on this host may read it anyway.
 
-The router may read more than that: it is in the groups of workers, whose sockets it connects to,
-and it has the keys of TLS. So what the kernel lets it open decides nothing. A file is sent if
-others may read it (S_IROTH), and others must get to it (S_IXOTH of each folder). Nothing comes from
-the folders of the kernel and of what runs (model.UNSERVED), nor by a link that somebody else than
-root can change (ownership.py says who counts).
+The router itself may read more: it is in the groups of workers, to connect to their sockets, and it
+has the TLS keys. So the kernel's permission for the router decides nothing. A file is sent if
+others may read it (S_IROTH) and may enter each folder above it (S_IXOTH). Nothing is sent from the
+folders of the kernel and of running programs (model.UNSERVED), nor through a link that others than
+root can change (ownership.py).
 
-Only a folder above the served one may be closed where it belongs to the user who runs this, and
-that is not root: a home is, and with --user the router is the user's own.
+One exception: a folder above the served one may be closed if it belongs to the user of this process
+and that is not root. A home is such a folder, and with --user the router is the user's own.
 """
 
 from __future__ import annotations
@@ -26,32 +25,32 @@ from tqunits.system.ownership import Anchor, anchor
 
 _FOLDER: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNSAID: Final = frozenset({errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Not there yet, or the host's trouble: no rule is against the folder."""
+"""The folder does not exist yet, or the host lacks resources: no rule refuses it."""
 
 _HOMES: Final = ("/home", "/root")
-"""What ProtectHome= makes look empty and closed."""
+"""Folders that ProtectHome= shows as empty and closed."""
 
 
 class Root:
-    """Where the files of a site begin. What it holds open is closed with its last user."""
+    """The top folder of a site, opened. Its last user closes it."""
 
     __slots__ = ("_directory", "_seen", "descriptor", "names", "path")
 
     def __init__(self, directory: str, found: Anchor, seen: tuple[int, ...] | None) -> None:
-        """It takes the anchor's descriptor. `seen`: how the folder looks, where all of the path is
-        root's."""
+        """Takes over the anchor's descriptor. `seen`: the folder's state, if nobody but root can
+        change its path."""
         self._directory = directory
-        self.path = found.path  # as far as only root can change it, without links
-        self.descriptor = found.descriptor  # of that, O_PATH
-        self.names = tuple(os.fsencode(name) for name in found.rest)  # the folders below: follow no link there
+        self.path = found.path  # the part that only root can change, with links resolved
+        self.descriptor = found.descriptor  # of that part, O_PATH
+        self.names = tuple(os.fsencode(name) for name in found.rest)  # the folders below it, where no link is followed
         self._seen = seen
 
     def __del__(self) -> None:
         os.close(self.descriptor)
 
     def stands(self) -> bool:
-        """Whether the path leads to the same folder still. The kernel follows it only where all of
-        it is root's."""
+        """Whether the path still leads to the same folder. This follows the path, so it is asked
+        only for a path of root's."""
         if self._seen is None:
             return True
         try:
@@ -61,8 +60,8 @@ class Root:
 
 
 def find(directory: str) -> Root:
-    """Where to begin. Raises TqunitsError: a rule is against it; OSError: it can not be had, or is
-    no folder."""
+    """Open the top folder. Raises TqunitsError when a rule refuses it, and OSError when it can not
+    be opened or is not a folder."""
     found = anchor(directory)
     try:
         _check_place(directory, found.path.joinpath(*found.rest))
@@ -76,14 +75,14 @@ def find(directory: str) -> Root:
 
 
 def objection(directory: str) -> str | None:
-    """Why no file of it is served as it is now, and what helps; None: no rule is against it, or it
-    is not there."""
+    """Why no file of it is served now, and what to do. None: no rule refuses it, or it does not
+    exist."""
     try:
         _enter(find(directory))
     except TqunitsError as error:
         return f"{error}; {error.hint}"
     except PermissionError as error:
-        above = Path(directory).resolve().parent  # the links that lead to what is closed are root's
+        above = Path(directory).resolve().parent  # the links to what is closed are root's
         return objection(str(above)) or f"{directory}: {error.strerror}"
     except OSError as error:
         return None if error.errno in _UNSAID else error.strerror
@@ -91,18 +90,18 @@ def objection(directory: str) -> str | None:
 
 
 def unserved(directory: str) -> str | None:
-    """Why no file of it is served as it is now, also where it is only not there."""
+    """Why no file of it is served now, also when it only does not exist."""
     why = objection(directory)
     return why if why or os.path.isdir(directory) else "it is not there"  # noqa: PTH112 - which never raises
 
 
 def _looks(status: os.stat_result) -> tuple[int, ...]:
-    """What tells one folder from another, and from itself when it has another owner or mode."""
+    """A tuple that differs for another folder, another owner or another mode."""
     return (status.st_ino, status.st_dev, status.st_mode, status.st_uid, status.st_gid)
 
 
 def _way(found: Anchor) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
-    """The folders that are root's, from the last one up; without those that may be closed."""
+    """The folders of root's, from the last one up, without those that may be closed."""
     for folder in (found.path, *found.path.parents):
         status = Path(folder).stat()
         is_above = folder != found.path or not found.is_roots
@@ -111,7 +110,7 @@ def _way(found: Anchor) -> Iterator[tuple[PurePosixPath, os.stat_result]]:
 
 
 def _enter(root: Root) -> None:
-    """Go down the names as each request does, to say what is in the way. Raises TqunitsError,
+    """Go down the names as each request does, to find what is in the way. Raises TqunitsError,
     OSError."""
     path, above = root.path, os.dup(root.descriptor)
     try:

@@ -2,14 +2,13 @@
 restart for them.
 
 systemd applies LimitNOFILE= and LimitNPROC= to processes that it starts; neither a daemon-reload
-nor SetUnitProperties touches those that run. Only a process whose hard limit is another gets the
-new ones, and keeps a soft one that it has raised itself. Where only the soft one is new nobody can
-say whether the program has chosen the old one, and the next start takes it.
+nor SetUnitProperties changes running ones. Here only a process whose hard limit differs gets the
+new limits; it keeps a soft limit that it has raised itself. If only the soft limit is new, nobody
+knows whether the program has chosen the old one, so the new one applies at the next start.
 
-Raising a hard limit needs CAP_SYS_RESOURCE, which neither a user's own manager nor root in many a
-container has. What can not be raised stays: systemd does the same when it starts a process
-(setrlimit_closest() in its source), so who has what the service manager has itself has all that
-there is.
+Raising a hard limit needs CAP_SYS_RESOURCE, which a user's own manager and root in many containers
+do not have. A limit that can not be raised stays. systemd does the same when it starts a process
+(setrlimit_closest() in its source), so no process can get more than the service manager itself has.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from contextlib import suppress
 from tqunits.model import INFINITY
 from tqunits.system import cgroup
 
-_ROUNDS = 4  # a process may fork while we walk: its child has the old limit, and shows up in the next round
+_ROUNDS = 4  # a process may fork meanwhile; its child has the old limit, and is found in the next round
 
 
 def apply(control_group: str, *, nofile: tuple[int, int], nproc: int) -> bool:
-    """Give every process of a unit these limits (`nofile`: soft, hard); INFINITY is none.
+    """Give every process of a unit these limits (`nofile`: soft, hard); INFINITY: no limit.
 
-    Whether all have now what a new start would give them. Not all have it where a limit is to rise
-    and we lack CAP_SYS_RESOURCE (a container, a user's own manager).
+    Returns whether all processes now have what a new start would give them. They do not if a limit
+    has to be raised and we lack CAP_SYS_RESOURCE (a container, a user's own manager).
     """
     wanted = {resource.RLIMIT_NOFILE: nofile, resource.RLIMIT_NPROC: (nproc, nproc)}
     done: frozenset[int] = frozenset()
@@ -60,7 +59,7 @@ def _apply(pid: int, kind: int, limit: tuple[int, int]) -> bool:
 
 
 def _managers(kind: int) -> int:
-    """The hard limit of who starts the processes; for whoever may not look, our own."""
+    """The hard limit of the service manager; if we may not read it, our own."""
     try:
         return resource.prlimit(1, kind)[1]
     except (PermissionError, ProcessLookupError):

@@ -1,9 +1,9 @@
 """Signals of the service manager, on a connection of their own.
 
 A signal that arrives during a method call is queued inside libsystemd, where poll(2) does not see
-it. So what is waited for comes on a second connection, which makes no calls once it is set up. The
-command line polls it (`wait`); an event loop watches its descriptor (`fileno`), and has what is
-there delivered without waiting (`process`).
+it. So signals come on a second connection, on which no calls are made after the subscription. The
+command line polls it (`wait`). An event loop watches its descriptor (`fileno`) and calls `process`,
+which delivers without waiting.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Signals:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def on_job_removed(self, receive: Callable[[str, str], None]) -> None:
-        """Have it called with a job's object path and its result when systemd has done with the
-        job, however it ended.
+        """Call `receive` with a job's object path and its result when systemd has finished the job,
+        with any result.
 
-        It must not raise. Like every subscription, it is complete with the next `process`: signals
-        that came in the meantime wait where no poll sees them.
+        `receive` must not raise. Call `process` after each subscription: signals that came in the
+        meantime are queued where poll(2) does not see them.
         """
 
         def on_body(body: object) -> None:
@@ -58,23 +58,23 @@ class Signals:
         self._connection.hear(SYSTEMD, MANAGER, member.encode(), receive)
 
     def fileno(self) -> int:
-        """The descriptor to watch for reading; negative once the connection is gone. `renew` may
+        """The descriptor to watch for reading; negative when the connection is gone. `renew` may
         change it."""
         return -1 if self._is_lost else self._connection.descriptor()
 
     def process(self) -> bool:
-        """Deliver what has come, without waiting. False once the connection is gone: the bus was
-        restarted.
+        """Deliver the signals that have come, without waiting. False when the connection is gone:
+        the bus was restarted.
 
-        Whoever watches the descriptor stops watching it then, for it stays readable, and its number
-        may soon be that of another file.
+        Then stop watching the descriptor: it stays readable, and its number may soon be another
+        file's.
         """
         self._is_lost = self._is_lost or not self._connection.dispatch()
         return not self._is_lost
 
     def wait(self, seconds: float) -> None:
-        """Wait for a signal, at most so long, and deliver it. A connection that is gone never has
-        one."""
+        """Wait for a signal, at most this long, and deliver it. On a lost connection none ever
+        comes."""
         poll = select.poll()
         descriptor = self.fileno()
         if descriptor >= 0:
@@ -83,15 +83,15 @@ class Signals:
             self.process()
 
     def renew(self) -> None:
-        """Connect again after the connection was lost, with the same subscriptions. What was sent
-        meanwhile is lost.
+        """Connect again after the connection was lost, with the same subscriptions. Signals in
+        between are lost.
 
-        Raises TqunitsError, and is as before.
+        Raises TqunitsError; then nothing has changed.
         """
         self._connection.reopen()
         self._subscribe()
         self._is_lost = False
 
     def _subscribe(self) -> None:
-        """systemd sends most of its signals only when somebody has asked for them."""
+        """systemd sends most of its signals only to subscribed clients."""
         self._connection.call(SYSTEMD, MANAGER, b"Subscribe", [], what="subscribe to its signals")

@@ -1,8 +1,8 @@
-"""What a build has made, counted within bounds: for the watch while it runs, and for the harvest.
+"""Counts what a build has made, within bounds: for the watch while it runs, and for the harvest.
 
-Every name in a workspace is the build's, who may make them without end, in each other or beside
-each other. So folders are read as a stream (a list of a million names would be 300 MB of ours),
-opened below each other without following links, and the first bound that is passed ends it.
+The build makes all names in a workspace, and may make them without end, nested or side by side. So
+folders are read as a stream (a list of a million names would take 300 MB), opened below each other
+without following links, and counting stops at the first bound.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tqunits.system import ownership
 from tqunits.units import quote
 
 MAX_DEPTH: Final = 100
-"""Folders in folders: nested node_modules come to 30. Each level holds two or three descriptors, of
+"""The depth of folders: nested node_modules reach 30. Each level needs two or three descriptors, of
 1024."""
 
 MAX_ENTRIES: Final = 500_000
-"""Ten times a large node_modules."""
+"""Names. Ten times those of a large node_modules."""
 
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _BLOCK = 512  # bytes of st_blocks, whatever the file system (stat(2))
-_REST = 4  # a look is followed by a pause that is so many times as long: at most a fifth of a CPU goes into looking
+_REST = 4  # the pause after a look is so many times as long, so looking takes at most a fifth of a CPU
 
 
 class Beyond(TqunitsError):
-    """A bound is passed; the message says which, with its figure, and is about "it"."""
+    """A bound is passed. The message names it, with its figure; its subject is "it"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Bounds:
 
 @dataclass(slots=True)
 class Tally:
-    """What has been counted so far."""
+    """The count so far."""
 
     bounds: Bounds
     entries: int = 0
@@ -68,14 +68,15 @@ class Tally:
             raise Beyond(f"it made more than {quote.size(self.bounds.size)}, which is its build.disk_max")
 
     def descend(self, depth: int) -> None:
-        """Count a folder in folders. Raises Beyond."""
+        """Check the depth of a folder. Raises Beyond."""
         if depth > self.bounds.depth:
             raise Beyond(f"it made folders more than {self.bounds.depth} deep")
 
 
 @dataclass(slots=True)
 class Watch:
-    """The folders of a build that runs, looked at when `look` is called, but not all the time."""
+    """The folders of a running build. `look` may be called at any time, and measures only after a
+    pause."""
 
     folders: Sequence[Path]
     bounds: Bounds
@@ -83,7 +84,7 @@ class Watch:
     _due: float = 0.0
 
     def look(self) -> Beyond | None:
-        """The bound that the build has passed, if it has."""
+        """The bound that the build has passed; None when it has passed none."""
         begin = time.monotonic()
         if self.beyond is None and begin >= self._due:
             try:
@@ -103,12 +104,12 @@ def _count(folders: Sequence[Path], bounds: Bounds) -> None:
 
 
 def _count_below(folder: int, tally: Tally, depth: int) -> None:
-    """Blocks on the disk, so that a hole counts for nothing; a file under several names is shared
-    among them."""
+    """Counts blocks on the disk, so holes count for nothing. A file with several names counts a
+    share for each."""
     tally.descend(depth)
     with os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError, NotADirectoryError):  # it changes while we look
+            with suppress(FileNotFoundError, NotADirectoryError):  # the folder may change meanwhile
                 found = entry.stat(follow_symlinks=False)
                 is_folder = stat.S_ISDIR(found.st_mode)
                 tally.add(found.st_blocks * _BLOCK // (1 if is_folder else max(1, found.st_nlink)))
@@ -119,7 +120,7 @@ def _count_below(folder: int, tally: Tally, depth: int) -> None:
 
 @contextmanager
 def opened(name: str, folder: int) -> Iterator[int]:
-    """A folder below an open one; never a link. Raises OSError."""
+    """Open a folder below an open one, never through a link. Raises OSError."""
     descriptor = os.open(name, FOLDER, dir_fd=folder)
     try:
         yield descriptor
@@ -129,7 +130,7 @@ def opened(name: str, folder: int) -> Iterator[int]:
 
 @contextmanager
 def opened_below(folder: int, names: Sequence[str]) -> Iterator[int]:
-    """A folder further below, on whose way no link is followed; without names the open one. Raises
+    """Open a folder further below, without following links; without names the open one. Raises
     OSError."""
     descriptor = ownership.open_below(folder, names, FOLDER)
     try:
@@ -140,6 +141,6 @@ def opened_below(folder: int, names: Sequence[str]) -> Iterator[int]:
 
 @contextmanager
 def opened_for_root(path: Path) -> Iterator[int]:
-    """A folder by its path, on which no link is followed that is not root's. Raises OSError."""
+    """Open a folder by its path; only links of root's are followed. Raises OSError."""
     with ownership.anchor(path) as anchor, opened_below(anchor.descriptor, anchor.rest) as descriptor:
         yield descriptor

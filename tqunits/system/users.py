@@ -1,7 +1,7 @@
-"""Unix users: made by systemd-sysusers from a file of ours, looked up in the host's own database.
+"""Unix users: systemd-sysusers makes them from a file of ours; they are looked up in the host's own
+database.
 
-Removing one is never done by the way: a user id that is given away again would own the files of who
-had it before.
+A user is removed only when that was asked for: the next user with the same uid would own its files.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def create(path: Path) -> None:
 
 
 def create_alone(lines: Sequence[str]) -> None:
-    """Make what these lines of sysusers.d(5) name, ahead of the file that has them. Raises
-    TqunitsError."""
+    """Make the users and groups in these lines of sysusers.d(5), before the file that contains them
+    is written. Raises TqunitsError."""
     done = run(["systemd-sysusers", "--inline", *lines], timeout_s=_TIMEOUT_S)
     if done.returncode != 0:
         raise TqunitsError(f"a user could not be made: {done.stderr.strip()}")
@@ -56,7 +56,7 @@ def exists(user: str) -> bool:
 
 
 def group_of(user: str) -> int:
-    """The number of a user's own group. Raises TqunitsError where there is no such user."""
+    """The gid of a user's own group. Raises TqunitsError when there is no such user."""
     account = _account(user)
     if account is None:
         raise TqunitsError(f"there is no user {user}")
@@ -64,8 +64,8 @@ def group_of(user: str) -> int:
 
 
 def refusals(workers: Collection[Worker], layout: Layout) -> tuple[Refusal, ...]:
-    """What the workers ask of this host and may not have. A user's own manager has one account,
-    that user's."""
+    """What the workers ask of this host's accounts and may not have. Under a user's own manager
+    there is one account only, that user's."""
     return accounts.refusals(workers, _database(workers), layout.state) if layout.sysusers else ()
 
 
@@ -82,23 +82,23 @@ def is_ours_to_build(user: str) -> bool:
 
 
 def of_workers(state: PurePosixPath) -> tuple[str, ...]:
-    """All users that are ours; a worker that is gone, or that needs no process any more, may have
-    left its own."""
+    """All users of ours. A worker that is gone, or has no process any more, may have left its
+    user."""
     found = ((a.pw_name, _user(a)) for a in pwd.getpwall())
     return tuple(n for n, user in found if accounts.is_ours(n, user, state) or accounts.is_ours_to_build(n, user))
 
 
 def of_before(state: PurePosixPath) -> tuple[str, ...]:
-    """Those of them whose home is the worker's to write (units/accounts.py)."""
+    """Those whose home the worker may write (units/accounts.py)."""
     return tuple(a.pw_name for a in pwd.getpwall() if accounts.is_of_before(a.pw_name, _user(a), state))
 
 
 def rehome(worker: str) -> str | None:
-    """Take the home of earlier releases from worker-NAME. Gives the reason where that can not be,
-    or None.
+    """Remove the home of an earlier release from worker-NAME. Returns the reason when that is
+    impossible, or None.
 
-    usermod(8) leaves a user alone that has processes. Description and shell are what ours is known
-    by from here on.
+    usermod(8) refuses a user with running processes. Afterwards the account is known as ours by its
+    description and shell.
     """
     row = ["--home", accounts.NO_HOME, "--shell", accounts.NO_SHELL, "--comment", accounts.description_of(worker)]
     done = run(["usermod", *row, account_of(worker)], timeout_s=_TIMEOUT_S)
@@ -116,13 +116,13 @@ def remove(user: str) -> None:
     done = run(["userdel", user], timeout_s=_TIMEOUT_S)
     if done.returncode != 0:
         raise TqunitsError(f"the user {user} could not be removed: {done.stderr.strip()}")
-    if _gid(user) is not None:  # userdel(8) leaves a group that was not the user's first one, or has other members
+    if _gid(user) is not None:  # userdel(8) leaves a group that was not the user's own, or has other members
         run(["groupdel", user], timeout_s=_TIMEOUT_S)
 
 
 def _database(workers: Collection[Worker]) -> Database:
-    """The host's accounts, as far as the workers' matter. All are looked through only if a worker
-    needs it."""
+    """The host's accounts, as far as they matter for these workers. All accounts are read only if a
+    worker needs it."""
     own = {account_of(worker.name) for worker in workers}
     own |= {build_account_of(worker.name) for worker in workers if worker.build.command}
     named = own.union(*({worker.user, worker.group} for worker in workers))
@@ -137,7 +137,8 @@ def _database(workers: Collection[Worker]) -> Database:
 
 
 def _is_kept(name: str) -> bool:
-    """Whether this account is some worker's or nobody's, so that no other name may stand for it."""
+    """Whether this account is one worker's, or one that no worker may have: no other name may stand
+    for it."""
     return is_reserved_account(name) or is_some_workers(name) or name in PRIVILEGED_GROUPS
 
 
