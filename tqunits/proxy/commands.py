@@ -1,7 +1,7 @@
-"""What a router process answers at its control socket (control/protocol.py has the paths, the keys
-and the sizes).
+"""The answers of a router process at its control socket (control/protocol.py has the paths, the
+keys and the sizes).
 
-Nothing here takes a worker out of the traffic for its restart: that is the file `serving`
+These commands do not take a worker out of the traffic for its restart: the file `serving` does that
 (serving.py).
 """
 
@@ -26,16 +26,16 @@ _POST: Final = "POST"
 
 
 class Commands:
-    """What may be asked of a router."""
+    """The commands of the control socket."""
 
     def __init__(self, router: Router, metrics: Callable[[], bytes], is_drained: Callable[[Instance], bool]) -> None:
-        """`is_drained`: whether an instance has an order of its own."""
+        """`is_drained`: whether an order drains this instance."""
         self._router = router
         self._is_drained = is_drained
         self._metrics_text = metrics
 
     def by_path(self) -> Mapping[str, tuple[str, Command]]:
-        """Path -> method and what answers."""
+        """Path -> method and command."""
         return {
             protocol.STATUS: (_GET, self._status),
             protocol.METRICS: (_GET, self._metrics),

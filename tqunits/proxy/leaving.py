@@ -1,15 +1,16 @@
-"""The leave socket of a router process: every local user may ask whether a worker that leaves is
-drained.
+"""The leave socket of a router process: every local user may ask whether a worker that is about to
+stop is drained.
 
     GET /serving/api?wait_us=5000000        {"version": 1, "serving": false, "in_flight": 0}
 
 A worker's ExecStop= asks (alone/leave.py), as the worker's own user. The process looks at the
-worker's file `serving` itself, so a question decides nothing. Where the file is gone, the answer
-comes when no request is in flight there, or when the time is over: `in_flight` is 0 or 1, for how
-many there are is nobody's business.
+worker's file `serving` itself, so a question decides nothing. If the file is gone, the answer comes
+when no request is in flight there, or when the time is over. `in_flight` is 0 or 1: the number of
+requests is not told.
 
-Everybody may ask, so everything is bounded: connections and their patience (control/server.py), how
-long and how many wait for one worker. Who is turned down asks again.
+Everybody may ask, so everything is bounded: the number of connections and their time
+(control/server.py), and the number and the time of questions that wait for one worker. A client
+that is turned down asks again.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from tqunits.model import Instance
 from tqunits.proxy.serving import ServingFiles
 
 MAX_CLIENTS: Final = 512
-"""Connections at once: the stop of every worker waits on one while the worker drains."""
+"""Connections at once: each worker that stops holds one while it drains."""
 
 PATIENCE: Final = 2.0
 """Seconds until a question must be there; leave.py sends it at once."""
 
 MAX_WAITING: Final = 16
-"""Questions that wait for one worker: its ExecStop= asks once."""
+"""Questions that wait for one worker at once; its ExecStop= asks one."""
 
 _FOR_ALL: Final = 0o666
 
@@ -59,7 +60,7 @@ class Leaving:
         return protocol.JSON, protocol.encoded((await self._drained(instance, wait_us)).body())
 
     async def _drained(self, instance: Instance, wait_us: int) -> Drained:
-        """One that is in no route has nothing in flight that the routes know of."""
+        """An instance that is in no route has no request in flight."""
         if self._files.look_at(instance):
             return Drained(serving=True)
         endpoint = self._files.endpoint(instance)

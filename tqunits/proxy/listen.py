@@ -1,4 +1,4 @@
-"""Sockets to listen on when no systemd passes them: `HOST:PORT`, `[v6]:PORT`, `unix:/path` or
+"""Makes listening sockets when systemd passes none: `HOST:PORT`, `[v6]:PORT`, `unix:/path` or
 `/path`."""
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tqunits.errors import NotPermitted, TqunitsError, UsageError
 from tqunits.routing.endpoint import parse_address, parse_port
 
 BACKLOG: Final = 4096
-"""As tq-proxy.socket's; the kernel caps it at net.core.somaxconn."""
+"""As in tq-proxy.socket; the kernel limits it to net.core.somaxconn."""
 
 
 def listen_on(text: str) -> tuple[socket.socket, ...]:
-    """Listen; a name may have several addresses. Raises UsageError for what is no address,
-    TqunitsError if taken."""
+    """Listen; a name may have several addresses. Raises UsageError for an invalid address,
+    TqunitsError if it is taken."""
     if text.startswith(("unix:", "/")):
         return (_listen_unix(parse_address(text).path),)
     host, colon, port = text.rpartition(":")
@@ -32,7 +32,7 @@ def listen_on(text: str) -> tuple[socket.socket, ...]:
 
 
 def name_of(sock: socket.socket) -> str:
-    """Where a socket listens, as people write it."""
+    """The address of a socket in the usual form."""
     address = sock.getsockname()
     if not isinstance(address, tuple):
         return f"unix:{address}"
@@ -74,8 +74,7 @@ def _listen_unix(path: str) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket that nobody listens on any more; anything else in its place is left for
-    bind(2) to refuse."""
+    """Remove a socket on which nobody listens any more. With any other file there bind(2) fails."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(Path(path).lstat().st_mode):
             return

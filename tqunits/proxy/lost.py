@@ -1,14 +1,14 @@
-"""Instances that are held for no reason that shows here, and sockets of this process that somebody
-has removed.
+"""Instances that are held without a known reason, and sockets of this process that somebody has
+removed.
 
-One without `serving` and without `leaving` may have crashed, may be starting, or somebody has
-removed its file while it runs. systemd knows, and a router may not ask it. So the router asks for
-`tqunits repair`, which may: it writes to an open file that systemd has given it, and that
-tq-repair.path watches. What is written does not matter.
+An instance without `serving` and without `leaving` may have crashed or may be starting; or somebody
+has removed its file while it runs. Only systemd knows, and a router may not ask systemd. So the
+router asks for `tqunits repair`: it writes to an open file that systemd has passed to it, and that
+tq-repair.path watches. The written bytes do not matter.
 
-A start looks the same as a loss until it ends, so who is lost for long is asked for less and less
-often. And one that is served again, and loses its file once more, is not asked for before
-SHORTEST seconds are over: it may remove the file itself, and what is started for it is root's.
+A start looks like a loss until it ends. So the longer an instance is lost, the more rarely the
+router asks. And if an instance loses its file again, the router waits for SHORTEST seconds before
+it asks: the instance may remove the file itself, and the repair runs as root.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ FIRST: Final = 2.0
 """Seconds from a loss to the first question: most starts are over by then."""
 
 LONGEST: Final = 3600.0
-"""Seconds between two questions about one that stays lost: it is stopped, most likely."""
+"""Seconds between two questions about an instance that stays lost; most likely it is stopped."""
 
 SHORTEST: Final = 10.0
-"""Seconds from the last question about one loss of a worker to the first about the next."""
+"""Seconds from the last question about one loss of an instance to the first question about its next
+loss."""
 
 _OWN: Final = ""
-"""In the place of an instance's name: the sockets of this process."""
+"""Stands for the sockets of this process, in the place of an instance's name."""
 
 
 class Lost:
-    """Who is lost, and when that is to be looked into."""
+    """Which instances are lost, and when the router asks about each."""
 
     def __init__(
         self,
@@ -44,8 +45,8 @@ class Lost:
         complain: Callable[[str], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`asking`: the descriptor to write to; None where nobody would notice. `sockets`: of this
-        process."""
+        """`asking`: the descriptor to write to; None when nothing watches it. `sockets`: those of
+        this process."""
         self._asking = asking
         self._sockets = sockets
         self._complain = complain
@@ -55,25 +56,25 @@ class Lost:
         self._asked: dict[str, float] = {}
 
     def see(self, name: str, *, is_lost: bool) -> None:
-        """What a look has shown."""
+        """Note what a look has found."""
         if not is_lost:
             self._due.pop(name, None)
         elif name not in self._due:
             self._begin(name)
 
     def hurry(self, name: str) -> None:
-        """Something has happened to that one."""
+        """Something has changed for that instance: ask soon."""
         if name in self._due:
             self._begin(name)
 
     def keep_only(self, names: Container[str]) -> None:
-        """Forget those that are in no route any more."""
+        """Forget instances that are in no route any more."""
         for known in (self._due, self._pause, self._asked):
             for name in [name for name in known if name != _OWN and name not in names]:
                 del known[name]
 
     def ask(self) -> None:
-        """Ask, if it is time to: once for all."""
+        """Ask, if it is time: one question for all of them."""
         self.see(_OWN, is_lost=any(map(is_absent, self._sockets)))
         now = self._now()
         due = [name for name, then in self._due.items() if then <= now]

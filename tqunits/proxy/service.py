@@ -1,10 +1,10 @@
 """The router as a service: from sockets and a snapshot to a process that systemd can start, reload
 and stop.
 
-SIGHUP reads the snapshot again (a bad one is refused and the old one kept); SIGTERM and SIGINT
-drain: no new connections, what runs is finished, and after `timeouts.drain` what is left is cut.
-Around it: the file of routes and the workers' files `serving` are watched, a control and a leave
-socket answer, `systemctl status` says what goes on.
+SIGHUP makes it read the snapshot again (an invalid one is refused and the old one kept). SIGTERM
+and SIGINT drain it: no new connections, running requests are finished, and after `timeouts.drain`
+the rest is cut. It also watches the file of routes and the workers' files `serving`, answers at a
+control and a leave socket, and writes a status line for `systemctl status`.
 """
 
 from __future__ import annotations
@@ -49,33 +49,33 @@ REPORT: Final = 5.0
 """Seconds between two lines for `systemctl status`."""
 
 IDLE_GRACE: Final = 1.0
-"""Seconds that unused connections are kept when the router stops. A request that meets a close on
-its way is lost to its client (RFC 9112 §9.5): connections in use get their next answer with
-`Connection: close`, and end by that."""
+"""Seconds that idle connections are kept when the router stops. A request that meets a close on its
+way is lost to its client (RFC 9112 §9.5). Connections in use get `Connection: close` with their
+next answer, and end by that."""
 
 
 TUNNEL_GRACE: Final = 5.0
-"""Seconds over which tunnels end when the router stops. None says when it is done, so waiting
-longer helps nobody."""
+"""Seconds over which tunnels are closed when the router stops. A tunnel never reports that it is
+done, so waiting longer helps nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What the router is started with."""
+    """The parameters of the router."""
 
     sockets: Sequence[socket.socket]  # listening, non-blocking
-    listening_on: Sequence[str]  # for people
+    listening_on: Sequence[str]  # for messages
     load: Callable[[], Snapshot]  # raises TqunitsError or OSError
-    routes: Path | None  # the file that it reads
-    control: Path | socket.socket | None  # where the control socket is to be, or systemd's
-    leave: Path | None  # where the leave socket is to be; needs `serving`
-    serving: Path | None  # the folder that has a folder for each worker, with its file `serving`
-    traffic: Path | None  # who is stopped (routing/traffic.py)
+    routes: Path | None  # the file that `load` reads
+    control: Path | socket.socket | None  # the path of a new control socket, or systemd's socket
+    leave: Path | None  # the path of the leave socket; needs `serving`
+    serving: Path | None  # the folder that contains a folder for each worker, with its file `serving`
+    traffic: Path | None  # the traffic file (routing/traffic.py)
     repair: int | None  # a descriptor to write to when a worker is lost (lost.py)
     name: str  # of this process, in the metrics
-    access_log: str | None  # as `--access-log` has it; None: as the routes say
+    access_log: str | None  # as in `--access-log`; None: as in the routes
     namespace: str  # of the journal that the access log is written to; "" for the journal itself
-    sample: int  # one of so many requests is logged
+    sample: int  # one in so many requests is logged
     certificate: Path | None  # None: no TLS
     key: Path | None
     notifier: Notifier
@@ -94,7 +94,7 @@ def serve(setup: Setup) -> None:
 
 
 def _is_compiled() -> bool:
-    """Whether the data path is; an extension of another Python is not even looked at."""
+    """Whether the data path is compiled. An extension for another Python does not count."""
     return str(poller.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 
@@ -160,7 +160,7 @@ class _Service:
         return AccessLog.open(destination, self._loop, self._complaints.warn, self._setup.sample)
 
     def _switch_log(self, snapshot: Snapshot) -> None:
-        """Begin to log, or end it, where the routes decide that. Raises TqunitsError."""
+        """Begin or end the access log, where the routes decide about it. Raises TqunitsError."""
         if self._setup.access_log is None and snapshot.access_log != (self._log is not None):
             if self._log is not None:
                 self._log.close()
@@ -171,8 +171,7 @@ class _Service:
             self._complaints.say(warning, priority=4)
 
     def _say_of_files(self) -> None:
-        """Which folders are not served, and what helps: the router answers 404 there, without a
-        word."""
+        """Report folders that can not be served, and what to do: clients only get 404 there."""
         for worker in self._router.rules.snapshot.workers:
             reason = unserved(worker.static.directory) if worker.static is not None else None
             if worker.static is not None and reason is not None:
@@ -204,7 +203,8 @@ class _Service:
         return ServingFiles(folder, self._router, self._watches, self._loop, self._complaints, lost, self._absence)
 
     def _watch_routes(self) -> None:
-        """What is not there can not be watched: that is said, and the router serves without."""
+        """Watch the file of routes. If it can not be watched, that is reported, and the router runs
+        without."""
         if self._setup.routes is None or self._watches is None:
             return
         folder = self._setup.routes.parent
@@ -222,7 +222,8 @@ class _Service:
         return f"routing {sum(len(w.routes) for w in workers)} paths to {len(workers)} workers"
 
     def _reload(self) -> None:
-        """Read everything again; what is bad stays as it was, and holds up nothing else."""
+        """Read everything again. Each part that is invalid stays as it was, and does not hold up
+        the others."""
         self._setup.notifier.reloading()
         steps = {
             "routes": self._reload_routes,
@@ -307,27 +308,27 @@ class _Service:
                 asked.server.close()
 
     def _end_tunnels(self, span: float) -> None:
-        """One after the other over so many seconds: their clients come again, and are not all to
-        come at once."""
+        """Close tunnels one after the other over so many seconds, because their clients connect
+        again and must not all come at once."""
         tunnels = self._router.clients.tunnels
         for number, client in enumerate(tunnels):
             self._loop.call_later(span * number / len(tunnels), client.close_regularly)
 
 
 def _port(sock: socket.socket) -> int:
-    """What it listens on; 0 for a Unix socket."""
+    """The port of a listening socket; 0 for a Unix socket."""
     address = sock.getsockname()
     return int(address[1]) if isinstance(address, tuple) else 0
 
 
 def _spare_the_collector() -> None:
-    """Requests leave no cyclic garbage, so what the collector looks through is what stays, in vain.
+    """Requests leave no cyclic garbage, so the collector would only scan objects that stay.
 
-    When a crowd of clients comes that holds up everybody: 60 ms once, for 19 000 of them, and 5 ms
-    so.
+    With a crowd of clients that would hold up everybody: 60 ms for 19 000 of them, and 5 ms with
+    these settings.
     """
     gc.collect()
-    gc.freeze()  # all that is there now, for good
+    gc.freeze()  # all present objects, for good
     gc.set_threshold(*COLLECT)
 
 

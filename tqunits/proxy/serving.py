@@ -1,19 +1,20 @@
 """Which workers take requests: each instance has a file `serving` in a folder of its own,
-DIR/api/serving and DIR/api:2/serving. There: serve; else hold, or leave it to the worker's others.
+DIR/api/serving and DIR/api:2/serving. If the file exists, the instance gets requests. Otherwise
+they go to the worker's other instances, or wait.
 
-An instance's unit makes the file when it is healthy, and renames it to `leaving` before it is
-stopped; systemd takes both away with their folder when the worker has ended. So a router
-that starts at any moment knows as well, and requests wait through a crash. Whoever may write to the
-folder decides for that worker alone. What is in a file, and what kind of file it is, does not
-matter: it is never opened.
+An instance's unit makes the file when the instance is healthy, and renames it to `leaving` before
+the stop. systemd removes both with their folder when the worker has ended. So a router that has
+just started knows the state too, and requests wait during a crash. A program that may write to the
+folder decides for that worker only. The content and the type of the file do not matter: it is never
+opened.
 
-Neither file: the worker does not run, or has not got healthy yet, or somebody has removed `serving`
-from one that runs. Only systemd knows which, so it is asked by way of proxy/lost.py.
+If neither file exists, the worker does not run, is not healthy yet, or runs and somebody has
+removed `serving`. Only systemd knows which, so it is asked through proxy/lost.py.
 
-What tells that a file came or went: inotify, a question at the leave socket (leaving.py), and a
-look every LOOK_AGAIN seconds. A mount over a folder is not told by inotify, so each look asks
-whether the folder is still the one that is watched. A folder that can not be entered is that of a
-worker whose unit is of an older release: it is served.
+The router looks at a file after an inotify event, after a question at the leave socket
+(leaving.py), and every LOOK_AGAIN seconds. inotify does not report a mount over a folder, so each
+look checks whether the folder is still the watched one. A folder that can not be entered belongs to
+a worker with a unit of an older release: it gets requests.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange
 from tqunits.units.name import instance as read_instance
 
 LOOK_AGAIN: Final = 2.0
-"""Seconds between two looks at everything, for what nobody has told."""
+"""Seconds between two looks at everything, for changes that no event has reported."""
 
 TURN: Final = 50
-"""Instances that are looked at in one turn of the loop: less than a millisecond."""
+"""Instances that are looked at in one turn of the loop, which takes less than a millisecond."""
 
 
 Identity = tuple[int, int]
@@ -62,7 +63,8 @@ class ServingFiles:
         lost: Lost,
         absence: Absence,
     ) -> None:
-        """`watches`: None where nothing can be watched; then a look is all there is."""
+        """`watches`: None when nothing can be watched; then the router only looks from time to
+        time."""
         self._folder = folder
         self._router = router
         self._all = watches
@@ -76,12 +78,12 @@ class ServingFiles:
         self._has_complained = False
 
     def start(self) -> None:
-        """Look at all workers now, and again and again."""
+        """Look at all workers now and regularly."""
         self.look_at_all()
         self._loop.call_later(LOOK_AGAIN, self._look_again)
 
     def look_at_all(self) -> None:
-        """The routes may be new, and with them workers and endpoints."""
+        """Look at all workers. The routes may be new, and with them workers and endpoints."""
         self._watch_above()
         here = self._instances()
         for gone in self._watches.keys() - here:
@@ -92,7 +94,7 @@ class ServingFiles:
         self._look_at_these(here)
 
     def look_at(self, instance: Instance) -> bool:
-        """See whether that one takes requests, and act by it."""
+        """Look whether that instance takes requests, and apply the result."""
         worker = self._router.workers.get(instance.worker)
         if worker is None:
             return False
@@ -100,7 +102,7 @@ class ServingFiles:
         endpoint = self.endpoint(instance)
         if endpoint is None:
             return False
-        self._keep_watch(instance)  # first, so that no change falls in between
+        self._keep_watch(instance)  # first, so that no change is missed in between
         folder = self._folder / str(instance)
         leaving = os.path.lexists(folder / LEAVING)
         since_us = None if leaving else made_us(folder / SERVING)
@@ -113,15 +115,15 @@ class ServingFiles:
         return serving
 
     def endpoint(self, instance: Instance) -> Endpoint | None:
-        """Where that one listens; None: it is in no route."""
+        """The endpoint of an instance; None: it is in no route."""
         worker = self._router.workers.get(instance.worker)
         if worker is None or instance.number > len(worker.endpoints):
             return None
         return worker.endpoints[instance.number - 1]
 
     def _instances(self) -> set[Instance]:
-        """All that are in a route; of a worker that is files alone, the first is there to be
-        ordered."""
+        """All instances that are in a route. A worker of static files only counts with its first
+        instance, because orders can be about it."""
         workers = self._router.workers.values()
         return {one for worker in workers for one in instances_of(worker.name, max(1, len(worker.endpoints)))}
 
@@ -130,12 +132,12 @@ class ServingFiles:
             self.look_at(instance)
 
     def _watch_above(self) -> None:
-        """Folders of workers that come; a mount over one does not show here."""
+        """Watch the folder above, for new workers' folders. It does not report a mount over one."""
         self._above = self._kept(self._above, self._folder, self._on_folder)
 
     def _kept(self, watch: FolderWatch | None, folder: Path, on_change: OnChange) -> FolderWatch | None:
-        """The watch over a folder, anew where it has ended; what can not be watched is looked at
-        all the same."""
+        """The watch over a folder; made anew if it has ended. A folder that can not be watched is
+        looked at regularly."""
         if self._all is None or (watch is not None and watch.alive):
             return watch
         with contextlib.suppress(OSError):
@@ -150,7 +152,7 @@ class ServingFiles:
             self.look_at(found)
 
     def _keep_watch(self, instance: Instance) -> None:
-        """Watch the folder that is there now; without one, the folder above tells when it comes."""
+        """Watch the instance's present folder. Without one the folder above reports a new one."""
         folder = self._folder / str(instance)
         try:
             found = os.lstat(folder)
@@ -170,8 +172,7 @@ class ServingFiles:
             self._watches[instance] = (watch, identity)
 
     def _complain(self, folder: Path, error: OSError) -> None:
-        """Once: what can not be watched is looked at all the same. One that has gone, or is closed,
-        is no trouble."""
+        """Report once that a folder can not be watched. A missing or closed folder is no error."""
         if self._has_complained or isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
             return
         self._has_complained = True
@@ -182,10 +183,10 @@ class ServingFiles:
     def _on_file(self, instance: Instance, file: str | None) -> None:
         if file in (None, SERVING, LEAVING):
             self.look_at(instance)
-            self._lost.hurry(str(instance))  # its start has just ended, for one
+            self._lost.hurry(str(instance))  # its start may have just ended
 
     def _keep_traffic(self) -> None:
-        """Watch who is stopped, and see it now."""
+        """Watch the traffic file, and read it now."""
         place = self._absence.place
         if place is not None:
             self._traffic = self._kept(self._traffic, place.parent, self._on_traffic)
@@ -212,5 +213,5 @@ class ServingFiles:
 
 
 def _has_socket(endpoint: Endpoint) -> bool:
-    """Whether its file is there, if it listens on a Unix socket."""
+    """Whether the file of its Unix socket exists, if it has one."""
     return not endpoint.address.path or not is_absent(endpoint.address.path)

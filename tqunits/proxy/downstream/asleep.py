@@ -1,9 +1,8 @@
-"""An idle connection of which nothing is kept but whose it is, because ten thousand of them are to
-cost little.
+"""An idle client connection that keeps almost no state, so that ten thousand of them cost little
+memory.
 
-What a client's connection knows beyond that is made anew when something comes, for 4 µs; so one
-sleeps only when it has been idle for a while (clients.REMEMBERED), and never within a burst of
-requests.
+The state of a connection is made anew when something comes, which takes 4 µs. So a connection
+sleeps only after some idle time (clients.REMEMBERED), and never within a burst of requests.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from tqunits.proxy.transport.stream import received
 
 @trait
 class Awake(Guest):
-    """A client's connection as it is while somebody asks."""
+    """A client's connection that is not asleep."""
 
     def wake(self, counted: bytes) -> None:
-        """Listen; `counted`: the address that the connection counts for."""
+        """Start to read. `counted`: the address for which the connection is counted."""
         raise AssertionError
 
     def take(self, data: bytes) -> None:
-        """Look for requests in what came."""
+        """Look for requests in the received data."""
         raise AssertionError
 
 
@@ -37,13 +36,13 @@ Wake = Callable[[socket.socket, Peer, Router], Awake]
 
 
 class Asleep(Timed, Guest):
-    """A client's connection between requests, in the place of its `Client`."""
+    """A sleeping connection between two requests, in the place of its `Client`."""
 
     __slots__ = ("_awake", "_counted", "_peer", "_router", "_sock")
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router, counted: bytes, awake: Wake) -> None:
-        """`counted`: the address that it counts for; `awake` makes what it is when something
-        comes."""
+        """`counted`: the address for which it is counted. `awake` makes the full connection when
+        something comes."""
         super().__init__(router.wheel)
         self._awake = awake
         self._sock = sock
@@ -52,13 +51,13 @@ class Asleep(Timed, Guest):
         self._counted = counted
 
     def start(self, ticks: int) -> None:
-        """Wait for what comes, so long at most."""
+        """Wait for data, at most so many ticks."""
         self._router.poller.add_reader(self._sock, self)
         self.touch(ticks)
 
     def on_readable(self) -> None:
-        """A request, the end, or an error: who leaves is not woken for that, since a crowd may
-        leave at once."""
+        """A request, the end of the stream, or an error. For an end the full connection is not
+        made, because many clients may leave at once."""
         data = received(self._peer.secured or self._sock)
         if data:
             self._wake().take(data)
@@ -70,7 +69,7 @@ class Asleep(Timed, Guest):
         self._close()
 
     def expire(self) -> None:
-        """It has been idle for as long as it may."""
+        """The connection has been idle for the longest time allowed."""
         self._wake().close_regularly()
 
     def drain(self) -> None:

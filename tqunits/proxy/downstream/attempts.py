@@ -1,11 +1,11 @@
-"""Finding a connection for one request, and when it may be tried again.
+"""Finds a connection for one request, and decides when the request may be tried again.
 
-RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go anywhere. One that was
-sent may go once more, if it is idempotent, without a body or with all of it here (gathering.py),
-and if the connection ended before any byte of the answer: then it most likely died of age or of a
-restart, not of the request. But where the process is found to have ended, unasked, and had read
-this request and nothing else was under way, the next is not given the same. A request that finds no
-endpoint waits with its worker.
+RFC 9110 §9.2.2, RFC 9112 §9.3.1. A request of which no byte was sent may go to any endpoint. A
+request that was sent may be sent once more if it is idempotent, has no body or a body that is
+completely here (gathering.py), and its connection ended before any byte of the answer: then most
+likely the connection was too old or the worker restarted. But it is not sent again if the worker's
+process ended unexpectedly after it had read this request, with no other request under way: then the
+request may have caused that. A request that finds no endpoint waits in its worker's queue.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.proxy.upstream.worker import IDEMPOTENT, Worker
 
 CONNECT: Final = ticks_of(2_000_000)
-"""To a local socket that is an age: a worker whose backlog is full is not going to be quick."""
+"""Long for a local socket: a worker with a full backlog is not going to be quick."""
 
 MAX_UNSENT: Final = 3
-"""Connections that may break under one request before a byte of it went out."""
+"""How many connections may break under one request before a byte of it was sent."""
 
 DYING: Final = 0.02
-"""Seconds until a request is sent again whose connection died: a process that ends closes its
-connections before its listening socket, and whoever came at once would be in the backlog that goes
-with it."""
+"""Seconds until a request is sent again after its connection died. A process that ends closes its
+connections before its listening socket, and a new connection at that moment would be lost with the
+backlog."""
 
 
 KILLED: Final = "its process ended with this request alone under way, which may have been why: it is not asked again"
@@ -43,7 +43,7 @@ CLOSES_UNSAID: Final = (
 
 
 def enter(exchange: Exchange, worker: Worker) -> None:
-    """The request is ready: it begins, or stands in line."""
+    """The request is ready: begin it, or put it into the queue."""
     if worker.has_room:
         exchange.worker = worker
         worker.in_flight += 1
@@ -53,8 +53,8 @@ def enter(exchange: Exchange, worker: Worker) -> None:
 
 
 def begin(exchange: Exchange, worker: Worker, trial: Endpoint | None) -> None:
-    """Use an idle connection, else open one; what the kernel refuses at once is tried elsewhere at
-    once."""
+    """Use an idle connection, or open one. If the kernel refuses at once, another endpoint is tried
+    at once."""
     past = exchange.attempts
     while True:
         endpoint = trial or _next(worker, past)
@@ -79,7 +79,7 @@ def begin(exchange: Exchange, worker: Worker, trial: Endpoint | None) -> None:
 
 
 def again(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str, *, sent: bool) -> None:
-    """A connection failed before any response: try another, wait for one, or give up."""
+    """A connection failed before any response: try another one, wait, or give up."""
     endpoint = upstream.endpoint
     past = exchange.history()
     past.left = endpoint
@@ -106,7 +106,8 @@ def again(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str, *
 
 
 def _begin_later(exchange: Exchange, worker: Worker, past: Attempts) -> None:
-    """Unless the request has ended meanwhile; each has an account of its own of what went wrong."""
+    """Begin later, unless the request has ended meanwhile, which its own `Attempts` object
+    shows."""
     if exchange.attempts is not past or exchange.worker is not worker or exchange.upstream is not None:
         return
     if not exchange.client.closed:
@@ -121,15 +122,15 @@ def _give_up_suspect(exchange: Exchange, endpoint: Availability) -> None:
 
 
 def _has_just_begun(exchange: Exchange) -> bool:
-    """Whether its request was sent within half a second: the connection may have been dead
+    """Whether the request was sent within the last half second: the connection may have been dead
     already."""
     client = exchange.client
     return client.wheel.tick - (client.deadline - client.silence) <= 1
 
 
 def refused(exchange: Exchange, worker: Worker, upstream: Upstream, reason: str) -> None:
-    """No connection came to stand: nothing was sent, so another endpoint will do, or this one when
-    it is back."""
+    """No connection was established and nothing was sent, so another endpoint may be tried, or this
+    one when it is back."""
     endpoint = upstream.endpoint
     _leave_alone(endpoint, exchange, reason)
     past = exchange.attempts
@@ -145,7 +146,7 @@ def is_repeatable(exchange: Exchange) -> bool:
 
 
 def _next(worker: Worker, past: Attempts | None) -> Endpoint | None:
-    """Another endpoint than the one whose connection died, if there is another."""
+    """An endpoint other than the one whose connection died, if there is one."""
     if past is None or past.left is None:
         return worker.pick(())
     return worker.pick((past.left,)) or worker.pick(())
@@ -171,7 +172,7 @@ def _leave_alone(endpoint: Availability, exchange: Exchange, reason: str) -> Non
 
 
 def idle(endpoint: Endpoint, exchange: Exchange, worker: Worker) -> Upstream | None:
-    """A pooled connection; looked at first if the request could not be sent a second time."""
+    """A pooled connection. It is tested first if the request could not be sent a second time."""
     if worker.retry is Retry.IDEMPOTENT and is_repeatable(exchange):
         return endpoint.take()
     upstream = endpoint.take_standing()

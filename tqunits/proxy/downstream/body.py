@@ -1,5 +1,5 @@
-"""The body of a request: what of it is to come, what waits here, and the form in which the worker
-gets it."""
+"""The body of a request: the part that is still to come, the part that waits here, and the form in
+which the worker gets it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from tqunits.proxy.log.account import Account
 
 
 class Body:
-    """One for all requests of a connection, one after the other; no I/O."""
+    """One object for all requests of a connection, one after the other. No I/O."""
 
     __slots__ = ("_account", "gathered", "pump", "surplus", "whole")
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self.pump: Pump | None = None  # until all of it has come
-        self.surplus = b""  # what came behind it
-        self.gathered: bytearray | None = None  # as the worker is to get it, while the rest is waited for
-        self.whole = False  # all of it is in what is sent first
+        self.pump: Pump | None = None  # until the whole body has come
+        self.surplus = b""  # what came after the body
+        self.gathered: bytearray | None = None  # in the worker's form, while the rest is waited for
+        self.whole = False  # the whole body is in the first piece that is sent
 
     def begin(self, framing: Framing, limit: int) -> None:
-        """A request with that framing begins; `limit`: bytes that its worker takes, 0 for any
-        number."""
+        """A request with this framing begins. `limit`: the most bytes that its worker accepts; 0:
+        no limit."""
         self.whole = False
         self.pump = framing.pump(limit=limit, framing=MAX_FRAMING)
 
     def feed(self, data: bytes) -> bytes:
-        """Take what has come; gives what the worker is to get of it. Raises Malformed.
+        """Take received data; returns the worker's part of it. Raises Malformed.
 
-        When that was the end, there is no `pump` any more, and a `surplus` perhaps.
+        After the end of the body `pump` is None, and there may be a `surplus`.
         """
         pump = self.pump
         assert pump is not None
@@ -43,22 +43,21 @@ class Body:
 
     @property
     def waits_for_turn(self) -> bool:
-        """Whether some of what has come is for another turn of the loop: chunks that are many and
-        small."""
+        """Whether some received data waits for another turn of the loop: many small chunks."""
         return self.pump is not None and bool(self.pump.rest)
 
     def gather(self) -> None:
-        """It is to wait here, up to a limit."""
+        """Keep the body here, up to a limit."""
         self.gathered = bytearray()
         if isinstance(self.pump, ChunkedPump):
             self.pump.rechunk = False
 
     def behind(self, head: bytes, pump: Pump | None) -> bytes:
-        """The head and what was gathered, which goes on. What came in chunks and is whole gets a
-        length.
+        """The head and the gathered body, which are sent now. A chunked body that is complete gets
+        a Content-Length.
 
-        Whole or not, what goes on in chunks is one up to here; so is what has trailers, which
-        nothing else can have. `pump`: by which it came, also when that is done.
+        A body that goes on in chunks is sent as one chunk up to here; so is a body with trailers,
+        which need chunks. `pump`: that of the body, even if it is done.
         """
         assert self.gathered is not None
         body, self.gathered = bytes(self.gathered), None
@@ -73,7 +72,7 @@ class Body:
         return framed_by_length(head, body)
 
     def spliced(self, moved: int, left: int) -> None:
-        """The kernel has moved so much of it, and this is left, where its length is known."""
+        """The kernel has moved so much of the body; `left` remains, if the length is known."""
         self._account.received += moved
         if isinstance(self.pump, LengthPump):
             self.pump.left = left

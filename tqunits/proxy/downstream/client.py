@@ -1,10 +1,10 @@
-"""A client's connection: requests one after the other, each with its own exchange.
+"""A client's connection: requests one after the other, which share one reused Exchange.
 
 Phases: HEAD (between requests, or in a head), BUSY (an exchange runs), TUNNEL (after a valid 101),
 LINGER (the last answer is out; RFC 9112 §9.6: read what still comes, or a TCP reset may destroy the
 answer). Requests that a client sends ahead wait in `input`, bounded, and are answered in order
-(§9.3.2). After a malformed request nothing more is parsed. How a connection ends is parting.py's;
-what a request says, reading.py's; what becomes of it, handler.py's.
+(§9.3.2). After a malformed request nothing more is parsed. parting.py ends connections, reading.py
+parses requests, handler.py runs exchanges.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Client(Parting, Awake):
     """One client's connection."""
 
     __slots__ = ("_counted", "_exchange", "_peer", "_reader", "_rests_until", "_router")
-    __deletable__ = ("_exchange", "_reader")  # they know this one: a circle, which ends with the connection
+    __deletable__ = ("_exchange", "_reader")  # reference cycles, broken when the connection ends
 
     def __init__(self, sock: socket.socket, peer: Peer, router: Router) -> None:
         super().__init__(sock, router.poller, router.wheel)
@@ -35,8 +35,8 @@ class Client(Parting, Awake):
             self.wire = peer.secured
         self._router = router
         self._peer = peer
-        self._counted = b""  # the address that the connection counts for
-        self._rests_until = NEVER  # the tick at which the connection is given up, between requests
+        self._counted = b""  # the address for which the connection is counted
+        self._rests_until = NEVER  # the tick at which an idle connection is closed
         self._exchange = Handler(self, peer, router)
         self._reader = Reader(self._exchange, peer, router)
 
@@ -69,10 +69,11 @@ class Client(Parting, Awake):
             self.discard(len(data))
 
     def take(self, data: bytes) -> None:
-        """Look for requests in what came, and begin the first; the rest waits in `input`."""
+        """Look for requests in the received data, and begin the first; the rest waits in
+        `input`."""
         heads = self._reader.heads
         while data:
-            if self.outbox:  # answers wait to be taken: nobody gets to pile up more of them
+            if self.outbox:  # the client has not read its answers, so no more are made
                 self.input = data
                 self.pause()
                 return
@@ -84,7 +85,7 @@ class Client(Parting, Awake):
             if whole is None:
                 if self.ended:
                     self._cut_short()
-                elif heads.size == len(data):  # its first piece
+                elif heads.size == len(data):  # the first piece of a head
                     self.touch(self._router.rules.head_ticks)
                 return
             raw, self.input = whole
@@ -94,8 +95,8 @@ class Client(Parting, Awake):
             data, self.input = self.input, b""
 
     def resume(self) -> None:
-        """Read (again), when all that has come is looked at: chunks that are many and small wait
-        for another turn."""
+        """Read (again) after all received data was processed. Many small chunks wait for another
+        turn."""
         if not self.closed and self._exchange.body.waits_for_turn:
             self.postpone()
         else:
@@ -105,7 +106,7 @@ class Client(Parting, Awake):
         self._exchange.take_turn()
 
     def _on_end(self) -> None:
-        """The client sends no more. That is no reason not to answer what it sent (RFC 9112
+        """The client has ended its side. What it has sent is answered nevertheless (RFC 9112
         §9.6)."""
         self.ended = True
         self.pause()
@@ -118,7 +119,7 @@ class Client(Parting, Awake):
         elif self.phase is HEAD and not self._reader.heads.empty:
             self._cut_short()
         elif self.phase is HEAD and self.outbox:
-            self.shut_down()  # answers are still on their way
+            self.shut_down()  # answers are still being sent
         else:
             self.close()
 
@@ -126,7 +127,7 @@ class Client(Parting, Awake):
         replying.refuse(self._exchange, Malformed(400, "the head is cut short"))
 
     def on_hung_up(self) -> None:
-        """It had ended its side, and now it is gone altogether."""
+        """The client had ended its side, and now the connection is gone completely."""
         self.abort()
 
     # From one request to the next.
@@ -136,7 +137,7 @@ class Client(Parting, Awake):
         self.rest()
 
     def rest(self) -> None:
-        """Nothing of the last exchange counts for what comes next."""
+        """Reset per-request state; start the idle deadline."""
         self._exchange.forget()
         self.hard = NEVER
         rules = self._router.rules
@@ -161,14 +162,14 @@ class Client(Parting, Awake):
         self._router.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Look at what the client has sent ahead."""
+        """Process what the client has sent ahead."""
         if self.phase is HEAD and self.input and not self.closed:
             data, self.input = self.input, b""
             self.take(data)
-            if self.ended and self.phase is BUSY:  # which nobody will be told again
+            if self.ended and self.phase is BUSY:  # this will not be reported again
                 self._exchange.no_more()
 
-    # What goes out.
+    # Sending.
 
     def on_flushed(self) -> None:
         if self._exchange.client_flushed():
@@ -204,7 +205,7 @@ class Client(Parting, Awake):
     # Its end.
 
     def expire(self) -> None:
-        """Nothing moved for too long."""
+        """The deadline is over."""
         if self.phase is HEAD:
             self._expire_between_requests()
         else:
@@ -223,7 +224,7 @@ class Client(Parting, Awake):
             self.touch(left)
 
     def _sleep(self, left: int) -> None:
-        """The connection goes on as little more than its socket, for so many ticks at most."""
+        """Replace the connection by a sleeping one, for so many ticks at most."""
         clients = self._router.clients
         asleep = Asleep(self.sock, self._peer, self._router, self._counted, Client)
         clients.change(self, asleep)
@@ -236,7 +237,7 @@ class Client(Parting, Awake):
         return self._exchange.tunnel is not None
 
     def drain(self) -> None:
-        """Serve what has come; then no more."""
+        """Serve what has come, and then close."""
         if self.phase is HEAD and self.reading:
             self.on_readable()
         if self.phase is not HEAD or self.outbox or self.input or self.closed:
@@ -245,7 +246,7 @@ class Client(Parting, Awake):
             self.close_regularly()
 
     def close_regularly(self) -> None:
-        """Where no answer is cut by it: over TLS the client is told that this is the end."""
+        """Close it only if no answer would be cut. Over TLS send close_notify."""
         self.shut_down()
         self.abort()
 
@@ -261,6 +262,6 @@ class Client(Parting, Awake):
             self._router.clients.left(self, self._counted)
 
     def _let_go(self) -> None:
-        """No circle is left, or what a connection had would be there until the collector looks for
-        it."""
+        """Break the reference cycles; otherwise the memory would stay until the garbage collector
+        runs."""
         del self._exchange, self._reader

@@ -1,8 +1,8 @@
-"""A request of a client, and the response to it: what is known of them, and how they go on with the
-connection.
+"""A request of a client and its response: the state of both, and how the connection goes on
+afterwards.
 
-upstream/worker.py decides who may begin, attempts.py where, replying.py says what the router
-answers itself, handler.py what follows from what the connections tell.
+upstream/worker.py decides which requests may begin, attempts.py on which connection, replying.py
+writes the router's own answers, handler.py reacts to the events of the connections.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ from tqunits.proxy.upstream.worker import Waiter, Worker
 
 
 class Attempts:
-    """What has gone wrong for one request so far; most requests have none of it."""
+    """The failures of one request so far; most requests have none."""
 
     __slots__ = ("left", "patience", "sent", "suspect", "unsent")
 
     def __init__(self) -> None:
-        self.left: Availability | None = None  # where a connection died under this request
-        self.patience = NEVER  # the tick until which it waits for an endpoint, once it had to
-        self.sent = 0  # times that it may have been seen
-        self.suspect: Availability | None = None  # whose process ended, if it did, with this request alone under way
+        self.left: Availability | None = None  # the endpoint whose connection died under this request
+        self.patience = NEVER  # the last tick until which it waits for an endpoint, once it waits
+        self.sent = 0  # how often the worker may have seen it
+        self.suspect: Availability | None = None  # its process may have ended with only this request under way
         self.unsent = 0
 
 
 class Exchange(Asker, Waiter, Mover, Sender):
-    """The exchange that runs on a connection, if one does: one object for all of them, one after
-    the other."""
+    """The exchange of a connection. One object serves all its requests, one after the other."""
 
     __slots__ = (
         "account",
@@ -76,47 +75,46 @@ class Exchange(Asker, Waiter, Mover, Sender):
         self.secured = peer.secured
         self.account = Account(router.books, peer.address, b"http" if peer.secured is None else b"https")
         # The request.
-        self.method = b""  # b"" if none runs
-        self.modern = True  # it speaks HTTP/1.1
+        self.method = b""  # b"": no request
+        self.modern = True  # the client uses HTTP/1.1
         self.bodiless = True  # it has no body
         self.body = Body(self.account)
-        self.pace: Pace | None = None  # of its bodies, since the first that was waited for
+        self.pace: Pace | None = None  # of its bodies, since the first body that came in parts
         self.expecting = False  # the client waits for a 100 before it sends the body
         self.trailers = False  # the client reads trailers
         self.upgrade = False
-        self.first: bytes = b""  # what goes to the worker first: the head, and what was there of the body
-        self.kept = False  # all that was sent of the request is in `first`, and that is all of it
+        self.first: bytes = b""  # the first bytes for the worker: the head, and what had come of the body
+        self.kept = False  # `first` is the whole request
         # Where it goes.
         self.backend: Backend | None = None
-        self.worker: Worker | None = None  # that has the request, waiting or begun
+        self.worker: Worker | None = None  # the worker of the request, which waits or has begun
         self.waiting = False
-        self.attempts: Attempts | None = None  # what went wrong so far
+        self.attempts: Attempts | None = None  # the failures so far
         self.upstream: Upstream | None = None
-        self.file: FileBody | None = None  # that is being sent in its place
+        self.file: FileBody | None = None  # the file that is sent instead
         # The response.
-        self.persistent = True  # the connection goes on behind it
-        self.started = False  # a final response has begun to go out
-        self.delimited = True  # and says itself where it ends
-        self.borne_until = NEVER  # the deadline given to a silent stream; with another it has said something
+        self.persistent = True  # the connection stays open after the response
+        self.started = False  # a part of a final response was sent
+        self.delimited = True  # the response itself shows where it ends
+        self.borne_until = NEVER  # the deadline of a silent stream; if `deadline` differs, something has come
         self.silent_since = 0  # tick
 
     @property
     def hsts(self) -> bytes:
-        """The line that responses over TLS have."""
+        """The HSTS field of responses over TLS; b"" without TLS."""
         return b"" if self.secured is None else self.router.rules.hsts
 
     def is_last(self) -> bool:
-        """Whether the client has sent all that it wanted answered, this request at last."""
+        """Whether this request is the last one of a client that has ended its side."""
         return self.client.ended and not self.client.input
 
     def is_out_of_step(self) -> bool:
-        """Whether what comes next from the client may not be a request: a rest of a body, or of a
-        refused upgrade."""
+        """Whether the client's next bytes may not be a request: the rest of a body, or of a refused
+        upgrade."""
         return self.body.pump is not None or (self.upgrade and bool(self.client.input))
 
     def will_close(self, framing: Framing) -> bool:
-        """Whether the response that now begins is the last one on the connection (RFC 9112
-        §9.3)."""
+        """Whether the connection closes after the response that now begins (RFC 9112 §9.3)."""
         draining = self.router.draining
         if self.client.ended or self.body.pump is not None or self.upgrade or draining or framing.closes:
             self.persistent = (
@@ -133,18 +131,18 @@ class Exchange(Asker, Waiter, Mover, Sender):
         return self.backend.response_heads
 
     def complain(self, text: str) -> None:
-        """Tell the operator."""
+        """Write a message for the operator."""
         name = self.backend.worker.name if self.backend is not None else "-"
         self.router.complaints.warn(f"worker {name}: {text}")
 
     def history(self) -> Attempts:
-        """What went wrong so far, to be added to."""
+        """The failures so far, as an object to add to."""
         if self.attempts is None:
             self.attempts = Attempts()
         return self.attempts
 
     def leave_worker(self) -> None:
-        """The request is over, or out of the worker's count: the next may begin."""
+        """The request is over, or no longer counts as in flight: the next may begin."""
         worker, self.worker = self.worker, None
         if worker is None:
             return
@@ -155,33 +153,32 @@ class Exchange(Asker, Waiter, Mover, Sender):
             worker.done()
 
     def settle_relay(self) -> None:
-        """The relay of the request's body has ended: what it has moved counts."""
+        """The relay of the request's body has ended: count what it has moved."""
         relay, self.client.relay = self.client.relay, None
         assert relay is not None
         self.body.spliced(relay.moved, relay.left)
 
     def stop_relay(self) -> None:
-        """Nobody wants the rest of what is being moved; whoever goes on reads again."""
+        """Stop the relay, because the rest is not wanted. The connection reads again itself."""
         if self.client.relay is not None:
             self.client.relay.abort()
             self.settle_relay()
             self.client.reading = False
 
     def write_out(self, data: bytes) -> bool:
-        """Send to the client; False when it is gone, and with it the exchange."""
+        """Send to the client. False when the client is gone, and the exchange with it."""
         if self.client.write(data):
             return True
         self.abort()
         return False
 
     def forget(self) -> None:
-        """Nothing of it counts for what comes next, nor for what is said of that if it is no
-        request."""
+        """Reset the state of the request, so that it does not count for the next one."""
         self.method = b""
         self.started = False
 
     def drop(self) -> None:
-        """Nobody wants what it would still bring."""
+        """Discard what the exchange would still bring."""
         self.stop_relay()
         self.body.gathered = None
         upstream, self.upstream = self.upstream, None
@@ -193,39 +190,39 @@ class Exchange(Asker, Waiter, Mover, Sender):
         self.leave_worker()
 
     def go_on_or_linger(self) -> None:
-        """An answer is out, for which no worker is to be left."""
+        """An answer of the router itself was sent; no worker has to be released."""
         if self.persistent:
             self.client.await_request()
         else:
             self.linger()
 
     def linger(self) -> None:
-        """What is still to come of the request, nobody wants."""
+        """The rest of the request is not wanted."""
         self.body.pump = None
         self.client.linger()
 
     def end(self) -> None:
-        """The last response of the connection is out. If the request's body is not, wait for it a
-        while."""
+        """The last response of the connection was sent. If the request's body has not come yet,
+        wait for it a while."""
         if self.body.pump is not None or self.client.input:
             self.linger()
         else:
             self.client.close_when_flushed()
 
     def cut(self, reason: str) -> None:
-        """The response can not be finished: the client must see that it is not whole (RFC 9112
+        """The response can not be completed; the client must see that it is incomplete (RFC 9112
         §8)."""
         self.complain(f"cut: {reason}")
         self.drop()
         self.account.finished(End.CUT)
-        if not self.delimited:  # a body that ends with the connection: only a reset tells
+        if not self.delimited:  # the body ends with the connection: only a reset shows the error
             self.client.reset()
         else:
             self.client.close_when_flushed()
 
     def abort(self) -> None:
-        """The client is gone, or is to be. If it is not, a body that ends with the connection must
-        not look whole."""
+        """The client is gone, or is to be cut off. In the second case a body that ends with the
+        connection must not look complete."""
         self.drop()
         self.account.finished(End.GONE)
         client = self.client
@@ -235,5 +232,5 @@ class Exchange(Asker, Waiter, Mover, Sender):
             client.close()
 
     def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
+        """Something moved: start the deadline again."""
         self.client.moved()

@@ -1,11 +1,11 @@
-"""Bodies as they come in, and those that wait here: their worker hears of the request only then
-(`buffer_requests`).
+"""Receives request bodies; with `buffer_requests` a body waits here, and its worker gets the
+request only when the body is here.
 
-Without that a body is passed on as it comes, and a slow one takes one of the worker's places
-(`max_inflight`) for as long as it lasts. With it, it waits here, in memory, up to what a connection
-may hold in one direction anyway; what is longer goes on as it comes from there on. A request that
-is here whole can be sent twice, if it is idempotent; and it has a Content-Length, however it came,
-for the programs that know of nothing else.
+Without it a body is passed on as it comes, and a slow one holds one of the worker's places
+(`max_inflight`) all the time. With it the body waits in memory, up to what a connection may hold in
+one direction anyway; a longer body is passed on from that point. A request that is completely here
+can be sent twice, if it is idempotent; and it always gets a Content-Length, which some programs
+need.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def gather(exchange: Exchange) -> None:
-    """Wait for the body; some of it may be here, or all."""
+    """Wait for the body; some or all of it may be here."""
     client, body = exchange.client, exchange.body
     body.gather()
     client.limit(client.silence)
@@ -31,7 +31,7 @@ def gather(exchange: Exchange) -> None:
         gather_more(exchange, data)
     if body.gathered is not None:
         watch_pace(exchange)
-        if exchange.expecting:  # RFC 9110 §10.1.1: the client waits for it, and the worker is not asked yet
+        if exchange.expecting:  # RFC 9110 §10.1.1: the client waits for the 100, and the worker has no request yet
             exchange.write_out(_CONTINUE)
 
 
@@ -51,8 +51,8 @@ def gather_more(exchange: Exchange, data: bytes) -> None:
 
 
 def take_in(exchange: Exchange) -> None:
-    """The client sends no more, and what has come of the body was not looked at yet: it is all
-    there, or cut."""
+    """The client has ended its side, and received data is not processed yet: the body is complete,
+    or it was cut."""
     client, body = exchange.client, exchange.body
     data, client.input = client.input, b""
     while True:
@@ -69,7 +69,7 @@ def take_in(exchange: Exchange) -> None:
 
 
 def pumped(exchange: Exchange, data: bytes) -> bytes | None:
-    """A part of the body as the worker is to get it; None when that was no body and the exchange is
+    """A part of the body in the worker's form; None when it was malformed and the exchange is
     over."""
     body = exchange.body
     try:
@@ -85,7 +85,7 @@ def pumped(exchange: Exchange, data: bytes) -> bytes | None:
 
 
 def watch_pace(exchange: Exchange) -> None:
-    """The rest of the body is waited for: see that it comes."""
+    """The rest of the body is waited for: start to measure its rate."""
     backend, pump = exchange.backend, exchange.body.pump
     if pump is None or backend is None or not backend.grace:
         return

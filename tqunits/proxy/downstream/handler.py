@@ -1,8 +1,8 @@
-"""An exchange on its way through: what a worker's connection and its queue tell it, and what the
-client's does.
+"""Runs an exchange: reacts to the events of the client's connection, of the worker's queue and of
+the worker's connection.
 
-The rules are in the files that this calls; here is which of them an event is for. Bytes of the
-client come by `more`, those of the worker by the methods of `Asker`.
+The rules are in the files that it calls; here each event is mapped to its rule. The client's bytes
+come through `more`, the worker's through the methods of `Asker`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Handler(Exchange):
         super().__init__(client, peer, router)
         self.tunnel: Tunnel | None = None
 
-    # What the client's connection tells.
+    # Events of the client's connection.
 
     def dispatch(self, backend: Backend, framing: Framing) -> None:
-        """The request is understood, and its head for the worker written: find it an endpoint, or a
-        place in line."""
+        """The request is parsed, and its head for the worker written: find an endpoint, or a place
+        in the queue."""
         client, worker = self.client, backend.worker
         self.backend = backend
         client.phase = client.phase.asked
@@ -70,7 +70,7 @@ class Handler(Exchange):
         attempts.enter(self, worker)
 
     def more(self, data: bytes) -> None:
-        """Bytes while it runs: of its body, or ahead of their time."""
+        """Bytes that come during the exchange: of its body, or of a later request."""
         client = self.client
         if self.body.gathered is not None:
             gathering.gather_more(self, data)
@@ -98,32 +98,32 @@ class Handler(Exchange):
             relaying.upload(self, upstream)
 
     def take_turn(self) -> None:
-        """Another turn has come for what is here of a body of small chunks."""
+        """Another turn of the loop, for the rest of a body of small chunks."""
         client = self.client
         if self.body.pump is None or (self.body.gathered is None and self._is_early()) or self._is_full():
             return
         self.more(b"")
         if client.phase is not BUSY:
             return
-        if client.ended:  # which nobody will be told again
+        if client.ended:  # this will not be reported again
             self.no_more()
         elif not self._is_full() and len(client.input) < RECEIVE:
             client.resume()
 
     def _is_early(self) -> bool:
-        """Whether there is no connection yet that could take the body."""
+        """Whether no connection to the worker exists yet that could take the body."""
         return self.upstream is None or self.upstream.phase is CONNECTING
 
     def _is_full(self) -> bool:
-        """Whether the worker has to take what it has before it gets more."""
+        """Whether the worker must take what waits for it before more is read."""
         return self.upstream is not None and bool(self.upstream.outbox)
 
     def no_more(self) -> None:
-        """The client sends no more: what has come of the body is all there is of it."""
+        """The client has ended its side: the body is complete with what has come, or cut."""
         if self.body.pump is not None:
             if self.body.gathered is None and self._is_early():
                 gathering.take_in(self)
-            elif not self.body.waits_for_turn:  # else it is looked at in turns
+            elif not self.body.waits_for_turn:  # otherwise it is processed in turns
                 replying.refuse(self, Malformed(400, "the body is cut short"))
         if self.waiting:
             queueing.lose_place(self)
@@ -136,13 +136,13 @@ class Handler(Exchange):
         self.tunnel.from_client(data)
 
     def tunnel_no_more(self) -> None:
-        """The client's way of the tunnel has ended."""
+        """The client has ended its direction of the tunnel."""
         assert self.tunnel is not None
         self.tunnel.client_ended()
 
     def client_flushed(self) -> bool:
-        """The client has taken all that waited for it. Gives whether that was of an exchange that
-        runs."""
+        """The client has taken everything that waited for it. Returns whether an exchange is
+        running."""
         if self.tunnel is not None:
             self.tunnel.client_flushed()
         elif self.file is not None:
@@ -157,7 +157,7 @@ class Handler(Exchange):
         return True
 
     def expire(self) -> None:
-        """Nothing moved for too long."""
+        """The deadline is over."""
         patience.run_out(self)
 
     def closes(self) -> None:
@@ -167,7 +167,7 @@ class Handler(Exchange):
         if pace is not None:
             pace.forget()
 
-    # What the worker's queue tells.
+    # Events of the worker's queue.
 
     def is_for(self, worker: Worker) -> bool:
         return self.worker is worker and not self.client.closed
@@ -183,7 +183,7 @@ class Handler(Exchange):
     def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
         replying.give_up(self, status, detail, retry_after)
 
-    # What the worker's connection tells.
+    # Events of the worker's connection.
 
     def sendable(self, upstream: Upstream) -> None:
         """Send the head, and what has come of the body."""
@@ -240,7 +240,7 @@ class Handler(Exchange):
         return len(self.first) if self.kept else 0
 
     def flushed(self) -> None:
-        """Read on."""
+        """The worker has taken everything: read on."""
         if self.tunnel is not None:
             self.tunnel.worker_flushed()
             return
@@ -272,11 +272,11 @@ class Handler(Exchange):
         self.account.sent += moved
 
     def answered(self) -> bool:
-        self.stop_relay()  # the answer did not wait for all of the request's body
+        self.stop_relay()  # the answer came before the whole request was sent
         return self.body.pump is None
 
     def finished(self) -> None:
-        """It is out, or at least waits in the outbox."""
+        """The response is sent, or waits in the outbox."""
         self.upstream = None
         self.account.finished()
         self.leave_worker()
@@ -289,7 +289,7 @@ class Handler(Exchange):
         return self.upgrade
 
     def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
-        """Tell the client, then bytes go both ways."""
+        """Tell the client; then bytes go in both directions."""
         client = self.client
         ahead, client.input = client.input, b""
         if responding.switch(self, upstream, head):
@@ -307,7 +307,7 @@ class Handler(Exchange):
     def fail_with(self) -> None:
         self.client.on_fault()
 
-    # What the file in its place tells, and the account of its body.
+    # Events of the file that is sent instead, and of the body's pace.
 
     def sent(self, size: int) -> None:
         self.account.sent += size
@@ -322,11 +322,11 @@ class Handler(Exchange):
     def kept_waiting(self) -> bool:
         upstream = self.upstream
         if self.expecting and upstream is not None and not upstream.interim and self.account.received == 0:
-            return False  # it waits to be told that it may
+            return False  # it waits for permission to send (100 Continue)
         return not patience.was_held_up(self) and patience.owes_body(self)
 
     def body_came(self) -> int:
-        if self.secured is not None:  # a record counts only when it is whole, and may take its time
+        if self.secured is not None:  # a TLS record counts only when it is complete, which may take time
             return self.secured.received
         return self.account.received + (0 if self.client.relay is None else self.client.relay.moved)
 

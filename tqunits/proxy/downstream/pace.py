@@ -1,17 +1,17 @@
-"""Whether a client keeps up with the body it sends: who is slow holds a place of the worker, and
+"""Whether a client sends its body fast enough: a slow client holds a place of the worker, for which
 others wait.
 
-A silence is ended by a deadline, but one byte now and then moves it on for ever. So a body has to
-come at a rate (`proxy.min_body_rate`) that it may lag behind for a while (`timeouts.body`). What
-counts is the time in which the client could have sent: not while the request waits for its worker
-or for the 100 it asked for, not while the worker is the slow one, of which the kernel's full
-buffers tell (back-pressure), and not what the loop itself was late. Once the answer has begun it is
-a conversation, whose pace is the worker's to set: then only silences count, and `timeouts.request`.
+A silence ends with a deadline, but a single byte now and then would move the deadline on for ever.
+So a body must come at a rate (`proxy.min_body_rate`); it may be late by `timeouts.body`. Only time
+counts in which the client could have sent: not while the request waits for its worker or for a 100,
+not while the worker is slow (then the kernel's buffers are full), and not delays of the loop
+itself. After the answer has begun, the worker decides the speed: then only silences and
+`timeouts.request` count.
 
-The account is in bytes: `lead` is how many more have come than had to. It is looked at once a
-second, and only of bodies that were not there with their head; so there is nothing to do for each
-piece that comes. The client has to answer for all of a second or for nothing of it: who has filled
-the worker's buffers in it is not slow.
+The account is in bytes: `lead` is how many more have come than had to. It is checked once a second,
+and only for bodies that did not come with their head, so nothing has to be done for each piece. A
+second counts completely or not at all: in a second in which the worker's buffers were full the
+client was not slow.
 """
 
 from __future__ import annotations
@@ -30,58 +30,57 @@ LOOK: Final = PER_SECOND
 """Ticks between two looks at one body."""
 
 LATE: Final = 2 * LOOK
-"""Ticks that count at most between two looks: more than that the process had other things to do, or
-was stopped."""
+"""The most ticks that count between two looks. In a longer time the process was busy or stopped."""
 
 AHEAD: Final = 3
-"""How often its patience a body may be ahead. A telephone that changes its network is silent for
-that long, and a fast beginning does not pay for hours of next to nothing."""
+"""How far a body may be ahead, as a multiple of its allowance. A telephone that changes its network
+is silent for about that long; and a fast beginning must not pay for hours of almost nothing."""
 
 
 @trait
 class Sender:
-    """Whose body it is."""
+    """The client whose body is measured."""
 
     def is_sending(self, pump: Pump) -> bool:
-        """Whether the rest of that body is waited for still, and no answer has begun."""
+        """Whether the rest of that body is still waited for, and no answer has begun."""
         raise AssertionError
 
     def body_came(self) -> int:
-        """Bytes that it has sent, as far as they are counted while a body comes."""
+        """The bytes of the body received so far."""
         raise AssertionError
 
     def kept_waiting(self) -> bool:
-        """Whether it was who was waited for, all the time since this was asked before."""
+        """Whether the client alone was waited for, all the time since the last call."""
         raise AssertionError
 
     def on_slow_body(self, rate: int) -> None:
-        """It does not come at that rate, in bytes a second."""
+        """The body comes more slowly than this rate, in bytes a second."""
         raise AssertionError
 
     def fail_with(self) -> None:
-        """A call of ours has failed: its connection ends."""
+        """A call of ours has failed: end the connection."""
         raise AssertionError
 
 
 class Pace(Timed):
-    """The account of the body that a client's connection is sending; one for all its bodies, one
-    after the other."""
+    """The account of the body that a client is sending. One object for all bodies of a
+    connection."""
 
     __slots__ = ("_came", "_lead", "_most", "_pump", "_rate", "_sender", "_since")
 
     def __init__(self, sender: Sender, wheel: Wheel) -> None:
         super().__init__(wheel)
         self._sender = sender
-        self._pump: Pump | None = None  # of the body that is looked at
+        self._pump: Pump | None = None  # of the measured body
         self._rate = 0  # bytes a second
         self._lead = 0
         self._most = 0
-        self._came = 0  # bytes of it, when it was last looked at
-        self._since = 0  # the tick of that
+        self._came = 0  # its bytes at the last look
+        self._since = 0  # the tick of the last look
 
     def begin(self, pump: Pump, rate: int, grace: int) -> None:
-        """The rest of a body is waited for, with so many bytes of patience; or still is, after a
-        pause of ours."""
+        """The rest of a body is waited for, with `grace` bytes of allowance; or it is still waited
+        for, after a pause of ours."""
         if self._pump is pump:
             return
         self._pump = pump

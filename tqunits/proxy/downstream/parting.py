@@ -1,8 +1,8 @@
-"""A client's connection as its exchanges know it: what has come, what it may take, and how it ends.
+"""The client's connection below its exchanges: what has come, its deadlines, and how it ends.
 
-RFC 9112 §9.6. It ends so that the last answer arrives. A close while the client still sends makes
-TCP send a reset, which may destroy the answer before it is read. So sending ends first; then what
-still comes is read for a while, and thrown away.
+RFC 9112 §9.6: it must end so that the last answer arrives. If the connection is closed while the
+client still sends, TCP sends a reset, which may destroy the answer before it is read. So first
+sending ends; then what still comes is read for a while, and discarded.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SILENT: Final = ticks_of(5_000_000)
 LINGERING: Final = ticks_of(30_000_000)
 LONGEST: Final = ticks_of(300_000_000)
 WORTH_READING: Final = int(64 * 1024 * RESOLUTION)
-"""How long what nobody wants is read so that the answer arrives; who writes all before it reads
-(wget, and Go's client as a rule) sees a broken pipe in its place else. Until the client ends its
-side, or neither sends nor takes anything for SILENT (nginx's 5 s); for LINGERING in all (nginx's 30
-s), and longer, up to LONGEST, for as long as it was more than so many bytes a tick: then 60 MB
-arrive at 2 Mbit/s. It takes no place of a worker's, no memory but that of one recv, and a turn as
-everybody's. There is no limit of bytes, because who is fast would reach it first: Go's server reads
-256 KiB."""
+"""The rate, in bytes, above which discarded data is still read after LINGERING. A client that sends
+everything before it reads (wget, and usually Go's client) would otherwise see a broken pipe instead
+of the answer. Reading ends when the client ends its side, or neither sends nor takes anything for
+SILENT (nginx's 5 s); after LINGERING in all (nginx's 30 s); or later, up to LONGEST, as long as
+more than this rate comes: then 60 MB arrive at 2 Mbit/s. It holds no place of a worker, no memory
+but that of one recv, and takes turns like every connection. There is no limit of bytes, because
+fast clients would reach it first: Go's server reads 256 KiB."""
 
 
 HEAD: Final = CLIENT_PHASES["HEAD"]
@@ -43,28 +43,29 @@ class Parting(Stream):
         super().__init__(sock, poller, wheel)
         self.phase = HEAD
         self.input = b""  # received, not yet looked at
-        self.ended = False  # the client sends no more
-        self.lingered = 0  # bytes that nobody wanted
+        self.ended = False  # the client has ended its side
+        self.lingered = 0  # discarded bytes
         self.since = 0  # the tick since which it lingers
-        self.silence = 0  # ticks without progress that are borne
+        self.silence = 0  # ticks without progress that are allowed
         self.hard = NEVER  # the tick at which the whole exchange is given up
 
     def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
+        """Something moved: start the deadline again."""
         self.limit(self.silence)
 
     def limit(self, ticks: int) -> None:
-        """So long from now on, and never longer than the whole exchange may take."""
+        """Set the deadline so many ticks from now, but not later than that of the whole
+        exchange."""
         self.touch(ticks)
         if self.deadline > self.hard:  # timeouts.request is for all of it
             self.touch(max(0, self.hard - self.wheel.tick))
 
     def await_request(self) -> None:
-        """An answer is out, and the next request may come."""
+        """An answer was sent; the next request may come."""
         raise AssertionError
 
     def serve_next(self) -> None:
-        """The same, where the next request may be here already, and nobody is looking at it."""
+        """The same, where the next request may be in `input` already."""
         raise AssertionError
 
     def serve_next_later(self) -> None:
@@ -80,13 +81,12 @@ class Parting(Stream):
             self.shut_down()
             self.touch(self.silence)
         else:
-            if self.wire is not self.sock:  # TLS has a word for it
+            if self.wire is not self.sock:  # TLS sends close_notify
                 self.shut_down()
             self.close()
 
     def linger(self) -> None:
-        """Close in the order that lets the answer arrive: stop sending, read on for a while,
-        close."""
+        """Close so that the answer arrives: stop sending, read for a while, close."""
         self.phase = self.phase.ended
         self.input = b""
         self.hard = NEVER
@@ -100,12 +100,12 @@ class Parting(Stream):
             self.close()
 
     def discard(self, size: int) -> None:
-        """Something nobody wants has come."""
+        """Data that is discarded has come."""
         self.lingered += size
         self.linger_on()
 
     def linger_on(self) -> None:
-        """The client is still there, sending or taking: for how long yet?"""
+        """The client still sends or takes data: decide how long to wait."""
         left = self.since + min(LINGERING + self.lingered // WORTH_READING, LONGEST) - self.wheel.tick
         if left > 0:
             self.touch(min(left, SILENT))

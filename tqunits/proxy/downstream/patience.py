@@ -1,5 +1,5 @@
-"""Nothing has moved for too long in an exchange: who keeps us waiting, and which setting says for
-how long?"""
+"""What to do when nothing has moved in an exchange for too long: which side is slow, and which
+setting names the limit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tqunits.routing.snapshot import WorkerTimeouts
 
 
 def run_out(exchange: Exchange) -> None:
-    """Nothing moved for too long since the request came; or since the last answer, which its client
-    does not take."""
+    """Nothing has moved for too long since the request came, or since the last answer, which its
+    client does not take."""
     client, upstream, worker = exchange.client, exchange.upstream, exchange.worker
     if client.phase is not BUSY or _takes_nothing(exchange):
         if client.phase is TUNNEL and not client.outbox and exchange.backend is not None:
@@ -39,7 +39,7 @@ def run_out(exchange: Exchange) -> None:
 
 
 def owes_body(exchange: Exchange) -> bool:
-    """Whether it is the client that is waited for, while its body is not here."""
+    """Whether the client's body is waited for."""
     if exchange.body.gathered is not None:
         return True
     upstream, relay = exchange.upstream, exchange.client.relay
@@ -49,7 +49,7 @@ def owes_body(exchange: Exchange) -> bool:
 
 
 def was_held_up(exchange: Exchange) -> bool:
-    """Whether the worker's buffers were full at any time since this was asked before."""
+    """Whether the worker's buffers were full at any time since the last call."""
     upstream, relay, held_up = exchange.upstream, exchange.client.relay, False
     if upstream is not None:
         held_up, upstream.was_full = upstream.was_full, False
@@ -59,14 +59,14 @@ def was_held_up(exchange: Exchange) -> bool:
 
 
 def _takes_nothing(exchange: Exchange) -> bool:
-    """Whether it is the client that does not take what is there for it."""
+    """Whether the client does not take what is there for it."""
     relay = None if exchange.upstream is None else exchange.upstream.relay
     return bool(exchange.client.outbox) or (relay is not None and relay.blocked)
 
 
 def _bears_silence(exchange: Exchange) -> bool:
-    """Whether it is a stream that is silent, and may be for a while yet: the deadline is for what
-    is no stream."""
+    """Whether it is a silent stream that may be silent for longer; the deadline is for other
+    responses."""
     client, backend, upstream = exchange.client, exchange.backend, exchange.upstream
     tick = client.wheel.tick
     if backend is None or upstream is None or not _streams(upstream) or tick >= client.hard:
@@ -82,7 +82,7 @@ def _bears_silence(exchange: Exchange) -> bool:
 
 
 def _streams(upstream: Upstream) -> bool:
-    """Whether it brings a body of which nobody has said how long it is."""
+    """Whether it brings a body of unknown length."""
     return not isinstance(upstream.pump, LengthPump)
 
 
@@ -98,12 +98,13 @@ def _limit_said(exchange: Exchange) -> str:
 
 
 def _silence_said(timeouts: WorkerTimeouts, *, body: bool) -> str:
-    """How long nothing may move between the worker and its client. `body`: the request has one."""
+    """The limit on silence between the worker and its client, in words. `body`: the request has
+    one."""
     if body and timeouts.write_us > timeouts.read_us:
         return _said(timeouts.write_us, "write")
     return _said(timeouts.read_us, "read")
 
 
 def _said(span_us: int, name: str) -> str:
-    """So long, and who reads the log is to know what to change."""
+    """A span and its setting, so that a reader of the log knows what to change."""
     return f"{print_span(span_us)} (timeouts.{name})"

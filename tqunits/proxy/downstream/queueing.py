@@ -1,5 +1,5 @@
-"""A request for which its worker has no room or no endpoint yet: it waits, and not a byte of it has
-gone anywhere."""
+"""A request for which its worker has no room or no endpoint yet. It waits, and no byte of it has
+been sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tqunits.proxy.upstream.worker import Worker
 
 
 def stand_in_line(exchange: Exchange, worker: Worker) -> None:
-    """The worker has no room now."""
+    """The worker has no room: join its queue."""
     refusal = worker.refusal
     if refusal is not None:
         replying.give_up(exchange, 503, *refusal)
@@ -23,7 +23,7 @@ def stand_in_line(exchange: Exchange, worker: Worker) -> None:
 
 
 def hold(exchange: Exchange, worker: Worker) -> None:
-    """No endpoint takes it now, though it has begun: wait for one."""
+    """The request had begun, but no endpoint takes it now: wait for one."""
     refusal = worker.refusal
     if refusal is not None:
         replying.give_up(exchange, 503, *refusal)
@@ -33,10 +33,10 @@ def hold(exchange: Exchange, worker: Worker) -> None:
 
 
 def lose_place(exchange: Exchange) -> None:
-    """The client has ended its side, as everybody does that leaves: whoever stays does not wait for
-    it.
+    """The client has ended its side while its request waits, as clients that leave do: remove the
+    request from the queue.
 
-    To one that only sends no more, which looks the same (RFC 9112 §9.6), it is said.
+    A client that only sends no more looks the same (RFC 9112 §9.6), so an answer is sent.
     """
     if exchange.waiting and not exchange.client.closed:
         replying.fail(exchange, 503, "the client ended its side of the connection while it waited")
@@ -50,5 +50,5 @@ def _wait(exchange: Exchange, worker: Worker) -> None:
         past.patience = client.wheel.tick + worker.queue_ticks
         worker.metrics.held += 1
     client.limit(max(0, past.patience - client.wheel.tick))
-    if client.ended:  # known before; and that its body is cut short is said first
+    if client.ended:  # it was known before; the error of a cut body comes first
         exchange.router.loop.call_soon(lose_place, exchange)

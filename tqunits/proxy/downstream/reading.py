@@ -1,8 +1,10 @@
-"""Reading the requests of a connection: what they say, where they go, what a worker gets.
+"""Parses the requests of a connection: their meaning, their route, and the head that the worker
+gets.
 
-All of a head is read before any of it has an effect. Once a request has been read the long way and
-the next one is like it, what was made of it is kept (`Known`), and those that follow are read by
-what differs: alike.py says what may, and one that is the same byte for byte is not read at all.
+The whole head is parsed before any of it has an effect. After a request was parsed completely (the
+long way), its result is kept (`Known`). The next requests on the connection are parsed by their
+differences (the short way): alike.py decides which differences are allowed. A request that is byte
+for byte the same is not parsed at all.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ _ONLY_WEBSOCKET: Final = "an upgrade is not passed on: the router upgrades only 
 
 
 class Known:
-    """What was made of a request, for those that come after it on the connection; by these routes
-    and no others."""
+    """The result of parsing a request, for later requests on the connection with the same
+    routes."""
 
     __slots__ = ("alike", "backend", "found", "host", "method", "raw", "table", "text")
 
@@ -50,22 +52,22 @@ class Known:
     ) -> None:
         self.alike = alike
         self.method = method
-        self.host = host  # the name to route by
+        self.host = host  # the host that decides the route
         self.table = table
         self.backend = backend
-        self.found: Asked | None = None  # in the last one
-        self.raw = b""  # one that has come twice in a row, as that of a page that asks for news does
-        self.text = b""  # of what the worker gets for that one, up to the request's identifier
+        self.found: Asked | None = None  # of the last request
+        self.raw = b""  # a request that came twice in a row, as from a page that polls
+        self.text = b""  # the head for the worker of that request, up to the request ID
 
     def keep(self, raw: bytes, text: bytes) -> None:
-        """It may come once more. A copy: what recv(2) gave lies where 72 KiB were, and would break
-        up the heap."""
+        """The request may come again. It is copied: the buffer of recv(2) had 72 KiB, and keeping a
+        part would fragment the heap."""
         self.raw = b"%b" % raw
         self.text = text
 
 
 class Reader:
-    """The requests of one connection, one after the other."""
+    """Parses the requests of one connection, one after the other."""
 
     __slots__ = ("_believed", "_exchange", "_last", "_origin", "_peer", "_router", "heads", "known")
 
@@ -76,17 +78,17 @@ class Reader:
         self._peer = peer
         self._origin = Origin(peer.address, scheme)
         self._believed = TrustedPeer(peer.address, scheme, router.rules.networks) if peer.believed else None
-        self._last: RequestHead | None = None  # that was read the long way
+        self._last: RequestHead | None = None  # the last one that was parsed completely
         self.heads = HeadBuffer(router.rules.heads)
         self.known: Known | None = None
 
     def forget(self) -> None:
-        """Keep nothing of the request before."""
+        """Forget the previous request."""
         self._last = self.known = None
         self._origin.forget()
 
     def read(self, raw: bytes) -> None:
-        """One whole head, the long way: read all of it before any of it has an effect."""
+        """Parse one whole head, the long way."""
         self.known = None
         try:
             self._read(raw)
@@ -94,9 +96,10 @@ class Reader:
             replying.refuse(self._exchange, error)
 
     def read_alike(self, known: Known, data: bytes) -> bool:
-        """The short way, for a request like the one before; False: it is not, and is to be taken.
+        """The short way, for a request like the one before; False: it is not alike, and must be
+        parsed completely.
 
-        Requests that are sent ahead of the answers go the long way: hardly anybody does that.
+        Pipelined requests go the long way, because hardly any client sends them.
         """
         exchange, router, backend = self._exchange, self._router, known.backend
         if known.table is not router.rules.table:
@@ -158,7 +161,7 @@ class Reader:
         return head
 
     def _read_meaning(self, head: RequestHead) -> Framing:
-        """What a request says besides what it asks for. Raises Malformed."""
+        """The meaning of a request besides its target. Raises Malformed."""
         exchange, fields = self._exchange, head.fields
         framing = request_framing(head)
         exchange.bodiless = framing.source is Kind.NONE
@@ -176,8 +179,8 @@ class Reader:
         return framing
 
     def _upgrades(self, head: RequestHead, framing: Framing) -> bool:
-        """Whether it asks for the one upgrade that there is. That another is not passed on is
-        said."""
+        """Whether it asks for the one upgrade that is supported (websocket). Another upgrade is
+        reported and not passed on."""
         if wants_websocket(head, framing):
             return True
         if wants_upgrade(head):
@@ -185,7 +188,7 @@ class Reader:
         return False
 
     def _route(self, head: RequestHead, target: Target, relayed: RelayedOrigin | None) -> Backend | None:
-        """What it is for; None: it has been answered here. Raises Malformed."""
+        """The backend of the request; None: it was answered here. Raises Malformed."""
         exchange, rules = self._exchange, self._router.rules
         if rules.redirect and exchange.secured is None and (relayed is None or relayed.scheme != b"https"):
             replying.redirect(exchange, target)
@@ -207,8 +210,8 @@ class Reader:
         return backend
 
     def _relayed(self, believed: TrustedPeer, head: RequestHead) -> RelayedOrigin:
-        """For whom a trusted proxy asks. That it contradicts itself is said once: it does so with
-        every request."""
+        """The client that a trusted proxy names. A contradiction is reported once, because the
+        proxy repeats it with every request."""
         relayed = believed.origin(head.fields)
         self._exchange.account.relayed(relayed.client, relayed.scheme)
         if relayed.contradicting:
@@ -220,13 +223,13 @@ class Reader:
         return relayed
 
     def _name(self, host: bytes) -> bytes:
-        """The name to route by; b"" where no route asks for it."""
+        """The host that decides the route; b"" when no route has hosts."""
         return host_name(host) if self._router.rules.table.by_host else b""
 
     def _prepare(
         self, head: RequestHead, framing: Framing, target: Target, backend: Backend, relayed: RelayedOrigin | None
     ) -> None:
-        """The head that the worker gets. Raises Malformed: 413."""
+        """Write the head for the worker. Raises Malformed: 413."""
         exchange, account, worker = self._exchange, self._exchange.account, backend.worker
         account.routed(worker.name, worker.metrics, account.request_id)
         if backend.is_too_long(framing):
@@ -243,7 +246,7 @@ class Reader:
         )
 
     def _remember(self, head: RequestHead, target: Target, framing: Framing, backend: Backend) -> None:
-        """Keep what was made of a request, if the next may be read by it."""
+        """Keep the result, if the next request may be parsed by it."""
         rules, lines = self._router.rules, self._origin.lines(target.host)
         alike = AlikeRequest.of(head, target, framing, lines, backend.rewrite, rules.heads)
         if alike is not None:

@@ -1,10 +1,9 @@
-"""When the kernel moves a body instead of Python, and what follows when it has; transport/relay.py
-does the moving.
+"""When the kernel moves a body instead of Python, and what follows afterwards; transport/relay.py
+moves the bytes.
 
-A relay reads where a connection would: while it runs, the connection counts as reading, and nothing
-may wait in the outbox of the other side. It begins when everything that was received before has
-been passed on by copying. What TLS has encrypted only Python can read, so there is none on a
-secured connection.
+A relay reads in the place of a connection: meanwhile the connection counts as reading, and the
+outbox of the other side must be empty. A relay begins when everything that was received before has
+been copied. Only Python can decrypt TLS, so there is no relay on a secured connection.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ OnEnd = Callable[[End], None]
 
 
 def download(exchange: Exchange, upstream: Upstream) -> None:
-    """Let the kernel move what is left of a response's body, where that pays. Chunks are looked at,
-    so not theirs."""
+    """Let the kernel move the rest of a response's body, if that pays. Chunked bodies are parsed
+    and not relayed."""
     pump = upstream.pump
     on_end = partial(_downloaded, exchange, upstream)
     if isinstance(pump, LengthPump):
@@ -35,27 +34,26 @@ def download(exchange: Exchange, upstream: Upstream) -> None:
 
 
 def upload(exchange: Exchange, upstream: Upstream) -> None:
-    """The same for a request's body, whose length is known."""
+    """The same for a request's body of known length."""
     pump = exchange.body.pump
     if isinstance(pump, LengthPump):
         _begin(Relay, exchange, exchange.client, upstream, pump.left, partial(_uploaded, exchange, upstream))
 
 
 def tunnel_up(exchange: Exchange, upstream: Upstream, on_ended: Callable[[], None]) -> None:
-    """The client's way of a tunnel; `on_ended`: it sends no more."""
+    """The direction from the client of a tunnel. `on_ended`: the client has ended it."""
     _begin(Relay, exchange, exchange.client, upstream, None, partial(_tunnelled_up, exchange, on_ended))
 
 
 def tunnel_down(exchange: Exchange, upstream: Upstream) -> None:
-    """The worker's way of a tunnel."""
+    """The direction from the worker of a tunnel."""
     _begin(Relay, exchange, upstream, exchange.client, None, partial(_tunnelled_down, exchange, upstream))
 
 
 def _begin(
     kind: type[Relay], exchange: Exchange, source: Stream, target: Stream, limit: int | None, on_end: OnEnd
 ) -> None:
-    """Between the client and its worker, if that pays now; one is the source and the other the
-    target."""
+    """Begin a relay between the client and its worker, if that pays now."""
     pipes = exchange.router.pipes
     if exchange.secured is not None or target.outbox or source.relay is not None:
         return
@@ -135,6 +133,6 @@ def _tunnelled_down(exchange: Exchange, upstream: Upstream, end: End) -> None:
 
 
 def _has_ended(exchange: Exchange) -> None:
-    """The client sends no more, as the relay has found."""
+    """The relay has found that the client has ended its side."""
     exchange.client.ended = True
     exchange.client.reading = False

@@ -1,4 +1,4 @@
-"""What the router says to a client itself: answers, refusals, redirects."""
+"""The answers of the router itself: errors, refusals, redirects."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tqunits.proxy.downstream.parting import HEAD
 from tqunits.proxy.upstream.worker import RETRY_AFTER
 
 _COMPLAINED: Final = frozenset({502, 503, 504})
-"""What is the worker's fault, and has been said as such."""
+"""Errors of the worker, which are reported where they occur."""
 
 
 def answer(exchange: Exchange, status: int, detail: str = "", hint: str = "", retry_after: int = RETRY_AFTER) -> None:
-    """Answer without a worker; the connection stays if the request is over.
+    """Answer without a worker. The connection stays open if the request is complete.
 
-    `hint`: for the operator alone; `retry_after`: seconds, of a 503.
+    `hint`: for the operator only. `retry_after`: seconds, for a 503.
     """
     _settle_persistence(exchange)
     router, account = exchange.router, exchange.account
@@ -43,7 +43,7 @@ def answer(exchange: Exchange, status: int, detail: str = "", hint: str = "", re
 
 
 def redirect(exchange: Exchange, target: Target) -> None:
-    """Send it to the same place over HTTPS. Raises Malformed."""
+    """Redirect to the same place over HTTPS. Raises Malformed."""
     _settle_persistence(exchange)
     port = https_port(_local(exchange)[1], exchange.router.ports)
     line = b"\r\nLocation: " + https_location(target, port)
@@ -60,7 +60,7 @@ def redirect(exchange: Exchange, target: Target) -> None:
 
 
 def refuse(exchange: Exchange, error: Malformed) -> None:
-    """A request that is no request: say so once, and listen to nothing more on this connection."""
+    """Answer a malformed request, and parse nothing more on this connection."""
     exchange.drop()
     if exchange.started:
         exchange.abort()
@@ -70,7 +70,8 @@ def refuse(exchange: Exchange, error: Malformed) -> None:
 
 
 def give_up(exchange: Exchange, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
-    """Answer here after all; what the client has sent behind it is read next."""
+    """Answer a request that was waiting or had begun; what the client has sent after it is parsed
+    next."""
     exchange.drop()
     if exchange.is_out_of_step():
         exchange.persistent = False
@@ -81,13 +82,13 @@ def give_up(exchange: Exchange, status: int, detail: str = "", retry_after: int 
 
 
 def fail(exchange: Exchange, status: int, fault: str) -> None:
-    """The worker's fault, before anything of a response went out."""
+    """Answer for a failure of the worker, before any of a response was sent."""
     exchange.complain(f"{status}: {fault}")
     give_up(exchange, status)
 
 
 def own_authority(exchange: Exchange) -> bytes:
-    """Whom a request is for that names nobody."""
+    """The authority of a request that names none."""
     return authority(*_local(exchange), secured=exchange.secured is not None)
 
 

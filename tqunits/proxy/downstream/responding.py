@@ -1,7 +1,7 @@
-"""A worker's response, as far as it goes to the client: heads, the first of a body, and a switch of
+"""Passes a worker's response on to the client: heads, the beginning of a body, and a switch of
 protocols.
 
-upstream/connection.py reads the response and checks it; what the client gets of it is written here.
+upstream/connection.py parses and checks the response; here the client's version is written.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tqunits.proxy.upstream.connection import Upstream
 
 
 def interim(exchange: Exchange, head: ResponseHead) -> bool:
-    """Forward 100, 103 and the like to a client that knows them (RFC 9110 §15.2). False: it is
-    gone."""
+    """Forward 100, 103 and the like to a client that supports them (RFC 9110 §15.2). False: the
+    client is gone."""
     exchange.moved()
     return not exchange.modern or exchange.write_out(response_head(head, None, close=False, date=b""))
 
 
 def respond_alike(exchange: Exchange, upstream: Upstream, alike: AlikeResponse, data: bytes) -> bool:
-    """The final response, the short way, if it is like the one before; False: it is not, and is to
-    be read."""
+    """The final response, the short way, if it is like the one before; False: it is not, and must
+    be parsed completely."""
     if exchange.method == b"HEAD":
         return False
     found = alike.read(data)
@@ -43,7 +43,7 @@ def respond_alike(exchange: Exchange, upstream: Upstream, alike: AlikeResponse, 
 
 
 def respond(exchange: Exchange, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
-    """The final response, the long way. `data`: what is here behind its head."""
+    """The final response, the long way. `data`: what came after its head."""
     fields = head.fields
     framing = response_framing(head, exchange.method, chunks=exchange.modern)
     upstream.reusable = head.minor == 1 and b"close" not in fields.options_said and not framing.until_close
@@ -55,16 +55,16 @@ def respond(exchange: Exchange, upstream: Upstream, head: ResponseHead, data: by
 
 
 def switch(exchange: Exchange, upstream: Upstream, head: ResponseHead) -> bool:
-    """The worker has switched protocols: tell the client. False: it is gone."""
+    """The worker has switched protocols: tell the client. False: the client is gone."""
     account = exchange.account
-    exchange.leave_worker()  # a tunnel stands for as long as it likes: it is no request in flight
+    exchange.leave_worker()  # a tunnel may last for any time, so it is not counted as in flight
     exchange.client.phase = exchange.client.phase.switched
     exchange.client.hard = NEVER
     exchange.started = True
     lines = additions(account.request_id, exchange.hsts, head.fields) + upgrade_lines(b"websocket")
     account.status = 101
     account.endpoint = upstream.endpoint.label
-    account.finished()  # told when the tunnel stands: how long it does is no latency
+    account.finished()  # logged now: the length of a tunnel is no latency
     assert exchange.backend is not None
     exchange.client.silence = exchange.backend.stream
     text = response_head(head, None, close=False, date=b"")
@@ -74,11 +74,10 @@ def switch(exchange: Exchange, upstream: Upstream, head: ResponseHead) -> bool:
 def _pass_on(
     exchange: Exchange, upstream: Upstream, out: bytes, framing: Framing, status: int, data: bytes, at: int
 ) -> None:
-    """Everything that is known so far of a final response goes out in one send: `out`, its body
-    from data[at]."""
+    """Send what is known of a final response in one call: `out`, and its body from data[at]."""
     client = exchange.client
     size = len(data) - at
-    if size == framing.length and size < UNCOPIED:  # most of them
+    if size == framing.length and size < UNCOPIED:  # usual
         _begin(exchange, upstream, framing, status, size)
         if client.write(out + data[at:]):
             upstream.complete(exchange, b"")
@@ -114,7 +113,7 @@ def _pass_on(
 
 
 def _begin(exchange: Exchange, upstream: Upstream, framing: Framing, status: int, size: int) -> None:
-    """The final response begins; `size`: bytes of its body that go out with its head."""
+    """The final response begins. `size`: bytes of its body that are sent with its head."""
     exchange.started = True
     exchange.delimited = not framing.closes
     account = exchange.account

@@ -1,5 +1,4 @@
-"""Static files, which are answered in the place of a worker's program; routes/site.py finds
-them."""
+"""Answers with static files instead of a worker's program; routes/site.py finds them."""
 
 from __future__ import annotations
 
@@ -51,8 +50,8 @@ def _send(exchange: Exchange, found: Answer, backend: Backend) -> None:
 
 
 def _is_answered_without(exchange: Exchange, found: Unsent, backend: Backend) -> bool:
-    """No file is sent: the program answers, if there is one; what is odd about it is said either
-    way."""
+    """No file is sent, so the program answers, if there is one. Anything odd is reported in both
+    cases."""
     account, worker = exchange.account, backend.worker
     if worker.endpoints:
         if found.odd:

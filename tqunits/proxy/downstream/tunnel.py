@@ -1,8 +1,8 @@
-"""After a valid 101: bytes both ways, with back-pressure and half-close, and nothing else (RFC 9110
-§7.8).
+"""After a valid 101: bytes in both directions, with back-pressure and half-close, and nothing else
+(RFC 9110 §7.8).
 
-Each way ends by itself: the end of one side is passed on once everything before it is, and the
-other way goes on.
+Each direction ends by itself: its end is passed on after everything before it, and the other
+direction goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tqunits.proxy.upstream.connection import Upstream
 
 
 class Tunnel:
-    """The two ways of one tunnel."""
+    """The two directions of one tunnel."""
 
     __slots__ = ("_client", "_client_ended", "_exchange", "_upstream", "_worker_ended")
 
@@ -26,7 +26,7 @@ class Tunnel:
         self._worker_ended = False
 
     def open(self, *, from_client: bytes, from_worker: bytes, client_ended: bool) -> None:
-        """Carry what came before the tunnel stood."""
+        """Pass on what came before the tunnel existed."""
         self._client.moved()
         if from_worker:
             self.from_worker(from_worker)
@@ -61,13 +61,14 @@ class Tunnel:
             relaying.tunnel_down(self._exchange, self._upstream)
 
     def client_ended(self) -> None:
-        """The client sends no more."""
+        """The client has ended its direction."""
         self._client_ended = True
         self._upstream.shut_down()
         self._settle()
 
     def worker_ended(self, *, regular: bool) -> None:
-        """The worker sends no more; not `regular`: it was cut off, and so is the client."""
+        """The worker has ended its direction. Not `regular`: it was cut off, and the client is cut
+        off too."""
         self._worker_ended = True
         if not regular:
             self._exchange.abort()
@@ -90,6 +91,6 @@ class Tunnel:
         self._settle()
 
     def _settle(self) -> None:
-        """Close both when both have ended and everything is out."""
+        """Close both when both have ended and everything is sent."""
         if self._client_ended and self._worker_ended and not self._client.outbox and not self._upstream.outbox:
             self._exchange.abort()

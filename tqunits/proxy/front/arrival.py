@@ -12,10 +12,10 @@ from tqunits.proxy.routes.roles import Guest
 
 
 class Arrival(Timed, Guest):
-    """One accepted connection until it is known how to go on with it.
+    """One accepted connection before HTTP begins.
 
-    Exactly one of two things happens, once: the stage hands the socket on, or it closes it and
-    calls `gone`.
+    Exactly one of two things happens, once: the stage hands the socket on, or closes it and calls
+    `gone`.
     """
 
     __slots__ = ("_begun", "_gone", "_poller", "_ticks", "sock")
@@ -23,7 +23,8 @@ class Arrival(Timed, Guest):
     def __init__(
         self, sock: socket.socket, poller: Poller, wheel: Wheel, *, ticks: int, gone: Callable[[Arrival], None]
     ) -> None:
-        """`sock` is non-blocking; `ticks`: how long all of it may take from the first byte on."""
+        """`sock` is non-blocking. `ticks`: the longest time for the whole stage after its first
+        byte."""
         super().__init__(wheel)
         self.sock = sock
         self._poller = poller
@@ -32,7 +33,7 @@ class Arrival(Timed, Guest):
         self._begun = False
 
     def start(self, idle_ticks: int) -> None:
-        """Wait so long for the first byte. Raises what the poller does."""
+        """Wait so many ticks for the first byte. Raises the poller's errors."""
         self._poller.add_reader(self.sock, self)
         self.touch(idle_ticks)
 
@@ -41,13 +42,13 @@ class Arrival(Timed, Guest):
         raise AssertionError
 
     def began(self) -> None:
-        """The first byte of what this stage is for has come."""
+        """The first byte of this stage has come."""
         if not self._begun:
             self._begun = True
             self.touch(self._ticks)
 
     def drain(self) -> None:
-        """The router stops: whoever has said nothing yet loses nothing."""
+        """The router stops: a client that has sent nothing loses nothing."""
         if not self._begun:
             self.close()
 
@@ -65,11 +66,11 @@ class Arrival(Timed, Guest):
         self.close()
 
     def expire(self) -> None:
-        """Too slow."""
+        """The deadline is over."""
         self.close()
 
     def leave(self) -> None:
-        """The socket is another's from now on."""
+        """The socket is given to another object."""
         self.forget()
         self._poller.remove_reader(self.sock)
         self._poller.remove_writer(self.sock)

@@ -1,9 +1,9 @@
-"""A connection before its first request: does it speak TLS, and if so, the handshake.
+"""A connection before its first request: whether it uses TLS, and then the handshake.
 
-Every address speaks both. The first byte tells (`secured.HELLO`), and it is only looked at
-(MSG_PEEK), so whoever goes on finds the connection as it came. Nothing here is about HTTP, and a
-client's connection (`downstream`) knows nothing of handshakes: it begins when this is done. Without
-a certificate there is no greeting at all.
+Every address accepts both. The first byte decides (`secured.HELLO`), and it is only peeked at
+(MSG_PEEK), so the next stage finds the connection unchanged. Nothing here is about HTTP, and a
+client's connection (`downstream`) begins after the handshake. Without a certificate this stage is
+left out.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tqunits.proxy.transport.secured import HELLO, Secured, Step
 from tqunits.system.certificates import Certificates
 
 Done = Callable[["Greeting", Secured | None], None]
-"""The socket is its taker's from now on; plain, or secured. There may be a request already that the
-kernel does not announce: receive at once."""
+"""Takes over the socket, plain or secured. A request may be here already that the kernel does not
+announce: call recv at once."""
 
 
 class Greeting(Arrival):
-    """One accepted connection until it is known how it speaks."""
+    """One accepted connection until it is known whether it uses TLS."""
 
     __slots__ = ("_certificates", "_done", "_secured")
 
@@ -80,7 +80,7 @@ class Greeting(Arrival):
         elif step is Step.READ:
             self._poller.remove_writer(self.sock)
             self._poller.add_reader(self.sock, self)
-        else:  # what the client sends waits, or a level-triggered reader would spin
+        else:  # the client's data waits, and a level-triggered reader would spin
             self._poller.remove_reader(self.sock)
             self._poller.add_writer(self.sock, self)
 

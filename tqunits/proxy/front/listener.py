@@ -1,13 +1,12 @@
-"""Accepting connections: in batches, within the limit, and without spinning when descriptors run
-out.
+"""Accepts connections: in batches, within the limit, and without spinning when descriptors run out.
 
-accept(2) fails for reasons of its own: what the client did (ECONNABORTED and the network's errors),
-which is for the next call; and what the process or the host lacks (EMFILE, ENFILE, ENOBUFS,
-ENOMEM), where the connection stays in the backlog and the socket stays readable, so that trying at
-once again would spin. Then accepting pauses for a moment.
+accept(2) fails for two kinds of reasons. Errors of the client or the network (ECONNABORTED and
+others) concern one connection. A lack of resources (EMFILE, ENFILE, ENOBUFS, ENOMEM) leaves the
+connection in the backlog and the socket readable, so another try at once would spin: then accepting
+pauses for a moment.
 
-It does not come to that by clients alone: some descriptors are left for what serves those that are
-there.
+Clients alone can not cause such a lack: some descriptors are reserved for serving the clients that
+are connected.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from tqunits.proxy.reactor.watched import Watched
 from tqunits.proxy.routes.router import Router
 
 BATCH: Final = 8
-"""Connections accepted per turn of the loop: a flood of them does not hold up those that stand, and
-a burst does not all go to one of the processes that share the socket, where kept connections would
-stay."""
+"""Connections accepted per turn of the loop. So a flood of new ones does not hold up the others,
+and a burst does not all go to one of the processes that share the socket, where kept connections
+would stay."""
 
 PAUSE: Final = 0.1
-"""Seconds until accepting is tried again when there was nothing left to accept with."""
+"""Seconds until accepting is tried again after a lack of resources."""
 
 RESERVED: Final = 4
 MAX_RESERVED: Final = 1024
-"""One in so many descriptors, and at most so many, are not for clients but for connections to
-workers, files and pipes: without these, who is connected is not served, and that is worse than to
-wait for a connection."""
+"""The share of descriptors that is reserved (one in so many), and the greatest number: for
+connections to workers, files and pipes. Without them connected clients could not be served, which
+is worse than waiting for a connection."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -55,7 +54,7 @@ class _Listening(Watched):
         self._accept(self.sock)
 
     def on_fault(self) -> None:
-        """It is no connection, and does not end: it is tried again."""
+        """A listening socket does not end: accepting is tried again."""
         self._wait()
 
 
@@ -72,9 +71,10 @@ class Listeners:
         router.clients.on_left = self._resume
 
     def start(self) -> None:
-        """Accept; if there are not the descriptors for all that the routes allow, say so."""
+        """Start to accept. Report if there are fewer descriptors than the routes allow
+        connections."""
         for listening in self._listening:
-            if listening.sock.family != socket.AF_UNIX:  # what it accepts has that from it
+            if listening.sock.family != socket.AF_UNIX:  # accepted connections inherit it
                 listening.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         allowed = self._router.rules.snapshot.max_connections
         if self._most < allowed:
@@ -82,8 +82,8 @@ class Listeners:
         self._resume()
 
     def stop(self) -> None:
-        """Accept no more. The sockets stay as they are: systemd's keep their backlog for the
-        successor."""
+        """Stop to accept. The sockets stay open: systemd's keep their backlog for the next
+        process."""
         self._stopped = True
         self._suspend()
         if self._pause is not None:
@@ -94,7 +94,7 @@ class Listeners:
     def _resume(self) -> None:
         if self._accepting or self._stopped or self._pause is not None:
             return
-        if self._full() and not self._router.clients.idle:  # none may be closed for another
+        if self._full() and not self._router.clients.idle:  # and no idle one can be closed instead
             return
         self._accepting = True
         for listening in self._listening:
@@ -129,8 +129,7 @@ class Listeners:
             self._welcome(sock, address)
 
     def _make_room(self) -> None:
-        """Whoever comes is served, and who has been idle for longest goes, as if its time were
-        over."""
+        """Close the connection that has been idle for longest, so that a new one can be served."""
         router = self._router
         router.books.metrics.idle_closed += 1
         router.complaints.warn(
@@ -142,7 +141,7 @@ class Listeners:
     def _welcome(self, sock: socket.socket, address: object) -> None:
         try:
             welcome(sock, address, self._router)
-        except Exception as error:  # one connection is lost by it, and not all that come later
+        except Exception as error:  # this loses one connection, and not all later ones
             sock.close()
             context = {"message": "a connection could not be taken", "exception": error}
             self._router.loop.call_exception_handler(context)
@@ -153,7 +152,7 @@ class Listeners:
         self._wait()
 
     def _wait(self) -> None:
-        """Accept nothing for a moment."""
+        """Pause accepting for a moment."""
         self._suspend()
         if self._pause is None:
             self._pause = self._router.loop.call_later(PAUSE, self._after_pause)
@@ -164,7 +163,7 @@ class Listeners:
 
 
 def _most_clients() -> int:
-    """How many connections of clients there are descriptors for."""
+    """The most client connections for which there are descriptors."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return sys.maxsize

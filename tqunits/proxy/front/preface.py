@@ -1,7 +1,7 @@
 """The beginning of a trusted proxy's connection: a PROXY header, or none.
 
-What is looked at stays where it is (MSG_PEEK) until it is known to belong to the header; then
-exactly the header is taken, since a ClientHello may stand behind it.
+Data is only peeked at (MSG_PEEK) until it is known to belong to the header. Then exactly the header
+is read, because a ClientHello may follow.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.timers import Wheel
 
 PEEK: Final = 8192
-"""Bytes looked at: more than the longest header that is read."""
+"""Bytes that are peeked at: more than the longest header that is accepted."""
 
 Done = Callable[["Preface", bytes | None, bytes], None]
-"""Told the address that the proxy speaks for (None: it did not say; b"": itself), and what of the
-connection has been taken already that was no header."""
+"""Gets the client's address from the header (None: there was none; b"": the proxy itself), and what
+was read already and is no header."""
 
 
 class Preface(Arrival):
-    """One accepted connection until it is known for whom it speaks."""
+    """One accepted connection until its PROXY header is read."""
 
     __slots__ = ("_done", "_taken")
 
@@ -53,7 +53,7 @@ class Preface(Arrival):
         except BlockingIOError:
             return
         except (OSError, Malformed):
-            self.close()  # gone, or nobody knows what it speaks
+            self.close()  # gone, or of an unknown protocol
 
     def _look_at(self, data: bytes, fresh: int) -> None:
         if not may_begin(data):

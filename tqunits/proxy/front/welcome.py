@@ -1,8 +1,8 @@
-"""From an accepted socket to a client's connection, by way of what may come before HTTP.
+"""From an accepted socket to a client's connection, through the stages before HTTP.
 
-A trusted proxy may say first for whom it speaks (preface.py), and where there is a certificate the
-first byte tells whether TLS is spoken (greeting.py); in this order, since the PROXY header stands
-before the ClientHello. Most connections have neither, and begin at once.
+A trusted proxy may first send the client's address (preface.py); with a certificate the first byte
+then decides about TLS (greeting.py). The order is that of the bytes: the PROXY header comes before
+the ClientHello. Most connections have neither stage, and begin at once.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tqunits.proxy.transport.stream import received
 
 
 def welcome(sock: socket.socket, address: object, router: Router) -> None:
-    """Take a connection that accept(2) gave, with the address it gave. If that fails, only `sock`
-    is left of it."""
+    """Take a connection from accept(2), with its address. After a failure only `sock` is left of
+    it."""
     router.books.metrics.accepted += 1
     sock.setblocking(False)
     host = _host(address[0]) if isinstance(address, tuple) else b""
-    if router.rules.networks.contains(host):  # it speaks for many: no limit counts them as one
+    if router.rules.networks.contains(host):  # a trusted proxy has many clients: no limit counts it as one
         _await_preface(sock, host, router)
     elif router.clients.admit(host, router.rules.snapshot.max_connections_per_client):
         try:
@@ -42,7 +42,7 @@ def welcome(sock: socket.socket, address: object, router: Router) -> None:
 
 @lru_cache(1024)
 def _host(address: str) -> bytes:
-    """Without the zone of a link, and an IPv4 address as such. One object for those of one
+    """The host without a zone; an IPv4-mapped address as IPv4. One bytes object for each
     address."""
     return address.partition("%")[0].removeprefix("::ffff:").encode("ascii")
 
@@ -99,9 +99,9 @@ def _after_greeting(
 
 
 def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counted: bytes) -> None:
-    """Most clients have sent their request by the time they are accepted; one that says nothing yet
-    costs little."""
-    data = first or received(peer.secured or sock)  # what TLS has decrypted already the kernel does not announce
+    """Start the client's connection. Most clients have sent a request by now; a silent one costs
+    little."""
+    data = first or received(peer.secured or sock)  # the kernel does not announce what TLS has decrypted already
     if data is None:
         asleep = Asleep(sock, peer, router, counted, Client)
         asleep.start(router.rules.idle_ticks)
@@ -113,7 +113,7 @@ def _begin(sock: socket.socket, peer: Peer, router: Router, first: bytes, counte
         client.rest()
         try:
             client.take(data)
-        except Exception as error:  # whoever called this is not who is to end
+        except Exception as error:  # the caller must go on
             give_up(router.loop, client, error)
     else:
         sock.close()

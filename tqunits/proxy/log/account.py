@@ -1,9 +1,9 @@
-"""The account of one request: what came and went, how long it took, how it ended; told once, when
-it is over.
+"""The account of one request: bytes received and sent, its duration, its end. It is logged once, at
+the end.
 
-A client's connection has one of these for all its requests, one after the other, so that counting
-allocates nothing. The data path adds to plain numbers, the clock is read at the beginning and at
-the end, and only a log that is on and wants this request makes an entry of it.
+A client's connection has one account for all its requests, one after the other, so that counting
+allocates nothing. The data path adds to plain numbers, and the clock is read at the beginning and
+at the end. An entry is made only if a log is on and wants this request.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from tqunits.metrics.counters import RouterMetrics, WorkerMetrics
 from tqunits.proxy.log.sinks import AccessLog
 
 CLIENT_LEFT: Final = 499
-"""nginx's number, which log readers know, for a client that left before its response began; never
-sent."""
+"""nginx's status for a client that left before its response began, known to readers of logs. It is
+never sent."""
 
-_OK: Final = End.OK  # found faster than the member
+_OK: Final = End.OK  # faster than the attribute
 
 
 @dataclass(slots=True)
 class Books:
-    """Where finished exchanges are told: one for all connections of a router process."""
+    """Where ended exchanges are counted and logged: one for all connections of a router process."""
 
     metrics: RouterMetrics
     log: AccessLog | None = None  # None: off
 
 
 class Account:
-    """The request that runs on one client connection, if one does."""
+    """The account of the request on one client connection."""
 
     __slots__ = (
         "_began",
@@ -53,7 +53,7 @@ class Account:
     )
 
     def __init__(self, books: Books, client: bytes, scheme: bytes) -> None:
-        """`client`: its address without port, b"" on a Unix socket."""
+        """`client`: its address without the port, b"" on a Unix socket."""
         self._books = books
         self._client = client
         self._scheme = scheme
@@ -61,8 +61,8 @@ class Account:
         self._clear()
 
     def began(self, head: bytes, name: str = "", metrics: WorkerMetrics | None = None, request_id: bytes = b"") -> None:
-        """A request's head has come, whole and valid; perhaps it is known already for which worker
-        it is."""
+        """A valid head of a request has come. If its worker is already known, so are the other
+        arguments."""
         self._began = monotonic_ns()
         self._head = head
         self._worker_name = name
@@ -73,29 +73,28 @@ class Account:
 
     @property
     def accept(self) -> bytes:
-        """What the request says in Accept, in the first line of it: more than one is nobody's
-        habit."""
+        """The Accept field, from its first line; clients hardly ever send several."""
         return _value(self._head, self._head.lower(), b"\r\naccept:")
 
     def relayed(self, client: bytes, scheme: bytes) -> None:
-        """A trusted proxy speaks for that client."""
+        """The client that a trusted proxy has named."""
         self._client = client
         self._scheme = scheme
 
     def routed(self, name: str, metrics: WorkerMetrics, request_id: bytes) -> None:
-        """It is for that worker."""
+        """The request is for that worker."""
         self._worker_name = name
         self._worker = metrics
         self.request_id = request_id
 
     def finished(self, end: End = End.OK) -> None:
-        """It is over; nothing happens when none runs."""
+        """The request is over. Does nothing when there is none."""
         if not self._began:
             return
         span = (monotonic_ns() - self._began) // 1000
         self._began = 0
         worker = self._worker
-        if worker is not None and end is _OK:  # most of them
+        if worker is not None and end is _OK:  # usual
             worker.classes[self.status // 100] += 1
             worker.duration.observe(span)
             worker.received += self.received
@@ -107,10 +106,10 @@ class Account:
         if log is not None and log.wants(self.status, end):
             log.write(self._entry(end, span))
         self.request_id = b""
-        self._head = b""  # an idle connection remembers no request
+        self._head = b""  # an idle connection keeps no request
 
     def answered(self, status: int, request_id: bytes, reason: str = "") -> None:
-        """The router gave an answer of its own, perhaps to what was no request."""
+        """The router has answered itself, perhaps a malformed request."""
         if not self._began:
             self._clear()
             self._began = monotonic_ns()
@@ -121,25 +120,25 @@ class Account:
         self._reason = ""
 
     def because(self, reason: str) -> None:
-        """What is answered refuses, though it is an answer as any other."""
+        """The reason of an answer that refuses, although it looks like any other answer."""
         self._reason = reason
 
     def whom(self) -> str:
-        """Who asks for what."""
+        """The client and the request, in words."""
         return whom(self._client, self._head)
 
     def _clear(self) -> None:
-        self._began = 0  # nanoseconds, monotonic; 0: none runs
+        self._began = 0  # nanoseconds, monotonic; 0: no request
         self._head = b""  # of the request
         self._worker = None
         self._worker_name = ""
-        self.endpoint = ""  # that answered
+        self.endpoint = ""  # the endpoint that has answered
         self.request_id = b""
         self.status = 0  # of the final response; 0: it has not begun
         self.received = 0  # bytes of the request's body, with its framing
         self.sent = 0  # bytes of the response's body, with its framing
         self.retries = 0
-        self._reason = ""  # of what is answered here
+        self._reason = ""  # why the router has answered itself
 
     def _count(self, end: End, span: int) -> None:
         status, worker = self.status, self._worker
@@ -184,14 +183,14 @@ class Account:
 
 
 def _start_line(head: bytes) -> list[bytes]:
-    """Method, target and version of a valid head; each b"" of none."""
-    line = head[: head.find(b"\r\n", 2)].lstrip(b"\r\n")  # an empty one may have come before it
+    """Method, target and version of a valid head; b"" each without one."""
+    line = head[: head.find(b"\r\n", 2)].lstrip(b"\r\n")  # an empty line may have come before it
     return line.split(b" ") if line else [b"", b"", b""]
 
 
 def _value(head: bytes, lower: bytes, beginning: bytes) -> bytes:
-    """The first value of a field in a valid head, by the line end before it, its name in lower case
-    and the colon."""
+    """The first value of a field in a valid head. `lower` and `beginning` contain the line end
+    before the field, its name in lower case, and the colon."""
     at = lower.find(beginning)
     if at < 0:
         return b""

@@ -1,8 +1,8 @@
-"""What the router says on stderr, for the journal: failures that an operator must see, never one
+"""Messages of the router on stderr, for the journal: failures that an operator must see, never one
 line per request.
 
-A worker that is down fails every request in the same way; the first few lines tell all of it.
-sd-daemon(3): a leading `<N>` sets the priority, which the journal takes off again.
+A worker that is down fails every request in the same way; the first few lines tell it all.
+sd-daemon(3): a leading `<N>` sets the priority; the journal removes it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 MAX_ONCE: Final = 256
-"""Lines that are said once and remembered: what they are about are settings of the proxies in
-front."""
+"""Messages that are printed once and remembered. They are about settings of proxies in front of the
+router."""
 
 SELDOM: Final = 60.0
-"""Seconds until the same is said again of other requests: whoever scans a host makes as many as he
-likes."""
+"""Seconds until the same message is printed again for other requests: a client that scans the host
+makes any number of them."""
 MAX_SELDOM: Final = 256
-"""Different things that are remembered for so long; what is beyond them is in the access log
-alone."""
+"""Different messages that are remembered for so long. Further ones are in the access log only."""
 
 MAX_LINES: Final = 10
 """Per second: enough to see several workers fail at once, far under journald's own limit (10 000 in
@@ -29,7 +28,8 @@ MAX_LINES: Final = 10
 
 
 class Complaints:
-    """Lines to stderr, at most MAX_LINES per second; what is left out is counted and said later."""
+    """Prints lines on stderr, at most MAX_LINES per second. Left-out lines are counted, and their
+    number is printed later."""
 
     def __init__(
         self, stream: TextIO | None = None, *, journal: bool = False, now: Callable[[], float] = time.monotonic
@@ -41,13 +41,13 @@ class Complaints:
         self._lines = 0
         self._left_out = 0
         self._once: set[str] = set()
-        self._seldom: dict[str, tuple[float, int]] = {}  # when it was said, how often it has been so since
+        self._seldom: dict[str, tuple[float, int]] = {}  # when it was last printed, and how often it has occurred since
 
     def seldom(self, what: str, before: str = "", behind: str = "") -> None:
-        """Something about requests of a kind: said of the first one, and of another one once a
-        minute.
+        """A message about requests of one kind: printed for the first one, and then once a minute
+        at most.
 
-        `what` tells the kinds apart; what stands before and behind it is of the one request.
+        `what` names the kind; `before` and `behind` are about the single request.
         """
         now = self._now()
         said, more = self._seldom.get(what, (-SELDOM, 0))
@@ -62,8 +62,8 @@ class Complaints:
         self._write(5, f"{before}{what}{behind}{f' ({more} more like it before)' if more else ''}")
 
     def once(self, text: str) -> None:
-        """Something that is so with every request: said one time, as long as there is room to
-        remember it."""
+        """A message that would come with every request: printed once, as long as it can be
+        remembered."""
         if text not in self._once and len(self._once) < MAX_ONCE:
             self._once.add(text)
             self._write(4, text)
@@ -82,7 +82,7 @@ class Complaints:
             self._write(4, text)
 
     def say(self, text: str, *, priority: int = 6) -> None:
-        """Something about the router itself: always said."""
+        """A message about the router itself: always printed."""
         self._write(priority, text)
 
     def _write(self, priority: int, text: str) -> None:

@@ -1,10 +1,8 @@
-"""The access log: which requests are logged, and where the lines go, without a request ever waiting
-for it.
+"""The access log: which requests are logged and where, without a request ever waiting for it.
 
-Everything here is non-blocking. A line that the journal, the disk or the reader of a pipe does not
-take is dropped and counted: `dropped` is part of the metrics, the journal's next entry says how
-many are missing before it (TQ_DROPPED=), and the first loss is a line on stderr, told again only
-after a reload.
+All writing is non-blocking. A line that the journal, the disk or the reader of a pipe does not take
+is dropped and counted: `dropped` is in the metrics, the journal's next entry has the number of
+missing ones (TQ_DROPPED=), and the first loss is reported on stderr, and again only after a reload.
 """
 
 from __future__ import annotations
@@ -30,15 +28,15 @@ JOURNAL: Final = "/run/systemd/journal/socket"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 JOURNAL_BUFFER: Final = 1024 * 1024
-"""SO_SNDBUF towards the journal, which bounds what it has not read yet (the kernel caps it at
-net.core.wmem_max)."""
+"""SO_SNDBUF of the journal's socket, which bounds the entries that journald has not read yet (the
+kernel limits it to net.core.wmem_max)."""
 
 FLUSH: Final = 64 * 1024
-"""What is written before the loop has turned: a whole pipe's capacity."""
+"""Bytes that are written before the turn of the loop ends: the capacity of a pipe."""
 
 MAX_WAITING: Final = 1024 * 1024
-"""What waits for a reader that does not read: some thousand lines, a pause of a log shipper under
-load."""
+"""Bytes that wait for a slow reader: some thousand lines, enough for a short pause of a log
+shipper."""
 
 STDOUT: Final = "-"
 
@@ -46,7 +44,7 @@ Warn = Callable[[str], None]
 
 
 class Format(StrEnum):
-    """What a line looks like; the journal's goes to the journal, the others to a file."""
+    """The form of a line: the journal's for the journal, the others for a file."""
 
     JOURNAL = "journal"
     COMBINED = "combined"
@@ -61,14 +59,14 @@ class Destination:
     """The value of --access-log."""
 
     format: Format
-    path: str = ""  # of a file; STDOUT; of the journal's socket
+    path: str = ""  # of a file, or STDOUT, or of the journal's socket
 
 
 def parse_destination(text: str, namespace: str = "") -> Destination | None:
-    """Read `journal`, `combined[:PATH]`, `json[:PATH]` or `none` (None). Raises UsageError.
+    """Parse `journal`, `combined[:PATH]`, `json[:PATH]` or `none` (None). Raises UsageError.
 
-    `namespace`: of the journal, which has a socket of its own (systemd-journald.service(8), JOURNAL
-    NAMESPACES).
+    `namespace`: that of the journal, whose socket is another one (systemd-journald.service(8),
+    JOURNAL NAMESPACES).
     """
     if namespace and not _NAMESPACE.fullmatch(namespace):
         raise UsageError(f"--journal-namespace {namespace}: letters, digits, '-' and '_'")
@@ -90,12 +88,12 @@ _CHOICES: Final = "journal, combined:/var/log/tqunits/access.log, json (to stdou
 
 
 class _Opened(NamedTuple):
-    """A descriptor that does not block, and what to do with it."""
+    """A non-blocking descriptor, and how to use it."""
 
     descriptor: int
-    send: Callable[[bytearray], int]  # gives how many bytes were taken; raises OSError
+    send: Callable[[bytearray], int]  # returns how many bytes were taken; raises OSError
     close: Callable[[], None]
-    rotates: bool  # a file with a name, which another file may get
+    rotates: bool  # a file with a name, which a rotation may give to another file
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
@@ -103,20 +101,21 @@ class Sink:
     """Where lines go."""
 
     def __init__(self, warn: Warn) -> None:
-        self.dropped = 0  # lines that nobody took
+        self.dropped = 0  # dropped lines
         self._warn = warn
         self._warned = False
 
     def write(self, line: bytes) -> None:
-        """Take one line, now or at the latest when the loop has turned; or drop it."""
+        """Write one line, at the end of this turn of the loop at the latest; or drop it."""
         raise AssertionError
 
     def reopen(self) -> None:
-        """The configuration is read again: begin anew. Raises TqunitsError and stays as it was."""
+        """After a reload: open the destination again. Raises TqunitsError; then nothing has
+        changed."""
         self._warned = False
 
     def close(self) -> None:
-        """Write what can be written at once, and end."""
+        """Write what can be written at once, and close."""
         raise AssertionError
 
     def _drop(self, lines: int, reason: str) -> None:
@@ -129,14 +128,14 @@ class Sink:
 class JournalSink(Sink):
     """The journal's native socket: one datagram per line.
 
-    The name is looked up for each datagram, as libsystemd does it: a journal that was restarted is
-    found again, with no connection that could have gone stale.
+    The path is resolved for each datagram, as in libsystemd, so a restarted journal is found
+    without a connection.
     """
 
     def __init__(self, warn: Warn, path: str = JOURNAL) -> None:
         super().__init__(warn)
         self._path = path
-        self._missing = 0  # dropped, and not told yet
+        self._missing = 0  # dropped lines that are not reported yet
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, JOURNAL_BUFFER)
 
@@ -156,11 +155,12 @@ class JournalSink(Sink):
 
 
 class FileSink(Sink):
-    """A file, a named pipe or stdout: what one turn of the loop brings is one write(2) at its end.
+    """A file, a named pipe or stdout. All lines of one turn of the loop are one write(2) at its
+    end.
 
-    O_APPEND, so that several router processes can share a file: the kernel does not mix their
-    writes (write(2); a pipe keeps only PIPE_BUF bytes together). O_NONBLOCK keeps a pipe from
-    stopping the router; a disk that stalls still can.
+    It is opened with O_APPEND, so that several router processes can share a file: the kernel does
+    not mix their writes (write(2); in a pipe only up to PIPE_BUF bytes). O_NONBLOCK keeps a full
+    pipe from stopping the router; a stalled disk still can.
     """
 
     def __init__(self, path: str, loop: asyncio.AbstractEventLoop, warn: Warn) -> None:
@@ -170,9 +170,9 @@ class FileSink(Sink):
         self._loop = loop
         self._file = _open(path)
         self._waiting = bytearray()
-        self._midway = False  # the last byte written is not a line's last
+        self._midway = False  # the last written byte was not the end of a line
         self._scheduled = False
-        self._watching = False  # the loop says when more is taken
+        self._watching = False  # the loop watches for room
 
     def write(self, line: bytes) -> None:
         waiting = self._waiting
@@ -189,8 +189,8 @@ class FileSink(Sink):
             self._loop.call_soon(self._turned)
 
     def reopen(self) -> None:
-        """After a rotation: go on in the file that has the name now. Pipes and stdout stay: nobody
-        rotates them."""
+        """After a rotation: go on in the file that now has the name. Pipes and stdout are kept,
+        because nobody rotates them."""
         if self._file.rotates:
             fresh = _open(self._path)
             self._finish(f"{self._path}: the file was changed before they were taken")
@@ -229,8 +229,8 @@ class FileSink(Sink):
         self._unwatch()
 
     def _give_up(self, error: OSError) -> None:
-        """Drop what waits, but for the rest of a line that is half written: the next one must not
-        continue it."""
+        """Drop what waits, except the rest of a half-written line, which the next line must not
+        continue."""
         rest = self._waiting.find(b"\n") + 1 if self._midway else 0
         lost = self._waiting.count(b"\n", rest)
         del self._waiting[rest:]
@@ -248,31 +248,31 @@ class FileSink(Sink):
 
 
 class AccessLog:
-    """The log as the data path sees it: ask `wants` first, so that an entry is made only for what
-    is logged."""
+    """The log for the data path. Call `wants` first, so that an entry is made only if it is
+    logged."""
 
     def __init__(self, sink: Sink, write: Callable[[Entry], bytes], sample: int = 1) -> None:
-        """`sample`: every how many requests one is logged; what failed is always logged."""
+        """`sample`: one in so many requests is logged; failures are always logged."""
         self._sink = sink
         self._format = write
         self._sample = sample
-        self._passed = 0  # since the last one that was logged as a sample
+        self._passed = 0  # since the last sample
 
     @classmethod
     def open(cls, to: Destination, loop: asyncio.AbstractEventLoop, warn: Warn, sample: int = 1) -> AccessLog:
-        """Begin to log. `warn` is told of the first loss. Raises TqunitsError if the file can not
-        be opened."""
+        """Open the log. `warn` gets a message about the first loss. Raises TqunitsError if the file
+        can not be opened."""
         sink = JournalSink(warn, to.path) if to.format is Format.JOURNAL else FileSink(to.path, loop, warn)
         return cls(sink, _WRITERS[to.format], sample)
 
     @property
     def dropped(self) -> int:
-        """Lines that nobody took."""
+        """The number of dropped lines."""
         return self._sink.dropped
 
     def wants(self, status: int, end: End) -> bool:
-        """Whether this request is to be written: server errors and cut responses always, of the
-        others every Nth."""
+        """Whether this request is logged: server errors and cut responses always, every Nth of the
+        others."""
         if status >= 500 or end is End.CUT:
             return True
         self._passed += 1
@@ -286,7 +286,7 @@ class AccessLog:
         self._sink.write(self._format(entry))
 
     def reopen(self) -> None:
-        """After SIGHUP. Raises TqunitsError; then the file of before is still written."""
+        """After SIGHUP. Raises TqunitsError; then the old file is still used."""
         self._sink.reopen()
 
     def close(self) -> None:
@@ -304,11 +304,10 @@ def _open(path: str) -> _Opened:
 
 
 def _open_stdout() -> _Opened:
-    """O_NONBLOCK belongs to what is open, not to the descriptor, and stderr or a shell may have the
-    same thing open.
+    """Open stdout a second time. O_NONBLOCK belongs to the open file, which stderr or a shell may
+    share.
 
-    So it is opened a second time; a socket (StandardOutput=journal) can not be, but has
-    MSG_DONTWAIT.
+    A socket (StandardOutput=journal) can not be opened again, but has MSG_DONTWAIT.
     """
     if not stat.S_ISSOCK(os.fstat(1).st_mode):
         return _file("/proc/self/fd/1", _FLAGS)

@@ -1,8 +1,8 @@
-"""A fault of ours in one connection: it is said, that connection ends, and nobody else notices.
+"""An unexpected exception in one connection: it is reported, that connection ends, and the others
+go on.
 
-Whatever is called from the loop (a reader, a writer, a deadline) is called through a place that
-catches everything, and that place is here to end what failed; else a connection whose time-outs are
-off would stay for ever, told nothing.
+All calls from the loop (a reader, a writer, a deadline) catch every exception and end the
+connection with this function. Otherwise a connection without a deadline would stay for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tqunits.proxy.reactor.watched import Watched
 
 
 def give_up(loop: asyncio.AbstractEventLoop, who: Watched, error: Exception) -> None:
-    """Say what went wrong, and end it."""
+    """Report the exception, and end the connection."""
     loop.call_exception_handler({"message": "a connection failed", "exception": error})
     try:
         who.on_fault()

@@ -1,17 +1,17 @@
 """Readiness on the data path: one epoll(7) of our own for all sockets, which is one descriptor on
 the event loop.
 
-Three reasons. A batch of events is one call from the loop, which takes 1.9 µs less for each at 256
-connections (an echo server), and 1 µs more where one comes alone. A socket costs two places in
-lists where uvloop keeps a handle, a callback and a watcher. And libuv stops watching a socket after
-one event with an error (uv__poll_io in src/unix/poll.c), though there may be bytes to read before
-the error comes out.
+There are three reasons. A batch of events is one call from the loop, which saves 1.9 µs for each
+event at 256 connections (an echo server), and costs 1 µs for a single event. A socket needs two
+places in lists, where uvloop keeps a handle, a callback and a watcher. And libuv stops watching a
+socket after one event with an error (uv__poll_io in src/unix/poll.c), though there may be bytes to
+read before the error comes out.
 
-Level-triggered: who does not take what there is, is told again; after an end of stream the reader
-must go. An error or a hang-up is told to whoever is there, reader first. A descriptor that nobody
-asks for is not in the epoll, since errors would be reported without being asked for. One that is
-about to be closed is only forgotten: the kernel takes it out (epoll(7), question 6), as nothing
-here ever duplicates a descriptor.
+It is level-triggered: a reader that leaves data unread is called again, and after an end of stream
+the reader must be removed. An error or a hang-up goes to the reader, or to the writer if there is
+no reader. A descriptor without both is not in the epoll, because errors are reported for every
+descriptor in it. A descriptor that is about to be closed is only forgotten: the kernel removes it
+(epoll(7), question 6), because nothing here duplicates descriptors.
 """
 
 from __future__ import annotations
@@ -28,56 +28,54 @@ BATCH: Final = 128
 """Events per turn of the loop, so that timers, signals and the control socket get their turns."""
 
 ROOM: Final = 64
-"""Places made beyond the descriptor that needs one, so that not every new connection makes one."""
+"""Places that are made in advance, so that not every new connection makes one."""
 
 _IN: Final = select.EPOLLIN
 _OUT: Final = select.EPOLLOUT
 
 
 class Poller:
-    """The readers and writers of this process' sockets, at most one of each for a socket."""
+    """The readers and writers of this process' sockets; at most one of each for a socket."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._epoll = select.epoll()
-        self._readers: list[Watched | None] = []  # by descriptor: the kernel gives the lowest that is free
+        self._readers: list[Watched | None] = []  # by descriptor: the kernel gives the lowest free one
         self._writers: list[Watched | None] = []  # as long
-        self._last: dict[int, Watched] = {}  # by descriptor: who waits for nothing but the end; hardly anybody
-        self._fresh: set[int] = set()  # in the epoll since the events at hand were asked for: they are not theirs
+        self._last: dict[int, Watched] = {}  # by descriptor: those that wait only for the end; there are few
+        self._fresh: set[int] = set()  # added to the epoll after the present events were read: those are not for them
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def close(self) -> None:
-        """Tell nobody anything any more."""
+        """Close the epoll; nothing is called any more."""
         self.loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
     def add_reader(self, sock: socket.socket, reader: Watched) -> None:
-        """Tell `reader` from now on, in the place of another if there is one: that costs no system
-        call.
+        """Call `reader` from now on. It replaces another reader without a system call.
 
-        Raises OSError and ValueError (the kernel watches no more, the socket is closed); then all
-        is as it was.
+        Raises OSError and ValueError (the kernel watches no more, the socket is closed); then
+        nothing has changed.
         """
         self._put(self._readers, self._place(sock), reader)
 
     def remove_reader(self, sock: socket.socket) -> None:
-        """Tell no reader any more; none is as good."""
+        """Remove the reader, if there is one."""
         self._clear(self._readers, sock)
 
     def add_writer(self, sock: socket.socket, writer: Watched) -> None:
-        """Tell `writer` from now on, in the place of another. Raises as `add_reader`."""
+        """Call `writer` from now on, in the place of another. Raises as `add_reader`."""
         self._put(self._writers, self._place(sock), writer)
 
     def remove_writer(self, sock: socket.socket) -> None:
-        """Tell no writer any more; none is as good."""
+        """Remove the writer, if there is one."""
         self._clear(self._writers, sock)
 
     def add_last(self, sock: socket.socket, last: Watched) -> None:
-        """Tell `last`, until the socket is closed, that the other end is gone, as long as no writer
-        is to be told.
+        """Call `last`, until the socket is closed, when the other end is gone and there is no
+        writer.
 
-        EPOLLHUP and EPOLLERR are told whether they are asked for or not (epoll_ctl(2)). Raises as
-        `add_reader`.
+        EPOLLHUP and EPOLLERR are always reported (epoll_ctl(2)). Raises as `add_reader`.
         """
         descriptor = self._place(sock)
         if not self._asked(descriptor) and descriptor not in self._last:
@@ -86,7 +84,7 @@ class Poller:
         self._last[descriptor] = last
 
     def close_socket(self, sock: socket.socket) -> None:
-        """Close it; nobody is told of it any more."""
+        """Close the socket and forget it."""
         descriptor = sock.fileno()
         if 0 <= descriptor < len(self._readers):
             self._readers[descriptor] = None
@@ -96,7 +94,7 @@ class Poller:
         sock.close()
 
     def _place(self, sock: socket.socket) -> int:
-        """Its descriptor, for which there is a place now. Raises ValueError: it is closed."""
+        """Its descriptor, with a place in the lists. Raises ValueError: it is closed."""
         descriptor = sock.fileno()
         if descriptor < 0:
             raise ValueError("a closed socket is never ready")
@@ -111,7 +109,7 @@ class Poller:
         table[descriptor] = who
         try:
             self._ask(descriptor, asked)
-        except (OSError, ValueError):  # left there, it would pass for watched when the descriptor is another's
+        except (OSError, ValueError):  # otherwise it would count as watched when the descriptor is used again
             table[descriptor] = before
             raise
 
@@ -124,7 +122,7 @@ class Poller:
         return (0 if self._readers[descriptor] is None else _IN) | (0 if self._writers[descriptor] is None else _OUT)
 
     def _ask(self, descriptor: int, before: int) -> None:
-        """Ask the kernel for what is wanted now, in the place of what was."""
+        """Ask the kernel for the events that are wanted now, instead of `before`."""
         now = self._asked(descriptor)
         if now == before:
             return
@@ -153,11 +151,12 @@ class Poller:
                         writer.on_writable()
                     elif self._last and descriptor in self._last and readers[descriptor] is None:
                         self._last[descriptor].on_hung_up()
-            except Exception as error:  # whatever it is, the others' events are not to be lost by it
+            except Exception as error:  # whatever it is, the other events must not be lost
                 self._give_up(descriptor, error)
 
     def _give_up(self, descriptor: int, error: Exception) -> None:
-        """Whoever fails is not told again, or it would be for ever: what it serves ends."""
+        """Remove a reader or writer that fails, because it would fail for ever; its connection
+        ends."""
         before = self._asked(descriptor)
         last = self._last.pop(descriptor, None)
         watchers: set[Watched | None] = {self._readers[descriptor], self._writers[descriptor], last}

@@ -1,9 +1,9 @@
-"""Time on the data path: one coarse wheel for every deadline, and the Date of now.
+"""Time on the data path: one coarse timer wheel for every deadline, and the current Date.
 
 A timer per request would cost more than the request. Instead each connection has a `deadline`, a
-plain number that is overwritten whenever something moves, and the wheel looks at a connection again
-only when the slot comes up in which it was filed; usually the deadline has moved on by then and it
-is filed anew. A deadline is never early and at most two ticks late.
+plain number that is overwritten whenever something moves. The wheel looks at a connection only when
+its slot comes up; usually the deadline has moved on by then, and the connection goes to another
+slot. A deadline is never early, and at most two ticks late.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tqunits.proxy.reactor.fault import give_up
 from tqunits.proxy.reactor.watched import Watched
 
 RESOLUTION: Final = 0.25
-"""Seconds per tick: four wake-ups a second while there are connections, none without."""
+"""Seconds per tick: four wake-ups a second while there are connections, otherwise none."""
 
 NEVER: Final = 2**62
 
 BATCH: Final = 64
-"""Deadlines looked at in one turn of the loop: connections that came together expire together, and
-each that does may cost an answer, 20 µs; so a thousand of them hold nobody up."""
+"""Deadlines handled in one turn of the loop. Connections that came together expire together, and
+each may need an answer, which takes 20 µs; so a thousand of them hold nobody up."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
@@ -37,7 +37,7 @@ class Timed(Watched):
     def __init__(self, wheel: Wheel) -> None:
         self.wheel = wheel
         self.deadline = NEVER  # tick
-        self.filed = NEVER  # the slot it is in
+        self.filed = NEVER  # the slot in which it is
 
     def touch(self, ticks: int) -> None:
         """Set the deadline `ticks` from now."""
@@ -46,7 +46,7 @@ class Timed(Watched):
             self.wheel.file(self, ticks)
 
     def forget(self) -> None:
-        """It has ended: no deadline any more, and no place in the wheel."""
+        """Remove the deadline, and the object from the wheel."""
         self.deadline = NEVER
         self.wheel.drop(self)
 
@@ -56,18 +56,18 @@ class Timed(Watched):
 
 
 class Wheel:
-    """The slots, by the tick at which they come up."""
+    """The slots, by their ticks."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.tick = 0
         self._loop = loop
         self._start = loop.time()
         self._slots: dict[int, set[Timed]] = {}
-        self._due: list[Timed] = []  # whose slot has come up
+        self._due: list[Timed] = []  # those whose slot has come up
         self._turning = False
 
     def file(self, timed: Timed, ticks: int) -> None:
-        """Put it where it will be looked at `ticks` from now at the latest."""
+        """Put it into a slot that comes up in `ticks` at the latest."""
         if ticks >= NEVER // 2:
             return
         if not self._turning:
@@ -78,11 +78,11 @@ class Wheel:
         self._put(timed)
 
     def drop(self, timed: Timed) -> None:
-        """Take it out."""
+        """Remove it."""
         slot = self._slots.get(timed.filed)
         if slot is not None:
             slot.discard(timed)
-            if not slot:  # an empty set keeps the room it had, for as long as an hour
+            if not slot:  # an empty set would keep its memory, for up to an hour
                 del self._slots[timed.filed]
         timed.filed = NEVER
 
@@ -103,7 +103,7 @@ class Wheel:
             timed = self._due.pop()
             try:
                 self._look_at(timed)
-            except Exception as error:  # whatever it is, the others' deadlines hold
+            except Exception as error:  # whatever it is, the other deadlines hold
                 give_up(self._loop, timed, error)
         self._go_on()
 
@@ -127,20 +127,20 @@ class Wheel:
 
 
 def ticks_of(microseconds: int) -> int:
-    """A time span in ticks, rounded up so that it is never cut short; 0 is no limit."""
+    """A time span in ticks, rounded up so that it is never too short; 0: no limit."""
     return int(microseconds / 1e6 / RESOLUTION) + 2 if microseconds else NEVER
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Clock:
-    """The Date field's value (RFC 9110 §5.6.7), worked out once a second."""
+    """The value of the Date field (RFC 9110 §5.6.7), computed once a second."""
 
     def __init__(self) -> None:
         self._second = 0
         self._text = b""
 
     def date(self) -> bytes:
-        """Now, as `Sun, 06 Nov 1994 08:49:37 GMT`."""
+        """The present time, as `Sun, 06 Nov 1994 08:49:37 GMT`."""
         second = int(time.time())
         if second != self._second:
             self._second = second

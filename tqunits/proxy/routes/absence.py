@@ -1,13 +1,13 @@
-"""Workers that get no traffic: an administrator has stopped them or ordered so, or they do not come
-up.
+"""Workers that get no traffic: an administrator has stopped them or ordered it, or they do not
+start.
 
-A worker that restarts or has crashed is back in a moment, so its requests wait. One that was
-stopped with `tqunits stop` is in the traffic file (routing/traffic.py); one that has had no file
-`serving` for longer than a start may take is down, whatever the reason. Their requests get 503 at
-once, until they serve again.
+A worker that restarts or has crashed is back soon, so its requests wait. A worker that was stopped
+with `tqunits stop` is in the traffic file (routing/traffic.py). A worker without its file `serving`
+for longer than a start may take is down, whatever the reason. Requests for stopped or down workers
+get 503 at once, until the workers serve again.
 
-An order (pause, drain, maintenance) is in the traffic file too. It is carried out when it comes and
-taken back when it goes, so that what the control socket was asked in between holds as well.
+An order (pause, drain, maintenance) is in the traffic file too. It takes effect when it appears and
+ends when it disappears, so that requests at the control socket in between hold as well.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from tqunits.system.files import read_regular
 STOPPED: Final = "The worker is stopped."
 DOWN: Final = "The worker is down."
 _REASONS: Final = (DOWN, STOPPED, DRAINED)
-"""Which is told where those of several instances differ: first what nobody has wished for."""
+"""Which reason is told if several instances differ: first the one that nobody has ordered."""
 
 Version = tuple[int, int, int]
 
 
 class Absence:
-    """Since when each instance is not serving, and who is stopped."""
+    """How long each instance has not been serving, and which instances are stopped."""
 
     def __init__(self, place: Path | None, complaints: Complaints, now: Callable[[], float] = time.monotonic) -> None:
-        """`place`: the traffic file; None where there is none to be read."""
+        """`place`: the traffic file; None: there is none."""
         self.place = place
         self._complaints = complaints
         self._now = now
@@ -48,8 +48,8 @@ class Absence:
         self._version: Version | None = None
 
     def see(self, worker: Worker, instance: Instance, *, since_us: int | None) -> None:
-        """What a look has shown of one of the worker's: since when it is serving (µs since 1970),
-        None: it is not. Nobody waits for the worker when there is nobody to wait for."""
+        """Note what a look at an instance has found: since when it serves (µs since 1970), None: it
+        does not. If no instance of the worker can be waited for, its requests do not wait."""
         if since_us is not None:
             self._since.pop(instance, None)
             self._started[instance] = since_us
@@ -63,7 +63,7 @@ class Absence:
             worker.go_away(reason)
 
     def obey(self, worker: Worker) -> None:
-        """Carry out what is ordered of it, where that is something else than before."""
+        """Carry out the order about this worker, if it has changed."""
         order, before = self._traffic.orders.get(worker.name), self._obeyed.get(worker.name)
         if order == before:
             return
@@ -77,11 +77,11 @@ class Absence:
         self._complaints.say(f"worker {worker.name}: {worker.order or 'traffic as ever'}", priority=5)
 
     def is_drained(self, instance: Instance) -> bool:
-        """Whether it is to get no requests, by an order of its own."""
+        """Whether an order about this instance drains it."""
         return str(instance) in self._traffic.drained
 
     def keep_only(self, workers: Container[str], here: Container[Instance]) -> None:
-        """Forget those that are in no route any more."""
+        """Forget workers and instances that are in no route any more."""
         for instance in {*self._since, *self._started}:
             if instance not in here:
                 self._since.pop(instance, None)
@@ -90,7 +90,7 @@ class Absence:
             del self._obeyed[name]
 
     def read(self) -> bool:
-        """Read who is stopped, where that has changed; whether it has."""
+        """Read the traffic file, if it has changed; returns whether it has."""
         version = _version(self.place) if self.place is not None else None
         if version == self._version or self.place is None:
             return False
@@ -103,7 +103,7 @@ class Absence:
         return True
 
     def _reason(self, worker: Worker, instance: Instance) -> str | None:
-        """Why nobody waits for that one; None: it serves, or is expected to."""
+        """Why no request waits for that instance; None: it serves, or is expected to."""
         if self.is_drained(instance):
             return DRAINED
         since = self._since.get(instance)
@@ -115,7 +115,7 @@ class Absence:
 
 
 def _version(place: Path) -> Version | None:
-    """What tells one content from another; None: there is no file."""
+    """A value that differs for another content; None: there is no file."""
     try:
         found = place.stat()
     except OSError:

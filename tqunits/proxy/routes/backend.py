@@ -1,4 +1,4 @@
-"""What one route leads to, ready for use."""
+"""The target of one route, prepared for use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqunits.routing.snapshot import RoutedWorker
 
 
 class Backend:
-    """The same worker under two routes is two of these."""
+    """A worker with two routes has two backends."""
 
     __slots__ = (
         "aborts",
@@ -35,7 +35,7 @@ class Backend:
     )
 
     def __init__(self, routed: RoutedWorker, prefix: str, worker: Worker, name: bytes) -> None:
-        """`name`: of this host's routers."""
+        """`name`: the name of this host's routers."""
         self.worker = worker
         mark = pass_line(name, via=routed.via)
         self.rewrite = Rewrite(prefix.encode("ascii"), strip=routed.strip_prefix, mark=mark, raw=routed.raw_path)
@@ -45,16 +45,16 @@ class Backend:
         self.response_heads = routed.response_heads
         static = routed.static
         self.site = Site(static.directory, static.prefix, alone=not routed.endpoints) if static else None
-        self.site_path = Rewrite(prefix.encode("ascii"), strip=True)  # also where the worker keeps its prefix
+        self.site_path = Rewrite(prefix.encode("ascii"), strip=True)  # also if the worker gets the path with its prefix
         self.request = ticks_of(routed.timeouts.request_us)
         self.read = ticks_of(routed.timeouts.read_us)
         self.write = ticks_of(routed.timeouts.write_us)
         self.min_rate = routed.min_body_rate
-        self.grace = routed.min_body_rate * routed.timeouts.body_us // 1_000_000  # bytes that a body may be late by
+        self.grace = routed.min_body_rate * routed.timeouts.body_us // 1_000_000  # bytes that a body may be behind
         self.stream = ticks_of(routed.timeouts.stream_us)
         self.timeouts = routed.timeouts
         self.aborts = routed.on_client_gone is ClientGone.ABORT
 
     def is_too_long(self, framing: Framing) -> bool:
-        """Whether a body says itself that it is longer than the worker takes."""
+        """Whether the declared length of a body is more than the worker accepts."""
         return bool(self.max_body) and framing.length > self.max_body

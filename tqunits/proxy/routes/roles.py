@@ -1,4 +1,4 @@
-"""What the routes' room asks of those above it, whom it does not know."""
+"""The interface that routes/ expects of client connections, which it does not import."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from mypy_extensions import trait
 
 @trait
 class Guest:
-    """Who has a connection of a client here, in whatever state it is."""
+    """A connection of a client, in any state."""
 
     def drain(self) -> None:
-        """The router stops, or somebody needs the room: serve what has come, then no more."""
+        """The router stops, or needs the room: serve what has come, and then close."""
         raise AssertionError
 
     def abort(self) -> None:
@@ -18,13 +18,13 @@ class Guest:
         raise AssertionError
 
     def close_regularly(self) -> None:
-        """End it where no answer is cut by it."""
+        """Close it only if no answer would be cut."""
         self.abort()
 
     def is_tunnel(self) -> bool:
-        """Whether it has become a tunnel, and stands."""
+        """Whether it is an open tunnel."""
         return False
 
     def is_asleep(self) -> bool:
-        """Whether nothing is kept of it but its socket."""
+        """Whether it keeps nothing but its socket."""
         return False

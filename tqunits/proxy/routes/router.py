@@ -1,5 +1,5 @@
-"""What all connections of one router process share: the rules, the clock, the workers, the
-clients."""
+"""The state that all connections of one router process share: the rules, the clock, the workers,
+the clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tqunits.system.certificates import Certificates
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Router:
-    """The shared state; everything runs on one loop, so nothing here is locked."""
+    """The shared state. Everything runs on one loop, so there are no locks."""
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class Router:
         certificates: Certificates | None = None,
         ports: Collection[int] = (),
     ) -> None:
-        """`name`: of this host's routers in requests (passes.py); `seed`: 8 random bytes, for the
-        request identifiers.
+        """`name`: the name of this host's routers in requests (passes.py). `seed`: 8 random bytes
+        for the request IDs.
 
-        `certificates`: every address speaks TLS too; `ports`: those that it listens on.
+        `certificates`: with them every address accepts TLS too. `ports`: those that it listens on.
         """
         self.loop = loop
         self.complaints = complaints
@@ -66,7 +66,7 @@ class Router:
         self.use(snapshot)
 
     def use(self, snapshot: Snapshot) -> None:
-        """Route by another snapshot from now on; exchanges that run keep their endpoint. Raises
+        """Use another snapshot from now on; running exchanges keep their endpoints. Raises
         TqunitsError."""
         workers = {
             routed.name: self.workers.get(routed.name) or self._new_worker(routed.name) for routed in snapshot.workers
@@ -83,7 +83,7 @@ class Router:
 
     @property
     def endpoints(self) -> Iterable[Endpoint]:
-        """All that are in a route."""
+        """All endpoints that are in a route."""
         return self._endpoints.all()
 
     def _new_worker(self, name: str) -> Worker:
@@ -93,6 +93,6 @@ class Router:
         return self._endpoints.of(address, worker.timeouts.idle_us)
 
     def request_id(self) -> bytes:
-        """An identifier that no other request has: 64 random bits of this process and a count."""
+        """A unique request ID: 64 random bits of this process, and a counter."""
         self.requests += 1
         return b"%b%016x" % (self._seed, self.requests)

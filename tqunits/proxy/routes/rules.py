@@ -1,5 +1,5 @@
-"""What one snapshot of the routes says, ready for use. Never changed: a new snapshot is another one
-of these."""
+"""One snapshot of the routes, prepared for use. It never changes: a new snapshot makes a new
+object."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tqunits.routing.table import Table
 
 
 class Rules:
-    """Swapped by one assignment, so every request sees one snapshot's alone."""
+    """Replaced by one assignment, so every request sees a single snapshot."""
 
     def __init__(self, snapshot: Snapshot, workers: Mapping[str, Worker], name: bytes, *, has_tls: bool) -> None:
-        """`name`: of this host's routers in requests. Raises TqunitsError."""
+        """`name`: the name of this host's routers in requests. Raises TqunitsError."""
         self.snapshot = snapshot
         self.table = Table(
             [

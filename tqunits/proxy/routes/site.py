@@ -1,17 +1,17 @@
-"""Files that the router sends itself: a worker's public/, whether or not the worker runs.
+"""Files that the router sends itself: those in a worker's public/, whether or not the worker runs.
 
-A worker's folder belongs to whoever wrote the worker. So the last folder on the way that only root
-can change is kept open (system/published.py), and all below it is walked name by name (openat(2)),
-without links. Only regular files are sent, and only what everybody may read: the router itself may
-read more, such as what is for a worker's group. O_NONBLOCK, or a FIFO would stop the whole router.
+A worker's folder belongs to the worker's author. So the last folder on the path that only root can
+change is kept open (system/published.py), and the rest is walked name by name (openat(2)), without
+links. Only regular files that everybody may read are sent: the router itself may read more, such as
+files for a worker's group. Files are opened with O_NONBLOCK, because a FIFO would stop the whole
+router.
 
-A file that changes, and a root that is made anew or that a link of root's switches, count at once:
-one stat(2) of the path tells. What that does not show (the mode of a folder above, a link of root's
-into folders of somebody else) counts within a second: once a second, when somebody asks, the root
-is looked up anew, at the cost of two requests.
+A changed file takes effect at once, and so does a new top folder, or one that a link of root's
+switches to: one stat(2) of the path shows it. Other changes (the mode of a folder above, a link of
+root's into another user's folder) take effect within a second: at a request, once a second at most,
+the top folder is looked up anew, which costs as much as two requests.
 
-There are no listings of folders. Reading from a cold disk holds up the loop, as it does nginx's
-without aio.
+There are no directory listings. Reading from a cold disk blocks the loop, as in nginx without aio.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ _ABSENT: Final = frozenset(
         errno.EPERM,
         errno.ENXIO,
         errno.ENODEV,
-        errno.EINVAL,  # a ".." in the root that leads out of a folder which is not root's
+        errno.EINVAL,  # a ".." below the last folder of root's
     )
 )
-"""Not there, or not to be had: a link, a socket, what others may not read. Anything else is the
-host's trouble."""
+"""The file does not exist or is not for everybody: a link, a socket, a file that others may not
+read. Any other error is the host's."""
 
 
 class Answer(NamedTuple):
     """A response: its whole head, then `length` bytes of the file from `offset`.
 
-    `descriptor` is the receiver's to close; -1: there is no body. A file that has shrunk meanwhile
-    gives sendfile(2) nothing more: then only cutting the connection tells the client.
+    The receiver closes `descriptor`; -1: there is no body. If the file has become shorter
+    meanwhile, sendfile(2) sends nothing more, and only a cut connection tells the client.
     """
 
     status: int
@@ -67,14 +67,14 @@ class Answer(NamedTuple):
 
 
 class Unsent(NamedTuple):
-    """Why there is no file of ours, for the operator."""
+    """Why no file is sent, for the operator."""
 
     why: str
-    odd: bool = False  # somebody may have meant it to be sent
+    odd: bool = False  # somebody may have meant the file to be sent
 
 
 NO_FILE: Final = "There is no such file."
-"""All that a client is told."""
+"""The text for the client, whatever the reason."""
 
 REFUSALS: Final = {
     405: "files take GET and HEAD only",
@@ -100,30 +100,29 @@ _BY_ERROR: Final = {
 
 
 class Site:
-    """One folder of files, and where it appears."""
+    """One folder of files, and its place in the URI space."""
 
     __slots__ = ("_alone", "_closed", "_directory", "_looked", "_prefix", "_root", "_second")
 
     def __init__(self, directory: str, prefix: str, *, alone: bool) -> None:
-        """`directory`: absolute; `prefix`: "/" or "/assets", after the route's; `alone`: no program
-        is behind it."""
+        """`directory`: absolute. `prefix`: "/" or "/assets", after the route's. `alone`: there is
+        no program."""
         self._directory = directory
         self._prefix = b"" if prefix == "/" else prefix.encode("ascii")
         self._alone = alone
         self._root: Root | None = None
-        self._second = b""  # in which it was looked up, as Date has it
-        self._closed: Unsent | None = None  # why nothing of it is served
-        self._looked = b""  # the second in which that was found out
+        self._second = b""  # in which the top folder was looked up, as a Date
+        self._closed: Unsent | None = None  # why nothing in it is served
+        self._looked = b""  # the second in which that was found
 
     def answer(
         self, method: bytes, path: bytes, fields: RequestFields, *, target: Target, date: bytes, close: bool
     ) -> Answer | Unsent:
-        """The response to a request, or why there is no file of ours: then it is the program's to
-        answer, else 404.
+        """The response to a request, or why no file is sent: then the program answers, or 404.
 
-        `path`: canonical, without the route's prefix; `target` has the path as the client knows it,
-        and the query. Raises OSError when the host fails (no descriptors left, a broken disk),
-        which is a 503 and no 404.
+        `path`: canonical, without the route's prefix. `target` has the client's own path and the
+        query. Raises OSError when the host fails (no descriptors, a broken disk), which is a 503
+        and not a 404.
         """
         question = Question(method == b"GET", fields, target, date, close)
         if not question.get and method != b"HEAD":
@@ -139,8 +138,8 @@ class Site:
             raise
 
     def _why_closed(self, second: bytes) -> Unsent | None:
-        """Why nothing of the folder is served, if that is so: looked at once a second, when
-        something is missed."""
+        """Why nothing in the folder is served; None when that is not so. Looked up once a second,
+        when a file was not found."""
         if second != self._looked:
             self._looked = second
             why = unserved(self._directory)
@@ -177,8 +176,8 @@ class Site:
                 os.close(folder)
 
     def _find(self, second: bytes) -> Root | None:
-        """The root as it is now; None: there is none that may be served. Raises OSError."""
-        self._root, self._second = None, b""  # its descriptor is free, and a failure is no answer for this second
+        """The top folder as it is now; None: there is none that may be served. Raises OSError."""
+        self._root, self._second = None, b""  # its descriptor is closed, and a failure must not count for this second
         try:
             self._root = find(self._directory)
         except TqunitsError:
@@ -191,24 +190,24 @@ class Site:
 
 
 class _File(NamedTuple):
-    """An open file, or folder, and what it was then."""
+    """An open file or folder, and its status when it was opened."""
 
     descriptor: int
     status: os.stat_result
 
     @property
     def is_public(self) -> bool:
-        """Whether it is a file, and everybody may read it."""
+        """Whether it is a file that everybody may read."""
         return stat.S_ISREG(self.status.st_mode) and self.status.st_mode & stat.S_IROTH != 0
 
     @property
     def is_open_folder(self) -> bool:
-        """Whether it is a folder, and everybody may get to what is in it."""
+        """Whether it is a folder that everybody may enter."""
         return stat.S_ISDIR(self.status.st_mode) and self.status.st_mode & stat.S_IXOTH != 0
 
     @property
     def objection(self) -> Unsent:
-        """Why it is not sent, where it is no file that everybody may read, and no folder with an
+        """Why it is not sent: it is neither a file that everybody may read nor a folder with an
         index."""
         if stat.S_ISREG(self.status.st_mode):
             return _CLOSED_FILE
@@ -218,8 +217,8 @@ class _File(NamedTuple):
 
 
 def _enter(above: int, name: bytes) -> int:
-    """A folder below another. Raises OSError; ENOTDIR for a symbolic link, EACCES where others may
-    not enter."""
+    """Open a folder below another. Raises OSError; ENOTDIR for a symbolic link, EACCES if others
+    may not enter."""
     folder = os.open(name, _FOLDER, dir_fd=above)
     try:
         if os.fstat(folder).st_mode & stat.S_IXOTH:
@@ -232,8 +231,8 @@ def _enter(above: int, name: bytes) -> int:
 
 
 def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
-    """The file of that name in a folder; the way to it, if it is a folder with an index. Raises
-    OSError."""
+    """The file of that name in a folder; a redirect to it with a slash, if it is a folder with an
+    index. Raises OSError."""
     file = _open(folder, name)
     if file.is_public:
         return _send(folder, name, file, question)
@@ -245,8 +244,8 @@ def _named(folder: int, name: bytes, question: Question) -> Answer | Unsent:
 
 
 def _of_folder(folder: int, question: Question) -> Answer | Unsent:
-    """The index of a folder. Without a slash at the end of the URI, what it links to would be
-    looked for beside it."""
+    """The index of a folder. The URI must end with a slash, because relative links in the index
+    depend on it."""
     if not question.target.path.endswith(b"/"):
         return _bodiless(moved(question)) if _has_index(folder) else _NO_INDEX
     index = _open_regular(folder, INDEX)
@@ -254,8 +253,7 @@ def _of_folder(folder: int, question: Question) -> Answer | Unsent:
 
 
 def _send(folder: int, name: bytes, original: _File, question: Question) -> Answer:
-    """Answer with the file or its sibling; what the answer does not take is closed. Raises
-    OSError."""
+    """Answer with the file or its sibling; close what is not used. Raises OSError."""
     media = media_of(name)
     file, coding = _sibling(folder, name, original, question) if media.shrinks else (original, None)
     status, head, span = reply(
@@ -269,11 +267,11 @@ def _send(folder: int, name: bytes, original: _File, question: Question) -> Answ
 
 
 def _sibling(folder: int, name: bytes, file: _File, question: Question) -> tuple[_File, Coding | None]:
-    """The compressed sibling that the client likes best, in place of the file; else the file.
+    """The compressed sibling that the client prefers, instead of the file; otherwise the file.
     Raises OSError.
 
-    Their times are not compared: copying a folder gives files any order. Who writes a file anew
-    writes its siblings.
+    Their times are not compared, because copying a folder gives files any order. A program that
+    writes a file anew has to write its siblings, too.
     """
     for coding in accepted(question.fields.values(b"accept-encoding")):
         try:
@@ -298,7 +296,7 @@ def _open(folder: int, name: bytes) -> _File:
 
 
 def _open_regular(folder: int, name: bytes) -> _File | None:
-    """The file, if it is one for everybody. Raises OSError when the host fails."""
+    """The file, if everybody may read it; otherwise None. Raises OSError when the host fails."""
     try:
         file = _open(folder, name)
     except OSError as error:

@@ -1,20 +1,22 @@
-"""Bytes from one socket to another that never pass through Python: splice(2) through a pipe.
+"""Moves bytes from one socket to another in the kernel, not through Python: splice(2) through a
+pipe.
 
-A `Relay` moves a known number of bytes, or all until the end of the stream; nothing of them is
-looked at. While it runs it owns the reader of its source and the writer of its target, and nothing
-else: not the sockets, not the other two directions, no deadline. Both sockets must be non-blocking,
-because SPLICE_F_NONBLOCK speaks of the pipe only, and raw: what TLS has encrypted is no use to the
-other side.
+A `Relay` moves a known number of bytes, or all until the end of the stream, without looking at
+them. While it runs it owns the reader of its source and the writer of its target, and nothing else:
+not the sockets, not the other two directions, no deadline. Both sockets must be non-blocking,
+because SPLICE_F_NONBLOCK is about the pipe only; and they must not use TLS, because the other side
+could not decrypt the bytes.
 
-A pipe is filled only when it is empty. So a fill that would block says that the source has nothing
-(splice(2) has one EAGAIN for that and for a full pipe), an end of the stream is seen only when
-everything before it is out, and back-pressure needs no counting: while the target takes nothing,
-nothing is read. A relay that waits for its source holds no pipe. And one whose source gives little
-at a time hands over to copying, which costs two system calls per piece where a relay makes three.
+A pipe is filled only when it is empty. So EAGAIN while filling means that the source has nothing
+(splice(2) has the same error for a full pipe). The end of the stream is seen only after everything
+before it was sent. And back-pressure needs no counting: while the target takes nothing, nothing is
+read. A relay that waits for its source holds no pipe. If the source gives little at a time, the
+relay hands over to copying, which needs two system calls per piece where a relay needs three.
 
-Pipes are accounted per user (pipe(7): pipe-user-pages-soft, 64 MiB). Beyond that an unprivileged
-user's new pipes have two pages, which is worse than copying; and each takes two descriptors, which
-clients need more. So there is a bound, and a relay that gets no pipe hands over as well.
+The kernel limits pipes per user (pipe(7): pipe-user-pages-soft, 64 MiB). Beyond the limit an
+unprivileged user's new pipes have two pages, which is worse than copying. And each pipe needs two
+descriptors, which clients need more. So the number of pipes is bounded, and a relay that gets none
+hands over as well.
 """
 
 from __future__ import annotations
@@ -33,40 +35,39 @@ from tqunits.proxy.reactor.poller import Poller
 from tqunits.proxy.reactor.watched import Watched
 
 WORTH: Final = 64 * 1024
-"""Bytes that must be left of a body for a relay to be worth its beginning and its end."""
+"""Bytes of a body that must be left, or a relay costs more than it saves."""
 
 LITTLE: Final = 32 * 1024
-"""A turn that moves less, because the source has no more, would be cheaper as a copy
+"""If a turn moves fewer bytes, because the source has no more, copying is cheaper
 (bench/python/splice.py)."""
 
 PIPE_SIZE: Final = 256 * 1024
-"""Bytes that one relay holds at most. From TCP to TCP, 64 KiB costs half as much again per MiB and
+"""The most bytes that one relay holds. From TCP to TCP 64 KiB costs half as much again per MiB, and
 1 MiB saves a tenth (bench/python/splice.py)."""
 
 MIN_PIPE: Final = 64 * 1024
-"""What the kernel gives without being asked, unless the user has too many."""
+"""The kernel's default size, unless the user has too many pipes."""
 
 MAX_PIPES: Final = 128
-"""Pipes in use at once: half of what the kernel grants one user, so two processes of one user have
-room."""
+"""Pipes in use at once: half of what the kernel grants one user, so that two processes of a user
+have room."""
 
 MAX_IDLE: Final = 16
-"""Empty pipes kept open. Only a relay whose target is slow holds one for longer than a turn."""
+"""Empty pipes kept open. Only a relay with a slow target holds a pipe for longer than a turn."""
 
 TURN: Final = 1024 * 1024
-"""Bytes that one relay moves before it is the others' turn: about 0.2 ms, and never more than a
-pipe above it."""
+"""Bytes that one relay moves in its turn: about 0.2 ms; at most one pipe more."""
 
 ENDLESS: Final = 2**62
-"""Bytes left of what ends with its stream."""
+"""Stands for the bytes left when the end of the stream decides."""
 
 _FLAGS: Final = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
 def pays(pipes: Pipes, source: socket.socket, target: socket.socket, left: int = ENDLESS) -> bool:
-    """Whether a relay is cheaper than copying what is `left`, bytes.
+    """Whether a relay is cheaper than copying `left` bytes.
 
-    From a Unix socket to TCP it is not: measured at best the same, for the price of a pipe.
+    From a Unix socket to TCP it is not: it was measured as equal at best, and costs a pipe.
     """
     if left < WORTH or pipes.exhausted:
         return False
@@ -86,13 +87,13 @@ class Pipe:
 
     @classmethod
     def open(cls, size: int) -> Pipe | None:
-        """A pipe of `size` bytes, or of what the kernel grants; None when that is too little, or
-        nothing."""
+        """A pipe of `size` bytes, or of the size that the kernel grants; None when that is too
+        small or there is none."""
         try:
             pipe = cls(*os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC))
         except OSError:  # EMFILE, ENFILE, ENOMEM
             return None
-        with contextlib.suppress(PermissionError):  # more than the user may have: it stays as it came
+        with contextlib.suppress(PermissionError):  # beyond the user's limit: it keeps its size
             pipe.size = fcntl.fcntl(pipe.write_end, fcntl.F_SETPIPE_SZ, size)
         if pipe.size >= MIN_PIPE:
             return pipe
@@ -100,7 +101,7 @@ class Pipe:
         return None
 
     def close(self) -> None:
-        """What is in it is lost."""
+        """Its content is lost."""
         os.close(self.read_end)
         os.close(self.write_end)
 
@@ -120,11 +121,11 @@ class Pipes:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the bound is reached: a relay that began now would hand over at once."""
+        """Whether the bound is reached: a relay that begins now would hand over at once."""
         return self.in_use >= self._most
 
     def take(self) -> Pipe | None:
-        """An empty pipe; None when there is none to be had."""
+        """An empty pipe; None when there is none."""
         if self.exhausted:
             return None
         pipe = self._idle.pop() if self._idle else Pipe.open(self._size)
@@ -133,8 +134,7 @@ class Pipes:
         return pipe
 
     def give(self, pipe: Pipe) -> None:
-        """Take it back. Only an empty one is used again: what is left in it would go to somebody
-        else."""
+        """Return a pipe. Only an empty one is used again: its content would go to somebody else."""
         self.in_use -= 1
         if pipe.held or len(self._idle) >= self._max_idle:
             pipe.close()
@@ -142,29 +142,29 @@ class Pipes:
             self._idle.append(pipe)
 
     def close(self) -> None:
-        """Close those that nobody uses."""
+        """Close unused pipes."""
         while self._idle:
             self._idle.pop().close()
 
 
 class End(Enum):
-    """How a relay ended. But for the broken ones, all that it took has been taken by the target's
-    kernel."""
+    """How a relay ended. Unless a side is broken, the target's kernel has taken everything that the
+    relay took."""
 
-    DONE = 1  # that was all of it; the source's reader is the owner's again
-    HANDED_OVER = 2  # copy what is left; the source's reader is the owner's again
-    ENDED = 3  # the source sends no more; nobody reads it
+    DONE = 1  # everything was moved; the owner reads the source again
+    HANDED_OVER = 2  # the owner copies the rest, and reads the source again
+    ENDED = 3  # the source has ended; nobody reads it
     SOURCE_BROKEN = 4
     TARGET_BROKEN = 5
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Relay(Watched):
-    """One way, from `source` to `target`.
+    """One direction, from `source` to `target`.
 
-    `limit` is in bytes, None: until the end of the stream. `reader` is who is told that the source
-    is readable once the relay does not read any more. `on_moved` is called at most once per turn,
-    when something moved; `on_end` once, from a turn of the loop, never from `start` or `abort`.
+    `limit` is in bytes; None: until the end of the stream. `reader` becomes the reader of the
+    source when the relay does not read any more. `on_moved` is called at most once per turn, if
+    something moved; `on_end` once, from a turn of the loop, never from `start` or `abort`.
     """
 
     __slots__ = (
@@ -208,27 +208,27 @@ class Relay(Watched):
         self._reader = reader
         self._on_moved = on_moved
         self._on_end = on_end
-        self._loaded = False  # something taken is not yet out
+        self._loaded = False  # the pipe is not empty
         self._reading = False
         self._writing = False
         self.left = ENDLESS if limit is None else limit  # bytes still to be taken from the source
         self.moved = 0  # bytes that the target's kernel has taken
-        self.was_blocked = False  # as `blocked` is, since whoever wants to know set this back
+        self.was_blocked = False  # `blocked` at any time since the caller has reset it
 
     @property
     def blocked(self) -> bool:
-        """Whether it is the target that is waited for, not the source."""
+        """Whether the relay waits for the target, not for the source."""
         return self._loaded
 
     def start(self) -> None:
-        """Begin. Nothing may wait to be sent to the target, and nobody else may write to it until
-        the end."""
+        """Begin. The target's outbox must be empty, and nobody else may write to it until the
+        end."""
         self._reading = True
-        self._poller.add_reader(self._source, self)  # in the place of the owner's: no system call
+        self._poller.add_reader(self._source, self)  # replaces the owner without a system call
 
     def abort(self) -> None:
-        """Stop now, before either socket is closed. What was taken and is not out is lost; `on_end`
-        is not called."""
+        """Stop now, before either socket is closed. Bytes in the pipe are lost, and `on_end` is not
+        called."""
         if self._reading:
             self._poller.remove_reader(self._source)
         self._release()
@@ -243,7 +243,7 @@ class Relay(Watched):
         self._turn()
 
     def on_fault(self) -> None:
-        """A call of ours has failed, perhaps the owner's who was told of the end."""
+        """A call of ours has failed, perhaps the owner's `on_end`."""
         self._reader.on_fault()
 
     def _turn(self) -> None:
@@ -260,8 +260,8 @@ class Relay(Watched):
             self._on_moved()
 
     def _attempt(self, before: int) -> End | None:
-        """The end of the relay, or None when one of the sockets is waited for. Whose fault it is
-        `_loaded` tells."""
+        """Returns how the relay ended, or None when it waits for one of the sockets. `_loaded`
+        tells which side an error belongs to."""
         try:
             return self._move(before + self.turn)
         except BlockingIOError:
@@ -276,8 +276,8 @@ class Relay(Watched):
             return End.TARGET_BROKEN if self._loaded else End.SOURCE_BROKEN
 
     def _move(self, stop: int) -> End | None:
-        """Fill and empty the pipe by turns until so much is moved, or an end. Raises what splice(2)
-        does."""
+        """Fill and empty the pipe in turns until so much is moved, or an end. Raises the errors of
+        splice(2)."""
         pipe = self._pipe or self._pipes.take()
         if pipe is None:
             return End.HANDED_OVER
@@ -293,7 +293,7 @@ class Relay(Watched):
         return End.DONE
 
     def _load(self, pipe: Pipe) -> int:
-        """Fill the empty pipe; gives the bytes taken, 0 at the end of the stream."""
+        """Fill the empty pipe; returns the bytes taken, 0 at the end of the stream."""
         taken = os.splice(self._source.fileno(), pipe.write_end, min(self.left, pipe.size), flags=_FLAGS)
         pipe.held = taken
         self.left -= taken
@@ -335,7 +335,7 @@ class Relay(Watched):
         self._on_end(end)
 
     def _release(self) -> None:
-        """Let go of the target and of the pipe."""
+        """Release the target and the pipe."""
         if self._writing:
             self._writing = False
             self._poller.remove_writer(self._target)
@@ -345,10 +345,9 @@ class Relay(Watched):
 
 
 class ChunkRelay(Relay):
-    """The same, and every load goes out as a chunk (RFC 9112 §7.1); the last chunk is the owner's
-    to send.
+    """The same, but each load is sent as a chunk (RFC 9112 §7.1); the owner sends the last chunk.
 
-    For a body that ends with its connection, to a client that reads chunks. `moved` counts the
+    For a body that ends with its connection, to a client that accepts chunks. `moved` counts the
     payload.
     """
 
@@ -358,7 +357,7 @@ class ChunkRelay(Relay):
 
     def _load(self, pipe: Pipe) -> int:
         taken = super()._load(pipe)
-        if taken:  # an end is no chunk: one without payload would be the last
+        if taken:  # an empty chunk would be the last one
             self._before = b"%x\r\n" % taken
             self._after = b"\r\n"
         return taken

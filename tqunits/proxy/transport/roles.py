@@ -1,4 +1,4 @@
-"""What a transport asks of those above it, whom it does not know."""
+"""The interface that transport/ expects of exchanges, which it does not import."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from mypy_extensions import trait
 
 @trait
 class Mover:
-    """Whose bytes are moved."""
+    """The exchange whose bytes are moved."""
 
     def write_out(self, data: bytes) -> bool:
-        """Send to the client; False when it is gone, and with it what was moved for it."""
+        """Send to the client; False when it is gone."""
         raise AssertionError
 
     def sent(self, size: int) -> None:
-        """So many bytes are out."""
+        """So many bytes are sent."""
         raise AssertionError
 
     def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
+        """Something moved: start the deadline again."""
         raise AssertionError
 
     def file_sent(self) -> None:
-        """The rest of a file is out."""
+        """The rest of a file is sent."""
         raise AssertionError
 
     def cut(self, reason: str) -> None:
-        """It can not be finished."""
+        """The response can not be completed."""
         raise AssertionError
 
     def abort(self) -> None:

@@ -1,13 +1,14 @@
-"""TLS over a connection: a raw socket on one side, on the other what `stream.Stream` knows a socket
-by.
+"""TLS over a connection: it wraps a raw socket, and offers the methods that `stream.Stream` uses of
+a socket.
 
-OpenSSL reads and writes memory (SSL_set_bio), and the socket stays ours: readiness, close, reset
-and half-close mean what they mean without TLS. (ssl.SSLSocket takes the descriptor, says plaintext
-after shutdown(), and gives one record per recv.) Measured against it: the same for small requests,
-5 us more than without TLS; for large responses a little less processor time, four records in one
-send; for large requests a tenth more, for the copy into that memory.
+OpenSSL reads and writes memory (SSL_set_bio), and we keep the socket: readiness, close, reset and
+half-close mean the same as without TLS. (ssl.SSLSocket takes the descriptor, sends plaintext after
+shutdown(), and returns one record per recv.) Measured against it: the same for small requests, 5 us
+more than without TLS; for large responses a little less processor time, four records in one send;
+for large requests a tenth more, for the copy into that memory.
 
-The contract is the plain socket's, readiness included, so that nothing else has to know:
+The contract is that of a plain socket, including readiness, so that callers need not know the
+difference:
 
 * recv gives everything that one read of the socket held, however many records that was. Nothing
   decrypted is ever left behind that the kernel would not announce. Half a record is
@@ -43,12 +44,12 @@ RECORD: Final = 16 * 1024
 """The most that one record holds (RFC 8446 §5.1); and what a handshake reads at once."""
 
 CHUNK: Final = RECEIVE
-"""What is encrypted at once: as much as a stream hands on at once. Encrypted, it waits here for the
-kernel."""
+"""Bytes that are encrypted at once: what a stream hands on at once. The result waits here until the
+kernel takes it."""
 
 MAX_WAITING: Final = 2 * CHUNK
-"""Ciphertext that waits for the kernel: a chunk, and OpenSSL's own words (alerts) to a client that
-asks for them and does not read them. Beyond it the client is cut."""
+"""Encrypted bytes that wait for the kernel: a chunk, and OpenSSL's own messages (alerts) to a
+client that provokes them and does not read them. Beyond it the client is cut off."""
 
 
 class Step(Enum):
@@ -60,11 +61,12 @@ class Step(Enum):
 
 
 class _Memories:
-    """What OpenSSL reads from and writes to: one pair for all connections of the process.
+    """The memory that OpenSSL reads from and writes to: one pair for all connections of the
+    process.
 
-    A memory keeps the size of the largest write it ever saw, 87 KiB after one large body, for as
-    long as the connection idles. So they are shared, which is right as long as every call leaves
-    both empty: what OpenSSL has not taken belongs to one connection only.
+    A memory BIO keeps the size of its largest write, 87 KiB after one large body, as long as a
+    connection exists. So one pair is shared. This is correct because every call leaves both empty:
+    data that OpenSSL has not taken stays with its connection.
     """
 
     __slots__ = ("incoming", "outgoing")
@@ -95,25 +97,25 @@ class Secured:
     )
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
-        """`sock` is connected and non-blocking, and nothing has been read from it (but by
+        """`sock` is connected and non-blocking, and nothing was read from it (except by
         MSG_PEEK)."""
         self._sock = sock
         self._incoming = _MEMORIES.incoming
         self._outgoing = _MEMORIES.outgoing
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._read = self._tls.read
-        self._is_open = False  # the handshake is done
-        self._ended = False  # the client has said close_notify
-        self._early = b""  # received with the end of the handshake, not decrypted yet
-        self._rest = b""  # encrypted, not taken by the kernel yet
+        self._is_open = False  # whether the handshake is done
+        self._ended = False  # the client has sent close_notify
+        self._early = b""  # received with the end of the handshake, still encrypted
+        self._rest = b""  # encrypted bytes that the kernel has not taken yet
         self.received = 0  # bytes of ciphertext
-        self._owed = 0  # bytes given to `send` that are in `_rest`, and not yet said to be taken
+        self._owed = 0  # bytes given to `send` that are in `_rest`, and not reported as taken yet
 
     def handshake(self) -> Step:
-        """Go on with the handshake; again when the socket is as the step says. Raises OSError: it
-        has failed.
+        """Go on with the handshake. Call again when the socket is ready for the returned step.
+        Raises OSError: it has failed.
 
-        After DONE the first request may be here already: `recv` is to be tried at once.
+        After DONE the first request may be here already: call `recv` at once.
         """
         if not self._push():
             return Step.WRITE
@@ -127,11 +129,11 @@ class Secured:
         return Step.DONE if self._is_open else Step.READ
 
     def recv(self, size: int) -> bytes:
-        """What the client has sent, decrypted; `size` bounds what is taken from the socket, as it
-        bounds the result.
+        """The client's data, decrypted. `size` bounds what is read from the socket, and so the
+        result.
 
-        Raises BlockingIOError when nothing whole is there, OSError when the connection is broken or
-        was cut.
+        Raises BlockingIOError when no complete record is here, OSError when the connection is
+        broken or was cut.
         """
         if self._ended:
             return b""
@@ -147,7 +149,7 @@ class Secured:
                 data = self._gather(data)
         except ssl.SSLWantReadError:
             raise BlockingIOError from None
-        except ssl.SSLZeroReturnError:  # Python's word for close_notify once both sides have said it
+        except ssl.SSLZeroReturnError:  # Python raises it for close_notify after both sides have sent it
             self._end()
             return b""
         except ssl.SSLError:
@@ -159,8 +161,8 @@ class Secured:
         return data
 
     def send(self, data: bytes) -> int:
-        """Encrypt and send; gives how many bytes are taken. The rest is to be given again, first
-        and unchanged.
+        """Encrypt and send; returns how many bytes are taken. Give the rest again, unchanged and
+        first.
 
         Raises BlockingIOError when the kernel takes nothing, OSError when the connection is broken.
         """
@@ -186,14 +188,14 @@ class Secured:
         return self._pay(taken)
 
     def shutdown(self, how: int) -> None:
-        """End the sending side (`how` is SHUT_WR): close_notify, then the socket's own; reading
-        goes on.
+        """End the sending side (`how` is SHUT_WR): close_notify, then the socket's shutdown;
+        reading goes on.
 
-        To be called when everything sent is taken. A client that cuts its own side off before may
-        miss the close_notify: then what ended looks cut, never the reverse. Raises OSError like the
+        Call it when everything is sent. A client that ended its own side before may miss the
+        close_notify: then a complete stream looks cut, never the reverse. Raises OSError like the
         socket's.
         """
-        with contextlib.suppress(ssl.SSLError):  # it wants the client's close_notify, which recv will meet
+        with contextlib.suppress(ssl.SSLError):  # it waits for the client's close_notify, which recv will read
             self._tls.unwrap()
         with contextlib.suppress(OSError):
             self._sock.send(self._rest + self._outgoing.read())
@@ -216,7 +218,7 @@ class Secured:
         self._rest = self._outgoing.read()
 
     def _gather(self, data: bytes) -> bytes:
-        """The records behind the first one, and the end if it is there."""
+        """The records after the first one, and the end if it is there."""
         parts = [data]
         try:
             while parts[-1] and self._incoming.pending:
@@ -230,7 +232,7 @@ class Secured:
         return b"".join(parts)
 
     def _end(self) -> None:
-        """The client's close_notify: nothing counts behind it."""
+        """The client's close_notify: nothing after it counts."""
         self._ended = True
         with contextlib.suppress(OSError):  # the client may be gone already
             self._sock.shutdown(socket.SHUT_RD)
@@ -245,7 +247,8 @@ class Secured:
         return owed
 
     def _pay(self, taken: int) -> int:
-        """Bytes to report for so many of the ciphertext: all but one, until everything is out."""
+        """How many bytes to report for so much ciphertext: all but one, until everything is
+        sent."""
         paid = min(taken, self._owed - 1)
         if paid <= 0:
             raise BlockingIOError
@@ -253,7 +256,7 @@ class Secured:
         return paid
 
     def _push(self) -> bool:
-        """Send what waits; whether nothing does any more."""
+        """Send what waits; returns whether nothing waits any more."""
         if not self._rest:
             return True
         try:
@@ -263,15 +266,15 @@ class Secured:
         return not self._rest
 
     def _leave(self) -> None:
-        """Leave the memory empty for the next connection. Nobody waits for what OpenSSL has to say
-        of its own: what can not go now goes with the next send."""
+        """Empty the memory for the next connection. OpenSSL's own messages are not urgent: what can
+        not be sent now goes with the next send."""
         self._early = self._incoming.read()
         self._rest += self._outgoing.read()
         if not self._push() and len(self._rest) > MAX_WAITING:
             raise ConnectionResetError("the client does not read what it asks for")
 
     def _say_why(self) -> None:
-        """The alert of a connection that is over, if there is one and room for it."""
+        """Send the alert of a failed connection, if there is one and the kernel takes it."""
         self._incoming.read()
         alert = self._outgoing.read()
         if not self._rest:

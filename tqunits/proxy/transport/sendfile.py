@@ -1,8 +1,7 @@
-"""A file on its way to a client: sendfile(2) on a plain connection, in pieces through TLS.
+"""Sends a file to a client: with sendfile(2) on a plain connection, in pieces through TLS.
 
-The client's connection is the only reader of the file and the only writer of the socket: what it
-has not taken yet (`outbox`) goes first, so this begins when that is empty and goes on when it is
-again.
+The client's connection alone reads the file and writes to the socket. Data in its `outbox` goes
+first, so sending begins when that is empty, and goes on each time when it is empty again.
 """
 
 from __future__ import annotations
@@ -21,33 +20,32 @@ PIECE: Final = 64 * 1024
 
 
 class FileBody(Watched):
-    """What is left to be sent of one file."""
+    """The rest of one file that is being sent."""
 
     __slots__ = ("_at_once", "_descriptor", "_left", "_mover", "_offset", "_stream", "_writing")
 
     def __init__(self, stream: Stream, mover: Mover, descriptor: int, offset: int, length: int) -> None:
-        """`descriptor` is this one's from now on; a negative one is no file: the head is all there
-        is."""
+        """Takes over `descriptor`; a negative one means no file, only a head."""
         self._stream = stream
         self._mover = mover
         self._descriptor = descriptor
         self._offset = offset
         self._left = length if descriptor >= 0 else 0
-        self._writing = False  # it is told when the socket takes more
+        self._writing = False  # it waits for room in the socket
         self._at_once = True
 
     def begin(self, head: bytes) -> bool:
-        """Send the head and what goes out at once; whether that was all. If not, the client is told
-        of the end."""
+        """Send the head and what can be sent at once; returns whether that was all. If not, the
+        exchange is told of the end."""
         if not self._mover.write_out(head):
-            return False  # gone, and with it this
+            return False  # the client is gone, and this object with it
         if not self._stream.outbox:
             self.go_on()
         self._at_once = False
         return not self._left and not self._stream.closed and not self._stream.outbox
 
     def go_on(self) -> None:
-        """The client has taken what waited: send more."""
+        """The outbox is empty: send more."""
         stream, mover, before = self._stream, self._mover, self._left
         try:
             while self._left and before - self._left < MAX_TURN and not stream.outbox:
@@ -72,7 +70,7 @@ class FileBody(Watched):
             self._await_room()
 
     def close(self) -> None:
-        """No more of it."""
+        """Stop sending, and close the file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -81,7 +79,7 @@ class FileBody(Watched):
         self._left = 0
 
     def _send(self) -> int:
-        """Bytes that are out or wait in the outbox; 0: the file has no more. Raises OSError."""
+        """Bytes that were sent or wait in the outbox; 0: the file has no more. Raises OSError."""
         stream = self._stream
         if stream.wire is stream.sock:
             return os.sendfile(stream.sock.fileno(), self._descriptor, self._offset, min(self._left, MAX_TURN))
@@ -96,7 +94,7 @@ class FileBody(Watched):
             self._stream.poller.add_writer(self._stream.sock, self)
 
     def on_writable(self) -> None:
-        if self._stream.wire is not self._stream.sock:  # its own writer empties the outbox
+        if self._stream.wire is not self._stream.sock:  # TLS: the stream's own writer empties the outbox
             self._writing = False
             self._stream.poller.remove_writer(self._stream.sock)
         self.go_on()

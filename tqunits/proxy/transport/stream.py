@@ -1,9 +1,9 @@
-"""A non-blocking socket: what a client's and a worker's connection have in common.
+"""A non-blocking socket: the common part of a client's and a worker's connection.
 
-Raw descriptors and their readiness (reactor/poller.py), because `loop.sock_*` costs three times as
-much per request and a transport hides the back-pressure. Sends are tried at once; only what the
-kernel does not take waits, and whoever produced it stops reading until it is gone: so what waits is
-never more than what one `recv` gave (RECEIVE) and a head, in each direction.
+It uses raw descriptors and their readiness (reactor/poller.py), because `loop.sock_*` costs three
+times as much per request, and a transport hides the back-pressure. A send is tried at once. What
+the kernel does not take waits, and meanwhile its producer does not read: so never more waits than
+what one `recv` gave (RECEIVE) and a head, in each direction.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from tqunits.proxy.reactor.timers import Timed, Wheel
 from tqunits.proxy.transport.relay import Relay
 
 RECEIVE: Final = (64 + 8) * 1024
-"""The bound of what one connection holds in one direction: 64 KiB of a body, which is what many
-programs write at once, and the head before it. With 64 KiB in all such a message took two turns,
-and a fifth more CPU."""
+"""The most bytes that one connection holds in one direction: 64 KiB of a body, which many programs
+write at once, and the head before it. With 64 KiB in all such a message took two turns, and a fifth
+more CPU."""
 
 UNCOPIED: Final = 16 * 1024
-"""Bytes from which it is cheaper to name two pieces to the kernel than to make one of them."""
+"""From so many bytes on it is cheaper to give the kernel two pieces than to join them."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Wire(Protocol):
-    """What bytes go through: a socket, or TLS on it."""
+    """What the bytes go through: a socket, or TLS on it."""
 
     def recv(self, size: int, /) -> bytes:
         """As socket.recv."""
@@ -47,7 +47,7 @@ class Wire(Protocol):
 
 
 def received(wire: Wire) -> bytes | None:
-    """What has come, b"" for an end or an error; None when there is nothing yet."""
+    """Received data, b"" for an end or an error; None when there is nothing yet."""
     try:
         return wire.recv(RECEIVE)
     except BlockingIOError:
@@ -58,7 +58,8 @@ def received(wire: Wire) -> bytes | None:
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # tests derive from it
 class Stream(Timed):
-    """One connected (or connecting) socket. Subclasses say what readable and flushed mean."""
+    """One connected (or connecting) socket. Subclasses define what happens when it is readable and
+    when it is flushed."""
 
     __slots__ = ("closed", "outbox", "poller", "postponed", "reading", "relay", "shut", "sock", "was_full", "wire")
 
@@ -66,18 +67,17 @@ class Stream(Timed):
         super().__init__(wheel)
         self.sock = sock
         self.poller = poller
-        self.wire: Wire = sock  # or what speaks TLS on it; not bound methods of it, which cost 72 bytes each
-        self.outbox: bytes = b""  # what the kernel has not taken yet
-        self.was_full = False  # it has not taken all at once, since whoever wants to know set this back
+        self.wire: Wire = sock  # or TLS on it; bound methods would cost 72 bytes each
+        self.outbox: bytes = b""  # data that the kernel has not taken yet
+        self.was_full = False  # the kernel has not taken all at once at some time since the caller has reset it
         self.reading = False
-        self.postponed = False  # what has come is looked at in a later turn of the loop
-        self.relay: Relay | None = None  # what takes its bytes in the kernel, and owns its reader meanwhile
+        self.postponed = False  # received data is processed in a later turn of the loop
+        self.relay: Relay | None = None  # the relay that reads for this stream meanwhile
         self.shut = False  # the sending side ends when the outbox is empty
         self.closed = False
 
     def write(self, data: bytes) -> bool:
-        """Send now what can be sent, the rest when it can. False: this side takes nothing any
-        more."""
+        """Send what can be sent now, the rest later. False: this side is broken."""
         if self.outbox:
             self.outbox += data
             return True
@@ -92,7 +92,7 @@ class Stream(Timed):
         return True
 
     def write_both(self, head: bytes, body: bytes | memoryview) -> bool:
-        """The same for two pieces, in one send; a large body is not copied."""
+        """The same for two pieces, in one send. A large body is not copied."""
         if self.outbox or self.wire is not self.sock or len(body) < UNCOPIED:
             return self.write(head + body)
         try:
@@ -106,7 +106,7 @@ class Stream(Timed):
         return True
 
     def _keep(self, rest: bytes) -> None:
-        """What the kernel has not taken waits until it does."""
+        """Keep what the kernel has not taken."""
         self.outbox = rest
         self.was_full = True
         self.poller.add_writer(self.sock, self)
@@ -118,14 +118,14 @@ class Stream(Timed):
             self.poller.add_reader(self.sock, self)
 
     def pause(self) -> None:
-        """Read no more: the kernel's buffer fills, and the other end waits."""
+        """Stop reading: the kernel's buffer fills, and the other end waits."""
         if self.reading:
             self.reading = False
             self.poller.remove_reader(self.sock)
 
     def postpone(self) -> None:
-        """Leave what has come for a later turn of the loop (`on_turn`), and read nothing more
-        before that."""
+        """Leave the received data for a later turn of the loop (`on_turn`), and read nothing before
+        that."""
         self.pause()
         if not self.postponed:
             self.postponed = True
@@ -137,14 +137,14 @@ class Stream(Timed):
             self.on_turn()
 
     def shut_down(self) -> None:
-        """Send no more once everything is sent; go on reading."""
+        """End the sending side after everything is sent; go on reading."""
         self.shut = True
         if not self.outbox:
             with contextlib.suppress(OSError):
                 self.wire.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """End it now; what waits is lost."""
+        """Close it now; waiting data is lost."""
         if self.closed:
             return
         self.closed = True
@@ -154,12 +154,12 @@ class Stream(Timed):
         self.outbox = b""
 
     def part(self) -> None:
-        """Let go of the socket, which is another's from now on."""
+        """Release the socket, which another object now owns."""
         self.closed = True
         self.forget()
 
     def reset(self) -> None:
-        """End it so that the other end can not take it for the regular end of anything."""
+        """Close with a reset, so that the other end can not take it for a regular end."""
         if not self.closed:
             with contextlib.suppress(OSError):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -170,7 +170,7 @@ class Stream(Timed):
         raise AssertionError
 
     def on_turn(self) -> None:
-        """Another turn has come for what was left."""
+        """Another turn has come for the postponed data."""
         raise AssertionError
 
     def on_flushed(self) -> None:
@@ -178,11 +178,11 @@ class Stream(Timed):
         raise AssertionError
 
     def on_broken(self) -> None:
-        """The other end is gone while something waited for it."""
+        """The other end is gone while data waited for it."""
         raise AssertionError
 
     def on_writable(self) -> None:
-        """There is room for what waits."""
+        """There is room for waiting data."""
         try:
             sent = self.wire.send(self.outbox)
         except BlockingIOError:
@@ -202,4 +202,4 @@ class Stream(Timed):
             self.on_progress()
 
     def on_progress(self) -> None:
-        """Some of what waited is sent: the other end is slow, not dead."""
+        """Some of the waiting data was sent: the other end is slow, not dead."""

@@ -1,7 +1,7 @@
-"""Whether an address that a worker listens on takes requests, and how many are in flight there.
+"""Whether an address of a worker takes requests, and how many are in flight there.
 
-One that takes no connections is left alone for pauses that grow, and one request at a time finds
-out whether it is back. One that drains gets nothing new.
+An address that accepts no connections is left alone for growing pauses, and then one request tries
+whether it is back. An address that drains gets no new requests.
 """
 
 from __future__ import annotations
@@ -19,37 +19,35 @@ from tqunits.routing.endpoint import Address
 FIRST_PAUSE: Final = 0.005
 PAUSE_GROWTH: Final = 1.5
 LONGEST_PAUSE: Final = 0.25
-"""Seconds between attempts at an endpoint that takes no connections: a compiled worker is back in
-milliseconds, and one that is gone for good costs four attempts a second while somebody waits for
-it."""
+"""The longest pause between attempts, in seconds. A compiled worker is back in milliseconds, and
+one that is gone for good costs four attempts a second while a request waits for it."""
 
 MAX_FAILURES: Final = 20
-"""Counted no further: the pause is at its longest by then."""
+"""Not counted further: by then the pause is at its longest."""
 
 TOGETHER: Final = 0.1
-"""Seconds within which connections end that end with one process; a process that is started anew
-takes longer."""
+"""Seconds in which all connections of an ended process end. A new process takes longer to start."""
 
 TRIAL: Final = 2.5
-"""Seconds an attempt may take before another request tries: longer than a connection may take to
-stand."""
+"""Seconds that an attempt may take before another request tries: longer than the limit for
+connecting."""
 
 
 @trait
 class Watcher:
-    """Who sends requests to an endpoint."""
+    """A worker that sends requests to an endpoint."""
 
     def refresh(self) -> None:
         """Something has changed that decides whether a request may go there the short way."""
         raise AssertionError
 
     def release(self) -> None:
-        """It may take requests again: let begin who waits."""
+        """The endpoint may take requests again: let waiting requests begin."""
         raise AssertionError
 
 
 class Availability:
-    """One address, as far as requests get there."""
+    """One address, and whether it can be reached."""
 
     __slots__ = (
         "_waiting",
@@ -74,13 +72,13 @@ class Availability:
         self.wheel = wheel
         self.in_flight = 0
         self.standing = Standing()
-        self.watchers: set[Watcher] = set()  # the workers whose endpoint it is
-        self.failures = 0  # connections that failed, one after the other
-        self.trying = False  # one request finds out whether it is back
-        self.down_until = 0.0  # loop time; until then it is left alone
+        self.watchers: set[Watcher] = set()  # the workers that have this endpoint
+        self.failures = 0  # failed connections in a row
+        self.trying = False  # a request tries whether it is back
+        self.down_until = 0.0  # loop time until which it is left alone
         self.died_at = -TOGETHER  # loop time: when a connection last ended under a request
         self.draining = False
-        self._waiting: list[asyncio.Future[None]] = []  # for its last request to end
+        self._waiting: list[asyncio.Future[None]] = []  # callers that wait for its last request
 
     @property
     def takes_requests(self) -> bool:
@@ -88,21 +86,21 @@ class Availability:
         return not self.draining and (not self.failures or self.poller.loop.time() >= self.down_until)
 
     def on_trial(self) -> None:
-        """One request finds out whether it is back; until then nobody else is sent here."""
+        """A request tries whether it is back; until then no other is sent here."""
         self.down_until = self.poller.loop.time() + TRIAL
         self.trying = True
 
     def untried(self) -> None:
-        """The trial found an idle connection, which says nothing of new ones: it is the next one's
-        turn."""
+        """The trial used an idle connection, which proves nothing about new ones: the next request
+        tries."""
         self.down_until = 0.0
         self.trying = False
         for watcher in self.watchers:
             watcher.release()
 
     def failed(self) -> None:
-        """It took no connection: leave it alone for a while that grows. Those that fail together
-        count once."""
+        """It accepted no connection: pause, longer each time. Failures at the same time count
+        once."""
         if self.failures and not self.trying and self.poller.loop.time() < self.down_until:
             return
         self.trying = False
@@ -114,19 +112,20 @@ class Availability:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is known that no process serves it: it takes no connections, or has left."""
+        """Whether it is known that no process serves it: it accepts no connections, or it was
+        stopped."""
         return self.draining or bool(self.failures)
 
     def died_under_one(self) -> bool:
-        """A connection has ended under a request: whether no other was under way, and nobody had
-        asked it to leave."""
+        """A connection has ended under a request. Returns whether no other request was under way,
+        and the endpoint was not draining."""
         now = self.poller.loop.time()
         alone = not self.in_flight and now - self.died_at >= TOGETHER
         self.died_at = now
         return alone and not self.draining
 
     def came_up(self) -> None:
-        """It took a connection again."""
+        """It accepted a connection again."""
         self.failures = 0
         self.trying = False
         self.down_until = 0.0
@@ -134,7 +133,7 @@ class Availability:
             watcher.release()
 
     def drain(self) -> None:
-        """Send nothing new here; what runs is finished."""
+        """Send no new requests here; running ones are finished."""
         self.draining = True
         for watcher in self.watchers:
             watcher.refresh()

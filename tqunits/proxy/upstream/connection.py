@@ -1,9 +1,9 @@
 """A connection to a worker: connecting, one exchange at a time, idle in the pool in between.
 
-The response half of the router. A worker's bytes are read as strictly as a client's (RFC 9112
-§6.3): what is not a valid response is a 502 and the end of the connection. The connection goes back
-to the pool only after a response that was whole, delimited by itself, with nothing behind it, to a
-request that was sent completely (§9.2, §9.3).
+This is the response half of the router. A worker's bytes are parsed as strictly as a client's (RFC
+9112 §6.3): an invalid response is a 502 and the end of the connection. The connection returns to
+the pool only if the request was sent completely, and the response was complete, had its own end,
+and had nothing after it (§9.2, §9.3).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tqunits.proxy.upstream.availability import Availability
 from tqunits.proxy.upstream.untaken import is_untaken
 
 MAX_INTERIM: Final = 16
-"""1xx responses before the final one: a worker that sends more is not going to answer."""
+"""The most 1xx responses before the final one: a worker that sends more is not going to answer."""
 
 
 CONNECTING: Final = WORKER_PHASES["CONNECTING"]
@@ -41,15 +41,15 @@ TUNNEL: Final = WORKER_PHASES["TUNNEL"]
 
 @trait
 class Asker:
-    """Whose request a connection carries: the connection reads and checks, and this says how the
-    exchange goes on."""
+    """The exchange that a connection serves. The connection parses and checks; the exchange decides
+    how to go on."""
 
     def sendable(self, upstream: Upstream) -> None:
-        """The connection stands: send the request."""
+        """The connection is established: send the request."""
         raise AssertionError
 
     def refused(self, upstream: Upstream, reason: str) -> None:
-        """No connection came to stand."""
+        """No connection could be established."""
         raise AssertionError
 
     def failed(self, upstream: Upstream, reason: str, *, sent: bool = True) -> None:
@@ -61,32 +61,31 @@ class Asker:
         raise AssertionError
 
     def moved(self) -> None:
-        """Something moved: nobody is given up on that makes progress."""
+        """Something moved: start the deadline again."""
         raise AssertionError
 
     def response_limits(self) -> HeadLimits:
-        """How large a head of its worker may be."""
+        """The limits on the head of a response."""
         raise AssertionError
 
     def interim(self, head: ResponseHead) -> bool:
-        """A 1xx has come; False: nobody wants more."""
+        """A 1xx response has come. Returns False when the client is gone."""
         raise AssertionError
 
     def respond_alike(self, upstream: Upstream, alike: AlikeResponse, data: bytes) -> bool:
-        """The final response goes on the short way, if it is like the one before; False: it is
-        not."""
+        """Send the final response the short way, if it is like the one before; False: it is not."""
         raise AssertionError
 
     def respond(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
-        """The final response has come. `data`: what is here behind its head."""
+        """The final response has come. `data`: what came after its head."""
         raise AssertionError
 
     def take_body(self, data: bytes) -> bool:
-        """More of the response's body; False: nobody is there to take it."""
+        """More of the response's body. Returns False when the client is gone."""
         raise AssertionError
 
     def is_behind(self) -> bool:
-        """Whether something waits to be taken, so that no more is to be read."""
+        """Whether data waits for the client, so that no more is to be read."""
         raise AssertionError
 
     def splice(self, upstream: Upstream) -> None:
@@ -94,33 +93,33 @@ class Asker:
         raise AssertionError
 
     def let_go(self, moved: int) -> None:
-        """The connection is about to be closed; so many bytes of the body the kernel has moved."""
+        """The connection is about to be closed; the kernel has moved so many bytes of the body."""
         raise AssertionError
 
     def answered(self) -> bool:
-        """The response is whole: whether all of the request was out before its end. What the kernel
-        moves yet of the body, nobody wants."""
+        """The response is complete. Returns whether the whole request was sent before. What is
+        still being moved of its body is not wanted."""
         raise AssertionError
 
     def size_sent(self) -> int:
-        """Bytes of the request, if all of them went out at once; else 0."""
+        """The bytes of the request, if all of them were sent at once; otherwise 0."""
         raise AssertionError
 
     def finished(self) -> None:
-        """The response is out, and the connection is somebody else's."""
+        """The response is sent, and the connection serves others."""
         raise AssertionError
 
     def cut(self, reason: str) -> None:
-        """The response can not be finished: the client must see that it is not whole (RFC 9112
+        """The response can not be completed; the client must see that it is incomplete (RFC 9112
         §8)."""
         raise AssertionError
 
     def upgrades(self) -> bool:
-        """Whether it has asked for the upgrade to websocket."""
+        """Whether the request asks for the upgrade to websocket."""
         raise AssertionError
 
     def switched(self, upstream: Upstream, head: ResponseHead, data: bytes) -> None:
-        """The worker has switched protocols; `data`: what it has said behind that."""
+        """The worker has switched protocols. `data`: what came after the head."""
         raise AssertionError
 
     def tunnelled(self, data: bytes) -> None:
@@ -128,7 +127,7 @@ class Asker:
         raise AssertionError
 
     def tunnel_ended(self, *, regular: bool) -> None:
-        """The worker's way of the tunnel has ended; not `regular`: it was cut off."""
+        """The worker's direction of the tunnel has ended. Not `regular`: it was cut off."""
         raise AssertionError
 
     def fail_with(self) -> None:
@@ -137,7 +136,7 @@ class Asker:
 
 
 class Home(Availability):
-    """The endpoint of connections, which keeps them while nobody uses them."""
+    """The endpoint of connections, which keeps the idle ones."""
 
     __slots__ = ()
 
@@ -146,7 +145,7 @@ class Home(Availability):
         raise AssertionError
 
     def lose(self, upstream: Upstream) -> None:
-        """An idle connection is done with."""
+        """Forget an idle connection."""
         raise AssertionError
 
     def lose_ended(self, upstream: Upstream) -> None:
@@ -154,7 +153,7 @@ class Home(Availability):
         raise AssertionError
 
     def lose_aged(self, upstream: Upstream) -> None:
-        """An idle connection has been kept for as long as any is."""
+        """An idle connection has reached its time limit."""
         raise AssertionError
 
 
@@ -185,13 +184,13 @@ class Upstream(Stream):
         self.phase = phase
         self.asker: Asker | None = None
         self.heads = HeadBuffer()
-        self.fields: ResponseFields | None = None  # of the last response that was read the long way
-        self.alike: AlikeResponse | None = None  # what was made of the response before
+        self.fields: ResponseFields | None = None  # of the last response that was parsed completely
+        self.alike: AlikeResponse | None = None  # the prepared response to which the next one may be alike
         self.pump: Pump | None = None  # of the response's body
-        self.uses = 0  # how often it served before: it may have died of old age
-        self.reusable = False  # by the response
+        self.uses = 0  # how many requests it has served
+        self.reusable = False  # the response allows it
         self.said = False  # a byte of the response has come
-        self.cut_off = False  # by a reset: the worker had not read all that was sent
+        self.cut_off = False  # by a reset: the worker had not read everything
         self.unheard = False  # it takes no more of the request, but may still answer
         self.interim = 0
 
@@ -213,7 +212,7 @@ class Upstream(Stream):
         return cls(sock, endpoint, IDLE if code == 0 else CONNECTING)
 
     def begin(self, asker: Asker) -> None:
-        """Serve that request: it is told by `sendable` when it may send."""
+        """Serve this exchange. Its method `sendable` is called when it may send."""
         self.asker = asker
         self.endpoint.in_flight += 1
         self.said = False
@@ -234,7 +233,7 @@ class Upstream(Stream):
         super().close()
 
     def abandon(self) -> None:
-        """The exchange is off: nobody wants the rest of the answer."""
+        """The exchange does not want the rest of the answer."""
         if self.asker is not None:
             self.asker.let_go(0 if self.relay is None else self.relay.moved)
             self.asker = None
@@ -244,7 +243,7 @@ class Upstream(Stream):
         self.close()
 
     def is_alive(self) -> bool:
-        """Whether an idle connection still stands: asked before a request that could not be sent
+        """Whether an idle connection is still open. Asked before a request that could not be sent
         twice."""
         try:
             self.sock.recv(1, socket.MSG_PEEK)
@@ -252,7 +251,7 @@ class Upstream(Stream):
             return True
         except OSError:
             return False
-        return False  # its end, or bytes that nobody asked for
+        return False  # its end, or unexpected bytes
 
     def on_readable(self) -> None:
         asker = self.asker
@@ -289,7 +288,7 @@ class Upstream(Stream):
             self.asker.moved()
 
     def on_broken(self) -> None:
-        """It takes no more; it may have answered before it closed, so keep reading."""
+        """The worker takes no more. It may have answered before it closed, so keep reading."""
         self.unheard = True
 
     def on_fault(self) -> None:
@@ -303,8 +302,8 @@ class Upstream(Stream):
                 asker.fail_with()
 
     def expire(self) -> None:
-        """Idle for long enough; if it serves again, that deadline is of the time before, and its
-        client has one."""
+        """The idle time is over. If the connection serves a request again, the deadline is an old
+        one, and the client has its own."""
         if self.asker is None:
             self.endpoint.lose_aged(self)
 
@@ -324,7 +323,7 @@ class Upstream(Stream):
         asker.sendable(self)
 
     def _on_head(self, asker: Asker, data: bytes) -> None:
-        """Collect the response's head, and pass it on with what came behind it."""
+        """Collect the head of the response, and pass it on with what came after it."""
         self.said = True
         self.heads.limits = limits = asker.response_limits()
         try:
@@ -375,15 +374,15 @@ class Upstream(Stream):
             asker.splice(self)
 
     def resume(self) -> None:
-        """Read (again), when all that has come is looked at: chunks that are many and small wait
-        for another turn."""
+        """Read (again) after all received data was processed. Many small chunks wait for another
+        turn."""
         if self.pump is not None and self.pump.rest:
             self.postpone()
         else:
             super().resume()
 
     def on_turn(self) -> None:
-        """Another turn has come for what is here of a body of small chunks."""
+        """Another turn of the loop, for the rest of a body of small chunks."""
         asker = self.asker
         if asker is not None and self.phase is BODY and not asker.is_behind():
             self._on_body(asker, b"")
@@ -391,7 +390,7 @@ class Upstream(Stream):
                 self.resume()
 
     def complete(self, asker: Asker, surplus: bytes) -> None:
-        """The response is whole: the connection is free again, or done with."""
+        """The response is complete: keep the connection, or close it."""
         sent = asker.answered()
         self.asker = None
         self.pump = None
@@ -410,20 +409,20 @@ class Upstream(Stream):
         asker.finished()
 
     def _switch(self, asker: Asker, head: ResponseHead, data: bytes) -> None:
-        """101: from here on bytes, if that was asked for (RFC 9110 §7.8)."""
+        """101: only bytes from here on, if the request asked for it (RFC 9110 §7.8)."""
         if not asker.upgrades() or not accepts_websocket(head):
             raise Malformed(502, "a 101 to a request without that upgrade")
         self.phase = self.phase.switched
         asker.switched(self, head, data)
 
     def on_end(self, asker: Asker, *, regular: bool) -> None:
-        """The worker closed. That ends a response only if the response was to end so."""
+        """The worker has closed. Only some responses end that way."""
         self.pause()
         self.cut_off = not regular
         if self.phase is TUNNEL:
             asker.tunnel_ended(regular=regular)
         elif self.phase is BODY:
-            self._on_end_of_body(asker, regular=regular and not self.unheard)  # the write has had the error
+            self._on_end_of_body(asker, regular=regular and not self.unheard)  # a failed write proves nothing
         elif self.said:
             self.abandon()
             asker.failed(self, "closed in the middle of a head")
@@ -444,7 +443,7 @@ class Upstream(Stream):
             self.complete(asker, b"")
 
     def _garbage(self, asker: Asker, error: Malformed) -> None:
-        """Not HTTP as we speak it: a 502 if nothing of it went out, else a cut."""
+        """Invalid HTTP: a 502 if nothing was sent yet, otherwise a cut."""
         self.abandon()
         if self.phase is BODY:
             asker.cut(f"invalid response: {error.detail}")
@@ -453,7 +452,7 @@ class Upstream(Stream):
 
 
 def _naming_setting(error: Malformed) -> Malformed:
-    """A head that is too large has a setting that lets it through."""
+    """For a head that is too large the message names the setting that would allow it."""
     if error.status not in (414, 431):
         return error
     setting = "proxy.max_response_fields" if error.detail.endswith("fields") else "proxy.max_response_head"
@@ -461,11 +460,11 @@ def _naming_setting(error: Malformed) -> Malformed:
 
 
 def _connect_unix(sock: socket.socket, path: str) -> int:
-    """Connect to the socket that has this name, and to none that a link by this name leads to.
+    """Connect to the socket with this path, without following a link.
 
-    A worker owns the folder of its socket, and the router may enter other workers': a link there
-    would let its clients in, past what holds for the other's routes. connect(2) follows links;
-    open(2) with O_PATH need not. Raises OSError.
+    A worker owns the folder of its socket, and the router may connect to other workers' sockets. A
+    link there would let the worker's clients reach another worker past its rules. connect(2)
+    follows links; open(2) with O_PATH need not. Raises OSError.
     """
     found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

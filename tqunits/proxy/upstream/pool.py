@@ -1,8 +1,8 @@
 """The endpoints of workers, each with its idle connections.
 
-An idle connection stays on the loop's watch: when the worker ends it, it leaves the pool within one
-turn of the loop. The newest idle connection is taken first, so that a pool shrinks to what is
-needed and the rest can time out.
+The loop watches idle connections: when the worker ends one, it leaves the pool within one turn of
+the loop. The newest idle connection is used first, so that the others can reach their time limit
+and a pool shrinks to what is needed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tqunits.proxy.upstream.standing import LASTED
 from tqunits.routing.endpoint import Address
 
 MAX_IDLE: Final = 256
-"""Idle connections per endpoint and process: bounds descriptors; a burst beyond it closes its
-own."""
+"""Idle connections per endpoint and process. This bounds descriptors; after a burst the rest is
+closed."""
 
 POOL_IDLE_US: Final = 1_500_000
-"""How long an idle connection is kept at most: less than the shortest keep-alive time-out that
-servers ship with (gunicorn 2 s; Node and uvicorn 5 s), because a connection that both ends give up
-at once costs a request a 502."""
+"""The time limit of an idle connection: less than the shortest keep-alive time-out of common
+servers (gunicorn 2 s; Node and uvicorn 5 s). If both ends close at the same moment, a request is
+lost to a 502."""
 
 
 class Endpoint(Home):
@@ -54,7 +54,7 @@ class Endpoint(Home):
             upstream.touch(self.idle_ticks)
 
     def lose(self, upstream: Upstream) -> None:
-        """An idle connection is done with."""
+        """Forget an idle connection."""
         if upstream in self.idle:
             self.idle.remove(upstream)
         upstream.close()
@@ -65,17 +65,17 @@ class Endpoint(Home):
         self.lose(upstream)
 
     def lose_aged(self, upstream: Upstream) -> None:
-        """An idle connection has been kept for as long as any is."""
+        """An idle connection has reached its time limit."""
         if upstream in self.idle:
             self.standing.lasted(self.wheel.tick)
         self.lose(upstream)
 
     def take_standing(self) -> Upstream | None:
-        """An idle connection that is open, for what can not be sent twice; None where they are not
-        relied on.
+        """An idle connection that is open, for a request that can not be sent twice. None if idle
+        connections of this endpoint are not reliable.
 
-        There one is closed for the new one that takes its place: some programs serve one connection
-        at a time.
+        In that case one idle connection is closed to make room for the new one: some programs serve
+        one connection at a time.
         """
         standing = self.standing
         while self.idle:
@@ -90,13 +90,13 @@ class Endpoint(Home):
         return None
 
     def _has_lasted(self, upstream: Upstream) -> bool:
-        """Whether that one has been idle for long enough to be relied on, and with it the
-        others."""
+        """Whether this connection has been idle for long enough to be reliable; then the others
+        count as reliable too."""
         tick = self.wheel.tick
         return upstream.deadline - self.idle_ticks + LASTED <= tick and self.standing.lasted(tick)
 
     def retire(self) -> None:
-        """It is in no route any more: requests in flight go on, nothing is kept."""
+        """It is in no route any more: running requests go on, and no connection is kept."""
         self.retired = True
         self._close_idle()
 
@@ -106,7 +106,7 @@ class Endpoint(Home):
 
 
 class Endpoints:
-    """All endpoints by address; they outlive a reload that keeps them, with their connections and
+    """All endpoints by address. A reload that keeps an endpoint keeps its connections and
     counts."""
 
     def __init__(self, poller: Poller, wheel: Wheel) -> None:
@@ -127,7 +127,7 @@ class Endpoints:
         return self._known.values()
 
     def forget_workers(self) -> None:
-        """New routes say anew whose endpoints these are."""
+        """Forget which workers have which endpoints; the new routes set it again."""
         for endpoint in self._known.values():
             endpoint.watchers.clear()
 

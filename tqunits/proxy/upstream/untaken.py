@@ -1,13 +1,14 @@
-"""Whether a worker's kernel took any of a request: if it did not, no program has seen it, and it
-may be sent again.
+"""Whether a worker's kernel has taken any of a request. If not, no program has seen it, and it may
+be sent again.
 
-A worker closes, and at the same moment a request leaves for it. Its kernel answers the end of the
-stream first and a reset to the request (RFC 9293 §3.10.7.4: nobody can read it any more), and
-acknowledges nothing of it. All three are seen here: recv(2) gives the end and not ECONNRESET, the
-socket's state is that after a reset, and what the kernel still holds as not acknowledged is the
-whole request. An end whose reset came first says nothing, for a program may have read before it
-closed; nor does one without a reset, whose other end may be read still. A Unix socket refuses such
-a request at once (EPIPE), and of one that it took it keeps no account.
+A worker closes, and at the same moment a request is sent to it. Its kernel sends the end of the
+stream and then answers the request with a reset (RFC 9293 §3.10.7.4: no program can read it any
+more), and acknowledges none of its bytes. All three can be seen here: recv(2) returns the end and
+not ECONNRESET; the socket's state is that after a reset; and the kernel still holds the whole
+request as not acknowledged. If the reset came first, this proves nothing, because a program may
+have read before it closed. Nor does an end without a reset, because the other end may still be
+read. A Unix socket refuses such a request at once (EPIPE); for a request that it took there is no
+such information.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ not closed."""
 
 
 def is_untaken(sock: socket.socket, size: int) -> bool:
-    """Whether none of `size` bytes, all that was sent since the last answer, was taken. After
-    recv(2) gave an end."""
+    """Whether none of `size` bytes, all that was sent since the last answer, was taken. Call it
+    after recv(2) has returned an end."""
     if sock.family == socket.AF_UNIX:
         return False
     try:

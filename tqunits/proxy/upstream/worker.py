@@ -1,12 +1,12 @@
-"""One worker as the router serves it: who may begin now, who waits, and for what.
+"""One worker in the router: which of its requests may begin now, which wait, and for what.
 
 A request begins when the worker has fewer than `max_inflight` of them and an endpoint that takes
-connections. Else it waits here, in order, for `queue_ticks` at most, and not a byte of it has gone
-anywhere: so a worker that restarts fails nobody, and a flood is held at the door. The first in line
-is what finds out that an endpoint is back: its attempt is the trial, repeated after pauses that
-grow; the others follow when it has got through.
+connections. Otherwise it waits here, in order, for `queue_ticks` at most, and no byte of it is
+sent: so the restart of a worker fails no request, and a flood does not reach the worker. The first
+request in the queue tries whether an endpoint is back, again and again after growing pauses; the
+others follow when it has succeeded.
 
-A worker outlives a reload of the routes that keeps its name.
+A reload of the routes that keeps a worker's name keeps this object.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 RETRY_AFTER: Final = 1
-"""Seconds that a client is asked to wait when the queue is full: a worker that restarts is back by
-then."""
+"""Seconds in Retry-After when the queue is full: a worker that restarts is back by then."""
 
 AWAY_RETRY_AFTER: Final = 30
-"""The same where somebody has to do something first."""
+"""The same when an administrator has to act first."""
 
 DISABLED: Final = "The worker is disabled."
 DRAINED: Final = "The worker is taken out of service for a while."
@@ -46,28 +45,28 @@ DRAINED: Final = "The worker is taken out of service for a while."
 
 @trait
 class Waiter:
-    """A request that stands in line for a worker."""
+    """A request in a worker's queue."""
 
     def is_for(self, worker: Worker) -> bool:
-        """Whether it still wants to go there."""
+        """Whether it still has this worker."""
         raise AssertionError
 
     def begin(self, trial: Endpoint | None) -> None:
-        """It is this request's turn. `trial`: an endpoint that may be back; this request finds
-        out."""
+        """It is this request's turn. `trial`: an endpoint that may be back, which this request
+        tries."""
         raise AssertionError
 
     def fail(self, status: int, reason: str) -> None:
-        """The worker's fault, before anything of a response went out."""
+        """Answer for a failure of the worker, before any of a response was sent."""
         raise AssertionError
 
     def give_up(self, status: int, detail: str = "", retry_after: int = RETRY_AFTER) -> None:
-        """Answer here after all; what the client has sent behind it is read next."""
+        """Answer the request; what the client has sent after it is parsed next."""
         raise AssertionError
 
 
 class Worker(Watcher):
-    """Its endpoints, its limits, its queue."""
+    """The endpoints, limits and queue of a worker."""
 
     __slots__ = (
         "_loop",
@@ -96,20 +95,20 @@ class Worker(Watcher):
         self.max_inflight = 1
         self.queue_ticks = NEVER
         self.retry = Retry.IDEMPOTENT
-        self.repeated = IDEMPOTENT  # methods of what may be sent twice
-        self.start_s = 0.0  # 0: a start takes as long as it takes
-        self.ready: Endpoint | None = None  # the only endpoint, while nothing stands between a request and it
+        self.repeated = IDEMPOTENT  # methods of requests that may be sent twice
+        self.start_s = 0.0  # the longest time of a start; 0: no limit
+        self.ready: Endpoint | None = None  # the only endpoint, while requests may go there at once
         self.in_flight = 0  # requests that have begun
         self.queue: deque[Waiter] = deque()
-        self.paused = False  # everybody waits
-        self.notice: str | None = None  # the text of the maintenance page: all are turned away
-        self.order = ""  # what an administrator has ordered of it (routing/traffic.py), as it is carried out
-        self.away: str | None = None  # why nobody is to wait for it, in a sentence for the page
+        self.paused = False  # every request waits
+        self.notice: str | None = None  # the text of the maintenance page, which every request gets
+        self.order = ""  # the order in effect (routing/traffic.py)
+        self.away: str | None = None  # why no request is to wait, as a sentence for the page
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
     def configure(self, routed: RoutedWorker, endpoints: tuple[Endpoint, ...]) -> None:
-        """Take what the snapshot says of it."""
+        """Take the settings of the snapshot."""
         self.max_inflight = routed.max_inflight
         self.queue_ticks = ticks_of(routed.queue_us)
         self.retry = routed.retry
@@ -124,13 +123,13 @@ class Worker(Watcher):
 
     @property
     def has_room(self) -> bool:
-        """Whether a request may begin at once, and passes nobody by."""
+        """Whether a request may begin at once without overtaking another."""
         return self.in_flight < self.max_inflight and not self.queue and not self.paused and self.refusal is None
 
     @property
     def refusal(self) -> tuple[str, int] | None:
-        """What every request is answered with 503, and after how many seconds to come again; None:
-        they are taken."""
+        """The reason for which every request gets 503, and the seconds for Retry-After; None:
+        requests are accepted."""
         if self.notice is not None:
             return self.notice, RETRY_AFTER
         away = DRAINED if self.away is None and self.order == DRAIN else self.away
@@ -144,8 +143,7 @@ class Worker(Watcher):
         self.ready = endpoints[0] if open_ and not waits else None
 
     def pick(self, tried: Iterable[Availability]) -> Endpoint | None:
-        """The endpoint for the next attempt: one that takes requests and was not tried for this
-        one."""
+        """The endpoint for the next attempt: one that takes requests and is not in `tried`."""
         endpoints = self.endpoints
         if len(endpoints) == 1 and not tried:
             return endpoints[0] if endpoints[0].takes_requests else None
@@ -155,7 +153,7 @@ class Worker(Watcher):
         return left[choose([endpoint.in_flight for endpoint in left], random.randrange)]
 
     def join(self, waiter: Waiter) -> bool:
-        """Stand in line; False when the line is full."""
+        """Join the queue; False when it is full."""
         if len(self.queue) >= self.max_inflight:
             return False
         self.queue.append(waiter)
@@ -163,16 +161,16 @@ class Worker(Watcher):
         return True
 
     def join_again(self, waiter: Waiter) -> None:
-        """A request that had begun found no endpoint: to the head of the line."""
+        """A request that had begun found no endpoint: put it at the head of the queue."""
         self.in_flight -= 1
         self.queue.appendleft(waiter)
-        if self._timer is not None:  # set for the end of the trial, which has ended sooner
+        if self._timer is not None:  # it was set for the end of the trial, which has ended earlier
             self._timer.cancel()
             self._timer = None
         self._come_back()
 
     def leave(self, waiter: Waiter) -> None:
-        """A request that waits is given up."""
+        """Remove a waiting request."""
         if waiter in self.queue:
             self.queue.remove(waiter)
             self.refresh()
@@ -184,7 +182,7 @@ class Worker(Watcher):
             self.release()
 
     def release(self) -> None:
-        """Let begin who can, each in a turn of the loop of its own, so that failures can not
+        """Let waiting requests begin, each in its own turn of the loop, so that failures can not
         nest."""
         while self.queue and self.in_flight < self.max_inflight and not self.paused:
             endpoint = self.pick(())
@@ -199,24 +197,24 @@ class Worker(Watcher):
         self._come_back()
 
     def pause(self) -> None:
-        """Let nobody begin; what runs goes on."""
+        """Let no request begin; running ones go on."""
         self.paused = True
         self.refresh()
 
     def turn_away(self, text: str) -> None:
-        """Answer every request with the maintenance page, those that wait too."""
+        """Answer every request with the maintenance page, the waiting ones too."""
         self.notice = text
         self._empty()
 
     def go_away(self, reason: str | None) -> None:
-        """Nobody is to wait for it, those that wait neither: it will not be back soon. None: it may
-        be."""
+        """No request is to wait, because the worker will not be back soon; waiting ones are
+        answered. None: they wait again."""
         self.away = reason
         self._empty()
 
     def obey(self, order: str, text: str) -> None:
-        """One order follows another, and nobody gets through in between; `text` is the page's, of
-        MAINTENANCE."""
+        """Replace one order by another, without a request passing in between. `text` is that of the
+        page, for MAINTENANCE."""
         self.order, self.paused, self.notice = order, order == PAUSE, text if order == MAINTENANCE else None
         self._empty()
 
@@ -227,12 +225,12 @@ class Worker(Watcher):
         self.release()
 
     def disband(self) -> None:
-        """It is in no route any more: nobody waits for it any longer; what runs goes on."""
+        """It is in no route any more: no request waits any longer; running ones go on."""
         for waiter in tuple(self.queue):
             waiter.fail(503, "it is in no route any more")
 
     def _empty(self) -> None:
-        """Who waits hears what everybody hears from now on."""
+        """Answer all waiting requests with the present refusal."""
         self.refresh()
         refusal = self.refusal
         if refusal is not None:
@@ -249,8 +247,8 @@ class Worker(Watcher):
         self.done()
 
     def _come_back(self) -> None:
-        """See again when the first endpoint may be tried again; room, and an endpoint's return,
-        come by themselves."""
+        """Set a timer for the next try of an endpoint. Free places and returning endpoints need
+        none."""
         self.refresh()
         if self._timer is not None or not self.queue or self.paused or self.in_flight >= self.max_inflight:
             return
