@@ -1,8 +1,8 @@
-"""Addresses of clients as they stand in fields and headers: read strictly, told in one spelling.
+"""Addresses of clients in fields and headers: parsed strictly, written in one spelling.
 
-An address has many spellings (RFC 5952 §2), and an IPv4 address can come dressed as an IPv6 one;
-whoever compares or logs them wants one. `ipaddress` refuses leading zeros in IPv4, which some
-readers take for octal.
+An address has many spellings (RFC 5952 §2), and an IPv4 address can be written as an IPv6 one; to
+compare or log addresses one spelling is needed. `ipaddress` refuses leading zeros in IPv4, which
+some parsers take for octal.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def read_address(text: bytes) -> Address | None:
 
 
 def plain(address: Address) -> Address:
-    """The IPv4 address in an IPv6 one that only wraps it (RFC 4291 §2.5.5.2); any other as it
-    is."""
+    """The IPv4 address in an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2); any other address
+    unchanged."""
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 

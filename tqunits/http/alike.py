@@ -1,12 +1,12 @@
-"""Messages like the one before on their connection: read by what differs, and written by what
-stays.
+"""Messages like the one before on their connection: parsed by the differences, and written from the
+common parts.
 
-The long way reads a head into fields, a target, a meaning, and writes another head from them. A
-client that asks for the next page, and a worker that answers it, say nearly all of it again; what
-was made of the message before holds for whatever fits its stencil (stencil.py), for that leaves
-open only the values of fields that say nothing to the router. So each of these is made from a
-message that went the long way, gives None for whatever may not be the same, and changes nothing but
-the cost: tests/http/test_alike.py has both ways side by side.
+The long way parses a head into fields, a target and a meaning, and writes another head from them. A
+client that asks for the next page, and a worker that answers it, send nearly the same again. What
+was made of the message before holds for every message that fits its stencil (stencil.py), because a
+stencil leaves open only the values of fields that mean nothing to the router. So each object here
+is made from a message that went the long way, and returns None for a message that may differ. This
+changes only the cost: tests/http/test_alike.py compares both ways.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _REST_OF_LINE: Final = re.compile(USUAL_PATH + rb" HTTP/1\.1(?=\r\n)")
 
 
 Asked = tuple[bytes, bytes, bytes, Framing, int]
-"""What a request says that the one before did not: path, query, the field lines that go on, how its
-body comes, where its head ends. No NamedTuple: that takes 0.3 µs to make."""
+"""The new parts of a request: path, query, the field lines that are forwarded, the framing of its
+body, the end of its head. It is no NamedTuple, because that takes 0.3 µs to make."""
 
 
 class AlikeRequest:
     """Requests that differ in path, query, values and the length of the body, each with the lines
     of the first one.
 
-    All have a body of known length, or none has. Whether the path leads to the same route, and
-    whether the body is too long for it, is for the caller to find out.
+    Either all have a body of known length, or none has one. The caller checks whether the path has
+    the same route, and whether the body is too long for it.
     """
 
     __slots__ = ("_beginning", "_framing", "_lines", "_longest_head", "_longest_line", "_route", "_stencil")
@@ -47,7 +47,7 @@ class AlikeRequest:
     ) -> None:
         self._beginning = method + b" "
         self._stencil = stencil
-        self._framing = None if stencil.tells else framing  # None: each tells its own
+        self._framing = None if stencil.tells else framing  # None: each request has its own
         self._lines = b"%b%b\r\nX-Request-ID: " % (lines, route.line)
         self._route = route
         self._longest_line = limits.request_line
@@ -57,16 +57,16 @@ class AlikeRequest:
     def of(
         cls, head: RequestHead, target: Target, framing: Framing, lines: bytes, route: Rewrite, limits: HeadLimits
     ) -> AlikeRequest | None:
-        """What the requests after this one are compared with. `lines`: what the router says of its
-        sender."""
+        """The object with which the next requests are compared. `lines`: what the router says of
+        their sender."""
         fields = head.fields
         if fields.stencil is None or not fields.usual or not head.minor or target.absolute:
             return None
         return cls(head.method, fields.stencil, framing, lines, route, limits)
 
     def read(self, raw: bytes) -> Asked | None:
-        """What is new in it, if this begins with a whole head, with which it ends when there is no
-        body."""
+        """The new parts of a request, if the data begins with a whole head that fits; without a
+        body the head must end the data."""
         beginning, framing = self._beginning, self._framing
         end = len(raw) if framing is NO_BODY else raw.find(_END) + 4
         if not raw.startswith(beginning) or end > self._longest_head:
@@ -100,7 +100,7 @@ class AlikeResponse:
     ) -> None:
         self.status = status
         self.says_hsts = hsts  # of its own
-        self._framing = None if stencil.tells else framing  # None: each tells its own
+        self._framing = None if stencil.tells else framing  # None: each response has its own
         self._line = line
         self._stencil = stencil
         self._longest = longest  # bytes of a head
@@ -109,7 +109,7 @@ class AlikeResponse:
     def of(
         cls, head: ResponseHead, framing: Framing, limits: HeadLimits = USUAL_RESPONSE_HEADS
     ) -> AlikeResponse | None:
-        """What the responses after this one are compared with."""
+        """The object with which the next responses are compared."""
         fields = head.fields
         stencil = fields.stencil
         if stencil is None or framing.source is not Kind.LENGTH or not head.minor:
@@ -122,8 +122,8 @@ class AlikeResponse:
         return cls(head.status, line, stencil, framing, limits.head, hsts=says_hsts(fields))
 
     def read(self, data: bytes) -> tuple[bytes, Framing, int] | None:
-        """The field lines that go on, how the body comes and where it begins, of what begins with a
-        whole head."""
+        """The field lines that are forwarded, the framing, and where the body begins, if the data
+        begins with a whole head that fits."""
         line = self._line
         if not data.startswith(line):
             return None
@@ -136,7 +136,7 @@ class AlikeResponse:
         return None if framing is None else (kept, framing, end)
 
     def head(self, kept: bytes, framing: Framing, lines: bytes, *, close: bool) -> bytes:
-        """The head for the client, complete. `lines`: additions.py; `close`: the last response on
-        its connection."""
+        """The complete head for the client. `lines`: additions.py; `close`: this is the last
+        response on its connection."""
         last = b"\r\nConnection: close" if close else b""
         return b"".join((self._line, kept, lines, framing.line, last, _END))

@@ -1,10 +1,10 @@
-"""What the router answers itself: short, fixed text; never a byte of the request, nothing of the
-inside.
+"""The router's own answers: short, fixed texts, without any byte of the request and without
+internal details.
 
-As HTML, JSON or plain text, whichever the client's Accept prefers (RFC 9110 §12.5.1); plain where
-it does not care. The request ID is in all of them, so that a client's report leads to the worker's
-log. Nothing here may be stored (§15.1 lets caches keep a 404 or a 501): the next deployment may
-answer otherwise.
+They are HTML, JSON or plain text, as the client's Accept prefers (RFC 9110 §12.5.1); plain text
+without a preference. The request ID is in all of them, so that a client's report leads to the
+worker's log. Nothing here may be stored (§15.1 lets caches keep a 404 or a 501): the next
+deployment may answer otherwise.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MAX_ACCEPT: Final = 1024
 MAX_RANGES: Final = 32
 """Bytes and members of Accept that are read; browsers send 140 bytes and eight members."""
 MAX_MESSAGE: Final = 2000
-"""Characters of an operator's message: a paragraph or two, which no client has to page through."""
+"""Characters of an operator's message: a paragraph or two."""
 
 NOTHING_INSTALLED: Final = (
     "tqunits runs here, and no worker is installed yet. On this host, 'sudo tqunits init NAME --type python' "
@@ -76,7 +76,7 @@ _PAGE: Final = """<!doctype html>
 
 
 class AnswerType(Enum):
-    """How an answer is written; the value is its media type, and its order breaks a tie."""
+    """The format of an answer. The value is its media type; the order decides between equals."""
 
     PLAIN = b"text/plain"
     HTML = b"text/html"
@@ -126,14 +126,14 @@ def answer(
 
 
 def reason(status: int, detail: str, hint: str = "") -> str:
-    """Why it is answered so, for the operator."""
+    """Why it is answered so; for the operator."""
     why = detail or _EXPLAINED.get(status, REASONS[status].decode("ascii"))
     return f"{why}; {hint}" if hint else why
 
 
 def notice(message: str) -> str:
-    """An operator's message as a detail: line ends stay, other controls go, and what is too long is
-    cut off."""
+    """An operator's message as a detail: line ends stay, other control characters are removed, and
+    a long text is cut."""
     return message[:MAX_MESSAGE].translate(_CONTROLS).strip()
 
 
@@ -153,15 +153,15 @@ def preferred(accept: bytes) -> AnswerType:
 
 
 def _liking(media_type: bytes, ranges: dict[bytes, int], named: list[bytes]) -> tuple[int, int]:
-    """Quality in thousandths, then how early it is named, if it is."""
+    """The quality in thousandths, then how early it is named, if it is."""
     wild = media_type.partition(b"/")[0] + b"/*"
     quality = ranges.get(media_type, ranges.get(wild, ranges.get(b"*/*", 0)))
     return quality, len(named) - named.index(media_type) if quality and media_type in ranges else 0
 
 
 def _ranges(accept: bytes) -> dict[bytes, int]:
-    """The media ranges of an Accept in their order, with their qualities in thousandths; what does
-    not read is out."""
+    """The media ranges of an Accept in their order, with their qualities in thousandths. Invalid
+    members are left out."""
     ranges: dict[bytes, int] = {}
     for member in accept[:MAX_ACCEPT].lower().split(b",", MAX_RANGES)[:MAX_RANGES]:
         name, *parameters = (part.strip(b" \t") for part in member.split(b";"))
@@ -174,8 +174,8 @@ def _ranges(accept: bytes) -> dict[bytes, int]:
 
 
 def _quality(parameters: list[bytes]) -> int | None:
-    """The weight among them, 1 if there is none; None if it is no weight. Others do not matter to
-    what we have."""
+    """The weight among the parameters, 1 without one; None for an invalid weight. Other parameters
+    do not matter here."""
     for parameter in parameters:
         if parameter.startswith(b"q="):
             return round(1000 * float(parameter[2:])) if _QUALITY.fullmatch(parameter[2:]) else None

@@ -1,4 +1,5 @@
-"""Content codings of files that lie there ready: which of them a client takes, RFC 9110 §12.5.3."""
+"""Content codings of compressed files beside the originals: which of them a client accepts, RFC
+9110 §12.5.3."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from tqunits.http.grammar import TOKEN, split_list
 
 
 class Coding(NamedTuple):
-    """A content coding (RFC 9110 §8.4.1) and what a file in it is called after its original."""
+    """A content coding (RFC 9110 §8.4.1), and the suffix of the files that have it."""
 
     name: bytes
     suffix: bytes
@@ -20,18 +21,18 @@ CODINGS: Final = (Coding(b"br", b".br"), Coding(b"gzip", b".gz"))
 """The smaller first: brotli is RFC 7932."""
 
 MAX_REMEMBERED: Final = 64
-"""Browsers send a handful of values, always the same. A value is at most a head: under 2 MiB, were
-all of them that."""
+"""Browsers send a handful of values, always the same. A value is at most a whole head, so this is
+less than 2 MiB."""
 
 _MEMBER: Final = re.compile(rb"(%b)(?:[ \t]*+;[ \t]*+q=(?:0(?:\.([0-9]{0,3}))?|(1)(?:\.0{0,3})?))?" % TOKEN.pattern)
 """A coding (or `*`, which is a token too) with its weight (§12.4.2), lower-cased."""
 
 
 def accepted(values: list[bytes]) -> tuple[Coding, ...]:
-    """The codings that a client likes at least as much as none, best first; equals in our order.
+    """The codings that a client prefers to none, or likes as much; best first, equals in our order.
 
-    Without Accept-Encoding none: anything would be right then, and the plain file is what everybody
-    can read. A client that refuses `identity` as well as all there is gets the plain file (§12.5.3:
+    Without Accept-Encoding none: every coding would be allowed then, but every client can read the
+    plain file. A client that refuses all codings and `identity` gets the plain file (§12.5.3:
     better than nothing).
     """
     return _accepted(b",".join(values)) if values else ()
@@ -48,7 +49,7 @@ def _accepted(value: bytes) -> tuple[Coding, ...]:
 
 
 def _weights(value: bytes) -> dict[bytes, int]:
-    """Coding to weight, in thousandths. What is not in the grammar is not accepted."""
+    """Coding to weight, in thousandths. Invalid members are not accepted."""
     weights = {}
     for member in split_list([value]):
         match = _MEMBER.fullmatch(member)

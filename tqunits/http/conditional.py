@@ -1,9 +1,9 @@
-"""Conditional requests: what If-Match and its kin decide before a file is sent. RFC 9110 §13.
+"""Conditional requests: If-Match and the similar fields, which are evaluated before a file is sent.
+RFC 9110 §13.
 
-For GET and HEAD of something that is there, which has both validators. The order is §13.2.2's: the
-condition on the entity tag is looked at first, and where it is given the one on the date is not
-looked at (dates have seconds, tags have nanoseconds). A condition that is not understood is never
-the reason for a 304.
+This is for GET and HEAD of an existing file, which has both validators. The order is that of
+§13.2.2: the condition on the entity tag comes first, and if there is one, the condition on the date
+is ignored (dates have seconds, tags have nanoseconds). An invalid condition never leads to a 304.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ a comma."""
 
 
 class Verdict(Enum):
-    """What the conditions of a GET or HEAD come to; the values are the statuses."""
+    """The result of the conditions of a GET or HEAD; the values are the statuses."""
 
     PERFORM = 200
     NOT_MODIFIED = 304
@@ -64,10 +64,10 @@ def evaluate(fields: Fields, tag: bytes, modified: int, this_year: int) -> Verdi
 
 
 def range_holds(fields: Fields, tag: bytes) -> bool:
-    """Whether If-Range, if there is one, lets Range count (§13.1.5).
+    """Whether Range counts: there is no If-Range, or it matches (§13.1.5).
 
-    A date never does. It would have to be a strong validator, and a file may change twice in a
-    second (§8.8.2.2); a client that got our tag must not send one.
+    A date never matches. It would have to be a strong validator, and a file may change twice in a
+    second (§8.8.2.2); a client that got our tag must not send a date.
     """
     return b"if-range" not in fields.names or fields.values(b"if-range") == [tag]
 
@@ -85,5 +85,5 @@ def _names(values: list[bytes], tag: bytes, *, weak: bool) -> bool:
 
 
 def _date(values: list[bytes], this_year: int) -> int | None:
-    """The one date of a field; None: to be ignored."""
+    """The single date of a field; None: the field is ignored."""
     return read_date(values[0], this_year) if len(values) == 1 else None

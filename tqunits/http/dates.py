@@ -1,7 +1,7 @@
-"""Times in fields: HTTP-date, RFC 9110 §5.6.7. Written in its one form, read in all three by their
-grammar alone.
+"""Times in fields: HTTP-date, RFC 9110 §5.6.7. They are written in the one preferred form, and
+parsed in all three forms.
 
-A field whose date is none of these is to be ignored (§13.1.3, §13.1.4), so reading never raises.
+A field with an invalid date is to be ignored (§13.1.3, §13.1.4), so parsing never raises.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def write_date(seconds: int) -> bytes:
 
 
 def read_date(text: bytes, this_year: int) -> int | None:
-    """Seconds since 1970, or None for what is no HTTP-date. `this_year` gives two-digit years their
-    century."""
+    """Seconds since 1970, or None for an invalid HTTP-date. `this_year` decides the century of
+    two-digit years."""
     match = _FIXDATE.fullmatch(text) or _RFC850.fullmatch(text) or _ASCTIME.fullmatch(text)
     if match is None:
         return None
@@ -66,6 +66,7 @@ def read_date(text: bytes, this_year: int) -> int | None:
 
 
 def _full_year(two_digits: int, this_year: int) -> int:
-    """RFC 9110 §5.6.7: more than 50 years in the future is the past, told by the year alone."""
+    """RFC 9110 §5.6.7: a date more than 50 years in the future is in the past; decided by the year
+    only."""
     year = this_year - this_year % 100 + two_digits
     return year - 100 if year > this_year + 50 else year

@@ -1,10 +1,10 @@
-"""The field lines of one message: checked once, then looked up and forwarded as the bytes they are.
+"""The field lines of one message: validated once, then looked up and forwarded unchanged.
 
-A line that passed the grammar is already canonical (`name:` value, no folding, no control), so
-forwarding it as it came is forwarding what was understood (RFC 9110 §7.6). Values are read only of
-the few fields that the router itself obeys; `SPECIAL` lists them all. What the names of a head say,
-its `Outline`, is found out once for all heads that have them in this order; and what a connection
-said before is a `Stencil` for what it says next.
+A valid line is already canonical (`name:` value, no folding, no control), so it is forwarded with
+exactly the meaning that the router has understood (RFC 9110 §7.6). Values are parsed only for the
+few fields that the router itself uses; `SPECIAL` lists them all. The meaning of the names in a
+head, its `Outline`, is computed once for all heads with the same names in the same order. The
+fields of a connection's previous message are a `Stencil` for the next.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-"""RFC 9110 §7.6.1: about this connection, never about the next one. `Trailer` describes the body
-and stays."""
+"""RFC 9110 §7.6.1: these fields are about this connection, never about the next one. `Trailer`
+describes the body and stays."""
 
 FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -68,9 +68,9 @@ FORWARDING: Final = frozenset(
         b"x-url-scheme",
     }
 )
-"""What a worker believes about the client, or about what was asked, because a router says it (every
-framework believes some of these); from a client it is a lie until proven. A CDN's own
-(CF-Connecting-IP) are between it and the worker."""
+"""Fields by which a router tells a worker about the client or its request (every framework believes
+some of them). From a client they may be false. Fields of a CDN (CF-Connecting-IP) concern only the
+CDN and the worker."""
 
 SCHEMES: Final = frozenset(
     {
@@ -85,7 +85,7 @@ SCHEMES: Final = frozenset(
         b"x-url-scheme",
     }
 )
-"""By which a trusted proxy says whether the client spoke HTTPS (schemes.py)."""
+"""The fields by which a trusted proxy says whether the client used HTTPS (schemes.py)."""
 
 
 NEVER_FORWARDED: Final = HOP_BY_HOP | FRAMING | FORWARDING | {b"proxy"}
@@ -124,17 +124,17 @@ turn every character into it that is neither a letter nor a digit (and a shell c
 variable otherwise). So `X_Real_IP` and `X.Real.IP` are `X-Real-IP` to a program."""
 
 _CLEANED: Final = NEVER_FORWARDED | {b"max-forwards"}
-"""Fields with a "-" that the router writes or removes: no other name may be told to a program as
-one of them."""
+"""Fields with a "-" that the router writes or removes: no other name may look like one of them to a
+program."""
 
 MAX_OUTLINES: Final = 128
 MAX_OUTLINE: Final = 1024
-"""How many outlines are remembered, and how many bytes of names one of them may have. A site's
-clients are some dozens of programs that ask in a few ways each. Full of the worst, that is under 4
-MiB; whoever sends other names each time only makes us look at them."""
+"""How many outlines are kept, and the greatest number of bytes of names in one. The clients of a
+site are some dozens of programs that send a few sets of names each. The worst case is less than 4
+MiB; a client that changes its names each time only costs the computation."""
 
 _USUAL_REQUEST: Final = frozenset({b"connection", b"content-length", b"host"})
-"""All that is special about most requests."""
+"""The special fields that most requests have, and no others."""
 
 _NONE: Final[frozenset[bytes]] = frozenset()
 _USUAL_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
@@ -144,12 +144,12 @@ _LASTING: Final = frozenset({b"keep-alive"})
 _ALONE: Final = {option: frozenset({option}) for option in _USUAL_OPTIONS}
 
 _FIXED: Final = frozenset({b"connection", b"host"})
-"""What is read of these is taken over from head to head, so a stencil has no hole there."""
+"""The meaning of these values is copied from head to head, so a stencil has no hole for them."""
 
 
 class Outline:
-    """What the names of a head say, whatever the values are: one for all heads with the same names
-    in the same order.
+    """The meaning of the names of a head, whatever the values are: one object for all heads with
+    the same names in the same order.
 
     A place is the index of a field line in its block; `places` has those of each name in `special`.
     """
@@ -178,8 +178,8 @@ class Outline:
 
 
 def lookalikes(names: Iterable[bytes], of: Set[bytes]) -> frozenset[bytes]:
-    """Those of `names` (lower-case) that a program would be told as one of these, and that are not
-    one of them."""
+    """Those of `names` (lower-case) that a program would see as one of these names, and that are
+    not one of them."""
     return frozenset(name for name in names if name not in of and name.translate(_AS_CGI) in of)
 
 
@@ -248,8 +248,7 @@ class Fields:
         return self._length
 
     def without(self, names: Set[bytes]) -> bytes:
-        """The lines of all other fields, each with the CRLF before it; linear, however many there
-        are."""
+        """The lines of all other fields, each with the CRLF before it. Linear in their number."""
         return self._without(self._outline.places_of(names))
 
     def options(self) -> frozenset[bytes]:
@@ -262,8 +261,8 @@ class Fields:
         return frozenset(split_list(values)) if alone is None else alone
 
     def forwarded(self, never: Set[bytes], options: Set[bytes]) -> bytes:
-        """A request's lines that stay: without `never`, look-alikes and what Connection nominates
-        (RFC 9110 §7.6.1)."""
+        """A request's lines that are forwarded: without `never`, look-alikes, and the fields that
+        Connection names (RFC 9110 §7.6.1)."""
         return self.without(never | self._outline.lookalikes | _nominated(options))
 
     def _without(self, places: Iterable[int]) -> bytes:
@@ -281,15 +280,14 @@ class Fields:
 
 
 class HeadFields(Fields):
-    """The fields of a head, read with the help of those that came before them on the same
-    connection."""
+    """The fields of a head, parsed with the help of the previous ones on the same connection."""
 
     __slots__ = ("kept", "options_said", "stencil")
 
     _never: ClassVar[frozenset[bytes]]
 
     def _read(self, block: bytes, known: HeadFields | None, most: int = MAX_FIELDS) -> None:
-        """Read them by the grammar, and make a stencil for the next. Raises Malformed: 400 or
+        """Parse them by the grammar, and make a stencil for the next ones. Raises Malformed: 400 or
         431."""
         super().__init__(block, most)
         outline = self._outline
@@ -303,12 +301,11 @@ class HeadFields(Fields):
         self.stencil = self._common(known, dropped) if known is not None and known._outline is outline else None
 
     def says(self, block: bytes) -> bool:
-        """Whether that block says the same, and there is a stencil already for what comes after
-        it."""
+        """Whether that block is the same, and there is already a stencil for the next ones."""
         return self.stencil is not None and self.block == block
 
     def _fits(self, block: bytes, known: HeadFields) -> bool:
-        """Read them by the stencil of those before, if they fit it."""
+        """Parse them by the stencil of the previous ones, if they fit."""
         stencil = known.stencil
         found = stencil.fit(block, 0, len(block)) if stencil is not None else None
         if stencil is None or found is None:
@@ -323,7 +320,7 @@ class HeadFields(Fields):
         return True
 
     def _common(self, known: HeadFields, dropped: list[int]) -> Stencil | None:
-        """What these fields have in common with those before, which have the same outline."""
+        """The common part of these fields and the previous ones, which have the same outline."""
         lines, before = (fields.block.split(b"\r\n")[1:-2] for fields in (self, known))
         holes = frozenset(compress(range(len(lines)), map(ne, lines, before)))
         if known.stencil is not None:
@@ -338,15 +335,15 @@ class HeadFields(Fields):
 
 
 class RequestFields(HeadFields):
-    """The fields of a request and what they say to the router, whatever the request line is."""
+    """The fields of a request and their meaning for the router, whatever the request line is."""
 
     __slots__ = ("host", "respells", "usual")
 
     _never = NEVER_FORWARDED
 
     def __init__(self, block: bytes, known: RequestFields | None = None, most: int = MAX_FIELDS) -> None:
-        """`known`: of the request before; they spare work and change nothing. Raises Malformed: 400
-        or 431."""
+        """`known`: those of the previous request; they only save work. Raises Malformed: 400 or
+        431."""
         self.host: bytes | None  # None: not given; b"": of a URI without an authority
         self.respells: bool  # Host does not go on as it came
         self.usual: bool  # a body of known length or none, and a connection that may stay
@@ -372,15 +369,15 @@ class RequestFields(HeadFields):
 
 
 class ResponseFields(HeadFields):
-    """The fields of a response and what they say to the router, whatever the status line is."""
+    """The fields of a response and their meaning for the router, whatever the status line is."""
 
     __slots__ = ()
 
     _never = NEVER_RETURNED
 
     def __init__(self, block: bytes, known: ResponseFields | None = None, most: int = MAX_FIELDS) -> None:
-        """`known`: of the response before; they spare work and change nothing. Raises Malformed:
-        400 or 431."""
+        """`known`: those of the previous response; they only save work. Raises Malformed: 400 or
+        431."""
         if known is None or not self._fits(block, known):
             self._read(block, known, most)
 
@@ -398,7 +395,7 @@ class ResponseFields(HeadFields):
 
 
 def _nominated(options: Set[bytes]) -> Set[bytes]:
-    """The names that Connection takes out, and that are not taken out anyway."""
+    """The names in Connection that are not removed anyway."""
     return options - _USUAL_OPTIONS - NOT_NOMINATED
 
 
@@ -427,7 +424,7 @@ def trailer_lines(section: bytes, *, mend: bool = False) -> bytes:
 
 
 def _fault(block: bytes) -> str:
-    """Why a block is refused, for the answer and for whoever debugs a client."""
+    """Why a block is refused, as a text for the answer and for developers of clients."""
     if has_controls(block):
         return "a control character in a field"
     if block.count(b"\n") != block.count(b"\r\n") or block.count(b"\r") != block.count(b"\r\n"):

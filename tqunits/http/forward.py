@@ -1,9 +1,9 @@
 """The heads that the router writes: a request for a worker, a response for a client.
 
-RFC 9110 §7.6. Fields of the message itself go on in their order; those of the hop are dropped; what
-the worker may believe about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239,
-X-Request-ID) is the router's own word; only a trusted proxy is quoted (trust.py). What catches
-loops (passes.py) is the same for all requests of a route, and so it is the route's.
+RFC 9110 §7.6. End-to-end fields are forwarded in their order; hop-by-hop fields are dropped. The
+fields about the client (X-Forwarded-*, X-Real-IP, Forwarded of RFC 7239, X-Request-ID) are the
+router's own; values are taken only from a trusted proxy (trust.py). The field against loops
+(passes.py) is the same for all requests of a route, so the route has it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Forwarder(Protocol):
 
 
 class Origin:
-    """A client that is not believed; one per connection, since most of what is said of it never
-    changes."""
+    """A client whose own statements are not believed. One object per connection, because most of
+    what is said of a client never changes."""
 
     __slots__ = ("_address", "_host", "_lines", "_node", "_scheme")
 
@@ -80,8 +80,8 @@ def node(address: bytes) -> bytes:
 
 
 def check_request(head: RequestHead, name: bytes) -> None:
-    """What a valid request may still ask in vain. `name`: of this host's routers. Raises Malformed:
-    417, 508."""
+    """Refuse a valid request that can not be served. `name`: the name of this host's routers.
+    Raises Malformed: 417, 508."""
     special = head.fields.special
     if b"expect" in special and not _expectations(head) <= _CONTINUE:
         raise Malformed(417, "an expectation other than 100-continue")
@@ -103,8 +103,8 @@ def wants_upgrade(head: RequestHead) -> bool:
 
 
 def wants_websocket(head: RequestHead, framing: Framing) -> bool:
-    """Whether this is the one upgrade that is let through: never h2c, which would bypass every rule
-    here."""
+    """Whether this is a websocket upgrade, the only one that is passed on: h2c would bypass every
+    rule here."""
     fields = head.fields
     return (
         b"upgrade" in fields.options_said
@@ -148,8 +148,8 @@ def request_head(
 
 
 class Rewrite:
-    """What a route does to a request: strips its prefix from the path, tells the worker so, marks
-    that it was here."""
+    """What a route does to a request: it strips its prefix from the path, tells the worker so, and
+    adds the field against loops."""
 
     __slots__ = ("_cut", "_mark", "_raw", "_stripped", "line")
 

@@ -1,5 +1,5 @@
-"""How long a body is, decided once per message; the same object writes the field and moves the
-bytes.
+"""The length of a body, decided once per message. The same object writes the framing field and
+moves the bytes.
 
 RFC 9112 §6. A proxy that drops a length field but still reads by it, or reads by one and announces
 the other, is how requests are smuggled: so `Framing` is the only source both of the framing field
@@ -36,7 +36,7 @@ class Kind(Enum):
 
 
 class Framing:
-    """How a body comes (`source`) and how it goes on (`sink`)."""
+    """The framing of a body as it comes (`source`) and as it is forwarded (`sink`)."""
 
     __slots__ = ("closes", "length", "line", "sink", "source", "until_close")
 

@@ -21,8 +21,8 @@ _END: Final = b"\r\n\r\n"
 
 
 class RequestHead:
-    """The head of one request, valid by the grammar; what it means is read by framing.py, target.py
-    and fields.py."""
+    """The head of one request, grammatically valid; framing.py, target.py and fields.py interpret
+    it."""
 
     __slots__ = ("fields", "method", "minor", "target")
 
@@ -46,14 +46,13 @@ class ResponseHead:
 
 
 class HeadBuffer:
-    """Collects one head. Every byte is looked at once, however small the pieces are in which it
-    comes."""
+    """Collects one head. Every byte is examined once, however small the received pieces are."""
 
     __slots__ = ("collected", "limits")
 
     def __init__(self, limits: HeadLimits = USUAL_HEADS) -> None:
         self.limits = limits
-        self.collected: bytearray | None = None  # only while there is a piece of a head: most connections are idle
+        self.collected: bytearray | None = None  # only while a part of a head is here: most connections are idle
 
     @property
     def size(self) -> int:
@@ -131,7 +130,7 @@ def parse_response(
 
 
 def _response_fields(block: bytes, known: ResponseFields | None, limits: HeadLimits) -> ResponseFields:
-    """Those of a block, mended if it has to be. Raises Malformed."""
+    """The fields of a block, mended if necessary. Raises Malformed."""
     try:
         return ResponseFields(block, known, limits.fields)
     except Malformed:

@@ -1,9 +1,9 @@
-"""What RFC 9112 has or lets a proxy mend in a worker's response, where a request with the same
+"""Repairs of a worker's response that RFC 9112 demands or allows. A request with the same faults
 would be refused.
 
-A request that is read in two ways is how something is smuggled past the router. A response that a
-careless program has written is only that, and what goes on of it is written anew from what was
-read, so nobody reads it in another way. What has no agreed reading stays refused: control
+A request that can be parsed in two ways can smuggle something past the router. A faulty response
+comes from a careless program only, and it is written anew from what was parsed, so no client can
+parse it in another way. Faults without a common interpretation are still refused: control
 characters, a bare CR or LF (an answer is split by one), lengths that differ, a length beside
 chunks.
 """
@@ -37,7 +37,8 @@ def mended(block: bytes) -> bytes | None:
 
 
 def foreign(data: bytes) -> str:
-    """What a worker speaks whose answer begins so; "" when it may become a response of HTTP/1."""
+    """The protocol of an answer that begins so; "" when it may still become a response of
+    HTTP/1."""
     if data.startswith(_STATUS_LINE[: len(data)]):
         return ""
     if data.startswith((b"\x15\x03", b"\x16\x03")):

@@ -1,9 +1,9 @@
-"""Requests that come through here again: how the router marks what it sends on, and how many times
-is a loop.
+"""Requests that come through this router again: how it marks forwarded requests, and how many
+passes count as a loop.
 
-A worker that asks the site with the fields it got, and two routers in a row, are no loop: what
-comes back is another request. A loop comes back for ever; so passes are counted, by the name that
-all routers of this host leave behind.
+A worker that sends a request to the site with the fields that it got, and two routers in a row, are
+no loop. Only a loop comes back for ever. So passes are counted, by a name that all routers of this
+host add.
 
 The name stands in CDN-Loop (RFC 8586), or in Via (RFC 9110 §7.6.3) for a worker that wants it. RFC
 8586 §1 says why not in Via: servers change what they do by it. nginx compresses nothing that has

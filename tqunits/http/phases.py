@@ -1,5 +1,4 @@
-"""Where a connection stands in its exchanges: two tables, a client's connection and a worker's, and
-no I/O.
+"""The states of a connection: two tables, for a client's connection and for a worker's. No I/O.
 
 `table[state][event]` is the state after that event. To the data path each state is an object that
 has the states after it as attributes, so an event costs what an attribute costs (20 ns; a look-up
@@ -7,7 +6,7 @@ by a member of an enumeration takes 90): `self.phase = self.phase.answered`. An 
 does not have is an AttributeError: a fault of ours, which ends the connection
 (proxy/reactor/fault.py) before it can answer the wrong request.
 
-Any connection may be closed in any state; what a close means there is the business of proxy/.
+Any connection may be closed in any state; proxy/ decides what a close means there.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ CLIENT: Final[Table] = {
     "TUNNEL": {},
     "LINGER": {},
 }
-"""HEAD: between requests, or in a head. BUSY: an exchange with a worker, or a file is on its way.
-TUNNEL: after a valid
-101. LINGER: the last answer is out, and what still comes is read, or a TCP reset may destroy it
-     (RFC 9112 §9.6).
+"""HEAD: between requests, or in a head. BUSY: an exchange with a worker, or a file is being sent.
+TUNNEL: after a valid 101. LINGER: the last answer is sent, and what still comes is read, because a
+TCP reset could destroy the answer (RFC 9112 §9.6).
 
-`asked`: a request goes to a worker or is answered with a file; `answered`: all of its answer is
-out, or it was the router's own, and the next request may come; `switched`: the worker's 101 is;
-`ended`: nothing more is answered here."""
+`asked`: a request goes to a worker or is answered with a file; `answered`: the whole answer is
+sent, or it was the router's own, and the next request may come; `switched`: the worker's 101 is
+sent; `ended`: no more requests are answered.
+"""
 
 WORKER: Final[Table] = {
     "CONNECTING": {"connected": "HEAD"},
@@ -39,12 +38,13 @@ WORKER: Final[Table] = {
     "BODY": {"completed": "IDLE"},
     "TUNNEL": {},
 }
-"""HEAD: a request is on its way or sent, the head of its response is awaited. IDLE: none is; in the
-pool, as a rule.
+"""HEAD: a request is being sent or was sent, and the head of its response is awaited. IDLE: without
+a request, usually in the pool.
 
-`connected`: for the request that it was opened for; `asked`: by the next one; `responded`: the head
-of a final response has come, and not all of its body; `completed`: all has, and the connection may
-be used again; `switched`: 101."""
+`connected`: for the request that it was opened for; `asked`: by a later request; `responded`: the
+head of a final response has come, but not its whole body; `completed`: the whole body has come, and
+the connection may be used again; `switched`: 101.
+"""
 
 
 class _State:

@@ -1,4 +1,4 @@
-"""What moves a body from one connection to the other: bytes of one framing in, bytes of the next
+"""Pumps move a body from one connection to the other: bytes of one framing in, bytes of the next
 hop's framing out.
 
 Each pump is fed what was received and gives what to send; it knows when the body is over (`done`),
@@ -53,7 +53,7 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Pump:
-    """One body on its way through."""
+    """The transfer of one body."""
 
     __slots__ = ("done", "rest", "surplus")
 
@@ -140,10 +140,10 @@ class ChunkedPump(Pump):
         framing: int = MAX_FRAMING_RETURNED,
         padded: bool = False,
     ) -> None:
-        """`limit`, `trailers`: as for `framing.Framing.pump`; `framing`: MAX_FRAMING or
+        """`limit`, `trailers`: as for `framing.Framing.pump`. `framing`: MAX_FRAMING or
         MAX_FRAMING_RETURNED.
 
-        `padded`: spaces behind a size are borne, and trailers mended, as a worker's may be.
+        `padded`: spaces after a size are accepted, and trailers mended, as in workers' responses.
         """
         super().__init__()
         self._padded = padded

@@ -5,10 +5,10 @@ Heroku and Cloudflare say X-Forwarded-Proto, Traefik `wss` in it for a WebSocket
 several proxies adds its own it is a list, or the field is there twice: the first is the client's.
 Others say X-Forwarded-Ssl, Front-End-Https and so on.
 
-Two fields may contradict each other: a proxy writes its own and passes on what came. Then it was
-HTTPS. Who takes HTTP for HTTPS makes cookies that are sent over HTTPS only, and links to it; who
-takes HTTPS for HTTP makes cookies that travel in the clear, and redirects for ever to where the
-client is already.
+Two fields may contradict each other: a proxy writes its own field and passes on another. Then HTTPS
+is assumed, because that mistake does less harm. A worker that takes HTTP for HTTPS makes links to
+HTTPS, and cookies that are sent over HTTPS only. A worker that takes HTTPS for HTTP makes cookies
+that are sent unencrypted, and redirects for ever to the place where the client is already.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What the heads of one connection have in common, so that the next one is read by what differs in
-it.
+"""The common part of the heads of one connection, so that the next head is parsed by its
+differences.
 
-A client says nearly the same fields with each request, and a worker with each response: HPACK (RFC
-7541) rests on that. Two heads with the same names in the same order make a stencil: their bytes,
+A client sends nearly the same fields with each request, and a worker with each response; HPACK (RFC
+7541) also uses that. Two heads with the same names in the same order make a stencil: their bytes,
 with a hole for each value that differed. Whether a third fits is a comparison of bytes and a look
-at what is in the holes. This is no second grammar: what fits is made of lines that passed the first
-one, and of values that are tested the same way.
+at what is in the holes. This is no second grammar: a head that fits consists of lines that were
+validated before, and of values that are tested in the same way.
 """
 
 from __future__ import annotations

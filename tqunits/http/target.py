@@ -1,14 +1,14 @@
-"""Where a request wants to go: its target and its Host, read so that no second reader can see
-another place.
+"""The target of a request and its Host, parsed so that no other server can understand another
+place.
 
-RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). What is routed is
-what is forwarded: the path is brought into its one canonical spelling, routed by it, and sent on in
-it. Spellings that servers disagree on (`..`, `%5c`, `\\`, `%00`, broken escapes) are refused,
-because a prefix rule that a worker reads differently is no rule. A single dot, which leads nowhere,
-is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything else is asked, so a
-rule of its own would be a second reading; browsers do the same before they ask. `%2f` is refused
-too unless the worker wants it; who that is, routing tells: so it is only noted here, and is routed
-as any other character, never as a border.
+RFC 9112 §3.2 (the forms of a target and Host), RFC 3986 §6.2.2 (equal paths). The same path is
+routed and forwarded: it is normalised to one canonical spelling, which decides the route and is
+sent to the worker. Spellings that servers disagree on (`..`, `%5c`, `\\`, `%00`, broken escapes)
+are refused, because a prefix rule that a worker reads differently is no rule. A single dot, which
+leads nowhere, is left out (RFC 3986 §5.2.4), and `%2e` is one: it is decoded before anything else
+is asked, so a rule of its own would be a second reading; browsers do the same before they ask.
+`%2f` is refused too unless the worker wants it; who that is, routing tells: so it is only noted
+here, and is routed as any other character, never as a border.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Which proxies are believed, and how far: what a worker may be told of a client that a trusted
-proxy speaks for.
+"""Which proxies are trusted, and how far: what a worker is told about the client of a trusted
+proxy.
 
 `proxy.trusted_proxies` names networks. A peer outside them gets `forward.Origin`, whatever it
-sends. What a peer inside them says is still read strictly, because proxies pass on what they do not
-overwrite: one field line, one value, in a narrow alphabet, or it was never said. The client is the
-rightmost address of X-Forwarded-For that no trusted proxy has (each proxy adds its peer at the
-right, so everything left of that one is the client's own invention).
+sends. The fields of a peer inside them are still parsed strictly, because proxies pass on what they
+do not overwrite: one field line, one value, in a narrow alphabet; anything else is ignored. The
+client is the rightmost address of X-Forwarded-For that no trusted proxy has (each proxy adds its
+peer at the right, so everything left of that one is the client's own invention).
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Networks:
         return known is not None and self._has(known)
 
     def hop(self, entry: bytes) -> Hop | None:
-        """Who an entry of X-Forwarded-For is, or a node of Forwarded; None: nobody that has an
-        address."""
+        """The address in an entry of X-Forwarded-For, or in a node of Forwarded; None when there is
+        none."""
         known = self._known
         if entry in known:
             return known[entry]
@@ -88,13 +88,13 @@ class Networks:
         return found
 
     def _has(self, address: Address) -> bool:
-        """One look per length of prefix, however many networks there are."""
+        """One look-up per length of prefix, however many networks there are."""
         number = int(address)
         return any(number >> shift in networks for shift, networks in (self._v4 if address.version == 4 else self._v6))
 
 
 class TrustedPeer:
-    """A peer that is believed; one per connection."""
+    """A trusted peer; one object per connection."""
 
     __slots__ = ("_address", "_networks", "_scheme")
 
@@ -105,7 +105,7 @@ class TrustedPeer:
         self._networks = networks
 
     def origin(self, fields: Fields) -> RelayedOrigin:
-        """Whom a request with these fields comes from."""
+        """The sender of a request with these fields."""
         chain = _members(fields)
         forwarded = _forwarded(fields)
         nodes, proto = _nodes(forwarded)
@@ -147,7 +147,8 @@ class TrustedPeer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RelayedOrigin:
-    """Who sent a request through a trusted proxy; a `forward.Sender`, made for one request."""
+    """The sender of a request that came through a trusted proxy; a `forward.Forwarder`, made for
+    one request."""
 
     client: bytes  # its address; the peer's own when the peer names nobody
     scheme: bytes  # of the client's request: b"http" or b"https"
@@ -205,9 +206,9 @@ def _forwarded(fields: Fields) -> bytes:
 
 
 def _nodes(forwarded: bytes) -> tuple[list[bytes], bytes]:
-    """Whom each element is `for`, b"" where it does not say, and the first `proto`.
+    """For each element the node after `for=`, b"" without one; and the first `proto`.
 
-    Nothing at all if any of it does not read: an open quote in it, say, would swallow what is
+    Nothing at all if any part is invalid: an open quote, for example, would swallow what is
     appended.
     """
     nodes, proto = [b""], b""
@@ -235,8 +236,8 @@ def _from_hops(hops: list[bytes], host: bytes, scheme: bytes) -> bytes:
 
 
 def _host(fields: Fields) -> bytes:
-    """What all proxies agree on: of different ones, one may be the client's own, and pages link to
-    it."""
+    """The host on which all proxies agree: among different ones, one may be the client's invention,
+    and pages link to it."""
     if b"x-forwarded-host" not in fields.special:
         return b""
     values = fields.values(b"x-forwarded-host")

@@ -1,1 +1,1 @@
-"""What the router counts and how it tells it: numbers, and the texts made of them."""
+"""The router's counters, and the texts that are made of them."""

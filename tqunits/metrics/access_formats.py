@@ -1,9 +1,8 @@
 r"""One request as a line of the access log: combined, JSON, or an entry of the journal.
 
-What a client sends is not to be believed, and least of all to look like a line of ours: in
-`combined` everything but plain printable ASCII is written \xHH, quotes and backslashes too, JSON
-escapes by its own rules, and the journal gets a value with a line end in the form that counts its
-bytes.
+A client's data is not trusted, and must not be able to look like a line of the log. In `combined`
+everything but printable ASCII is written as \xHH, quotes and backslashes too; JSON has its own
+escapes; the journal gets a value with a line end in the form that has its length.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ class End(StrEnum):
 
 
 class Entry(NamedTuple):
-    """What the log knows of one request. Bytes are as the client sent them; empty is: not known,
-    not given.
+    """What the log has of one request. Bytes are as the client sent them; empty means unknown or
+    missing.
 
     A tuple is made in 0.7 µs, a frozen dataclass in 1.7.
     """
@@ -172,7 +171,7 @@ _ESCAPES: Final = {code: rf"\x{code:02X}" for code in range(256) if not _PLAIN.f
 
 
 def _message(entry: Entry) -> bytes:
-    """The entry for people: who wanted what, what became of it, how long it took, which worker."""
+    """The entry for people: the request, its outcome, its duration, its worker."""
     milliseconds, rest = divmod(entry.duration, 1000)
     return b'%b "%b" %03d %dB %d.%03dms %b%b%b' % (
         _column(entry.client),

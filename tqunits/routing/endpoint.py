@@ -1,7 +1,7 @@
-"""Where a worker listens, as it is written in snapshots and on the command line.
+"""The address of a worker, as it is written in snapshots and on the command line.
 
-`127.0.0.1:9000`, `[::1]:9000` or `unix:/run/x.sock`. Numbers only: the data path never waits for a
-name server.
+`127.0.0.1:9000`, `[::1]:9000` or `unix:/run/x.sock`. Hosts are numeric, so the data path never
+waits for a name server.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""The router's whole view of the world, as one frozen value. The file that it comes in is
-codec/schema.py's.
+"""Everything that the router routes by, as one frozen value. codec/schema.py reads it from a file.
 
-Time spans are microseconds, 0 is no limit, as in model.py. What a field is where nothing is said is
-its default here.
+Time spans are microseconds, 0 is no limit, as in model.py. The default of a field counts where
+nothing else is set.
 
-Interpreted: a router reads these values when it takes new routes, never for a request, and install
-makes them without the compiled library.
+This module is interpreted: a router uses these values when it loads routes, never for a request,
+and install makes them without the compiled library.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ DEFAULT_STREAM_US: Final = 3_600_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTimeouts:
-    """The router's patience with clients, and how long it drains."""
+    """How long the router waits for clients, and how long it drains."""
 
     head_us: int
     idle_us: int
@@ -43,7 +42,7 @@ class ClientTimeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTimeouts:
-    """Its patience with one worker and its clients: the whole request, a silence, a stall, an idle
+    """The limits for one worker and its clients: a whole request, a silence, a stall, an idle
     connection."""
 
     request_us: int

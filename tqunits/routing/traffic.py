@@ -1,4 +1,5 @@
-"""Who gets no traffic now, though the routes have him: /run/tqunits/traffic.json, version 1.
+"""Which workers get no traffic now although they are in the routes: /run/tqunits/traffic.json,
+version 1.
 
     {"version": 1, "stopped": {"api": 1790000000000000, "api:2": 1790000000000000},
      "orders": {"shop": {"order": "maintenance", "text": "Back at nine."}}, "drained": ["web:2"]}
@@ -51,7 +52,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What the file says."""
+    """The content of the file."""
 
     stopped: Mapping[str, int] = field(default_factory=dict)  # instance -> when, in µs since 1970
     orders: Mapping[str, Order] = field(default_factory=dict)  # of workers
@@ -85,7 +86,7 @@ def parse_traffic(text: bytes) -> Traffic:
 
 
 def traffic_text(traffic: Traffic) -> str:
-    """The file that says so."""
+    """The text of the file."""
     orders = {worker: {"order": order.order, "text": order.text} for worker, order in traffic.orders.items()}
     document: dict[str, object] = {"version": VERSION, "stopped": dict(traffic.stopped)}
     if orders:  # routers of the release before know nothing of them

@@ -1,8 +1,8 @@
-"""What is asked of routes.json as it lies there: who is in it, and the same without or with some of
-them.
+"""Questions about the text of an installed routes.json: which workers are in it, and the same text
+without or with some of them.
 
-Entries of workers are carried over to the letter, for what stays of a worker that install refuses
-may be of an earlier release. A text that is none of ours is nobody's routes.
+Entries of workers are copied unchanged, because those of a refused worker may be of an earlier
+release. A text that is not ours counts as empty.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def files_alone(text: str) -> tuple[Served, ...]:
 
 
 def installed_routes(text: str) -> Mapping[str, frozenset[tuple[str, str]]]:
-    """Who has which host ("" for any) and route in a snapshot; nobody where the text is none of
-    ours.
+    """Worker -> its pairs of a host ("" for any) and a route in a snapshot; empty when the text is
+    not ours.
 
-    Who is disabled keeps nobody from taking his.
+    Disabled workers are left out: another worker may take their routes.
     """
     try:
         workers = [worker for worker in _read(text)["workers"] if not worker.get("disabled")]
@@ -114,10 +114,9 @@ def without(text: str, workers: Iterable[str]) -> str | None:
 
 
 def with_workers(text: str, before: str, workers: Collection[str]) -> str:
-    """The snapshot with these workers as they were in it before, but for routes that others have
-    now.
+    """The snapshot with these workers as they were before, without routes that others have now.
 
-    One that is in both is what it is now: its program is gone, its files are served.
+    A worker in both keeps its new entry: its program is gone, its files are served.
     """
     if without(before, workers) == text:
         return before

@@ -33,7 +33,7 @@ from tqunits.routing.snapshot import (
 USUAL: Final = RoutedWorker(
     name="", hosts=(), routes=(), strip_prefix=True, endpoints=(), timeouts=DEFAULT_WORKER_TIMEOUTS
 )
-"""A worker of which nothing is said: the defaults of the values are those of the file."""
+"""A worker without any settings: the defaults of the values are those of the file."""
 
 _MAX_SPAN: Final = 2**63
 
