@@ -1,4 +1,4 @@
-"""What install, apply, diff and uninstall have done, or would do, as --json has it."""
+"""What install, apply, diff and uninstall have done, or would do, as --json prints it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def installation(done: Installation) -> Mapping[str, object]:
 
 
 def difference(found: Outlook, of_server: Iterable[Diagnostic]) -> Mapping[str, object]:
-    """The members of `tqunits.diff`, but for the exit status. `of_server`: what is found besides,
-    of the router."""
+    """The members of `tqunits.diff`, except the exit status. `of_server`: further findings, about
+    the router."""
     plan = found.plan
     return {
         "files": [file for step in plan.steps for file in _file(step)],
@@ -110,8 +110,8 @@ def _limit(found: Difference) -> Mapping[str, object]:
 
 
 def _file(step: steps.Step) -> Iterator[Mapping[str, object]]:
-    """A file that changes. Of a secret only the sizes are told: a hash would let who reads it try
-    passwords."""
+    """A file that changes. Of a secret only the sizes are told: a hash would let a reader test
+    guesses of a password."""
     before: str | None
     after: str | None
     match step:

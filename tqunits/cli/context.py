@@ -1,10 +1,10 @@
-"""What every verb is told before its own arguments: which root, which manager, where to write.
+"""The global options, which every verb gets: the root folder, the service manager, the output.
 
 `-C DIR` makes DIR the root: `DIR/config/tqunits.yaml` and `DIR/workers`. Without it the host's own
 configuration under /etc/tqunits holds, and with `--user` the user's own, under ~/.config/tqunits,
-with ~/.local/share/tqunits/workers. What root installs is an order of root's, so with -C all that
-is read has to be root's, or `--trust` says that it is meant. `--user` speaks to the caller's own
-service manager and writes only below the caller's home.
+with ~/.local/share/tqunits/workers. Root may install only from files that nobody else can change.
+So with -C everything that is read has to be root's, unless `--trust` is given. `--user` uses the
+caller's own service manager and writes only below the caller's home.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Context:
 
     @property
     def layout(self) -> Layout:
-        """The folders of the manager that this invocation speaks to."""
+        """The folders for the service manager of this invocation."""
         return layout_of(user_mode=self.user_mode)
 
     @property
     def premises(self) -> Premises:
-        """The same for host/, which speaks to nobody."""
+        """The same for host/, which has no terminal."""
         return Premises(root=self.root, layout=self.layout, user_mode=self.user_mode, trust=self.trust)
 
     def require_root(self, what: str) -> None:
-        """Refuse early, with a whole sentence, what the kernel would refuse halfway.
+        """Refuse early, in a whole sentence, what the kernel would refuse halfway.
 
         Raises NotPermitted.
         """

@@ -23,7 +23,7 @@ from tqunits.system.files import read_text_if_exists
 from tqunits.units import unitfile
 
 _IN_THE_COMMAND = frozenset({"php.document_root", "php.settings"})
-"""Settings that have no field: they are words of the preset command, which is shown."""
+"""Settings without a field: they become words of the preset command, which is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Row:
     value: str
     origin: str  # "default", "preset go", "preset npm" (a program), FILE:LINE, "drop-in FILE:LINE", "installed"
     place: Mark | None = None
-    in_effect: bool = True  # False: read and checked, but its machinery is still to come
+    in_effect: bool = True  # False: parsed and checked, but without effect yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,7 @@ class Override:
 
 
 def settings(worker: Worker, overrides: Iterable[Override]) -> tuple[Row, ...]:
-    """Every setting of a configured worker that has a value of its own, in the order of the
-    reference."""
+    """Every effective setting of a configured worker, in the order of the reference."""
     decided = {override.directive: override for override in overrides}  # the last one wins, as in systemd
     shown = (setting for setting in SETTINGS if setting.file is File.WORKER and setting.key not in _IN_THE_COMMAND)
     return tuple(_row(worker, setting, decided) for setting in shown)
@@ -62,7 +61,8 @@ def directives(drop_in: Path, text: str, overrides: Sequence[Override]) -> tuple
 
 
 def overrides(paths: Iterable[Path]) -> tuple[Override, ...]:
-    """What these drop-ins set (DropInPaths: in systemd's order), without our own."""
+    """The directives that these drop-ins set (DropInPaths: in systemd's order), without our own
+    drop-in."""
     texts = ((path, read_text_if_exists(path) or "") for path in paths)
     return tuple(found for path, text in texts if not unitfile.is_ours(text) for found in _overrides(path, text))
 

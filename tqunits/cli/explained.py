@@ -1,5 +1,5 @@
-"""What is known of workers by name, installed or not, as `why` and `show` explain it: facts for
-lifecycle/ to judge."""
+"""What is known of workers by name, installed or not, for `why` and `show`: facts that lifecycle/
+judges."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tqunits.units import name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownWorkers:
-    """All workers that are configured, installed or served, by name, and what the last install left
-    out."""
+    """All workers that are configured, installed or served, by name, and the workers that the last
+    install left out."""
 
     loaded: Loaded
     installed: Mapping[str, Installed]
@@ -32,8 +32,8 @@ class KnownWorkers:
     left_out: Mapping[str, LeftOut]
 
     def configured(self, wanted: str) -> Worker | None:
-        """The worker, of this name or of this instance, as it is configured; None: it is not, or
-        not validly."""
+        """The configured worker of this name or instance; None: it is not configured, or has an
+        error."""
         workers = self.loaded.configuration.workers if self.loaded.configuration else ()
         return next((worker for worker in workers if worker.name == worker_named(wanted)), None)
 
@@ -45,7 +45,7 @@ class KnownWorkers:
         return found or (name.named(text),)
 
     def require(self, names: Sequence[str]) -> None:
-        """Raises NoSuchWorker for a name that is none of them."""
+        """Raises NoSuchWorker for a name that is unknown."""
         known = {*self.installed, *self.served, *self.loaded.workers}
         for wanted in names:
             if wanted not in known:
@@ -53,7 +53,7 @@ class KnownWorkers:
 
 
 def worker_named(text: str) -> str:
-    """The worker that a name or an instance's name (`api:2`) is about."""
+    """The worker of a name or of an instance's name (`api:2`)."""
     whose = name.instance(text)
     return whose.worker if whose else text
 
@@ -71,8 +71,7 @@ def known(context: Context) -> KnownWorkers:
 def facts_of(
     names: Sequence[str], of: KnownWorkers, context: Context
 ) -> tuple[tuple[Facts, InstanceStatus | None], ...]:
-    """The facts of each, in this order, and the status of those that are installed, which systemd
-    is asked for."""
+    """The facts about each, in this order, and the status of the installed ones, from systemd."""
     here = [of.installed[each] for each in names if each in of.installed]
     if not here:
         return tuple((_of_files(each, of), None) for each in names)
@@ -94,7 +93,7 @@ def _of_unit(
 
 
 def _of_files(wanted: str, of: KnownWorkers) -> Facts:
-    """Of what has no unit: files that the router serves, or a worker that is not installed."""
+    """The facts about a worker without a unit: static files, or not installed."""
     is_static = wanted in of.served
     facts = Facts(
         name=wanted,
@@ -107,7 +106,7 @@ def _of_files(wanted: str, of: KnownWorkers) -> Facts:
 
 
 def _with_file(facts: Facts, of: KnownWorkers) -> Facts:
-    """What its worker.yaml, and the last install, say of it."""
+    """The facts with those of its worker.yaml and of the last install."""
     known_as = worker_named(facts.name)
     errors = of.loaded.errors_of([known_as]) if known_as in of.loaded.workers else ()
     error = errors[0] if errors else None

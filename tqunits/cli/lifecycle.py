@@ -1,5 +1,5 @@
-"""What start, stop and restart share: queue all jobs at once, wait for them together, say what
-failed."""
+"""The common part of start, stop and restart: queue all jobs at once, wait for them together,
+report failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tqunits.units import name
 NONE_OUTDATED: Mapping[str, str] = MappingProxyType({})
 
 _STOPPED = frozenset({"done", "queued", "waiting"})
-"""What becomes of the job of a unit that is stopped, or will be."""
+"""Results of the stop jobs of units that have stopped or will stop."""
 
 
 def configure_waiting(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def configure_waiting(parser: argparse.ArgumentParser) -> None:
 def start(
     method: str, workers: Sequence[Installed], bus: Bus, arguments: argparse.Namespace, context: Context
 ) -> ExitStatus:
-    """Start or restart workers, whatever they wait for, and say whose program is older than its
+    """Start or restart workers without any delay, and report programs that are older than their
     sources."""
     outdated = _tell_outdated(workers, context)
     units = [worker.unit for worker in workers]
@@ -44,7 +44,7 @@ def start(
 
 
 def wanted(arguments: argparse.Namespace, context: Context) -> tuple[Installed, ...]:
-    """Who is meant by a start or a restart: with --all those that their worker.yaml enables."""
+    """The workers of a start or restart; with --all those that their worker.yaml enables."""
     workers = select(arguments, installed(context.layout), context)
     return tuple(worker for worker in workers if worker.ledger.enabled or not arguments.all)
 
@@ -57,7 +57,7 @@ def perform(
     context: Context,
     outdated: Mapping[str, str] = NONE_OUTDATED,
 ) -> ExitStatus:
-    """One job for each unit, `method` being StartUnit, StopUnit or RestartUnit; gives the exit
+    """One job for each unit; `method` is StartUnit, StopUnit or RestartUnit. Returns the exit
     status."""
     stops, failed = method == "StopUnit", {*units}
     _tell_routers(units, context, stops=stops)
@@ -74,7 +74,7 @@ def perform(
         return finish(results, units, arguments, context, outdated)
     finally:
         if stops and failed:
-            _tell_routers(failed, context, stops=False)  # who runs on is waited for, when it restarts for one
+            _tell_routers(failed, context, stops=False)  # they still run: their requests wait during a restart
 
 
 def finish(
@@ -84,15 +84,15 @@ def finish(
     context: Context,
     outdated: Mapping[str, str] = NONE_OUTDATED,
 ) -> ExitStatus:
-    """Say what came of the jobs of these units. `outdated`: worker -> what is said of the program
-    that it runs now."""
+    """Report the results of these jobs. `outdated`: worker -> the remark about the program that it
+    runs now."""
     older = [{"worker": worker, "message": message} for worker, message in outdated.items()]
     return conclude(results, context, as_json=arguments.json, units=list(units), outdated=older)
 
 
 def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[str, str]:
-    """Say who is started with a program that is not what its sources say; gives worker -> what was
-    said."""
+    """Report workers that are started with a program that does not match its sources; returns
+    worker -> remark."""
     found = due.outdated_of(workers, context.layout)
     for worker, told in found.items():
         context.output.message(f"{worker}: {told}", style="yellow")
@@ -101,12 +101,12 @@ def _tell_outdated(workers: Iterable[Installed], context: Context) -> Mapping[st
 
 
 def _tell_routers(units: Iterable[str], context: Context, *, stops: bool) -> None:
-    """Whether requests for these units are to wait. Where that can not be said they do, as with
-    systemctl."""
+    """Tell the routers whether requests for these units are to wait. If that fails, they wait, as
+    after systemctl."""
     instances = {whose for unit in units if (whose := name.instance_of(unit))}
     try:
         (traffic_file.stop if stops else traffic_file.wanted)(context.layout, instances)
     except PermissionError:
-        pass  # who is not root may be let in by systemd all the same, and else is told so
+        pass  # systemd may still permit it; if not, it says so
     except OSError as error:
         context.output.message(f"the routers can not be told: {error.strerror}; requests wait", style="yellow")

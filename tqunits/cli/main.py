@@ -137,7 +137,7 @@ _OTHER_WORDS = {
     "serve": "proxy",
     "man": "help",
 }
-"""What people type who know other tools: nearness of letters would make `start` of `status`."""
+"""Words of other tools. A comparison of letters would suggest `start` for `status`."""
 
 _HELP = "help"
 """`help VERB` is `VERB --help`, as with git and systemctl's kin."""
@@ -164,14 +164,14 @@ _NEGATIVE = re.compile(r"-\d")
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with errors that go the way of all other errors."""
+    """argparse, whose errors become our errors."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=_usage_hint(self.prog, message))
 
 
 def process() -> int:
-    """The process `tqunits`: its command line, and what holds for all of it."""
+    """The entry point of the command `tqunits`, with settings for the whole process."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tqunits ls | head` ends quietly, as systemctl does
     gc.set_threshold(_OBJECTS)
     status = main(sys.argv[1:])
@@ -180,7 +180,7 @@ def process() -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command line; gives the exit status. Never raises."""
+    """Run one command line; returns the exit status. Never raises."""
     output = standard_output()
     try:
         status = _dispatch(list(arguments), output)
@@ -284,7 +284,7 @@ def _formatter() -> type[argparse.HelpFormatter]:
 
 
 def _usage_hint(program: str, message: str) -> str:
-    """Where the right spelling is found; most often it is a global option that came too late."""
+    """A hint with the right spelling; most often a global option stands after the verb."""
     late = next((option for option in _BEFORE_THE_VERB if option in message.split()), None)
     if late and "unrecognized" in message and program != "tqunits":
         verb = program.rpartition(" ")[2]
@@ -323,8 +323,8 @@ def _fail(output: Output, error: TqunitsError, *, style: str = "red", status: in
 
 
 def _leave_stdout() -> None:
-    """Write what is left; what can not be written is dropped, or the interpreter would try again as
-    it ends."""
+    """Write the rest of the output. If that fails, it is dropped, because the interpreter would try
+    again at its end."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,7 +1,7 @@
-"""What pause, resume, drain and maintenance share: write the order, and wait until every router
-carries it out.
+"""The common part of pause, resume, drain and maintenance: write the order, and wait until every
+router carries it out.
 
-A router that is restarted reads the orders when it starts, so one that does not run needs nothing.
+A router reads the orders when it starts, so a router that does not run needs nothing.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from tqunits.system.bus import Bus
 from tqunits.units import name
 
 _TAKEN_S = 10.0
-"""A router hears of it at once, and looks every two seconds where inotify does not tell."""
+"""A router usually notices the order at once; where inotify does not report it, within two
+seconds."""
 
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2)
-"""Between two questions; the last one again and again."""
+"""Seconds between two questions; the last value is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whose traffic is meant: workers as a whole, and instances without the others of their
-    worker."""
+    """The chosen workers, and the instances that were chosen without the others of their worker."""
 
     workers: tuple[str, ...]
     instances: tuple[Instance, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """As they are said: the first instance has the name of its worker, so a single one is its
-        unit."""
+        """Their names. The first instance has the name of its worker, so chosen alone it is shown
+        by its unit."""
         return (*self.workers, *map(name.service, self.instances))
 
 
@@ -54,9 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool, singly: bool = False) -> Chosen:
-    """Who is meant. Without `files_too` only workers with a program: nothing else gets requests.
+    """The chosen workers and instances. Without `files_too` only workers with a program count:
+    static files get no other traffic.
 
-    `singly`: it may be said of single instances. Raises UsageError where it may not.
+    `singly`: single instances may be chosen. Raises UsageError otherwise.
     """
     present = installed(context.layout)
     every: list[Installed | Served] = [*present, *served(context.layout)]
@@ -74,10 +75,10 @@ def chosen(arguments: argparse.Namespace, context: Context, *, files_too: bool, 
 
 
 def order(chosen: Chosen, wanted: Order | None, bus: Bus, context: Context) -> None:
-    """Have every router do it. Raises TimedOut when one does not, and then it is ordered all the
-    same.
+    """Give the order to every router. Raises TimedOut when a router does not carry it out in time;
+    the order holds nevertheless.
 
-    Raises TqunitsError for an instance whose worker is as a whole what it is to be no more.
+    Raises TqunitsError for an instance whose whole worker has the order that is to end.
     """
     context.require_root("telling the routers")
     orders = traffic_file.orders(context.layout)
@@ -97,12 +98,13 @@ def order(chosen: Chosen, wanted: Order | None, bus: Bus, context: Context) -> N
 
 
 def drained(chosen: Chosen, bus: Bus, context: Context, timeout_s: float | None) -> tuple[str, ...]:
-    """Wait until nothing runs there; gives the routers that are not done when the time is over."""
+    """Wait until no request runs there; returns the routers that are not done when the time is
+    over."""
     return _waited(context, bus, lambda doing: not _in_flight(doing, chosen), timeout_s)
 
 
 def said(chosen: Chosen, what: str, ordered: str | None, arguments: argparse.Namespace, context: Context) -> ExitStatus:
-    """One line for each of them; with --json the order that holds now (None: none) as well."""
+    """One line for each of them; with --json also the order in effect (None: none)."""
     for each in chosen.names:
         context.output.message(f"{each} {what}")
     if arguments.json:
@@ -114,7 +116,7 @@ _Doing = dict[str, Doing]
 
 
 def _carried_out(doing: _Doing, chosen: Chosen, expected: str) -> bool:
-    """An order of a worker replaces those of its instances."""
+    """Whether it is carried out. An order of a worker replaces those of its instances."""
     whole = [doing[worker] for worker in chosen.workers if worker in doing]
     parts = [there for each in chosen.instances if (there := _there(doing, each))]
     are_free = not any(there.drained for found in whole for there in found.instances)
@@ -135,7 +137,7 @@ def _there(doing: _Doing, whose: Instance) -> DoingThere | None:
 
 
 def _waited(context: Context, bus: Bus, is_done: Callable[[_Doing], bool], timeout_s: float | None) -> tuple[str, ...]:
-    """Ask the routers until all are done; gives those that are not when the time is over."""
+    """Ask the routers until all are done; returns those that are not when the time is over."""
     begun, asked = time.monotonic(), 0
     while True:
         late = tuple(unit for unit in running_routers(bus) if not _is_done(unit, context, is_done))

@@ -1,4 +1,4 @@
-"""How the command line speaks: data on stdout, messages on stderr, colour on a terminal only.
+"""The output of the command line: data on stdout, messages on stderr, colour on a terminal only.
 
 Nothing a worker, a YAML or the journal says reaches a terminal raw: control characters are shown as
 escapes, so that no text can move the cursor or recolour the operator's screen.
@@ -33,18 +33,18 @@ class Output:
     """The two streams of one invocation."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
-        self.owes_document = False  # --json was asked for, and nothing was printed yet
+        self.owes_document = False  # --json was given, and no document was printed yet
         self._stdout = stdout
         self._stderr = stderr
         self._colour = {id(s): _is_colourful(s) for s in (stdout, stderr)}
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is watching stderr: then progress is worth writing."""
+        """Whether stderr is a terminal: only then progress is written."""
         return self._stderr.isatty()
 
     def asks(self, question: str, answer: str) -> bool:
-        """Whether the person at the terminal gives this answer; nobody there is no."""
+        """Whether the user at the terminal gives this answer; False without a terminal."""
         if not (self.interactive and sys.stdin is not None and sys.stdin.isatty()):
             return False
         self._stderr.write(printable(question))

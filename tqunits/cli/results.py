@@ -1,7 +1,7 @@
-"""Jobs on the command line: how long to wait for them, and what is said when they end.
+"""Jobs on the command line: how long to wait for them, and the messages at their end.
 
-The exit status is 0 when all went well, 6 when all that went wrong is a matter of time or health,
-else 1.
+The exit status is 0 when all have succeeded, 6 when all failures are time-outs or failed health
+checks, otherwise 1.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def timeout_of(arguments: argparse.Namespace) -> int:
 
 
 def conclude(results: Iterable[JobResult], context: Context, *, as_json: bool, **members: object) -> ExitStatus:
-    """Say what failed, and with --json print the document `tqunits.jobs` with these members
-    besides."""
+    """Report failures; with --json print the document `tqunits.jobs` with these members in
+    addition."""
     ended = judged(results, context.layout, user_mode=context.user_mode)
     status = told(ended, context.output)
     if as_json:
@@ -51,7 +51,7 @@ def conclude(results: Iterable[JobResult], context: Context, *, as_json: bool, *
 
 
 def told(ended: Iterable[Ending], output: Output) -> ExitStatus:
-    """Say on stderr what failed, why, and what to do; gives the exit status."""
+    """Report on stderr what failed, why, and what to do; returns the exit status."""
     failed = [each for each in ended if each.sentence]
     for each in failed:
         _tell(each, output)
@@ -61,7 +61,7 @@ def told(ended: Iterable[Ending], output: Output) -> ExitStatus:
 
 
 def status_of(ended: Iterable[Ending]) -> ExitStatus:
-    """The exit status that says what came of all of them."""
+    """The exit status for all of them."""
     failed = [each for each in ended if each.sentence]
     if not failed:
         return ExitStatus.OK
@@ -69,8 +69,7 @@ def status_of(ended: Iterable[Ending]) -> ExitStatus:
 
 
 class Progress:
-    """Says on a terminal who is waited for, after 1, 2, 4, 8 ... seconds: enough to trust it, few
-    enough to read."""
+    """On a terminal: reports the units that are waited for, after 1, 2, 4, 8 ... seconds."""
 
     def __init__(self, output: Output) -> None:
         self._output, self._due_s = output, 1.0

@@ -18,7 +18,7 @@ _WILDCARDS = frozenset("*?[")
 
 
 class Named(Protocol):
-    """What a name on the command line can mean."""
+    """What a name on the command line can select."""
 
     @property
     def name(self) -> str:
@@ -36,10 +36,10 @@ def add_names(parser: argparse.ArgumentParser, *, all_means: str) -> None:
 
 
 def select(arguments: argparse.Namespace, workers: Sequence[Worker], context: Context) -> tuple[Worker, ...]:
-    """The workers that NAME... or --all mean.
+    """The workers that NAME... or --all select.
 
-    Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that means
-    none.
+    Raises UsageError when neither or both are given, NoSuchWorker for a name or pattern that
+    selects none.
     """
     if bool(arguments.names) == bool(arguments.all):
         raise UsageError("say which workers, or --all", hint="'tqunits ls' lists them")
@@ -53,16 +53,15 @@ def named(names: Iterable[str], workers: Sequence[Worker], context: Context) -> 
 
 
 def parted(meant: Sequence[Instance], present: Sequence[Instance]) -> tuple[tuple[str, ...], tuple[Instance, ...]]:
-    """Of the instances that are meant: the workers that are meant as a whole, and instances without
-    their others."""
+    """The selected instances in two parts: workers whose instances are all selected, and single
+    instances."""
     parts = {other.worker for other in present if other not in meant}
     single = tuple(each for each in meant if each.worker in parts)
     return tuple(dict.fromkeys(each.worker for each in meant if each not in single)), single
 
 
 def refuse_single(single: Sequence[Instance]) -> None:
-    """Raises UsageError for an instance without the others of its worker, where only a worker can
-    be meant."""
+    """Raises UsageError for a single instance, where only whole workers can be selected."""
     if single:
         unit, worker = name.service(single[0]), single[0].worker
         raise UsageError(f"{unit} is one of several instances of {worker}", hint=f"say it of the worker: {worker}")
@@ -79,8 +78,8 @@ def workers_meant(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWorker:
-    """The error for a name that is not installed. Its folder may be there: then it waits for
-    install."""
+    """The error for a name that is not installed. If its folder exists, the hint is to install
+    it."""
     if any(files.name == wanted for files in served(context.layout)):
         hint = "'tqunits apply' removes it when its folder is gone, or has `enabled: false`"
         return NoSuchWorker(f"{wanted!r} is files that the router serves: there is no unit of it", hint=hint)
@@ -96,7 +95,7 @@ def unknown(wanted: str, workers: Sequence[Named], context: Context) -> NoSuchWo
 
 
 def _matching(text: str, workers: Sequence[Worker], context: Context) -> list[Worker]:
-    """A worker's name means all its instances, a unit the one that it runs."""
+    """A worker's name selects all its instances, a unit its own instance."""
     wanted, instance = text.removeprefix("tq-worker@").removesuffix(".service"), name.instance_of(text)
     if instance is not None:
         found = [worker for worker in workers if worker.name == str(instance)]

@@ -1,5 +1,5 @@
-"""What host/ tells, and the steps of a plan, in words: a line for each on stderr, and progress
-where somebody looks."""
+"""Words for the events of host/ and for the steps of a plan: a line for each on stderr, and
+progress on a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tqunits.units import steps
 
 
 class Teller:
-    """Says each event as it comes; with --quiet nothing but what is wrong."""
+    """Prints each event when it comes; with --quiet only what is wrong."""
 
     def __init__(self, output: Output, *, quiet: bool) -> None:
         self._output, self._quiet = output, quiet

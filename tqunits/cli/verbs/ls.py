@@ -7,17 +7,18 @@ Those that have failed come first, then those that wait or are not healthy, then
 name.
 
 STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its
-requests), starting (its health check has not answered yet), draining (it is to stop, and finishes
-what it has), stopping, restarting (it failed, and is started again in that time, which grows from
-one failure to the next; 'tqunits start' does it at once), failed (with systemd's result), unhealthy
-(its start has failed, for it did not pass its health check), stopped, disabled (stopped, and not
-started at boot), static (files that the router serves: nothing runs), refused or skipped (by the
-last install: it is not installed), or not installed (nobody has yet). Behind it stands what was
-ordered of its traffic: pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' says
-more of each. Below the table stands whom the last install has left as it was, and why. Below the
-table stands which files of a worker (environment_file, credentials) have changed since install
-copied them. CPU is the time used since the start; MEM/MAX the memory, caches included, and its
-limit. "-" is what does not apply, or what this host does not count.
+requests), starting (its health check has not passed yet), draining (it is about to stop, and
+finishes its requests), stopping, restarting (it failed, and is started again after the shown time,
+which grows with each failure; 'tqunits start' does it at once), failed (with systemd's result),
+unhealthy (its start has failed, because it did not pass its health check), stopped, disabled
+(stopped, and not started at boot), static (files that the router serves: nothing runs), refused or
+skipped (by the last install: it is not installed), or not installed (never installed). After it
+comes an order about its traffic, if there is one: pause, drain or maintenance (see 'tqunits
+resume'). 'tqunits why NAME' explains the state. Below the table are the workers that the last
+install has left as they were, with the reason, and the files of workers (environment_file,
+credentials) that have changed since install copied them. CPU is the time used since the start;
+MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or what this host
+does not count.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ failed, starting or leaving is left alone.
 Before that, what 'systemctl revert' or somebody else has taken of installed workers, their
 drop-ins, is put back as it was: 'tqunits uninstall' removes a worker.
 
-Nobody has to run this: a router that holds a worker's requests for no reason that it knows asks for
-tq-repair.service, which does, within seconds, and which watches the folder of the units.
+Nobody has to run this by hand: tq-repair.service runs it within seconds, when a router holds a
+worker's requests without a known reason, and when a drop-in disappears from the folder of the
+units.
 
 Exit status: 0 nothing is lost any more, 1 something could not be served again, 5 not permitted.
 """
