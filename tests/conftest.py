@@ -1,16 +1,16 @@
 """Fixtures of the whole suite: the booted machine.
 
-`machine` is one throw-away systemd per pytest process, booted when the first test asks for it and
-shared by all; what a test starts in it, that test removes. `fresh_machine` boots one for the test
-alone: for reboots, power cuts and damage. A test that asks for either carries the mark `machine`;
-without root it fails, for a skipped test proves nothing.
+`machine` is one throw-away systemd per pytest process. It is booted for the first test that uses it
+and shared by all tests; each test removes what it has started in it. `fresh_machine` boots a
+machine for one test alone: for reboots, power cuts and damage. A test that uses either has the mark
+`machine`; without root it fails, because a skipped test proves nothing.
 
-What is compiled runs in the place of its source. So a source that has changed since then stops the
-run; with TQUNITS_INTERPRETED=1 (`make quick`) the sources run themselves. A test that asks for
-`roots` carries the mark `root`.
+A compiled module runs instead of its source. So the run stops if a source is newer than its
+extension; with TQUNITS_INTERPRETED=1 (`make quick`) the sources run. A test that uses `roots` has
+the mark `root`.
 
-With TQUNITS_TEST_SEED=TEXT the modules come in another order, and so do the tests of each: the same
-one for a text, in all processes.
+TQUNITS_TEST_SEED=TEXT shuffles the modules, and the tests of each module. The same text gives the
+same order in all processes.
 """
 
 import compileall
@@ -90,8 +90,8 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 @pytest.fixture
 def roots() -> Iterator[Path]:
-    """A folder of root's in folders of root's: what pytest makes lies below /tmp, which is
-    everybody's."""
+    """A folder of root's in folders of root's. pytest's own folders are below /tmp, where everybody
+    may write."""
     folder = Path(tempfile.mkdtemp(prefix="tqunits-test-", dir="/var/lib"))
     folder.chmod(0o755)
     yield folder
@@ -100,8 +100,8 @@ def roots() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def _signals_stay() -> Iterator[None]:
-    """What a test does to this process' signals would end it in another's, as SIGPIPE's default
-    does."""
+    """Restore this process' signals: a changed handler, such as SIGPIPE's default, could end the
+    process in a later test."""
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     assert [signal.getsignal(number) for number in SIGNALS] == before
@@ -164,7 +164,7 @@ def pytest_runtest_makereport(
 
 
 def _shuffled(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
-    """A module's tests stay together, for they share what it sets up once."""
+    """The tests of a module stay together, because they share its fixtures."""
     modules: dict[Path, list[pytest.Item]] = {}
     for item in items:
         modules.setdefault(item.path, []).append(item)

@@ -1,8 +1,8 @@
 """The loops that asynchronous tests run on. pytest-asyncio makes one for each test, and its
 asynchronous fixtures.
 
-A test that says nothing runs on asyncio's own loop. `@pytest.mark.loops("uvloop")` is for what the
-router's loop does, `@pytest.mark.loops("asyncio", "uvloop")` runs a test on each.
+By default a test runs on asyncio's own loop. `@pytest.mark.loops("uvloop")` is for tests of the
+router's loop, `@pytest.mark.loops("asyncio", "uvloop")` runs a test on each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import pytest
 import uvloop  # noqa: TID251 - what runs on the router's loop is tried on it
 
 PATIENCE = 10.0
-"""Seconds for what a test has begun to end: a worker's connection, when the router is gone."""
+"""Seconds in which the tasks of a test must end after it, such as a worker's connection after the
+router has ended."""
 
 LONGEST = 240.0
 """Seconds until a test is cancelled. The signal of pytest-timeout, which comes later, does not get
@@ -33,8 +34,8 @@ def of_test(item: pytest.Item) -> dict[str, Factory]:
 
 @pytest.fixture
 async def nothing_is_left() -> AsyncIterator[None]:
-    """Of every asynchronous test, around all its fixtures: no task outlives it, and no error that
-    nobody awaited.
+    """Around every asynchronous test and its fixtures: no task may run on after the test, and no
+    error may be left that nobody awaited.
 
     The log has such an error too: where a test fails for it, both are to be seen.
     """

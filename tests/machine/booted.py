@@ -1,9 +1,9 @@
-"""A machine seen from outside: what tests and the demo call. `Machine.boot()` to start one, `with`
-to end it.
+"""A machine seen from outside: the API for tests and the demo. `Machine.boot()` starts one, `with`
+ends it.
 
-Programs run in the machine by nsenter(1), in a cgroup of the machine's that is no unit's, with a
-clean environment. Their process group is ours to kill: one that exceeds its time leaves nothing
-behind in the machine.
+nsenter(1) runs programs in the machine, in a cgroup of the machine that belongs to no unit, with a
+clean environment. We can kill their process group, so a program that exceeds its time leaves
+nothing behind in the machine.
 """
 
 import contextlib
@@ -191,20 +191,19 @@ class Machine(Host):
         self._boot()
 
     def cut_power(self) -> None:
-        """Every process is gone between two instructions; then it boots again over the same
-        disk."""
+        """Kill every process at once, as a power cut does; then boot again over the same disk."""
         os.kill(self.pid, signal.SIGKILL)
         self._await_exit()
         self._boot()
 
     def detach(self) -> None:
-        """The machine goes on without this process, until it is powered off or its keeper gets a
+        """Let the machine run without this process, until it is powered off or its keeper gets a
         SIGTERM."""
         self._tell("detach")
         self._is_detached = True
 
     def stop(self) -> None:
-        """End the machine at once, and all that it was; one that is detached stays."""
+        """End the machine at once, with its disk; a detached one stays."""
         if self._is_detached:
             return
         assert self.keeper.stdin is not None

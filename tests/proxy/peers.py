@@ -43,8 +43,8 @@ class Connection:
         await asyncio.wait_for(self.writer.drain(), PATIENCE)
 
     async def send_apart(self, pieces: Sequence[bytes]) -> None:
-        """Each piece alone: the other end has read it before the next one is sent, or before this
-        is over."""
+        """Send each piece alone: the other end has read it before the next one is sent, and the
+        last one before this returns."""
         for piece in pieces:
             await self.send(piece)
             await self.taken()
