@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_peers import relayed
-from peers import OK, SWITCHED, UPGRADE, Connection, answering
+from control_peers import controlled, relayed
+from peers import OK, SWITCHED, UPGRADE, Connection, Router, answering
 from secure_peers import make
 
 END = b"Host: a\r\nConnection: close\r\n\r\n"
@@ -266,3 +266,15 @@ async def test_a_426_says_what_to_upgrade_to(folder: Path, protocol: bytes) -> N
             head, _ = await client.response()
             assert b"\r\nUpgrade: %b\r\n" % protocol in head
             assert head.count(b"\r\nConnection: Upgrade\r\n") == 1
+
+
+async def test_a_router_without_any_worker_says_what_to_do_next(folder: Path) -> None:
+    command = controlled(folder, "127.0.0.1:1")
+    routes = folder / "routes.json"
+    routes.write_text(json.dumps(json.loads(routes.read_text()) | {"workers": []}))
+    async with Router(folder, command) as router:
+        for accept, form in (b"text/html", b"<h1>404 Not Found</h1>"), (b"*/*", b"404 Not Found: tqunits runs here"):
+            answer = await router.ask(b"GET / HTTP/1.1\r\nHost: a\r\nAccept: %b\r\nConnection: close\r\n\r\n" % accept)
+            assert answer.startswith(b"HTTP/1.1 404 ")
+            assert form in answer
+            assert b"no worker is installed yet" in answer
