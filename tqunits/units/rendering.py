@@ -11,12 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import PurePosixPath
 from signal import Signals as Signal
 
 from tqunits.errors import TqunitsError
-from tqunits.health import OK, HealthType, printed
 from tqunits.layout import Layout
 from tqunits.model import (
     INFINITY,
@@ -27,7 +25,6 @@ from tqunits.model import (
     KillMode,
     Listen,
     Server,
-    ServiceType,
     SignalRules,
     Worker,
     WorkerType,
@@ -37,6 +34,7 @@ from tqunits.units import (
     accounts,
     addresses,
     build_units,
+    command_lines,
     credentials,
     dependencies,
     environment,
@@ -60,13 +58,6 @@ _DROP_IN = f"{name.DROP_IN}.j2"
 _BUILD_DROP_IN = "tq-build.conf.j2"
 _BACKOFF_DROP_IN = "tq-backoff.conf.j2"
 _MANAGER = quote.account(MANAGER_USER)
-
-_LEAVE_MARGIN_US = 1_000_000
-"""A drain ends this long before TimeoutStopSec=."""
-
-_GATE_MARGIN_US = 5_000_000
-"""TimeoutStartSec= is this much longer than `timeouts.start`, at which the gate gives up: it has
-seen why, and systemd, on a host where many start at once, would end it before it can say so."""
 
 _SPARE_DESCRIPTORS = 1024
 """The router's own: the listening and control sockets, the journal, idle connections to workers
@@ -362,7 +353,7 @@ def _worker_values(
     variables = {**_home(worker, target), **contract}
     known = {**contract, **folders}
     filled = environment.fill_in(worker, known)
-    argv = _launched(worker, whose, _in_folder(worker, filled), target)
+    argv = command_lines.launched(worker, whose, command_lines.in_folder(worker, filled), target)
     leaks = environment.leaks(variables) if target.user_mode else ()
     return {
         "user_mode": target.user_mode,
@@ -371,8 +362,8 @@ def _worker_values(
         "source": quote.path(str(worker.source)),
         "folder": quote.folder(str(worker.folder)),
         "command": quote.command(argv),
-        "started": _started(whose, target, _asked(worker, port, socket, known)),
-        "leave": _leave(worker, whose, target),
+        "started": command_lines.started(whose, target, command_lines.asked(worker, port, socket, known)),
+        "leave": command_lines.leave(worker, whose, target),
         "user": quote.account(worker.user),
         "group": quote.account(worker.group),
         "variables": [quote.assignment(variable, value) for variable, value in variables.items()],
@@ -410,7 +401,7 @@ def _life(worker: Worker, target: Host) -> TemplateValues:
     """How it starts, stops and comes back."""
     return {
         "type": worker.service_type.value,
-        "start": _patience(_start_patience(worker)),
+        "start": _patience(command_lines.start_patience(worker)),
         "stop": _patience(worker.timeouts.stop),
         "signals": _signals(worker.signals, target),
         "restart": worker.restart.policy.value,
@@ -456,91 +447,6 @@ def _socket_values(worker: Worker, whose: Instance, target: Host, socket: str) -
         "user": "" if worker.group == own else quote.account(worker.user),  # for its gate, which asks at this file
         "group": quote.account(own),
     }
-
-
-def _in_folder(worker: Worker, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """A program with a slash lies in the worker's folder; a plain name is systemd's to find."""
-    first = str(worker.folder / argv[0]) if "/" in argv[0] else argv[0]
-    return (first, *argv[1:])
-
-
-def _launched(worker: Worker, whose: Instance, program: tuple[str, ...], target: Host) -> tuple[str, ...]:
-    """The argv of ExecStart=: the program itself, unless variables, its path or `max_restarts` need
-    a launcher."""
-    files = [f"{source.id}={source.path}" for source in credentials.sources(worker) if source.has_variables]
-    unless = _given_up(whose, target) if worker.restart.max_restarts else []
-    if not files and not unless and quote.is_executable(program[0]):
-        return program
-    keep = environment.runtime_variables(worker)
-    options = chain.from_iterable([*(("--environment", file) for file in files), *(("--keep", name) for name in keep)])
-    return (*target.argv_alone("launch"), *options, *unless, "--", *program)
-
-
-def _given_up(whose: Instance, target: Host) -> list[str]:
-    """The file that tq-backoff@ makes when the worker has failed too often."""
-    return ["--unless", str(failure_pause.given_up_file(whose, target.layout.runtime))]
-
-
-def _asked(worker: Worker, port: int | None, socket: str | None, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The health check as options of the gate's; what is usual is not said. Empty: nothing is asked
-    at a start."""
-    if not _has_gate(worker):
-        return ()
-    health = worker.health
-    words = ["--socket", socket] if socket else ["--port", str(port)]
-    if health.type is not HealthType.HTTP:
-        words += ["--type", health.type.value]
-    else:
-        words += ["--path", health.path]
-        words += ["--host-field", health.host] if health.host is not None else []
-        words += ["--status", printed(health.status)] if health.status != OK else []
-    words += ["--probe-timeout", _seconds(health.timeout), "--budget", _seconds(worker.timeouts.start)]
-    if health.type is HealthType.COMMAND:
-        program = _in_folder(worker, environment.fill_in_health(worker, values))
-        words += chain.from_iterable(("--run", word) for word in program)
-    return tuple(words)
-
-
-def _has_gate(worker: Worker) -> bool:
-    return worker.service_type is not ServiceType.NOTIFY and worker.health.type is not HealthType.NONE
-
-
-def _started(whose: Instance, target: Host, asked: tuple[str, ...]) -> str:
-    """The command line of ExecStartPost=, after which the routers send requests: the gate's, where
-    there is one.
-
-    systemd puts the process in for $MAINPID: this one dollar sign is meant.
-    """
-    place = environment.place(whose, target.layout.runtime)
-    if not asked:
-        return quote.command([*target.argv_alone("join"), *place.values()])
-    return f"{quote.command([*target.argv_alone('gate'), *asked, *_place(whose, target)])} --pid $MAINPID"
-
-
-def _place(whose: Instance, target: Host) -> Iterable[str]:
-    return chain.from_iterable(environment.place(whose, target.layout.runtime).items())
-
-
-def _leave(worker: Worker, whose: Instance, target: Host) -> str:
-    """The command line of ExecStop=. It ends before TimeoutStopSec=, which would count as a failure
-    of the worker."""
-    stop, drain = (span or INFINITY for span in (worker.timeouts.stop, worker.timeouts.drain))
-    wait = _seconds(min(drain, stop if stop == INFINITY else stop - min(_LEAVE_MARGIN_US, stop // 10)))
-    return f"{quote.command([*target.argv_alone('leave'), *_place(whose, target), '--wait', wait])} --pid $MAINPID"
-
-
-def _start_patience(worker: Worker) -> int:
-    """TimeoutStartSec=: the gate's budget and more, where there is one; 0 is no limit."""
-    start = worker.timeouts.start
-    return start + _GATE_MARGIN_US if _has_gate(worker) and start not in (0, INFINITY) else start
-
-
-def _seconds(span: int) -> str:
-    """A span as the gate reads it; 0 is no limit."""
-    if span in (0, INFINITY):
-        return "infinity"
-    whole, rest = divmod(span, 1_000_000)
-    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")
 
 
 def _patience(span: int) -> str:
