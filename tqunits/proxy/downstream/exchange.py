@@ -156,6 +156,8 @@ class Exchange(Asker, Waiter, Mover, Sender):
         """The relay of the request's body has ended: count what it has moved."""
         relay, self.client.relay = self.client.relay, None
         assert relay is not None
+        if relay.was_blocked and self.upstream is not None:
+            self.upstream.was_full = True  # the second in which it was is not over (patience.was_held_up)
         self.body.spliced(relay.moved, relay.left)
 
     def stop_relay(self) -> None:
