@@ -12,7 +12,7 @@ costs is the kernel's part, the floor of a proxy that splices. Nothing is pinned
 is how many CPUs were busy with things that do not belong to the benchmark: if that is not near 0,
 trust the ratios of CPU time and little else. `--beside` has the router of another checkout run in
 the same rounds, to tell what a change costs: `/beside` is the median of the rounds' ratios to it,
-and the range in which nine of ten lie. How it is set up and what it gave is in docs/performance.md.
+`range` the least and the greatest. How it is set up and what it gave is in docs/performance.md.
 """
 
 from __future__ import annotations

@@ -43,8 +43,7 @@ def _row(case: Case, name: str, rounds: Sequence[Round], base: Sequence[Round], 
     if beside and name == "tqunits":
         ratios = sorted(one.cpu_us / other.cpu_us for one, other in zip(rounds, beside, strict=True) if other.cpu_us)
         row["beside_ratio"] = round(statistics.median(ratios), 3)
-        cut = len(ratios) // 20
-        row["beside_range"] = f"{ratios[cut]:.2f}-{ratios[-1 - cut]:.2f}"
+        row["beside_range"] = f"{ratios[0]:.2f}-{ratios[-1]:.2f}"
     return row
 
 

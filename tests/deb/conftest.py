@@ -1,30 +1,61 @@
-"""A host of each Debian that has never had tqunits."""
+"""Hosts of both Debians that have never had tqunits, and the packages for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hosts import BUILT, DEBS, SUITES, Host, make_versions
-from machine import Machine
+from machine import Host, Machine
 
+from .host import PackagedHost
+from .package import BUILT, built, later, mortal
+
+SUITES = ("bookworm", "trixie")
 NEVER_HAD = ("/usr/local/bin/tqunits", "/srv/tqunits", "/etc/tqunits", "/var/lib/tqunits")
 """What a machine of the tests has ahead, for tests of the checkout."""
 
 
-@pytest.fixture(scope="session")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of each suite the folder of its packages."""
-    folder = tmp_path_factory.mktemp("debs")
-    return {suite: make_versions(suite, folder / suite) for suite in SUITES if (BUILT / suite).is_dir()}
+class Container(Machine):
+    """It runs the package's command."""
+
+    tqunits_path = "/usr/bin/tqunits"
 
 
-@pytest.fixture(params=SUITES)
-def host(request: pytest.FixtureRequest, versions: dict[str, Path]) -> Iterator[Host]:
-    """Booted, and with the packages."""
-    with Machine.boot(tree=BUILT / f"host-{request.param}") as machine:
-        machine.run(["rm", "-rf", *NEVER_HAD])
-        for package in versions[request.param].iterdir():
-            machine.write(f"{DEBS}/{package.name}", package.read_bytes())
-        yield Host(machine)
+@dataclass(frozen=True)
+class Versions:
+    """The package as it was built, and as a later release has it."""
+
+    old: Path
+    new: Path
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def versions(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    folder = tmp_path_factory.mktemp(suite)
+    old = mortal(built(suite), folder)
+    return Versions(old, later(old, folder))
+
+
+@pytest.fixture
+def container(suite: str, machines: list[Host]) -> Iterator[Container]:
+    """Booted, without the package."""
+    with Container.boot(tree=BUILT / f"host-{suite}") as booted:
+        booted.run(["rm", "-rf", *NEVER_HAD])
+        machines.append(booted)
+        yield booted
+        machines.remove(booted)
+
+
+@pytest.fixture
+def host(container: Container) -> PackagedHost:
+    """It is to have the package; its folder of workers is there ahead."""
+    host = PackagedHost(container)
+    host.server("")
+    return host

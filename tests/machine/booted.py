@@ -19,11 +19,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from . import cgroups, kernel
-from .host import ENVIRONMENT, Host, MachineError, describe
+from .host import ENVIRONMENT, Call, Host, MachineError, describe
 
 Made = TypeVar("Made")
 
@@ -63,14 +62,6 @@ class Machine(Host):
             raise
         return machine
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     @property
     def root(self) -> Path:
         """The machine's root folder, to look into from the host. Absolute links in it lead to the
@@ -79,29 +70,17 @@ class Machine(Host):
 
     # Running programs
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        check: bool = True,
-        input: str | None = None,  # noqa: A002 - subprocess.run's name for it
-        timeout: float = 60.0,
-        user: str | None = None,
-        env: Mapping[str, str] | None = None,
-        merge: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
-        stderr = subprocess.STDOUT if merge else subprocess.PIPE
-        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
-        with self.start(argv, user=user, env=env, stdin=stdin, stderr=stderr) as process:
+    def perform(self, call: Call) -> subprocess.CompletedProcess[str]:
+        stderr = subprocess.STDOUT if call.merge else subprocess.PIPE
+        stdin = subprocess.DEVNULL if call.input is None else subprocess.PIPE
+        with self.start(call.argv, user=call.user, env=call.env, stdin=stdin, stderr=stderr) as process:
             try:
-                out, err = process.communicate(input, timeout)
+                out, err = process.communicate(call.input, call.timeout)
             except subprocess.TimeoutExpired:
                 _kill_group(process)
                 out, err = process.communicate()
-                raise MachineError(describe(argv, f"not done within {timeout:g} s", out, err)) from None
-        if check and process.returncode != 0:
-            raise MachineError(describe(argv, f"exit status {process.returncode}", out, err))
-        return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+                raise MachineError(describe(call.argv, f"not done within {call.timeout:g} s", out, err)) from None
+        return subprocess.CompletedProcess(list(call.argv), process.returncode, out, err)
 
     def start(
         self,

@@ -11,6 +11,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for: at first, and at last
 MOST_POLL_SECONDS = 0.1  # a look is programs that start in the machine, a third of a processor at 50 of them a second
@@ -29,12 +32,39 @@ class MachineError(Exception):
     """The machine did not do as told; the text holds what it said."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A program to be run in the machine, to its end."""
+
+    argv: Sequence[str]
+    input: str | None  # None: it reads nothing
+    timeout: float  # seconds
+    user: str | None  # None: root
+    env: Mapping[str, str]  # besides ENVIRONMENT
+    merge: bool  # stderr goes into stdout
+
+
 class Host(abc.ABC):
     """All paths are the machine's."""
 
     tqunits_path = "/usr/local/bin/tqunits"
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
     @abc.abstractmethod
+    def stop(self) -> None:
+        """End it at once, if it is on."""
+
+    @abc.abstractmethod
+    def perform(self, call: Call) -> subprocess.CompletedProcess[str]:
+        """Run a program. Raises MachineError when its time is over."""
+
     def run(
         self,
         argv: Sequence[str],
@@ -48,6 +78,11 @@ class Host(abc.ABC):
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end. `check` raises MachineError with its output; `merge` puts
         stderr into stdout."""
+        call = Call(argv=argv, input=input, timeout=timeout, user=user, env=env or {}, merge=merge)
+        done = self.perform(call)
+        if check and done.returncode != 0:
+            raise MachineError(describe(argv, f"exit status {done.returncode}", done.stdout, done.stderr))
+        return done
 
     @abc.abstractmethod
     def write(self, path: str, text: str | bytes, mode: int = 0o644) -> None:

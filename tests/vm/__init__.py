@@ -4,13 +4,11 @@ on, and a power cut.
 
     recipe.py    pure: which packages and files make an image, its name, mmdebstrap's command line
     image.py     makes the image of a recipe, once: build/vm/SUITE-HASH
-    deb.py       the .deb under test, what it needs, and a later version of it
     emulator.py  qemu's command line, its process, and whether KVM works here
     frames.py    pure: what goes over the control channel
     channel.py   the host's end of it
     agent.py     the guest's end: a program of its own, in the image
     guest.py     the machine as a test sees it: run, read, write, reboot, cut_power
-    host.py      the same with the package installed and a folder of workers
     folders.py   where the disks of a run lie, and that they go
 
 The facts that shape it:

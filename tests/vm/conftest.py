@@ -8,31 +8,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from deb.host import PackagedHost
+from deb.package import built, needed_by
 from machine import Host, MachineError
 
-from .deb import needed_by
 from .folders import run_folder
 from .guest import VirtualMachine
-from .host import PackagedHost
 from .image import Image, image_of
 from .recipe import recipe
 
-ROOT = Path(__file__).resolve().parents[2]
 SUITE = os.environ.get("TQUNITS_VM_SUITE", "trixie")
 
 Boot = Callable[..., VirtualMachine]
 
 
+@dataclass(frozen=True)
+class VirtualHost(PackagedHost):
+    """In a virtual machine."""
+
+    machine: VirtualMachine
+
+
 @pytest.fixture(scope="session")
 def deb() -> Path:
-    """The package under test, as `make deb` has left it."""
-    made = sorted((ROOT / "build/deb" / SUITE).glob("tqunits_*_amd64.deb"), key=lambda path: path.stat().st_mtime)
-    if not made:
-        pytest.fail(f"no package for {SUITE}: make deb SUITE={SUITE}", pytrace=False)
-    return made[-1]
+    """The package under test."""
+    return built(SUITE)
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +72,9 @@ def boot(image: Image, folder: Path, machines: list[Host]) -> Iterator[Boot]:
 
 
 @pytest.fixture(scope="module")
-def host(boot: Boot, deb: Path) -> PackagedHost:
+def host(boot: Boot, deb: Path) -> VirtualHost:
     """A machine with the package, and with a folder of workers that is empty as yet."""
-    host = PackagedHost(boot())
+    host = VirtualHost(boot())
     host.apt_install(deb)
     host.server("")
     return host

@@ -7,11 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from machine import Host, MachineError
-from machine.host import ENVIRONMENT, POLL_SECONDS, TAIL_LINES, describe
+from machine.host import ENVIRONMENT, POLL_SECONDS, TAIL_LINES, Call, describe
 
 from . import emulator
 from .channel import Channel, GuestGoneError
@@ -49,14 +48,6 @@ class VirtualMachine(Host):
         machine = cls(image, folder, backing)
         machine.power_on()
         return machine
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def pid(self) -> int:
@@ -120,27 +111,15 @@ class VirtualMachine(Host):
 
     # Running programs
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        check: bool = True,
-        input: str | None = None,  # noqa: A002 - subprocess.run's name for it
-        timeout: float = 60.0,
-        user: str | None = None,
-        env: Mapping[str, str] | None = None,
-        merge: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
-        become = self._become(user) if user is not None else []
-        timeout *= self._patience
-        out, err, status = self._perform([*become, *argv], (input or "").encode(), timeout, env or {})
-        if merge:
+    def perform(self, call: Call) -> subprocess.CompletedProcess[str]:
+        become = self._become(call.user) if call.user is not None else []
+        timeout = call.timeout * self._patience
+        out, err, status = self._exchange([*become, *call.argv], (call.input or "").encode(), timeout, call.env)
+        if call.merge:
             out, err = out + err, b""
-        done = subprocess.CompletedProcess(list(argv), status or 0, _text(out), _text(err))
+        done = subprocess.CompletedProcess(list(call.argv), status or 0, _text(out), _text(err))
         if status is None:
-            raise MachineError(describe(argv, f"not done within {timeout:g} s", done.stdout, done.stderr))
-        if check and status != 0:
-            raise MachineError(describe(argv, f"exit status {status}", done.stdout, done.stderr))
+            raise MachineError(describe(call.argv, f"not done within {timeout:g} s", done.stdout, done.stderr))
         return done
 
     def begin(self, argv: Sequence[str], *, timeout: float = 600.0) -> int:
@@ -169,7 +148,7 @@ class VirtualMachine(Host):
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _perform(
+    def _exchange(
         self, argv: Sequence[str], body: bytes, timeout: float, env: Mapping[str, str]
     ) -> tuple[bytes, bytes, int | None]:
         try:
@@ -187,7 +166,7 @@ class VirtualMachine(Host):
     def write(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         body = text.encode() if isinstance(text, str) else text
         script = 'mkdir -p "${1%/*}" && cat >"$1" && chmod "$2" "$1"'
-        _, err, status = self._perform(["sh", "-c", script, "sh", path, f"{mode:o}"], body, LATE_SECONDS, {})
+        _, err, status = self._exchange(["sh", "-c", script, "sh", path, f"{mode:o}"], body, LATE_SECONDS, {})
         if status != 0:
             raise MachineError(describe(["write", path], f"exit status {status}", None, _text(err)))
 

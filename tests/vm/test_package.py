@@ -9,7 +9,7 @@ import pytest
 from install.folder import ROOT
 from machine import kernel_file
 
-from .host import PackagedHost
+from .conftest import VirtualHost
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
@@ -41,14 +41,14 @@ WantedBy=sockets.target
 """
 
 
-def test_apt_installs_it_from_a_file_and_the_router_answers(host: PackagedHost) -> None:
+def test_apt_installs_it_from_a_file_and_the_router_answers(host: VirtualHost) -> None:
     assert host.installed_version() in host.run("--version")
     assert host.machine.systemctl("is-active", "tq-proxy.socket", "tq-proxy@1.service").split() == ["active"] * 2
     status, page = host.get("/nobody-has-this-route")
     assert status == 404, page
 
 
-def test_a_worker_beyond_memory_max_ends_by_the_kernels_hand(host: PackagedHost) -> None:
+def test_a_worker_beyond_memory_max_ends_by_the_kernels_hand(host: VirtualHost) -> None:
     """On version 1 of cgroups systemd sees a signal, and does not know whose."""
     host.worker("greedy", "limits: {memory_max: 64M}\nrestart: {policy: no}\n")
     host.install()
@@ -60,7 +60,7 @@ def test_a_worker_beyond_memory_max_ends_by_the_kernels_hand(host: PackagedHost)
     assert "memory_max" in host.run("why", "greedy", status=1)
 
 
-def test_the_kernel_has_the_limits_that_the_yaml_asks_for(host: PackagedHost) -> None:
+def test_the_kernel_has_the_limits_that_the_yaml_asks_for(host: VirtualHost) -> None:
     host.worker("modest", f"limits: {{{', '.join(LIMITS)}}}\n")
     host.install()
     found = {
@@ -71,7 +71,7 @@ def test_the_kernel_has_the_limits_that_the_yaml_asks_for(host: PackagedHost) ->
 
 
 def test_a_reboot_brings_up_what_is_enabled_and_holds_the_first_requests(
-    host: PackagedHost, figure: Callable[[str], None]
+    host: VirtualHost, figure: Callable[[str], None]
 ) -> None:
     machine = host.machine
     machine.run(["sh", "-c", f"rm -rf {ROOT}/workers/*"])
@@ -95,7 +95,7 @@ def test_a_reboot_brings_up_what_is_enabled_and_holds_the_first_requests(
     figure(f"reboot: agent after {machine.boot_seconds:.1f} s; requests {min(served) - asked:.1f} s before a worker")
 
 
-def moment(host: PackagedHost, unit: str, name: str) -> float:
+def moment(host: VirtualHost, unit: str, name: str) -> float:
     """In seconds since the kernel's start."""
     suffix = "Timestamp" if name == "ExecMainStart" else "EnterTimestamp"
     return int(host.machine.show(unit, f"{name}{suffix}Monotonic")) / 1e6

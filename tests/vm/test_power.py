@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from deb.host import APT, APT_SECONDS
+from deb.package import later
 from install.crash import assert_each_file_is_whole, configure
 
-from .deb import later
-from .host import APT, APT_SECONDS, PackagedHost
+from .conftest import VirtualHost
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1800)]
 
@@ -39,7 +40,7 @@ class State:
 class Ways:
     """The host, where it stands, and what is known of the states and of the ways between them."""
 
-    host: PackagedHost
+    host: VirtualHost
     debs: tuple[Path, Path]
     at: State
     trees: dict[State, Tree] = field(default_factory=dict)
@@ -102,7 +103,7 @@ class Ways:
 
 
 @pytest.fixture(scope="module")
-def ways(host: PackagedHost, deb: Path, folder: Path) -> Ways:
+def ways(host: VirtualHost, deb: Path, folder: Path) -> Ways:
     """The host with a configuration, all states gone through."""
     start = State("one", deb)
     found = Ways(host, (deb, later(deb, folder)), start)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from deb.package import needed
 
-from .deb import needed
 from .recipe import Recipe, recipe
 
 PLAIN = recipe("trixie", ("python3-yaml",))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from install.folder import ROOT, WorkersFolder
+from machine import Host
 
-from .guest import VirtualMachine
-
-APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--allow-downgrades")
+APT_GET = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--allow-downgrades")
+APT = (*APT_GET, "install")
 APT_SECONDS = 600.0  # it takes 10 to 60 on an emulated processor
 STATE = "/var/lib/tqunits"
 UNITS = "/etc/systemd/system/"
@@ -23,7 +23,7 @@ class PackagedHost(WorkersFolder):
     """The folder is the host's own by a file beside tqunits.yaml, which stays as the package has
     it."""
 
-    machine: VirtualMachine
+    machine: Host
     options: tuple[str, ...] = ()
     configuration: str = "/etc/tqunits/tqunits.yaml.d/50-tests.yaml"
     common: str = f"workers: {{directory: {ROOT}/workers}}\n"
@@ -40,6 +40,14 @@ class PackagedHost(WorkersFolder):
         """Install a package from its file, without a network; gives what apt says."""
         self.machine.run(["mkdir", "-p", f"{ROOT}/workers"])
         return self.machine.run([*APT, self.lay_down(deb)], timeout=APT_SECONDS, merge=True).stdout
+
+    def apt(self, verb: str) -> str:
+        """What it says when it does that with the package."""
+        return self.machine.run([*APT_GET, verb, "tqunits"], timeout=APT_SECONDS, merge=True).stdout
+
+    def pid(self, unit: str) -> int:
+        """The unit's main process."""
+        return int(self.machine.show(unit, "MainPID"))
 
     def installed_version(self) -> str:
         """Of the package, if dpkg has it configured."""

@@ -1,0 +1,98 @@
+"""The .deb under test: what it needs, a later version of it, and one whose maintainer scripts kill
+dpkg."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+BUILT = Path(__file__).resolve().parents[2] / "build/deb"
+KILLED = "/run/kill-dpkg"
+"""A script of a `mortal` package takes this file away and kills its dpkg, when it has come to the
+moment that stands there: `postinst start`, `prerm end`."""
+
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+DEPENDENCIES = ("Pre-Depends", "Depends", "Recommends")
+
+
+def built(suite: str) -> Path:
+    """The package as `make deb` has left it."""
+    made = sorted((BUILT / suite).glob("tqunits_*.deb"), key=lambda path: path.stat().st_mtime)
+    if not made:
+        pytest.fail(f"no package for {suite}: make deb SUITE={suite}", pytrace=False)
+    return made[-1]
+
+
+def needed(control: str) -> list[str]:
+    """The packages that a relationship field names (deb-control(5), deb-version(7)): of
+    alternatives the first, without versions."""
+    first = (relation.partition("|")[0].strip() for relation in control.split(","))
+    names = (re.match(r"[a-z0-9][a-z0-9+.-]*", relation) for relation in first)
+    return [name.group() for name in names if name]
+
+
+def needed_by(deb: Path) -> list[str]:
+    return [name for key in DEPENDENCIES for name in needed(_field(deb, key))]
+
+
+def version_of(deb: Path) -> str:
+    return _field(deb, "Version")
+
+
+def later(deb: Path, folder: Path) -> Path:
+    """The same package as a later release, in a folder: every unit template and the code have
+    changed."""
+    version = f"{version_of(deb)}+later"
+
+    def change(tree: Path) -> None:
+        control = tree / "DEBIAN/control"
+        control.write_text(re.sub("(?m)^Version: .*", f"Version: {version}", control.read_text(encoding="utf-8")))
+        changed = [*tree.glob("usr/**/*.j2"), *tree.glob("usr/**/tqunits/__init__.py")]
+        assert len(changed) > 1, f"{deb} has no templates"
+        for path in changed:
+            path.write_text(f"{path.read_text(encoding='utf-8')}# Release {version}\n", encoding="utf-8")
+
+    return _repacked(deb, folder / f"tqunits_{version}.deb", change)
+
+
+def mortal(deb: Path, folder: Path) -> Path:
+    """The same package with scripts that kill their dpkg when they are told to."""
+
+    def change(tree: Path) -> None:
+        for name in SCRIPTS:
+            _make_mortal(tree / "DEBIAN" / name)
+
+    return _repacked(deb, folder / deb.name, change)
+
+
+def _make_mortal(script: Path) -> None:
+    """dpkg is the parent of its scripts."""
+    head, _, body = (script.read_text() if script.exists() else "#!/bin/sh\nset -e\n").partition("\n")
+    die = f"""die() {{
+    [ "$(cat {KILLED} 2>/dev/null)" != "{script.name} $1" ] || {{ rm {KILLED}; kill -9 $PPID; exit 1; }}
+}}
+die start
+trap 'die end' EXIT
+"""
+    script.write_text(f"{head}\n{die}{body}")
+    script.chmod(0o755)
+
+
+def _repacked(deb: Path, made: Path, change: Callable[[Path], None]) -> Path:
+    tree = made.with_suffix(".tree")
+    _run("dpkg-deb", "--raw-extract", str(deb), str(tree))
+    change(tree)
+    _run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(made))
+    shutil.rmtree(tree)
+    return made
+
+
+def _field(deb: Path, key: str) -> str:
+    return _run("dpkg-deb", "--field", str(deb), key).strip()
+
+
+def _run(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
