@@ -9,15 +9,22 @@ sources are there already (packaging/c_sources.py), and nothing but a C compiler
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 GENERATED = "generated"
 """The folder of the C sources: the library of all modules, a stub for each, and mypyc's own C
 files."""
+
+INWARDS = "-fvisibility=hidden"
+"""The modules call each other without a detour, as if they were one source: nobody else calls them
+by name.
+"""
 
 GROUP = "tqunits"
 LIBRARY = f"{GROUP}__mypyc"
@@ -56,22 +63,43 @@ def extensions() -> list[Extension]:
 
 
 def from_python() -> list[Extension]:
-    """The C sources are made now, below `build`."""
+    """The C sources are made now, below `build`: one of each module, so that two processors need
+    half the time."""
     from mypyc.build import mypycify  # a requirement of the build, not of the package
 
     os.chdir(ROOT)
     options = ["--config-file=", "--ignore-missing-imports", "--python-version=3.11"]  # types are checked elsewhere
-    made = mypycify([*options, *compiled()], group_name=GROUP, opt_level="2", debug_level="0")
-    return cast("list[Extension]", made)  # they are setuptools' own, which its types do not say
+    made = mypycify([*options, *compiled()], group_name=GROUP, opt_level="2", debug_level="0", multi_file=True)
+    found = cast("list[Extension]", made)  # they are setuptools' own, which its types do not say
+    for extension in found:
+        extension.extra_compile_args.append(INWARDS)
+    return found
 
 
 def from_c() -> list[Extension]:
     """Of the C sources that are there. Without symbols for a debugger: they would be ten times as
     large, and tell of C that nobody has written."""
     headers = [GENERATED, f"{GENERATED}/lib-rt"]
-    library = Extension(LIBRARY, [f"{GENERATED}/__native_{GROUP}.c"], include_dirs=headers, extra_compile_args=["-g0"])
+    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / GENERATED).glob("*.c"))
+    library = Extension(LIBRARY, sources, include_dirs=headers, extra_compile_args=["-g0", INWARDS])
     stubs = [module.removesuffix(".py") for module in compiled()]
     return [library, *map(_stub, stubs)]
+
+
+class SideBySide(build_ext):
+    """All sources of the library are compiled at once, one on each processor; setuptools would take
+    one after the other."""
+
+    def build_extensions(self) -> None:
+        compile_one = self.compiler.compile
+
+        def compile_all(sources: Sequence[str], **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                made = pool.map(lambda source: compile_one([source], **options), sources)
+                return [path for paths in made for path in paths]
+
+        self.compiler.compile = compile_all
+        super().build_extensions()
 
 
 def _stub(module: str) -> Extension:
@@ -100,4 +128,5 @@ if __name__ == "__main__":
         packages=[*find_packages(include=["tqunits", "tqunits.*"]), *shipped],
         ext_modules=extensions(),
         data_files=data_files(),
+        cmdclass={"build_ext": SideBySide},
     )
