@@ -18,7 +18,7 @@ ARGS ?=
 QUICK := alone cli config control host http lifecycle metrics routing system units vm test_docs.py test_layers.py test_man.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo shell down test quick test-real lint deb test-deb venv compiled interpreted clean root
+.PHONY: help demo shell down test quick test-real test-vm test-deb lint deb repository release-notes venv compiled interpreted clean root
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -45,7 +45,6 @@ test-real: root $(COMPILED) $(WORKERS)/.installed $(REAL)/.installed ## real cli
 	@$(BIN)/pytest -m real tests/real tests/workers tests/install/test_more_runtimes.py $(ARGS)
 
 # Debian 13 unless SUITE says otherwise: its systemd needs version 2 of cgroups, which the host's may not be.
-.PHONY: test-vm
 test-vm: SUITE ?= trixie
 test-vm: root $(INSTALLED) deb ## the package in a virtual machine: limits, a reboot, power cuts (ARGS='-m "vm or long"': 20)
 	@sh .ci/packages ./tests/vm/packages
@@ -59,6 +58,12 @@ lint: $(INSTALLED) ## ruff, mypy, pyright
 
 deb: root ## build the Debian package (SUITE=trixie: for that release, in a root of its own)
 	@sh packaging/build-deb $(SUITE)
+
+repository: ## a signed apt repository of the packages that are built, in DIR=/srv/apt (KEY=you@example.org signs)
+	@sh packaging/repository "$(DIR)" "$(KEY)"
+
+release-notes: ## what CHANGELOG.md has of the version that is being packaged (VERSION=1.2.3: of that one)
+	@sh packaging/release-notes $(VERSION)
 
 test-deb: root $(INSTALLED) ## the package in booted hosts of Debian 12 and 13: install, upgrade, downgrade, remove, purge
 	@for suite in bookworm trixie; do sh packaging/build-deb $$suite && sh packaging/host-root $$suite || exit 1; done

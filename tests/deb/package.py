@@ -1,6 +1,7 @@
 """The .deb under test: what it needs, a later version of it, and one whose maintainer scripts kill
 dpkg."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-BUILT = Path(__file__).resolve().parents[2] / "build/deb"
+ROOT = Path(__file__).resolve().parents[2]
+BUILT = ROOT / "build/deb"
 KILLED = "/run/kill-dpkg"
 """A script of a `mortal` package takes this file away and kills its dpkg, when it has come to the
 moment that stands there: `postinst start`, `prerm end`."""
@@ -68,6 +70,14 @@ def mortal(deb: Path, folder: Path) -> Path:
     return _repacked(deb, folder / deb.name, change)
 
 
+def repository(folder: Path, home: Path) -> str:
+    """Put the packages that were built into an apt repository in a folder; gives what that says.
+
+    The key is kept below `home`.
+    """
+    return _run(str(ROOT / "packaging/repository"), str(folder), XDG_DATA_HOME=str(home))
+
+
 def _make_mortal(script: Path) -> None:
     """dpkg is the parent of its scripts."""
     head, _, body = (script.read_text() if script.exists() else "#!/bin/sh\nset -e\n").partition("\n")
@@ -94,5 +104,6 @@ def _field(deb: Path, key: str) -> str:
     return _run("dpkg-deb", "--field", str(deb), key).strip()
 
 
-def _run(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+def _run(*argv: str, **environment: str) -> str:
+    env = {**os.environ, **environment}
+    return subprocess.run(argv, env=env, check=True, capture_output=True, text=True).stdout
