@@ -14,6 +14,7 @@ same order in all processes.
 """
 
 import compileall
+import gc
 import os
 import random
 import shutil
@@ -132,12 +133,41 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.root)
         if is_async_test(item):
             item.fixturenames.insert(0, nothing_is_left.__name__)
+    _shorten(config, items)
     unasked = [mark for mark in ASKED_FOR if mark not in config.option.markexpr]
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     if SEED:
         items[:] = _shuffled(items, SEED)
+
+
+def _shorten(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test's cases those that its mark `short` does not name are long."""
+    named, found = set(), set()
+    for item in items:
+        mark = item.get_closest_marker("short")
+        if mark and isinstance(item, pytest.Function):
+            name = item.nodeid.partition("[")[0]
+            named |= {f"{name}[{case}]" for case in mark.args}
+            found.add(item.nodeid)
+            if item.nodeid not in named:
+                item.add_marker(pytest.mark.long)
+    if (missing := named - found) and not any("::" in argument for argument in config.args):
+        raise pytest.UsageError(f"marks `short` name cases that are not there: {', '.join(sorted(missing))}")
+
+
+def pytest_collection() -> None:
+    """Reading thousands of tests leaves next to no garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The tests stay to the end: whoever collects garbage need not go through all of them again,
+    which takes a second."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header() -> str | None:

@@ -2,6 +2,7 @@
 environment away from the checkout."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from setup import SHARED, compiled
+from tqunits import __version__
 from tqunits.cli.verbs.completion import FILES
 
 ROOT = Path(__file__).parent.parent
@@ -18,9 +20,9 @@ TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: setuptools leaves its own folders beside the sources. What is compiled
-    goes along."""
-    return _built(tmp_path_factory)
+    """Built from a copy: setuptools leaves its own folders beside the sources. The sources alone,
+    which is all but what the mark `long` looks at."""
+    return _built(tmp_path_factory, TQUNITS_INTERPRETED="1")
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +42,7 @@ def test_the_wheel_holds_every_module_and_every_template(wheel: Path) -> None:
 
 
 def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
-    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    own = {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".data"))}
-    assert own == {"tqunits", "tqunits__mypyc"}
+    assert _tops(wheel) == {"tqunits"}
 
 
 def test_the_wheel_holds_the_pages_and_completions_where_they_are_looked_for(wheel: Path) -> None:
@@ -52,13 +52,15 @@ def test_the_wheel_holds_the_pages_and_completions_where_they_are_looked_for(whe
     assert set(held) == pages | shells
 
 
-def test_the_wheel_holds_the_router_compiled(wheel: Path) -> None:
+@pytest.mark.long
+def test_with_a_compiler_the_wheel_holds_the_router_compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    wheel = _built(tmp_path_factory)
     held = {name.partition(".")[0] for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")}
     assert held == {module.removesuffix(".py") for module in compiled()} | {"tqunits__mypyc"}
+    assert _tops(wheel) == {"tqunits", "tqunits__mypyc"}
 
 
-def test_without_a_compiler_there_is_a_wheel_without_extensions(tmp_path_factory: pytest.TempPathFactory) -> None:
-    wheel = _built(tmp_path_factory, TQUNITS_INTERPRETED="1")
+def test_without_a_compiler_there_is_a_wheel_without_extensions(wheel: Path) -> None:
     assert wheel.name.endswith("-py3-none-any.whl")
     assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
 
@@ -83,6 +85,22 @@ def test_the_installed_command_prints_the_shipped_script(unpacked: Path, tmp_pat
 def test_an_installed_template_is_the_checkouts(unpacked: Path, name: str) -> None:
     installed = unpacked / "tqunits/unit_templates" / name
     assert installed.read_bytes() == (ROOT / "unit-templates" / name).read_bytes()
+
+
+def test_there_are_release_notes_of_this_version() -> None:
+    notes = [ROOT / "packaging/release-notes"]
+    assert subprocess.run(notes, check=True, capture_output=True, text=True).stdout.lstrip().startswith("- ")
+    newest = re.search(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    packaged = (ROOT / "packaging/debian/changelog").read_text(encoding="utf-8").partition("(")[2].partition(")")[0]
+    assert newest
+    assert newest[1] == packaged
+    assert packaged.replace("~", "") == __version__
+    assert subprocess.run([*notes, "0.0.9"], check=False, capture_output=True).returncode == 1
+
+
+def _tops(wheel: Path) -> set[str]:
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".data"))}
 
 
 def _built(factory: pytest.TempPathFactory, **environment: str) -> Path:

@@ -17,6 +17,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.short("ruff-check", "ruff-format", "mypy")  # pyright takes as long as a hundred other tests
 @pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS)
 async def test_the_tree_is_clean(command: tuple[str, ...]) -> None:
     await check(command)

@@ -58,6 +58,7 @@ def test_a_worker_that_is_not_roots_is_installed_with_its_own(host: Site, alice:
     assert account_of(host, "alpha") == "worker-alpha:worker-alpha"
 
 
+@pytest.mark.short("/config/worker.yaml")
 @pytest.mark.parametrize("below", ["", "/config", "/config/worker.yaml"])
 def test_one_folder_on_the_way_is_enough(host: Site, alice: str, below: str) -> None:
     host.worker("alpha", "user: www-data\n")
@@ -111,6 +112,7 @@ def test_nobody_gets_the_routers_account_or_another_workers(site: Site, yaml: st
     assert not site.machine.exists(site.drop_in("alpha"))
 
 
+@pytest.mark.short("root", "root's group", "another worker's user")
 @pytest.mark.usefixtures("accounts")
 @pytest.mark.parametrize(
     ("made", "yaml", "said"),
@@ -172,6 +174,7 @@ def test_the_router_joins_no_group_but_the_workers_own(site: Site) -> None:
     assert site.get("/beta/health") == (200, "ok")
 
 
+@pytest.mark.short("another user")
 @pytest.mark.parametrize(
     ("yaml", "account"),
     [
@@ -202,6 +205,7 @@ def test_another_user_on_a_unix_socket_needs_the_workers_own_group(site: Site) -
     assert account_of(site, "alpha") == "www-data:worker-alpha"
 
 
+@pytest.mark.short("root", "a person", "a group")
 @pytest.mark.usefixtures("accounts")
 @pytest.mark.parametrize(
     "made",
@@ -229,6 +233,7 @@ def test_an_account_of_that_name_which_we_did_not_make_is_not_taken_over(site: S
     assert "worker-alpha" in site.users()
 
 
+@pytest.mark.short("--all")
 @pytest.mark.parametrize("which", ["alpha", "--all"])
 def test_what_was_uninstalled_can_be_installed_again_with_its_data(site: Site, which: str) -> None:
     site.worker("alpha")

@@ -28,7 +28,8 @@ def code(site: Site, address: str) -> str:
     return site.machine.run(["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", url], check=False).stdout
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.short("2")
+@pytest.mark.parametrize("processes", [2, 1])
 def test_addresses_come_go_and_change_places_and_the_one_that_stays_refuses_nobody(site: Site, processes: int) -> None:
     listen(site, OTHER, FIRST, processes=processes)
     rude(site)
@@ -68,13 +69,14 @@ def holder(site: Site, address: str) -> Iterator[None]:
             process.stdin.close()
 
 
+@pytest.mark.short("0.0.0.0:8085-127.0.0.1:8085")
 @pytest.mark.parametrize(
     ("has", "wants"),
     [
         ("0.0.0.0:8085", "127.0.0.1:8085"),
-        pytest.param(THIRD, THIRD, marks=pytest.mark.long),
-        pytest.param("[::]:8085", "0.0.0.0:8085", marks=pytest.mark.long),
-        pytest.param("127.0.0.1:8085", "0.0.0.0:8085", marks=pytest.mark.long),
+        (THIRD, THIRD),
+        ("[::]:8085", "0.0.0.0:8085"),
+        ("127.0.0.1:8085", "0.0.0.0:8085"),
     ],
 )
 def test_an_address_that_another_has_is_refused_before_anything_is_changed(site: Site, has: str, wants: str) -> None:
@@ -131,7 +133,8 @@ def test_what_is_taken_after_the_trial_is_said_with_who_has_it(site: Site) -> No
     assert "nothing to do" in site.install()
 
 
-@pytest.mark.parametrize("processes", [2, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.short("2")
+@pytest.mark.parametrize("processes", [2, 1])
 def test_an_address_that_is_in_the_way_of_its_successor_gives_way(site: Site, processes: int) -> None:
     narrow = f"127.0.0.1:{LISTEN}"
     listen(site, FIRST, OTHER, processes=processes)

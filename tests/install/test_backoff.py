@@ -63,6 +63,7 @@ ASKED: dict[str, Callable[[Site], object]] = {
 }
 
 
+@pytest.mark.short("systemctl")
 @pytest.mark.parametrize("ask", ASKED)
 def test_six_restarts_in_a_row_are_no_failures(site: Site, ask: str) -> None:
     site.worker("alpha", "restart: {max_restarts: 2}\n")
@@ -149,7 +150,8 @@ def test_a_good_run_begins_a_new_row(site: Site) -> None:
     assert restarts(site) == 5
 
 
-@pytest.mark.parametrize("kind", ["exec", pytest.param("notify", marks=pytest.mark.long)])
+@pytest.mark.short("exec")
+@pytest.mark.parametrize("kind", ["exec", "notify"])
 def test_who_fails_too_often_is_given_up_until_somebody_starts_it(site: Site, kind: str) -> None:
     site.machine.write(FLAG, "")
     yaml = f"service_type: {kind}\nrestart: {{delay: 50ms, backoff_max: 200ms, max_restarts: 2}}\n"

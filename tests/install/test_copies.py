@@ -109,6 +109,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.short("FIFO", "link", "endless")
 @pytest.mark.parametrize(("deed", "said"), PLANTED.values(), ids=PLANTED)
 def test_what_is_no_file_is_not_taken_and_holds_up_nobody_else(site: Site, deed: str, said: str) -> None:
     request(site)
@@ -165,6 +166,7 @@ def test_copies_go_when_nobody_names_them(site: Site) -> None:
     assert token(site) == (200, "first")
 
 
+@pytest.mark.short("all")
 @pytest.mark.parametrize("arguments", [["alpha"], ["--all"]], ids=["alone", "all"])
 def test_uninstall_removes_them_without_any_yaml(site: Site, arguments: list[str]) -> None:
     request(site)

@@ -15,10 +15,11 @@ MANY = {"rename": 3, "fsync": 8, "dbus": 10}
 
 FORMS = [
     *(pytest.param(calls, MANY.get(kind, 1), id=kind) for kind, calls in CALLS.items()),
-    *(pytest.param(CALLS[kind], 1, id=f"each-{kind}", marks=pytest.mark.long) for kind in MANY),
+    *(pytest.param(CALLS[kind], 1, id=f"each-{kind}") for kind in MANY),
 ]
 
 
+@pytest.mark.short("rename", "fsync", "dbus", "unlink")
 @pytest.mark.parametrize(("calls", "stride"), FORMS)
 def test_killed_anywhere_between_two_configurations(site: Site, calls: str, stride: int) -> None:
     trees = []

@@ -9,13 +9,14 @@ from .conftest import Site
 from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
 
 
+@pytest.mark.short("rename")
 @pytest.mark.parametrize(
     ("calls", "stride"),
     [
         pytest.param(CALLS["rename"], 7, id="rename"),
         pytest.param(CALLS["dbus"], 12, id="dbus"),
-        pytest.param(CALLS["rename"], 1, id="each-rename", marks=pytest.mark.long),
-        pytest.param(CALLS["dbus"], 1, id="each-dbus", marks=pytest.mark.long),
+        pytest.param(CALLS["rename"], 1, id="each-rename"),
+        pytest.param(CALLS["dbus"], 1, id="each-dbus"),
     ],
 )
 def test_killed_anywhere_on_the_way_from_nothing_to_running(site: Site, calls: str, stride: int) -> None:

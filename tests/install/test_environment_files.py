@@ -85,6 +85,7 @@ def test_the_contract_wins(site: Site) -> None:
     assert f"{ENVIRONMENT}:1:1: warning: PORT is set by tqunits or systemd" in site.run("check")
 
 
+@pytest.mark.short("FIFO", "link")
 @pytest.mark.parametrize(
     ("deed", "said"),
     [

@@ -48,6 +48,7 @@ def test_a_request_below_an_open_home_runs(bobs: Site) -> None:
     assert bobs.get(f"/alpha/write?of={BOBS}/workers/alpha/src/main.py")[0] == 403
 
 
+@pytest.mark.short("workers/alpha")
 @pytest.mark.parametrize("name", ["workers", "workers/alpha"])
 def test_a_link_leads_a_worker_into_no_home_that_is_closed_to_it(bobs: Site, name: str) -> None:
     bobs.install()

@@ -57,6 +57,7 @@ ASKED = {
 }
 
 
+@pytest.mark.short("host", "credential", "port", "unit")
 @pytest.mark.parametrize(("yaml", "what", "block"), ASKED.values(), ids=ASKED)
 def test_what_it_has_no_grant_for_is_refused_and_holds_up_nobody(
     host: Site, alice: str, yaml: str, what: str, block: str
@@ -112,6 +113,7 @@ def test_no_grant_counts_where_anybody_may_make_the_folder(host: Site, alice: st
     assert f"warning: grants: none of them counts: {ROOT}/workers belongs to uid" in host.run("check", status=1)
 
 
+@pytest.mark.short("/etc/tqunits")
 @pytest.mark.parametrize("path", ["/etc/tqunits", "/etc/tqunits/tqunits.yaml", "/etc/tqunits/tqunits.yaml.d/a.yaml"])
 def test_whoever_may_write_the_hosts_configuration_gives_root_no_orders(host: Site, alice: str, path: str) -> None:
     host.machine.write("/etc/tqunits/tqunits.yaml.d/a.yaml", "mode: production\n")
@@ -127,6 +129,7 @@ def test_whoever_may_write_the_hosts_configuration_gives_root_no_orders(host: Si
         host.machine.remove("/etc/tqunits/tqunits.yaml.d")
 
 
+@pytest.mark.short(".", "workers/alpha/config/worker.yaml")
 @pytest.mark.parametrize("whose", ["workers/alpha", "config", "workers/alpha/config/worker.yaml", "."])
 def test_a_checkout_has_to_be_roots_or_to_be_trusted(site: Site, alice: str, whose: str) -> None:
     site.worker("alpha", "user: www-data\n")

@@ -140,6 +140,7 @@ def test_who_holds_the_account_keeps_its_home_and_it_is_said(site: Site) -> None
     assert row(site)[5] == "/nonexistent"
 
 
+@pytest.mark.short("alpha-today", "--all-before")
 @pytest.mark.parametrize("home", [STATE, "/nonexistent"], ids=["before", "today"])
 @pytest.mark.parametrize("which", ["alpha", "--all"])
 def test_the_account_is_known_again_without_any_file_of_ours(site: Site, which: str, home: str) -> None:
@@ -156,6 +157,7 @@ def test_the_account_is_known_again_without_any_file_of_ours(site: Site, which: 
     assert "worker-alpha" not in site.users()
 
 
+@pytest.mark.short("who may log in", "another's")
 @pytest.mark.usefixtures("accounts")
 @pytest.mark.parametrize(
     "made",

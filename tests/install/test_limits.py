@@ -34,6 +34,7 @@ def test_a_worker_beyond_tasks_max_fails_alone(site: Site) -> None:
     assert site.get("/other/fork?of=100") == (200, "all")
 
 
+@pytest.mark.short("50%")
 @pytest.mark.parametrize("percent", [20, 50, 100], ids=lambda p: f"{p}%")
 def test_cpu_quota_holds_within_ten_percent(site: Site, percent: int) -> None:
     site.worker("busy", f"limits: {{cpu_quota: {percent}%}}\n")

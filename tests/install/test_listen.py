@@ -112,6 +112,7 @@ def test_the_router_starts_again_when_a_unix_workers_group_is_gone(site: Site) -
     assert "worker-alpha" not in site.users()
 
 
+@pytest.mark.short("unix")
 @pytest.mark.parametrize("listen", ["tcp", "unix"])
 def test_a_worker_can_change_how_it_listens(site: Site, listen: str) -> None:
     before = "unix" if listen == "tcp" else "tcp"
@@ -189,6 +190,7 @@ def test_a_worker_that_crashes_for_good_takes_its_socket_along(site: Site) -> No
     assert not site.machine.exists(HANDED)
 
 
+@pytest.mark.short("systemctl")
 @pytest.mark.parametrize("by", ["tqunits", "systemctl"])
 def test_a_stopped_worker_is_not_started_by_a_connection(site: Site, by: str) -> None:
     inherited(site, "proxy: {queue_timeout: 500ms}\n")

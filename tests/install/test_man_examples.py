@@ -112,9 +112,8 @@ def lay_shop(person: Person) -> None:
         person.machine.write(f"{WORKERS}/shop/{files[example.kind]}", example.text)
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=() if "install" in str(page) else pytest.mark.long) for page in PAGES]
-)
+@pytest.mark.short("tqunits-install.1")
+@pytest.mark.parametrize("page", PAGES)
 def test_each_example_does_what_it_is_there_for(page: str, host: Person) -> None:
     host.types(SITE)
     if page not in BEFORE_THE_FIRST:

@@ -42,6 +42,7 @@ def test_a_neighbour_on_the_port_is_named_and_does_not_end_the_worker_for_good(s
     assert "is held by" not in site.run("show", "alpha")
 
 
+@pytest.mark.short("go")
 @pytest.mark.parametrize("worker_type", ["python", "go", "node"])
 def test_what_init_writes_listens_where_nobody_else_can(site: Site, worker_type: str) -> None:
     served_on_a_socket(site, worker_type)

@@ -187,6 +187,7 @@ def test_a_link_that_a_build_made_leads_root_nowhere(site: Site) -> None:
     assert site.get("/alpha/health") == (200, "ok")
 
 
+@pytest.mark.short("a site: 100%")
 @pytest.mark.parametrize("name", ["it's", "a site: 100%"])
 def test_a_folder_of_any_name_is_rebuilt(site: Site, name: str) -> None:
     above = f"/srv/{name}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from _pytest.mark import ParameterSet
 from machine import Machine
 
 from .conftest import ROOT, Site
@@ -55,6 +54,7 @@ def uid(site: Site) -> str:
     return site.machine.run(["id", "-u", "worker-alpha"]).stdout.strip()
 
 
+@pytest.mark.short("environment_file")
 @pytest.mark.parametrize("way", ["environment", "environment_file"])
 def test_what_a_worker_loads_into_its_programs_never_runs_as_root(site: Site, way: str) -> None:
     """Each line of the unit, at each start and stop, has the environment that the worker's author
@@ -125,7 +125,8 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-@pytest.mark.parametrize("listen", ["tcp", pytest.param("unix", marks=pytest.mark.long), "fd"])
+@pytest.mark.short("tcp")
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_worker_that_runs_is_served_whatever_has_happened(site: Site, listen: str) -> None:
     """In no state does it run while its requests are held."""
     install(site, f"listen: {listen}\n")
@@ -136,7 +137,8 @@ def test_a_worker_that_runs_is_served_whatever_has_happened(site: Site, listen: 
         assert is_served(site), what
 
 
-@pytest.mark.parametrize("listen", ["tcp", pytest.param("unix", marks=pytest.mark.long), "fd"])
+@pytest.mark.short("tcp")
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_crash_takes_the_file_away_and_requests_wait(site: Site, listen: str) -> None:
     site.worker("alpha", f"listen: {listen}\nrestart: {{delay: 3s}}\n", program=RUDE)
     site.install()
@@ -146,6 +148,7 @@ def test_a_crash_takes_the_file_away_and_requests_wait(site: Site, listen: str) 
     assert is_served(site)
 
 
+@pytest.mark.short("unix")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_worker_that_ends_by_itself_is_not_waited_for(site: Site, listen: str) -> None:
     """ExecStop= runs then too, without a process to drain: it holds up nothing."""
@@ -230,23 +233,9 @@ def take(site: Site, what: str) -> None:
     site.machine.run(["sh", "-c", TAKEN[what]], check=False)
 
 
-def taken(*short: str) -> list[ParameterSet]:
-    """All of them; those that are not in the short form have the mark."""
-    return [pytest.param(what, marks=() if what in short else pytest.mark.long) for what in TAKEN]
-
-
-SHORT = {("tcp", "its file"), ("tcp", "its folder"), ("unix", "all"), ("fd", "its mount")}
-"""Each kind of loss, and each way to listen, once."""
-
-
-@pytest.mark.parametrize(
-    ("listen", "what"),
-    [
-        pytest.param(listen, what, marks=() if (listen, what) in SHORT else pytest.mark.long)
-        for listen in ("tcp", "unix", "fd")
-        for what in TAKEN
-    ],
-)
+@pytest.mark.short("its folder-tcp", "all-unix", "its mount-fd")  # each way to listen once
+@pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
+@pytest.mark.parametrize("what", TAKEN)
 def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, what: str) -> None:
     """Nobody does anything for it; and no worker is restarted that needs none."""
     install(site, f"listen: {listen}\n")
@@ -275,7 +264,8 @@ def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
         assert first.wait() == 0
 
 
-@pytest.mark.parametrize("what", taken("its file", "its mount", "all"))
+@pytest.mark.short("its mount", "all")
+@pytest.mark.parametrize("what", TAKEN)
 def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
     """While the gate asks: it is not served before it is healthy, and then it is."""
     well = "/var/lib/tqunits/workers/alpha/well"
@@ -311,7 +301,8 @@ def is_asked_to_leave(site: Site) -> bool:
     return site.machine.run(["grep", "-c", ROUTERS[0], "/proc/net/unix"], check=False).stdout.strip() == "2"
 
 
-@pytest.mark.parametrize("what", taken("all in its folder", "its mount", "all"))
+@pytest.mark.short("its mount", "all")
+@pytest.mark.parametrize("what", TAKEN)
 def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: str) -> None:
     """It is to be stopped: nothing new is sent to it, and what runs is finished."""
     echo(site)

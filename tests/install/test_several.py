@@ -133,6 +133,7 @@ def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> N
     assert not site.machine.exists("/run/tqunits/backoff/alpha:2/state")  # nobody has waited
 
 
+@pytest.mark.short("tcp")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_restart_of_one_after_the_other_loses_nothing(site: Several, listen: str) -> None:
     rude(site, f"listen: {listen}\n")

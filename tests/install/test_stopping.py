@@ -139,6 +139,7 @@ def let_go(site: Site) -> None:
     site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") != "deactivating")
 
 
+@pytest.mark.short("shell")
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_program_behind_a_wrapper_ends_as_it_likes(site: Site, heard: Heard, wrapper: str) -> None:
     lay_down(site, *WRAPPERS[wrapper])
@@ -176,6 +177,7 @@ def test_mixed_tells_the_main_process_alone(site: Site, heard: Heard) -> None:
     assert "begin" not in heard()
 
 
+@pytest.mark.short("SIGQUIT")
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGQUIT", "SIGWINCH"])
 def test_the_signal_that_asks_it_to_stop_can_be_another(site: Site, heard: Heard, signal: str) -> None:
     site.worker("alpha", f"stop_signal: {signal}\n", program=GRACEFUL)

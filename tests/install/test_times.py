@@ -35,6 +35,7 @@ def invocations(site: Site) -> list[str]:
     return [site.machine.show(unit, "InvocationID") for unit in (ALPHA, "tq-proxy@1.service")]
 
 
+@pytest.mark.short("2099-01-01")
 @pytest.mark.parametrize("date", ["2099-01-01", "1971-01-01"])
 def test_file_times_that_somebody_has_set_restart_nothing_for_ever(site: Site, date: str) -> None:
     site.worker("alpha")
@@ -47,6 +48,7 @@ def test_file_times_that_somebody_has_set_restart_nothing_for_ever(site: Site, d
         assert invocations(site) == settled
 
 
+@pytest.mark.long
 def test_what_is_set_to_the_future_is_no_way_around_a_restart(site: Site) -> None:
     site.worker("alpha")
     site.install()

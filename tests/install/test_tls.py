@@ -85,6 +85,7 @@ def test_a_pair_that_does_not_fit_is_never_taken(secure: Site) -> None:
     secure.machine.wait_until(lambda: seen(secure) == lies(secure))
 
 
+@pytest.mark.long
 def test_a_change_while_another_is_taken_is_not_missed(secure: Site) -> None:
     """The first process has the second certificate, and is not stopped again, when the third one
     comes."""

@@ -199,6 +199,7 @@ def test_uninstall_leaves_nothing_in_the_users_home(tenant: Tenant) -> None:
     assert tenant.run("systemctl", "--user", "list-units", "--all", "--plain", "--no-legend", "tq*") == ""
 
 
+@pytest.mark.long
 def test_purge_leaves_the_users_own_configuration(tenant: Tenant) -> None:
     mine = f"{HOME}/.config/tqunits/tqunits.yaml"
     tenant.write(mine, "mode: development\n")

@@ -121,6 +121,7 @@ def given(site: Site) -> None:
     site.machine.run([*AS_WORKER, f"cd {FOLDER}/data; {MADE}"])
 
 
+@pytest.mark.short("all")
 @pytest.mark.parametrize("before", ["", "uninstall alpha", "all"])
 def test_after_a_purge_nothing_is_left_to_the_number_of_the_account(site: Site, before: str) -> None:
     """Whoever gets it next would own it. The account is there until then, also where the units have

@@ -129,6 +129,7 @@ async def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "client"
 
 
+@pytest.mark.short("the router-https", "a worker-http")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("who", ["the router", "a worker"])
 async def test_wget_curl_and_go_get_the_answer(folder: Path, go_client: Path, who: str, scheme: str) -> None:

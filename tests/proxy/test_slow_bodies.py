@@ -149,6 +149,7 @@ class Reluctant:
         await connection.send(OK)
 
 
+@pytest.mark.short("plain-length", "tls-chunked")
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
 async def test_a_large_body_is_never_cut_because_the_worker_is_slow(
