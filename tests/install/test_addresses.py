@@ -114,6 +114,7 @@ def test_an_address_that_a_socket_unit_has_is_that_units(site: Site) -> None:
     site.install()
 
 
+@pytest.mark.long
 def test_what_is_taken_after_the_trial_is_said_with_who_has_it(site: Site) -> None:
     """The drop-in stands for a race: systemd is asked for an address that was not tried."""
     unit = "tq-proxy-127.0.0.2:8081.socket"
@@ -133,6 +134,7 @@ def test_what_is_taken_after_the_trial_is_said_with_who_has_it(site: Site) -> No
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 @pytest.mark.short("2")
 @pytest.mark.parametrize("processes", [2, 1])
 def test_an_address_that_is_in_the_way_of_its_successor_gives_way(site: Site, processes: int) -> None:
@@ -175,6 +177,7 @@ def test_an_address_that_no_interface_has_is_said_and_served_when_one_has_it(sit
         site.machine.run(["ip", "address", "del", "192.0.2.7/32", "dev", "lo"])
 
 
+@pytest.mark.long
 def test_a_socket_of_an_earlier_release_with_all_addresses_is_taken_over_open(site: Site) -> None:
     listen(site, FIRST)
     rude(site)

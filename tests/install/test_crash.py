@@ -19,7 +19,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.short("rename", "fsync", "dbus", "unlink")
+@pytest.mark.short("rename", "fsync", "dbus")
 @pytest.mark.parametrize(("calls", "stride"), FORMS)
 def test_killed_anywhere_between_two_configurations(site: Site, calls: str, stride: int) -> None:
     trees = []
@@ -42,6 +42,7 @@ def test_killed_anywhere_between_two_configurations(site: Site, calls: str, stri
     pytest.fail(f"still killed at call {MOST}")
 
 
+@pytest.mark.short("late")
 @pytest.mark.parametrize("moment", ["early", "late"])
 def test_power_cut(site: Site, moment: str) -> None:
     """The whole machine dies while install runs; what boots again is whole, and install

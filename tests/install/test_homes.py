@@ -81,6 +81,7 @@ def test_the_home_of_before_goes_in_the_restart_of_its_worker(site: Site) -> Non
 SHOWN = "# worker-alpha has the home /nonexistent once nothing of it runs"
 
 
+@pytest.mark.long
 def test_a_home_that_will_go_is_shown_before(site: Site) -> None:
     site.worker("alpha")
     of_before(site)
@@ -91,6 +92,7 @@ def test_a_home_that_will_go_is_shown_before(site: Site) -> None:
     assert site.run("diff") == ""
 
 
+@pytest.mark.long
 def test_the_home_of_before_goes_while_its_worker_is_stopped(site: Site) -> None:
     site.worker("alpha")
     of_before(site)
@@ -109,6 +111,7 @@ def test_a_socket_that_is_handed_on_comes_back_with_its_worker(site: Site) -> No
     assert site.get("/alpha/health") == (200, "ok")
 
 
+@pytest.mark.long
 def test_the_home_of_a_worker_that_is_gone_goes_too(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")
@@ -121,6 +124,7 @@ def test_the_home_of_a_worker_that_is_gone_goes_too(site: Site) -> None:
     assert not warned(site)
 
 
+@pytest.mark.long
 def test_who_holds_the_account_keeps_its_home_and_it_is_said(site: Site) -> None:
     """A process of that user that is not the worker's: usermod(8) refuses, the worker comes up all
     the same."""

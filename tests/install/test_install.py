@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from .conftest import PROBE, ROOT, Site
 
 
@@ -46,6 +48,7 @@ def test_uninstall_leaves_nothing_behind(site: Site) -> None:
     assert site.machine.systemctl("--failed", "--no-legend", "--plain", "list-units", "tq*") == ""
 
 
+@pytest.mark.long
 def test_a_purge_of_all_takes_the_users_of_workers_that_are_gone_too(site: Site) -> None:
     users = site.users()
     site.worker("alpha")
@@ -100,6 +103,7 @@ def test_change_of_limits_is_applied_live_with_the_same_pid(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_a_program_that_raises_its_own_limit_keeps_what_it_has_raised(site: Site) -> None:
     raises = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (900, 1000))\n" + PROBE
     site.worker("alpha", "limits: {limit_nofile: 500:1000}\n", program=raises)

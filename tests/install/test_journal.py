@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from machine import Machine
 
 from .conftest import PROBE, Site, sync_access_log
@@ -127,6 +128,7 @@ def access_journals(machine: Machine) -> list[str]:
     return machine.run(find, check=False).stdout.splitlines()
 
 
+@pytest.mark.long
 def test_a_purge_takes_the_access_logs_journal_too(site: Site) -> None:
     site.worker("quiet")
     site.install()

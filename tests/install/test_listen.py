@@ -87,6 +87,7 @@ def test_a_worker_on_a_unix_socket_is_for_the_router_alone(site: Site) -> None:
     assert "127.0.0.1:9" not in site.machine.run(["ss", "-Hltn"]).stdout
 
 
+@pytest.mark.long
 def test_the_routers_group_for_a_later_unix_worker_comes_with_a_restart_of_the_router_alone(site: Site) -> None:
     site.worker("beta")
     site.install()
@@ -100,6 +101,7 @@ def test_the_routers_group_for_a_later_unix_worker_comes_with_a_restart_of_the_r
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_the_router_starts_again_when_a_unix_workers_group_is_gone(site: Site) -> None:
     site.worker("alpha", "listen: unix\n")
     site.worker("beta")
@@ -134,6 +136,7 @@ def test_a_worker_serves_the_socket_it_is_handed(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.short("unix", "fd")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_the_blog_takes_all_three(site: Site, listen: str) -> None:
     folder = f"{ROOT}/workers/blog"
@@ -252,6 +255,7 @@ def test_a_handed_socket_stays_the_routers_whatever_the_workers_group(site: Site
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_a_socket_unit_goes_when_its_worker_takes_a_port(site: Site) -> None:
     inherited(site)
     site.install()
@@ -264,6 +268,7 @@ def test_a_socket_unit_goes_when_its_worker_takes_a_port(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_a_worker_with_a_port_can_be_handed_a_socket(site: Site) -> None:
     site.worker("alpha")
     site.install()

@@ -52,6 +52,7 @@ def test_changed_sources_are_built_and_the_worker_gets_the_program(site: Site) -
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_who_only_starts_is_told_that_the_program_is_older(site: Site) -> None:
     built(site)
     site.install()

@@ -155,6 +155,7 @@ def test_the_kernel_keeps_others_out_of_the_control_socket(site: Site, user: str
     assert "PermissionError: [Errno 13] Permission denied" in done.stderr
 
 
+@pytest.mark.long
 def test_who_asks_a_process_that_restarts_gets_the_answer_of_the_next_one(site: Site) -> None:
     echo(site)
     before, file = pid(site, "tq-proxy@1.service"), inode(site, control_socket(1))
@@ -184,6 +185,7 @@ def test_who_asks_a_process_that_has_crashed_gets_the_answer_of_the_next_one(sit
     assert (told["pid"], inode(site, control_socket(1))) == (pid(site, "tq-proxy@1.service"), file)
 
 
+@pytest.mark.long
 def test_a_process_is_stopped_with_its_control_socket_and_else_is_started_by_who_asks(site: Site) -> None:
     site.server(TWO)
     echo(site)
@@ -197,6 +199,7 @@ def test_a_process_is_stopped_with_its_control_socket_and_else_is_started_by_who
     assert json.loads(control(site, 2, "/status"))["pid"] == pid(site, "tq-proxy@2.service")
 
 
+@pytest.mark.long
 def test_a_control_socket_that_install_changes_is_made_anew_and_nothing_is_lost(site: Site) -> None:
     rude(site)
     ours = site.machine.read("/etc/systemd/system/tq-proxy-control@.socket")
@@ -273,6 +276,7 @@ def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
     assert site.get("/alpha/") == (200, "ok")
 
 
+@pytest.mark.long
 def test_who_could_not_be_stopped_is_waited_for(site: Site) -> None:
     """Of a stop that systemd refuses nothing stays: when the worker crashes, its requests wait for
     the next start."""
@@ -290,6 +294,7 @@ def test_who_could_not_be_stopped_is_waited_for(site: Site) -> None:
         site.machine.systemctl("daemon-reload")
 
 
+@pytest.mark.long
 def test_requests_for_a_worker_that_is_down_are_answered_at_once(site: Site) -> None:
     """Once it has not come up for as long as a start may take; until then they wait."""
     echo(site, "proxy: {queue_timeout: 20s}\ntimeouts: {start: 3s}\nrestart: {delay: 100ms}\n")
@@ -341,6 +346,7 @@ def test_who_asks_at_the_control_socket_does_not_start_what_is_uninstalled(site:
     assert site.units() == []
 
 
+@pytest.mark.short("purge")
 @pytest.mark.parametrize("purge", [(), ("--purge", "--yes")], ids=["data-stays", "purge"])
 def test_uninstall_leaves_nothing_of_the_router(site: Site, purge: tuple[str, ...]) -> None:
     site.server(TWO)

@@ -106,6 +106,7 @@ def test_data_and_the_journals_field_are_the_workers_and_the_rest_is_each_ones(s
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_the_pause_after_a_failure_is_of_the_one_that_failed(site: Several) -> None:
     site.worker("alpha", "restart: {delay: 100ms, backoff_max: 1s}\n")
     site.install()
@@ -158,6 +159,7 @@ def test_verbs_take_an_instance_or_say_what_to_write(site: Several) -> None:
             assert "say it of the worker: alpha" in said, verb
 
 
+@pytest.mark.long
 def test_another_worker_waits_for_all_of_them(site: Several) -> None:
     site.worker("alpha")
     site.worker("beta", "depends: [alpha]\n")

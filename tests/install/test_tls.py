@@ -71,6 +71,7 @@ def test_a_new_certificate_is_taken_by_one_process_after_the_other_and_nothing_i
     assert int(secure.machine.show("tq-proxy@2.service", "ActiveExitTimestampMonotonic")) >= int(first_is_back)
 
 
+@pytest.mark.long
 def test_a_pair_that_does_not_fit_is_never_taken(secure: Site) -> None:
     secure.worker("alpha")
     secure.install()
@@ -128,6 +129,7 @@ def test_the_key_is_in_no_folder_that_is_served(secure: Site) -> None:
     assert "static.directory: nothing below /run is served" in secure.install(status=1)
 
 
+@pytest.mark.long
 def test_without_a_certificate_in_the_yaml_the_watch_is_gone(secure: Site) -> None:
     secure.worker("alpha")
     secure.install()
@@ -215,6 +217,7 @@ def test_tls_is_switched_on_and_no_connection_is_refused(secure: Site) -> None:
     check(secure, report)
 
 
+@pytest.mark.long
 def test_who_lets_a_certificate_expire_may_install_other_things_still(secure: Site) -> None:
     echo(secure)
     secure.machine.run(["sh", "-ec", UNFIT["expired"][0]])

@@ -49,6 +49,7 @@ def test_a_folder_of_workers_that_is_not_there_is_no_order(away: Site) -> None:
     assert state(away) == "inactive"
 
 
+@pytest.mark.long
 def test_a_folder_without_workers_is_no_order(away: Site) -> None:
     empty(away)
     before = away.files()
@@ -98,6 +99,7 @@ def test_another_root_does_not_remove_the_workers_of_the_first(site: Site) -> No
     site.machine.remove(OTHER)
 
 
+@pytest.mark.long
 def test_what_is_left_of_a_removed_worker_is_purged_by_its_name(site: Site) -> None:
     users = site.users()
     site.worker("alpha")
@@ -163,6 +165,7 @@ def test_systemctl_revert_uninstalls_nobody(site: Site) -> None:
     assert site.get("/beta/health") == (200, "ok")
 
 
+@pytest.mark.long
 def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> None:
     for name in ("alpha", "beta"):
         site.worker(name)
@@ -207,6 +210,7 @@ def test_who_gets_its_drop_in_back_is_restarted_for_a_change_alone(site: Site) -
     assert site.get("/alpha/environment")[1]["X"] == "y"
 
 
+@pytest.mark.long
 def test_who_edits_a_drop_in_is_told_of_it_also_when_it_is_lost_then(site: Site) -> None:
     """What it says now is what it said at first, and the process has something else."""
     unit = "tq-worker@alpha.service"
