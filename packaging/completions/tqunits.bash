@@ -117,7 +117,7 @@ _tqunits() {
             resume) _tqunits_offer -h --help --all --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             completion) _tqunits_offer -h --help ;;
-            version) _tqunits_offer -h --help --json ;;
+            version) _tqunits_offer -h --help --running --json ;;
             help) _tqunits_offer  ;;
         esac
         return

@@ -225,5 +225,6 @@ complete -c tqunits -n '__tqunits_verb proxy' -l access-log-sample -d 'log one o
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
 complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb version' -l running -d 'ask the router\'s processes, too'
 complete -c tqunits -n '__tqunits_verb version' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb help' -a 'init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version'

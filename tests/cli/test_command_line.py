@@ -11,9 +11,11 @@ import pytest
 from commands import commands
 from documents import PAGE, documented, members
 
+from tqunits import __version__
 from tqunits.cli.main import VERBS, main, usage
 from tqunits.config.setting import File
 from tqunits.config.settings import SETTINGS
+from tqunits.errors import ExitStatus
 
 ROOT = Path(__file__).parents[2]
 YAML = "path: /\ncommand: [sleep, infinity]\nscaling: {max_workers: 2}\n"  # one note
@@ -58,7 +60,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("verb", ["check", "docs", "doctor", "init", "security", "version"])
+def test_the_version_alone_asks_no_router(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version", "--json"]) == ExitStatus.OK
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"schema": "tqunits.version", "version": 1, "tqunits": __version__, "routers": None}
+    assert documented("version") == {"tqunits", "routers", "unit", "release"}
+
+
+@pytest.mark.parametrize("verb", ["check", "docs", "doctor", "init", "security"])
 def test_the_man_page_names_every_member_of_a_json_document(
     verb: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

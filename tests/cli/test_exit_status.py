@@ -56,6 +56,7 @@ def status(host: Host, line: str, user: str | None = None) -> int:
         ("ls -C /", 2),
         ("version", 0),
         ("version now", 2),
+        ("version --running", 3),
         ("docs", 0),
         ("docs limits", 0),
         ("docs nope", 2),
@@ -151,6 +152,7 @@ def test_root_gets(host: Host, line: str, expected: int) -> None:
         ("restart alpha", 5),
         ("enable idle", 5),
         ("disable idle", 5),
+        ("version --running", 5),
         ("--user ls", 0),
         ("--user install", 1),  # nobody has no manager of its own
     ],

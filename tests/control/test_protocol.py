@@ -46,6 +46,7 @@ WORKERS = st.builds(
 STATUSES = st.builds(
     Status,
     pid=COUNTS,
+    release=st.sampled_from(["1.0.0", "1.0.0rc1", "2!1.0.post1.dev2+local.3"]),
     connections=COUNTS,
     asleep=COUNTS,
     requests=COUNTS,
@@ -177,6 +178,15 @@ def test_a_status_tells_what_is_done_for_each_worker(status: Status) -> None:
     told = {w.name: Doing(status.orders.get(w.name, ""), w.in_flight, there[w.name]) for w in status.workers}
     assert protocol.doing(answer) == told
     assert json.loads(answer)["version"] == protocol.VERSION
+    assert protocol.release(answer) == status.release
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"[]", b"{}", b'{"release": null}', b'{"release": "1.0\\u001b[2J"}', b'{"release": "' + b"1" * 99 + b'"}'],
+)
+def test_a_process_that_does_not_say_its_release_has_none(answer: bytes) -> None:
+    assert protocol.release(answer) is None
 
 
 PLACES = {

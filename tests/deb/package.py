@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tqunits import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build/deb"
+LATER = f"{__version__}+later"
 KILLED = "/run/kill-dpkg"
 """A script of a `mortal` package takes this file away and kills its dpkg, when it has come to the
 moment that stands there: `postinst start`, `prerm end`."""
@@ -45,17 +48,19 @@ def version_of(deb: Path) -> str:
 
 
 def later(deb: Path, folder: Path) -> Path:
-    """The same package as a later release, in a folder: every unit template and the code have
-    changed."""
+    """The same package as a later release, in a folder: every unit template has changed, and the
+    code says LATER."""
     version = f"{version_of(deb)}+later"
 
     def change(tree: Path) -> None:
         control = tree / "DEBIAN/control"
         control.write_text(re.sub("(?m)^Version: .*", f"Version: {version}", control.read_text(encoding="utf-8")))
-        changed = [*tree.glob("usr/**/*.j2"), *tree.glob("usr/**/tqunits/__init__.py")]
-        assert len(changed) > 1, f"{deb} has no templates"
-        for path in changed:
+        templates, (code,) = [*tree.glob("usr/**/*.j2")], tree.glob("usr/**/tqunits/__init__.py")
+        assert templates
+        for path in templates:
             path.write_text(f"{path.read_text(encoding='utf-8')}# Release {version}\n", encoding="utf-8")
+        text = code.read_text(encoding="utf-8")
+        code.write_text(text.replace(f'"{__version__}"', f'"{LATER}"'), encoding="utf-8")
 
     return _repacked(deb, folder / f"tqunits_{version}.deb", change)
 

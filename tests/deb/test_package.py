@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from install.folder import ROOT
 
+from tqunits import __version__
+
 from .conftest import Container, Versions
 from .host import PackagedHost
-from .package import KILLED, SCRIPTS
+from .package import KILLED, LATER, SCRIPTS
 
 pytestmark = [pytest.mark.deb, pytest.mark.machine]
 
@@ -107,6 +109,8 @@ def test_a_change_of_version_touches_no_worker_and_loses_no_request(
     assert container.show(SHOP, "MemoryMax") != str(99 << 20)
     assert host.running_workers() == {"api", "shop"}
     assert AWAITS in said
+    runs = LATER if way == "upgrade" else __version__
+    assert container.tqunits("version", "--running").stdout == f"tqunits {runs}\n{ROUTER} {runs}\n"
     template = container.read("/etc/systemd/system/tq-worker@.service")
     assert ("+later" in template) == (way == "upgrade")
 

@@ -52,6 +52,9 @@ LONGEST_WAIT_US: Final = 30_000_000
 
 _QUESTION: Final = re.compile(rb"/serving/([a-z0-9_:-]{1,40})(?:\?wait_us=([0-9]{1,12}))?")
 
+_RELEASE: Final = re.compile(r"[0-9A-Za-z.+!-]{1,64}")
+"""A version of PEP 440."""
+
 _NO_ANSWER: Final = (ValueError, RecursionError, LookupError, TypeError, AttributeError, ArithmeticError)
 """The exceptions that an invalid answer can raise."""
 
@@ -117,6 +120,7 @@ class Status:
     """The state of a process."""
 
     pid: int  # of the process
+    release: str  # of tqunits, whose code it runs
     connections: int  # of clients, open
     asleep: int  # of them, those that send nothing and cost little
     requests: int  # since it was started
@@ -128,6 +132,7 @@ class Status:
         """The JSON object."""
         return {
             "pid": self.pid,
+            "release": self.release,
             "connections": self.connections,
             "asleep": self.asleep,
             "requests": self.requests,
@@ -208,6 +213,16 @@ def doing(answer: bytes) -> Mapping[str, Doing] | None:
         }
     except _NO_ANSWER:
         return None
+
+
+def release(answer: bytes) -> str | None:
+    """The release whose code the process runs, from a Status. None when the answer is not valid,
+    and where it has none: then it is an earlier one."""
+    try:
+        found = json.loads(answer)["release"]
+    except _NO_ANSWER:
+        return None
+    return found if isinstance(found, str) and _RELEASE.fullmatch(found) else None
 
 
 def leave_request(whose: Instance, wait_us: int) -> bytes:

@@ -21,8 +21,18 @@ _TIMEOUT_S = 5.0
 def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
     """For each worker in its routes, its state in this process; None when the process does not
     answer."""
-    answer = _answer(Path(layout.control_socket(name.process_of(unit))), protocol.STATUS)
+    answer = _status(unit, layout)
     return None if answer is None else protocol.doing(answer)
+
+
+def release(unit: str, layout: Layout) -> str | None:
+    """The release whose code this process runs; None when it does not say."""
+    answer = _status(unit, layout)
+    return None if answer is None else protocol.release(answer)
+
+
+def _status(unit: str, layout: Layout) -> bytes | None:
+    return _answer(Path(layout.control_socket(name.process_of(unit))), protocol.STATUS)
 
 
 def _answer(path: Path, target: str) -> bytes | None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tqunits import __version__
 from tqunits.control import protocol
 from tqunits.control.protocol import Body, EndpointStatus, Problem, Status, WorkerStatus
 from tqunits.control.server import Command
@@ -48,6 +49,7 @@ class Commands:
         router = self._router
         status = Status(
             pid=os.getpid(),
+            release=__version__,
             connections=len(router.clients.here),
             asleep=sum(client.is_asleep() for client in router.clients.here),
             requests=router.requests,

@@ -1,8 +1,16 @@
-"""Print the version of tqunits."""
+"""Print the version of tqunits.
+
+With --running also the version whose code each of the router's processes runs; they are asked at
+their control sockets, as root. After an upgrade it tells whether all of them are replaced.
+
+Exit status: 0 ok, 1 a process runs another version or does not answer, 3 no router runs, 5 not
+permitted (both with --running).
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from tqunits import __version__
 from tqunits.cli.context import Context
@@ -11,13 +19,41 @@ from tqunits.errors import ExitStatus
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `tqunits version`."""
+    parser.add_argument("--running", action="store_true", help="ask the router's processes, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print it."""
+    found = _running(context) if arguments.running else None
     if arguments.json:
-        context.output.json("version", 1, tqunits=__version__)
-    else:
-        context.output.line(f"tqunits {__version__}")
-    return ExitStatus.OK
+        routers = None if found is None else [{"unit": unit, "release": release} for unit, release in found.items()]
+        context.output.json("version", 1, tqunits=__version__, routers=routers)
+        return _status(found)
+    context.output.line(f"tqunits {__version__}")
+    for unit, release in (found or {}).items():
+        context.output.line(f"{unit} {release or 'does not say which version it runs'}")
+        if release != __version__:
+            context.output.message(f"{unit} runs other code: 'tqunits install --now' replaces it")
+    if found == {}:
+        context.output.message("no router runs")
+    return _status(found)
+
+
+def _running(context: Context) -> Mapping[str, str | None]:
+    """Unit of each process of the router that runs -> its version; None: it does not say."""
+    from tqunits.control import questions  # what the version alone does not need
+    from tqunits.host.observe import running_routers
+    from tqunits.system.bus import Bus
+
+    context.require_root("asking the routers")
+    with Bus(user_mode=context.user_mode) as bus:
+        return {unit: questions.release(unit, context.layout) for unit in running_routers(bus)}
+
+
+def _status(found: Mapping[str, str | None] | None) -> ExitStatus:
+    if found is None:
+        return ExitStatus.OK
+    if not found:
+        return ExitStatus.NOT_RUNNING
+    return ExitStatus.OK if set(found.values()) == {__version__} else ExitStatus.FAILED
