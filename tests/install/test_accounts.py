@@ -112,7 +112,7 @@ def test_nobody_gets_the_routers_account_or_another_workers(site: Site, yaml: st
     assert not site.machine.exists(site.drop_in("alpha"))
 
 
-@pytest.mark.short("root", "root's group", "another worker's user")
+@pytest.mark.short("root", "another worker's user")
 @pytest.mark.usefixtures("accounts")
 @pytest.mark.parametrize(
     ("made", "yaml", "said"),
@@ -266,6 +266,7 @@ def test_what_is_installed_stays_and_serves_when_its_next_version_is_refused(hos
     assert account_of(host, "alpha") == "www-data:www-data"
 
 
+@pytest.mark.long
 def test_a_socket_and_its_group_stay_too(site: Site) -> None:
     site.worker("alpha", "listen: fd\ngroup: www-data\n", program=INHERITED)
     site.install()

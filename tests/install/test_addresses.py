@@ -135,7 +135,6 @@ def test_what_is_taken_after_the_trial_is_said_with_who_has_it(site: Site) -> No
 
 
 @pytest.mark.long
-@pytest.mark.short("2")
 @pytest.mark.parametrize("processes", [2, 1])
 def test_an_address_that_is_in_the_way_of_its_successor_gives_way(site: Site, processes: int) -> None:
     narrow = f"127.0.0.1:{LISTEN}"
@@ -148,6 +147,7 @@ def test_an_address_that_is_in_the_way_of_its_successor_gives_way(site: Site, pr
         assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_without_now_what_is_open_stays_and_what_waits_is_said(site: Site) -> None:
     listen(site, OTHER, FIRST)
     rude(site)

@@ -97,6 +97,7 @@ def test_what_it_needs_is_away_for_a_while_and_it_comes_back_by_itself(site: Sit
     assert restarts(site) == 0
 
 
+@pytest.mark.long
 def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site) -> None:
     site.machine.remove(FLAG)
     site.worker("alpha", "restart: {delay: 200ms, backoff_max: 1d}\n", program=NEEDS)

@@ -177,6 +177,7 @@ def test_uninstall_removes_them_without_any_yaml(site: Site, arguments: list[str
     assert not site.machine.exists(COPIES)
 
 
+@pytest.mark.long
 def test_prune_removes_them(site: Site) -> None:
     request(site)
     site.install()

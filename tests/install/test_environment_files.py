@@ -108,6 +108,7 @@ def test_what_is_planted_holds_up_neither_pid_1_nor_an_install(site: Site, deed:
     assert site.get("/alpha/health") == (200, "ok")
 
 
+@pytest.mark.long
 def test_an_edit_waits_for_the_next_install_and_is_said_to(site: Site) -> None:
     request(site, "A=first\n")
     site.install()

@@ -197,6 +197,7 @@ def test_who_orders_himself_around_another_holds_up_nobody(host: Site, alice: st
         assert host.get("/beta/health") == (200, "ok")
 
 
+@pytest.mark.long
 def test_files_that_are_no_longer_configured_are_served_until_they_are_removed(site: Site) -> None:
     site.yaml("docs", "path: /docs\ntype: static\nstatic: {directory: /srv/docs}\n")
     site.machine.write("/srv/docs/index.html", "docs")
@@ -211,6 +212,7 @@ def test_files_that_are_no_longer_configured_are_served_until_they_are_removed(s
     site.machine.remove("/srv/docs")
 
 
+@pytest.mark.long
 def test_an_installed_route_is_kept(host: Site, alice: str) -> None:
     host.worker("beta", "")
     host.yaml("beta", "path: [/beta, /alpha]\ntype: python\ncommand: [python3, src/main.py]\n")
@@ -275,6 +277,7 @@ def test_a_port_in_another_workers_ledger_is_refused(site: Site) -> None:
     assert "Port=9000" in site.machine.read(site.drop_in("beta"))
 
 
+@pytest.mark.long
 def test_a_full_range_refuses_who_is_too_much(site: Site) -> None:
     site.server("workers: {port_range: 9000-9001}\n")
     for name in ("alpha", "beta"):

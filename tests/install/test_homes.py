@@ -60,6 +60,7 @@ def test_home_is_the_state_and_a_yaml_may_say_otherwise(site: Site) -> None:
     assert site.get("/beta/environment")[1]["HOME"] == row(site, "www-data")[5]
 
 
+@pytest.mark.long
 def test_the_home_of_before_goes_in_the_restart_of_its_worker(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")
@@ -144,7 +145,7 @@ def test_who_holds_the_account_keeps_its_home_and_it_is_said(site: Site) -> None
     assert row(site)[5] == "/nonexistent"
 
 
-@pytest.mark.short("alpha-today", "--all-before")
+@pytest.mark.short("--all-before")
 @pytest.mark.parametrize("home", [STATE, "/nonexistent"], ids=["before", "today"])
 @pytest.mark.parametrize("which", ["alpha", "--all"])
 def test_the_account_is_known_again_without_any_file_of_ours(site: Site, which: str, home: str) -> None:

@@ -121,6 +121,7 @@ def test_a_program_that_raises_its_own_limit_keeps_what_it_has_raised(site: Site
     assert "still runs as it was" in site.run("install")  # nobody can say who has chosen 800
 
 
+@pytest.mark.long
 def test_limits_that_the_kernel_has_lost_are_given_again(site: Site) -> None:
     site.worker("alpha", "limits: {tasks_max: 100}\n")
     site.install()
@@ -134,6 +135,7 @@ def test_limits_that_the_kernel_has_lost_are_given_again(site: Site) -> None:
     assert site.files() == before  # nothing is left that would shadow the next change
 
 
+@pytest.mark.long
 def test_what_a_killed_run_left_in_the_way_of_the_limits_is_removed(site: Site) -> None:
     site.worker("alpha", "limits: {tasks_max: 100}\n")
     site.install()
@@ -226,6 +228,7 @@ def test_drop_ins_of_the_administrator_stay_and_are_told(site: Site) -> None:
     site.machine.systemctl("daemon-reload")
 
 
+@pytest.mark.long
 def test_a_masked_worker_stays_masked(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")
@@ -277,6 +280,7 @@ def test_a_reboot_restores_the_enabled_set(site: Site) -> None:
     assert site.machine.show("tq-worker@beta.service", "ActiveState") == "inactive"
 
 
+@pytest.mark.long
 def test_a_template_of_the_administrator_replaces_ours(site: Site) -> None:
     site.worker("alpha")
     path = "/etc/tqunits/unit-templates/tq.target.j2"

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from .conftest import Site
 from .test_rebuilds import built
 
@@ -49,6 +51,7 @@ def test_what_a_run_that_was_cut_off_has_left_is_shown_and_removed(site: Site) -
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_uninstall_shows_it_too(site: Site) -> None:
     site.worker("shop")
     site.install()
@@ -58,6 +61,7 @@ def test_uninstall_shows_it_too(site: Site) -> None:
     assert LEFT not in site.files()
 
 
+@pytest.mark.long
 def test_who_was_stopped_is_expected_again(site: Site) -> None:
     site.worker("shop")
     site.install()

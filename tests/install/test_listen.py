@@ -234,6 +234,7 @@ def test_connections_that_keep_coming_do_not_start_a_worker_that_stops(site: Sit
     assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
 
 
+@pytest.mark.long
 def test_a_worker_that_is_switched_off_takes_its_socket_along(site: Site) -> None:
     inherited(site)
     site.install()
@@ -244,6 +245,7 @@ def test_a_worker_that_is_switched_off_takes_its_socket_along(site: Site) -> Non
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_a_handed_socket_stays_the_routers_whatever_the_workers_group(site: Site) -> None:
     inherited(site)
     site.install()

@@ -14,7 +14,7 @@ from .conftest import Site
 from .hammering import RESTART, RUDE, check, hammered, noted, rude
 
 
-@pytest.mark.short("tcp", "unix")
+@pytest.mark.short("tcp")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_restarts_of_a_worker_lose_nothing(site: Site, listen: str) -> None:
     rude(site, f"listen: {listen}\n")

@@ -125,6 +125,7 @@ def test_what_a_build_made_is_replaced_and_nothing_else(site: Site) -> None:
     assert site.machine.read(f"{ALPHA}/version") == "one\n"
 
 
+@pytest.mark.long
 def test_a_build_beside_a_program_of_the_hosts_is_run(site: Site) -> None:
     built(site, "#!/bin/sh\necho made > made\n", command="[python3, src/main.py]")
     said = site.install()
@@ -188,7 +189,7 @@ def test_a_link_that_a_build_made_leads_root_nowhere(site: Site) -> None:
     assert site.get("/alpha/health") == (200, "ok")
 
 
-@pytest.mark.short("a site: 100%")
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["it's", "a site: 100%"])
 def test_a_folder_of_any_name_is_rebuilt(site: Site, name: str) -> None:
     above = f"/srv/{name}"
@@ -227,6 +228,7 @@ process.on("SIGTERM", () => process.exit(0));
 """
 
 
+@pytest.mark.long
 def test_a_node_worker_with_a_lock_file_gets_its_packages(site: Site) -> None:
     """A package of the folder's own, for there is no other host here."""
     if not site.machine.exists("/usr/bin/npm"):
@@ -263,6 +265,7 @@ def test_a_node_worker_with_a_lock_file_gets_its_packages(site: Site) -> None:
     assert site.get("/alpha/") == (200, "one")
 
 
+@pytest.mark.long
 def test_a_program_that_was_made_elsewhere_runs_where_it_can_not_be_built(site: Site) -> None:
     site.worker("alpha")
     site.machine.write(f"{ALPHA}/bin/run", "#!/bin/sh\nexec python3 src/main.py\n", 0o755)

@@ -33,12 +33,15 @@ MISTAKES = {
 }
 
 
-def test_no_mistake_changes_anything(site: Site) -> None:
+@pytest.mark.short("4")
+@pytest.mark.parametrize("stride", [4, 1])
+def test_no_mistake_changes_anything(site: Site, stride: int) -> None:
+    """`stride`: one of so many mistakes in the short form."""
     site.yaml("alpha", GOOD)
     site.worker("alpha")
     site.install()
     before, pid = site.files(), site.machine.show("tq-worker@alpha.service", "MainPID")
-    for yaml, _, _ in MISTAKES.values():
+    for yaml, _, _ in list(MISTAKES.values())[::stride]:
         site.yaml("alpha", yaml)
         site.install(status=1)
     assert site.files() == before

@@ -330,7 +330,7 @@ while os.path.exists(sys.argv[1]):
 """
 
 
-@pytest.mark.short("active")
+@pytest.mark.long
 @pytest.mark.parametrize("active", ["active", "inactive"])
 def test_who_asks_at_the_control_socket_does_not_start_what_is_uninstalled(site: Site, active: str) -> None:
     site.worker("alpha")

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from .conftest import ROOT, Site
 
 STATIC = "path: /docs\ntype: static\n"
@@ -63,6 +65,7 @@ def test_the_sandbox_of_the_router_shows_files_below_a_home(site: Site) -> None:
     site.machine.remove("/home/docs")
 
 
+@pytest.mark.long
 def test_a_worker_that_is_files_alone_is_listed_as_such(site: Site) -> None:
     docs(site)
     site.worker("alpha")
@@ -107,6 +110,7 @@ def test_files_beside_a_program_are_served_while_it_is_stopped(site: Site) -> No
     assert site.get("/alpha/assets/style.css") == (200, "p {}")
 
 
+@pytest.mark.long
 def test_a_worker_that_loses_its_program_keeps_its_route(site: Site) -> None:
     site.worker("docs")
     site.install()

@@ -264,7 +264,7 @@ def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
         assert first.wait() == 0
 
 
-@pytest.mark.short("its mount", "all")
+@pytest.mark.short("all")
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
     """While the gate asks: it is not served before it is healthy, and then it is."""
@@ -301,7 +301,7 @@ def is_asked_to_leave(site: Site) -> bool:
     return site.machine.run(["grep", "-c", ROUTERS[0], "/proc/net/unix"], check=False).stdout.strip() == "2"
 
 
-@pytest.mark.short("its mount", "all")
+@pytest.mark.short("all")
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: str) -> None:
     """It is to be stopped: nothing new is sent to it, and what runs is finished."""

@@ -120,6 +120,7 @@ def test_the_pause_after_a_failure_is_of_the_one_that_failed(site: Several) -> N
     assert any(text.startswith("tqunits-backoff: alpha:2 has failed 2 times in a row") for text in said)
 
 
+@pytest.mark.long
 def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> None:
     site.worker("alpha")
     site.install()
@@ -134,7 +135,7 @@ def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> N
     assert not site.machine.exists("/run/tqunits/backoff/alpha:2/state")  # nobody has waited
 
 
-@pytest.mark.short("tcp")
+@pytest.mark.long
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_restart_of_one_after_the_other_loses_nothing(site: Several, listen: str) -> None:
     rude(site, f"listen: {listen}\n")
@@ -173,6 +174,7 @@ def test_another_worker_waits_for_all_of_them(site: Several) -> None:
     assert site.machine.read(site.drop_in("beta")) == before  # who is refused, or not meant, has as many as installed
 
 
+@pytest.mark.long
 def test_all_of_it_goes_with_the_worker(site: Several) -> None:
     rude(site, "listen: fd\n")
     site.run("uninstall", "alpha")

@@ -195,6 +195,7 @@ def test_who_dies_of_the_stop_signal_has_not_failed(site: Site, heard: Heard) ->
     assert site.machine.show(UNIT, "Result") == "success"
 
 
+@pytest.mark.long
 def test_how_it_ends_and_comes_back_changes_without_a_restart(site: Site, heard: Heard) -> None:
     site.worker("alpha")
     site.install()

@@ -60,6 +60,7 @@ def test_what_is_set_to_the_future_is_no_way_around_a_restart(site: Site) -> Non
     assert invocations(site)[0] != before[0]
 
 
+@pytest.mark.long
 def test_a_worker_that_names_a_new_main_process_is_as_old_as_before(site: Site) -> None:
     site.worker("alpha", "service_type: notify\n", program=ANNOUNCING + PROBE)
     site.install()

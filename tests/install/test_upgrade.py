@@ -142,6 +142,7 @@ def test_an_upgrade_under_load_loses_nothing_and_leaves_no_line_of_roots(release
     assert not re.search("^(write|update|start|restart|serve) ", again, re.MULTILINE), again
 
 
+@pytest.mark.long
 def test_without_now_what_runs_is_served_until_its_next_start(release: Site) -> None:
     """The routers of before run on as well; one that crashes comes back as a router of today."""
     site = release

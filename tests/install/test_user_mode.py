@@ -126,6 +126,7 @@ def test_a_users_files_are_served_from_a_home_that_is_closed_to_others(tenant: T
     assert tenant.machine.run(status).stdout == "404"
 
 
+@pytest.mark.long
 def test_a_users_worker_is_built(tenant: Tenant) -> None:
     tenant.sample("api")
     tenant.tqunits("install", "--now")

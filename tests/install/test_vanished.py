@@ -190,6 +190,7 @@ def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> N
     site.machine.systemctl("start", "tq-repair.path")
 
 
+@pytest.mark.long
 def test_who_gets_its_drop_in_back_is_restarted_for_a_change_alone(site: Site) -> None:
     """What runs has what it says, and is no older for that; what has not taken a change is."""
     unit = "tq-worker@alpha.service"

@@ -62,6 +62,7 @@ def test_a_worker_writes_where_it_may_and_what_it_uploads_is_served(site: Site) 
     assert "give" in site.install()
 
 
+@pytest.mark.long
 def test_code_that_may_be_written_takes_no_chown_by_hand(site: Site) -> None:
     site.worker("alpha", "sandbox: {relax: [writable-code]}\n", program=WRITES)
     site.machine.run(["ln", "-s", "/etc/shadow", f"{FOLDER}/src/link"])
