@@ -28,7 +28,7 @@ def code(site: Site, address: str) -> str:
     return site.machine.run(["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", url], check=False).stdout
 
 
-@pytest.mark.short("2")
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [2, 1])
 def test_addresses_come_go_and_change_places_and_the_one_that_stays_refuses_nobody(site: Site, processes: int) -> None:
     listen(site, OTHER, FIRST, processes=processes)

@@ -63,7 +63,7 @@ ASKED: dict[str, Callable[[Site], object]] = {
 }
 
 
-@pytest.mark.short("systemctl")
+@pytest.mark.long
 @pytest.mark.parametrize("ask", ASKED)
 def test_six_restarts_in_a_row_are_no_failures(site: Site, ask: str) -> None:
     site.worker("alpha", "restart: {max_restarts: 2}\n")
@@ -77,7 +77,7 @@ def test_six_restarts_in_a_row_are_no_failures(site: Site, ask: str) -> None:
     assert site.get("/alpha/health") == (200, "ok")
 
 
-@pytest.mark.short("exec")
+@pytest.mark.long
 @pytest.mark.parametrize(("yaml", "program"), [("", NEEDS), ("service_type: notify\n", TELLS)], ids=["exec", "notify"])
 def test_what_it_needs_is_away_for_a_while_and_it_comes_back_by_itself(site: Site, yaml: str, program: str) -> None:
     assert TELLS != NEEDS

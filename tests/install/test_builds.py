@@ -50,6 +50,7 @@ def test_a_build_has_an_account_that_can_do_nothing_else(site: Site) -> None:
     assert "build-beta" not in site.users()
 
 
+@pytest.mark.long
 def test_an_account_goes_with_what_was_built(site: Site) -> None:
     building(site, RUN)
     site.worker("beta")
@@ -78,6 +79,7 @@ def test_an_account_that_is_not_ours_is_no_builds(site: Site) -> None:
         site.machine.run(["userdel", "build-alpha"])
 
 
+@pytest.mark.long
 def test_a_worker_that_is_built_no_more_has_no_unit_for_it(site: Site) -> None:
     building(site, RUN)
     site.install()

@@ -64,6 +64,7 @@ def test_a_path_of_roots_is_named_itself(site: Site) -> None:
     assert not site.machine.exists(COPIES)
 
 
+@pytest.mark.long
 def test_an_edit_waits_for_the_next_install_and_is_said_to(site: Site) -> None:
     request(site)
     site.install()

@@ -19,7 +19,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.short("rename", "fsync", "dbus")
+@pytest.mark.short("rename")
 @pytest.mark.parametrize(("calls", "stride"), FORMS)
 def test_killed_anywhere_between_two_configurations(site: Site, calls: str, stride: int) -> None:
     trees = []

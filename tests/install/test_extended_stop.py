@@ -9,6 +9,8 @@ job and kills nobody, and without NotifyAccess= there is no READY=1. It is for
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Site
 
 UNIT = "tq-worker@alpha.service"
@@ -45,6 +47,7 @@ def stopping_for(site: Site) -> float:
     return float(site.machine.read("/proc/uptime").split()[0]) - since
 
 
+@pytest.mark.long
 def test_who_asks_for_more_time_gets_it_and_holds_up_nobody_else(site: Site) -> None:
     site.worker("alpha", "service_type: notify\ntimeouts: {stop: 1s}\n", program=ASKS)
     site.worker("beta")

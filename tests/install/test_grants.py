@@ -227,6 +227,7 @@ def test_an_installed_route_is_kept(host: Site, alice: str) -> None:
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "alpha"
 
 
+@pytest.mark.long
 def test_a_route_below_another_workers_is_by_grant(host: Site, alice: str) -> None:
     host.worker("beta")
     host.yaml("beta", "path: [/beta, /alpha]\ntype: python\ncommand: [python3, src/main.py]\n")
@@ -242,6 +243,7 @@ def test_a_route_below_another_workers_is_by_grant(host: Site, alice: str) -> No
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "beta"
 
 
+@pytest.mark.long
 def test_of_two_new_ones_roots_wins_and_of_equals_nobody(host: Site, alice: str) -> None:
     host.server("grants: {alpha: {routes: [/shop]}, beta: {routes: [/shop]}}\n")
     for name in ("alpha", "beta"):

@@ -136,7 +136,7 @@ def test_a_worker_serves_the_socket_it_is_handed(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
-@pytest.mark.short("unix", "fd")
+@pytest.mark.short("unix")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_the_blog_takes_all_three(site: Site, listen: str) -> None:
     folder = f"{ROOT}/workers/blog"
@@ -167,6 +167,7 @@ def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
     assert codes.count("200\n") > 3
 
 
+@pytest.mark.short("restart")
 @pytest.mark.parametrize("ending", [["restart"], ["kill", "--signal=KILL"]], ids=["restart", "crash"])
 def test_a_handed_socket_and_who_waits_there_outlive_the_process(site: Site, ending: list[str]) -> None:
     """Promise P2, where the router has no part in it: what has not been accepted, the next process
@@ -280,6 +281,7 @@ def test_a_worker_with_a_port_can_be_handed_a_socket(site: Site) -> None:
     assert "nothing to do" in site.install()
 
 
+@pytest.mark.long
 def test_uninstall_takes_the_socket_unit_too(site: Site) -> None:
     site.worker("beta")
     site.install()

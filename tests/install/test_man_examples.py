@@ -150,6 +150,7 @@ def bare(host: Person) -> Iterator[Person]:
         host.machine.run(["mv", f"{path}.away", path])
 
 
+@pytest.mark.long
 def test_a_sample_runs_on_a_host_without_go_node_and_php(bare: Person) -> None:
     commands = re.findall(r"^\$ (.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert [command.partition(" ")[0] for command in commands] == ["sudo", "sudo", "curl"]

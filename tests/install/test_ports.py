@@ -15,6 +15,7 @@ IMPOSTOR = (
 UNIT = "tq-worker@alpha.service"
 
 
+@pytest.mark.long
 def test_a_neighbour_on_the_port_is_named_and_does_not_end_the_worker_for_good(site: Site) -> None:
     site.server("workers: {port_range: 9300-9300}\n")
     site.worker("alpha", "restart: {delay: 50ms, backoff_max: 0}\n")

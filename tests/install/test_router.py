@@ -253,6 +253,7 @@ def test_the_access_log_is_switched_off_and_on_by_install(site: Site) -> None:
     assert pid(site, "tq-proxy@1.service") == router
 
 
+@pytest.mark.long
 def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
     """Whoever has stopped it by systemctl says so to systemd alone: those requests wait, as in a
     restart."""

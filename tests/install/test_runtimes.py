@@ -39,6 +39,7 @@ def up(machine: Machine) -> Iterator[Site]:
         yield site
 
 
+@pytest.mark.short("flask", "go")
 @pytest.mark.parametrize("program", FIVE[:4], ids=lambda program: program.name)
 def test_it_serves_and_finishes_what_it_has_begun(up: Site, program: Program, figure: Figure) -> None:
     assert curl(up.machine, f"/{program.name}/") == program.says

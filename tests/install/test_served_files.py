@@ -98,6 +98,7 @@ def test_a_worker_that_is_files_alone_comes_and_goes_by_its_folder(site: Site) -
     assert site.get("/alpha/health") == (200, "ok")
 
 
+@pytest.mark.long
 def test_files_beside_a_program_are_served_while_it_is_stopped(site: Site) -> None:
     site.worker("alpha", "static: {directory: public, prefix: /assets}\nproxy: {queue_timeout: 500ms}\n")
     site.machine.write(f"{ROOT}/workers/alpha/public/style.css", "p {}")

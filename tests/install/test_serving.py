@@ -233,7 +233,7 @@ def take(site: Site, what: str) -> None:
     site.machine.run(["sh", "-c", TAKEN[what]], check=False)
 
 
-@pytest.mark.short("its folder-tcp", "all-unix", "its mount-fd")  # each way to listen once
+@pytest.mark.short("its folder-tcp", "its mount-fd")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, what: str) -> None:

@@ -145,6 +145,7 @@ def test_a_restart_of_one_after_the_other_loses_nothing(site: Several, listen: s
     check(site, report)
 
 
+@pytest.mark.long
 def test_verbs_take_an_instance_or_say_what_to_write(site: Several) -> None:
     site.worker("alpha")
     site.install()

@@ -35,7 +35,7 @@ def invocations(site: Site) -> list[str]:
     return [site.machine.show(unit, "InvocationID") for unit in (ALPHA, "tq-proxy@1.service")]
 
 
-@pytest.mark.short("2099-01-01")
+@pytest.mark.long
 @pytest.mark.parametrize("date", ["2099-01-01", "1971-01-01"])
 def test_file_times_that_somebody_has_set_restart_nothing_for_ever(site: Site, date: str) -> None:
     site.worker("alpha")

@@ -156,6 +156,7 @@ def test_without_now_what_runs_is_served_until_its_next_start(release: Site) -> 
     check(site, report)
 
 
+@pytest.mark.long
 def test_before_install_is_run_the_old_units_work_with_the_new_programs(release: Site) -> None:
     """A package is replaced, and a router restarts; nobody has run install yet."""
     site = release

@@ -167,6 +167,7 @@ def test_a_user_operates_what_is_installed(tenant: Tenant) -> None:
     assert tenant.get("/port/environment")["COLOUR"] == "red"
 
 
+@pytest.mark.long
 def test_a_users_workers_come_back_after_a_reboot(tenant: Tenant) -> None:
     tenant.worker("port")
     tenant.tqunits("install", "--now")
@@ -226,6 +227,7 @@ def test_without_a_session_it_is_said_and_nothing_is_written(tenant: Tenant) -> 
     assert written == ""
 
 
+@pytest.mark.long
 def test_a_users_own_files_are_credentials_without_copies(tenant: Tenant) -> None:
     tenant.worker("alpha", "credentials: {token: secret/token}\n")
     tenant.write(f"{SITE}/workers/alpha/secret/token", "of my own")

@@ -64,7 +64,7 @@ def test_a_folder_without_workers_is_no_order(away: Site) -> None:
     assert away.get("/docs/page") == (200, "docs")
 
 
-@pytest.mark.short("link")
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["empty", "link"])
 def test_a_worker_whose_own_folder_shows_nothing_stays(site: Site, how: str) -> None:
     site.worker("alpha")

@@ -68,6 +68,7 @@ def test_files_of_a_foreign_uid_are_a_request_and_the_uid_is_named(host: Site) -
     assert host.get("/shop/health") == (200, "ok")
 
 
+@pytest.mark.long
 def test_a_checkout_of_a_persons_is_installed_when_it_is_meant(site: Site, alice: str) -> None:
     site.worker("shop")
     site.machine.run(["chown", "-R", f"{alice}:", ROOT])

@@ -241,6 +241,7 @@ def test_the_doctor_names_a_worker_that_has_failed(samples: Samples) -> None:
     assert "SIGKILL" in shown
 
 
+@pytest.mark.long
 def test_purge_leaves_no_trace(samples: Samples) -> None:
     samples.machine.write("/run/systemd/system/tq-worker@index.service.d/test.conf", "[Service]\nRestart=no\n")
     samples.machine.systemctl("daemon-reload")
