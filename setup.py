@@ -79,9 +79,9 @@ def from_python() -> list[Extension]:
 def from_c() -> list[Extension]:
     """Of the C sources that are there. Without symbols for a debugger: they would be ten times as
     large, and tell of C that nobody has written."""
-    headers = [GENERATED, f"{GENERATED}/lib-rt"]
-    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / GENERATED).glob("*.c"))
-    library = Extension(LIBRARY, sources, include_dirs=headers, extra_compile_args=["-g0", INWARDS])
+    folders = [GENERATED, f"{GENERATED}/lib-rt"]
+    sources = sorted(str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).glob("*.c"))
+    library = Extension(LIBRARY, sources, include_dirs=folders, extra_compile_args=["-g0", INWARDS])
     stubs = [module.removesuffix(".py") for module in compiled()]
     return [library, *map(_stub, stubs)]
 

@@ -40,22 +40,23 @@ def main() -> None:
 
 
 def _generate(made: Path) -> None:
-    """mypyc writes below `build`, and leaves its notes there."""
+    """mypyc writes below `build`, and leaves its notes there. What it has copied of its own library
+    keeps the folder by which debian/copyright knows it."""
     from_python()
     built = ROOT / "build"
     for file in sorted(built.rglob("*.[ch]")):
-        place = made / file.relative_to(built)
+        own = file.parent == built and not file.name.startswith("__native")
+        place = made / ("lib-rt" if own else "") / file.relative_to(built)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(file, place)
     shutil.rmtree(built)
 
 
 def _take_library(target: Path) -> None:
-    """What the generated C includes: the files at the top of mypyc's own library."""
+    """The headers of mypyc's own library; the C files that are needed are there."""
     import mypyc
 
-    target.mkdir()
-    for file in sorted((Path(mypyc.__file__).parent / "lib-rt").glob("*.[ch]")):
+    for file in sorted((Path(mypyc.__file__).parent / "lib-rt").glob("*.h")):
         shutil.copy(file, target)
 
 

@@ -113,9 +113,8 @@ def _built(factory: pytest.TempPathFactory, **environment: str) -> Path:
 
 def _copy_sources(target: Path) -> None:
     target.mkdir()
-    for name in "pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "unit-templates", "packaging", "build":
-        if (ROOT / name).exists():
-            subprocess.run(["cp", "-a", str(ROOT / name), str(target)], check=True)
+    for name in "pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "unit-templates", "packaging":
+        subprocess.run(["cp", "-a", str(ROOT / name), str(target)], check=True)
     for extension in target.glob("tqunits/*/*.so"):
         extension.unlink()
 

@@ -18,7 +18,7 @@ class ExitStatus(IntEnum):
     OK = 0  # it is done
     FAILED = 1  # it failed; standard error says why
     USAGE = 2  # the command line is wrong; of diff and of --dry-run: something differs, or is to be done
-    NOT_RUNNING = 3  # a worker is not running; of why: it does not run, and nothing is wrong
+    NOT_RUNNING = 3  # a worker is not running, or no router; of why: it does not run, and nothing is wrong
     NO_SUCH_WORKER = 4  # there is no such worker
     NOT_PERMITTED = 5  # run it as root, or with --user; or somebody else may change what root is to install from
     TIMEOUT = 6  # it did not happen in time, or a worker is not healthy

@@ -146,7 +146,6 @@ def test_without_modules_there_is_nothing_to_load(served: Site) -> None:
     assert served.machine.exists(f"{ALPHA}/bin/alpha")
 
 
-@pytest.mark.long
 def test_a_build_of_somebodys_own_reaches_the_resolver_and_nothing_else_here(served: Site) -> None:
     served.worker("alpha")
     served.machine.write(f"{ALPHA}/probe", PROBE, 0o755)

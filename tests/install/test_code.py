@@ -30,6 +30,9 @@ def running(site: Site) -> tuple[int, str, dict[str, str]]:
     python = f"{RELEASE}/.venv/bin/python3"
     done = site.machine.run([python, "-I", "-m", "tqunits", "version", "--running", "--json"], check=False)
     document = json.loads(done.stdout)
+    again = site.machine.run([python, "-I", "-m", "tqunits", "version", "--running"], check=False)
+    shown = [f"tqunits {document['tqunits']}", *(f"{each['unit']} {each['release']}" for each in document["routers"])]
+    assert (again.returncode, again.stdout.splitlines(), again.stderr) == (done.returncode, shown, done.stderr)
     return done.returncode, document["tqunits"], {each["unit"]: each["release"] for each in document["routers"]}
 
 

@@ -64,7 +64,6 @@ def test_a_path_of_roots_is_named_itself(site: Site) -> None:
     assert not site.machine.exists(COPIES)
 
 
-@pytest.mark.long
 def test_an_edit_waits_for_the_next_install_and_is_said_to(site: Site) -> None:
     request(site)
     site.install()
@@ -133,7 +132,6 @@ def test_a_strangers_file_by_a_hard_link_is_not_taken(site: Site) -> None:
     assert not site.machine.exists(f"{COPIES}/alpha")
 
 
-@pytest.mark.long
 def test_files_that_change_places_all_the_time_never_give_away_another(site: Site) -> None:
     """What is copied was a regular file of the folder's, whatever its name leads to a moment before
     and after."""

@@ -227,7 +227,6 @@ def test_an_installed_route_is_kept(host: Site, alice: str) -> None:
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "alpha"
 
 
-@pytest.mark.long
 def test_a_route_below_another_workers_is_by_grant(host: Site, alice: str) -> None:
     host.worker("beta")
     host.yaml("beta", "path: [/beta, /alpha]\ntype: python\ncommand: [python3, src/main.py]\n")
@@ -243,7 +242,6 @@ def test_a_route_below_another_workers_is_by_grant(host: Site, alice: str) -> No
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "beta"
 
 
-@pytest.mark.long
 def test_of_two_new_ones_roots_wins_and_of_equals_nobody(host: Site, alice: str) -> None:
     host.server("grants: {alpha: {routes: [/shop]}, beta: {routes: [/shop]}}\n")
     for name in ("alpha", "beta"):
@@ -279,7 +277,6 @@ def test_a_port_in_another_workers_ledger_is_refused(site: Site) -> None:
     assert "Port=9000" in site.machine.read(site.drop_in("beta"))
 
 
-@pytest.mark.long
 def test_a_full_range_refuses_who_is_too_much(site: Site) -> None:
     site.server("workers: {port_range: 9000-9001}\n")
     for name in ("alpha", "beta"):

@@ -228,7 +228,6 @@ def test_drop_ins_of_the_administrator_stay_and_are_told(site: Site) -> None:
     site.machine.systemctl("daemon-reload")
 
 
-@pytest.mark.long
 def test_a_masked_worker_stays_masked(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta")

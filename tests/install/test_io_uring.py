@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from tqunits.model import Profile
 
 from .conftest import ROOT, Site
@@ -36,7 +34,6 @@ def test_no_profile_lets_io_uring_through(site: Site) -> None:
     assert {name: site.get(f"/{name}/health") for name in names} == dict.fromkeys(names, (200, "42\n"))
 
 
-@pytest.mark.long
 def test_a_users_own_manager_refuses_it_too(tenant: Tenant) -> None:
     for profile in Profile:
         tenant.worker(profile, f"sandbox: {profile}\n", program=RING)

@@ -246,7 +246,6 @@ def test_a_worker_that_is_switched_off_takes_its_socket_along(site: Site) -> Non
     assert "nothing to do" in site.install()
 
 
-@pytest.mark.long
 def test_a_handed_socket_stays_the_routers_whatever_the_workers_group(site: Site) -> None:
     inherited(site)
     site.install()

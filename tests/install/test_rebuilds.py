@@ -110,7 +110,6 @@ def test_a_build_that_fails_replaces_nothing(site: Site) -> None:
     assert site.get("/alpha/health") == (200, "ok")
 
 
-@pytest.mark.long
 def test_what_a_build_made_is_replaced_and_nothing_else(site: Site) -> None:
     built(site, f"{MAKE}echo data > lib/old\necho changed > version\n")
     site.install()
@@ -207,7 +206,6 @@ def test_a_folder_of_any_name_is_rebuilt(site: Site, name: str) -> None:
         site.machine.remove(above)
 
 
-@pytest.mark.long
 def test_the_folder_of_a_worker_that_is_not_roots(host: Site, alice: str) -> None:
     """Its name is root's to change, so that is where it is built; what it holds is Alice's."""
     built(host, f'{MAKE}pwd > lib/place\nln -s "$PWD" lib/here\n')

@@ -93,7 +93,6 @@ def test_all_mistakes_of_all_files_are_said_at_once(site: Site) -> None:
         assert place in said
 
 
-@pytest.mark.long
 def test_a_workers_file_in_another_place_is_no_success(site: Site) -> None:
     site.worker("alpha")
     site.worker("beta", "depends: [alpha]\n")

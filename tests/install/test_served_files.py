@@ -111,7 +111,6 @@ def test_files_beside_a_program_are_served_while_it_is_stopped(site: Site) -> No
     assert site.get("/alpha/assets/style.css") == (200, "p {}")
 
 
-@pytest.mark.long
 def test_a_worker_that_loses_its_program_keeps_its_route(site: Site) -> None:
     site.worker("docs")
     site.install()

@@ -71,7 +71,6 @@ def test_a_new_certificate_is_taken_by_one_process_after_the_other_and_nothing_i
     assert int(secure.machine.show("tq-proxy@2.service", "ActiveExitTimestampMonotonic")) >= int(first_is_back)
 
 
-@pytest.mark.long
 def test_a_pair_that_does_not_fit_is_never_taken(secure: Site) -> None:
     secure.worker("alpha")
     secure.install()

@@ -227,7 +227,6 @@ def test_without_a_session_it_is_said_and_nothing_is_written(tenant: Tenant) -> 
     assert written == ""
 
 
-@pytest.mark.long
 def test_a_users_own_files_are_credentials_without_copies(tenant: Tenant) -> None:
     tenant.worker("alpha", "credentials: {token: secret/token}\n")
     tenant.write(f"{SITE}/workers/alpha/secret/token", "of my own")

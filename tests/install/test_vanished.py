@@ -49,7 +49,6 @@ def test_a_folder_of_workers_that_is_not_there_is_no_order(away: Site) -> None:
     assert state(away) == "inactive"
 
 
-@pytest.mark.long
 def test_a_folder_without_workers_is_no_order(away: Site) -> None:
     empty(away)
     before = away.files()
@@ -64,7 +63,7 @@ def test_a_folder_without_workers_is_no_order(away: Site) -> None:
     assert away.get("/docs/page") == (200, "docs")
 
 
-@pytest.mark.long
+@pytest.mark.short("link")
 @pytest.mark.parametrize("how", ["empty", "link"])
 def test_a_worker_whose_own_folder_shows_nothing_stays(site: Site, how: str) -> None:
     site.worker("alpha")

@@ -55,7 +55,6 @@ def test_a_deploy_user_pulls_and_root_installs(git: Site, alice: str) -> None:
         git.machine.remove("/srv/origin")
 
 
-@pytest.mark.long
 def test_files_of_a_foreign_uid_are_a_request_and_the_uid_is_named(host: Site) -> None:
     """As `rsync -a` by root leaves them, from a machine with other users."""
     host.worker("shop", "host: localhost\n")

@@ -77,7 +77,6 @@ def test_code_that_may_be_written_takes_no_chown_by_hand(site: Site) -> None:
     assert "chmod" not in site.run("check", "alpha")
 
 
-@pytest.mark.long
 def test_what_a_worker_writes_is_no_source_of_its_build(site: Site) -> None:
     built(site, more="writable: [public/up]\nstatic: {directory: public, prefix: /files}\n")
     site.machine.write(f"{FOLDER}/version", "1")

@@ -1,10 +1,10 @@
 """Print the version of tqunits.
 
-With --running also the version whose code each of the router's processes runs; they are asked at
-their control sockets, as root. After an upgrade it tells whether all of them are replaced.
+With --running also the release whose code each of the router's processes runs: they are asked at
+their control sockets, as root. After an upgrade this tells whether all of them are replaced.
 
-Exit status: 0 ok, 1 a process runs another version or does not answer, 3 no router runs, 5 not
-permitted (both with --running).
+Exit status: 0 ok; with --running also 1 a process runs another release or does not say which, 3 no
+router runs, 5 not permitted.
 """
 
 from __future__ import annotations
@@ -25,23 +25,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Print it."""
-    found = _running(context) if arguments.running else None
-    if arguments.json:
-        routers = None if found is None else [{"unit": unit, "release": release} for unit, release in found.items()]
-        context.output.json("version", 1, tqunits=__version__, routers=routers)
-        return _status(found)
-    context.output.line(f"tqunits {__version__}")
-    for unit, release in (found or {}).items():
-        context.output.line(f"{unit} {release or 'does not say which version it runs'}")
-        if release != __version__:
-            context.output.message(f"{unit} runs other code: 'tqunits install --now' replaces it")
-    if found == {}:
+    if not arguments.running:
+        _print({}, arguments, context)
+        return ExitStatus.OK
+    found = _running(context)
+    _print(found, arguments, context)
+    for unit, release in found.items():
+        if release is None:
+            context.output.message(f"{unit} does not say which release it runs: see 'systemctl status {unit}'")
+        elif release != __version__:
+            context.output.message(f"{unit} runs another release: 'tqunits install --now' replaces it")
+    if not found:
         context.output.message("no router runs")
-    return _status(found)
+        return ExitStatus.NOT_RUNNING
+    return ExitStatus.OK if set(found.values()) == {__version__} else ExitStatus.FAILED
+
+
+def _print(found: Mapping[str, str | None], arguments: argparse.Namespace, context: Context) -> None:
+    if arguments.json:
+        routers = [{"unit": unit, "release": release} for unit, release in found.items()]
+        context.output.json("version", 1, tqunits=__version__, routers=routers if arguments.running else None)
+        return
+    context.output.line(f"tqunits {__version__}")
+    for unit, release in found.items():
+        context.output.line(f"{unit} {release or '-'}")
 
 
 def _running(context: Context) -> Mapping[str, str | None]:
-    """Unit of each process of the router that runs -> its version; None: it does not say."""
+    """Unit of each process of the router that runs -> its release; None: it does not say."""
     from tqunits.control import questions  # what the version alone does not need
     from tqunits.host.observe import running_routers
     from tqunits.system.bus import Bus
@@ -49,11 +60,3 @@ def _running(context: Context) -> Mapping[str, str | None]:
     context.require_root("asking the routers")
     with Bus(user_mode=context.user_mode) as bus:
         return {unit: questions.release(unit, context.layout) for unit in running_routers(bus)}
-
-
-def _status(found: Mapping[str, str | None] | None) -> ExitStatus:
-    if found is None:
-        return ExitStatus.OK
-    if not found:
-        return ExitStatus.NOT_RUNNING
-    return ExitStatus.OK if set(found.values()) == {__version__} else ExitStatus.FAILED
