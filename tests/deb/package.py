@@ -60,6 +60,7 @@ def later(deb: Path, folder: Path) -> Path:
         for path in templates:
             path.write_text(f"{path.read_text(encoding='utf-8')}# Release {version}\n", encoding="utf-8")
         text = code.read_text(encoding="utf-8")
+        assert f'"{__version__}"' in text, f"{deb} is of another release than the checkout"
         code.write_text(text.replace(f'"{__version__}"', f'"{LATER}"'), encoding="utf-8")
 
     return _repacked(deb, folder / f"tqunits_{version}.deb", change)

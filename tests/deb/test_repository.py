@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from machine import Host
 
+from tqunits import __version__
+
 from . import package
 from .conftest import Container
 from .host import APT_GET, APT_SECONDS
@@ -53,7 +55,7 @@ def test_a_host_installs_from_it(container: Container, suite: str, repository: P
     update = [*APT_GET, "-o", "APT::Update::Error-Mode=any", "update"]
     container.run(update, timeout=APT_SECONDS)
     container.run([*APT_GET, "install", "tqunits"], timeout=APT_SECONDS)
-    assert container.tqunits("--version").stdout
+    assert container.tqunits("--version").stdout == f"tqunits {__version__}\n"
     offered = container.run(["apt-cache", "policy", "tqunits"]).stdout
     assert f"*** {version_of(built(suite))} " in offered
     index = f"{SERVED}/dists/{suite}/InRelease"

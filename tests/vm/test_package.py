@@ -4,10 +4,14 @@ and a reboot comes up with what is enabled."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from deb.package import version_of
 from install.folder import ROOT
 from machine import kernel_file
+
+from tqunits import __version__
 
 from .conftest import VirtualHost
 
@@ -41,8 +45,9 @@ WantedBy=sockets.target
 """
 
 
-def test_apt_installs_it_from_a_file_and_the_router_answers(host: VirtualHost) -> None:
-    assert host.installed_version() in host.run("--version")
+def test_apt_installs_it_from_a_file_and_the_router_answers(host: VirtualHost, deb: Path) -> None:
+    assert host.installed_version() == version_of(deb)
+    assert host.run("--version") == f"tqunits {__version__}\n"
     assert host.machine.systemctl("is-active", "tq-proxy.socket", "tq-proxy@1.service").split() == ["active"] * 2
     status, page = host.get("/nobody-has-this-route")
     assert status == 404, page
