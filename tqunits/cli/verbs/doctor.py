@@ -1,11 +1,12 @@
-"""Check what this host offers and what is wrong on it.
+"""Check this host and what is installed on it, and say what is wrong.
 
-Looked at are systemd and its D-Bus, polkit, the kernel's cgroups, the folders and ports that
-tqunits needs, the programs that the configured workers run and whether they are what their sources
-say, whom the last install has refused or skipped (its build failed, say) and why, the router's
-certificate, the installed units, whether somebody has edited them, and whether they are what is
-configured now; workers that have failed, or fail again and again; secrets that have changed since
-they were copied; workers that listen on more than loopback, past the router. Nothing is changed.
+It checks the host: systemd and its D-Bus, polkit, the kernel's cgroups, and the folders and ports
+that tqunits needs. It checks the workers: whether their programs are there and are what their
+sources say; which ones the last install has refused or skipped, and why (a failed build, for one);
+which have failed, or fail again and again; which listen on more than loopback, past the router; and
+whose secrets have changed since they were copied. It checks the router's certificate. And it checks
+the installed units: whether somebody has edited them, and whether they match the configuration.
+Nothing is changed.
 
 Exit status: 0 no problem (there may be warnings), 1 a problem.
 """

@@ -1,13 +1,12 @@
-"""Take running workers out of service: new requests are answered with 503, and what runs is
-finished.
+"""Take running workers out of service: new requests get 503, and running requests finish.
 
-Returns when nothing runs at them any more, in no router process; WebSockets count. The workers run
-on, for whoever wants to look at them, and 'systemctl stop' has nothing to wait for then. It holds
-through restarts of the routers and of the workers, until 'tqunits resume', or until the host is
-restarted; 'tqunits ls' shows it. An order before it (pause, maintenance) is replaced.
+Returns when no router process has a request or a WebSocket open at them. The workers keep running,
+so that you can look at them, and 'systemctl stop' then ends them at once. The order holds through
+restarts of the routers and of the workers until 'tqunits resume' or a reboot; 'tqunits ls' shows
+it. It replaces an earlier order (pause, maintenance).
 
-Exit status: 0 nothing runs there, 6 something still did when --timeout was over (the order holds),
-4 no such worker, 5 not permitted.
+Exit status: 0 no request is left, 6 some were left when --timeout was over (the order holds), 4 no
+such worker, 5 not permitted.
 """
 
 from __future__ import annotations

@@ -1,45 +1,45 @@
 """Write, enable and (--now) start the units of all workers, or of those that are named.
 
-Every YAML is checked first. An error in tqunits.yaml changes nothing. A worker whose worker.yaml
-has an error, or that asks for what it may not have, is refused: it is said where and why, what is
-installed of it stays and serves, the others go on, and the exit status is 1.
+Every YAML is checked first. An error in tqunits.yaml changes nothing. A worker with an error in its
+worker.yaml, or with a request that is not granted, is refused: install says where and why, the
+other workers go on, and the exit status is 1. The refused worker stays as it is installed, and
+serves.
 
-A worker that is not root's (somebody else can change its worker.yaml, or a folder above it) has the
-route /NAME, an account of its own, files below its folder, and what `grants` in
-/etc/tqunits/tqunits.yaml lets it have ('tqunits docs grants'). With -C DIR everything that is read
-has to be root's; --trust takes it as it is, for this run.
+A worker is not root's if somebody else can change its worker.yaml or a folder above it. Such a
+worker has the route /NAME, an account of its own, files below its folder, and what `grants` in
+/etc/tqunits/tqunits.yaml gives it ('tqunits docs grants'). With -C DIR every file that is read has
+to be root's; --trust accepts the files of others, for this run.
 
-Then tq-worker@NAME.service and the units of the router are rendered below /etc/systemd/system,
-their users are created, systemd reads them, and they are enabled. With --now they are also started,
-and restarted where their files have changed; the command returns when every worker is healthy. A
-change of limits alone is applied to the running worker, without a restart.
+Then install renders tq-worker@NAME.service and the units of the router below /etc/systemd/system,
+creates their users, reloads systemd and enables the units. --now also starts them, restarts units
+whose files have changed, and returns when every worker is healthy. A change of limits alone is
+applied to the running worker without a restart.
 
-A worker with a build is built when its sources are not what was built: by their content, whatever
-their times, and without what builds have made. A build that fails replaces nothing, and its worker
-stays as it is installed. With --now a worker that runs since before is restarted with what was
-built. The router's processes are restarted one after the other, for changes of tqunits.yaml and
-after an upgrade of tqunits (without --now it is said that they run the code of another release). An
-address of `listen` that stays is open all the time. A new one is tried first: where another program
-has it, nothing is changed, and it is said who. A certificate and a key that do not fit are refused
-as well.
+A worker with a build is built when its sources have changed since the last build. Only content
+counts: not the times of files, and not what builds have made. A build that fails replaces nothing,
+and its worker stays as it is installed. With --now a running worker is restarted with the new
+build. The router's processes are restarted one after the other when tqunits.yaml has changed, and
+after an upgrade of tqunits; without --now install says that they run the code of another release.
+An address of `listen` that stays is open all the time. A new address is tried first: if another
+program uses it, nothing is changed, and install names that program. A certificate that does not
+match its key is refused too.
 
 A second run changes nothing. The files that a worker's YAML names (environment_file, credentials)
-are copied, unless nobody but root can change what their path leads to: an edit takes effect with
-the next install. Files that tqunits has not written are never overwritten without --replace, and
-drop-ins of your own are never touched. Workers that are no longer configured stay, and are served,
-until 'tqunits apply' or --prune. With NAMEs all other workers stay as they are installed; what
-tqunits.yaml says of the router counts all the same.
+are copied if somebody other than root can change what their path leads to; an edit then takes
+effect with the next install. Files that tqunits has not written are overwritten only with
+--replace, and your own drop-ins are never touched. Workers that are no longer configured stay, and
+serve, until 'tqunits apply' or --prune removes them. With NAMEs all other workers stay as they are
+installed; changes of the router in tqunits.yaml are applied all the same.
 
-With --unchanged only workers are meant that are installed, and whose YAML was not edited since;
-the others are named, and stay. No worker is built, started, restarted or stopped, whether it starts
-at boot stays as it is, and tqunits.yaml has to be as it was installed. With --now the router's
-processes take what has changed. The Debian package does that after an upgrade of tqunits.
+--unchanged takes only installed workers whose YAML was not edited since; install names the others
+and leaves them. It builds, starts, restarts and stops no worker, enables and disables none, and
+refuses a tqunits.yaml that was edited. With --now the router's processes take their changes. The
+Debian package runs this after an upgrade of tqunits.
 
-When the folder of the workers is not there, although workers are installed, nothing is done: its
-disk may not be mounted. With --prune nothing is done either when no worker is in it, or when
-workers were installed from another folder (-C): --remove-all says that all of them are to go. A
-worker whose own folder is empty, or a link that leads nowhere, stays as it is installed and makes
-the exit status 1.
+If workers are installed and their folder is not there, install does nothing: its disk may not be
+mounted. --prune also does nothing if that folder has no worker, or if workers were installed from
+another folder (-C); --remove-all removes them all the same. A worker whose own folder is empty, or
+is a link that leads nowhere, stays as it is installed and makes the exit status 1.
 """
 
 from __future__ import annotations

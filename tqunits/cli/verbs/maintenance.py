@@ -1,10 +1,10 @@
-"""Answer all requests for workers with a page: 503, and the text that is given.
+"""Answer all requests for workers with a page: status 503, and your text.
 
-Files that the router serves for them are answered so as well. What runs is finished, who waits gets
-the page at once. The page is HTML, JSON or plain text, as the client likes it. Returns when every
-router process has taken it. It holds through restarts of the routers and of the workers, until
-'tqunits maintenance off' (or 'tqunits resume'), or until the host is restarted; 'tqunits ls' shows
-it. An order before it (pause, drain) is replaced.
+Files that the router serves for these workers get the same answer. Running requests finish, and
+waiting ones get the page at once. The page is HTML, JSON or plain text, as the client accepts.
+Returns when every router process has taken the order. It holds through restarts of the routers and
+of the workers until 'tqunits maintenance off' (or 'tqunits resume') or a reboot; 'tqunits ls' shows
+it. It replaces an earlier order (pause, drain).
 
 Exit status: 0 done, 6 a router has not taken it in time, 4 no such worker, 5 not permitted.
 """

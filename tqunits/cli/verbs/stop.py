@@ -1,9 +1,10 @@
 """Stop workers and wait until they have ended.
 
-The router sends it nothing new and waits for what runs; then it gets SIGTERM and `timeouts.stop` to
-finish, then SIGKILL. Requests that come later are answered with 503 at once; after a 'systemctl
-stop', of which the router is not told, they wait first, as in a restart. It starts again at the
-next boot, unless 'tqunits disable' says otherwise. To stop what does not run is fine.
+First the router sends a worker no new requests and waits for the running ones. Then the worker gets
+SIGTERM, has `timeouts.stop` to finish, and gets SIGKILL. Later requests are answered with 503 at
+once. ('systemctl stop' does not tell the router, so requests wait first, as in a restart.) The
+worker starts again at the next boot, unless 'tqunits disable' says otherwise. To stop a worker that
+does not run is no error.
 
 Exit status: 0 none runs any more, 1 one could not be stopped, 6 not in time, 4 no such worker, 5
 not permitted.
