@@ -24,6 +24,7 @@ def routers_groups(site: Site) -> set[str]:
     return set(site.machine.show("tq-proxy@1.service", "SupplementaryGroups").split())
 
 
+@pytest.mark.short("who answers polkit", "its owner", "a group that may read logs", "a group for the socket")
 @pytest.mark.parametrize(
     ("yaml", "what"),
     [
@@ -99,6 +100,7 @@ def test_an_account_of_others_is_not_made(site: Site, yaml: str, said: str) -> N
     assert not {"ghost", "ghosts"} & site.users()
 
 
+@pytest.mark.short("user: root", "user: tq-proxy", "group: worker-beta")
 @pytest.mark.parametrize(
     "yaml",
     ["user: root", "user: tqunits", "user: tq-proxy", "user: worker-beta", "group: tq-proxy", "group: worker-beta"],

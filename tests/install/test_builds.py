@@ -116,7 +116,7 @@ NAMES = {
 QUOTED = """it's "mine" 50% $HOME \\n: ß """
 
 
-@pytest.mark.short("percent-/srv", "blank and colon-/home/eve")
+@pytest.mark.short("blank and colon-/home/eve")
 @pytest.mark.parametrize("above", ["/srv", HOME])
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_folder_may_have_any_name(site: Site, above: str, name: str) -> None:

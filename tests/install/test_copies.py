@@ -109,7 +109,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.short("FIFO", "link", "endless")
+@pytest.mark.short("FIFO", "link")
 @pytest.mark.parametrize(("deed", "said"), PLANTED.values(), ids=PLANTED)
 def test_what_is_no_file_is_not_taken_and_holds_up_nobody_else(site: Site, deed: str, said: str) -> None:
     request(site)

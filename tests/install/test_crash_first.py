@@ -13,7 +13,7 @@ from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
 @pytest.mark.parametrize(
     ("calls", "stride"),
     [
-        pytest.param(CALLS["rename"], 7, id="rename"),
+        pytest.param(CALLS["rename"], 14, id="rename"),
         pytest.param(CALLS["dbus"], 12, id="dbus"),
         pytest.param(CALLS["rename"], 1, id="each-rename"),
         pytest.param(CALLS["dbus"], 1, id="each-dbus"),

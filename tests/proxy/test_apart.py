@@ -194,6 +194,7 @@ def is_whole(name: str, place: int, how: str) -> bool:
     return place == len(RESPONSES[name][1])
 
 
+@pytest.mark.short("plain-HTTP/1.0", "TLS-HTTP/1.1")
 @pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
 @tls_or_not
 async def test_a_response_that_ends_anywhere_looks_whole_only_if_it_is(
@@ -227,6 +228,7 @@ async def stopping(connection: Connection) -> None:
     await connection.rest()
 
 
+@pytest.mark.short("plain-HTTP/1.0", "TLS-HTTP/1.1")
 @pytest.mark.parametrize("minor", [0, 1], ids=["HTTP/1.0", "HTTP/1.1"])
 @tls_or_not
 async def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext | None, minor: int) -> None:

@@ -41,6 +41,7 @@ KINDS = {
 }
 
 
+@pytest.mark.short("TLS", "a trusted proxy that says for whom")
 @pytest.mark.parametrize(("first", "secure", "trusted", "line"), KINDS.values(), ids=KINDS)
 async def test_the_worker_is_told_the_same_as_before(
     folder: Path,

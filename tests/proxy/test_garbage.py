@@ -117,6 +117,7 @@ def uncollected() -> Iterator[Callable[[], list[str]]]:
     gc.enable()
 
 
+@pytest.mark.short("after nonsense", "after a body", "within its body", "while it waits", "as a tunnel")
 @pytest.mark.loops("uvloop")
 @pytest.mark.parametrize(("behaviour", "scene"), SCENES.values(), ids=SCENES)
 async def test_nothing_is_left(behaviour: Behaviour, scene: Scene, uncollected: Callable[[], list[str]]) -> None:

@@ -121,6 +121,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.short("its file")
 @pytest.mark.parametrize("what", LOSSES)
 async def test_a_router_asks(folder: Path, what: str) -> None:
     worker = await TcpWorker().start(answering(OK))

@@ -100,11 +100,13 @@ def test_a_workers_message_is_its_own_whatever_it_says_of_itself() -> None:
     assert (entry.invocation, entry.message_id, entry["EXIT_STATUS"]) == (INVOCATION, "", "")
 
 
-VALUES = st.recursive(st.none() | st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False), st.lists)
+VALUES = st.recursive(
+    st.none() | st.text() | st.integers() | st.booleans() | st.floats(allow_nan=False), st.lists, max_leaves=8
+)
 FIELDS = st.sampled_from([*EXITED, *FAILED, "MESSAGE", "_SYSTEMD_INVOCATION_ID"])
 
 
-@given(st.lists(st.dictionaries(FIELDS, VALUES)))
+@given(st.lists(st.dictionaries(FIELDS, VALUES), max_size=2))
 def test_no_entry_is_a_fault(hostile: list[dict[str, object]]) -> None:
     for found in read(*(EXITED | changes for changes in hostile), *(FAILED | changes for changes in hostile)):
         assert of_exit(found).isprintable()

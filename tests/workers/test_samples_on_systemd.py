@@ -173,6 +173,7 @@ def test_lines_of_the_journal_have_their_priority(samples: Samples, name: str) -
         assert said["no credential admin_password: everybody may look"] == "5"
 
 
+@pytest.mark.short("admin", "api")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stop_finishes_what_has_begun_without_a_kill(samples: Samples, name: str) -> None:
     unit, since = f"tq-worker@{name}.service", samples.machine.cursor()
