@@ -19,7 +19,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 GENERATED = "generated"
 """The folder of the C sources: the library of all modules, a stub for each, and mypyc's own C
-files."""
+files (packaging/c_sources.py)."""
 
 INWARDS = "-fvisibility=hidden"
 """The modules call each other without a detour, as if they were one source: nobody else calls them
@@ -81,7 +81,8 @@ def from_c() -> list[Extension]:
     large, and tell of C that nobody has written."""
     folders = [GENERATED, f"{GENERATED}/lib-rt"]
     sources = sorted(str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).glob("*.c"))
-    library = Extension(LIBRARY, sources, include_dirs=folders, extra_compile_args=["-g0", INWARDS])
+    headers = [*folders, f"{GENERATED}/lib-rt/include"]
+    library = Extension(LIBRARY, sources, include_dirs=headers, extra_compile_args=["-g0", INWARDS])
     stubs = [module.removesuffix(".py") for module in compiled()]
     return [library, *map(_stub, stubs)]
 

@@ -52,12 +52,16 @@ def _generate(made: Path) -> None:
     shutil.rmtree(built)
 
 
-def _take_library(target: Path) -> None:
-    """The headers of mypyc's own library; the C files that are needed are there."""
+def _take_library(compiled: Path) -> None:
+    """What the C files of mypyc's own library include: headers, and C files that are not compiled
+    by themselves."""
     import mypyc
 
-    for file in sorted((Path(mypyc.__file__).parent / "lib-rt").glob("*.h")):
-        shutil.copy(file, target)
+    included = compiled / "include"
+    included.mkdir()
+    for file in sorted((Path(mypyc.__file__).parent / "lib-rt").glob("*.[ch]")):
+        if not (compiled / file.name).exists():
+            shutil.copy(file, included)
 
 
 def _take_private(made: Path) -> None:
