@@ -1,14 +1,13 @@
 """What a user installs: the wheel holds every template and every man page, and runs from an
 environment away from the checkout."""
 
-import os
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from built_wheel import built, python
 
 from setup import SHARED, compiled
 from tqunits import __version__
@@ -20,9 +19,8 @@ TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: setuptools leaves its own folders beside the sources. The sources alone,
-    which is all but what the mark `long` looks at."""
-    return _built(tmp_path_factory, TQUNITS_INTERPRETED="1")
+    """The sources alone, which is all but what the mark `long` looks at."""
+    return built(tmp_path_factory, TQUNITS_INTERPRETED="1")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def test_the_wheel_holds_the_pages_and_completions_where_they_are_looked_for(whe
 
 @pytest.mark.long
 def test_with_a_compiler_the_wheel_holds_the_router_compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
-    wheel = _built(tmp_path_factory)
+    wheel = built(tmp_path_factory)
     held = {name.partition(".")[0] for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")}
     assert held == {module.removesuffix(".py") for module in compiled()} | {"tqunits__mypyc"}
     assert _tops(wheel) == {"tqunits", "tqunits__mypyc"}
@@ -103,38 +101,13 @@ def _tops(wheel: Path) -> set[str]:
     return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".data"))}
 
 
-def _built(factory: pytest.TempPathFactory, **environment: str) -> Path:
-    source, out = factory.mktemp("source") / "tree", factory.mktemp("wheel")
-    _copy_sources(source)
-    argv = ["-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(source)]
-    _python(*argv, cwd=source, **environment)
-    return next(out.glob("tqunits-*.whl"))
-
-
-def _copy_sources(target: Path) -> None:
-    target.mkdir()
-    for name in "pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "unit-templates", "packaging":
-        subprocess.run(["cp", "-a", str(ROOT / name), str(target)], check=True)
-    for extension in target.glob("tqunits/*/*.so"):
-        extension.unlink()
-
-
 def _installed(folder: Path, cwd: Path, *arguments: str) -> str:
     """The command as its console script starts it: our package from the wheel, what it needs from
     the environment."""
     script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import tqunits; "
     script += "assert tqunits.__file__.startswith(sys.path[0]), tqunits.__file__; "
     script += "from tqunits.cli.main import process; sys.exit(process())"
-    return _python("-I", "-c", script, str(folder), *arguments, cwd=cwd)
-
-
-def _python(*arguments: str, cwd: Path, **environment: str) -> str:
-    variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=variables, text=True, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return python("-I", "-c", script, str(folder), *arguments, cwd=cwd)
 
 
 def _requirements(metadata: str) -> list[str]:

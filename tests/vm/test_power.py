@@ -82,8 +82,8 @@ class Ways:
         assert self.host.get("/alpha/health") == (200, "ok")
         changed = [path for path in old | new if old.get(path) != new.get(path)]
         done = [path for path in changed if now.get(path) == new.get(path)]
-        if operation == "upgrade":
-            machine.run(["dpkg", "--configure", "-a"], timeout=APT_SECONDS)
+        if operation == "upgrade":  # a package that is not unpacked whole dpkg wants to be given again, as follows here
+            machine.run(["dpkg", "--configure", "-a"], check=False, timeout=APT_SECONDS)
         self.host.machine.run(self.command(operation, target), timeout=APT_SECONDS)
         self.arrive(target)
         when = f"{part:.0%} of {self.work[operation]:.1f} s" + (", was over" if is_over else "")
