@@ -47,6 +47,8 @@ def test_the_command_the_router_and_the_pages_are_there(home: Path) -> None:
 
 
 def test_it_renders_a_worker_by_its_own_templates(home: Path) -> None:
-    command = home / "bin/tqunits"
-    output(home, command, "-C", home / "site", "init", "api", "--type", "static")
-    assert "[Service]" in output(home, command, "-C", home / "site", "render", "api")
+    command, site = home / "bin/tqunits", home / "site"
+    site.mkdir()
+    output(home, command, "-C", site, "init", "api", "--type", "static")
+    output(home, command, "-C", site, "init", "shop", "--type", "python")
+    assert "[Service]" in output(home, command, "-C", site, "render", "shop")
