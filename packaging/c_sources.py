@@ -33,7 +33,7 @@ def main() -> None:
     with TemporaryDirectory(dir=ROOT, prefix=".generated-") as folder:
         made = Path(folder)
         _generate(made)
-        _take_library(made / "lib-rt")
+        take_library(made / "lib-rt")
         _take_private(made)
         made.chmod(0o755)
         shutil.copytree(made, target)
@@ -52,7 +52,7 @@ def _generate(made: Path) -> None:
     shutil.rmtree(built)
 
 
-def _take_library(compiled: Path) -> None:
+def take_library(compiled: Path) -> None:
     """What the C files of mypyc's own library include: headers, and C files that are not compiled
     by themselves."""
     import mypyc

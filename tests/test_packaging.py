@@ -2,12 +2,16 @@
 environment away from the checkout."""
 
 import re
+import runpy
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
+import mypyc
 import pytest
 from built_wheel import built, python
+from mypyc.common import RUNTIME_C_FILES
 
 from setup import SHARED, compiled
 from tqunits import __version__
@@ -94,6 +98,18 @@ def test_there_are_release_notes_of_this_version() -> None:
     assert newest[1] == packaged
     assert packaged.replace("~", "") == __version__
     assert subprocess.run([*notes, "0.0.9"], check=False, capture_output=True).returncode == 1
+
+
+def test_the_source_package_has_what_the_c_library_includes(tmp_path: Path) -> None:
+    """Headers of Python's own are not in that library."""
+    library = Path(mypyc.__file__).parent / "lib-rt"
+    for name in RUNTIME_C_FILES:
+        shutil.copy(library / name, tmp_path)
+    runpy.run_path(str(ROOT / "packaging/c_sources.py"))["take_library"](tmp_path)
+    taken = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.[ch]")}
+    included = {name for text in taken.values() for name in re.findall(r'#\s*include "([\w.]+)"', text)}
+    assert "static_data.c" in included
+    assert {name for name in included if (library / name).exists()} <= set(taken)
 
 
 def _tops(wheel: Path) -> set[str]:
