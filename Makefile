@@ -66,6 +66,7 @@ release-notes: ## what CHANGELOG.md has of the version that is being packaged (V
 	@sh packaging/release-notes $(VERSION)
 
 test-deb: root $(INSTALLED) ## the package in booted hosts of Debian 12 and 13: install, upgrade, downgrade, remove, purge
+	@sh .ci/packages ./tests/deb/packages
 	@for suite in bookworm trixie; do \
 		sh packaging/build-deb $$suite && sh packaging/piuparts $$suite && sh packaging/host-root $$suite || exit 1; done
 	@TQUNITS_INTERPRETED=1 $(BIN)/pytest -m deb tests/deb $(ARGS)

@@ -24,10 +24,14 @@ def built(factory: pytest.TempPathFactory, **environment: str) -> Path:
 
 
 def python(*arguments: str, cwd: Path, **environment: str) -> str:
+    """What the environment of the tests prints."""
+    return output(sys.executable, *arguments, cwd=cwd, **environment)
+
+
+def output(*argv: str | Path, cwd: Path, **environment: str) -> str:
+    """What a program prints, which has these variables and no others of the tests' own."""
     variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=variables, text=True, capture_output=True, check=False
-    )
+    done = subprocess.run(argv, cwd=cwd, env=variables, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

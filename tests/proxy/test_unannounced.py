@@ -25,7 +25,7 @@ from peers import OK, Connection, Router, Worker, answering, length_of, snapshot
 from tqunits.proxy.upstream.standing import FOUND_STANDING, WARY, Standing
 from tqunits.proxy.upstream.untaken import is_untaken
 
-CLIENTS, EACH = 4, 60
+CLIENTS, EACH = 4, 150
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -92,10 +92,10 @@ def listening(folder: Path, family: str) -> Iterator[tuple[socket.socket, str]]:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def post(port: int, name: str, statuses: Counter[int], method: str = "POST", requests: int = EACH) -> None:
+def post(port: int, name: str, statuses: Counter[int], method: str = "POST") -> None:
     """One client after another's requests, each with a body of its own, but for a GET."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    for number in range(requests):
+    for number in range(EACH):
         client.request(method, "/", body=None if method == "GET" else f"{name}-{number}")
         answer = client.getresponse()
         answer.read()
@@ -118,6 +118,10 @@ KINDS = {
 }
 
 
+@pytest.mark.short(
+    *(f"PUT-never-tcp-{kind}-{end}" for kind in KINDS for end in ("FIN", "RST")),
+    *(f"POST-idempotent-unix-{kind}-FIN" for kind in KINDS),
+)
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("family", ["tcp", "unix"])
@@ -146,13 +150,12 @@ async def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(
     """A worker whose threads each serve one connection to its end: none may be left open beside the
     one in use."""
     statuses: Counter[int] = Counter()
-    enough = FOUND_STANDING * 3 // 2
     with listening(folder, "tcp") as (sock, endpoint):
         worker = Closing(sock)
         async with Router(folder, routes(folder, endpoint)) as router:
-            await asyncio.to_thread(post, router.port, "a", statuses, "GET", enough)  # which may be sent twice
+            await asyncio.to_thread(post, router.port, "a", statuses, "GET")  # which may be sent twice
             await asyncio.to_thread(post, router.port, "b", statuses)
-            assert statuses == {200: enough + EACH}
+            assert statuses == {200: 2 * EACH}
             assert worker.connections == 1
             assert "closes connections" not in router.said()
 

@@ -106,7 +106,7 @@ VALUES = st.recursive(
 FIELDS = st.sampled_from([*EXITED, *FAILED, "MESSAGE", "_SYSTEMD_INVOCATION_ID"])
 
 
-@given(st.lists(st.dictionaries(FIELDS, VALUES), max_size=2))
+@given(st.lists(st.dictionaries(FIELDS, VALUES), max_size=5))
 def test_no_entry_is_a_fault(hostile: list[dict[str, object]]) -> None:
     for found in read(*(EXITED | changes for changes in hostile), *(FAILED | changes for changes in hostile)):
         assert of_exit(found).isprintable()

@@ -83,7 +83,8 @@ class Ways:
         changed = [path for path in old | new if old.get(path) != new.get(path)]
         done = [path for path in changed if now.get(path) == new.get(path)]
         if operation == "upgrade":  # a package that is not unpacked whole dpkg wants to be given again, as follows here
-            machine.run(["dpkg", "--configure", "-a"], check=False, timeout=APT_SECONDS)
+            configure = machine.run(["dpkg", "--configure", "-a"], check=False, merge=True, timeout=APT_SECONDS)
+            assert configure.returncode == 0 or "you should\n reinstall it" in configure.stdout, configure.stdout
         self.host.machine.run(self.command(operation, target), timeout=APT_SECONDS)
         self.arrive(target)
         when = f"{part:.0%} of {self.work[operation]:.1f} s" + (", was over" if is_over else "")
