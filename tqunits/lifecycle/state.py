@@ -1,0 +1,96 @@
+"""The states of an instance of a worker, and the events that lead from one to another.
+
+`TABLE[state][event]` is the state after the event; every event has an entry in every state, so no
+order of events is an error: a signal of systemd may be lost, and a late answer to a health check
+may come after the stop. tqunits-contract(7) and docs/lifecycle.md show the table.
+
+systemd decides about processes, so what it reports leads to the same state from everywhere. A
+health check changes the state of an instance only while that serves: before its start is complete
+the readiness gate decides, and of an instance that stops nobody expects an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """The state of an instance."""
+
+    STARTING = "starting"  # its start is not complete: the readiness gate waits for it
+    HEALTHY = "healthy"  # it has passed the gate, and every health check since, or enough of them
+    UNHEALTHY = "unhealthy"  # its health checks fail, it takes no requests, or it ended and is started again
+    STOPPING = "stopping"  # somebody has asked for its stop: it finishes its requests, then ends
+    STOPPED = "stopped"  # no process of it is left, and none was to be
+    FAILED = "failed"  # it has ended, and nothing starts it again
+
+
+class Event(StrEnum):
+    """What happens to an instance. The first six are systemd's, the other two the manager's."""
+
+    BEGUN = "begun"  # a start has begun: ActiveState=activating
+    READY = "ready"  # the start is complete: ActiveState=active
+    EXITED = "exited"  # it has ended by itself, and systemd waits to start it again
+    LEAVING = "leaving"  # a stop has begun: ActiveState=deactivating
+    ENDED = "ended"  # the stop is complete, or it has ended without an error: ActiveState=inactive
+    GIVEN_UP = "given up"  # it has ended, and is not started again: ActiveState=failed
+    PASSED = "passed"  # `health.success_threshold` checks in a row have passed
+    MISSED = "missed"  # a check has failed
+
+
+_OF_SYSTEMD: Final[Mapping[Event, State]] = {
+    Event.BEGUN: State.STARTING,
+    Event.READY: State.HEALTHY,
+    Event.EXITED: State.UNHEALTHY,
+    Event.LEAVING: State.STOPPING,
+    Event.ENDED: State.STOPPED,
+    Event.GIVEN_UP: State.FAILED,
+}
+
+TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
+    State.STARTING: {**_OF_SYSTEMD, Event.PASSED: State.STARTING, Event.MISSED: State.STARTING},
+    State.HEALTHY: {**_OF_SYSTEMD, Event.PASSED: State.HEALTHY, Event.MISSED: State.UNHEALTHY},
+    State.UNHEALTHY: {**_OF_SYSTEMD, Event.PASSED: State.HEALTHY, Event.MISSED: State.UNHEALTHY},
+    State.STOPPING: {**_OF_SYSTEMD, Event.PASSED: State.STOPPING, Event.MISSED: State.STOPPING},
+    State.STOPPED: {**_OF_SYSTEMD, Event.PASSED: State.STOPPED, Event.MISSED: State.STOPPED},
+    State.FAILED: {**_OF_SYSTEMD, Event.PASSED: State.FAILED, Event.MISSED: State.FAILED},
+}
+"""UNHEALTHY has an instance that runs and one that waits for its next start alike; a check is sent
+to the first only, so PASSED never comes to the second (manager/health.py)."""
+
+FIRST: Final = State.STOPPED
+"""The state before the first event."""
+
+
+def after(state: State, event: Event) -> State:
+    """The state after the event."""
+    return TABLE[state][event]
+
+
+def of_systemd(event: Event) -> State:
+    """The state after an event of systemd, whatever was before. Raises KeyError for one of the
+    manager's."""
+    return _OF_SYSTEMD[event]
+
+
+def event_of(active: str, sub: str, *, comes_again: bool = False) -> Event:
+    """The event that a unit's ActiveState and SubState tell (org.freedesktop.systemd1(5)).
+
+    `comes_again`: a pause before its next start runs. Meanwhile systemd 252 has the unit as
+    inactive, and 257 as activating (auto-restart-queued).
+    """
+    if comes_again or sub.startswith("auto-restart"):
+        return Event.EXITED
+    match active:
+        case "active" | "reloading" | "refreshing":
+            return Event.READY
+        case "activating":
+            return Event.BEGUN
+        case "deactivating":
+            return Event.LEAVING
+        case "failed":
+            return Event.GIVEN_UP
+        case _:
+            return Event.ENDED
