@@ -20,7 +20,7 @@ from tqunits.config.presets import BY_FILE, BY_PROGRAM, PRESETS
 from tqunits.config.setting import Setting
 from tqunits.config.settings import GROUPS, SERVER, WORKER
 from tqunits.config.start_files import starting_files
-from tqunits.control import protocol
+from tqunits.control import manager_protocol, protocol
 from tqunits.control.protocol import EndpointStatus, Status, WorkerStatus
 from tqunits.errors import ExitStatus
 from tqunits.layout import SYSTEM_LAYOUT
@@ -64,6 +64,10 @@ def words() -> Mapping[str, str]:
         "layout.routes": str(layout.routes),
         "layout.traffic": str(layout.traffic),
         "layout.ledger": str(layout.ledger),
+        "manager.socket": str(layout.manager_socket),
+        "manager.release": manager_protocol.RELEASE,
+        "manager.instances": manager_protocol.INSTANCES,
+        "manager.events": manager_protocol.EVENTS,
         "version": __version__,
         **{f"protocol.{name}": getattr(protocol, name.upper()) for name in ("status", "metrics", "pause")},
         **{f"protocol.{name}": getattr(protocol, name.upper()) for name in ("resume", "maintenance")},

@@ -27,7 +27,7 @@ from pathlib import Path
 import hypothesis
 import loops
 import pytest
-from machine import Host, Machine, MachineError
+from machine import AT_REST, Host, Machine, MachineError
 from pytest_asyncio import is_async_test
 
 from bench.python.interpreted import interpret
@@ -205,6 +205,8 @@ def _shuffled(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
 
 def _boot() -> Machine:
     try:
-        return Machine.boot()
+        booted = Machine.boot()
     except MachineError as error:
         pytest.fail(str(error), pytrace=False)
+    booted.write(*AT_REST)
+    return booted

@@ -37,8 +37,9 @@ LAYER = {
     "control": 2,
     "proxy": 3,
     "host": 3,
-    "cli": 4,
-    "__main__": 5,
+    "manager": 4,
+    "cli": 5,
+    "__main__": 6,
     "alone": 0,  # programs in a worker's unit, and what they are made of
     "leave": 1,  # a forward to alone/, for units of earlier releases
     "gate": 1,
@@ -55,7 +56,7 @@ PROXY_ROOMS = {
     "": 6,  # the files at the top of proxy/
 }
 
-NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}}
+NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}, "manager": {"cli", "proxy"}}
 
 LOOP = {"Watched", "Timed"}
 """What the loop calls: base classes, because every event and every deadline of the router goes

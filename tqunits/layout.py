@@ -55,6 +55,11 @@ class Layout:
         """The lock of every program that changes what is installed."""
         return self.runtime / "install.lock"
 
+    @property
+    def manager_socket(self) -> PurePosixPath:
+        """The control socket of the manager."""
+        return self.runtime / "manager" / "control.sock"
+
     def control_socket(self, process: str) -> PurePosixPath:
         """The control socket of one process of the router, for root and the user `tqunits`.
         `process` is the number of the process; in a unit it is "%i"."""

@@ -86,6 +86,7 @@ _tqunits() {
         proxy,--access-log) return ;;
         proxy,--journal-namespace) _tqunits_value worker; return ;;
         proxy,--access-log-sample) return ;;
+        manager,--control) return ;;
     esac
     if [[ $typed == -* ]]; then
         case $verb in
@@ -103,6 +104,7 @@ _tqunits() {
             show) _tqunits_offer -h --help --json ;;
             why) _tqunits_offer -h --help --json ;;
             logs) _tqunits_offer -h --help --access --router --request -f --follow -n --lines --since --until -p --priority -g --grep -b --boot -o --output --json ;;
+            events) _tqunits_offer -h --help -f --follow --json ;;
             doctor) _tqunits_offer -h --help --json ;;
             start) _tqunits_offer -h --help --all --no-block --timeout --json ;;
             stop) _tqunits_offer -h --help --all --no-block --timeout --json ;;
@@ -116,6 +118,7 @@ _tqunits() {
             maintenance) _tqunits_offer -h --help --all --json --text ;;
             resume) _tqunits_offer -h --help --all --json ;;
             proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
+            manager) _tqunits_offer -h --help --control ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --running --json ;;
             help) _tqunits_offer  ;;
@@ -123,7 +126,7 @@ _tqunits() {
         return
     fi
     case $verb in
-        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version help ;;
+        '') _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair pause drain maintenance resume proxy manager completion version help ;;
         init)  ;;
         check) _tqunits_value worker ;;
         docs)  ;;
@@ -135,6 +138,7 @@ _tqunits() {
         show) _tqunits_value worker ;;
         why) _tqunits_value worker ;;
         logs) _tqunits_value worker ;;
+        events) _tqunits_value worker ;;
         start) _tqunits_value worker ;;
         stop) _tqunits_value worker ;;
         restart) _tqunits_value worker ;;
@@ -146,7 +150,7 @@ _tqunits() {
         maintenance) _tqunits_offer on off; _tqunits_value worker ;;
         resume) _tqunits_value worker ;;
         completion) _tqunits_offer bash zsh fish ;;
-        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version ;;
+        help) _tqunits_offer init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair pause drain maintenance resume proxy manager completion version ;;
     esac
 }
 

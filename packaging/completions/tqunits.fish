@@ -54,6 +54,7 @@ complete -c tqunits -n '__tqunits_verb ""' -a ls -d 'list the workers: state, ro
 complete -c tqunits -n '__tqunits_verb ""' -a show -d 'show one worker: its settings and where they come from, its exits'
 complete -c tqunits -n '__tqunits_verb ""' -a why -d 'say why a worker is down, or that it is well'
 complete -c tqunits -n '__tqunits_verb ""' -a logs -d 'show the journal of workers'
+complete -c tqunits -n '__tqunits_verb ""' -a events -d 'show what has happened to the workers, and why'
 complete -c tqunits -n '__tqunits_verb ""' -a doctor -d 'check what this host offers and what is wrong on it'
 complete -c tqunits -n '__tqunits_verb ""' -a start -d 'start workers and wait until they are healthy'
 complete -c tqunits -n '__tqunits_verb ""' -a stop -d 'stop workers'
@@ -67,6 +68,7 @@ complete -c tqunits -n '__tqunits_verb ""' -a drain -d 'take running workers out
 complete -c tqunits -n '__tqunits_verb ""' -a maintenance -d 'answer all requests for workers with a page (on, off)'
 complete -c tqunits -n '__tqunits_verb ""' -a resume -d 'send workers requests again'
 complete -c tqunits -n '__tqunits_verb ""' -a proxy -d 'run the router'
+complete -c tqunits -n '__tqunits_verb ""' -a manager -d 'run the manager'
 complete -c tqunits -n '__tqunits_verb ""' -a completion -d 'print a completion script for your shell'
 complete -c tqunits -n '__tqunits_verb ""' -a version -d 'print the version'
 complete -c tqunits -n '__tqunits_verb ""' -a help -d 'explain a verb'
@@ -143,6 +145,10 @@ complete -c tqunits -n '__tqunits_verb logs' -s b -l boot -d 'only of this boot;
 complete -c tqunits -n '__tqunits_verb logs' -s o -l output -d 'journalctl\'s format: short-iso, cat, json, verbose ...' -x
 complete -c tqunits -n '__tqunits_verb logs' -l json -d 'the same as --output json: one object a line'
 complete -c tqunits -n '__tqunits_verb logs' -a '(__tqunits_workers)'
+complete -c tqunits -n '__tqunits_verb events' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb events' -s f -l follow -d 'go on with what comes'
+complete -c tqunits -n '__tqunits_verb events' -l json -d 'print JSON'
+complete -c tqunits -n '__tqunits_verb events' -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb doctor' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb doctor' -l json -d 'print JSON'
 complete -c tqunits -n '__tqunits_verb start' -s h -l help -d 'show this help message and exit'
@@ -222,9 +228,11 @@ complete -c tqunits -n '__tqunits_verb proxy' -l check -d 'only look whether cer
 complete -c tqunits -n '__tqunits_verb proxy' -l access-log -d 'journal, combined[:PATH], json[:PATH] (to stdout without PATH) or none; without it, as the routes say' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l journal-namespace -d 'the journal\'s namespace that an access log in the journal goes to; without it, the journal itself' -x -a '(__tqunits_workers)'
 complete -c tqunits -n '__tqunits_verb proxy' -l access-log-sample -d 'log one of N requests, and all that failed here or in a worker' -x
+complete -c tqunits -n '__tqunits_verb manager' -s h -l help -d 'show this help message and exit'
+complete -c tqunits -n '__tqunits_verb manager' -l control -d 'where to make a control socket, if systemd passes none' -x
 complete -c tqunits -n '__tqunits_verb completion' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb completion' -a 'bash zsh fish'
 complete -c tqunits -n '__tqunits_verb version' -s h -l help -d 'show this help message and exit'
 complete -c tqunits -n '__tqunits_verb version' -l running -d 'ask the router\'s processes, too'
 complete -c tqunits -n '__tqunits_verb version' -l json -d 'print JSON'
-complete -c tqunits -n '__tqunits_verb help' -a 'init check docs security install apply uninstall diff render ls show why logs doctor start stop restart reload enable disable repair pause drain maintenance resume proxy completion version'
+complete -c tqunits -n '__tqunits_verb help' -a 'init check docs security install apply uninstall diff render ls show why logs events doctor start stop restart reload enable disable repair pause drain maintenance resume proxy manager completion version'

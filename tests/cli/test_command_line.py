@@ -23,6 +23,7 @@ YAML = "path: /\ncommand: [sleep, infinity]\nscaling: {max_workers: 2}\n"  # one
 
 WITHOUT_JSON = {
     "completion": "what it prints is a script for a shell",
+    "manager": "it is the manager itself, and ends when it is stopped",
     "proxy": "it is the router itself, and ends when it is stopped",
 }
 

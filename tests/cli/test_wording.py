@@ -11,7 +11,7 @@ import pytest
 from tqunits.cli.output import Output
 from tqunits.cli.wording import Teller
 from tqunits.errors import Diagnostic, Severity
-from tqunits.host import events
+from tqunits.host import progress
 from tqunits.host.endings import Ending
 from tqunits.host.lacking import Lacking
 from tqunits.model import Instance
@@ -21,37 +21,40 @@ DUE = steps.Build(worker="shop", command=("make", "all of it"), reason="it was n
 LACK = Lacking(worker="shop", reason="go is not installed", hint="apt install golang-go")
 WARNING = Diagnostic(severity=Severity.WARNING, message="odd", mark=None, hint=None)
 
-DONE: list[tuple[events.Event, str]] = [
-    (events.Restoration(Path("/a/b.conf")), "put back /a/b.conf, which somebody has removed\n"),
-    (events.StepStart(DUE), "build shop: make 'all of it' (it was never built)\n"),
+DONE: list[tuple[progress.Event, str]] = [
+    (progress.Restoration(Path("/a/b.conf")), "put back /a/b.conf, which somebody has removed\n"),
+    (progress.StepStart(DUE), "build shop: make 'all of it' (it was never built)\n"),
     (
-        events.BuildWaiver("shop", "bin/shop", "go is not installed"),
+        progress.BuildWaiver("shop", "bin/shop", "go is not installed"),
         "shop runs bin/shop as it is: go is not installed\n",
     ),
-    (events.OwnFiles("shop", "a, b"), "    shop keeps its own, which its build has written to: a, b\n"),
-    (events.BarredFiles("shop", "c"), "    shop does not get what no build may bring (tqunits docs build): c\n"),
-    (events.StepStart(steps.ReloadDaemon()), "daemon-reload\n"),
-    (events.StepStart(steps.Start(("a.service", "b.service"))), "start a.service b.service\n"),
-    (events.StepStart(steps.RemoveFile(path=PurePosixPath("/a"), before="")), "remove /a\n"),
-    (events.StepStart(steps.Discard((PurePosixPath("/a"), PurePosixPath("/b")))), "remove /a /b\n"),
-    (events.StepStart(steps.Unshadow()), "remove runtime drop-ins of limits, which a run that was cut off has left\n"),
-    (events.StepStart(steps.Expect((Instance("a"), Instance("a", 2)))), "let requests wait for a a:2\n"),
-    (events.StepStart(steps.ForgetPauses(("a", "b"))), "forget the pauses of a b\n"),
-    (events.HomeStay("worker-shop", "it is in use"), "worker-shop keeps its home for now: it is in use\n"),
-    (events.FolderRemoval(Path("/data")), "remove /data\n"),
-    (events.FolderReturn(Path("/srv/shop")), "give /srv/shop back to root\n"),
-    (events.UserRemoval("worker-shop"), "remove user worker-shop\n"),
-]
-WRONG: list[tuple[events.Event, str]] = [
-    (events.Notice(WARNING), "warning: odd\n"),
-    (events.Exclusion("shop"), "refused shop: what is installed of it stays\n"),
-    (events.Omission(LACK, stays=False), "skipped shop: go is not installed\n    hint: apt install golang-go\n"),
+    (progress.OwnFiles("shop", "a, b"), "    shop keeps its own, which its build has written to: a, b\n"),
+    (progress.BarredFiles("shop", "c"), "    shop does not get what no build may bring (tqunits docs build): c\n"),
+    (progress.StepStart(steps.ReloadDaemon()), "daemon-reload\n"),
+    (progress.StepStart(steps.Start(("a.service", "b.service"))), "start a.service b.service\n"),
+    (progress.StepStart(steps.RemoveFile(path=PurePosixPath("/a"), before="")), "remove /a\n"),
+    (progress.StepStart(steps.Discard((PurePosixPath("/a"), PurePosixPath("/b")))), "remove /a /b\n"),
     (
-        events.Omission(LACK, stays=True),
+        progress.StepStart(steps.Unshadow()),
+        "remove runtime drop-ins of limits, which a run that was cut off has left\n",
+    ),
+    (progress.StepStart(steps.Expect((Instance("a"), Instance("a", 2)))), "let requests wait for a a:2\n"),
+    (progress.StepStart(steps.ForgetPauses(("a", "b"))), "forget the pauses of a b\n"),
+    (progress.HomeStay("worker-shop", "it is in use"), "worker-shop keeps its home for now: it is in use\n"),
+    (progress.FolderRemoval(Path("/data")), "remove /data\n"),
+    (progress.FolderReturn(Path("/srv/shop")), "give /srv/shop back to root\n"),
+    (progress.UserRemoval("worker-shop"), "remove user worker-shop\n"),
+]
+WRONG: list[tuple[progress.Event, str]] = [
+    (progress.Notice(WARNING), "warning: odd\n"),
+    (progress.Exclusion("shop"), "refused shop: what is installed of it stays\n"),
+    (progress.Omission(LACK, stays=False), "skipped shop: go is not installed\n    hint: apt install golang-go\n"),
+    (
+        progress.Omission(LACK, stays=True),
         "skipped shop: go is not installed; it stays as it is installed\n    hint: apt install golang-go\n",
     ),
     (
-        events.Endings((Ending(unit="tq-worker@shop.service", result="timeout", sentence="too slow", is_slow=True),)),
+        progress.Endings((Ending(unit="tq-worker@shop.service", result="timeout", sentence="too slow", is_slow=True),)),
         "shop: too slow\n",
     ),
 ]
@@ -64,7 +67,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def said(*told: events.Event, quiet: bool = False, stream: io.StringIO | None = None) -> str:
+def said(*told: progress.Event, quiet: bool = False, stream: io.StringIO | None = None) -> str:
     """What is on stderr after these."""
     stderr = io.StringIO() if stream is None else stream
     tell = Teller(Output(io.StringIO(), stderr), quiet=quiet)
@@ -74,26 +77,26 @@ def said(*told: events.Event, quiet: bool = False, stream: io.StringIO | None = 
 
 
 @pytest.mark.parametrize(("event", "text"), [*DONE, *WRONG])
-def test_each_event_has_its_line(event: events.Event, text: str) -> None:
+def test_each_event_has_its_line(event: progress.Event, text: str) -> None:
     assert said(event) == text
 
 
 @pytest.mark.parametrize(("event", "text"), WRONG)
-def test_quiet_says_what_is_wrong(event: events.Event, text: str) -> None:
+def test_quiet_says_what_is_wrong(event: progress.Event, text: str) -> None:
     assert said(event, quiet=True) == text
 
 
 @pytest.mark.parametrize("event", [event for event, _ in DONE])
-def test_quiet_says_nothing_of_what_is_done(event: events.Event) -> None:
+def test_quiet_says_nothing_of_what_is_done(event: progress.Event) -> None:
     assert said(event, quiet=True) == ""
 
 
-def waits(*seconds: float) -> list[events.Event]:
-    return [events.Wait(("tq-worker@shop.service",), since_s) for since_s in seconds]
+def waits(*seconds: float) -> list[progress.Event]:
+    return [progress.Wait(("tq-worker@shop.service",), since_s) for since_s in seconds]
 
 
 def test_progress_comes_less_and_less_often_and_anew_with_each_step() -> None:
-    step = events.StepStart(steps.ReloadDaemon())
+    step = progress.StepStart(steps.ReloadDaemon())
     lines = said(step, *waits(0.5, 1, 1.5, 2, 3, 4), step, *waits(1.2, 2.2, 2.5), stream=Terminal()).splitlines()
     found = [line.partition(" since ")[2].partition(" s")[0] for line in lines if "waiting for shop" in line]
     assert found == ["1", "2", "4", "1", "2"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from machine import Machine
+from machine import AT_REST, Machine
 from manual import PROMPT, Example, Kind, examples, of_kind
 
 from setup import ROOT as CHECKOUT
@@ -96,10 +96,12 @@ def host(person: Person) -> Iterator[Person]:
     """A host without a worker."""
     machine = person.machine
     machine.run(["mv", WORKERS, SAMPLES])
+    machine.remove(AT_REST[0])  # one page is about the manager
     with emptying(machine):
         machine.run(["mkdir", WORKERS])
         yield person
         machine.run(["rm", "-rf", WORKERS])
+        machine.write(*AT_REST)
         machine.run(["mv", SAMPLES, WORKERS])
 
 

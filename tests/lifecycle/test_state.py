@@ -93,3 +93,13 @@ def test_lost_signals_do_no_lasting_harm(events: list[Event], told: Event) -> No
 )
 def test_what_a_unit_is_doing_is_an_event(active: str, sub: str, comes_again: bool, expected: Event) -> None:  # noqa: FBT001 (a table's column)
     assert state.event_of(active, sub, comes_again=comes_again) is expected
+
+
+@pytest.mark.parametrize("active", ["inactive", "failed"])
+@pytest.mark.parametrize(
+    ("job", "expected"), [("start", Event.BEGUN), ("restart", Event.BEGUN), ("stop", None), ("", None)]
+)
+def test_between_a_stop_and_a_start_it_starts(active: str, job: str, expected: Event | None) -> None:
+    at_rest = Event.ENDED if active == "inactive" else Event.GIVEN_UP
+    assert state.event_of(active, "dead", job=job) is (expected or at_rest)
+    assert state.event_of(active, "dead", job=job, comes_again=True) is Event.EXITED

@@ -7,5 +7,6 @@ See host.py for what tests ask of it, booted.py for how it is started and ended.
 from .booted import Machine, terminate
 from .host import Host, MachineError
 from .limits import KernelLimits, kernel_file, kernel_limits
+from .resting import AT_REST
 
-__all__ = ["Host", "KernelLimits", "Machine", "MachineError", "kernel_file", "kernel_limits", "terminate"]
+__all__ = ["AT_REST", "Host", "KernelLimits", "Machine", "MachineError", "kernel_file", "kernel_limits", "terminate"]

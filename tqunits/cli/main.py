@@ -74,6 +74,7 @@ VERBS: tuple[Group, ...] = (
             Verb("show", "show one worker: its settings and where they come from, its exits"),
             Verb("why", "say why a worker is down, or that it is well"),
             Verb("logs", "show the journal of workers"),
+            Verb("events", "show what has happened to the workers, and why"),
             Verb("doctor", "check what this host offers and what is wrong on it"),
         ),
     ),
@@ -101,6 +102,7 @@ VERBS: tuple[Group, ...] = (
         ),
     ),
     Group("Router", "tqunits-proxy(8)", (Verb("proxy", "run the router"),)),
+    Group("Manager", "tqunits-manager(8)", (Verb("manager", "run the manager"),)),
     Group(
         "Other",
         "tqunits(1)",

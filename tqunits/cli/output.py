@@ -55,6 +55,10 @@ class Output:
         """One line of data."""
         self._stdout.write(f"{text}\n")
 
+    def flush(self) -> None:
+        """Print what is still buffered: the next line comes later."""
+        self._stdout.flush()
+
     def raw(self, text: str) -> None:
         """Data that is its own format (a unit file, a diff, documentation), to the letter but on a
         terminal."""

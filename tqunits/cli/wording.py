@@ -8,7 +8,7 @@ from typing import assert_never
 
 from tqunits.cli.output import Output
 from tqunits.cli.results import Progress, told
-from tqunits.host import events
+from tqunits.host import progress
 from tqunits.model import account_of
 from tqunits.units import steps
 
@@ -20,30 +20,30 @@ class Teller:
         self._output, self._quiet = output, quiet
         self._progress = Progress(output)
 
-    def __call__(self, event: events.Event) -> None:
+    def __call__(self, event: progress.Event) -> None:
         """Say it."""
         match event:
-            case events.Notice(diagnostic):
+            case progress.Notice(diagnostic):
                 self._output.diagnostics((diagnostic,))
-            case events.Exclusion(worker):
+            case progress.Exclusion(worker):
                 self._output.message(f"refused {worker}: what is installed of it stays", style="yellow")
-            case events.Omission():
+            case progress.Omission():
                 self._omission(event)
-            case events.Endings(endings):
+            case progress.Endings(endings):
                 told(endings, self._output)
-            case events.Wait(units, since_s):
+            case progress.Wait(units, since_s):
                 if not self._quiet:
                     self._progress.say(units, since_s)
             case _:
                 self._done(event)
 
     def _done(self, event: _Work) -> None:
-        if isinstance(event, events.StepStart):
+        if isinstance(event, progress.StepStart):
             self._progress = Progress(self._output)
         if not self._quiet:
             self._output.message(line(event))
 
-    def _omission(self, event: events.Omission) -> None:
+    def _omission(self, event: progress.Omission) -> None:
         stays = "; it stays as it is installed" if event.stays else ""
         self._output.message(f"skipped {event.lack.worker}: {event.lack.reason}{stays}", style="yellow")
         if event.lack.hint:
@@ -51,46 +51,46 @@ class Teller:
 
 
 _Work = (
-    events.Restoration
-    | events.BuildWaiver
-    | events.OwnFiles
-    | events.BarredFiles
-    | events.StepStart
-    | events.HomeStay
-    | events.FolderRemoval
-    | events.FolderReturn
-    | events.UserRemoval
+    progress.Restoration
+    | progress.BuildWaiver
+    | progress.OwnFiles
+    | progress.BarredFiles
+    | progress.StepStart
+    | progress.HomeStay
+    | progress.FolderRemoval
+    | progress.FolderReturn
+    | progress.UserRemoval
 )
 
 
 def line(event: _Work) -> str:
     """What is done, in a line."""
     match event:
-        case events.Restoration(path):
+        case progress.Restoration(path):
             return f"put back {path}, which somebody has removed"
-        case events.BuildWaiver() | events.OwnFiles() | events.BarredFiles():
+        case progress.BuildWaiver() | progress.OwnFiles() | progress.BarredFiles():
             return _of_build(event)
-        case events.StepStart(step):
+        case progress.StepStart(step):
             return describe(step)
-        case events.HomeStay(account, reason):
+        case progress.HomeStay(account, reason):
             return f"{account} keeps its home for now: {reason}"
-        case events.FolderRemoval(path):
+        case progress.FolderRemoval(path):
             return f"remove {path}"
-        case events.FolderReturn(path):
+        case progress.FolderReturn(path):
             return f"give {path} back to root"
-        case events.UserRemoval(user):
+        case progress.UserRemoval(user):
             return f"remove user {user}"
         case _:
             assert_never(event)
 
 
-def _of_build(event: events.BuildWaiver | events.OwnFiles | events.BarredFiles) -> str:
+def _of_build(event: progress.BuildWaiver | progress.OwnFiles | progress.BarredFiles) -> str:
     match event:
-        case events.BuildWaiver(worker, program, reason):
+        case progress.BuildWaiver(worker, program, reason):
             return f"{worker} runs {program} as it is: {reason}"
-        case events.OwnFiles(worker, files):
+        case progress.OwnFiles(worker, files):
             return f"    {worker} keeps its own, which its build has written to: {files}"
-        case events.BarredFiles(worker, files):
+        case progress.BarredFiles(worker, files):
             return f"    {worker} does not get what no build may bring (tqunits docs build): {files}"
         case _:
             assert_never(event)

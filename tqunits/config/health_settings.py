@@ -86,29 +86,32 @@ class HealthSettings:
     )
     health_timeout = Setting("health.timeout", _POSITIVE_SPAN, "5s", _SPAN, "How long one health check may take.")
     health_interval = Setting(
-        "health.interval", _POSITIVE_SPAN, "10s", _SPAN, "How often a running worker is asked.", in_effect=False
+        "health.interval",
+        _POSITIVE_SPAN,
+        "10s",
+        _SPAN,
+        "How often the manager asks a worker that runs, by health.type http or tcp; a command is run at the start "
+        "alone. An unhealthy one is asked three times as often.",
     )
     failure_threshold = Setting(
         "health.failure_threshold",
         number(1, 1000),
         "3",
         "number",
-        "Failed checks in a row to be unhealthy.",
-        in_effect=False,
+        "After so many failed checks in a row the manager restarts the worker, unless it completes requests meanwhile. "
+        "The first failed check makes it unhealthy.",
     )
     success_threshold = Setting(
         "health.success_threshold",
         number(1, 1000),
         "2",
         "number",
-        "Good checks in a row to be healthy again.",
-        in_effect=False,
+        "Good checks in a row that make an unhealthy worker healthy again.",
     )
     start_period = Setting(
         "health.start_period",
         scalar(values.span),
         "60s",
         _SPAN,
-        "After a start, failed checks do not count.",
-        in_effect=False,
+        "For so long after a start, failed checks do not count for a restart.",
     )

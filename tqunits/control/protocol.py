@@ -101,6 +101,7 @@ class WorkerStatus:
     waiting: int  # requests that have not
     paused: bool  # its new requests wait
     maintenance: bool  # its requests get a page
+    completed: int  # requests that got a final response other than 5xx, since the process was started
     endpoints: tuple[EndpointStatus, ...]  # of its instances, in the order of their numbers
 
     def body(self) -> Body:
@@ -111,6 +112,7 @@ class WorkerStatus:
             "waiting": self.waiting,
             "paused": self.paused,
             "maintenance": self.maintenance,
+            "completed": self.completed,
             "endpoints": [endpoint.body() for endpoint in self.endpoints],
         }
 
@@ -213,6 +215,17 @@ def doing(answer: bytes) -> Mapping[str, Doing] | None:
         }
     except _NO_ANSWER:
         return None
+
+
+def completed(answer: bytes, worker: str) -> int | None:
+    """The requests of a worker that a process has completed, from a Status. None when the answer is
+    not valid or does not say."""
+    try:
+        found = (each["completed"] for each in json.loads(answer)["workers"] if each["name"] == worker)
+        count = next(found, None)
+    except _NO_ANSWER:
+        return None
+    return count if isinstance(count, int) else None
 
 
 def release(answer: bytes) -> str | None:

@@ -6,6 +6,7 @@ Ask only processes that run: a connection to the socket of a stopped process wou
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -15,7 +16,11 @@ from tqunits.control.protocol import Doing
 from tqunits.layout import Layout
 from tqunits.units import name
 
-_TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0
+"""For an answer that needs no wait."""
+
+_OK = 200
+_TIMEVAL = struct.Struct("ll")
 
 
 def ask(unit: str, layout: Layout) -> Mapping[str, Doing] | None:
@@ -32,29 +37,34 @@ def release(unit: str, layout: Layout) -> str | None:
 
 
 def _status(unit: str, layout: Layout) -> bytes | None:
-    return _answer(Path(layout.control_socket(name.process_of(unit))), protocol.STATUS)
+    return answer(Path(layout.control_socket(name.process_of(unit))), protocol.STATUS)
 
 
-def _answer(path: Path, target: str) -> bytes | None:
-    connection = _LocalConnection(path)
+def answer(path: Path, target: str, *, patience: float = TIMEOUT_S) -> bytes | None:
+    """The body of the answer at a control socket; None when there is none, or a refusal."""
+    connection = _LocalConnection(path, patience)
     try:
         connection.request("GET", target)
-        answer = connection.getresponse().read(protocol.MAX_ANSWER + 1)
+        response = connection.getresponse()
+        found = response.read(protocol.MAX_ANSWER + 1)
     except (OSError, HTTPException, ValueError):  # any invalid answer
         return None
     finally:
         connection.close()
-    return answer if len(answer) <= protocol.MAX_ANSWER else None
+    return found if response.status == _OK and len(found) <= protocol.MAX_ANSWER else None
 
 
 class _LocalConnection(HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("router", timeout=_TIMEOUT_S)
+    def __init__(self, path: Path, patience: float) -> None:
+        super().__init__("router", timeout=patience)
         self._path = path
 
     def connect(self) -> None:
+        """With a time limit of the kernel's: a socket that does not block is refused (EAGAIN) while
+        many wait to be accepted."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(TIMEOUT_S), 0))
         self.sock.connect(str(self._path))
+        self.sock.settimeout(self.timeout)

@@ -17,6 +17,7 @@ import os
 import socket
 import struct
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,9 @@ INHERITED: Final = "control"
 MAX_CLIENTS: Final = 64
 """Connections at once to a control socket: enough for an operator, a collector of metrics and a
 manager."""
+
+BACKLOG: Final = 4096
+"""Connections that wait to be accepted: a local user who connects in a loop is not to fill it."""
 
 PATIENCE: Final = 10.0
 """Seconds until the request must be complete; a legitimate client sends it at once."""
@@ -68,12 +72,14 @@ class LocalServer:
         max_clients: int,
         patience: float,
         max_body: int,
+        max_of_a_user: int = 0,
     ) -> None:
         """`place`: the path of a new socket, or a socket that listens already. `mode`: of the new
         file.
 
         `max_clients`: connections at once. `patience`: seconds for the request, and again for
-        reading the answer.
+        reading the answer. `max_of_a_user`: connections at once of each user that is neither root
+        nor our own, who then take nothing from each other; 0: users are not told apart.
         """
         self._place = place
         self._answerer = answer
@@ -81,14 +87,15 @@ class LocalServer:
         self._max_clients = max_clients
         self._patience = patience
         self._max_body = max_body
+        self._max_of_a_user = max_of_a_user
         self._server: asyncio.Server | None = None
-        self._clients = 0
+        self._clients: Counter[int] = Counter()  # by uid, or all as one
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
         sock = _bound(self._place, self._mode) if isinstance(self._place, Path) else self._place
         self._server = await asyncio.start_unix_server(
-            self._serve, None, sock=sock, limit=self._max_body, backlog=self._max_clients, **_FILE_STAYS
+            self._serve, None, sock=sock, limit=self._max_body, backlog=BACKLOG, **_FILE_STAYS
         )
 
     def close(self) -> None:
@@ -101,22 +108,27 @@ class LocalServer:
             self._place.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
+        uid = _uid(writer)
+        whose = uid if self._max_of_a_user else 0
+        self._clients[whose] += 1
         try:
-            status, kind, body = await self._answer(reader, _uid(writer))
+            status, kind, body = await self._answer(reader, uid, whose)
             lines = f"HTTP/1.1 {status} {REASONS.get(status, b'').decode()}\r\nContent-Type: {kind}\r\n"
             writer.write(f"{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
             await asyncio.wait_for(writer.drain(), self._patience)
         except (OSError, TimeoutError):
             pass  # the client is gone
         finally:
-            self._clients -= 1
+            self._clients[whose] -= 1
+            if not self._clients[whose]:
+                del self._clients[whose]
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, uid: int) -> tuple[int, str, bytes]:
+    async def _answer(self, reader: asyncio.StreamReader, uid: int, whose: int) -> tuple[int, str, bytes]:
         try:
-            if self._clients > self._max_clients:
-                raise Problem(503, f"{self._max_clients} requests at once are the most")
+            most = self._max_clients if whose in {0, os.geteuid()} else self._max_of_a_user
+            if self._clients[whose] > most:
+                raise Problem(503, f"{most} requests at once are the most")
             read = _read(reader, self._max_body)  # from every client: unread bytes would reset the answer
             head, data = await asyncio.wait_for(read, self._patience)
             return 200, *await self._answerer(head, data, uid)

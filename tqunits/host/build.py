@@ -32,9 +32,9 @@ from tqunits import placeholders
 from tqunits.errors import TimedOut, TqunitsError
 from tqunits.host import built, harvest
 from tqunits.host.built import Glance
-from tqunits.host.events import BarredFiles, OwnFiles, Tell, ignore, waiting
 from tqunits.host.harvest import Harvest
 from tqunits.host.lacking import Lacking, command_missing
+from tqunits.host.progress import BarredFiles, OwnFiles, Tell, ignore, waiting
 from tqunits.host.source_tree import Sources
 from tqunits.layout import SYSTEM_LAYOUT, Layout
 from tqunits.lifecycle.outcome import Failure, JobResult

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import assert_never
 
 from tqunits.host import handover, live, pauses, traffic_file, writable
-from tqunits.host.events import HomeStay, StepStart, Tell, waiting
 from tqunits.host.leftovers import discard
 from tqunits.host.pauses import let_go
+from tqunits.host.progress import HomeStay, StepStart, Tell, waiting
 from tqunits.layout import Layout
 from tqunits.lifecycle.outcome import JobResult
 from tqunits.model import account_of

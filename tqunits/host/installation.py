@@ -15,12 +15,12 @@ from tqunits.errors import Diagnostic, Severity, TqunitsError
 from tqunits.host import endings, execute, left_out, live, lost_drop_ins, prepare, rebuild
 from tqunits.host.build import Builder
 from tqunits.host.endings import Ending
-from tqunits.host.events import Exclusion, Omission, Restoration, StepStart, Tell, tell_findings
 from tqunits.host.left_out import LeftOut
 from tqunits.host.live import Difference
 from tqunits.host.plan import make_plan
 from tqunits.host.premises import Premises
 from tqunits.host.prepare import Choice, Prepared
+from tqunits.host.progress import Exclusion, Omission, Restoration, StepStart, Tell, tell_findings
 from tqunits.host.sources import Loaded
 from tqunits.layout import Layout
 from tqunits.model import Worker

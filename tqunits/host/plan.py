@@ -228,7 +228,7 @@ def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[s
             return replace(file, content=with_workers(file.content, found.content, served))
         if file.unit is None:
             return replace(file, content=shared.with_accounts(file.content, found.content, accounts))
-        if file.unit == name.PROXY_TEMPLATE:
+        if file.unit in name.IN_GROUPS:
             return replace(file, content=shared.with_groups(file.content, found.content, accounts))
         return file
 

@@ -276,7 +276,7 @@ def _desired(
         workers=frozenset((*(w.name for w in configuration.workers if _has_unit(w)), *configuration.broken)),
         left_alone=configuration.names - {worker.name for worker in present.workers},
         files_alone=frozenset(w.name for w in configuration.workers if not _has_unit(w)),
-        enabled=(*running, *sockets, *watch, name.REPAIR_UNITS[0], *proxies, name.TARGET),
+        enabled=(*running, *sockets, *watch, name.REPAIR_UNITS[0], *proxies, *name.MANAGER_UNITS, name.TARGET),
         disabled=tuple(sorted(surplus | idle)),
     )
 

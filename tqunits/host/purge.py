@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.host import build, built, writable
-from tqunits.host.events import FolderRemoval, FolderReturn, Tell, UserRemoval
+from tqunits.host.progress import FolderRemoval, FolderReturn, Tell, UserRemoval
 from tqunits.layout import Layout
 from tqunits.model import MANAGER_USER, account_of, build_account_of
 from tqunits.system import files, journal, users

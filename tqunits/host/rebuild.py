@@ -9,8 +9,8 @@ from tqunits.errors import TqunitsError
 from tqunits.host import build, built, due, lacking
 from tqunits.host.build import Builder
 from tqunits.host.built import Glance
-from tqunits.host.events import BuildWaiver, StepStart, Tell
 from tqunits.host.lacking import Lacking
+from tqunits.host.progress import BuildWaiver, StepStart, Tell
 from tqunits.layout import Layout
 from tqunits.model import OriginKind, Worker
 from tqunits.units.steps import Build

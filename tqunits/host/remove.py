@@ -10,12 +10,12 @@ from pathlib import Path
 from tqunits.errors import TqunitsError
 from tqunits.host import endings, execute, left_out, lost_drop_ins, pauses, purge, traffic_file
 from tqunits.host.endings import Ending
-from tqunits.host.events import Endings, Tell
 from tqunits.host.installed import Installed
 from tqunits.host.leftovers import remnants
 from tqunits.host.observe import observe
 from tqunits.host.plan import removal
 from tqunits.host.premises import Premises
+from tqunits.host.progress import Endings, Tell
 from tqunits.host.purge import Remains
 from tqunits.host.sources import workers_directory
 from tqunits.layout import Layout
@@ -164,11 +164,11 @@ def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tupl
 
 
 def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> Iterable[Step]:
-    """The router's unit and sysusers.d lose accounts that no worker needs any more. Running units
-    are not disturbed."""
-    router = Path(layout.units) / name.PROXY_TEMPLATE
+    """The router's and the manager's units and sysusers.d lose accounts that no worker needs any
+    more. Running units are not disturbed."""
+    members = {layout.units / unit for unit in name.IN_GROUPS}
     for path, file in observed.files.items():
-        if Path(path) == router:
+        if path in members:
             content = shared.without_groups(file.content, accounts)
         elif path.parent == layout.sysusers:
             content = shared.without_accounts(file.content, accounts)

@@ -58,7 +58,7 @@ TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
     State.FAILED: {**_OF_SYSTEMD, Event.PASSED: State.FAILED, Event.MISSED: State.FAILED},
 }
 """UNHEALTHY has an instance that runs and one that waits for its next start alike; a check is sent
-to the first only, so PASSED never comes to the second (manager/health.py)."""
+to the first only, so PASSED never comes to the second (manager/checks.py)."""
 
 FIRST: Final = State.STOPPED
 """The state before the first event."""
@@ -75,11 +75,12 @@ def of_systemd(event: Event) -> State:
     return _OF_SYSTEMD[event]
 
 
-def event_of(active: str, sub: str, *, comes_again: bool = False) -> Event:
+def event_of(active: str, sub: str, *, job: str = "", comes_again: bool = False) -> Event:
     """The event that a unit's ActiveState and SubState tell (org.freedesktop.systemd1(5)).
 
-    `comes_again`: a pause before its next start runs. Meanwhile systemd 252 has the unit as
-    inactive, and 257 as activating (auto-restart-queued).
+    `job`: the type of its pending job. Between the stop and the start of a restart the unit is
+    inactive. `comes_again`: a pause before its next start runs. Meanwhile systemd 252 has the unit
+    as inactive, and 257 as activating (auto-restart-queued).
     """
     if comes_again or sub.startswith("auto-restart"):
         return Event.EXITED
@@ -90,6 +91,8 @@ def event_of(active: str, sub: str, *, comes_again: bool = False) -> Event:
             return Event.BEGUN
         case "deactivating":
             return Event.LEAVING
+        case "failed" | "inactive" if job in {"start", "restart"}:
+            return Event.BEGUN
         case "failed":
             return Event.GIVEN_UP
         case _:

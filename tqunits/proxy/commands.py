@@ -98,6 +98,7 @@ class Commands:
             waiting=len(worker.queue),
             paused=worker.paused,
             maintenance=worker.notice is not None,
+            completed=sum(self._router.books.metrics.worker(worker.name).classes[:5]),
             endpoints=tuple(_endpoint_status(endpoint, drained=self._is_drained(one)) for one, endpoint in each),
         )
 

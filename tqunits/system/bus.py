@@ -45,6 +45,7 @@ class UnitStatus:
     load: str
     active: str
     sub: str
+    job: str = ""  # the type of its pending job: start, stop, restart, ...
 
 
 class Bus:
@@ -196,8 +197,8 @@ class Bus:
 
 
 def _status(row: object) -> UnitStatus:
-    name, description, load, active, sub, *_ = (str(column) for column in rows(row))
-    return UnitStatus(name=name, description=description, load=load, active=active, sub=sub)
+    name, description, load, active, sub, _, _, _, job, *_ = (str(column) for column in rows(row))
+    return UnitStatus(name=name, description=description, load=load, active=active, sub=sub, job=job)
 
 
 def _gate_status(commands: object) -> int | None:

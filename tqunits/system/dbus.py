@@ -70,6 +70,8 @@ class _Message(Protocol):
 
     def process_reply(self, with_headers: bool, /) -> None: ...  # noqa: FBT001 - pystemd's signature
 
+    def get_path(self) -> bytes: ...
+
 
 class Connection:
     """Calls and signals on one connection. After a restart of the bus a call connects again, once.
@@ -77,7 +79,7 @@ class Connection:
 
     def __init__(self, *, user_mode: bool) -> None:
         self._user_mode = user_mode
-        self._heard: list[tuple[bytes, bytes, bytes, Callable[..., None]]] = []
+        self._heard: list[tuple[bytes | None, bytes, bytes, Callable[..., None]]] = []
         self._is_closed = False
         self._bus, self._is_private = _open(user_mode=user_mode)
 
@@ -126,6 +128,16 @@ class Connection:
         self._match(path, interface, member, on_signal)
         self._heard.append((path, interface, member, on_signal))
 
+    def hear_of_any(self, interface: bytes, member: bytes, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` with the path of each object that sends this signal, during `dispatch`.
+        The bodies are not decoded."""
+
+        def on_signal(message: _Message, error: object = None, userdata: object = None) -> None:
+            receive(message.get_path())
+
+        self._match(None, interface, member, on_signal)
+        self._heard.append((None, interface, member, on_signal))
+
     def descriptor(self) -> int:
         """The descriptor that poll(2) reports as readable when a message has come; negative after
         the bus has gone."""
@@ -146,7 +158,7 @@ class Connection:
             return False
         return self.descriptor() >= 0
 
-    def _match(self, path: bytes, interface: bytes, member: bytes, callback: Callable[..., None]) -> None:
+    def _match(self, path: bytes | None, interface: bytes, member: bytes, callback: Callable[..., None]) -> None:
         sender = None if self._is_private else _SERVICE
         try:
             self._bus.match_signal(sender, path, interface, member, callback)

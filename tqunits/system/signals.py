@@ -57,6 +57,11 @@ class Signals:
         arguments."""
         self._connection.hear(SYSTEMD, MANAGER, member.encode(), receive)
 
+    def on_unit_changed(self, receive: Callable[[bytes], None]) -> None:
+        """Call `receive` with the object path of each unit of which a property has changed, often
+        several times for one change. `receive` must not raise."""
+        self._connection.hear_of_any(b"org.freedesktop.DBus.Properties", b"PropertiesChanged", receive)
+
     def fileno(self) -> int:
         """The descriptor to watch for reading; negative when the connection is gone. `renew` may
         change it."""

@@ -29,6 +29,12 @@ CERTIFICATE_UNITS = ("tq-proxy-certificate.path", "tq-proxy-certificate.service"
 REPAIR_UNITS = ("tq-repair.path", "tq-repair.service")
 """The unit by which a router asks for the repair of a worker that is held for no reason, and the
 unit that it starts."""
+MANAGER_SOCKET = "tq-manager.socket"
+MANAGER = "tq-manager.service"
+MANAGER_UNITS = (MANAGER_SOCKET, MANAGER)
+IN_GROUPS = (PROXY_TEMPLATE, MANAGER)
+"""The units of those who reach the sockets of workers (listen: unix, fd): they are in the workers'
+groups."""
 BACKOFF_TEMPLATE = "tq-backoff@.service"
 """The wait before a failed worker is started again."""
 ACCESS_LOG = "tq-access"
@@ -164,10 +170,12 @@ def is_proxy_socket(unit: str) -> bool:
 
 def socket_of(service: str) -> str | None:
     """The socket unit of this service alone: that of a worker, or the control socket of a router
-    process."""
+    process or of the manager."""
     found = instance_of(service)
     if found:
         return socket(found)
+    if service == MANAGER:
+        return MANAGER_SOCKET
     return CONTROL_TEMPLATE.replace("@", f"@{_behind_at(service)}") if is_proxy(service) else None
 
 

@@ -39,6 +39,7 @@ from tqunits.units import (
     dependencies,
     environment,
     failure_pause,
+    health_note,
     name,
     quote,
     sandbox,
@@ -175,6 +176,7 @@ class _Rendering:
             name.CONTROL_TEMPLATE,
             *name.REPAIR_UNITS,
             name.BACKOFF_TEMPLATE,
+            *name.MANAGER_UNITS,
             *(() if self._target.user_mode else (name.BUILD_TEMPLATE,)),
             *watch,
         ):
@@ -299,6 +301,7 @@ def _shared_values(
         "repair": quote.path(str(layout.repair_request)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),
+        "managing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "manager"]),
         "pausing": quote.command(
             [*target.argv_alone("backoff"), *(["--user"] if target.user_mode else []), "--units", str(layout.units)]
         ),
@@ -508,6 +511,7 @@ def _ledger(
         *(("Host", host) for host in worker.hosts),
         *(("Copy", unitfile.copy_note(copy)) for copy in copies),
         ("Backoff", failure_pause.note(worker.restart)),
+        ("Health", health_note.note(worker.health)),
         ("Enabled", quote.boolean(value=enabled)),
         ("RestartHash", restart_hash),
     ]

@@ -18,7 +18,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
-from tqunits.units import quote
+from tqunits.health import Health
+from tqunits.units import health_note, quote
 from tqunits.units.limits import LIMIT_DIRECTIVES
 
 LEDGER = "X-Tqunits"
@@ -93,6 +94,7 @@ class Ledger:
     enabled: bool
     restart_hash: str
     copies: tuple[Copy, ...] = ()
+    health: Health | None = None  # how it is checked while it runs; None: an earlier release has not noted it
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -164,6 +166,7 @@ def ledger(text: str) -> Ledger | None:
         enabled=_first(notes, "Enabled") == "yes",
         restart_hash=_first(notes, "RestartHash"),
         copies=tuple(copy for note in _all(notes, "Copy") if (copy := _copy(note))),
+        health=health_note.read(_first(notes, "Health")),
     )
 
 

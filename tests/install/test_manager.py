@@ -1,0 +1,231 @@
+"""The manager on a booted systemd: what it knows of workers that behave and that misbehave, what it
+tells, whom it answers, and that nobody needs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from machine import AT_REST
+
+from .conftest import PROBE, Site
+
+MANAGER = "tq-manager.service"
+SOCKET = "/run/tqunits/manager/control.sock"
+HASTY = "health: {interval: 1s, timeout: 500ms, failure_threshold: 2, success_threshold: 1, start_period: 0}\n"
+STATE = "/var/lib/tqunits/workers"
+HANDED = re.sub(
+    r"server = socket\.socket\(socket\.AF(.|\n)*server\.listen\(\)", "server = socket.socket(fileno=3)", PROBE
+)
+"""The probe, with the socket that systemd hands it."""
+PIPE = -1  # subprocess.PIPE
+KNOCKING = f"""
+import socket, sys
+held = []
+for _ in range(200):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect("{SOCKET}")
+    held.append(one)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def managed(site: Site) -> Iterator[Site]:
+    """A host whose manager does its work."""
+    site.machine.remove(AT_REST[0])
+    yield site
+    site.machine.write(*AT_REST)
+
+
+def instances(site: Site) -> dict[str, dict[str, Any]]:
+    answer = site.machine.run(["curl", "-s", "-m", "10", "--unix-socket", SOCKET, "http://manager/instances"]).stdout
+    return {each["name"]: each for each in json.loads(answer)["instances"]}
+
+
+def states(site: Site) -> dict[str, str]:
+    return {name: each["state"] for name, each in instances(site).items()}
+
+
+def events(site: Site, *names: str) -> list[dict[str, Any]]:
+    return list(json.loads(site.run("events", "--json", *names))["events"])
+
+
+def ways(site: Site, name: str, after: int = 0) -> list[str]:
+    """The states that an instance came into, in their order. Between a stop and a start it is
+    stopped for some milliseconds, which are seen or not."""
+    found = [event["after"] for event in events(site, name) if event["number"] > after]
+    pairs = zip(found, [*found[1:], ""], strict=True)
+    return [state for state, following in pairs if (state, following) != ("stopped", "starting")]
+
+
+def becomes(site: Site, name: str, state: str, *, timeout: float = 30.0) -> None:
+    site.machine.wait_until(lambda: states(site).get(name) == state, timeout=timeout)
+
+
+def pids(site: Site, *names: str) -> list[str]:
+    return [site.machine.show(f"tq-worker@{name}.service", "MainPID") for name in names]
+
+
+def test_it_tells_what_happens_to_workers_and_why(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.worker("beta", "restart: {delay: 300ms}\n")
+    managed.install()
+    assert states(managed) == {"alpha": "healthy", "beta": "healthy"}
+    found = instances(managed)["alpha"]
+    assert (found["unit"], found["routes"], found["why"]) == ("tq-worker@alpha.service", ["/alpha"], None)
+    assert found["address"] == "127.0.0.1:9000"
+    assert str(found["pid"]) == managed.machine.show("tq-worker@alpha.service", "MainPID")
+    before = events(managed)[-1]["number"]
+
+    managed.machine.systemctl("restart", "tq-worker@alpha")
+    managed.machine.systemctl("kill", "--signal=KILL", "tq-worker@beta")
+    managed.machine.wait_until(lambda: instances(managed)["beta"]["restarts"] == 1)
+    becomes(managed, "beta", "healthy")
+    managed.machine.systemctl("stop", "tq-worker@beta")
+    becomes(managed, "beta", "stopped")
+
+    assert ways(managed, "alpha", before) == ["stopping", "starting", "healthy"]
+    later = [event for event in events(managed, "beta") if event["number"] > before]
+    of_beta = [(e["event"], e["after"]) for e in later]
+    assert of_beta == [
+        ("exited", "unhealthy"),
+        ("begun", "starting"),
+        ("ready", "healthy"),
+        ("leaving", "stopping"),
+        ("ended", "stopped"),
+    ]
+    assert "SIGKILL" in next(e["cause"] for e in later if e["event"] == "exited")
+    assert "2 instances: 1 healthy, 1 stopped" in managed.machine.systemctl("status", MANAGER)
+    said = managed.machine.run(["journalctl", "TQUNITS_EVENT=exited", "TQUNITS_WORKER=beta", "-o", "json"]).stdout
+    entry = json.loads(said.splitlines()[-1])
+    assert (entry["TQUNITS_BEFORE"], entry["TQUNITS_STATE"], entry["PRIORITY"]) == ("healthy", "unhealthy", "4")
+    assert entry["_SYSTEMD_UNIT"] == MANAGER
+
+
+def test_workers_come_and_go(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    managed.worker("beta")
+    managed.install()
+    assert states(managed) == {"alpha": "healthy", "beta": "healthy"}
+    assert ways(managed, "beta") == ["starting", "healthy"]
+    managed.run("uninstall", "alpha")
+    managed.machine.wait_until(lambda: states(managed) == {"beta": "healthy"})
+
+
+def test_a_worker_that_answers_500_is_unhealthy_until_it_is_well(managed: Site) -> None:
+    managed.worker("alpha", HASTY.replace("failure_threshold: 2", "failure_threshold: 1000"))
+    managed.install()
+    managed.machine.write(f"{STATE}/alpha/sick", "")
+    becomes(managed, "alpha", "unhealthy")
+    found = instances(managed)["alpha"]
+    assert found["why"] == '127.0.0.1:9000/health: 503 Service Unavailable: "sick"'
+    assert (found["check"]["healthy"], found["check"]["wrong"]) == (False, '503 Service Unavailable: "sick"')
+    managed.machine.remove(f"{STATE}/alpha/sick")
+    becomes(managed, "alpha", "healthy")
+    assert ways(managed, "alpha")[-2:] == ["unhealthy", "healthy"]
+
+
+@pytest.mark.parametrize(("listen", "program"), [("unix", PROBE), ("fd", HANDED)])
+def test_workers_at_sockets_of_their_own_are_checked(managed: Site, listen: str, program: str) -> None:
+    managed.worker("alpha", f"listen: {listen}\n{HASTY}", program=program)
+    managed.install()
+    managed.machine.wait_until(lambda: instances(managed)["alpha"]["check"] is not None)
+    assert instances(managed)["alpha"]["check"]["healthy"] is True
+
+
+def test_nobody_needs_it_and_it_finds_what_it_knew(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.worker("beta")
+    managed.install()
+    managed.machine.systemctl("stop", "tq-worker@beta")
+    before, known = pids(managed, "alpha", "beta"), states(managed)
+    managed.machine.systemctl("kill", "--signal=KILL", MANAGER)
+    assert managed.get("/alpha/environment")[0] == 200
+    managed.machine.wait_until(lambda: managed.machine.show(MANAGER, "NRestarts") == "1")
+    managed.machine.wait_until(lambda: managed.machine.show(MANAGER, "ActiveState") == "active")
+    assert states(managed) == known == {"alpha": "healthy", "beta": "stopped"}
+    assert events(managed) == [], "what was there before is no change"
+    assert pids(managed, "alpha", "beta") == before
+
+    managed.machine.systemctl("stop", MANAGER, "tq-manager.socket")
+    assert "manager does not run" in managed.run("events", status=3)
+    assert managed.get("/alpha/environment")[0] == 200
+    managed.machine.systemctl("restart", "tq-worker@alpha")
+    managed.machine.systemctl("start", "tq-manager.socket", MANAGER)
+    assert states(managed) == known
+
+
+def test_it_converges_when_systemd_and_the_bus_start_anew(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    managed.machine.systemctl("daemon-reexec")
+    managed.machine.systemctl("stop", "tq-worker@alpha")
+    becomes(managed, "alpha", "stopped")
+    process = managed.machine.show(MANAGER, "MainPID")
+    with managed.machine.without_bus():
+        managed.machine.run(["systemctl", "start", "tq-worker@alpha"])
+    becomes(managed, "alpha", "healthy")
+    managed.machine.systemctl("restart", "tq-worker@alpha")
+    managed.machine.wait_until(lambda: ways(managed, "alpha")[-3:] == ["stopping", "starting", "healthy"])
+    assert managed.machine.show(MANAGER, "MainPID") == process
+
+
+def test_who_asks_decides_what_is_answered(managed: Site, alice: str) -> None:
+    managed.worker("alpha")
+    managed.install()
+    ask = ["curl", "-s", "-m", "10", "-w", " %{http_code}", "--unix-socket", SOCKET]
+    for path, status in (("/version", 200), ("/instances", 403), ("/events?after=0&wait_us=9000000", 403), ("/x", 403)):
+        answer = managed.machine.run([*ask, f"http://manager{path}"], user=alice).stdout
+        assert answer.endswith(f" {status}"), answer
+        assert "alpha" not in answer
+    assert managed.machine.run([*ask, "http://manager/nothing"]).stdout.endswith(" 404")
+    assert managed.machine.run([*ask, "-X", "POST", "http://manager/instances"]).stdout.endswith(" 405")
+
+
+def test_a_crowd_at_its_socket_is_in_nobodys_way(managed: Site, alice: str) -> None:
+    managed.worker("alpha")
+    managed.install()
+    before = int(managed.machine.show(MANAGER, "MemoryCurrent"))
+    crowd = managed.machine.start(["python3", "-c", KNOCKING], user=alice, stdin=PIPE)
+    with crowd:
+        assert crowd.stdout is not None
+        assert crowd.stdout.readline() == "held\n"
+        begin = time.monotonic()
+        assert states(managed) == {"alpha": "healthy"}
+        assert time.monotonic() - begin < 5
+        assert int(managed.machine.show(MANAGER, "MemoryCurrent")) - before < 20 << 20
+        crowd.kill()
+    assert states(managed) == {"alpha": "healthy"}
+
+
+def test_events_are_followed(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    follow = managed.machine.start([managed.machine.tqunits_path, *managed.options, "events", "-f", "--json", "alpha"])
+    with follow:
+        assert follow.stdout is not None
+        managed.machine.systemctl("stop", "tq-worker@alpha")
+        lines = iter(follow.stdout.readline, "")
+        assert any(json.loads(line)["after"] == "stopped" for line in lines)
+        managed.machine.systemctl("start", "tq-worker@alpha")
+        assert [json.loads(next(lines))["after"] for _ in range(2)] == ["starting", "healthy"]
+        follow.kill()
+
+
+def test_it_has_no_privilege(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    managed.machine.run(["systemd-analyze", "security", "--threshold=15", MANAGER])
+    process = managed.machine.show(MANAGER, "MainPID")
+    status = managed.machine.read(f"/proc/{process}/status")
+    uid, _ = managed.machine.user("tqunits")
+    assert f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n" in status
+    assert "CapEff:\t0000000000000000\n" in status
+    assert "NoNewPrivs:\t1\n" in status

@@ -1,0 +1,121 @@
+"""What health checks of a running instance lead to: events, restarts, and their limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.health import OK, Health, HealthType
+from tqunits.lifecycle.liveness import BUDGET_SPAN_US, LONGEST_DELAY_US, Budget, Restarts, Streak
+from tqunits.lifecycle.state import Event
+
+SECOND = 1_000_000
+RULES = Health(
+    type=HealthType.HTTP,
+    path="/health",
+    host=None,
+    status=OK,
+    command=(),
+    interval=10 * SECOND,
+    timeout=5 * SECOND,
+    failure_threshold=3,
+    success_threshold=2,
+    start_period=60 * SECOND,
+)
+
+
+def told(answers: str, rules: Health = RULES) -> list[Event | None]:
+    """The events of a row of checks: `+` healthy, `-` not."""
+    streak, events = Streak(), []
+    for answer in answers:
+        streak, event = streak.after(healthy=answer == "+", rules=rules)
+        events.append(event)
+    return events
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ("+++", [None, None, None]),
+        ("-", [Event.MISSED]),
+        ("---", [Event.MISSED, None, None]),
+        ("-+", [Event.MISSED, None]),
+        ("-++", [Event.MISSED, None, Event.PASSED]),
+        ("-+-++", [Event.MISSED, None, None, None, Event.PASSED]),
+        ("-++-", [Event.MISSED, None, Event.PASSED, Event.MISSED]),
+    ],
+)
+def test_one_failed_check_takes_it_out_and_several_good_ones_bring_it_back(
+    answers: str, expected: list[Event | None]
+) -> None:
+    assert told(answers) == expected
+
+
+@pytest.mark.parametrize("threshold", [0, 1])
+def test_a_success_threshold_of_one_brings_it_back_at_once(threshold: int) -> None:
+    assert told("-+", replace(RULES, success_threshold=threshold)) == [Event.MISSED, Event.PASSED]
+
+
+@given(st.text("+-", max_size=40), st.integers(1, 5), st.integers(1, 5))
+def test_events_alternate_and_dead_means_the_last_checks_failed(answers: str, failures: int, successes: int) -> None:
+    rules = replace(RULES, failure_threshold=failures, success_threshold=successes)
+    streak, events = Streak(), []
+    for answer in answers:
+        streak, event = streak.after(healthy=answer == "+", rules=rules)
+        events += [event] if event else []
+    assert events == [Event.MISSED, Event.PASSED] * (len(events) // 2) + [Event.MISSED] * (len(events) % 2)
+    assert streak.is_out == bool(events and events[-1] is Event.MISSED)
+    assert streak.is_dead(rules) == answers.endswith("-" * failures)
+
+
+def test_in_the_start_period_a_failure_makes_it_unhealthy_and_is_no_reason_for_a_restart() -> None:
+    streak, event = Streak().after(healthy=False, rules=RULES, age=RULES.start_period - 1)
+    assert event is Event.MISSED
+    for _ in range(10):
+        streak, event = streak.after(healthy=False, rules=RULES, age=RULES.start_period - 1)
+        assert event is None
+    assert not streak.is_dead(RULES)
+    for _ in range(RULES.failure_threshold):
+        streak, _ = streak.after(healthy=False, rules=RULES, age=RULES.start_period)
+    assert streak.is_dead(RULES)
+
+
+def test_a_restart_that_did_not_help_makes_the_next_one_come_later() -> None:
+    delay, restarts, now, waits = 10 * SECOND, Restarts(), 0, []
+    for _ in range(4):
+        assert restarts.may_restart(now, delay)
+        restarts = restarts.after(now)
+        begin = now
+        while not restarts.may_restart(now, delay):
+            now += SECOND
+        waits.append((now - begin) // SECOND)
+    assert waits == [10, 20, 40, 80]
+
+
+def test_the_wait_between_restarts_has_a_limit() -> None:
+    restarts = Restarts(count=1000, last=0)
+    assert not restarts.may_restart(LONGEST_DELAY_US - 1, 10 * SECOND)
+    assert restarts.may_restart(LONGEST_DELAY_US, 10 * SECOND)
+
+
+def test_an_instance_that_was_well_for_a_while_begins_anew() -> None:
+    restarts = Restarts().after(0).after(SECOND)
+    assert restarts.healthy(2 * SECOND, 10 * SECOND) == restarts
+    assert restarts.healthy(SECOND + BUDGET_SPAN_US, 10 * SECOND) == Restarts()
+
+
+def test_a_host_has_so_many_restarts_in_a_minute() -> None:
+    budget = Budget(most=2, span=60)
+    assert [budget.take(now) for now in (0, 10, 20, 59, 60, 61, 70, 71)] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]

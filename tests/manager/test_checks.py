@@ -1,0 +1,280 @@
+"""Checks of instances that run, against programs that listen: what is found, told and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from tqunits.health import OK, Health, HealthType
+from tqunits.lifecycle.state import Event, State
+from tqunits.manager import health_check
+from tqunits.manager.checks import HealthChecks
+from tqunits.manager.record import Change, InstanceRecord, Place, Seen
+from tqunits.manager.registry import Registry
+from tqunits.model import Instance
+
+API = Instance("api")
+RUNS = Seen(event=Event.READY, invocation="a" * 32)
+RULES = Health(
+    type=HealthType.HTTP,
+    path="/health",
+    host=None,
+    status=OK,
+    command=(),
+    interval=300_000,
+    timeout=200_000,
+    failure_threshold=3,
+    success_threshold=1,
+    start_period=0,
+)
+WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+ILL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 11\r\n\r\nno database"
+PATIENCE = 20.0
+
+
+@dataclass
+class Program:
+    """What listens: the bytes that it answers; None: it never answers."""
+
+    answer: bytes | None = WELL
+    requests: list[bytes] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        if self.answer is None:
+            await reader.read()  # until the other side has enough
+        else:
+            writer.write(self.answer)
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(program: Program) -> AsyncIterator[str]:
+    server = await asyncio.start_server(program.serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()[:2]
+        yield f"{host}:{port}"
+
+
+@dataclass
+class Host:
+    """A registry with one instance that runs, its checks, and what they have led to."""
+
+    registry: Registry
+    changes: asyncio.Queue[Change]
+    restarts: asyncio.Queue[tuple[InstanceRecord, str]]
+    completed: int | None = 0  # requests, by the routers
+    is_refused: bool = False
+
+    def failures(self) -> int:
+        """Failed checks in a row, up to now."""
+        found = self.registry.records[API].check
+        return found.failures if found else 0
+
+    async def change(self) -> Change:
+        return await asyncio.wait_for(self.changes.get(), PATIENCE)
+
+    async def restart(self) -> tuple[InstanceRecord, str]:
+        return await asyncio.wait_for(self.restarts.get(), PATIENCE)
+
+
+@asynccontextmanager
+async def checked(
+    address: str, rules: Health | None = RULES, count: Callable[[Host], None] | None = None
+) -> AsyncIterator[Host]:
+    registry = Registry()
+    place = Place(whose=API, unit="tq-worker@api.service", routes=(), hosts=(), address=address, source="")
+    registry.place([place])
+    host = Host(registry, asyncio.Queue(), asyncio.Queue())
+
+    def restart(record: InstanceRecord, reason: str) -> bool:
+        host.restarts.put_nowait((record, reason))
+        return not host.is_refused
+
+    async def progress(_: str) -> int | None:
+        if count is not None:
+            count(host)
+        return host.completed
+
+    checks = HealthChecks(registry, lambda _: rules, restart=restart, progress=progress, say=lambda _: None)
+    registry.see(API, RUNS, 1)
+    registry.settle()
+    registry.subscribe(host.changes.put_nowait)
+    checks.follow_all()
+    yield host
+    checks.close()
+
+
+async def test_a_failed_check_is_told_with_the_answer_and_a_good_one_ends_it() -> None:
+    program = Program(ILL)
+    async with listening(program) as address, checked(address) as host:
+        change = await host.change()
+        assert (change.event, change.after) == (Event.MISSED, State.UNHEALTHY)
+        assert change.cause == f"{address}/health: 500 Internal Server Error: no database"
+        program.answer = WELL
+        change = await host.change()
+        assert (change.event, change.after, change.cause) == (Event.PASSED, State.HEALTHY, "")
+        assert host.failures() == 0
+    assert host.restarts.empty()
+    assert program.requests[0].startswith(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"User-Agent: tqunits-manager\r\n" in program.requests[0]
+
+
+async def test_what_fails_often_enough_is_restarted_with_the_reason() -> None:
+    async with listening(Program(None)) as address, checked(address) as host:
+        record, reason = await host.restart()
+        assert record.place.unit == "tq-worker@api.service"
+        assert reason == f"{address}/health: no answer within 0.2 s (3 checks failed in a row)"
+        assert host.registry.records[API].requested_restarts == 1
+
+
+async def test_what_completes_requests_is_busy_and_not_restarted() -> None:
+    def one_more(host: Host) -> None:
+        host.completed = (host.completed or 0) + 1
+
+    program = Program(None)
+    async with listening(program) as address, checked(address, count=one_more) as host:
+        async with asyncio.timeout(PATIENCE):
+            while host.failures() < 5:
+                await asyncio.sleep(0.02)
+        assert host.restarts.empty()
+
+
+async def test_where_the_routers_say_nothing_the_checks_decide() -> None:
+    def away(host: Host) -> None:
+        host.completed = None
+
+    async with listening(Program(None)) as address, checked(address, count=away) as host:
+        await host.restart()
+
+
+async def test_a_restart_that_is_refused_is_tried_again_and_not_counted() -> None:
+    async with listening(Program(ILL)) as address, checked(address) as host:
+        host.is_refused = True
+        await host.restart()
+        await host.restart()
+        assert host.registry.records[API].requested_restarts == 0
+
+
+async def test_what_nobody_listens_for_is_refused() -> None:
+    async with listening(Program()) as address:
+        pass
+    async with checked(address) as host:
+        assert (await host.change()).cause == f"{address}/health: connection refused"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [replace(RUNS, event=Event.LEAVING), replace(RUNS, event=Event.EXITED), replace(RUNS, event=Event.BEGUN)],
+    ids=["it stops", "it has ended", "it starts"],
+)
+async def test_what_does_not_serve_is_not_asked(seen: Seen) -> None:
+    program = Program()
+    async with listening(program) as address, checked(address) as host:
+        host.registry.see(API, seen, 2)
+        before = len(program.requests)
+        await asyncio.sleep(2 * RULES.interval / 1e6)
+        assert len(program.requests) <= before + 1
+
+
+async def test_another_run_begins_anew() -> None:
+    program = Program(ILL)
+    async with listening(program) as address, checked(address) as host:
+        await host.change()
+        host.registry.see(API, replace(RUNS, invocation="b" * 32), 2)
+        assert (await host.change()).event is Event.READY
+        assert (await host.change()).event is Event.MISSED
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        None,
+        replace(RULES, type=HealthType.NONE),
+        replace(RULES, type=HealthType.COMMAND),
+        replace(RULES, interval=0),
+    ],
+    ids=["unknown", "none", "command", "no interval"],
+)
+async def test_what_has_no_checks_is_not_asked(rules: Health | None) -> None:
+    program = Program()
+    async with listening(program) as address, checked(address, rules) as host:
+        await asyncio.sleep(2 * RULES.interval / 1e6)
+    assert not program.requests
+    assert host.registry.records[API].state is State.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        (WELL, ""),
+        (b"HTTP/1.0 200 OK\n\nfine", ""),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "204 No Content"),
+        (ILL, "500 Internal Server Error: no database"),
+        (b"HTTP/1.1 503 \r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbusy\r\n0\r\n\r\n", "503: busy 0"),
+        (b"HTTP/1.1 500 X\r\n\r\n" + b"y" * 70000, f"500 X: {'y' * 200}"),
+        (b"SSH-2.0-OpenSSH_9\r\n", "not HTTP: SSH-2.0-OpenSSH_9"),
+        (b"\x1b[31m\xff", "not HTTP: \x1b[31m\xff"),
+        (b"", "closed without an answer"),
+    ],
+)
+async def test_what_is_wrong_with_an_answer(answer: bytes, wrong: str) -> None:
+    async with listening(Program(answer)) as address:
+        found = await health_check.check(address, RULES)
+    assert found is not None
+    assert found.wrong == wrong
+
+
+async def test_a_connection_is_enough_for_tcp() -> None:
+    program = Program(None)
+    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()[:2]
+        found = await health_check.check(f"{host}:{port}", replace(RULES, type=HealthType.TCP))
+    assert found is not None
+    assert (found.wrong, program.requests) == ("", [])
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    program = Program()
+    path = str(tmp_path / "s")
+    async with await asyncio.start_unix_server(program.serve, path):
+        found = await health_check.check(path, replace(RULES, host="api.example"))
+    assert found is not None
+    assert found.wrong == ""
+    assert b"\r\nHost: api.example\r\n" in program.requests[0]
+
+
+async def test_a_limit_that_this_process_missed_is_no_result() -> None:
+    """The loop is held up over the limit, as by a daemon-reload of systemd."""
+    loop = asyncio.get_running_loop()
+    async with listening(Program(None)) as address:
+        loop.call_later(0.1, time.sleep, 0.5)
+        assert await health_check.check(address, RULES) is None
+
+
+@pytest.mark.parametrize("text", ["trickled", "endless"])
+async def test_an_answer_that_never_ends_is_bounded(text: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x" if text == "trickled" else b"x" * 65536)
+                await writer.drain()
+                await asyncio.sleep(0.01 if text == "trickled" else 0)
+        except OSError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()[:2]
+        found = await health_check.check(f"{host}:{port}", RULES)
+    assert found is not None
+    assert found.wrong in {"no answer within 0.2 s", f"not HTTP: {'x' * 200}"}
+    assert found.elapsed < 5_000_000

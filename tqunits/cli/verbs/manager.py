@@ -1,0 +1,46 @@
+"""Run the manager.
+
+systemd runs it as tq-manager.service; nobody has to run it by hand. It follows what systemd does
+with the workers, checks their health while they run, writes each change of a state to the journal,
+and answers 'tqunits events' and 'tqunits ls'. It restarts an instance only if that has failed
+health.failure_threshold checks in a row and completes no request.
+
+Workers and routers run on without it. After a crash it knows what it knew before, from systemd and
+the installed files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from tqunits.cli.context import Context
+from tqunits.control.server import inherited_control
+from tqunits.errors import ExitStatus
+from tqunits.manager.daemon import ManagerSetup, manage
+from tqunits.system.notify import Notifier, inherited_sockets
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `tqunits manager`."""
+    parser.add_argument(
+        "--control", metavar="SOCKET", type=Path, help="where to make a control socket, if systemd passes none"
+    )
+
+
+def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
+    """Manage until SIGTERM."""
+    notifier = Notifier(os.environ)
+    inherited = inherited_control(inherited_sockets(os.environ))
+    control = inherited or arguments.control or Path(context.layout.manager_socket)
+    manage(
+        ManagerSetup(
+            layout=context.layout,
+            user_mode=context.user_mode,
+            control=control,
+            notifier=notifier,
+            is_journal="JOURNAL_STREAM" in os.environ,
+        )
+    )
+    return ExitStatus.OK

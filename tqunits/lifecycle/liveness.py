@@ -1,0 +1,93 @@
+"""What a health check of a running instance means: readiness, and liveness. No I/O, no clock.
+
+Readiness: one failed check says that the instance is not well now, and as many good ones in a row
+as `health.success_threshold` that it is well again. Liveness: only `health.failure_threshold`
+failed checks in a row are a reason for a restart, and even then not while the instance completes
+requests: a busy program is no dead one. A restart that did not help makes the next one come later
+(`Restarts`), and if many instances are unhealthy at once the fault is the host's, so restarts have
+a budget (`Budget`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tqunits.health import Health
+from tqunits.lifecycle.state import Event
+from tqunits.model import INFINITY
+
+LONGEST_DELAY_US: Final = 3600 * 1_000_000
+"""Between two restarts of an instance that never get it well."""
+
+BUDGET: Final = 10
+"""Restarts on one host within BUDGET_SPAN_US, for the sake of health alone."""
+
+BUDGET_SPAN_US: Final = 60 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """The checks of one run of an instance, as far as they matter for the next decision."""
+
+    failures: int = 0  # in a row, up to now, without those of the start period
+    passes: int = 0  # in a row, up to now
+    is_out: bool = False  # the instance counts as unhealthy
+
+    def after(self, *, healthy: bool, rules: Health, age: int = INFINITY) -> tuple[Streak, Event | None]:
+        """After one more check: the streak, and the event if the state changes by it. `age`: µs
+        since the start was complete; before `health.start_period` a failure is none for
+        liveness."""
+        if not healthy:
+            failures = self.failures + 1 if age >= rules.start_period else 0
+            return Streak(failures=failures, is_out=True), None if self.is_out else Event.MISSED
+        streak = replace(self, failures=0, passes=self.passes + 1)
+        if self.is_out and streak.passes >= rules.success_threshold:
+            return replace(streak, is_out=False), Event.PASSED
+        return streak, None
+
+    def is_dead(self, rules: Health) -> bool:
+        """Whether it failed so often in a row that only a restart can help."""
+        return self.failures >= max(1, rules.failure_threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """The restarts of one instance for the sake of its health."""
+
+    count: int = 0  # without a healthy time between them that was long enough
+    last: int = 0  # µs
+
+    def may_restart(self, now: int, delay: int) -> bool:
+        """Whether the next one is due. `delay`: µs after the first one; it doubles with each."""
+        if not self.count:
+            return True
+        wait: int = min(delay * 2 ** min(self.count - 1, 20), LONGEST_DELAY_US)
+        return now - self.last >= wait
+
+    def after(self, now: int) -> Restarts:
+        """After a restart."""
+        return Restarts(self.count + 1, now)
+
+    def healthy(self, now: int, delay: int) -> Restarts:
+        """After a good check: an instance that was well for longer than its delay begins anew."""
+        return Restarts() if self.count and now - self.last >= max(delay, BUDGET_SPAN_US) else self
+
+
+class Budget:
+    """The restarts of all instances of a host within the last minute."""
+
+    def __init__(self, most: int = BUDGET, span: int = BUDGET_SPAN_US) -> None:
+        self._most = most
+        self._span = span
+        self._spent: deque[int] = deque(maxlen=most)
+
+    def take(self, now: int) -> bool:
+        """Whether one more is allowed; if it is, it is spent."""
+        while self._spent and now - self._spent[0] >= self._span:
+            self._spent.popleft()
+        if len(self._spent) >= self._most:
+            return False
+        self._spent.append(now)
+        return True

@@ -1,0 +1,64 @@
+"""The manager's answers at its control socket (control/manager_protocol.py has the paths).
+
+Everybody may connect, because an operator needs no group of ours; who asks is told by the kernel
+(SO_PEERCRED), and decides what may be asked. All answers are made of frozen records, so none waits
+for systemd, and the number of connections is bounded for each user: a hostile one can neither hold
+up the manager nor make it grow.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+from tqunits import __version__
+from tqunits.control import manager_protocol, protocol
+from tqunits.control.protocol import Problem
+from tqunits.control.server import MAX_CLIENTS, PATIENCE, LocalServer
+from tqunits.http.head import RequestHead
+from tqunits.manager.recent_changes import RecentChanges
+from tqunits.manager.registry import Registry
+
+MAX_OF_A_USER: Final = 8
+"""Connections at once of a user who is neither root nor the manager itself."""
+
+_EVERYBODY: Final = 0o666
+
+
+class ManagerAnswers:
+    """The server of the control socket."""
+
+    def __init__(self, place: Path | socket, registry: Registry, events: RecentChanges) -> None:
+        """`place`: the path of a new socket, or systemd's socket."""
+        self._registry = registry
+        self._events = events
+        self._since = time.time_ns() // 1000
+        self.server = LocalServer(
+            place,
+            self._answer,
+            mode=_EVERYBODY,
+            max_clients=MAX_CLIENTS,
+            max_of_a_user=MAX_OF_A_USER,
+            patience=PATIENCE,
+            max_body=protocol.MAX_QUESTION,
+        )
+
+    async def _answer(self, head: RequestHead, _: bytes, uid: int) -> tuple[str, bytes]:
+        target = head.target.decode("latin-1")
+        if head.method != b"GET":
+            raise Problem(405, "use GET")
+        if target == manager_protocol.RELEASE:
+            found: protocol.Body = {"release": __version__, "pid": os.getpid(), "since_us": self._since}
+        elif uid not in {0, os.geteuid()}:
+            raise Problem(403, "only root may ask for more than /version")
+        elif target == manager_protocol.INSTANCES:
+            records = list(self._registry.records.values())
+            found = {"last_event": self._events.last, "instances": [record.body() for record in records]}
+        else:
+            after, wait_us = manager_protocol.events_question(target)
+            changes = await self._events.wait(after, wait_us / 1e6)
+            found = {"last_event": self._events.last, "events": [change.body() for change in changes]}
+        return protocol.JSON, protocol.encoded(found)

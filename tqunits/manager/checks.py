@@ -1,0 +1,182 @@
+"""Checks the health of all instances while they run, and asks for the restart of those that are
+dead.
+
+An instance is checked once in `health.interval`, each with its own timer, and with 10 % of jitter
+and a random first moment: 300 workers must not be asked at the same one. An instance whose start is
+not complete has its gate, and one that stops has no health. While it fails, it is asked three times
+as often, so that it is back, or known to be dead, sooner.
+
+What the checks mean is lifecycle/liveness.py's. Before a restart the routers are asked whether the
+worker completes requests meanwhile: then it is busy, not dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tqunits.health import Health
+from tqunits.lifecycle.liveness import Budget, Restarts, Streak
+from tqunits.lifecycle.state import Event
+from tqunits.manager import health_check
+from tqunits.manager.health_check import CheckResult
+from tqunits.manager.record import Change, Checked, InstanceRecord
+from tqunits.manager.registry import Registry
+from tqunits.model import Instance
+
+JITTER: Final = 0.1
+"""Of an interval, up or down."""
+
+HASTE: Final = 3
+"""While an instance fails, it is asked so many times as often."""
+
+LEAST_S: Final = 0.25
+"""The shortest time between two checks of an instance."""
+
+Restart = Callable[[InstanceRecord, str], bool]
+"""Asks systemd to restart an instance, for a reason; False: it refuses."""
+
+Progress = Callable[[str], Awaitable[int | None]]
+"""How many requests a worker has completed in all, by the routers; None: they do not say."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """An instance that serves, and its checks."""
+
+    invocation: str
+    rules: Health
+    streak: Streak = field(default_factory=Streak)
+    completed: int | None = None  # requests of its worker, at the first failure in a row
+    timer: asyncio.TimerHandle | None = None
+    task: asyncio.Task[None] | None = None
+
+    def end(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+
+class HealthChecks:
+    """The checks of all instances. Its methods run on the event loop."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        rules: Callable[[Instance], Health | None],
+        *,
+        restart: Restart,
+        progress: Progress,
+        say: Callable[[str], None],
+    ) -> None:
+        """`rules`: of an instance as it is installed; None where nothing is known of them."""
+        self._registry = registry
+        self._rules = rules
+        self._restart = restart
+        self._progress = progress
+        self._say = say
+        self._loop = asyncio.get_running_loop()
+        self._watched: dict[Instance, _Watched] = {}
+        self._restarts: dict[Instance, Restarts] = {}
+        self._budget = Budget()
+        self._dice = random.Random()  # noqa: S311 - it spreads checks over time
+        registry.subscribe(self._on_change)
+
+    def follow_all(self) -> None:
+        """Watch what serves already, and take over rules that have changed. The installed files
+        were read again."""
+        for whose, record in self._registry.records.items():
+            self._follow(whose, record)
+        for whose in [whose for whose in self._watched if whose not in self._registry.records]:
+            self._watched.pop(whose).end()
+            self._restarts.pop(whose, None)
+
+    def close(self) -> None:
+        """Check nothing more."""
+        for watched in self._watched.values():
+            watched.end()
+        self._watched.clear()
+
+    def _on_change(self, change: Change) -> None:
+        if change.event not in {Event.PASSED, Event.MISSED}:
+            self._follow(change.whose, self._registry.records[change.whose])
+
+    def _follow(self, whose: Instance, record: InstanceRecord) -> None:
+        """Check the instance while it serves."""
+        rules = self._rules(whose) if record.seen.event is Event.READY else None
+        before = self._watched.get(whose)
+        wanted = rules is not None and health_check.is_asked(rules) and bool(record.place.address)
+        if before is not None and wanted and (before.invocation, before.rules) == (record.seen.invocation, rules):
+            return
+        if before is not None:
+            before.end()
+            del self._watched[whose]
+        if rules is not None and wanted:
+            self._watched[whose] = watched = _Watched(record.seen.invocation, rules)
+            self._after(watched, whose, self._dice.random() * rules.interval / 1e6)
+
+    def _after(self, watched: _Watched, whose: Instance, seconds: float) -> None:
+        watched.timer = self._loop.call_later(max(0.0, seconds), self._begin, watched, whose)
+
+    def _begin(self, watched: _Watched, whose: Instance) -> None:
+        watched.task = self._loop.create_task(self._check(watched, whose))
+
+    async def _check(self, watched: _Watched, whose: Instance) -> None:
+        record = self._registry.records[whose]
+        answer = await health_check.check(record.place.address, watched.rules)
+        if self._watched.get(whose) is not watched:
+            return
+        if answer is not None:
+            await self._judge(watched, whose, answer)
+        self._after(watched, whose, self._pause(watched))
+
+    def _pause(self, watched: _Watched) -> float:
+        """Seconds until the next check."""
+        interval = watched.rules.interval / 1e6 * (1 + JITTER * self._dice.uniform(-1, 1))
+        return max(LEAST_S, interval / HASTE if watched.streak.is_out else interval)
+
+    async def _judge(self, watched: _Watched, whose: Instance, answer: CheckResult) -> None:
+        record = self._registry.records[whose]
+        age = answer.at - (record.seen.started or 0)
+        watched.streak, event = watched.streak.after(healthy=not answer.wrong, rules=watched.rules, age=age)
+        asked = health_check.asked(record.place.address, watched.rules)
+        checked = Checked(
+            at=answer.at, elapsed=answer.elapsed, asked=asked, wrong=answer.wrong, failures=watched.streak.failures
+        )
+        self._registry.checked(whose, watched.invocation, checked, event)
+        if not answer.wrong:
+            self._restarts[whose] = self._known(whose).healthy(answer.at, watched.rules.interval)
+            return
+        if watched.streak.failures == 1:
+            watched.completed = await self._progress(whose.worker)
+        if watched.streak.is_dead(watched.rules):
+            await self._revive(watched, whose, checked)
+
+    def _known(self, whose: Instance) -> Restarts:
+        return self._restarts.get(whose, Restarts())
+
+    async def _revive(self, watched: _Watched, whose: Instance, checked: Checked) -> None:
+        """Restart it, unless it works, was restarted just now, or too many others were."""
+        completed = await self._progress(whose.worker)
+        if completed is not None and watched.completed is not None and completed > watched.completed:
+            watched.completed = completed
+            return
+        if self._watched.get(whose) is not watched:
+            return
+        now = time.time_ns() // 1000
+        known = self._known(whose)
+        if not known.may_restart(now, watched.rules.interval):
+            return
+        if not self._budget.take(now):
+            self._say(f"{whose} is not restarted: so many instances fail that it is the host's fault")
+            return
+        record = self._registry.records[whose]
+        reason = f"{checked.asked}: {checked.wrong} ({checked.failures} checks failed in a row)"
+        if self._restart(record, reason):
+            self._restarts[whose] = known.after(now)
+            self._registry.restarted(whose)

@@ -1,0 +1,125 @@
+"""The manager as a service: it follows what systemd does with the workers, checks their health, and
+tells both.
+
+systemd stays the only supervisor: workers and routers run on without the manager, and a start of
+the manager changes none of them. What it knows comes from systemd and the installed files, so after
+a crash it knows the same again. What it asks of systemd is one thing: the restart of an instance
+that has failed its health checks (polkit decides whether it may). Without the right it observes,
+and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+from tqunits.errors import NotPermitted, TqunitsError
+from tqunits.layout import Layout
+from tqunits.manager.announcements import Announcements
+from tqunits.manager.answering import ManagerAnswers
+from tqunits.manager.checks import HealthChecks
+from tqunits.manager.observer import Observer
+from tqunits.manager.recent_changes import RecentChanges
+from tqunits.manager.record import Change, InstanceRecord
+from tqunits.manager.registry import Registry
+from tqunits.manager.router_status import Routers
+from tqunits.system import loop as event_loop
+from tqunits.system.bus import Bus
+from tqunits.system.notify import Notifier
+
+PROXIES: Final = ("tq-proxy@*.service",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerSetup:
+    """The parameters of the manager."""
+
+    layout: Layout
+    user_mode: bool
+    control: Path | socket  # the path of a new control socket, or systemd's socket
+    notifier: Notifier
+    is_journal: bool  # stderr is the journal
+
+
+def manage(setup: ManagerSetup) -> None:
+    """Run the manager until it is told to stop. Raises TqunitsError when there is no systemd to
+    ask."""
+    with Bus(user_mode=setup.user_mode) as bus:
+        event_loop.run(lambda loop: _Manager(setup, bus, loop).run())
+
+
+class _Manager:
+    """One run of the manager."""
+
+    def __init__(self, setup: ManagerSetup, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
+        self._setup = setup
+        self._bus = bus
+        self._loop = loop
+        self._journal = Announcements(is_journal=setup.is_journal)
+        self._registry = Registry()
+        self._events = RecentChanges()
+        self._is_refused = False
+        self._stop = asyncio.Event()
+        for subscriber in (self._journal.change, self._events.add, self._on_change):
+            self._registry.subscribe(subscriber)
+
+    async def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop.set)
+        observer = Observer(self._bus, self._setup.layout, self._registry, say=self._journal.say)
+        routers = Routers(self._setup.layout, self._proxies)
+        checks = HealthChecks(
+            self._registry, observer.rules, restart=self._restart, progress=routers.completed, say=self._journal.say
+        )
+        commands = ManagerAnswers(self._setup.control, self._registry, self._events)
+        observer.begin(checks.follow_all)
+        await commands.server.start()
+        self._setup.notifier.ready(self._status())
+        self._sign_of_life()
+        await self._stop.wait()
+        self._setup.notifier.stopping("ending; workers and routers run on")
+        checks.close()
+        observer.close()
+        commands.server.close()
+
+    def _restart(self, record: InstanceRecord, reason: str) -> bool:
+        """Queue a restart, and wait for nothing: the signals tell what comes of it."""
+        whose = record.place.whose
+        try:
+            self._bus.queue("RestartUnit", record.place.unit)
+        except NotPermitted:
+            if not self._is_refused:
+                self._journal.say(f"{whose} is not restarted: polkit lets this user restart nothing; {reason}")
+            self._is_refused = True
+            return False
+        except TqunitsError as error:
+            self._journal.say(f"{whose} is not restarted: {error}; {reason}")
+            return False
+        self._journal.say(f"{whose} is restarted: {reason}")
+        return True
+
+    def _proxies(self) -> list[str]:
+        try:
+            return [unit.name for unit in self._bus.list_units(PROXIES) if unit.active == "active"]
+        except TqunitsError:
+            return []
+
+    def _on_change(self, _: Change) -> None:
+        self._setup.notifier.status(self._status())
+
+    def _status(self) -> str:
+        """One line for `systemctl status`."""
+        counts = Counter(record.state.value for record in self._registry.records.values())
+        parts = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        return f"{sum(counts.values())} instances: {parts}" if parts else "no worker is installed"
+
+    def _sign_of_life(self) -> None:
+        interval = self._setup.notifier.watchdog
+        if interval:
+            self._setup.notifier.alive()
+            self._loop.call_later(interval, self._sign_of_life)

@@ -1,0 +1,133 @@
+"""What the manager knows of one instance, and a change of it: frozen values, without I/O.
+
+Times are µs since 1970; spans are µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tqunits.lifecycle.state import Event, State
+from tqunits.model import Instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What the installed files say of an instance: where it is, and how it is asked."""
+
+    whose: Instance
+    unit: str
+    routes: tuple[str, ...]
+    hosts: tuple[str, ...]
+    address: str  # 127.0.0.1:9000, or the path of its socket
+    source: str  # its worker.yaml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What systemd says of an instance's unit at one moment."""
+
+    event: Event  # the one that leads to the unit's present state
+    invocation: str = ""  # of its latest start, 32 hex digits
+    pid: int | None = None
+    started: int | None = None  # when its latest start was complete
+    restarts: int = 0  # automatic ones
+    result: str = "success"  # why its last run ended (systemd.service(5), $SERVICE_RESULT)
+    cause: str = ""  # the same in words; "" while nothing is wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One health check, and what it found."""
+
+    at: int  # when it began
+    elapsed: int
+    asked: str  # 127.0.0.1:9000/health
+    wrong: str = ""  # what is wrong with the answer, with 200 bytes of it; "" for a healthy one
+    failures: int = 0  # failed checks in a row, this one included
+
+
+NOT_SEEN = Seen(event=Event.ENDED)
+"""Before systemd was asked, and of a unit that is not loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRecord:
+    """An instance."""
+
+    place: Place
+    state: State = State.STOPPED
+    since: int = 0  # when it came into this state, as far as the manager saw it; 0: before
+    seen: Seen = NOT_SEEN
+    check: Checked | None = None  # the last one of its present run
+    requested_restarts: int = 0  # those that the manager has asked for, because it was not healthy
+
+    @property
+    def why(self) -> str:
+        """Why it is not healthy; "" where there is nothing to explain."""
+        if self.state is not State.UNHEALTHY and self.state is not State.FAILED:
+            return ""
+        if self.seen.event is Event.READY and self.check is not None:
+            return f"{self.check.asked}: {self.check.wrong}"
+        return self.seen.cause
+
+    def body(self) -> Mapping[str, object]:
+        """The JSON object."""
+        return {
+            "name": str(self.place.whose),
+            "worker": self.place.whose.worker,
+            "instance": self.place.whose.number,
+            "unit": self.place.unit,
+            "routes": list(self.place.routes),
+            "hosts": list(self.place.hosts),
+            "address": self.place.address,
+            "source": self.place.source,
+            "state": self.state.value,
+            "since_us": self.since or None,
+            "why": self.why or None,
+            "pid": self.seen.pid,
+            "started_us": self.seen.started,
+            "restarts": self.seen.restarts,
+            "requested_restarts": self.requested_restarts,
+            "result": self.seen.result,
+            "check": None if self.check is None else _check(self.check),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An instance has come from one state into another."""
+
+    number: int  # counted from 1 since the manager's start
+    at: int
+    whose: Instance
+    event: Event
+    before: State
+    after: State
+    cause: str  # in words; "" where the event says all
+
+    def body(self) -> Mapping[str, object]:
+        """The JSON object."""
+        return {
+            "number": self.number,
+            "at_us": self.at,
+            "name": str(self.whose),
+            "worker": self.whose.worker,
+            "instance": self.whose.number,
+            "event": self.event.value,
+            "before": self.before.value,
+            "after": self.after.value,
+            "cause": self.cause or None,
+        }
+
+
+def _check(found: Checked) -> Mapping[str, object]:
+    return {
+        "at_us": found.at,
+        "elapsed_us": found.elapsed,
+        "asked": found.asked,
+        "healthy": not found.wrong,
+        "wrong": found.wrong or None,
+        "failures": found.failures,
+    }
