@@ -1,5 +1,5 @@
 """What the man pages tell of the program, from where the program has it: settings, presets, exit
-statuses, variables, sandboxes, paths."""
+statuses, variables, states, sandboxes, paths."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import PurePosixPath
 from types import ModuleType
 
+import states
 from roff import bold, item, line, roff, sentence
 
 from tqunits import __version__
@@ -24,6 +25,7 @@ from tqunits.control import manager_protocol, protocol
 from tqunits.control.protocol import EndpointStatus, Status, WorkerStatus
 from tqunits.errors import ExitStatus
 from tqunits.layout import SYSTEM_LAYOUT
+from tqunits.lifecycle.state import Detail, Event
 from tqunits.model import Mode, Worker, WorkerType
 from tqunits.units.environment import CONTRACT, FOLDERS, usual_variables
 from tqunits.units.sandbox import EFFECTS, PROFILES
@@ -42,6 +44,9 @@ def parts() -> Mapping[str, str]:
         "@VARIABLES@": "".join(item(*row) for row in CONTRACT.items()),
         "@FOLDERS@": "".join(item(*row) for row in FOLDERS.items()),
         "@RUNTIMES@": runtimes(),
+        "@STATES@": states.picture(),
+        "@DETAILS@": states.list_of(Detail),
+        "@EVENTS@": states.list_of(Event),
         "@RESERVED@": line(", ".join(sorted(RESERVED)) + "."),
         "@PROFILES@": "".join(item(*row) for row in PROFILES.items()),
         "@RELAXATIONS@": "".join(item(*row) for row in EFFECTS.items()),

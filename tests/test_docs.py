@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
+import states
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
@@ -14,6 +16,8 @@ LINK = re.compile(r"\]\(([^)#:]+)\)")
 FILE = re.compile(r"[\w/.]*\w\.(?:py|c|h|lua)\b")
 OURS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/performance.md")
 """Pages whose files are the tree's; others tell of the files of workers too."""
+LIFECYCLE = ROOT / "docs/lifecycle.md"
+TABLES = "<!-- The tables: TQUNITS_UPDATE_GOLDEN=1 pytest tests/test_docs.py -->\n"
 FOLDERS = ("tqunits", "tests", "bench", "packaging")
 
 
@@ -44,3 +48,12 @@ def test_each_line_of_what_holds_names_its_test() -> None:
     attacks = [row for row in rows if row.count(" | ") == 2 and not row.startswith(("| attack", "| ---", "| border"))]
     assert len(attacks) > 30
     assert [row for row in attacks[5:] if not TEST.search(row)] == []  # the first five are the borders themselves
+
+
+def test_the_tables_of_states_are_those_of_the_program() -> None:
+    prose, mark, tables = LIFECYCLE.read_text(encoding="utf-8").partition(TABLES)
+    assert mark
+    if os.environ.get("TQUNITS_UPDATE_GOLDEN"):
+        tables = f"\n{states.markdown()}"
+        LIFECYCLE.write_text(f"{prose}{mark}{tables}", encoding="utf-8")
+    assert tables == f"\n{states.markdown()}", "run this test again with TQUNITS_UPDATE_GOLDEN=1"

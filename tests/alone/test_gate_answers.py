@@ -13,6 +13,7 @@ from tqunits.alone import verdicts
 from tqunits.health import read
 from tqunits.host import healthy
 from tqunits.lifecycle.facts import Facts
+from tqunits.lifecycle.state import State
 
 
 async def test_an_answer_in_pieces_is_one_answer() -> None:
@@ -175,7 +176,7 @@ async def test_the_statuses_that_mean_well_can_be_said(status: int, accepted: st
 async def test_who_asks_later_takes_the_same_for_well(answer: bytes) -> None:
     accepted = "200,204,300-399"
     async with serving(saying(answer)) as port:
-        facts = Facts(name="w", state="running", address=f"127.0.0.1:{port}", health="/", accepted=read(accepted))
+        facts = Facts(name="w", state=State.HEALTHY, address=f"127.0.0.1:{port}", health="/", accepted=read(accepted))
         later = await asyncio.to_thread(healthy.answer, facts, patience=5.0)
         code, text = await run_gate("--port", port, "--status", accepted, "--budget", "0.1")
     assert (later == "") is (code == verdicts.READY), (text, later)

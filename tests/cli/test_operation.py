@@ -15,6 +15,7 @@ GATE_FAILS = "ExecStartPost=/bin/sh -c 'exit 1'"
 # process' words were.
 CRASH = "Type=notify\nExecStart=\nExecStart=+/bin/sh -c 'echo the disk is on fire; journalctl --sync; exit 7'"
 LOOP = "Restart=always\nRestartSec=100ms"
+LATER = "Restart=always\nRestartSec=1h"
 TAKEN = CRASH.replace("the disk is on fire", "OSError: [Errno 98] Address already in use")
 NOT_THERE = "ExecStart=\nExecStart=/nowhere/program"
 
@@ -178,19 +179,36 @@ def test_an_unprivileged_caller_is_refused(host: Host, verb: str) -> None:
 
 
 def test_ls_shows_what_runs_and_why_the_rest_does_not(host: Host) -> None:
-    host.install(alpha="", broken=CRASH, idle="", off="")
+    host.install(alpha="", broken=CRASH, idle="", off="", waits=f"{GATE_FAILS}\n{LATER}")
     host.machine.tqunits("enable", "alpha", "idle", "broken")
-    host.machine.tqunits("start", "alpha", "broken", check=False)
+    host.machine.tqunits("start", "alpha", "broken", "waits", check=False)
     done = host.machine.tqunits("ls", user="nobody")
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert " ".join(lines["NAME"].split()) == "NAME ROUTE STATE PID UPTIME RESTARTS CPU MEM/MAX PORT USER"
-    assert lines["alpha"].split()[1:3] == ["/alpha", "running"]
+    assert lines["alpha"].split()[1:3] == ["/alpha", "healthy"]
+    assert list(lines) == ["NAME", "broken", "waits", "alpha", "idle", "off"]
     assert lines["alpha"].split()[-2:] == ["9001", "nobody"]
     assert "/64M" in lines["alpha"]
     assert "failed (exit-code)" in lines["broken"]
     assert lines["idle"].split()[2] == "stopped"
     assert lines["off"].split()[2] == "disabled"
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("restart", "state", "again"),
+    [
+        pytest.param(LATER, "unhealthy (health check)", ", again in 59min", id="comes again"),
+        pytest.param("", "failed (health check)", "", id="given up"),
+    ],
+)
+def test_ls_and_show_tell_that_a_health_check_was_not_passed(host: Host, restart: str, state: str, again: str) -> None:
+    host.install(alpha=f"{GATE_FAILS}\n{restart}")
+    host.machine.tqunits("start", "alpha", check=False)
+    done = host.machine.tqunits("ls", "alpha", check=False)
+    assert done.returncode == 3
+    assert f"  {state}{again}" in done.stdout
+    assert f"\nstate:      {state}, 0 restarts{again}" in host.machine.tqunits("show", "alpha", check=False).stdout
 
 
 def test_ls_as_json_is_whole_and_versioned(host: Host) -> None:

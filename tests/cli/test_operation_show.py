@@ -78,7 +78,7 @@ def test_without_valid_yaml_what_is_installed_is_shown(host: Host) -> None:
 def test_a_worker_that_is_only_configured_is_shown(host: Host) -> None:
     configure(host, "alpha")
     assert "not installed" in host.machine.tqunits("show", "alpha").stdout
-    assert document(host, "show", "alpha")["state"] is None
+    assert document(host, "show", "alpha")["state"] == "not installed"
 
 
 def test_the_last_exits_come_with_their_cause_newest_first(host: Host) -> None:
@@ -111,7 +111,7 @@ def test_a_failed_worker_shows_its_cause_first(host: Host) -> None:
     first, *_ = host.machine.tqunits("show", "alpha").stdout.splitlines()
     assert first == "alpha: it did not answer its health check in time"
     document = json.loads(host.machine.tqunits("show", "--json", "alpha").stdout)
-    assert (document["state"], document["why"]["kind"]) == ("unhealthy", "health")
+    assert (document["state"], document["detail"], document["why"]["kind"]) == ("failed", "health check", "health")
 
 
 def test_a_worker_that_waits_for_install_is_told_apart_from_a_mistyped_one(host: Host) -> None:

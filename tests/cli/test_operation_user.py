@@ -60,7 +60,7 @@ def test_a_user_operates_workers_without_root(host: UserHost) -> None:
     assert host.tqunits("enable", "--now", "mine") == (0, "", "")
     status, listing, _ = host.tqunits("ls", "mine")
     assert status == 0
-    assert "running" in listing
+    assert "healthy" in listing
     assert host.tqunits("restart", "--all") == (0, "", "")
     assert host.tqunits("disable", "--now", "mine") == (0, "", "")
     assert host.tqunits("ls", "mine")[0] == 3

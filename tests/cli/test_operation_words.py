@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tqunits.cli import condition
 from tqunits.cli import format as human
-from tqunits.host.status import State, state_of
+from tqunits.host.status import InstanceStatus
+from tqunits.lifecycle.state import Detail, NoInstance, State
 
 
 @pytest.mark.parametrize(
@@ -41,19 +43,50 @@ def test_spans_have_two_units_at_most(value: int | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("active", "sub", "state"),
+    ("status", "text", "then"),
     [
-        pytest.param("active", "running", State.RUNNING, id="running"),
-        pytest.param("reloading", "reload", State.RUNNING, id="reloading"),
-        pytest.param("activating", "start-post", State.STARTING, id="starting"),
-        pytest.param("activating", "auto-restart", State.RESTARTING, id="restarting"),
-        pytest.param("activating", "auto-restart-queued", State.RESTARTING, id="restarting-257"),
-        pytest.param("deactivating", "stop", State.DRAINING, id="draining"),
-        pytest.param("deactivating", "stop-sigterm", State.STOPPING, id="stopping"),
-        pytest.param("failed", "failed", State.FAILED, id="failed"),
-        pytest.param("inactive", "dead", State.STOPPED, id="stopped"),
-        pytest.param("maintenance", "new", State.STOPPED, id="unknown"),
+        pytest.param(InstanceStatus(state=State.HEALTHY), "healthy", "", id="healthy"),
+        pytest.param(
+            InstanceStatus(state=State.UNHEALTHY, detail=Detail.HOLDING), "unhealthy (holding)", "", id="holding"
+        ),
+        pytest.param(
+            InstanceStatus(state=State.STOPPING, detail=Detail.DRAINING), "stopping (draining)", "", id="draining"
+        ),
+        pytest.param(
+            InstanceStatus(state=State.UNHEALTHY, detail=Detail.RESTARTING, result="signal", next_us=3_000_000),
+            "unhealthy (signal)",
+            "again in 3.0s",
+            id="a failure",
+        ),
+        pytest.param(
+            InstanceStatus(state=State.UNHEALTHY, detail=Detail.RESTARTING, next_us=0),
+            "unhealthy (restarting)",
+            "again in 0.0s",
+            id="an end without an error",
+        ),
+        pytest.param(
+            InstanceStatus(state=State.UNHEALTHY, detail=Detail.HEALTH_CHECK, result="exit-code"),
+            "unhealthy (health check)",
+            "",
+            id="a health check, nobody knows until when",
+        ),
+        pytest.param(
+            InstanceStatus(state=State.FAILED, detail=Detail.HEALTH_CHECK, result="exit-code"),
+            "failed (health check)",
+            "",
+            id="a health check",
+        ),
+        pytest.param(InstanceStatus(state=State.FAILED, result="oom-kill"), "failed (oom-kill)", "", id="failed"),
     ],
 )
-def test_states_of_systemd_have_our_words(active: str, sub: str, state: State) -> None:
-    assert state_of(active, sub) is state
+def test_a_state_says_in_parentheses_why(status: InstanceStatus, text: str, then: str) -> None:
+    assert (condition.words(status), condition.next_start(status)) == (text, then)
+
+
+def test_a_document_has_the_same_members_with_and_without_an_instance() -> None:
+    without = condition.members(NoInstance.SKIPPED, None)
+    assert {key: value for key, value in without.items() if value is not None} == {"state": "skipped"}
+    status = InstanceStatus(state=State.STOPPED)
+    found = condition.members(status.state, status)
+    assert found.keys() == without.keys()
+    assert (found["state"], found["detail"], found["restarts"]) == ("stopped", None, 0)

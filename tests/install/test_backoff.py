@@ -105,13 +105,14 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
     site.install(status=1)
     wait(site, lambda: is_in_pause(site, 5))
     row = listed(site)
-    assert (row["state"], row["result"]) == ("restarting", "exit-code")
+    assert (row["state"], row["detail"], row["result"]) == ("unhealthy", "restarting", "exit-code")
     assert row["restarts"] >= 4
     assert row["next_try_us"] > 0
     assert "tqunits-backoff: alpha has failed 5 times in a row; it is started again in " in site.run("logs", "alpha")
     wait(site, lambda: is_in_pause(site, 6))  # 6 s
-    assert "restarting (exit-code) in " in site.run("ls", "alpha", status=3)
-    assert ", next try in " in site.run("show", "alpha")
+    assert "unhealthy (exit-code), again in " in site.run("ls", "alpha", status=3)
+    assert " restarts, again in " in site.run("show", "alpha")
+    assert "unhealthy (restarting), " in site.run("why", "alpha", status=1)
     assert f"fail again and again: {UNIT}" in site.run("doctor", status=1)
     asked: list[Callable[[Site], object]] = [*ASKED.values(), lambda site: site.run("start", "alpha")]
     for number, ask in enumerate(asked):

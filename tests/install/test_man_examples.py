@@ -31,9 +31,9 @@ STATUSES = {
 """Where there is something to change, these say so; every other command succeeds."""
 
 SAYS = {
-    ("tqunits.1", "tqunits ls"): "running",
+    ("tqunits.1", "tqunits ls"): "healthy",
     ("tqunits.1", "curl localhost:8080/shop/"): "hello from shop\n",
-    ("tqunits.1", "tqunits --user -C site ls"): "running",
+    ("tqunits.1", "tqunits --user -C site ls"): "healthy",
     (CONTRACT, "curl localhost:8080/shop/"): "hello from shop\n",
     ("tqunits-init.1", "tqunits check shop"): "1 worker, 0 errors, 0 warnings",
     ("tqunits-init.1", "tqunits -C site check --strict"): "1 worker, 0 errors, 0 warnings",

@@ -7,6 +7,7 @@ own user.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -208,8 +209,8 @@ def test_everybody_may_ask_at_the_leave_socket_and_nobody_starts_a_router_by_it(
 
 def state(site: Site) -> str:
     """What `ls` says of it."""
-    lines = site.machine.tqunits("ls").stdout.splitlines()
-    return next(line.split()[2] for line in lines if line.startswith("alpha "))
+    rows = {row["name"]: row for row in json.loads(site.machine.tqunits("ls", "--json").stdout)["workers"]}
+    return str(rows["alpha"]["detail"] or rows["alpha"]["state"])
 
 
 TAKEN = {
@@ -244,7 +245,7 @@ def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, 
     assert site.machine.run(ASK).stdout == "200"
     if what == "its file":
         assert pid(site, f"{WORKER}.service") == before
-    site.machine.wait_until(lambda: state(site) == "running" and all(map(site.machine.exists, ROUTERS)))
+    site.machine.wait_until(lambda: state(site) == "healthy" and all(map(site.machine.exists, ROUTERS)))
     assert is_served(site)
     site.machine.systemctl("restart", WORKER)
     assert is_served(site)
@@ -327,12 +328,13 @@ def test_repair_says_what_it_does_and_does_nothing_to_who_is_well(site: Site) ->
     site.machine.run(["rm", SERVING])
     assert state(site) == "holding"
     said = site.machine.tqunits("ls")
+    assert " unhealthy (holding) " in said.stdout
     assert "tqunits repair" in said.stdout + said.stderr
     assert site.machine.tqunits("ls", "alpha", check=False).returncode == 3
     assert "is to be served again" in site.machine.tqunits("repair", "--dry-run").stderr
     assert state(site) == "holding"
     assert '"cure":"admit"' in site.machine.tqunits("repair", "--json").stdout.replace(" ", "")
-    assert state(site) == "running"
+    assert state(site) == "healthy"
     site.machine.systemctl("start", "tq-repair.path")
 
 

@@ -126,7 +126,7 @@ def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> N
     site.install()
     site.run("stop", "alpha:2")
     assert site.begun() == ["alpha"]
-    assert {row["name"]: row["state"] for row in site.rows()} == {"alpha": "running", "alpha:2": "stopped"}
+    assert {row["name"]: row["state"] for row in site.rows()} == {"alpha": "healthy", "alpha:2": "stopped"}
     assert site.get("/alpha/health") == (200, "ok")
     site.run("start", "alpha:2")
     assert site.begun() == ["alpha", "alpha:2"]

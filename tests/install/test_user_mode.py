@@ -158,7 +158,7 @@ def test_a_user_operates_what_is_installed(tenant: Tenant) -> None:
     assert "stopped" in tenant.tqunits("ls", "port", status=3)
     tenant.tqunits("start", "port")
     (worker,) = json.loads(tenant.tqunits("ls", "--json"))["workers"]
-    assert (worker["state"], worker["pid"]) == ("running", int(tenant.show("tq-worker@port", "MainPID")))
+    assert (worker["state"], worker["pid"]) == ("healthy", int(tenant.show("tq-worker@port", "MainPID")))
     assert "Started tq-worker@port.service" in tenant.tqunits("logs", "-n", "5", "port")
     assert "problem " not in tenant.tqunits("doctor")
     tenant.worker("port", "environment: {COLOUR: red}\n")

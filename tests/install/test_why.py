@@ -408,10 +408,12 @@ def test_ls_shows_who_needs_somebody_first_and_whom_install_has_left_out(site: S
     assert states == [
         ("broken", "refused"),
         ("lacking", "skipped"),
-        ("sick", "unhealthy"),
-        ("alpha", "running"),
+        ("sick", "failed"),
+        ("alpha", "healthy"),
         ("new", "not installed"),
     ]
+    details = {worker["name"]: worker["detail"] for worker in workers}
+    assert details == {"broken": None, "lacking": None, "sick": "health check", "alpha": None, "new": None}
     reasons = {worker["name"]: worker["left_out"] for worker in workers}
     assert "broken/config/worker.yaml:" in reasons["broken"]["reason"]
     assert "no-such-program" in reasons["lacking"]["reason"]
@@ -431,5 +433,5 @@ def test_who_was_installed_and_is_refused_runs_and_says_so(site: Site) -> None:
     site.worker("alpha", "path: [\n")
     site.install(status=1)
     (worker,) = json.loads(site.run("ls", "--json"))["workers"]
-    assert (worker["state"], worker["left_out"]["kind"]) == ("running", "refused")
+    assert (worker["state"], worker["left_out"]["kind"]) == ("healthy", "refused")
     assert "alpha is left out by the last install: " in site.run("ls")

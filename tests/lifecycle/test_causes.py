@@ -12,11 +12,12 @@ from tqunits.lifecycle import outcome
 from tqunits.lifecycle.causes import Judgement, Link, LinkState, judge
 from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
 from tqunits.lifecycle.reason import Cause
+from tqunits.lifecycle.state import Detail, NoInstance, State
 from tqunits.model import Profile, Relaxation, Sandbox
 
 BASE = Facts(
     name="shop",
-    state="failed",
+    state=State.FAILED,
     source="/srv/shop/config/worker.yaml",
     address="127.0.0.1:9000",
     health="/health",
@@ -51,7 +52,9 @@ def of(
     verdict: str = "",
 ) -> Judgement:
     facts = replace(BASE, end=end, lines=lines, kernel=kernel, names_killer=names_killer, holder=holder, looks=looks)
-    facts = replace(facts, comes_again=comes_again, restarts=restarts, gave_up=gave_up, verdict=verdict)
+    facts = replace(facts, restarts=restarts, gave_up=gave_up, verdict=verdict)
+    if comes_again:
+        facts = replace(facts, state=State.UNHEALTHY, detail=Detail.RESTARTING)
     return judge(replace(facts, sandbox=sandbox, missing=missing))
 
 
@@ -172,7 +175,7 @@ def test_the_chain_breaks_once_and_nothing_is_known_behind() -> None:
     ]
     assert found.broken is Link.START
     assert of(replace(EXITED, gate=outcome.SLOW)).broken is Link.HEALTH
-    assert judge(replace(BASE, state="running")).broken is None
+    assert judge(replace(BASE, state=State.HEALTHY)).broken is None
 
 
 def test_who_fails_again_and_again_is_told_with_its_reason() -> None:
@@ -181,6 +184,80 @@ def test_who_fails_again_and_again_is_told_with_its_reason() -> None:
     spent = of(EXITED, "SyntaxError: x", gave_up=True)
     assert spent.sentence.endswith("SyntaxError: x; it failed too often, and is not started again by itself")
     assert spent.advice[-1] == "'tqunits start shop' tries again"
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause", "text", "broken"),
+    [
+        pytest.param(replace(BASE, state=State.HEALTHY), Cause.WELL, "healthy", None, id="healthy"),
+        pytest.param(
+            replace(BASE, state=State.UNHEALTHY, detail=Detail.HOLDING),
+            Cause.HOLDING,
+            "unhealthy (holding)",
+            Link.STATE,
+            id="holding",
+        ),
+        pytest.param(
+            replace(BASE, state=State.UNHEALTHY, answer="503 Service Unavailable"),
+            Cause.HEALTH,
+            "unhealthy",
+            Link.HEALTH,
+            id="it runs, and answers badly",
+        ),
+        pytest.param(
+            replace(BASE, state=State.UNHEALTHY, detail=Detail.RESTARTING, end=EXITED, restarts=2),
+            Cause.EXITED,
+            "unhealthy (restarting), 2 restarts",
+            Link.START,
+            id="restarting",
+        ),
+        pytest.param(
+            replace(BASE, state=State.FAILED, detail=Detail.HEALTH_CHECK, end=replace(EXITED, gate=outcome.UNHEALTHY)),
+            Cause.HEALTH,
+            "failed (health check)",
+            Link.HEALTH,
+            id="a health check",
+        ),
+        pytest.param(
+            replace(BASE, state=State.STARTING, end=EXITED, restarts=1),
+            Cause.EXITED,
+            "starting, 1 restarts",
+            Link.START,
+            id="the start after a failure",
+        ),
+        pytest.param(replace(BASE, state=State.STARTING), Cause.WAITING, "starting", None, id="starting"),
+        pytest.param(
+            replace(BASE, state=State.STOPPING, detail=Detail.DRAINING),
+            Cause.WAITING,
+            "stopping (draining)",
+            None,
+            id="draining",
+        ),
+        pytest.param(replace(BASE, state=State.STOPPING), Cause.WAITING, "stopping", None, id="stopping"),
+        pytest.param(replace(BASE, state=State.STOPPED), Cause.STOPPED, "stopped", None, id="stopped"),
+        pytest.param(replace(BASE, state=NoInstance.STATIC), Cause.WELL, "static", None, id="static"),
+        pytest.param(
+            replace(BASE, state=NoInstance.REFUSED, left_out="no"), Cause.LEFT_OUT, "refused", Link.FILE, id="refused"
+        ),
+        pytest.param(
+            replace(BASE, state=NoInstance.NOT_INSTALLED), Cause.NOT_INSTALLED, "not installed", None, id="new"
+        ),
+    ],
+)
+def test_the_last_link_has_the_state_and_its_detail(facts: Facts, cause: Cause, text: str, broken: Link | None) -> None:
+    found = judge(facts)
+    assert (found.cause, found.chain[-1].text, found.broken) == (cause, text, broken), found
+
+
+@pytest.mark.parametrize(
+    ("detail", "sentence"),
+    [
+        (Detail.DRAINING, "it is being stopped: it finishes what it has"),
+        (Detail.NONE, "it is being stopped"),
+    ],
+)
+def test_who_stops_and_has_requests_says_so(detail: Detail, sentence: str) -> None:
+    assert judge(replace(BASE, state=State.STOPPING, detail=detail)).sentence == sentence
 
 
 def test_who_was_given_up_and_has_no_journal_says_no_more_than_is_known() -> None:
@@ -202,12 +279,12 @@ def test_words_of_others_in_an_advice_stay_as_they_are() -> None:
     variable = of(EXITED, "DB_NAME is not set")
     assert "`environment: {DB_NAME: ...}` in its worker.yaml" in variable.advice[0]
     hint = "leave it out: NAME=value"
-    mistake = judge(replace(BASE, state="not installed", is_installed=False, finding="x", finding_hint=hint))
+    mistake = judge(replace(BASE, state=NoInstance.NOT_INSTALLED, finding="x", finding_hint=hint))
     assert mistake.advice == (hint, "tqunits check shop")
 
 
 def test_of_who_runs_a_file_or_a_program_that_is_wrong_by_now_is_not_called_well() -> None:
-    found = judge(replace(BASE, state="running", finding="worker.yaml:1:7: no", unbuilt="bin/shop does not exist"))
+    found = judge(replace(BASE, state=State.HEALTHY, finding="worker.yaml:1:7: no", unbuilt="bin/shop does not exist"))
     assert (found.is_well, found.broken) == (True, None)
     assert [step.state for step in found.chain] == [
         LinkState.UNKNOWN,

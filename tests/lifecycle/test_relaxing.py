@@ -23,6 +23,7 @@ from tqunits.lifecycle import outcome, relaxing
 from tqunits.lifecycle.causes import Judgement, judge
 from tqunits.lifecycle.facts import Access, Facts, Look, UnitEnd
 from tqunits.lifecycle.reason import Cause
+from tqunits.lifecycle.state import State
 from tqunits.model import Profile, Relaxation, Sandbox
 from tqunits.units import grants, sandbox
 
@@ -173,7 +174,9 @@ def test_a_program_that_goes_on_is_told_the_same_beside(gate: int) -> None:
 
 
 def test_a_program_that_runs_and_answers_badly_is_told_the_same() -> None:
-    facts = replace(facts_of(of_words("strict")), state="running", end=None, answer="500 Internal Server Error: oops")
+    facts = replace(
+        facts_of(of_words("strict")), state=State.HEALTHY, end=None, answer="500 Internal Server Error: oops"
+    )
     lines = ("GET / 200", "socket.gaierror: [Errno -3] Temporary failure in name resolution")
     found = judge(replace(facts, lines=lines))
     assert (found.cause, found.sandbox) == (Cause.HEALTH, "outbound")

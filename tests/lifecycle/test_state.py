@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqunits.lifecycle import state
-from tqunits.lifecycle.state import Event, State
+from tqunits.lifecycle.state import Detail, Event, NoInstance, State
 
 CHECKS = {Event.PASSED, Event.MISSED}
 SYSTEMDS = [event for event in Event if event not in CHECKS]
@@ -93,6 +93,7 @@ def test_lost_signals_do_no_lasting_harm(events: list[Event], told: Event) -> No
 )
 def test_what_a_unit_is_doing_is_an_event(active: str, sub: str, comes_again: bool, expected: Event) -> None:  # noqa: FBT001 (a table's column)
     assert state.event_of(active, sub, comes_again=comes_again) is expected
+    assert state.of_unit(active, sub, comes_again=comes_again) is state.of_systemd(expected)
 
 
 @pytest.mark.parametrize("active", ["inactive", "failed"])
@@ -103,3 +104,44 @@ def test_between_a_stop_and_a_start_it_starts(active: str, job: str, expected: E
     at_rest = Event.ENDED if active == "inactive" else Event.GIVEN_UP
     assert state.event_of(active, "dead", job=job) is (expected or at_rest)
     assert state.event_of(active, "dead", job=job, comes_again=True) is Event.EXITED
+
+
+@pytest.mark.parametrize(
+    ("active", "sub", "is_unhealthy", "expected"),
+    [
+        ("active", "running", False, "healthy"),
+        ("activating", "start-post", False, "starting"),
+        ("activating", "auto-restart", False, "unhealthy (restarting)"),
+        ("activating", "auto-restart-queued", True, "unhealthy (health check)"),
+        ("deactivating", "stop", False, "stopping (draining)"),
+        ("deactivating", "stop-sigterm", False, "stopping"),
+        ("deactivating", "stop-post", False, "stopping"),
+        ("failed", "failed", False, "failed"),
+        ("failed", "failed", True, "failed (health check)"),
+        ("inactive", "dead", False, "stopped"),
+        ("inactive", "dead", True, "stopped"),
+    ],
+)
+def test_what_the_state_alone_does_not_tell_is_a_detail(
+    active: str,
+    sub: str,
+    is_unhealthy: bool,  # noqa: FBT001 (a table's column)
+    expected: str,
+) -> None:
+    found = state.of_unit(active, sub)
+    assert state.words(found, state.detail_of(found, sub, is_unhealthy=is_unhealthy)) == expected
+
+
+@pytest.mark.parametrize("found", [*State, *NoInstance])
+@pytest.mark.parametrize("detail", list(Detail))
+def test_what_is_unhealthy_runs_or_comes_again_and_nothing_else_does_both(
+    found: State | NoInstance, detail: Detail
+) -> None:
+    runs, comes_again = state.runs(found, detail), state.comes_again(found, detail)
+    assert not (runs and comes_again)
+    assert (runs or comes_again) is (found in {State.HEALTHY, State.UNHEALTHY})
+
+
+def test_each_word_is_one_things() -> None:
+    assert not {*State} & {*NoInstance}
+    assert not ({*State} | {*NoInstance}) & {*Detail}

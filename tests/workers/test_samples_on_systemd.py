@@ -93,7 +93,7 @@ def main_pid(samples: Samples, name: str) -> str:
 
 
 def test_all_run_and_are_routed(samples: Samples) -> None:
-    assert {name: worker["state"] for name, worker in samples.ls().items()} == dict.fromkeys(NAMES, "running")
+    assert {name: worker["state"] for name, worker in samples.ls().items()} == dict.fromkeys(NAMES, "healthy")
     assert "It works" in samples.curl("/")
     assert samples.curl("/api/echo", "-d", '{"a": 1}') == '{"echo":{"a":1}}\n'
     assert json.loads(samples.curl("/api/"))["links"] == ["/api/echo", "/api/slow"]

@@ -14,6 +14,7 @@ from tqunits.host.left_out import LeftOut
 from tqunits.host.sources import Loaded, load
 from tqunits.host.status import InstanceStatus, statuses
 from tqunits.lifecycle.facts import Facts
+from tqunits.lifecycle.state import NoInstance
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system.bus import Bus
@@ -89,20 +90,16 @@ def _of_unit(
     worker: Installed, status: InstanceStatus, bus: Bus, of: KnownWorkers, context: Context
 ) -> tuple[Facts, InstanceStatus]:
     facts = evidence.of_now(evidence.subject_of(worker, context.layout, user_mode=context.user_mode), bus, status)
-    return _with_file(replace(facts, comes_again=status.comes_again), of), status
+    return _with_file(facts, of), status
 
 
 def _of_files(wanted: str, of: KnownWorkers) -> Facts:
     """The facts about a worker without a unit: static files, or not installed."""
-    is_static = wanted in of.served
-    facts = Facts(
-        name=wanted,
-        state="static" if is_static else "not installed",
-        is_installed=False,
-        is_static=is_static,
-        unserved=(unserved(of.served[wanted].directory) or "") if is_static else "",
-    )
-    return _with_file(facts, of)
+    files = of.served.get(wanted)
+    if files is None:
+        return _with_file(Facts(name=wanted, state=left_out.instead(of.left_out.get(worker_named(wanted)))), of)
+    static = Facts(name=wanted, state=NoInstance.STATIC, unserved=unserved(files.directory) or "")
+    return _with_file(static, of)
 
 
 def _with_file(facts: Facts, of: KnownWorkers) -> Facts:

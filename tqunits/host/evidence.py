@@ -17,11 +17,12 @@ from tqunits import health
 from tqunits.health import HealthType
 from tqunits.host import healthy
 from tqunits.host.installed import Installed
-from tqunits.host.status import InstanceStatus, State
+from tqunits.host.status import InstanceStatus
 from tqunits.layout import Layout
 from tqunits.lifecycle import error_lines, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
 from tqunits.lifecycle.outcome import Failure
+from tqunits.lifecycle.state import State
 from tqunits.system import access, cgroup, journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
@@ -34,6 +35,7 @@ _GATE = re.compile(r"/gate\.py (.*)")
 _MINE = frozenset({"yes", "true", "on", "1"})
 _NOT_RESULTS = {1: "exit-code", 2: "signal", 3: "core-dump"}
 _PATIENCE = 5.0  # seconds that a health check may take which we send now
+_FAILED = InstanceStatus(state=State.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,10 @@ def subject_of(worker: Installed, layout: Layout, *, user_mode: bool) -> Subject
     )
 
 
-def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", restarts: int = 0) -> Facts:
+def of_failure(subject: Subject, failure: Failure, *, status: InstanceStatus = _FAILED) -> Facts:
     """The facts of the start that `failure` is about. For a worker that was given up, the facts of
     its last real start."""
-    facts = _installed(subject, state, restarts)
+    facts = _installed(subject, status)
     end = _end(failure)
     if (end.code, end.status) == ("exited", outcome.GIVEN_UP) and _last(subject, "RestartPreventExitStatus"):
         return _of_last_run(replace(facts, end=end, gave_up=True), subject, failure)
@@ -80,14 +82,13 @@ def of_failure(subject: Subject, failure: Failure, *, state: str = "failed", res
 
 def of_now(subject: Subject, bus: Bus, status: InstanceStatus) -> Facts:
     """The facts of a worker as it is now. If it runs, it is sent one health check."""
-    state = status.state.value
-    facts = _installed(subject, state, status.restarts)
+    if status.state is State.FAILED or status.comes_again:
+        return of_failure(subject, bus.failure(subject.unit), status=status)
+    facts = _installed(subject, status)
     match status.state:
-        case State.FAILED | State.RESTARTING | State.UNHEALTHY:
-            return of_failure(subject, bus.failure(subject.unit), state=state, restarts=status.restarts)
         case State.STARTING if status.restarts:
             return _of_last_run(facts, subject, bus.failure(subject.unit))
-        case State.RUNNING if facts.address:
+        case State.HEALTHY if facts.address:
             facts = replace(facts, answer=healthy.answer(facts, patience=_PATIENCE))
             return _with_words(facts, subject, bus.invocation(subject.unit)) if facts.answer else facts
         case _:
@@ -111,7 +112,7 @@ def of_exit(exit_: Exit) -> str:
     return outcome.of_run(end.result, end.code, end.status, end.gate)
 
 
-def _installed(subject: Subject, state: str, restarts: int) -> Facts:
+def _installed(subject: Subject, status: InstanceStatus) -> Facts:
     ledger, gate = subject.ledger, _gate(subject)
     own, _ = access.numbers(_last(subject, "User"))
     other = holder(ledger.port, but=own) if ledger.port else None
@@ -120,8 +121,9 @@ def _installed(subject: Subject, state: str, restarts: int) -> Facts:
     is_request = not subject.user_mode and bool(ledger.source) and first_not_roots(ledger.source) is not None
     return Facts(
         name=subject.name,
-        state=state,
-        restarts=restarts,
+        state=status.state,
+        detail=status.detail,
+        restarts=status.restarts,
         names_killer=cgroup.hierarchy() is cgroup.Hierarchy.UNIFIED,
         source=ledger.source,
         is_enabled=ledger.enabled,

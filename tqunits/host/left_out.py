@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.lifecycle.state import NoInstance
 from tqunits.system import files
 from tqunits.units import name
 
@@ -72,6 +73,13 @@ def remove(layout: Layout) -> None:
     if layout.sysusers:
         with suppress(OSError):  # not there, or another user's
             path.parent.rmdir()
+
+
+def instead(left: LeftOut | None) -> NoInstance:
+    """What a worker that is not installed has instead of an instance. `left`: what the report has
+    of it; a kind that another release has written there says nothing."""
+    kinds = (NoInstance.REFUSED, NoInstance.SKIPPED)
+    return next((kind for kind in kinds if left is not None and left.kind == kind), NoInstance.NOT_INSTALLED)
 
 
 def uninstalled(report: Report, others: Collection[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from tqunits.layout import Layout
+from tqunits.lifecycle.state import State, of_unit
 from tqunits.model import INFINITY
 from tqunits.system import files
 from tqunits.system.bus import Bus
@@ -71,6 +72,7 @@ def let_go(bus: Bus, units: Sequence[str]) -> None:
     for unit in asked:
         if unit.active == "failed":
             bus.reset_failed(unit.name)
-    waiting = [unit.name for unit in asked if unit.name in paused or unit.sub.startswith("auto-restart")]
+    states = {unit.name: of_unit(unit.active, unit.sub, comes_again=unit.name in paused) for unit in asked}
+    waiting = [unit for unit, found in states.items() if found is State.UNHEALTHY]
     if waiting:
         Jobs(bus).stop(waiting, timeout_us=INFINITY)

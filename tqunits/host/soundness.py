@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tqunits.host import pauses
 from tqunits.host.diagnosis import Finding, ok, problem, warning
 from tqunits.host.stale_copies import changed
-from tqunits.host.status import State, state_of
+from tqunits.lifecycle.state import State, of_unit
 from tqunits.model import Configuration, WorkerType, account_of
 from tqunits.system.bus import UnitStatus
 from tqunits.system.listeners import Listener
@@ -55,7 +55,7 @@ def secrets(workers: Sequence[InstalledWorker]) -> Iterator[Finding]:
 def restarting(units: Sequence[UnitStatus]) -> Iterator[Finding]:
     """Workers that crash again and again; systemd does not list them as failed. During a back-off
     systemd 252 reports a worker as stopped."""
-    again = {unit.name for unit in units if state_of(unit.active, unit.sub) is State.RESTARTING}
+    again = {unit.name for unit in units if of_unit(unit.active, unit.sub) is State.UNHEALTHY}
     found = again | pauses.pausing((unit.name, unit.active) for unit in units)
     if found:
         advice = "'tqunits why NAME' tells why; of the router, 'tqunits logs --router'"

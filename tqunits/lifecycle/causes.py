@@ -17,9 +17,7 @@ from tqunits.lifecycle.error_lines import Complaint, complaint
 from tqunits.lifecycle.facts import Facts
 from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.lifecycle.reason import Cause, Reason
-
-_RUNS = frozenset({"running", "holding"})
-_WAITS = frozenset({"starting", "draining", "stopping"})
+from tqunits.lifecycle.state import Detail, State, words
 
 
 class Link(StrEnum):
@@ -75,7 +73,7 @@ class Judgement:
 def judge(facts: Facts) -> Judgement:
     """Judge the facts."""
     end = facts.end
-    last = facts.state in _RUNS or (end is not None and end.is_started)
+    last = facts.runs or (end is not None and end.is_started)
     error = complaint(facts.lines, last=last, folder=facts.folder)
     reason = _reason(facts, error)
     is_well = reason.cause is Cause.WELL
@@ -113,19 +111,26 @@ def _reason(facts: Facts, error: Complaint | None) -> Reason:
         return _of_files(facts)
     if not facts.is_installed:
         return _not_installed(facts)
-    if facts.state in _RUNS:
+    if facts.runs:
         return _of_running(facts, error)
-    if facts.state in _WAITS and not (facts.state == "starting" and facts.restarts and facts.end):
+    if _is_on_its_way(facts):
         return Reason(Cause.WAITING, _waits(facts))
-    if facts.end is None or (facts.state == "stopped" and facts.end.result == "success"):
+    if facts.end is None or (facts.state is State.STOPPED and facts.end.result == "success"):
         return _stopped(facts)
     reason = ends.of(facts, facts.end, error)
     if facts.gave_up:
         text = f"{reason.text}; it failed too often, and is not started again by itself"
         return replace(reason, text=text, advice=(*reason.advice, f"'tqunits start {facts.name}' tries again"))
-    if facts.comes_again or facts.state == "starting":
+    if facts.comes_again or facts.state is State.STARTING:
         return replace(reason, text=f"{reason.text}; it is started again (restart {facts.restarts + 1})")
     return reason
+
+
+def _is_on_its_way(facts: Facts) -> bool:
+    """Whether it starts or stops. Of a start that comes after a failure the failure is told."""
+    if facts.state is State.STARTING:
+        return not (facts.restarts and facts.end)
+    return facts.state is State.STOPPING
 
 
 def _of_files(facts: Facts) -> Reason:
@@ -149,7 +154,7 @@ def _not_installed(facts: Facts) -> Reason:
 
 
 def _of_running(facts: Facts, error: Complaint | None) -> Reason:
-    if facts.state == "holding":
+    if facts.detail is Detail.HOLDING:
         text = "it runs, but its file `serving` is gone, so the routers hold its requests"
         return Reason(Cause.HOLDING, text, ("tqunits repair",))
     if facts.answer:
@@ -160,8 +165,9 @@ def _of_running(facts: Facts, error: Complaint | None) -> Reason:
 
 
 def _waits(facts: Facts) -> str:
-    if facts.state != "starting":
-        return "it is being stopped: it finishes what it has" if facts.state == "draining" else "it is being stopped"
+    if facts.state is State.STOPPING:
+        finishes = ": it finishes what it has" if facts.detail is Detail.DRAINING else ""
+        return f"it is being stopped{finishes}"
     if facts.health_type is None:
         return "it is starting: it has not said READY=1 yet"
     if facts.health_type is HealthType.NONE:
@@ -198,7 +204,7 @@ def _chain(facts: Facts, reason: Reason) -> tuple[JudgedLink, ...]:
         Link.BUILD: facts.unbuilt or "its program is there",
         Link.START: _start(facts),
         Link.HEALTH: _health(facts),
-        Link.STATE: facts.state + (f", {facts.restarts} restarts" if facts.restarts else ""),
+        Link.STATE: words(facts.state, facts.detail) + (f", {facts.restarts} restarts" if facts.restarts else ""),
     }
     states = {link: LinkState.UNKNOWN if unknown[link] else LinkState.OK for link in Link}
     if broken is not None:
@@ -217,8 +223,8 @@ def _link_of(facts: Facts, reason: Reason) -> Link | None:
     if reason.cause is Cause.HOLDING or facts.is_static:
         return Link.STATE
     if reason.cause is Cause.WAITING:
-        return Link.HEALTH if facts.state == "starting" else Link.STATE
-    if facts.state in _RUNS:
+        return Link.HEALTH if facts.state is State.STARTING else Link.STATE
+    if facts.runs:
         return Link.HEALTH
     end = facts.end
     is_gate = end is not None and (outcome.is_slow(end.result, end.gate) or end.gate == outcome.UNPLACED)
@@ -227,7 +233,7 @@ def _link_of(facts: Facts, reason: Reason) -> Link | None:
 
 def _start(facts: Facts) -> str:
     end = facts.end
-    if facts.state in _RUNS or facts.is_static:
+    if facts.runs or facts.is_static:
         return "runs"
     if end is None:
         return "it has not been started"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tqunits.health import OK, HealthType, Statuses
+from tqunits.lifecycle import state
+from tqunits.lifecycle.state import Detail, NoInstance, State
 from tqunits.model import Profile, Relaxation, Sandbox
 
 
@@ -54,10 +56,10 @@ class Facts:
     """All facts about one worker. An unknown fact is None, "" or empty."""
 
     name: str
-    state: str  # a word of host/status.py: running, starting, restarting, failed, stopped, ...
+    state: State | NoInstance
+    detail: Detail = Detail.NONE
     end: UnitEnd | None = None  # of the last start that has ended; None: there is none, or it is unknown
     gave_up: bool = False  # it failed too often: systemd does not start it again
-    comes_again: bool = False  # systemd waits to start it again
     restarts: int = 0
     names_killer: bool = True  # systemd would report a kill for lack of memory (cgroup v2)
 
@@ -66,9 +68,7 @@ class Facts:
     finding_hint: str = ""
     left_out: str = ""  # why the last install has not changed it
     left_out_hint: str = ""
-    is_installed: bool = True
     is_enabled: bool = True
-    is_static: bool = False
     unserved: str = ""  # static files only: why none is served
     unbuilt: str = ""  # that its program is still to be built
 
@@ -92,6 +92,26 @@ class Facts:
     missing: frozenset[Relaxation] = frozenset()  # the relaxations that it does not have and could have
     by_grant: frozenset[Profile | Relaxation] = frozenset()  # those that it gets only by a grant of root's
     looks: tuple[Look, ...] = field(default=())  # of its program, and of the path in its error
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it has an instance."""
+        return isinstance(self.state, State)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it consists of files that the router serves."""
+        return self.state is NoInstance.STATIC
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether systemd waits to start it again."""
+        return state.comes_again(self.state, self.detail)
+
+    @property
+    def runs(self) -> bool:
+        """Whether its start is complete, and its program has not ended since."""
+        return state.runs(self.state, self.detail)
 
     @property
     def check(self) -> str:

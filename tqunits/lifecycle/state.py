@@ -27,6 +27,25 @@ class State(StrEnum):
     FAILED = "failed"  # it has ended, and nothing starts it again
 
 
+class Detail(StrEnum):
+    """What the state of an instance alone does not tell."""
+
+    NONE = ""
+    HOLDING = "holding"  # it runs, but its file `serving` is gone, so the routers hold its requests
+    DRAINING = "draining"  # it is to stop, and finishes the requests that it has
+    RESTARTING = "restarting"  # it has ended by itself, and waits for its next start
+    HEALTH_CHECK = "health check"  # its start has failed, because it did not pass its health check
+
+
+class NoInstance(StrEnum):
+    """Why a worker has no instance, and so no state."""
+
+    STATIC = "static"  # it consists of files that the router serves
+    REFUSED = "refused"  # install has refused what it asks for, or its worker.yaml
+    SKIPPED = "skipped"  # install has left it out, because its host lacks something
+    NOT_INSTALLED = "not installed"  # no install has been asked for it yet
+
+
 class Event(StrEnum):
     """What happens to an instance. The first six are systemd's, the other two the manager's."""
 
@@ -37,7 +56,7 @@ class Event(StrEnum):
     ENDED = "ended"  # the stop is complete, or it has ended without an error: ActiveState=inactive
     GIVEN_UP = "given up"  # it has ended, and is not started again: ActiveState=failed
     PASSED = "passed"  # `health.success_threshold` checks in a row have passed
-    MISSED = "missed"  # a check has failed
+    MISSED = "missed"  # a check has failed, or its file `serving` is gone
 
 
 _OF_SYSTEMD: Final[Mapping[Event, State]] = {
@@ -59,6 +78,9 @@ TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
 }
 """UNHEALTHY has an instance that runs and one that waits for its next start alike; a check is sent
 to the first only, so PASSED never comes to the second (manager/checks.py)."""
+
+_STARTS: Final = frozenset({"start", "restart"})
+"""The types of pending jobs after which a unit runs."""
 
 FIRST: Final = State.STOPPED
 """The state before the first event."""
@@ -91,9 +113,44 @@ def event_of(active: str, sub: str, *, job: str = "", comes_again: bool = False)
             return Event.BEGUN
         case "deactivating":
             return Event.LEAVING
-        case "failed" | "inactive" if job in {"start", "restart"}:
+        case "failed" | "inactive" if job in _STARTS:
             return Event.BEGUN
         case "failed":
             return Event.GIVEN_UP
         case _:
             return Event.ENDED
+
+
+def of_unit(active: str, sub: str, *, job: str = "", comes_again: bool = False) -> State:
+    """The state that systemd alone tells; the arguments are those of event_of."""
+    return of_systemd(event_of(active, sub, job=job, comes_again=comes_again))
+
+
+def detail_of(state: State, sub: str, *, is_unhealthy: bool = False) -> Detail:
+    """What a unit of this state, which of_unit has given, and of this SubState tells besides.
+    `is_unhealthy`: its last start did not pass its health check."""
+    match state:
+        case State.STOPPING if sub == "stop":  # ExecStop= runs, which is alone/leave.py
+            return Detail.DRAINING
+        case State.UNHEALTHY | State.FAILED if is_unhealthy:
+            return Detail.HEALTH_CHECK
+        case State.UNHEALTHY:
+            return Detail.RESTARTING
+        case _:
+            return Detail.NONE
+
+
+def comes_again(state: State | NoInstance, detail: Detail) -> bool:
+    """Whether it has ended, and waits for its next start."""
+    return state is State.UNHEALTHY and detail in {Detail.RESTARTING, Detail.HEALTH_CHECK}
+
+
+def runs(state: State | NoInstance, detail: Detail) -> bool:
+    """Whether its start is complete, and its program has not ended since."""
+    return state is State.HEALTHY or (state is State.UNHEALTHY and not comes_again(state, detail))
+
+
+def words(state: State | NoInstance, more: str) -> str:
+    """The state, and in parentheses what it alone does not tell: its detail, or a result of
+    systemd's."""
+    return f"{state} ({more})" if more else state.value

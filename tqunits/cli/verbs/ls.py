@@ -1,33 +1,41 @@
 """List the workers: state, route, CPU, memory.
 
 Without a name all installed workers are listed, and the exit status is 0. With names or patterns
-only these, and the exit status is 3 when one of them does not run (as 'systemctl status').
+only these, and the exit status is 3 when one of them is neither healthy nor static.
 
 Those that have failed come first, then those that wait or are not healthy, then the rest, each by
 name.
 
-STATE is running, holding (it runs, but its file 'serving' is gone, so the routers hold its
-requests), starting (its health check has not passed yet), draining (it is about to stop, and
-finishes its requests), stopping, restarting (it failed, and is started again after the shown time,
-which grows with each failure; 'tqunits start' does it at once), failed (with systemd's result),
-unhealthy (its start has failed, because it did not pass its health check), stopped, disabled
-(stopped, and not started at boot), static (files that the router serves: nothing runs), refused or
-skipped (by the last install: it is not installed), or not installed (never installed). After it
-comes an order about its traffic, if there is one: pause, drain or maintenance (see 'tqunits
-resume'). 'tqunits why NAME' explains the state. Below the table are the workers that the last
-install has left as they were, with the reason, and the files of workers (environment_file,
-credentials) that have changed since install copied them. CPU is the time used since the start;
-MEM/MAX the memory, caches included, and its limit. "-" is what does not apply, or what this host
-does not count.
+STATE is one of six, which tqunits-contract(7) explains. A worker is starting until its health
+check has passed, and healthy from then on. It is unhealthy while it runs and takes no requests, and
+after a failure until it is started again; it is failed when it is not started again. It is stopping
+while it finishes its requests and ends, and stopped when it has ended, or was never started.
+
+In parentheses stands what the state alone does not say: holding (the worker runs, but its file
+'serving' is gone, so the routers hold its requests), draining (it finishes its requests), health
+check (its start has failed, because it did not pass it), systemd's result of another failure, or
+restarting (it has ended without one). "again in" is the time until the next start, which grows with
+each failure; 'tqunits start' starts it at once. A stopped worker that is not started at boot is
+called disabled.
+
+A worker that has no process is static (files that the router serves), refused or skipped (by the
+last install), or not installed. After the state comes an order about its traffic, if there is one:
+pause, drain or maintenance (see 'tqunits resume'). 'tqunits why NAME' explains the state.
+
+Below the table are the workers that the last install has left as they were, with the reason, and
+the files of workers (environment_file, credentials) that have changed since install copied them.
+CPU is the time used since the start; MEM/MAX the memory, caches included, and its limit. "-" is
+what does not apply, or what this host does not count.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqunits.cli import condition
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
@@ -37,7 +45,8 @@ from tqunits.host import left_out, traffic_file
 from tqunits.host.installed import Installed, installed, served, serving
 from tqunits.host.left_out import LeftOut, Report
 from tqunits.host.stale_copies import changed
-from tqunits.host.status import InstanceStatus, State, enabled_at_boot, statuses
+from tqunits.host.status import InstanceStatus, enabled_at_boot, statuses
+from tqunits.lifecycle.state import Detail, NoInstance, State
 from tqunits.model import Instance
 from tqunits.routing.codec.document import Served
 from tqunits.routing.traffic import DRAIN
@@ -46,23 +55,22 @@ from tqunits.units import unitfile
 
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
 
-_STYLES: Mapping[State, str] = {
-    State.RUNNING: "green",
+_STYLES: Mapping[State | NoInstance, str] = {
     State.STARTING: "yellow",
-    State.HOLDING: "red",
-    State.DRAINING: "yellow",
-    State.STOPPING: "yellow",
-    State.RESTARTING: "red",
-    State.FAILED: "red",
+    State.HEALTHY: "green",
     State.UNHEALTHY: "red",
+    State.STOPPING: "yellow",
     State.STOPPED: "dim",
-    State.REFUSED: "red",
-    State.SKIPPED: "red",
-    State.NOT_INSTALLED: "dim",
+    State.FAILED: "red",
+    NoInstance.STATIC: "",
+    NoInstance.REFUSED: "red",
+    NoInstance.SKIPPED: "red",
+    NoInstance.NOT_INSTALLED: "dim",
 }
 
-_FIRST = frozenset({State.FAILED, State.UNHEALTHY, State.REFUSED, State.SKIPPED})
-_LAST = frozenset({State.RUNNING, State.STATIC, State.STOPPED, State.NOT_INSTALLED})
+_FIRST = frozenset({State.FAILED, NoInstance.REFUSED, NoInstance.SKIPPED})
+_LAST = frozenset({State.HEALTHY, State.STOPPED, NoInstance.STATIC, NoInstance.NOT_INSTALLED})
+_WELL = frozenset({State.HEALTHY, NoInstance.STATIC})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +80,7 @@ class _WorkerRow:
     whose: Instance
     routes: tuple[str, ...]
     hosts: tuple[str, ...]
-    status: InstanceStatus
+    found: InstanceStatus | NoInstance
     unit: str | None = None
     source: str | None = None
     port: int | None = None
@@ -91,23 +99,32 @@ class _WorkerRow:
     @property
     def rank(self) -> int:
         """Who needs somebody stands above."""
-        return 0 if self.status.state in _FIRST else 2 if self.status.state in _LAST else 1
+        return 0 if self.state in _FIRST else 2 if self.state in _LAST else 1
 
     @property
-    def state(self) -> str:
+    def status(self) -> InstanceStatus | None:
+        """None: it has no instance."""
+        return self.found if isinstance(self.found, InstanceStatus) else None
+
+    @property
+    def state(self) -> State | NoInstance:
+        """Of its instance, or why it has none."""
+        return self.found.state if isinstance(self.found, InstanceStatus) else self.found
+
+    @property
+    def words(self) -> str:
         """The words of the STATE column."""
-        return f"{self._of_unit}, {self.order}" if self.order else self._of_unit
+        return ", ".join(filter(None, self._words()))
 
-    @property
-    def _of_unit(self) -> str:
-        if self.status.state is State.STOPPED and self.is_enabled is False:
-            return "disabled"
-        if self.status.state is State.UNHEALTHY and self.status.comes_again:
-            word = "unhealthy (restarting)"
-            return word if self.status.next_us is None else f"{word} in {human.span(self.status.next_us)}"
-        has_reason = self.status.state in {State.FAILED, State.RESTARTING} and self.status.result != "success"
-        word = f"{self.status.state} ({self.status.result})" if has_reason else self.status.state.value
-        return word if self.status.next_us is None else f"{word} in {human.span(self.status.next_us)}"
+    def _words(self) -> Iterator[str]:
+        if self.state is State.STOPPED and self.is_enabled is False:
+            yield "disabled"
+        elif self.status is None:
+            yield self.state
+        else:
+            yield condition.words(self.status)
+            yield condition.next_start(self.status)
+        yield self.order or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +158,8 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
         _print(rows, context.output)
     else:
         context.output.message("no workers are installed; 'tqunits install' installs those that are configured")
-    is_down = any(row.status.state not in {State.RUNNING, State.STATIC} for row in rows)
-    return ExitStatus.NOT_RUNNING if arguments.names and is_down else ExitStatus.OK
+    is_well = all(row.state in _WELL for row in rows)
+    return ExitStatus.OK if is_well or not arguments.names else ExitStatus.NOT_RUNNING
 
 
 def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]:
@@ -179,9 +196,7 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
 
 
 def _of_absent(worker: _Absent) -> _WorkerRow:
-    kind = worker.left_out.kind if worker.left_out is not None else ""
-    state = State(kind) if kind in {State.REFUSED, State.SKIPPED} else State.NOT_INSTALLED
-    return _WorkerRow(whose=Instance(worker.name), routes=(), hosts=(), status=InstanceStatus(state=state))
+    return _WorkerRow(whose=Instance(worker.name), routes=(), hosts=(), found=left_out.instead(worker.left_out))
 
 
 def _worker(listed: Installed | Served) -> str:
@@ -194,7 +209,7 @@ def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> 
         whose=worker.instance,
         routes=ledger.routes,
         hosts=ledger.hosts,
-        status=status,
+        found=status,
         unit=worker.unit,
         source=ledger.source,
         port=ledger.port,
@@ -206,18 +221,13 @@ def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> 
 
 
 def _of_files(worker: Served) -> _WorkerRow:
-    return _WorkerRow(
-        whose=Instance(worker.name),
-        routes=worker.routes,
-        hosts=worker.hosts,
-        status=InstanceStatus(state=State.STATIC),
-    )
+    return _WorkerRow(whose=Instance(worker.name), routes=worker.routes, hosts=worker.hosts, found=NoInstance.STATIC)
 
 
 def _print(rows: Sequence[_WorkerRow], output: Output) -> None:
     output.table(_COLUMNS, [_cells(row) for row in rows])
     for row in rows:
-        if row.status.state is State.HOLDING:
+        if row.status is not None and row.status.detail is Detail.HOLDING:
             text = "runs, but somebody has removed its file 'serving', so its requests are held"
             output.message(f"{row.name} {text}; 'tqunits repair' serves it again, as a router asks for", style="red")
         if row.left_out is not None:
@@ -227,40 +237,37 @@ def _print(rows: Sequence[_WorkerRow], output: Output) -> None:
 
 
 def _cells(row: _WorkerRow) -> list[Cell | str]:
-    status = row.status
-    memory = f"{human.size(status.memory)}/{human.size(status.memory_max)}" if status.memory is not None else "-"
     return [
         row.name,
         " ".join(row.routes),
-        Cell(row.state, "yellow" if row.order else _STYLES.get(status.state, "")),
-        str(status.pid or "-"),
-        human.span(status.uptime_us),
-        Cell(str(status.restarts) if row.unit else "-", "yellow" if status.restarts else ""),
-        human.cpu(status.cpu_ns),
-        memory,
+        Cell(row.words, "yellow" if row.order else _STYLES[row.state]),
+        *(_of_process(row.status) if row.status else ["-"] * 5),
         str(row.port or (f"unix:{row.socket}" if row.socket else "-")),
         row.user or "-",
     ]
 
 
+def _of_process(status: InstanceStatus) -> list[Cell | str]:
+    """PID to MEM/MAX."""
+    memory = f"{human.size(status.memory)}/{human.size(status.memory_max)}" if status.memory is not None else "-"
+    return [
+        str(status.pid or "-"),
+        human.span(status.uptime_us),
+        Cell(str(status.restarts), "yellow" if status.restarts else ""),
+        human.cpu(status.cpu_ns),
+        memory,
+    ]
+
+
 def _json(row: _WorkerRow) -> Mapping[str, object]:
-    status = row.status
     return {
         "name": row.name,
         "unit": row.unit,
         "source": row.source,
         "routes": list(row.routes),
         "hosts": list(row.hosts),
-        "state": status.state.value,
+        **condition.members(row.state, row.status),
         "enabled": row.is_enabled,
-        "result": status.result if row.unit else None,
-        "pid": status.pid,
-        "uptime_us": status.uptime_us,
-        "restarts": status.restarts if row.unit else None,
-        "next_try_us": status.next_us,
-        "cpu_ns": status.cpu_ns,
-        "memory": status.memory,
-        "memory_max": status.memory_max,
         "port": row.port,
         "socket": row.socket,
         "user": row.user,

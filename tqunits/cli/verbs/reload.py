@@ -19,8 +19,8 @@ from tqunits.cli.results import progress, timeout_of
 from tqunits.cli.selection import add_names, select
 from tqunits.errors import ExitStatus
 from tqunits.host.installed import Installed, installed
-from tqunits.host.status import State, state_of
 from tqunits.lifecycle.outcome import JobResult
+from tqunits.lifecycle.state import State, of_unit
 from tqunits.system.bus import Bus
 from tqunits.system.jobs import Jobs
 from tqunits.units import unitfile
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Reload those that can be; say of the others why not."""
     chosen = select(arguments, installed(context.layout), context)
     with Bus(user_mode=context.user_mode) as bus:
-        found = {unit.name: state_of(unit.active, unit.sub) for unit in bus.list_units([w.unit for w in chosen])}
+        found = {unit.name: of_unit(unit.active, unit.sub) for unit in bus.list_units([w.unit for w in chosen])}
         able = [worker for worker in chosen if _reason(worker, found) is None]
         refused = [] if arguments.all else [(w.unit, reason) for w in chosen if (reason := _reason(w, found))]
         results = Jobs(bus).run(
@@ -54,6 +54,6 @@ def _reason(worker: Installed, states: dict[str, State]) -> str | None:
     """Why it can not be reloaded; None: it can."""
     if unitfile.last_value(worker.text, "Service", "ExecReload") is None:
         return f"has no `reload` in its worker.yaml; 'tqunits restart {worker.name}' restarts it"
-    if states.get(worker.unit) is not State.RUNNING:
+    if states.get(worker.unit) is not State.HEALTHY:
         return f"does not run; 'tqunits start {worker.name}' starts it"
     return None

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqunits.cli import effective
+from tqunits.cli import condition, effective
 from tqunits.cli import format as human
 from tqunits.cli.context import Context
 from tqunits.cli.explained import facts_of, known, worker_named
@@ -28,16 +28,16 @@ from tqunits.host import due
 from tqunits.host.endings import details
 from tqunits.host.evidence import of_exit
 from tqunits.host.installed import Installed
-from tqunits.host.status import InstanceStatus, State
+from tqunits.host.status import InstanceStatus
 from tqunits.lifecycle.causes import judge
 from tqunits.lifecycle.facts import Facts
+from tqunits.lifecycle.state import State
 from tqunits.model import Worker, WorkerType
 from tqunits.routing.codec.document import Served
 from tqunits.system import journal
 from tqunits.system.bus import Bus
 from tqunits.system.dbus import rows
 from tqunits.system.entries import Exit
-from tqunits.system.published import unserved
 from tqunits.units import name
 
 EXITS = 5
@@ -52,7 +52,7 @@ class _Facts:
     installed: Installed | None = None
     instances: tuple[str, ...] = ()  # of its worker, as installed; one of them is shown
     served: Served | None = None  # files alone, as the router has them
-    status: InstanceStatus | None = None  # None: not installed
+    status: InstanceStatus | None = None  # None: it has no instance
     settings: tuple[effective.Row, ...]
     drop_ins: tuple[str, ...] = ()
     exits: tuple[Exit, ...] = ()
@@ -94,8 +94,7 @@ def _facts(wanted: str, context: Context) -> _Facts:
         facts = _installed_facts(here, worker, explained, status, context)
         return replace(facts, instances=of.meant(here.worker))
     settings = effective.settings(worker, ()) if worker else ()
-    status = InstanceStatus(state=State.STATIC) if files is not None else None  # the router has them, systemd nothing
-    return _Facts(name=wanted, worker=worker, served=files, status=status, settings=settings, explained=explained)
+    return _Facts(name=wanted, worker=worker, served=files, settings=settings, explained=explained)
 
 
 def _installed_facts(
@@ -147,19 +146,13 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
     lines = [("worker", facts.name), *([("unit", facts.unit)] if facts.unit else [])]
     lines += [("instances", " ".join(facts.instances))] if len(facts.instances) > 1 else []
     status = facts.status
-    if status is None:
-        return [*lines, ("state", "not installed")]
     if facts.served is not None:
-        why = unserved(facts.served.directory)
+        why = facts.explained.unserved
         state = f"static: no file is served: {why}" if why else "static: the router serves its files"
         return [*lines, ("state", state), ("folder", facts.served.directory)]
-    state = status.state.value
-    if status.state in {State.RUNNING, State.HOLDING}:
-        state += f" since {human.span(status.uptime_us)}, process {status.pid}, {status.restarts} restarts"
-    elif status.state in {State.FAILED, State.RESTARTING, State.UNHEALTHY}:
-        state += f" ({status.result}), {status.restarts} restarts"
-        state += f", next try in {human.span(status.next_us)}" if status.next_us is not None else ""
-    lines += [("state", state), *_program(facts)]
+    if status is None:
+        return [*lines, ("state", facts.explained.state)]
+    lines += [("state", ", ".join(filter(None, _state(status, facts.explained)))), *_program(facts)]
     if facts.explained.holder:
         lines.append(("port", f"its port is held by {facts.explained.holder}"))
     if status.memory is not None:
@@ -170,6 +163,18 @@ def _summary(facts: _Facts) -> list[tuple[str, str]]:
         ledger = facts.installed.ledger
         lines += [("source", ledger.source), ("listens on", ledger.socket or f"127.0.0.1:{ledger.port}")]
     return [*lines, *(("drop-in", path) for path in facts.drop_ins)]
+
+
+def _state(status: InstanceStatus, explained: Facts) -> Iterator[str]:
+    word = condition.words(status)
+    if explained.runs:
+        yield f"{word} since {human.span(status.uptime_us)}"
+        yield f"process {status.pid}"
+    else:
+        yield word
+    if explained.runs or status.comes_again or status.state is State.FAILED:
+        yield f"{status.restarts} restarts"
+    yield condition.next_start(status)
 
 
 def _program(facts: _Facts) -> list[tuple[str, str]]:
@@ -188,22 +193,13 @@ def _exit_style(exit_: Exit) -> str:
 
 
 def _json(facts: _Facts) -> Mapping[str, object]:
-    status = facts.status
     return {
         "name": facts.name,
         "unit": facts.unit,
         "instances": list(facts.instances),
         "configured": facts.worker is not None,
-        "installed": status is not None,
-        "state": status.state.value if status else None,
-        "result": status.result if status and facts.installed else None,
-        "pid": status.pid if status else None,
-        "uptime_us": status.uptime_us if status else None,
-        "restarts": status.restarts if status and facts.installed else None,
-        "next_try_us": status.next_us if status else None,
-        "cpu_ns": status.cpu_ns if status else None,
-        "memory": status.memory if status else None,
-        "memory_max": status.memory_max if status else None,
+        "installed": facts.installed is not None or facts.served is not None,
+        **condition.members(facts.explained.state, facts.status),
         "settings": [_setting_json(row) for row in facts.settings],
         "drop_ins": list(facts.drop_ins),
         "exits": [_exit_json(exit_) for exit_ in facts.exits],
