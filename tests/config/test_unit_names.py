@@ -1,4 +1,4 @@
-"""Which units a worker may name at all, and workers that wait for each other."""
+"""Which units a worker may name, and workers that wait for each other."""
 
 from __future__ import annotations
 

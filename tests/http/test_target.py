@@ -1,4 +1,5 @@
-"""Request targets and Host: what is routed is what is forwarded."""
+"""Request targets and Host: the worker gets the same host and path as those that chose the
+route."""
 
 from __future__ import annotations
 
