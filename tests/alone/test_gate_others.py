@@ -1,5 +1,5 @@
-"""A worker that listens elsewhere than it should, and others where it should: what the gate makes
-of them."""
+"""Errors of the gate: a worker that listens in another place, and another program that listens in
+the worker's place."""
 
 from __future__ import annotations
 
