@@ -1,5 +1,5 @@
 """The man pages: they are the generated ones, complete, found for every verb, and free of warnings
-from groff and the other formatters."""
+from the formatters."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ PLACE = Mark("worker.yaml", 4, 7)
 
 @pytest.fixture
 def folder(roots: Path) -> Path:
-    """A file of Alice's in that folder."""
+    """A folder of Alice's, in a folder of root's."""
     made = roots / "alice"
     made.mkdir()
     os.chown(made, ALICE, ALICE)

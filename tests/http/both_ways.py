@@ -25,14 +25,14 @@ def written(head: RequestHead) -> bytes:
 
 
 def asked(first: bytes, second: bytes, limits: HeadLimits = USUAL_HEADS) -> AlikeRequest | None:
-    """The state after two requests."""
+    """What the short way knows after two requests."""
     head = parse_request(second, parse_request(first).fields)
     target = read_target(head)
     return AlikeRequest.of(head, target, request_framing(head), ORIGIN.lines(target.host), ROUTE, limits)
 
 
 def answered(first: bytes, second: bytes) -> AlikeResponse | None:
-    """The state after two responses."""
+    """What the short way knows after two responses."""
     head = parse_response(second, parse_response(first).fields)
     return AlikeResponse.of(head, response_framing(head, b"GET", chunks=True))
 

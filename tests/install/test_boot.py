@@ -88,7 +88,7 @@ SOCKETS = ("tq-proxy.socket", r"tq-proxy-\x5b::\x5d:8080.socket", "tq-proxy-cont
 @pytest.mark.parametrize("times", [10, 60])
 def test_a_restart_of_all_opens_the_routers_socket_again(site: Site, times: int) -> None:
     """In one of ten restarts the address was still in use by a child of systemd that made the
-    control socket. And five starts in ten seconds were the limit of the socket unit."""
+    control socket. And five starts in ten seconds were the socket unit's limit."""
     site.worker("alpha")
     site.install()
     for _ in range(times):

@@ -105,8 +105,8 @@ class Keeper:
             "console": os.ttyname(self._far_end),
         }
         # The machine's cgroups become the roots of its namespace. Then processes that are not the
-        # machine's own are moved to a leaf: systemd logs an error for a process in its root that it
-        # can not see, and version 2 does not allow one there.
+        # machine's own are moved to a leaf: systemd treats a process in its root that it can not
+        # see as an error, and version 2 does not allow one there.
         inside = ["unshare", *NAMESPACES, sys.executable, "-m", "machine.root", json.dumps(plan)]
         aside = ["unshare", "--cgroup", *cgroups.joining(cgroups.entries(self._folders), inside)]
         tied = ["setpriv", "--pdeathsig", "KILL", *aside]

@@ -504,8 +504,8 @@ async def test_a_request_that_is_mostly_framing_is_refused(folder: Path, tls: SS
 
 @pytest.mark.parametrize("times", [87_000, 90_000])
 async def test_a_response_that_is_mostly_framing_is_cut(folder: Path, times: int) -> None:
-    """A body of one-byte chunks that a program writes letter by letter is accepted: it is slow, but
-    no attack."""
+    """A response that a program has written letter by letter is not cut: that is slow, but no
+    attack."""
 
     async def behave(connection: Connection) -> None:
         await receive(connection)

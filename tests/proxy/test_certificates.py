@@ -95,7 +95,7 @@ def test_a_folder_that_systemd_has_taken_apart_is_read_the_same(kept: Path, tmp_
     assert served(certificates, None) == der(kept / "a.pem")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python says it on stderr
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python prints it on stderr
 def test_a_name_that_is_no_text_does_no_harm(kept: Path, tmp_path: Path) -> None:
     """A ClientHello with a name that is not ASCII: its handshake alone fails, or it gets the first
     certificate."""
