@@ -1,5 +1,5 @@
-"""Errors of the gate: a worker that listens in another place, and another program that listens in
-the worker's place."""
+"""A worker that listens in another place than configured, and other programs that listen in its
+place: what the gate reports."""
 
 from __future__ import annotations
 

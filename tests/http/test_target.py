@@ -1,5 +1,4 @@
-"""Request targets and Host: the worker gets the same host and path as those that chose the
-route."""
+"""Request targets and Host: the route is chosen by the same host and path that the worker gets."""
 
 from __future__ import annotations
 

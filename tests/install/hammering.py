@@ -1,7 +1,7 @@
 """Clients that keep sending requests while a test does something, and the worker that they ask; the
 failures are counted.
 
-The worker (rude.py) ends at SIGTERM at once, also amid a request. No client notices that, because
+The worker (rude.py) ends at SIGTERM at once, also during a request. No client notices that, because
 the router drains the worker before the stop.
 """
 

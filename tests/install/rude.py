@@ -1,4 +1,4 @@
-"""A worker that ends at SIGTERM at once, also amid a request.
+"""A worker that ends at SIGTERM at once, also during a request.
 
 Answers with the number of the request (`?id=`) and the length of its body, and notes every POST. It
 listens as its environment says: on a port, on a Unix socket of its own, or on a socket that systemd

@@ -1,7 +1,7 @@
 """No request is lost (promise P2) while clients keep sending: restarts of workers and of the
 router, and new routes.
 
-The worker here ends at SIGTERM at once, also amid a request. No client notices that, because the
+The worker here ends at SIGTERM at once, also during a request. No client notices that, because the
 router drains the worker before the stop. bench/host/restarts.py does the same with more workers and
 requests.
 """
