@@ -198,7 +198,7 @@ def test_who_is_healthy_and_can_not_say_so_is_told(verdict: str) -> None:
 
 
 def test_words_of_others_in_an_advice_stay_as_they_are() -> None:
-    """"NAME" is a common part of names."""
+    """`NAME` is a common part of names."""
     variable = of(EXITED, "DB_NAME is not set")
     assert "`environment: {DB_NAME: ...}` in its worker.yaml" in variable.advice[0]
     hint = "leave it out: NAME=value"
