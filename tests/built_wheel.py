@@ -1,4 +1,4 @@
-"""A wheel of the checkout, as `python -m build` makes it."""
+"""Builds a wheel of the checkout, as `python -m build` does."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "tqunits", "uni
 
 
 def built(factory: pytest.TempPathFactory, **environment: str) -> Path:
-    """Made from a copy, because setuptools leaves its own folders beside the sources; with
-    TQUNITS_INTERPRETED="1" without extensions."""
+    """Built from a copy of the checkout, because setuptools leaves its own folders beside the
+    sources. With TQUNITS_INTERPRETED="1" it is built without extensions."""
     source, out = factory.mktemp("source") / "tree", factory.mktemp("wheel")
     _copy_sources(source)
     argv = ["-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check", "--outdir", str(out), str(source)]
@@ -24,12 +24,12 @@ def built(factory: pytest.TempPathFactory, **environment: str) -> Path:
 
 
 def python(*arguments: str, cwd: Path, **environment: str) -> str:
-    """What the environment of the tests prints."""
+    """The output of a program of the tests' virtual environment."""
     return output(sys.executable, *arguments, cwd=cwd, **environment)
 
 
 def output(*argv: str | Path, cwd: Path, **environment: str) -> str:
-    """What a program prints, which has these variables and no others of the tests' own."""
+    """The output of a program that gets these variables, and none of the tests' own."""
     variables = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment}
     done = subprocess.run(argv, cwd=cwd, env=variables, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

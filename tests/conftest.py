@@ -34,7 +34,7 @@ from bench.python.interpreted import interpret
 from setup import ROOT
 from tqunits.system import process
 
-hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.register_profile("suite", deadline=None)  # the time of an example depends on the machine
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("suite")
 
@@ -49,20 +49,20 @@ ASKED_FOR = ("real", "long", "deb", "vm")
 """Marks of tests that run only where -m names them."""
 
 MACHINES = pytest.StashKey[list[Host]]()
-"""The machines that are up: a failed test is told what their journals end with."""
+"""The machines that are running: the report of a failed test shows the end of their journals."""
 
 nothing_is_left = loops.nothing_is_left
 
 
 @pytest.fixture(scope="session")
 def machines(pytestconfig: pytest.Config) -> list[Host]:
-    """Whoever boots a machine enters it here, as long as it is up."""
+    """Whoever boots a machine enters it here for as long as it runs."""
     return pytestconfig.stash.setdefault(MACHINES, [])
 
 
 @pytest.fixture(scope="session")
 def machine(machines: list[Host]) -> Iterator[Machine]:
-    """The machine that this process' tests share."""
+    """The machine that the tests of this process share."""
     with _boot() as booted:
         machines.append(booted)
         yield booted
@@ -71,7 +71,7 @@ def machine(machines: list[Host]) -> Iterator[Machine]:
 
 @pytest.fixture
 def fresh_machine(machines: list[Host]) -> Iterator[Callable[[], Machine]]:
-    """A function that boots a machine of the test's own."""
+    """A function that boots a machine for one test alone."""
     with ExitStack() as stack:
 
         def boot() -> Machine:
@@ -91,8 +91,8 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 @pytest.fixture
 def roots() -> Iterator[Path]:
-    """A folder of root's in folders of root's. pytest's own folders are below /tmp, where everybody
-    may write."""
+    """A folder that root owns, in folders that root owns. pytest's own folders are below /tmp,
+    where everybody may write."""
     folder = Path(tempfile.mkdtemp(prefix="tqunits-test-", dir="/var/lib"))
     folder.chmod(0o755)
     yield folder
@@ -110,8 +110,7 @@ def _signals_stay() -> Iterator[None]:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
-        # Routers have no right to write it, in machines as on hosts, and hundreds of them are
-        # started.
+        # Routers may not write there, in machines as on hosts. Hundreds of routers are started.
         compileall.compile_dir(ROOT / "tqunits", quiet=1)
     if INTERPRETED or not any(ROOT.glob("tqunits/**/*.so")):
         return
@@ -143,7 +142,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _shorten(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a test's cases those that its mark `short` does not name are long."""
+    """The cases of a test that its mark `short` does not name get the mark `long`."""
     named, found = set(), set()
     for item in items:
         mark = item.get_closest_marker("short")
@@ -158,13 +157,13 @@ def _shorten(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def pytest_collection() -> None:
-    """Reading thousands of tests leaves next to no garbage."""
+    """Collecting thousands of tests leaves almost no garbage."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """The tests stay to the end: whoever collects garbage need not go through all of them again,
-    which takes a second."""
+    """The collected tests live until the end. So the collector of garbage need not go through all
+    of them again, which takes a second."""
     gc.collect()
     gc.freeze()
     gc.enable()

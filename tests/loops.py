@@ -1,4 +1,4 @@
-"""The loops that asynchronous tests run on. pytest-asyncio makes one for each test, and its
+"""The event loops that asynchronous tests run on. pytest-asyncio makes a loop for each test and its
 asynchronous fixtures.
 
 By default a test runs on asyncio's own loop. `@pytest.mark.loops("uvloop")` is for tests of the
@@ -19,8 +19,8 @@ PATIENCE = 10.0
 router has ended."""
 
 LONGEST = 240.0
-"""Seconds until a test is cancelled. The signal of pytest-timeout, which comes later, does not get
-through uvloop."""
+"""Seconds until a test is cancelled. The signal of pytest-timeout, which comes later, can not
+interrupt uvloop."""
 
 Factory = Callable[[], asyncio.AbstractEventLoop]
 FACTORIES: dict[str, Factory] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -34,8 +34,8 @@ def of_test(item: pytest.Item) -> dict[str, Factory]:
 
 @pytest.fixture
 async def nothing_is_left() -> AsyncIterator[None]:
-    """Around every asynchronous test and its fixtures: no task may run on after the test, and no
-    error may be left that nobody awaited.
+    """Runs around every asynchronous test and its fixtures: no task may run on after the test, and
+    no error may be left that nobody awaited.
 
     The log has such an error too: where a test fails for it, both are to be seen.
     """

@@ -1,4 +1,4 @@
-"""The man pages as a reader finds them: their files, and the examples in them as they are typed."""
+"""The files of the man pages, and the examples that they contain, for the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHIPPED = Path(__file__).parent.parent / "packaging/man"
 FILES = sorted(path.name for path in SHIPPED.glob("*.[1-8]"))
 SOURCES = sorted(SHIPPED.glob("*.in"))
 PAGES = [source.stem for source in SOURCES]
-"""What is read; the other files lead to one of these."""
+"""The pages with text of their own; the other files only refer to one of these."""
 
 PROMPT = "$ "
 
@@ -22,7 +22,7 @@ _ESCAPE = re.compile("|".join(map(re.escape, _ESCAPES)))
 
 
 class Kind(Enum):
-    """What an example is, by how it begins."""
+    """The kind of an example, by how it begins."""
 
     SHELL = auto()
     PROGRAM = auto()
@@ -31,7 +31,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Example:
-    """One of a page."""
+    """An example of a page."""
 
     page: str
     text: str
@@ -43,7 +43,7 @@ class Example:
 
     @property
     def commands(self) -> list[str]:
-        """The command lines of a shell's; all of it is command lines."""
+        """The command lines of an example for the shell; all of it is command lines."""
         lines = self.text.splitlines()
         assert all(line.startswith(PROMPT) for line in lines), self
         return [line.removeprefix(PROMPT) for line in lines]
@@ -53,7 +53,7 @@ class Example:
 
 
 def text_of(page: str) -> str:
-    """The page as it ships."""
+    """The page as it is shipped."""
     return (SHIPPED / page).read_text(encoding="utf-8")
 
 
@@ -65,5 +65,5 @@ def examples() -> tuple[Example, ...]:
 
 
 def of_kind(kind: Kind) -> list[Example]:
-    """Those of one kind."""
+    """The examples of one kind."""
     return [example for example in examples() if example.kind is kind]

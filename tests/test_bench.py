@@ -1,5 +1,5 @@
-"""That the benchmarks which need Python alone measure what there is now: each in little, as a
-process of its own."""
+"""The benchmarks that need Python alone still run with the present code. Each is run with small
+numbers, as a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The suite runs what a package ships: the data path as C extensions, and the rest as it stands."""
+"""The suite tests what a package ships: the data path as C extensions, all other modules as
+Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents name is there: tests, files of the tree, and files that they link to."""
+"""Everything that the documents name exists: tests, files of the tree, and the targets of links."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEST = re.compile(r"\b(?:tests/)?([a-z]+/test_[a-z_]+|test_[a-z_]+(?=\.py))\b")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 FILE = re.compile(r"[\w/.]*\w\.(?:py|c|h|lua)\b")
 OURS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "docs/performance.md")
-"""Pages whose files are the tree's; others tell of the files of workers too."""
+"""Pages in which every file name is a file of the tree; other pages also name files of workers."""
 LIFECYCLE = ROOT / "docs/lifecycle.md"
 TABLES = "<!-- The tables: TQUNITS_UPDATE_GOLDEN=1 pytest tests/test_docs.py -->\n"
 FOLDERS = ("tqunits", "tests", "bench", "packaging")
@@ -29,7 +29,7 @@ def test_every_test_that_is_named_is_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", OURS)
 def test_every_file_that_is_named_is_there(page: str) -> None:
-    """By the end of its path; NAME stands for any."""
+    """Files are found by the end of their path; NAME stands for any name."""
     named = set(FILE.findall((ROOT / page).read_text(encoding="utf-8")))
     there = [str(path) for folder in FOLDERS for path in (ROOT / folder).rglob("*.*")]
     assert named
@@ -47,7 +47,7 @@ def test_each_line_of_what_holds_names_its_test() -> None:
     rows = [line for line in (ROOT / "docs/security.md").read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
     attacks = [row for row in rows if row.count(" | ") == 2 and not row.startswith(("| attack", "| ---", "| border"))]
     assert len(attacks) > 30
-    assert [row for row in attacks[5:] if not TEST.search(row)] == []  # the first five are the borders themselves
+    assert [row for row in attacks[5:] if not TEST.search(row)] == []  # the first five rows are borders
 
 
 def test_the_tables_of_states_are_those_of_the_program() -> None:

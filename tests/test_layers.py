@@ -1,8 +1,8 @@
-"""The house's walls: imports only point down, siblings do not import each other, each library has
-one door.
+"""The layers of ARCHITECTURE.md hold: imports only point down, siblings do not import each other,
+and each library is imported in one place.
 
-The table is ARCHITECTURE.md's; a package that is missing from it fails the test, so nobody moves in
-unseen.
+The table here is that of ARCHITECTURE.md. A package that is missing from it fails the test, so no
+package is added without a layer.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ LAYER = {
     "manager": 4,
     "cli": 5,
     "__main__": 6,
-    "alone": 0,  # programs in a worker's unit, and what they are made of
-    "leave": 1,  # a forward to alone/, for units of earlier releases
+    "alone": 0,  # programs in a worker's unit, and the modules that they consist of
+    "leave": 1,  # forwards to alone/, for units of earlier releases
     "gate": 1,
 }
 
@@ -59,8 +59,8 @@ PROXY_ROOMS = {
 NEVER = {"host": {"cli", "proxy"}, "control": {"cli", "proxy"}, "proxy": {"cli", "host"}, "manager": {"cli", "proxy"}}
 
 LOOP = {"Watched", "Timed"}
-"""What the loop calls: base classes, because every event and every deadline of the router goes
-through them."""
+"""Classes that the loop calls. They are base classes, because every event and every deadline of the
+router goes through them."""
 
 DOORS = {
     "pystemd": {"system/dbus.py"},
@@ -74,13 +74,13 @@ DOORS = {
 IMPURE = {"asyncio", "logging", "os", "socket", "subprocess", "time", "pathlib.Path", "random", "threading", "io"}
 PURE_LAYERS = {-1, 0, 1}
 DECIDING = {PACKAGE / "host/plan.py", PACKAGE / "host/routes.py"}
-"""What only decides, in a room that acts."""
+"""Modules that only decide, in packages whose other modules act."""
 
 FORWARDS = {PACKAGE / "gate.py", PACKAGE / "leave.py"}
 """Where units of earlier releases look for programs of alone/."""
 
 SHARED = {PACKAGE / "alone/variables.py"}
-"""What is alone, and others import it too: it is pure as they are."""
+"""Modules of alone/ that other packages import too: they are pure."""
 
 FILES_TWICE = {
     "__init__.py": "marks a package",
@@ -92,12 +92,12 @@ CLASSES_TWICE = {
     "Worker": "what is configured (model.py), and what a process of the router has of it (proxy/upstream/worker.py)",
     "End": "how an exchange ended (metrics/access_formats.py), and one end of a relay (proxy/transport/relay.py)",
 }
-"""Names of two things, and why. A verb's file has the verb's name, so what the verb calls has
-another one."""
+"""Names that two things have, with the reason. The file of a verb has the verb's name, so the
+function that the verb calls has another one."""
 
 
 def room(path: Path) -> str:
-    """The first part of a module's path below the package: a package of ours, or a top-level
+    """The first part of a module's path below the package: one of our packages, or a top-level
     module."""
     first = path.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
@@ -119,7 +119,7 @@ def _imported(path: Path) -> Iterator[str]:
 
 
 def own(name: str) -> str | None:
-    """The room of an imported name of ours; None for the package itself and for others."""
+    """The layer of an imported name of ours; None for the package itself and for foreign names."""
     parts = name.split(".")
     return parts[1] if parts[0] == "tqunits" and len(parts) > 1 and parts[1] in LAYER else None
 
@@ -137,7 +137,7 @@ def test_imports_point_down(path: Path) -> None:
 
 
 def proxy_room(parts: Sequence[str]) -> str:
-    """The room of a module of the router, by its names below proxy/."""
+    """The layer of a module of the router, by its names below proxy/."""
     return parts[0] if parts and parts[0] in PROXY_ROOMS else ""
 
 
@@ -169,8 +169,8 @@ def test_no_imports_go_in_a_circle() -> None:
 
 
 def bases() -> dict[str, list[str]]:
-    """The bases of each class that is one: a trait is a role and adds nothing. Those of the loop
-    are below all."""
+    """The base classes of each class that has some. A trait is a role and adds nothing. The loop's
+    base classes may be below all others."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in FILES]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     names = {one.name for one in classes if "trait" not in map(ast.unparse, one.decorator_list)} - LOOP
@@ -191,13 +191,14 @@ def test_no_class_stands_on_more_than_two_others() -> None:
     "path", [p for p in FILES if room(p) != "alone" and p not in FORWARDS], ids=lambda p: str(p.relative_to(PACKAGE))
 )
 def test_no_import_is_for_types_alone(path: Path) -> None:
-    """It would hide a circle. What is alone has a reason of its own: it starts in milliseconds."""
+    """An import for types alone would hide a circle. Programs of alone/ have a reason of their own:
+    they start in milliseconds."""
     assert "TYPE_CHECKING" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) in NEVER], ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_what_must_never_be_imported_is_not(path: Path) -> None:
-    """Whatever becomes of the layers: two sides that only meet at a file or at a socket."""
+    """Independent of the layers: two sides that only communicate by a file or by a socket."""
     assert not {own(name) for name in imports(path)} & NEVER[room(path)]
 
 
@@ -221,7 +222,7 @@ def test_the_core_is_pure(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(DECIDING), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_what_decides_asks_nobody_who_acts(path: Path) -> None:
-    """Its layer would let it."""
+    """Its layer alone would allow the import."""
     asked = {there for there in map(own, imports(path)) if there is not None}
     assert {there for there in asked if LAYER[there] not in PURE_LAYERS} == set()
 
@@ -240,7 +241,7 @@ def test_only_what_is_shared_of_alone_is_imported(path: Path) -> None:
 
 
 def test_variables_import_nothing() -> None:
-    """The launcher reads them at each start, in milliseconds."""
+    """The launcher imports it at each start, and has to start in milliseconds."""
     assert list(imports(PACKAGE / "alone/variables.py")) == []
 
 

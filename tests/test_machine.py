@@ -1,5 +1,5 @@
-"""The machine that the other tests stand on: it is a real systemd, its kernel enforces what systemd
-sets, and it ends.
+"""The container machine that the other tests use: a real systemd runs in it, its kernel enforces
+the limits, and nothing of it is left.
 
 The last part kills the launcher and the keeper, as a cancelled test run does, and looks for what
 they leave behind.
@@ -65,7 +65,7 @@ def test_a_program_is_killed_at_its_memory_limit(machine: Machine) -> None:
     limits = ["--property=MemoryMax=32M", "--property=MemorySwapMax=0"]
     program = ["/usr/bin/python3", "-c", "bytearray(256 << 20)"]
     done = machine.run(["systemd-run", "--wait", "--collect", *limits, *program], check=False)
-    assert re.search("result: (oom-kill|signal)", done.stderr), done.stderr  # version 1 does not tell who killed it
+    assert re.search("result: (oom-kill|signal)", done.stderr), done.stderr  # version 1 does not report who killed it
 
 
 def test_a_program_can_not_start_more_tasks_than_its_limit(machine: Machine) -> None:
@@ -173,7 +173,7 @@ def test_nothing_is_left_when_it_is_killed(victim: str, machine: Machine) -> Non
         os.close(end)
     launcher.kill()
     launcher.communicate()
-    if victim == "keeper":  # nobody was left to remove its cgroups: the next machine does
+    if victim == "keeper":  # the killed keeper could not remove its cgroups; the next machine does
         Machine.boot().stop()
     assert _cgroups_of(keeper) == []
 

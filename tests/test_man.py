@@ -1,4 +1,5 @@
-"""The man pages: as generated, complete, found by every verb, and clean for those who set them."""
+"""The man pages: they are the generated ones, complete, found for every verb, and free of warnings
+from the formatters."""
 
 from __future__ import annotations
 
@@ -31,13 +32,13 @@ CONTRACT = "tqunits-contract.7"
 TOOLS = {"groff": "groff-base", "man": "man-db", "lexgrog": "man-db", "mandoc": "mandoc"}
 PATH = re.compile(r"(?<![\w@$}.*-])/(?:etc|run|srv|var/(?:lib|cache|log))/(?:tqunits|systemd|sysusers\.d)[\w./*@-]*")
 NO_DATE = "WARNING: missing date"
-"""A page is as old as its package: a date of its own would be another thing to forget."""
+"""A page has the date of its package: a date of its own could be forgotten."""
 
 REFERENCE = re.compile(r"\b(tqunits(?:-[a-z.]+|\.yaml)?)\((\d)\)")
 
 
 async def output(*argv: str | Path, **environment: str) -> tuple[str, str]:
-    """What a program that must succeed says: stdout, stderr."""
+    """The output (stdout, stderr) of a program that must succeed."""
     assert shutil.which(argv[0]), f"needs {TOOLS.get(str(argv[0]), argv[0])}: .ci/packages"
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -58,7 +59,7 @@ async def as_text(page: str) -> str:
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """share/man as the packages make it."""
+    """share/man as the packages install it."""
     prefix = tmp_path_factory.mktemp("prefix")
     for folder, pages in man_pages().items():
         (prefix / folder).mkdir(parents=True)
@@ -88,7 +89,7 @@ async def test_those_who_set_it_have_nothing_to_say(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_what_it_is_for_is_found(page: str) -> None:
-    """whatis(1) and apropos(1) read the section NAME so."""
+    """whatis(1) and apropos(1) read the section NAME in this way."""
     said, _ = await output("lexgrog", SHIPPED / page)
     assert f'"{page.rpartition(".")[0]} - ' in said
 
@@ -207,6 +208,6 @@ def test_no_source_is_longer_than_a_reader_has_patience_for() -> None:
 
 
 def listed(page: str, pattern: str) -> set[str]:
-    """The heads of the page's lists that are written so."""
+    """The heads of those lists of the page that are written in this way."""
     heads = re.findall(r"^\.TP\n\\fB(.*?)\\fR$", text_of(page), re.MULTILINE)
     return {head for head in (head.replace("\\-", "-") for head in heads) if re.fullmatch(pattern, head)}

@@ -1,5 +1,5 @@
-"""What a user installs: the wheel holds every template and every man page, and runs from an
-environment away from the checkout."""
+"""What a user installs: the wheel holds every template and every man page, and runs in a virtual
+environment outside the checkout."""
 
 import re
 import runpy
@@ -23,13 +23,13 @@ TEMPLATES = sorted(path.name for path in (ROOT / "unit-templates").glob("*.j2"))
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources alone, which is all but what the mark `long` looks at."""
+    """The sources alone; all tests but those with the mark `long` need no more."""
     return built(tmp_path_factory, TQUNITS_INTERPRETED="1")
 
 
 @pytest.fixture(scope="module")
 def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's files, as pip puts them in place."""
+    """The files of the wheel, laid out as pip does."""
     folder = tmp_path_factory.mktemp("site-packages")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -101,7 +101,7 @@ def test_there_are_release_notes_of_this_version() -> None:
 
 
 def test_the_source_package_has_what_the_c_library_includes(tmp_path: Path) -> None:
-    """Headers of Python's own are not in that library."""
+    """The headers of Python itself are not part of that library."""
     library = Path(mypyc.__file__).parent / "lib-rt"
     for name in RUNTIME_C_FILES:
         shutil.copy(library / name, tmp_path)
@@ -118,7 +118,7 @@ def _tops(wheel: Path) -> set[str]:
 
 
 def _installed(folder: Path, cwd: Path, *arguments: str) -> str:
-    """The command as its console script starts it: our package from the wheel, what it needs from
+    """Run the command as its console script does: our package from the wheel, its dependencies from
     the environment."""
     script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import tqunits; "
     script += "assert tqunits.__file__.startswith(sys.path[0]), tqunits.__file__; "

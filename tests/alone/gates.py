@@ -1,4 +1,4 @@
-"""The readiness gate as a process of its own, and servers for it to ask."""
+"""Runs the readiness gate as a process, and servers for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def run_gate(*arguments: str, user: int | None = None) -> tuple[int, str]:
 
 
 def saying(answer: bytes) -> Answer:
-    """A server that reads a request and says one thing."""
+    """A server that reads a request and sends one answer."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -49,7 +49,7 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def a_process(*argv: str, user: int | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that is gone afterwards."""
+    """A process that is killed afterwards."""
     process = await asyncio.create_subprocess_exec(
         *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, user=user
     )

@@ -1,4 +1,4 @@
-"""The programs of tqunits/alone, where every user may run them."""
+"""The programs of tqunits/alone, in a place where every user may run them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqunits import alone as package
 
 @functools.cache
 def _folder() -> Path:
-    """A copy: another user may not enter the folder of this checkout."""
+    """A copy, because another user may not enter the folder of this checkout."""
     above = Path(tempfile.mkdtemp(prefix="tqunits-alone-"))
     above.chmod(0o755)
     atexit.register(shutil.rmtree, above)
@@ -23,5 +23,5 @@ def _folder() -> Path:
 
 
 def alone(program: str) -> tuple[str, ...]:
-    """How a unit runs one of them, by the distribution's Python."""
+    """The command line by which a unit runs one of them, with the distribution's Python."""
     return ("/usr/bin/python3", "-I", "-S", str(_folder() / f"{program}.py"))

@@ -1,4 +1,4 @@
-"""How long a worker waits that has failed: which starts count, and how the pause grows."""
+"""The pause before a failed worker starts again: which starts count, and how the pause grows."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_both_sides_mean_the_same_files_and_the_same_status() -> None:
 
 
 def test_the_status_of_who_is_given_up_is_nobodys_who_hands_on_that_a_signal_killed_a_child() -> None:
-    """As a shell does it, and as sys.exit(child.wait()) does."""
+    """As a shell passes it on, and as sys.exit(child.wait()) does."""
     signals = {int(number) for number in signal.valid_signals() if number < signal.SIGRTMIN}
     assert launch.GIVEN_UP not in {128 + number for number in signals} | {-number & 0xFF for number in signals}
-    assert launch.GIVEN_UP < 200  # systemd's own begin there (systemd.exec(5))
+    assert launch.GIVEN_UP < 200  # systemd's own exit statuses begin there (systemd.exec(5))
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "1 2 3 4 x", "1 2 3 4 -5", "1 2 3 4 " + "9" * 30])
@@ -81,7 +81,8 @@ def test_a_damaged_note_tells_nothing(text: str) -> None:
 
 
 def test_a_drop_in_of_before_has_the_usual_pauses(tmp_path: Path) -> None:
-    """It has no note of its own, and what systemd counted there is gone (units/refit.py)."""
+    """Its drop-in has no line for it, and the line by which systemd counted is removed
+    (units/refit.py)."""
     drop_in = tmp_path / "10-tqunits.conf"
     usual = (USUAL.delay, USUAL.longest, USUAL.most, USUAL.period)
     for note, expected in (("", usual), ("Backoff=1 2 3 4\n", (1, 2, 3, 4))):

@@ -1,4 +1,4 @@
-"""The readiness gate against real servers: each test runs it as a process of its own."""
+"""The readiness gate against real servers; each test runs it as a process."""
 
 from __future__ import annotations
 
@@ -80,19 +80,19 @@ async def test_the_verdict_is_said_when_systemds_patience_is_over() -> None:
         process = await asyncio.create_subprocess_exec(
             *GATE, *("--port", port, "--budget", "60"), stderr=asyncio.subprocess.PIPE, env={}
         )
-        await asyncio.wait_for(asked.wait(), 10)  # its second question: the first answer is read
+        await asyncio.wait_for(asked.wait(), 10)  # its second request: it has read the first answer
         process.terminate()
         _, stderr = await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode is not None
     code, text = process.returncode, stderr.decode()
-    assert code == -signal.SIGTERM  # as one that says nothing: what a stop means does not change
+    assert code == -signal.SIGTERM  # as without a message: a stop has the same effect
     assert "/health not healthy, and told to end, after " in text
     assert text.endswith("; last answer: 404 Not Found: nothing here\n")
 
 
 def test_no_exit_status_has_a_name_that_means_something_else() -> None:
-    """Of systemd.exec(5), PROCESS EXIT CODES: 1-7 LSB, 64-78 BSD, 200-245 systemd; "150-199" are a
-    program's own."""
+    """Ranges of systemd.exec(5), PROCESS EXIT CODES: 1-7 LSB, 64-78 BSD, 200-245 systemd; "150-199"
+    are for programs."""
     names = ("UNHEALTHY", "SILENT", "SLOW", "FOREIGN", "ELSEWHERE", "EXITED", "UNPLACED")
     found = {getattr(verdicts, name) for name in names}
     assert len(found) == len(names)

@@ -1,4 +1,4 @@
-"""What of a worker's answers the gate takes for well, and what it tells of the others."""
+"""Which answers of a worker the gate accepts as healthy, and its messages about the others."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ async def test_a_bad_answer_is_asked_for_again_with_growing_pauses() -> None:
     async with serving(handle) as port:
         await run_gate("--port", port, "--budget", "2")
     pauses = [later - earlier for earlier, later in pairwise(times)]
-    assert 4 <= len(times) <= 9  # 2 s: 0.05, 0.075, 0.11, 0.17, 0.25, 0.38, 0.57, and the last chance
+    assert 4 <= len(times) <= 9  # 2 s: 0.05, 0.075, 0.11, 0.17, 0.25, 0.38, 0.57, and the last attempt
     assert all(pause >= 0.05 for pause in pauses[:-1])
 
 
 async def test_the_worker_may_end_its_answer() -> None:
-    """One whose head and body come apart is not reset between them: it would say so in its journal,
-    at each start."""
+    """If head and body come separately, the gate does not reset the connection in between.
+    Otherwise the worker would log an error at each start."""
 
     after = asyncio.get_running_loop().create_future()
 
@@ -112,7 +112,7 @@ async def test_the_worker_may_end_its_answer() -> None:
         await writer.drain()
         writer.write(b"Content-Length: 2\r\nConnection: close\r\n\r\nok")
         writer.write_eof()
-        after.set_result((asked, await reader.read()))  # a reset would raise
+        after.set_result((asked, await reader.read()))  # a reset would raise an exception
         writer.close()
 
     async with serving(slow) as port:

@@ -1,4 +1,4 @@
-"""Health checks of other kinds than a GET: a connection, a command."""
+"""Health checks that are not a GET: a connection, a command."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_a_command_ends_with_the_worker(tmp_path: Path) -> None:
 
 
 def _ends(pid: int) -> bool:
-    """Whether a process that was killed is gone, or will be in a moment: the kernel takes its
+    """Whether a process that was killed has ended, or ends in a moment: the kernel needs some
     time."""
     try:
         process = os.pidfd_open(pid)

@@ -1,5 +1,5 @@
-"""A worker that listens elsewhere than it should, and others where it should: what the gate makes
-of them."""
+"""A worker that listens in another place than configured, and other programs that listen in its
+place: what the gate reports."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A worker that says READY=1 itself joins the routers, or says with its exit status that it can
-not."""
+"""A worker that sends READY=1 itself joins the routers; if it can not, the exit status tells."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from tqunits.system.process import run
 
 
 def joined(folder: Path) -> tuple[int, str]:
-    """As systemd runs it: the exit status and what it says."""
+    """Run as systemd runs it: the exit status and the output."""
     done = run([*alone("join"), str(folder / "serving"), str(folder / "none"), "w"])
     return done.returncode, done.stderr
 
@@ -24,7 +23,7 @@ def test_the_file_is_made(tmp_path: Path) -> None:
 
 
 def test_a_file_that_can_not_be_made_is_no_bad_health(tmp_path: Path) -> None:
-    """1 would be read as the verdict of an earlier release's gate."""
+    """Status 1 would be taken for a result of an earlier release's gate."""
     status, said = joined(tmp_path / "gone")
     assert status == verdicts.UNPLACED
     assert said == f"tqunits-join: {tmp_path}/gone/serving: No such file or directory\n"

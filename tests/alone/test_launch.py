@@ -1,4 +1,4 @@
-"""The launcher, run as a unit runs it: a program of its own that becomes another one."""
+"""The launcher, run as a unit runs it: it executes the worker's program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MASKS = ("/bin/sh", "-c", "grep -E 'SigIgn|SigBlk' /proc/self/status")
 
 
 def run(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> Completed:
-    """Run it with nothing in its environment but this, and where its credentials are."""
+    """Run it with only these variables in its environment, and the path of its credentials."""
     variables = {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -31,7 +31,7 @@ def run(folder: Path, *arguments: str, environment: dict[str, str] | None = None
 
 
 def variables(folder: Path, text: str, *options: str, environment: dict[str, str] | None = None) -> dict[str, str]:
-    """What the program finds, with one environment file."""
+    """The environment of the program, with one environment file."""
     (folder / "environment-1").write_text(text)
     file = ("--environment", "environment-1=/srv/api/.env")
     done = run(folder, *file, *options, "--", *SHOW, environment=environment)
@@ -73,8 +73,8 @@ def test_later_files_win(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", [{"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C"}, {"LC_ALL": "C"}, {"LANG": ""}])
 def test_the_launcher_leaves_no_trace_in_the_environment(tmp_path: Path, language: dict[str, str]) -> None:
-    """Python adds LC_CTYPE to its own in the C locale; and the program, here another one, would
-    too."""
+    """Python adds LC_CTYPE to its own environment in the C locale. The program would do so too, so
+    here it is another one."""
     done = run(tmp_path, "--", "/usr/bin/env", environment=language)
     names = {line.partition("=")[0] for line in done.stdout.splitlines()}
     assert names == {"PATH", "LANG", "CREDENTIALS_DIRECTORY", *language}
@@ -85,7 +85,7 @@ def test_the_program_has_the_signals_that_systemd_gives_it(tmp_path: Path) -> No
     not."""
     directly, launched = (
         int(done.stdout.split()[3], 16) for done in (process.run(MASKS), run(tmp_path, "--", *MASKS))
-    )  # what this process ignores is inherited by both
+    )  # both inherit the signals that this process ignores
     assert launched == directly | 1 << (signal.SIGPIPE - 1)
 
 

@@ -1,5 +1,5 @@
-"""A worker that is asked to stop has not failed: the link by which its next start would wait is
-taken away, its own and no other instance's."""
+"""A worker that is asked to stop has not failed. So the link by which its next start would wait is
+removed: its own link, and no other instance's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSTANCES = (Instance("api"), Instance("api", 2), Instance("api", 12))
 
 
 def leave(folder: Path, whose: Instance, pid: int) -> str:
-    """As systemd runs it, with nobody to wait for; gives what it says."""
+    """Run as systemd runs it, with no process to wait for; gives its output."""
     place = ("--serving", str(folder / "serving"), "--routers", str(folder / "none"), "--name", str(whose))
     argv = [*alone("leave"), *place, "--wait", "1", "--pid", str(pid) if pid else ""]
     done = run(argv, environment={**os.environ, "CACHE_DIRECTORY": str(folder)})
@@ -41,5 +41,5 @@ def test_who_has_ended_by_itself_leaves_it(tmp_path: Path) -> None:
 
 
 def test_a_link_that_stays_is_said(tmp_path: Path) -> None:
-    (tmp_path / begun(INSTANCES[1])).mkdir()  # whoever owns the folder may have made anything of it
+    (tmp_path / begun(INSTANCES[1])).mkdir()  # the owner of the folder may have put anything there
     assert leave(tmp_path, INSTANCES[1], os.getpid()).startswith("tqunits-leave: .begun-2 is left: ")

@@ -1,4 +1,4 @@
-"""Whether a drop-in is missing: what tq-repair.service asks before it does anything."""
+"""Whether a drop-in is missing: tq-repair.service checks this before it does anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def drop_in(host: Path) -> Path:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
-    """A host with the worker api, and one that is files alone."""
+    """A host with the worker api, and a worker that has only files."""
     entries = [LedgerEntry(worker="api", source="/a", drop_in="x"), LedgerEntry(worker="docs", source="/d")]
     (tmp_path / "ledger.json").write_text(ledger.dump(entries), encoding="utf-8")
     path = drop_in(tmp_path)
@@ -31,7 +31,7 @@ def host(tmp_path: Path) -> Path:
 
 
 def status(host: Path, *, trigger: Path | None) -> int:
-    """As systemd runs it."""
+    """Run as systemd runs it."""
     environment = {} if trigger is None else {"TRIGGER_PATH": str(trigger)}
     argv = [sys.executable, "-I", "-S", str(PROGRAM), str(host / "ledger.json"), str(host)]
     return run(argv, environment=environment).returncode

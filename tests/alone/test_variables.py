@@ -1,4 +1,4 @@
-"""Environment files: what they mean, what is a mistake, and where."""
+"""Environment files: their meaning, their mistakes, and the place of each mistake."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ DOUBTS = {
 
 
 def quoted(value: str) -> str:
-    """A value as a careful author writes it."""
+    """A value with correct quotes."""
     if "'" not in value:
         return f"'{value}'"
     for char in '\\"`$':
@@ -110,9 +110,9 @@ def quoted(value: str) -> str:
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 NUMBERS = itertools.count()
-SYSTEMDS = {"HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "USER"}  # and the shell's
+SYSTEMDS = {"HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "USER"}  # and those of the shell
 SYSTEMDS |= {"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID"}
-TEXT = st.characters(exclude_characters="\0", exclude_categories=("Cs", "Cn"))  # systemd wants no noncharacters
+TEXT = st.characters(exclude_characters="\0", exclude_categories=("Cs", "Cn"))  # systemd refuses noncharacters
 VALUES = st.text(TEXT | st.sampled_from(" \t\n\"'\\$`#;=\r"), max_size=12)
 WRITTEN = st.lists(st.tuples(NAMES, VALUES.map(quoted)).map("=".join), max_size=4).map("\n".join)
 PIECES = st.lists(
@@ -157,7 +157,7 @@ def test_messages_show_no_secret(secret: str) -> None:
 
 @pytest.mark.parametrize("line", ["A='", 'A="', "A=\\", '"\\', "${", " ", "A=\\\n", "A=${B}"])
 def test_it_takes_no_time_that_grows_with_the_square(line: str) -> None:
-    """Not measured: it would not come back within the time of a test."""
+    """The time is not measured: a quadratic time would exceed the time-out of a test."""
     for end in ("", "\n"):
         Reading((f"{line}{end}" * MAX_BYTES)[:MAX_BYTES].encode())
 
@@ -214,8 +214,8 @@ def test_systemd_reads_the_same_of_anything_that_is_no_mistake(machine: Machine,
 
 
 def assert_systemd_agrees(machine: Machine, file: Path, text: str) -> None:
-    """A transient unit with EnvironmentFile= has all variables of the file, and no other but those
-    it has without."""
+    """A transient unit with EnvironmentFile= has all variables of the file, and no others than it
+    has without the file."""
     file.write_bytes(text.encode())
     wanted = {name: value for _, name, value in parse(text.encode())}
     unit = f"tqunits-variables-{next(NUMBERS)}"

@@ -1,4 +1,5 @@
-"""What makes the workspace of a build and becomes the build, run as its unit runs it."""
+"""The program that makes the workspace of a build and then executes the build, run as its unit runs
+it."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ def copied(folder: Path, workspace: Path, *program: str) -> Completed:
 
 
 def test_the_program_has_the_signals_that_systemd_gives_it(folder: Path, workspace: Path) -> None:
-    """Python ignores SIGXFSZ, by which the kernel ends who makes a file larger than disk_max:
-    systemd does not."""
+    """Python ignores SIGXFSZ, with which the kernel ends a program that makes a file larger than
+    disk_max. systemd does not ignore it."""
     masks = ("/bin/sh", "-c", "grep SigIgn /proc/self/status")
     ignored = int(copied(folder, workspace, *masks).stdout.split()[1], 16)
     assert not ignored & 1 << (signal.SIGXFSZ - 1)
@@ -105,8 +106,8 @@ def test_what_may_not_be_read_is_left_out_and_said() -> None:
 
 
 class Apart:
-    """A folder that another user may read, and one that is his: pytest's own are for its user
-    alone."""
+    """A folder that another user may read, and one that the user owns. pytest's own folders are
+    only for its user."""
 
     def __enter__(self) -> tuple[Path, Path]:
         self._folder = tempfile.TemporaryDirectory(prefix="tqunits-test-")
@@ -174,7 +175,7 @@ def test_what_a_build_has_made_is_not_copied(folder: Path, workspace: Path, tmp_
 def test_the_copy_may_lie_and_be_seen_elsewhere(folder: Path, workspace: Path, tmp_path: Path) -> None:
     (folder / "file").write_text("")
     seen = tmp_path / "seen"
-    seen.symlink_to(tmp_path / "copied")  # as a mount would have it
+    seen.symlink_to(tmp_path / "copied")  # in place of a mount
     done = run("--copy", folder, "--in", tmp_path / "copied", "--at", seen, workspace, "--", "ls")
     assert (done.returncode, done.stdout) == (0, "file\n")
     assert not (workspace / "copy").exists()

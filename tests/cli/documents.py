@@ -1,4 +1,4 @@
-"""What the man pages say of JSON documents."""
+"""What the man pages document of the JSON documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PAGE = "".join(source.read_text(encoding="utf-8") for source in SOURCES)
 
 
 def members(value: object) -> set[str]:
-    """The names of all members; what is named by the user (a type's preset) is none."""
+    """The names of all members, without names that the user has chosen (a type's preset)."""
     match value:
         case dict():
             named = {key: each for key, each in value.items() if key != "presets"}
@@ -22,6 +22,6 @@ def members(value: object) -> set[str]:
 
 
 def documented(verb: str) -> set[str]:
-    """The names that stand in italics in the paragraph about this document."""
+    """The names in italics in the paragraph about this document."""
     paragraph = re.split(r"\n\.(?:TP|PP|SH)\b", PAGE.partition(f"\n.TP\n.B tqunits.{verb}\n")[2])[0]
     return set(re.findall(r"\\fI(\w+)\\fR", paragraph))

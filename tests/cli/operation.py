@@ -1,5 +1,5 @@
-"""Workers written by hand for the tests of the operating verbs: units and drop-ins as install would
-leave them."""
+"""Workers for the tests of the operating verbs: units and drop-ins that the tests write as install
+would."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGET = "[Unit]\nDescription=Workers\n[Install]\nWantedBy=multi-user.target\n"
 
 
 def drop_in(name: str, service: str = "", *, port: int = 9000, enabled: bool = True) -> str:
-    """The drop-in of a worker; `service` is what its [Service] section has besides."""
+    """The drop-in of a worker; `service`: more lines for its [Service] section."""
     return f"""\
 # Rendered by tqunits from /srv/tqunits/workers/{name}/config/worker.yaml (sha256 0). Do not edit.
 [Service]
@@ -47,7 +47,7 @@ def path_of(name: str) -> str:
 
 
 class Host:
-    """A machine with workers on it; everything is gone at the end."""
+    """A machine with workers on it; all of them are removed at the end."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -62,7 +62,7 @@ class Host:
         self.machine.systemctl("daemon-reload")
 
     def write(self, name: str, service: str = "", *, enabled: bool = True) -> None:
-        """One drop-in, which systemd does not know of before the next daemon-reload."""
+        """Write one drop-in, which systemd does not know before the next daemon-reload."""
         self.names.append(name)
         self.machine.write(path_of(name), drop_in(name, service, port=9000 + len(self.names), enabled=enabled))
 

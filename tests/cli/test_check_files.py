@@ -1,4 +1,4 @@
-"""`tqunits check` and the files that a worker names, and what `diff` shows of them."""
+"""How `tqunits check` handles the files that a worker names, and what `diff` shows of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ YAML = "path: /{name}\ntype: exec\ncommand: [bin/x]\n"
 
 @pytest.fixture
 def root(roots: Path) -> Path:
-    """Somebody else's, so that its files are copied; and trusted, so that they are looked at."""
+    """The worker's folder belongs to another user, so its files are copied; it is trusted, so they
+    are looked at."""
     site = roots / "site"
     site.mkdir()
     os.chown(site, 40123, 40123)
@@ -109,7 +110,7 @@ def test_a_diff_shows_no_secret(root: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_file_that_is_refused_is_named_by_no_unit(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A worker that does not run here is rendered all the same."""
+    """A worker that can not run on this host is still rendered."""
     folder = add(root, "off", "enabled: false\ncredentials: {token: token}\n")
     (folder / "token").unlink()
     (folder / "token").symlink_to("/etc/shadow")

@@ -1,4 +1,5 @@
-"""PHP's own server ends at once without its folder: `check` says so before an install does."""
+"""PHP's own server ends at once if its folder is missing; `check` reports that before an install
+does."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The command line without a service manager: hints for what was mistyped, and JSON as the man page
-has it."""
+"""The command line without a service manager: hints for mistyped words, and JSON as the man page
+documents it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_every_setting_of_a_worker_is_shown(more: str, root: Path, capsys: pytes
     assert main(["-C", str(root), "--user", "show", "one", "--json"]) == 0
     shown = {row["key"] for row in json.loads(capsys.readouterr().out)["settings"]}
     every = {setting.key for setting in SETTINGS if setting.file is File.WORKER}
-    assert every - shown == {"php.document_root", "php.settings"}  # they are words of the command
+    assert every - shown == {"php.document_root", "php.settings"}  # they belong to the command
 
 
 def test_what_is_shown_is_what_the_page_says(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

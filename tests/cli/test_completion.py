@@ -1,5 +1,5 @@
-"""The completion scripts in the shells that read them, and the shipped copies against the
-generator."""
+"""The completion scripts in their shells; and the shipped scripts are those that the generator
+makes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def output(argv: tuple[str, ...], text: str, folder: Path) -> list[str]:
 
 
 async def in_bash(line: str, folder: Path) -> set[str]:
-    """What bash offers for that line (its words split at single spaces, the last one being
+    """What bash offers for this line (its words are split at single spaces; the last one is being
     typed)."""
     lines = await output(("bash", "--norc", "-c", DRIVER, "bash", *line.split(" ")), bash(TABLE), folder)
     return set(lines) - {""}

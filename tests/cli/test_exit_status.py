@@ -22,10 +22,10 @@ SERVICES = {
 
 @pytest.fixture(scope="module")
 def host(machine: Machine) -> Iterator[Host]:
-    """alpha runs, broken has failed, the others do neither; alpha and new are configured, new is
-    not installed.
+    """alpha runs, broken has failed, the others neither run nor have failed; alpha and new are
+    configured, new is not installed.
 
-    Nothing is really ours.
+    No file was really written by install.
     """
     made = Host(machine)
     machine.run(["mv", "/srv/tqunits", "/srv/tqunits.aside"], check=False)
@@ -154,7 +154,7 @@ def test_root_gets(host: Host, line: str, expected: int) -> None:
         ("disable idle", 5),
         ("version --running", 5),
         ("--user ls", 0),
-        ("--user install", 1),  # nobody has no manager of its own
+        ("--user install", 1),  # the user nobody has no service manager of its own
     ],
     ids=str,
 )
@@ -191,7 +191,7 @@ def test_an_interrupted_command_says_so_and_ends_with_130(host: Host, line: str)
     done = host.machine.run(argv, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr.startswith("tqunits: interrupted;")
-    assert host.state("slow") == "activating"  # systemd goes on
+    assert host.state("slow") == "activating"  # systemd finishes the job
 
 
 @pytest.mark.parametrize("line", ["version", "docs", "ls"], ids=str)

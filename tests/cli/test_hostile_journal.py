@@ -1,5 +1,5 @@
-"""A worker writes to the journal what it likes: messages in the manager's name, and what a terminal
-would obey."""
+"""A worker can write anything to the journal: messages that pretend to be the manager's, and escape
+sequences for a terminal."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_an_exit_that_a_worker_has_made_up_is_not_shown(host: Host) -> None:
 
 
 def test_a_start_that_a_worker_has_made_up_does_not_hide_its_own_last_words(host: Host) -> None:
-    """The span of a start is what the manager wrote; and no worker's message is left out for
-    calling itself that."""
+    """The time of a start is taken from the manager's messages only; and no message of a worker is
+    omitted because it claims to be one."""
     hiding = FORGE + 'say("98e322203f7a4ed290d09fe03c09fe15", ["PRIORITY=3"])\n'
     host.machine.write(FORGER, hiding.replace("MESSAGE=forged", "MESSAGE=last words"))
     start = f"Type=oneshot\nExecStart=\nExecStart=/usr/bin/python3 {FORGER}\nExecStart=/bin/sh -c 'exit 7'"

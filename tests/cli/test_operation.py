@@ -11,8 +11,8 @@ from machine import Machine
 from operation import Host
 
 GATE_FAILS = "ExecStartPost=/bin/sh -c 'exit 1'"
-# It lives until the journal has its words: in a container journald can not tell whose a dead
-# process' words were.
+# It lives until the journal has its messages: in a container journald can not find out which unit a
+# dead process belonged to.
 CRASH = "Type=notify\nExecStart=\nExecStart=+/bin/sh -c 'echo the disk is on fire; journalctl --sync; exit 7'"
 LOOP = "Restart=always\nRestartSec=100ms"
 LATER = "Restart=always\nRestartSec=1h"

@@ -1,5 +1,5 @@
-"""show and doctor on a booted systemd: where each setting comes from, how runs ended, what is wrong
-on the host."""
+"""show and doctor on a booted systemd: the origin of each setting, how runs ended, what is wrong on
+the host."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_missing_program_is_a_problem(host: Host) -> None:
 
 
 def test_an_edited_drop_in_is_told(host: Host) -> None:
-    host.install(alpha="")  # its RestartHash is none of its content
+    host.install(alpha="")  # its RestartHash is not that of its content
     assert levels(host)["drop-ins"] == "warning"
 
 

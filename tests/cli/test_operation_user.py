@@ -13,7 +13,7 @@ UNITS = f"/home/{USER}/.config/systemd/user"
 
 
 class UserHost:
-    """A machine where a user of no privilege has a service manager of its own."""
+    """A machine on which an unprivileged user has a service manager."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine

@@ -1,4 +1,4 @@
-"""Plain words: why something failed, and numbers that fit a column."""
+"""Texts of the operating verbs: why something failed, and numbers that fit a column."""
 
 from __future__ import annotations
 

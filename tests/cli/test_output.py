@@ -1,4 +1,4 @@
-"""What the command line writes: nothing that a terminal would obey, whoever said it."""
+"""Output of the command line contains no control sequences for a terminal, whatever its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings behind the endpoint of a --route."""
+"""Settings after the endpoint of a --route."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def worker(options: str, endpoint: str = "127.0.0.1:1") -> RoutedWorker:
 
 
 def test_what_the_router_is_told_of_a_worker_may_be_told_here() -> None:
-    """All that a snapshot has of a worker by its settings; the rest is systemd's, or a matter of
-    files."""
+    """All fields of a worker in a snapshot that come from its settings; the others come from
+    systemd or from files."""
     told = {key for key in WORKER if key.startswith("proxy.")} | {"strip_prefix"}
     told |= {f"timeouts.{one.name.removesuffix('_us')}" for one in fields(WorkerTimeouts)}
     assert OPTIONS.keys() == told

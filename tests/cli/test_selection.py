@@ -1,5 +1,5 @@
-"""Which processes a command line means, by drop-ins on disk: workers, and further instances of
-one."""
+"""Which processes the arguments of a command line select, by drop-ins on disk: workers, and further
+instances of one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTEXT = Context(root=None, user_mode=False, output=Output(sys.stdout, sys.stde
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    """api with two further instances, and api-v2."""
+    """The worker api with two further instances, and the worker api-v2."""
     layout = replace(SYSTEM_LAYOUT, units=PurePosixPath(tmp_path))
     for called in ("api", "api:2", "api:10", "api-v2"):
         unit = name.service(called)
@@ -40,10 +40,10 @@ def layout(tmp_path: Path) -> Layout:
 
 
 MEANT = {
-    "api": ["api", "api:2", "api:10"],  # the worker is all of its processes
+    "api": ["api", "api:2", "api:10"],  # the name of a worker selects all of its processes
     "api:2": ["api:2"],
     "tq-worker@api:2.service": ["api:2"],
-    "tq-worker@api.service": ["api"],  # a unit is one process
+    "tq-worker@api.service": ["api"],  # the name of a unit selects one process
     "tq-worker@api": ["api", "api:2", "api:10"],
     "api-*": ["api-v2"],
     "api*": ["api", "api:2", "api:10", "api-v2"],

@@ -1,5 +1,5 @@
-"""What host/ tells, as the command line says it: one line each, progress for whoever looks, and
-what --quiet leaves."""
+"""How the command line prints the events of host/: one line each, progress on a terminal, and what
+is left with --quiet."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ WRONG: list[tuple[progress.Event, str]] = [
 
 
 class Terminal(io.StringIO):
-    """A stream that somebody looks at."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 def said(*told: progress.Event, quiet: bool = False, stream: io.StringIO | None = None) -> str:
-    """What is on stderr after these."""
+    """The text on stderr after these events."""
     stderr = io.StringIO() if stream is None else stream
     tell = Teller(Output(io.StringIO(), stderr), quiet=quiet)
     for event in told:

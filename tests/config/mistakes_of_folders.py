@@ -1,4 +1,4 @@
-"""Mistakes in what a worker reads, writes, builds and has served."""
+"""Data: mistakes in what a worker reads, writes, builds and lets the router serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in what bounds a worker, and in how it is started, asked and stopped."""
+"""Data: mistakes in a worker's limits, and in how it is started, checked and stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short ways to parse for the tests: texts in, model and findings out."""
+"""Helpers that parse texts; they return the model and the findings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ WORKERS = PurePosixPath("/srv/tqunits/workers")
 
 _SESSIONS = ("-d", "session.save_path=${STATE_DIRECTORY}", "-d", "session.gc_probability=1")
 SANDBOXED = (*_SESSIONS, "-d", "pcre.jit=0", "-d", "opcache.jit_buffer_size=0")
-"""What PHP is told in the sandboxes that it has by itself."""
+"""The options that PHP gets in the sandboxes that it has by default."""
 
 QUIET = ("-q", "-d", "error_log=syslog")
-"""What the command of its type says before what `php:` says."""
+"""The options in the command of its type, before those that `php:` sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A file, and the one error that it must give."""
+    """A file, and the only error that it must give."""
 
     yaml: str
     line: int
@@ -39,7 +39,7 @@ def text(path: str | PurePosixPath, content: str | bytes, *, writable_by_others:
 
 
 def worker_text(name: str, content: str | bytes) -> WorkerText:
-    """A worker's file; findings name it NAME.yaml, for short."""
+    """A worker's file; findings call it NAME.yaml, for short."""
     return WorkerText(name=name, folder=WORKERS / name, text=text(f"{name}.yaml", content), not_roots=None)
 
 
@@ -60,7 +60,7 @@ def api(content: str | bytes) -> WorkersResult:
 
 
 def valid(content: str, common: str = "") -> Worker:
-    """The only worker, which is right."""
+    """The only worker, which is valid."""
     result = workers({"api": content}, common)
     assert result.configuration is not None, shown(result.diagnostics)
     return result.configuration.workers[0]
@@ -72,5 +72,5 @@ def shown(findings: tuple[Diagnostic, ...]) -> list[tuple[str, str, str | None]]
 
 
 def errors(findings: tuple[Diagnostic, ...]) -> list[tuple[str, str, str | None]]:
-    """The same of the errors."""
+    """Place, message and hint of each error."""
     return shown(tuple(f for f in findings if f.severity is Severity.ERROR))

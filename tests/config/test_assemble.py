@@ -33,8 +33,7 @@ OTHERWISE = {
     File.SERVER: """source source_hash workers.directory workers.not_roots tls.certificate tls.key bounds trusted
         origins""",
 }
-"""The fields that no setting fills as it is: config/assemble.py says what does, or
-host/sources.py."""
+"""The fields that no setting fills directly: config/assemble.py or host/sources.py fills them."""
 
 RENAMED = {
     "path": "routes",
@@ -47,12 +46,13 @@ RENAMED = {
     "proxy.max_head": "proxy.heads.head",
     "proxy.max_fields": "proxy.heads.fields",
 }
-"""The settings whose field is not called as they are: two that change places have one type, and
-nobody else sees it."""
+"""The settings whose field has another name. If two of them were exchanged, their types would be
+equal and no other test would notice."""
 
 
 def leaves(model: type, prefix: str, known: set[str]) -> Iterator[str]:
-    """The fields of a model, dotted; a value is gone into unless it is known as a whole."""
+    """The fields of a model, with dots. A value is split into its fields unless it is known as a
+    whole."""
     hints = get_type_hints(model)
     for name in hints:
         inner = hints[name]
@@ -86,14 +86,14 @@ def test_what_is_written_arrives_in_its_field(row: Setting[object]) -> None:
 
 
 def read(row: Setting[object], text: str) -> object:
-    """What the row's own parser makes of a text."""
+    """The value that the row's own parser makes of a text."""
     root = nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
     assert root is not None
     return row.parse(root)
 
 
 def filled(row: Setting[object], text: str | None) -> object:
-    """What the field has of a file with that text; ... where the file is wrong for another
+    """The value of the field for a file with that text; ... if the file is wrong for another
     reason."""
     content = written(row, text)
     if row.file is File.SERVER:
@@ -109,8 +109,8 @@ def filled(row: Setting[object], text: str | None) -> object:
 
 
 def test_every_field_has_the_type_of_its_setting() -> None:
-    """mypy is asked about what nobody writes by hand: the copies. Its hundreds of MiB end with its
-    process."""
+    """mypy checks the generated copies, which nobody writes by hand. It runs as a process, so its
+    hundreds of MiB are freed at its end."""
     copies = "\n".join(f"    partial({_model(row)}, {_name(row)}=values[{_table(row)}])" for row in COPIES)
     mypy = [sys.executable, "-m", "mypy", "--config-file=", "--strict", "--command", f"{IMPORTS}{copies}"]
     checked = process.run(mypy, timeout_s=120, working_directory=ROOT)
@@ -128,13 +128,13 @@ def fill(values: Values) -> None:
 
 
 def _table(row: Setting[object]) -> str:
-    """Where the row stands: WorkerSettings.memory_max."""
+    """The place of the row: WorkerSettings.memory_max."""
     table = TABLES[row.file]
     return next(f"{table.__name__}.{name}" for name in dir(table) if getattr(table, name) is row)
 
 
 def _model(row: Setting[object]) -> str:
-    """The class of whose values the setting fills a field: resources.Limits."""
+    """The class that has the field which the setting fills: resources.Limits."""
     model = MODELS[row.file]
     for part in row.field.split(".")[:-1]:
         model = get_type_hints(model)[part]

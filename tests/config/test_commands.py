@@ -1,5 +1,5 @@
-"""Commands and variables: what a shell would do is refused, placeholders are told, and the place is
-the word's own."""
+"""Commands and variables: shell syntax is refused, placeholders are explained, and findings have
+the place of the word."""
 
 from __future__ import annotations
 
@@ -295,7 +295,8 @@ def test_any_text_is_split_or_refused_within_it(text: str, folded: bool) -> None
 
 @given(st.lists(st.text(alphabet="ab$ {}()PORT'", max_size=10) | st.just("$$a ${b${PORT}}"), min_size=1, max_size=3))
 def test_a_doubled_dollar_sign_is_one(words: list[str]) -> None:
-    """Whatever is found in a word is gone when it is doubled, and then the word is what it was."""
+    """If a refused character in a word is doubled, it is not refused, and the result is the
+    original word."""
     for word in words:
         doubled = placeholders.escaped(word)
         assert list(placeholders.in_word(doubled)) == []
@@ -303,6 +304,6 @@ def test_a_doubled_dollar_sign_is_one(words: list[str]) -> None:
 
 
 def test_a_build_gets_what_holds_without_a_running_worker() -> None:
-    """A value that names the port or a folder of the running worker is none of the build's."""
+    """A build does not get a value that contains the port or a folder of the running worker."""
     environment = (("FLAGS", "-O2 $${PORT}"), ("URL", "http://127.0.0.1:${WORKER_PORT}"), ("PASSWORD", "pa$$word"))
     assert dict(placeholders.constant(environment)) == {"FLAGS": "-O2 ${PORT}", "PASSWORD": "pa$$word"}

@@ -1,4 +1,4 @@
-"""Rules across files, what is odd but no error, and how all findings come together."""
+"""Rules across files, warnings, and how all findings are put together."""
 
 from __future__ import annotations
 

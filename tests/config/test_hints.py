@@ -1,4 +1,4 @@
-"""A hint leads somewhere: whoever does what it says has nothing more to be told."""
+"""A hint is correct: a user who follows it gets no further finding."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SEVERAL = frozenset(
 
 
 def suggestion(mistake: Mistake) -> str | None:
-    """The text that a hint would have in the place of the wrong one, where it names one."""
+    """The text that a hint suggests in the place of the wrong one, if it suggests one."""
     found = _SAYS.fullmatch(mistake.hint or "")
     text = next((part for part in found.groups() if part), None) if found else None
     if text is not None and text.startswith('"'):
@@ -36,7 +36,7 @@ def suggestion(mistake: Mistake) -> str | None:
 
 
 def applied(mistake: Mistake, text: str) -> str:
-    """The file with the suggestion in the place of what was wrong."""
+    """The file with the suggestion in the place of the mistake."""
     lines = mistake.yaml.split("\n")
     line = lines[mistake.line - 1]
     before, after = line[: mistake.column - 1], line[mistake.column - 1 :]

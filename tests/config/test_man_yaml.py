@@ -1,4 +1,4 @@
-"""The YAML that the man pages show is what `tqunits check` takes: each example as a file of its
+"""`tqunits check` accepts the YAML in the man pages: each example is checked as a file of its
 own."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tqunits.errors import ExitStatus
 
 
 def is_workers(example: Example) -> bool:
-    """A worker has a route; no other file has."""
+    """Only the file of a worker has a route."""
     return re.search(r"^path:", example.text, re.MULTILINE) is not None
 
 

@@ -1,5 +1,4 @@
-"""Every kind of mistake in worker.yaml: the place, what is wrong, and what to write instead,
-exactly."""
+"""Every kind of mistake in worker.yaml: the exact place, message and hint."""
 
 from __future__ import annotations
 

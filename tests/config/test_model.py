@@ -1,4 +1,4 @@
-"""What becomes of right files: presets, defaults, their order, and who decided."""
+"""The model of valid files: presets, defaults, their order, and the origin of each value."""
 
 from __future__ import annotations
 

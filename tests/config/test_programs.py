@@ -1,4 +1,5 @@
-"""Which program a command is, what it presets where no type is written, and who wins over it."""
+"""How the program of a command is recognised, which presets it gives if no type is set, and what
+overrides them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""YAML is read as the author meant it, and no file, however hostile, does more than give
-findings."""
+"""YAML is read as its author meant it, and a file, however hostile, causes nothing but findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The table and all that comes from it: reference, example files, starting files."""
+"""The table of settings and everything generated from it: reference, example files, starting
+files."""
 
 from __future__ import annotations
 

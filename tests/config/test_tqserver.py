@@ -1,4 +1,4 @@
-"""Files written for TQServer are understood, and each of its spellings is told."""
+"""Files written for TQServer are understood, and each of its spellings is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which units a worker may name at all, and workers that wait for each other."""
+"""Which units a worker may name, and workers that wait for each other."""
 
 from __future__ import annotations
 
@@ -171,7 +171,8 @@ def test_nothing_is_no_worker(depends: str) -> None:
 
 @pytest.mark.parametrize("key", ["after", "requires"])
 def test_nobody_waits_for_files(key: str) -> None:
-    """A worker of type static has no unit: systemd would refuse to start whoever requires it."""
+    """A worker of type static has no unit: systemd would refuse to start a unit that requires
+    it."""
     files = {"api": f"{GO}depends: {{{key}: [web]}}", "web": "path: /web\ntype: static"}
     message = f"depends.{key}: 'web' is files alone, with no program that could start"
     assert errors(workers(files).diagnostics) == [(f"api.yaml:3:{14 + len(key)}", message, "remove it")]

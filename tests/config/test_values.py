@@ -1,4 +1,4 @@
-"""Sizes, spans and percentages: systemd's spellings, and back."""
+"""Sizes, time spans and percentages: read in systemd's spellings, and written back."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One protocol on both sides: workers that leave send and understand what is written there, and
-import none of it."""
+"""The leave protocol has two implementations: the programs of workers send and understand what the
+router defines, without importing it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ STATUSES = st.builds(
 
 
 class Asked:
-    """A process of the router at whose leave socket a worker asks: it answers as it was told, in
+    """A process of the router at whose leave socket a worker asks; it gives these answers in
     turn."""
 
     def __init__(self, folder: Path, answers: Sequence[Drained | Problem]) -> None:
@@ -78,7 +78,7 @@ class Asked:
 
 
 async def leave(folder: Path, wait: str) -> str:
-    """A worker called w leaves; gives what it says."""
+    """A worker called w leaves; gives its output."""
     place = ("--serving", f"{folder}/serving", "--routers", f"{folder}/leave", "--name", "w")
     argv = ("/usr/bin/python3", "-I", "-S", str(LEAVE), *place, "--wait", wait, "--pid", str(os.getpid()))
     environment = {"CACHE_DIRECTORY": str(folder)}
@@ -89,7 +89,7 @@ async def leave(folder: Path, wait: str) -> str:
 
 
 async def left(folder: Path, wait: str, *answers: Drained | Problem) -> tuple[list[tuple[Instance, int]], str]:
-    """What a worker has asked that was answered so, and what it has said."""
+    """The requests of a worker that got these answers, and its output."""
     asked = Asked(folder, answers)
     await asked.server.start()
     said = await leave(folder, wait)

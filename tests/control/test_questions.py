@@ -1,4 +1,4 @@
-"""Asking the router's processes: whatever comes back, it is an answer or none."""
+"""Requests to the router's processes: whatever bytes come back, the result is an answer or None."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def layout(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def control(layout: Layout) -> Iterator[socket.socket]:
-    """The socket of a process, with somebody else behind it."""
+    """The control socket of a process, with a server of the test behind it."""
     path = Path(layout.runtime) / "proxy/1/control.sock"
     path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -42,7 +42,7 @@ def answer(listening: socket.socket, body: bytes) -> None:
         try:
             connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
         except (BrokenPipeError, ConnectionResetError):
-            return  # who asked has heard enough
+            return  # the client has read enough
 
 
 def asked(control: socket.socket, layout: Layout, body: bytes) -> object:

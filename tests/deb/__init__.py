@@ -1,5 +1,5 @@
-"""The Debian package on booted hosts: a container of each Debian here, a virtual machine in
-tests/vm/.
+"""Tests of the Debian package on booted hosts: here in a container of each Debian; tests/vm/ has a
+virtual machine.
 
 `make test-deb` builds the packages (packaging/build-deb) and unpacks the hosts
 (packaging/host-root).

@@ -1,4 +1,4 @@
-"""Hosts of both Debians that have never had tqunits, and the packages for them."""
+"""Hosts of both Debians on which tqunits was never installed, and the packages for them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .package import BUILT, built, later, mortal
 
 SUITES = ("bookworm", "trixie")
 NEVER_HAD = ("/usr/local/bin/tqunits", "/srv/tqunits", "/etc/tqunits", "/var/lib/tqunits")
-"""What a machine of the tests has ahead, for tests of the checkout."""
+"""Files that a machine of the tests has from the beginning, for tests of the checkout."""
 
 
 class Container(Machine):
-    """It runs the package's command."""
+    """A machine that runs the package's command."""
 
     tqunits_path = "/usr/bin/tqunits"
 
 
 @dataclass(frozen=True)
 class Versions:
-    """The package as it was built, and as a later release has it."""
+    """The package as it was built, and as a later release."""
 
     old: Path
     new: Path
@@ -45,7 +45,7 @@ def versions(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Versions:
 
 @pytest.fixture
 def container(suite: str, machines: list[Host]) -> Iterator[Container]:
-    """Booted, without the package."""
+    """A booted host without the package."""
     with Container.boot(tree=BUILT / f"host-{suite}") as booted:
         booted.run(["rm", "-rf", *NEVER_HAD])
         machines.append(booted)
@@ -55,7 +55,7 @@ def container(suite: str, machines: list[Host]) -> Iterator[Container]:
 
 @pytest.fixture
 def host(container: Container) -> PackagedHost:
-    """It is to have the package; its folder of workers is there ahead."""
+    """The test installs the package; the host has an empty folder of workers."""
     host = PackagedHost(container)
     host.server("")
     return host

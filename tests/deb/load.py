@@ -1,8 +1,10 @@
-"""Requests without a pause until its standard input ends, from several threads: on connections that
-are kept, and on new ones. Prints how many there were, and what failed. Run in the booted host.
+"""Sends requests without a pause until its standard input ends, from several threads: on kept
+connections, and on new ones.
 
-A kept connection that the other end has closed before it took the request is no failure: a client
-asks again on a new one (RFC 9112 §9.3.1). So does this one, once, and counts it.
+Prints the number of requests, and the failures. It runs in the booted host.
+
+It is no failure if the other end closes a kept connection before it has accepted the request: a
+client repeats the request on a new one (RFC 9112 §9.3.1). So does this one, once, and counts it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The .deb under test: what it needs, a later version of it, and one whose maintainer scripts kill
-dpkg."""
+"""The .deb under test: its dependencies, a later version of it, and one whose maintainer scripts
+kill dpkg."""
 
 import os
 import re
@@ -16,15 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build/deb"
 LATER = f"{__version__}+later"
 KILLED = "/run/kill-dpkg"
-"""A script of a `mortal` package takes this file away and kills its dpkg, when it has come to the
-moment that stands there: `postinst start`, `prerm end`."""
+"""A script of a `mortal` package removes this file and kills its dpkg, at the moment that the file
+names: `postinst start`, `prerm end`."""
 
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 DEPENDENCIES = ("Pre-Depends", "Depends", "Recommends")
 
 
 def built(suite: str) -> Path:
-    """The package as `make deb` has left it."""
+    """The package as `make deb` has built it."""
     made = sorted((BUILT / suite).glob("tqunits_*.deb"), key=lambda path: path.stat().st_mtime)
     if not made:
         pytest.fail(f"no package for {suite}: make deb SUITE={suite}", pytrace=False)
@@ -32,8 +32,8 @@ def built(suite: str) -> Path:
 
 
 def needed(control: str) -> list[str]:
-    """The packages that a relationship field names (deb-control(5), deb-version(7)): of
-    alternatives the first, without versions."""
+    """The packages that a relationship field names (deb-control(5), deb-version(7)): the first of
+    alternatives, without versions."""
     first = (relation.partition("|")[0].strip() for relation in control.split(","))
     names = (re.match(r"[a-z0-9][a-z0-9+.-]*", relation) for relation in first)
     return [name.group() for name in names if name]
@@ -49,7 +49,7 @@ def version_of(deb: Path) -> str:
 
 def later(deb: Path, folder: Path) -> Path:
     """The same package as a later release, in a folder: every unit template has changed, and the
-    code says LATER."""
+    code contains LATER."""
     version = f"{version_of(deb)}+later"
 
     def change(tree: Path) -> None:
@@ -67,7 +67,7 @@ def later(deb: Path, folder: Path) -> Path:
 
 
 def mortal(deb: Path, folder: Path) -> Path:
-    """The same package with scripts that kill their dpkg when they are told to."""
+    """The same package with scripts that kill their dpkg at a given moment."""
 
     def change(tree: Path) -> None:
         for name in SCRIPTS:
@@ -77,7 +77,7 @@ def mortal(deb: Path, folder: Path) -> Path:
 
 
 def repository(folder: Path, home: Path) -> str:
-    """Put the packages that were built into an apt repository in a folder; gives what that says.
+    """Put the built packages into an apt repository in a folder; gives the output.
 
     The key is kept below `home`.
     """

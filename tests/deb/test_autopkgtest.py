@@ -1,5 +1,5 @@
-"""The package's own tests (packaging/debian/tests) in a booted host, as autopkgtest runs them where
-it has a container: as root, with a folder of their own."""
+"""The package's own tests (packaging/debian/tests) in a booted host, as autopkgtest runs them in a
+container: as root, with a folder of their own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The package as an administrator meets it: installed, used, upgraded, downgraded, removed, purged,
-and interrupted halfway."""
+"""The package on a host: installed, used, upgraded, downgraded, removed, purged, and interrupted
+halfway."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ find /etc /usr /lib /var /run /srv -xdev \( -path /var/tmp -o -path /var/lib/dpk
 systemctl list-units --all --no-legend --plain 'tq*' | awk '{print $1}'
 systemctl list-unit-files --no-legend 'tq*' || true # there is none
 """
-"""All that has a name of ours: files, loaded units, installed units."""
+"""Everything that has a name of ours: files, loaded units, installed units."""
 
 API = "tq-worker@api.service"
 SHOP = "tq-worker@shop.service"
@@ -42,7 +42,7 @@ AWAITS = f"{API} still runs as it was"
 
 
 CONFIGURED = {"preinst": (0, False), "prerm": (1, True), "postrm": (0, False), "postinst": (0, False)}
-"""What `dpkg --configure -a` ends with after a kill in that script, and whether it asks for the
+"""The exit status of `dpkg --configure -a` after a kill in that script, and whether it asks for the
 package."""
 
 
@@ -51,7 +51,7 @@ def ours(container: Container) -> set[str]:
 
 
 def without_any(host: PackagedHost) -> bool:
-    """Whether the router says that there is no worker."""
+    """Whether the router answers that there is no worker."""
     status, body = host.get("/")
     return status == 404 and "no worker is installed yet" in body
 
@@ -98,7 +98,7 @@ def test_a_change_of_version_touches_no_worker_and_loses_no_request(
         host.worker(name)
     host.install()
     workers, router, was = [host.pid(API), host.pid(SHOP)], host.pid(ROUTER), host.installed_version()
-    host.worker("shop", "limits: {memory_max: 99M}\n")  # which nobody has reviewed
+    host.worker("shop", "limits: {memory_max: 99M}\n")  # an edit that was not installed
     host.worker("new")
     with container.start(["python3", "-c", LOAD, "/api/health", "/shop/health"], stdin=-1) as load:
         assert load.stdout is not None
@@ -151,12 +151,12 @@ def test_what_is_removed_comes_back_and_what_is_purged_is_gone(
     assert container.read("/var/lib/tqunits/workers/api/data") == "kept"
     host.apt_install(versions.old)
     container.wait_until(lambda: host.get("/api/health") == (200, "ok"))
-    assert container.show(API, "Environment") == environment  # the port, for one
+    assert container.show(API, "Environment") == environment  # for example the port
     assert container.show(API, "UnitFileState") == "enabled"
     said = host.apt("purge")
     assert "worker-api" in said
     assert "/srv/tqunits stays" in said
-    others = {"/etc/tqunits", "/etc/tqunits/tqunits.yaml.d"}  # for a file of the administrator's is in it
+    others = {"/etc/tqunits", "/etc/tqunits/tqunits.yaml.d"}  # because it has a file of the administrator's
     assert ours(container) - before == {"/srv/tqunits", *others}
     assert container.exists(f"{ROOT}/workers/api")
     new = {"tqunits", "worker-api"}
@@ -179,10 +179,10 @@ def test_a_dpkg_that_is_killed_in_an_upgrade_recovers(
     assert not container.exists(KILLED)
     configure = container.run(["dpkg", "--configure", "-a"], check=False, timeout=120, merge=True)
     assert (configure.returncode, "you should\n reinstall it" in configure.stdout) == CONFIGURED[moment.split()[0]]
-    if not moment.startswith("postinst"):  # of a package that it has not unpacked whole dpkg asks to be given it again
+    if not moment.startswith("postinst"):  # if a package is not unpacked whole, dpkg wants it again
         container.run(install, timeout=120)
     assert "+later" in host.installed_version()
     assert host.pid(API) == worker
     assert host.get("/api/health") == (200, "ok")
-    assert host.install() == f"restart {API}\n"  # what awaited it was said
+    assert host.install() == f"restart {API}\n"  # the upgrade has announced it
     assert "nothing to do" in host.install()

@@ -1,5 +1,5 @@
-"""The apt repository, as docs/repository.md has a host use it: signed, and refused when it is not
-as it was signed."""
+"""The apt repository, used as docs/repository.md describes: it is signed, and refused if it was
+changed after signing."""
 
 from __future__ import annotations
 

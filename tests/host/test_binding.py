@@ -1,4 +1,4 @@
-"""What is in the way of an address, asked of this host's kernel."""
+"""The reasons why an address can not be opened, tested with this host's kernel."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_path_is_free_where_nobody_listens(tmp_path: Path) -> None:
         assert found is not None
         assert f"process {os.getpid()} (" in found.message
         assert obstacle(str(path), [str(path)]) is None
-    assert obstacle(str(path), ()) is None  # the file is there still, and nobody behind it
+    assert obstacle(str(path), ()) is None  # the file still exists, but nothing listens there
 
 
 def test_a_file_that_is_no_socket_is_not_removed(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Whether what was built is what the sources say: by content, within bounds, in a folder that is
-somebody's."""
+"""Whether a build is up to date with its sources: compared by content, within limits, in a folder
+that another user may own."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_names_of_any_kind_are_remembered(api: Worker, layout: Layout, folder: P
 
 
 def test_nothing_is_read_again_that_has_not_changed(folder: Path) -> None:
-    """A content that is not the file's shows that the file was not opened."""
+    """The recorded content is not that of the file, so the file was not opened."""
     first = sources(folder, {}, Scope())
     known = {
         path: source._replace(changed=(folder / path).stat().st_ctime_ns, content="as known")
@@ -271,7 +271,8 @@ def test_a_large_file_with_a_hole_costs_no_reading(folder: Path) -> None:
 
 
 def test_a_build_in_place_knows_what_it_made(folder: Path, api: Worker, layout: Layout) -> None:
-    """What it has written to and was there before stays a source, but for the program itself."""
+    """A file that existed before, and that the build has written to, is still a source, except the
+    program itself."""
     mine = replace(layout, sysusers=None)
     own = replace(api, command=("bin/api",))
     for text in ("one", "two"):

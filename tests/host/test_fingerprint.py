@@ -1,5 +1,5 @@
-"""The fingerprint of the router's code: what makes another one, and what comes and goes beside
-it."""
+"""The fingerprint of the router's code: which changes give another one, and which files are
+ignored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqunits.host.this_host import fingerprint
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """Below a folder whose name means something within a package only."""
+    """Below a folder whose name has a meaning only within a package."""
     place = tmp_path / "alone" / "tqunits"
     for name in ("boot.py", "proxy/router.py", "proxy/router.so", "alone/gate.py", "proxy/__pycache__/router.pyc"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,8 @@ def test_what_it_does_not_run_counts_for_nothing(package: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", ["proxy/__pycache__/router.py", "proxy/.#router.py"])
 def test_what_is_not_there_stops_nobody(package: Path, name: str) -> None:
-    """Python's folder goes while it is looked at, and an editor's lock is a link to nowhere."""
+    """Python's cache folder is removed during the reading, and an editor's lock is a link to
+    nothing."""
     before = fingerprint(package)
     (package / name).symlink_to("nowhere")
     assert fingerprint(package) == before

@@ -1,4 +1,4 @@
-"""What comes home from a build, and what a hostile one gets: nothing."""
+"""Which results of a build are taken over; a hostile build gets nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made(path: Path) -> Path:
 
 
 def hole(path: Path) -> None:
-    """A file that says it is too large, and takes no room."""
+    """A sparse file that is larger than allowed, and takes no space."""
     path.write_bytes(b"")
     os.truncate(path, BOUNDS.size + 1)
 
@@ -107,7 +107,8 @@ def test_a_folder_without_a_bottom_is_refused(built: Path, folder: Path) -> None
 
 
 def test_the_command_comes_last(built: Path, folder: Path) -> None:
-    """Cut off by the disk, a name or a crash, a build is not mistaken for a whole one."""
+    """A build that is interrupted by a full disk, a name or a crash is not taken for a complete
+    one."""
     (built / "a-program").write_text("program")
     (made(built / "lib") / "data").write_text("data")
     hole(built / "lib" / "hole")

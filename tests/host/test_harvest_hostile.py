@@ -1,5 +1,5 @@
-"""A build that makes what root should not touch, and an owner of a folder who renames while root
-writes in it."""
+"""A build that makes files that root should not touch, and an owner of a folder who renames files
+while root writes there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def built(roots: Path) -> Path:
 
 @pytest.fixture
 def folder(roots: Path) -> Path:
-    """A worker's, Alice's as all in it."""
+    """The folder of a worker, owned by Alice with everything in it."""
     return given(given(roots / "alice", ALICE) / "site", ALICE)
 
 
@@ -85,7 +85,7 @@ def test_what_begins_with_a_dot_stays(built: Path, folder: Path) -> None:
 
 
 def test_what_begins_with_a_dot_comes_in_a_folder_of_the_builds(built: Path, folder: Path) -> None:
-    """As npm has its node_modules/.bin."""
+    """As npm makes node_modules/.bin."""
     make(built, b"run", b"modules/.bin/tool", b"modules/.git/config")
     bring(built, folder)
     assert tree(folder) == {"run", "modules", "modules/.bin", "modules/.bin/tool"}
@@ -141,10 +141,10 @@ def test_one_byte_too_many_leaves_nothing(built: Path, folder: Path) -> None:
 
 
 def test_names_without_end_cost_no_memory(built: Path, folder: Path) -> None:
-    """They are looked at one by one: a list of these alone would be 12 MB."""
+    """They are read one by one: a list of them alone would take 12 MB."""
     for number in range(50_000):
         os.mknod(built / f"{number:0200}")
-    os.chown(built, 0, 0)  # whose files all of these are
+    os.chown(built, 0, 0)  # the owner of all these files
     grown = growth(lambda: refused(built, folder, Bounds(size=1 << 20, entries=40_000)))
     assert grown < 4 << 20
     assert tree(folder) == set()
@@ -156,7 +156,7 @@ def refused(built: Path, folder: Path, bounds: Bounds) -> None:
 
 
 def growth(deed: Callable[[], None]) -> int:
-    """How many bytes more a process of its own needs at its most, while it does that."""
+    """The additional bytes that a process of its own uses at most while it does that."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -186,7 +186,7 @@ def test_a_folder_that_is_full_leaves_nothing_of_a_build(built: Path, folder: Pa
 
 @pytest.fixture
 def small(roots: Path) -> Iterator[Path]:
-    """A folder with 2 MiB of room."""
+    """A folder with space for 2 MiB."""
     place = roots / "small"
     place.mkdir()
     if run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", str(place)]).returncode != 0:
@@ -197,8 +197,8 @@ def small(roots: Path) -> Iterator[Path]:
 
 
 def test_what_can_not_be_moved_takes_all_back(built: Path, folder: Path) -> None:
-    """A name that is new for the look and a mount point's for the rename: nothing else of the build
-    stays."""
+    """A name that seems to be new, but can not be renamed to, as with a mount point: nothing else
+    of the build stays."""
     make(built, b"run", b"aaa/data", b"lib/more/data", b"lib/run")
     (folder / "lib").mkdir()
     os.chmod(folder / "lib", 0o755)
@@ -234,7 +234,7 @@ def test_what_a_harvest_that_was_killed_has_left_goes_with_the_next(built: Path,
     left = folder / ".tqunits-0123456789abcdef.tmp"
     left.mkdir(mode=0o700)
     (left / "half").mkdir()
-    roots_own = folder / ".tqunits-00000000000000ff.tmp"  # which the folder's owner has given that name
+    roots_own = folder / ".tqunits-00000000000000ff.tmp"  # the owner of the folder has given it that name
     roots_own.mkdir(mode=0o755)
     like_it = given(folder / ".tqunits-fedcba9876543210.tmp", ALICE)
     make(built, b"run")
@@ -244,7 +244,7 @@ def test_what_a_harvest_that_was_killed_has_left_goes_with_the_next(built: Path,
 
 @pytest.mark.parametrize("below", ["", "deeper"])
 def test_a_link_on_the_way_to_a_folder_is_not_followed(built: Path, folder: Path, roots: Path, below: str) -> None:
-    """Alice has put it there after root has looked whose folder it is."""
+    """Alice has put it there after root has checked the owner of the folder."""
     victim = roots / "etc"
     (victim / "deeper").mkdir(parents=True)
     folder.rmdir()
@@ -268,7 +268,7 @@ def test_a_link_that_comes_and_goes_while_root_writes_leads_nowhere(built: Path,
 
 @contextmanager
 def swapping(folder: Path, name: str, victim: Path) -> Iterator[None]:
-    """Alice, who makes a folder there, and puts a link in its place, again and again."""
+    """Alice makes a folder there and puts a link in its place, again and again."""
     child = os.fork()
     if child == 0:
         os.setgid(ALICE)
@@ -293,7 +293,7 @@ def test_a_watch_sees_what_a_build_takes(built: Path) -> None:
     assert watch.look() is None
     make(built, b"lib/large")
     os.truncate(built / "lib/large", 4 << 20)
-    assert Watch([built], FEW).look() is None  # a hole takes nothing
+    assert Watch([built], FEW).look() is None  # a hole takes no space
     (built / "lib/large").write_bytes(b"x" * (2 << 20))
     beyond = Watch([built], FEW).look()
     assert beyond is not None

@@ -1,4 +1,4 @@
-"""What pauses remember, and when it is forgotten."""
+"""What is remembered of pauses after failures, and when it is forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What uninstall --purge looks for."""
+"""The files that uninstall --purge looks for."""
 
 from __future__ import annotations
 

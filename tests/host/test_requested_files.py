@@ -1,5 +1,5 @@
-"""The files that a worker's YAML names: which are named in its unit, which are copied, which are
-refused."""
+"""The files that a worker's YAML names: which are in its unit by their own path, which are copied,
+and which are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLACE = Mark("worker.yaml", 4, 7)
 
 @pytest.fixture
 def folder(roots: Path) -> Path:
-    """Alice's, in it."""
+    """A folder of Alice's, in a folder of root's."""
     made = roots / "alice"
     made.mkdir()
     os.chown(made, ALICE, ALICE)
@@ -52,7 +52,8 @@ def said(looked: Looked) -> list[tuple[Severity, str]]:
 
 
 def refused(path: Path, **options: bool) -> str:
-    """Why it is not taken; the place is the YAML's, and nothing of it is read."""
+    """Why the file is not accepted. The place is that in the YAML, and nothing of the file is
+    read."""
     looked = look(naming(path, **options), user_mode=False)
     (finding,) = looked.findings
     assert (finding.severity, finding.mark) == (Severity.ERROR, PLACE)
@@ -226,7 +227,8 @@ def test_secrets_are_written_for_root_alone_and_leave_no_folder(roots: Path) -> 
 def test_a_request_names_files_below_its_own_folder_only(
     roots: Path, folder: Path, spelling: str, *, environment: bool
 ) -> None:
-    """Root's own /etc/shadow, and what another worker was given, are not alice's to have read."""
+    """Alice may not have root's own /etc/shadow read for her, nor a file that another worker was
+    given."""
     (roots / "alice-2").mkdir()
     for place in (roots, roots / "alice-2"):
         put(place / "secret", b"A=b", owner=0)

@@ -1,4 +1,4 @@
-"""What is not said is the same in worker.yaml and tqunits.yaml, in routes.json, and for --route."""
+"""Defaults are the same in worker.yaml and tqunits.yaml, in routes.json, and for --route."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tqunits.routing.snapshot import RoutedWorker, Snapshot, WorkerTimeouts
 from tqunits.routing.spelling import parse_route, snapshot_around, worker_of
 
 WHOSE = {"name", "hosts", "routes", "endpoints", "workers"}
-"""What is each worker's own."""
+"""The settings that differ for each worker."""
 
 OTHERWISE = {
     "start_us": "who runs a worker without a unit says nothing of its start, and is never taken for down",
     "access_log": "where --access-log is not given nothing is logged: there may be no journal",
     "max_connections_per_client": "a router that is run by hand may have one client alone, for a measurement",
 }
-"""What `--route` does not take from the settings, and why."""
+"""The settings that `--route` does not take, with the reason."""
 
 
 def installed() -> Snapshot:
-    """The routes that install writes of files in which nothing is said."""
+    """The routes that install writes for files without settings."""
     configuration = workers({"api": "path: /api\ntype: go\n"}).configuration
     assert configuration is not None
     return parse_snapshot(routes_snapshot(configuration, target(), {Instance("api"): 9000}).encode())

@@ -1,4 +1,4 @@
-"""What doctor says of the installed workers."""
+"""The checks of `tqunits doctor` on installed workers."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_each_kind_of_drift_is_named() -> None:
 
 
 def test_a_wrong_worker_is_configured_all_the_same() -> None:
-    """What is wrong with it is said elsewhere."""
+    """Other checks report what is wrong with it."""
     settings = parsed({"api": "path: [", "ok": "path: /ok\ncommand: [/bin/true]"}).configuration
     assert settings is not None
     assert "no longer configured" not in soundness.drift(settings, [installed("api")]).message

@@ -1,4 +1,4 @@
-"""Files on disk, and the verbs that are about them: check, docs, init."""
+"""Files on disk, and the verbs that use them: check, docs, init."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("below", ["workers/a", "workers/a/config"])
 def test_no_link_of_somebody_elses_is_followed_on_the_way(root: Path, below: str) -> None:
-    """Else root would read, and show, what the link leads to."""
+    """Otherwise root would read and show the target of the link."""
     add(root, "a")
     (root / below).rename(root / "elsewhere")
     (root / below).symlink_to(root / "elsewhere")
@@ -145,7 +145,7 @@ def test_whose_it_is_does_not_matter_to_who_trusts_it(tmp_path: Path) -> None:
     loaded = load(tmp_path, SYSTEM_LAYOUT, trust=True)
     assert loaded.not_roots is None
     assert loaded.configured().server.trusted
-    assert loaded.configured().workers[0].not_roots is not None  # what PID 1 may follow there is another matter
+    assert loaded.configured().workers[0].not_roots is not None  # this does not decide which paths PID 1 may follow
 
 
 def test_a_pipe_does_not_block(root: Path) -> None:
@@ -205,7 +205,7 @@ def test_what_makes_a_worker_a_request(root: Path, below: str, change: Callable[
     assert one.not_roots.path == PurePosixPath(changed)
     assert one.not_roots.because.startswith(because)
     assert other.not_roots is None
-    assert loaded.not_roots == one.not_roots  # with -C all that is read has to be root's
+    assert loaded.not_roots == one.not_roots  # with -C root must own all files that are read
 
 
 GRANTS = "grants: {a: {routes: [/x]}}\n"

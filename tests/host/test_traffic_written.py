@@ -1,4 +1,4 @@
-"""The file that tells the routers who gets no traffic, as the commands write it."""
+"""The file that lists for the routers which workers get no requests, as the commands write it."""
 
 from __future__ import annotations
 

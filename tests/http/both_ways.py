@@ -1,4 +1,5 @@
-"""The short way of alike.py beside the long one, for the tests and the fuzzer."""
+"""Compares the short way of reading messages (alike.py) with the long one, for the tests and the
+fuzzer."""
 
 from __future__ import annotations
 
@@ -17,27 +18,27 @@ ID = b"0123456789abcdef"
 
 
 def written(head: RequestHead) -> bytes:
-    """What a worker gets by the long way."""
+    """What a worker gets when the long way is used."""
     return request_head(
         head, read_target(head), request_framing(head), origin=ORIGIN, route=ROUTE, request_id=ID, upgrade=False
     )
 
 
 def asked(first: bytes, second: bytes, limits: HeadLimits = USUAL_HEADS) -> AlikeRequest | None:
-    """What is known after two requests."""
+    """What the short way knows after two requests."""
     head = parse_request(second, parse_request(first).fields)
     target = read_target(head)
     return AlikeRequest.of(head, target, request_framing(head), ORIGIN.lines(target.host), ROUTE, limits)
 
 
 def answered(first: bytes, second: bytes) -> AlikeResponse | None:
-    """What is known after two responses."""
+    """What the short way knows after two responses."""
     head = parse_response(second, parse_response(first).fields)
     return AlikeResponse.of(head, response_framing(head, b"GET", chunks=True))
 
 
 def assert_same_request(alike: AlikeRequest, raw: bytes, first: bytes) -> bool:
-    """Whether the short way takes it; if so, it is what the long way would have made of it."""
+    """Whether the short way accepts it. If so, the result is that of the long way."""
     found = alike.read(raw)
     if found is None:
         return False

@@ -1,8 +1,8 @@
-"""What must hold for every input of the HTTP core, as functions over bytes; test_fuzz.py and
-bench/python feed them.
+"""Properties of the HTTP core that must hold for every input, as functions over bytes; called by
+test_fuzz.py and bench/python.
 
-Whatever comes, the only error is Malformed; and what comes in pieces means what it means as a
-whole. The first byte of an input decides how it is split.
+For every input, the only exception is Malformed, and input in pieces gives the same result as in
+one piece. The first byte of an input decides how it is split.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ALIKE_RESPONSES = b"\0".join(
 
 
 def request(data: bytes) -> None:
-    """A request's head, and all that is made of it, twice: the second is read with the help of the
+    """A request's head, and everything derived from it, twice: the second time with the help of the
     first."""
     try:
         whole = _head(data)
@@ -74,7 +74,7 @@ def request(data: bytes) -> None:
 
 
 def response(data: bytes) -> None:
-    """A response's head, as it goes on to a client."""
+    """A response's head, as it is sent on to a client."""
     try:
         whole = _head(data)
         if whole is None:
@@ -100,7 +100,7 @@ def chunks(data: bytes) -> None:
 
 
 def preface(data: bytes) -> None:
-    """What may be a PROXY header."""
+    """Bytes that may be a PROXY header."""
     try:
         header = proxy_protocol.read(data) if proxy_protocol.may_begin(data) else None
     except (Malformed, ValueError) as error:
@@ -112,8 +112,8 @@ def preface(data: bytes) -> None:
 
 
 def alike(data: bytes) -> None:
-    """Three messages of one connection, a NUL between them: whether the third goes the short way or
-    the long one."""
+    """Three messages of one connection, separated by NUL: the short way and the long way give the
+    same for the third."""
     messages = data.split(b"\0")
     if len(messages) != 3:
         return
@@ -140,11 +140,11 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "alike": (alike, (ALIKE_REQUESTS, ALIKE_BODIES, ALIKE_RESPONSES)),
     "preface": (preface, (HEADER_1, HEADER_2)),
 }
-"""Name -> what is held to its promises, and inputs to begin with."""
+"""Name -> the function whose properties must hold, and the first inputs."""
 
 
 def _head(data: bytes) -> tuple[bytes, bytes] | None:
-    """The first head, collected whole and in pieces: both ways give the same. Raises Malformed."""
+    """The first head, read whole and in pieces: both ways give the same. Raises Malformed."""
     outcomes: list[tuple[int, bytes | None]] = []
     for pieces in ([data], list(_pieces(b"\x03" + data))):
         buffer, found = HeadBuffer(), None
@@ -160,7 +160,7 @@ def _head(data: bytes) -> tuple[bytes, bytes] | None:
     (status, whole), (status_in_pieces, in_pieces) = outcomes
     if whole is None and in_pieces is None:
         return None
-    if status_in_pieces and whole is not None:  # refused before its end: the parser must refuse the whole of it, too
+    if status_in_pieces and whole is not None:  # refused before its end: the parser must refuse all of it
         _is_refused(whole)
         raise Malformed(400, "")
     assert (status, whole) == (status_in_pieces, in_pieces)
@@ -178,7 +178,7 @@ def _is_refused(raw: bytes) -> None:
 
 
 def _pumped(pieces: list[bytes]) -> tuple[bytes, bool, bool]:
-    """(what goes out, refused, complete)."""
+    """(sent bytes, refused, complete)."""
     pump, out = ChunkedPump(rechunk=False), b""
     try:
         for piece in pieces:

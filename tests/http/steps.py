@@ -1,7 +1,7 @@
-"""How many lines of Python run for hostile bytes, and for twice as many: as JSON, for
+"""Counts the lines of Python that run for hostile bytes, and for twice as many; prints JSON for
 test_linear.py.
 
-Run by bench/python/interpreted.py: what is compiled runs no lines that could be counted.
+Run by bench/python/interpreted.py, because lines can not be counted in compiled code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tqunits.http.pump import ChunkedPump
 
 
 def lines_run(action: Callable[[], object]) -> int:
-    """How many lines of Python ran."""
+    """The number of lines of Python that ran."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:

@@ -1,5 +1,5 @@
-"""The short way for messages like the one before: whatever it reads, the long way reads and writes
-the same."""
+"""The short way for messages that resemble the one before: its results are those of the long
+way."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the router answers itself: in the client's format, with the request's identifier, and
-nothing of the client."""
+"""The router's own answers: in the client's format, with the request's identifier, and without any
+data of the client."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_what_only_some_answers_say() -> None:
 
 
 class Text(HTMLParser):
-    """What a page shows, and its elements."""
+    """The visible text of a page, and its elements."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Accept-Encoding: which compressed siblings a client takes, in its order."""
+"""Accept-Encoding: which compressed siblings of a file a client accepts, in its order of
+preference."""
 
 from __future__ import annotations
 

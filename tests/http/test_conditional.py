@@ -1,5 +1,5 @@
-"""Conditional requests: the table of RFC 9110 §13, and the order of §13.2.2 against the RFC's steps
-written out."""
+"""Conditional requests: the table of RFC 9110 §13, and the order of §13.2.2, compared with the
+RFC's steps written as code."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def steps(
     modified_since: int | None,
     unmodified_since: int | None,
 ) -> Verdict:
-    """RFC 9110 §13.2.2, as it is written there, for GET."""
+    """The steps of RFC 9110 §13.2.2, exactly as written there, for GET."""
     if match is not None and TAG not in match:  # 1
         return FAILED
     if match is None and unmodified_since is not None and not unmodified_since >= MODIFIED:  # 2
@@ -146,7 +146,7 @@ def steps(
         return NOT_MODIFIED
     if none_match is None and modified_since is not None and not modified_since < MODIFIED:  # 4
         return NOT_MODIFIED
-    return PERFORM  # 6; 5 is Range's
+    return PERFORM  # 6; step 5 is in Range
 
 
 @given(st.binary().filter(lambda text: not set(text) & set(range(0x20)) - {9} and 0x7F not in text))

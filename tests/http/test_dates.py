@@ -1,5 +1,4 @@
-"""HTTP-dates: the RFC's own examples, what is none, and that writing and reading are each other's
-inverse."""
+"""HTTP-dates: the RFC's examples, invalid dates, and that reading inverts writing."""
 
 from __future__ import annotations
 

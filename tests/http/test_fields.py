@@ -1,5 +1,5 @@
-"""Fields: whatever was known before, the same is read as by a slow reader that knows nothing but
-the grammar."""
+"""Header fields: with any earlier messages, the result is that of a slow reader that uses only the
+grammar."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MEANINGLESS = frozenset(b"close keep-alive upgrade te".split())
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the slow reader finds."""
+    """The result of the slow reader."""
 
     lines: tuple[tuple[bytes, bytes, bytes], ...]  # the line, its lower-case name, its value
     host: bytes | None
@@ -50,7 +50,7 @@ class Reading:
 
 
 def slowly(block: bytes, *, request: bool) -> Reading | int:
-    """Read a block line by line and byte by byte: a reading, or the status of a refusal."""
+    """Read a block line by line and byte by byte; gives the result, or the status of a refusal."""
     if not block.startswith(b"\r\n") or not block.endswith(b"\r\n\r\n"):
         return 400
     texts = block.split(b"\r\n")[1:-2]
@@ -107,16 +107,16 @@ def line_of(text: bytes) -> tuple[bytes, bytes, bytes] | None:
 
 
 def is_dropped(name: bytes, *, request: bool) -> bool:
-    """In a request also what is one with such a name to a program that is told of it as CGI
-    does."""
+    """In a request, also a field whose name becomes such a name in a program that gets it as CGI
+    variable."""
     if not request:
         return name in OF_THE_HOP
     return name == b"proxy" or name in OF_THE_HOP | FALSE or (name != b"max-forwards" and variable(name) in TOLD)
 
 
 def variable(name: bytes) -> bytes:
-    """The meta-variable of a field (RFC 3875 §4.1.18), the way Apache, lighttpd and PHP's own
-    server make it."""
+    """The meta-variable of a field (RFC 3875 §4.1.18), as Apache, lighttpd and PHP's own server
+    make it."""
     return b"HTTP_" + b"".join(bytes((byte,)) if byte in ALPHANUMERIC else b"_" for byte in name.upper())
 
 
@@ -136,7 +136,7 @@ def is_authority(text: bytes) -> bool:
 
 
 def read(block: bytes, known: RequestFields | None) -> RequestFields | int:
-    """What the router reads."""
+    """The result of the router."""
     try:
         return parse_request(b"GET / HTTP/1.1" + block, known).fields
     except Malformed as refusal:
@@ -144,7 +144,7 @@ def read(block: bytes, known: RequestFields | None) -> RequestFields | int:
 
 
 def respond(block: bytes, known: ResponseFields | None) -> ResponseFields | int:
-    """What the router reads in a response; refusals have no status of their own."""
+    """The router's result for a response; its refusals have no status of their own."""
     try:
         return parse_response(b"HTTP/1.1 200 OK" + block, known).fields
     except Malformed as refusal:
@@ -176,7 +176,7 @@ def length_of(fields: RequestFields | ResponseFields) -> int | None:
 
 
 def once(values: list[bytes]) -> list[bytes]:
-    """What a response says more than once is said once (RFC 9110 §8.6)."""
+    """A field that a response repeats with the same value counts once (RFC 9110 §8.6)."""
     members = [member.strip(b" \t") for value in values for member in value.split(b",")]
     return members[:1] if len(set(members)) == 1 else []
 
@@ -188,7 +188,7 @@ def number(values: list[bytes]) -> int | None:
 
 
 def follow(blocks: Sequence[bytes]) -> None:
-    """The blocks come one after the other on one connection, and each is read as if it were the
+    """The blocks come one after the other on one connection. Each is read as if it were the
     first."""
     request, response = None, None
     for block in blocks:
@@ -242,7 +242,7 @@ mistakes = st.lists(st.tuples(st.integers(0, 10_000), st.sampled_from(WRONG), st
 
 
 def said(name: bytes) -> st.SearchStrategy[bytes]:
-    """What may stand behind the colon."""
+    """Values that may follow the colon."""
     return st.sampled_from(SAID.get(name.lower(), PLAIN)) | st.binary(max_size=3)
 
 
@@ -251,7 +251,7 @@ def block_of(lines: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def spoil(block: bytes, wrong: Sequence[tuple[int, bytes, int]]) -> bytes:
-    """Put each of these bytes somewhere behind the first CRLF, in the place of so many others."""
+    """Put each of these bytes somewhere after the first CRLF, in the place of a few others."""
     for place, what, many in wrong:
         at = 2 + place % (len(block) - 1)
         block = block[:at] + what + block[at + many :]
@@ -260,8 +260,8 @@ def spoil(block: bytes, wrong: Sequence[tuple[int, bytes, int]]) -> bytes:
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[bytes]:
-    """Heads as they come on one connection: mostly the same names, often the same values, now and
-    then a mistake."""
+    """Heads as they come on one connection: mostly the same names, often the same values, and
+    sometimes a mistake."""
     lines: list[tuple[bytes, bytes]] = []
     blocks = []
     for number in range(draw(st.integers(1, 6))):
@@ -302,8 +302,8 @@ BROWSER = block_of(
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_is_read_of_what_chance_makes_of_a_head(seed: int) -> None:
-    """A conversation of 500 heads; each is the last good one with another byte or two, of any kind
-    and anywhere."""
+    """A conversation of 500 heads. Each is the last valid one with one or two other bytes, of any
+    kind and at any place."""
     chance = random.Random(seed)
     block, request, response, refused = BROWSER, None, None, 0
     for _ in range(500):
@@ -329,7 +329,8 @@ def varied(number: int) -> bytes:
 
 
 def test_from_the_third_head_on_only_what_differs_is_read() -> None:
-    """What is read by a stencil shares it; the first has none, the second makes it."""
+    """A result that was read with a stencil shares it. The first message has none, the second makes
+    it."""
     first = parse_request(b"GET / HTTP/1.1" + varied(1)).fields
     second = parse_request(b"GET / HTTP/1.1" + varied(20), first).fields
     third = parse_request(b"GET / HTTP/1.1" + varied(300), second).fields
@@ -358,7 +359,8 @@ def test_a_head_that_differs_elsewhere_widens_the_stencil() -> None:
 
 
 def test_what_may_not_be_told_between_connections_is_not_kept_for_all() -> None:
-    """Names are looked up in what all connections share; a new value is new there, too."""
+    """Names are looked up in a table that all connections share; a new value is not in it
+    either."""
     first = parse_response(b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\n\r\n").fields
     second = parse_response(b"HTTP/1.1 200 OK\r\nSet-Cookie: b\r\n\r\n").fields
     assert first._outline is second._outline

@@ -1,4 +1,4 @@
-"""From a path to names on a disk: none of them is a way to anywhere."""
+"""From a path to file names: no path leads out of the folder."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ PIECES = [
 
 @given(st.lists(st.sampled_from(PIECES)) | st.lists(st.binary(max_size=4)))
 def test_a_name_is_a_name_whatever_the_path_is(pieces: list[bytes]) -> None:
-    """Also of paths that never come here, for they are not canonical."""
+    """Also for paths that never come here, because they are not canonical."""
     names = file_names(b"/" + b"".join(pieces))
     for at, name in enumerate(names or []):
         assert b"/" not in name and b"\0" not in name

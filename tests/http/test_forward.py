@@ -1,4 +1,5 @@
-"""The heads that the router writes: what goes on, what does not, and what it adds."""
+"""The heads that the router writes: which fields are passed on, which are removed, and which are
+added."""
 
 from __future__ import annotations
 
@@ -66,8 +67,8 @@ CLAIMED = frozenset(
 )
 
 SEPARATORS = "!#$%&'*+-.^_`|~"
-"""What a name may have besides letters and digits (RFC 9110 §5.6.2), all of which CGI turns into
-"_"."""
+"""The characters that a name may have besides letters and digits (RFC 9110 §5.6.2); CGI turns all
+of them into "_"."""
 
 LOOKALIKES = {
     "PHP": "X.Original.Url: /admin\r\nX.Forwarded.Ssl: on\r\nX.Forwarded-For: 1.2.3.4\r\n",
@@ -91,22 +92,22 @@ def test_names_that_only_have_odd_characters_stay() -> None:
 
 
 def as_cgi_has_it(name: str) -> str:
-    """The variable that a program is told a field by (RFC 3875 §4.1.18; Apache's, lighttpd's and
-    PHP's reading)."""
+    """The variable that a program gets for a field (RFC 3875 §4.1.18; as Apache, lighttpd and PHP
+    do)."""
     return "HTTP_" + "".join(one if one.isascii() and one.isalnum() else "_" for one in name.upper())
 
 
 @st.composite
 def spellings(draw: st.DrawFn) -> str:
-    """A name that is one of the router's own to CGI."""
+    """A name that CGI turns into a variable of one of the router's own fields."""
     first, *words = draw(st.sampled_from(sorted(CLAIMED))).split("-")
     return first + "".join(draw(st.sampled_from(SEPARATORS)) + word for word in words)
 
 
 @given(st.lists(spellings() | spellings().map(str.lower), max_size=4))
 def test_a_program_is_told_only_what_the_router_says(names: list[str]) -> None:
-    """Whatever stands between the words of a name, a variable of the router's own has the router's
-    own value."""
+    """Whatever characters are between the words of a name, a variable of the router's own fields
+    has the router's value."""
     lines = forwarded(parsed("X-Keep: 1\r\n" + "".join(f"{name}: a client's\r\n" for name in names)))
     assert lines[2:] == ["X-Keep: 1", *ADDED]
     told = {as_cgi_has_it(line.split(":")[0]) for line in lines[1:3]}
@@ -214,8 +215,8 @@ def test_passes_are_counted_wherever_they_are_told(lines: str, count: int) -> No
 
 @given(st.lists(st.booleans(), max_size=2 * MAX_PASSES))
 def test_a_request_passes_so_often_and_no_more(ways: list[bool]) -> None:
-    """Whatever its routes want to be told by, and whether what lies between joins the lines or
-    not."""
+    """Independent of the field that the routes use for it, and of whether proxies in between join
+    the lines."""
     lines = b"".join(pass_line(b"me", via=via) for via in ways)
     head = parse_request(b"GET / HTTP/1.1\r\nHost: a" + lines + b"\r\n\r\n")
     if len(ways) < MAX_PASSES:

@@ -1,5 +1,5 @@
-"""Framing: which messages have which body, and what is refused. Every refusal here is a smuggled
-request elsewhere."""
+"""Framing: which messages have a body and how long it is, and what is refused. A proxy that accepts
+any of these would allow request smuggling."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_client_of_http_1_0_gets_no_chunks(lines: str) -> None:
 
 
 AS_LONG = frozenset({"length twice", "list of lengths"})
-"""RFC 9110 §8.6: a response may say its length more than once."""
+"""RFC 9110 §8.6: a response may repeat its length."""
 
 BAD_RESPONSES = {name: lines for name, (_, lines) in BAD_REQUESTS.items() if name not in AS_LONG}
 

@@ -1,5 +1,5 @@
-"""The HTTP core under mutated messages: the same ones in every run; bench/python/fuzz.py goes on
-where this ends."""
+"""The HTTP core with mutated messages, the same in every run; bench/python/fuzz.py tests more of
+them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS = 3000
 
 
 def mutated(data: bytes, dice: random.Random) -> bytes:
-    """A few changes anywhere: cut, doubled, replaced, inserted."""
+    """A few changes at random places: bytes are cut, doubled, replaced, inserted."""
     for _ in range(dice.randint(1, 4)):
         at = dice.randrange(len(data) + 1)
         end = min(len(data), at + dice.choice((0, 0, 1, 1, 2, 8)))

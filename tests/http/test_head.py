@@ -1,4 +1,4 @@
-"""Heads: each case whole, byte by byte, and with trailing data."""
+"""Message heads: each case in one piece, byte by byte, and with bytes after it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ INVALID = {
 
 
 def feed(pieces: list[bytes]) -> tuple[bytes, bytes]:
-    """Feed a buffer until it gives a head; the rest of the pieces comes behind it."""
+    """Feed a buffer until it gives a head; the rest of the pieces follows."""
     buffer = HeadBuffer()
     for index, piece in enumerate(pieces):
         whole = buffer.feed(piece)
@@ -175,7 +175,7 @@ def test_what_was_written_is_what_is_read(fields: list[tuple[str, str]]) -> None
 
 
 def test_the_same_fields_again_are_not_read_again() -> None:
-    """The second makes the stencil that the short way wants (alike.py)."""
+    """The second message makes the stencil that the short way needs (alike.py)."""
     first = parse_request(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
     second = parse_request(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", first.fields)
     assert parse_request(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n", second.fields).fields is second.fields

@@ -1,4 +1,5 @@
-"""Linear time on any input: proved on the patterns themselves, and counted on what feeds them."""
+"""Linear time on any input: proved for the regular expressions, and counted for the code that uses
+them."""
 
 from __future__ import annotations
 
@@ -82,8 +83,8 @@ ALPHABET = (b"/", b".", b"a", b",", b";", b"=", b'"', b"\\", b" ", b"1", b"%", b
 
 @pytest.mark.parametrize("pattern", POSSESSIVE_GROUPS.values(), ids=POSSESSIVE_GROUPS.keys())
 def test_a_possessive_group_gives_back_what_it_read_in_vain(pattern: re.Pattern[bytes]) -> None:
-    """Python before 3.11.5 does not always (CPython issues 100061, 106052): so compare with the
-    greedy pattern."""
+    """Python before 3.11.5 does not always do so (CPython issues 100061, 106052). So compare with
+    the greedy pattern."""
     greedy = re.compile(re.sub(rb"([*+?}])\+", rb"\1", pattern.pattern), pattern.flags)
     texts = (b"".join(pieces) for size in range(5) for pieces in product(ALPHABET, repeat=size))
     assert [text for text in texts if bool(pattern.fullmatch(text)) != bool(greedy.fullmatch(text))] == []
@@ -94,7 +95,8 @@ WORK = ("drip_head", "drip_chunks", "drip_trailers", "nominate", "drop_lines", "
 
 @pytest.fixture(scope="module")
 def steps() -> dict[str, list[int]]:
-    """Lines run for so many hostile bytes and for twice as many, by kind of work (steps.py)."""
+    """The lines that run for so many hostile bytes and for twice as many, by kind of work
+    (steps.py)."""
     programs = ROOT / "bench/python/interpreted.py", ROOT / "tests/http/steps.py"
     run = process.run([sys.executable, *map(str, programs)], timeout_s=60)
     assert run.returncode == 0, run.stderr

@@ -1,4 +1,4 @@
-"""Media types: a name decides, and nothing of the host."""
+"""Media types depend only on the file name, and on no setting of the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RFC 9112 has or lets a proxy mend in a response, and what is said of what it can not."""
+"""What RFC 9112 requires or allows a proxy to mend in a response, and the message if it can not."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_response_may_say_its_length_as_often_as_it_likes(lines: bytes, length
 
 
 def test_of_two_lengths_none_is_taken_for_both_in_the_next_responses() -> None:
-    """What is kept for the next one (stencil.py) knows of one length."""
+    """What is kept for the next response (stencil.py) contains one length."""
     told = OK + b"Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
     known = None
     for first, second in ((5, 5), (5, 5), (7, 7), (8, 8)):

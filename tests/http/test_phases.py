@@ -1,4 +1,5 @@
-"""The tables of the phases: whole, reachable, told by their objects, and drawn as they are."""
+"""The tables of the phases: they are complete, every phase is reachable, the objects follow them,
+and the diagrams agree."""
 
 from __future__ import annotations
 

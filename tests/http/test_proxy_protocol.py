@@ -1,4 +1,4 @@
-"""The PROXY protocol: whole, byte by byte, and what only looks like it."""
+"""The PROXY protocol: headers in one piece, byte by byte, and bytes that only resemble one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vector(kind: int, value: bytes) -> bytes:
 
 
 def summed(before: bytes, after: bytes = b"") -> bytes:
-    """A header whose vectors have a right checksum between `before` and `after`."""
+    """A header whose vectors have a correct checksum between `before` and `after`."""
     rest = LOOPBACKS + before
     zeroed = block(rest + vector(3, bytes(4)) + after)
     return block(rest + vector(3, crc32c(zeroed).to_bytes(4, "big")) + after)
@@ -136,7 +136,7 @@ def test_a_header_that_is_too_long_is_refused_before_it_has_come() -> None:
 
 
 def test_the_checksum_is_the_one_of_the_standard() -> None:
-    assert crc32c(b"123456789") == 0xE3069283  # RFC 3720 B.4 has more of them
+    assert crc32c(b"123456789") == 0xE3069283  # RFC 3720 B.4 has more test vectors
     assert crc32c(bytes(32)) == 0x8A9136AA
 
 

@@ -1,5 +1,5 @@
-"""Pumps: bodies in any pieces come out whole, framed anew; what is no body is refused wherever the
-pieces break."""
+"""Pumps: a body in any pieces comes out whole, framed anew. A body that is invalid is refused,
+wherever the pieces end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tqunits.http.grammar import Malformed
 from tqunits.http.pump import MAX_TRAILERS, ChunkedPump, ClosePump, LengthPump, Pump
 
 PIECES = st.lists(st.integers(0, 40), max_size=30)
-"""Sizes; a piece may well be empty: behind a head that came alone there is nothing of the body
+"""Sizes of pieces. A piece may be empty: behind a head that came alone there is nothing of the body
 yet."""
 
 
@@ -29,7 +29,7 @@ def split(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 def fed(pump: Pump, data: bytes) -> bytes:
-    """What goes out of all of that, in as many turns as it takes."""
+    """The output for all of that, in as many turns as it takes."""
     out = pump.feed(data)
     while pump.rest:
         out += pump.feed(b"")
@@ -37,7 +37,7 @@ def fed(pump: Pump, data: bytes) -> bytes:
 
 
 def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
-    """(what goes out, what came behind the body)."""
+    """(the output, the bytes behind the body)."""
     out, surplus = b"", b""
     for piece in pieces:
         if pump.done:
@@ -48,7 +48,7 @@ def run(pump: Pump, pieces: list[bytes]) -> tuple[bytes, bytes]:
 
 
 def unchunk(data: bytes) -> tuple[bytes, bytes]:
-    """A second reader of chunks, as naive as can be: (payload, trailer section); b"" for that
+    """A second reader of chunks, as simple as possible: (payload, trailer section); b"" for that
     before the last chunk."""
     payload = b""
     while data:
@@ -64,21 +64,21 @@ def unchunk(data: bytes) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True)
 class Way:
-    """A pump, with a body as it comes and what a reader is to understand of what goes out."""
+    """A pump, with a body as it comes, and what a reader of the output has to get."""
 
     make: Callable[[], Pump]
     stream: bytes
-    chunks: bool = False  # it goes out in chunks
+    chunks: bool = False  # the output is in chunks
     until_close: bool = False
     trailers: bytes = b""
 
     def read(self, out: bytes) -> tuple[bytes, bytes]:
-        """(payload, trailer section) of what went out so far."""
+        """(payload, trailer section) of the output so far."""
         return unchunk(out) if self.chunks else (out, b"")
 
     @property
     def last(self) -> bytes:
-        """The trailer section of a body that is whole."""
+        """The trailer section of a complete body."""
         return self.trailers + b"\r\n" if self.chunks else b""
 
 
@@ -101,8 +101,8 @@ ways = pytest.mark.parametrize("way", PUMPS.values(), ids=PUMPS)
 
 
 def dripped(way: Way, size: int) -> tuple[Pump, bytes]:
-    """The pump when the first so many bytes have come one at a time, with nothing in between; and
-    what it gave."""
+    """The pump after the first so many bytes have come one at a time, with an empty piece after
+    each; and its output."""
     pump = way.make()
     out = pump.feed(b"")
     for at in range(size):
@@ -112,13 +112,13 @@ def dripped(way: Way, size: int) -> tuple[Pump, bytes]:
 
 
 def places(way: Way) -> Iterator[int]:
-    """Everywhere in a body, before its end where it has one."""
+    """Every position in a body; if the body has an end, only those before it."""
     return iter(range(len(way.stream) + way.until_close))
 
 
 @ways
 def test_nothing_comes_of_nothing(way: Way) -> None:
-    """What goes out with a head that came without its body is that head."""
+    """The output for a head that came without its body is that head."""
     for place in places(way):
         pump, out = dripped(way, place)
         assert [pump.feed(b"") for _ in range(3)] == [b""] * 3, (place, out)
@@ -152,7 +152,7 @@ def test_byte_by_byte_with_nothing_in_between_it_comes_out_whole(way: Way) -> No
 
 
 def outcome(way: Way, pieces: list[bytes]) -> object:
-    """What a reader of what goes out understands, in the end; or what the pump refuses it with."""
+    """What a reader of the whole output gets; or the refusal of the pump."""
     pump = way.make()
     try:
         out, surplus = run(pump, pieces)
@@ -283,8 +283,8 @@ def chunks(*pieces: bytes) -> bytes:
 
 
 def test_a_turn_takes_so_many_chunks_and_no_more() -> None:
-    """Whatever came at once, a call is short; what is left comes out in the next ones, and before
-    anything newer."""
+    """A call is short, whatever came at once. The rest comes out in the next calls, before anything
+    newer."""
     for size in (1, 3, 100):
         pump = ChunkedPump(rechunk=False)
         piece = b"%b" % bytes(range(97, 107)) * 10
@@ -313,7 +313,7 @@ FLOODS = {"one byte": TINY, "a size with nought before it": b"0000000000000003\r
 @pytest.mark.parametrize(("framing", "most"), [(16384, 18000), (262144, 280000)], ids=["request", "response"])
 @pytest.mark.parametrize("chunk", FLOODS.values(), ids=FLOODS)
 def test_a_body_that_is_mostly_framing_is_refused(chunk: bytes, framing: int, most: int) -> None:
-    """As soon as its framing is so many bytes longer than twice what it carries."""
+    """The flood is refused as soon as its framing has so many bytes more than twice its payload."""
     pump = ChunkedPump(rechunk=True, framing=framing)
     carried = 3 if b"abc" in chunk else 1
     excess = 0
@@ -338,7 +338,8 @@ HONEST = {
 
 @pytest.mark.parametrize("pieces", HONEST.values(), ids=HONEST)
 def test_what_honest_programs_send_is_no_flood(pieces: list[bytes]) -> None:
-    """None of a response's; of a request's only the page, which no client sends so."""
+    """No response of these is refused; of the requests only the page, which no client sends in this
+    way."""
     run(ChunkedPump(rechunk=True), pieces)
     if len(pieces) != 7:
         run(ChunkedPump(rechunk=True, framing=16384), pieces)

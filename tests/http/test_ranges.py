@@ -1,5 +1,5 @@
-"""Range: one range is a part, nothing to give is a 416, anything else is the whole; parts are the
-right bytes."""
+"""Range: one range gives a part, an unsatisfiable one a 416, anything else the whole file; parts
+have the right bytes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_more_than_one_line_is_more_than_one_range() -> None:
 
 
 def oracle(first: int | None, last: int | None, content: bytes) -> bytes | None:
-    """The bytes of one range by RFC 9110 §14.1.2, asked of each byte; None: no range."""
+    """The bytes of one range by RFC 9110 §14.1.2, decided for each byte; None: no range."""
     if first is None:
         return None if last is None else content[max(0, len(content) - last) :]
     if last is not None and last < first:

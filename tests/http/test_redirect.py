@@ -1,4 +1,4 @@
-"""Where plain HTTP is sent to, and what clients are told to remember."""
+"""The target of redirects from plain HTTP, and the HSTS field."""
 
 from __future__ import annotations
 

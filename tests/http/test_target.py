@@ -1,4 +1,4 @@
-"""Request targets and Host: what is routed is what is forwarded."""
+"""Request targets and Host: the route is chosen by the same host and path that the worker gets."""
 
 from __future__ import annotations
 

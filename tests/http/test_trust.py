@@ -1,4 +1,4 @@
-"""Trusted proxies: whose word counts, and which of their words."""
+"""Trusted proxies: whose forwarding fields are used, and which of them."""
 
 from __future__ import annotations
 

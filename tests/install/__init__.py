@@ -1,1 +1,2 @@
-"""Install on a real systemd: what is promised to the administrator, tried from outside."""
+"""Tests of `tqunits install` on a real systemd: the promises to the administrator, checked from
+outside."""

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Run as a build: tries what a hostile one would, and writes what came of it to probe.json."""
+"""Run as a build: tries what a hostile build would, and writes the results to probe.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host with nothing of ours on it, and a folder of workers that a test fills."""
+"""Fixtures: a host without anything of tqunits, and a folder of workers that a test fills."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["LISTEN", "PROBE", "ROOT", "Site"]
 
 @dataclass(frozen=True)
 class Site(WorkersFolder):
-    """In the machine that the tests share."""
+    """On the machine that the tests share."""
 
     machine: Machine
 
 
 @contextmanager
 def emptying(machine: Machine) -> Iterator[Machine]:
-    """A machine without workers, before and afterwards."""
+    """A machine without workers, before and after."""
     machine.remove(ROOT)
     machine.write(f"{ROOT}/workers/.keep", "")
     yield machine
@@ -49,8 +49,8 @@ def site(emptied: Machine) -> Site:
 
 @pytest.fixture
 def host(emptied: Machine) -> Iterator[Site]:
-    """The same workers as the host's own: with -C all that is read has to be root's, and no grant
-    counts."""
+    """The same workers in the host's own configuration. With -C root must own all files that are
+    read, and grants are not used."""
     directory = f"workers: {{directory: {ROOT}/workers}}\n"
     host = Site(emptied, (), "/etc/tqunits/tqunits.yaml", directory)
     host.server("mode: production\n")
@@ -60,7 +60,7 @@ def host(emptied: Machine) -> Iterator[Site]:
 
 @pytest.fixture
 def alice(machine: Machine) -> Iterator[str]:
-    """A person with an account on the host, and nothing else."""
+    """A person with an account on the host, and without other rights."""
     machine.run(["useradd", "--create-home", "alice"])
     yield "alice"
     machine.run(["userdel", "--remove", "--force", "alice"], check=False)
@@ -68,7 +68,7 @@ def alice(machine: Machine) -> Iterator[str]:
 
 @pytest.fixture
 def accounts(machine: Machine) -> Iterator[None]:
-    """The host's accounts are afterwards as they were, whatever the test has made."""
+    """Afterwards the host has the same accounts as before, whatever the test has made."""
     files = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
     before = {path: machine.read(path) for path in files}
     yield
@@ -77,12 +77,12 @@ def accounts(machine: Machine) -> Iterator[None]:
 
 
 def given_to(site: Site, owner: str, name: str = "alpha") -> None:
-    """A worker's folder becomes somebody's."""
+    """Give a worker's folder to a user."""
     site.machine.run(["chown", "-R", f"{owner}:{owner}", f"{ROOT}/workers/{name}"])
 
 
 def sync_access_log(machine: Machine) -> None:
-    """Wait until the access log is written. Its journald ends when it has been idle, and then takes
-    no question."""
+    """Wait until the access log is written. Its journald ends when it has been idle, and then
+    answers no request."""
     machine.systemctl("start", "systemd-journald@tq-access.service")
     machine.run(["journalctl", "--namespace=tq-access", "--sync"])

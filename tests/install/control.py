@@ -1,5 +1,5 @@
-"""The router's processes seen from inside the host: their control sockets, and a request that one
-of them has."""
+"""The router's processes as seen from inside the host: their control sockets, and a request in
+flight at one of them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def control_socket(process: int) -> str:
 
 
 def control(site: Site, process: int, path: str, *, user: str = "root") -> str:
-    """What a router process says on its control socket."""
+    """The answer of a router process on its control socket."""
     request = ["curl", "-sSf", "-m", "10", "--unix-socket", control_socket(process), f"http://router{path}"]
     return site.machine.run(request, user=user).stdout
 
 
 def served(site: Site, process: int) -> int:
-    """Requests that a router process has had since its start."""
+    """The number of requests that a router process has had since its start."""
     return int(json.loads(control(site, process, "/status"))["requests"])
 
 
@@ -47,8 +47,8 @@ def signal(site: Site, unit: str, name: str) -> None:
 
 
 def held(site: Site, process: int, path: str) -> socket.socket:
-    """A request in flight at that one of two processes: the other one stands still until it is
-    taken."""
+    """A request in flight at this one of two processes: the other one is stopped until the request
+    is accepted."""
     other = f"tq-proxy@{3 - process}"
     signal(site, other, "STOP")
     client = site.machine.connect(LISTEN)

@@ -1,4 +1,4 @@
-"""Ways to die in the middle of install, shared by the tests of crashes.
+"""Kills `tqunits install` in the middle; shared by the tests of crashes.
 
 strace(1) kills the real command at the entry of the N-th call of a kind.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .folder import ROOT, WorkersFolder
 
-# What changes the host: a file's birth, its flush, its appearance, its end; and every message to
+# The calls that change the host: a file is made, flushed, renamed, removed; and every message to
 # systemd.
 CALLS = {
     "rename": "rename,renameat,renameat2",
@@ -18,12 +18,12 @@ CALLS = {
     "fork": "clone,clone3,vfork,fork",
 }
 KILLED = 137
-MOST = 200  # a run that has more steps of one kind than this has run away
+MOST = 200  # a run that has more steps of one kind does not end
 
 
 def configure(site: WorkersFolder, variant: str) -> None:
-    """Two configurations that differ in every file that depends on one, and in the set of
-    workers."""
+    """Two configurations that differ in every file that depends on the configuration, and in the
+    set of workers."""
     listen = {"one": "0.0.0.0:8080", "two": "127.0.0.1:8080"}[variant]
     site.server(f"listen: ['{listen}']\nproxy: {{processes: {1 if variant == 'one' else 2}}}\n")
     more = "" if variant == "one" else ", more: token"
@@ -35,8 +35,8 @@ def configure(site: WorkersFolder, variant: str) -> None:
 
 
 def secret(site: WorkersFolder, variant: str) -> None:
-    """A file that is copied, for somebody else may write it; each variant's has a time of its
-    own."""
+    """A file that is copied, because somebody else may write it. The file of each variant has its
+    own time."""
     path = f"{ROOT}/workers/alpha/token"
     site.machine.write(path, variant * (1 if variant == "one" else 2))
     site.machine.run(["touch", "-d", "2020-01-01" if variant == "one" else "2020-01-02", path])
@@ -44,8 +44,7 @@ def secret(site: WorkersFolder, variant: str) -> None:
 
 
 def killed_at(site: WorkersFolder, calls: str, number: int, *arguments: str) -> bool:
-    """Run install under a death sentence; False when it got through before it came to call
-    `number`."""
+    """Run install, and kill it at call `number`; False if it ended before that call."""
     inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}"]
     inject += ["-e", f"inject={calls}:signal=SIGKILL:when={number}"]
     install = ["/usr/local/bin/tqunits", "-C", ROOT, "install", "--quiet", *arguments]
@@ -55,8 +54,8 @@ def killed_at(site: WorkersFolder, calls: str, number: int, *arguments: str) -> 
 
 
 def assert_each_file_is_whole(now: dict[str, str], old: dict[str, str], new: dict[str, str]) -> None:
-    """Every file has its content of before or of after; nothing half, nothing strange but a
-    temporary file."""
+    """Every file has its content of before or of after; no file is half written, and none is new
+    but a temporary file."""
     for path, digest in now.items():
         if not path.rpartition("/")[2].startswith(".tqunits-") and not path.endswith("/install.lock"):
             assert digest in {old.get(path), new.get(path)}, path

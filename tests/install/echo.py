@@ -1,5 +1,5 @@
-"""A worker that says what it was sent; the tests copy it into the machine. SIGTERM ends it at once,
-whatever runs.
+"""A worker that answers with what it was sent; the tests copy it into the machine. SIGTERM ends it
+at once, also during a request.
 
 GET /fields: the request's fields as JSON, names in lower case. GET /bytes?of=N: so many bytes.
 POST: the SHA-256 of the body. GET /first and /second: "done", once SIGUSR1 and SIGUSR2 have come.

@@ -1,4 +1,4 @@
-"""A folder of workers on a booted systemd, which a test fills, installs and asks."""
+"""A folder of workers on a booted systemd: a test fills it, installs it and sends requests."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class WorkersFolder:
     machine: Host
     options: tuple[str, ...] = ("-C", ROOT)
     configuration: str = f"{ROOT}/config/tqunits.yaml"
-    common: str = ""  # what each tqunits.yaml begins with
+    common: str = ""  # the beginning of each tqunits.yaml
 
     def worker(self, name: str, yaml: str = "", *, program: str = PROBE) -> None:
-        """Lay down a worker: its YAML (`path: /NAME` and `type: python` are there already) and its
+        """Write a worker: its YAML (`path: /NAME` and `type: python` are there already) and its
         program."""
         self.yaml(name, f"path: /{name}\ntype: python\ncommand: [python3, src/main.py]\n{yaml}")
         self.machine.write(f"{ROOT}/workers/{name}/src/main.py", program)
@@ -42,7 +42,7 @@ class WorkersFolder:
         self.machine.remove(f"{ROOT}/workers/{name}")
 
     def run(self, *arguments: str, status: int = 0, timeout: float = 90.0) -> str:
-        """Run tqunits on it and hold it to its exit status; gives stdout and stderr, in this
+        """Run tqunits on the folder and check the exit status; gives stdout and stderr, in this
         order."""
         done = self.machine.tqunits(*self.options, *arguments, check=False, timeout=timeout)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
@@ -52,7 +52,7 @@ class WorkersFolder:
         return self.run("install", "--now", *arguments, status=status)
 
     def get(self, path: str) -> tuple[int, Any]:
-        """GET through the router: status and decoded JSON (or text)."""
+        """GET through the router: the status, and decoded JSON (or text)."""
         url = f"http://localhost:{LISTEN}{path}"
         done = self.machine.run(["curl", "-s", "-m", "20", "-w", "\n%{http_code}", url], check=False)
         body, _, status = done.stdout.rpartition("\n")
@@ -65,9 +65,9 @@ class WorkersFolder:
         return f"/etc/systemd/system/tq-worker@{name}.service.d/10-tqunits.conf"
 
     def files(self) -> dict[str, str]:
-        """Everything that could be of ours on the host: path -> hash (or the link's target).
+        """All files on the host that could be ours: path -> hash (or the link's target).
 
-        But for what routers write by themselves, where a start takes long.
+        Without the files that routers write by themselves, where a start takes long.
         """
         script = (
             "find /etc/systemd /etc/sysusers.d /etc/tqunits /var/lib/tqunits /var/lib/private /var/cache/tqunits"
@@ -82,11 +82,11 @@ class WorkersFolder:
         return {line.partition(":")[0] for line in text.splitlines()}
 
     def unwatched(self) -> None:
-        """Nobody puts back what is lost; it begins at any change of the units' folder too, our own
-        ones included."""
+        """Stop tq-repair, which puts lost files back. Any change of the units' folder triggers it,
+        ours included."""
         self.machine.systemctl("stop", "tq-repair.path", "tq-repair.service")
 
     def units(self) -> list[str]:
-        """The loaded units of ours."""
+        """Our units that are loaded."""
         text = self.machine.systemctl("list-units", "--all", "--plain", "--no-legend", "tq-*", "tq.*")
         return [line.split()[0] for line in text.splitlines()]

@@ -1,11 +1,11 @@
-"""Clients that keep asking until a file appears: each on a connection that it keeps, GET and POST
-with a body in turn.
+"""Clients that keep sending requests until a file appears. Each keeps its connection, and sends
+GETs and POSTs with a body in turn.
 
     hammer.py URL CLIENTS ENOUGH
 
-Prints JSON at the end. Every request has a number of its own that the worker's answer repeats, so
-an answer that is missing, cut short or another's is seen. A request that fails is not repeated:
-what a client sees is what counts.
+Prints JSON at the end. Every request has its own number, which the worker's answer repeats. So an
+answer that is missing, cut short or for another request is noticed. A request that fails is not
+repeated: the failures that a client sees are counted.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ BODY = b"x" * 4000
 
 
 class Client:
-    """One connection after another, used for as long as the other end keeps it."""
+    """One connection after another; each is used for as long as the other end keeps it."""
 
     def __init__(self, url: str, number: int, tally: "Tally") -> None:
         self.url = urlsplit(url)
@@ -73,7 +73,7 @@ class Client:
 
 @cache
 def believing() -> ssl.SSLContext:
-    """A client that believes every certificate, and notices when it is cut off."""
+    """A client that accepts every certificate, and notices when it is cut off."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -82,7 +82,7 @@ def believing() -> ssl.SSLContext:
 
 
 class Tally:
-    """What came of all of it."""
+    """The sum of all results."""
 
     def __init__(self) -> None:
         self.good = 0

@@ -1,8 +1,8 @@
-"""Clients that keep asking while a test does something, and the worker they ask: what went wrong is
-counted.
+"""Clients that keep sending requests while a test does something, and the worker that they ask; the
+failures are counted.
 
-The worker (rude.py) dies of SIGTERM at once, whatever runs. That nobody notices is the work of the
-router, and of the drain before the stop.
+The worker (rude.py) ends at SIGTERM at once, also during a request. No client notices that, because
+the router drains the worker before the stop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RESTART = "restart: {max_restarts: 1000, delay: 100ms}\n"
 
 @contextmanager
 def hammered(site: Site, clients: int, *, scheme: str = "http") -> Iterator[dict[str, Any]]:
-    """Clients that ask meanwhile; afterwards the value has their report."""
+    """Clients that send requests meanwhile; afterwards the value has their report."""
     site.machine.write(f"{ROOT}/hammer.py", HAMMER)
     site.machine.remove(f"{ROOT}/enough")
     report: dict[str, Any] = {}
@@ -39,7 +39,7 @@ def hammered(site: Site, clients: int, *, scheme: str = "http") -> Iterator[dict
 
 
 def noted(site: Site) -> Counter[str]:
-    """How often the worker has seen each POST."""
+    """How often the worker has received each POST."""
     return Counter(site.machine.read("/var/lib/tqunits/workers/alpha/posts").split())
 
 
@@ -53,6 +53,6 @@ def check(site: Site, report: dict[str, Any]) -> None:
 
 
 def rude(site: Site, yaml: str = "") -> None:
-    """Install the worker: alpha, as rude as can be."""
+    """Install the worker alpha, which ends at SIGTERM at once."""
     site.worker("alpha", f"{RESTART}{yaml}", program=RUDE)
     site.install()

@@ -1,10 +1,11 @@
-"""A worker that misbehaves on request: the tests copy it into the machine and ask it over HTTP.
+"""A worker that misbehaves on request: the tests copy it into the machine and send it requests over
+HTTP.
 
-GET /health answers 200, unless the file `sick` stands in its state folder. Every other path is a
-deed; the answer is JSON: 200 with what came of it, 403 with the error.
+GET /health answers 200, unless the file `sick` is in its state folder. Every other path is an
+action. The answer is JSON: 200 with the result, 403 with the error.
 
-It is started a thousand times in a run of the tests, and http.server would be four fifths of what
-that takes. So what only a deed needs is imported there.
+It is started a thousand times in a run of the tests, and an import of http.server would take four
+fifths of that time. So each action imports the modules that it alone needs.
 """
 
 import os
@@ -75,7 +76,7 @@ def setuid_file(path: str) -> int:
 
 
 def processes(_: str) -> list[str]:
-    """The users of all processes that can be seen."""
+    """The users of all processes that it can see."""
     pids = [p for p in os.listdir("/proc") if p.isdigit()]
     return sorted({str(os.stat(f"/proc/{p}").st_uid) for p in pids})
 
@@ -127,7 +128,7 @@ def do(target: str) -> tuple[int, bytes]:
 
 
 def converse(client: socket.socket) -> None:
-    """One GET after the other, until the client has enough."""
+    """One GET after the other, until the client ends."""
     received = b""
     while True:
         while b"\r\n\r\n" not in received:

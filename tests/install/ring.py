@@ -1,8 +1,8 @@
-"""A worker that asks the kernel for io_uring, which is a way around every filter of socket calls
+"""A worker that tries to use io_uring, which circumvents every filter of socket calls
 (io_uring(7)).
 
-GET /rings answers JSON: for each of its three system calls what came of it. GET /health runs a loop
-of asyncio with a thread and a child process, for that is what must still work.
+GET /rings answers JSON: the result of each of its three system calls. GET /health runs an asyncio
+loop with a thread and a child process, because these must still work.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ SQE_BYTES = 120  # struct io_uring_params, linux/io_uring.h
 
 
 def rings() -> dict[str, str]:
-    """The error of each call, by name; OK where there is none."""
+    """The error of each call, by name; OK if there is none."""
     libc = ctypes.CDLL(None, use_errno=True)
     outcome = {}
     for name, number in CALLS.items():
         parameters = ctypes.create_string_buffer(SQE_BYTES)
-        first = 1 if name == "io_uring_setup" else -1  # entries, or a descriptor that there is not
+        first = 1 if name == "io_uring_setup" else -1  # entries, or a descriptor that does not exist
         ctypes.set_errno(0)
         result = libc.syscall(number, first, parameters, 0, 0, 0, 0)
         outcome[name] = "OK" if result >= 0 else errno.errorcode[ctypes.get_errno()]

@@ -1,7 +1,8 @@
-"""A worker that is as rude as a worker can be: SIGTERM ends it at once, whatever runs.
+"""A worker that ends at SIGTERM at once, also during a request.
 
 Answers with the number of the request (`?id=`) and the length of its body, and notes every POST. It
-listens as it is told to: on a port, on a Unix socket of its own, or on the one that it is handed.
+listens as its environment says: on a port, on a Unix socket of its own, or on a socket that systemd
+hands over.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Programs of others as workers, with the YAML of docs/runtimes.md: laid down, asked, and stopped
-amid a request."""
+"""Programs of other projects as workers, with the YAML of docs/runtimes.md: copied into the
+machine, sent requests, and stopped during a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPS = Path(__file__).parent / "apps"
 PAGE = CHECKOUT / "docs/runtimes.md"
 IN_MACHINE = "/opt/tqunits"
 WORKERS, REAL = CHECKOUT / "build/workers", CHECKOUT / "build/real"
-"""What `make test` and `make test-real` install."""
+"""The programs that `make test` and `make test-real` install."""
 
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _YAML = re.compile(r"^```yaml\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -38,22 +38,21 @@ for program in gunicorn uvicorn; do
     chmod 755 "$1/venv/bin/$program"
 done
 """
-"""What `python3 -m venv venv && venv/bin/pip install ...` makes: folder, where the packages are,
+"""The result of `python3 -m venv venv && venv/bin/pip install ...`: folder, place of the packages,
 and their runtimes."""
 
 OPENER = 'exec 3>"$0"; echo open; read -r answer; printf %s "$answer" >&3'
-"""Opening a FIFO waits for who reads it, so the first line says that the program has the
-request."""
+"""Opening a FIFO waits for its reader. So the first line shows that the program has the request."""
 
 RESIDENT = 'for pid in $(pgrep -u "worker-$1"); do grep ^Pss: "/proc/$pid/smaps_rollup"; done | tr -dc "0-9\\n"'
-"""KiB of each process of a worker: its own, and its share of the files that it has mapped
+"""KiB of each process of a worker: its own memory, and its share of the files that it has mapped
 (proc_pid_smaps(5), Pss)."""
 
 PIPE = -1
 """subprocess.PIPE"""
 
 Lay = Callable[[Machine, str], None]
-"""Puts into a worker's folder what a package manager would."""
+"""Puts the files into a worker's folder that a package manager would."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +61,9 @@ class Program:
 
     name: str
     title: str  # of its section
-    app: str | None = None  # the folder in apps/
+    app: str | None = None  # its folder in apps/
     lay: tuple[Lay, ...] = ()
-    says: str | None = None  # what GET / is answered with
+    says: str | None = None  # the answer to GET /
 
 
 def yaml_of(title: str) -> str:
@@ -87,7 +86,7 @@ def titles() -> list[str]:
 
 
 def installed(path: Path) -> str:
-    """Its place in the machine; a test without its program has failed."""
+    """Its path in the machine. If the program is missing, the test fails."""
     if not path.exists():
         pytest.fail(f"{path} is not there: 'make test' and 'make test-real' install it", pytrace=False)
     return f"{IN_MACHINE}/{path.relative_to(CHECKOUT)}"
@@ -110,7 +109,7 @@ def express(machine: Machine, folder: str) -> None:
 
 
 def _binary(pattern: str, machine: Machine, _: str) -> None:
-    """A program of npm's, as it is on a host that has it: by its name in /usr/local/bin."""
+    """A program from npm in /usr/local/bin, where it is on a host that has it."""
     paths = list((REAL / "node_modules").glob(pattern)) or [REAL / "node_modules" / pattern]
     machine.run(["ln", "-sf", installed(paths[0]), f"/usr/local/bin/{paths[0].name}"])
 
@@ -120,7 +119,7 @@ bun: Lay = functools.partial(_binary, "@oven/bun-linux-*/bin/bun")
 
 
 def lay(site: Site, program: Program) -> None:
-    """The worker's folder, as its author has made it."""
+    """The worker's folder, as its author would make it."""
     folder = f"{ROOT}/workers/{program.name}"
     site.yaml(program.name, yaml_of(program.title))
     if program.app is not None:
@@ -136,7 +135,7 @@ def unit(program: Program) -> str:
 
 
 def curl(machine: Machine, url: str, *options: str) -> str:
-    """What the router answers, which must be a success."""
+    """The answer of the router, which must be a success."""
     done = machine.run(["curl", "-sSf", "-m", "30", *options, f"http://localhost:{LISTEN}{url}"], check=False)
     assert done.returncode == 0, f"{url}: {done.stdout}{done.stderr}\n{machine.journal_tail()}"
     return done.stdout
@@ -144,8 +143,8 @@ def curl(machine: Machine, url: str, *options: str) -> str:
 
 @contextmanager
 def under_way(machine: Machine, program: Program) -> Iterator[Callable[[], str]]:
-    """A request that the program has begun; calling lets it end, and gives what it is answered
-    with, and the status."""
+    """A request that the program has begun. Calling the value lets it finish; gives the answer, and
+    the status."""
     fifo = f"/var/lib/tqunits/workers/{program.name}/go"
     machine.run(["sh", "-c", 'rm -f "$0" && mkfifo "$0" && chmod 666 "$0"', fifo])
     url = f"http://localhost:{LISTEN}/{program.name}/slow"
@@ -164,7 +163,7 @@ def under_way(machine: Machine, program: Program) -> Iterator[Callable[[], str]]
 
 @contextmanager
 def stopping(machine: Machine, program: Program) -> Iterator[None]:
-    """`systemctl stop` meanwhile, which has to wait and to be a success."""
+    """Run `systemctl stop` meanwhile; it has to wait and to succeed."""
     with machine.start(["systemctl", "stop", unit(program)]) as stop:
         machine.wait_until(lambda: machine.show(unit(program), "ActiveState") == "deactivating")
         yield
@@ -180,7 +179,7 @@ def stops_gracefully(machine: Machine, program: Program) -> None:
 
 
 def stops_amid_a_body(site: Site, program: Program, head: str, body: str) -> str:
-    """A stop waits for a request whose body has come by half; gives what it is answered with."""
+    """A stop waits for a request of which half the body has come; gives the answer."""
     fields = f"{head}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     half = len(body) // 2
     with site.machine.connect(LISTEN, timeout=60) as client:
@@ -192,7 +191,7 @@ def stops_amid_a_body(site: Site, program: Program, head: str, body: str) -> str
 
 
 def measured(site: Site, program: Program) -> str:
-    """Its exposure and its memory at rest, as docs/runtimes.md has them."""
+    """Its exposure score and its memory at rest, as in docs/runtimes.md."""
     (worker,) = json.loads(site.run("security", "--json", program.name))["workers"]
     assert f"| {worker['profile']} | {worker['exposure']} |" in row_of(program.title), worker
     memory = int(site.machine.show(unit(program), "MemoryCurrent")) / 2**20

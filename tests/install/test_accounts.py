@@ -1,5 +1,5 @@
-"""Whose account a worker gets: its own, unless the worker is root's; and what is refused holds up
-nobody else."""
+"""Which account a worker gets: its own, unless root owns the worker. A worker that is refused does
+not keep others from being installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLACE = f"{ALPHA}/config/worker.yaml"
 
 
 def account_of(site: Site, name: str) -> str:
-    """Who the worker's process is."""
+    """The user and group of the worker's process."""
     pid = site.machine.show(f"tq-worker@{name}.service", "MainPID")
     return site.machine.run(["stat", "-c", "%U:%G", f"/proc/{pid}"]).stdout.strip()
 
@@ -158,7 +158,7 @@ def test_a_user_that_lives_as_long_as_a_service_is_nobodys_to_take(site: Site) -
     try:
         site.worker("alpha", "user: passing\n")
         said = site.install(status=1)
-        # Without libnss-systemd the host does not know it at all.
+        # without libnss-systemd the host does not know this user at all
         is_known = site.machine.run(["getent", "passwd", "passing"], check=False).returncode == 0
         assert ("user: passing is a service's own" if is_known else "there is no user passing") in said
         assert not site.machine.exists(site.drop_in("alpha"))
@@ -253,7 +253,7 @@ def test_what_is_installed_stays_and_serves_when_its_next_version_is_refused(hos
     host.install()
     pid = host.machine.show("tq-worker@alpha.service", "MainPID")
     before = host.machine.read(host.drop_in("alpha"))
-    given_to(host, alice)  # as a worker was installed before there was a rule
+    given_to(host, alice)  # as a release installed it that had no such rule
     host.worker("beta", "environment: {A: b}\nlisten: unix\n")
     for verb in (["install", "--now"], ["apply"]):
         said = host.run(*verb, status=1)

@@ -1,5 +1,5 @@
-"""What the router listens on, changed under load: an address that stays is never closed, a new one
-is tried first."""
+"""The addresses of the router are changed under load: an address that stays is never closed, and a
+new one is tried first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from .conftest import LISTEN, Site
 from .hammering import check, hammered, rude
 
-FIRST = f"0.0.0.0:{LISTEN}"  # which is hammered
+FIRST = f"0.0.0.0:{LISTEN}"  # to which the clients send requests all the time
 OTHER = "127.0.0.2:8081"
 THIRD = "[::1]:8082"
 
@@ -23,7 +23,7 @@ def listen(site: Site, *addresses: str, processes: int = 1, more: str = "") -> N
 
 
 def code(site: Site, address: str) -> str:
-    """The status of an answer on this address; "000" where nobody listens."""
+    """The status of an answer on this address; "000" if nothing listens there."""
     url = f"http://{address.replace('0.0.0.0', '127.0.0.1')}/alpha/?id=x"
     return site.machine.run(["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", url], check=False).stdout
 
@@ -58,7 +58,7 @@ sys.stdin.read()
 
 @contextmanager
 def holder(site: Site, address: str) -> Iterator[None]:
-    """Another program that has an address meanwhile."""
+    """Another program listens on an address meanwhile."""
     with site.machine.start(["python3", "-c", HOLDER, address], stdin=PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
@@ -116,7 +116,7 @@ def test_an_address_that_a_socket_unit_has_is_that_units(site: Site) -> None:
 
 @pytest.mark.long
 def test_what_is_taken_after_the_trial_is_said_with_who_has_it(site: Site) -> None:
-    """The drop-in stands for a race: systemd is asked for an address that was not tried."""
+    """The drop-in simulates a race: systemd has to open an address that install has not tried."""
     unit = "tq-proxy-127.0.0.2:8081.socket"
     listen(site, FIRST)
     site.worker("alpha")

@@ -1,4 +1,5 @@
-"""Hostile builds, hostile state folders, hostile words: what root's next command does with them."""
+"""Hostile builds, hostile state folders, hostile output: they do no harm when root runs the next
+command."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ for _ in range(1500):
 
 
 def hostile(site: Site, *lines: str) -> None:
-    """A worker `alpha` whose build runs these lines of shell, beside an honest `beta`."""
+    """A worker `alpha` whose build runs these lines of shell, and an honest worker `beta`."""
     site.worker("beta")
     site.worker("alpha")
     site.machine.write(f"{ALPHA}/make", "\n".join(["#!/bin/sh", *lines, ""]), 0o755)
@@ -26,7 +27,7 @@ def hostile(site: Site, *lines: str) -> None:
 
 
 def listing(machine: Machine, folder: str) -> set[str]:
-    """Path and type of everything in it."""
+    """Path and type of every file below it."""
     return set(machine.run(["find", folder, "-mindepth", "1", "-printf", "%P %y\n"]).stdout.splitlines())
 
 
@@ -81,7 +82,7 @@ def test_a_failed_build_leaves_nothing_that_passes_for_one(site: Site) -> None:
 
 
 def test_what_a_build_leaves_running_ends_with_it(site: Site) -> None:
-    """Else it could put a link in the place of a file while root copies."""
+    """Otherwise the owner could put a link in the place of a file while root copies it."""
     hostile(site, "setsid sleep 4321 > /dev/null 2>&1 < /dev/null &", RUN)
     site.install()
     assert site.machine.run(["pgrep", "-f", "sleep 4321"], check=False).returncode == 1

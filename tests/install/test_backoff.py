@@ -1,5 +1,5 @@
-"""A worker that fails is started again, later from one failure to the next; what somebody asks for
-never counts."""
+"""A worker that fails is started again, after a longer pause each time; starts and stops that
+somebody asks for do not count."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TELLS = NEEDS.replace(
 
 
 def wait(site: Site, condition: Callable[[], bool]) -> None:
-    """These are rows of starts, each of which a busy host takes its time for."""
+    """Wait long: these tests need several starts in a row, which are slow on a busy host."""
     site.machine.wait_until(condition, timeout=120)
 
 
@@ -41,17 +41,17 @@ def restarts(site: Site) -> int:
 
 
 def failures(site: Site) -> int:
-    """How many in a row the last pause was for."""
+    """The number of failures in a row before the last pause."""
     return int(site.machine.read(STATE).split()[3]) if site.machine.exists(STATE) else 0
 
 
 def is_in_pause(site: Site, number: int) -> bool:
-    """Whether it waits, after so many failures in a row at least."""
+    """Whether the worker waits in a pause, after at least so many failures in a row."""
     return site.machine.show(PAUSE, "ActiveState") == "activating" and failures(site) >= number
 
 
 def kill(site: Site) -> None:
-    """A crash, and the wait for what comes after it."""
+    """Crash the worker, and wait until it runs again."""
     before = restarts(site)
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
     wait(site, lambda: restarts(site) > before and site.machine.show(UNIT, "ActiveState") == "active")
@@ -73,7 +73,7 @@ def test_six_restarts_in_a_row_are_no_failures(site: Site, ask: str) -> None:
         ASKED[ask](site)
     assert site.machine.show(UNIT, "ActiveState") == "active"
     assert restarts(site) == 0
-    assert not site.machine.exists(STATE)  # nobody has paid for a look at it
+    assert not site.machine.exists(STATE)  # starts that somebody asked for do not count
     assert site.get("/alpha/health") == (200, "ok")
 
 
@@ -119,10 +119,10 @@ def test_a_worker_that_waits_is_shown_and_whoever_asks_has_it_at_once(site: Site
         if number:
             site.machine.remove(FLAG)
             site.machine.systemctl("kill", "--signal=KILL", UNIT)
-            wait(site, lambda: is_in_pause(site, 4))  # 1.6 s to ask in
+            wait(site, lambda: is_in_pause(site, 4))  # 1.6 s, in which we ask
         site.machine.write(FLAG, "")
         ask(site)
-        assert failures(site) == 0  # by whom the pause was ended
+        assert failures(site) == 0  # the pause was ended by a request
         assert site.get("/alpha/health") == (200, "ok")
     site.machine.remove(FLAG)
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
@@ -164,17 +164,17 @@ def test_who_fails_too_often_is_given_up_until_somebody_starts_it(site: Site, ki
     site.machine.systemctl("kill", "--signal=KILL", UNIT)
     wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "failed")
     assert site.machine.show(UNIT, "ExecMainStatus") == "199"
-    assert restarts(site) == 3  # the third is the one that was refused
+    assert restarts(site) == 3  # systemd refused the third
     assert UNIT in site.machine.systemctl("--failed", "--plain", "--no-legend")
     assert "failed too often in a row" in site.run("show", "alpha")
     told = site.run("why", "alpha", status=1)
     assert "it exited with status 1; it failed too often, and is not started again by itself" in told
-    assert "\n          the database is away\n" in told  # what its last real run said
+    assert "\n          the database is away\n" in told  # from its last real run
     site.machine.write(FLAG, "")
     site.machine.systemctl("start", UNIT)
     assert site.get("/alpha/health") == (200, "ok")
     site.machine.remove(FLAG)
-    site.run("restart", "alpha", status=1)  # it fails, and has a row of its own
+    site.run("restart", "alpha", status=1)  # it fails, and a new count begins
     wait(site, lambda: site.machine.show(UNIT, "ActiveState") == "failed")
     site.machine.write(FLAG, "")
     site.run("start", "alpha")

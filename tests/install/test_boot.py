@@ -1,5 +1,4 @@
-"""What workers have to say about the host's start, and about their own: they start, and hold up
-nobody else."""
+"""A worker that fails, or is slow to start, does not hold up the boot or other workers."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from .conftest import ROOT, Site
 
 UNIT = "tq-worker@alpha.service"
 DEAF = "import signal\nsignal.pause()\n"
-SICK = "/var/lib/tqunits/workers/alpha/sick"  # as long as it is there, the probe's health check fails
+SICK = "/var/lib/tqunits/workers/alpha/sick"  # while it exists, the probe's health check fails
 PROVISION = f"""[Unit]
 Before=multi-user.target
 [Service]
@@ -28,15 +27,14 @@ WantedBy=multi-user.target
 def test_a_worker_may_be_stopped_and_started_as_often_as_its_own_limit_lets_it(site: Site) -> None:
     site.worker("alpha", "restart: {max_restarts: 100}\n")
     site.install()
-    for _ in range(8):  # the folder that it needs is a mount, which starts and stops with it
+    for _ in range(8):  # the worker needs this folder, a mount that starts and stops with it
         site.machine.systemctl("stop", UNIT)
         site.machine.systemctl("start", UNIT)
     assert site.get("/alpha/health") == (200, "ok")
 
 
 def test_a_worker_that_never_gets_healthy_holds_up_no_boot(site: Site) -> None:
-    """What the boot waits for is multi-user.target (special units: systemd.special(7)), which wants
-    tq.target."""
+    """The boot waits for multi-user.target (systemd.special(7)), which wants tq.target."""
     site.worker("alpha", "timeouts: {start: 10min}\n", program=DEAF)
     site.worker("beta")
     site.run("install")  # enabled, and started as the boot does
@@ -69,8 +67,8 @@ def test_to_start_all_waits_for_all(site: Site) -> None:
 
 
 def test_a_provisioning_unit_of_the_boot_may_install(fresh_machine: Callable[[], Machine]) -> None:
-    """A unit that the boot waits for runs install, which waits for tq.target: neither waits for the
-    other."""
+    """A unit that the boot waits for runs install, and install waits for tq.target: this is no
+    deadlock."""
     site = Site(fresh_machine())
     site.server("mode: production\n")
     site.worker("alpha")
@@ -89,9 +87,8 @@ SOCKETS = ("tq-proxy.socket", r"tq-proxy-\x5b::\x5d:8080.socket", "tq-proxy-cont
 @pytest.mark.short("10")
 @pytest.mark.parametrize("times", [10, 60])
 def test_a_restart_of_all_opens_the_routers_socket_again(site: Site, times: int) -> None:
-    """Once in ten times its address was in use still: by a child of systemd's, which made the
-    control socket. And five times in ten seconds were its limit.
-    """
+    """In one of ten restarts the address was still in use by a child of systemd that made the
+    control socket. And five starts in ten seconds were the socket unit's limit."""
     site.worker("alpha")
     site.install()
     for _ in range(times):

@@ -1,8 +1,8 @@
-"""What builds reach: other hosts and the resolver's stub while they load, nothing while code of
-others runs.
+"""Which network builds have: other hosts and the resolver's stub while they download; none while
+foreign code runs.
 
-There are no other hosts here. So the modules are served on the address of systemd-resolved's stub,
-the only one of this host that a fetch may ask.
+There are no other hosts here. So the Go modules are served on the address of systemd-resolved's
+stub, the only one of this host that a download may connect to.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 @pytest.fixture
 def served(site: Site) -> Iterator[Site]:
-    """A proxy of modules (go help goproxy) on three addresses of loopback."""
+    """A Go module proxy (go help goproxy) on three addresses of loopback."""
     folder = f"{MODULES}/{DEPENDENCY}/@v"
     site.machine.write(f"{folder}/{VERSION}.info", json.dumps({"Version": VERSION}))
     site.machine.write(f"{folder}/{VERSION}.mod", DEPENDENCY_MOD)
@@ -100,7 +100,7 @@ def zipped() -> bytes:
 
 
 def summed(files: dict[str, bytes]) -> str:
-    """As go.sum has it (golang.org/x/mod/sumdb/dirhash, Hash1)."""
+    """The hash as go.sum has it (golang.org/x/mod/sumdb/dirhash, Hash1)."""
     lines = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     return "h1:" + base64.b64encode(hashlib.sha256(lines.encode()).digest()).decode()
 
@@ -154,5 +154,5 @@ def test_a_build_of_somebodys_own_reaches_the_resolver_and_nothing_else_here(ser
     served.install()
     answers = json.loads(served.machine.read(f"{ALPHA}/probe.json"))
     assert answers[STUB] == "done"
-    refused = {"EPERM", "ETIMEDOUT", "TimeoutError"}  # dropped, or told at once: kernels differ
+    refused = {"EPERM", "ETIMEDOUT", "TimeoutError"}  # dropped or refused, depending on the kernel
     assert {answers["127.0.0.1"], answers["::1"]} <= refused

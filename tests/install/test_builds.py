@@ -1,4 +1,4 @@
-"""Builds: their account, their unit, their bounds, and what is left of one that is ended."""
+"""Builds: their account, their unit, their limits, and what is left of a build that is stopped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COPY = "/var/lib/tqunits/copies/alpha"
 CACHE = "/var/cache/tqunits/builds/alpha"
 UNIT = "tq-build@alpha.service"
 RUN = r"mkdir -p bin; printf '#!/bin/sh\nexec python3 src/main.py\n' > bin/run; chmod 755 bin/run"
-MOUNTS_AS_WORDS = 255  # from this version on a unit's mounts are handed to another process
+MOUNTS_AS_WORDS = 255  # from this version on systemd hands a unit's mounts to another process
 PROBE = (Path(__file__).parent / "build_probe.py").read_text(encoding="utf-8")
 
 
@@ -29,7 +29,7 @@ def building(site: Site, *lines: str, build: str = "[./make]") -> None:
 
 
 def left(machine: Machine) -> set[str]:
-    """What there is of builds of alpha."""
+    """The files and accounts on the host for builds of alpha."""
     places = (WORKSPACE, COPY, CACHE, f"{ALPHA}/bin", "/var/lib/private/tqunits", "/var/cache/private/tqunits")
     return {place for place in places if machine.exists(place)}
 
@@ -91,7 +91,7 @@ def test_a_worker_that_is_built_no_more_has_no_unit_for_it(site: Site) -> None:
 
 
 def placed(site: Site, above: str) -> None:
-    """A worker `alpha`, which is built, in that folder."""
+    """A worker `alpha` with a build, in this folder."""
     folder = f"{above}/alpha"
     site.server(f"mode: production\nworkers: {{directory: {json.dumps(above, ensure_ascii=False)}}}\n")
     site.worker("alpha")
@@ -104,7 +104,7 @@ def placed(site: Site, above: str) -> None:
 
 
 HOME = "/home/eve"
-"""Nobody has it."""
+"""The home of no user."""
 
 NAMES = {
     "blank and colon": "a site: mine",
@@ -140,7 +140,7 @@ def test_a_folder_may_have_quotes(site: Site) -> None:
 
 
 def test_quotes_in_a_home_are_refused_where_systemd_can_not_mount_such_a_folder(site: Site) -> None:
-    """And nobody else's install is held up by it."""
+    """And it does not keep the other workers from being installed."""
     placed(site, "/home/ada's")
     site.machine.run(["cp", "-r", "/home/ada's/alpha", "/home/ada's/beta"])
     site.machine.write("/home/ada's/beta/config/worker.yaml", "path: /beta\ntype: static\nstatic: {directory: src}\n")
@@ -184,7 +184,7 @@ def test_what_a_build_may_not_do(site: Site) -> None:
 
 def test_a_build_fills_nothing_that_others_need(site: Site) -> None:
     answers = probed(site)
-    assert answers["/run/lock"] == "EROFS"  # where everybody may write
+    assert answers["/run/lock"] == "EROFS"  # a folder in which everybody may write
     rooms = [answers[f"room in {place}"] for place in ("/tmp", "/var/tmp", "/dev/shm")]
     assert rooms == [[64 << 20, 8192]] * 3
 
@@ -250,12 +250,12 @@ def test_an_install_that_was_killed_leaves_nothing_to_the_next(site: Site) -> No
 
 
 def test_what_a_build_says_does_not_evict_what_others_said(site: Site) -> None:
-    """A worker of its own: what it says in the next half minute is not taken either."""
+    """A separate worker: what it logs in the next half minute is dropped as well."""
     site.machine.write(f"{ROOT}/workers/loud/make", "#!/bin/sh\nseq 100000 >&2\nexit 3\n", 0o755)
     site.yaml("loud", "path: /loud\ntype: exec\nbuild: [./make]\ncommand: [bin/run]\n")
     assert "its build exited with status 3" in site.install(status=1)
     said = site.machine.journal("tq-build@loud.service")
-    assert BURST <= len(said.splitlines()) <= BURST * MODULATION + 10  # more, where the disk has much room
+    assert BURST <= len(said.splitlines()) <= BURST * MODULATION + 10  # more if the disk has much room
 
 
 def test_what_builds_of_the_release_before_left_goes(site: Site) -> None:

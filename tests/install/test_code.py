@@ -1,5 +1,5 @@
-"""Other code of ours in the place of what runs: seen by what it is, said, and taken by the routers
-one by one."""
+"""The code of the router is replaced while it runs: this is noticed by its content, reported, and
+the routers restart one by one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .test_upgrade import MAKE, RELEASE, UNPACK, tqunits
 
 PROXIES = ("tq-proxy@1.service", "tq-proxy@2.service")
 COPY = f"rm -rf {RELEASE} && mkdir {RELEASE} && {UNPACK.format(RELEASE)}"
-EXTENSIONS = f"cp /opt/tqunits/*.so {RELEASE} || :"  # none where the sources run themselves
+EXTENSIONS = f"cp /opt/tqunits/*.so {RELEASE} || :"  # empty if the sources run uncompiled
 AGAIN = f"cp -r {RELEASE}/tqunits {RELEASE}/new && rm -rf {RELEASE}/tqunits && mv {RELEASE}/new {RELEASE}/tqunits"
 OTHER = f"""sed -i 's/^__version__ = .*/__version__ = "99.0"/' {RELEASE}/tqunits/__init__.py"""
 WAITS = "{} runs the code of another release; 'tqunits install --now' restarts it"
@@ -26,7 +26,8 @@ def shell(site: Site, script: str) -> None:
 
 
 def running(site: Site) -> tuple[int, str, dict[str, str]]:
-    """The exit status of `tqunits version --running`, its own release, and those of the routers."""
+    """The exit status of `tqunits version --running`, the release of the command, and those of the
+    routers."""
     python = f"{RELEASE}/.venv/bin/python3"
     done = site.machine.run([python, "-I", "-m", "tqunits", "version", "--running", "--json"], check=False)
     document = json.loads(done.stdout)
@@ -45,7 +46,7 @@ def test_another_release_is_seen_said_and_taken_by_one_process_after_the_other(h
     host.worker("alpha", RESTART, program=RUDE)
     tqunits(machine, "install", "--now")
     before, worker = [pid(host, unit) for unit in PROXIES], pid(host, "tq-worker@alpha.service")
-    shell(host, AGAIN)  # the same release, unpacked once more
+    shell(host, AGAIN)  # the same release, unpacked again
     assert "nothing to do" in tqunits(machine, "install", "--now")
     shell(host, OTHER)
     for _ in range(2):

@@ -1,5 +1,4 @@
-"""Credentials that lie where somebody else may put a link, a FIFO or another file in their
-place."""
+"""Credentials in folders where another user may replace them by a link, a FIFO or another file."""
 
 from __future__ import annotations
 
@@ -12,19 +11,19 @@ from .conftest import ROOT, Site
 FOLDER = f"{ROOT}/workers/alpha"
 COPIES = "/var/lib/tqunits/credentials"
 OWNER = 40123
-"""Whose folder the worker's is: a user without a name will do."""
+"""The owner of the worker's folder: a user id without a name is enough."""
 AS_OWNER = ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"]
 
 
 @pytest.fixture
 def site(host: Site) -> Site:
-    """Workers of somebody else's are the host's own: with -C they would be refused all together."""
+    """These workers are in the host's own configuration: with -C all of them would be refused,
+    because root does not own them."""
     return host
 
 
 def request(site: Site, yaml: str = "credentials: {token: token}\n") -> None:
-    """A worker `alpha` in a folder of somebody else's, who writes its files, and `beta` of
-    root's."""
+    """A worker `alpha` in another user's folder, who writes its files, and `beta` of root's."""
     site.worker("beta")
     site.worker("alpha", yaml)
     site.machine.write(f"{FOLDER}/token", "first")
@@ -36,7 +35,7 @@ def own(site: Site) -> None:
 
 
 def shell(site: Site, script: str) -> None:
-    """What the owner of the folder does there."""
+    """The owner of the folder runs this there."""
     site.machine.run(
         ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups", "sh", "-ec", f"cd {FOLDER}; {script}"]
     )
@@ -120,7 +119,7 @@ def test_what_is_no_file_is_not_taken_and_holds_up_nobody_else(site: Site, deed:
     assert f"{FOLDER}/config/worker.yaml:4:22: error: credentials: {FOLDER}/token {said}" in output
     assert "refused alpha: what is installed of it stays" in output
     assert site.machine.show("tq-worker@beta.service", "TasksMax") == "99"
-    site.machine.systemctl("restart", "tq-worker@alpha.service")  # what was installed stays, and serves
+    site.machine.systemctl("restart", "tq-worker@alpha.service")  # the installed version stays, and serves
     assert token(site) == (200, "first")
     assert said in site.run("check", status=0 if deed == "true" else 1)
 
@@ -133,8 +132,8 @@ def test_a_strangers_file_by_a_hard_link_is_not_taken(site: Site) -> None:
 
 
 def test_files_that_change_places_all_the_time_never_give_away_another(site: Site) -> None:
-    """What is copied was a regular file of the folder's, whatever its name leads to a moment before
-    and after."""
+    """Only a regular file of this folder is ever copied, whatever its name points to a moment
+    before and after."""
     request(site)
     swaps = "ln -s /etc/shadow l; ln -s /etc/ssl/private d; mkdir e; echo -n first > e/f; mkfifo p; while :; do "
     swaps += "ln -sf /etc/shadow t1; mv -T t1 token; echo -n first > t2; mv -T t2 token; mkfifo t3; mv -T t3 token; "
@@ -182,7 +181,7 @@ def test_prune_removes_them(site: Site) -> None:
     site.install()
     site.remove_worker("alpha")
     site.install()
-    assert site.machine.exists(f"{COPIES}/alpha/token")  # it is served until it is told to go
+    assert site.machine.exists(f"{COPIES}/alpha/token")  # it serves until it is removed
     site.run("apply")
     assert not site.machine.exists(COPIES)
 

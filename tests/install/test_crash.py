@@ -11,7 +11,8 @@ from .conftest import Site
 from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
 
 MANY = {"rename": 3, "fsync": 8, "dbus": 10}
-"""Calls that an install makes dozens of: one of so many in the short form."""
+"""An install makes dozens of each of these calls. The short form kills at one of so many of
+them."""
 
 FORMS = [
     *(pytest.param(calls, MANY.get(kind, 1), id=kind) for kind, calls in CALLS.items()),
@@ -45,8 +46,8 @@ def test_killed_anywhere_between_two_configurations(site: Site, calls: str, stri
 @pytest.mark.short("late")
 @pytest.mark.parametrize("moment", ["early", "late"])
 def test_power_cut(site: Site, moment: str) -> None:
-    """The whole machine dies while install runs; what boots again is whole, and install
-    completes."""
+    """The whole machine is killed while install runs. After the next boot all files are whole, and
+    install completes."""
     configure(site, "one")
     site.install()
     old = site.files()

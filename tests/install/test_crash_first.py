@@ -20,7 +20,7 @@ from .crash import CALLS, MOST, assert_each_file_is_whole, configure, killed_at
     ],
 )
 def test_killed_anywhere_on_the_way_from_nothing_to_running(site: Site, calls: str, stride: int) -> None:
-    """`stride`: one of so many calls in the short form."""
+    """`stride`: the short form kills at one of so many calls."""
     configure(site, "one")
     site.install()
     new = site.files()

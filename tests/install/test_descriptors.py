@@ -1,5 +1,5 @@
-"""More than a thousand connections at once: for a program that raises its own limit, and for one
-that is given more."""
+"""More than a thousand connections at once: to a program that raises its own limit of descriptors,
+and to one whose unit gives it more."""
 
 from __future__ import annotations
 

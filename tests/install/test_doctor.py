@@ -1,4 +1,5 @@
-"""doctor on a booted systemd, with workers that are installed: what is not as it looks."""
+"""`tqunits doctor` on a booted systemd with installed workers: it reports everything that is not as
+it seems."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ http.server.HTTPServer(("0.0.0.0", int(os.environ["WORKER_PORT"])), Handler).ser
 
 
 def report(site: Site) -> dict[str, tuple[str, str]]:
-    """Check -> level and message; of several findings of one check the worst."""
+    """Check -> level and message; of several findings of one check, the worst."""
     done = site.machine.tqunits(*site.options, "doctor", "--json", check=False)
     order = ["ok", "warning", "problem"]
     found = sorted(json.loads(done.stdout)["findings"], key=lambda finding: order.index(finding["level"]))
@@ -45,7 +46,7 @@ def test_what_is_not_as_it_looks_is_told(site: Site) -> None:
     site.worker("alpha", "credentials: {token: token}\nenvironment: {A: b}\n", program=OPEN)
     site.machine.write(f"{ROOT}/workers/alpha/token", "2")
     found = report(site)
-    assert "left-out" not in found  # nobody can do anything for who is gone
+    assert "left-out" not in found  # a worker that is gone needs no action
     assert found["exposure"][0] == "warning"
     assert "alpha on port 9000" in found["exposure"][1]
     assert found["secrets"][0] == "warning"

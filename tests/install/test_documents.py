@@ -1,4 +1,4 @@
-"""What changes the host says in the end: the gravest exit status there is, and with --json one
+"""The final output of the commands that change the host: the worst exit status, and with --json one
 document."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REFUSED = "credentials: {token: /nowhere/token}\n"
 
 
 def document(site: Site, *arguments: str, status: int = 0) -> dict[str, Any]:
-    """Stdout is one document, and the exit status is the one that it says."""
+    """Stdout is one document, and the exit status is the one in it."""
     done = site.machine.tqunits(*site.options, *arguments, "--json", check=False, timeout=60.0)
     assert done.returncode == status, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -40,7 +40,7 @@ def test_what_was_done_is_one_document_for_every_verb(site: Site) -> None:
     secret = f"{ROOT}/workers/well/token"
     site.worker("well", f"credentials: {{token: {secret}}}\n")
     site.machine.write(secret, "one secret\n")
-    site.machine.run(["chmod", "777", f"{ROOT}/workers/well"])  # so that a copy is made of it
+    site.machine.run(["chmod", "777", f"{ROOT}/workers/well"])  # so that install makes a copy of it
     site.worker("unwell", UNWELL, program=SLEEPS)
     site.worker("broken", ONCE, program=BROKEN)
     site.worker("wrong", REFUSED)
@@ -72,7 +72,7 @@ def test_what_was_done_is_one_document_for_every_verb(site: Site) -> None:
 
     site.machine.write(secret, "another secret\n")
     site.worker("well", f"credentials: {{token: {secret}}}\nenvironment: {{COLOUR: blue}}\n")
-    differs = document(site, "--trust", "diff", status=1)  # wrong is refused still
+    differs = document(site, "--trust", "diff", status=1)  # the wrong one is still refused
     files = {file["path"]: file for file in differs["files"]}
     assert "+Environment=COLOUR=blue" in files[site.drop_in("well")]["diff"].replace('"', "")
     (hidden,) = (file for file in files.values() if file["secret"])

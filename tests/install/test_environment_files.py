@@ -1,8 +1,8 @@
-"""Environment files: read by the launcher in the worker's sandbox, from copies that an install has
-made."""
+"""Environment files: the launcher reads them in the worker's sandbox, from copies that install
+makes."""
 
-# These need the launcher in ExecStart=, which reads the credentials environment-1, environment-2,
-# ... at each start.
+# These tests need the launcher in ExecStart=, which reads the credentials environment-1,
+# environment-2, ... at each start.
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ HOSTILE += "WORKER_TYPE=go\nWORKER_SOCKET=/run/x\nLISTEN_FDS=7\n"
 
 @pytest.fixture
 def site(host: Site) -> Site:
-    """Workers of somebody else's are the host's own: with -C they would be refused all together."""
+    """These workers are in the host's own configuration: with -C all of them would be refused,
+    because root does not own them."""
     return host
 
 
@@ -31,7 +32,7 @@ def request(site: Site, text: str, yaml: str = "environment_file: .env\n") -> No
 
 
 def shell(site: Site, script: str) -> None:
-    """What the owner of the folder does there."""
+    """The owner of the folder runs this there."""
     site.machine.run([*AS_OWNER, "sh", "-ec", f"cd {FOLDER}; {script}"])
 
 
@@ -64,7 +65,7 @@ def test_a_file_of_roots_is_read_where_it_is(site: Site) -> None:
 
 
 def test_a_request_does_not_get_a_file_of_roots(site: Site) -> None:
-    """Nor what install has copied for another worker."""
+    """Nor a file that install has copied for another worker."""
     site.machine.write("/etc/tqunits/alpha.env", "C=2\n", 0o600)
     for path in ("/etc/tqunits/alpha.env", "/etc/shadow", f"{COPIES}/beta/token"):
         request(site, "", f"environment_file: {path}\n")
@@ -101,7 +102,7 @@ def test_what_is_planted_holds_up_neither_pid_1_nor_an_install(site: Site, deed:
     site.install()
     shell(site, f"rm .env; {deed}")
     site.machine.run(["systemctl", "kill", "-s", "KILL", "tq-worker@alpha.service"])
-    site.machine.systemctl("restart", "tq-worker@alpha.service")  # PID 1 starts it, and answers
+    site.machine.systemctl("restart", "tq-worker@alpha.service")  # PID 1 starts it, and still answers
     assert variables(site)["A"] == "1"
     assert said in site.install(status=1)
     assert site.get("/beta/health") == (200, "ok")
@@ -131,7 +132,7 @@ def test_a_mistake_has_its_place_and_the_version_before_serves(site: Site) -> No
 
 
 def test_roots_own_file_with_a_mistake_is_said_by_the_launcher(site: Site) -> None:
-    """No install is needed for an edit of root's own file: so the start says what is wrong."""
+    """An edit of a file of root's needs no install. So the start reports the mistake."""
     site.worker("alpha", "environment_file: /etc/tqunits/alpha.env\n")
     site.machine.write("/etc/tqunits/alpha.env", "A=1\n", 0o600)
     site.install()
@@ -153,7 +154,8 @@ def test_secrets_are_in_no_file_of_the_unit_and_in_no_output(site: Site) -> None
 
 
 def test_a_worker_of_mode_0600_files_of_roots_in_a_folder_of_others(site: Site) -> None:
-    """The usual place of secrets: root's file, for root alone, in the folder of who deploys."""
+    """The usual place of secrets: a file of root's, readable by root alone, in the folder of the
+    user who deploys."""
     request(site, "A=1\n")
     site.machine.run(["chown", "root:", ENVIRONMENT])
     site.machine.run(["chmod", "600", ENVIRONMENT])

@@ -1,10 +1,9 @@
-"""A worker that asks systemd for more time again and again (sd_notify(3), EXTEND_TIMEOUT_USEC=): a
-known limit.
+"""A worker can extend its stop without end (sd_notify(3), EXTEND_TIMEOUT_USEC=): a known limit.
 
-systemd 252 and 257 grant it for as long as it asks, whatever TimeoutStopSec= says, and have no
-directive against that: RuntimeMaxSec= is about the time before a stop, JobTimeoutSec= gives up the
-job and kills nobody, and without NotifyAccess= there is no READY=1. It is for
-`service_type: notify` alone; all others have no say.
+systemd 252 and 257 extend the time for as long as the worker asks, whatever TimeoutStopSec= says,
+and have no directive against that. RuntimeMaxSec= is about the time before a stop, JobTimeoutSec=
+ends the job and kills no process, and without NotifyAccess= there is no READY=1. Only workers with
+`service_type: notify` can do this.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ asyncio.run(main())
 
 
 def stopping_for(site: Site) -> float:
-    """Seconds since its SIGTERM; 0 if it is not in that state."""
+    """Seconds since its SIGTERM; 0 if the unit is not in that state."""
     if site.machine.show(UNIT, "SubState") != "stop-sigterm":
         return 0
     since = int(site.machine.show(UNIT, "StateChangeTimestampMonotonic")) / 1e6

@@ -1,5 +1,5 @@
-"""A worker's folder below somebody's home: what its owner does with the names on the way, and who
-is let in by it."""
+"""A worker's folder below a user's home: the user may rename what is on the path, and a closed home
+stays closed to the worker."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ UNIT = "tq-worker@alpha.service"
 
 @pytest.fixture
 def bobs(site: Site) -> Iterator[Site]:
-    """`tqunits -C /home/bob/site --trust`, as root: what PID 1 may follow is as it is without
-    it."""
+    """`tqunits -C /home/bob/site --trust`, as root. --trust does not change which paths PID 1 may
+    follow."""
     machine = site.machine
     for user, mode in (("bob", "755"), ("alice", "700")):
         machine.run(["useradd", "--create-home", user])
@@ -36,7 +36,7 @@ def bobs(site: Site) -> Iterator[Site]:
 
 
 def swap(machine: Machine, name: str, target: str) -> None:
-    """What the owner of a folder may do at any time."""
+    """The owner of a folder may do this at any time."""
     for argv in (["mv", f"{BOBS}/{name}", f"{BOBS}/{name}.old"], ["ln", "-s", target, f"{BOBS}/{name}"]):
         machine.run(argv, user="bob")
 

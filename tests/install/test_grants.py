@@ -1,5 +1,5 @@
-"""Ownership decides: what a worker gets that is not root's, and who keeps what two want. Nobody
-holds up another."""
+"""Ownership decides what a worker gets that root does not own, and which of two workers gets what
+both want. No worker holds up another."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_checkout_has_to_be_roots_or_to_be_trusted(site: Site, alice: str, who
     assert not site.machine.exists(site.drop_in("alpha"))
     site.run("--trust", "install", "--now")
     assert site.get("/alpha/health") == (200, "ok")
-    assert site.install(status=5) == said  # it was for that run
+    assert site.install(status=5) == said  # --trust was for that run only
     site.machine.run(["chown", "-R", "root:", ROOT])
 
 
@@ -221,7 +221,7 @@ def test_an_installed_route_is_kept(host: Site, alice: str) -> None:
     said = host.install(status=1)
     assert f"{PLACE}:1:1: error: path: /alpha is the route of worker 'beta' too" in said
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "beta"
-    host.machine.remove(f"{ROOT}/workers/beta")  # no order: it is served until it is removed
+    host.machine.remove(f"{ROOT}/workers/beta")  # not removed: it serves until somebody removes it
     assert "path: /alpha is the route of worker 'beta', which is installed" in host.install(status=1)
     host.run("apply")
     assert host.get("/alpha/environment")[1]["WORKER_NAME"] == "alpha"
@@ -272,7 +272,7 @@ def test_a_port_in_another_workers_ledger_is_refused(site: Site) -> None:
     assert site.get("/gamma/health") == (200, "ok")
     site.remove_worker("alpha")
     assert "or remove that worker: tqunits uninstall alpha" in site.install(status=1)
-    site.run("apply", status=1)  # alpha leaves when all that comes is up
+    site.run("apply", status=1)  # alpha is removed when all new workers are up
     site.run("apply")
     assert "Port=9000" in site.machine.read(site.drop_in("beta"))
 
@@ -298,7 +298,7 @@ def test_some_are_installed_and_the_others_left_as_they_are(site: Site) -> None:
     site.install()
     before = site.files()
     site.worker("alpha", "environment: {A: new}\n")
-    site.worker("beta", "environment: {A: new}\npath: /beta\n")  # wrong: twice
+    site.worker("beta", "environment: {A: new}\npath: /beta\n")  # a mistake: `path` is there twice
     site.yaml("docs", "path: /elsewhere\ntype: static\nstatic: {directory: /srv/docs}\n")
     site.worker("gamma", "listen: unix\n")
     site.install("tq-worker@gamma.service", "alpha")

@@ -1,5 +1,4 @@
-"""What a worker is asked at its start: each kind of health check with a real worker, and what `why`
-says of it."""
+"""Health checks at the start: each kind with a real worker, and what `tqunits why` reports."""
 
 from __future__ import annotations
 

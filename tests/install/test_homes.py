@@ -1,8 +1,8 @@
-"""Where a worker's account lives: nowhere, for sshd(8) lets in whoever may write its
+"""A worker's account has no home, because sshd(8) lets in everybody who can write its
 ~/.ssh/authorized_keys.
 
-A shell of nologin(8) keeps nobody from `ssh -N -L`. What lies in the state folder is the worker's
-to write, so that is HOME= for the process and the home of no account.
+The shell nologin(8) does not prevent `ssh -N -L`. The worker can write in its state folder. So the
+state folder is HOME= of the process, but not the home of the account.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ NOLOGIN = "-s /usr/sbin/nologin"
 
 
 def row(site: Site, user: str = "worker-alpha") -> list[str]:
-    """The account as everybody on the host sees it (passwd(5)): sshd looks for keys below the sixth
-    field."""
+    """The account as every program on the host sees it (passwd(5)). sshd looks for keys below the
+    sixth field."""
     return site.machine.run(["getent", "passwd", user]).stdout.strip().split(":")
 
 
 def of_before(site: Site) -> None:
-    """The account as an earlier release has made it; its worker runs, and has a key in its
-    state."""
+    """The account as an earlier release made it; its worker runs, and has an SSH key in its state
+    folder."""
     site.install()
     site.machine.systemctl("stop", UNIT)
     site.machine.run(["usermod", "-d", STATE, "worker-alpha"])
@@ -68,7 +68,7 @@ def test_the_home_of_before_goes_in_the_restart_of_its_worker(site: Site) -> Non
     others = site.machine.show("tq-worker@beta.service", "MainPID")
     assert len(warned(site)) == 1
     site.run("install")
-    assert row(site)[5] == STATE  # usermod(8) leaves a user alone that has processes
+    assert row(site)[5] == STATE  # usermod(8) does not change a user that has processes
     assert site.get("/alpha/health") == (200, "ok")
     site.install()
     assert row(site)[4:] == ["tqunits worker alpha", "/nonexistent", "/usr/sbin/nologin"]
@@ -127,8 +127,8 @@ def test_the_home_of_a_worker_that_is_gone_goes_too(site: Site) -> None:
 
 @pytest.mark.long
 def test_who_holds_the_account_keeps_its_home_and_it_is_said(site: Site) -> None:
-    """A process of that user that is not the worker's: usermod(8) refuses, the worker comes up all
-    the same."""
+    """A process of that user that is not the worker's: usermod(8) refuses, but the worker is
+    started."""
     site.worker("alpha")
     of_before(site)
     with site.machine.start(["sleep", "infinity"], user="worker-alpha") as other:
@@ -150,7 +150,7 @@ def test_who_holds_the_account_keeps_its_home_and_it_is_said(site: Site) -> None
 @pytest.mark.parametrize("which", ["alpha", "--all"])
 def test_the_account_is_known_again_without_any_file_of_ours(site: Site, which: str, home: str) -> None:
     site.worker("alpha")
-    site.run("install")  # it has never run: systemd has made no folder for it
+    site.run("install")  # it has never run, so systemd has not made the folder
     site.machine.run(["usermod", "-d", home, "worker-alpha"])
     number = row(site)[2]
     site.run("uninstall", which)

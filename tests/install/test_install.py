@@ -1,4 +1,4 @@
-"""`tqunits install` from nothing to running, again, changed, and away again."""
+"""`tqunits install` from nothing to running workers, again, with changes, and uninstall."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_installed_workers_run_and_are_routed(site: Site) -> None:
     site.install()
     assert site.machine.show("tq-worker@alpha.service", "ActiveState") == "active"
     assert site.get("/alpha/health") == (200, "ok")
-    assert site.get("/beta/health")[0] == 403  # its own path, with the prefix: no such deed
+    assert site.get("/beta/health")[0] == 403  # its own path with the prefix, which is no action of the probe
     assert site.get("/gamma")[0] == 404
     assert (
         site.machine.systemctl("is-enabled", "tq-worker@alpha", "tq.target", "tq-proxy.socket").split()
@@ -59,7 +59,7 @@ def test_a_purge_of_all_takes_the_users_of_workers_that_are_gone_too(site: Site)
     site.yaml("beta", "path: /beta\ntype: static\n")
     site.machine.write(f"{ROOT}/workers/beta/public/index.html", "")
     site.run("apply")
-    assert {"worker-alpha", "worker-beta"} <= site.users()  # data goes only with --purge, and its owner too
+    assert {"worker-alpha", "worker-beta"} <= site.users()  # data is removed only with --purge, and so is its user
     site.run("uninstall", "--all", "--purge", "--yes")
     assert site.users() == users
 
@@ -74,7 +74,7 @@ def test_uninstall_of_one_worker_keeps_the_others(site: Site) -> None:
     assert site.get("/beta/health") == (200, "ok")
     assert site.machine.show("tq-worker@beta.service", "MainPID") == pid
     assert not site.machine.exists(site.drop_in("alpha"))
-    assert site.machine.exists("/var/lib/tqunits/workers/alpha")  # data goes only with --purge
+    assert site.machine.exists("/var/lib/tqunits/workers/alpha")  # data is removed only with --purge
     site.run("uninstall", "alpha", status=4)
 
 
@@ -94,7 +94,7 @@ def test_change_of_limits_is_applied_live_with_the_same_pid(site: Site) -> None:
     site.install()
     pid = site.machine.show("tq-worker@alpha.service", "MainPID")
     assert site.get("/alpha/descriptors") == (200, 200)
-    site.worker("alpha", limits.format(150, 150))  # to raise a process limit takes more than a container may
+    site.worker("alpha", limits.format(150, 150))  # a container may not raise a process limit
     site.install()
     assert site.machine.show("tq-worker@alpha.service", "MainPID") == pid
     assert site.machine.show("tq-worker@alpha.service", "MemoryMax") == str(150 << 20)
@@ -118,7 +118,7 @@ def test_a_program_that_raises_its_own_limit_keeps_what_it_has_raised(site: Site
     assert site.get("/alpha/descriptors") == (200, 800)
     assert "nothing to do" in site.install()
     site.worker("alpha", "limits: {limit_nofile: 400:800}\n")
-    assert "still runs as it was" in site.run("install")  # nobody can say who has chosen 800
+    assert "still runs as it was" in site.run("install")  # it is unknown who chose 800
 
 
 @pytest.mark.long
@@ -132,7 +132,7 @@ def test_limits_that_the_kernel_has_lost_are_given_again(site: Site) -> None:
     site.machine.run(["sh", "-c", f"echo 7 > {path}"])
     site.install()
     assert site.machine.read(path) == "100\n"
-    assert site.files() == before  # nothing is left that would shadow the next change
+    assert site.files() == before  # no file is left that would override the next change
 
 
 @pytest.mark.long
@@ -157,7 +157,7 @@ def test_change_of_anything_else_restarts_only_that_worker(site: Site) -> None:
     pending = site.run("install")
     assert "tq-worker@alpha.service still runs as it was" in pending
     assert site.machine.show("tq-worker@alpha.service", "MainPID") == pids[0]
-    site.install()  # also finds what an earlier run has left pending
+    site.install()  # also finds jobs that an earlier run has left pending
     assert site.machine.show("tq-worker@alpha.service", "MainPID") != pids[0]
     assert site.machine.show("tq-worker@beta.service", "MainPID") == pids[1]
     assert site.get("/alpha/environment")[1]["COLOUR"] == '100% $red "x"'
@@ -168,7 +168,7 @@ def test_a_port_is_kept_for_life(site: Site) -> None:
     site.worker("beta")
     site.install()
     port = ports(site)["beta"]
-    site.worker("alpha")  # sorts first, and must not take it
+    site.worker("alpha")  # sorts first, and must not take that port
     site.install()
     assert ports(site) == {"alpha": port + 1, "beta": port}
     site.yaml("beta", "path: /beta\ntype: python\nenabled: false\ncommand: [python3, src/main.py]\n")
@@ -199,7 +199,7 @@ def test_what_vanished_is_served_until_it_is_removed(site: Site) -> None:
     site.remove_worker("beta")
     site.worker("gamma")
     assert "beta is installed but no longer configured" in site.install()
-    site.machine.systemctl("restart", "tq-proxy@1")  # it still has the group that lets it in
+    site.machine.systemctl("restart", "tq-proxy@1")  # it still has the group for the worker's socket
     assert {site.get(f"/{name}/health") for name in ("alpha", "beta", "gamma")} == {(200, "ok")}
     site.run("apply")
     assert site.get("/beta/health")[0] == 404
@@ -299,7 +299,7 @@ def test_a_crash_of_the_router_stops_no_worker_and_heals(site: Site) -> None:
     site.install()
     pids = [site.machine.show(f"{unit}.service", "MainPID") for unit in ("tq-worker@alpha", "tq-proxy@1")]
     site.machine.systemctl("kill", "--signal=KILL", "tq-proxy@1")
-    assert site.get("/alpha/health") == (200, "ok")  # the socket is systemd's: the request waits in it
+    assert site.get("/alpha/health") == (200, "ok")  # systemd holds the socket: the request waits in it
     assert site.machine.show("tq-worker@alpha.service", "MainPID") == pids[0]
     assert site.machine.show("tq-proxy@1.service", "MainPID") != pids[1]
 

@@ -1,4 +1,4 @@
-"""No worker and no router gets io_uring, whose requests no filter of system calls sees
+"""No worker and no router can use io_uring, whose requests no filter of system calls sees
 (`IORING_OP_SOCKET` is one)."""
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def test_a_users_own_manager_refuses_it_too(tenant: Tenant) -> None:
 
 
 def test_nor_does_the_router(site: Site) -> None:
-    """Asked by a program that the router's unit runs before it, in its sandbox."""
+    """The test is a program that the router's unit runs before the router, in the same sandbox."""
     site.worker("alpha")
     site.install()
     machine, unit = site.machine, "tq-proxy@1.service"

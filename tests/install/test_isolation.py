@@ -1,4 +1,4 @@
-"""What a worker can not do to the host and to its neighbours, tried by a worker itself."""
+"""A worker can not reach the host or other workers; a worker itself tries it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The journal is everybody's: what a worker writes to it is bounded, and is its own."""
+"""All workers share the journal: what one writes to it is limited, and does not pass for
+another's."""
 
 from __future__ import annotations
 
@@ -52,8 +53,8 @@ sys.stdout.flush()
 """
 
 BURST = 1000
-PRIORITIES = 5  # journald's groups of them, each of which it counts apart
-MODULATION = 6  # what it multiplies a burst with at most, by the room on the disk
+PRIORITIES = 5  # journald's priority groups, each of which it counts separately
+MODULATION = 6  # journald multiplies a burst by at most this, depending on free disk space
 
 
 def messages(machine: Machine, unit: str, *more: str) -> list[str]:

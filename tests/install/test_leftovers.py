@@ -1,5 +1,5 @@
-"""What is neither a unit file nor a job is in the plan as well: diff shows it, install says it, the
-document has it."""
+"""The plan also contains steps that are neither a unit file nor a job: diff shows them, install
+prints them, the JSON document has them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_a_run_that_was_cut_off_has_left_is_shown_and_removed(site: Site) -
         f"remove {LEFT}",
         "remove runtime drop-ins of limits, which a run that was cut off has left",
     )
-    assert set(others) <= {"daemon-reload"}  # 257 says itself that it has not read the drop-in
+    assert set(others) <= {"daemon-reload"}  # systemd 257 itself reports that it has not read the drop-in
     assert not {LEFT, SHADOW, NOTE} & site.files().keys()
     assert site.run("diff") == ""
     assert "nothing to do" in site.install()

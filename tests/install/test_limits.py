@@ -1,5 +1,5 @@
-"""The limits asked for are enforced by the kernel, against a worker that tries them (promises P4
-and P7)."""
+"""The kernel enforces the limits in worker.yaml against a worker that exceeds them (promises P4 and
+P7)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .conftest import Site
 
 
 def test_a_worker_beyond_memory_max_is_killed_and_comes_back(site: Site) -> None:
-    """And the next process is not asked for the same."""
+    """And the next process is not asked to do the same."""
     site.worker("greedy", "limits: {memory_max: 64M}\nrestart: {delay: 100ms}\n")
     site.worker("other")
     site.install()

@@ -1,5 +1,5 @@
-"""How workers listen besides on a port: on a Unix socket of their own, and on a descriptor that
-systemd hands them."""
+"""Workers that do not listen on a port: on a Unix socket of their own, and on a descriptor from
+systemd."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def main_pid(site: Site, unit: str) -> str:
 
 
 def backlog(site: Site) -> int:
-    """How many connections wait to be accepted."""
+    """The number of connections that wait to be accepted."""
     return int(site.machine.run(["ss", "-Hxl", "src", HANDED]).stdout.split()[2])
 
 
@@ -157,25 +157,25 @@ def test_a_restart_refuses_no_connection_to_a_handed_socket(site: Site) -> None:
     pid = main_pid(site, "tq-worker@alpha.service")
     with site.machine.start(["sh", "-c", HAMMER]) as hammer:
         assert hammer.stdout is not None
-        codes = [hammer.stdout.readline()]  # it has begun
+        codes = [hammer.stdout.readline()]  # the request has begun
         for _ in range(3):
             site.run("restart", "alpha")
         site.machine.write(f"{ROOT}/enough", "")
         codes += hammer.stdout.readlines()
     assert main_pid(site, "tq-worker@alpha.service") != pid
-    assert "exit status 7\n" not in codes  # curl(1): refused. What the probe had accepted when it ended, it drops
+    assert "exit status 7\n" not in codes  # curl(1): refused. What the probe has accepted, its end drops
     assert codes.count("200\n") > 3
 
 
 @pytest.mark.short("restart")
 @pytest.mark.parametrize("ending", [["restart"], ["kill", "--signal=KILL"]], ids=["restart", "crash"])
 def test_a_handed_socket_and_who_waits_there_outlive_the_process(site: Site, ending: list[str]) -> None:
-    """Promise P2, where the router has no part in it: what has not been accepted, the next process
-    accepts."""
+    """Promise P2 without help of the router: the next process accepts the connections that were not
+    accepted."""
     inherited(site)
     site.install()
     inode = site.machine.run(["stat", "-c", "%i", HANDED]).stdout
-    site.machine.systemctl("kill", "--signal=STOP", "tq-worker@alpha.service")  # so it accepts none
+    site.machine.systemctl("kill", "--signal=STOP", "tq-worker@alpha.service")  # so it accepts no connection
     argv = ["curl", "-s", "-m", "20", "-w", " %{http_code}", "--unix-socket", HANDED, "http://localhost/"]
     with site.machine.start(argv) as waiting:
         site.machine.wait_until(lambda: backlog(site) == 1)
@@ -204,15 +204,15 @@ def test_a_stopped_worker_is_not_started_by_a_connection(site: Site, by: str) ->
     else:
         site.machine.systemctl("stop", "tq-worker@alpha")
     site.machine.wait_until(lambda: state(site, "tq-worker@alpha.socket") == "inactive")
-    assert site.get("/alpha/")[0] == (503 if by == "tqunits" else 504)  # it waits so long, and wakes nobody
+    assert site.get("/alpha/")[0] == (503 if by == "tqunits" else 504)  # it waits that long, and starts no worker
     assert [state(site, f"tq-worker@alpha.{kind}") for kind in ("service", "socket")] == ["inactive"] * 2
     site.run("start", "alpha")
     assert site.get("/alpha/")[0] == 200
 
 
 def test_a_socket_that_is_started_alone_ends_at_once_and_starts_no_worker(site: Site) -> None:
-    """Nobody needs it: it is there for its worker, which `systemctl start` of the service starts
-    with it."""
+    """The socket unit is only needed by its worker. `systemctl start` of the service starts it
+    too."""
     inherited(site, "proxy: {queue_timeout: 500ms}\n")
     site.install()
     site.run("stop", "alpha")
@@ -251,7 +251,7 @@ def test_a_handed_socket_stays_the_routers_whatever_the_workers_group(site: Site
     site.install()
     inherited(site, "group: www-data\n")
     site.install()
-    owner = ["worker-alpha", "worker-alpha", "660"]  # its user's, for the gate
+    owner = ["worker-alpha", "worker-alpha", "660"]  # it belongs to the worker's user, for the gate
     assert site.machine.run(["stat", "-c", "%U %G %a", HANDED]).stdout.split() == owner
     assert site.get("/alpha/") == (200, int(main_pid(site, "tq-worker@alpha.service")))
     assert "nothing to do" in site.install()

@@ -1,9 +1,9 @@
-"""Nothing is lost (promise P2): restarts of workers and of the router, and new routes, under
-clients that keep asking.
+"""No request is lost (promise P2) while clients keep sending: restarts of workers and of the
+router, and new routes.
 
-The worker here is as rude as a worker can be: SIGTERM ends it at once, whatever runs. That nobody
-notices is the work of the router, and of the drain before the stop. bench/host/restarts.py does the
-same with more of everything.
+The worker here ends at SIGTERM at once, also during a request. No client notices that, because the
+router drains the worker before the stop. bench/host/restarts.py does the same with more workers and
+requests.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def test_a_change_of_the_worker_is_taken_and_loses_nothing(site: Site) -> None:
 
 
 def test_a_worker_that_is_killed_loses_only_what_it_had(site: Site) -> None:
-    """A POST that it had begun may have been done, so nobody asks again; a GET whose answer had not
-    begun is."""
+    """A POST that the worker had begun may have been done, so the router does not repeat it. It
+    repeats a GET whose answer has not begun."""
     rude(site)
     clients, kills = 20, 3
     with hammered(site, clients) as report:
@@ -85,7 +85,7 @@ def test_a_worker_that_does_not_come_back_healthy_gets_no_request(site: Site) ->
     site.machine.systemctl("stop", "tq-worker@alpha")
     assert not site.machine.exists("/run/tqunits/workers/alpha/serving")
     request = ["curl", "-s", "-m", "1", "-o", "/dev/null", "http://localhost:8080/alpha/health"]
-    assert site.machine.run(request, check=False).returncode == 28  # curl(1): no answer in time, since it waits
+    assert site.machine.run(request, check=False).returncode == 28  # curl(1): no answer in time, because it waits
     site.machine.systemctl("start", "tq-worker@alpha")
     assert site.get("/alpha/health") == (200, "ok")
     assert site.machine.exists("/run/tqunits/workers/alpha/serving")

@@ -1,5 +1,8 @@
-"""The examples of the man pages and of the samples' README, each as it stands there, on a booted
-host: typed by a person who may sudo and read the journal, in her home."""
+"""The examples of the man pages and of the samples' README, each exactly as written, on a booted
+host.
+
+They are typed by a user who may use sudo and read the journal, in her home.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +24,15 @@ README = CHECKOUT / "workers/README.md"
 CONTRACT = "tqunits-contract.7"
 PAGES = sorted({example.page for example in of_kind(Kind.SHELL)})
 BEFORE_THE_FIRST = {"tqunits.1", "tqunits-init.1"}
-"""Pages that begin with a host that has no worker; the others with the worker `shop`."""
+"""Pages whose examples begin on a host without workers; the others begin with the worker `shop`."""
 
 STATUSES = {
     "tqunits diff": 2,
     "sudo tqunits apply --dry-run": 2,
     "sudo tqunits uninstall --all --purge --dry-run": 2,
 }
-"""Where there is something to change, these say so; every other command succeeds."""
+"""The exit status of commands that report whether there is something to change; every other command
+succeeds."""
 
 SAYS = {
     ("tqunits.1", "tqunits ls"): "healthy",
@@ -54,20 +58,21 @@ echo 'listen: ["127.0.0.1:8081"]' > site/config/tqunits.yaml
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody at a terminal of the host."""
+    """A user at a terminal of the host."""
 
     machine: Machine
     name: str
 
     def types(self, command: str, *, status: int = 0) -> str:
-        """Hold a command line to its exit status; gives what it prints, and what it complains."""
+        """Run a command line and check its exit status; gives its stdout and stderr."""
         script = USER_MANAGER.format(user=self.name) + command
         done = self.machine.run(["sh", "-c", script], user=self.name, check=False, timeout=120)
         assert done.returncode == status, f"{command}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
     def types_and_interrupts(self, command: str, port: int) -> None:
-        """Run what runs until it is ended; it has to listen first, and to end well."""
+        """Run a program that runs until it is ended. It has to listen first, and to end
+        successfully."""
         script = USER_MANAGER.format(user=self.name) + UNTIL_A_LINE_COMES.format(command=command)
         with self.machine.start(["sh", "-c", script], user=self.name, stdin=-1) as process:
             self.machine.wait_until(["sh", "-c", f"ss -Hltn 'sport = :{port}' | grep -q ."])
@@ -77,7 +82,7 @@ class Person:
 
 @pytest.fixture(scope="module")
 def person(machine: Machine) -> Iterator[Person]:
-    """With a service manager of her own, which `--user` asks."""
+    """With a service manager of her own, for `--user`."""
     name = "ada"
     machine.run(["useradd", "--create-home", "--groups", "systemd-journal", name])
     machine.write(f"/etc/sudoers.d/{name}", f"{name} ALL=(ALL) NOPASSWD: ALL\n", 0o440)
@@ -120,7 +125,7 @@ def test_each_example_does_what_it_is_there_for(page: str, host: Person) -> None
     host.types(SITE)
     if page not in BEFORE_THE_FIRST:
         lay_shop(host)
-        host.types(f"sudo cp -r {SAMPLES}/index {WORKERS}/")  # a worker that goes is not the last one
+        host.types(f"sudo cp -r {SAMPLES}/index {WORKERS}/")  # the worker that is removed is not the last one
     if page not in BEFORE_THE_FIRST and page != "tqunits-install.1":
         host.types("sudo tqunits install --now && curl -sf localhost:8080/shop/")
         sync_access_log(host.machine)

@@ -1,5 +1,5 @@
-"""More programs of others come up from the YAML of docs/runtimes.md. `make test-real` installs and
-asks for them."""
+"""More programs of other projects run with the YAML of docs/runtimes.md. `make test-real` installs
+them and runs these tests."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""pause, drain, maintenance, resume: for all router processes, through their restarts, and
-shown."""
+"""The verbs pause, drain, maintenance and resume: they apply to all router processes, survive their
+restarts, and are shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HELD = 28
 
 
 def status(site: Site, path: str) -> str:
-    """What ten new connections get, over both processes: one word when all get the same."""
+    """The answers to ten new connections, over both processes: one word if all are the same."""
     done = [site.machine.run([*CURL, f"http://localhost:8080{path}"], check=False).stdout for _ in range(10)]
     return ",".join(sorted(set(done)))
 

@@ -1,5 +1,5 @@
-"""A TCP port belongs to whoever binds it: what is told, and what becomes of the worker, when that
-is somebody else."""
+"""Any process can bind a TCP port: what tqunits reports, and what happens to the worker, if another
+process has its port."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_neighbour_on_the_port_is_named_and_does_not_end_the_worker_for_good(s
         assert json.loads(site.run("show", "alpha", "--json"))["port_held_by"] == held.removeprefix(
             "its port is held by "
         )
-        many = f"test $(systemctl show -P NRestarts {UNIT}) -gt 8"  # more than any limit there was
+        many = f"test $(systemctl show -P NRestarts {UNIT}) -gt 8"  # more than any limit so far
         site.machine.wait_until(["sh", "-c", many])
     finally:
         site.machine.systemctl("stop", "impostor")
@@ -50,7 +50,7 @@ def test_what_init_writes_listens_where_nobody_else_can(site: Site, worker_type:
 
 
 def served_on_a_socket(site: Site, worker_type: str) -> None:
-    """What init writes for this type comes up, and has no port."""
+    """What `tqunits init` writes for this type starts, and uses no port."""
     site.run("init", "alpha", "--type", worker_type)
     site.install()
     assert site.get("/alpha/") == (200, "hello from alpha\n")

@@ -1,5 +1,4 @@
-"""What runtimes do at their start, in the sandbox that is preset: gunicorn's way with its socket,
-PHP, Node."""
+"""What runtimes do at their start, in the default sandbox: gunicorn with its socket, PHP, Node."""
 
 from __future__ import annotations
 
@@ -61,8 +60,8 @@ def test_a_program_may_give_its_socket_to_itself(site: Site) -> None:
 
 
 def test_php_keeps_sessions_in_the_state_folder(site: Site) -> None:
-    """Of the preset command and of one's own, on Debian, whose php.ini leaves sessions to a job of
-    root's."""
+    """For the default command and for an own one, on Debian: its php.ini leaves the removal of old
+    sessions to a job of root's."""
     site.yaml("alpha", "path: /alpha\ntype: php\nhealth: {type: tcp}\n")
     site.yaml(
         "beta", 'path: /beta\ncommand: [php, -S, "127.0.0.1:${WORKER_PORT}", public/index.php]\nhealth: {type: tcp}\n'
@@ -77,7 +76,7 @@ def test_php_keeps_sessions_in_the_state_folder(site: Site) -> None:
 
 
 def calls(site: Site, name: str) -> list[str]:
-    """What two requests of one client get."""
+    """The answers to two requests of one client."""
     jar = f"{ROOT}/{name}.cookies"
     ask = ["curl", "-s", "-m", "20", "-c", jar, "-b", jar, f"http://localhost:{LISTEN}/{name}/"]
     return [site.machine.run(ask).stdout for _ in range(2)]

@@ -1,4 +1,5 @@
-"""A start means ready; what never gets ready says why; a stop ends in time."""
+"""A start returns when the worker is ready; a worker that does not get ready reports why; a stop
+ends in time."""
 
 from __future__ import annotations
 
@@ -50,13 +51,13 @@ def test_the_reason_is_told_however_much_the_worker_says_after_it(site: Site) ->
 
 
 def test_a_worker_that_dies_at_once_fails_at_once(site: Site) -> None:
-    # It outlives its words by a moment: in a container journald can not tell whose a dead process'
-    # words were.
+    # It runs on for a moment after its message: in a container journald can not find out which unit
+    # a dead process belonged to.
     program = "import sys, time\nprint('no such table', file=sys.stderr, flush=True)\ntime.sleep(0.5)\nsys.exit(1)\n"
     site.worker("alpha", "restart: {policy: no}\n", program=program)
     started = time.monotonic()
     said = site.install(status=1)
-    assert time.monotonic() - started < 10  # not the 60 s of timeouts.start
+    assert time.monotonic() - started < 10  # not after the 60 s of timeouts.start
     assert "no such table" in said
 
 
@@ -102,9 +103,9 @@ def test_a_crash_loop_ends_within_its_budget(site: Site) -> None:
         f"systemctl is-active {unit} && systemctl kill --signal=KILL {unit}; systemctl is-failed {unit}",
     ]
     site.machine.wait_until(crash)
-    assert int(site.machine.show(unit, "NRestarts")) == 4  # the fourth was refused
+    assert int(site.machine.show(unit, "NRestarts")) == 4  # systemd refused the fourth
     assert site.machine.show("tq-worker@beta.service", "MainPID") == pid
-    site.run("start", "alpha")  # an operator's start is a new beginning
+    site.run("start", "alpha")  # a start by an operator resets the count
     assert site.get("/alpha/health") == (200, "ok")
 
 
@@ -118,7 +119,7 @@ def test_the_gates_exit_status_is_no_name_that_means_something_else(site: Site) 
 
 @pytest.mark.long
 def test_no_verdict_is_lost_when_many_start_at_once_on_a_busy_host(site: Site) -> None:
-    """Sixty programs want all of the processor: systemd's time would be over while the gates wait
+    """Sixty programs use the whole processor: systemd's time-out would expire while the gates wait
     for their turn."""
     for number in range(40):
         site.worker(f"w{number}", SHORT.replace("3s", "2s") + "health: {timeout: 2s}\n", program=SICK)

@@ -1,5 +1,5 @@
-"""Sources and what was built of them: what is built anew, what replaces what, where a build runs,
-what it is told."""
+"""Rebuilds: when a worker is built again, which files are replaced, where a build runs, and which
+environment it gets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ chmod 755 bin/run
 
 
 def built(site: Site, make: str = MAKE, *, build: str = "[./make]", command: str = "[bin/run]", more: str = "") -> None:
-    """A worker `alpha` that is built by a script."""
+    """A worker `alpha` that a script builds."""
     site.worker("alpha")
     site.machine.write(f"{ALPHA}/make", make, 0o755)
     site.machine.write(f"{ALPHA}/version", "one\n")
@@ -41,7 +41,7 @@ def test_changed_sources_are_built_and_the_worker_gets_the_program(site: Site) -
     built(site)
     site.install()
     first = started(site.machine)
-    site.machine.run(["touch", f"{ALPHA}/version", f"{ALPHA}/make"])  # the content is what counts
+    site.machine.run(["touch", f"{ALPHA}/version", f"{ALPHA}/make"])  # only the content counts
     assert "nothing to do" in site.install()
     assert started(site.machine) == first
     site.machine.write(f"{ALPHA}/version", "two\n")
@@ -178,7 +178,8 @@ def test_a_virtual_environment_is_built_where_it_will_run(site: Site) -> None:
 
 
 def test_a_link_that_a_build_made_leads_root_nowhere(site: Site) -> None:
-    """A credential below it would be whatever the build chose: it is no path of root's."""
+    """A credential below this path could be any file that the build chose, because root does not
+    own the path."""
     built(site, f"{MAKE}ln -s /etc keys\n")
     site.install()
     site.yaml(
@@ -207,7 +208,7 @@ def test_a_folder_of_any_name_is_rebuilt(site: Site, name: str) -> None:
 
 
 def test_the_folder_of_a_worker_that_is_not_roots(host: Site, alice: str) -> None:
-    """Its name is root's to change, so that is where it is built; what it holds is Alice's."""
+    """Only root can change the name, so it is built in this place; the content belongs to Alice."""
     built(host, f'{MAKE}pwd > lib/place\nln -s "$PWD" lib/here\n')
     host.machine.run(["chown", "-R", f"{alice}:", ALPHA])
     host.install()
@@ -230,7 +231,7 @@ process.on("SIGTERM", () => process.exit(0));
 
 @pytest.mark.long
 def test_a_node_worker_with_a_lock_file_gets_its_packages(site: Site) -> None:
-    """A package of the folder's own, for there is no other host here."""
+    """A package in the folder itself, because there is no other host here."""
     if not site.machine.exists("/usr/bin/npm"):
         pytest.skip("this tree has no npm")
     lock = {

@@ -1,4 +1,5 @@
-"""A broken worker.yaml changes nothing on the host, and says where and what (promise P3)."""
+"""A broken worker.yaml changes nothing on the host; the message has the place and the mistake
+(promise P3)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from .conftest import ROOT, Site, emptying
 
 GOOD = "path: /alpha\ntype: python\ncommand: [python3, src/main.py]\n"
 
-# id: (worker.yaml, line:column of the finding, a part of what is said)
+# id: (worker.yaml, line:column of the finding, a part of the message)
 MISTAKES = {
     "not-yaml": ("path: [/alpha\n", "2:1", "error"),
     "tab": ("path: /alpha\nlimits:\n\tmemory_max: 1M\n", "3:1", "error"),
@@ -36,7 +37,7 @@ MISTAKES = {
 @pytest.mark.short("4")
 @pytest.mark.parametrize("stride", [4, 1])
 def test_no_mistake_changes_anything(site: Site, stride: int) -> None:
-    """`stride`: one of so many mistakes in the short form."""
+    """`stride`: the short form has one of so many mistakes."""
     site.yaml("alpha", GOOD)
     site.worker("alpha")
     site.install()
@@ -51,7 +52,7 @@ def test_no_mistake_changes_anything(site: Site, stride: int) -> None:
 
 @pytest.fixture(scope="module")
 def said(machine: Machine) -> str:
-    """What an install says of a worker for each mistake, `mistaken-0` and so on."""
+    """The messages of install for each mistake, `mistaken-0` and so on."""
     with emptying(machine):
         site = Site(machine)
         site.server("mode: production\n")
@@ -66,7 +67,7 @@ def test_it_is_said_where_and_what(said: str, mistake: str) -> None:
     file = f"{ROOT}/workers/mistaken-{list(MISTAKES).index(mistake)}/config/worker.yaml"
     assert f"{file}:{place}: error: " in said
     _, _, finding = said.partition(f"{file}:{place}: ")
-    assert what in finding.partition(f"{ROOT}/workers/")[0]  # with its hint, and nobody else's
+    assert what in finding.partition(f"{ROOT}/workers/")[0]  # with its own hint, and no other one's
 
 
 def test_two_workers_on_one_route_name_both(site: Site) -> None:

@@ -1,5 +1,5 @@
-"""The router as systemd runs it: processes that share a socket, its state and its watchdog, its
-sandbox, its log."""
+"""The router under systemd: several processes that share a socket, their state and watchdog, their
+sandbox, their log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOG = ("journalctl", "--boot", "--no-pager", "--output=json", "--namespace=tq-ac
 
 
 def descriptors(site: Site) -> list[str]:
-    """What the descriptors of the first router process lead to."""
+    """What the descriptors of the first router process refer to."""
     folder = f"/proc/{pid(site, 'tq-proxy@1.service')}/fd"
     return site.machine.run(["find", folder, "-type", "l", "-printf", "%l\\n"]).stdout.splitlines()
 
@@ -35,7 +35,8 @@ def log(site: Site) -> list[dict[str, Any]]:
 
 
 def this_run(site: Site) -> str:
-    """What picks the entries of the first router process, since its start (journalctl(1))."""
+    """The arguments that select the entries of the first router process since its start
+    (journalctl(1))."""
     return f"_SYSTEMD_INVOCATION_ID={site.machine.show('tq-proxy@1.service', 'InvocationID')}"
 
 
@@ -54,7 +55,7 @@ def test_processes_come_and_go_by_install_and_nothing_is_lost(site: Site) -> Non
     with hammered(site, 20) as report:
         site.server(TWO)
         assert "start tq-proxy@2.service" in site.install()
-        site.machine.systemctl("restart", "tq-proxy@1")  # its clients come again, to whoever takes them
+        site.machine.systemctl("restart", "tq-proxy@1")  # its clients connect again, to any process that accepts
         site.machine.wait_until(lambda: served(site, 2) > 0)
         site.server("")
         site.install()
@@ -66,8 +67,8 @@ def test_processes_come_and_go_by_install_and_nothing_is_lost(site: Site) -> Non
 
 
 def test_a_process_that_starts_does_not_hold_up_the_others(site: Site) -> None:
-    """What systemd does to the sockets before it starts a process, holds for all: another program
-    makes it last."""
+    """What systemd does to the sockets before it starts a process affects all processes. Another
+    program makes this phase long."""
     site.server(TWO)
     echo(site)
     still = "[Service]\nType=exec\nExecStart=\nExecStart=/bin/sleep infinity\n"
@@ -104,7 +105,7 @@ def test_a_router_that_hangs_is_started_again_and_the_workers_run_on(site: Site)
     echo(site)
     router, worker = pid(site, "tq-proxy@1.service"), pid(site, "tq-worker@alpha.service")
     signal(site, "tq-proxy@1", "STOP")
-    assert site.get("/alpha/") == (200, "ok")  # it waits in the socket until there is a router again
+    assert site.get("/alpha/") == (200, "ok")  # it waits in the socket until a router runs again
     assert site.machine.show("tq-proxy@1.service", "NRestarts") == "1"
     assert pid(site, "tq-proxy@1.service") != router
     assert pid(site, "tq-worker@alpha.service") == worker
@@ -112,8 +113,8 @@ def test_a_router_that_hangs_is_started_again_and_the_workers_run_on(site: Site)
 
 
 def test_the_sandbox_leaves_the_router_all_that_it_needs(site: Site) -> None:
-    """Large bodies go by splice(2) through pipes, files by sendfile(2), changes of the routes come
-    by inotify(7)."""
+    """Large bodies use splice(2) through pipes, files use sendfile(2), and changes of the routes
+    come by inotify(7)."""
     site.machine.write(f"{ROOT}/workers/alpha/public/big", "y" * MEBIBYTE)
     echo(site, "static: {directory: public, prefix: /assets}\n")
     url = f"http://localhost:{LISTEN}/alpha"
@@ -216,7 +217,7 @@ def test_a_control_socket_that_install_changes_is_made_anew_and_nothing_is_lost(
 
 
 def stat(site: Site, path: str) -> str:
-    """Owner, mode and kind."""
+    """Owner, mode and type."""
     return site.machine.run(["stat", "--format=%U %a %F", path]).stdout
 
 
@@ -255,8 +256,7 @@ def test_the_access_log_is_switched_off_and_on_by_install(site: Site) -> None:
 
 @pytest.mark.long
 def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
-    """Whoever has stopped it by systemctl says so to systemd alone: those requests wait, as in a
-    restart."""
+    """A stop by systemctl is known to systemd alone: requests wait, as in a restart."""
     echo(site, "proxy: {queue_timeout: 1s}\n")
     site.run("stop", "alpha")
     status, page = site.get("/alpha/")
@@ -268,7 +268,7 @@ def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
     site.run("restart", "alpha")
     assert site.get("/alpha/") == (200, "ok")
     site.run("stop", "alpha")
-    site.machine.systemctl("start", "tq-worker@alpha")  # which wins, and from then on its requests wait
+    site.machine.systemctl("start", "tq-worker@alpha")  # this one takes effect, and from then on requests wait
     assert site.get("/alpha/") == (200, "ok")
     site.machine.systemctl("stop", "tq-worker@alpha")
     assert site.get("/alpha/")[0] == 504
@@ -279,8 +279,8 @@ def test_requests_for_a_stopped_worker_are_answered_at_once(site: Site) -> None:
 
 @pytest.mark.long
 def test_who_could_not_be_stopped_is_waited_for(site: Site) -> None:
-    """Of a stop that systemd refuses nothing stays: when the worker crashes, its requests wait for
-    the next start."""
+    """A stop that systemd refuses has no lasting effect: when the worker crashes, its requests wait
+    for the next start."""
     echo(site, "restart: {delay: 2s}\n")
     refuses = "/run/systemd/system/tq-worker@alpha.service.d/50-test.conf"
     site.machine.write(refuses, "[Unit]\nRefuseManualStop=yes\n")
@@ -297,7 +297,7 @@ def test_who_could_not_be_stopped_is_waited_for(site: Site) -> None:
 
 @pytest.mark.long
 def test_requests_for_a_worker_that_is_down_are_answered_at_once(site: Site) -> None:
-    """Once it has not come up for as long as a start may take; until then they wait."""
+    """Once it has not come up for as long as a start may take; before that they wait."""
     echo(site, "proxy: {queue_timeout: 20s}\ntimeouts: {start: 3s}\nrestart: {delay: 100ms}\n")
     site.machine.write(f"{ROOT}/workers/alpha/src/main.py", "raise SystemExit(3)\n")
     site.machine.run(["systemctl", "--no-block", "restart", "tq-worker@alpha"])
@@ -321,8 +321,8 @@ def test_uninstall_of_everything_waits_for_what_runs(site: Site) -> None:
             assert uninstalling.wait(30) == 0
 
 
-# Keeps asking at a control socket, as a worker's ExecStop= may at any moment, until the socket is
-# gone.
+# Keeps sending requests to a control socket, as a worker's ExecStop= may at any moment, until the
+# socket is gone.
 ASKS = """
 import contextlib, os, socket, sys
 while os.path.exists(sys.argv[1]):

@@ -1,5 +1,5 @@
-"""A router that its clients fill beyond its MemoryMax= is killed by the kernel, and the next one
-has its sockets."""
+"""A router whose clients make it exceed MemoryMax= is killed by the kernel, and the next one gets
+its sockets."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ OVERRIDES = "/etc/systemd/system/tq-proxy@.service.d"
 SERVING = "/run/tqunits/workers/alpha/serving"
 GO = "/run/go"
 LITTLE = f"[Service]\nMemoryMax=48M\nExecStartPre=/bin/sh -c 'until [ -e {GO} ]; do sleep 0.05; done'\n"
-"""A router without clients has some 30 MiB; and the next one waits until it is let."""
+"""A router without clients takes some 30 MiB. The next one does not start until the test allows
+it."""
 
 CLIENTS = 900
 BODY = b"POST /alpha/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000
-"""More than waits in the router for one request that is held: 72 KiB there, the rest in the
+"""More memory than the router takes for one request that it holds: 72 KiB there, the rest in the
 kernel."""
 
 
 @pytest.fixture
 def little(site: Site) -> Iterator[Site]:
-    """A router with little memory, and a worker that it may not ask."""
+    """A router with little memory, and a worker to which it may send no requests."""
     echo(site)
     site.machine.write(f"{OVERRIDES}/50-test.conf", LITTLE)
     site.machine.write(GO, "")
@@ -46,7 +47,7 @@ def little(site: Site) -> Iterator[Site]:
 
 
 def press(site: Site, router: int) -> None:
-    """Requests that wait in the router, until it is gone."""
+    """Requests that wait in the router, until the router ends."""
     with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
         for number in range(CLIENTS):
             client = stack.enter_context(site.machine.connect(LISTEN))
@@ -62,7 +63,7 @@ def test_a_router_beyond_memory_max_is_killed_and_the_next_one_has_its_sockets(l
     press(little, router)
     little.machine.wait_until(lambda: little.machine.show(ROUTER, "SubState") == "start-pre")
     assert "status=9/KILL" in little.machine.journal(ROUTER)
-    with little.machine.connect(LISTEN) as client:  # nobody is there, and nobody is refused
+    with little.machine.connect(LISTEN) as client:  # no router runs, and no connection is refused
         client.sendall(b"GET /alpha/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         little.machine.write(SERVING, "")
         little.machine.write(GO, "")

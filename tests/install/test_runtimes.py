@@ -1,4 +1,4 @@
-"""Flask, Express, Go, PHP and a static site come up from the YAML of docs/runtimes.md, all five at
+"""Flask, Express, Go, PHP and a static site run with the YAML of docs/runtimes.md, all five at
 once."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Files that the router serves: a worker that is nothing else, and those of a worker with a
-program."""
+"""Files that the router serves: a worker that has only files, and a worker that has a program
+too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PUBLIC = f"{ROOT}/workers/docs/public"
 
 
 def docs(site: Site) -> None:
-    """Lay down a worker without a program, and what it serves."""
+    """Write a worker without a program, and the files that it serves."""
     site.yaml("docs", STATIC)
     site.machine.write(f"{PUBLIC}/index.html", "<p>docs")
 
@@ -75,7 +75,7 @@ def test_a_worker_that_is_files_alone_is_listed_as_such(site: Site) -> None:
     assert list(workers) == ["alpha", "docs"]
     assert (workers["docs"]["state"], workers["docs"]["routes"]) == ("static", ["/docs"])
     assert [key for key in ("unit", "pid", "port", "restarts", "enabled") if workers["docs"][key] is not None] == []
-    assert "static" in site.run("ls", "docs")  # and the exit status is that of a worker which runs
+    assert "static" in site.run("ls", "docs")  # and the exit status is that of a worker that runs
     shown = site.run("show", "docs")
     assert "state:      static: the router serves its files\n" in shown
     assert f"folder:     {PUBLIC}\n" in shown
@@ -122,7 +122,7 @@ def test_a_worker_that_loses_its_program_keeps_its_route(site: Site) -> None:
 
 
 def test_what_the_group_of_a_worker_may_read_is_not_served(site: Site) -> None:
-    """The router is in that group, for the worker's socket."""
+    """The router is in that group, to reach the worker's socket."""
     site.worker("alpha", "listen: unix\nstatic: {directory: public}\n")
     public = f"{ROOT}/workers/alpha/public"
     site.machine.write(f"{public}/open.txt", "open")

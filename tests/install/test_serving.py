@@ -1,7 +1,7 @@
-"""The file `serving`: whatever happens to a worker, the routers serve it while it runs, and hold
-while it does not.
+"""The file `serving`: the routers send requests to a worker while it runs, and hold them while it
+does not, whatever happens to it.
 
-No line of its unit runs as root for that: what it sets in its environment reaches nobody but its
+No command of its unit runs as root for that. So the environment that a worker sets affects only its
 own user.
 """
 
@@ -58,8 +58,8 @@ def uid(site: Site) -> str:
 @pytest.mark.short("environment_file")
 @pytest.mark.parametrize("way", ["environment", "environment_file"])
 def test_what_a_worker_loads_into_its_programs_never_runs_as_root(site: Site, way: str) -> None:
-    """Each line of the unit, at each start and stop, has the environment that the worker's author
-    wrote."""
+    """Each command of the unit gets the environment that the worker's author wrote, at each start
+    and stop."""
     site.machine.write("/root/evil.c", EVIL)
     site.machine.write(f"{ROOT}/workers/alpha/.keep", "")
     library = f"{ROOT}/workers/alpha/evil.so"
@@ -129,7 +129,7 @@ DEEDS: dict[str, Deed] = {
 @pytest.mark.short("tcp")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_worker_that_runs_is_served_whatever_has_happened(site: Site, listen: str) -> None:
-    """In no state does it run while its requests are held."""
+    """In no state does the worker run while its requests are held."""
     install(site, f"listen: {listen}\n")
     for what, deed in DEEDS.items():
         deed(site)
@@ -152,7 +152,7 @@ def test_a_crash_takes_the_file_away_and_requests_wait(site: Site, listen: str) 
 @pytest.mark.short("unix")
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 def test_a_worker_that_ends_by_itself_is_not_waited_for(site: Site, listen: str) -> None:
-    """ExecStop= runs then too, without a process to drain: it holds up nothing."""
+    """ExecStop= runs in this case too, without a process to drain; it does not delay the stop."""
     install(site, f"listen: {listen}\ntimeouts: {{drain: 100s, stop: 120s}}\n")
     before = pid(site, f"{WORKER}.service")
     site.machine.systemctl("kill", "--signal=TERM", "--kill-who=main", WORKER)
@@ -208,7 +208,7 @@ def test_everybody_may_ask_at_the_leave_socket_and_nobody_starts_a_router_by_it(
 
 
 def state(site: Site) -> str:
-    """What `ls` says of it."""
+    """The state that `ls` shows, or its detail."""
     rows = {row["name"]: row for row in json.loads(site.machine.tqunits("ls", "--json").stdout)["workers"]}
     return str(rows["alpha"]["detail"] or rows["alpha"]["state"])
 
@@ -230,7 +230,7 @@ SICK = SICK.replace(
 
 
 def take(site: Site, what: str) -> None:
-    """Mounted folders stay, and what is in them goes."""
+    """Mounted folders stay, but their content is removed."""
     site.machine.run(["sh", "-c", TAKEN[what]], check=False)
 
 
@@ -238,7 +238,7 @@ def take(site: Site, what: str) -> None:
 @pytest.mark.parametrize("listen", ["tcp", "unix", "fd"])
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, what: str) -> None:
-    """Nobody does anything for it; and no worker is restarted that needs none."""
+    """This needs no action of an operator; and no worker is restarted that does not need it."""
     install(site, f"listen: {listen}\n")
     before = pid(site, f"{WORKER}.service")
     take(site, what)
@@ -253,7 +253,7 @@ def test_what_runs_is_served_again_whatever_is_removed(site: Site, listen: str, 
 
 @pytest.mark.parametrize("what", ["leave", "proxy"])
 def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
-    """Without them a worker that stops could ask nobody whether it is drained."""
+    """Without these sockets a worker that stops could not ask whether it is drained."""
     echo(site)
     site.machine.run(["rm", "-rf", f"/run/tqunits/{what}"])
     site.machine.wait_until(lambda: all(map(site.machine.exists, ROUTERS)))
@@ -268,7 +268,7 @@ def test_the_router_gets_its_sockets_again(site: Site, what: str) -> None:
 @pytest.mark.short("all")
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
-    """While the gate asks: it is not served before it is healthy, and then it is."""
+    """While the gate runs: requests are not sent to it before it is healthy; then they are."""
     well = "/var/lib/tqunits/workers/alpha/well"
     install(site)
     site.machine.write(f"{ROOT}/workers/alpha/src/main.py", SICK)
@@ -284,8 +284,7 @@ def test_what_is_removed_during_a_start(site: Site, what: str) -> None:
 
 
 def test_a_first_start_gets_no_request_before_it_is_healthy(site: Site) -> None:
-    """It has a route from the moment that it is installed; what comes waits for its health
-    check."""
+    """It has a route as soon as it is installed; requests wait for its health check."""
     site.worker("alpha", program=SICK)
     with site.machine.start(["/usr/local/bin/tqunits", *site.options, "install", "--now"]) as installing:
         site.machine.wait_until(lambda: site.machine.show(f"{WORKER}.service", "ActiveState") == "activating")
@@ -297,7 +296,7 @@ def test_a_first_start_gets_no_request_before_it_is_healthy(site: Site) -> None:
 
 
 def is_asked_to_leave(site: Site) -> bool:
-    """Whether the router has a connection at its leave socket, besides the one that listens
+    """Whether the router has a connection at its leave socket, besides the listening one
     (proc_net(5))."""
     return site.machine.run(["grep", "-c", ROUTERS[0], "/proc/net/unix"], check=False).stdout.strip() == "2"
 
@@ -305,7 +304,7 @@ def is_asked_to_leave(site: Site) -> bool:
 @pytest.mark.short("all")
 @pytest.mark.parametrize("what", TAKEN)
 def test_what_is_removed_while_it_leaves_is_not_served_again(site: Site, what: str) -> None:
-    """It is to be stopped: nothing new is sent to it, and what runs is finished."""
+    """It is about to be stopped: no new request is sent to it, and those that run are finished."""
     echo(site)
     with site.machine.start(["curl", "-sf", "http://localhost:8080/alpha/first"]) as first:
         site.machine.wait_until(lambda: in_flight(site, 1) == 1)
@@ -344,5 +343,5 @@ def test_who_finishes_what_it_has_is_draining(site: Site) -> None:
         site.machine.wait_until(lambda: in_flight(site, 1) == 1)
         with site.machine.start(["systemctl", "stop", WORKER]):
             site.machine.wait_until(lambda: state(site) == "draining")
-            signal(site, WORKER, "USR1")  # which it waits for with its answer
+            signal(site, WORKER, "USR1")  # it waits for that before it answers
     site.machine.wait_until(lambda: state(site) == "stopped")

@@ -1,7 +1,7 @@
-"""A worker with two instances: its data are one, and all that is in /run is each one's own.
+"""A worker with two instances: they share their data; everything in /run belongs to one instance.
 
-No worker.yaml can ask for them yet, so the command is told, in the machine, that every worker has
-two; all else is as it is.
+worker.yaml can not set this number yet. So the command in the machine is patched to give every
+worker two instances; all else is unchanged.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Several(Site):
         return done.stdout + done.stderr
 
     def environment(self, instance: str) -> dict[str, str]:
-        """What the program of this instance finds."""
+        """What the program of this instance finds in its environment and folders."""
         (port,) = (
             line.removeprefix("Port=")
             for line in self.machine.read(self.drop_in(instance)).splitlines()
@@ -54,12 +54,12 @@ class Several(Site):
         return int(self.machine.show(UNITS[instance], "MainPID"))
 
     def failures(self, instance: str) -> int:
-        """How many in a row its last pause was for."""
+        """The number of failures in a row before its last pause."""
         state = f"/run/tqunits/backoff/{instance}/state"
         return int(self.machine.read(state).split()[3]) if self.machine.exists(state) else 0
 
     def crash(self, instance: str, number: int) -> None:
-        """One more in a row, and the wait for what comes after it."""
+        """One more failure in a row, and the wait until the unit runs again."""
         self.machine.systemctl("kill", "--signal=KILL", UNITS[instance])
         wait(self, lambda: self.failures(instance) == number)
         wait(self, lambda: self.machine.show(UNITS[instance], "ActiveState") == "active")
@@ -68,8 +68,8 @@ class Several(Site):
         return list(json.loads(self.run("ls", "--json"))["workers"])
 
     def noted(self, since: str) -> list[tuple[str, str]]:
-        """Who has said what of all that the journal has noted as alpha's. (A match beside a cursor
-        passes over the first entry: journalctl of systemd 252.)"""
+        """All messages that the journal has of alpha, with the unit that logged them. (With a match
+        and a cursor, journalctl of systemd 252 skips the first entry.)"""
         fields = ("MESSAGE", "SYSLOG_IDENTIFIER", "TQUNITS_WORKER")
         self.machine.run(["journalctl", "--sync"])
         argv = ["journalctl", "-o", "json", f"--output-fields={','.join(fields)}", since]
@@ -77,7 +77,7 @@ class Several(Site):
         return [(e["SYSLOG_IDENTIFIER"], e["MESSAGE"]) for e in entries if e.get("TQUNITS_WORKER") == "alpha"]
 
     def begun(self) -> list[str]:
-        """Whose link is there: who has begun and was not asked to stop."""
+        """The instances whose link exists: those that have started and were not asked to stop."""
         links = ((name, self.machine.run(["test", "-L", link], check=False)) for name, link in LINKS.items())
         return [name for name, looked in links if looked.returncode == 0]
 
@@ -132,7 +132,7 @@ def test_a_stop_that_was_asked_for_is_told_by_each_ones_link(site: Several) -> N
     assert site.begun() == ["alpha", "alpha:2"]
     site.machine.systemctl("stop", UNITS["alpha"])
     assert site.begun() == ["alpha:2"]
-    assert not site.machine.exists("/run/tqunits/backoff/alpha:2/state")  # nobody has waited
+    assert not site.machine.exists("/run/tqunits/backoff/alpha:2/state")  # there was no pause
 
 
 @pytest.mark.long
@@ -172,7 +172,7 @@ def test_another_worker_waits_for_all_of_them(site: Several) -> None:
     site.yaml("alpha", "no: worker\n")
     site.install(status=1)
     site.install("beta")
-    assert site.machine.read(site.drop_in("beta")) == before  # who is refused, or not meant, has as many as installed
+    assert site.machine.read(site.drop_in("beta")) == before  # a worker that is refused or not named keeps its number
 
 
 @pytest.mark.long

@@ -1,4 +1,4 @@
-"""What `tqunits init` writes, installed as it is."""
+"""The files that `tqunits init` writes can be installed unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker is told to stop, to read its configuration again, and to show that it lives."""
+"""How a worker is stopped, asked to reload its configuration, and watched by the watchdog."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .conftest import PROBE, ROOT, Site
 UNIT = "tq-worker@alpha.service"
 
 GO = "/var/lib/tqunits/workers/alpha/go"
-"""A FIFO: what a program finishes at its end takes until somebody writes to it."""
+"""A FIFO. When the program ends, it waits until somebody writes to the FIFO."""
 
 GRACEFUL = """\
 import os, signal, socket
@@ -48,9 +48,9 @@ except Stop:
 """
 
 WRAPPERS = {
-    "shell": ("[sh, run.sh]", "export MODE=x\npython3 src/main.py\n"),  # ends at once, and tells nobody
+    "shell": ("[sh, run.sh]", "export MODE=x\npython3 src/main.py\n"),  # ends at once, and forwards no signal
     "script": ("[sh, -c, 'python3 src/main.py; exit $?']", ""),
-    "forwards": (  # as `npm start` and tini do: it tells its child, and waits
+    "forwards": (  # as `npm start` and tini do: it forwards the signal to its child, and waits
         "[python3, run.sh]",
         (
             "import signal, subprocess, sys\n"
@@ -133,8 +133,8 @@ def lay_down(site: Site, command: str, script: str, yaml: str = "") -> None:
 
 
 def let_go(site: Site) -> None:
-    """What is under way ends, and with it the worker. The shell waits until somebody reads: who was
-    killed does not."""
+    """The request in flight ends, and then the worker. The shell waits until somebody reads; a
+    killed shell would not."""
     site.machine.run(["timeout", "20", "sh", "-c", f"echo > {GO}"])
     site.machine.wait_until(lambda: site.machine.show(UNIT, "ActiveState") != "deactivating")
 
@@ -233,7 +233,7 @@ def test_reload_sends_the_signal_and_keeps_the_process(site: Site, heard: Heard)
     said = site.run("reload", "beta", status=1)
     assert "beta: has no `reload`" in said
     assert "tqunits restart beta" in said
-    assert "alpha" not in site.run("reload", "--all")  # says nothing where all went well, and leaves beta alone
+    assert "alpha" not in site.run("reload", "--all")  # prints nothing where all went well, and does not touch beta
     site.machine.wait_until(lambda: heard().count("read again") == 3)
     site.run("stop", "alpha")
     assert "alpha: does not run" in site.run("reload", "alpha", status=1)
@@ -263,7 +263,7 @@ def test_a_program_that_hangs_is_started_again_by_the_watchdog(site: Site, heard
     site.worker("alpha", "service_type: notify\nwatchdog: 1s\nrestart: {delay: 50ms}\n", program=HANGS)
     site.install()
     pid = site.machine.show(UNIT, "MainPID")
-    site.machine.wait_until(lambda: "beat 4" in heard())  # it has lived for two such times
+    site.machine.wait_until(lambda: "beat 4" in heard())  # it has run for two watchdog intervals
     site.machine.write(HANG, "")
     site.machine.wait_until(
         lambda: (

@@ -1,5 +1,5 @@
-"""Which processes are older than the files that made them: by times that nobody but the kernel and
-PID 1 writes."""
+"""Which processes are older than the files that they were started from, by times that only the
+kernel and PID 1 write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ notify("READY=1")
 
 
 def touch(site: Site, date: str) -> None:
-    """Set the modification time of everything that is ours."""
+    """Set the modification time of all our files."""
     argv = ["find", *OURS.split(), "-exec", "touch", "--no-dereference", f"--date={date}", "{}", "+"]
     site.machine.run(argv)
 

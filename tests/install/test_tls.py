@@ -1,5 +1,5 @@
-"""HTTPS as systemd and the router make it together: certificates as credentials, and new ones
-without a gap."""
+"""HTTPS with systemd and the router: certificates are credentials, and a new one is used without a
+gap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RETRY = "/etc/systemd/system/tq-proxy-certificate.service.d/50-test.conf"
 
 
 def make(site: Site, stem: str, host: str = "localhost") -> None:
-    """A new key and a certificate of its own: STEM.pem and STEM.key, each there at once."""
+    """A new key and a certificate for it: STEM.pem and STEM.key, each replaced atomically."""
     script = (
         f"mkdir -p {FOLDER} && cd $(mktemp -d) && "
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out c -days 30"
@@ -34,7 +34,7 @@ def pids(site: Site, count: int = 2) -> list[str]:
 
 
 def seen(site: Site, host: str = "localhost") -> bytes:
-    """The certificate that a client gets, in DER."""
+    """The certificate that a client receives, in DER."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -49,7 +49,7 @@ def lies(site: Site, path: str = CERTIFICATE) -> bytes:
 
 @pytest.fixture
 def secure(site: Site) -> Site:
-    """A site with a certificate, not installed yet; a check that fails is repeated soon."""
+    """A site with a certificate, not installed yet; a failed check is repeated soon."""
     site.machine.remove(FOLDER)
     make(site, f"{FOLDER}/site")
     site.server(TLS + TWO)
@@ -76,7 +76,7 @@ def test_a_pair_that_does_not_fit_is_never_taken(secure: Site) -> None:
     secure.install()
     before, served = pids(secure), lies(secure)
     make(secure, "/etc/other")
-    secure.machine.run(["mv", "/etc/other.key", KEY])  # and no certificate to it yet
+    secure.machine.run(["mv", "/etc/other.key", KEY])  # and no certificate for it yet
     secure.machine.wait_until(lambda: secure.machine.show(WATCH[1], "NRestarts") not in {"0", "1"})
     assert "not the key of" in secure.machine.journal(WATCH[1])
     assert (pids(secure), seen(secure)) == (before, served)
@@ -87,7 +87,7 @@ def test_a_pair_that_does_not_fit_is_never_taken(secure: Site) -> None:
 
 @pytest.mark.long
 def test_a_change_while_another_is_taken_is_not_missed(secure: Site) -> None:
-    """The first process has the second certificate, and is not stopped again, when the third one
+    """The first process has the second certificate, and is not stopped again when the third one
     comes."""
     secure.server(TLS + TWO)
     echo(secure)
@@ -165,7 +165,7 @@ def test_install_refuses_what_the_router_could_not_serve_with(secure: Site, dama
     assert secure.units() == []
 
 
-SIGN = f"openssl x509 -in {CERTIFICATE} -signkey {KEY} -out /etc/c"  # OpenSSL 3.4 takes no -1, and before no dates
+SIGN = f"openssl x509 -in {CERTIFICATE} -signkey {KEY} -out /etc/c"  # OpenSSL 3.4 takes no -1, earlier ones no dates
 UNFIT = {
     "key": (f"cp /etc/other.key {KEY}", "key", f"{KEY}: not the key of {CERTIFICATE}"),
     "passphrase": (

@@ -1,5 +1,5 @@
 """`install --unchanged`, which an upgrade of the package runs, and `uninstall --keep-ledger`, which
-its removal does."""
+its removal runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pid(site: Site, name: str) -> str:
 
 
 def upgrade(site: Site) -> None:
-    """Other unit templates, as another release has them."""
+    """Other unit templates, as of another release."""
     site.machine.write(UPGRADED, site.machine.read(SHIPPED).replace("Description=Worker", "Description=New worker"))
 
 
@@ -54,7 +54,7 @@ def test_what_is_installed_and_not_edited_is_rendered_anew_and_no_worker_is_touc
     assert site.machine.show("tq-worker@stopped.service", "ActiveState") == "inactive"
     again = site.install("--unchanged")
     assert "update" not in again
-    assert "tq-worker@same.service still runs as it was" in again  # it is said as long as it is true
+    assert "tq-worker@same.service still runs as it was" in again  # reported as long as it is true
 
 
 def test_an_edited_tqunits_yaml_changes_nothing(site: Site) -> None:

@@ -1,8 +1,7 @@
-"""An earlier release is installed and serves; this one takes its place under load, and nothing is
-lost.
+"""An earlier release is installed and serves. This release replaces it under load, and no request
+is lost.
 
-The earlier release is a commit of this repository: the last one whose units had lines that run as
-root.
+The earlier release is a commit of this repository: the last one whose units ran commands as root.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ BEFORE = "34aaf8d"
 RELEASE = "/opt/release"
 PYTHON = f"{RELEASE}/.venv/bin/python3"
 UNPACK = "tar --exclude=__pycache__ -C /opt/tqunits -c tqunits unit-templates | tar -C {} -x"
-"""Our files, as a package has them: Python writes its own beside them while others run from the
-checkout."""
+"""Our files, as in a package. Python writes files of its own beside them while other tests run from
+the checkout."""
 
 WORKERS = ("alpha", "beta", "gamma", "delta")
 MAKE = f"""
@@ -41,7 +40,7 @@ printf '%s\\n' {RELEASE} "$libraries" > $(echo {RELEASE}/.venv/lib/python3*/site
 
 
 def earlier() -> bytes | None:
-    """The release as a tar archive; None in a checkout without its history."""
+    """The release as a tar archive; None in a checkout without history."""
     tree = ["git", "-C", str(CHECKOUT), "-c", "safe.directory=*", "archive", BEFORE, "tqunits", "unit-templates"]
     done = subprocess.run(tree, capture_output=True, check=False)
     return done.stdout if done.returncode == 0 else None
@@ -49,13 +48,13 @@ def earlier() -> bytes | None:
 
 @pytest.fixture
 def site(host: Site) -> Site:
-    """Two of the workers are somebody else's."""
+    """Two of the workers belong to another user."""
     return host
 
 
 @pytest.fixture
 def release(site: Site) -> Iterator[Site]:
-    """The machine with the earlier release in /opt/release, and its workers up."""
+    """The machine with the earlier release in /opt/release, and its workers running."""
     archive = earlier()
     if archive is None:
         pytest.skip(f"this checkout has no commit {BEFORE}")
@@ -73,8 +72,8 @@ def release(site: Site) -> Iterator[Site]:
 
 
 def lay_out(site: Site) -> None:
-    """One worker is hammered; of the others, of one the YAML vanishes, one is refused by now, and
-    one names files."""
+    """One worker gets requests all the time. Of the others, the YAML of one vanishes, one is
+    refused by this release, and one names files."""
     site.worker("alpha", "restart: {max_restarts: 1000, delay: 100ms}\n", program=RUDE)
     site.worker("beta", "listen: unix\n")
     site.worker("gamma", "user: games\nenvironment_file: .env\n")
@@ -92,7 +91,7 @@ def tqunits(machine: Machine, *arguments: str, status: int = 0) -> str:
 
 
 def upgrade(site: Site) -> None:
-    """As dpkg does: the new files in the place of the old ones, while all runs."""
+    """As dpkg does: the new files replace the old ones while everything runs."""
     new = f"{RELEASE}/.new"
     swap = f"for each in tqunits unit-templates; do rm -rf {RELEASE}/$each && mv {new}/$each {RELEASE}; done"
     site.machine.run(["sh", "-ec", f"mkdir {new}; {UNPACK.format(new)}; {swap}; rmdir {new}"])
@@ -137,14 +136,15 @@ def test_an_upgrade_under_load_loses_nothing_and_leaves_no_line_of_roots(release
         assert site.get(f"/{name}/environment")[1]["OF"] == name
     homes = {name: home_of(site, name) for name in ("alpha", "beta", "delta")}
     assert homes == {"alpha": NO_HOME, "beta": "/var/lib/tqunits/workers/beta", "delta": NO_HOME}
-    assert site.get("/beta/environment")[1]["HOME"] == homes["beta"]  # it is not configured, and stays as installed
+    assert site.get("/beta/environment")[1]["HOME"] == homes["beta"]  # it is not configured, and stays installed
     again = tqunits(site.machine, "install", "--now", status=1)
     assert not re.search("^(write|update|start|restart|serve) ", again, re.MULTILINE), again
 
 
 @pytest.mark.long
 def test_without_now_what_runs_is_served_until_its_next_start(release: Site) -> None:
-    """The routers of before run on as well; one that crashes comes back as a router of today."""
+    """The routers of the earlier release run on as well; one that crashes is restarted as a router
+    of this release."""
     site = release
     with hammered(site, 10) as report:
         upgrade(site)
@@ -158,7 +158,7 @@ def test_without_now_what_runs_is_served_until_its_next_start(release: Site) -> 
 
 @pytest.mark.long
 def test_before_install_is_run_the_old_units_work_with_the_new_programs(release: Site) -> None:
-    """A package is replaced, and a router restarts; nobody has run install yet."""
+    """The package is replaced, and a router restarts; install was not run yet."""
     site = release
     upgrade(site)
     for unit in ("tq-proxy@1", "tq-worker@alpha", "tq-worker@beta"):

@@ -1,4 +1,4 @@
-"""`tqunits --user`: workers and router of a user without privilege, under the user's own service
+"""`tqunits --user`: workers and router of an unprivileged user, under the user's own service
 manager."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Tenant:
         self.write(f"{SITE}/workers/{name}/src/main.py", program)
 
     def sample(self, name: str) -> None:
-        """One of the sample workers, as a copy of the user's own."""
+        """A copy of one of the sample workers, which the user owns."""
         self.machine.run(["mkdir", "-p", f"{SITE}/workers"])
         self.machine.run(["cp", "-R", f"/srv/tqunits/workers/{name}", f"{SITE}/workers/{name}"])
         self.own()
@@ -59,13 +59,12 @@ class Tenant:
         return self.run("systemctl", "--user", "show", "--value", f"--property={name}", unit).strip()
 
     def get(self, path: str) -> Any:
-        """What a worker answers, through the router."""
+        """The answer of a worker, through the router."""
         text = self.machine.run(["curl", "-sf", "-m", "20", URL + path]).stdout
         return json.loads(text)
 
     def files(self) -> set[str]:
-        """What is in the user's folders, but for the site itself and what a compiler caches for its
-        user."""
+        """The files in the user's folders, without the site itself and a compiler's cache."""
         runtime = f"/run/user/{self.uid}"
         others = (SITE, f"{HOME}/.cache/go-build", f"{runtime}/systemd", f"{runtime}/dbus-1")
         skip = [word for path in others for word in ("-path", path, "-prune", "-o")]
@@ -176,7 +175,7 @@ def test_a_users_workers_come_back_after_a_reboot(tenant: Tenant) -> None:
 
 
 def test_without_a_root_the_systems_workers_are_not_the_users(tenant: Tenant) -> None:
-    """The folder of the system's workers is none of a user's."""
+    """The system's folder of workers is not the user's."""
     with_c = tenant.run("/usr/local/bin/tqunits", "--user", "check")
     assert f"{HOME}/.local/share/tqunits/workers" in with_c
     assert "0 workers" in with_c
@@ -189,7 +188,7 @@ def test_uninstall_leaves_nothing_in_the_users_home(tenant: Tenant) -> None:
     tenant.write(f"{HOME}/.config/systemd/user/own.service", "[Service]\nExecStart=/bin/true\n")
     tenant.write(f"{HOME}/.cache/own", "")
     tenant.write(f"{HOME}/.local/state/own", "")
-    tenant.write(f"{HOME}/.config/go/telemetry/mode", "off 2026-01-01\n")  # go's own files in a home are not ours
+    tenant.write(f"{HOME}/.config/go/telemetry/mode", "off 2026-01-01\n")  # Go's own files in a home are not ours
     before = tenant.files()
     tenant.worker("port")
     tenant.sample("api")

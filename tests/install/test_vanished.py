@@ -1,5 +1,5 @@
-"""A folder of workers that is not there is no order to remove them; what systemd's commands take is
-put back."""
+"""A missing folder of workers does not remove the workers, and files that systemctl commands delete
+are put back."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def state(site: Site, worker: str = "alpha") -> str:
 
 
 def empty(site: Site) -> None:
-    """As a mount point is without its disk."""
+    """A mount point without its disk."""
     site.machine.run(["mkdir", "-p", f"{ROOT}/workers/lost+found"])
 
 
 @pytest.fixture
 def away(site: Site) -> Iterator[Site]:
-    """alpha and a worker of files alone are installed, and then their folder is gone."""
+    """alpha and a worker with files alone are installed, and then their folder is missing."""
     site.worker("alpha")
     site.yaml("docs", "path: /docs\ntype: static\n")
     site.machine.write(f"{ROOT}/workers/docs/public/page", '"docs"')
@@ -57,7 +57,7 @@ def test_a_folder_without_workers_is_no_order(away: Site) -> None:
     assert "alpha is installed but no longer configured" in said
     assert "nothing to do" not in said
     assert away.files() == before
-    away.run("uninstall", "alpha")  # one by one they go
+    away.run("uninstall", "alpha")  # they are removed one by one
     away.machine.run(["mv", f"{AWAY}/docs", f"{ROOT}/workers/docs"])
     away.run("apply")
     assert away.get("/docs/page") == (200, "docs")
@@ -135,7 +135,7 @@ def test_a_purge_of_all_is_asked_for_and_shown(site: Site) -> None:
 
 
 def answered(machine: Machine, text: str) -> str:
-    """What `uninstall --all --purge` says at a terminal where somebody types that."""
+    """The output of `uninstall --all --purge` at a terminal, for this input."""
     command = "tqunits uninstall --all --purge; echo status $?"
     return machine.run(["script", "-qec", command, "/dev/null"], input=text).stdout
 
@@ -150,8 +150,8 @@ def test_a_person_at_a_terminal_is_asked(site: Site) -> None:
 
 
 def test_systemctl_revert_uninstalls_nobody(site: Site) -> None:
-    """The ledger has all that the drop-in said, and the watch over the folder of the units puts it
-    back."""
+    """The ledger has everything that was in the drop-in; the watch over the units' folder restores
+    the drop-in."""
     site.worker("alpha")
     site.worker("beta")
     site.install()
@@ -179,7 +179,7 @@ def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> N
     shown = site.run("diff", status=2)
     assert shown.count("--- /dev/null") == shown.count("+++ ") == 2
     assert site.drop_in("alpha") in shown and site.drop_in("beta") in shown
-    site.remove_worker("alpha")  # and who is no longer configured is an orphan still
+    site.remove_worker("alpha")  # and a worker that is no longer configured is still an orphan
     site.worker("aaa")  # would be the first to get a port
     said = site.install()
     assert f"put back {site.drop_in('beta')}" in said
@@ -191,7 +191,8 @@ def test_what_a_lost_drop_in_knew_is_kept_without_the_watch_too(site: Site) -> N
 
 @pytest.mark.long
 def test_who_gets_its_drop_in_back_is_restarted_for_a_change_alone(site: Site) -> None:
-    """What runs has what it says, and is no older for that; what has not taken a change is."""
+    """A process that has the settings of the restored drop-in is not outdated; one that has not
+    taken a change is."""
     unit = "tq-worker@alpha.service"
     site.worker("alpha")
     site.install()
@@ -212,7 +213,7 @@ def test_who_gets_its_drop_in_back_is_restarted_for_a_change_alone(site: Site) -
 
 @pytest.mark.long
 def test_who_edits_a_drop_in_is_told_of_it_also_when_it_is_lost_then(site: Site) -> None:
-    """What it says now is what it said at first, and the process has something else."""
+    """The drop-in now has its first content again, and the process has another."""
     unit = "tq-worker@alpha.service"
     site.worker("alpha")
     site.install()

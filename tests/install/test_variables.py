@@ -1,5 +1,5 @@
-"""What a worker's program is given, held against what systemd sets: arguments and environment, to
-the byte."""
+"""The arguments and the environment of a worker's program are, byte for byte, those that systemd
+itself would set."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def placed(names: tuple[str, ...]) -> list[str]:
 
 
 def yaml_of(name: str, listen: str, names: tuple[str, ...], **more: str) -> str:
-    """JSON is YAML."""
+    """JSON is valid YAML."""
     argv = ["python3", "src/main.py", *placed(names), *ESCAPED]
     variables = {f"MY_{each}": f"<${{{each}}}>" for each in names} | {"LITERAL": "$${STATE_DIRECTORY}"}
     settings = {
@@ -97,7 +97,7 @@ def check(answer: Any, names: tuple[str, ...]) -> None:
 
 
 def test_a_program_gets_what_systemd_sets_and_what_was_written(site: Site) -> None:
-    """With an environment file the launcher stands in between."""
+    """With an environment file the launcher runs between systemd and the program."""
     port, socket = (*ALWAYS, *FOLDERS, "WORKER_PORT", "PORT"), (*ALWAYS, *FOLDERS, "WORKER_SOCKET")
     lay_down(site, "port", "tcp", port)
     lay_down(site, "socket", "unix", socket)
@@ -108,7 +108,7 @@ def test_a_program_gets_what_systemd_sets_and_what_was_written(site: Site) -> No
     check(site.get("/socket")[1], socket)
     check(site.get("/file")[1], port)
     assert site.get("/file")[1][1]["FROM_FILE"] == "1"
-    site.machine.systemctl("daemon-reexec")  # the unit's variables go through a serialization of systemd's
+    site.machine.systemctl("daemon-reexec")  # systemd serializes the unit's variables
     site.run("restart", "port")
     check(site.get("/port")[1], port)
 

@@ -1,4 +1,4 @@
-"""The ways of docs/deploying.md, walked: a deploy user with git, files of a foreign uid, a checkout
+"""The procedures of docs/deploying.md: a deploy user with git, files of a foreign uid, a checkout
 with -C."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ YAML = "path: /shop\ntype: python\ncommand: [python3, src/main.py]\n"
 
 @pytest.fixture
 def git(host: Site, alice: str) -> Site:
-    """A repository of a worker that alice may pull from."""
+    """A repository of a worker from which alice may pull."""
     host.machine.write("/srv/origin/config/worker.yaml", YAML)
     host.machine.write("/srv/origin/src/main.py", PROBE)
     commit(host.machine, "git init -q -b main")
@@ -24,7 +24,7 @@ def git(host: Site, alice: str) -> Site:
 
 
 def commit(machine: Machine, first: str = "true") -> None:
-    """What lies in the origin becomes its newest commit; everybody may read it."""
+    """The files in the origin become its newest commit, which everybody may read."""
     who = "git -c user.name=x -c user.email=x@x.org commit -q -m x"
     machine.run(["sh", "-ec", f"cd /srv/origin; {first}; git add -A; {who}; chmod -R a+rX ."])
 
@@ -56,7 +56,7 @@ def test_a_deploy_user_pulls_and_root_installs(git: Site, alice: str) -> None:
 
 
 def test_files_of_a_foreign_uid_are_a_request_and_the_uid_is_named(host: Site) -> None:
-    """As `rsync -a` by root leaves them, from a machine with other users."""
+    """The result of `rsync -a` by root, from a machine with other users."""
     host.worker("shop", "host: localhost\n")
     given_to(host, "5001", "shop")
     said = host.install(status=1)

@@ -1,5 +1,4 @@
-"""Why a worker is down: each kind of failure by a real worker, all of them started at once, and
-what is said of it."""
+"""`tqunits why`: each kind of failure with a real worker. All workers are started at once."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def answering(*, status: str = "200", first: str = "pass", port: str = 'os.envir
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A worker that fails, and what has to be said of it."""
+    """A worker that fails, and the expected explanation."""
 
     program: str = ""
     yaml: str = PYTHON
@@ -46,11 +45,11 @@ class Failure:
     words: tuple[str, ...]  # of the sentence
     hint: str = ""
     link: str = "start"
-    place: str = ""  # the end of it
+    place: str = ""  # its end
     sandbox: str | None = None
     killed_by: str | None = None
     answer: str = ""
-    status: int = 1  # of `start` for it alone: 6 where it is a matter of health or time
+    status: int = 1  # of `start` for this worker alone: 6 if the cause is its health or a time-out
 
 
 LOGS = """try:
@@ -251,7 +250,7 @@ FAILURES = {
 }
 
 
-KILLS = "[Service]\nSystemCallErrorNumber=\nSystemCallFilter=~sched_setaffinity\n"  # as systemctl edit writes it
+KILLS = "[Service]\nSystemCallErrorNumber=\nSystemCallFilter=~sched_setaffinity\n"  # as `systemctl edit` writes it
 
 
 @pytest.fixture
@@ -264,7 +263,7 @@ def failed(site: Site) -> Iterator[Site]:
     site.machine.write("/srv/secret", "s", 0o600)
     site.machine.write("/root/settings.ini", "s")
     site.machine.write("/dev/tty9", "")
-    site.machine.run(["ip", "address", "add", "10.9.9.1/24", "dev", "lo"])  # a way to others than this host
+    site.machine.run(["ip", "address", "add", "10.9.9.1/24", "dev", "lo"])  # a network route to other hosts
     site.machine.write(f"{ROOT}/workers/noprogram/bin/nothing", "#!/bin/sh\n", 0o755)
     site.run("install")
     site.machine.remove(f"{ROOT}/workers/noprogram/bin/nothing")
@@ -295,7 +294,7 @@ def test_every_kind_of_failure_is_told_for_what_it_is(failed: Site) -> None:
     said = failed.run("start", "--all", status=1)
     found = explained(failed.machine, *FAILURES)
     if not failed.machine.exists("/sys/fs/cgroup/cgroup.controllers"):
-        # With version 1 nobody is told that it was the kernel.
+        # with version 1 there is no report that the kernel killed it
         assert found["memory"].pop("kind") == "killed"
         found["memory"]["kind"] = "out-of-memory"
     wrong = {name: complaint for name in FAILURES if (complaint := mistakes(name, found[name], said))}
@@ -303,7 +302,7 @@ def test_every_kind_of_failure_is_told_for_what_it_is(failed: Site) -> None:
 
 
 def mistakes(name: str, worker: dict[str, Any], said: str) -> list[str]:
-    """What is not told as it should be."""
+    """The explanations that are not as expected."""
     wanted = FAILURES[name]
     sentence = worker["sentence"]
     error = worker["error"] or {"place": ""}

@@ -1,4 +1,5 @@
-"""Folders that a worker may write: given by install, and served where they are to be."""
+"""Folders that a worker may write in: install gives them to the worker, and the router serves them
+where configured."""
 
 from __future__ import annotations
 
@@ -110,7 +111,7 @@ NOT_ROOTS = ["(", "!", "-uid", "0", "-o", "!", "-gid", "0", "-o", "-perm", "/600
 
 
 def foreign(site: Site) -> set[str]:
-    """What is not root's alone in the worker's folder; of links nobody cares."""
+    """Everything in the worker's folder that root does not own alone; links do not matter."""
     found = site.machine.run(["find", FOLDER, "!", "-type", "l", *NOT_ROOTS, "-printf", "%P\n"]).stdout
     return set(found.split())
 
@@ -125,8 +126,8 @@ def given(site: Site) -> None:
 @pytest.mark.short("all")
 @pytest.mark.parametrize("before", ["", "uninstall alpha", "all"])
 def test_after_a_purge_nothing_is_left_to_the_number_of_the_account(site: Site, before: str) -> None:
-    """Whoever gets it next would own it. The account is there until then, also where the units have
-    gone before."""
+    """Otherwise the next user with this uid would own the files. The account stays until they are
+    given back, even if the units are already removed."""
     given(site)
     if before.startswith("uninstall"):
         site.run(*before.split())
@@ -145,7 +146,7 @@ def test_while_something_can_not_be_given_back_the_account_stays(site: Site) -> 
     deep = "/".join(["d"] * 110)
     site.machine.run([*AS_WORKER, f"mkdir -p {FOLDER}/data/{deep}"])
     said = site.run("uninstall", "--purge", "alpha", "beta", status=1)
-    assert "worker-beta" not in site.users()  # one's folders hold up nobody else
+    assert "worker-beta" not in site.users()  # folders of one worker do not hold up another
     assert f"{FOLDER} can not be given back to root: it has folders more than 100 deep" in said
     assert f"chown -hR root: {FOLDER}" in said
     assert "worker-alpha" in site.users()

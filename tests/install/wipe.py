@@ -1,9 +1,8 @@
-"""Nothing of ours is left on a machine, whatever state a test has left it in, and as cheaply as can
-be.
+"""Removes everything of tqunits from a machine, whatever state a test has left it in, and fast.
 
-That `tqunits uninstall --all --purge` does the same in an orderly way is what tests hold it to.
-After each of hundreds of tests it would be a fifth of the suite's time: an interpreter, stops that
-wait for requests, a userdel(8) for each account.
+Tests check that `tqunits uninstall --all --purge` does the same in an orderly way. After each of
+hundreds of tests it would take a fifth of the suite's time: an interpreter, stops that wait for
+requests, a userdel(8) for each account.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from tqunits.units import name
 ACCOUNTS = {"/etc/passwd": 0o644, "/etc/group": 0o644, "/etc/shadow": 0o640, "/etc/gshadow": 0o640}
 OURS = (account_of(""), build_account_of(""))
 
-# Who starts others goes first; what is killed has nothing to drain; what is stopped is not started
-# again by Restart=.
+# Units that start others are stopped first. A killed process has nothing to drain, and Restart=
+# does not restart a stopped unit.
 SCRIPT = f"""
 systemctl stop 'tq[-.]*.path'
 systemctl kill --signal=KILL 'tq[-.]*.service'
@@ -39,8 +38,8 @@ rmdir --ignore-fail-on-non-empty *.wants *.requires /etc/sysusers.d
 
 
 def wipe(machine: Machine) -> None:
-    """Processes, units, accounts, data; the configuration and the workers' folders are whoever's
-    who wrote them."""
+    """Removes processes, units, accounts and data. The configuration and the workers' folders
+    belong to whoever wrote them."""
     machine.run(["sh", "-c", SCRIPT], check=False)
     for path, mode in ACCOUNTS.items():
         before = machine.read(path)

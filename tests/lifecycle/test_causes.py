@@ -1,5 +1,5 @@
-"""The judgement over facts that no test machine has all of: cgroup v2, the kernel's log, start
-limits, other users."""
+"""How causes are derived from facts that no test machine has all of: cgroup v2, the kernel's log,
+start limits, other users."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def of(
 
 
 def of_program(look: Look) -> Judgement:
-    """Of a start whose program systemd could not execute, for that reason."""
+    """The result for a start whose program systemd could not execute, for that reason."""
     return of(replace(EXITED, status=203, program=look.path), looks=(look,))
 
 
@@ -275,7 +275,7 @@ def test_who_is_healthy_and_can_not_say_so_is_told(verdict: str) -> None:
 
 
 def test_words_of_others_in_an_advice_stay_as_they_are() -> None:
-    """NAME is a common part of names."""
+    """`NAME` is a common part of names."""
     variable = of(EXITED, "DB_NAME is not set")
     assert "`environment: {DB_NAME: ...}` in its worker.yaml" in variable.advice[0]
     hint = "leave it out: NAME=value"

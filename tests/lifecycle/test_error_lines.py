@@ -1,9 +1,9 @@
-"""The error in what programs say: of runtimes as they are, run here where they are there, and
-recorded where not.
+"""Finding the error in the output of programs: of runtimes that are installed, by running them
+here, and of others, as recorded.
 
-What is recorded of Java 17, Go 1.19, Rust 1.95, Node 20.20 and Python 3.11 they have said on Debian
-12. What is there of PHP 8.2 and Ruby 3.1 was written in the forms that their own tests have
-(php-src, Zend/tests/*.phpt; test/ruby/test_syntax.rb, test_require.rb), and was said by neither.
+The output recorded of Java 17, Go 1.19, Rust 1.95, Node 20.20 and Python 3.11 is from Debian 12.
+The output for PHP 8.2 and Ruby 3.1 was not recorded, but written in the forms that their own tests
+have (php-src, Zend/tests/*.phpt; test/ruby/test_syntax.rb, test_require.rb).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tqunits.lifecycle.kinds import ErrorKind
 from tqunits.system import process
 
 RECORDED = (Path(__file__).parent / "recorded.txt").read_text(encoding="utf-8").split("=== ")[1:]
-"""Blocks of `NAME | KIND | PART OF THE LINE | END OF THE PLACE`, and what was said."""
+"""Blocks of `NAME | KIND | PART OF THE LINE | END OF THE PLACE`, and the output."""
 
 
 @pytest.mark.parametrize("block", RECORDED, ids=lambda block: block.partition(" |")[0])
@@ -93,7 +93,7 @@ def test_what_a_runtime_says_here_is_understood(
 
 
 def run(folder: Path, interpreter: list[str], program: str) -> Complaint | None:
-    """Run a program that fails; gives its error."""
+    """Run a program that fails; gives the error that is found in its output."""
     path = folder / "main"
     path.write_text(program, encoding="utf-8")
     done = process.run([*interpreter, str(path)], timeout_s=60)

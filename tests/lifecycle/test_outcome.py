@@ -1,5 +1,5 @@
-"""How units and jobs end, in words; and that the gate's exit statuses are one thing in two
-places."""
+"""How units and jobs ended, in words; and that the gate's exit statuses are the same in the two
+places that define them."""
 
 from __future__ import annotations
 

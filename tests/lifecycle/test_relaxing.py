@@ -1,8 +1,8 @@
-"""What is said of a program that its sandbox keeps from something: the relaxation that is missing,
-and the line for it.
+"""Hints for a program that its sandbox restricts: which relaxation is missing, and the line to
+write.
 
-What programs say is in kept.txt, as those of Debian 12 (systemd 252) and 13 (257), and of npm, have
-said it in a worker with that sandbox; of .NET and sudo it is what they are known to say.
+kept.txt has output of programs, as recorded in a worker with that sandbox on Debian 12 (systemd
+252) and 13 (257), and from npm. For .NET and sudo it has the output that they are known to have.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tqunits.model import Profile, Relaxation, Sandbox
 from tqunits.units import grants, sandbox
 
 KEPT = (Path(__file__).parent / "kept.txt").read_text(encoding="utf-8").replace("\\x1b", "\x1b").split("=== ")[1:]
-"""Blocks of `RUNTIME, WHAT | SANDBOX | RELAXATION, or nothing | THE VALUE TO WRITE`, and what was
-said."""
+"""Blocks of `RUNTIME, WHAT | SANDBOX | RELAXATION, or nothing | THE VALUE TO WRITE`, and the
+output."""
 
 EXITED = UnitEnd(result="exit-code", code="exited", status=1, gate=outcome.EXITED, program="/usr/bin/python3")
 SURVIVED = ("taskset: failed to set pid 547's affinity: Operation not permitted",)
@@ -37,7 +37,7 @@ WRITTEN = re.compile(r"`sandbox: (.*?)`(?= in its worker.yaml|$|; then)")
 
 
 def of_words(text: str) -> Sandbox:
-    """`strict proc` as a sandbox."""
+    """The text `strict proc` as a sandbox."""
     profile, *relaxations = text.split()
     return Sandbox(profile=Profile(profile), relaxations=tuple(map(Relaxation, relaxations)))
 
@@ -48,7 +48,7 @@ def facts_of(own: Sandbox, *lines: str, end: UnitEnd = EXITED, user_mode: bool =
 
 
 def values(found: Judgement) -> list[str]:
-    """The values of `sandbox` that the advice has."""
+    """The values of `sandbox` in the hint."""
     return [match for line in found.advice for match in WRITTEN.findall(line)]
 
 
@@ -97,7 +97,7 @@ def test_the_value_is_what_worker_yaml_takes_and_gives_what_is_missing(profile: 
 
 
 def read(line: str) -> Sandbox:
-    """As a worker.yaml with that line is read."""
+    """The sandbox of a worker.yaml with that line."""
     node = nodes.read(line.encode(), "worker.yaml").root
     assert isinstance(node, MapNode)
     ((_, value),) = node.entries

@@ -1,7 +1,7 @@
-"""A throw-away machine: a real systemd as PID 1 over an overlay of a Debian, by default this host's
-own.
+"""A throw-away machine: a real systemd as PID 1 on an overlay of a Debian's files, by default this
+host's.
 
-See host.py for what tests ask of it, booted.py for how it is started and ended.
+host.py has the interface for tests; booted.py starts and ends the machine.
 """
 
 from .booted import Machine, terminate

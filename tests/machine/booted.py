@@ -1,5 +1,5 @@
-"""A machine seen from outside: the API for tests and the demo. `Machine.boot()` starts one, `with`
-ends it.
+"""A machine as the host uses it: the API for tests and the demo. `Machine.boot()` starts a machine,
+`with` ends it.
 
 nsenter(1) runs programs in the machine, in a cgroup of the machine that belongs to no unit, with a
 clean environment. We can kill their process group, so a program that exceeds its time leaves
@@ -28,7 +28,7 @@ Made = TypeVar("Made")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 TREE = Path(os.environ.get("TQUNITS_TEST_ROOT", "/")).resolve()  # .ci/root makes one of another Debian
-BOOT_SECONDS = 120.0  # it takes 2; an emulated processor under load takes far longer, and a hang must still end
+BOOT_SECONDS = 120.0  # it takes 2 s; an emulated processor under load takes far longer, and a hang must still end
 STOP_SECONDS = 30.0
 
 NO_USER_NAMESPACES = """the kernel makes no user namespaces here, and the sandboxes of the workers need them:
@@ -64,7 +64,7 @@ class Machine(Host):
 
     @property
     def root(self) -> Path:
-        """The machine's root folder, to look into from the host. Absolute links in it lead to the
+        """The machine's root folder, for access from the host. Absolute links in it lead to the
         host's files."""
         return Path(f"/proc/{self.pid}/root")
 
@@ -106,7 +106,7 @@ class Machine(Host):
         )
 
     def command(self, argv: Sequence[str], *, user: str | None = None) -> list[str]:
-        """The host's command line that runs `argv` in the machine."""
+        """The command line on the host that runs `argv` in the machine."""
         into = ["nsenter", "-t", str(self.pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w"]
         become = self._become(user) if user is not None else []
         return cgroups.joining(self._entries, [*into, *become, *argv])
@@ -151,8 +151,8 @@ class Machine(Host):
         return self.in_network(lambda: socket.create_connection((host, port), timeout))
 
     def in_network(self, make: Callable[[], Made]) -> Made:
-        """Call `make` in a thread that is in the machine's network; a socket made there stays
-        there."""
+        """Call `make` in a thread that is in the machine's network. A socket that it makes stays in
+        that network."""
 
         def enter_and_make() -> Made:
             kernel.enter_network(self.pid)
@@ -164,7 +164,7 @@ class Machine(Host):
     # Power
 
     def reboot(self) -> None:
-        """An orderly reboot: units are stopped, /run and /tmp are new, the disk stays."""
+        """An orderly reboot: units are stopped, /run and /tmp are new, the disk is kept."""
         self.run(["systemctl", "reboot"], check=False)
         self._await_exit()
         self._boot()
@@ -182,7 +182,7 @@ class Machine(Host):
         self._is_detached = True
 
     def stop(self) -> None:
-        """End the machine at once, with its disk; a detached one stays."""
+        """End the machine at once, and discard its disk; a detached machine stays."""
         if self._is_detached:
             return
         assert self.keeper.stdin is not None
@@ -214,7 +214,7 @@ class Machine(Host):
         self.keeper.stdin.flush()
 
     def _report(self, timeout: float) -> dict[str, object]:
-        """The keeper's next line."""
+        """The next line from the keeper."""
         assert self.keeper.stdout is not None
         deadline = time.monotonic() + timeout
         while b"\n" not in self._reports:

@@ -1,5 +1,4 @@
-"""The cgroups of a machine: a child of the caller's own cgroup in each hierarchy that systemd works
-with.
+"""The cgroups of a machine: a child of the caller's own cgroup in each hierarchy that systemd uses.
 
 Facts (cgroups(7), cgroup_namespaces(7), "Control Group v2" of the kernel's documentation):
 * /proc/self/cgroup has a line per hierarchy, `ID:CONTROLLERS:PATH`; version 2 is the line
@@ -21,19 +20,19 @@ from pathlib import Path
 from .kernel import mount
 
 NAME = "tqunits-machine-"  # followed by the process id of the keeper
-WANTED = frozenset({"memory", "cpu", "cpuacct", "pids", "blkio", "devices"})  # what systemd 252 uses of version 1
+WANTED = frozenset({"memory", "cpu", "cpuacct", "pids", "blkio", "devices"})  # of version 1, for systemd 252
 NEEDED = frozenset({"memory", "cpu", "pids"})
 SYSTEMD = "name=systemd"
 UNIFIED = ""
-ENTERED = "entered"  # where processes of the host that enter the machine are put; systemd leaves it alone
+ENTERED = "entered"  # for processes of the host that enter the machine; systemd does not touch it
 JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
-OTHERS = "tqunits-others"  # version 2 without a systemd on the host: where the host's own processes move aside to
+OTHERS = "tqunits-others"  # version 2 on a host without systemd: the host's own processes are moved here
 
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted hierarchy. `options` are its controllers as mount(8) takes them; version 2 is the
-    empty string."""
+    """One mounted hierarchy. `options`: its controllers as mount(8) takes them; empty for version
+    2."""
 
     options: str
     mounted: Path
@@ -41,18 +40,18 @@ class Hierarchy:
 
 
 def mount_all(stage: Path) -> tuple[Hierarchy, ...]:
-    """Mount the hierarchies of this host below `stage` and say where in each the caller is."""
+    """Mount the hierarchies of this host below `stage`; gives the caller's path in each."""
     own = _own_paths(Path("/proc/self/cgroup").read_text(encoding="ascii"))
     return tuple(_mount(stage, options, path) for options, path in own.items())
 
 
 def is_unified(hierarchies: tuple[Hierarchy, ...]) -> bool:
-    """Whether the controllers are in version 2, the only one that Debian 13 knows by default."""
+    """Whether the controllers are in version 2, the only one that Debian 13 uses by default."""
     return all(h.options == UNIFIED for h in hierarchies)
 
 
 def make(hierarchies: tuple[Hierarchy, ...], name: str) -> tuple[Path, ...]:
-    """The machine's cgroups, one per hierarchy, empty and with what is below them removed."""
+    """The machine's cgroups, one per hierarchy, empty; everything below them is removed."""
     unified = is_unified(hierarchies)
     made = []
     with _locked(hierarchies):
@@ -65,8 +64,8 @@ def make(hierarchies: tuple[Hierarchy, ...], name: str) -> tuple[Path, ...]:
 
 
 def entries(folders: tuple[Path, ...]) -> list[str]:
-    """The `cgroup.procs` files to enter a machine by: leaves beside those of its systemd, which
-    leaves them alone."""
+    """The `cgroup.procs` files by which processes enter a machine. They are leaves beside those of
+    its systemd, which does not touch them."""
     leaves = [folder / ENTERED for folder in folders]
     for leaf in leaves:
         leaf.mkdir(exist_ok=True)
@@ -74,21 +73,21 @@ def entries(folders: tuple[Path, ...]) -> list[str]:
 
 
 def renew(folders: tuple[Path, ...]) -> None:
-    """Make a machine's cgroups as new: in version 2 none may join one whose systemd handed
-    controllers down."""
+    """Make a machine's cgroups anew. In version 2 no process may join a cgroup whose systemd has
+    enabled controllers for its children."""
     for folder in folders:
         remove_tree(folder)
         folder.mkdir(exist_ok=True)
 
 
 def joining(entries: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """The command line that moves itself into cgroups by their `cgroup.procs` files and then
-    becomes `argv`."""
+    """A command line that moves itself into cgroups by their `cgroup.procs` files, and then
+    executes `argv`."""
     return ["sh", "-c", JOIN, "sh", *entries, "--", *argv]
 
 
 def sweep(hierarchies: tuple[Hierarchy, ...]) -> None:
-    """Remove what the machines of keepers that were killed with SIGKILL have left."""
+    """Remove the cgroups of machines whose keepers were killed with SIGKILL."""
     for hierarchy in hierarchies:
         for folder in hierarchy.parent.glob(f"{NAME}*"):
             if not _is_keeper(folder.name.removeprefix(NAME)):
@@ -107,8 +106,8 @@ def release(hierarchies: tuple[Hierarchy, ...], folders: tuple[Path, ...]) -> No
 
 
 def remove_tree(folder: Path) -> None:
-    """rmdir, leaves first. A cgroup that is in use stays; so does one of the kernel's that just
-    emptied: see sweep."""
+    """rmdir, leaves first. A cgroup that is in use is not removed, nor one that just became empty
+    and that the kernel still holds: see sweep."""
     for path, _, _ in os.walk(folder, topdown=False):
         try:
             os.rmdir(path)
@@ -118,8 +117,8 @@ def remove_tree(folder: Path) -> None:
 
 @contextmanager
 def _locked(hierarchies: tuple[Hierarchy, ...]) -> Iterator[None]:
-    """One keeper at a time makes or releases cgroups; the lock is on the host's version 2 root,
-    which all share."""
+    """Only one keeper at a time makes or releases cgroups. The lock is on the host's version 2
+    root, which all keepers share."""
     descriptor = os.open(hierarchies[-1].mounted, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -153,7 +152,7 @@ def _mount(stage: Path, options: str, path: str) -> Hierarchy:
     target.mkdir(parents=True)
     mount_at(target, options)
     own = target / path.lstrip("/")
-    if own.name == OTHERS:  # an earlier machine's keeper has moved us aside: machines are siblings
+    if own.name == OTHERS:  # the keeper of an earlier machine has moved us to a leaf: machines are siblings
         own = own.parent
     return Hierarchy(options, target, own if own.is_dir() else target)
 
@@ -173,7 +172,7 @@ def folder_name(options: str) -> str:
 
 
 def _with_controllers(hierarchy: Hierarchy) -> Path:
-    """Version 2: the cgroup to make children in, with the controllers handed down to them."""
+    """Version 2: the cgroup below which we make children, with its controllers enabled for them."""
     for parent in hierarchy.parent, hierarchy.mounted:
         has = set((parent / "cgroup.controllers").read_text(encoding="ascii").split())
         if has >= NEEDED:
@@ -183,7 +182,7 @@ def _with_controllers(hierarchy: Hierarchy) -> Path:
 
 
 def _hand_down(parent: Path, controllers: list[str]) -> None:
-    if (parent / "cgroup.type").exists():  # not the real root: its processes have to go first
+    if (parent / "cgroup.type").exists():  # not the real root: its processes have to be moved first
         (parent / OTHERS).mkdir(exist_ok=True)
         _move_processes(parent, parent / OTHERS)
     wanted = " ".join(f"+{name}" for name in controllers)
@@ -200,8 +199,8 @@ def _move_back(others: Path) -> None:
 
 
 def _move_processes(source: Path, target: Path) -> None:
-    """Until none is left: one may fork while we read. Threads of the kernel are only in the real
-    root."""
+    """Repeat until no process is left: one may fork while we read. Threads of the kernel are only
+    in the real root."""
     while pids := _processes(source):
         for pid in pids:
             try:

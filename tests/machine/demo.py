@@ -21,8 +21,8 @@ from .booted import STOP_SECONDS, Machine
 from .host import ENVIRONMENT, MachineError
 from .limits import kernel_file
 
-STATE = Path("/run/tqunits-demo.json")  # of the machine that stays: who keeps it, and how to get in
-ANSWER_SECONDS = 60.0  # a start limit of its own is shorter for every sample worker
+STATE = Path("/run/tqunits-demo.json")  # of the machine that stays: its keeper, and how to enter it
+ANSWER_SECONDS = 60.0  # the default of timeouts.start, which the sample workers use
 UNIT = "tq-worker@api.service"
 SITE = "http://localhost:8080"
 REQUESTS = ("/", "/api/", "/blog/", "/admin/")
@@ -82,7 +82,7 @@ def _show_all(machine: Machine) -> None:
 
 
 def _show(machine: Machine, argv: Sequence[str]) -> None:
-    """The command as it would be typed, then what it prints, as it prints it."""
+    """Print the command as a user would type it, then its output while it runs."""
     print(f"\n# {shlex.join(argv)}", flush=True)
     environment = {**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")}
     status = subprocess.run(machine.command(argv), env=environment, stdin=subprocess.DEVNULL, check=False).returncode
@@ -104,7 +104,7 @@ def _keep(machine: Machine) -> None:
 
 
 def _kept() -> dict[str, object] | None:
-    """The machine that stays, unless it has ended since."""
+    """The machine that was left running, unless it has ended since."""
     try:
         state = dict(json.loads(STATE.read_text(encoding="utf-8")))
         alive = b"machine.keeper" in Path(f"/proc/{state['keeper']}/cmdline").read_bytes()

@@ -1,7 +1,8 @@
-"""A booted systemd that tests ask by running programs in it, wherever it runs: in a container
-(booted.py) or on a processor of its own (tests/vm/guest.py).
+"""A booted systemd in which tests run programs: in a container (booted.py) or in a virtual machine
+(tests/vm/guest.py).
 
-Whoever boots one says how a program is run in it and how a file gets in and out; the rest is here.
+The subclasses implement how a program is run in it and how a file gets in and out; the rest is
+here.
 """
 
 import abc
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-POLL_SECONDS = 0.02  # how often a condition is looked at which has no event to wait for: at first, and at last
-MOST_POLL_SECONDS = 0.1  # a look is programs that start in the machine, a third of a processor at 50 of them a second
+POLL_SECONDS = 0.02  # how often we poll a condition that has no event to wait for: the first interval
+MOST_POLL_SECONDS = 0.1  # the longest; a poll starts programs in the machine: 50 a second take a third of a CPU
 TAIL_LINES = 60  # of the journal, for the report of a failed test
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -29,7 +30,7 @@ ENVIRONMENT = {
 
 
 class MachineError(Exception):
-    """The machine did not do as told; the text holds what it said."""
+    """A program in the machine failed, or a wait was too long; the text has the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Call:
     """A program to be run in the machine, to its end."""
 
     argv: Sequence[str]
-    input: str | None  # None: it reads nothing
+    input: str | None  # None: no input
     timeout: float  # seconds
     user: str | None  # None: root
     env: Mapping[str, str]  # besides ENVIRONMENT
@@ -45,7 +46,7 @@ class Call:
 
 
 class Host(abc.ABC):
-    """All paths are the machine's."""
+    """All paths are paths in the machine."""
 
     tqunits_path = "/usr/local/bin/tqunits"
 
@@ -59,7 +60,7 @@ class Host(abc.ABC):
 
     @abc.abstractmethod
     def stop(self) -> None:
-        """End it at once, if it is on."""
+        """End it at once, if it runs."""
 
     @abc.abstractmethod
     def perform(self, call: Call) -> subprocess.CompletedProcess[str]:
@@ -76,8 +77,8 @@ class Host(abc.ABC):
         env: Mapping[str, str] | None = None,
         merge: bool = False,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end. `check` raises MachineError with its output; `merge` puts
-        stderr into stdout."""
+        """Run a program to its end. If it fails, `check` raises MachineError with its output;
+        `merge` puts stderr into stdout."""
         call = Call(argv=argv, input=input, timeout=timeout, user=user, env=env or {}, merge=merge)
         done = self.perform(call)
         if check and done.returncode != 0:
@@ -116,7 +117,7 @@ class Host(abc.ABC):
 
     @contextlib.contextmanager
     def without_bus(self) -> Iterator[None]:
-        """No D-Bus meanwhile."""
+        """Stop D-Bus meanwhile."""
         self.systemctl("stop", "dbus.socket", "dbus.service")
         try:
             yield
@@ -125,12 +126,12 @@ class Host(abc.ABC):
             self.rejoin_bus()
 
     def rejoin_bus(self) -> None:
-        """For logind, which on systemd 257 stays with the D-Bus that has ended: who asks it waits
-        for 25 s, in vain."""
+        """Restart logind. On systemd 257 it keeps its connection to the D-Bus that has ended; a
+        program that asks it would wait for 25 s, in vain."""
         self.systemctl("try-restart", "systemd-logind.service")
 
     def user(self, name: str) -> tuple[int, int]:
-        """The numbers of a user and of its group, from the machine's own table."""
+        """The numeric ids of a user and of its group, from the machine's own table."""
         for line in self.read("/etc/passwd").splitlines():
             fields = line.split(":")
             if fields[0] == name:
@@ -138,19 +139,19 @@ class Host(abc.ABC):
         raise MachineError(f"no user {name} in the machine")
 
     def _become(self, user: str) -> list[str]:
-        """The words before those of a program that is to run as a user."""
+        """The words in front of a command line that runs it as a user."""
         uid, gid = self.user(user)
         return ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--init-groups", "env", "HOME=/", f"USER={user}"]
 
     def remove(self, path: str) -> None:
-        """Remove a file or a whole folder; nothing there is as good."""
+        """Remove a file or a whole folder; it may be missing."""
         self.run(["rm", "-rf", "--", path])
 
     # Waiting
 
     def wait_until(self, condition: Sequence[str] | Callable[[], bool], *, timeout: float = 30.0) -> None:
-        """Wait until a program in the machine exits 0, or until a function says yes. Too late:
-        MachineError."""
+        """Wait until a program in the machine exits 0, or until a function returns true.
+        MachineError if that takes too long."""
         is_true = condition if callable(condition) else functools.partial(self._succeeds, condition)
         deadline = time.monotonic() + timeout
         nothing, pause = threading.Event(), POLL_SECONDS
@@ -171,18 +172,18 @@ class Host(abc.ABC):
         return self.run(["journalctl", "--boot", "--output=cat", "--no-pager", *only, *args]).stdout
 
     def cursor(self) -> str:
-        """The argument for `journal` by which it has what comes from here on, and nothing of other
-        tests."""
+        """The argument with which `journal` returns only what comes from here on, and nothing of
+        earlier tests."""
         said = self.run(["journalctl", "--lines=1", "--show-cursor", "--quiet"]).stdout
         return f"--after-cursor={said.rpartition('-- cursor: ')[2].strip()}"
 
     def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
-        """The end of the journal, for a person."""
+        """The end of the journal, for the report of a failed test."""
         only = [f"--unit={unit}"] if unit else []
         argv = ["journalctl", "--boot", "--no-pager", "--no-hostname", "-o", "short-precise", f"--lines={lines}", *only]
         return self.run(argv, check=False).stdout
 
 
 def describe(argv: Sequence[str], what: str, out: str | None, err: str | None) -> str:
-    """What a failed program said, for MachineError."""
+    """The output of a failed program, for MachineError."""
     return "\n".join([f"{' '.join(argv)}: {what}", (out or "").rstrip(), (err or "").rstrip()]).rstrip()

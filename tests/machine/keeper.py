@@ -1,4 +1,4 @@
-"""The keeper of one machine: a process that outlives neither its machine nor, unless told so, its
+"""The keeper of one machine: a process that ends with its machine and, unless detached, with its
 launcher.
 
 It holds the machine's disk (a tmpfs in a mount namespace of its own, so a machine may be booted
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from . import cgroups, kernel
 
-CONSOLE_BYTES = 64 * 1024  # enough for all that systemd says in a failed boot
+CONSOLE_BYTES = 64 * 1024  # enough for all output of systemd in a failed boot
 STAGES = ("/mnt", "/media", "/srv", "/run")  # every Debian has them; the checkout or the tree may be below one
 NAMESPACES = ("--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--kill-child=SIGKILL")
 
@@ -51,8 +51,8 @@ class Keeper:
         self._events.register(0, selectors.EVENT_READ, self._read_commands)
 
     def serve(self) -> None:
-        """Until told to stop, or until the launcher is gone, or the detached machine has powered
-        itself off."""
+        """Run until the command `stop`, until the launcher has ended, or until the detached machine
+        has powered itself off."""
         try:
             while True:
                 for key, _ in self._events.select():
@@ -104,9 +104,9 @@ class Keeper:
             "hierarchies": [h.options for h in self._hierarchies],
             "console": os.ttyname(self._far_end),
         }
-        # The machine's cgroups become the roots of its namespace; then what is not the machine's
-        # own goes to a leaf: systemd takes a process in its root that it can not see for an error,
-        # and version 2 does not allow for one.
+        # The machine's cgroups become the roots of its namespace. Then processes that are not the
+        # machine's own are moved to a leaf: systemd treats a process in its root that it can not
+        # see as an error, and version 2 does not allow one there.
         inside = ["unshare", *NAMESPACES, sys.executable, "-m", "machine.root", json.dumps(plan)]
         aside = ["unshare", "--cgroup", *cgroups.joining(cgroups.entries(self._folders), inside)]
         tied = ["setpriv", "--pdeathsig", "KILL", *aside]
@@ -122,7 +122,7 @@ class Keeper:
         for line in self._notify.recv(4096).decode().splitlines():
             if line.startswith("MAINPID="):
                 self._pid = int(line.removeprefix("MAINPID="))
-            elif line == "READY=1" and not self._ready:  # systemd says it again after it has executed itself anew
+            elif line == "READY=1" and not self._ready:  # systemd reports it again after daemon-reexec
                 self._ready = True
                 entries = cgroups.entries(self._folders)
                 _report({"booted": self._pid, "entries": [f"/proc/{os.getpid()}/root{path}" for path in entries]})
@@ -159,7 +159,7 @@ def _roots(folders: tuple[Path, ...]) -> list[str]:
 
 
 def _make_stage(checkout: Path, tree: Path) -> Path:
-    """The disk: memory of our own mount namespace, so that nothing of it outlives the keeper."""
+    """The disk: a tmpfs in our own mount namespace, so nothing of it outlives the keeper."""
     taken = checkout, tree
     stage = next(Path(s) for s in STAGES if Path(s).is_dir() and not any(t.is_relative_to(s) for t in taken))
     kernel.mount("tmpfs", str(stage), "tmpfs", kernel.MS_NOSUID, "mode=755")
@@ -167,7 +167,7 @@ def _make_stage(checkout: Path, tree: Path) -> Path:
 
 
 def _let_go_of_the_terminal() -> None:
-    """Whoever reads what the launcher prints waits for all writers to be gone."""
+    """A reader of the launcher's output waits until all writers have closed it."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in 1, 2:
         os.dup2(nothing, descriptor)
@@ -175,7 +175,7 @@ def _let_go_of_the_terminal() -> None:
 
 
 def _report(message: dict[str, object]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # a detached keeper has nobody to tell
+    with contextlib.suppress(BrokenPipeError):  # nobody reads the reports of a detached keeper
         os.write(1, json.dumps(message).encode() + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""The few system calls that Python 3.11 has no function for: mount(2), umount2(2), pivot_root(2),
+"""The few system calls for which Python 3.11 has no function: mount(2), umount2(2), pivot_root(2),
 setns(2), prctl(2).
 
 All raise OSError with the errno and the path. The constants are those of <sys/mount.h>, <sched.h>
@@ -29,7 +29,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def bind(source: str, target: str, *, read_only: bool = False) -> None:
-    """A bind mount; the kernel takes the read-only flag only in a second step (mount(2),
+    """Bind mount. The kernel applies the read-only flag only in a second step (mount(2),
     "Remounting")."""
     mount(source, target, flags=MS_BIND)
     if read_only:
@@ -37,7 +37,7 @@ def bind(source: str, target: str, *, read_only: bool = False) -> None:
 
 
 def pivot_root(root: str) -> None:
-    """Make `root`, a mount point, the root of this mount namespace and let go of the old one
+    """Make `root`, a mount point, the root of this mount namespace, and unmount the old one
     (pivot_root(2), NOTES)."""
     os.chdir(root)
     _check(_libc.pivot_root(b".", b"."), f"pivot_root {root}")
@@ -46,7 +46,7 @@ def pivot_root(root: str) -> None:
 
 
 def enter_network(pid: int) -> None:
-    """Move the calling thread, and it alone, into the network namespace of process `pid`."""
+    """Move the calling thread alone into the network namespace of process `pid`."""
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _check(_libc.setns(namespace, CLONE_NEWNET), f"setns to the network of {pid}")
@@ -55,7 +55,7 @@ def enter_network(pid: int) -> None:
 
 
 def drop_capability(number: int) -> None:
-    """Take a capability out of the bounding set: no program executed from here on has it."""
+    """Remove a capability from the bounding set: no program executed from here on has it."""
     zero = ctypes.c_ulong(0)
     _check(_libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), zero, zero, zero), f"drop capability {number}")
 

@@ -1,4 +1,4 @@
-"""The limits of a unit as the kernel has them, in either version of cgroups.
+"""The limits of a unit as the kernel enforces them, in either version of cgroups.
 
 Files and meanings: "Control Group v2" (memory.max, cpu.max, pids.max), and "Memory Resource
 Controller", "CFS Bandwidth Control" and "Process Number Controller" of the kernel's documentation
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .host import Host, MachineError
 
-# Setting -> where the kernel has it: the file of version 2, then (controller, file) of version 1.
+# Setting -> its files in the kernel: that of version 2, then (controller, file) of version 1.
 FILES = {
     "MemoryMax": ("memory.max", "memory", "memory.limit_in_bytes"),
     "MemoryHigh": ("memory.high", "memory", "memory.soft_limit_in_bytes"),
@@ -18,13 +18,13 @@ FILES = {
     "IOWeight": ("io.weight", "blkio", "blkio.bfq.weight"),
     "TasksMax": ("pids.max", "pids", "pids.max"),
 }
-UNLIMITED = 1 << 62  # version 1 says "no limit" by a number near the largest that it can hold
+UNLIMITED = 1 << 62  # version 1 writes "no limit" as a number near the largest possible one
 MOUNT = "/sys/fs/cgroup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelLimits:
-    """None is "no limit". `cpu_quota` is in processors: 0.5 is CPUQuota=50%."""
+    """None means "no limit". `cpu_quota` is in processors: 0.5 is CPUQuota=50%."""
 
     memory_max: int | None
     cpu_quota: float | None
@@ -32,8 +32,8 @@ class KernelLimits:
 
 
 def kernel_limits(machine: Host, unit: str) -> KernelLimits:
-    """What the kernel holds the unit to. MachineError when the unit has no cgroup, as when it does
-    not run."""
+    """The limits that the kernel enforces on the unit. MachineError if the unit has no cgroup, for
+    example because it does not run."""
     return KernelLimits(
         memory_max=_number(machine.read(kernel_file(machine, unit, "MemoryMax"))),
         cpu_quota=_quota(machine, kernel_file(machine, unit, "CPUQuota")),
@@ -42,7 +42,7 @@ def kernel_limits(machine: Host, unit: str) -> KernelLimits:
 
 
 def kernel_file(machine: Host, unit: str, setting: str) -> str:
-    """The path in the machine of the kernel's file behind a setting."""
+    """The path in the machine of the kernel's file for a setting."""
     group = machine.show(unit, "ControlGroup")
     if not group:
         raise MachineError(f"{unit} has no cgroup: it is {machine.show(unit, 'ActiveState')}")

@@ -1,4 +1,4 @@
-"""The inside of a machine: builds its root and becomes its systemd.
+"""The program inside a machine: it builds the machine's root and becomes its systemd.
 
 Runs as process 1 of new mount, pid, uts, ipc, net and cgroup namespaces (the keeper starts it by
 unshare(1)), still in the host's tree. Facts:
@@ -23,7 +23,7 @@ from pathlib import Path
 from . import cgroups, kernel
 
 CHECKOUT = "opt/tqunits"
-ENVIRONMENT = "opt/venv"  # in a tree that is not the host's, whose Python is another one: see .ci/root
+ENVIRONMENT = "opt/venv"  # in a tree of another Debian, with another Python: see .ci/root
 WORKERS = "srv/tqunits/workers"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOTIFY = "run/host-notify"
@@ -31,21 +31,22 @@ WRAPPER = f"""#!/bin/sh
 # The console scripts of the virtual environment name the path it was made at; this one is right in the machine.
 exec /{CHECKOUT}/.venv/bin/python -I -m tqunits "$@"
 """
-# Folders whose content on the host must not show: its enabled services, its own tqunits.
+# Folders of the host whose content must not be visible: enabled services, its own tqunits.
 HIDDEN = ("etc/systemd", "etc/tqunits", "var/lib/tqunits", "srv/tqunits", "var/log/journal", "etc/rc2.d", "etc/rc3.d",
           "etc/rc5.d", "etc/rcS.d")  # fmt: skip
-# Units of Debian's that start by themselves and have no work in a container.
+# Units of Debian that start by themselves and are of no use in a container.
 MASKED = ("systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
           "systemd-udev-trigger.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
           "systemd-ask-password-wall.path", "systemd-ask-password-console.path", "systemd-remount-fs.service",
           "systemd-tmpfiles-clean.timer", "console-getty.service", "getty.target", "getty-static.service",
           "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount",
           "sys-fs-fuse-connections.mount", "proc-sys-fs-binfmt_misc.automount", "modprobe@.service")  # fmt: skip
-# Programs that write units at each daemon-reload, for disks, consoles and scripts that no machine
-# has: two thirds of its time.
+# Generators that write units at each daemon-reload for disks, consoles and scripts that no machine
+# has. They take two thirds of the time of a daemon-reload.
 GENERATORS = "systemd/system-generators"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-# CAP_SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_OVERRIDE, MAC_ADMIN and SYSLOG reach beyond namespaces.
+# CAP_SYS_MODULE, SYS_RAWIO, SYS_TIME, MAC_OVERRIDE, MAC_ADMIN and SYSLOG have effects outside of
+# namespaces.
 DROPPED = (16, 17, 25, 32, 33, 34)
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
@@ -53,7 +54,7 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 def main() -> None:
     plan = json.loads(sys.argv[1])
     for entry in plan["roots"]:
-        Path(entry).write_text("0", encoding="ascii")  # "me", whatever my number is out there
+        Path(entry).write_text("0", encoding="ascii")  # my own process, whatever its number is outside
     with socket.socket(fileno=plan["notify"]) as notify:
         stage, root = Path(plan["stage"]), Path(plan["stage"], "root")
         _mount_disk(stage, root, plan["tree"], plan["checkout"])
@@ -65,8 +66,8 @@ def main() -> None:
     socket.sethostname("machine")
     _loopback_up()
     kernel.pivot_root(str(root))
-    # What systemd mounts in a helper's namespace (a unit's credentials) has to arrive here. In a
-    # container it leaves this to the container's maker (mount_setup() in its source).
+    # A mount that systemd makes in a helper's namespace (a unit's credentials) has to arrive here.
+    # In a container systemd expects this of the container manager (mount_setup() in its source).
     kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_SHARED)
     for number in DROPPED:
         kernel.drop_capability(number)
@@ -74,9 +75,9 @@ def main() -> None:
 
 
 def _mount_disk(stage: Path, root: Path, tree: str, checkout: str) -> None:
-    """A tree and the checkout, writable, with all that is written going to the machine's disk."""
+    """A tree and the checkout, writable; everything that is written goes to the machine's disk."""
     _overlay(stage / "disk", tree, root)
-    for name in "usr", "var", "etc", "opt", "srv":  # an overlay ends where another file system is mounted
+    for name in "usr", "var", "etc", "opt", "srv":  # an overlay does not contain file systems mounted below it
         if os.path.ismount(f"{tree}/{name}"):
             _overlay(stage / f"disk-{name}", f"{tree}/{name}", root / name)
     (root / CHECKOUT).mkdir(parents=True, exist_ok=True)
@@ -98,8 +99,8 @@ def _overlay(disk: Path, lower: str, target: Path) -> None:
 
 
 def _mount_kernel(root: Path, hierarchies: list[str], console: str) -> None:
-    """What a kernel gives: /proc, /sys, /dev, /run, /tmp and the cgroups, each of the machine's
-    own."""
+    """The file systems of a kernel, each the machine's own: /proc, /sys, /dev, /run, /tmp and the
+    cgroups."""
     quiet = kernel.MS_NOSUID | kernel.MS_NODEV
     kernel.mount("proc", f"{root}/proc", "proc", quiet | kernel.MS_NOEXEC)
     for path in f"{root}/proc/sys", f"{root}/proc/sysrq-trigger":
@@ -145,7 +146,8 @@ def _is_furnished(root: Path, identity: str) -> bool:
 
 
 def _furnish(root: Path, identity: str) -> None:
-    """The first boot: a host of its own, with nothing enabled but what Debian's own units want."""
+    """The first boot: a host with its own identity; only the units that Debian's own units want are
+    enabled."""
     for name in HIDDEN:
         _hide(root / name)
     units = root / "etc/systemd/system"
@@ -160,23 +162,23 @@ def _furnish(root: Path, identity: str) -> None:
     _replace(root / "etc/hostname", "machine\n")
     _replace(root / "etc/hosts", "127.0.0.1 localhost machine\n::1 localhost machine\n")
     _replace(root / "etc/fstab", "")
-    for name in "etc/.updated", "var/.updated":  # no catalogue, no linker cache to rebuild: ConditionNeedsUpdate=
+    for name in "etc/.updated", "var/.updated":  # no catalogue or linker cache to rebuild: ConditionNeedsUpdate=
         _replace(root / name, "")
     _replace(root / "usr/local/bin/tqunits", WRAPPER, mode=0o755)
     _publish(root / CHECKOUT)
     _copy_workers(root / CHECKOUT / "workers", root / WORKERS)
-    _replace(root / "etc/machine-id", f"{identity}\n", mode=0o444)  # last: it says that all the rest is there
+    _replace(root / "etc/machine-id", f"{identity}\n", mode=0o444)  # last: it means that everything else is there
 
 
 def _hide(folder: Path) -> None:
-    """An empty folder in the place of the host's, whatever that holds."""
+    """Put an empty folder in the place of the host's."""
     if folder.is_symlink() or folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, mode=0o755)
 
 
 def _replace(path: Path, content: str, *, mode: int = 0o644) -> None:
-    """A file of the machine's own; a link to somewhere else is not followed."""
+    """Write a file of the machine's own; a link to another place is not followed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_text(content, encoding="utf-8")
@@ -184,8 +186,8 @@ def _replace(path: Path, content: str, *, mode: int = 0o644) -> None:
 
 
 def _publish(checkout: Path) -> None:
-    """The users of the workers and of the proxy read the checkout, which a strict umask may have
-    made root's only."""
+    """The users of the workers and of the proxy read the checkout. With a strict umask only root
+    could."""
     checkout.chmod(0o755)
     samples = [checkout / "pyproject.toml", checkout / ".venv/pyvenv.cfg"]
     if all(path.stat().st_mode & 0o004 for path in samples if path.exists()):
@@ -198,7 +200,7 @@ def _publish(checkout: Path) -> None:
 
 
 def _copy_workers(source: Path, target: Path) -> None:
-    """The sample workers as a fresh clone has them: owned by root, nothing built."""
+    """The sample workers as in a fresh clone: owned by root, not built."""
     built = [str(folder) for folder in source.glob("*/bin")]
     shutil.copytree(
         source, target, symlinks=True, ignore=lambda folder, names: [n for n in names if f"{folder}/{n}" in built]
@@ -221,8 +223,8 @@ def _loopback_up() -> None:
 
 
 def _become_systemd(*, unified: bool) -> None:
-    # Debian 13's systemd starts on version 1 only when told so; in a container it reads that from
-    # its own command line.
+    # Debian 13's systemd starts on version 1 only if it is asked to. In a container it reads that
+    # from its own command line.
     legacy = [] if unified else ["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     environment = {"container": "tqunits", "PATH": PATH, "TERM": "vt220", "NOTIFY_SOCKET": f"/{NOTIFY}"}
     os.execve("/lib/systemd/systemd", ["/lib/systemd/systemd", *legacy], environment)

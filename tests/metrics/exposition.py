@@ -1,5 +1,4 @@
-"""A strict reader of OpenMetrics 1.0 text, written from the specification's grammar: it believes
-nothing.
+"""A strict reader of OpenMetrics 1.0 text, written from the specification's grammar.
 
 https://prometheus.io/docs/specs/om/open_metrics_spec/. Timestamps and exemplars, which we never
 write, are errors here.
@@ -33,7 +32,7 @@ class Family:
 
 
 def read(text: bytes) -> dict[str, Family]:
-    """The families of an exposition. Raises AssertionError for what the specification does not
+    """The families of an exposition. Raises AssertionError for text that the specification does not
     allow."""
     assert not text.startswith(b"\xef\xbb\xbf"), "a byte order mark"
     lines = text.decode("utf-8").split("\n")
@@ -103,7 +102,7 @@ def read_labels(text: str) -> Labels:
 
 
 def _check_histogram(name: str, family: Family) -> None:
-    """Buckets rise, are cumulative and end with +Inf, which is the count; the metrics are not
+    """Buckets rise, are cumulative and end with +Inf, which equals the count; metrics are not
     interleaved."""
     metrics: dict[Labels, list[tuple[float, float]]] = {}
     last: Labels | None = None
@@ -126,7 +125,7 @@ def _check_histogram(name: str, family: Family) -> None:
 
 
 def _check_clashes(families: dict[str, Family]) -> None:
-    """No family may have a name that a sample of another could have."""
+    """No family may have a name that a sample of another family could have."""
     may_add = {"counter": ("_total", "_created"), "gauge": (), "histogram": ("_bucket", "_count", "_sum", "_created")}
     for name, family in families.items():
         for suffix in may_add[family.kind]:

@@ -1,4 +1,4 @@
-"""Lines of the access log: what they say, and that no client can write one of its own."""
+"""Lines of the access log: their content, and that no client can forge a line."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_json_is_one_line_that_reads_back(entry: Entry) -> None:
 
 
 def read_datagram(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Strictly what https://systemd.io/JOURNAL_NATIVE_PROTOCOL allows."""
+    """Exactly what https://systemd.io/JOURNAL_NATIVE_PROTOCOL allows."""
     fields = []
     while data:
         name, separator, data = re.split(rb"([=\n])", data, maxsplit=1)
@@ -219,7 +219,8 @@ def test_a_value_with_a_line_end_is_counted() -> None:
 
 
 def test_the_journal_has_a_long_target_once_and_cut() -> None:
-    """Entries are everybody's room: three thousand requests with long targets were 56 MiB."""
+    """All entries share the space of the journal: three thousand requests with long targets took 56
+    MiB."""
     target = b"/api/" + b"x" * 8000
     datagram = journal_datagram(ENTRY._replace(target=target))
     assert datagram.count(b"xxx" * 300) == 1

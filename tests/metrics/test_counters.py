@@ -1,5 +1,4 @@
-"""Histograms and counters: every value is in exactly one bucket, and nothing is lost by a
-reload."""
+"""Histograms and counters: every value is in exactly one bucket, and a reload loses nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The exposition, read back by two strict readers: every number arrives, whatever workers and
-endpoints are named.
+"""The exposition, parsed by two strict readers: every number is there, whatever the names of
+workers and endpoints.
 
-One is our own, from the specification (exposition.py); the other is that of Prometheus' client,
-independent of us.
+One reader is our own, from the specification (exposition.py); the other is that of the Prometheus
+client, which is independent of us.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COUNT = st.integers(0, 2**63)
 
 
 def read(text: bytes) -> dict[str, Family]:
-    """What both readers have understood, and understood alike."""
+    """The result of the readers; both results must be equal."""
     families = read_strictly(text)
     theirs = {family.name: family for family in text_string_to_metric_families(text.decode())}
     assert list(theirs) == list(families)

@@ -1,9 +1,9 @@
-"""Large bodies: a worker that gives and takes them in every framing, and clients that read them to
-the last byte.
+"""Large bodies: a worker that sends and receives them in every framing, and clients that read them
+to the last byte.
 
 `GET /FRAMING/SIZE` is answered with so many bytes, framed by Content-Length (`length`), in chunks
-(`chunked`) or by the end of the connection (`close`). Anything with a body is answered with its
-size and digest, as the worker has read it.
+(`chunked`) or by the end of the connection (`close`). A request with a body is answered with the
+size and the digest of the body that the worker has read.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tqunits.proxy.upstream.standing import FOUND_STANDING
 
 MIB = 1024 * 1024
 SIZES = (*range(WORTH - 1, WORTH + 2), *range(RECEIVE - 1, RECEIVE + 2), MIB, 8 * MIB)
-"""Around what one recv gives (RECEIVE) and what a relay is worth (WORTH), and far beyond all
-buffers of one turn."""
+"""Sizes around one recv (RECEIVE), around the least for which a relay pays (WORTH), and far beyond
+all buffers of one turn."""
 
 SMALL = 4096
-"""Bytes of a receive buffer that the other end never gets more than a little into."""
+"""Bytes of a receive buffer that takes only a little at a time."""
 
 _BYTES = random.Random(4).randbytes(MIB + 1)
 _PIECE = 100_000  # bytes of a chunk as we send it: no multiple of any buffer
@@ -37,13 +37,13 @@ _PIECE = 100_000  # bytes of a chunk as we send it: no multiple of any buffer
 
 @cache
 def payload(size: int) -> bytes:
-    """So many bytes, without a pattern that a lost or doubled buffer could hide in."""
+    """So many bytes, without a pattern: a lost or doubled buffer would change them."""
     whole, rest = divmod(size, len(_BYTES))
     return _BYTES * whole + _BYTES[:rest]
 
 
 def digest(body: bytes) -> str:
-    """Of two bodies that differ pytest would print all."""
+    """Compare bodies without pytest, which would print all of both."""
     return f"{len(body)} {hashlib.sha256(body).hexdigest()}"
 
 
@@ -57,15 +57,15 @@ def get(path: str, minor: int = 1) -> bytes:
 
 
 def post(body: bytes, framing: str = "length") -> bytes:
-    """An upload, whole."""
+    """A whole upload."""
     if framing == "chunked":
         return b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(body)
     return b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 async def rely(client: Connection) -> None:
-    """Ask until the worker's only connection is one that also what can not be sent twice goes
-    on."""
+    """Send requests until the router also uses the worker's only connection for requests that can
+    not be sent twice."""
     await client.send(get("/length/1") * (FOUND_STANDING + 1))
     for _ in range(FOUND_STANDING + 1):
         await receive(client)
@@ -114,8 +114,8 @@ class Message:
 
 
 async def receive(connection: Connection) -> Message:
-    """The next one that is whole, and no interim response. Raises what `Connection` does for one
-    that is not."""
+    """The next whole message, without interim responses. Raises what `Connection` does for one that
+    is not whole."""
     head = await connection.head()
     while head.startswith(b"HTTP/1.1 103 "):
         head = await connection.head()
@@ -130,7 +130,7 @@ async def receive(connection: Connection) -> Message:
 
 
 async def dechunked(connection: Connection) -> tuple[bytes, bytes]:
-    """The rest of a message that comes in chunks: (body, trailers)."""
+    """The rest of a message in chunks: (body, trailers)."""
     pieces = []
     while size := int(await connection.until(b"\r\n"), 16):
         pieces.append(await connection.exactly(size))
@@ -150,10 +150,10 @@ async def _send(client: socket.socket, upload: bytes, arrived: Callable[[], Awai
 
 
 async def answer_to(router: Router, upload: bytes, arrived: Callable[[], Awaitable[object]] | None = None) -> bytes:
-    """What comes back while an upload is sent, up to the end or the cut.
+    """The answer that comes while an upload is sent, up to its end or the cut.
 
-    `arrived`: what is behind the first MIB waits for it. By hand, because asyncio's streams forget
-    what they have received when they can not send.
+    `arrived`: everything after the first MIB is sent only then. Uses the socket itself, because
+    asyncio's streams forget what they have received when they can not send.
     """
     loop = asyncio.get_running_loop()
     with socket.socket() as client:

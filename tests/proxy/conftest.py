@@ -1,5 +1,5 @@
-"""What the router's tests share: a short folder, because a socket's path has 108 bytes, and a look
-at descriptors."""
+"""Fixtures of the router's tests: a folder with a short path (a socket's path has at most 108
+bytes), and a check for open descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Everybody may look into it: else the router would serve nothing from below it."""
+    """Everybody may read it; otherwise the router would serve nothing from below it."""
     with tempfile.TemporaryDirectory(prefix="tq") as path:
         Path(path).chmod(0o755)
         yield Path(path)
@@ -22,8 +22,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def no_descriptor_is_left() -> Iterator[None]:
-    gc.collect()  # what tests before this one forgot to close
-    gc.freeze()  # what stays need not be looked through again before the next one
+    gc.collect()  # descriptors that earlier tests forgot to close
+    gc.freeze()  # the objects that stay need not be looked through again before the next one
     before = sorted(os.listdir("/proc/self/fd"))
     yield
     assert sorted(os.listdir("/proc/self/fd")) == before

@@ -1,5 +1,5 @@
-"""A router whose routes a test writes itself, and its control socket to ask what goes on inside:
-without waiting."""
+"""A router with a file of routes that the test writes, and clients of its control socket, which
+show its state without waiting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENT = 30_000_000
 
 
 class Slow:
-    """A worker that answers when it is told."""
+    """A worker that answers when the test tells it to."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -45,9 +45,9 @@ def write_routes(
     trusted: Sequence[str] = (),
     **changes: Any,
 ) -> None:
-    """The file of routes, with one worker; where nothing is said, all is patient and large.
+    """The file of routes with one worker; time-outs and sizes are large unless the test sets them.
 
-    `clients`: the time-outs that are for them; `changes`: to the worker.
+    `clients`: the time-outs for clients; `changes`: for the worker.
     """
     patient = {"request_us": 0, "read_us": PATIENT, "write_us": PATIENT, "idle_us": PATIENT}
     document = json.loads(snapshot(endpoint, **{"timeouts": patient, "queue_us": PATIENT, "max_body": 0, **changes}))
@@ -89,8 +89,7 @@ def serving_path(folder: Path) -> Path:
 async def relayed(
     folder: Path, behaviour: Behaviour, *more: str, receive: int = 0, **changes: Any
 ) -> AsyncIterator[tuple[Router, TcpWorker]]:
-    """Such a router, and its worker on TCP with receive buffers of that size (0: the usual
-    ones)."""
+    """Such a router, and its worker on TCP with receive buffers of that size (0: the default)."""
     worker = await TcpWorker(receive=receive).start(behaviour)
     async with Router(folder, controlled(folder, worker.endpoint, *more, **changes)) as router:
         yield router, worker
@@ -98,7 +97,7 @@ async def relayed(
 
 
 async def speak(folder: Path, data: bytes) -> bytes:
-    """Bytes to the control socket; gives all that comes back."""
+    """Send bytes to the control socket; gives the whole answer."""
     reader, writer = await asyncio.open_unix_connection(control_path(folder))
     writer.write(data)
     try:
@@ -108,7 +107,7 @@ async def speak(folder: Path, data: bytes) -> bytes:
 
 
 async def ask(folder: Path, method: str, path: str, **body: object) -> tuple[int, dict[str, Any]]:
-    """A request to the control socket; gives (status, body)."""
+    """Send a request to the control socket; gives (status, body)."""
     data = json.dumps(body).encode() if method == "POST" else b""
     head = f"{method} {path} HTTP/1.1\r\nHost: router\r\nContent-Length: {len(data)}\r\n\r\n".encode()
     answer = await speak(folder, head + data)
@@ -116,7 +115,8 @@ async def ask(folder: Path, method: str, path: str, **body: object) -> tuple[int
 
 
 async def as_nobody(path: Path) -> bytes:
-    """What the status is to a stranger: empty where the file keeps it out."""
+    """The status as an unprivileged user gets it: empty if the mode of the socket's file keeps the
+    user out."""
     process = await asyncio.create_subprocess_exec(
         "setpriv", "--reuid=nobody", "--clear-groups", "curl", "-s", "--unix-socket", path, "http://r/status",
         stdout=asyncio.subprocess.PIPE,
@@ -125,8 +125,8 @@ async def as_nobody(path: Path) -> bytes:
 
 
 async def status(folder: Path) -> dict[str, Any]:
-    """What the control socket says; `worker` is the only one of the workers, `endpoint` its
-    first."""
+    """The answer of the control socket. `worker` is the only worker, `endpoint` its first
+    endpoint."""
     code, found = await ask(folder, "GET", "/status")
     assert (code, found["version"], len(found["workers"])) == (200, 1, 1)
     worker = found["workers"][0]
@@ -134,12 +134,12 @@ async def status(folder: Path) -> dict[str, Any]:
 
 
 ROUTERS = frozenset({"connections", "asleep", "requests"})
-"""What the status says of the router itself."""
+"""The part of the status that is about the router itself."""
 
 
 async def until(folder: Path, *, endpoint: Mapping[str, int] | None = None, **expected: int) -> None:
-    """Until the status says so, of the router (ROUTERS) or else of its worker, and of that one's
-    first endpoint."""
+    """Wait until the status has these values: for the router (ROUTERS), else for its worker and the
+    worker's first endpoint."""
     wanted = {name: expected.pop(name) for name in ROUTERS & expected.keys()}
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -150,7 +150,7 @@ async def until(folder: Path, *, endpoint: Mapping[str, int] | None = None, **ex
 
 
 def open_below(pid: int, folder: Path) -> list[str]:
-    """The files there that the process has open."""
+    """The files in the folder that the process has open."""
     found = []
     for number in os.listdir(f"/proc/{pid}/fd"):
         with suppress(FileNotFoundError):  # closed meanwhile

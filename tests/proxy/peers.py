@@ -1,5 +1,5 @@
-"""Honest peers for the router: the real process, and workers and clients that speak raw bytes on
-real sockets."""
+"""Peers for the router that follow the protocol: the real router process, and workers and clients
+that send raw bytes on real sockets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 PATIENCE = 10.0
-"""Seconds until a test that waits for an event has failed."""
+"""Seconds after which a test that waits for an event fails."""
 
 Behaviour = Callable[["Connection"], Awaitable[None]]
 
@@ -43,14 +43,15 @@ class Connection:
         await asyncio.wait_for(self.writer.drain(), PATIENCE)
 
     async def send_apart(self, pieces: Sequence[bytes]) -> None:
-        """Send each piece alone: the other end has read it before the next one is sent, and the
-        last one before this returns."""
+        """Send each piece alone: the next one is sent when the other end has read the one before,
+        and this returns when it has read the last one."""
         for piece in pieces:
             await self.send(piece)
             await self.taken()
 
     async def taken(self) -> None:
-        """Until the process at the other end has read all that was sent, over TCP also the end."""
+        """Wait until the process at the other end has read all that was sent; over TCP also the
+        end."""
         async with asyncio.timeout(PATIENCE):
             while not self._is_taken():
                 await asyncio.sleep(0)
@@ -59,7 +60,7 @@ class Connection:
         sock: socket.socket = self.writer.get_extra_info("socket")
         if self.writer.transport.get_write_buffer_size():
             return False
-        if sock.family == socket.AF_UNIX:  # where what waits is the sender's until it is read
+        if sock.family == socket.AF_UNIX:  # bytes that wait belong to the sender until they are read
             return fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0") == b"\0\0\0\0"
         return not _unread(*map(self.writer.get_extra_info, ("sockname", "peername")))
 
@@ -100,8 +101,8 @@ class Connection:
 
 
 def _unread(here: tuple[str, int], there: tuple[str, int]) -> int:
-    """Bytes from here that lie unread over there, the end being one; both on this machine's IPv4
-    (sock_diag(7))."""
+    """The number of bytes sent from `here` that are unread at `there` (the end counts as one byte).
+    Both are on this machine's IPv4 (sock_diag(7))."""
     ends = struct.pack("!HH4s12x4s12x", there[1], here[1], socket.inet_aton(there[0]), socket.inet_aton(here[0]))
     one_tcp_socket = struct.pack("=IHHIIBBHI", 72, 20, 1, 0, 0, socket.AF_INET, socket.IPPROTO_TCP, 0, 2**32 - 1)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as diag:
@@ -109,11 +110,11 @@ def _unread(here: tuple[str, int], there: tuple[str, int]) -> int:
         said = diag.recv(4096)
     kind, error = struct.unpack_from("=4xH10xi", said)
     assert kind == 20 or error == -errno.ENOENT, os.strerror(-error)
-    return struct.unpack_from("=I", said, 72)[0] if kind == 20 else 0  # one that is closed reads no more
+    return struct.unpack_from("=I", said, 72)[0] if kind == 20 else 0  # a closed socket reads no more
 
 
 class Worker:
-    """A worker: each connection goes to the behaviour, and everything that came is kept."""
+    """A worker: each connection is given to the behaviour, and all received bytes are kept."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -143,7 +144,7 @@ class Worker:
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 await self._behaviour(connection)
-        finally:  # a behaviour that has failed as well: the loop tells of it when the connection is gone
+        finally:  # or a behaviour that has failed: the loop reports it when the connection has ended
             with contextlib.suppress(RuntimeError):
                 connection.close()
 
@@ -157,7 +158,7 @@ class TcpWorker(Worker):
     (splice.pays)."""
 
     def __init__(self, *, receive: int = 0) -> None:
-        """`receive`: the size of all receive buffers, 0 is what is usual."""
+        """`receive`: the size of all receive buffers; 0 is the default."""
         super().__init__(Path())
         self._limit = receive or 64 * 1024
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -222,11 +223,12 @@ LAUNCHER = (
     "[os.dup2(one, 3 + number) for number, one in enumerate(aside)];"
     "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 )
-"""As systemd starts it: the sockets are descriptors from 3 on, LISTEN_PID is the process itself."""
+"""Started as systemd does: the sockets are descriptors from 3 on, LISTEN_PID is the process
+itself."""
 
 
 class Router:
-    """The real process: `tqunits proxy ARGUMENTS`, told to listen on a port of its own, awaited by
+    """The real process: `tqunits proxy ARGUMENTS`, on a port of its own; the test waits for its
     READY=1."""
 
     def __init__(
@@ -239,8 +241,8 @@ class Router:
         program: Sequence[str] = ("-m", "tqunits"),
         stdout: Path | None = None,
     ) -> None:
-        """`listening`, `control`: what systemd would hand over; the buffers of connections are as
-        the first one's."""
+        """`listening`, `control`: sockets as systemd would hand them over; the buffers of
+        connections are those of the first one."""
         self._program = program
         self._folder = folder
         self._handed = {name: sock for name, sock in (("control", control), ("http", listening)) if sock is not None}
@@ -278,11 +280,11 @@ class Router:
             self.process.kill()
         await self.process.wait()
         self._notify.close()
-        if kind is None:  # whatever the test is about, nothing in the router went wrong unseen
+        if kind is None:  # whatever the test is about, the router has logged no unexpected error
             assert "Traceback" not in self.said(), self.said()
 
     async def told(self, assignment: str) -> str:
-        """Wait until the process tells systemd so; gives the whole message."""
+        """Wait until the process sends this to systemd; gives the whole message."""
         loop = asyncio.get_running_loop()
         while True:
             message = (await asyncio.wait_for(loop.sock_recv(self._notify, 4096), PATIENCE)).decode()
@@ -300,8 +302,8 @@ class Router:
     async def connect(
         self, *, source: str = "127.0.0.1", receive: int = 0, tls: ssl.SSLContext | None = None
     ) -> Connection:
-        """`source`: the address to come from; `receive`: the size of all receive buffers, 0 is what
-        is usual."""
+        """`source`: the client's address; `receive`: the size of all receive buffers, 0 is the
+        default."""
         sock = socket.socket()
         sock.setblocking(False)
         if receive:
@@ -336,11 +338,11 @@ async def routed(
 
 
 HEADS = {"max_request_line": 8192, "max_head": 32768, "max_fields": 100}
-"""How large a request's head may be, as usual."""
+"""The default limit of a request's head."""
 
 
 def snapshot(endpoint: str, **changes: Any) -> str:
-    """A file of routes with one worker, all its times short; `changes` to that worker."""
+    """A file of routes with one worker, all its time-outs short; `changes` to that worker."""
     worker = {
         "name": "w",
         "hosts": [],

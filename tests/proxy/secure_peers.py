@@ -1,5 +1,5 @@
-"""TLS's other end, for tests: certificates by openssl(1), and a client whose ciphertext the test
-carries itself."""
+"""The other end of TLS for tests: certificates by openssl(1), and a client whose ciphertext the
+test itself sends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _openssl(*words: object) -> None:
 
 
 def client_context() -> ssl.SSLContext:
-    """A client that trusts everybody, and notices when it is cut off."""
+    """A client that accepts every certificate, and notices when it is cut off."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -45,12 +45,12 @@ def client_context() -> ssl.SSLContext:
 
 
 def readable(sock: socket.socket) -> None:
-    """Wait until the kernel says so: what nobody announces is never read."""
+    """Wait until the kernel reports it: data that the kernel does not announce is never read."""
     assert select.select([sock], [], [], PATIENCE)[0], "nothing came"
 
 
 class Client:
-    """The client's end of one connection, and the server's for the test to drive."""
+    """The client's end of one connection, and the server's end, which the test uses."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class Client:
         name: str | None = None,
         session: ssl.SSLSession | None = None,
     ) -> None:
-        """`name`: asked for; `context`, `session`: other than a new one; `version`: this one
-        only."""
+        """`name`: the server name to ask for; `context`, `session`: used instead of new ones;
+        `version`: the only one allowed."""
         self.server, self.sock = connected(buffers)
         self.secured = Secured(self.server, certificates.context)
         context = context or client_context()
@@ -75,7 +75,7 @@ class Client:
         self.is_open = False
 
     def go_on(self) -> None:
-        """What the client's OpenSSL does with what is there."""
+        """Let the client's OpenSSL process what has arrived."""
         with contextlib.suppress(ssl.SSLWantReadError):
             if not self.is_open:
                 self.tls.do_handshake()
@@ -91,7 +91,7 @@ class Client:
         self.go_on()
 
     def open(self) -> None:
-        """The whole handshake; everything that is sent is received before the next turn."""
+        """The whole handshake; each side receives all that was sent before the next step."""
         step = Step.READ
         while not (self.is_open and step is Step.DONE):
             self.take()
@@ -99,13 +99,13 @@ class Client:
             step = self.secured.handshake()
 
     def put(self, raw: bytes) -> None:
-        """Bytes as they are."""
+        """Send these bytes unencrypted."""
         self.sock.setblocking(True)
         self.sock.sendall(raw)
         self.sock.setblocking(False)
 
     def records(self, *messages: bytes) -> bytes:
-        """Each message encrypted as a write of its own; not sent."""
+        """Encrypt each message as a write of its own; nothing is sent."""
         for message in messages:
             self.tls.write(message)
         return self.outgoing.read()
@@ -117,7 +117,7 @@ class Client:
         return self.outgoing.read()
 
     def receive(self) -> bytes:
-        """What the server receives next, after the kernel has said that there is something."""
+        """What the server receives next, after the kernel has reported data."""
         while True:
             readable(self.server)
             with contextlib.suppress(BlockingIOError):
@@ -129,7 +129,7 @@ class Client:
 
 
 def connected(buffers: int | None) -> tuple[socket.socket, socket.socket]:
-    """A connected pair: in the kernel at once, or over TCP with small buffers."""
+    """A connected pair: without delay in the kernel, or over TCP with small buffers."""
     if buffers is None:
         pair = socket.socketpair()
     else:

@@ -1,5 +1,5 @@
-"""A folder of files as the router serves it, without the router: requests to a `Site`, and what a
-client would get."""
+"""A folder of files as the router serves it, without a router process: requests to a `Site`, and
+the answers for the client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def put(path: Path, content: bytes) -> None:
 
 @dataclass
 class Response:
-    """What a client gets."""
+    """The answer for the client."""
 
     status: int
     fields: dict[str, str]
@@ -45,8 +45,8 @@ def ask(
     close: bool = False,
     date: bytes = DATE,
 ) -> Response | None:
-    """One request to a site, or to a new one of that folder; `route` is what the router has taken
-    off the path."""
+    """One request to a site, or to a new one of that folder; `route` is the prefix that the router
+    has removed from the path."""
     site = root if isinstance(root, Site) else Site(str(root), prefix, alone=alone)
     block = "".join(f"\r\n{line}" for line in ("Host: a", *lines, "", ""))
     answer = site.answer(
@@ -78,7 +78,7 @@ def received(answer: Answer, date: bytes = DATE) -> Response:
 
 
 def sent(answer: Answer) -> bytes:
-    """The body as sendfile(2) moves it; closes the file, as the receiver of an answer does."""
+    """The body as sendfile(2) sends it; closes the file, as the receiver of an answer does."""
     if answer.descriptor < 0:
         return b""
     ours, theirs = socket.socketpair()

@@ -1,5 +1,4 @@
-"""Workers that nobody is to wait for: stopped, disabled, down. Their requests get 503 at once, with
-the reason."""
+"""Workers that are stopped, disabled or down: their requests get 503 at once, with the reason."""
 
 from __future__ import annotations
 
@@ -24,14 +23,15 @@ def traffic(folder: Path) -> Path:
 
 
 def stop(folder: Path, *names: str) -> None:
-    """As the command line does it."""
+    """Write the file as the command line does."""
     aside = traffic(folder).with_name("aside")
     aside.write_text(traffic_text(Traffic(dict.fromkeys(names, time.time_ns() // 1000))))
     aside.rename(traffic(folder))
 
 
 def start_again(folder: Path) -> None:
-    """After the stop by the clock of files, too, which is some milliseconds behind."""
+    """Start it again, later than the stop also by the clock of files, which is some milliseconds
+    behind."""
     stopped = traffic(folder).stat().st_mtime_ns
     clock = folder / "clock"
     clock.touch()
@@ -55,7 +55,8 @@ async def ask(router: Router, request: bytes = GET) -> bytes:
 
 
 async def test_who_is_stopped_is_not_waited_for(folder: Path) -> None:
-    """Those that wait hear of it too; and who serves is served, whatever the file says."""
+    """Requests that already wait get the answer too. A worker that runs is served, whatever the
+    file contains."""
 
     async with served(folder) as (router, _):
         serving_path(folder).unlink()
@@ -76,7 +77,7 @@ async def test_who_is_stopped_is_not_waited_for(folder: Path) -> None:
         await until(folder, waiting=1)
         serving_path(folder).touch()
         assert (await held).endswith(b"ok")
-        stop(folder, "another", "w")  # while it runs still
+        stop(folder, "another", "w")  # while it still runs
         serving_path(folder).unlink()
         await until(folder, endpoint={"draining": True})
         assert (await ask(router)).startswith(b"HTTP/1.1 503 ")
@@ -107,7 +108,7 @@ async def test_who_does_not_come_up_in_time_is_down(folder: Path) -> None:
     async with served(folder, start_us=1_000_000) as (router, _):
         serving_path(folder).unlink()
         await until(folder, endpoint={"draining": True})
-        answer = await ask(router)  # which waits for it first
+        answer = await ask(router)  # it waits for that first
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"The worker is down." in answer
         assert (await ask(router, POST)).startswith(b"HTTP/1.1 503 ")
@@ -138,20 +139,20 @@ async def test_who_is_disabled_says_so(folder: Path) -> None:
 
 
 def order(folder: Path, **orders: Order) -> None:
-    """As the command line does it."""
+    """Write the file as the command line does."""
     aside = traffic(folder).with_name("aside")
     aside.write_text(traffic_text(Traffic(orders=orders)))
     aside.rename(traffic(folder))
 
 
 async def obeyed(folder: Path, **orders: str) -> None:
-    """Wait until the router carries these out."""
+    """Wait until the router has carried out these orders."""
     while (await control(folder, "GET", "/status"))[1]["orders"] != orders:
         await asyncio.sleep(0)
 
 
 async def test_orders_are_carried_out_and_taken_back(folder: Path) -> None:
-    """One replaces the other; and who waits hears of it at once."""
+    """One order replaces the other, and requests that wait are answered at once."""
 
     async with served(folder) as (router, _):
         order(folder, w=Order(PAUSE), another=Order(PAUSE))
@@ -183,7 +184,8 @@ async def test_a_router_that_starts_later_carries_out_what_was_ordered(folder: P
 
 
 async def test_a_drain_finishes_what_runs_and_pages_are_for_files_too(folder: Path) -> None:
-    """A worker that has no program, too; and what has neither is as it was."""
+    """The page of a maintenance replaces files too, also of a worker without a program. Without an
+    order files are served as before."""
 
     slow = Slow()
     worker = await TcpWorker().start(slow)

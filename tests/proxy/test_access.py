@@ -1,5 +1,5 @@
-"""The access log's sinks on real sockets, files and pipes: nothing waits, nothing is lost
-untold."""
+"""The outputs of the access log with real sockets, files and pipes: the router waits for none of
+them, and reports lost lines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.loops("uvloop")
 
 
 class Journal:
-    """What journald is to its clients: a datagram socket with a name."""
+    """journald as its clients see it: a datagram socket with a name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -62,7 +62,7 @@ class Journal:
         self.sock.bind(str(path))
 
     def entries(self) -> Iterator[bytes]:
-        """What has come."""
+        """The datagrams that have come."""
         while True:
             try:
                 yield self.sock.recv(1024 * 1024)
@@ -76,7 +76,7 @@ class Journal:
 
 @pytest.fixture
 def said() -> list[str]:
-    """What the operator is told."""
+    """The messages for the operator."""
     return []
 
 
@@ -241,7 +241,7 @@ async def test_a_full_disk_drops_whole_lines(said: list[str]) -> None:
 
 
 class Reader:
-    """The other end of a named pipe that holds one page."""
+    """The reading end of a named pipe that holds one page."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -253,14 +253,14 @@ class Reader:
         self.descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
 
     def read(self) -> bytes:
-        """What is there."""
+        """Read what is there."""
         try:
             return os.read(self.descriptor, 16 * MAX_WAITING)
         except BlockingIOError:
             return b""
 
     async def read_all(self, size: int) -> bytes:
-        """Read until that many bytes have come, giving the loop its turns."""
+        """Read until that many bytes have come, and let the loop run meanwhile."""
         data = b""
         while len(data) < size:
             data += self.read()
@@ -321,8 +321,8 @@ async def test_what_waits_at_the_end_is_counted(folder: Path, said: list[str]) -
 
 
 async def test_a_reader_that_leaves_takes_no_half_line_into_the_next(folder: Path, said: list[str]) -> None:
-    """The pipe has taken four lines and a part of the fifth when its reader goes: the next one gets
-    the rest of it."""
+    """The pipe has taken four lines and a part of the fifth when its reader closes it. The next
+    reader gets the rest of that line."""
     reader = Reader(folder / "pipe")
     lines = numbered(10)
 
@@ -359,7 +359,7 @@ async def test_a_pipe_stays_open_at_a_reload(folder: Path, said: list[str]) -> N
 
 @pytest.fixture
 def stdout() -> Iterator[Callable[[int], None]]:
-    """Make something else the process' descriptor 1, and put the old one back at the end."""
+    """Make another file the process' descriptor 1, and restore the old one at the end."""
     before = os.dup(1)
 
     def become(descriptor: int) -> None:
@@ -376,7 +376,7 @@ def log_to_stdout() -> None:
     sink.reopen()
     sink.write(b"2\n")
     sink.close()
-    os.fstat(1)  # is still open
+    os.fstat(1)  # it is still open
 
 
 async def test_stdout_is_a_pipe_that_stays_blocking_for_others(stdout: Callable[[int], None]) -> None:
@@ -419,7 +419,7 @@ async def test_a_full_socket_is_not_waited_for(stdout: Callable[[int], None]) ->
 
 
 class Lines(Sink):
-    """A sink that keeps what it gets."""
+    """An output that keeps what it gets."""
 
     def __init__(self) -> None:
         super().__init__(lambda _: None)

@@ -1,5 +1,5 @@
-"""The account of a request: each is counted once and where it belongs, and nothing of it is left
-for the next."""
+"""The accounting of requests: each request is counted once and for the right worker, and does not
+affect the next one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HEAD = (
 
 
 class Nowhere(Sink):
-    """A sink that takes everything."""
+    """An output that takes everything."""
 
     def write(self, line: bytes) -> None:
         pass
 
 
 class Desk:
-    """One connection's exchange with what it tells."""
+    """The exchange of one connection, with the lines and counts that it produces."""
 
     def __init__(self, sample: int = 1) -> None:
         self.metrics = RouterMetrics()

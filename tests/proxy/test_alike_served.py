@@ -1,5 +1,5 @@
-"""Requests and responses like the one before, through the real router: the same as if each came
-alone."""
+"""Requests and responses that resemble the one before, through the real router: they are handled as
+if each came alone."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FORMS = {
 
 
 def form_of(head: bytes) -> bytes:
-    """Which response the query asks for."""
+    """The response that the query asks for."""
     return head.partition(b"?")[2][:1]
 
 
 async def echo(connection: Connection) -> None:
-    """Answer with the request itself, by the form that its query names; HEAD without it. `pad`
+    """Answer with the request itself, in the form that its query names; HEAD without a body. `pad`
     makes lengths equal."""
     while True:
         head = await connection.head()
@@ -55,7 +55,8 @@ HEAD = b"Host: a\r\nCookie: %d\r\nReferer: /%d\r\n\r\n"
 
 
 def conversation() -> list[bytes]:
-    """Two hundred requests: what differs comes and goes, so that each kind follows each other."""
+    """Two hundred requests: the parts that differ come and go, so each kind follows each other
+    kind."""
     lines = [
         *(b"GET /api/a?%d" % n for n in (0, 0, 0, 1, 1, 2, 3, 4)),
         *(b"GET /api/a?%dpad" % n for n in (0, 0, 1)),
@@ -77,7 +78,7 @@ async def test_a_conversation_is_what_its_requests_are_alone(folder: Path) -> No
 
 
 def posts() -> list[tuple[bytes, bytes]]:
-    """Two hundred requests with a body and the body, of few lengths and of many."""
+    """Two hundred requests with a body, and their bodies, of few lengths and of many."""
     sizes = [(7 if n < 60 else 0 if n % 9 == 0 else (n * n) % 400) + 70_000 * (n % 50 == 49) for n in range(200)]
     form = b"POST /api/a?%d HTTP/1.1\r\nHost: a\r\nCookie: %d\r\nContent-Length: %d\r\n\r\n"
     return [
@@ -86,7 +87,8 @@ def posts() -> list[tuple[bytes, bytes]]:
 
 
 async def test_bodies_behind_heads_like_the_one_before_arrive_whole(folder: Path) -> None:
-    """In one piece with the head, after it, in two, and with a second request behind them."""
+    """The body in one piece with the head, after it, in two pieces, and with a second request
+    behind."""
 
     async with routed(folder, echo, prefix="/api") as (router, _):
         client = await router.connect()
@@ -151,8 +153,8 @@ async def test_new_routes_hold_for_a_request_like_the_one_before(folder: Path) -
 
 
 async def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: Path) -> None:
-    """Sizes about those from which bodies are not copied, received at once, and moved by the
-    kernel."""
+    """Sizes around the limits from which bodies are not copied, are received at once, and are moved
+    by the kernel."""
     sizes = [size + more for size in (0, 16384, 65536, 73728, 1 << 20) for more in (0, 1)]
 
     async def behave(connection: Connection) -> None:
@@ -173,8 +175,8 @@ async def test_large_bodies_behind_heads_like_the_one_before_are_whole(folder: P
 
 
 async def test_an_early_answer_like_the_one_before_leaves_no_rest_of_a_body_behind(folder: Path) -> None:
-    """The worker's connection has had a part of a body: whatever it answered, no request may follow
-    that."""
+    """The worker's connection has had a part of a body. Whatever the worker answered, no request
+    may follow on it."""
 
     async def at_once(connection: Connection) -> None:
         while True:

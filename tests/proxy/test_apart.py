@@ -1,9 +1,9 @@
-"""Messages that come in pieces: a head without its body, a byte at a time, an end behind everything
-or in the middle.
+"""Messages that come in pieces: a head without its body, a byte at a time, and a connection that
+ends behind or within a message.
 
-On a machine of its own a small message comes in one piece nearly always, and its head brings the
-body along; so here every piece is read by the router before the next one is sent. The parts are all
-ways of framing, both directions, plain and TLS.
+On one machine a small message comes almost always in one piece, together with its head and body. So
+here the router reads every piece before the next one is sent. The tests cover all kinds of framing,
+both directions, plain and TLS.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BODIES = {
     "trailers": (CHUNKED, CHUNKS + TRAILER + b"\r\n"),
     "chunked, empty": (CHUNKED, b"0\r\n\r\n"),
 }
-"""The end of a head, and what comes behind it."""
+"""The end of a head, and the bytes after it."""
 
 HTTP_1_1 = b"HTTP/1.1 200 OK\r\n"
 UNTIL_CLOSE = {
@@ -63,7 +63,7 @@ WAYS: dict[str, Callable[[bytes, bytes], list[bytes]]] = {
     "byte by byte": lambda head, body: each(head + body),
 }
 ENDS = ["whole/at once", "head and body/at once"]
-"""Where the worker closes in the same moment; else the router has read everything before."""
+"""Used where the worker closes in the same moment; else the router has read everything before."""
 
 CUT = (asyncio.IncompleteReadError, ConnectionError, SSLError)
 SECURED = {"plain": None, "TLS": client_context()}
@@ -82,14 +82,14 @@ WORKERS: dict[str, Callable[[Path], Worker]] = {
     "copied": lambda folder: Worker(folder / "w"),
     "by the kernel": lambda _: TcpWorker(),
 }
-"""What takes a body that ends with its connection through."""
+"""The two ways by which a body that ends with its connection passes through the router."""
 
 workers = pytest.mark.parametrize("worker", WORKERS.values(), ids=WORKERS)
 
 
 @asynccontextmanager
 async def served(folder: Path, worker: Worker, behaviour: Behaviour, **changes: Any) -> AsyncIterator[Router]:
-    """A router that speaks both, in front of that worker."""
+    """A router with plain HTTP and TLS, in front of that worker."""
     make(folder, "a", "a.example")
     await worker.start(behaviour)
     options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
@@ -99,7 +99,7 @@ async def served(folder: Path, worker: Worker, behaviour: Behaviour, **changes: 
 
 
 async def asked(connection: Connection) -> list[str]:
-    """The words of the path that the worker is asked for."""
+    """The parts of the path that the worker is asked for."""
     return (await connection.head()).split(b" ")[1].decode().replace("%20", " ").split("/")[1:]
 
 
@@ -126,7 +126,7 @@ async def in_pieces(connection: Connection) -> None:
 async def test_a_response_is_the_same_however_it_comes(
     folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None
 ) -> None:
-    """And the client's connection is in step: what it asked for behind it comes behind it."""
+    """The client's connection stays in step: the answer to its next request follows."""
 
     async with served(folder, worker(folder), in_pieces) as router:
         client = await router.connect(tls=tls)
@@ -155,7 +155,7 @@ async def test_a_client_of_http_1_0_gets_the_same_and_an_end(
 
 
 async def body_later(connection: Connection) -> None:
-    """A worker that answers `/FRAMING/SIZE`, its head long before a large body."""
+    """A worker that answers `/FRAMING/SIZE`: the head first, and a large body long after it."""
     while True:
         framing, size = await asked(connection)
         head, end, body = offer(framing, int(size)).partition(b"\r\n\r\n")
@@ -178,7 +178,7 @@ async def test_a_large_body_may_come_later_as_well(folder: Path, tls: SSLContext
 
 
 async def ending(connection: Connection) -> None:
-    """A worker that sends the first bytes of a message, so many as it is asked for, and closes or
+    """A worker that sends the first bytes of a message, as many as it is asked for, and closes or
     resets."""
     name, place, how = await asked(connection)
     head, body = RESPONSES[name]
@@ -221,7 +221,7 @@ async def test_a_response_that_ends_anywhere_looks_whole_only_if_it_is(
 
 
 async def stopping(connection: Connection) -> None:
-    """A worker that sends nothing behind the first bytes of a body."""
+    """A worker that sends nothing after the first bytes of a body."""
     name, place = await asked(connection)
     head, body = RESPONSES[name]
     await connection.send_apart([piece for piece in (head, body[: int(place)]) if piece])
@@ -248,7 +248,7 @@ async def test_a_body_that_does_not_come_is_a_cut(folder: Path, tls: SSLContext 
 
 
 def hearing(whole: list[Message]) -> Behaviour:
-    """A worker that says ok to every request, and keeps those that it has had whole."""
+    """A worker that answers ok to every request, and keeps those that it has received whole."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -265,7 +265,7 @@ buffered_or_not = pytest.mark.parametrize("buffered", BUFFERED.values(), ids=BUF
 @buffered_or_not
 @tls_or_not
 async def test_a_request_is_the_same_however_it_comes(folder: Path, tls: SSLContext | None, *, buffered: bool) -> None:
-    """And the one behind it is the next."""
+    """And the request behind it is the next one."""
 
     whole: list[Message] = []
     async with served(folder, Worker(folder / "w"), hearing(whole), buffer_requests=buffered) as router:
@@ -305,7 +305,7 @@ async def test_a_request_that_ends_anywhere_never_looks_whole(
 
 
 def holding(whole: list[Message], held: asyncio.Event) -> Behaviour:
-    """The same, but `/held` is answered only then."""
+    """The same, but `/held` is answered only when the event is set."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -320,8 +320,8 @@ def holding(whole: list[Message], held: asyncio.Event) -> Behaviour:
 
 
 def cuts() -> Iterator[tuple[bytes, bytes, bool]]:
-    """(head, as much of the body as came, whether that is all) of requests that an end is
-    behind."""
+    """(head, the received part of the body, whether that is all of it) of requests after which the
+    client ends the connection."""
     for head, body in REQUESTS.values():
         for place in range(len(body) + 1):
             yield head, body[:place], place == len(body)
@@ -329,7 +329,7 @@ def cuts() -> Iterator[tuple[bytes, bytes, bool]]:
 
 @buffered_or_not
 async def test_an_end_that_came_during_the_request_before_is_known_to_the_next(folder: Path, *, buffered: bool) -> None:
-    """It is answered at once: with what it asked for if its body is here, else with a 400."""
+    """Such a request is answered at once: normally if its body is complete, else with a 400."""
 
     async def ask(router: Router, head: bytes, body: bytes, held: asyncio.Event) -> tuple[bytes, bytes]:
         held.clear()
@@ -352,7 +352,8 @@ async def test_an_end_that_came_during_the_request_before_is_known_to_the_next(f
 
 @buffered_or_not
 async def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buffered: bool) -> None:
-    """Nobody waits behind its own end: it is told so at once, and one that is cut that it is."""
+    """The client has ended its side, and need not wait: the request is answered at once, with an
+    error if it was cut."""
 
     async def ask(router: Router, data: bytes) -> list[bytes]:
         client = await router.connect()
@@ -377,7 +378,7 @@ async def test_an_end_behind_a_request_that_waits_its_turn(folder: Path, *, buff
 
 @tls_or_not
 async def test_who_ends_the_connection_gives_its_place_in_the_line_back(folder: Path, tls: SSLContext | None) -> None:
-    """There is one place in line; the worker gets only what somebody still waits for."""
+    """One request may wait. The worker gets only requests whose clients still wait."""
 
     whole: list[Message] = []
     held = asyncio.Event()
@@ -401,7 +402,7 @@ async def test_who_ends_the_connection_gives_its_place_in_the_line_back(folder: 
 
 
 async def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(folder: Path) -> None:
-    """Before anybody knew that it would have to wait, while it waits, and in requests behind one
+    """The end comes before the request begins to wait, while it waits, and in requests behind one
     that was served."""
 
     held = asyncio.Event()
@@ -433,8 +434,8 @@ async def test_who_ends_the_connection_does_not_wait_for_a_worker_that_starts(fo
 
 @pytest.mark.parametrize("path", ["/files/large", "/files/small"])
 async def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> None:
-    """A request that is cut short is told so when the answer before it is out, which takes the
-    client some reading."""
+    """The client of a request that is cut short gets an error after the answer before it, which it
+    takes a while to read."""
 
     (folder / "public").mkdir()
     (folder / "public/large").write_bytes(payload(4 * MIB))
@@ -452,7 +453,7 @@ async def test_an_end_within_what_is_behind_a_file(folder: Path, path: str) -> N
 
 
 MANY = b"3\r\nabc\r\n" * 20_000
-"""Chunks that many turns are needed for, of one read alone."""
+"""Chunks of a single read that take many turns of the loop."""
 
 
 @buffered_or_not
@@ -461,7 +462,8 @@ MANY = b"3\r\nabc\r\n" * 20_000
 async def test_many_small_chunks_go_through_in_turns(
     folder: Path, worker: Callable[[Path], Worker], tls: SSLContext | None, *, buffered: bool
 ) -> None:
-    """Both ways, whoever is slow; behind them may come a request, an end, or a cut."""
+    """In both directions, with either side slow. Behind them may come a request, an end, or a
+    cut."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -502,7 +504,8 @@ async def test_a_request_that_is_mostly_framing_is_refused(folder: Path, tls: SS
 
 @pytest.mark.parametrize("times", [87_000, 90_000])
 async def test_a_response_that_is_mostly_framing_is_cut(folder: Path, times: int) -> None:
-    """One that a program has written letter by letter is not: that is slow, but no attack."""
+    """A response that a program has written letter by letter is not cut: that is slow, but no
+    attack."""
 
     async def behave(connection: Connection) -> None:
         await receive(connection)

@@ -1,5 +1,5 @@
-"""What a worker is asked for, beside what the client wrote: the authority, dot segments, the path
-as it was sent."""
+"""The parts of a request that the router may change for the worker: the authority, dot segments,
+the path as it was sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_a_request_without_an_authority_is_for_the_address_that_it_came_to
 
 
 async def test_and_is_routed_by_it(folder: Path) -> None:
-    """The address is a name as any other: whoever has it as `host:` is meant."""
+    """An address is a name like any other: the worker that has it as `host:` gets the request."""
 
     async with relayed(folder, answering(OK), hosts=["127.0.0.1"]) as (router, _):
         assert (await router.ask(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"ok")
@@ -54,7 +54,7 @@ HOSTS = {"a.example:": "a.example", "[::1]:": "[::1]", "a.example:81": "a.exampl
 async def test_an_empty_port_is_none(folder: Path, written: str, host: str) -> None:
     async with relayed(folder, answering(OK), hosts=[host.removesuffix(":81")]) as (router, worker):
         client = await router.connect()
-        for _ in range(4):  # the later ones are read by what was made of the first
+        for _ in range(4):  # the later ones are read by their difference to the first
             await client.send(f"GET / HTTP/1.1\r\nHost: {written}\r\n\r\n".encode())
             assert (await client.response())[1] == b"ok"
         for seen in worker.connections[-1].seen.split(b"\r\n\r\n")[:-1]:
@@ -96,7 +96,7 @@ async def test_a_worker_may_have_the_path_as_it_was_sent(folder: Path, target: s
 
     async with relayed(folder, answering(OK), **changes) as (router, worker):
         client = await router.connect()
-        for _ in range(3):  # the later ones by the short way, if they take it
+        for _ in range(3):  # the later ones are read by the short way, if it applies
             await client.send(f"GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
             assert (await client.response())[1] == b"ok"
         lines = [one.split(b"\r\n")[0].decode() for one in worker.connections[-1].seen.split(b"\r\n\r\n")[:-1]]

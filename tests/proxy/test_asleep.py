@@ -1,5 +1,4 @@
-"""Connections that have been idle for so long that the router has forgotten all but whose they
-are."""
+"""Connections that have been idle so long that the router keeps only their client's address."""
 
 from __future__ import annotations
 
@@ -70,7 +69,7 @@ async def test_the_worker_is_told_the_same_as_before(
 
 async def test_what_wakes_it_may_come_in_pieces_or_be_large_or_none(folder: Path) -> None:
     async with relayed(folder, give_and_take) as (router, _):
-        clients = [await router.connect() for _ in range(5)]  # that have not even asked for anything yet
+        clients = [await router.connect() for _ in range(5)]  # that have not sent a request yet
         await until(folder, asleep=5, connections=5)
         slow, large, bad, gone, half = clients
         await slow.send(b"GE")
@@ -111,7 +110,7 @@ async def test_its_time_is_that_of_any_idle_connection(folder: Path, secure: boo
         await ok(client)
         begin = asyncio.get_running_loop().time()
         await until(folder, asleep=1)
-        assert await client.rest() == b""  # over TLS this wants the regular end
+        assert await client.rest() == b""  # TLS requires a close_notify here
         span = asyncio.get_running_loop().time() - begin
         assert idle - 0.1 < span < idle + 6 * RESOLUTION + 1
 

@@ -1,9 +1,8 @@
-"""Hostile clients and hostile workers, byte by byte, at the real router: who gets past it, and what
-it costs.
+"""Hostile clients and hostile workers, byte by byte, against the real router.
 
-The tables of tests/http say what each parser refuses; here it is what matters in the end: how many
-answers come back, what a worker has seen, and that the router serves the next client as if nothing
-had been.
+The tables of tests/http have what each parser refuses. The tests here check the result: how many
+answers come back, which requests a worker has received, and that the router serves the next client
+as before.
 """
 
 from __future__ import annotations
@@ -118,7 +117,8 @@ PATHS = {
     b"/api/a//b": b"/a//b",
     b"/api?//b": b"/?//b",
 }
-"""What a client asks for -> what the worker of /api sees; nothing: refused, before any worker."""
+"""The target of a client's request -> the path that the worker of /api receives; nothing: the
+router refuses it before any worker."""
 
 
 async def test_no_spelling_of_a_path_leaves_its_prefix_or_becomes_a_host(folder: Path) -> None:
@@ -168,7 +168,8 @@ RESPONSES = {
 
 
 async def test_a_hostile_worker_gets_a_502_for_its_client_and_nothing_more(folder: Path) -> None:
-    """Each on a route of its own, behind one router, which then still serves an honest one."""
+    """Each worker has a route of its own, behind one router, which afterwards still serves an
+    honest worker."""
 
     workers = [
         await Worker(folder / f"{index}.sock").start(once(said)) for index, said in enumerate(RESPONSES.values())
@@ -187,8 +188,8 @@ async def test_a_hostile_worker_gets_a_502_for_its_client_and_nothing_more(folde
 
 
 async def test_a_client_that_ends_after_its_requests_gets_every_answer_and_then_the_end(folder: Path) -> None:
-    """Not a connection that nobody reads, kept until it is old: a few thousand of these would be
-    all there may be."""
+    """The router must not keep a connection until it is old if nobody reads from it: a few thousand
+    of them would use up all connections."""
     good, down, lost = (b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"/api/", b"/down/", b"/lost"))
 
     down_route = f"--route=/down=unix:{folder}/nobody.sock"
@@ -217,7 +218,7 @@ async def test_a_worker_can_not_lead_its_clients_to_another_workers_socket(folde
 
 
 async def test_an_answer_behind_the_answer_reaches_nobody(folder: Path) -> None:
-    """Response splitting from behind: a worker's surplus is never the answer to somebody else's
+    """Response splitting: the surplus bytes of a worker are never the answer to another client's
     request."""
     forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 

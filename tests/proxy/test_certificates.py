@@ -1,4 +1,5 @@
-"""Which certificates are taken, which one a client gets, and what is said of the others."""
+"""Which certificates the router accepts, which one a client gets, and what it reports of the
+others."""
 
 from __future__ import annotations
 
@@ -94,9 +95,9 @@ def test_a_folder_that_systemd_has_taken_apart_is_read_the_same(kept: Path, tmp_
     assert served(certificates, None) == der(kept / "a.pem")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python says it on stderr
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python prints it on stderr
 def test_a_name_that_is_no_text_does_no_harm(kept: Path, tmp_path: Path) -> None:
-    """A hello with bytes that are no ASCII for a name: it fails alone, or gets the first
+    """A ClientHello with a name that is not ASCII: its handshake alone fails, or it gets the first
     certificate."""
     certificates = Certificates.load(copy(kept, tmp_path / "tls", "a", "b"), None)
     client = Client(certificates, name="aaaa.example")

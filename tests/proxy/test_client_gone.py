@@ -1,5 +1,5 @@
-"""Clients that end their side before they have their answer: gone, or only silent, which a FIN does
-not tell."""
+"""Clients that close their sending side before they have the answer: they are gone, or only send no
+more; a FIN does not tell which."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 
 
 class Slow:
-    """A worker that answers when it is told to, and knows when its connection has ended."""
+    """A worker that answers when the test tells it to, and notices when its connection has
+    ended."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.answer = asyncio.Event()
         self.told = asyncio.Event()
-        self.silent = False  # it ends the connection in the place of an answer
+        self.silent = False  # it ends the connection instead of an answer
 
     async def __call__(self, connection: Connection) -> None:
         while True:
@@ -44,7 +45,7 @@ class Slow:
 
 @asynccontextmanager
 async def slow(folder: Path, *listen: str, **changes: object) -> AsyncIterator[tuple[Router, Slow, Worker]]:
-    """A router, and such a worker; nothing times out."""
+    """A router with such a worker, without time-outs."""
     behaviour = Slow()
     worker = await Worker(folder / "w").start(behaviour)
     times = {"request_us": 0, "read_us": 0, "write_us": 0, "idle_us": 0}
@@ -58,7 +59,7 @@ async def slow(folder: Path, *listen: str, **changes: object) -> AsyncIterator[t
 
 
 async def half_closed(router: Router, behaviour: Slow, request: bytes) -> Connection:
-    """A client that has asked, and sends no more; the router knows."""
+    """A client that has sent a request and closed its sending side; the router has noticed."""
     client = await router.connect()
     await client.send(request)
     await asyncio.wait_for(behaviour.asked.wait(), 9)
@@ -104,7 +105,8 @@ async def test_a_reset_after_the_end_is_told_at_once(folder: Path) -> None:
 
 
 async def test_on_a_unix_socket_who_is_gone_is_no_riddle(folder: Path) -> None:
-    """Its kernel tells one end that is closed from one that is only ended."""
+    """On a Unix socket the kernel distinguishes a closed socket from one that only sends no
+    more."""
 
     async with slow(folder, "--listen", f"unix:{folder}/r") as (_, behaviour, worker):
         ended = Connection(*await asyncio.open_unix_connection(folder / "r"))
@@ -134,7 +136,7 @@ async def test_nothing_is_asked_again_for_who_may_be_gone(folder: Path) -> None:
 
 
 async def test_a_connection_that_had_died_of_age_is_no_reason_to_answer_nothing(folder: Path) -> None:
-    """Who asks and sends no more in one go is served as everybody is."""
+    """A client that sends its request and the end together is served as any other."""
 
     async def two(connection: Connection) -> None:
         await connection.head()

@@ -1,4 +1,4 @@
-"""The control socket: what may be asked, and by whom."""
+"""The control socket: which requests it accepts, and from whom."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from peers import OK, Router, Worker, answering
 
 
 async def test_an_endpoint_that_is_down_is_tried_again_whoever_waits(folder: Path) -> None:
-    """A trial that fails leaves the next one due soon, not when the trial itself would have been
-    over (2.5 s)."""
+    """After a trial that fails the next one is due soon, not only at the time-out of the trial (2.5
+    s)."""
 
     worker = Worker(folder / "w")
     async with Router(folder, controlled(folder, worker.endpoint, queue_us=2_000_000)) as router:
@@ -100,7 +100,7 @@ async def test_only_root_and_its_own_user_may_ask(folder: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         folder.chmod(0o755)
         assert await as_nobody(path) == b""  # curl can not even connect
-        path.chmod(0o666)  # and if the mode were wrong, the kernel's word on who asks still counts
+        path.chmod(0o666)  # even if the mode were wrong, the router checks the user id that the kernel reports
         assert b"only root" in await as_nobody(path)
 
 

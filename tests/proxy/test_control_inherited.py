@@ -1,5 +1,5 @@
-"""The control socket that systemd hands over: its name tells it, its file's mode guards it, and it
-stays systemd's."""
+"""The control socket that systemd hands over: it is found by its name, protected by the mode of its
+file, and never removed by the router."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_who_is_still_asking_when_the_router_stops_is_no_fault(
 ) -> None:
     async with Router(folder, ["--route=/=127.0.0.1:1"], listening=http, control=control) as router:
         reader, writer = await asyncio.open_unix_connection(control_path(folder))
-        await status(folder)  # connections are accepted in their order: that one has been, too
+        await status(folder)  # connections are accepted in order: that one was accepted, too
         assert await router.stop() == 0
         assert await reader.read() == b""
         writer.close()
@@ -96,6 +96,6 @@ def test_more_than_one_are_refused(control: socket.socket) -> None:
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["tcp", "abstract"])
 def test_one_that_no_mode_guards_is_refused(family: socket.AddressFamily) -> None:
     with socket.socket(family) as sock:
-        sock.bind(("127.0.0.1", 0) if family is socket.AF_INET else "")  # "": the kernel finds an abstract name
+        sock.bind(("127.0.0.1", 0) if family is socket.AF_INET else "")  # "": the kernel chooses an abstract name
         with pytest.raises(UsageError, match="not a file"):
             inherited_control([("control", sock)])

@@ -1,4 +1,4 @@
-"""A router with so many connections that it remembers nothing of the requests before."""
+"""A router with so many connections that it keeps no earlier requests for comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANY = {"max_connections": 2 * CROWD}
 
 @pytest.fixture
 def descriptors() -> Iterator[None]:
-    """Enough for a crowd."""
+    """Enough connections for that."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     yield
@@ -28,7 +28,8 @@ def descriptors() -> Iterator[None]:
 @pytest.mark.usefixtures("descriptors")
 @pytest.mark.parametrize("room", [True, False], ids=["served", "refused at once"])
 async def test_the_same_request_before_and_in_a_crowd(folder: Path, room: bool) -> None:  # noqa: FBT001
-    """It is recognised while it is answered, and what was known of it may be forgotten by then."""
+    """The request is recognised while it is answered; by then the router may have forgotten the
+    earlier one."""
 
     async def behave(connection: Connection) -> None:
         await (answering(OK) if room else silent)(connection)

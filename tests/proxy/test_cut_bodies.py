@@ -1,5 +1,5 @@
-"""Large bodies that do not come to their end: who is gone, who is told, and nothing ever looks
-whole that is not."""
+"""Large bodies that end early: which side is gone, which side gets an error, and that no body looks
+complete that is not."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from peers import PATIENCE, Behaviour, Connection, Router, Worker
 
 FRAMINGS = ["length", "chunked", "close"]
 DOWNLOADS = list(product(FRAMINGS, (0, 1)))
-"""How the worker frames it, and the minor version of the client: 0 knows no chunks."""
+"""How the worker frames the body, and the minor version of the client: 0 has no chunks."""
 
 UPLOADS = ["length", "chunked"]
 LARGE = 12 * MIB
-"""More than the kernel takes for somebody who does not read (tcp_wmem has 4 MiB), with what a relay
-holds."""
+"""More bytes than the kernel takes for a peer that does not read (tcp_wmem has 4 MiB), with those
+that a relay holds."""
 
 IMPATIENT = {"request_us": 0, "read_us": 500_000, "write_us": 500_000, "idle_us": 0, "stream_us": 500_000}
 CUT = (asyncio.IncompleteReadError, ConnectionResetError)
@@ -32,7 +32,7 @@ LEAVING: dict[str, Callable[[Connection], None]] = {"closes": Connection.close, 
 
 
 async def ended(connection: Connection) -> None:
-    """Until the worker has noticed that the router is gone."""
+    """Wait until the worker has noticed that the router is gone."""
     async with asyncio.timeout(PATIENCE):
         while not connection.writer.is_closing():
             await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_a_client_that_leaves_takes_the_workers_connection_with_it(
 
 
 def dying(die: Callable[[Connection], None]) -> Behaviour:
-    """A worker that dies when it has sent, or received, most of a body."""
+    """A worker that closes its connection when it has sent, or received, most of a body."""
 
     async def behave(connection: Connection) -> None:
         method, path, _ = (await connection.head()).split(b" ", 2)
@@ -78,7 +78,7 @@ def dying(die: Callable[[Connection], None]) -> Behaviour:
 async def test_a_worker_that_dies_is_seen_by_the_client(folder: Path, die: Callable[[Connection], None]) -> None:
     async with relayed(folder, dying(die)) as (router, _):
         for framing, minor in DOWNLOADS:
-            if framing == "close" and die is Connection.close:  # which is how such a body ends
+            if framing == "close" and die is Connection.close:  # such a body ends like this
                 continue
             client = await router.connect()
             await client.send(get(f"/{framing}", minor))
@@ -99,8 +99,8 @@ async def test_a_worker_that_dies_is_seen_by_the_client(folder: Path, die: Calla
 
 
 async def breaking_off(connection: Connection) -> None:
-    """A worker that answers early, with a body that its end would end, and does not get that
-    far."""
+    """A worker that answers early, with a body that ends with the connection, and is cut before
+    that end."""
     await connection.head()
     await connection.exactly(MIB)
     await connection.send(offer("close", MIB)[: MIB // 2])
@@ -108,7 +108,7 @@ async def breaking_off(connection: Connection) -> None:
 
 
 async def test_an_early_answer_that_breaks_off_never_looks_whole(folder: Path) -> None:
-    """The error of a reset is told once, to whoever reads or writes first."""
+    """The error of a reset is reported once, to the first read or write."""
 
     async with relayed(folder, breaking_off) as (router, _):
         for framing in UPLOADS * 5:
@@ -203,7 +203,7 @@ async def test_a_drain_finishes_large_downloads_and_uploads(folder: Path) -> Non
 
 @pytest.mark.parametrize("early", [True, False], ids=["before its end", "after it"])
 async def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Path, early: bool) -> None:  # noqa: FBT001
-    """The router has all of a response, and the kernel's buffers are full."""
+    """The router has read all of a response, and the kernel's buffers are full."""
     begin, rest = b"x" * 100, payload(60_000)
     go_on = asyncio.Event()
 
@@ -228,7 +228,7 @@ async def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Pat
         if not early:
             router.process.terminate()
             await router.told("STOPPING=1")
-            assert await idle.rest() == b""  # closed, with all that were idle
+            assert await idle.rest() == b""  # closed, like all idle ones
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert digest(await client.exactly(len(rest))) == digest(rest)
         assert await client.rest() == b""
@@ -236,8 +236,8 @@ async def test_a_drain_waits_until_the_client_has_taken_what_is_left(folder: Pat
 
 
 async def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it(folder: Path) -> None:
-    """The router is done with the request, and the client takes longer than any time-out, a little
-    at a time."""
+    """The router has finished the request. The client takes longer than any time-out, a little at a
+    time."""
 
     async def slowly(router: Router, line: bytes) -> None:
         client = await router.connect(receive=SMALL)
@@ -255,8 +255,8 @@ async def test_a_client_that_reads_slowly_is_not_cut_while_the_rest_waits_for_it
 
 @asynccontextmanager
 async def cramped(folder: Path, behaviour: Behaviour, **changes: Any) -> AsyncIterator[Router]:
-    """A router whose clients have small buffers in the kernel, and a worker whose every send is one
-    recv."""
+    """A router whose clients have small buffers in the kernel, and a worker each of whose sends is
+    one recv."""
     worker = await Worker(folder / "w").start(behaviour)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)

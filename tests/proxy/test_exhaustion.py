@@ -1,5 +1,5 @@
-"""When descriptors run out, or a worker takes no new connection: who is being served goes on being
-served."""
+"""Clients that are being served are still served when descriptors run out, or when a worker accepts
+no new connection."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ async def limited(folder: Path, endpoint: str) -> tuple[asyncio.subprocess.Proce
 
 
 async def test_clients_alone_do_not_use_up_the_descriptors(folder: Path) -> None:
-    """Who is connected is served by new connections to the worker, whoever else waits to be
-    connected."""
+    """A connected client is served over new connections to the worker, however many other clients
+    wait to be connected."""
 
     worker = await Worker(folder / "w").start(answering(OK))
     process, port = await limited(folder, worker.endpoint)
@@ -57,8 +57,8 @@ async def test_clients_alone_do_not_use_up_the_descriptors(folder: Path) -> None
 
 
 async def test_a_kept_connection_serves_those_that_wait_while_no_new_one_is_taken(folder: Path) -> None:
-    """A trial that finds a kept connection tells nothing of new ones, and must not hold up the next
-    in line."""
+    """A trial over a kept connection shows nothing about new connections, and must not delay the
+    next request in line."""
     asked = asyncio.Event()
     go_on = asyncio.Event()
 

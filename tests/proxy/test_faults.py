@@ -1,5 +1,5 @@
-"""A fault of ours in one connection ends it, with all it holds, though it has no deadline; and it
-is said."""
+"""An unexpected error of the router in one connection ends that connection with all its resources,
+even without a deadline, and is logged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 20) + bytes(1 <
 
 
 class Faults:
-    """Which call fails now."""
+    """The call that fails now."""
 
     def __init__(self) -> None:
         self.where = ""
@@ -118,7 +118,7 @@ class Scene:
 
 @contextlib.asynccontextmanager
 async def faulty(response: bytes) -> AsyncIterator[Scene]:
-    """A client of a router that is going to fail; afterwards the router serves the next one."""
+    """A client of a router that is about to fail; afterwards the router serves the next client."""
     loop = asyncio.get_running_loop()
     faults = Faults()
     loop.set_exception_handler(lambda _, context: faults.seen.append(context["exception"]))
@@ -149,7 +149,7 @@ async def faulty(response: bytes) -> AsyncIterator[Scene]:
     ("where", "response"), [("in a request", PLAIN), ("in a response", PLAIN), ("in a body", LARGE)]
 )
 async def test_in_an_exchange(where: str, response: bytes) -> None:
-    """Also where it is the worker's handler that fails: the client, which is somebody else's, ends
+    """Also if the error is in the handler of the worker's connection: the client's connection ends
     with it."""
 
     async with faulty(response) as scene:
@@ -166,7 +166,7 @@ async def test_with_a_connection_whose_request_is_there_when_it_is_accepted(wher
         scene.client.close()
         scene.faults.where = where
         sock = socket.create_connection(scene.address)
-        sock.send(GET)  # nothing is accepted before this function waits for something
+        sock.send(GET)  # nothing is accepted before this function waits
         scene.client = Connection(*await asyncio.open_connection(sock=sock))
         await scene.over()
 
@@ -184,12 +184,13 @@ async def test_between_requests(where: str) -> None:
 
 
 async def test_in_accepting() -> None:
-    """A listening socket is no connection: it is listened to again after a moment."""
+    """The error is in the listening socket, which is no connection: the router listens again after
+    a moment."""
 
     async with faulty(PLAIN) as scene:
         while not scene.router.clients.here:
             await asyncio.sleep(0)
-        empty = Snapshot.__new__(Snapshot)  # nothing is set, so nothing is found
+        empty = Snapshot.__new__(Snapshot)  # no attribute is set, so every lookup fails
         routes, scene.router.rules.snapshot = scene.router.rules.snapshot, empty
         other = Connection(*await asyncio.open_connection(*scene.client.writer.get_extra_info("peername")))
         while not scene.faults.seen:
@@ -211,7 +212,8 @@ WELCOMES = {
 async def test_of_a_connection_that_can_not_be_watched_nothing_is_left(
     tmp_path: Path, trusted: tuple[str, ...], sent: bytes, *, tls: bool
 ) -> None:
-    """As when the user watches as many descriptors as epoll(7) lets it (max_user_watches)."""
+    """This is an error, for example, if the user watches as many descriptors as epoll(7) allows
+    (max_user_watches)."""
 
     routes = snapshot_of(["/=127.0.0.1:9"], strip=True)
     routes = replace(routes, trusted_proxies=tuple(map(ip_network, trusted)))

@@ -1,5 +1,4 @@
-"""A connection that has ended leaves nothing for the collector of cyclic garbage, however it
-ended."""
+"""A connection that has ended leaves no cyclic garbage, however it ended."""
 
 from __future__ import annotations
 
@@ -101,7 +100,7 @@ SCENES: dict[str, tuple[Behaviour, Scene]] = {
 
 @pytest.fixture
 def uncollected() -> Iterator[Callable[[], list[str]]]:
-    """What only the collector can take away, of ours, by the names of its classes."""
+    """Our objects that only the collector can free, by the names of their classes."""
     gc.collect()
     gc.disable()
 
@@ -131,7 +130,7 @@ async def test_nothing_is_left(behaviour: Behaviour, scene: Scene, uncollected: 
         welcome(*listening.accept(), router)
     await scene(client)
     await asyncio.wait_for(left.wait(), PATIENCE)
-    await asyncio.sleep(0)  # the call within which it ended is over
+    await asyncio.sleep(0)  # the call in which it ended has returned
     assert uncollected() == []
     worker.stop()
     router.poller.close()

@@ -1,5 +1,5 @@
-"""`proxy.buffer_requests`: a worker hears of a request when its body is here, or as much of it as
-may wait."""
+"""`proxy.buffer_requests`: a worker gets a request when the router has the whole body, or as much
+of it as may wait."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_slow_body_takes_no_place_of_the_worker(folder: Path) -> None:
         assert (await other.response())[1] == b"ok"
         await slow.send(b"def")
         assert (await slow.response())[1] == b"ok"
-        seen = b"".join(worker.seen)  # the other's request first
+        seen = b"".join(worker.seen)  # the other client's request first
         assert seen.startswith(b"GET ") and seen.endswith(b"\r\n\r\nabcdef")
 
 
@@ -53,7 +53,7 @@ async def test_a_chunked_body_is_whole_as_well(folder: Path) -> None:
             assert (await slow.response())[1] == b"ok"
         assert b"".join(worker.seen).count(b"GET ") == 5
         seen = b"".join(worker.seen)
-        assert b"\r\nContent-Length: 6\r\n\r\nabcdef" in seen  # as everybody reads it
+        assert b"\r\nContent-Length: 6\r\n\r\nabcdef" in seen  # as other servers read it
         assert b"Transfer-Encoding" not in seen
 
 
@@ -63,7 +63,7 @@ async def test_a_whole_body_has_a_length_in_each_of_many_requests(folder: Path, 
 
     async with gathering(folder, answering(OK)) as (router, worker):
         client = await router.connect()
-        for _ in range(4):  # the later ones are read by what differs
+        for _ in range(4):  # the later ones are read by their difference to the first
             await client.send(CHUNKED + sent)
             assert (await client.response())[1] == b"ok"
         seen = b"".join(worker.seen)
@@ -83,8 +83,8 @@ async def test_trailers_stay_and_with_them_the_chunks(folder: Path) -> None:
 
 
 async def test_chunks_that_are_too_many_to_wait_go_on_as_chunks(folder: Path) -> None:
-    """The rest is sent when the worker has the head: what the router reads in one go up to its end
-    is whole."""
+    """The rest is sent when the worker has the head. Otherwise the router could read the body with
+    its end in one read, and it would be complete."""
     *pieces, last = [b"%d" % n * 10_000 for n in range(10)]
     came = asyncio.Event()
 

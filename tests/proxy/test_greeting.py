@@ -1,5 +1,5 @@
-"""Which connections are TLS, and what becomes of those that never say, on a real loop with real
-sockets."""
+"""How the router detects TLS, and what happens to connections that never send anything; a real loop
+with real sockets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 class Guest(Client):
-    """A client whose server's end is greeted by the loop instead of the test."""
+    """A client whose server end is handled by the loop instead of the test."""
 
     def __init__(self, certificates: Certificates, *, handshake: int, buffers: int | None) -> None:
         super().__init__(certificates, buffers=buffers)
@@ -77,8 +77,8 @@ async def test_what_is_no_handshake_is_plain_and_untouched(certificates: Certifi
 
 @pytest.mark.parametrize("buffers", [None, 2048], ids=["room", "little room"])
 async def test_a_handshake_ends_in_a_secured_connection(tmp_path: Path, buffers: int | None) -> None:
-    """The request comes with the end of the handshake: it is there at once, or nobody would
-    announce it."""
+    """The request comes with the end of the handshake. It has to be handed over at once, because
+    the kernel does not announce it again."""
     certificates = Certificates.load(*make(tmp_path, "a", *(f"{n:03}.example.org" for n in range(1000))))
 
     async with guest(certificates, buffers=buffers) as client:

@@ -1,4 +1,4 @@
-"""Requests that wait: for a worker that is not there, and for their turn."""
+"""Requests that wait in the router: for a worker that does not run, and for their turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def routes(folder: Path, *endpoints: str, connections: int = 100, **changes: obj
 
 
 async def waiting(router: Router, endpoint: str) -> None:
-    """Until the router has found that nobody listens there."""
+    """Wait until the router has found that nothing listens there."""
     while f"{endpoint} takes no connections" not in router.said():
         await asyncio.sleep(0)
 
@@ -74,8 +74,7 @@ async def test_a_full_line_is_a_503_that_says_when_to_come_again(folder: Path) -
 
 
 class Counting:
-    """A worker that counts how many requests it has at once, and answers when all that may come
-    have."""
+    """A worker that counts its simultaneous requests, and answers when all of them have come."""
 
     def __init__(self, room: int) -> None:
         self.now = self.most = 0
@@ -179,7 +178,7 @@ async def test_what_may_be_sent_again(folder: Path, retry: str, codes: tuple[byt
 
 
 async def test_requests_behind_one_that_is_turned_away_are_answered_too(folder: Path) -> None:
-    """They were sent ahead, on the same connection, and wait behind it."""
+    """The client has sent them ahead on the same connection, and they wait behind that one."""
     ahead = (GET % 1).replace(b"Connection: close\r\n", b"")
 
     async with Router(folder, controlled(folder, f"unix:{folder}/none")) as router:

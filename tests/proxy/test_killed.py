@@ -1,4 +1,4 @@
-"""A request that may have been what ended its worker's process: it is not given to the next one."""
+"""A request that may have killed its worker's process is not sent to the next process."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def routes(folder: Path, endpoint: str) -> list[str]:
 
 
 class Mortal:
-    """A process of a worker, which ends when it has read so many requests: its listening socket
-    first, then all."""
+    """A process of a worker that ends when it has read so many requests: it closes its listening
+    socket first, then all connections."""
 
     def __init__(self, worker: Worker, dies_at: int) -> None:
         self.seen: list[bytes] = []
@@ -86,7 +86,7 @@ async def test_of_several_each_is_answered_by_the_next_process(folder: Path) -> 
 
 
 async def test_a_process_that_lives_on_is_asked_again(folder: Path) -> None:
-    """It closed one connection: of age, or for a reason of its own."""
+    """The process closed one connection, because of its age or for another reason."""
 
     async def behave(connection: Connection) -> None:
         await connection.head()

@@ -1,5 +1,5 @@
-"""Bodies that the kernel moves, through the real router: exact to the byte, slow, broken and silent
-ends."""
+"""Large bodies, which the kernel moves, through the real router: exact to the byte; with slow,
+broken and silent peers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from control_peers import relayed, status, until
 from peers import PATIENCE, SWITCHED, UPGRADE, Connection, Router
 
 FRAMINGS = {"length": "length", "chunked": "chunked", "close": "chunked"}
-"""As the worker frames it, and as a client gets it that knows chunks."""
+"""The framing by the worker, and the framing for a client that knows chunks."""
 
 
 @pytest.mark.parametrize(("framing", "passed_on"), FRAMINGS.items(), ids=FRAMINGS)
@@ -117,8 +117,8 @@ async def test_the_limit_of_a_body_is_exact(folder: Path, framing: str) -> None:
         client.close()
 
         async def begun() -> None:
-            """Also what is too long is passed on until that shows: here, as soon as the worker has
-            some of it."""
+            """A body that is too long is passed on until the limit is exceeded: here, when the
+            worker has a part of it."""
             while posts() < 2:
                 await status(folder)
 
@@ -134,7 +134,7 @@ async def test_the_limit_of_a_body_is_exact(folder: Path, framing: str) -> None:
 
 
 async def switching(connection: Connection) -> None:
-    """A tunnel: sends much, then ends its side; reads all, and has it in `seen`."""
+    """A tunnel: sends much, then closes its sending side; reads all into `seen`."""
     await connection.head()
     await connection.send(SWITCHED)
     sending = asyncio.create_task(connection.send(payload(8 * MIB)))
@@ -178,7 +178,7 @@ async def test_it_is_the_kernel_that_moves_them(folder: Path) -> None:
 
 @asynccontextmanager
 async def traced(router: Router, file: Path) -> AsyncIterator[Path]:
-    """Meanwhile strace(1) writes down what the router splices."""
+    """Meanwhile strace(1) records the router's calls of splice(2)."""
     command = ["strace", "-e", "trace=splice", "-o", str(file), "-p", str(router.process.pid)]
     strace = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     assert strace.stderr is not None

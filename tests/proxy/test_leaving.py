@@ -1,5 +1,5 @@
-"""Workers join and leave a router: the file `serving`, the leave socket, and what a worker's unit
-runs for both."""
+"""Workers join and leave a router: the file `serving`, the leave socket, and the programs that a
+worker's unit runs for both."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def join(folder: Path) -> tuple[int, str]:
 
 
 async def ask(folder: Path, question: str) -> tuple[int, dict[str, Any]]:
-    """A question at the leave socket; gives (status, body)."""
+    """A request to the leave socket; gives (status, body)."""
     reader, writer = await asyncio.open_unix_connection(leave_path(folder))
     writer.write(f"GET {question} HTTP/1.1\r\nHost: router\r\n\r\n".encode())
     answer = await asyncio.wait_for(reader.read(), PATIENCE)
@@ -82,8 +82,8 @@ async def test_a_worker_that_can_not_finish_is_not_waited_for_for_ever(folder: P
 
 
 async def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
-    """One without a main process, and one whose main process ends while its requests are waited
-    for."""
+    """A unit without a main process, and one whose main process ends while the router waits for its
+    requests."""
 
     slow = Slow()
     async with relayed(folder, slow) as (router, _):
@@ -104,7 +104,7 @@ async def test_a_worker_that_is_dead_is_not_waited_for(folder: Path) -> None:
 async def test_a_router_that_starts_later_knows_who_leaves(folder: Path) -> None:
     worker = await Worker(folder / "w").start(answering(OK))
     options = controlled(folder, worker.endpoint)
-    assert await leave(folder) == (0, "")  # no router runs: nobody to wait for
+    assert await leave(folder) == (0, "")  # no router runs, so there is nothing to wait for
     async with Router(folder, options) as router:
         held = asyncio.create_task(router.ask(GET))
         await until(folder, waiting=1)
@@ -124,7 +124,7 @@ GONE = {
 
 @pytest.mark.parametrize("go", GONE.values(), ids=GONE)
 async def test_nothing_is_sent_while_the_file_is_gone(folder: Path, go: Any) -> None:
-    """Nobody tells the router: a crash does not, either."""
+    """The router gets no message about it, as after a crash."""
 
     async with relayed(folder, answering(OK)) as (router, _):
         assert (await router.ask(GET)).endswith(b"ok")
@@ -187,7 +187,7 @@ async def test_what_the_leave_socket_answers(
 ) -> None:
     async with relayed(folder, answering(OK)) as (router, _):
         found = await ask(folder, question)
-        assert (await router.ask(GET)).endswith(b"ok")  # to ask changes nothing
+        assert (await router.ask(GET)).endswith(b"ok")  # a request changes nothing
     code, body = found
     assert code == answer[0]
     assert answer[1] is None or body == {"version": 1, **answer[1]}
@@ -209,8 +209,8 @@ async def test_everybody_may_ask_and_nobody_learns_how_much_runs(folder: Path) -
 
 
 async def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> None:
-    """As many as may wait do, and silent connections besides: who leaves asks again until it is
-    heard."""
+    """As many requests wait as may, besides silent connections. A worker that leaves repeats its
+    request until it is accepted."""
 
     slow = Slow()
     async with relayed(folder, slow) as (router, _):
@@ -220,7 +220,7 @@ async def test_those_who_ask_in_vain_keep_nobody_from_asking(folder: Path) -> No
         question = "/serving/w?wait_us=30000000"
         asked = [asyncio.create_task(ask(folder, question)) for _ in range(leaving.MAX_WAITING + 1)]
         (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-        assert (await refused)[0] == 503  # as many as may wait do
+        assert (await refused)[0] == 503  # as many requests wait as may
         with ExitStack() as stack:
             for _ in range(50):
                 silent = stack.enter_context(socket.socket(socket.AF_UNIX))
@@ -259,7 +259,8 @@ runpy.run_module("tqunits", run_name="__main__", alter_sys=True)
 
 
 async def test_where_no_watch_is_left_the_router_looks_all_the_same_and_says_so(folder: Path) -> None:
-    """inotify(7): max_user_watches. The routes and the folder above have the two that there are."""
+    """inotify(7): max_user_watches. The two that are left are used for the routes and the folder
+    above."""
 
     worker = await Worker(folder / "w").start(answering(OK))
     async with Router(folder, controlled(folder, worker.endpoint), program=("-c", FEW_WATCHES)) as router:

@@ -1,5 +1,5 @@
-"""How many connections there may be, in all and of one address, and that each counts until it is
-gone."""
+"""Limits of the number of connections, in total and per address; each connection counts until it is
+closed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def limited(
 
 
 async def is_served(client: Connection) -> bool:
-    """Whether a request gets its answer, and not a closed connection."""
+    """Whether a request is answered; else the connection is closed."""
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         await client.send(get("/"))
         return (await receive(client)).body == b"ok"
@@ -38,7 +38,7 @@ async def is_served(client: Connection) -> bool:
 
 
 async def comes_in(router: Router, source: str) -> Connection:
-    """A connection from there, as soon as there is room."""
+    """A connection from this address, as soon as there is room."""
     async with asyncio.timeout(PATIENCE):
         while True:
             client = await router.connect(source=source)
@@ -140,7 +140,8 @@ async def test_the_limit_in_all_counts_those_that_have_not_said_yet_how_they_spe
 
 
 async def test_the_one_that_is_idle_for_longest_makes_room(folder: Path) -> None:
-    """Whether it has asked for something or has never said how it speaks; who is served stays."""
+    """This holds for connections that have sent a request before and for those that have sent
+    nothing yet. A connection that is being served stays."""
     make(folder, "a", "a.example")
 
     options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
@@ -173,7 +174,7 @@ async def test_the_one_that_is_idle_for_longest_makes_room(folder: Path) -> None
 
 
 def answering_when(held: asyncio.Event) -> Behaviour:
-    """Answer `/held` only then, and everything else at once."""
+    """Answer `/held` only when the event is set, and everything else at once."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -194,7 +195,7 @@ async def test_a_crowd_that_is_idle_keeps_nobody_out(folder: Path) -> None:
 
 
 async def status_of(router: Router, request: bytes) -> bytes:
-    """The status, for one request whose answer ends the connection or not."""
+    """The status of one request; its answer ends the connection or does not."""
     client = await router.connect()
     try:
         await client.send(request)
@@ -209,7 +210,7 @@ def a_line(size: int) -> bytes:
 
 
 def a_head(size: int) -> bytes:
-    """One whose head has so many, with the empty line."""
+    """A request whose head has so many bytes, with the empty line."""
     start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     return start + b"a" * (size - len(start) - 4) + b"\r\n\r\n"
 
@@ -219,8 +220,8 @@ def fields(count: int) -> bytes:
 
 
 async def test_heads_are_as_large_as_the_routes_say(folder: Path) -> None:
-    """To the byte, whole and in pieces; and a reload counts for the connections that come after
-    it."""
+    """Exact to the byte, in one piece and in several. A reload applies to the connections that come
+    after it."""
     cases = [(a_line, b"414", "max_request_line"), (a_head, b"431", "max_head"), (fields, b"431", "max_fields")]
     small = {"max_request_line": 2000, "max_head": 5000, "max_fields": 20}
     large = {"max_request_line": 20_000, "max_head": 50_000, "max_fields": 500}

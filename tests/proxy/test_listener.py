@@ -1,4 +1,4 @@
-"""What an accepted connection is like, whichever way the listening socket came."""
+"""The options of an accepted connection, independent of the origin of the listening socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tqunits.routing.snapshot import Snapshot
 
 
 class UnluckyClients(Clients):
-    """They fail with the first connection, and only with that."""
+    """Clients that fail for the first connection, and only for that."""
 
     unlucky = True
 
@@ -34,7 +34,7 @@ class UnluckyClients(Clients):
 
 
 class Unlucky(Router):
-    """One whose clients are."""
+    """A router with these clients."""
 
     def use(self, snapshot: Snapshot) -> None:
         super().use(snapshot)
@@ -43,7 +43,7 @@ class Unlucky(Router):
 
 @contextmanager
 def listening_on(listening: socket.socket, kind: type[Router] = Router) -> Iterator[Router]:
-    """A router that accepts from this socket; on the loop that runs."""
+    """A router on the running loop that accepts from this socket."""
     listening.listen()
     listening.setblocking(False)
     routes = snapshot_of(["/=127.0.0.1:9"], strip=True)

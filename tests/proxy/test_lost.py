@@ -1,5 +1,5 @@
-"""A router asks for `tqunits repair`: when a worker may be held for no reason, and no more often
-than it must."""
+"""A router starts `tqunits repair` when a worker may be held without a reason, and no more often
+than necessary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tqunits.proxy.serving import LOOK_AGAIN
 
 
 class Clock:
-    """Goes on when it is told to."""
+    """A clock that the test moves forward."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -31,7 +31,7 @@ class Clock:
 
 
 class Asked:
-    """A Lost that writes to a file of its own, and how often it has."""
+    """A Lost that writes to a file of its own; counts how often it has."""
 
     def __init__(self, folder: Path, *sockets: Path) -> None:
         self.clock = Clock()
@@ -40,7 +40,7 @@ class Asked:
         self.lost = Lost(self.file, sockets, self.said.append, self.clock)
 
     def times(self, seconds: float, look: Callable[[Lost], None]) -> list[float]:
-        """Look every LOOK_AGAIN seconds; gives when it asked."""
+        """Look every LOOK_AGAIN seconds; gives the times of its requests."""
         begin, asked = self.clock.now, []
         while self.clock.now < begin + seconds:
             look(self.lost)
@@ -76,7 +76,7 @@ def test_who_is_served_again_is_looked_after_anew(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from(["lost", "served", "stirs"]), min_size=1, max_size=200))
 def test_no_worker_makes_it_happen_all_the_time(deeds: list[str]) -> None:
-    """Whatever it does with its files."""
+    """Whatever the worker does with its files."""
     with TemporaryDirectory() as folder:
         asked = Asked(Path(folder))
         rest = iter(deeds)
@@ -91,7 +91,7 @@ def test_no_worker_makes_it_happen_all_the_time(deeds: list[str]) -> None:
         os.close(asked.file)
     pauses = [b - a for a, b in pairwise(times)]
     assert all(pause >= 2 * FIRST for pause in pauses)
-    assert len(times) <= 3 + len(deeds) * LOOK_AGAIN / SHORTEST  # and two for who is lost for the first time
+    assert len(times) <= 3 + len(deeds) * LOOK_AGAIN / SHORTEST  # and two for a worker that is lost for the first time
 
 
 def test_a_socket_of_its_own_that_is_gone(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""An answer arrives although its client is still sending a body that nobody wants; and nobody
-lingers for ever."""
+"""An early answer arrives although its client still sends a body that nobody reads; and no
+connection lingers for ever."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tqunits.proxy.reactor.timers import Wheel
 
 EARLY = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?"
 SIZE = 60 * MIB
-"""Far more than the kernel takes for somebody who does not read."""
+"""Far more bytes than the kernel takes for a peer that does not read."""
 
 GO = """package main
 import ("fmt"; "io"; "net/http"; "crypto/tls"; "os"; "bytes")
@@ -50,7 +50,7 @@ async def answering_at_once(connection: Connection) -> None:
 
 
 async def closing_at_once(connection: Connection) -> None:
-    """A worker that answers, and leaves with the body unread."""
+    """A worker that answers, and closes without having read the body."""
     await connection.head()
     await connection.send(EARLY)
 
@@ -60,7 +60,7 @@ WHO: dict[str, tuple[int, Behaviour, bytes]] = {
     "a worker": (0, answering_at_once, b"HTTP/1.1 401 "),
     "a worker that leaves": (0, closing_at_once, b"HTTP/1.1 401 "),
 }
-"""Who answers early: the largest body that the router takes, the worker, and the answer."""
+"""Early answers: the largest body that the router takes, the worker, and the answer."""
 
 
 @asynccontextmanager
@@ -73,10 +73,10 @@ async def early(folder: Path, who: str) -> AsyncIterator[tuple[Router, TcpWorker
 
 
 def write_all_then_read(port: int, upload: bytes, *, secured: bool) -> bytes:
-    """The usual blocking client."""
+    """A usual blocking client."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
         client = sock
-        if secured:  # a cut is no end
+        if secured:  # a reset is no regular end
             client = client_context().wrap_socket(sock, server_hostname="a.example", suppress_ragged_eofs=False)
         client.sendall(upload)
         said = b""
@@ -170,7 +170,7 @@ async def test_who_says_nothing_more_is_not_waited_for(folder: Path) -> None:
 )
 @pytest.mark.loops("uvloop")
 async def test_how_long_is_read_on_goes_by_what_comes(rate: int, ticks: int) -> None:
-    """`rate`: bytes a tick; time is the wheel's, which is turned by hand."""
+    """`rate`: bytes per tick; the test moves the wheel's time."""
     loop = asyncio.get_running_loop()
     here, there = socket.socketpair()
     wheel = Wheel(loop)

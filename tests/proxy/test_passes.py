@@ -1,5 +1,5 @@
-"""Requests that come through the router again: a worker that asks the site, two routers in a row,
-and a real loop."""
+"""Requests that reach the router again: a worker that sends requests to the site, two routers in a
+row, and a real loop."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HOP = (b"connection", b"keep-alive", b"content-length", b"transfer-encoding")
 
 
 class Gateway:
-    """A worker that asks at another address with the fields it got, as http-proxy-middleware and
-    ReverseProxy do."""
+    """A worker that sends a request to another address with the fields that it got, as
+    http-proxy-middleware and ReverseProxy do."""
 
     def __init__(self, path: bytes = b"") -> None:
         self.port = 0
-        self.path = path  # b"": the one that it was asked for
+        self.path = path  # b"": its own path
         self.asked = 0
 
     async def __call__(self, connection: Connection) -> None:
@@ -45,7 +45,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def site(folder: Path, *workers: tuple[str, str, Behaviour, dict[str, Any]]) -> AsyncIterator[Router]:
-    """A router with these workers: name, route, what it does, what differs in the routes."""
+    """A router with these workers: name, route, behaviour, differences in the routes."""
     folder.mkdir(exist_ok=True)
     document: dict[str, Any] = {}
     running: list[TcpWorker] = []
@@ -101,7 +101,8 @@ async def test_a_loop_ends_soon_and_is_said(folder: Path, changes: dict[str, Any
 
 
 async def test_a_client_that_says_via_is_no_loop(folder: Path) -> None:
-    """Whoever knows the router's old name, or any other, takes nothing from anybody by it."""
+    """A client that knows the router's old name, or any other name, can not take anything away with
+    it."""
 
     async with site(folder, ("w", "/", answering(OK), {})) as router:
         names = b"Via: 1.1 tqunits-host, 1.1 tqunits\r\nCDN-Loop: cloudflare; loops=1\r\n"
@@ -109,7 +110,7 @@ async def test_a_client_that_says_via_is_no_loop(folder: Path) -> None:
 
 
 async def test_via_is_for_workers_that_want_it(folder: Path) -> None:
-    """An nginx without gzip_proxied compresses nothing that has a Via."""
+    """An nginx without gzip_proxied compresses no answer to a request with a Via."""
     seen: list[bytes] = []
 
     async def note(connection: Connection) -> None:
@@ -122,4 +123,4 @@ async def test_via_is_for_workers_that_want_it(folder: Path) -> None:
     names = [[line.partition(b":")[0] for line in head.split(b"\r\n")] for head in seen]
     assert [(one.count(b"Via"), one.count(b"CDN-Loop")) for one in names] == [(1, 1), (2, 0)]
     said = [line.split(b" ")[-1] for head in seen for line in head.split(b"\r\n") if b" tqunits-" in line]
-    assert said[0] == said[1]  # one name, whatever field it stands in
+    assert said[0] == said[1]  # one name, whichever field it is in

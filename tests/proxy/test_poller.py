@@ -1,5 +1,5 @@
-"""The poller on real sockets, on both loops: who is told, of what, and that one's fault is nobody
-else's."""
+"""The poller on real sockets, on both loops: which handler is called, for which event, and that
+one's error does not affect others."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ async def poller() -> AsyncIterator[Poller]:
 
 
 def said() -> list[str]:
-    """What handlers raise from now on, as the loop tells it."""
+    """The exceptions of handlers from now on, as the loop reports them."""
     failures: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(repr(context["exception"])))
     return failures
 
 
 class Told(Watched):
-    """Counts what it is told, and does something then."""
+    """Counts its calls, and then runs a function."""
 
     def __init__(self, do: Callable[[], object] = lambda: None) -> None:
         self.readable = 0
@@ -64,7 +64,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def connected() -> tuple[socket.socket, socket.socket]:
-    """Two ends of one TCP connection; the first does not block."""
+    """Two ends of one TCP connection; the first one is non-blocking."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         there = socket.create_connection(listening.getsockname())
         here = listening.accept()[0]
@@ -144,7 +144,8 @@ async def test_another_reader_takes_the_place_of_the_first(poller: Poller) -> No
 
 
 async def test_who_asks_for_nothing_is_told_of_no_hang_up(poller: Poller) -> None:
-    """epoll(7) reports errors and hang-ups to whoever is in it, and would for ever."""
+    """epoll(7) always reports errors and hang-ups of a registered socket, and would do so for
+    ever."""
 
     here, there = connected()
     told = Told(lambda: poller.remove_reader(here))
@@ -182,8 +183,8 @@ async def test_a_reader_gets_all_that_came_before_a_reset_and_the_reset(poller: 
 async def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_number(
     poller: Poller, again: str
 ) -> None:
-    """All of these have an event at once; the first that is told closes the others and connects
-    anew."""
+    """All of these have an event at once. The handler that is called first closes the others and
+    connects anew."""
 
     pairs = [pair() for _ in range(8)]
     numbers = {here.fileno() for here, _ in pairs}
@@ -194,7 +195,7 @@ async def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_
         for here, there in pairs:
             poller.close_socket(here)
             there.close()
-        while not numbers.issubset(here.fileno() for here, _ in new):  # there may be smaller ones that are free
+        while not numbers.issubset(here.fileno() for here, _ in new):  # smaller numbers may be free
             new.append(pair())
             here = new[-1][0]
             fill(here)
@@ -213,7 +214,7 @@ async def test_an_event_of_a_closed_socket_is_not_told_to_the_next_owner_of_its_
 
 
 def fill(sock: socket.socket) -> None:
-    """Until it takes no more."""
+    """Write until it takes no more."""
     try:
         while True:
             sock.send(bytes(65536))
@@ -262,7 +263,7 @@ async def test_a_crowd_of_events_leaves_the_loop_its_turns(poller: Poller) -> No
     while len(seen) < 4:
         await asyncio.sleep(0)
     assert max(after - before for before, after in pairwise(seen)) <= BATCH
-    while told.readable < 6 * BATCH:  # each has its turn: what was told goes to the end of the kernel's list
+    while told.readable < 6 * BATCH:  # each has its turn: a reported descriptor goes to the end of the kernel's list
         await asyncio.sleep(0)
     for sock in (*numbers, here):
         poller.remove_reader(sock)
@@ -274,7 +275,7 @@ async def test_what_the_kernel_does_not_watch_leaves_no_trace_for_the_next_with_
     poller: Poller, tmp_path: Path
 ) -> None:
     folder, unwatched = os.open(tmp_path, os.O_RDONLY), socket.socket()
-    descriptor = os.dup2(folder, unwatched.fileno())  # epoll(7) watches no folders: EPERM
+    descriptor = os.dup2(folder, unwatched.fileno())  # epoll(7) does not support folders: EPERM
     with pytest.raises(PermissionError):
         poller.add_reader(unwatched, Told())
     other, there = socket.socketpair()
@@ -291,7 +292,7 @@ async def test_what_the_kernel_does_not_watch_leaves_no_trace_for_the_next_with_
 
 
 class Gone(Told):
-    """Waits for nothing but the end."""
+    """Waits only for the end."""
 
     def __init__(self, do: Callable[[], object]) -> None:
         super().__init__(do)
@@ -305,7 +306,7 @@ class Gone(Told):
 
 @pytest.mark.parametrize("family", ["unix", "tcp"])
 async def test_who_waits_for_the_end_alone_is_told_when_both_ways_have_ended(poller: Poller, family: str) -> None:
-    """Not of bytes, nor of one way's end."""
+    """It is not called for bytes, nor when only one direction has ended."""
 
     here, there = pair() if family == "unix" else connected()
     gone = Gone(lambda: poller.close_socket(here))

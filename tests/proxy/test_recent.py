@@ -1,5 +1,5 @@
-"""What an address has sent last spares its next connection work, and changes nothing of what a
-request means."""
+"""The router keeps the last request heads of an address: this saves work for its next connection,
+and never changes the meaning of a request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ ALL = HEADS | FAULTS
 
 
 class Told:
-    """A worker's ears: what it is sent, without what names the request and its sender."""
+    """A worker that records the requests it gets, without the fields that name the request and its
+    sender."""
 
     def __init__(self) -> None:
         self.last = b""
@@ -56,8 +57,8 @@ class Told:
 
 
 async def met(router: Router, told: Told, request: bytes, source: str) -> tuple[bytes, bytes]:
-    """The status line that the only request of a connection from there gets, and what its worker
-    got."""
+    """The status line for the only request of a connection from there, and what its worker
+    received."""
     told.last = b""
     sock = socket.create_connection(("127.0.0.1", router.port), PATIENCE, (source, 0))
     client = Connection(*await asyncio.open_connection(sock=sock))

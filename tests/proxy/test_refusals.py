@@ -1,5 +1,5 @@
-"""What the router answers itself: each refusal leaves its reason for the operator, and each answer
-its X-Request-ID."""
+"""Answers of the router itself: each refusal is logged with its reason, and each answer has an
+X-Request-ID."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_every_refusal_leaves_its_reason(folder: Path, status: int, reason
         assert (await client.rest()).startswith(b"HTTP/1.1 %d " % status)
         (said,) = [line for line in router.said().splitlines() if f"{status} for 127.0.0.1" in line]
         assert reason.rstrip(".") in said
-        client.close()  # else a router that stops waits for what it still sends
+        client.close()  # else a router that stops waits until it has sent the rest
         await router.stop()
     (entry,) = entries(folder)
     assert (entry["status"], entry["end"]) == (status, "refused")

@@ -1,5 +1,5 @@
-"""Requests through the real router: what workers see, what clients get, and what nobody gets past
-it."""
+"""Requests through the real router: what workers receive, what clients get, and which requests are
+refused."""
 
 from __future__ import annotations
 

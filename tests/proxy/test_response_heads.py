@@ -1,4 +1,4 @@
-"""What workers write that is not quite HTTP/1.1, or large, through the real router."""
+"""Response heads that are not quite valid HTTP/1.1, or large, through the real router."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIVE = b"Content-Length: 5\r\n"
 
 
 async def answered(folder: Path, response: bytes, **changes: object) -> tuple[bytes, str]:
-    """What a client gets of it, and what the router says."""
+    """What a client gets, and what the router logs."""
     worker = await Worker(folder / "w").start(once(response))
     (folder / "routes.json").write_text(snapshot(worker.endpoint, **changes))
     async with Router(folder, ["--listen", "127.0.0.1:0", "--routes", f"{folder}/routes.json"]) as router:
@@ -83,7 +83,7 @@ async def test_or_smaller_ones(folder: Path) -> None:
 
 
 async def test_mended_responses_one_after_the_other(folder: Path) -> None:
-    """Nothing of one is taken for the next one's, whichever way it is read."""
+    """A mended response does not affect the next one, whichever way that is read."""
 
     async def behave(connection: Connection) -> None:
         for number in range(6):

@@ -1,4 +1,4 @@
-"""Workers that answer well, badly, late, partly or not at all."""
+"""Workers whose responses are good, bad, late, incomplete or missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_worker_that_speaks_no_http_is_a_502(folder: Path, response: byt
     async with routed(folder, once(response)) as (router, worker):
         answer = await router.ask(GET)
         assert b"HTTP/1.1 502 Bad Gateway\r\n" in answer
-        assert len(worker.connections) == (1 if response else 2)  # silence may have been a restart
+        assert len(worker.connections) == (1 if response else 2)  # without a response it may have been a restart
         assert "worker /: 502:" in router.said()
 
 
@@ -114,7 +114,7 @@ async def test_an_old_connection_that_died_is_tried_again_for_get_and_not_used_f
         for _ in range(3):
             await client.send(KEEP)
             assert (await client.response())[1] == b"ok"
-        assert len(worker.connections) == 3  # the second and third died under a request, which went again
+        assert len(worker.connections) == 3  # the second and third ended during a request, which was sent again
         await client.send(POST)  # on a connection of its own
         assert (await client.response())[1] == b"ok"
         assert b"".join(worker.seen).count(b"POST") == 1

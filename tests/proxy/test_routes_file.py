@@ -1,5 +1,5 @@
-"""The file of routes may be anything: the router keeps the routes that it has, and `ls` says the
-same, at once."""
+"""An invalid file of routes, whatever it is: the router keeps its routes, and `ls` reports the
+mistake at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MADE: dict[str, Callable[[Path, bytes], object]] = {
 
 @pytest.mark.parametrize("make", MADE.values(), ids=MADE)
 async def test_what_is_no_file_of_routes_changes_nothing(folder: Path, make: Callable[[Path, bytes], object]) -> None:
-    """Requests that come meanwhile are served by the routes of before, and a good file is read
+    """Requests that come meanwhile are served by the previous routes, and a good file is read
     again."""
 
     async with relayed(folder, answering(OK)) as (router, _):

@@ -1,5 +1,5 @@
-"""Redirects to HTTPS behind a proxy that speaks it for the client, whatever it calls that: none of
-them loops."""
+"""Redirects to HTTPS do not loop behind a proxy that ends TLS for the client, whichever field it
+announces that with."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""TLS on real sockets, with OpenSSL at both ends: the plain socket's contract, readiness included,
-and hostile bytes.
+"""TLS on real sockets, with OpenSSL at both ends: the same behaviour as a plain socket, including
+events of the kernel, and hostile bytes.
 
 The client is `secure_peers.Client`, so a test can cut, break and hold back any of its ciphertext.
 """
@@ -68,7 +68,7 @@ def test_the_first_byte_tells(stranger: Client) -> None:
 
 
 def test_a_request_right_behind_the_handshake_is_not_lost(stranger: Client) -> None:
-    """The client's last flight and its first request in one segment: the kernel announces both
+    """The client's last flight and its first request in one segment: the kernel announces both only
     once."""
     stranger.go_on()
     stranger.put(stranger.outgoing.read())
@@ -113,7 +113,7 @@ def test_byte_by_byte(stranger: Client) -> None:
 
 
 def test_all_records_that_one_read_held_come_at_once(client: Client) -> None:
-    """Or they would lie in OpenSSL's hands, where no kernel announces them."""
+    """Otherwise they would stay in OpenSSL's buffers, which no kernel event announces."""
     client.put(client.records(b"a" * RECORD, b"b", b"c" * 1000))
     assert client.receive() == b"a" * RECORD + b"b" + b"c" * 1000
 
@@ -128,7 +128,7 @@ def test_what_came_whole_is_given_although_a_half_is_behind_it(client: Client) -
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one read", "apart"])
 def test_close_notify_is_the_end_and_the_kernel_announces_it(client: Client, *, together: bool) -> None:
-    """The client keeps its connection open, so no FIN helps."""
+    """The client keeps its connection open, so there is no FIN."""
     last = client.records(b"last")
     if together:
         client.put(last + client.goodbye())
@@ -147,7 +147,7 @@ def test_close_notify_is_the_end_and_the_kernel_announces_it(client: Client, *, 
 def test_nothing_counts_behind_close_notify(client: Client) -> None:
     client.put(client.records(b"last") + client.goodbye() + b"\x17\x03\x03\x00\x05HELLO")
     assert client.receive() == b"last"
-    with contextlib.suppress(BrokenPipeError):  # a Unix socket tells the client that nobody reads
+    with contextlib.suppress(BrokenPipeError):  # on a Unix socket the client gets an error if nobody reads
         client.put(b"GET / HTTP/1.1\r\n")
     assert client.receive() == b""
 
@@ -170,7 +170,8 @@ def test_what_was_whole_comes_before_the_cut(client: Client) -> None:
 
 @pytest.mark.parametrize("more", [[], [b"more"]], ids=["the end alone", "more before it"])
 def test_the_server_can_end_its_side_alone(client: Client, more: list[bytes]) -> None:
-    """Half a close: the client sees the end, and what it still sends arrives."""
+    """The server closes its sending side: the client sees the end, and what it still sends
+    arrives."""
     assert client.secured.send(b"last") == 4
     client.secured.shutdown(socket.SHUT_WR)
     client.take()
@@ -185,7 +186,7 @@ def test_the_server_can_end_its_side_alone(client: Client, more: list[bytes]) ->
 
 @pytest.mark.parametrize("waiting", [b"", b"half"], ids=["nothing", "half a record"])
 def test_an_end_of_the_server_does_not_read_what_comes_behind_it(client: Client, waiting: bytes) -> None:
-    """OpenSSL's own shutdown would take data that waits for an attack."""
+    """OpenSSL's own shutdown would treat data that waits as an attack."""
     record = client.records(waiting) if waiting else b""
     client.put(record[:-1])
     with contextlib.suppress(BlockingIOError):
@@ -253,14 +254,14 @@ def flip(record: bytes) -> bytes:
 
 
 def test_a_changed_record_ends_the_connection_and_no_other(certificates: Certificates, client: Client) -> None:
-    """The connections share their memory: what one leaves behind another would read."""
+    """The connections share their buffers: data that one leaves in them could reach another."""
     other = Client(certificates)
     other.open()
     client.put(client.records(b"good") + flip(client.records(b"bad")) + client.records(b"behind"))
     with pytest.raises(ssl.SSLError) as caught:
         client.receive()
     assert not isinstance(caught.value, BlockingIOError)
-    assert client.sock.recv(100)[0] in (ALERT, APPLICATION_DATA)  # TLS 1.3 hides what a record is
+    assert client.sock.recv(100)[0] in (ALERT, APPLICATION_DATA)  # TLS 1.3 hides the type of a record
     with pytest.raises(OSError):
         client.secured.recv(RECEIVE)
     with pytest.raises(OSError):
@@ -291,7 +292,7 @@ def test_connections_do_not_mix(certificates: Certificates) -> None:
 
 
 def turns() -> Iterator[None]:
-    """Enough of them for everything here."""
+    """Enough bytes for every test here."""
     yield from (None for _ in range(20_000))
     raise AssertionError("it does not end")
 
@@ -327,8 +328,8 @@ def test_what_the_kernel_does_not_take_is_asked_for_again(certificates: Certific
 def test_an_outbox_that_grows_meanwhile_arrives_once_and_in_order(
     certificates: Certificates, writes: list[tuple[bytes, bool]]
 ) -> None:
-    """As `Stream` does it: what was not taken first, with more behind it. Some of it is encrypted
-    by then."""
+    """As `Stream` does: first the bytes that were not taken, with more behind them. Some of them
+    are already encrypted."""
     client = Client(certificates, buffers=2048)
     client.open()
     outbox, written = b"", b""
@@ -348,8 +349,7 @@ def test_an_outbox_that_grows_meanwhile_arrives_once_and_in_order(
 
 
 def test_every_byte_that_moves_is_said(certificates: Certificates) -> None:
-    """A slow client makes progress: a count that waits for whole chunks would look like a dead
-    one."""
+    """A slow client makes progress. If only whole chunks counted, it would look dead."""
     client = Client(certificates, buffers=4096)
     client.open()
     data = b"x" * 60_000
@@ -366,7 +366,7 @@ def test_every_byte_that_moves_is_said(certificates: Certificates) -> None:
 
 @pytest.mark.parametrize("left", [1, 20], ids=["a byte", "less than what encryption adds"])
 def test_all_but_the_last_byte_is_taken_while_the_kernel_lacks_any_of_it(certificates: Certificates, left: int) -> None:
-    """Or nobody would come back for the rest of the ciphertext."""
+    """Otherwise the rest of the ciphertext would never be sent."""
     probe, client = (Client(certificates) for _ in range(2))
     for one in (probe, client):
         one.server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
@@ -406,12 +406,12 @@ def test_a_certificate_larger_than_the_kernels_buffer_waits_for_room(tmp_path: P
     client.close()
 
 
-# OpenSSL's own client, for what Python's can not say.
+# OpenSSL's own client, for messages that Python's can not send.
 
 
 async def s_client(certificates: Certificates, version: str, *commands: bytes) -> tuple[list[bytes], str]:
-    """Run openssl s_client, and type each command and a line behind it; gives the lines and what
-    the client printed."""
+    """Run openssl s_client, and type each command and a line behind it; gives the lines and the
+    output of the client."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         pipe = asyncio.subprocess.PIPE
@@ -429,7 +429,7 @@ async def s_client(certificates: Certificates, version: str, *commands: bytes) -
         for command in commands:
             process.stdin.write(command + b"\n")
             await _readable(server)
-            with pytest.raises(BlockingIOError):  # it is no data
+            with pytest.raises(BlockingIOError):  # it is no application data
                 secured.recv(RECEIVE)
             process.stdin.write(b"line\n")
             await _readable(server)
@@ -444,8 +444,8 @@ async def _readable(sock: socket.socket) -> None:
 
 
 async def test_new_keys_in_the_middle(certificates: Certificates) -> None:
-    """TLS 1.3's KeyUpdate: the client changes its keys and asks for ours, which go with the next
-    answer."""
+    """TLS 1.3's KeyUpdate: the client changes its keys and requests new ones of the server, which
+    it gets with the next answer."""
     got, printed = await s_client(certificates, "-tls1_3", b"K", b"K")
     assert got == [b"line\n", b"line\n"]
     assert printed.count("<<< TLS 1.3, Handshake [length 0005], KeyUpdate") == 2
@@ -458,12 +458,12 @@ async def test_there_is_no_renegotiation(certificates: Certificates) -> None:
     assert got == []
 
 
-# With the stream it is made for.
+# With `Stream`, for which it is made.
 
 
 class Echo(Stream):
     """Sends back what comes, with the back-pressure of the router: reads on when everything is
-    out."""
+    sent."""
 
     __slots__ = ("over",)
 
@@ -497,8 +497,8 @@ async def echoed(certificates: Certificates, data: bytes) -> tuple[bytes, bool]:
     """Send it and read it back at the same time; gives what came back, and whether the stream saw
     the end.
 
-    With buffers a little smaller TCP may come to a window that is less than a segment, and to its
-    persist timer.
+    With buffers a little smaller, TCP may get a window of less than a segment, and then waits for
+    its persist timer.
     """
     client = Client(certificates, buffers=8192)
     client.open()

@@ -1,4 +1,4 @@
-"""The router as a process: command line, systemd, time-outs, reload, drain, and a lack of
+"""The router as a process: command line, systemd, time-outs, reload, drain, and too few
 descriptors."""
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def test_it_says_when_it_is_not_compiled_and_serves_all_the_same(
 
 
 async def test_inherited_sockets_are_served(folder: Path) -> None:
-    """As systemd does it: the socket is descriptor 3, LISTEN_PID is the process itself."""
+    """As systemd does: the socket is descriptor 3, LISTEN_PID is the process itself."""
     launcher = (
         "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.dup2(int(sys.argv[1]), 3);"
         "os.execv(sys.executable, [sys.executable, '-m', 'tqunits', 'proxy', *sys.argv[2:]])"
@@ -205,7 +205,7 @@ async def test_reload_takes_a_good_snapshot_and_refuses_a_bad_one(folder: Path) 
         assert (await client.response())[1] == b"ok"
         routes.write_text(snapshot(second.endpoint))
         router.process.send_signal(signal.SIGHUP)
-        while "refused" in await router.told("READY=1"):  # the folder is watched, too: it may have been told twice
+        while "refused" in await router.told("READY=1"):  # it watches the folder, too: it may have reloaded twice
             pass
         await client.send(KEEP)
         assert (await client.response())[1] == b"OK"
@@ -269,7 +269,8 @@ async def test_a_drain_lets_a_handshake_that_has_begun_and_its_request_finish(fo
 
 
 async def test_tunnels_end_one_after_the_other(folder: Path) -> None:
-    """So that their clients do not all come again at once; what else runs goes on."""
+    """Tunnels end at different times, so that their clients do not all reconnect at once;
+    everything else runs on."""
     count, span = 20, 2.0
 
     async def switching(connection: Connection) -> None:

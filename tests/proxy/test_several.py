@@ -1,4 +1,5 @@
-"""A worker of several processes: each joins, leaves and is drained by itself; the others serve."""
+"""A worker of several processes: each joins, leaves and is drained alone, while the others
+serve."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ def response(name: str) -> bytes:
 
 
 def serving(folder: Path, number: int) -> Path:
-    """The file of that process of the worker `w`."""
+    """The file `serving` of that process of the worker `w`."""
     return folder / "workers" / ("w" if number == 1 else f"w:{number}") / "serving"
 
 
 def order(folder: Path, said: Traffic) -> None:
-    """As the command line does it."""
+    """Write the file as the command line does."""
     aside = folder / "traffic/aside"
     aside.write_text(traffic_text(said))
     aside.rename(folder / "traffic/traffic.json")
@@ -34,7 +35,7 @@ def order(folder: Path, said: Traffic) -> None:
 
 @asynccontextmanager
 async def two(folder: Path, *behaviours: Behaviour) -> AsyncIterator[Router]:
-    """A router with two processes of `w`, which answer 1 and 2, both serving."""
+    """A router with two processes of `w`, which answer 1 and 2; both serve."""
     (folder / "traffic").mkdir()
     each = behaviours or (answering(response("1")), answering(response("2")))
     workers = [await TcpWorker().start(one) for one in each]
@@ -49,7 +50,7 @@ async def two(folder: Path, *behaviours: Behaviour) -> AsyncIterator[Router]:
 
 
 async def until_draining(folder: Path, *expected: bool) -> list[dict[str, Any]]:
-    """Until the endpoints are, in this order; gives what the status says of them."""
+    """Wait until the endpoints have these states, in this order; gives their status."""
     async with asyncio.timeout(PATIENCE):
         while True:
             found: list[dict[str, Any]] = (await status(folder))["worker"]["endpoints"]
@@ -58,12 +59,12 @@ async def until_draining(folder: Path, *expected: bool) -> list[dict[str, Any]]:
 
 
 async def answers(router: Router) -> set[bytes]:
-    """Who answers a dozen requests."""
+    """The processes that answer a dozen requests."""
     return {(await asyncio.wait_for(router.ask(GET), PATIENCE))[-1:] for _ in range(12)}
 
 
 async def asked(folder: Path, instance: str, wait_us: int = 0) -> dict[str, Any]:
-    """What the leave socket says of that process."""
+    """The answer of the leave socket for that process."""
     reader, writer = await asyncio.open_unix_connection(leave_path(folder))
     writer.write(f"GET /serving/{instance}?wait_us={wait_us} HTTP/1.1\r\nHost: router\r\n\r\n".encode())
     said = await asyncio.wait_for(reader.read(), PATIENCE)
@@ -158,6 +159,6 @@ async def test_nobody_waits_for_those_that_are_all_ordered_out(folder: Path) -> 
 
 
 async def until_drained(folder: Path) -> None:
-    """Until both are, by an order of their own."""
+    """Wait until both are drained, each by its own order."""
     while not all("drained" in one for one in await until_draining(folder, True, True)):
         pass

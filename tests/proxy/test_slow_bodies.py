@@ -1,8 +1,8 @@
-"""Bodies that come too slowly are ended (`proxy.min_body_rate`, `timeouts.body`); other time than
-the client's is free.
+"""Bodies that come too slowly are ended (`proxy.min_body_rate`, `timeouts.body`); time that the
+client does not cause is not counted.
 
-What tells the time here is another client whose body is too slow: when it has its 408, so long ago
-others would have.
+The clock of these tests is another client with a body that is too slow: when it gets its 408, a
+body that began earlier would have got one too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHUNKED = b"POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n
 PIECES = {"length": (LENGTH, b"x"), "chunked": (CHUNKED, b"1\r\nx\r\n")}
 LARGE = 8 * MIB
 EVERY = 0.05
-"""Seconds between two pieces of a client's that trickles: 20 or 120 bytes a second."""
+"""Seconds between two pieces of a slow client: 20 or 120 bytes a second."""
 
 RATE = 1000
 TIMEOUTS = {"request_us": 0, "read_us": PATIENT, "write_us": PATIENT, "idle_us": PATIENT, "body_us": 500_000}
@@ -37,14 +37,14 @@ TIMEOUTS = {"request_us": 0, "read_us": PATIENT, "write_us": PATIENT, "idle_us":
 async def watched(
     folder: Path, behaviour: Behaviour, *more: str, rate: int = RATE, **changes: Any
 ) -> AsyncIterator[tuple[Router, TcpWorker]]:
-    """A router that wants so many bytes a second after half a second."""
+    """A router that requires so many bytes a second, after half a second."""
     changes = {"timeouts": TIMEOUTS, "min_body_rate": rate, **changes}
     async with relayed(folder, behaviour, *more, **changes) as (router, worker):
         yield router, worker
 
 
 async def trickle(client: Connection, piece: bytes) -> None:
-    """Piece by piece for as long as the other end takes them."""
+    """Send piece by piece, as long as the other end takes them."""
     with contextlib.suppress(ConnectionError):
         while not client.reader.at_eof():
             client.writer.write(piece)
@@ -53,7 +53,7 @@ async def trickle(client: Connection, piece: bytes) -> None:
 
 
 async def too_slow(router: Router, framing: str = "length") -> bytes:
-    """The head of the answer to a body that trickles for ever."""
+    """The head of the answer to a body that never ends and comes too slowly."""
     head, piece = PIECES[framing]
     client = await router.connect()
     await client.send(head)
@@ -66,7 +66,7 @@ async def too_slow(router: Router, framing: str = "length") -> bytes:
 
 
 async def taking(connection: Connection) -> None:
-    """A worker that takes what comes, and answers a whole request."""
+    """A worker that reads what comes, and answers a whole request."""
     head = await connection.head()
     if b"/slow" in head:
         await connection.rest()
@@ -84,7 +84,7 @@ async def test_a_body_that_trickles_is_a_408(folder: Path, framing: str) -> None
         assert "worker w: 408: a body slower than 1000 bytes a second (proxy.min_body_rate, timeouts.body)" in (
             router.said()
         )
-        async with asyncio.timeout(PATIENCE):  # and the worker is told
+        async with asyncio.timeout(PATIENCE):  # and the worker's connection is ended
             while not worker.connections[0].writer.is_closing():
                 await asyncio.sleep(0)
 
@@ -128,7 +128,7 @@ FRAMINGS = {
 
 
 class Reluctant:
-    """A worker that takes a little of a body each time it is told, and then the rest of it."""
+    """A worker that reads a little of a body each time the test tells it to, and then the rest."""
 
     def __init__(self) -> None:
         self.turns: asyncio.Queue[int] = asyncio.Queue()
@@ -305,7 +305,7 @@ async def test_a_record_of_tls_need_not_be_whole_to_count(folder: Path) -> None:
             await loop.sock_sendall(sock, outgoing.read())
             tls.write(b"x" * 16_000)
             record = outgoing.read()
-            assert len(record) < 16_100  # it is one
+            assert len(record) < 16_100  # this request is one of them
             for at in range(0, len(record), 400):  # 8 KB a second
                 await loop.sock_sendall(sock, record[at : at + 400])
                 await asyncio.sleep(EVERY)

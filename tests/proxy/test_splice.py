@@ -1,5 +1,5 @@
-"""Relays over real sockets, on both loops: exact to the byte, slow and broken ends, pipes that run
-out."""
+"""Relays over real sockets, on both loops: exact to the byte, with slow and broken peers, and
+without free pipes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ pytestmark = pytest.mark.loops("asyncio", "uvloop")
 
 
 class Way(Watched):
-    """Two connections and what may relay between them: `sender` -> `source` => `target` ->
-    `receiver`."""
+    """Two connections and a relay between them: `sender` -> `source` => `target` -> `receiver`."""
 
     def __init__(self, family: socket.AddressFamily = socket.AF_UNIX, pipes: Pipes | None = None) -> None:
         self.sender, self.source = pair(family)
@@ -44,11 +43,11 @@ class Way(Watched):
         self.poller = Poller(self.loop)
         self.ended: asyncio.Future[End] = self.loop.create_future()
         self.handed_back = asyncio.Event()
-        self.moved: list[int] = []  # the relay's count at each progress
+        self.moved: list[int] = []  # the relay's count at each report of progress
         self.relay: Relay
 
     def back(self) -> Way:
-        """The other way of a tunnel, over the same connections."""
+        """The other direction of a tunnel, over the same connections."""
         back = Way.__new__(Way)
         back.__dict__.update(self.__dict__)
         back.sender, back.source, back.target, back.receiver = self.receiver, self.target, self.source, self.sender
@@ -58,7 +57,7 @@ class Way(Watched):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.sender.fileno() < 0:  # the other way has closed all of it
+        if self.sender.fileno() < 0:  # the other direction has closed both sockets
             return
         for sock in (self.source, self.target):
             self.poller.close_socket(sock)
@@ -83,10 +82,10 @@ class Way(Watched):
         return self.relay
 
     def on_fault(self) -> None:
-        """The loop has been told, and the test fails for it."""
+        """The loop has reported it, and the test fails."""
 
     def on_readable(self) -> None:
-        """The relay does not read any more, and there is something."""
+        """The relay does not read any more, although there is data."""
         self.poller.remove_reader(self.source)
         self.handed_back.set()
 
@@ -97,7 +96,7 @@ class Way(Watched):
         return await exactly(self.receiver, size)
 
     async def jam(self, kind: type[Relay] = Relay) -> bytes:
-        """Send through a relay until the receiver, who reads nothing, holds it up; gives what was
+        """Send through a relay until it blocks, because the receiver reads nothing; gives what was
         sent."""
         self.start(None, kind)
         sent = bytearray()
@@ -145,8 +144,8 @@ async def rest(sock: socket.socket) -> bytes:
 
 
 async def some_turns() -> None:
-    """Let the loop call whom it still has registered: a relay that has ended would end twice, which
-    is an error."""
+    """Let the loop call all handlers that are still registered: a relay that has ended would end
+    twice, which is an error."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -190,7 +189,7 @@ async def test_until_the_end_of_the_stream(family: socket.AddressFamily) -> None
             way.start(None)
             assert await way.ended is End.ENDED
         await some_turns()
-        way.target.send(b"more")  # the end was told, not passed on
+        way.target.send(b"more")  # the end was reported, not passed on
         assert await way.receive(4) == b"more"
 
 
@@ -230,7 +229,7 @@ async def test_a_slow_target_stops_the_reading() -> None:
             while True:
                 way.sender.send(BIG[:LUMP])
         await some_turns()
-        assert Counted.turns == turns  # it does not spin
+        assert Counted.turns == turns  # no busy loop
 
 
 async def test_a_slow_target_gets_everything_in_the_end() -> None:
@@ -254,7 +253,7 @@ async def test_who_waited_for_the_target_waits_for_the_source_again() -> None:
         assert not way.relay.blocked
         turns = Counted.turns
         await some_turns()
-        assert Counted.turns == turns  # it does not spin
+        assert Counted.turns == turns  # no busy loop
         await way.send(b"more")
         assert await way.receive(4) == b"more"
 
@@ -277,7 +276,7 @@ async def test_a_source_that_is_cut_off() -> None:
 
 
 def exhausted(pipes: Pipes) -> bool:
-    """Asked anew each time: what a type checker has seen once, it takes for settled."""
+    """A function, because a type checker would take the first result for permanent."""
     return pipes.exhausted
 
 
@@ -308,7 +307,7 @@ async def test_without_a_pipe_it_hands_over_untouched() -> None:
 
 
 class Counted(Relay):
-    """A relay that counts how often it is called, and takes any piece for a large one."""
+    """A relay that counts how often it is called, and treats any piece as a large one."""
 
     little: ClassVar[int] = 0
     turns: ClassVar[int] = 0
@@ -329,7 +328,7 @@ async def test_a_turn_is_bounded_so_that_others_get_theirs() -> None:
         await way.send(BIG[: 2 * MIN_PIPE])
         way.start(2 * MIN_PIPE, Brief)
         assert await way.ended is End.DONE
-        assert way.moved  # all of it was there, and yet it took more than one turn
+        assert way.moved  # all of it was there, and still it took more than one turn
         assert way.moved[0] <= MIN_PIPE
 
 
@@ -459,7 +458,7 @@ def is_open(pipe: Pipe) -> bool:
 
 @pytest.fixture
 def no_descriptors() -> Iterator[None]:
-    """No new descriptor from here on."""
+    """No new descriptor can be opened from here on."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -491,7 +490,7 @@ def test_a_user_who_has_too_many_pages_gets_no_bad_pipe() -> None:
 
 
 def exhaust_pages() -> int:
-    """0 when pipes were large, then ordinary, then none."""
+    """0 when the pipes were large, then normal, then none."""
     if os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)

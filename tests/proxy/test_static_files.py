@@ -1,5 +1,5 @@
-"""Files that the router sends: from real folders, with every way out of them tried, and no
-descriptor left behind."""
+"""Files that the router sends, from real folders: every attempt to leave the folder fails, and no
+descriptor stays open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = b"secret"
 
 @pytest.fixture
 def public(folder: Path) -> Path:
-    """A site: pages, a script with compressed siblings, and what must not be sent."""
+    """A site: pages, a script with compressed siblings, and files that must not be sent."""
     root = folder / "public"
     put(root / "index.html", PAGE)
     put(root / "app.js", SCRIPT)
@@ -170,7 +170,7 @@ def test_a_folder_gets_its_slash(public: Path, route: str, path: str, query: str
 
 
 def test_the_route_itself_gets_its_slash(public: Path) -> None:
-    """`/site` without a slash comes as "/", the rest of a route that was taken off."""
+    """`/site` without a slash comes as "/", the rest after the route was removed."""
     fields, target = RequestFields(b"\r\n\r\n"), Target(b"", b"/site", b"?x", absolute=False)
     answer = Site(str(public), "/", alone=True).answer(b"GET", b"/", fields, target=target, date=DATE, close=False)
     assert isinstance(answer, Answer)
@@ -343,10 +343,9 @@ def test_the_last_answer_of_a_connection_says_so(public: Path, path: str, lines:
 @pytest.mark.parametrize("spare", range(8))
 @pytest.mark.parametrize("path", ["/docs/deep/er/page.html", "/docs", "/docs/", "/app.js"])
 def test_a_lack_of_descriptors_is_no_missing_file(public: Path, path: str, spare: int) -> None:
-    """At every single open(2) that can fail; the fixture sees whether one that came before is left
-    open."""
+    """Let every open(2) fail in turn; the fixture checks that those before it are closed."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = os.open("/", os.O_PATH)  # the lowest free number, and with it all below are in use
+    used = os.open("/", os.O_PATH)  # the lowest free number: with it all below are in use
     os.close(used)
     taken = {int(number) for number in os.listdir("/proc/self/fd")}
     free = [number for number in range(used, used + spare + len(taken)) if number not in taken][: spare + 1]

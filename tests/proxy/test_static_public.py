@@ -1,7 +1,7 @@
-"""What everybody may not read is not sent, whatever the router itself may read: these tests run as
-root, who may all.
+"""Files that not everybody may read are not sent, even if the router itself may read them: these
+tests run as root, who may read all.
 
-Alice is somebody else than root, with a folder of her own.
+Alice is a user other than root, with a folder of her own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LATER = write_date(NOW + 1)
 
 @pytest.fixture
 def alice(roots: Path) -> Path:
-    """Her folder, with a site in it; beside it what she would like to publish."""
+    """Alice's folder, with a site in it; beside it the files that she tries to publish."""
     put(roots / "alice/public/index.html", PAGE)
     put(roots / "alice/public/css/style.css", b"p {}")
     put(roots / "secret/index.html", SECRET)
@@ -98,7 +98,7 @@ def test_a_folder_that_others_may_not_enter_has_no_index_for_them(alice: Path) -
 
 
 def test_a_mode_that_changes_counts_in_the_next_second(alice: Path) -> None:
-    """Of a folder above the one that is open; for all below it at once."""
+    """For a folder above the open one; and at once for all folders below it."""
     give(alice, 0)
     site = site_of(alice / "public")
     assert body(site) == PAGE
@@ -178,7 +178,7 @@ def test_a_root_that_is_made_later_counts_at_once(roots: Path, missing: str) -> 
 
 
 def test_a_link_that_only_root_can_change_counts_at_once(roots: Path) -> None:
-    """How a deploy switches folders."""
+    """Deployments switch folders in this way."""
     put(roots / "releases/1/index.html", b"1")
     put(roots / "releases/2/index.html", b"2")
     (roots / "current").symlink_to("releases/1")
@@ -244,8 +244,8 @@ def test_two_dots_lead_out_of_no_folder_of_somebody_else(alice: Path) -> None:
 
 
 def test_a_user_who_is_not_root_has_his_own_folders_above_the_site(alice: Path) -> None:
-    """A home is closed to others as a rule, and who runs the router with --user serves what is his
-    own."""
+    """A home is usually closed to others, and a user who runs the router with --user serves his own
+    files."""
     alice.chmod(0o700)
     assert body(alice / "public") is None
     os.seteuid(ALICE)

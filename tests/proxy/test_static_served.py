@@ -1,5 +1,5 @@
-"""Files through the real router: beside a program and without one, in order, slow, cut, and no
-descriptor is left."""
+"""Files through the real router: with and without a program, in order, slow, cut off, and without
+open descriptors at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRIPT = b"console.log('a');\n" * 100
 
 @asynccontextmanager
 async def serving(folder: Path, *more: str, **changes: Any) -> AsyncIterator[tuple[Router, TcpWorker]]:
-    """A router with a program at /app, and a folder of files that appears below it."""
+    """A router with a program at /app, and a folder of files below that path."""
     public = folder / "public"
     (public / "docs").mkdir(parents=True)
     for name, content in {

@@ -1,5 +1,5 @@
-"""Silence: a stream that has begun may be quiet for long, all else for `timeouts.read`; the log
-names the setting."""
+"""Silent connections: a stream that has begun may be silent for long, all others for
+`timeouts.read`; the log names the setting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECES["head"] = (b"", PIECES["chunked"][1])
 
 
 class Quiet:
-    """A worker that says nothing after the first piece until it is told to, and never answers
+    """A worker that sends nothing after the first piece until it is told to, and never answers
     `/never`."""
 
     def __init__(self) -> None:

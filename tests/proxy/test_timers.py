@@ -1,4 +1,4 @@
-"""Deadlines: none early, none forgotten, none that holds the others up, nothing left behind."""
+"""Deadlines: none is early, none is lost, none delays the others, and nothing of them stays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Alarm(Timed):
-    """Notes in which turn of the loop it went off."""
+    """Notes the turn of the loop in which it was called."""
 
     def __init__(self, wheel: Wheel, went_off: list[int], turns: list[int], *, breaks: bool = False) -> None:
         super().__init__(wheel)
@@ -33,7 +33,7 @@ class Alarm(Timed):
 
 
 async def ticked(wheel: Wheel, ticks: int) -> None:
-    """Until the wheel has come so far, and has looked at what was due."""
+    """Wait until the wheel has come so far, and has handled what was due."""
     keeper = Alarm(wheel, [], [])
     keeper.touch(ticks + 4)  # a wheel without deadlines stands still
     last = wheel.tick + ticks
@@ -124,7 +124,8 @@ def test_the_date_is_now() -> None:
 
 
 async def test_an_answer_may_take_longer_than_a_connection_may_idle(folder: Path) -> None:
-    """The deadline of the pool is not one of the request that runs on a connection from there."""
+    """The deadline of a connection in the pool does not apply to a request that uses the
+    connection."""
     expired = asyncio.Event()
 
     async def behave(connection: Connection) -> None:

@@ -1,5 +1,5 @@
-"""HTTPS through the real router: beside plain HTTP on one port, redirected, reloaded, drained, with
-every bad end."""
+"""HTTPS through the real router: together with plain HTTP on one port, redirected, reloaded,
+drained, and with every kind of bad end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HSTS = b"\r\nStrict-Transport-Security: max-age=31536000\r\n"
 async def secured(
     folder: Path, behaviour: Behaviour | None = None, **changes: Any
 ) -> AsyncIterator[tuple[Router, TcpWorker]]:
-    """A router that speaks TLS too; without a `behaviour`, its worker says ok."""
+    """A router that speaks TLS too; without a `behaviour`, its worker answers ok."""
     make(folder, "a", "a.example")
     options = [f"--certificate={folder}/a.pem", f"--key={folder}/a.key"]
     async with relayed(folder, behaviour or answering(OK), *options, **changes) as served:
@@ -40,7 +40,7 @@ async def connect(router: Router, context: ssl.SSLContext | None = None, **how: 
 
 
 async def ask(router: Router, request: bytes, context: ssl.SSLContext | None = None) -> bytes:
-    """Over TLS, on a connection of its own; gives all that comes back until a regular end."""
+    """A request over TLS, on a connection of its own; gives all bytes until a regular end."""
     client = await connect(router, context)
     await client.send(request)
     try:
@@ -50,7 +50,7 @@ async def ask(router: Router, request: bytes, context: ssl.SSLContext | None = N
 
 
 def shown(client: Connection) -> bytes | None:
-    """The certificate that the client was shown."""
+    """The certificate that the client received."""
     encrypted: ssl.SSLObject = client.writer.get_extra_info("ssl_object")
     return encrypted.getpeercert(binary_form=True)
 
@@ -70,7 +70,7 @@ async def test_both_are_served_on_one_port_and_the_worker_is_told_which(folder: 
 
 
 async def test_hsts_is_on_all_answers_over_tls_once(folder: Path) -> None:
-    """A worker's own stays as it is (RFC 6797 section 7.1)."""
+    """A field of the worker's own is not changed (RFC 6797 section 7.1)."""
     (folder / "public").mkdir()
     (folder / "public/page.html").write_bytes(b"page")
     own = b"Strict-Transport-Security: max-age=1"
@@ -90,7 +90,7 @@ async def test_hsts_is_on_all_answers_over_tls_once(folder: Path) -> None:
 async def test_on_a_kept_connection_each_answer_over_tls_has_what_the_router_adds_once(
     folder: Path, own: bytes
 ) -> None:
-    """From the third on they are alike, and are read and written by what differs."""
+    """From the third on they are alike, and are read and written by their difference."""
     response = OK.replace(b"\r\nContent", b"\r\nDate: now\r\n%bContent" % own)
 
     async with secured(folder, answering(response), tls={"hsts_s": YEAR}) as (router, _):
@@ -105,7 +105,7 @@ async def test_on_a_kept_connection_each_answer_over_tls_has_what_the_router_add
 
 
 def redirects(port: int) -> dict[bytes, tuple[bytes, bytes]]:
-    """Request -> status, and where it is sent to."""
+    """Request -> status, and the target of the redirect."""
     here = b"https://a.example:%d" % port
     head = b" HTTP/1.1\r\nConnection: close\r\nHost: "
     return {
@@ -201,7 +201,7 @@ async def test_the_end_is_a_regular_one_only_if_the_body_was_whole(folder: Path)
 
 async def test_a_new_certificate_is_taken_and_a_bad_one_is_not(folder: Path) -> None:
     async def reload(router: Router, outcome: str) -> None:
-        """A new file of routes is read by itself too, before or after."""
+        """The router also reads a new file of routes by itself, before or after."""
         router.process.send_signal(signal.SIGHUP)
         while not (await router.told("READY=1")).endswith(outcome):
             pass
@@ -263,7 +263,7 @@ async def test_a_proxys_header_comes_before_the_handshake(folder: Path) -> None:
 
 
 async def ending(router: Router, data: bytes) -> bytes:
-    """What comes back on a plain connection until its end, whatever that is."""
+    """All bytes that come on a plain connection until its end, whatever kind of end that is."""
     client = await router.connect()
     said = []
     with suppress(ConnectionError):
@@ -294,7 +294,7 @@ async def test_what_is_no_handshake_ends_and_harms_nobody(folder: Path) -> None:
 
 
 async def test_a_drain_serves_who_has_connected_and_not_asked_yet(folder: Path) -> None:
-    """Its request may be on its way: with TLS as without."""
+    """The client's request may be on its way: this holds for TLS as for plain connections."""
 
     async with secured(folder) as (router, _):
         client = await router.connect()

@@ -1,5 +1,5 @@
-"""Who is believed, at the real router: trusted proxies, the PROXY protocol, encoded slashes; how
-errors are told."""
+"""Which peers the router trusts: trusted proxies, the PROXY protocol, encoded slashes; and the
+format of errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def trusting(folder: Path, networks: list[str], **changes: Any) -> AsyncIt
 
 
 def fields(seen: bytes) -> dict[str, str]:
-    """What the worker was told last."""
+    """The last request of the worker."""
     lines = seen.decode().split("GET ")[-1].split("\r\n")[1:-2]
     return dict(line.split(": ", 1) for line in lines)
 
@@ -101,7 +101,7 @@ async def test_what_is_no_header_ends_the_connection(folder: Path) -> None:
 
 
 async def refused(router: Router, data: bytes) -> bytes:
-    """What comes back until the router closes, which it may do before it has read all."""
+    """All bytes until the router closes, which may be before it has read everything."""
     client: Connection = await router.connect()
     said = b""
     with contextlib.suppress(ConnectionError):

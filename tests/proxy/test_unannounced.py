@@ -1,9 +1,9 @@
-"""Workers that close a connection that they let us keep, and have not said so: what can not be sent
-twice is not lost.
+"""Workers that close a kept connection without having announced it: requests that can not be sent
+twice are not lost.
 
 uWSGI's http-socket and uvicorn without keep-alive close after each answer, gunicorn after
-`max_requests` of them, and everybody at some age. The worker here blocks in a thread for each
-connection, as theirs do: so it closes when it likes.
+`max_requests` of them, and every server at some age. The worker here blocks in a thread for each
+connection, as theirs do. So it can close at any moment.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Closing:
-    """A worker that closes as it is told, and keeps an account of what it was asked."""
+    """A worker that closes as the test asks, and records its requests."""
 
     def __init__(self, sock: socket.socket, *, requests: int = 0, idle_s: float = 0.0, reset: bool = False) -> None:
-        """It closes after so many answers on a connection, or when nothing has come for so long; 0
-        is never."""
+        """It closes after so many answers on a connection, or after so long without data; 0 is
+        never."""
         self.seen: Counter[bytes] = Counter()
         self.connections = 0
         self._sock = sock
@@ -88,12 +88,12 @@ def listening(folder: Path, family: str) -> Iterator[tuple[socket.socket, str]]:
         name = f"unix:{folder}/w"
     with sock:
         yield sock, name
-        with contextlib.suppress(OSError):  # wakes who accepts
+        with contextlib.suppress(OSError):  # wakes the thread that accepts
             sock.shutdown(socket.SHUT_RDWR)
 
 
 def post(port: int, name: str, statuses: Counter[int], method: str = "POST") -> None:
-    """One client after another's requests, each with a body of its own, but for a GET."""
+    """The requests of one client after another, each with a body of its own, except GET."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     for number in range(EACH):
         client.request(method, "/", body=None if method == "GET" else f"{name}-{number}")
@@ -129,10 +129,10 @@ KINDS = {
 async def test_what_can_not_be_sent_twice_is_not_lost(
     folder: Path, family: str, kind: dict[str, float], *, reset: bool, method: str, retry: str
 ) -> None:
-    """Where connections last until a number of answers, the first of those ends may cost what
-    crosses with it.
+    """If connections are closed after a number of answers, the first such close may lose the
+    request that crosses it.
 
-    Nothing told of it before; from then on it is remembered.
+    The router could not know before; from then on it remembers.
     """
     statuses: Counter[int] = Counter()
     told = kind.get("requests", 1) == 1
@@ -147,13 +147,13 @@ async def test_what_can_not_be_sent_twice_is_not_lost(
 
 
 async def test_connections_that_last_are_used_again_and_one_at_a_time_is_enough(folder: Path) -> None:
-    """A worker whose threads each serve one connection to its end: none may be left open beside the
-    one in use."""
+    """A worker whose threads each serve one connection to its end: no other connection may stay
+    open beside the one in use."""
     statuses: Counter[int] = Counter()
     with listening(folder, "tcp") as (sock, endpoint):
         worker = Closing(sock)
         async with Router(folder, routes(folder, endpoint)) as router:
-            await asyncio.to_thread(post, router.port, "a", statuses, "GET")  # which may be sent twice
+            await asyncio.to_thread(post, router.port, "a", statuses, "GET")  # it may be sent twice
             await asyncio.to_thread(post, router.port, "b", statuses)
             assert statuses == {200: 2 * EACH}
             assert worker.connections == 1
@@ -192,7 +192,7 @@ async def test_it_is_said_once_what_helps(folder: Path) -> None:
 def test_what_is_relied_on() -> None:
     standing = Standing()
     for tick in range(FOUND_STANDING - 1):
-        assert not any(standing.found(1, tick) for _ in range(FOUND_STANDING))  # a crowd's, all at once
+        assert not any(standing.found(1, tick) for _ in range(FOUND_STANDING))  # many requests at once
     assert standing.found(1, FOUND_STANDING)
     seen = [standing.relied_on]
     standing.opened = 7
@@ -216,8 +216,8 @@ def test_the_ends_of_one_crash_are_one_and_nothing_is_said_of_it() -> None:
 
 
 def crossing(family: str, *, read: int, how: str) -> tuple[bool, bool]:
-    """Ten bytes cross with an end of that kind: whether it was an end, and whether they were
-    untaken."""
+    """Ten bytes cross such an end of the connection: whether the router sees the end, and whether
+    it finds the bytes untaken."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         if family == "tcp":

@@ -1,8 +1,8 @@
-"""The router between programs that others have written. `make test-real` installs them and asks for
+"""The router together with programs of other projects. `make test-real` installs them and selects
 the mark `real`.
 
-Who does not ask for the mark does not get these tests, whatever else is asked for: they need
-programs that the others do without. A program that is missing is a failure with its name.
+These tests run only if the mark `real` is selected, whatever else is selected: they need programs
+that the other tests do not. If a program is missing, the test fails with its name.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ sys.path.append(str(HERE.parent / "proxy"))  # peers: the real router as a proce
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Short, for a socket's path has 108 bytes; everybody may look into it, or no static file is
-    served from it."""
+    """A folder with a short path, because a socket's path has at most 108 bytes. Everybody may read
+    it; otherwise no static file would be served from it."""
     with tempfile.TemporaryDirectory(prefix="tq", ignore_cleanup_errors=True) as path:
         Path(path).chmod(0o755)
         yield Path(path)

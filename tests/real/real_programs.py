@@ -1,4 +1,4 @@
-"""Programs of others as subprocesses: found by name, run to their end, or kept running as
+"""Programs of other projects as subprocesses: found by name, run to their end, or kept running as
 workers."""
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from peers import Router
 from setup import ROOT
 
 Figure = Callable[[str], None]
-"""What the fixture `figure` gives."""
+"""The type of the fixture `figure`."""
 
 ENVIRONMENT = ROOT / "build/real/bin"
 APPS = Path(__file__).parent / "apps"
 PATIENCE = 60.0
-"""Seconds until a program that is waited for has failed."""
+"""Seconds after which a program that does not get ready has failed."""
 
 _PATH = f"{ENVIRONMENT}:{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 _ports = itertools.count(20000)
 
 
 def found(name: str) -> str:
-    """The program's path; a test without its program has failed."""
+    """The program's path. If the program is missing, the test fails."""
     path = shutil.which(name, path=_PATH)
     if path is None:
         pytest.fail(f"{name} is not installed: 'make test-real' installs what these tests need", pytrace=False)
@@ -41,20 +41,20 @@ def found(name: str) -> str:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Nothing of the caller's: no proxy, no configuration, no cache of its own is used or
-    touched."""
+    """Without anything of the caller's environment: none of its proxies, configurations and caches
+    is used or changed."""
     return {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 def free_address() -> str:
-    """ADDRESS:PORT on loopback that nobody else is given: each process of tests has an address of
-    its own."""
+    """ADDRESS:PORT on loopback that no other test gets: each process of tests has an address of its
+    own."""
     high, low = divmod(os.getpid() % 65536, 256)
     return f"127.77.{high}.{low}:{next(_ports)}"
 
 
 def endpoints(folder: Path) -> dict[str, str]:
-    """Where a worker may listen, as the router is told."""
+    """Endpoints for a worker, in the form that the router takes."""
     return {"tcp": free_address(), "unix": f"unix:{folder}/worker.sock"}
 
 
@@ -66,7 +66,7 @@ async def run(
     patience: float = PATIENCE,
     directory: Path | None = None,
 ) -> str:
-    """Run a program to its end; gives what it wrote, stdout and stderr. `statuses`: those that are
+    """Run a program to its end; gives its stdout and stderr. `statuses`: the exit statuses that are
     no failure."""
     process = await asyncio.create_subprocess_exec(
         found(str(argv[0])),
@@ -87,7 +87,7 @@ async def run(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """The program and all that it has started."""
+    """Stop the program and all that it has started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -95,12 +95,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), 5)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # those whose parent has gone before them
+        os.killpg(process.pid, signal.SIGKILL)  # those whose parent has ended earlier
 
 
 class Program:
-    """A program that runs as long as the context. What it writes is a file, and shown when the test
-    has failed."""
+    """A program that runs as long as the context. Its output is in a file, and shown if the test
+    fails."""
 
     def __init__(self, folder: Path, *argv: str | Path, variables: Mapping[str, str] | None = None) -> None:
         self._folder = folder
@@ -138,14 +138,14 @@ class Program:
 
 @contextlib.contextmanager
 def notified(path: Path) -> Iterator[socket.socket]:
-    """Where a program says READY=1 as to systemd: NOTIFY_SOCKET."""
+    """A socket for a program's READY=1: NOTIFY_SOCKET."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
         sock.bind(str(path))
         yield sock
 
 
 async def ready(sock: socket.socket, program: Program) -> None:
-    """Until the program has said so; one that ends instead has failed."""
+    """Wait until the program has sent it; a program that ends instead has failed."""
     async with asyncio.timeout(PATIENCE):
         said, ended = asyncio.create_task(_said_ready(sock)), asyncio.create_task(program.process.wait())
         try:
@@ -163,8 +163,8 @@ async def _said_ready(sock: socket.socket) -> None:
 
 @contextlib.asynccontextmanager
 async def routed_to(folder: Path, endpoint: str, *options: str) -> AsyncIterator[Router]:
-    """The router with one worker, all as usual. It holds requests for a worker that does not listen
-    yet."""
+    """The router with one worker, all settings default. It holds requests while the worker does not
+    listen yet."""
     async with Router(folder, ["--listen", "127.0.0.1:0", "--route", f"/={endpoint}", *options]) as router:
         try:
             yield router

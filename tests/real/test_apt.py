@@ -1,4 +1,4 @@
-"""apt from a flat repository that the router itself serves as files: its paths begin with /./ ."""
+"""apt from a flat repository that the router serves as files: its paths begin with /./ ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATE = "Thu, 01 Jan 2026 00:00:00 UTC"
 
 
 async def lay_repository(folder: Path) -> Path:
-    """A package, and the lists that a flat repository has; gives the package's path."""
+    """A package, and the lists of a flat repository; gives the package's path."""
     inside = folder / "package"
     (inside / "DEBIAN").mkdir(parents=True)
     (inside / "DEBIAN/control").write_text(CONTROL)
@@ -42,7 +42,7 @@ def sha256(path: Path) -> str:
 
 
 def options(folder: Path, source: str) -> list[str]:
-    """All that apt reads or writes lies below the folder."""
+    """All files that apt reads or writes are below the folder."""
     base = folder / "apt"
     for name in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "state/lists/partial", "log"):
         (base / name).mkdir(parents=True)
@@ -66,7 +66,7 @@ def options(folder: Path, source: str) -> list[str]:
 @pytest.mark.parametrize("below", ["/", "/debian/"])
 async def test_update_and_download_from_a_flat_repository(folder: Path, below: str, figure: Figure) -> None:
     package = await lay_repository(folder)
-    files = {"directory": str(package.parent), "prefix": "/"}  # of the path as the worker sees it
+    files = {"directory": str(package.parent), "prefix": "/"}  # of the path as the worker receives it
     write_routes(folder, "unix:/nobody", endpoints=[], routes=[below.rstrip("/") or "/"], static=files)
     async with Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
         settings = options(folder, f"deb [trusted=yes] {url(router, below)} ./\n")

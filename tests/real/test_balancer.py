@@ -1,8 +1,8 @@
-"""HAProxy in front of the router, nginx behind it: health checks as they are usually configured,
-and ab through both.
+"""HAProxy in front of the router, nginx behind it: health checks as usually configured, and ab
+through both.
 
-nginx answers 400 to an HTTP/1.1 request that names no host: what a check without one is turned into
-counts.
+nginx answers 400 to an HTTP/1.1 request without a host. So it matters into what the router turns a
+check that has none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECKS = {
     "HTTP/1.0 with Host": "option httpchk GET / HTTP/1.0\n    http-check send hdr Host a.example",
     "HTTP/1.1 with Host": "option httpchk GET / HTTP/1.1\n    http-check send hdr Host a.example",
 }
-"""How HAProxy asks whether the router is well."""
+"""The health checks of HAProxy for the router."""
 
 HAPROXY = """
 global
@@ -80,18 +80,18 @@ async def served(folder: Path, listens: str, *trusted: str, **changes: Any) -> A
     """The router in front of nginx."""
     endpoint = endpoints(folder)[listens]
     configuration = folder / "nginx.conf"
-    user = "user root;" if os.getuid() == 0 else ""  # its own would not get into the folder
+    user = "user root;" if os.getuid() == 0 else ""  # its own user could not enter the folder
     configuration.write_text(NGINX.format(folder=folder, endpoint=endpoint, user=user, page=PAGE))
     write_routes(folder, endpoint, trusted=trusted, **changes)
     nginx = Program(folder, "nginx", "-e", "stderr", "-p", folder, "-c", configuration)
     async with nginx, Router(folder, ["--listen=127.0.0.1:0", f"--routes={folder}/routes.json"]) as router:
-        await run(folder, "curl", "--silent", "--fail", f"http://127.0.0.1:{router.port}/")  # held until nginx is there
+        await run(folder, "curl", "--silent", "--fail", f"http://127.0.0.1:{router.port}/")  # held until nginx listens
         yield router
 
 
 @asynccontextmanager
 async def balanced(folder: Path, router: Router, check: str, server: str = "") -> AsyncIterator[str]:
-    """HAProxy in front of the router; gives its address, where it answers."""
+    """HAProxy in front of the router; gives its address when it answers."""
     address = free_address()
     configuration = folder / "haproxy.cfg"
     words = {"folder": folder, "address": address, "check": check, "port": router.port, "server": server}
@@ -105,7 +105,7 @@ async def balanced(folder: Path, router: Router, check: str, server: str = "") -
 
 
 async def stats(folder: Path) -> dict[str, str]:
-    """What HAProxy says of its server."""
+    """The status of its server in HAProxy."""
     reader, writer = await asyncio.open_unix_connection(f"{folder}/haproxy.sock")
     writer.write(b"show stat\n")
     lines = (await reader.read()).decode().removeprefix("# ").splitlines()
@@ -114,15 +114,15 @@ async def stats(folder: Path) -> dict[str, str]:
 
 
 async def checked(folder: Path) -> dict[str, str]:
-    """What it says once a check has come to its end: before, it believes all to be UP."""
+    """The status after a check has ended; before that HAProxy reports all servers as UP."""
     async with asyncio.timeout(PATIENCE):
         while "INI" in (now := await stats(folder))["check_status"]:
             pass
-        return now | {"check_status": now["check_status"].removeprefix("* ")}  # the next one runs already
+        return now | {"check_status": now["check_status"].removeprefix("* ")}  # the next check already runs
 
 
 async def load(folder: Path, address: str, *options: str) -> str:
-    """ab, and not one request failed; gives what it measured."""
+    """Run ab; no request may fail. Gives its measurements."""
     said = await run(folder, "ab", "-q", "-n", str(REQUESTS), "-c", str(CLIENTS), *options, f"http://{address}/")
     figures = dict(re.findall(r"^([A-Z][^:]+): +([\d.]+)", said, re.MULTILINE))
     assert (figures["Complete requests"], figures["Failed requests"]) == (str(REQUESTS), "0"), said
@@ -143,7 +143,8 @@ async def test_a_health_check_finds_the_router_up(folder: Path, check: str, list
 
 
 async def test_a_health_check_in_one_dot_one_without_a_host_is_refused(folder: Path) -> None:
-    """As RFC 9112 §3.2 orders: the test above has what the administrator has to write."""
+    """RFC 9112 §3.2 requires this; the test above has the configuration that an administrator
+    needs."""
 
     check = "option httpchk\n    http-check connect\n    http-check send meth GET uri / ver HTTP/1.1"
     async with served(folder, "tcp") as router, balanced(folder, router, check):
@@ -179,8 +180,8 @@ async def test_no_request_of_ab_fails(
 async def test_nginx_compresses_what_goes_through_the_router(
     folder: Path, figure: Figure, *, via: bool, is_small: bool
 ) -> None:
-    """A Via tells it that a proxy asks, which may not know what to do with gzip (its
-    gzip_proxied)."""
+    """A Via tells nginx that the client is a proxy, which may not support gzip (gzip_proxied of
+    nginx)."""
 
     async with served(folder, "tcp", via=via) as router:
         page = f"http://127.0.0.1:{router.port}/page"

@@ -17,11 +17,11 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "tester@example.org",
 }
 FRAMINGS = {"chunked": "1048576", "length": str(64 * MIB)}
-"""http.postBuffer: a push that is larger is chunked, one that fits has its length."""
+"""http.postBuffer: git sends a larger push in chunks, and a smaller one with a length."""
 
 
 async def git(folder: Path, *words: str | Path, **more: str) -> str:
-    """git, without the time it takes to find out that these files do not compress."""
+    """Run git without compression: the files do not compress, and to find that out takes time."""
     variables = {
         **IDENTITY,
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -1,4 +1,4 @@
-"""npm installs scoped packages through the router: their names come as /@scope%2fname."""
+"""npm installs scoped packages through the router: their names arrive as /@scope%2fname."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peers import Router
 from real_programs import APPS, Figure, Program, endpoints, run, url
 
 PACKAGES = {"outer": {"@scope/inner": "^1.0.0"}, "inner": {}}
-"""Their names below @scope, and what they need."""
+"""The packages' names below @scope, and their dependencies."""
 
 
 async def pack(folder: Path, registry: Path, name: str, dependencies: dict[str, str]) -> None:
@@ -27,7 +27,7 @@ async def pack(folder: Path, registry: Path, name: str, dependencies: dict[str, 
 
 
 def configuration(folder: Path, router: Router) -> dict[str, str]:
-    """npm's own, as variables: nothing of it lies outside the folder."""
+    """npm's settings as variables, so that it writes nothing outside the folder."""
     words = {
         "registry": url(router),
         "cache": str(folder / "cache"),

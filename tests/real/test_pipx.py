@@ -1,5 +1,7 @@
-"""pipx installs the wheel away from the checkout, with all that it needs from PyPI: the command,
-the router compiled, man pages, completions and templates."""
+"""pipx installs the wheel outside the checkout, with its dependencies from PyPI.
+
+Checked are the command, the compiled router, man pages, completions and templates.
+"""
 
 from __future__ import annotations
 

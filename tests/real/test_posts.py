@@ -1,4 +1,4 @@
-"""POSTs to workers that close kept connections when they like: each is answered, and done exactly
+"""POSTs to workers that close kept connections at any time: each is answered, and done exactly
 once."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ UWSGI_APP = ["--module=noting", "--processes=2", "--threads=4"]
 
 
 def commands(endpoint: str) -> dict[str, list[str]]:
-    """The worker's command line, by what is its own way to end a connection."""
+    """The worker's command line, by the way in which it ends connections."""
     path, (address, _, port) = endpoint.removeprefix("unix:"), endpoint.rpartition(":")
     uvicorn = ["--uds", path] if endpoint.startswith("unix:") else ["--host", address, "--port", port]
     recycled = ["--max-requests=50", "--keep-alive=2"]
@@ -37,11 +37,11 @@ def commands(endpoint: str) -> dict[str, list[str]]:
 
 
 KINDS = [(kind, listens) for kind in commands("1:1") for listens in ("tcp", "unix")]
-KINDS.remove(("uWSGI http router", "unix"))  # its processes have no way to listen there
+KINDS.remove(("uWSGI http router", "unix"))  # its processes can not listen there
 
 
 async def post(client: Connection, name: bytes) -> str:
-    """One POST on a kept connection; gives what came of it, "200" is well."""
+    """One POST on a kept connection; gives the result, "200" if it is good."""
     await client.send(b"POST /notes HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(name), name))
     head, body = await client.response()
     status = head[9:12].decode()
@@ -49,7 +49,7 @@ async def post(client: Connection, name: bytes) -> str:
 
 
 async def posts(router: Router, names: Iterator[bytes], results: Counter[str]) -> None:
-    """A client: one POST after the other, on a connection of its own until it fails."""
+    """A client: one POST after the other, on one connection until it fails."""
     client = await router.connect()
     for name in names:
         try:

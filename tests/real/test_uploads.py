@@ -1,4 +1,4 @@
-"""Uploads that are refused while they are sent: wget, curl and Go hear it each time."""
+"""Uploads that are refused while they are sent: wget, curl and Go get the answer each time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MEGABYTES = [3, 20, 60]
 UPLOAD = ROOT / "build/real/upload"
 
 Client = Callable[[Path, str, int], Awaitable[str]]
-"""One upload; gives what was heard: "STATUS", or else all that the client has said."""
+"""One upload; gives "STATUS", or else all output of the client."""
 
 
 async def wget(folder: Path, address: str, size: int) -> str:
     quiet = ["--quiet", "--server-response", "--tries=1", "--timeout=30", "--output-document=/dev/null"]
-    # 6: it has no password for a 401, 8: another 4xx, and 4: the network failed, which is to be
+    # 6: wget has no password for a 401, 8: another 4xx, and 4: the network failed, which must be
     # seen
     said = await run(folder, "wget", *quiet, f"--post-file={body(folder, size)}", address, statuses=(0, 4, 6, 8))
     return next((word.split()[1] for word in said.split("\n  ") if word.strip().startswith("HTTP/")), said)
@@ -55,7 +55,7 @@ def body(folder: Path, size: int) -> Path:
 
 @asynccontextmanager
 async def refusing(folder: Path, who: str) -> AsyncIterator[tuple[Router, str]]:
-    """A router, and the status that uploads are refused with: by a worker or by the router
+    """A router, and the status by which uploads are refused: by a worker, or by the router
     itself."""
     kind, _, listens = who.partition(" on ")
     endpoint = endpoints(folder)[listens or "tcp"]

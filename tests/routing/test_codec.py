@@ -1,5 +1,5 @@
-"""What is written to routes.json reads back the same, and what is asked of the file is what the
-router reads."""
+"""routes.json: what is written reads back the same, and the commands read the same values from the
+file as the router."""
 
 from __future__ import annotations
 

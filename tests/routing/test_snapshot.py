@@ -1,4 +1,4 @@
-"""Snapshots are believed as a whole or not at all."""
+"""Snapshots are accepted as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_snapshot_is_read_whole() -> None:
 
 
 def test_a_worker_of_an_earlier_release_has_the_default_rate_for_bodies() -> None:
-    """What install keeps of a worker that it refuses is written as it was."""
+    """If install refuses a worker, the entry of the earlier release is written again unchanged."""
     changed = document()
     changed["workers"][0] |= {"min_body_rate": 0}
     changed["workers"][0]["timeouts"] |= {"body_us": 5}
@@ -69,7 +69,7 @@ def test_a_worker_of_an_earlier_release_has_the_default_rate_for_bodies() -> Non
 
 
 def test_what_a_later_release_added_is_as_usual_in_a_snapshot_of_before() -> None:
-    """A worker that install leaves as it was is in the snapshot as it was."""
+    """If install leaves a worker unchanged, its entry in the snapshot is unchanged."""
     (worker,) = parse_snapshot(json.dumps(document()).encode()).workers
     assert (worker.on_client_gone, worker.response_heads) == (ClientGone.FINISH, USUAL_RESPONSE_HEADS)
     assert worker.timeouts.stream_us == 3_600_000_000
@@ -82,8 +82,8 @@ def test_what_a_later_release_added_is_as_usual_in_a_snapshot_of_before() -> Non
 
 
 def test_a_worker_of_an_earlier_release_lacks_keys_that_came_later() -> None:
-    """It stays as it is installed while its files are refused, and the other workers are not to go
-    down with it."""
+    """The worker stays installed while its files are refused, and the other workers must not fail
+    because of it."""
     (worker,) = parse_snapshot(json.dumps(document()).encode()).workers
     assert (worker.via, worker.raw_path) == (False, False)
     told = document()

@@ -1,4 +1,4 @@
-"""The file that says who gets no traffic: read whole or not at all."""
+"""The file that lists which workers get no requests: it is read whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Runs inside the machine: one method of a Bus, or of its Jobs, by its name, arguments and answer
-as JSON.
+"""Runs inside the machine: calls one method of a Bus, or of its Jobs, by name; arguments and result
+are JSON.
 
 python bus_driver.py [--user] < {"method": "start", "arguments": [["x.service"]], "options":
 {"timeout_us": 5}}

@@ -1,5 +1,5 @@
-"""Runs inside the machine, on the router's own event loop: jobs that are awaited, while the same
-loop serves others.
+"""Runs inside the machine, on the router's own event loop: waits for jobs while the same loop runs
+other coroutines.
 
 python loop_driver.py SCENARIO UNIT... ; the answer is JSON.
 """
@@ -18,13 +18,14 @@ from tqunits.system.bus import Bus
 from tqunits.system.signals import Signals
 
 PORT = 7171
-"""Where the units of the tests ask for leave to go on. It is this loop that gives it."""
+"""Where the units of the tests ask for permission to continue. This loop gives it."""
 
 SHORT_US = 300_000
 
 
 class Porter:
-    """Another coroutine on the same loop: who starts or stops may go on when it has answered."""
+    """Another coroutine on the same loop: a unit that starts or stops continues when it has
+    answered."""
 
     def __init__(self) -> None:
         self.visits = 0
@@ -39,7 +40,7 @@ class Porter:
 
 
 async def one_after_the_other(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """Start, restart and stop; after each, how it ended and how often the other coroutine has
+    """Start, restart and stop; after each, how the job ended and how often the other coroutine has
     run."""
     porter = Porter()
     porter.is_in.set()
@@ -48,8 +49,8 @@ async def one_after_the_other(jobs: AsyncJobs, units: Sequence[str]) -> object:
 
 
 async def at_once(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """All that may be said of several units by several coroutines at the same time; each unit is
-    asked for twice."""
+    """Everything that several coroutines can request for several units at the same time; each unit
+    is requested twice."""
     return [told(each) for each in await asyncio.gather(*(jobs.start([unit]) for unit in (*units, *units)))]
 
 
@@ -59,17 +60,17 @@ async def failing(jobs: AsyncJobs, units: Sequence[str]) -> object:
 
 
 async def impatient(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """Our own patience ends before the job does; who asks for the contrary afterwards is
-    answered."""
+    """Our time-out ends before the job does. The opposite request afterwards still gets its
+    result."""
     return [told(await jobs.start(units, timeout_us=SHORT_US)), told(await jobs.stop(units))]
 
 
 async def cancelled(jobs: AsyncJobs, units: Sequence[str]) -> object:
-    """Somebody who no longer waits takes nothing from another who waits for the same job."""
+    """A coroutine that no longer waits does not affect another one that waits for the same job."""
     porter = Porter()
     async with await asyncio.start_server(porter.visit, "127.0.0.1", PORT):
         first, second = asyncio.create_task(jobs.start(units)), asyncio.create_task(jobs.start(units))
-        await asyncio.sleep(0)  # both have asked
+        await asyncio.sleep(0)  # both have sent their request
         first.cancel()
         porter.is_in.set()
         await asyncio.wait([first, second])
@@ -86,7 +87,7 @@ def told(results: Sequence[JobResult]) -> dict[str, str]:
 
 
 def renewed(units: Sequence[str]) -> object:
-    """Signals without a loop: of a connection that was lost, and of the one after it."""
+    """Signals without a loop: of a lost connection, and of the one after it."""
     heard: list[str] = []
     with Signals(user_mode=False) as signals:
         signals.on_job_removed(lambda path, result: heard.append(result))
@@ -94,7 +95,7 @@ def renewed(units: Sequence[str]) -> object:
         while signals.process():
             signals.wait(60)
         is_silent = signals.fileno() < 0
-        sys.stdin.readline()  # the bus is there again
+        sys.stdin.readline()  # D-Bus runs again
         signals.renew()
         heard.clear()
         with Bus() as bus:

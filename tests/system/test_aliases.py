@@ -1,5 +1,4 @@
-"""By which name systemd has a unit: asked over D-Bus, and read from the links where there is no
-manager."""
+"""Under which name systemd knows a unit: by D-Bus, or by the links if there is no manager."""
 
 from __future__ import annotations
 
@@ -64,8 +63,8 @@ def test_links_that_lead_in_a_circle_end(folders: tuple[Path, Path]) -> None:
 
 
 def test_systemd_and_the_links_agree(machine: Machine) -> None:
-    """With an alias that Debian has, one of a template, one that is made here, and units that there
-    are not."""
+    """With an alias of Debian's, an alias of a template, one that the test makes, and units that do
+    not exist."""
     machine.write("/etc/systemd/system/real.service", "[Service]\nExecStart=/bin/true\n")
     machine.run(["ln", "-s", "real.service", "/etc/systemd/system/other.service"])
     wanted = {

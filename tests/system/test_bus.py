@@ -1,4 +1,4 @@
-"""The Bus on a booted systemd: every method, and the traps that its header names."""
+"""The Bus on a booted systemd: every method, and the pitfalls in its header."""
 
 from __future__ import annotations
 

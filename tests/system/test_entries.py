@@ -1,4 +1,5 @@
-"""Entries of the journal from whoever can write to it: what is believed, and of whom."""
+"""Entries of the journal, to which every process can write: which are trusted, from which
+sender."""
 
 from __future__ import annotations
 
@@ -80,7 +81,7 @@ def test_a_status_that_is_no_number_is_none(status: object) -> None:
 def test_a_value_that_has_not_its_fields_form_is_not_there(field: str, value: str) -> None:
     found = read(EXITED | {field: value}, FAILED | {field: value})
     assert all(value not in dataclasses.astuple(one) for one in found)
-    assert bool(found) == (field != "UNIT_RESULT")  # without one it is no end
+    assert bool(found) == (field != "UNIT_RESULT")  # without this field it is not an end
 
 
 @pytest.mark.parametrize("output", ["{", "[]", "null", '"x"', '{"MESSAGE":"no time"}', '{"__REALTIME_TIMESTAMP":"²"}'])

@@ -1,5 +1,5 @@
-"""Files are whole or absent, whatever happens in between; locks are exclusive and die with their
-holder."""
+"""Files are complete or missing, whatever happens during a write; locks are exclusive, and end with
+their process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way to the folder of a worker that is not root's, below a home."""
+"""The path to a worker's folder that root does not own, below a home."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALICE = 40123
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home of somebody else's, which everybody may enter, with a worker's folder in it."""
+    """A home of another user that everybody may enter, with a worker's folder in it."""
     folder = Path(tempfile.mkdtemp(prefix="tqunits-test-", dir="/home"))
     (folder / "site/api/config").mkdir(parents=True)
     (folder / "site/api/config/worker.yaml").write_text("path: /api\n")

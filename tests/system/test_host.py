@@ -1,5 +1,5 @@
-"""What the kernel and the journal tell about a unit, and limits that change under running
-processes."""
+"""What the kernel and the journal report about a unit, and limits that change while processes
+run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ STATE = "__import__('pathlib').PurePosixPath('/var/lib/tqunits')"
 
 
 class Host:
-    """Runs expressions of Python in the machine, and one unit."""
+    """Runs Python expressions in the machine, and one unit."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression with our modules at hand, as JSON gives it."""
+        """The value of an expression that can use our modules, decoded from JSON."""
         script = (
             "import dataclasses, json, os; from tqunits.system import cgroup, journal, rlimits, users\n"
             f"print(json.dumps({expression}, default=lambda v: sorted(v) if isinstance(v, frozenset) else"

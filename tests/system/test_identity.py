@@ -1,5 +1,5 @@
-"""The name of this host's routers: the same for all of them, another on another host, and no secret
-in it."""
+"""The name of this host's routers: the same for all of them, different on another host, and without
+a secret."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def test_the_name_is_the_hosts(tmp_path: Path) -> None:
 
 
 def test_without_an_identifier_it_is_somebodys(tmp_path: Path) -> None:
-    """A machine that has none yet (machine-id(5): empty, or the word uninitialized) shares no name
-    with another."""
+    """A machine that has no id yet (machine-id(5): empty, or the word uninitialized) has the name
+    of no other machine."""
     for text in ("", "uninitialized\n"):
         (tmp_path / "id").write_text(text)
         assert router_name(tmp_path / "id") != router_name(tmp_path / "id")

@@ -1,4 +1,4 @@
-"""A folder under watch, with real files."""
+"""A watched folder, with real files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqunits.system.inotify import MAX_RATE, FolderWatches
 
 
 async def changes(folder: Path, *steps: str) -> list[str | None]:
-    """What is told of these shell commands, each waited for; the last makes `end`."""
+    """The events of these shell commands, each waited for; the last command makes `end`."""
     told: list[str | None] = []
     ended = asyncio.Event()
 
@@ -25,7 +25,7 @@ async def changes(folder: Path, *steps: str) -> list[str | None]:
     watches = FolderWatches(asyncio.get_running_loop())
     watches.add(folder, on_change)
     for step in (*steps, "touch end"):
-        done = process.run(["sh", "-c", step], working_directory=folder)  # the loop stands still: told once for each
+        done = process.run(["sh", "-c", step], working_directory=folder)  # the loop is blocked: one event for each
         assert done.returncode == 0
     await asyncio.wait_for(ended.wait(), 10)
     watches.close()
@@ -88,7 +88,8 @@ async def test_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -
 
 
 async def test_a_folder_in_which_too_much_goes_on_is_watched_no_more(tmp_path: Path) -> None:
-    """And the others are: whoever fills one is not to decide what this process sees of them."""
+    """The others are still reported: a process that fills one folder must not hide the events of
+    others."""
     for name in ("busy", "calm"):
         (tmp_path / name).mkdir()
     watches = FolderWatches(asyncio.get_running_loop())

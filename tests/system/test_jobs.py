@@ -1,8 +1,8 @@
-"""Jobs: the table of what is pending, and the awaited ones on a booted systemd (test_bus.py has
-those that are polled).
+"""Jobs: the table of pending jobs, and awaited jobs on a booted systemd (test_bus.py has those that
+are polled).
 
-The units ask the driver's own event loop for leave to go on, so that a start or a stop ends only if
-the loop runs meanwhile.
+The units ask the driver's own event loop for permission to continue. So a start or a stop ends only
+if the loop runs meanwhile.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def test_who_is_cancelled_takes_nothing_from_others(host: Machine) -> None:
 
 def restart_bus(host: Machine) -> None:
     host.systemctl("restart", "dbus.service")
-    host.wait_until(["busctl", "status", "org.freedesktop.systemd1"])  # it has come back to the new one
+    host.wait_until(["busctl", "status", "org.freedesktop.systemd1"])  # systemd has connected to the new D-Bus
     host.rejoin_bus()
 
 
@@ -118,7 +118,7 @@ def test_signals_are_heard_again_after_a_restart_of_the_bus(host: Machine) -> No
 
 
 def test_the_command_line_loads_no_event_loop() -> None:
-    """asyncio costs 20 ms, a fifth of the start of a command."""
+    """An import of asyncio takes 20 ms, a fifth of the start of a command."""
     daemons = {"proxy", "manager"}
     verbs = [f"tqunits.cli.verbs.{verb.name}" for group in VERBS for verb in group.verbs if verb.name not in daemons]
     code = f"import sys, {', '.join(verbs)}; print('asyncio' in sys.modules)"
@@ -158,7 +158,7 @@ def test_who_no_longer_waits_leaves_the_others() -> None:
 
 def test_a_job_is_lost_when_it_is_gone_twice() -> None:
     table = pending(gone=FIRST, queued=SECOND)
-    assert table.lost(frozenset({"queued"})) == ()  # its signal may be on its way
+    assert table.lost(frozenset({"queued"})) == ()  # its signal may still come
     assert table.lost(frozenset({"queued"})) == ("gone",)
     assert table.take("gone") == (FIRST,)
     assert table.lost(frozenset()) == ()

@@ -1,4 +1,4 @@
-"""Who listens on a port of this host."""
+"""Which process listens on a port of this host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between a worker and its program, seen from outside."""
+"""What keeps a worker from its program, found from outside of its sandbox."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_program_is_looked_at(
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
-    """To open a FIFO without a writer would wait for one."""
+    """Opening a FIFO would wait for a writer."""
     os.mkfifo(tmp_path / "program")
     (tmp_path / "program").chmod(0o755)
     assert look(str(tmp_path / "program"), ME, runs=True).access is Access.THERE
@@ -58,7 +58,7 @@ def test_what_a_sandbox_hides_is_told_apart_from_what_is_not_there() -> None:
 
 
 def test_of_a_home_is_told_whether_its_user_could_read_it_at_all() -> None:
-    """/home itself is everybody's to list; root's is nobody's, whatever a sandbox shows."""
+    """Everybody can list /home itself; nobody can list root's home, whatever a sandbox shows."""
     private = View(user="nobody", hides_homes=True)
     found = [look(path, private) for path in ("/home", "/root")]
     assert [(each.access, each.cause) for each in found] == [(Access.HIDDEN, "/home"), (Access.HIDDEN, "/root")]

@@ -1,4 +1,4 @@
-"""Paths that are root's all the way, and those that somebody else may change."""
+"""Paths that only root can change, in all their folders, and paths that another user may change."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Other programs are run without a shell, bounded in time and in memory."""
+"""Other programs are run without a shell, with limits of time and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why nothing is served from a folder, and what helps: exactly what an operator reads."""
+"""Why nothing is served from a folder, and the hint: the exact texts for an operator."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_is_said(roots: Path, prepare: Callable[[Path], object], folder: st
 
 
 def test_a_folder_that_the_router_itself_can_not_enter(roots: Path) -> None:
-    """In its sandbox it is nobody, whom the kernel lets through nowhere that is closed."""
+    """In its sandbox the program is the user nobody, and may enter no closed folder."""
     (roots / "own/public").mkdir(parents=True)
     (roots / "link").symlink_to("own/public")
     (roots / "own").chmod(0o700)

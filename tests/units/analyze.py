@@ -1,5 +1,5 @@
-"""systemd's own programs over rendered files: verify, security, and the parser itself. None needs a
-booted systemd."""
+"""Runs systemd's own programs on rendered files: verify, security, and the parser. None of them
+needs a booted systemd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tqunits.units.rendering import RenderedFile
 
 ANALYZE = ["systemd-analyze", "--man=no", "--generators=no"]
 VERIFY = [*ANALYZE, "--recursive-errors=no"]
-UNIT_BEGINS = re.compile(r"\t?(?:->|→) Unit (.*):")  # the arrow is ASCII up to 252
+UNIT_BEGINS = re.compile(r"\t?(?:->|→) Unit (.*):")  # the arrow is ASCII up to systemd 252
 PROGRAMS = re.compile(r"^Exec[A-Za-z]*=[-+!:@]*\"?([^\s\"]+)", re.MULTILINE)
 
 
@@ -29,7 +29,8 @@ def write_tree(root: Path, files: Iterable[RenderedFile]) -> None:
 
 
 def add_programs(root: Path, files: Iterable[RenderedFile]) -> None:
-    """An empty executable wherever the units expect a program: verify looks whether it is there."""
+    """An empty executable at each path where the units expect a program: verify checks that it
+    exists."""
     for file in files:
         for program in PROGRAMS.findall(file.content):
             path = root / "usr/bin" / program if "/" not in program else root / program.lstrip("/")
@@ -38,15 +39,15 @@ def add_programs(root: Path, files: Iterable[RenderedFile]) -> None:
 
 
 def verify(files: tuple[RenderedFile, ...], root: Path) -> Completed:
-    """`systemd-analyze verify` of all units, in a root of their own, where it meets no unit of this
-    host."""
+    """`systemd-analyze verify` of all units, in a root folder of their own, without the units of
+    this host."""
     write_tree(root, files)
     add_programs(root, files)
     return run([*VERIFY, f"--root={root}", "verify", *_names(root / "etc/systemd/system")])
 
 
 def verify_user(files: tuple[RenderedFile, ...], folder: Path) -> Completed:
-    """The same for a user's own manager. It knows no --root: `folder` is the real place of the
+    """The same for a user's own manager. It has no --root: `folder` is the real place of the
     units."""
     write_tree(Path("/"), files)
     environment = {**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:", "XDG_RUNTIME_DIR": str(folder)}
@@ -54,7 +55,8 @@ def verify_user(files: tuple[RenderedFile, ...], folder: Path) -> Completed:
 
 
 def exposures(files: tuple[RenderedFile, ...], root: Path, units: Iterable[str]) -> Mapping[str, float]:
-    """Unit -> exposure, as `systemd-analyze security` sees template and drop-in together."""
+    """Unit -> exposure, as `systemd-analyze security` computes it from template and drop-in
+    together."""
     write_tree(root, files)
     add_programs(root, files)
     done = run([*ANALYZE, f"--root={root}", "--no-pager", "security", "--offline=yes", *units])
@@ -64,14 +66,14 @@ def exposures(files: tuple[RenderedFile, ...], root: Path, units: Iterable[str])
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that everybody can enter: pytest's own are for its user alone."""
+    """A folder that everybody can enter; pytest's own folders are only for its user."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 def load(units: Mapping[str, str]) -> Mapping[str, list[tuple[str, str]]]:
-    """What systemd itself makes of these services: its dump of each, as (field, value) lines.
+    """How systemd itself reads these services: its dump of each, as (field, value) lines.
 
     `systemd --test` loads a transaction, prints every unit in it and ends. It refuses to run as
     root.
@@ -123,16 +125,15 @@ def _dumps(text: str, units: Iterable[str]) -> Mapping[str, list[tuple[str, str]
 
 
 def _split(line: str) -> list[str]:
-    """Undo quote_command_line() of systemd: words, in double quotes with backslashes where
+    """Undo quote_command_line() of systemd: words are in double quotes with backslashes where
     needed."""
     words = re.findall(r'"((?:[^"\\]|\\.)*)"|([^ ]+)', line)
     return [plain if plain else re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in words]
 
 
 def _names(folder: Path) -> list[str]:
-    """Every unit in a folder; a template as its first instance. Of a name with a colon verify would
-    read what is before it, and take the rest for an alias: the sockets of the router are loaded
-    with its processes.
-    """
+    """Every unit in a folder; a template as its first instance. If a name has a colon, verify would
+    read the part before it and take the rest for an alias. The sockets of the router are loaded
+    with its processes."""
     found = (path.name for path in folder.glob("*[-.]*") if "tq" in path.name and ":" not in path.name)
     return sorted({file.removesuffix(".d").replace("@.", "@1.") for file in found})

@@ -1,5 +1,4 @@
-"""Configurations worth rendering, built as values: what the parser would give, without the
-parser."""
+"""Configurations for the tests of rendering, built as values without the parser."""
 
 from __future__ import annotations
 
@@ -203,7 +202,7 @@ def worker(name: str, **changes: Any) -> Worker:
 
 
 class Twice(Worker):
-    """A worker with two instances, which no worker.yaml asks for yet."""
+    """A worker with two instances, which worker.yaml can not set yet."""
 
     __slots__ = ()
 
@@ -254,7 +253,7 @@ def case(*workers: Worker, systemd: int = 252, user_mode: bool = False, **change
 
 
 def samples() -> tuple[Worker, ...]:
-    """The kinds of sample worker, one that is switched off, and one without a process."""
+    """The kinds of sample worker, one that is disabled, and one without a process."""
     return (
         worker(
             "api",
@@ -278,8 +277,8 @@ def samples() -> tuple[Worker, ...]:
 
 
 def runtimes() -> tuple[Worker, ...]:
-    """Each language with what its programs find; two of them told by the command's program, without
-    a type."""
+    """Each language, with what its programs need. Two are recognised by the program of the command,
+    without a type."""
     jit, sessions = sandbox(Profile.JIT), ("session.save_path=${STATE_DIRECTORY}", "session.gc_probability=1")
     settings = (*sessions, "pcre.jit=0", "opcache.jit_buffer_size=0")
     options = tuple(word for setting in settings for word in ("-d", setting))
@@ -321,12 +320,13 @@ def profiles() -> tuple[Worker, ...]:
 
 
 def relaxations() -> tuple[Worker, ...]:
-    """One worker with each hole, in the strictest profile, where each makes a difference."""
+    """One worker for each relaxation of the sandbox, in the strictest profile, where each makes a
+    difference."""
     return tuple(worker(hole.value, sandbox=sandbox(Profile.STRICT, hole)) for hole in Relaxation)
 
 
 def asked() -> tuple[Worker, ...]:
-    """The health checks, but for the usual one."""
+    """The health checks, without the default one."""
     usual = worker("x").health
     answers = (Statuses(200, 200), Statuses(204, 204), Statuses(300, 399))
     command = ("bin/well", "--title", 'a "b" $HOME 100%', "${WORKER_PORT}")
@@ -340,7 +340,7 @@ def asked() -> tuple[Worker, ...]:
 
 
 def options() -> tuple[Worker, ...]:
-    """Everything that a worker may ask for besides."""
+    """Everything else that a worker may request."""
     return (
         worker("unix", listen=Listen.UNIX),
         worker("descriptor", listen=Listen.FD, group="web"),
@@ -421,7 +421,7 @@ CASES: Mapping[str, Case] = {
 
 
 def in_home(home: Path) -> Case:
-    """A user's own manager whose files really are where they are said to be, below `home`."""
+    """A user's own manager. Its files are at their real place, below `home`."""
     program = home / "bin/serve"
     layout = replace(
         USER_LAYOUT,

@@ -1,10 +1,10 @@
-"""Files that somebody could write: for every key of the settings table, whatever values its own
-parser takes.
+"""Generates possible files: for every key of the settings table, all values that its own parser
+accepts.
 
-The values are a corpus that knows nothing of the keys. Each row of the table is given all of it, in
-several shapes, and what the row takes is what may be generated for it: so a new setting is
-generated at once. A setting that means nothing without others has them in ALONG; test_checked.py
-finds a row that lacks them.
+The values are a corpus that is independent of the keys. Each row of the table gets all of it, in
+several shapes, and the values that the row accepts are used. So a new setting is covered at once.
+If a setting needs others to have an effect, they are in ALONG; test_checked.py finds a row that
+lacks them.
 """
 
 from __future__ import annotations
@@ -167,13 +167,13 @@ TEXTS = st.lists(st.text(max_size=6) | st.sampled_from(HOSTILE), max_size=3).map
 
 
 def quoted(text: str) -> str:
-    """A text as YAML: JSON, but for characters beyond 16 bits."""
+    """A text as YAML: JSON, except for characters beyond 16 bits."""
     return json.dumps(text, ensure_ascii=False) if max(text, default="") >= "\U00010000" else json.dumps(text)
 
 
 @cache
 def taken(row: Setting[object]) -> tuple[str, ...]:
-    """What of the corpus this row takes, as YAML."""
+    """The values of the corpus that this row accepts, as YAML."""
     words = [word for part in row.takes.split(" | ") for word in (part, *part.replace(",", " ").split())]
     scalars = [*map(quoted, dict.fromkeys((*SCALARS, *words))), *words[:20], "null"]
     given = [row.default.replace("{name}", "api")] if row.default else []
@@ -182,7 +182,7 @@ def taken(row: Setting[object]) -> tuple[str, ...]:
 
 
 def takes(row: Setting[object], text: str) -> bool:
-    """Whether the row's own parser takes it."""
+    """Whether the row's own parser accepts it."""
     root = nodes.read(text.encode("utf-8", "surrogatepass"), "x").root
     if root is None:
         return False
@@ -194,8 +194,7 @@ def takes(row: Setting[object], text: str) -> bool:
 
 
 def values(row: Setting[object]) -> st.SearchStrategy[str]:
-    """Values that the row takes, as YAML; also texts that nobody has thought of, where it takes
-    texts."""
+    """Values that the row accepts, as YAML; random texts too, if it accepts texts."""
     corpus = st.sampled_from(taken(row))
     free = [shape for shape in _FREE if takes(row, shape("a b")) or takes(row, shape("/a"))]
     if not free:
@@ -220,17 +219,18 @@ ALONG: Mapping[str, Mapping[str, str | None]] = {
     "tls.redirect": {"tls.certificate": "/c/"},
     "watchdog": {"service_type": "notify"},
 }
-"""What else has to be written for a setting to mean anything; None: what has to be left out."""
+"""The other settings that a setting needs to have an effect; None: a setting that must be left
+out."""
 
 
 def written(row: Setting[object], value: str | None) -> str:
-    """A file that has this setting, or would have it; of a worker's also what every worker
+    """A file that has this setting, or could have it. A worker's file also has what every worker
     needs."""
     return document({**needed(row), **({} if value is None else {row.key: value})})
 
 
 def needed(*rows: Setting[object]) -> Mapping[str, str | None]:
-    """What goes along with some settings."""
+    """The settings that go along with others."""
     entries: dict[str, str | None] = {}
     if any(row.file is File.WORKER for row in rows):
         entries |= {"path": "/api", "command": "[bin/serve]"}
@@ -278,7 +278,7 @@ def _shapes(scalars: Iterable[str]) -> Iterable[str]:
 
 
 def _nested(scalars: Iterable[str]) -> Iterable[str]:
-    """A key of a key: sections with directives, and workers with grants."""
+    """A key within a key: sections with directives, and workers with grants."""
     grants = [field.name for field in fields(Grant)]
     for above, names in (*DIRECTIVES.items(), ("api", grants), ("'*'", grants)):
         for below in names:

@@ -1,4 +1,4 @@
-"""Which accounts a worker may have: names and numbers against what a host has."""
+"""Which accounts a worker may have: user names and ids are compared with those of a host."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which socket unit has which address; and the way from one set of addresses to another, cut off
-anywhere."""
+"""Which socket unit has which address, and the steps from one set of addresses to another,
+interrupted at any point."""
 
 from __future__ import annotations
 
@@ -82,19 +82,17 @@ def test_only_one_of_two_overlapping_addresses_can_be_open() -> None:
 
 @dataclass
 class Host:
-    """What systemd does with sockets, as it was measured on 252 and 257: a reload keeps what is in
-    the file, a start is refused while the service is there, a process has what was open when it
-    started.
-    """
+    """How systemd handles sockets, as measured on 252 and 257: a reload reads the file, a start is
+    refused while the service runs, and a process has the sockets that were open when it started."""
 
     observed: observed.Observed
-    open: dict[str, tuple[str, ...]] = field(default_factory=dict)  # socket unit -> what systemd has open
-    had: dict[str, frozenset[str]] = field(default_factory=dict)  # process -> what it accepts from
+    open: dict[str, tuple[str, ...]] = field(default_factory=dict)  # socket unit -> the addresses that systemd has open
+    had: dict[str, frozenset[str]] = field(default_factory=dict)  # process -> the addresses that it accepts from
     clock: int = 1000
 
     def perform(self, made: Iterable[Step], stays: Iterable[str] = ()) -> None:
-        """What stays must be open in systemd, or its process, at each moment; and wholly in
-        systemd."""
+        """At each moment an address that stays is open in systemd, or in its process; at the end
+        all are open in systemd."""
         for step in made:
             self.clock += 1
             self._perform(step)
@@ -154,7 +152,7 @@ class Host:
         self.observed = replace(self.observed, units={**self.observed.units, unit: state})
 
     def _open(self, unit: str) -> None:
-        """Whatever has an address open still, is in the way."""
+        """Every holder of an address that is still open is in the way."""
         new = addresses.installed(self.observed.files)[unit]
         had = {*addresses.all_of(self.open), *(address for found in self.had.values() for address in found)}
         assert not addresses.overlapping(new, sorted(had)), f"{unit}: address already in use"

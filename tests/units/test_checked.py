@@ -1,7 +1,7 @@
-"""What `check` has nothing to say about is rendered, and systemd takes what was rendered.
+"""Files for which `check` reports nothing are rendered, and systemd accepts the result.
 
-The files are generated from the settings table (generated.py). The short forms draw some of them,
-several keys in each; the long forms take every value that the corpus has for every key.
+The files are generated from the settings table (generated.py). The short forms use some of them,
+with several keys in each; the long forms use every value that the corpus has for every key.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ ETC = PurePosixPath("/etc/tqunits/tqunits.yaml")
 TARGETS = (target(systemd=252), target(systemd=257), target(systemd=252, user_mode=True))
 ONE = {"api": "path: /api\ntype: go\n"}
 BATCH = 200
-"""Workers in one tree: systemd-analyze takes them in the time of a few."""
+"""The number of workers in one tree: systemd-analyze needs little more time for them than for a
+few."""
 
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 SLOW = settings(deadline=None, suppress_health_check=UNHURRIED)
 
 IN_UNITS = ("listen", "tls.certificate", "tls.key", "proxy.max_connections", "timeouts.drain", "grants")
-"""Settings of tqunits.yaml that units have something of."""
+"""Settings of tqunits.yaml that have an effect on units."""
 
 IN_NO_FILE = ("port", "workers.directory", "workers.port_range", "grants")
-"""What decides which files there are, and with which port, before they are rendered."""
+"""Settings that decide which files exist, and with which port, before they are rendered."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def parsed(files: Mapping[str, str], common: str = "") -> tuple[Configuration | None, tuple[Diagnostic, ...]]:
-    """The workers that are right, and all that was found."""
+    """The valid workers, and all findings."""
     server = parse_server(text("tqunits.yaml", common), (), source=ETC, root=None)
     texts = [
         WorkerText(name=name, folder=WORKERS / name, text=text(f"/srv/{name}.yaml", yaml), not_roots=None)
@@ -67,8 +68,8 @@ def rendered(configuration: Configuration, host: Host) -> tuple[RenderedFile, ..
 
 
 def said(configuration: Configuration) -> list[str]:
-    """What this host's systemd has to say, without programs that are missing: not all can be laid
-    down in one tree."""
+    """The messages of this host's systemd, without those about missing programs: not all programs
+    can be in one tree."""
     with analyze.scratch() as root:
         done = analyze.verify(rendered(configuration, target(systemd=OWN_VERSION)), root)
     return [line for line in done.stderr.splitlines() if "is not executable: No such file" not in line]
@@ -97,14 +98,14 @@ def servers(draw: st.DrawFn) -> str:
 
 @cache
 def right(file: File, yaml: str) -> Configuration | None:
-    """What one file says, if there is nothing wrong with it."""
+    """The configuration of one file, if it has no findings."""
     configuration, _ = parsed({"api": yaml}) if file is File.WORKER else parsed(ONE, yaml)
     return configuration if configuration is not None and configuration.workers else None
 
 
 @cache
 def laid_out(file: File, yaml: str) -> tuple[str, ...]:
-    """What is written to the disk for it, but for what only says that something has changed."""
+    """The files that are written for it, without what only shows that something has changed."""
     configuration = right(file, yaml)
     assert configuration is not None
     units = [_HASH.sub("", each.content) for each in rendered(configuration, TARGETS[0])]
@@ -122,8 +123,8 @@ def means_the_same(file: File, one: str, other: str) -> bool:
 
 @pytest.mark.parametrize("row", SETTINGS, ids=lambda row: f"{row.file.value}-{row.key}")
 def test_each_setting_is_generated(row: Setting[object]) -> None:
-    """Else the tests below would not be about it: two files are right, and what is made of them
-    differs."""
+    """Otherwise the tests below would not test the setting: two files are valid, and their results
+    differ."""
     files = (generated.written(row, value) for value in (None, *generated.taken(row)))
     good = (yaml for yaml in files if right(row.file, yaml) is not None)
     usual = next(good, None)

@@ -1,4 +1,4 @@
-"""Workers that wait for each other: which circles there are, and whose mistake one is."""
+"""Workers that wait for each other: which circles there are, and which worker gets the error."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_circle_is_the_mistake_of_who_is_not_root() -> None:
 
 
 def test_who_has_written_nothing_of_it_is_not_blamed() -> None:
-    """Whoever puts himself before and after another one has made the circle alone."""
+    """A worker that puts itself both before and after another one has made the circle alone."""
     alone = replace(after("a", "b", before="b"), not_roots=BOBS)
     assert blamed(alone, replace(worker("b"), not_roots=BOBS)) == ["a"]
     assert blamed(alone, worker("b")) == ["a"]

@@ -1,4 +1,4 @@
-"""Who has a route that several workers ask for."""
+"""Which worker gets a route that several workers request."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_is_gone_keeps_them_from_a_request_alone() -> None:
 
 
 def test_who_is_refused_keeps_what_it_has_and_so_on() -> None:
-    """b is refused for a's route, so it stays with its old one, which c wants."""
+    """b is refused because of a's route, so it keeps its old one, which c requests."""
     a, b, c = shop("a", ROOTS), shop("b", ROOTS), worker("c", routes=("/old",))
     assert losers(a, b, c, has={"a": SHOP, "b": ("", "/old")}) == ["b", "c"]
 
@@ -112,6 +112,6 @@ def test_no_two_have_one_route_afterwards(
     staying = {name: has[name] for name in left | refused}
     served = [route for routes in (*after.values(), *staying.values()) for route in routes]
     assert len(served) == len(set(served))
-    for each in workers:  # who asks for nothing but what it has keeps it
+    for each in workers:  # a worker that requests only what it has keeps it
         if routes_of(each.hosts, each.routes) <= has[each.name]:
             assert each.name not in refused

@@ -1,4 +1,4 @@
-"""Copies of the files that a YAML names: what the unit says of them, and when they are written and
+"""Copies of the files that a YAML names: what the unit has of them, and when they are written and
 removed."""
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def test_without_now_a_new_copy_waits() -> None:
 
 
 def test_a_process_older_than_its_copy_is_restarted_by_the_next_run() -> None:
-    """The run that wrote the copy was cut off before the restart."""
+    """The run that wrote the copy was interrupted before the restart."""
     observed = running(copied("new"))
     late = {path: replace(file, modified=3) for path, file in observed.copies.items()}
     assert plan(replace(observed, copies=late), copied("new")).steps == (Restart(("tq-worker@api.service",)),)
@@ -139,7 +139,7 @@ def test_uninstall_removes_copies_when_the_worker_is_stopped(workers: list[str] 
 
 
 def test_a_copy_is_never_taken_for_a_file_of_ours() -> None:
-    """Its content is the worker's to choose: here a whole drop-in of another."""
+    """The worker chooses the content: here a whole drop-in of another worker."""
     lie = drop_in(API, *COPIES).replace("Worker=api", "Worker=evil")
     made = plan(running(copied(lie)), copied(lie))
     assert (made.steps, made.orphans) == ((), ())

@@ -1,4 +1,4 @@
-"""What serves again a worker that runs and is not served."""
+"""What repairs a worker that runs but gets no requests."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_a_worker_that_runs(found: Patient, wanted: Cure) -> None:
     )
 )
 def test_only_what_is_up_and_undisturbed_is_touched(found: Patient) -> None:
-    """A worker that is starting has not answered its health check, and one that stops is not to be
-    sent anything."""
+    """A worker that is starting has not passed its health check, and a worker that is stopping must
+    get no requests."""
     if cure(found) is not Cure.NOTHING:
         assert found.state == "active"
         assert not found.has_job

@@ -1,4 +1,4 @@
-"""What a worker's YAML has to do with other units: what takes a grant, and by which names it is
+"""Dependencies of a worker's YAML on other units: which need a grant, and by which names they are
 compared."""
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What `unit:` passes through, against systemd itself: our grammar of a value is never wider than
-systemd's.
+"""What `unit:` passes through, compared with systemd itself: our grammar of a value is never wider
+than systemd's.
 
-systemd only logs a value that it can not read, and runs the unit without: so whatever the parser
-takes, `systemd-analyze verify` has to take without a word. The table runs in the machine as well,
-so on each Debian's systemd.
+If systemd can not read a value, it only logs that, and runs the unit without the value. So whatever
+our parser accepts, `systemd-analyze verify` has to accept without a message. The table is also
+tested in the machine, so with each Debian's systemd.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TEXTS = st.builds("".join, st.lists(st.one_of(st.sampled_from(PIECES), GLUE), mi
 
 
 def taken(directive: tuple[str, str], text: str) -> str | None:
-    """What would stand in the unit; None where the parser refuses it."""
+    """The value in the unit; None if the parser refuses it."""
     section, name = directive
     try:
         return DIRECTIVES[section][name].value(text)
@@ -49,7 +49,7 @@ def taken(directive: tuple[str, str], text: str) -> str | None:
 
 
 def units_of(values: Iterable[tuple[tuple[str, str], str]]) -> Mapping[str, str]:
-    """A unit for each value that is taken."""
+    """A unit for each accepted value."""
     lines = [
         (section, f"{name}={text}") for (section, name), given in values if (text := taken((section, name), given))
     ]
@@ -65,7 +65,7 @@ def table() -> Mapping[str, str]:
 
 
 def verify(units: Mapping[str, str]) -> str:
-    """What the host's systemd says about these units, each line with the unit it is about."""
+    """The messages of the host's systemd about these units, each with its unit."""
     with scratch() as root:
         for path, text in (("bin/true", ""), *((f"etc/systemd/system/{name}", text) for name, text in units.items())):
             file = root / path
@@ -87,14 +87,16 @@ def test_whatever_is_taken_is_systemds_too(values: list[tuple[tuple[str, str], s
 
 @given(st.sampled_from(ALL), st.one_of(TEXTS, st.text()))
 def test_whatever_is_taken_can_stand_in_a_unit(directive: tuple[str, str], text: str) -> None:
-    """Or one worker's mistake would be found when all are written (units/quote.py)."""
+    """Otherwise the mistake of one worker would only be found when all are written
+    (units/quote.py)."""
     value = taken(directive, text)
     assert value is None or quote.verbatim(value) == value
 
 
 @pytest.mark.parametrize("character", ["\ufdd0", "\ufdef", "\ufffe", "\uffff", "\U0001fffe", "\U0010ffff"], ids=ascii)
 def test_no_directive_takes_a_noncharacter(character: str) -> None:
-    """Whatever it takes otherwise, and wherever in it: systemd would leave the whole line away."""
+    """Independent of the directive, and of the place in the value: systemd would ignore the whole
+    line."""
     tried = [(at, text) for at in ALL for text in (*PIECES, *ODD) if taken(at, text) is not None]
     spoilt = [(at, f"{text[:n]}{character}{text[n:]}") for at, text in tried for n in {0, 1, len(text)}]
     assert len(spoilt) > len(ALL)
@@ -111,13 +113,13 @@ def test_the_table_is_taken_on_this_systemd(machine: Machine) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         machine.write(f"{folder}/etc/systemd/system/u0.service", "[Service]\nExecStart=/bin/true\nNice=high\n")
         done = machine.run([*VERIFY, f"--root={folder}", "verify", "u0.service"], check=False)
-        assert "Failed to parse nice priority" in done.stderr  # so this way can fail
+        assert "Failed to parse nice priority" in done.stderr  # so this check can fail
     finally:
         machine.remove(folder)
 
 
 def test_systemd_would_say_what_it_can_not_read() -> None:
-    """The proof that the above can fail."""
+    """Proves that the tests above can fail."""
     assert "Failed to parse nice priority" in verify({"u.service": "[Service]\nExecStart=/bin/true\nNice=high\n"})
 
 

@@ -1,5 +1,5 @@
-"""A worker's folder may have any name that systemd can be told; where it can not, that worker alone
-is refused."""
+"""A worker's folder may have any name that can be written in a unit. If a name can not, only that
+worker is refused."""
 
 from __future__ import annotations
 

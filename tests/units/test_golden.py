@@ -1,7 +1,6 @@
-"""The rendered trees, file by file, as they are kept in golden/.
+"""The rendered trees, compared with the files in golden/.
 
-TQUNITS_UPDATE_GOLDEN=1 pytest tests/units/test_golden.py writes them anew; git shows what has
-changed.
+TQUNITS_UPDATE_GOLDEN=1 pytest tests/units/test_golden.py writes them anew; git shows the changes.
 """
 
 from __future__ import annotations

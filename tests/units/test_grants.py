@@ -1,4 +1,4 @@
-"""What a worker gets that is not root's: by itself, and by a grant."""
+"""What a worker gets that root does not own: without a grant, and by a grant."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_every_worker_gets(asks: dict[str, Any]) -> None:
     assert refused(**asks) == []
 
 
-# id: what is asked for, its key and value as they are said, the grant that lets it
+# id: the request, its key and value as in messages, the grant that allows it
 BY_GRANT: dict[str, tuple[dict[str, Any], str, Grant]] = {
     "a route": ({"routes": ("/cart",)}, "path: /cart", Grant(routes=("/cart",))),
     "the root": ({"routes": ("/",)}, "path: /", Grant(routes=("/",))),
@@ -193,7 +193,7 @@ def test_a_name_has_its_own_grant_and_not_everybodys() -> None:
         (("/shop/cart",), ["/shop"], ["/shop/cart"]),
         (("/shop/cart/2",), ["/shop/cart"], ["/shop/cart/2"]),
         (("/shop/cart",), ["/shop/cart"], ["/shop/cart"]),
-        (("/shop",), ["/shop"], []),  # who gets it is a matter of contests.py
+        (("/shop",), ["/shop"], []),  # contests.py decides which of them gets it
     ],
 )
 def test_below_its_own_name_it_takes_nothing_from_another(
@@ -289,7 +289,7 @@ def test_the_block_to_paste_is_the_smallest_that_allows_all_of_it() -> None:
 
 
 def pasted(hint: str | None) -> Mapping[str, Grant]:
-    """What tqunits.yaml with the line of the hint would grant."""
+    """The grants that tqunits.yaml has with the line of the hint."""
     line = "grants:" + str(hint).partition(": grants:")[2]
     root = read(line.encode(), "tqunits.yaml").root
     assert isinstance(root, MapNode)

@@ -1,5 +1,5 @@
-"""No value of a worker's YAML adds a directive, changes one that is not its own, or ends the line
-it stands on."""
+"""No value of a worker's YAML can add a directive, change a directive of others, or end its
+line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PATH = TEXT.map(lambda text: f"/{text}")
 
 @st.composite
 def hostile_workers(draw: st.DrawFn) -> Worker:
-    """A worker with something hostile in every place that takes text."""
+    """A worker with a hostile text in every place that takes text."""
     folder = PurePosixPath("/srv") / draw(TEXT).replace("/", "")
     return replace(
         worker("api"),

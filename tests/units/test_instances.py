@@ -1,4 +1,4 @@
-"""One process of a worker: its names, and what is its own."""
+"""One process of a worker: its names, and what belongs to it alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEXTS = {
     "api": FIRST,
     "api:2": SECOND,
     "api-v2:10": Instance("api-v2", 10),
-    "api:1": None,  # one spelling for each
+    "api:1": None,  # only one spelling for each
     "api:0": None,
     "api:02": None,
     "api:": None,
@@ -217,7 +217,7 @@ def test_a_new_copy_of_a_file_is_for_all_instances() -> None:
     units = (name.service(FIRST), name.service(SECOND))
     host = with_second()
     assert make_plan(wanted, host, Options()).pending == units
-    late = ObservedFile(content="new", modified=3 * HOUR)  # than who runs
+    late = ObservedFile(content="new", modified=3 * HOUR)  # instances than those that run
     assert make_plan(wanted, replace(host, copies={path: late}), Options()).pending == units
     removed = [s.path for s in removal(replace(host, copies={path: late}), ["api"]) if isinstance(s, RemoveFile)]
     assert path in removed

@@ -1,4 +1,4 @@
-"""The second home of what drop-ins remember."""
+"""The ledger: a second copy of the values that are kept in drop-ins."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A limit is a row of the table and a field of the model: all else that knows of limits has it from
-there."""
+"""A limit is a row of the table and a field of the model; everything else about limits is derived
+from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def written(name: str) -> str:
-    """Something that may be written of a limit, and is not its default."""
+    """A valid value of a limit that is not its default."""
     row = WORKER[f"limits.{name}"]
     return next(text for text in taken(row) if text not in ("null", row.default))
 

@@ -1,4 +1,4 @@
-"""A refusal marks what it is about: the item of a list, else the setting."""
+"""A refusal has the place of its cause: the item of a list, else the setting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written(yaml: str, name: str = "api") -> Worker:
     return replace(result.configuration.workers[0], not_roots=BOBS)
 
 
-# what is written below HEAD, and where it is refused
+# the text after HEAD, and the place of the refusal
 NOT_GRANTED = {
     "path: [/api, /cart, /shop]\n": ["3:14", "3:21"],
     "path: /cart\n": ["3:1"],

@@ -1,4 +1,4 @@
-"""The plan of an install: what is to be done, in which order, and what is left alone."""
+"""The plan of an install: the steps, their order, and what is left unchanged."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def desired(site: Configuration) -> Desired:
 
 
 def installed(wanted: Desired, *, modified: int = HOUR, started: int = 2 * HOUR) -> Observed:
-    """A host on which all of it is done, and runs."""
+    """A host on which everything is installed, and runs."""
     files = {f.path: ObservedFile(content=f.content, modified=modified) for f in (*wanted.units, wanted.routes)}
     unit = ObservedUnit(state="active", started=started, needs_reload=False)
     sockets = (socket for unit in wanted.enabled if (socket := name.socket_of(unit)) and _is_there(socket, wanted))
@@ -90,7 +90,7 @@ def _is_there(unit: str, wanted: Desired) -> bool:
 
 
 def kinds(steps: Iterable[Step]) -> list[str]:
-    """The names of the steps, runs of one kind as one."""
+    """The names of the steps; equal ones in a row are one."""
     names = [type(step).__name__ for step in steps]
     return [kind for i, kind in enumerate(names) if i == 0 or names[i - 1] != kind]
 
@@ -122,7 +122,7 @@ def changed(before: Worker, after: Worker, options: Options = NOW) -> Plan:
 
 
 def handed(worker_name: str, group: str) -> Worker:
-    """A worker whose socket systemd holds."""
+    """A worker whose socket systemd opens."""
     return replace(worker(worker_name), listen=Listen.FD, group=group)
 
 
@@ -133,7 +133,7 @@ def test_a_change_of_limits_alone_restarts_nothing_and_keeps_the_time() -> None:
 
 
 def test_who_has_edited_a_drop_in_has_what_it_said_then() -> None:
-    """By what the file says, not by the hash of before that stands in it."""
+    """Decided by the content of the file, not by the earlier hash that is in it."""
     site = configuration(worker("api"))
     (file,) = (file for file in desired(site).units if file.unit == "tq-worker@api.service")
     edited = ObservedFile(content=file.content.replace("[Service]", "[Service]\nEnvironment=X=y", 1), modified=1)
@@ -166,12 +166,11 @@ def test_who_runs_a_program_of_before_is_restarted_and_nobody_else() -> None:
     assert plan(site, observed).steps == (Restart(("tq-worker@api.service",)),)
     later = plan(site, observed, Options())
     assert (later.steps, later.pending) == ((), ("tq-worker@api.service",))
-    assert plan(site, replace(observed, now=2 * HOUR)).steps == ()  # its time is from a clock that was set back
+    assert plan(site, replace(observed, now=2 * HOUR)).steps == ()  # written by a clock that was set back since
 
 
 def test_files_from_the_future_cost_one_restart_and_no_more() -> None:
-    """A clock that was set back: what was written before is newer than every process that will ever
-    be."""
+    """A clock that was set back: files written before are newer than every process from then on."""
     site = configuration(worker("api"))
     observed = replace(installed(desired(site), modified=9 * HOUR, started=2 * HOUR), now=3 * HOUR)
     made = plan(site, observed)
@@ -272,8 +271,8 @@ def test_a_home_goes_between_stop_and_start_one_worker_after_the_other() -> None
 
 
 def test_a_worker_whose_socket_is_made_anew_is_stopped_first() -> None:
-    made = changed(handed("api", "worker-api"), handed("api", "two"))  # its file gets an owner
-    stop = Stop(("tq-worker@api.service", "tq-worker@api.socket"))  # waits until both have ended
+    made = changed(handed("api", "worker-api"), handed("api", "two"))  # its socket file gets an owner
+    stop = Stop(("tq-worker@api.service", "tq-worker@api.socket"))  # this waits until both have ended
     start = Start(("tq-worker@api.service",))
     assert [s for s in made.steps if isinstance(s, Stop | Start | Restart)] == [stop, start]
 
@@ -338,7 +337,7 @@ def test_a_socket_that_is_no_longer_wanted_goes() -> None:
 
 
 def written(made: Plan) -> dict[str, str]:
-    """What the plan writes, by file name."""
+    """The files that the plan writes, by name."""
     return {step.file.path.name: step.file.content for step in made.steps if isinstance(step, WriteFile)}
 
 
@@ -451,7 +450,7 @@ workers = st.builds(
 
 
 def performed(steps: Iterable[Step], observed: Observed) -> Observed:
-    """What a host that does these steps without fail comes to."""
+    """The state of a host after these steps, if none of them fails."""
     files: dict[PurePosixPath, ObservedFile] = dict(observed.files)
     units: dict[str, ObservedUnit] = dict(observed.units)
     states: dict[str, str] = dict(observed.file_states)

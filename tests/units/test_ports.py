@@ -1,4 +1,4 @@
-"""Ports: assigned once, kept for life."""
+"""Ports: assigned once, and kept for the life of a worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def site(*workers: Worker) -> Configuration:
 
 
 def of(ports: Mapping[str, int]) -> dict[Instance, int]:
-    """By what each is called."""
+    """The ports, by the name of each instance."""
     return {whose: port for text, port in ports.items() if (whose := name.instance(text))}
 
 
@@ -49,7 +49,7 @@ def test_assignment(workers: list[str], kept: dict[str, int], busy: tuple[int, .
 
 
 NEW: dict[str, int] = {}
-FIRST, SECOND = {"a": 9000}, {"b": 9000}  # who is installed with the port
+FIRST, SECOND = {"a": 9000}, {"b": 9000}  # the worker that is installed with the port
 ROOTS, REQUEST = None, NotRoots(PurePosixPath("/srv"), "is bob's")
 
 
@@ -111,7 +111,7 @@ def test_only_tcp_workers_get_one() -> None:
 def test_a_full_range_refuses_whom_it_has_no_port_for_and_nobody_else() -> None:
     many = [worker("a", not_roots=REQUEST), worker("b"), worker("c"), worker("z", listen=Listen.UNIX)]
     assigned = assign_ports(site(*many), of({"c": 9000}), busy=range(LOW + 2, HIGH + 1))
-    assert assigned.ports == of({"b": 9001, "c": 9000})  # root's first
+    assert assigned.ports == of({"b": 9001, "c": 9000})  # root's workers first
     (refusal,) = assigned.refusals
     assert (refusal.worker, refusal.message) == ("a", "no port is left in 9000-9009")
     assert "workers.port_range" in str(refusal.hint)
@@ -123,7 +123,7 @@ def test_a_full_range_refuses_whom_it_has_no_port_for_and_nobody_else() -> None:
     busy=st.sets(st.integers(LOW, LOW + 3)),
 )
 def test_no_two_share_a_port_and_what_is_kept_stays(names: set[str], kept: dict[str, int], busy: set[int]) -> None:
-    owners = {port: each for each, port in kept.items()}  # installed workers never share one
+    owners = {port: each for each, port in kept.items()}  # two installed workers never share one
     known = of({each: port for port, each in owners.items()})
     wide = configuration(
         *map(worker, sorted(names)),

@@ -1,5 +1,5 @@
-"""The last step, which only a running service manager can take: what a quoted value is when the
-program has it."""
+"""Quoting, tested by a running service manager: a program receives exactly the value that was
+quoted."""
 
 from __future__ import annotations
 

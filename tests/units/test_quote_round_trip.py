@@ -1,7 +1,7 @@
-"""What goes in comes out: values through quote.py, a unit file and systemd's own parser, and back.
+"""Values survive unchanged through quote.py, a unit file and systemd's own parser.
 
-`systemd --test` loads hundreds of units in one run and prints what it has understood: the parser
-that will read our files is the one that judges them.
+`systemd --test` loads hundreds of units in one run and prints how it has read them. So the tests
+use the parser that will read our files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tqunits.units import quote
 from units import analyze
 
 NASTY = "%$ \\\"';:#=~*?[]{}()<>|&!@-+,.äß漢🙂naN0x1"
-"""Every character that means something somewhere, and some that mean nothing."""
+"""Every character that has a meaning somewhere, and some that have none."""
 
 EXPRESSIBLE = st.characters(exclude_categories=("Cc", "Cs", "Cn"))
 ANYTHING = st.text(st.sampled_from(NASTY) | EXPRESSIBLE, max_size=24)
@@ -24,8 +24,8 @@ PATHS = st.lists(
     st.text(st.sampled_from("%$ \\\"':#,;a.=é*[") | EXPRESSIBLE, min_size=1, max_size=8), min_size=1, max_size=3
 )
 BATCH = 60
-"""Values that one run of systemd takes: a run costs 30 ms, so batches make thousands of cases
-cheap."""
+"""The number of values for one run of systemd. A run costs 30 ms, so batches make thousands of
+cases cheap."""
 
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 ROUNDS = settings(max_examples=25, deadline=None, suppress_health_check=UNHURRIED)
@@ -39,14 +39,15 @@ def quoted(function: Callable[[str], str], value: str) -> str | None:
 
 
 def load(bodies: list[str]) -> list[list[tuple[str, str]]]:
-    """systemd's view of a service for each body of [Service]."""
+    """systemd's dump of a service for each body of [Service]."""
     units = {f"case{n}.service": f"[Service]\n{body}\n" for n, body in enumerate(bodies)}
     dumps: Mapping[str, list[tuple[str, str]]] = analyze.load(units)
     return [dumps[unit] for unit in units]
 
 
 def undoubled(argv: list[str]) -> list[str]:
-    """systemd keeps "$$" until it executes; then it is "$" (systemd.service(5), COMMAND LINES)."""
+    """systemd keeps "$$" until execution, and then makes it "$" (systemd.service(5), COMMAND
+    LINES)."""
     return [word.replace("$$", "$") for word in argv]
 
 
@@ -118,7 +119,7 @@ def test_our_own_notes_survive_or_are_refused(text: str) -> None:
 
 
 def simple(parts: list[str]) -> str:
-    """An absolute path without the "." and the double slashes that systemd would take out."""
+    """An absolute path without the "." and the double slashes that systemd would remove."""
     return "/" + "/".join(part.replace("/", "") or "x" for part in parts if part != ".")
 
 

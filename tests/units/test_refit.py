@@ -1,4 +1,4 @@
-"""Drop-ins of earlier releases, as an install leaves them where it does not render them anew."""
+"""Drop-ins of earlier releases: how an install changes them if it does not render them anew."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def test_all_else_stays_as_it_is() -> None:
 
 
 def test_no_restart_that_somebody_asks_for_counts() -> None:
-    """The sixth took a good worker down. In a drop-in that is of today otherwise, nothing else is
-    changed."""
+    """The sixth restart stopped a good worker. In a drop-in that is otherwise of this release,
+    nothing else is changed."""
     assert refitted(before(counted=COUNTED)) == refitted(before())
     today = refitted(before())
     drop_in = today.replace("[Service]\n", f"{COUNTED}[Service]\nRestartSteps=4\nRestartMaxDelaySec=30s\n")

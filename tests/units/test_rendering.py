@@ -1,4 +1,4 @@
-"""What single settings become: environment, command, gate, sandbox, names, the router's
+"""The rendering of single settings: environment, command, gate, sandbox, names, the router's
 snapshot."""
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def test_nothing_wins_over_the_contract() -> None:
 
 
 def test_what_is_told_of_the_contract_is_what_it_sets() -> None:
-    """tqunits-contract(7) is made of these tables."""
+    """tqunits-contract(7) is generated from these tables."""
     api = worker("api", environment_file=("/etc/api.env",))
     found = environment.contract(api, Mode.PRODUCTION, port=9000, socket="/run/api.sock")
     assert found.keys() == environment.CONTRACT.keys()
@@ -349,7 +349,8 @@ def test_which_folder_the_router_serves(
 
 
 def test_a_worker_that_is_switched_off_serves_nothing_and_says_so() -> None:
-    """On the routes that nobody else has. Who is for another mode was never meant to be here."""
+    """It keeps the routes that no other worker has. A worker for another mode is not meant to be
+    here, and has no routes."""
     off = worker("off", type=WorkerType.STATIC, enabled=Enabled.FALSE, routes=("/off", "/on"), hosts=("a.example",))
     on = worker("on", routes=("/on",), hosts=("a.example", "b.example"))
     other = worker("other", enabled=Enabled.DEVELOPMENT)
@@ -359,13 +360,13 @@ def test_a_worker_that_is_switched_off_serves_nothing_and_says_so() -> None:
     routed = {w.name: w for w in parse_snapshot(text.encode()).workers}
     assert routed.keys() == {"off", "on"}
     assert (routed["off"].disabled, routed["off"].routes, routed["off"].static) == (True, ("/off",), None)
-    assert installed_routes(text).keys() == {"on"}  # nobody has to ask for his routes
+    assert installed_routes(text).keys() == {"on"}  # nobody has to ask for its routes
     assert files_alone(text) == ()
 
 
 def test_a_program_that_became_a_folder_of_files_is_routed_once() -> None:
-    """Its unit is still there, so it counts as one of those that stay; two workers of a name are no
-    snapshot."""
+    """Its unit still exists, so it counts as one of those that stay; a snapshot must not have two
+    workers of one name."""
     old, new = case(worker("site", routes=("/old",))), case(worker("site", type=WorkerType.STATIC, routes=("/new",)))
     before = routes_snapshot(old.configuration, old.target, old.ports())
     after = routes_snapshot(new.configuration, new.target, new.ports())

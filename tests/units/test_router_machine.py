@@ -1,5 +1,5 @@
-"""The router's IP filter: it may open connections to this host only, and is reached from everywhere
-all the same."""
+"""The router's IP filter: it can connect to this host only, but accepts connections from
+everywhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from machine import Machine
 
 STRANGER = "10.9.9.9"
-"""An address that is not localhost, on an interface that is: packets from it meet the filter as a
-client's would."""
+"""An address other than localhost on a local interface: packets from it pass the filter as those of
+a client would."""
 
 FETCH = ["curl", "-sS", "-m", "3", "--interface", STRANGER, "-o", "/dev/null", "-w", "%{http_code}"]
 
@@ -32,8 +32,8 @@ def test_the_filter_does_not_meet_clients(router: Machine) -> None:
 
 
 def test_the_filter_holds_what_the_router_opens_itself(router: Machine) -> None:
-    """The same two lines as in tq-proxy@.service: the test above would pass on a kernel that
-    filters nothing."""
+    """The same two lines as in tq-proxy@.service. Without this test, the one above would pass on a
+    kernel that does not filter."""
     filtered = ["systemd-run", "--wait", "--pipe", "-q", "-p", "IPAddressDeny=any", "-p", "IPAddressAllow=localhost"]
     done = router.run([*filtered, *FETCH, f"http://{STRANGER}:8080/"], check=False)
-    assert (done.returncode, done.stdout) == (28, "000")  # 28: timed out, the packets are dropped
+    assert (done.returncode, done.stdout) == (28, "000")  # 28: time-out, the packets are dropped

@@ -1,4 +1,4 @@
-"""What the shared files are without workers that leave; test_plan.py has those that stay."""
+"""The shared files after workers are removed; test_plan.py tests them with workers that stay."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_accounts_that_a_drop_in_needs(user: str, group: str, accounts: set[
 
 
 def test_a_group_that_a_router_had_for_who_stays_is_kept() -> None:
-    """An older version let it join the worker's group, whatever that was."""
+    """An earlier version added the router to the worker's group, whatever group that was."""
     plain = next(f.content for f in case(worker("api")).files() if f.path.name == "tq-proxy@.service")
     before = plain.replace("DynamicUser=yes\n", "DynamicUser=yes\nSupplementaryGroups=adm worker-web\n")
     after = shared.with_groups(plain, before, frozenset({"worker-old", "adm"}))

@@ -1,4 +1,4 @@
-"""The syntax of unit files, the ledger, and which change asks for a restart."""
+"""The syntax of unit files, the ledger, and which changes need a restart."""
 
 from __future__ import annotations
 
@@ -124,9 +124,9 @@ RESTART = {
     "route": worker("api", routes=("/other",)),
     "port": worker("api", port=9100),
     "soft limit": worker("api", limits=limits(limit_nofile=Descriptors(2048, 524288))),  # programs raise it themselves
-    "watchdog": worker("api", signals=replace(BASE.signals, watchdog=1)),  # it reads $WATCHDOG_USEC
+    "watchdog": worker("api", signals=replace(BASE.signals, watchdog=1)),  # the program reads $WATCHDOG_USEC
     "pass-through": worker("api", unit=(("Service", "Nice", "5"),)),
-    "start": worker("api", timeouts=replace(BASE.timeouts, start=1)),  # the gate's budget
+    "start": worker("api", timeouts=replace(BASE.timeouts, start=1)),  # the time that the gate has
 }
 
 

@@ -1,4 +1,4 @@
-"""What a plan clears away, and what it has /run forget: before its steps, and after them."""
+"""What a plan cleans up on disk and in /run, before its steps and after them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ STARTED: tuple[Step, ...] = (Start(("tq-worker@new.service", "tq.target")), Rest
             (Expect((Instance("new"), Instance("old"))),),
         ),
         (Remnants(stopped=frozenset({Instance("other")})), STARTED, ()),
-        (Remnants(stopped=frozenset({Instance("new", 2)})), STARTED, ()),  # another instance of one that is started
+        (Remnants(stopped=frozenset({Instance("new", 2)})), STARTED, ()),  # another instance of a started worker
         (Remnants(stopped=frozenset({Instance("new")})), (ReloadDaemon(),), ()),
         (Remnants(marks=(MARKS,), pauses=frozenset({"new"})), STARTED, ()),
     ],

@@ -1,4 +1,4 @@
-"""Whether installed workers that are no longer configured are meant to go."""
+"""Whether installed workers that are no longer configured are to be removed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""systemd's own judgement: every rendered tree is accepted without a word, and every sandbox scores
-as promised."""
+"""systemd's own checks: every rendered tree is accepted without a message, and every sandbox has
+the promised score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ SINCE_254 = ("RestartSteps", "RestartMaxDelaySec")
 
 
 def unexpected(stderr: str) -> list[str]:
-    """What this host's systemd says, but for directives that it is too old to know."""
+    """The messages of this host's systemd, without those about directives that it is too old
+    for."""
     known = SINCE_254 if OWN_VERSION < 254 else ()
     return [line for line in stderr.splitlines() if not any(f"Unknown key '{key}' in" in line for key in known)]
 
@@ -45,7 +46,7 @@ def test_verify_has_nothing_to_say_in_a_users_manager(tmp_path: Path) -> None:
 
 
 def test_verify_would_complain(tmp_path: Path) -> None:
-    """The proof that the tests above can fail: the same way, one wrong value."""
+    """Proves that the tests above can fail: the same check with one wrong value."""
     broken = worker("api", unit=(("Service", "Nice", "many"),))
     done = analyze.verify(case(broken).files(), tmp_path)
     assert done.returncode == 1
@@ -81,7 +82,7 @@ def test_no_single_relaxation_costs_more_than_half_a_point(profile: Profile, tmp
 
 
 def test_the_watch_over_the_certificate_is_exposed_little(tmp_path: Path) -> None:
-    """It is root, for that is who may restart the router."""
+    """It runs as root, because only root may restart the router."""
     files = CASES["options"].files()
     unit = name.CERTIFICATE_UNITS[1]
     assert analyze.exposures(files, tmp_path, [unit])[unit] <= THRESHOLD[Profile.LEGACY]

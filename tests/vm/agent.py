@@ -1,8 +1,8 @@
-"""The guest's end of the control channel: it runs what it is asked to run. The image has it with
-frames.py, which says what is spoken: `python3 -m vm.agent PORT`.
+"""The guest's end of the control channel: runs programs for the host. It is in the image together
+with frames.py, which has the protocol: `python3 -m vm.agent PORT`.
 
-Every question has a thread, so a long one holds up no other. A program that exceeds its time is
-ended with its children.
+Every request has a thread, so a long one does not hold up the others. A program that exceeds its
+time is killed with its children.
 """
 
 import os
@@ -20,7 +20,7 @@ NOT_FOUND = 127  # sh(1)'s status for a program that can not be started
 
 
 def perform(head: dict[str, Any], body: bytes) -> Frame:
-    """Run the program of a question to its end."""
+    """Run the program of a request to its end."""
     status: int | None
     try:
         process = subprocess.Popen(
@@ -49,7 +49,7 @@ def _answer(head: dict[str, Any], status: int | None, out: bytes, err: bytes) ->
 
 
 def serve(port: int) -> None:
-    """Until the other end is gone."""
+    """Serve until the other end has closed."""
     lock = threading.Lock()
 
     def send(frame: Frame) -> None:

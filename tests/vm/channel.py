@@ -1,4 +1,4 @@
-"""The host's end of the control channel: questions go out, answers come in any order."""
+"""The host's end of the control channel: sends requests; answers come in any order."""
 
 import itertools
 import socket
@@ -13,7 +13,7 @@ SEND_SECONDS = 60.0  # a guest that reads nothing for so long hangs
 
 
 class GuestGoneError(MachineError):
-    """The guest has ended: nothing comes any more."""
+    """The guest has ended: no more answers come."""
 
 
 class Channel:
@@ -27,14 +27,14 @@ class Channel:
         self._boot: str | None = None
 
     def hello(self, timeout: float) -> str:
-        """Wait for the agent; gives the boot's identity."""
+        """Wait for the agent; gives the boot id."""
         deadline = time.monotonic() + timeout
         while self._boot is None:
             self._receive(deadline)
         return self._boot
 
     def ask(self, head: Mapping[str, object], body: bytes = b"") -> int:
-        """Send a question; gives its number."""
+        """Send a request; gives its number."""
         number = next(self._numbers)
         try:
             self._end.settimeout(SEND_SECONDS)
@@ -46,8 +46,8 @@ class Channel:
         return number
 
     def answer(self, number: int, timeout: float) -> Frame:
-        """Wait for the answer to a question. TimeoutError when it has not come; it may be waited
-        for again."""
+        """Wait for the answer to a request. TimeoutError if it has not come in time; a second wait
+        is possible."""
         deadline = time.monotonic() + timeout
         while number not in self._answers:
             self._receive(deadline)
@@ -57,7 +57,7 @@ class Channel:
         self._end.close()
 
     def _receive(self, deadline: float) -> None:
-        self._end.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would mean: do not wait at all
+        self._end.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would mean not to wait at all
         try:
             data = self._end.recv(1 << 16)
         except ConnectionResetError:

@@ -1,6 +1,6 @@
 """A virtual machine with the package in it. `make test-vm` makes the package first.
 
-TQUNITS_VM_SUITE names the Debian, trixie if nothing is said.
+TQUNITS_VM_SUITE names the Debian; the default is trixie.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Boot = Callable[..., VirtualMachine]
 
 @dataclass(frozen=True)
 class VirtualHost(PackagedHost):
-    """In a virtual machine."""
+    """A packaged host in a virtual machine."""
 
     machine: VirtualMachine
 
@@ -41,7 +41,7 @@ def deb() -> Path:
 
 @pytest.fixture(scope="session")
 def image(deb: Path) -> Image:
-    """A Debian with what the package needs, and without the package."""
+    """An image of a Debian with the package's dependencies, but without the package."""
     try:
         return image_of(recipe(SUITE, needed_by(deb)))
     except MachineError as error:
@@ -50,15 +50,15 @@ def image(deb: Path) -> Image:
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Where the disks of this run lie."""
+    """The folder for the disks of this run."""
     with run_folder() as path:
         yield path
 
 
 @pytest.fixture(scope="module")
 def boot(image: Image, folder: Path, machines: list[Host]) -> Iterator[Boot]:
-    """A function that boots a machine over the image, or over another's disk. It is up until the
-    module's last test has ended; `with` ends it before."""
+    """A function that boots a machine over the image, or over another machine's disk. It runs until
+    the module's last test has ended, unless `with` ends it earlier."""
     with ExitStack() as stack:
 
         def boot_one(backing: Path | None = None) -> VirtualMachine:
@@ -73,7 +73,7 @@ def boot(image: Image, folder: Path, machines: list[Host]) -> Iterator[Boot]:
 
 @pytest.fixture(scope="module")
 def host(boot: Boot, deb: Path) -> VirtualHost:
-    """A machine with the package, and with a folder of workers that is empty as yet."""
+    """A machine with the package, and with an empty folder of workers."""
     host = VirtualHost(boot())
     host.apt_install(deb)
     host.server("")

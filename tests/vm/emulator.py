@@ -18,8 +18,9 @@ MEBIBYTES = 1024
 TRIAL_SECONDS = 10.0  # a kernel without a root panics within two of them
 END_SECONDS = 30.0
 
-# An emulated guest's clock counts its instructions, a nanosecond each: on a host that is busy, no
-# timeout in the guest runs out for that. It is one processor then, and a boot costs a tenth more.
+# The clock of an emulated guest counts its instructions, a nanosecond each. So on a busy host no
+# time-out in the guest expires early. With this the guest has one processor, and a boot takes a
+# tenth longer.
 ACCELERATION = {
     "kvm": ("-accel", "kvm", "-cpu", "host", "-smp", "2"),
     "tcg": ("-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on"),
@@ -29,7 +30,7 @@ BARE = (QEMU, "-machine", "q35", "-nodefaults", "-no-user-config", "-display", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """What a machine is made of; `channel` is a descriptor that qemu inherits."""
+    """The parts of a machine; `channel` is a descriptor that qemu inherits."""
 
     image: Image
     disk: Path
@@ -39,7 +40,8 @@ class Hardware:
 
 
 def command(hardware: Hardware) -> list[str]:
-    """qemu's command line. Why cache=unsafe is honest about a power cut: see the package's text."""
+    """qemu's command line. The package's docstring explains why cache=unsafe is correct for a power
+    cut."""
     return [
         *BARE,
         *ACCELERATION[hardware.accelerator],
@@ -56,12 +58,12 @@ def command(hardware: Hardware) -> list[str]:
 
 
 def _value(path: Path) -> str:
-    """In a list of options a comma is written twice (qemu(1), -drive)."""
+    """In a list of options a comma is doubled (qemu(1), -drive)."""
     return str(path).replace(",", ",,")
 
 
 def start(hardware: Hardware) -> subprocess.Popen[bytes]:
-    """A boot. The kernel ends qemu when this process ends, and nobody else is to be told."""
+    """Start a boot. The kernel ends qemu when this process ends."""
     try:
         return subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *command(hardware)],
@@ -76,7 +78,7 @@ def start(hardware: Hardware) -> subprocess.Popen[bytes]:
 
 
 def overlay(backing: Path, disk: Path) -> None:
-    """A disk on which all that is written stays its own; the one below is only read."""
+    """A disk that takes all writes; the one below is only read."""
     kind = "raw" if backing.suffix == ".img" else "qcow2"
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(backing), str(disk)]
     subprocess.run(argv, check=True)
@@ -84,8 +86,8 @@ def overlay(backing: Path, disk: Path) -> None:
 
 @functools.cache
 def accelerator(kernel: Path) -> str:
-    """`kvm` where a kernel comes to its panic under it, and `tcg` elsewhere: on some hosts the
-    device opens, and the guest dies of an "emulation failure"."""
+    """`kvm` if a kernel reaches its panic with it, else `tcg`: on some hosts the device opens, but
+    the guest ends with an "emulation failure"."""
     if not os.access(KVM, os.R_OK | os.W_OK):
         return "tcg"
     options: Sequence[str] = ("-kernel", str(kernel), "-append", "panic=-1 console=ttyS0", "-serial", "stdio")
@@ -97,6 +99,6 @@ def accelerator(kernel: Path) -> str:
             timeout=TRIAL_SECONDS,
             check=False,
         )
-    except subprocess.TimeoutExpired:  # qemu keeps a guest that has failed, to be looked at
+    except subprocess.TimeoutExpired:  # qemu keeps a guest that has failed, for inspection
         return "tcg"
     return "kvm" if b"Kernel panic" in tried.stdout else "tcg"

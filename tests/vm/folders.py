@@ -1,5 +1,5 @@
-"""Folders that a process of the tests holds locked: what is in them is gone at the latest when the
-next run begins, however this one ends."""
+"""Folders that a process of the tests holds locked: if a run leaves one behind, the next run
+removes it."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ RUN = "run-"
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Nobody else makes or removes anything in the cache meanwhile."""
+    """No other process makes or removes anything in the cache meanwhile."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

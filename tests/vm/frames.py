@@ -1,13 +1,12 @@
-"""What goes over the control channel: frames of a head, which is a JSON object, and a body of
+"""The protocol of the control channel: frames with a head, which is a JSON object, and a body of
 bytes.
 
     MAGIC  length of the head, length of the body (both 32 bits, big-endian)  head  body
 
-The agent says `{"hello": BOOT_ID}` when it is there. A question is `{"number": N, "argv": [...],
-"env": {...}, "timeout": S}`, its body the program's standard input; the answer is `{"number": N,
+The agent sends `{"hello": BOOT_ID}` when it starts. A request is `{"number": N, "argv": [...],
+"env": {...}, "timeout": S}`, its body the program's standard input. The answer is `{"number": N,
 "status": STATUS, "out": BYTES}`, its body stdout and then stderr. STATUS is that of the program, -N
-if signal N ended it, or null where it was ended because its time was over. Answers come in any
-order.
+if signal N ended it, or null if it was ended because its time was over. Answers come in any order.
 """
 
 import json
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 MAGIC = b"\x00vm\xff"
 LENGTHS = struct.Struct(">II")
 MOST_HEAD = 1 << 20  # bytes: arguments and environment have 2 MiB in the kernel (execve(2)), and need far less
-MOST_BODY = 64 << 20  # bytes: a package has 2 MB; what claims more than this is no frame
+MOST_BODY = 64 << 20  # bytes: a package has 2 MB; a larger length is not of a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,12 @@ def encode(frame: Frame) -> bytes:
 
 @dataclass(slots=True)
 class Decoder:
-    """Takes a stream of bytes apart. What stands between frames and is none is skipped."""
+    """Splits a stream of bytes into frames. Bytes between frames are skipped."""
 
     _rest: bytearray = field(default_factory=bytearray)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that end with these bytes."""
+        """The frames that are complete with these bytes."""
         self._rest += data
         frames = []
         while (frame := self._next()) is not None:
@@ -64,7 +63,7 @@ class Decoder:
         return None
 
     def _find(self) -> bool:
-        """Drop what can not be the beginning of a frame; whether one begins."""
+        """Drop bytes that can not be the beginning of a frame; whether one begins."""
         at = self._rest.find(MAGIC)
         if at < 0:
             kept = next((n for n in range(len(MAGIC) - 1, 0, -1) if self._rest.endswith(MAGIC[:n])), 0)

@@ -1,4 +1,4 @@
-"""A virtual machine as a test sees it. `VirtualMachine.boot()` to start one, `with` to end it."""
+"""The virtual machine for tests. `VirtualMachine.boot()` starts one, `with` ends it."""
 
 import itertools
 import os
@@ -20,14 +20,14 @@ from .image import Image
 BOOT_SECONDS = 300.0  # it takes 20 to 30 without KVM; a loaded processor takes longer, and a hang must still end
 OFF_SECONDS = 120.0  # systemd gives a unit 90 to stop
 LATE_SECONDS = 30.0  # for the answer that a program's time was over
-PATIENCE = {"kvm": 1.0, "tcg": 4.0}  # what the tests' own timeouts are multiplied by
-CONSOLE_BYTES = 4096  # of its end, for the report of a failed test
+PATIENCE = {"kvm": 1.0, "tcg": 4.0}  # factors for the tests' own time-outs
+CONSOLE_BYTES = 4096  # at its end, for the report of a failed test
 
 _numbers = itertools.count(1)
 
 
 class VirtualMachine(Host):
-    """One disk, and one boot of it after the other."""
+    """One disk, and one boot after another."""
 
     tqunits_path = "/usr/bin/tqunits"
 
@@ -43,21 +43,21 @@ class VirtualMachine(Host):
 
     @classmethod
     def boot(cls, image: Image, folder: Path, backing: Path | None = None) -> Self:
-        """A machine over an image, or over the disk of another machine, which is off and stays so.
-        MachineError with the console's text when it does not come up."""
+        """A machine over an image, or over the disk of another machine, which is off and stays off.
+        MachineError with the console's text if it does not boot."""
         machine = cls(image, folder, backing)
         machine.power_on()
         return machine
 
     @property
     def pid(self) -> int:
-        """Qemu's."""
+        """The process id of qemu."""
         return self._emulator.pid
 
     # Power
 
     def power_on(self) -> None:
-        """Until the agent answers; what systemd starts besides may be on its way still."""
+        """Boot, and wait until the agent answers; systemd may still be starting other units."""
         began = time.monotonic()
         ours, theirs = socket.socketpair()
         with theirs:
@@ -78,8 +78,8 @@ class VirtualMachine(Host):
         self.boot_seconds = time.monotonic() - began
 
     def await_boot(self) -> str:
-        """Wait until systemd has done all that the boot wants, the workers included: `running`, or
-        `degraded` where a unit has failed."""
+        """Wait until systemd has started all units of the boot, including the workers: `running`,
+        or `degraded` if a unit has failed."""
         return self.run(["systemctl", "is-system-running", "--wait"], check=False, timeout=BOOT_SECONDS).stdout.strip()
 
     def reboot(self) -> None:
@@ -88,17 +88,17 @@ class VirtualMachine(Host):
         self.power_on()
 
     def power_off(self) -> None:
-        """An orderly end; afterwards its disk may be another machine's backing."""
+        """An orderly shutdown; afterwards another machine can use its disk as backing file."""
         self._end("poweroff")
 
     def cut_power(self) -> None:
-        """Between two instructions, and without a new boot: `power_on` is the next step."""
+        """Ends it between two instructions, without a new boot: `power_on` is the next step."""
         self._emulator.kill()
         self._emulator.wait()
         self._channel.close()
 
     def stop(self) -> None:
-        """End it at once, if it is on."""
+        """End it at once, if it runs."""
         self.cut_power()
 
     def _end(self, verb: str) -> None:
@@ -127,7 +127,7 @@ class VirtualMachine(Host):
         return self._channel.ask(_question(argv, timeout, {}))
 
     def has_finished(self, number: int, within: float) -> bool:
-        """Wait for a program's end, so many seconds at most."""
+        """Wait for a program's end, at most so many seconds."""
         try:
             self._channel.answer(number, within)
         except TimeoutError:
@@ -135,8 +135,8 @@ class VirtualMachine(Host):
         return True
 
     def finishes_within(self, number: int, work: float) -> bool:
-        """Whether a program ends before the emulator has worked for so many seconds of processor
-        time, which are waited for. What a busy host takes from it does not count."""
+        """Whether a program ends before the emulator has used so many seconds of processor time;
+        waits for that. So a busy host has no influence."""
         until = self.work() + work
         while self.work() < until:
             if self.has_finished(number, POLL_SECONDS):
@@ -176,17 +176,17 @@ class VirtualMachine(Host):
     def exists(self, path: str) -> bool:
         return self.run(["test", "-e", path, "-o", "-L", path], check=False).returncode == 0
 
-    # What it said
+    # its output
 
     def journal_tail(self, unit: str | None = None, lines: int = TAIL_LINES) -> str:
-        """Of a machine that answers no more, what its console has."""
+        """The console's text, for a machine that does not answer."""
         try:
             return super().journal_tail(unit, lines)
         except MachineError:
             return self.console_tail()
 
     def console_tail(self) -> str:
-        """The end of the console's text, and of qemu's."""
+        """The end of the console's text, and of qemu's output."""
         texts = [path.read_bytes() for path in (self._console, self._console.with_suffix(".qemu")) if path.exists()]
         return "\n".join(_text(text[-CONSOLE_BYTES:]) for text in texts)
 

@@ -1,5 +1,8 @@
 """Makes the image of a recipe, once: a folder build/vm/SUITE-HASH with the disk, the kernel and its
-initrd. Needs root, mmdebstrap and a mirror."""
+initrd.
+
+Needs root, mmdebstrap and a mirror.
+"""
 
 import shutil
 import subprocess
@@ -36,7 +39,7 @@ class Image:
 
 
 def image_of(recipe: Recipe) -> Image:
-    """The image of a recipe, which is made if it is not there."""
+    """The image of a recipe; it is made if it does not exist."""
     image = Image(CACHE / recipe.name)
     with locked():
         if not image.folder.exists():
@@ -45,13 +48,14 @@ def image_of(recipe: Recipe) -> Image:
 
 
 def _make(recipe: Recipe, image: Image) -> None:
-    """What is not whole has another name. Images of other recipes for the same Debian go."""
+    """An incomplete image has another name. Images of other recipes for the same Debian are
+    removed."""
     for old in CACHE.glob(f"{recipe.suite}-*"):
         shutil.rmtree(old)
     with tempfile.TemporaryDirectory(prefix=RUN, dir=CACHE) as work:
         seed, tree, made = Path(work, "seed"), Path(work, "tree"), Image(Path(work, "image"))
         _lay_down(recipe.early, seed)
-        # In a mount namespace of its own: what it mounts in the tree ends with it in any case.
+        # In a mount namespace of its own: all mounts in the tree end with it in any case.
         _run("unshare", "--mount", *recipe.bootstrap(seed, tree))
         _lay_down(recipe.late, tree)
         made.folder.mkdir()

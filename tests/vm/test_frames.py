@@ -1,4 +1,5 @@
-"""The channel's frames, however the stream comes in pieces, and whatever stands between them."""
+"""The frames of the control channel: read correctly in pieces of any size, with any bytes between
+them."""
 
 from __future__ import annotations
 

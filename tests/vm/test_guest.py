@@ -1,5 +1,5 @@
-"""The virtual machine that the other tests stand on: it runs what it is asked to, a power cut loses
-what was not flushed and nothing else, and nothing is left of it."""
+"""The virtual machine that the other tests use: it runs programs, a power cut loses exactly what
+was not flushed, and nothing of it is left."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ for name in "flushed", "written":
 
 @pytest.fixture(scope="module")
 def vm(boot: Boot) -> VirtualMachine:
-    """One for all tests, each of which leaves it on."""
+    """One machine for all tests; each leaves it running."""
     return boot()
 
 
@@ -92,7 +92,7 @@ def test_a_reboot_keeps_the_disk_and_empties_run(vm: VirtualMachine) -> None:
 
 
 def test_a_power_cut_loses_what_was_not_flushed_and_nothing_else(vm: VirtualMachine) -> None:
-    """Else the tests of power cuts would prove too little, or too much."""
+    """Otherwise the tests of power cuts would prove too little, or too much."""
     vm.run(["python3", "-c", WRITE])
     vm.cut_power()
     vm.power_on()

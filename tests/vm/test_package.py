@@ -1,5 +1,5 @@
-"""The package on a machine of its own: apt installs it, the kernel holds workers to their limits,
-and a reboot comes up with what is enabled."""
+"""The package in a virtual machine: apt installs it, the kernel enforces the limits of workers, and
+a reboot starts what is enabled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMITS = {
     "io_weight: 200": ("IOWeight", "default 200"),
     "tasks_max: 99": ("TasksMax", "99"),
 }
-"""A line of `limits` -> the directive, and what the kernel's file has then (cgroup-v2.rst)."""
+"""A line of `limits` -> the directive, and the content of the kernel's file (cgroup-v2.rst)."""
 
 FIRST = "/var/lib/first-requests"
 NAMES = ("alpha", "beta")
@@ -54,7 +54,7 @@ def test_apt_installs_it_from_a_file_and_the_router_answers(host: VirtualHost, d
 
 
 def test_a_worker_beyond_memory_max_ends_by_the_kernels_hand(host: VirtualHost) -> None:
-    """On version 1 of cgroups systemd sees a signal, and does not know whose."""
+    """On version 1 of cgroups systemd sees a signal, and does not know its sender."""
     host.worker("greedy", "limits: {memory_max: 64M}\nrestart: {policy: no}\n")
     host.install()
     unit = "tq-worker@greedy.service"

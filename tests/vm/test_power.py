@@ -1,10 +1,10 @@
-"""The power is cut at a random moment of install, apply or upgrade; whatever boots afterwards is
-whole, and the next run completes (promise P5).
+"""The power is cut at a random moment of install, apply or upgrade: the next boot has only whole
+files, and the next run completes (promise P5).
 
-A host is in one of four states: two configurations by two releases of the package. Each cut hits
-the way from one state to a neighbour, and the next run leads on to that. First all four are gone
-through without a cut: then what every file is in each of them is known, and how much work every way
-is, in seconds of the emulator's processor time: no measure of time would hold on a busy host.
+A host is in one of four states: two configurations by two releases of the package. Each cut is on
+the way from one state to a neighbour, and the next run completes that way. First the host goes
+through all four states without a cut. This records every file of each state, and the work of each
+way in seconds of the emulator's processor time: wall time would depend on the load of the host.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class State:
 
 @dataclass
 class Ways:
-    """The host, where it stands, and what is known of the states and of the ways between them."""
+    """The host, its state, and what is known of the states and of the ways between them."""
 
     host: VirtualHost
     debs: tuple[Path, Path]
@@ -55,12 +55,12 @@ class Ways:
         if operation == "upgrade":
             return [*APT, self.host.lay_down(target.deb)]
         configure(self.host, target.variant)
-        self.host.machine.run(["sync"])  # it is what we do that is cut, not what the administrator did before
+        self.host.machine.run(["sync"])  # only our own writes are to be cut, not the administrator's before
         verb = ["apply"] if operation == "apply" else ["install", "--now", "--prune"]
         return [self.host.machine.tqunits_path, *verb]
 
     def walk(self, operation: str) -> None:
-        """Go there without a cut, and learn."""
+        """Go to the next state without a cut, and record its files and the work."""
         target = self.target(operation)
         command = self.command(operation, target)
         before = self.host.machine.work()
@@ -69,7 +69,7 @@ class Ways:
         self.arrive(target)
 
     def cut(self, operation: str, part: float) -> str:
-        """Cut the power when so much of the way is behind, boot, look, go on; gives a figure."""
+        """Cut the power after so much of the work, boot, check, and go on; gives a figure."""
         machine, old, target = self.host.machine, self.trees[self.at], self.target(operation)
         running = machine.begin(self.command(operation, target))
         is_over = machine.finishes_within(running, part * self.work[operation])
@@ -82,7 +82,7 @@ class Ways:
         assert self.host.get("/alpha/health") == (200, "ok")
         changed = [path for path in old | new if old.get(path) != new.get(path)]
         done = [path for path in changed if now.get(path) == new.get(path)]
-        if operation == "upgrade":  # a package that is not unpacked whole dpkg wants to be given again, as follows here
+        if operation == "upgrade":  # a package that is not unpacked whole has to be given to dpkg again, as here
             configure = machine.run(["dpkg", "--configure", "-a"], check=False, merge=True, timeout=APT_SECONDS)
             assert configure.returncode == 0 or "you should\n reinstall it" in configure.stdout, configure.stdout
         self.host.machine.run(self.command(operation, target), timeout=APT_SECONDS)
@@ -91,7 +91,8 @@ class Ways:
         return f"{operation} cut at {when}: {len(done)} of {len(changed)} files new; boot {machine.boot_seconds:.1f} s"
 
     def arrive(self, target: State) -> None:
-        """All is as it is to be: nothing is left to do, every file is known, the workers serve."""
+        """Everything is as it should be: nothing is left to do, every file is known, the workers
+        serve."""
         self.host.install()
         assert "nothing to do" in self.host.install()
         tree = self.host.lasting_files()
@@ -105,7 +106,7 @@ class Ways:
 
 @pytest.fixture(scope="module")
 def ways(host: VirtualHost, deb: Path, folder: Path) -> Ways:
-    """The host with a configuration, all states gone through."""
+    """The host with a configuration, after it has gone through all states."""
     start = State("one", deb)
     found = Ways(host, (deb, later(deb, folder)), start)
     configure(host, start.variant)

@@ -1,4 +1,4 @@
-"""What an image is made of decides what it is called; what a package needs is read from it."""
+"""The name of an image depends on its recipe, and the dependencies are read from the package."""
 
 from __future__ import annotations
 

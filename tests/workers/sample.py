@@ -1,4 +1,5 @@
-"""Starts one of the sample workers as systemd would, and speaks HTTP to it over a plain socket."""
+"""Starts one of the sample workers as systemd would, and sends it HTTP requests over a plain
+socket."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 WORKERS = Path(__file__).parent.parent.parent / "workers"
-START_SECONDS = 20  # a laptop's cold cache, not the product's promise
+START_SECONDS = 20  # enough for a laptop with a cold cache; no promise of the product
 COMMANDS = {
     "index": ("python3", "src/main.py"),
     "api": ("go", "run", "./src"),  # replaced by the built binary: see `build_api`
@@ -39,7 +40,7 @@ class Client:
         self._writer = writer
 
     async def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """A request (headers in Python's spelling: Content_Type) and its answer."""
+        """Send a request (header names in Python's spelling: Content_Type); gives its answer."""
         if body is not None:
             headers.setdefault("Content_Length", str(len(body)))
         lines = [f"{method} {path} HTTP/1.1", "Host: blog.example"]
@@ -60,7 +61,7 @@ class Client:
         return await self._reader.read()
 
     async def at_end(self) -> bool:
-        """Whether the worker has closed this connection without a further byte."""
+        """Whether the worker has closed this connection without another byte."""
         return await self._reader.read() == b""
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class Sample:
         return Client(*await asyncio.open_unix_connection(self.address))
 
     async def once(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        """One request on a connection of its own."""
+        """One request on a new connection."""
         client = await self.connect()
         try:
             return await client.send(method, path, body, **headers)
@@ -89,7 +90,7 @@ class Sample:
             client.close()
 
     async def said(self, text: str) -> Self:
-        """Wait until a line of its log has that text."""
+        """Wait until a line of its log contains that text."""
         stream = self.process.stderr
         assert stream is not None
         while not any(text in line for line in self.log):
@@ -113,7 +114,7 @@ class Sample:
 async def running(
     name: str, tmp_path: Path, *, command: tuple[str, ...] = (), unix: bool = False, **environment: str
 ) -> AsyncIterator[Sample]:
-    """A sample that listens, with the environment of the worker contract and nothing else; gone
+    """A sample that listens, with only the variables of the worker contract; it is killed
     afterwards."""
     address = str(tmp_path / "http.sock") if unix else free_port()
     given = {"WORKER_SOCKET": address} if isinstance(address, str) else {"WORKER_PORT": str(address)}
@@ -140,7 +141,7 @@ async def running(
 
 
 async def build_api(folder: Path) -> tuple[str, ...]:
-    """Build the Go sample as worker.yaml's preset does, offline; gives its command."""
+    """Build the Go sample as the preset of worker.yaml does, offline; gives its command."""
     process = await asyncio.create_subprocess_exec(
         *("go", "build", "-o", folder / "api", "./src"),
         cwd=WORKERS / "api",

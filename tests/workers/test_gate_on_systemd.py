@@ -1,4 +1,4 @@
-"""The gate in its place: as ExecStartPost= of a sandboxed unit of a booted systemd."""
+"""The gate as it is used: ExecStartPost= of a sandboxed unit on a booted systemd."""
 
 from __future__ import annotations
 

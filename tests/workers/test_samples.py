@@ -1,5 +1,5 @@
-"""Every sample keeps the worker contract (README.md): listen where told, /health, structured logs,
-a lossless stop."""
+"""Every sample keeps the worker contract (README.md): its address, /health, structured logs, a stop
+without lost requests."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_sigterm_finishes_the_request_in_flight_and_closes_the_idle(start:
         idle, used, busy = [await sample.connect() for _ in range(3)]
         assert (await used.send("GET", "/health")).status == 200
         slow = asyncio.create_task(busy.send("GET", "/slow"))
-        await asyncio.wait([slow], timeout=0.3)  # well inside the second that it takes
+        await asyncio.wait([slow], timeout=0.3)  # well within the second that it takes
         assert not slow.done()
         begin = time.monotonic()
         sample.terminate()

@@ -1,7 +1,7 @@
-"""The four sample workers where they belong: installed on a booted systemd, in their sandboxes,
-behind the router.
+"""The four sample workers, installed on a booted systemd, in their sandboxes, behind the router.
 
-A test finds them running, whatever the one before it has done: `samples` installs what is not up.
+Each test finds them running, whatever the test before has done: `samples` installs the missing
+ones.
 """
 
 from __future__ import annotations
@@ -33,41 +33,41 @@ class Samples:
     machine: Machine
 
     def up(self) -> None:
-        """Install what is not there, start what does not run."""
+        """Install the missing workers, and start those that do not run."""
         states = self.machine.systemctl("is-active", *UNITS, "tq-proxy@1.service", check=False).split()
         if states != ["active"] * 5:
             self.tqunits("install", "--now")
 
     def tqunits(self, *arguments: str, status: int = 0) -> str:
-        """Run tqunits and hold it to its exit status; gives stdout and stderr, in this order."""
+        """Run tqunits and check its exit status; gives stdout and stderr, in this order."""
         done = self.machine.tqunits(*arguments, check=False, timeout=300)
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
     def curl(self, path: str, *options: str) -> str:
-        """What the router answers, which must be a success."""
+        """The answer of the router, which must be a success."""
         url = f"http://localhost:8080{path}"
         return self.machine.run(["curl", "-sf", "-m", "20", *options, url]).stdout
 
     def ls(self) -> Mapping[str, Any]:
-        """Name -> what `ls --json` says."""
+        """Name -> the row of `ls --json`."""
         return {worker["name"]: worker for worker in json.loads(self.tqunits("ls", "--json"))["workers"]}
 
     def journal(self, name: str) -> list[tuple[str, str]]:
-        """Priority and text of what a worker's own program has logged in this boot, oldest
-        first."""
+        """Priority and text of the messages that a worker's own program has logged in this boot,
+        oldest first."""
         lines = self.machine.journal(f"tq-worker@{name}.service", "-o", "json", f"TQUNITS_WORKER={name}").splitlines()
         entries = [json.loads(line) for line in lines]
         return [(entry["PRIORITY"], entry["MESSAGE"]) for entry in entries if entry["MESSAGE"].startswith("{")]
 
     def ask_slowly(self, name: str) -> Any:
-        """Send a request that takes a second straight to the worker; gives the connection once it
-        was read."""
+        """Send a request that takes a second directly to the worker; gives the connection when the
+        worker has read it."""
         port = self.ls()[name]["port"]
         connection = self.machine.connect(port)
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         ours = f"dport = :{connection.getsockname()[1]}"
-        taken = re.compile(r"ESTAB +0 ")  # the kernel holds nothing that the worker has not read
+        taken = re.compile(r"ESTAB +0 ")  # no unread bytes in the kernel
         self.machine.wait_until(
             lambda: bool(taken.match(self.machine.run(["ss", "-Htnp", f"sport = :{port} and {ours}"]).stdout))
         )
@@ -120,7 +120,7 @@ def test_the_go_sample_is_built_by_a_user_of_its_own(samples: Samples) -> None:
     assert "build api: go build" in samples.tqunits("install", "--now")
     assert samples.machine.run(["stat", "-c", "%U %a", f"{BUILT}/api"]).stdout.split() == ["root", "755"]
     caches = samples.machine.run(["find", "/var/cache/tqunits/builds/api", "-uid", "0"]).stdout
-    assert caches == ""  # what the compiler has written is not root's
+    assert caches == ""  # root does not own what the compiler has written
     assert samples.machine.exists("/var/cache/tqunits/builds/api/go")
 
 
@@ -133,7 +133,7 @@ def test_a_comment_survives_a_restart(samples: Samples) -> None:
     assert main_pid(samples, "blog") != pid
     page = samples.curl("/blog/", *jar)
     assert "<b>Ada</b>: first light" in page
-    assert "Ada says" in page  # the session has survived, too
+    assert "Ada says" in page  # the session still exists, too
     samples.machine.remove("/tmp/jar")
 
 
@@ -246,7 +246,7 @@ def test_the_doctor_names_a_worker_that_has_failed(samples: Samples) -> None:
 def test_purge_leaves_no_trace(samples: Samples) -> None:
     samples.machine.write("/run/systemd/system/tq-worker@index.service.d/test.conf", "[Service]\nRestart=no\n")
     samples.machine.systemctl("daemon-reload")
-    samples.machine.systemctl("kill", "--signal=KILL", "tq-worker@index")  # what has failed leaves no trace either
+    samples.machine.systemctl("kill", "--signal=KILL", "tq-worker@index")  # a failed unit leaves no trace either
     samples.machine.wait_until(lambda: samples.ls()["index"]["state"] == "failed")
     samples.machine.remove("/run/systemd/system/tq-worker@index.service.d")
     samples.tqunits("uninstall", "--all", "--purge", "--yes")

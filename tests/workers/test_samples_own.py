@@ -1,5 +1,5 @@
-"""What each sample does besides the contract: JSON, a password, sessions, comments, and what
-attackers try on them."""
+"""What each sample does besides the contract: JSON, a password, sessions, comments, and typical
+attacks on them."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_without_its_redis_the_blog_is_well_and_says_try_again(tmp_path: P
 
 @asynccontextmanager
 async def redis() -> AsyncIterator[tuple[int, list[list[str]]]]:
-    """A Redis with two commands: its port, and what it has been told."""
+    """A Redis with two commands: its port, and the commands it has received."""
     store: dict[str, bytes] = {}
     commands: list[list[str]] = []
 

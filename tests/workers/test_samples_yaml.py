@@ -1,5 +1,5 @@
-"""The samples' worker.yaml: valid without a remark, and one of each kind; and what each needs of
-the host, as their README says."""
+"""The samples' worker.yaml: valid without findings, and one of each kind; and the dependencies of
+each, as in their README."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tqunits.config.parse import Text, WorkerText, parse_server, parse_workers
 from tqunits.model import Configuration, Profile, WorkerType
 
 PACKAGES = {"python3": None, "go": "golang-go", "node": "nodejs"}
-"""The package that a program is of; None: tqunits itself depends on it."""
+"""The Debian package of a program; None: tqunits itself depends on it."""
 
 NOT_IN_PYTHON3 = {"distutils", "ensurepip", "idlelib", "lib2to3", "tkinter", "turtle", "venv"}
-"""Of the standard library, what Debian has in packages of their own."""
+"""Modules of the standard library that Debian has in packages of their own."""
 
 
 def configuration() -> Configuration:
@@ -73,7 +73,7 @@ def test_those_in_python_need_nothing_but_python3() -> None:
 
 
 def imported(path: Path) -> set[str]:
-    """The top names of all modules that it imports."""
+    """The first part of the names of all modules that it imports."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}

@@ -1,4 +1,4 @@
-"""The programs that `tqunits init` writes keep the worker contract: each is run as its unit would
+"""The programs that `tqunits init` writes keep the worker contract; each is run as its unit would
 run it."""
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tqunits.units.environment import contract, fill_in
 ALWAYS = (WorkerType.GO, WorkerType.PYTHON, WorkerType.NODE, WorkerType.PHP)
 MORE = (WorkerType.JAVA, WorkerType.RUBY, WorkerType.BUN, WorkerType.DENO)
 TYPES = {t: pytest.param(t, marks=() if t in ALWAYS else pytest.mark.real) for t in (*ALWAYS, *MORE)}
-"""What `make test-real` installs has the mark."""
+"""Types whose runtime `make test-real` installs have the mark `real`."""
 
 APART = (WorkerType.JAVA, WorkerType.PHP, WorkerType.RUBY)
-"""Whose own servers send head and body apart, at no wait: by TCP_NODELAY, closing behind them, or
-on a Unix socket."""
+"""Types whose own servers send head and body separately. This costs no delay, because of
+TCP_NODELAY, a close afterwards, or a Unix socket."""
 
 NPM = Path(__file__).parents[2] / "build/real/node_modules"
 FOLDERS = [str(path) for of in ("@deno/linux-*-glibc", "@oven/bun-linux-*/bin") for path in NPM.glob(of)]
@@ -40,8 +40,8 @@ PATH = os.pathsep.join([os.environ["PATH"], *FOLDERS])
 
 SENT = 5
 PROMPT = 5.0
-"""Seconds to an end when nothing runs any more: a kept connection is no reason to wait, as
-timeouts.stop is 30."""
+"""Seconds until a program without requests in flight has to end: a kept connection is no reason to
+wait, as timeouts.stop is 30."""
 
 HANDING = """
 import os, sys
@@ -49,10 +49,10 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
 os.execvp(sys.argv[2], sys.argv[2:])
 """
-"""As systemd hands over a socket: sd_listen_fds(3)."""
+"""As systemd passes a socket: sd_listen_fds(3)."""
 
 CLEAN = {0, 143, -Signals.SIGTERM}
-"""What systemd takes for a clean end here: SuccessExitStatus=143 of the unit, and an end by the
+"""What systemd accepts here as a clean end: SuccessExitStatus=143 of the unit, and an end by the
 signal that it sent."""
 
 AT_THE_GATE = {
@@ -68,13 +68,13 @@ AT_THE_GATE = {
     WorkerType.DENO: ("async (request) => {\n", "  await Deno.readTextFile(Deno.env.get('GATE')!);\n"),
     WorkerType.RUBY: ("run(lambda do |env|\n", '  File.read(ENV.fetch("GATE"))\n'),
 }
-"""Where a request of each begins, and what makes it wait until the test has opened and closed the
-FIFO $GATE."""
+"""The beginning of a request's code for each type, and the lines that make it wait until the test
+has opened and closed the FIFO $GATE."""
 
 
 @pytest.fixture(params=TYPES.values())
 def worker(request: pytest.FixtureRequest, roots: Path) -> Worker:
-    """What init writes for a type, as it is read again."""
+    """What init writes for a type, as the configuration reads it."""
     (roots / "workers").mkdir()
     assert main(["-C", str(roots), "init", "hello", "--type", request.param]) == 0
     (read,) = load(roots, SYSTEM_LAYOUT).configured().workers
@@ -95,8 +95,7 @@ async def playing(worker: Worker, by: tuple[str, ...] = ()) -> AsyncIterator[Sam
 
 @asynccontextmanager
 async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
-    """The program, with the variables of the contract and nothing else, once it takes
-    connections."""
+    """The program with only the variables of the contract, when it accepts connections."""
     above = Path(worker.folder).parent
     address = free_port() if worker.listen is Listen.TCP else str(above / "http.sock")
     port, path = (address, None) if isinstance(address, int) else (None, address)
@@ -129,18 +128,18 @@ async def running(worker: Worker, by: tuple[str, ...]) -> AsyncIterator[Sample]:
 
 
 async def up(sample: Sample) -> None:
-    """Wait until it takes connections, or has ended."""
+    """Wait until it accepts connections, or has ended."""
     while sample.process.returncode is None:
         try:
             return (await sample.connect()).close()
         except OSError:
-            await asyncio.sleep(0.02)  # nothing tells of a bind(2)
+            await asyncio.sleep(0.02)  # no event reports a bind(2)
     _, said = await sample.process.communicate()
     pytest.fail(said.decode())
 
 
 def tell(sample: Sample, signal: Signals) -> None:
-    """As systemd does: all processes of the worker."""
+    """Send the signal as systemd does: to all processes of the worker."""
     if sample.process.returncode is None:
         os.killpg(sample.process.pid, signal)
 
@@ -154,7 +153,7 @@ async def test_health_and_page_come_on_one_connection(worker: Worker) -> None:
             if body is not None:
                 told = answer.headers["content-type"].replace("; ", ";").lower()
                 assert (answer.body, told) == (body, "text/plain;charset=utf-8")
-            if worker.type is WorkerType.PHP:  # its server keeps no connection
+            if worker.type is WorkerType.PHP:  # its server keeps no connection open
                 client = await sample.connect()
 
 
@@ -163,7 +162,7 @@ async def test_head_has_no_body_and_a_query_makes_no_other_page(worker: Worker) 
         client = await sample.connect()
         answer = await client.send("HEAD", "/?x=1")
         assert (answer.status, answer.headers.get("content-length", "17")) == (200, "17")
-        if worker.type is WorkerType.PHP:  # its server keeps no connection
+        if worker.type is WorkerType.PHP:  # its server keeps no connection open
             assert await client.at_end()
         else:
             assert (await client.send("GET", "/")).body == b"hello from hello\n"
@@ -175,7 +174,7 @@ async def test_a_body_is_no_further_request(worker: Worker) -> None:
         hidden = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
         writer.write(b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(hidden) + hidden)
         received = await asyncio.wait_for(reader.readuntil(b"well\n"), START_SECONDS)
-        with suppress(ConnectionError):  # it may have closed
+        with suppress(ConnectionError):  # the server may have closed it
             writer.write(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             received += await asyncio.wait_for(reader.read(), START_SECONDS)
         assert b"hello from" not in received
@@ -232,7 +231,7 @@ async def held(client: Client, gate: Path) -> tuple[asyncio.Task[Answer], int]:
 
 
 async def at_the_gate(gate: Path) -> int:
-    """Wait until a request has opened the FIFO; gives its other end."""
+    """Wait until a request has opened the FIFO; gives the other end of it."""
     while True:
         try:
             return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
@@ -242,7 +241,7 @@ async def at_the_gate(gate: Path) -> int:
 
 
 def hold_up(worker: Worker) -> None:
-    """Its requests wait at the gate."""
+    """A worker whose requests wait at the FIFO."""
     begin, wait = AT_THE_GATE[worker.type]
     found = begin.replace("async ", "")
     holding = [path for path in Path(worker.folder).rglob("*.*") if found in path.read_text(encoding="utf-8")]

@@ -1,5 +1,5 @@
-"""An application, for WSGI and ASGI, that notes the id which each POST brings, one line each, and
-gives it back."""
+"""A WSGI and ASGI application: it writes the id of each POST to a file, one line each, and answers
+with the id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 NOTES = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-"""Lines of many processes: each write is whole, and at the end (O_APPEND of open(2))."""
+"""Lines of many processes: each write is complete, and at the end of the file (O_APPEND of
+open(2))."""
 
 
 def note(body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A Flask application that takes a million bytes: what is larger is answered 413 before it is
+"""A Flask application that accepts a million bytes: a larger body is answered with 413 before it is
 read."""
 
 from __future__ import annotations

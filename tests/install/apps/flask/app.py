@@ -1,5 +1,5 @@
-"""A Flask application as a worker: it says who it is, is well, and takes as long as the test
-wants."""
+"""A Flask application as a worker: it answers with its name, has a health check, and answers /slow
+when the test wants."""
 
 import os
 from pathlib import Path

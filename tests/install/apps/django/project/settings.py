@@ -1,5 +1,5 @@
-"""A Django project as a worker: the database is below the state folder, the only one that it may
-write."""
+"""A Django project as a worker: its database is below the state folder, the only folder that it may
+write in."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""Views that use what Django is used for: its database, and addresses that it makes itself."""
+"""Views that use typical parts of Django: its database, and URLs that it generates."""
 
 import os
 from pathlib import Path

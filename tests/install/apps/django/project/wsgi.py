@@ -1,4 +1,4 @@
-"""What gunicorn loads, as `django-admin startproject` writes it."""
+"""The module that gunicorn loads, as `django-admin startproject` writes it."""
 
 import os
 
