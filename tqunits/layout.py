@@ -22,6 +22,7 @@ class Layout:
     units: PurePosixPath  # /etc/systemd/system
     sysusers: PurePosixPath | None  # /etc/sysusers.d; None with --user
     configuration: PurePosixPath  # /etc/tqunits
+    polkit: PurePosixPath | None = None  # /etc/polkit-1/rules.d; None with --user
     state: PurePosixPath  # /var/lib/tqunits
     runtime: PurePosixPath  # /run/tqunits
     workers: PurePosixPath  # /srv/tqunits/workers, unless tqunits.yaml names another folder
@@ -81,6 +82,7 @@ SYSTEM_LAYOUT = Layout(
     units=PurePosixPath("/etc/systemd/system"),
     sysusers=PurePosixPath("/etc/sysusers.d"),
     configuration=PurePosixPath("/etc/tqunits"),
+    polkit=PurePosixPath("/etc/polkit-1/rules.d"),
     state=PurePosixPath("/var/lib/tqunits"),
     runtime=PurePosixPath("/run/tqunits"),
     workers=PurePosixPath("/srv/tqunits/workers"),

@@ -567,6 +567,7 @@ class Host:
     program: tuple[str, ...]  # argv that runs tqunits, absolute: ("/usr/bin/tqunits",)
     alone: PurePosixPath  # the folder of the programs that workers' units run; its path stands in every unit
     code: str  # a fingerprint of the router's code: another release has another one
+    has_polkit: bool = False  # polkit is installed, and asks our rule
 
     def argv_alone(self, program: str) -> tuple[str, ...]:
         """The argv of one of these programs in a unit: the distribution's own Python, isolated

@@ -25,6 +25,7 @@ cd /etc/systemd/system
 set -- tq[-.]* run-tqunits-* */tq[-.]* /run/systemd/system/tq[-.]* /run/systemd/system.control/tq[-.]*
 rm -rf /var/lib/tqunits /var/lib/private/tqunits /var/cache/tqunits /var/cache/private/tqunits /run/tqunits
 rm -rf /var/log/journal/*.{name.ACCESS_LOG} /run/log/journal/*.{name.ACCESS_LOG}
+rm -f /etc/polkit-1/rules.d/*tqunits*
 rm -rf /var/log/tqunits /etc/systemd/journald@{name.ACCESS_LOG}.conf /etc/sysusers.d/*tqunits*
 for unit; do
     test -e "$unit" -o -L "$unit" || continue

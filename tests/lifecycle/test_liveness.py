@@ -108,14 +108,14 @@ def test_an_instance_that_was_well_for_a_while_begins_anew() -> None:
 
 
 def test_a_host_has_so_many_restarts_in_a_minute() -> None:
-    budget = Budget(most=2, span=60)
-    assert [budget.take(now) for now in (0, 10, 20, 59, 60, 61, 70, 71)] == [
-        True,
-        True,
-        False,
-        False,
-        True,
-        False,
-        True,
-        False,
-    ]
+    budget, allowed = Budget(most=2, span=60), []
+    for now in (0, 10, 20, 59, 60, 61, 70, 71):
+        if budget.allows(now):
+            budget.spend(now)
+            allowed.append(now)
+    assert allowed == [0, 10, 60, 70]
+
+
+def test_what_is_allowed_and_not_done_is_not_spent() -> None:
+    budget = Budget(most=1, span=60)
+    assert all(budget.allows(now) for now in range(10))

@@ -93,6 +93,7 @@ def target(*, systemd: int = 252, user_mode: bool = False) -> Host:
         program=("/usr/bin/tqunits",),
         alone=PurePosixPath("/usr/lib/tqunits"),
         code="c0de",
+        has_polkit=not user_mode,
     )
 
 

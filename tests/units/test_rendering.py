@@ -264,7 +264,7 @@ def test_what_is_missing_is_what_would_change_the_directives(profile: Profile, *
 )
 def test_the_accounts_that_are_made_are_worker_name(user: str, group: str, listen: Listen, made: list[str]) -> None:
     files = case(worker("api", user=user, group=group, listen=listen)).files()
-    (sysusers,) = [file.content for file in files if file.unit is None]
+    (sysusers,) = [file.content for file in files if file.path.name.endswith(".conf") and file.unit is None]
     rows = [line.split()[:2] for line in sysusers.splitlines() if not line.startswith("#")]
     assert rows == [["u", "tqunits"], *(["u", account] for account in made)]
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
-from tqunits.units import credentials, name
+from tqunits.units import credentials, name, polkit_rule
 from tqunits.units.observed import ObservedFile
 
 
@@ -20,6 +20,8 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
+    if layout.polkit:
+        found.add(layout.polkit / polkit_rule.FILE)
     found |= {layout.routes, layout.ledger, name.access_journal(layout.units), *wanted}
     return _observed(found)
 

@@ -7,6 +7,7 @@ request (P2):
 1. Files are written one by one, each whole, and no file names another one that does not exist yet.
    So the copies of the files that a YAML names are written before the units. Copies that no unit
    names any more are removed last.
+   The rule for polkit is written after the units, and removed before them (units/polkit_rule.py).
 2. Users are made before a unit that names them is loaded, and before a folder is given to them. A
    home from an earlier release is removed while its worker does not run. Units are enabled, and
    then one daemon-reload makes systemd read everything. A socket of the router that keeps none of
@@ -36,7 +37,7 @@ from pathlib import PurePosixPath
 from tqunits.layout import SYSTEM_LAYOUT
 from tqunits.model import Instance, account_of
 from tqunits.routing.codec.document import installed_routes, with_workers
-from tqunits.units import credentials, name, shared, turnover, unitfile, upkeep
+from tqunits.units import credentials, name, polkit_rule, shared, turnover, unitfile, upkeep
 from tqunits.units.observed import Observed, ObservedFile
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import (
@@ -68,7 +69,8 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
     unit_writes = (*_writes(desired.units, observed), *_refits(desired, observed, leaving=leaving))
     foreign = () if options.replace else _foreign(unit_writes)
     waiting = () if options.now else turnover.waiting(unit_writes, observed)
-    unit_writes = tuple(w for w in unit_writes if w.file.unit not in waiting)
+    rules = tuple(w for w in unit_writes if w.file.path.name == polkit_rule.FILE)
+    unit_writes = tuple(w for w in unit_writes if w.file.unit not in waiting and w not in rules)
     writes = (*_copy_writes(desired, observed), *unit_writes)
     masked = tuple(u for u in desired.enabled if observed.file_states.get(u, "").startswith("masked"))
     running = tuple(u for u in desired.enabled if u not in masked)
@@ -83,6 +85,7 @@ def make_plan(desired: Desired, observed: Observed, options: Options) -> Plan:
         *([Give(desired.given)] if desired.given else ()),
         *(enabling := _enable(running, observed)),
         *_daemon_reload(unit_writes, enabling, observed),
+        *rules,
         *_admissions(observed),
         *(first_routes := _first_routes(desired, observed)),
         *(_router_restarts(running, stale, desired, writes, observed) if options.now else ()),
@@ -226,6 +229,8 @@ def _with_staying(desired: Desired, observed: Observed, *, leaving: Collection[s
             return file
         if file.path == desired.routes.path:
             return replace(file, content=with_workers(file.content, found.content, served))
+        if file.path.name == polkit_rule.FILE:
+            return replace(file, content=polkit_rule.with_operators(file.content, found.content, served))
         if file.unit is None:
             return replace(file, content=shared.with_accounts(file.content, found.content, accounts))
         if file.unit in name.IN_GROUPS:
@@ -272,7 +277,7 @@ def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool
 
 
 def _users(desired: Desired, writes: Iterable[WriteFile], observed: Observed) -> Iterable[Step]:
-    sysusers = [file.path for file in desired.units if file.unit is None]
+    sysusers = [file.path for file in desired.units if file.unit is None and file.path.name != polkit_rule.FILE]
     written = {w.file.path for w in writes}
     return [CreateUsers(path=path) for path in sysusers if path in written or observed.missing_users]
 

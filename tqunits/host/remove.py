@@ -22,7 +22,7 @@ from tqunits.layout import Layout
 from tqunits.routing.codec.document import without
 from tqunits.system import files
 from tqunits.system.bus import Bus
-from tqunits.units import name, shared, unitfile, upkeep
+from tqunits.units import name, polkit_rule, shared, unitfile, upkeep
 from tqunits.units.observed import Observed
 from tqunits.units.rendering import RenderedFile
 from tqunits.units.steps import Plan, Reload, Step, WriteFile
@@ -100,7 +100,8 @@ def _observed(layout: Layout, bus: Bus | None) -> Observed:
 def _plan(departure: Departure, layout: Layout, observed: Observed) -> Plan:
     steps = removal(observed, None if departure.is_all else departure.workers)
     if not departure.is_all:
-        released = _release(layout, observed, _accounts(departure.installed) - _accounts(departure.staying))
+        accounts = _accounts(departure.installed) - _accounts(departure.staying)
+        released = _release(layout, observed, accounts, departure.workers)
         steps = (*_unroute(layout, observed, departure.workers), *released, *steps)
     steps = (*upkeep.unread(observed.remnants), *steps)
     return Plan(steps=steps, foreign=(), orphans=(), pending=(), masked=(), leaving=departure.workers)
@@ -163,13 +164,15 @@ def _unroute(layout: Layout, observed: Observed, workers: Iterable[str]) -> tupl
     return (write, Reload(proxies)) if proxies else (write,)
 
 
-def _release(layout: Layout, observed: Observed, accounts: Collection[str]) -> Iterable[Step]:
+def _release(layout: Layout, observed: Observed, accounts: Collection[str], workers: Collection[str]) -> Iterable[Step]:
     """The router's and the manager's units and sysusers.d lose accounts that no worker needs any
-    more. Running units are not disturbed."""
+    more, and polkit's rule the operators of these workers. Running units are not disturbed."""
     members = {layout.units / unit for unit in name.IN_GROUPS}
     for path, file in observed.files.items():
         if path in members:
             content = shared.without_groups(file.content, accounts)
+        elif path.name == polkit_rule.FILE:
+            content = polkit_rule.without_operators(file.content, workers)
         elif path.parent == layout.sysusers:
             content = shared.without_accounts(file.content, accounts)
         else:

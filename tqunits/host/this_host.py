@@ -21,6 +21,7 @@ OLDEST = 252
 
 _PACKAGE = Path(tqunits.__file__).resolve().parent
 _CODE = (".py", ".so")
+_POLKIT = Path("/usr/share/polkit-1/actions")
 _PACKAGED = Path("/usr/bin/tqunits")
 _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
@@ -38,6 +39,7 @@ def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Host
         program=_program(_PACKAGE),
         alone=_alone(_PACKAGE),
         code=fingerprint() if code is None else code,
+        has_polkit=layout.polkit is not None and _POLKIT.is_dir(),
     )
 
 

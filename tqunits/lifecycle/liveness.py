@@ -83,11 +83,12 @@ class Budget:
         self._span = span
         self._spent: deque[int] = deque(maxlen=most)
 
-    def take(self, now: int) -> bool:
-        """Whether one more is allowed; if it is, it is spent."""
+    def allows(self, now: int) -> bool:
+        """Whether one more is allowed."""
         while self._spent and now - self._spent[0] >= self._span:
             self._spent.popleft()
-        if len(self._spent) >= self._most:
-            return False
+        return len(self._spent) < self._most
+
+    def spend(self, now: int) -> None:
+        """There was one more."""
         self._spent.append(now)
-        return True

@@ -172,11 +172,12 @@ class HealthChecks:
         known = self._known(whose)
         if not known.may_restart(now, watched.rules.interval):
             return
-        if not self._budget.take(now):
+        if not self._budget.allows(now):
             self._say(f"{whose} is not restarted: so many instances fail that it is the host's fault")
             return
         record = self._registry.records[whose]
         reason = f"{checked.asked}: {checked.wrong} ({checked.failures} checks failed in a row)"
         if self._restart(record, reason):
+            self._budget.spend(now)
             self._restarts[whose] = known.after(now)
             self._registry.restarted(whose)

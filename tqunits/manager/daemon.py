@@ -63,7 +63,7 @@ class _Manager:
         self._journal = Announcements(is_journal=setup.is_journal)
         self._registry = Registry()
         self._events = RecentChanges()
-        self._is_refused = False
+        self._is_refused = False  # polkit has refused the last restart: said once
         self._stop = asyncio.Event()
         for subscriber in (self._journal.change, self._events.add, self._on_change):
             self._registry.subscribe(subscriber)
@@ -100,6 +100,7 @@ class _Manager:
         except TqunitsError as error:
             self._journal.say(f"{whose} is not restarted: {error}; {reason}")
             return False
+        self._is_refused = False
         self._journal.say(f"{whose} is restarted: {reason}")
         return True
 

@@ -51,7 +51,9 @@ DROP_IN = "10-tqunits.conf"
 """Drop-ins are sorted by file name: systemd's own 50-*.conf of `systemctl set-property` and
 `systemctl edit` come later."""
 
-_WORKER_NAME = re.compile(r"[a-z][a-z0-9_-]{0,23}")  # so that "worker-NAME" has at most 31 characters
+WORKER_PATTERN = r"[a-z][a-z0-9_-]{0,23}"  # so that "worker-NAME" has at most 31 characters
+NUMBER_PATTERN = r"([2-9]|[1-9][0-9]{1,3})"  # one spelling: no `:1`, no `:02`
+_WORKER_NAME = re.compile(WORKER_PATTERN)
 _LONGEST_UNIT_NAME = 255  # UNIT_NAME_MAX is 256 with its NUL (systemd's basic/unit-name.h)
 _WORKER_TEMPLATES = frozenset({WORKER_TEMPLATE, "tq-worker@.socket"})
 _TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
@@ -59,7 +61,7 @@ _UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.\\-]+(@[A-Za-z0-9:_.\\-]*)?\.({_TYPES})"
 _PROXY_SOCKETS = "tq-proxy-"
 _MOUNT = "run-tqunits-workers-"
 _DASH = r"\x2d"
-_INSTANCE = re.compile(rf"({_WORKER_NAME.pattern})(?::([2-9]|[1-9][0-9]{{1,3}}))?")  # one spelling: no `:1`, no `:02`
+_INSTANCE = re.compile(rf"({WORKER_PATTERN})(?::{NUMBER_PATTERN})?")
 
 
 def is_worker_name(text: str) -> bool:

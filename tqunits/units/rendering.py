@@ -41,6 +41,7 @@ from tqunits.units import (
     failure_pause,
     health_note,
     name,
+    polkit_rule,
     quote,
     sandbox,
     unitfile,
@@ -191,6 +192,10 @@ class _Rendering:
             values = {"manager": _MANAGER, "accounts": [*_accounts(workers), *build_units.accounts(workers)]}
             text = self._from_template(f"{_SYSUSERS}.j2", values)
             yield RenderedFile(path=self._target.layout.sysusers / _SYSUSERS, content=text, mode=_MODE, unit=None)
+        if self._target.layout.polkit and self._target.has_polkit:
+            operators = polkit_rule.operators_of(workers, self._configuration.server)
+            text = self._from_template(polkit_rule.TEMPLATE, polkit_rule.values(operators))
+            yield RenderedFile(path=self._target.layout.polkit / polkit_rule.FILE, content=text, mode=_MODE, unit=None)
 
     def worker(self, worker: Worker) -> Iterable[RenderedFile]:
         """The files of one worker: those of each instance, and those of its builds."""
@@ -266,7 +271,8 @@ class _Rendering:
         """A file whose source is the template alone."""
         text = self._parsed.text(template, values)
         digest = hashlib.sha256(self._templates[template].encode()).hexdigest()
-        return f"{unitfile.header(template, digest)}\n{text}"
+        header = unitfile.header(template, digest, rule=template == polkit_rule.TEMPLATE)
+        return f"{header}\n{text}"
 
 
 def _spare(layout: Layout) -> str:

@@ -54,6 +54,7 @@ _TEXTS = 4096
 ms."""
 
 _MARK = "# Rendered by tqunits from "
+_RULE_MARK = "// Rendered by tqunits from "
 _WHITESPACE = " \t\n\r"
 _COMMENT = ("#", ";")
 
@@ -130,14 +131,16 @@ def last_value(text: str, section: str, name: str) -> str | None:
     return values[-1] if values else None
 
 
-def header(source: str, digest: str) -> str:
-    """The first line of every file of ours: what it was made from, and how to change it."""
-    return f"{_MARK}{quote.comment(source)} (sha256 {digest}). Do not edit: change that, then run 'tqunits install'."
+def header(source: str, digest: str, *, rule: bool = False) -> str:
+    """The first line of every file of ours: what it was made from, and how to change it. `rule`:
+    for polkit, whose comments are JavaScript's."""
+    mark = _RULE_MARK if rule else _MARK
+    return f"{mark}{quote.comment(source)} (sha256 {digest}). Do not edit: change that, then run 'tqunits install'."
 
 
 def is_ours(text: str) -> bool:
     """Whether tqunits has written this file, and so may overwrite or remove it."""
-    return text.startswith(_MARK)
+    return text.startswith((_MARK, _RULE_MARK))
 
 
 def notes_of(text: str) -> tuple[Assignment, ...]:

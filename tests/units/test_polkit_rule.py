@@ -1,0 +1,93 @@
+"""The rule for polkit: whose operators stand in it, and that it stands while its units do. What it
+allows is tried on a booted systemd (tests/install/test_privilege.py)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tqunits.model import ANYBODY, Grant, NotRoots
+from tqunits.units import polkit_rule
+from tqunits.units.polkit_rule import FILE, operators_of, with_operators, without_operators
+from units.cases import CASES, case, worker
+
+RULE = 'first\nvar operators = {"api": ["alice"], "shop": ["%ops", "bob"]};\nlast\n'
+EMPTY = "first\nvar operators = {};\nlast\n"
+
+
+def operators(rule: str) -> object:
+    return json.loads(next(line for line in rule.splitlines() if line.startswith("var operators = "))[16:-1])
+
+
+def rule_of(grants: dict[str, Grant], *names: str) -> str:
+    one = case(*(worker(name) for name in names))
+    server = replace(one.configuration.server, grants=grants)
+    files = replace(one, configuration=replace(one.configuration, server=server)).files()
+    return next(file.content for file in files if file.path.name == FILE)
+
+
+def test_the_operators_are_those_that_root_has_granted() -> None:
+    ops, anybody = Grant(operators=("alice", "%ops")), Grant(operators=("bob",))
+    assert operators(rule_of({"api": ops}, "api", "shop")) == {"api": ["alice", "%ops"]}
+    assert operators(rule_of({"api": ops, ANYBODY: anybody}, "api", "shop")) == {
+        "api": ["alice", "%ops"],
+        "shop": ["bob"],
+    }
+    assert operators(rule_of({"gone": ops}, "api")) == {}
+
+
+def test_no_grant_counts_where_others_may_make_folders_of_workers() -> None:
+    server = case(worker("api")).configuration.server
+    barred = replace(server.workers, not_roots=NotRoots("/srv", "alice"))
+    server = replace(server, grants={"api": Grant(operators=("alice",))}, workers=barred)
+    assert operators_of([worker("api")], server) == {}
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([], {}),
+        (["api"], {"api": ["alice"]}),
+        (["api", "shop", "other"], {"api": ["alice"], "shop": ["%ops", "bob"]}),
+    ],
+)
+def test_a_worker_that_stays_as_it_is_installed_keeps_its_operators(
+    workers: list[str], expected: dict[str, list[str]]
+) -> None:
+    kept = with_operators(EMPTY, RULE, workers)
+    assert operators(kept) == expected
+    assert (kept.startswith("first\n"), kept.endswith("\nlast\n")) == (True, True)
+
+
+def test_what_is_configured_now_counts() -> None:
+    assert operators(with_operators('var operators = {"api": ["eve"]};\n', RULE, ["api"])) == {"api": ["eve"]}
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"), [(["api"], {"shop": ["%ops", "bob"]}), (["api", "shop"], {}), (["x"], None)]
+)
+def test_a_worker_that_is_removed_has_no_operators(workers: list[str], expected: object) -> None:
+    left = without_operators(RULE, workers)
+    if expected is None:
+        assert left == RULE
+    else:
+        assert operators(left) == expected
+
+
+@pytest.mark.parametrize("before", ["", "var operators = {nonsense};\n", 'var operators = {"api": 7};\n'])
+def test_a_rule_that_says_nothing_of_operators_has_none(before: str) -> None:
+    assert operators(with_operators(EMPTY, before, ["api"])) == {}
+
+
+def test_the_rule_is_ecmascript_5() -> None:
+    """Duktape skips a file with anything newer; the words that people write without noticing."""
+    rule = next(file.content for file in CASES["options"].files() if file.path.name == FILE)
+    for newer in ("let ", "const ", "=>", "`", " of ", ".includes(", ".startsWith("):
+        assert newer not in rule.partition("\n\n")[2], newer
+
+
+def test_verbs_are_those_that_a_daemon_needs() -> None:
+    assert set(polkit_rule.MANAGER_VERBS) == {"start", "stop", "restart", "reset-failed"}
+    assert set(polkit_rule.OPERATOR_VERBS) == {"start", "stop", "restart"}
