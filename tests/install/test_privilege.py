@@ -132,6 +132,7 @@ def test_the_rule_goes_with_the_units(ruled: Site) -> None:
     assert removed.index(RULE) < min(i for i, path in enumerate(removed) if path.startswith("/etc/systemd/system"))
     ruled.run("uninstall", "--all")
     assert not ruled.machine.exists(RULE)
+    assert ruled.machine.exists("/etc/polkit-1/rules.d"), "polkit watches it"
 
 
 def test_the_rule_comes_after_the_units(host: Site) -> None:

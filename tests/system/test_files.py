@@ -136,6 +136,22 @@ def test_what_is_no_regular_file_reads_as_none(tmp_path: Path, kind: str) -> Non
     assert files.read_text_if_exists(path) is None
 
 
+@pytest.mark.parametrize(
+    ("folder", "stays"), [("tq-worker@api.service.d", False), ("sysusers.d", True), ("rules.d", True), ("units", True)]
+)
+def test_a_removed_file_takes_its_empty_drop_in_folder_along_and_no_other(
+    tmp_path: Path,
+    folder: str,
+    stays: bool,  # noqa: FBT001 (a table's column)
+) -> None:
+    """polkit watches its folder, and watches no other that is made in its place."""
+    path = tmp_path / folder / "10-tqunits.conf"
+    path.parent.mkdir()
+    path.touch()
+    files.remove(path)
+    assert path.parent.exists() is stays
+
+
 def test_reading_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"x" * (files.READ_LIMIT + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_the_operators_are_those_that_root_has_granted() -> None:
 
 def test_no_grant_counts_where_others_may_make_folders_of_workers() -> None:
     server = case(worker("api")).configuration.server
-    barred = replace(server.workers, not_roots=NotRoots("/srv", "alice"))
+    barred = replace(server.workers, not_roots=NotRoots(PurePosixPath("/srv"), "alice"))
     server = replace(server, grants={"api": Grant(operators=("alice",))}, workers=barred)
     assert operators_of([worker("api")], server) == {}
 

@@ -34,6 +34,6 @@ def discard(path: PurePosixPath) -> None:
 
 def _unread(layout: Layout) -> list[Path]:
     journals = name.access_journal(layout.units).parent if layout.sysusers else None
-    folders = (layout.units, journals, layout.state, credentials.folder(layout.state), layout.sysusers)
+    folders = (layout.units, journals, layout.state, credentials.folder(layout.state), layout.sysusers, layout.polkit)
     temporary = (path for folder in folders if folder for path in files.leftovers(Path(folder)))
     return [*dict.fromkeys(temporary), *(build.of_before() if layout.sysusers else ())]

@@ -20,6 +20,7 @@ from pathlib import Path
 import tqunits
 from tqunits.errors import TqunitsError
 from tqunits.layout import Layout
+from tqunits.units.name import is_unit_name
 
 READ_LIMIT = 1 << 20
 """Bytes. Units, templates and YAML are much smaller than 1 MiB: a larger file is a mistake or an
@@ -70,7 +71,7 @@ def remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         path.unlink()
         sync_folder(path.parent)
-    if path.parent.suffix == ".d":
+    if is_unit_name(path.parent.name.removesuffix(".d")):  # not sysusers.d, rules.d: those are the host's
         _remove_empty(path.parent)  # other drop-ins may be in it
 
 
