@@ -27,7 +27,7 @@ from pathlib import Path
 import hypothesis
 import loops
 import pytest
-from machine import AT_REST, Host, Machine, MachineError
+from machine import Host, Machine, MachineError, rest
 from pytest_asyncio import is_async_test
 
 from bench.python.interpreted import interpret
@@ -207,5 +207,5 @@ def _boot() -> Machine:
         booted = Machine.boot()
     except MachineError as error:
         pytest.fail(str(error), pytrace=False)
-    booted.write(*AT_REST)
+    rest(booted)
     return booted

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from machine import AT_REST, Machine
+from machine import Machine, rest, wake
 from manual import PROMPT, Example, Kind, examples, of_kind
 
 from setup import ROOT as CHECKOUT
@@ -101,12 +101,12 @@ def host(person: Person) -> Iterator[Person]:
     """A host without a worker."""
     machine = person.machine
     machine.run(["mv", WORKERS, SAMPLES])
-    machine.remove(AT_REST[0])  # one page is about the manager
+    wake(machine)  # one page is about the manager
     with emptying(machine):
         machine.run(["mkdir", WORKERS])
         yield person
         machine.run(["rm", "-rf", WORKERS])
-        machine.write(*AT_REST)
+        rest(machine)
         machine.run(["mv", SAMPLES, WORKERS])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from machine import AT_REST
+from machine import rest, wake
 
 from .conftest import PROBE, Site
 
@@ -38,9 +38,9 @@ sys.stdin.read()
 @pytest.fixture
 def managed(site: Site) -> Iterator[Site]:
     """A host whose manager does its work."""
-    site.machine.remove(AT_REST[0])
+    wake(site.machine)
     yield site
-    site.machine.write(*AT_REST)
+    rest(site.machine)
 
 
 def instances(site: Site) -> dict[str, dict[str, Any]]:
@@ -127,6 +127,11 @@ def test_a_worker_that_answers_500_is_unhealthy_until_it_is_well(managed: Site) 
     found = instances(managed)["alpha"]
     assert found["why"] == '127.0.0.1:9000/health: 503 Service Unavailable: "sick"'
     assert (found["check"]["healthy"], found["check"]["wrong"]) == (False, '503 Service Unavailable: "sick"')
+    shown = managed.run("ls", "alpha", status=3)
+    assert "unhealthy (failing)" in shown
+    assert "alpha fails its health checks: 127.0.0.1:9000/health: 503" in shown
+    assert "503 Service Unavailable" in managed.run("why", "alpha", status=1)
+    assert "unhealthy (failing)" in managed.run("show", "alpha")
     managed.machine.remove(f"{STATE}/alpha/sick")
     becomes(managed, "alpha", "healthy")
     assert ways(managed, "alpha")[-2:] == ["unhealthy", "healthy"]
@@ -156,6 +161,7 @@ def test_nobody_needs_it_and_it_finds_what_it_knew(managed: Site) -> None:
 
     managed.machine.systemctl("stop", MANAGER, "tq-manager.socket")
     assert "manager does not run" in managed.run("events", status=3)
+    assert "the manager does not answer" in managed.run("ls")
     assert managed.get("/alpha/environment")[0] == 200
     managed.machine.systemctl("restart", "tq-worker@alpha")
     managed.machine.systemctl("start", "tq-manager.socket", MANAGER)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from machine import AT_REST
+from machine import rest, wake
 
 from tqunits.model import MANAGER_USER
 
@@ -142,7 +142,7 @@ def test_the_rule_comes_after_the_units(host: Site) -> None:
 
 
 def test_a_worker_that_hangs_is_found_and_restarted_by_the_manager(host: Site) -> None:
-    host.machine.remove(AT_REST[0])
+    wake(host.machine)
     try:
         host.worker(
             "alpha",
@@ -159,4 +159,4 @@ def test_a_worker_that_hangs_is_found_and_restarted_by_the_manager(host: Site) -
         assert "alpha is restarted: 127.0.0.1:9000/health: no answer within 0.5 s (2 checks failed in a row)" in said
         assert host.get("/alpha/environment")[0] == 200
     finally:
-        host.machine.write(*AT_REST)
+        rest(host.machine)

@@ -7,6 +7,16 @@ host.py has the interface for tests; booted.py starts and ends the machine.
 from .booted import Machine, terminate
 from .host import Host, MachineError
 from .limits import KernelLimits, kernel_file, kernel_limits
-from .resting import AT_REST
+from .resting import rest, wake
 
-__all__ = ["AT_REST", "Host", "KernelLimits", "Machine", "MachineError", "kernel_file", "kernel_limits", "terminate"]
+__all__ = [
+    "Host",
+    "KernelLimits",
+    "Machine",
+    "MachineError",
+    "kernel_file",
+    "kernel_limits",
+    "rest",
+    "terminate",
+    "wake",
+]

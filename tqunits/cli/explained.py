@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from tqunits.cli.context import Context
 from tqunits.errors import NoSuchWorker
-from tqunits.host import evidence, lacking, left_out
+from tqunits.host import evidence, lacking, left_out, run_time_health
 from tqunits.host.installed import Installed, installed, nearest, served, serving
 from tqunits.host.left_out import LeftOut
 from tqunits.host.sources import Loaded, load
@@ -77,7 +77,9 @@ def facts_of(
     if not here:
         return tuple((_of_files(each, of), None) for each in names)
     with Bus(user_mode=context.user_mode) as bus:
-        found = statuses(bus, (worker.unit for worker in here), serving(here, context.layout), context.layout.runtime)
+        seen = statuses(bus, (worker.unit for worker in here), serving(here, context.layout), context.layout.runtime)
+        health = run_time_health.ask(context.layout, user_mode=context.user_mode)
+        found = {unit: health.of(unit, status) for unit, status in seen.items()}
         return tuple(
             _of_unit(of.installed[each], found[of.installed[each].unit], bus, of, context)
             if each in of.installed

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tqunits.control import manager_protocol, questions
 from tqunits.layout import Layout
 
 Member = Mapping[str, object]
+
+PATIENCE_S: Final = 2.0
+"""For an answer that the manager makes of what it knows, within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Changes:
 
 def instances(layout: Layout) -> Sequence[Member] | None:
     """What the manager knows of each instance; None when it does not answer."""
-    answer = questions.answer(Path(layout.manager_socket), manager_protocol.INSTANCES)
+    answer = questions.answer(Path(layout.manager_socket), manager_protocol.INSTANCES, patience=PATIENCE_S)
     return None if answer is None else manager_protocol.members(answer, "instances")
 
 

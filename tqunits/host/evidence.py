@@ -22,7 +22,7 @@ from tqunits.layout import Layout
 from tqunits.lifecycle import error_lines, outcome
 from tqunits.lifecycle.facts import Facts, UnitEnd
 from tqunits.lifecycle.outcome import Failure
-from tqunits.lifecycle.state import State
+from tqunits.lifecycle.state import Detail, State
 from tqunits.system import access, cgroup, journal
 from tqunits.system.bus import Bus
 from tqunits.system.entries import Exit
@@ -88,7 +88,7 @@ def of_now(subject: Subject, bus: Bus, status: InstanceStatus) -> Facts:
     match status.state:
         case State.STARTING if status.restarts:
             return _of_last_run(facts, subject, bus.failure(subject.unit))
-        case State.HEALTHY if facts.address:
+        case State.HEALTHY | State.UNHEALTHY if facts.address and status.detail is not Detail.HOLDING:
             facts = replace(facts, answer=healthy.answer(facts, patience=_PATIENCE))
             return _with_words(facts, subject, bus.invocation(subject.unit)) if facts.answer else facts
         case _:

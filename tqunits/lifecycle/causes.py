@@ -160,6 +160,9 @@ def _of_running(facts: Facts, error: Complaint | None) -> Reason:
     if facts.answer:
         text = f"it runs, but {facts.check} says: {facts.answer}"
         return told.beside(facts, Reason(Cause.HEALTH, text, (f"tqunits logs {facts.name}",)), error)
+    if facts.detail is Detail.FAILING:
+        text = "it runs, and answers its health check now, but not often enough yet to count as healthy"
+        return Reason(Cause.WAITING, text)
     is_asked = facts.health_type in {HealthType.HTTP, HealthType.TCP}
     return Reason(Cause.WELL, "it runs, and is healthy" if is_asked else "it runs")
 

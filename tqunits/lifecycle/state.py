@@ -34,6 +34,7 @@ class Detail(StrEnum):
     HOLDING = "holding"  # it runs, but its file `serving` is gone, so the routers hold its requests
     DRAINING = "draining"  # it is to stop, and finishes the requests that it has
     RESTARTING = "restarting"  # it has ended by itself, and waits for its next start
+    FAILING = "failing"  # it runs, and its health checks fail
     HEALTH_CHECK = "health check"  # its start has failed, because it did not pass its health check
 
 

@@ -11,8 +11,9 @@ check has passed, and healthy from then on. It is unhealthy while it runs and ta
 after a failure until it is started again; it is failed when it is not started again. It is stopping
 while it finishes its requests and ends, and stopped when it has ended, or was never started.
 
-In parentheses stands what the state alone does not say: holding (the worker runs, but its file
-'serving' is gone, so the routers hold its requests), draining (it finishes its requests), health
+In parentheses stands what the state alone does not say: failing (the worker runs, but fails its
+health checks, as the manager tells root), holding (it runs, but its file 'serving' is gone, so the
+routers hold its requests), draining (it finishes its requests), health
 check (its start has failed, because it did not pass it), systemd's result of another failure, or
 restarting (it has ended without one). "again in" is the time until the next start, which grows with
 each failure; 'tqunits start' starts it at once. A stopped worker that is not started at boot is
@@ -41,9 +42,10 @@ from tqunits.cli.context import Context
 from tqunits.cli.output import Cell, Output
 from tqunits.cli.selection import named
 from tqunits.errors import ExitStatus
-from tqunits.host import left_out, traffic_file
+from tqunits.host import left_out, run_time_health, traffic_file
 from tqunits.host.installed import Installed, installed, served, serving
 from tqunits.host.left_out import LeftOut, Report
+from tqunits.host.run_time_health import RunTimeHealth
 from tqunits.host.stale_copies import changed
 from tqunits.host.status import InstanceStatus, enabled_at_boot, statuses
 from tqunits.lifecycle.state import Detail, NoInstance, State
@@ -53,6 +55,7 @@ from tqunits.routing.traffic import DRAIN
 from tqunits.system.bus import Bus
 from tqunits.units import unitfile
 
+_AWAY = "the manager does not answer, so nobody checks the health of running workers: 'systemctl status tq-manager'"
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
 
 _STYLES: Mapping[State | NoInstance, str] = {
@@ -90,6 +93,7 @@ class _WorkerRow:
     waiting: tuple[str, ...] = ()  # files that have changed since install copied them
     order: str | None = None  # what an administrator has ordered of its traffic
     left_out: LeftOut | None = None  # by the last install
+    why: str = ""  # what is wrong with its answers to health checks
 
     @property
     def name(self) -> str:
@@ -151,11 +155,14 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     workers: Sequence[_Listed] = (*here, *_absent(here, report))
     if arguments.names:
         workers = named(arguments.names, workers, context)
-    rows = _rows(workers, report, context)
+    health = run_time_health.ask(context.layout, user_mode=context.user_mode)
+    rows = _rows(workers, report, health, context)
     if arguments.json:
-        context.output.json("ls", 1, workers=[_json(row) for row in rows])
+        context.output.json("ls", 1, manager=health.is_known, workers=[_json(row) for row in rows])
     elif rows:
         _print(rows, context.output)
+        if not health.is_known and run_time_health.may_ask(user_mode=context.user_mode):
+            context.output.message(_AWAY, style="yellow")
     else:
         context.output.message("no workers are installed; 'tqunits install' installs those that are configured")
     is_well = all(row.state in _WELL for row in rows)
@@ -170,7 +177,7 @@ def _absent(here: Sequence[Installed | Served], report: Report) -> list[_Absent]
     return [_Absent(name=name, left_out=report.workers.get(name)) for name in folders]
 
 
-def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[_WorkerRow]:
+def _rows(workers: Sequence[_Listed], report: Report, health: RunTimeHealth, context: Context) -> list[_WorkerRow]:
     """Who needs somebody first, then by name."""
     units = [worker for worker in workers if isinstance(worker, Installed)]
     rows = [_of_files(worker) for worker in workers if isinstance(worker, Served)]
@@ -181,7 +188,7 @@ def _rows(workers: Sequence[_Listed], report: Report, context: Context) -> list[
                 bus, (worker.unit for worker in units), serving(units, context.layout), context.layout.runtime
             )
         enabled = enabled_at_boot(Path(context.layout.units))
-        rows += [_of_unit(worker, found[worker.unit], is_enabled=worker.unit in enabled) for worker in units]
+        rows += [_of_unit(worker, found[worker.unit], health, is_enabled=worker.unit in enabled) for worker in units]
     orders = {worker: order.order for worker, order in traffic_file.orders(context.layout).items()}
     alone = {str(whose): DRAIN for whose in traffic_file.drained(context.layout)}
     rows = [
@@ -203,8 +210,8 @@ def _worker(listed: Installed | Served) -> str:
     return listed.worker if isinstance(listed, Installed) else listed.name
 
 
-def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> _WorkerRow:
-    ledger = worker.ledger
+def _of_unit(worker: Installed, seen: InstanceStatus, health: RunTimeHealth, *, is_enabled: bool) -> _WorkerRow:
+    ledger, status = worker.ledger, health.of(worker.unit, seen)
     return _WorkerRow(
         whose=worker.instance,
         routes=ledger.routes,
@@ -217,6 +224,7 @@ def _of_unit(worker: Installed, status: InstanceStatus, *, is_enabled: bool) -> 
         user=unitfile.last_value(worker.text, "Service", "User"),
         is_enabled=is_enabled,
         waiting=changed(ledger.copies),
+        why=health.why(worker.unit, status),
     )
 
 
@@ -230,6 +238,8 @@ def _print(rows: Sequence[_WorkerRow], output: Output) -> None:
         if row.status is not None and row.status.detail is Detail.HOLDING:
             text = "runs, but somebody has removed its file 'serving', so its requests are held"
             output.message(f"{row.name} {text}; 'tqunits repair' serves it again, as a router asks for", style="red")
+        if row.why:
+            output.message(f"{row.name} fails its health checks: {row.why}", style="red")
         if row.left_out is not None:
             output.message(f"{row.name} is left out by the last install: {row.left_out.reason}", style="yellow")
         for path in row.waiting:
@@ -267,6 +277,7 @@ def _json(row: _WorkerRow) -> Mapping[str, object]:
         "routes": list(row.routes),
         "hosts": list(row.hosts),
         **condition.members(row.state, row.status),
+        "why": row.why or None,
         "enabled": row.is_enabled,
         "port": row.port,
         "socket": row.socket,
