@@ -37,7 +37,7 @@ def test_orders_hold_for_all_routers_and_through_their_restarts(site: Site) -> N
         assert "Back at nine." in site.machine.run(["curl", "-s", "http://localhost:8080/docs/page"]).stdout
         assert (status(site, "/beta/health"), row(site, "alpha")["order"]) == ("200", "maintenance")
         site.machine.systemctl("restart", "tq-proxy@1", "tq-proxy@2")
-    assert "running, maintenance" in site.run("ls")
+    assert "healthy, maintenance" in site.run("ls")
     site.run("maintenance", "off", "--all")
     assert (status(site, "/alpha/health"), status(site, "/docs/page")) == ("200", "200")
     assert row(site, "alpha")["order"] is None

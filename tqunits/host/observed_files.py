@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from tqunits.errors import TqunitsError
+from tqunits.host import this_host
 from tqunits.layout import Layout
 from tqunits.units import credentials, name, polkit_rule
 from tqunits.units.observed import ObservedFile
@@ -20,7 +21,7 @@ def observe_files(layout: Layout, wanted: Iterable[PurePosixPath] = ()) -> Mappi
     found |= {PurePosixPath(p) for p in units.glob("tq-*.d/10-tqunits.conf")}
     if layout.sysusers:
         found |= {PurePosixPath(p) for p in Path(layout.sysusers).glob("tqunits*.conf")}
-    if layout.polkit:
+    if layout.polkit and this_host.has_polkit(layout):
         found.add(layout.polkit / polkit_rule.FILE)
     found |= {layout.routes, layout.ledger, name.access_journal(layout.units), *wanted}
     return _observed(found)

@@ -21,7 +21,6 @@ OLDEST = 252
 
 _PACKAGE = Path(tqunits.__file__).resolve().parent
 _CODE = (".py", ".so")
-_POLKIT = Path("/usr/share/polkit-1/actions")
 _PACKAGED = Path("/usr/bin/tqunits")
 _PACKAGED_ALONE = Path("/usr/lib/tqunits")
 
@@ -39,8 +38,14 @@ def current(layout: Layout, *, user_mode: bool, code: str | None = None) -> Host
         program=_program(_PACKAGE),
         alone=_alone(_PACKAGE),
         code=fingerprint() if code is None else code,
-        has_polkit=layout.polkit is not None and _POLKIT.is_dir(),
+        has_polkit=has_polkit(layout),
     )
+
+
+def has_polkit(layout: Layout) -> bool:
+    """Whether polkit's rules are on this host, and may be read: Debian's folder is root's and
+    polkit's alone, so for everybody else the rule counts as what it should be."""
+    return layout.polkit is not None and os.access(layout.polkit, os.R_OK | os.X_OK)
 
 
 def systemd_version() -> int:
