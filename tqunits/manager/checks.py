@@ -84,6 +84,7 @@ class HealthChecks:
         self._watched: dict[Instance, _Watched] = {}
         self._restarts: dict[Instance, Restarts] = {}
         self._budget = Budget()
+        self._is_spent = False
         self._dice = random.Random()  # noqa: S311 - it spreads checks over time
         registry.subscribe(self._on_change)
 
@@ -127,21 +128,24 @@ class HealthChecks:
         watched.task = self._loop.create_task(self._check(watched, whose))
 
     async def _check(self, watched: _Watched, whose: Instance) -> None:
-        record = self._registry.records[whose]
-        answer = await health_check.check(record.place.address, watched.rules)
-        if self._watched.get(whose) is not watched:
-            return
-        if answer is not None:
-            await self._judge(watched, whose, answer)
-        self._after(watched, whose, self._pause(watched))
+        record = self._registry.records.get(whose)
+        answer = await health_check.check(record.place.address, watched.rules) if record is not None else None
+        if record is not None and answer is not None and self._is_current(watched, whose):
+            await self._judge(watched, record, answer)
+        if self._is_current(watched, whose):
+            self._after(watched, whose, self._pause(watched))
+
+    def _is_current(self, watched: _Watched, whose: Instance) -> bool:
+        """Whether it is still this run that is checked: it may have ended during a wait."""
+        return self._watched.get(whose) is watched
 
     def _pause(self, watched: _Watched) -> float:
         """Seconds until the next check."""
         interval = watched.rules.interval / 1e6 * (1 + JITTER * self._dice.uniform(-1, 1))
         return max(LEAST_S, interval / HASTE if watched.streak.is_out else interval)
 
-    async def _judge(self, watched: _Watched, whose: Instance, answer: CheckResult) -> None:
-        record = self._registry.records[whose]
+    async def _judge(self, watched: _Watched, record: InstanceRecord, answer: CheckResult) -> None:
+        whose = record.place.whose
         age = answer.at - (record.seen.started or 0)
         watched.streak, event = watched.streak.after(healthy=not answer.wrong, rules=watched.rules, age=age)
         asked = health_check.asked(record.place.address, watched.rules)
@@ -155,29 +159,31 @@ class HealthChecks:
         if watched.streak.failures == 1:
             watched.completed = await self._progress(whose.worker)
         if watched.streak.is_dead(watched.rules):
-            await self._revive(watched, whose, checked)
+            await self._revive(watched, record, checked)
 
     def _known(self, whose: Instance) -> Restarts:
         return self._restarts.get(whose, Restarts())
 
-    async def _revive(self, watched: _Watched, whose: Instance, checked: Checked) -> None:
+    async def _revive(self, watched: _Watched, record: InstanceRecord, checked: Checked) -> None:
         """Restart it, unless it works, was restarted just now, or too many others were."""
+        whose = record.place.whose
         completed = await self._progress(whose.worker)
         if completed is not None and watched.completed is not None and completed > watched.completed:
             watched.completed = completed
             return
-        if self._watched.get(whose) is not watched:
+        now, known = time.time_ns() // 1000, self._known(whose)
+        is_due = self._is_current(watched, whose) and known.may_restart(now, watched.rules.interval)
+        if not is_due or not self._has_budget(whose, now):
             return
-        now = time.time_ns() // 1000
-        known = self._known(whose)
-        if not known.may_restart(now, watched.rules.interval):
-            return
-        if not self._budget.allows(now):
-            self._say(f"{whose} is not restarted: so many instances fail that it is the host's fault")
-            return
-        record = self._registry.records[whose]
         reason = f"{checked.asked}: {checked.wrong} ({checked.failures} checks failed in a row)"
         if self._restart(record, reason):
             self._budget.spend(now)
             self._restarts[whose] = known.after(now)
             self._registry.restarted(whose)
+
+    def _has_budget(self, whose: Instance, now: int) -> bool:
+        """Whether the host's restarts are not used up; where they are, it is said once."""
+        is_spent, self._is_spent = self._is_spent, not self._budget.allows(now)
+        if self._is_spent and not is_spent:
+            self._say(f"{whose} is not restarted, nor others: so many fail that it is the host's fault")
+        return not self._is_spent

@@ -3,8 +3,8 @@ knows.
 
 A signal only says that something has changed: what is true now is read, for all changed units
 together, in one call and a few properties of each. So signals that come in a burst, in another
-order, or twice do no harm; and as a signal may be lost (the bus is restarted), all units are read
-again every LOOK_S seconds, which costs one call.
+order, or twice do no harm; and as a signal may be lost (the bus is restarted), all units are looked
+at every LOOK_S seconds, which costs a call, and a property of each that runs.
 
 The signals are PropertiesChanged of units, those of other programs too, whose bodies are not even
 parsed; and Reloading, after which the installed files are read again.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from tqunits.errors import TqunitsError
@@ -157,16 +157,34 @@ class Observer:
             self._place()
             changed = set(self._registry.records)
             self._loop.call_soon(self._on_placed)
+        self._try_to_read(changed)
+
+    def _try_to_read(self, changed: set[Instance]) -> None:
         try:
             self._read(changed, at=_now())
         except TqunitsError as error:
             self._say(f"systemd does not tell: {error}")
+            self._changed |= changed
+            self._later(LONGEST_RETRY_S, self._flush_soon)
 
     def _look(self) -> None:
-        """Nothing has to have been told."""
-        self._changed.update(self._registry.records)
-        self._flush_soon()
+        """Nothing has to have been told: find the units that are not as the registry has them, by
+        one call and one property of each that runs."""
+        if self._descriptor >= 0:
+            try:
+                self._changed.update(self._strayed())
+            except TqunitsError as error:
+                self._say(f"systemd does not tell: {error}")
+            self._flush_soon()
         self._later(LOOK_S, self._look)
+
+    def _strayed(self) -> Iterator[Instance]:
+        loaded, paused = self._loaded()
+        for whose, record in self._registry.records.items():
+            unit, seen = name.service(whose), record.seen
+            event = self._event(loaded.get(unit), unit, paused)
+            if event is not seen.event or (event is Event.READY and self._bus.invocation(unit) != seen.invocation):
+                yield whose
 
     def _place(self) -> None:
         """Read the installed files: a few milliseconds for a hundred workers."""
@@ -183,20 +201,23 @@ class Observer:
         wanted = [whose for whose in instances if whose in self._registry.records]
         if not wanted:
             return
-        loaded = {unit.name: unit for unit in self._bus.list_units(PATTERNS)}
-        paused = pauses.pausing((unit.name, unit.active) for unit in loaded.values())
+        loaded, paused = self._loaded()
         for whose in wanted:
-            seen = self._seen(loaded, name.service(whose), paused)
-            self._registry.see(whose, seen, at)
+            unit = name.service(whose)
+            is_there = unit in loaded or unit in paused
+            event = self._event(loaded.get(unit), unit, paused)
+            self._registry.see(whose, seen_of(self._bus, unit, event) if is_there else NOT_SEEN, at)
 
-    def _seen(self, loaded: Mapping[str, UnitStatus], unit: str, paused: frozenset[str]) -> Seen:
-        status = loaded.get(unit)
-        if status is None and unit not in paused:
-            return NOT_SEEN
+    def _loaded(self) -> tuple[Mapping[str, UnitStatus], frozenset[str]]:
+        """All loaded units of workers, and those that wait for their next start."""
+        loaded = {unit.name: unit for unit in self._bus.list_units(PATTERNS)}
+        return loaded, pauses.pausing((unit.name, unit.active) for unit in loaded.values())
+
+    def _event(self, status: UnitStatus | None, unit: str, paused: frozenset[str]) -> Event:
         active, sub, job = (status.active, status.sub, status.job) if status else ("inactive", "dead", "")
         rests = active in {"inactive", "failed"}
         waits = unit in paused or (rests and job == "start" and self._has_exited(unit))
-        return seen_of(self._bus, unit, state.event_of(active, sub, job=job, comes_again=waits))
+        return state.event_of(active, sub, job=job, comes_again=waits)
 
     def _has_exited(self, unit: str) -> bool:
         """Whether the unit has ended by itself: 252 has it as inactive before its pause begins."""
