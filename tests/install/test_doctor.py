@@ -64,3 +64,17 @@ def test_polkit_is_asked_for_and_not_guessed(site: Site) -> None:
     site.machine.systemctl("mask", "--runtime", "polkit.service")
     assert report(site)["polkit"][0] == "warning"
     site.machine.systemctl("unmask", "--runtime", "polkit.service")
+
+
+def test_a_rule_without_its_units_and_a_manager_that_is_away_are_told(site: Site) -> None:
+    site.worker("alpha")
+    site.install()
+    assert not {"rule", "manager"} & report(site).keys()
+    site.machine.systemctl("stop", "tq-manager.service", "tq-manager.socket")
+    assert report(site)["manager"][0] == "warning"
+    template = "/etc/systemd/system/tq-worker@.service"
+    site.machine.run(["mv", template, "/root/kept"])
+    assert report(site)["rule"][0] == "problem"
+    assert template.rpartition("/")[2] in report(site)["rule"][1]
+    site.machine.run(["mv", "/root/kept", template])
+    assert "rule" not in report(site)

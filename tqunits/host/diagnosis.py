@@ -21,8 +21,8 @@ from tqunits.model import Configuration, account_of
 from tqunits.system import cgroup, users
 from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.files import read_text_if_exists
-from tqunits.units import unitfile
-from tqunits.units.name import paused_by
+from tqunits.units import polkit_rule, unitfile
+from tqunits.units.name import BUILD_TEMPLATE, MANAGER, WORKER_TEMPLATE, paused_by
 
 _POLKIT = "polkit.service"
 
@@ -69,6 +69,7 @@ def manager(bus: Bus, units: Sequence[UnitStatus], *, user_mode: bool) -> Iterat
         yield ok("units", f"none of {len(units)} loaded units has failed")
     if not user_mode:
         yield _polkit(bus)
+    yield from _manager(units)
     stale = _stale(bus, [unit.name for unit in units])
     if stale:
         yield warning(
@@ -176,11 +177,31 @@ def _polkit(bus: Bus) -> Finding:
     """Whether polkit runs. Its folders of rules prove nothing: other packages put rules there,
     too."""
     if bus.property_of(_POLKIT, "Unit", "LoadState", "s") != "loaded":
-        return warning("polkit", "polkit is not installed: only root can start and stop workers", "apt install polkitd")
+        text = "polkit is not installed: only root can start and stop workers, and the manager restarts none that hangs"
+        return warning("polkit", text, "apt install polkitd")
     if bus.property_of(_POLKIT, "Unit", "ActiveState", "s") == "failed":
         advice = f"systemctl status {_POLKIT}"
         return warning("polkit", f"{_POLKIT} has failed: only root can start and stop workers", advice)
     return ok("polkit", "polkit is there: rules of yours can let others start and stop single workers")
+
+
+def _manager(units: Sequence[UnitStatus]) -> Iterator[Finding]:
+    """Whether the manager runs, where it is installed."""
+    found = next((unit for unit in units if unit.name == MANAGER), None)
+    if found is not None and found.active != "active":
+        text = f"{MANAGER} is {found.active}: nobody checks the health of workers that run"
+        yield warning("manager", text, f"systemctl start {MANAGER}")
+
+
+def rule(layout: Layout) -> Iterator[Finding]:
+    """Whether polkit's rule stands without the unit files of the names that it allows: then a
+    caller could make units of these names, which run as root (units/polkit_rule.py)."""
+    if layout.polkit is None or not this_host.has_polkit(layout) or not Path(layout.polkit / polkit_rule.FILE).exists():
+        return
+    missing = [unit for unit in (WORKER_TEMPLATE, BUILD_TEMPLATE) if not Path(layout.units / unit).is_file()]
+    if missing:
+        text = f"{layout.polkit / polkit_rule.FILE} allows units whose file is missing: {', '.join(missing)}"
+        yield problem("rule", text, f"tqunits install, or at once: rm {layout.polkit / polkit_rule.FILE}")
 
 
 def _journal() -> Finding:

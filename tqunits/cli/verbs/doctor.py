@@ -55,6 +55,7 @@ def _findings(context: Context) -> Iterator[Finding]:
     yield from diagnosis.host(context.layout, user_mode=context.user_mode)
     yield from _asked(workers, context)
     yield from diagnosis.installation(context.layout, {worker.drop_in: worker.text for worker in found})
+    yield from diagnosis.rule(context.layout)
     yield from diagnosis.homes(context.layout)
     yield from soundness.secrets(workers)
     users = {account.pw_uid: account.pw_name for account in pwd.getpwall()}
