@@ -7,24 +7,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from units.cases import worker
 
-from tqunits.health import OK, Health, HealthType
+from tqunits.health import Health
 from tqunits.lifecycle.liveness import BUDGET_SPAN_US, LONGEST_DELAY_US, Budget, Restarts, Streak
 from tqunits.lifecycle.state import Event
 
 SECOND = 1_000_000
-RULES = Health(
-    type=HealthType.HTTP,
-    path="/health",
-    host=None,
-    status=OK,
-    command=(),
-    interval=10 * SECOND,
-    timeout=5 * SECOND,
-    failure_threshold=3,
-    success_threshold=2,
-    start_period=60 * SECOND,
-)
+RULES = worker("api").health
 
 
 def told(answers: str, rules: Health = RULES) -> list[Event | None]:

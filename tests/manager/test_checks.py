@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from units.cases import worker
 
-from tqunits.health import OK, Health, HealthType
+from tqunits.health import Health, HealthType
 from tqunits.lifecycle.state import Event, State
 from tqunits.manager import health_check
 from tqunits.manager.checks import HealthChecks
@@ -21,17 +22,8 @@ from tqunits.model import Instance
 
 API = Instance("api")
 RUNS = Seen(event=Event.READY, invocation="a" * 32)
-RULES = Health(
-    type=HealthType.HTTP,
-    path="/health",
-    host=None,
-    status=OK,
-    command=(),
-    interval=300_000,
-    timeout=200_000,
-    failure_threshold=3,
-    success_threshold=1,
-    start_period=0,
+RULES = replace(
+    worker("api").health, interval=300_000, timeout=200_000, failure_threshold=3, success_threshold=1, start_period=0
 )
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 ILL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 11\r\n\r\nno database"
