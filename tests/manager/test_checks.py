@@ -20,6 +20,8 @@ from tqunits.manager.record import Change, InstanceRecord, Place, Seen
 from tqunits.manager.registry import Registry
 from tqunits.model import Instance
 
+pytestmark = pytest.mark.loops("uvloop")
+
 API = Instance("api")
 RUNS = Seen(event=Event.READY, invocation="a" * 32)
 RULES = replace(

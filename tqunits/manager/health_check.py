@@ -9,11 +9,10 @@ answer may be waiting (a call to systemd blocks it, manager/observer.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from tqunits.health import Health, HealthType
 from tqunits.lifecycle import check_answer
@@ -70,33 +69,53 @@ def asked(address: str, rules: Health) -> str:
 
 
 async def _ask(address: str, rules: Health) -> str:
-    reader, writer = await _connect(address)
-    try:
-        if rules.type is HealthType.TCP:
-            return ""
-        writer.write(check_answer.request(rules.path, rules.host or check_answer.host_of(address), AGENT))
-        return await _read(reader, rules)
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-
-async def _connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """What is wrong with the answer; "" for a healthy one. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    request = b""
+    if rules.type is HealthType.HTTP:
+        request = check_answer.request(rules.path, rules.host or check_answer.host_of(address), AGENT)
+    exchange = _Exchange(loop.create_future(), request, rules)
     if address.startswith("/"):
-        return await asyncio.open_unix_connection(address, limit=check_answer.MAX_ANSWER)
-    host, _, port = address.rpartition(":")
-    return await asyncio.open_connection(host, int(port), limit=check_answer.MAX_ANSWER)
+        transport, _ = await loop.create_unix_connection(lambda: exchange, address)
+    else:
+        host, _, port = address.rpartition(":")
+        transport, _ = await loop.create_connection(lambda: exchange, host, int(port))
+    try:
+        return await exchange.wrong
+    finally:
+        transport.close()
 
 
-async def _read(reader: asyncio.StreamReader, rules: Health) -> str:
-    """What is wrong with the answer. What came before the time limit counts."""
-    text = b""
-    while not check_answer.is_enough(text, rules.status):
-        more = await reader.read(check_answer.MAX_ANSWER)
-        if not more:
-            break
-        text += more
-    if not text:
-        raise ConnectionResetError(0, "closed without an answer")
-    return check_answer.wrong(text, rules.status)
+class _Exchange(asyncio.Protocol):
+    """One connection: a request, and as much of the answer as is needed. (Streams would cost almost
+    twice as much: 290 µs instead of 170 for each check.)"""
+
+    def __init__(self, wrong: asyncio.Future[str], request: bytes, rules: Health) -> None:
+        """`request`: b"" where a connection is enough."""
+        self.wrong = wrong
+        self._request = request
+        self._rules = rules
+        self._answer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._request:
+            self.wrong.set_result("")
+        else:
+            cast("asyncio.WriteTransport", transport).write(self._request)  # uvloop's is no subclass of asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        if check_answer.is_enough(self._answer, self._rules.status):
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc)
+
+    def _end(self, error: Exception | None = None) -> None:
+        """Judge what has come."""
+        if self.wrong.done():
+            return
+        if self._answer:
+            self.wrong.set_result(check_answer.wrong(self._answer, self._rules.status))
+        else:
+            self.wrong.set_exception(error or ConnectionResetError(0, "closed without an answer"))
