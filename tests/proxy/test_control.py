@@ -38,11 +38,13 @@ async def test_the_status_tells_what_runs(folder: Path) -> None:
             "waiting": 0,
             "paused": False,
             "maintenance": False,
+            "completed": 0,
             "endpoints": [endpoint],
         }
         slow.go.set()
         assert (await asked).endswith(b"ok")
         body = await status(folder)
+        assert body["worker"]["completed"] == 1
         assert (body["requests"], body["pid"], body["draining"]) == (1, router.process.pid, False)
         metrics = await speak(folder, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b'tqunits_requests_total{process="1",worker="w",code="2xx"} 1\n' in metrics

@@ -55,7 +55,7 @@ from tqunits.routing.traffic import DRAIN
 from tqunits.system.bus import Bus
 from tqunits.units import unitfile
 
-_AWAY = "the manager does not answer, so nobody checks the health of running workers: 'systemctl status tq-manager'"
+AWAY = "the manager does not answer, so nobody checks the health of running workers: 'systemctl status tq-manager'"
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
 
 _STYLES: Mapping[State | NoInstance, str] = {
@@ -162,7 +162,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     elif rows:
         _print(rows, context.output)
         if not health.is_known and run_time_health.may_ask(user_mode=context.user_mode):
-            context.output.message(_AWAY, style="yellow")
+            context.output.message(AWAY, style="yellow")
     else:
         context.output.message("no workers are installed; 'tqunits install' installs those that are configured")
     is_well = all(row.state in _WELL for row in rows)
