@@ -24,6 +24,7 @@ LAYER = {
     "health": -1,
     "resources": -1,
     "layout": -1,
+    "printable": -1,
     "model": 0,
     "placeholders": 0,
     "boot": 0,

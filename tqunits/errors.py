@@ -84,6 +84,12 @@ class ConfigurationError(TqunitsError):
         self.diagnostics = tuple(diagnostics)
 
 
+class NotRunning(TqunitsError):
+    """What is asked does not run."""
+
+    exit_status = ExitStatus.NOT_RUNNING
+
+
 class NoSuchWorker(TqunitsError):
     """No worker of that name is configured or installed."""
 

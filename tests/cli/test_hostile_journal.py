@@ -11,7 +11,7 @@ import pytest
 from machine import Machine
 from operation import Host
 
-from tqunits.cli.output import printable
+from tqunits.printable import printable
 
 UNIT = "tq-worker@forger.service"
 FORGER = "/usr/local/lib/forger.py"

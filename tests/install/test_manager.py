@@ -160,7 +160,7 @@ def test_nobody_needs_it_and_it_finds_what_it_knew(managed: Site) -> None:
     assert pids(managed, "alpha", "beta") == before
 
     managed.machine.systemctl("stop", MANAGER, "tq-manager.socket")
-    assert "manager does not run" in managed.run("events", status=3)
+    assert "the manager does not answer" in managed.run("events", status=3)
     assert "the manager does not answer" in managed.run("ls")
     assert managed.get("/alpha/environment")[0] == 200
     managed.machine.systemctl("restart", "tq-worker@alpha")
@@ -193,6 +193,17 @@ def test_who_asks_decides_what_is_answered(managed: Site, alice: str) -> None:
         assert "alpha" not in answer
     assert managed.machine.run([*ask, "http://manager/nothing"]).stdout.endswith(" 404")
     assert managed.machine.run([*ask, "-X", "POST", "http://manager/instances"]).stdout.endswith(" 405")
+
+
+def test_whoever_may_not_ask_and_who_gets_no_answer_is_told_so(managed: Site, alice: str) -> None:
+    managed.worker("alpha")
+    managed.install()
+    asked = [managed.machine.tqunits_path, "events", "--json"]
+    refused = managed.machine.run(asked, user=alice, check=False)
+    assert (refused.returncode, json.loads(refused.stdout)["exit_status"]) == (5, 5)
+    managed.machine.systemctl("stop", MANAGER, "tq-manager.socket")
+    away = managed.machine.run(asked, check=False)
+    assert (away.returncode, json.loads(away.stdout)["message"]) == (3, "the manager does not answer")
 
 
 def test_a_crowd_at_its_socket_is_in_nobodys_way(managed: Site, alice: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tqunits.lifecycle import state
 from tqunits.lifecycle.state import Detail, Event, NoInstance, State
 
-CHECKS = {Event.PASSED, Event.MISSED}
+CHECKS = state.OF_CHECKS
 SYSTEMDS = [event for event in Event if event not in CHECKS]
 
 

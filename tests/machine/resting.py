@@ -1,7 +1,7 @@
 """The manager in tests that are not about it: its unit runs, and does nothing.
 
 Hundreds of tests install workers on a machine, and each install starts the manager's unit: an
-interpreter and its libraries are a third of a second of CPU. Its socket lies elsewhere meanwhile,
+interpreter and its libraries take 0.25 s of CPU. Its socket lies elsewhere meanwhile,
 so that nobody waits for an answer.
 """
 

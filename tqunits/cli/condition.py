@@ -9,6 +9,20 @@ from tqunits.host.status import InstanceStatus
 from tqunits.lifecycle import state
 from tqunits.lifecycle.state import Detail, NoInstance, State
 
+STYLES: Mapping[str, str] = {
+    State.STARTING: "yellow",
+    State.HEALTHY: "green",
+    State.UNHEALTHY: "red",
+    State.STOPPING: "yellow",
+    State.STOPPED: "dim",
+    State.FAILED: "red",
+    NoInstance.STATIC: "",
+    NoInstance.REFUSED: "red",
+    NoInstance.SKIPPED: "red",
+    NoInstance.NOT_INSTALLED: "dim",
+}
+"""How a terminal shows them."""
+
 
 def words(status: InstanceStatus) -> str:
     """Its state, and in parentheses systemd's result, if that says more than the detail."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tqunits.errors import ConfigurationError, Diagnostic, Severity, TqunitsError
+from tqunits.printable import printable
 
 _SGR = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -139,13 +140,6 @@ def error_json(error: TqunitsError, exit_status: int) -> Mapping[str, object]:
         "diagnostics": [diagnostic_json(finding) for finding in findings],
         "exit_status": exit_status,
     }
-
-
-def printable(text: str) -> str:
-    """`text` with every character that a terminal would obey made visible."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _lines(text: str) -> str:

@@ -39,19 +39,16 @@ def events_question(target: str) -> tuple[int, int]:
     return int(match[1] or 0), min(int(match[2] or 0), LONGEST_WAIT_US)
 
 
-def members(answer: bytes, key: str) -> list[Mapping[str, object]] | None:
-    """The objects under a key of an answer; None when the answer is not valid."""
+def document(answer: bytes) -> Mapping[str, object] | None:
+    """An answer, parsed; None when it is not a JSON object."""
     try:
-        found = json.loads(answer)[key]
-    except (ValueError, RecursionError, LookupError, TypeError):
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, list) and all(isinstance(each, dict) for each in found) else None
+    return found if isinstance(found, dict) else None
 
 
-def number(answer: bytes, key: str) -> int | None:
-    """The number under a key of an answer; None when the answer is not valid."""
-    try:
-        found = json.loads(answer)[key]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return None
-    return found if isinstance(found, int) else None
+def members(found: Mapping[str, object], key: str) -> list[Mapping[str, object]] | None:
+    """The objects under a key of a document; None when it has none."""
+    rows = found.get(key)
+    return rows if isinstance(rows, list) and all(isinstance(each, dict) for each in rows) else None

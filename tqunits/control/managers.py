@@ -28,22 +28,27 @@ class Changes:
     events: Sequence[Member]
 
     def lost(self, after: int) -> bool:
-        """Whether some after that number are kept no more, or the manager was started anew."""
+        """Whether some after that number are missing: they are kept no more, or another manager has
+        begun to count anew."""
         first = self.events[0].get("number") if self.events else after + 1
-        return isinstance(first, int) and first > after + 1
+        return self.last < after or (isinstance(first, int) and first > after + 1)
 
 
 def instances(layout: Layout) -> Sequence[Member] | None:
     """What the manager knows of each instance; None when it does not answer."""
-    answer = questions.answer(Path(layout.manager_socket), manager_protocol.INSTANCES, patience=PATIENCE_S)
-    return None if answer is None else manager_protocol.members(answer, "instances")
+    found = _ask(layout, manager_protocol.INSTANCES, PATIENCE_S)
+    return manager_protocol.members(found, "instances")
 
 
 def changes(layout: Layout, *, after: int, wait_us: int = 0) -> Changes | None:
     """The changes after that number; with none, it waits for one. None when the manager does not
     answer."""
-    target = manager_protocol.events_target(after, wait_us)
-    answer = questions.answer(Path(layout.manager_socket), target, patience=questions.TIMEOUT_S + wait_us / 1e6)
-    events = None if answer is None else manager_protocol.members(answer, "events")
-    last = None if answer is None else manager_protocol.number(answer, "last_event")
-    return None if events is None or last is None else Changes(last, events)
+    found = _ask(layout, manager_protocol.events_target(after, wait_us), PATIENCE_S + wait_us / 1e6)
+    events, last = manager_protocol.members(found, "events"), found.get("last_event")
+    return Changes(last, events) if isinstance(last, int) and events is not None else None
+
+
+def _ask(layout: Layout, target: str, patience: float) -> Member:
+    """The answer; empty when there is none."""
+    answer = questions.answer(Path(layout.manager_socket), target, patience=patience)
+    return (manager_protocol.document(answer) if answer is not None else None) or {}

@@ -45,7 +45,11 @@ MAX_QUESTION: Final = 1024
 """The greatest request at the leave socket, in bytes."""
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
-"""The greatest answer, in bytes: root does not read without limit what a router sends."""
+"""The greatest body of an answer, in bytes: root does not read without limit what a router
+sends."""
+
+MAX_RECEIVED: Final = MAX_ANSWER + 4096
+"""The same with its head, of three short lines."""
 
 LONGEST_WAIT_US: Final = 30_000_000
 """The longest wait in one request. A caller that wants to wait longer asks again."""
@@ -177,6 +181,17 @@ class Drained:
     def body(self) -> Body:
         """The JSON object."""
         return {"serving": True} if self.serving else {"serving": False, "in_flight": int(self.in_flight)}
+
+
+def question(target: str) -> bytes:
+    """The whole request of a client that asks a control socket; it has no body."""
+    return f"GET {target} HTTP/1.1\r\nHost: control\r\nConnection: close\r\n\r\n".encode("ascii")
+
+
+def body_of(answer: bytes) -> bytes | None:
+    """The body of a whole answer; None for a refusal, and for one that is too large or no HTTP."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return body if head.startswith(b"HTTP/1.1 200 ") and len(body) <= MAX_ANSWER else None
 
 
 def encoded(body: Body) -> bytes:

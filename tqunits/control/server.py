@@ -38,7 +38,8 @@ MAX_CLIENTS: Final = 64
 manager."""
 
 BACKLOG: Final = 4096
-"""Connections that wait to be accepted: a local user who connects in a loop is not to fill it."""
+"""Connections that wait to be accepted, where users are told apart only then: one who connects in a
+loop is not to fill it for root."""
 
 PATIENCE: Final = 10.0
 """Seconds until the request must be complete; a legitimate client sends it at once."""
@@ -78,8 +79,8 @@ class LocalServer:
         file.
 
         `max_clients`: connections at once. `patience`: seconds for the request, and again for
-        reading the answer. `max_of_a_user`: connections at once of each user that is neither root
-        nor our own, who then take nothing from each other; 0: users are not told apart.
+        reading the answer. `max_of_a_user`: connections at once of a user who is neither root nor
+        our own; each user then has a count of his own. 0: one count for all.
         """
         self._place = place
         self._answerer = answer
@@ -95,7 +96,12 @@ class LocalServer:
         """Listen. Raises OSError."""
         sock = _bound(self._place, self._mode) if isinstance(self._place, Path) else self._place
         self._server = await asyncio.start_unix_server(
-            self._serve, None, sock=sock, limit=self._max_body, backlog=BACKLOG, **_FILE_STAYS
+            self._serve,
+            None,
+            sock=sock,
+            limit=self._max_body,
+            backlog=BACKLOG if self._max_of_a_user else self._max_clients,
+            **_FILE_STAYS,
         )
 
     def close(self) -> None:
@@ -189,10 +195,10 @@ def inherited_control(sockets: Iterable[tuple[str, socket.socket]]) -> socket.so
     """
     found = [sock for name, sock in sockets if name == INHERITED]
     if len(found) > 1:
-        hint = "leave one ListenStream= in tq-proxy-control@.socket"
+        hint = "leave one ListenStream= in its socket unit"
         raise UsageError("more than one control socket is inherited", hint=hint)
     if found and socket_path(found[0]) is None:
-        hint = "let ListenStream= in tq-proxy-control@.socket be a path"
+        hint = "let ListenStream= in its socket unit be a path"
         raise UsageError("the inherited control socket is not a file: everybody could use it", hint=hint)
     return found[0] if found else None
 

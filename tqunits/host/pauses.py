@@ -4,14 +4,14 @@ wait is ended."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tqunits.layout import Layout
 from tqunits.lifecycle.state import State, of_unit
 from tqunits.model import INFINITY
 from tqunits.system import files
-from tqunits.system.bus import Bus
+from tqunits.system.bus import Bus, UnitStatus
 from tqunits.system.dbus import integer
 from tqunits.system.files import read_text_if_exists
 from tqunits.system.jobs import Jobs
@@ -26,6 +26,13 @@ def pausing(units: Iterable[tuple[str, str]]) -> frozenset[str]:
     units."""
     found = (name.paused_by(unit) for unit, state in units if state == "activating")
     return frozenset(name.service(whose) for whose in found if whose)
+
+
+def loaded_workers(bus: Bus) -> tuple[Mapping[str, UnitStatus], frozenset[str]]:
+    """The loaded units of workers and pauses, by name, and those of workers whose back-off runs. It
+    is one call (0.3 ms)."""
+    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", PATTERN])}
+    return loaded, pausing((unit.name, unit.active) for unit in loaded.values())
 
 
 def next_try(bus: Bus, unit: str, runtime: PurePosixPath | None) -> int | None:

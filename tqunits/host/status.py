@@ -48,8 +48,7 @@ def statuses(
     bus: Bus, units: Iterable[str], serving: Mapping[str, str], runtime: PurePosixPath
 ) -> dict[str, InstanceStatus]:
     """Unit -> its status. `serving`: unit -> its file `serving`, for units that have one."""
-    loaded = {unit.name: unit for unit in bus.list_units(["tq-worker@*.service", pauses.PATTERN])}
-    paused = pauses.pausing((unit.name, unit.active) for unit in loaded.values())
+    loaded, paused = pauses.loaded_workers(bus)
 
     def status(unit: str) -> InstanceStatus:
         here = loaded.get(unit, UnitStatus(name=unit, description="", load="", active="inactive", sub="dead"))

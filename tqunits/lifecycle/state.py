@@ -80,6 +80,9 @@ TABLE: Final[Mapping[State, Mapping[Event, State]]] = {
 """UNHEALTHY has an instance that runs and one that waits for its next start alike; a check is sent
 to the first only, so PASSED never comes to the second (manager/checks.py)."""
 
+OF_CHECKS: Final = frozenset({Event.PASSED, Event.MISSED})
+"""The events of health checks; the others are systemd's."""
+
 _STARTS: Final = frozenset({"start", "restart"})
 """The types of pending jobs after which a unit runs."""
 

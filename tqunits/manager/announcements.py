@@ -17,7 +17,7 @@ from typing import Final
 
 from tqunits.lifecycle.state import State
 from tqunits.manager.record import Change
-from tqunits.metrics.access_formats import counted
+from tqunits.printable import printable
 
 SOCKET: Final = Path("/run/systemd/journal/socket")
 
@@ -31,9 +31,11 @@ _PRIORITIES: Final[Mapping[State, int]] = {State.UNHEALTHY: _WARNING, State.FAIL
 class Announcements:
     """Where the manager writes what it has to say."""
 
-    def __init__(self, *, is_journal: bool) -> None:
-        """`is_journal`: this process runs under systemd, and stderr is the journal."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if is_journal and SOCKET.exists() else None
+    def __init__(self, journal: Path | None) -> None:
+        """`journal`: the socket of the journal; None: stderr is not the journal, and gets the
+        lines."""
+        self._journal = str(journal)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if journal is not None else None
         if self._socket is not None:
             self._socket.setblocking(False)
 
@@ -45,7 +47,7 @@ class Announcements:
             "TQUNITS_EVENT": change.event.value,
             "TQUNITS_BEFORE": change.before.value,
             "TQUNITS_STATE": change.after.value,
-            "TQUNITS_CAUSE": change.cause,
+            "TQUNITS_CAUSE": printable(change.cause),
         }
         cause = f": {change.cause}" if change.cause else ""
         self.say(
@@ -55,17 +57,21 @@ class Announcements:
     def say(self, text: str, *, priority: int = _WARNING, fields: Mapping[str, str] | None = None) -> None:
         """Write one line. A journal that takes nothing now costs us the line, and nobody's time."""
         if self._socket is None:
-            print(" ".join(text.split()), file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
             return
-        entry = {"MESSAGE": text, "PRIORITY": str(priority), "SYSLOG_IDENTIFIER": IDENTIFIER, **(fields or {})}
+        entry = {
+            "MESSAGE": printable(text),
+            "PRIORITY": str(priority),
+            "SYSLOG_IDENTIFIER": IDENTIFIER,
+            **(fields or {}),
+        }
         try:
-            self._socket.sendto(datagram(entry), str(SOCKET))
+            self._socket.sendto(datagram(entry), self._journal)
         except OSError:
-            print(" ".join(text.split()), file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
 
 def datagram(entry: Mapping[str, str]) -> bytes:
-    """An entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL)."""
-    fields = ((f"\n{name}=".encode(), value.encode("utf-8", "surrogateescape")) for name, value in entry.items())
-    lines = (name + value if b"\n" not in value else counted(name, value) for name, value in fields)
-    return b"".join(lines)[1:] + b"\n"
+    """An entry in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL), of
+    values without a line end."""
+    return "".join(f"{name}={value}\n" for name, value in entry.items()).encode()

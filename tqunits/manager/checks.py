@@ -21,7 +21,7 @@ from typing import Final
 
 from tqunits.health import Health
 from tqunits.lifecycle.liveness import Budget, Restarts, Streak
-from tqunits.lifecycle.state import Event
+from tqunits.lifecycle.state import OF_CHECKS, Event
 from tqunits.manager import health_check
 from tqunits.manager.health_check import CheckResult
 from tqunits.manager.record import Change, Checked, InstanceRecord
@@ -68,15 +68,12 @@ class HealthChecks:
     def __init__(
         self,
         registry: Registry,
-        rules: Callable[[Instance], Health | None],
         *,
         restart: Restart,
         progress: Progress,
         say: Callable[[str], None],
     ) -> None:
-        """`rules`: of an instance as it is installed; None where nothing is known of them."""
         self._registry = registry
-        self._rules = rules
         self._restart = restart
         self._progress = progress
         self._say = say
@@ -104,12 +101,12 @@ class HealthChecks:
         self._watched.clear()
 
     def _on_change(self, change: Change) -> None:
-        if change.event not in {Event.PASSED, Event.MISSED}:
+        if change.event not in OF_CHECKS:
             self._follow(change.whose, self._registry.records[change.whose])
 
     def _follow(self, whose: Instance, record: InstanceRecord) -> None:
         """Check the instance while it serves."""
-        rules = self._rules(whose) if record.seen.event is Event.READY else None
+        rules = record.place.health if record.seen.event is Event.READY else None
         before = self._watched.get(whose)
         wanted = rules is not None and health_check.is_asked(rules) and bool(record.place.address)
         if before is not None and wanted and (before.invocation, before.rules) == (record.seen.invocation, rules):
@@ -175,7 +172,7 @@ class HealthChecks:
         is_due = self._is_current(watched, whose) and known.may_restart(now, watched.rules.interval)
         if not is_due or not self._has_budget(whose, now):
             return
-        reason = f"{checked.asked}: {checked.wrong} ({checked.failures} checks failed in a row)"
+        reason = f"{checked.cause} ({checked.failures} checks failed in a row)"
         if self._restart(record, reason):
             self._budget.spend(now)
             self._restarts[whose] = known.after(now)

@@ -16,11 +16,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
-from typing import Final
 
 from tqunits.errors import NotPermitted, TqunitsError
+from tqunits.host.observe import running_routers
 from tqunits.layout import Layout
-from tqunits.manager.announcements import Announcements
+from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
 from tqunits.manager.observer import Observer
@@ -31,8 +31,6 @@ from tqunits.manager.router_status import Routers
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
 from tqunits.system.notify import Notifier
-
-PROXIES: Final = ("tq-proxy@*.service",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ class _Manager:
         self._setup = setup
         self._bus = bus
         self._loop = loop
-        self._journal = Announcements(is_journal=setup.is_journal)
+        self._journal = Announcements(SOCKET if setup.is_journal else None)
         self._registry = Registry()
         self._events = RecentChanges()
         self._is_refused = False  # polkit has refused the last restart: said once
@@ -73,9 +71,7 @@ class _Manager:
             self._loop.add_signal_handler(number, self._stop.set)
         observer = Observer(self._bus, self._setup.layout, self._registry, say=self._journal.say)
         routers = Routers(self._setup.layout, self._proxies)
-        checks = HealthChecks(
-            self._registry, observer.rules, restart=self._restart, progress=routers.completed, say=self._journal.say
-        )
+        checks = HealthChecks(self._registry, restart=self._restart, progress=routers.completed, say=self._journal.say)
         commands = ManagerAnswers(self._setup.control, self._registry, self._events)
         observer.begin(checks.follow_all)
         await commands.server.start()
@@ -104,11 +100,11 @@ class _Manager:
         self._journal.say(f"{whose} is restarted: {reason}")
         return True
 
-    def _proxies(self) -> list[str]:
+    def _proxies(self) -> tuple[str, ...]:
         try:
-            return [unit.name for unit in self._bus.list_units(PROXIES) if unit.active == "active"]
+            return running_routers(self._bus)
         except TqunitsError:
-            return []
+            return ()
 
     def _on_change(self, _: Change) -> None:
         self._setup.notifier.status(self._status())

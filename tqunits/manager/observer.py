@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from tqunits.errors import TqunitsError
-from tqunits.health import Health
 from tqunits.host import pauses
 from tqunits.host.installed import Installed, installed
 from tqunits.layout import Layout
@@ -35,9 +34,7 @@ from tqunits.system.signals import Signals
 from tqunits.units import name
 
 LOOK_S: Final = 30.0
-"""How often all units are read without a signal."""
-
-PATTERNS: Final = ("tq-worker@*.service", pauses.PATTERN)
+"""How often all units are looked at without a signal."""
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 5.0
@@ -54,14 +51,12 @@ class Observer:
         self._say = say
         self._loop = asyncio.get_running_loop()
         self._instances: dict[bytes, Instance] = {}  # by the object path of each unit that tells about one
-        self._rules: dict[Instance, Health | None] = {}
         self._changed: set[Instance] = set()
         self._are_files_changed = False
         self._is_flush_due = False
         self._descriptor = -1
         self._timers: list[asyncio.TimerHandle] = []
         self._retry = FIRST_RETRY_S
-        self.is_connected = False
 
     def begin(self, on_placed: Callable[[], None]) -> None:
         """Read everything, and follow the changes from then on. `on_placed` is called each time
@@ -84,23 +79,17 @@ class Observer:
             timer.cancel()
         self._signals.close()
 
-    def rules(self, whose: Instance) -> Health | None:
-        """How this instance is checked; None where its drop-in does not say."""
-        return self._rules.get(whose)
-
     # The signals
 
     def _follow(self) -> None:
         self._descriptor = self._signals.fileno()
         self._loop.add_reader(self._descriptor, self._hear)
-        self.is_connected = True
         self._hear()
 
     def _unfollow(self) -> None:
         if self._descriptor >= 0:
             self._loop.remove_reader(self._descriptor)
         self._descriptor = -1
-        self.is_connected = False
 
     def _hear(self) -> None:
         if not self._signals.process():
@@ -108,7 +97,7 @@ class Observer:
 
     def _lose(self) -> None:
         """The bus has gone: what it tells no more is read when it is back."""
-        if self.is_connected:
+        if self._descriptor >= 0:
             self._say("the bus is away; workers and routers run on, and it is tried again")
         self._unfollow()
         self._later(self._retry, self._renew)
@@ -189,7 +178,6 @@ class Observer:
     def _place(self) -> None:
         """Read the installed files: a few milliseconds for a hundred workers."""
         found = installed(self._layout)
-        self._rules = {each.instance: each.ledger.health for each in found}
         self._instances = {}
         for each in found:
             for unit in (each.unit, name.backoff(each.instance)):
@@ -210,8 +198,7 @@ class Observer:
 
     def _loaded(self) -> tuple[Mapping[str, UnitStatus], frozenset[str]]:
         """All loaded units of workers, and those that wait for their next start."""
-        loaded = {unit.name: unit for unit in self._bus.list_units(PATTERNS)}
-        return loaded, pauses.pausing((unit.name, unit.active) for unit in loaded.values())
+        return pauses.loaded_workers(self._bus)
 
     def _event(self, status: UnitStatus | None, unit: str, paused: frozenset[str]) -> Event:
         active, sub, job = (status.active, status.sub, status.job) if status else ("inactive", "dead", "")
@@ -240,6 +227,7 @@ def place_of(found: Installed) -> Place:
         hosts=ledger.hosts,
         address=ledger.socket or (f"127.0.0.1:{ledger.port}" if ledger.port else ""),
         source=ledger.source,
+        health=ledger.health,
     )
 
 

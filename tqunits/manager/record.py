@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tqunits.health import Health
 from tqunits.lifecycle.state import Event, State
 from tqunits.model import Instance
 
@@ -22,6 +23,7 @@ class Place:
     hosts: tuple[str, ...]
     address: str  # 127.0.0.1:9000, or the path of its socket
     source: str  # its worker.yaml
+    health: Health | None = None  # the rules of its checks; None: its drop-in does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,11 @@ class Checked:
     wrong: str = ""  # what is wrong with the answer, with 200 bytes of it; "" for a healthy one
     failures: int = 0  # failed checks in a row, this one included
 
+    @property
+    def cause(self) -> str:
+        """What was asked, and what is wrong with the answer; "" for a healthy one."""
+        return f"{self.asked}: {self.wrong}" if self.wrong else ""
+
 
 NOT_SEEN = Seen(event=Event.ENDED)
 """Before systemd was asked, and of a unit that is not loaded."""
@@ -69,7 +76,7 @@ class InstanceRecord:
         if self.state is not State.UNHEALTHY and self.state is not State.FAILED:
             return ""
         if self.seen.event is Event.READY and self.check is not None:
-            return f"{self.check.asked}: {self.check.wrong}"
+            return self.check.cause
         return self.seen.cause
 
     def body(self) -> Mapping[str, object]:

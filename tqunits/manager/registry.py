@@ -16,7 +16,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from tqunits.lifecycle import state
-from tqunits.lifecycle.state import Event
+from tqunits.lifecycle.state import OF_CHECKS, Event
 from tqunits.manager.record import Change, Checked, InstanceRecord, Place, Seen
 from tqunits.model import Instance
 
@@ -78,9 +78,7 @@ class Registry:
         record = replace(record, check=check)
         self._records[whose] = record
         if event is not None:
-            self._happen(
-                record, event, f"{check.asked}: {check.wrong}" if check.wrong else "", check.at + check.elapsed
-            )
+            self._happen(record, event, check.cause, check.at + check.elapsed)
 
     def restarted(self, whose: Instance) -> None:
         """The manager has asked systemd to restart the instance."""
@@ -96,7 +94,7 @@ class Registry:
     def _happen(self, record: InstanceRecord, event: Event, cause: str, at: int) -> None:
         after = state.after(record.state, event)
         whose = record.place.whose
-        if after is record.state and event in {Event.PASSED, Event.MISSED}:
+        if after is record.state and event in OF_CHECKS:
             return
         self._records[whose] = replace(record, state=after, since=at)
         if not self._is_settled:

@@ -47,11 +47,10 @@ async def _get(path: str, target: str) -> bytes | None:
     """The body of an answer; None for one that is too large or refused. Raises OSError."""
     reader, writer = await asyncio.open_unix_connection(path)
     try:
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: router\r\nConnection: close\r\n\r\n".encode())
-        answer = b""
-        while len(answer) <= protocol.MAX_ANSWER and (more := await reader.read(65536)):
+        writer.write(protocol.question(target))
+        answer = bytearray()
+        while len(answer) <= protocol.MAX_RECEIVED and (more := await reader.read(65536)):
             answer += more
     finally:
         writer.close()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return body if head.startswith(b"HTTP/1.1 200 ") and len(answer) <= protocol.MAX_ANSWER else None
+    return protocol.body_of(bytes(answer))

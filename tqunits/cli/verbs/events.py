@@ -7,7 +7,9 @@ TQUNITS_STATE and TQUNITS_CAUSE to search for.
 
 --json prints one document; with -f, one JSON object a line.
 
-Exit status: 0, 3 when the manager does not run, 4 no such worker.
+Only root may ask the manager.
+
+Exit status: 0, 3 when the manager does not answer, 4 no such worker, 5 not permitted.
 """
 
 from __future__ import annotations
@@ -17,16 +19,17 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+from tqunits.cli.condition import STYLES
 from tqunits.cli.context import Context
-from tqunits.cli.output import Output, printable
+from tqunits.cli.output import Output
 from tqunits.cli.selection import named
 from tqunits.control import managers
 from tqunits.control.managers import Changes
-from tqunits.errors import ExitStatus
+from tqunits.errors import ExitStatus, NotRunning
 from tqunits.host.installed import installed
+from tqunits.printable import printable
 
 _WAIT_US = 25_000_000
-_STYLES = {"healthy": "green", "unhealthy": "red", "failed": "red", "starting": "yellow", "stopping": "yellow"}
 
 _Event = Mapping[str, object]
 
@@ -41,9 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
     """Show them, and follow."""
     wanted = {each.name for each in named(arguments.names, installed(context.layout), context)}
+    context.require_root("asking the manager")
     found = managers.changes(context.layout, after=0)
     if found is None:
-        return _away(context.output)
+        raise _away()
     if arguments.json and not arguments.follow:
         context.output.json("events", 1, events=_chosen(found, wanted))
         return ExitStatus.OK
@@ -63,16 +67,15 @@ def _follow(found: Changes, wanted: set[str], context: Context, *, as_json: bool
         output.flush()
         later = managers.changes(context.layout, after=found.last, wait_us=_WAIT_US)
         if later is None:
-            return _away(output)
+            raise _away()
         if later.lost(found.last):
             output.message("some changes came too fast to be shown: 'journalctl -u tq-manager' has them")
         _print(_chosen(later, wanted), output, as_json=as_json)
         found = later
 
 
-def _away(output: Output) -> ExitStatus:
-    output.message("the manager does not run, or does not let you ask: 'systemctl status tq-manager'", style="red")
-    return ExitStatus.NOT_RUNNING
+def _away() -> NotRunning:
+    return NotRunning("the manager does not answer", hint="'systemctl status tq-manager' tells why")
 
 
 def _chosen(found: Changes, wanted: set[str]) -> Sequence[_Event]:
@@ -89,6 +92,6 @@ def _line(event: _Event, output: Output) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((at if isinstance(at, int) else 0) / 1e6))
     after = str(event.get("after"))
     cause = f": {event['cause']}" if event.get("cause") else ""
-    state = output.styled(after, _STYLES.get(after, ""))
+    state = output.styled(after, STYLES.get(after, ""))
     before = printable(f"{event.get('name')}  {event.get('before')}")
     return f"{when}  {before} -> {state}{printable(cause)}"

@@ -58,19 +58,6 @@ from tqunits.units import unitfile
 AWAY = "the manager does not answer, so nobody checks the health of running workers: 'systemctl status tq-manager'"
 _COLUMNS = ("NAME", "ROUTE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEM/MAX", "PORT", "USER")
 
-_STYLES: Mapping[State | NoInstance, str] = {
-    State.STARTING: "yellow",
-    State.HEALTHY: "green",
-    State.UNHEALTHY: "red",
-    State.STOPPING: "yellow",
-    State.STOPPED: "dim",
-    State.FAILED: "red",
-    NoInstance.STATIC: "",
-    NoInstance.REFUSED: "red",
-    NoInstance.SKIPPED: "red",
-    NoInstance.NOT_INSTALLED: "dim",
-}
-
 _FIRST = frozenset({State.FAILED, NoInstance.REFUSED, NoInstance.SKIPPED})
 _LAST = frozenset({State.HEALTHY, State.STOPPED, NoInstance.STATIC, NoInstance.NOT_INSTALLED})
 _WELL = frozenset({State.HEALTHY, NoInstance.STATIC})
@@ -250,7 +237,7 @@ def _cells(row: _WorkerRow) -> list[Cell | str]:
     return [
         row.name,
         " ".join(row.routes),
-        Cell(row.words, "yellow" if row.order else _STYLES[row.state]),
+        Cell(row.words, "yellow" if row.order else condition.STYLES[row.state]),
         *(_of_process(row.status) if row.status else ["-"] * 5),
         str(row.port or (f"unix:{row.socket}" if row.socket else "-")),
         row.user or "-",
