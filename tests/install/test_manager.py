@@ -206,6 +206,26 @@ def test_whoever_may_not_ask_and_who_gets_no_answer_is_told_so(managed: Site, al
     assert (away.returncode, json.loads(away.stdout)["message"]) == (3, "the manager does not answer")
 
 
+def test_a_socket_that_install_changes_is_made_anew(managed: Site) -> None:
+    managed.worker("alpha")
+    managed.install()
+    template = "/etc/tqunits/unit-templates/tq-manager.socket.j2"
+    ours = managed.machine.read("/etc/systemd/system/tq-manager.socket")
+    managed.machine.write(template, ours.replace("SocketMode=0666", "SocketMode=0660"))
+    before = pids(managed, "alpha")
+    managed.install()
+    assert managed.machine.run(["stat", "--format=%a", SOCKET]).stdout == "660\n"
+    assert states(managed) == {"alpha": "healthy"}
+    managed.machine.remove("/etc/tqunits")
+    managed.install()
+    assert managed.machine.run(["stat", "--format=%a", SOCKET]).stdout == "666\n"
+    managed.machine.systemctl("stop", "tq-manager.socket")
+    managed.install()
+    assert states(managed) == {"alpha": "healthy"}
+    assert "nothing to do" in managed.install()
+    assert pids(managed, "alpha") == before
+
+
 def test_a_crowd_at_its_socket_is_in_nobodys_way(managed: Site, alice: str) -> None:
     managed.worker("alpha")
     managed.install()

@@ -61,6 +61,7 @@ def desired(site: Configuration) -> Desired:
             *([watch] if is_watched else []),
             REPAIR,
             name.proxy(1),
+            *name.MANAGER_UNITS,
             name.TARGET,
         ),
         disabled=(
@@ -103,7 +104,7 @@ def test_from_nothing() -> None:
     made = plan(configuration(worker("api")), NOTHING)
     assert kinds(made.steps) == ["WriteFile", "CreateUsers", "Enable", "ReloadDaemon", "WriteFile", "Start"]
     router = ("tq-proxy.socket", r"tq-proxy-\x5b::\x5d:8080.socket", REPAIR, "tq-proxy@1.service")
-    assert made.steps[-1] == Start(("tq-worker@api.service", *router, "tq.target"))
+    assert made.steps[-1] == Start(("tq-worker@api.service", *router, *name.MANAGER_UNITS, "tq.target"))
 
 
 def test_without_now_nothing_is_started() -> None:
@@ -189,33 +190,58 @@ def test_the_router_learns_of_a_worker_when_it_is_healthy() -> None:
     assert made.steps[-1] == Reload(("tq-proxy@1.service",))
 
 
-def with_other_control(wanted: Desired) -> Desired:
-    """With another template of the control sockets."""
-    units = (replace(f, content=f"{f.content}#") if f.unit == name.CONTROL_TEMPLATE else f for f in wanted.units)
+CONTROLS = pytest.mark.parametrize(
+    ("file", "socket", "service"),
+    [
+        (name.CONTROL_TEMPLATE, "tq-proxy-control@1.socket", "tq-proxy@1.service"),
+        (name.MANAGER_SOCKET, "tq-manager.socket", "tq-manager.service"),
+    ],
+    ids=["a router's", "the manager's"],
+)
+"""The files of control sockets, and the sockets and services that they are about."""
+
+
+def with_other(wanted: Desired, file: str) -> Desired:
+    """With another content of a unit file."""
+    units = (replace(f, content=f"{f.content}#") if f.unit == file else f for f in wanted.units)
     return replace(wanted, units=tuple(units))
 
 
-def test_a_changed_control_socket_comes_back_in_the_restart_of_its_process() -> None:
+@CONTROLS
+def test_a_changed_control_socket_comes_back_in_the_restart_of_its_process(
+    file: str, socket: str, service: str
+) -> None:
     wanted = desired(configuration(worker("api")))
-    made = make_plan(with_other_control(wanted), installed(wanted), NOW)
+    made = make_plan(with_other(wanted, file), installed(wanted), NOW)
     assert kinds(made.steps) == ["WriteFile", "ReloadDaemon", "Stop", "Restart"]
-    assert made.steps[-2:] == (Stop(("tq-proxy-control@1.socket",)), Restart(("tq-proxy@1.service",)))
+    assert made.steps[-2:] == (Stop((socket,)), Restart((service,)))
 
 
-def test_a_changed_control_socket_is_told_when_nothing_may_be_restarted() -> None:
+@CONTROLS
+def test_a_changed_control_socket_is_told_when_nothing_may_be_restarted(file: str, socket: str, service: str) -> None:
     wanted = desired(configuration(worker("api")))
-    made = make_plan(with_other_control(wanted), installed(wanted), Options())
-    assert (kinds(made.steps), made.pending) == (["WriteFile", "ReloadDaemon"], ("tq-proxy@1.service",))
+    made = make_plan(with_other(wanted, file), installed(wanted), Options())
+    assert kinds(made.steps) == ["WriteFile", "ReloadDaemon"]
+    assert set(made.pending) - {socket} == {service}
 
 
+@CONTROLS
 @pytest.mark.parametrize("cut", range(4))
-def test_a_changed_control_socket_is_made_anew_after_a_run_that_was_cut_off(cut: int) -> None:
+def test_a_changed_control_socket_is_made_anew_after_a_run_that_was_cut_off(
+    file: str, socket: str, service: str, cut: int
+) -> None:
     wanted = desired(configuration(worker("api")))
-    changed = with_other_control(wanted)
+    changed = with_other(wanted, file)
     observed = performed(make_plan(changed, installed(wanted), NOW).steps[:cut], installed(wanted))
     later = make_plan(changed, observed, NOW).steps
-    assert later[-1] == Restart(("tq-proxy@1.service",))
-    assert (Stop(("tq-proxy-control@1.socket",)) in later) == ("tq-proxy-control@1.socket" in observed.units)
+    assert later[-1] == Restart((service,))
+    assert (Stop((socket,)) in later) == (socket in observed.units)
+
+
+def test_a_manager_without_its_socket_is_restarted() -> None:
+    wanted = desired(configuration(worker("api")))
+    observed = performed([Stop((name.MANAGER_SOCKET,))], installed(wanted))
+    assert make_plan(wanted, observed, NOW).steps == (Restart((name.MANAGER,)),)
 
 
 def test_a_process_that_is_one_too_many_ends_with_its_control_socket() -> None:

@@ -256,7 +256,17 @@ def _stale(
     copied = {credentials.worker_of(w.file.path) for w in writes if w.file.is_secret}  # one copy is for all instances
     rewritten |= {u for u in running if name.worker_of(u) in copied}
     parts = (u for u in running if u != name.TARGET)
-    return tuple(u for u in parts if observed.runs(u) and (u in outdated or _is_stale(u, rewritten, observed)))
+    return tuple(
+        u
+        for u in parts
+        if observed.runs(u) and (u in outdated or _is_cut_off(u, observed) or _is_stale(u, rewritten, observed))
+    )
+
+
+def _is_cut_off(unit: str, observed: Observed) -> bool:
+    """Whether this is the manager, and it runs without its control socket. A restart opens the
+    socket: systemd refuses to start a socket while its service runs."""
+    return unit == name.MANAGER and not observed.runs(name.MANAGER_SOCKET)
 
 
 def _stopped(units: tuple[str, ...]) -> list[Step]:
@@ -264,7 +274,9 @@ def _stopped(units: tuple[str, ...]) -> list[Step]:
 
 
 def _is_stale(unit: str, rewritten: set[str | None], observed: Observed) -> bool:
-    sources = {unit, name.template_of(unit), *([name.CONTROL_TEMPLATE] if name.is_proxy(unit) else [])}
+    sources = {unit, name.template_of(unit)}
+    sources |= {name.CONTROL_TEMPLATE} if name.is_proxy(unit) else set()
+    sources |= {name.MANAGER_SOCKET} if unit == name.MANAGER else set()
     if sources & rewritten:
         return True
     started = observed.units[unit].started
@@ -307,7 +319,7 @@ def _starts(
     restarts = tuple(u for u in stale if name.worker_of(u) and u not in moving)
     anew = tuple(u for u in restarts if _has_new_socket(u, writes, observed))
     kept = tuple(u for u in restarts if u not in anew)
-    done = (*stale, *moving)
+    done = (*stale, *moving, *([name.MANAGER_SOCKET] if name.MANAGER in stale else []))
     down = tuple(u for u in running if u in anew or (u not in done and not observed.is_up(u)))
     stops = _with_sockets(anew, observed)
     steps = [step(units) for step, units in ((Stop, stops), (Restart, kept), (Start, down)) if units]
@@ -390,7 +402,7 @@ def _router_restarts(
     any more. Then the other processes are stopped meanwhile. Unchanged addresses stay open all the
     time. The last step reports whether the new sockets were opened.
     """
-    restarts = tuple(u for u in stale if not name.worker_of(u) and not name.is_proxy_socket(u))
+    restarts = tuple(u for u in stale if not (name.worker_of(u) or name.is_proxy_socket(u) or u == name.MANAGER_SOCKET))
     opening = tuple(u for u in stale if name.is_proxy_socket(u))
     emptied = turnover.emptied(writes, observed)
     shut = (*turnover.closing(desired, observed), *(u for u in opening if observed.runs(u) and u not in emptied))
@@ -400,7 +412,9 @@ def _router_restarts(
     if turnover.needs_room(opening, emptied, desired, observed):
         known = dict.fromkeys((*rest, *observed.units))
         away = tuple(u for u in known if name.is_proxy(u) and u != first and observed.runs(u))
-    steps = [*_stopped(shut), *([Restart(others)] if others else []), *_stopped(_with_sockets(away, observed))]
+    anew = _old_controls(others, writes, observed)
+    steps = [*_stopped(shut), *_stopped(anew), *([Restart(others)] if others else [])]
+    steps += _stopped(_with_sockets(away, observed))
     for unit in (first, *rest) if first else ():
         old = _old_controls((unit,), writes, observed)
         steps += [Start((unit,))] if unit in away else [*_stopped(old), Restart((unit,))]
@@ -408,11 +422,11 @@ def _router_restarts(
 
 
 def _old_controls(restarts: tuple[str, ...], writes: Iterable[WriteFile], observed: Observed) -> tuple[str, ...]:
-    """Control sockets to be made anew. Each one is stopped alone; it comes back in the restart of
-    its process."""
-    anew = tuple(
-        u for u in restarts if name.is_proxy(u) and u in observed.units and _has_new_socket(u, writes, observed)
-    )
+    """Control sockets to be made anew, of the router's processes and of the manager. Each one is
+    stopped alone; it comes back in the restart of its service, which requires it (Sockets=):
+    systemd refuses to start a socket while its service runs."""
+    controlled = (u for u in restarts if name.is_proxy(u) or u == name.MANAGER)
+    anew = tuple(u for u in controlled if u in observed.units and _has_new_socket(u, writes, observed))
     return tuple(u for u in _with_sockets(anew, observed) if u not in anew)
 
 

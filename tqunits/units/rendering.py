@@ -297,7 +297,7 @@ def _shared_values(
         "namespace": name.ACCESS_LOG,
         "namespace_option": "" if target.user_mode else f" --journal-namespace {name.ACCESS_LOG}",
         "units": quote.path(str(layout.units)),
-        "controls": quote.unit_list(name.control(number) for number in range(1, server.proxy.processes + 1)),
+        "later": quote.unit_list([*map(name.control, range(1, server.proxy.processes + 1)), *name.MANAGER_UNITS]),
         "sockets": quote.socket_list(sockets),
         "code": quote.assignment(environment.CODE, target.code),
         "groups": " ".join(groups),
