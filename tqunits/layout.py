@@ -41,6 +41,12 @@ class Layout:
         return self.runtime / "traffic.json"
 
     @property
+    def unready(self) -> PurePosixPath:
+        """Which instances get no traffic because their health checks fail. The manager writes the
+        file, the routers read it (routing/unready.py)."""
+        return self.runtime / "readiness" / "unready.json"
+
+    @property
     def ledger(self) -> PurePosixPath:
         """The copy of all our drop-ins (units/ledger.py)."""
         return self.state / "ledger.json"

@@ -81,6 +81,7 @@ _tqunits() {
         proxy,--serving) _tqunits_value folder; return ;;
         proxy,--leave) return ;;
         proxy,--traffic) _tqunits_value file; return ;;
+        proxy,--unready) _tqunits_value file; return ;;
         proxy,--certificate) _tqunits_value file; return ;;
         proxy,--key) _tqunits_value file; return ;;
         proxy,--access-log) return ;;
@@ -117,7 +118,7 @@ _tqunits() {
             drain) _tqunits_offer -h --help --all --json --timeout ;;
             maintenance) _tqunits_offer -h --help --all --json --text ;;
             resume) _tqunits_offer -h --help --all --json ;;
-            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
+            proxy) _tqunits_offer -h --help --listen --route --keep-prefix --queue-timeout --routes --control --serving --leave --traffic --unready --repair --certificate --key --check --access-log --journal-namespace --access-log-sample ;;
             manager) _tqunits_offer -h --help --control ;;
             completion) _tqunits_offer -h --help ;;
             version) _tqunits_offer -h --help --running --json ;;

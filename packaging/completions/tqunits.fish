@@ -221,6 +221,7 @@ complete -c tqunits -n '__tqunits_verb proxy' -l control -d 'where to make a con
 complete -c tqunits -n '__tqunits_verb proxy' -l serving -d 'send a worker requests while DIR/NAME/serving is there' -x -a '(__fish_complete_directories)'
 complete -c tqunits -n '__tqunits_verb proxy' -l leave -d 'where workers that stop ask whether they are drained' -x
 complete -c tqunits -n '__tqunits_verb proxy' -l traffic -d 'answer with 503 for workers that are stopped in FILE' -r -F
+complete -c tqunits -n '__tqunits_verb proxy' -l unready -d 'send instances none that fail their health checks by FILE' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l repair -d 'write to stdout when a worker may have lost its file in DIR: tq-repair.path watches what that is'
 complete -c tqunits -n '__tqunits_verb proxy' -l certificate -d 'speak TLS too, on every address: a PEM chain, or a folder of NAME.pem with NAME.key, chosen by SNI' -r -F
 complete -c tqunits -n '__tqunits_verb proxy' -l key -d 'the certificate\'s private key, PEM' -r -F

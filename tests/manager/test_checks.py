@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from units.cases import worker
@@ -38,14 +39,20 @@ class Program:
 
     answer: bytes | None = WELL
     requests: list[bytes] = field(default_factory=list)
+    questions: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        self.questions.put_nowait(None)
         if self.answer is None:
             await reader.read()  # until the other side has enough
         else:
             writer.write(self.answer)
         writer.close()
+
+    async def is_asked(self) -> None:
+        """Wait for the next request."""
+        await asyncio.wait_for(self.questions.get(), PATIENCE)
 
 
 @asynccontextmanager
@@ -65,6 +72,7 @@ class Host:
     restarts: asyncio.Queue[tuple[InstanceRecord, str]]
     completed: int | None = 0  # requests, by the routers
     is_refused: bool = False
+    is_held: bool = False  # its file `serving` is gone
 
     def failures(self) -> int:
         """Failed checks in a row, up to now."""
@@ -80,7 +88,10 @@ class Host:
 
 @asynccontextmanager
 async def checked(
-    address: str, rules: Health | None = RULES, count: Callable[[Host], None] | None = None
+    address: str,
+    rules: Health | None = RULES,
+    count: Callable[[Host], None] | None = None,
+    unready: Mapping[Instance, int] = MappingProxyType({}),
 ) -> AsyncIterator[Host]:
     registry = Registry()
     unit = "tq-worker@api.service"
@@ -97,9 +108,11 @@ async def checked(
             count(host)
         return host.completed
 
-    checks = HealthChecks(registry, restart=restart, progress=progress, say=lambda _: None)
+    checks = HealthChecks(
+        registry, restart=restart, progress=progress, is_held=lambda _: host.is_held, say=lambda _: None
+    )
     registry.see(API, RUNS, 1)
-    registry.settle()
+    registry.settle(unready)
     registry.subscribe(host.changes.put_nowait)
     checks.follow_all()
     yield host
@@ -155,6 +168,27 @@ async def test_a_restart_that_is_refused_is_tried_again_and_not_counted() -> Non
         await host.restart()
         await host.restart()
         assert host.registry.records[API].requested_restarts == 0
+
+
+async def test_who_gets_no_requests_is_not_healthy_and_not_restarted() -> None:
+    program = Program()
+    async with listening(program) as address, checked(address) as host:
+        host.is_held = True
+        change = await host.change()
+        assert (change.event, change.after) == (Event.MISSED, State.UNHEALTHY)
+        assert change.cause == f"{address}/health: its file 'serving' is gone, so it gets no traffic"
+        for _ in range(RULES.failure_threshold):
+            await program.is_asked()
+        host.is_held = False
+        assert (await host.change()).event is Event.PASSED
+    assert host.restarts.empty()
+
+
+async def test_who_failed_before_the_manager_started_is_unhealthy_until_a_check_passes() -> None:
+    async with listening(Program()) as address, checked(address, unready={API: 2}) as host:
+        assert host.registry.records[API].state is State.UNHEALTHY
+        assert "before the manager was restarted" in host.registry.records[API].why
+        assert (await host.change()).event is Event.PASSED
 
 
 async def test_what_nobody_listens_for_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from control_peers import GET, Slow, controlled, leave_path, status, until
 from peers import PATIENCE, Behaviour, Router, TcpWorker, answering
 
 from tqunits.routing.traffic import Traffic, traffic_text
+from tqunits.routing.unready import unready_text
 
 
 def response(name: str) -> bytes:
@@ -33,14 +35,22 @@ def order(folder: Path, said: Traffic) -> None:
     aside.rename(folder / "traffic/traffic.json")
 
 
+def unready(folder: Path, *names: str) -> None:
+    """Write the file as the manager does, whose folder comes with it."""
+    aside = folder / "traffic/readiness/aside"
+    aside.parent.mkdir(exist_ok=True)
+    aside.write_text(unready_text(dict.fromkeys(names, time.time_ns() // 1000)))
+    aside.rename(aside.with_name("unready.json"))
+
+
 @asynccontextmanager
 async def two(folder: Path, *behaviours: Behaviour) -> AsyncIterator[Router]:
     """A router with two processes of `w`, which answer 1 and 2; both serve."""
     (folder / "traffic").mkdir()
     each = behaviours or (answering(response("1")), answering(response("2")))
     workers = [await TcpWorker().start(one) for one in each]
-    traffic = f"--traffic={folder}/traffic/traffic.json"
-    options = controlled(folder, "", traffic, endpoints=[one.endpoint for one in workers])
+    files = [f"--traffic={folder}/traffic/traffic.json", f"--unready={folder}/traffic/readiness/unready.json"]
+    options = controlled(folder, "", *files, endpoints=[one.endpoint for one in workers])
     serving(folder, 2).parent.mkdir()
     serving(folder, 2).touch()
     async with Router(folder, options) as router:
@@ -123,6 +133,43 @@ async def test_one_that_is_ordered_out_is_told_apart_from_one_that_leaves(folder
         order(folder, Traffic())
         first, second = await until_draining(folder, False, False)
         assert "drained" not in second
+
+
+async def test_one_that_fails_its_health_checks_gets_nothing_until_they_pass(folder: Path) -> None:
+    async with two(folder) as router:
+        unready(folder, "w:2")
+        await until_draining(folder, False, True)
+        assert await answers(router) == {b"1"}
+        assert (await asked(folder, "w:2"))["serving"], "it runs, though not well"
+        unready(folder, "w")
+        await until_draining(folder, True, False)
+        unready(folder)
+        await until_draining(folder, False, False)
+
+
+async def test_one_that_was_started_again_is_not_the_one_that_failed(folder: Path) -> None:
+    async with two(folder):
+        unready(folder, "w:2")
+        await until_draining(folder, False, True)
+        file = folder / "traffic/readiness/unready.json"
+        while serving(folder, 2).stat().st_mtime_ns <= file.stat().st_mtime_ns:
+            serving(folder, 2).touch()
+        await until_draining(folder, False, False)
+
+
+async def test_without_the_managers_file_all_get_requests(folder: Path) -> None:
+    """The folder goes with a stop of the manager, and comes again with its start."""
+    async with two(folder) as router:
+        for _ in range(2):
+            unready(folder, "w:2")
+            await until_draining(folder, False, True)
+            shutil.rmtree(folder / "traffic/readiness")
+            await until_draining(folder, False, False)
+        unready(folder, "w:2")
+        await until_draining(folder, False, True)
+        (folder / "traffic/readiness/unready.json").write_text("rubbish")
+        await until_draining(folder, False, False)
+        assert "unready.json: not JSON" in router.said()
 
 
 async def test_a_worker_is_stopped_when_all_of_it_is(folder: Path) -> None:

@@ -35,12 +35,15 @@ class Streak:
     passes: int = 0  # in a row, up to now
     is_out: bool = False  # the instance counts as unhealthy
 
-    def after(self, *, healthy: bool, rules: Health, age: int = INFINITY) -> tuple[Streak, Event | None]:
+    def after(
+        self, *, healthy: bool, rules: Health, age: int = INFINITY, is_held: bool = False
+    ) -> tuple[Streak, Event | None]:
         """After one more check: the streak, and the event if the state changes by it. `age`: µs
-        since the start was complete; before `health.start_period` a failure is none for
-        liveness."""
-        if not healthy:
-            failures = self.failures + 1 if age >= rules.start_period else 0
+        since the start was complete; before `health.start_period` a failure is none for liveness.
+        `is_held`: it answers well, but its file `serving` is gone; no restart is due for that."""
+        if not healthy or is_held:
+            counts = not healthy and age >= rules.start_period
+            failures = self.failures + 1 if counts else 0
             return Streak(failures=failures, is_out=True), None if self.is_out else Event.MISSED
         streak = replace(self, failures=0, passes=self.passes + 1)
         if self.is_out and streak.passes >= rules.success_threshold:

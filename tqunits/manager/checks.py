@@ -6,6 +6,9 @@ and a random first moment: 300 workers must not be asked at the same one. An ins
 not complete has its gate, and one that stops has no health. While it fails, it is asked three times
 as often, so that it is back, or known to be dead, sooner.
 
+An instance whose file `serving` is gone gets no traffic, so it is not healthy either; but no
+restart is due for that, because somebody has removed the file, or the program has, to rest.
+
 What the checks mean is lifecycle/liveness.py's. Before a restart the routers are asked whether the
 worker completes requests meanwhile: then it is busy, not dead.
 """
@@ -21,7 +24,7 @@ from typing import Final
 
 from tqunits.health import Health
 from tqunits.lifecycle.liveness import Budget, Restarts, Streak
-from tqunits.lifecycle.state import OF_CHECKS, Event
+from tqunits.lifecycle.state import OF_CHECKS, Event, State
 from tqunits.manager import health_check
 from tqunits.manager.health_check import CheckResult
 from tqunits.manager.record import Change, Checked, InstanceRecord
@@ -39,6 +42,12 @@ LEAST_S: Final = 0.25
 
 Restart = Callable[[InstanceRecord, str], bool]
 """Asks systemd to restart an instance, for a reason; False: it refuses."""
+
+Hold = Callable[[Instance], bool]
+"""Whether the routers hold the requests of a running instance, because its file `serving` is
+gone."""
+
+HELD: Final = "its file 'serving' is gone, so it gets no traffic"
 
 Progress = Callable[[str], Awaitable[int | None]]
 """How many requests a worker has completed in all, by the routers; None: they do not say."""
@@ -71,11 +80,13 @@ class HealthChecks:
         *,
         restart: Restart,
         progress: Progress,
+        is_held: Hold,
         say: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._restart = restart
         self._progress = progress
+        self._is_held = is_held
         self._say = say
         self._loop = asyncio.get_running_loop()
         self._watched: dict[Instance, _Watched] = {}
@@ -115,7 +126,8 @@ class HealthChecks:
             before.end()
             del self._watched[whose]
         if rules is not None and wanted:
-            self._watched[whose] = watched = _Watched(record.seen.invocation, rules)
+            streak = Streak(is_out=record.state is State.UNHEALTHY)  # an earlier manager has found it so
+            self._watched[whose] = watched = _Watched(record.seen.invocation, rules, streak)
             self._after(watched, whose, self._dice.random() * rules.interval / 1e6)
 
     def _after(self, watched: _Watched, whose: Instance, seconds: float) -> None:
@@ -143,14 +155,16 @@ class HealthChecks:
 
     async def _judge(self, watched: _Watched, record: InstanceRecord, answer: CheckResult) -> None:
         whose = record.place.whose
+        is_well, is_held = not answer.wrong, self._is_held(whose)
         age = answer.at - (record.seen.started or 0)
-        watched.streak, event = watched.streak.after(healthy=not answer.wrong, rules=watched.rules, age=age)
+        watched.streak, event = watched.streak.after(healthy=is_well, rules=watched.rules, age=age, is_held=is_held)
         asked = health_check.asked(record.place.address, watched.rules)
+        wrong = HELD if is_well and is_held else answer.wrong
         checked = Checked(
-            at=answer.at, elapsed=answer.elapsed, asked=asked, wrong=answer.wrong, failures=watched.streak.failures
+            at=answer.at, elapsed=answer.elapsed, asked=asked, wrong=wrong, failures=watched.streak.failures
         )
         self._registry.checked(whose, watched.invocation, checked, event)
-        if not answer.wrong:
+        if is_well:
             self._restarts[whose] = self._known(whose).healthy(answer.at, watched.rules.interval)
             return
         if watched.streak.failures == 1:

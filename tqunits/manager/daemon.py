@@ -24,13 +24,17 @@ from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
 from tqunits.manager.observer import Observer
+from tqunits.manager.readiness_file import ReadinessFile
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
+from tqunits.model import Instance
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
+from tqunits.system.files import made_us
 from tqunits.system.notify import Notifier
+from tqunits.units.environment import leaving_file, serving_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +73,15 @@ class _Manager:
     async def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        observer = Observer(self._bus, self._setup.layout, self._registry, say=self._journal.say)
+        say = self._journal.say
+        observer = Observer(self._bus, self._setup.layout, self._registry, say=say)
         routers = Routers(self._setup.layout, self._proxies)
-        checks = HealthChecks(self._registry, restart=self._restart, progress=routers.completed, say=self._journal.say)
+        readiness = ReadinessFile(Path(self._setup.layout.unready), self._registry, say=say)
+        checks = HealthChecks(
+            self._registry, restart=self._restart, progress=routers.completed, is_held=self._is_held, say=say
+        )
         commands = ManagerAnswers(self._setup.control, self._registry, self._events)
-        observer.begin(checks.follow_all)
+        observer.begin(lambda: self._on_placed(checks, readiness), readiness.out)
         await commands.server.start()
         self._setup.notifier.ready(self._status())
         self._sign_of_life()
@@ -82,6 +90,16 @@ class _Manager:
         checks.close()
         observer.close()
         commands.server.close()
+
+    def _on_placed(self, checks: HealthChecks, readiness: ReadinessFile) -> None:
+        """The installed files were read again."""
+        checks.follow_all()
+        readiness.write()
+
+    def _is_held(self, whose: Instance) -> bool:
+        """Whether an instance that runs lacks its file `serving`, and is not about to stop."""
+        runtime = self._setup.layout.runtime
+        return all(made_us(path(whose, runtime)) is None for path in (serving_file, leaving_file))
 
     def _restart(self, record: InstanceRecord, reason: str) -> bool:
         """Queue a restart, and wait for nothing: the signals tell what comes of it."""

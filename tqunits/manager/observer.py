@@ -58,9 +58,10 @@ class Observer:
         self._timers: list[asyncio.TimerHandle] = []
         self._retry = FIRST_RETRY_S
 
-    def begin(self, on_placed: Callable[[], None]) -> None:
+    def begin(self, on_placed: Callable[[], None], unready: Mapping[Instance, int]) -> None:
         """Read everything, and follow the changes from then on. `on_placed` is called each time
-        that the installed files were read. Raises TqunitsError when there is no bus."""
+        that the installed files were read. `unready`: as in Registry.settle(). Raises TqunitsError
+        when there is no bus."""
         self._on_placed = on_placed
         self._signals = Signals(user_mode=self._bus.user_mode)
         self._signals.on_unit_changed(self._on_unit)
@@ -68,7 +69,7 @@ class Observer:
         self._follow()
         self._place()
         self._read(self._registry.records, at=0)
-        self._registry.settle()
+        self._registry.settle(unready)
         self._on_placed()
         self._later(LOOK_S, self._look)
 

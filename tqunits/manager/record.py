@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tqunits.health import Health
 from tqunits.lifecycle.state import Event, State
@@ -55,6 +56,8 @@ class Checked:
         return f"{self.asked}: {self.wrong}" if self.wrong else ""
 
 
+RECALLED: Final = "it failed its health checks before the manager was restarted, and was not checked since"
+
 NOT_SEEN = Seen(event=Event.ENDED)
 """Before systemd was asked, and of a unit that is not loaded."""
 
@@ -75,8 +78,8 @@ class InstanceRecord:
         """Why it is not healthy; "" where there is nothing to explain."""
         if self.state is not State.UNHEALTHY and self.state is not State.FAILED:
             return ""
-        if self.seen.event is Event.READY and self.check is not None:
-            return self.check.cause
+        if self.seen.event is Event.READY:
+            return self.check.cause if self.check is not None else RECALLED
         return self.seen.cause
 
     def body(self) -> Mapping[str, object]:

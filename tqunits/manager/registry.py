@@ -86,9 +86,14 @@ class Registry:
         if record is not None:
             self._records[whose] = replace(record, requested_restarts=record.requested_restarts + 1)
 
-    def settle(self) -> None:
+    def settle(self, unready: Mapping[Instance, int] = MappingProxyType({})) -> None:
         """What was seen up to now was there before the manager: it is no change. From now on
-        changes are told."""
+        changes are told. `unready`: the instances that an earlier manager has found to fail, and
+        when (µs); those that have not started since are unhealthy until a check has passed."""
+        for whose, since in unready.items():
+            record = self._records.get(whose)
+            if record is not None and record.seen.event is Event.READY and (record.seen.started or 0) < since:
+                self._happen(record, Event.MISSED, "", since)
         self._is_settled = True
 
     def _happen(self, record: InstanceRecord, event: Event, cause: str, at: int) -> None:

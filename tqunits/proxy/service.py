@@ -71,6 +71,7 @@ class Setup:
     leave: Path | None  # the path of the leave socket; needs `serving`
     serving: Path | None  # the folder that contains a folder for each worker, with its file `serving`
     traffic: Path | None  # the traffic file (routing/traffic.py)
+    unready: Path | None  # the manager's file of instances whose health checks fail (routing/unready.py)
     repair: int | None  # a descriptor to write to when a worker is lost (lost.py)
     name: str  # of this process, in the metrics
     access_log: str | None  # as in `--access-log`; None: as in the routes
@@ -121,7 +122,7 @@ class _Service:
         self._say_of_files()
         self._listeners = Listeners(setup.sockets, self._router)
         self._watches = self._watching()
-        self._absence = Absence(setup.traffic, self._complaints)
+        self._absence = Absence(setup.traffic, setup.unready, self._complaints)
         self._files = self._serving_files(setup.serving)
         commands = Commands(self._router, self._metrics, self._absence.is_drained).by_path()
         self._control = ControlServer(setup.control, commands, OFFER) if setup.control else None

@@ -37,7 +37,7 @@ from tqunits.proxy.routes.absence import Absence
 from tqunits.proxy.routes.router import Router
 from tqunits.proxy.upstream.pool import Endpoint
 from tqunits.system.files import is_absent, made_us
-from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange
+from tqunits.system.inotify import FolderWatch, FolderWatches, OnChange, OnGone, ignored
 from tqunits.units.name import instance as read_instance
 
 LOOK_AGAIN: Final = 2.0
@@ -71,7 +71,7 @@ class ServingFiles:
         self._loop = loop
         self._watches: dict[Instance, tuple[FolderWatch, Identity]] = {}
         self._above: FolderWatch | None = None
-        self._traffic: FolderWatch | None = None
+        self._shared: dict[Path, FolderWatch | None] = {}  # the folders of files about all workers
         self._complaints = complaints
         self._lost = lost
         self._absence = absence
@@ -90,7 +90,7 @@ class ServingFiles:
             self._watches.pop(gone)[0].close()
         self._lost.keep_only({str(instance) for instance in here})
         self._absence.keep_only(self._router.workers, here)
-        self._keep_traffic()
+        self._keep_shared()
         self._look_at_these(here)
 
     def look_at(self, instance: Instance) -> bool:
@@ -109,7 +109,7 @@ class ServingFiles:
         serving = since_us is not None
         self._lost.see(str(instance), is_lost=not leaving and not (serving and _has_socket(endpoint)))
         self._absence.see(worker, instance, since_us=since_us)
-        takes = serving and not self._absence.is_drained(instance)
+        takes = serving and not self._absence.is_out(instance)
         if endpoint.draining == takes:
             endpoint.undrain() if takes else endpoint.drain()
         return serving
@@ -135,13 +135,15 @@ class ServingFiles:
         """Watch the folder above, for new workers' folders. It does not report a mount over one."""
         self._above = self._kept(self._above, self._folder, self._on_folder)
 
-    def _kept(self, watch: FolderWatch | None, folder: Path, on_change: OnChange) -> FolderWatch | None:
+    def _kept(
+        self, watch: FolderWatch | None, folder: Path, on_change: OnChange, on_gone: OnGone = ignored
+    ) -> FolderWatch | None:
         """The watch over a folder; made anew if it has ended. A folder that can not be watched is
         looked at regularly."""
         if self._all is None or (watch is not None and watch.alive):
             return watch
         with contextlib.suppress(OSError):
-            return self._all.add(folder, on_change)
+            return self._all.add(folder, on_change, on_gone)
         return None
 
     def _on_folder(self, name: str | None) -> None:
@@ -185,21 +187,25 @@ class ServingFiles:
             self.look_at(instance)
             self._lost.hurry(str(instance))  # its start may have just ended
 
-    def _keep_traffic(self) -> None:
-        """Watch the traffic file, and read it now."""
-        place = self._absence.place
-        if place is not None:
-            self._traffic = self._kept(self._traffic, place.parent, self._on_traffic)
-            self._absence.read()
+    def _keep_shared(self) -> bool:
+        """Watch the folders of the files about all workers, and read these; returns whether one has
+        changed. The manager's folder comes and goes with the manager."""
+        for folder in {place.parent for place in self._absence.places}:
+            self._shared[folder] = self._kept(self._shared.get(folder), folder, self._on_shared, self._read_shared)
+        return self._absence.read()
 
-    def _on_traffic(self, name: str | None) -> None:
-        place = self._absence.place
-        if place is not None and name in (None, place.name) and self._absence.read():
+    def _on_shared(self, name: str | None) -> None:
+        if name is None or any(name in {place.name, place.parent.name} for place in self._absence.places):
+            self._read_shared()
+
+    def _read_shared(self) -> None:
+        """One of these files, or its folder, has come, changed or gone."""
+        if self._keep_shared():
             self._look_at_these(self._instances())
 
     def _look_again(self) -> None:
         self._watch_above()
-        self._keep_traffic()
+        self._keep_shared()
         self._take_turns(iter(self._instances()))
 
     def _take_turns(self, these: Iterator[Instance]) -> None:

@@ -28,6 +28,9 @@ except ModuleNotFoundError:  # Debian has no package of it: ours brings the modu
 OnChange = Callable[[str | None], None]
 """Gets the name of a file, or None."""
 
+OnGone = Callable[[], None]
+"""Is called when the folder is not watched any more, because it is gone, moved or unmounted."""
+
 MAX_RATE: Final = 1000
 """Events of one folder in a second. Only a deploy that writes so many files anew reaches this."""
 
@@ -36,14 +39,14 @@ _OWN: Final = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR | flags.DONT_F
 _GONE: Final = flags.IGNORED | flags.UNMOUNT | flags.MOVE_SELF
 
 
-def _nothing() -> None:
+def ignored() -> None:
     """The caller does not ask whether the folder is still watched."""
 
 
 class FolderWatch:
     """One watched folder, until it is gone, moved or unmounted, or has too many changes."""
 
-    def __init__(self, watches: FolderWatches, number: int, on_change: OnChange, on_gone: Callable[[], None]) -> None:
+    def __init__(self, watches: FolderWatches, number: int, on_change: OnChange, on_gone: OnGone) -> None:
         self._watches = watches
         self._number = number
         self._second = 0
@@ -76,7 +79,7 @@ class FolderWatches:
         self._inotify = INotify(nonblocking=True)
         loop.add_reader(self._inotify.fileno(), self._read)
 
-    def add(self, folder: Path, on_change: OnChange, on_gone: Callable[[], None] = _nothing) -> FolderWatch:
+    def add(self, folder: Path, on_change: OnChange, on_gone: OnGone = ignored) -> FolderWatch:
         """Watch another folder. Raises OSError: it does not exist, can not be read, or no watch is
         left (max_user_watches).
 

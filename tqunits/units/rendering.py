@@ -287,7 +287,7 @@ def _shared_values(
     groups = [quote.account(account_of(w.name)) for w in workers if w.listen is not Listen.TCP]
     routes = str(layout.routes)
     runtime, folders = str(layout.runtime), str(layout.runtime / "workers")
-    traffic = str(layout.traffic)
+    absent = ["--traffic", str(layout.traffic), "--unready", str(layout.unready)]
     served = (folder for worker in configuration.workers if (folder := served_folder(worker)))
     homes = any(sandbox.hidden_home(path) for path in (*map(PurePosixPath, target.program), *served))
     return {
@@ -301,9 +301,7 @@ def _shared_values(
         "sockets": quote.socket_list(sockets),
         "code": quote.assignment(environment.CODE, target.code),
         "groups": " ".join(groups),
-        "command": quote.command(
-            [*target.program, "proxy", "--routes", routes, "--serving", folders, "--traffic", traffic]
-        ),
+        "command": quote.command([*target.program, "proxy", "--routes", routes, "--serving", folders, *absent]),
         "repair": quote.path(str(layout.repair_request)),
         "repairing": quote.command([*target.program, *(["--user"] if target.user_mode else []), "repair"]),
         "missing": quote.command([*target.argv_alone("missing"), str(layout.ledger), str(layout.units)]),

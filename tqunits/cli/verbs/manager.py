@@ -3,7 +3,8 @@
 systemd runs it as tq-manager.service; nobody has to run it by hand. It follows what systemd does
 with the workers, checks their health while they run, writes each change of a state to the journal,
 and answers 'tqunits events' and 'tqunits ls'. It restarts an instance only if that has failed
-health.failure_threshold checks in a row and completes no request.
+health.failure_threshold checks in a row and completes no request. An instance that fails gets no
+requests meanwhile, if another one of its worker can take them.
 
 Workers and routers run on without it. After a crash it knows what it knew before, from systemd and
 the installed files.

@@ -91,6 +91,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--traffic", metavar="FILE", type=Path, help="answer with 503 for workers that are stopped in FILE"
     )
     parser.add_argument(
+        "--unready", metavar="FILE", type=Path, help="send instances none that fail their health checks by FILE"
+    )
+    parser.add_argument(
         "--repair",
         action="store_true",
         help="write to stdout when a worker may have lost its file in DIR: tq-repair.path watches what that is",
@@ -156,6 +159,7 @@ def run(arguments: argparse.Namespace, context: Context) -> ExitStatus:
             leave=arguments.leave,
             serving=_serving(arguments),
             traffic=arguments.traffic,
+            unready=arguments.unready,
             repair=_STDOUT if arguments.repair else None,
             name=_name(control),
             access_log=arguments.access_log,

@@ -1,5 +1,5 @@
-"""Workers that get no traffic: an administrator has stopped them or ordered it, or they do not
-start.
+"""Workers and instances that get no traffic: an administrator has stopped them or ordered it, the
+manager has found that their health checks fail, or they do not start.
 
 A worker that restarts or has crashed is back soon, so its requests wait. A worker that was stopped
 with `tqunits stop` is in the traffic file (routing/traffic.py). A worker without its file `serving`
@@ -8,6 +8,9 @@ get 503 at once, until the workers serve again.
 
 An order (pause, drain, maintenance) is in the traffic file too. It takes effect when it appears and
 ends when it disappears, so that requests at the control socket in between hold as well.
+
+Which instances fail their health checks stands in a file of the manager's (routing/unready.py). It
+never names all instances of a worker that could take a request.
 """
 
 from __future__ import annotations
@@ -17,35 +20,46 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
-from tqunits.errors import TqunitsError
 from tqunits.http.answers import notice
 from tqunits.model import Instance, instances_of
 from tqunits.proxy.log.complaints import Complaints
+from tqunits.proxy.routes.swapped_file import SwappedFile
 from tqunits.proxy.upstream.worker import DRAINED, Worker
 from tqunits.routing.traffic import EVERYBODY, MAX_TRAFFIC, Order, parse_traffic
-from tqunits.system.files import read_regular
+from tqunits.routing.unready import MAX_UNREADY, NOBODY, parse_unready
 
 STOPPED: Final = "The worker is stopped."
 DOWN: Final = "The worker is down."
 _REASONS: Final = (DOWN, STOPPED, DRAINED)
 """Which reason is told if several instances differ: first the one that nobody has ordered."""
 
-Version = tuple[int, int, int]
-
 
 class Absence:
     """How long each instance has not been serving, and which instances are stopped."""
 
-    def __init__(self, place: Path | None, complaints: Complaints, now: Callable[[], float] = time.monotonic) -> None:
-        """`place`: the traffic file; None: there is none."""
-        self.place = place
+    def __init__(
+        self,
+        traffic: Path | None,
+        unready: Path | None,
+        complaints: Complaints,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`traffic`, `unready`: the files with the orders and of the manager; None: there is
+        none."""
+        self._orders = SwappedFile(traffic, MAX_TRAFFIC, complaints) if traffic is not None else None
+        self._checks = SwappedFile(unready, MAX_UNREADY, complaints) if unready is not None else None
         self._complaints = complaints
         self._now = now
         self._since: dict[Instance, float] = {}
         self._started: dict[Instance, int] = {}  # when each last began to serve, in µs since 1970
         self._traffic = EVERYBODY
+        self._unready = NOBODY
         self._obeyed: dict[str, Order] = {}
-        self._version: Version | None = None
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return tuple(file.place for file in (self._orders, self._checks) if file is not None)
 
     def see(self, worker: Worker, instance: Instance, *, since_us: int | None) -> None:
         """Note what a look at an instance has found: since when it serves (µs since 1970), None: it
@@ -89,18 +103,20 @@ class Absence:
         for name in [name for name in self._obeyed if name not in workers]:
             del self._obeyed[name]
 
+    def is_out(self, instance: Instance) -> bool:
+        """Whether this instance gets no traffic although it serves."""
+        unready_since = self._unready.get(str(instance), 0)
+        return self.is_drained(instance) or unready_since > self._started.get(instance, 0)
+
     def read(self) -> bool:
-        """Read the traffic file, if it has changed; returns whether it has."""
-        version = _version(self.place) if self.place is not None else None
-        if version == self._version or self.place is None:
-            return False
-        self._version, self._traffic = version, EVERYBODY
-        if version is not None:
-            try:
-                self._traffic = parse_traffic(read_regular(self.place, MAX_TRAFFIC))
-            except (OSError, TqunitsError) as error:
-                self._complaints.say(f"{self.place}: {error}: as if it were not there", priority=4)
-        return True
+        """Read the files that have changed; returns whether there were any."""
+        orders = self._orders if self._orders is not None and self._orders.has_changed() else None
+        checks = self._checks if self._checks is not None and self._checks.has_changed() else None
+        if orders is not None:
+            self._traffic = orders.read(parse_traffic, EVERYBODY)
+        if checks is not None:
+            self._unready = checks.read(parse_unready, NOBODY)
+        return orders is not None or checks is not None
 
     def _reason(self, worker: Worker, instance: Instance) -> str | None:
         """Why no request waits for that instance; None: it serves, or is expected to."""
@@ -112,12 +128,3 @@ class Absence:
         if self._traffic.stopped.get(str(instance), 0) > self._started.get(instance, 0):
             return STOPPED
         return DOWN if 0 < worker.start_s < self._now() - since else None
-
-
-def _version(place: Path) -> Version | None:
-    """A value that differs for another content; None: there is no file."""
-    try:
-        found = place.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size)

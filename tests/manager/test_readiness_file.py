@@ -1,0 +1,115 @@
+"""The file that tells the routers which instances fail their health checks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tqunits.lifecycle.state import Event
+from tqunits.manager.readiness_file import ReadinessFile, recalled
+from tqunits.manager.record import Checked, Place, Seen
+from tqunits.manager.registry import Registry
+from tqunits.model import Instance
+from tqunits.routing.unready import parse_unready
+
+pytestmark = pytest.mark.loops("uvloop")
+
+ONE, TWO = Instance("api"), Instance("api", 2)
+RUNS = Seen(event=Event.READY, invocation="a" * 32, started=1)
+ILL = Checked(at=5, elapsed=1, asked="x", wrong="500", failures=1)
+
+
+class Two:
+    """A registry with two instances of a worker that run, and the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "unready.json"
+        self.said: list[str] = []
+        self.registry = Registry()
+        self.registry.place([place(ONE), place(TWO)])
+        for whose in (ONE, TWO):
+            self.registry.see(whose, RUNS, 1)
+        self.file = ReadinessFile(self.path, self.registry, say=self.said.append)
+        self.registry.settle(self.file.out)
+        self.file.write()
+
+    def fails(self, whose: Instance) -> None:
+        self.registry.checked(whose, RUNS.invocation, ILL, Event.MISSED)
+
+    def passes(self, whose: Instance) -> None:
+        self.registry.checked(whose, RUNS.invocation, replace(ILL, wrong=""), Event.PASSED)
+
+    async def written(self) -> Mapping[str, int]:
+        await asyncio.sleep(0)  # the turn in which it is written
+        await asyncio.sleep(0)
+        return parse_unready(self.path.read_bytes()) if self.path.exists() else {}
+
+
+def place(whose: Instance) -> Place:
+    return Place(whose=whose, unit=f"tq-worker@{whose}.service", routes=(), hosts=(), address="", source="")
+
+
+async def test_who_fails_is_in_it_from_then_until_it_passes(tmp_path: Path) -> None:
+    two = Two(tmp_path)
+    assert not two.path.exists(), "nobody fails, and nobody did"
+    before = time.time_ns() // 1000
+    two.fails(TWO)
+    assert before <= (await two.written())["api:2"] <= time.time_ns() // 1000
+    two.passes(TWO)
+    assert await two.written() == {}
+
+
+async def test_the_last_one_is_never_in_it(tmp_path: Path) -> None:
+    two = Two(tmp_path)
+    two.fails(TWO)
+    assert (await two.written()).keys() == {"api:2"}
+    two.fails(ONE)
+    assert (await two.written()).keys() == set(), "both may answer as well as they can"
+    two.passes(ONE)
+    assert (await two.written()).keys() == {"api:2"}
+
+
+async def test_who_ends_leaves_it(tmp_path: Path) -> None:
+    two = Two(tmp_path)
+    two.fails(TWO)
+    await two.written()
+    two.registry.see(TWO, replace(RUNS, event=Event.LEAVING), 9)
+    assert await two.written() == {}
+
+
+async def test_another_manager_takes_it_over(tmp_path: Path) -> None:
+    first = Two(tmp_path)
+    first.fails(TWO)
+    written = await first.written()
+    second = Two(tmp_path)
+    assert await second.written() == written
+    second.passes(TWO)
+    assert await second.written() == {}
+
+
+async def test_who_has_started_since_is_well(tmp_path: Path) -> None:
+    first = Two(tmp_path)
+    first.fails(TWO)
+    await first.written()
+    second = Two(tmp_path)
+    second.registry.see(TWO, replace(RUNS, invocation="b" * 32, started=time.time_ns() // 1000), 9)
+    assert await second.written() == {}
+
+
+async def test_a_file_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    two = Two(tmp_path)
+    two.path.mkdir()
+    two.fails(TWO)
+    await asyncio.sleep(0)
+    assert "unhealthy instances stay in the traffic" in two.said[0]
+
+
+@pytest.mark.parametrize("text", ["", "rubbish", '{"version": 1, "unready": {"../x": 1}}'])
+def test_a_file_that_does_not_read_is_nobody(tmp_path: Path, text: str) -> None:
+    (tmp_path / "unready.json").write_text(text)
+    assert recalled(tmp_path / "unready.json") == {}

@@ -1,0 +1,38 @@
+"""The file of the instances whose health checks fail: it is read whole or not at all."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tqunits.errors import TqunitsError
+from tqunits.routing.unready import parse_unready, unready_text
+
+
+@given(st.dictionaries(st.text(), st.integers()))
+def test_what_is_written_is_read(unready: dict[str, int]) -> None:
+    assert parse_unready(unready_text(unready).encode()) == unready
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 100_000,
+        b"[]",
+        b"{}",
+        b'{"version": 1}',
+        b'{"version": 2, "unready": {}}',
+        b'{"version": 1, "unready": ["api"]}',
+        b'{"version": 1, "unready": {"api": true}}',
+        b'{"version": 1, "unready": {"api": "1"}}',
+        b'{"version": 1, "unready": {}, "more": 1}',
+    ],
+    ids=lambda text: text[:40].decode("latin-1"),
+)
+def test_what_is_no_such_file(text: bytes) -> None:
+    with pytest.raises(TqunitsError, match=r"unready\.json"):
+        parse_unready(text)
