@@ -23,11 +23,13 @@ from tqunits.layout import Layout
 from tqunits.manager.announcements import SOCKET, Announcements
 from tqunits.manager.answering import ManagerAnswers
 from tqunits.manager.checks import HealthChecks
+from tqunits.manager.metrics_endpoint import MetricsEndpoint
 from tqunits.manager.observer import Observer
 from tqunits.manager.recent_changes import RecentChanges
 from tqunits.manager.record import Change, InstanceRecord
 from tqunits.manager.registry import Registry
 from tqunits.manager.router_status import Routers
+from tqunits.manager.scraping import Scraping
 from tqunits.system import loop as event_loop
 from tqunits.system.bus import Bus
 from tqunits.system.notify import Notifier
@@ -42,6 +44,7 @@ class ManagerSetup:
     control: Path | socket  # the path of a new control socket, or systemd's socket
     notifier: Notifier
     is_journal: bool  # stderr is the journal
+    metrics: str | None = None  # 127.0.0.1:PORT or [::1]:PORT, where it answers GET /metrics
 
 
 def manage(setup: ManagerSetup) -> None:
@@ -75,6 +78,9 @@ class _Manager:
         commands = ManagerAnswers(self._setup.control, self._registry, self._events)
         observer.begin(checks.follow_all)
         await commands.server.start()
+        metrics = self._metrics(routers)
+        if metrics is not None:
+            await metrics.start()
         self._setup.notifier.ready(self._status())
         self._sign_of_life()
         await self._stop.wait()
@@ -82,6 +88,14 @@ class _Manager:
         checks.close()
         observer.close()
         commands.server.close()
+        if metrics is not None:
+            metrics.close()
+
+    def _metrics(self, routers: Routers) -> MetricsEndpoint | None:
+        if self._setup.metrics is None:
+            return None
+        scraping = Scraping(self._registry, self._events, routers)
+        return MetricsEndpoint(self._setup.metrics, scraping.text, self._journal.say)
 
     def _restart(self, record: InstanceRecord, reason: str) -> bool:
         """Queue a restart, and wait for nothing: the signals tell what comes of it."""
